@@ -1,0 +1,290 @@
+"""What crosses the wall between the site and the evaluator, and nothing else.
+
+``JobSpec`` goes in, ``Report`` comes out; both travel as JSON under a task's name. Every type is frozen
+and its decoding is strict: a field too many, a missing one or a wrong type is refused with
+``bad_message`` and never quoted back. No type here has a field that could hold the text of an item, a
+prompt or a completion of a sealed set.
+"""
+
+import base64
+import json
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from evaluator.errors import Code, error
+
+EVALUATE_TASK = "holdfast.evaluate"
+RECORD_TASK = "holdfast.record"
+RECORD_QUEUE = "record"
+
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,79}\Z")]
+"""Names of sets, protocols, graders, pools, evaluators and checkpoints."""
+Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""A SHA-256 digest, a Merkle root or a public key, 32 bytes in hexadecimal."""
+Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
+"""An Ed25519 signature, 64 bytes in hexadecimal."""
+RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
+"""A time in UTC, as ISO 8601 with a final ``Z``."""
+Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.:\[\]-]{0,299}\Z")]
+"""Who saw an item: ``jail`` for weights we run, else the host (and port) of an endpoint."""
+Tier = Literal["T0", "T1", "T2", "T3"]
+
+
+class Outcome(IntEnum):
+    """What became of one item. n is every assigned item, so all five count in the denominator."""
+
+    RIGHT = 1
+    WRONG = 2
+    NO_ANSWER = 3
+    TRUNCATED = 4
+    NOT_COUNTED = 5
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN. Used for every digest."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all that crosses the wall: frozen, strict, JSON in both directions."""
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Decode JSON data strictly. Raises ``bad_message`` without quoting what was in it."""
+        try:
+            return msgspec.convert(data, cls, strict=True)
+        except (msgspec.ValidationError, RecursionError, UnicodeError):
+            raise error(Code.BAD_MESSAGE, cls.__name__) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON data that :meth:`from_dict` reads back to an equal value."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data
+
+
+# --- in: what is to be evaluated
+
+
+class Checkpoint(Wire, tag_field="kind", tag="checkpoint", frozen=True, kw_only=True):
+    """A folder of weights that the evaluator knows by this name."""
+
+    name: Name
+
+
+class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
+    """An OpenAI-compatible API. ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64."""
+
+    url: Annotated[str, Meta(min_length=8, max_length=2000)]
+    model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
+    api: Literal["completions", "chat"]
+    sealed_key: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=16_000)] = ""
+
+
+class SetAsk(Wire, frozen=True, kw_only=True):
+    """One set to be asked. ``done`` marks the items graded already (see :func:`pack_bits`)."""
+
+    name: Name
+    sealed: bool
+    digest: Hex32
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    done: Bitmap = ""
+
+
+class Limits(Wire, frozen=True, kw_only=True):
+    """Bounds of one attempt: its length in seconds and the number of requests in flight."""
+
+    seconds: Annotated[float, Meta(gt=0, le=604_800)]
+    concurrency: Annotated[int, Meta(ge=1, le=512)] = 32
+
+
+class JobSpec(Wire, frozen=True, kw_only=True):
+    """One attempt at one run. The evaluator treats it as hostile input.
+
+    ``token`` is the fencing token of the attempt; ``lease_seconds`` is how long the site waits for a
+    report before it gives the run to another; ``grant`` is the hash of the site's record of what this
+    attempt may show to whom.
+    """
+
+    version: Literal[1] = 1
+    run: RunId
+    token: Token
+    lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
+    system: Checkpoint | Endpoint
+    protocol: Name
+    sets: Annotated[tuple[SetAsk, ...], Meta(min_length=1, max_length=8)]
+    grant: Hex32
+    limits: Limits
+
+
+# --- out: what became of it
+
+
+class Exposure(Wire, frozen=True, kw_only=True):
+    """One line of an evaluator's exposure journal, written before the items are decrypted.
+
+    ``items`` is a bitmap over the set's indices; ``previous`` the hash of the line before, which chains
+    the journal; ``signature`` covers every other field (see ``evaluator.ledger.entries``).
+    """
+
+    version: Literal[1] = 1
+    evaluator: Name
+    index: Count
+    previous: Hex32
+    moment: Moment
+    run: RunId
+    token: Token
+    set: Name
+    root: Hex32
+    recipient: Recipient
+    tier: Tier
+    items: Bitmap
+    count: Count
+    signature: Signature
+
+
+class SetCounts(Wire, frozen=True, kw_only=True):
+    """How many items of a set fell to each outcome in this attempt; ``n`` is the whole set."""
+
+    name: Name
+    n: Count
+    right: Count
+    wrong: Count
+    no_answer: Count
+    truncated: Count
+    not_counted: Count
+
+
+class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
+    """The attempt has begun. Repeats the grant; names what asks and grades."""
+
+    grant: Hex32
+    protocol_digest: Hex32
+    grader: Name
+
+
+class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True):
+    """Still alive. ``done`` of ``total`` items have an outcome; ``loading`` comes before the first."""
+
+    phase: Literal["loading", "asking"]
+    done: Count
+    total: Count
+
+
+class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
+    """Lines of the exposure journal. Kept by the site whatever the token says."""
+
+    entries: Annotated[tuple[Exposure, ...], Meta(min_length=1, max_length=1000)]
+
+
+class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
+    """Outcomes of some items of one set, as (index, outcome) pairs."""
+
+    set: Name
+    outcomes: Annotated[tuple[tuple[Count, Outcome], ...], Meta(min_length=1, max_length=10_000)]
+
+
+class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
+    """The attempt is over and every item of every set has an outcome."""
+
+    sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
+    seconds: Annotated[float, Meta(ge=0)]
+
+
+class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
+    """The attempt is over without a score. Whose fault it was follows from the code."""
+
+    code: Code
+
+
+Body = Started | Progress | Exposed | Graded | Finished | Failed
+
+
+class Report(Wire, frozen=True, kw_only=True):
+    """One report of one attempt. ``worker`` is random per attempt, so that a message delivered twice
+    cannot pass for one; ``sequence`` counts from 1 within (run, token, worker)."""
+
+    version: Literal[1] = 1
+    evaluator: Name
+    run: RunId
+    token: Token
+    worker: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    sequence: Annotated[int, Meta(ge=1, le=2_147_483_647)]
+    body: Body
+
+
+class Envelope(Wire, frozen=True, kw_only=True):
+    """A report with the Ed25519 signature of its evaluator over ``canonical_json(report)``."""
+
+    report: Report
+    signature: Signature
+
+
+# --- small shapes shared by both sides
+
+
+def pack_bits(indices: Iterable[int], n: int) -> str:
+    """A bitmap over 0 … n-1 as base64, least significant bit first. Raises ``bad_message`` beyond n."""
+    bits = bytearray((n + 7) // 8)
+    for index in indices:
+        if not 0 <= index < n:
+            raise error(Code.BAD_MESSAGE, "an index lies outside the set")
+        bits[index >> 3] |= 1 << (index & 7)
+    return base64.b64encode(bytes(bits)).decode("ascii")
+
+
+def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
+    """The indices marked in a bitmap; an empty string marks none. Raises ``bad_message``."""
+    try:
+        raw = base64.b64decode(bitmap, validate=True)
+    except ValueError:
+        raise error(Code.BAD_MESSAGE, "a bitmap is not base64") from None
+    marked = frozenset(i * 8 + b for i, byte in enumerate(raw) for b in range(8) if byte >> b & 1)
+    if raw and (len(raw) != (n + 7) // 8 or any(index >= n for index in marked)):
+        raise error(Code.BAD_MESSAGE, "a bitmap does not fit its set")
+    return marked
+
+
+def evaluate_queue(pool: str) -> str:
+    """The queue that the workers of a pool listen to."""
+    return f"evaluate.{pool}"
+
+
+def celery_settings(broker_url: str) -> dict[str, Any]:
+    """Celery's settings on both sides of the wall: JSON by name, early acknowledgement, no results.
+
+    ``broker_url`` is ``redis://…``, ``redis+socket://…`` or ``filesystem:///FOLDER``; the folder is
+    polled twenty times a second, since Celery's default of once makes every hand-over take a second.
+    """
+    settings: dict[str, Any] = {
+        "broker_url": broker_url,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_create_missing_queues": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {},
+    }
+    if broker_url.startswith("filesystem://"):
+        folder = urlsplit(broker_url).path
+        settings["broker_url"] = "filesystem://"
+        settings["broker_transport_options"] = {
+            "data_folder_in": f"{folder}/messages",
+            "data_folder_out": f"{folder}/messages",
+            "control_folder": f"{folder}/control",
+            "polling_interval": 0.05,
+        }
+    return settings

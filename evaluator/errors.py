@@ -1,0 +1,274 @@
+"""Everything that can go wrong in the engine: one code, one sentence, one next step.
+
+A code is all that ever leaves the evaluator: the sentence is looked up where it is shown, so that no
+report, log line or page can carry the text of an item, a prompt or a completion.
+
+The tree splits first by whose fault it is, then by whether the same attempt may work later.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Who has to act: the submitter (``theirs``) or the people who run Holdfast (``ours``)."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a code means to a person. ``again`` is true where the same attempt may work later."""
+
+    fault: Fault
+    again: bool
+    sentence: str
+    advice: str
+
+
+class Code(StrEnum):
+    """The enumerated reasons of every refusal and every failed run."""
+
+    # job specifications and reports
+    BAD_MESSAGE = "bad_message"
+    UNKNOWN_PROTOCOL = "unknown_protocol"
+    UNKNOWN_GRADER = "unknown_grader"
+    UNKNOWN_SET = "unknown_set"
+    SET_MISMATCH = "set_mismatch"
+    RECIPIENT_REFUSED = "recipient_refused"
+    # sets
+    SET_UNREADABLE = "set_unreadable"
+    SET_EMPTY = "set_empty"
+    SET_BAD_JSON = "set_bad_json"
+    SET_MISSING_FIELD = "set_missing_field"
+    SET_DUPLICATE_QUESTION = "set_duplicate_question"
+    SET_GOLD_NOT_NUMERIC = "set_gold_not_numeric"
+    SET_TOO_FEW_SHOTS = "set_too_few_shots"
+    RESPONSES_UNREADABLE = "responses_unreadable"
+    # sealing
+    KEY_UNREADABLE = "key_unreadable"
+    KEY_PERMISSIONS = "key_permissions"
+    KEY_EXISTS = "key_exists"
+    SEAL_BROKEN = "seal_broken"
+    NOT_ENROLLED = "not_enrolled"
+    JOURNAL_BROKEN = "journal_broken"
+    # checkpoints
+    CHECKPOINT_UNKNOWN = "checkpoint_unknown"
+    CHECKPOINT_NO_CONFIG = "checkpoint_no_config"
+    CHECKPOINT_BAD_CONFIG = "checkpoint_bad_config"
+    CHECKPOINT_NO_TOKENIZER = "checkpoint_no_tokenizer"
+    CHECKPOINT_NO_WEIGHTS = "checkpoint_no_weights"
+    CHECKPOINT_PICKLE = "checkpoint_pickle"
+    CHECKPOINT_BAD_HEADER = "checkpoint_bad_header"
+    CHECKPOINT_TRUNCATED = "checkpoint_truncated"
+    CHECKPOINT_REMOTE_CODE = "checkpoint_remote_code"
+    CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
+    # model servers
+    JAIL_MISSING = "jail_missing"
+    HOST_FAILED = "host_failed"
+    HOST_TIMEOUT = "host_timeout"
+    ENDPOINT_REFUSED = "endpoint_refused"
+    ENDPOINT_UNREACHABLE = "endpoint_unreachable"
+    ENDPOINT_TIMEOUT = "endpoint_timeout"
+    ENDPOINT_ERROR = "endpoint_error"
+    ENDPOINT_BAD_RESPONSE = "endpoint_bad_response"
+    ENDPOINT_UNAUTHORIZED = "endpoint_unauthorized"
+    ENDPOINT_NOT_FOUND = "endpoint_not_found"
+    ENDPOINT_RATE_LIMITED = "endpoint_rate_limited"
+    ENDPOINT_REDIRECTED = "endpoint_redirected"
+    # runs
+    INCOMPLETE = "incomplete"
+    DEADLINE = "deadline"
+    LOST = "lost"
+    DISK_FULL = "disk_full"
+    OUT_UNWRITABLE = "out_unwritable"
+    OUT_OF_ANOTHER_RUN = "out_of_another_run"
+    MISCONFIGURED = "misconfigured"
+    INTERNAL = "internal"
+
+
+def _theirs(sentence: str, advice: str, *, again: bool = False) -> Explanation:
+    return Explanation(Fault.THEIRS, again, sentence, advice)
+
+
+def _ours(sentence: str, advice: str, *, again: bool = False) -> Explanation:
+    return Explanation(Fault.OURS, again, sentence, advice)
+
+
+EXPLANATIONS: dict[Code, Explanation] = {
+    Code.BAD_MESSAGE: _ours("A message did not follow the contract.", "Check that both programs are of one version."),
+    Code.UNKNOWN_PROTOCOL: _theirs("There is no protocol of this name.", "Choose one of the published protocols."),
+    Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
+    Code.UNKNOWN_SET: _ours("The evaluator does not hold this set.", "Install the set on the evaluator."),
+    Code.SET_MISMATCH: _ours(
+        "The evaluator holds another set under this name.", "Compare the set's commitment on both sides."
+    ),
+    Code.RECIPIENT_REFUSED: _theirs(
+        "This recipient may not receive sealed items.", "Ask the maintainers to add it to the evaluator's list."
+    ),
+    Code.SET_UNREADABLE: _theirs("The set's file cannot be read.", "Check the path and the file's permissions."),
+    Code.SET_EMPTY: _theirs("The set has no items.", "Give a file with one JSON object a line."),
+    Code.SET_BAD_JSON: _theirs("A line of the set is not a JSON object.", "Mend the line and try again."),
+    Code.SET_MISSING_FIELD: _theirs(
+        "An item lacks a question or an answer.", "Give each item both fields, as non-empty strings."
+    ),
+    Code.SET_DUPLICATE_QUESTION: _theirs("Two items ask the same question.", "Remove one of the two."),
+    Code.SET_GOLD_NOT_NUMERIC: _theirs(
+        "An item's answer does not end in a number.", "End it in '#### N', or make it the bare number."
+    ),
+    Code.SET_TOO_FEW_SHOTS: _theirs(
+        "The shot pool holds fewer items than the protocol shows.", "Give a larger pool with --shots."
+    ),
+    Code.RESPONSES_UNREADABLE: _theirs(
+        "The file of responses cannot be read.", "Give one JSON object a line, with 'response' and 'gold'."
+    ),
+    Code.KEY_UNREADABLE: _ours(
+        "A key file is missing or is not a key.", "Make keys with 'python -m evaluator keygen'."
+    ),
+    Code.KEY_PERMISSIONS: _ours("A private key file can be read by others.", "Set its mode to 0400."),
+    Code.KEY_EXISTS: _ours(
+        "A key of this name is already there.", "Choose an empty folder: keys are never overwritten."
+    ),
+    Code.SEAL_BROKEN: _ours(
+        "The sealed set does not match its commitment.", "Restore the set from its backup; do not use this copy."
+    ),
+    Code.NOT_ENROLLED: _ours("The set is not sealed to this evaluator's key.", "Enrol this host for the set."),
+    Code.JOURNAL_BROKEN: _ours(
+        "The exposure journal does not verify.", "Stop the evaluator and restore the journal from its backup."
+    ),
+    Code.CHECKPOINT_UNKNOWN: _theirs("The evaluator knows no checkpoint of this name.", "Check the folder's name."),
+    Code.CHECKPOINT_NO_CONFIG: _theirs("The checkpoint has no config.json.", "Add the model's config.json."),
+    Code.CHECKPOINT_BAD_CONFIG: _theirs(
+        "The checkpoint's config.json is not usable.", "Save the model again with its library."
+    ),
+    Code.CHECKPOINT_NO_TOKENIZER: _theirs(
+        "The checkpoint has no tokenizer.json.", "Save the fast tokenizer beside it."
+    ),
+    Code.CHECKPOINT_NO_WEIGHTS: _theirs("The checkpoint has no safetensors file.", "Save the weights as safetensors."),
+    Code.CHECKPOINT_PICKLE: _theirs(
+        "The checkpoint holds a pickle, which can run code.", "Remove it and keep safetensors only."
+    ),
+    Code.CHECKPOINT_BAD_HEADER: _theirs("A safetensors file's header is not valid.", "Save the weights again."),
+    Code.CHECKPOINT_TRUNCATED: _theirs(
+        "A safetensors file is shorter than its header says.", "Copy the file again and compare its checksum."
+    ),
+    Code.CHECKPOINT_REMOTE_CODE: _theirs(
+        "The checkpoint asks to run code of its own.", "Use an architecture that the library knows by itself."
+    ),
+    Code.CHECKPOINT_UNTRUSTED: _theirs(
+        "Without bubblewrap only checkpoints that Holdfast ships are run.", "Install bubblewrap on the evaluator."
+    ),
+    Code.JAIL_MISSING: _ours("Bubblewrap is missing, so no model can be shut in.", "Install bubblewrap."),
+    Code.HOST_FAILED: _theirs(
+        "The model server stopped while loading or answering.", "Check that the checkpoint loads on your side."
+    ),
+    Code.HOST_TIMEOUT: _ours(
+        "The model server was not ready in time.", "Try again when the host is less busy.", again=True
+    ),
+    Code.ENDPOINT_REFUSED: _theirs("This address may not be called.", "Give a public https address."),
+    Code.ENDPOINT_UNREACHABLE: _theirs(
+        "The endpoint cannot be reached.", "Check that it is up, then resubmit.", again=True
+    ),
+    Code.ENDPOINT_TIMEOUT: _theirs(
+        "The endpoint did not answer in time.", "Check that it is up, then resubmit.", again=True
+    ),
+    Code.ENDPOINT_ERROR: _theirs(
+        "The endpoint answers with server errors.", "Check its own log, then resubmit.", again=True
+    ),
+    Code.ENDPOINT_BAD_RESPONSE: _theirs(
+        "The endpoint's answer is not an OpenAI-compatible completion.", "Check the address and the kind of API."
+    ),
+    Code.ENDPOINT_UNAUTHORIZED: _theirs("The endpoint refuses the API key.", "Submit again with a valid key."),
+    Code.ENDPOINT_NOT_FOUND: _theirs(
+        "The endpoint does not know this path or model.", "Check the address and the model."
+    ),
+    Code.ENDPOINT_RATE_LIMITED: _theirs(
+        "The endpoint refuses more requests.", "Raise its limit, then resubmit.", again=True
+    ),
+    Code.ENDPOINT_REDIRECTED: _theirs("The endpoint redirects, which is never followed.", "Give the final address."),
+    Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
+    Code.DEADLINE: _ours(
+        "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
+    ),
+    Code.LOST: _ours("The evaluator was lost too often.", "Look at the evaluators, then queue it again.", again=True),
+    Code.DISK_FULL: _ours("The disk is full.", "Free some space, then run again: what was graded is kept.", again=True),
+    Code.OUT_UNWRITABLE: _ours("The output folder cannot be written.", "Choose a folder that can be."),
+    Code.OUT_OF_ANOTHER_RUN: _theirs(
+        "The output folder belongs to another run.", "Choose another folder, or the same model, set and protocol."
+    ),
+    Code.MISCONFIGURED: _ours("A setting is missing or wrong.", "Correct the setting that is named."),
+    Code.INTERNAL: _ours("Something failed that should not.", "Report it with the code and the run's id.", again=True),
+}
+
+
+class EvaluatorError(Exception):
+    """Base of the engine's errors.
+
+    ``detail`` helps the person at the terminal (a path, a line number, a setting's name). It never holds
+    item text, a prompt or a completion, and it does not travel in a report.
+    """
+
+    fault: ClassVar[Fault]
+    again: ClassVar[bool]
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(code.value, detail)
+        self.code = code
+        self.detail = detail
+
+    def __str__(self) -> str:
+        known = EXPLANATIONS[self.code]
+        where = f" ({self.detail})" if self.detail else ""
+        return f"{self.code}: {known.sentence}{where} {known.advice}"
+
+
+class SubmitterError(EvaluatorError):
+    """The submission has to change."""
+
+    fault = Fault.THEIRS
+
+
+class TheirsAgain(SubmitterError):
+    """The submitter's side failed, and may work later."""
+
+    again = True
+
+
+class TheirsNever(SubmitterError):
+    """The submission cannot work as it is."""
+
+    again = False
+
+
+class OperatorError(EvaluatorError):
+    """The people who run Holdfast have to act."""
+
+    fault = Fault.OURS
+
+
+class OursAgain(OperatorError):
+    """Our side failed, and may work later."""
+
+    again = True
+
+
+class OursNever(OperatorError):
+    """Our side is set up wrongly."""
+
+    again = False
+
+
+_CLASSES: dict[tuple[Fault, bool], type[EvaluatorError]] = {
+    (Fault.THEIRS, True): TheirsAgain,
+    (Fault.THEIRS, False): TheirsNever,
+    (Fault.OURS, True): OursAgain,
+    (Fault.OURS, False): OursNever,
+}
+
+
+def error(code: Code, detail: str = "") -> EvaluatorError:
+    """The exception that belongs to ``code``, of the class its explanation names."""
+    known = EXPLANATIONS[code]
+    return _CLASSES[known.fault, known.again](code, detail)
