@@ -1,0 +1,8 @@
+"""What every test may use comes from tests/services.py; only overrides of plugins' fixtures stand here."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres_url: str, django_db_setup: None) -> None:
+    """Start the server before pytest-django makes its test database there."""

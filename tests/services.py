@@ -1,0 +1,68 @@
+"""A pytest plugin: throw-away services, started when the first test asks for them.
+
+It is loaded before Django's settings (``-p tests.services``), because those must know at once where the
+database will be. Only the address is fixed then; the server starts with the first test that needs it.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.services import EmbeddedPostgres, has_redis, start_redis, stop
+
+_FOLDER = Path(os.environ.setdefault("HOLDFAST_TEST_FOLDER", f"{tempfile.gettempdir()}/holdfast-test-{os.getpid()}"))
+_POSTGRES = EmbeddedPostgres(_FOLDER / "postgres", throwaway=True)
+_ROOT = Path(__file__).resolve().parent.parent
+
+os.environ["DATABASE_URL"] = _POSTGRES.url
+os.environ["BROKER_URL"] = "memory://"
+os.environ["SECRET_KEY"] = "for tests only"
+os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A throw-away PostgreSQL, stopped and removed with the session."""
+    yield _POSTGRES.start()
+    _POSTGRES.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_log(postgres_url: str) -> Path:
+    return _POSTGRES.folder / "log"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A throw-away Redis on a Unix socket."""
+    if not has_redis():
+        pytest.skip("redis-server is not installed")
+    process, url = start_redis(tmp_path_factory.mktemp("redis"))
+    yield url
+    stop([process])
+
+
+def find_data() -> Path | None:
+    """The folder of real data: HOLDFAST_DATA, or ``../shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("HOLDFAST_DATA", _ROOT.parent / "shared" / "data"))
+    return folder if (folder / "gsm8k" / "test.jsonl").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The real data, or a skip that says so (a failure where HOLDFAST_DATA_REQUIRED is set)."""
+    folder = find_data()
+    if folder is None and os.environ.get("HOLDFAST_DATA_REQUIRED"):
+        pytest.fail("the real data are missing: set HOLDFAST_DATA")
+    if folder is None:
+        pytest.skip("the real data are missing: set HOLDFAST_DATA")
+    return folder
+
+
+def pytest_unconfigure() -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
