@@ -1,0 +1,1 @@
+"""What evaluators publish and anyone can verify: pure, shared with the site, nothing that opens."""

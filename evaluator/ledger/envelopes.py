@@ -1,0 +1,29 @@
+"""Reports in signed envelopes: the site learns outcomes only from evaluators whose public key it holds."""
+
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from evaluator.contract import Envelope, Report, canonical_json
+from evaluator.errors import Code, error
+from evaluator.ledger import signatures
+
+
+def seal_report(report: Report, private_key: Ed25519PrivateKey) -> Envelope:
+    """The report with its evaluator's signature over ``canonical_json(report)``."""
+    return Envelope(report=report, signature=signatures.sign(private_key, canonical_json(report.to_dict())))
+
+
+def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> Report:
+    """The report of an envelope decoded from JSON, once its signature verifies.
+
+    ``public_key_of`` gives an evaluator's public key by name, None for an unknown one. Raises
+    ``bad_message`` for a malformed envelope, an unknown evaluator and a wrong signature alike.
+    """
+    envelope = Envelope.from_dict(data)
+    report = envelope.report
+    public_key = public_key_of(report.evaluator)
+    signed = canonical_json(report.to_dict())
+    if public_key is None or not signatures.verify(public_key, signed, envelope.signature):
+        raise error(Code.BAD_MESSAGE, "the signature of a report does not verify")
+    return report
