@@ -38,18 +38,21 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def start(command: Sequence[str], *, env: Mapping[str, str], log: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, its output appended to ``log`` (or thrown away)."""
+def start(
+    command: Sequence[str], *, env: Mapping[str, str], log: Path | None = None, folder: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a session of its own, in ``folder``, its output appended to ``log`` or thrown away."""
     out: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
     try:
         return subprocess.Popen(
             command,
             env=dict(env),
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call and takes no lock
         )
     finally:
         if not isinstance(out, int):

@@ -1,0 +1,56 @@
+# Two commands: `make demo` and `make test`. Everything else here serves them.
+
+# A set PYTHONDONTWRITEBYTECODE would make every start recompile every module.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# uv does not read pip's find-links, which may offer PyTorch's CPU build.
+FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
+TORCH := torch==2.13.0
+TESTS ?= tests
+
+.PHONY: demo test test-all lint pins clean
+.DELETE_ON_ERROR:
+
+demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
+	@$(BIN)/python -m demo $(ARGS)
+
+test: .venv/test.stamp ## everything that fits into 12 minutes on 2 cores
+	@sh tests/install-tools.sh
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+test-all: .venv/test.stamp ## the slow ones too; fails where the real data are missing
+	@sh tests/install-tools.sh
+	@$(MAKE) --no-print-directory lint
+	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest $(TESTS)
+
+lint: .venv/test.stamp ## style, types and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+.venv/uv.stamp:
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.*
+	@touch $@
+
+.venv/%.stamp: requirements/%.txt .venv/uv.stamp
+	@echo "Installing requirements/$*.txt into .venv"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS) $(TORCH)
+	@touch $@
+
+pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versions of test.txt
+	@for name in test demo site evaluator hosts; do \
+		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--no-emit-find-links --no-annotate --no-header \
+			$$(test $$name = test || echo --constraint requirements/test.txt) \
+			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+	@! grep -l '://' requirements/*.txt
+
+clean: ## forget the demo's state
+	@rm -rf .demo

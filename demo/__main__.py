@@ -1,0 +1,182 @@
+"""``make demo``: the whole house on one machine, from nothing to a board with three real checkpoints.
+
+Starts a PostgreSQL and a broker, seals a small private set, starts the site, the recorder and an
+evaluator, submits the three checkpoints of ``demo/checkpoints`` through the API as any author would,
+shows how they get on, prints the board and serves it until Ctrl-C. With ``--once`` it ends there.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from demo import prepare
+from demo.problems import private_set, public_set
+from demo.programs import ROOT, Installation, free_port, has_bubblewrap
+from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
+
+PAIR = "demo"
+CHECKPOINTS = ("honest", "contaminated", "small")
+FINAL = {"ranked", "failed", "cancelled"}
+
+
+def main() -> int:
+    """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run failed."""
+    options = _options()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with contextlib.ExitStack() as stack:
+        try:
+            return _story(options, stack)
+        except KeyboardInterrupt:
+            print("\nEnding every program.", file=sys.stderr)
+            return 0
+        except ServiceFailed as failure:
+            print(f"The demo could not go on: {failure}", file=sys.stderr)
+            return 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description="The whole house on one machine.")
+    parser.add_argument("--once", action="store_true", help="end after the table instead of serving")
+    parser.add_argument("--json", action="store_true", help="print the board's rows as one JSON object, last")
+    parser.add_argument("--port", type=int, default=0, help="the site's port (default: 8000, or a free one)")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its state")
+    return parser.parse_args()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
+    say = _narrator()
+    place = _installation(options, stack, say)
+    say("Preparing keys, the public set and its sealed twin")
+    prepare.once(place.folder / "prepared", lambda: _prepare(place))
+    say("Starting the site, the recorder and an evaluator")
+    for begin in (place.start_recorder, place.start_evaluator, place.start_site):
+        stack.callback(stop, [begin()])
+    if not has_bubblewrap():
+        say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
+    states = _watch(place, _submit(place))
+    board = place.get(f"/api/v1/board?pair={PAIR}")
+    print(place.manage("board", "--pair", PAIR))
+    print(f"The board: {place.address}/")
+    if options.json:
+        print(json.dumps(board), flush=True)
+    if any(state != "ranked" for state in states.values()):
+        return 1
+    if not options.once:
+        print("Serving until Ctrl-C.", flush=True)
+        signal.pause()
+    return 0
+
+
+def _narrator() -> Callable[[str], None]:
+    begun = time.monotonic()
+    return lambda text: print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
+
+
+def _installation(options: argparse.Namespace, stack: contextlib.ExitStack, say: Callable[[str], None]) -> Installation:
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Installation(
+        folder=folder,
+        database_url=os.environ.get("DATABASE_URL") or _embedded_postgres(folder, stack, say),
+        broker_url=os.environ.get("BROKER_URL") or _embedded_broker(folder, stack, say),
+        port=options.port or _preferred_port(),
+    )
+
+
+def _embedded_postgres(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> str:
+    say("Starting an embedded PostgreSQL (DATABASE_URL would name another)")
+    server = EmbeddedPostgres(folder / "postgres")
+    url = server.start()
+    stack.callback(server.stop)
+    return url
+
+
+def _embedded_broker(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> str:
+    if not has_redis():
+        say("No Redis here: the broker is a folder (BROKER_URL would name another)")
+        return filesystem_broker(folder / "broker")
+    say("Starting a Redis as broker (BROKER_URL would name another)")
+    process, url = start_redis(folder / "redis")
+    stack.callback(stop, [process])
+    return url
+
+
+def _preferred_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 8000))
+        except OSError:
+            return free_port()
+    return 8000
+
+
+def _prepare(place: Installation) -> None:
+    prepare.make_keys(place)
+    prepare.make_public_set(place, "demo-public", public_set())
+    prepare.make_sealed_set(place, "demo-private", private_set())
+    prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
+    prepare.tell_site(
+        place,
+        slug=PAIR,
+        title="Demo problems",
+        public="demo-public",
+        private="demo-private",
+        protocol="demo-0shot",
+    )
+
+
+def _submit(place: Installation) -> dict[str, str]:
+    """Submit the three checkpoints; a second time answers with the submissions that are there."""
+    token = place.manage("create_token", "demo").strip().splitlines()[-1]
+    runs = {}
+    for name in CHECKPOINTS:
+        order = {"model": f"demo-{name}", "pair": PAIR, "kind": "checkpoint", "checkpoint": name, "open_weights": True}
+        answer = place.post("/api/v1/submissions", order, token=token, key=f"demo-{name}")
+        runs[name] = answer["run"]
+    return runs
+
+
+def _watch(place: Installation, runs: dict[str, str]) -> dict[str, str]:
+    """Show each run's progress until all have ended. Returns their final states by model."""
+    states: dict[str, str] = {}
+    with contextlib.ExitStack() as bars:
+        shown = {name: bars.enter_context(_bar(name, line)) for line, name in enumerate(runs)}
+        while len(states) < len(runs):
+            for name, run in runs.items():
+                state = place.get(f"/api/v1/runs/{run}")
+                _show(shown[name], state)
+                if state["state"] in FINAL:
+                    states[name] = state["state"]
+            time.sleep(0.25)
+    return states
+
+
+def _bar(name: str, line: int) -> "tqdm[Any]":
+    return tqdm(total=1, desc=f"{name:>12} queued ", position=line, bar_format="{desc}|{bar:30}| {n:.0f}/{total:.0f}")
+
+
+def _show(bar: "tqdm[Any]", run: dict[str, Any]) -> None:
+    label, done, total = f"{bar.desc.split()[0]:>12} {run['state']:<7}", run["done"], run["total"] or 1
+    if (label, done, total) != (bar.desc.removesuffix(": "), bar.n, bar.total):
+        bar.set_description_str(label, refresh=False)
+        bar.total, bar.n = total, done
+        bar.refresh()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

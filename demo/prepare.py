@@ -1,0 +1,73 @@
+"""Makes an installation ready: keys, a public set, a sealed twin, and what the site is told of them.
+
+Everything is done once; a second call finds it there and is quick.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from demo.programs import Installation
+from evaluator.artefacts import inspect_checkpoint
+
+Rows = Sequence[dict[str, str]]
+
+
+def make_keys(place: Installation, *, name: str = "demo") -> None:
+    """Make the evaluator's keys unless they are there. They are never overwritten."""
+    if not place.keys.exists():
+        place.engine("keygen", str(place.keys), "--name", name)
+
+
+def make_public_set(place: Installation, name: str, rows: Rows, *, shots: Path | None = None) -> None:
+    """Write a public set where the evaluator looks for it, with its shot pool if it has one."""
+    folder = place.sets / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / "items.jsonl", rows)
+    if shots:
+        (folder / "shots.jsonl").write_bytes(shots.read_bytes())
+
+
+def make_sealed_set(place: Installation, name: str, rows: Rows, *, shots: Path | None = None) -> None:
+    """Seal a private set to the evaluator's key. Its plaintext exists only while it is sealed."""
+    folder = place.sets / name
+    if folder.exists():
+        return
+    with tempfile.TemporaryDirectory() as plain:
+        items = Path(plain) / "items.jsonl"
+        write_rows(items, rows)
+        pool = ["--shots", str(shots)] if shots else []
+        place.engine("seal", str(items), "--keys", str(place.keys), "--out", str(folder), "--name", name, *pool)
+
+
+def trust_shipped_checkpoints(place: Installation, names: Sequence[str]) -> None:
+    """Note the digests of our own checkpoints: where there is no bubblewrap, only these may run."""
+    digests = [inspect_checkpoint(place.checkpoints / name).digest for name in names]
+    place.trusted.write_text("\n".join(digests) + "\n")
+
+
+def write_rows(path: Path, rows: Rows) -> None:
+    """Write rows as JSON lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def tell_site(place: Installation, *, slug: str, title: str, public: str, private: str, protocol: str) -> None:
+    """Migrate the database and register the evaluator, both sets and their pair."""
+    place.manage("migrate", "--verbosity", "0")
+    place.manage("register_evaluator", str(place.keys / "identity.json"))
+    facts = json.loads(place.engine("inspect", str(place.sets / public / "items.jsonl"), "--json"))
+    note = place.folder / "site" / f"{public}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"name": public, "n": facts["n"], "digest": facts["digest"]}))
+    place.manage("register_set", str(note))
+    place.manage("register_set", str(place.sets / private / "manifest.json"), "--sealed")
+    names = ["--title", title, "--public", public, "--private", private]
+    place.manage("register_pair", slug, *names, "--protocol", protocol)
+
+
+def once(marker: Path, work: Callable[[], None]) -> None:
+    """Do ``work`` unless ``marker`` says that it was done."""
+    if not marker.exists():
+        work()
+        marker.touch()

@@ -1,0 +1,209 @@
+"""One installation of Holdfast on this machine: its folders, its addresses, and how each program starts.
+
+Every program gets an environment of its own with only what it may know: the site and the recorder never
+see a key of the evaluator, the evaluator never sees the database.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+from demo.services import ServiceFailed, start, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "PYTHONWARNINGS")
+
+Process = subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that nobody listens to at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where everything of one installation lives. ``source`` is the tree whose code is run."""
+
+    folder: Path
+    database_url: str
+    broker_url: str
+    port: int
+    lease_seconds: float = 5.0
+    source: Path = ROOT
+    checkpoints: Path = ROOT / "demo" / "checkpoints"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The site's address, without a final slash."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def keys(self) -> Path:
+        """The evaluator's keys."""
+        return self.folder / "evaluator" / "keys"
+
+    @property
+    def sets(self) -> Path:
+        """The sets that the evaluator holds."""
+        return self.folder / "evaluator" / "sets"
+
+    @property
+    def recipients(self) -> Path:
+        """The evaluator's list of endpoints that may see sealed items."""
+        return self.folder / "evaluator" / "recipients.toml"
+
+    @property
+    def trusted(self) -> Path:
+        """Digests of the checkpoints that may run where there is no bubblewrap."""
+        return self.folder / "evaluator" / "trusted"
+
+    def site_environment(self) -> dict[str, str]:
+        """What the site and the recorder know."""
+        return _inherited() | {
+            "PYTHONPATH": str(self.source),
+            "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
+            "DATABASE_URL": self.database_url,
+            "BROKER_URL": self.broker_url,
+            "SECRET_KEY": self._session_secret(),
+            "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
+            **self.settings,
+        }
+
+    def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
+        """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no journal."""
+        return _inherited() | {
+            "PYTHONPATH": str(self.source),
+            "BROKER_URL": self.broker_url,
+            "HOLDFAST_HOME": str(self.folder / name / "home"),
+            "HOLDFAST_KEYS": str(self.folder / name / "keys"),
+            "HOLDFAST_SETS": str(self.sets),
+            "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
+            "HOLDFAST_RECIPIENTS": str(self.recipients),
+            "HOLDFAST_TRUSTED": str(self.trusted),
+        }
+
+    def _session_secret(self) -> str:
+        path = self.folder / "site" / "secret"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(os.urandom(32).hex())
+        return path.read_text()
+
+    # --- one-off commands
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command of the site and return what it printed."""
+        return self._run([sys.executable, "manage.py", *arguments], self.site_environment())
+
+    def engine(self, *arguments: str) -> str:
+        """Run a command of the engine and return what it printed."""
+        return self._run([sys.executable, "-m", "evaluator", *arguments], _inherited())
+
+    def _run(self, command: list[str], env: dict[str, str]) -> str:
+        done = subprocess.run(command, cwd=self.source, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ServiceFailed(f"{' '.join(command[1:4])} failed: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    # --- the long-running programs
+
+    def start_site(self) -> Process:
+        """Start the site and wait until it answers."""
+        command = ["gunicorn", "leaderboard.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4"]
+        process = self._start(command, self.site_environment(), "site")
+        wait_until(self._answers, seconds=60, what=f"the site (log: {self.log('site')})", process=process)
+        return process
+
+    def start_recorder(self) -> Process:
+        """Start the recorder, with beat inside."""
+        queues = "record,rankings,housekeeping"
+        command = [
+            "celery",
+            "-A",
+            "leaderboard.celery",
+            "worker",
+            "-Q",
+            queues,
+            "--pool",
+            "solo",
+            "-l",
+            "warning",
+            "-B",
+        ]
+        schedule = self.folder / "site" / "beat"
+        return self._start([*command, "-s", str(schedule), "-n", "recorder@%h"], self.site_environment(), "recorder")
+
+    def start_evaluator(self, name: str = "evaluator") -> Process:
+        """Start an evaluator; it starts its model servers itself."""
+        command = ["celery", "-A", "evaluator.worker", "worker", "-Q", "evaluate.default", "--pool", "solo"]
+        return self._start([*command, "-l", "warning", "-n", f"{name}@%h"], self.evaluator_environment(name), name)
+
+    def log(self, name: str) -> Path:
+        """Where a program's output goes."""
+        return self.folder / "logs" / f"{name}.log"
+
+    def _start(self, command: list[str], env: dict[str, str], name: str) -> Process:
+        self.log(name).parent.mkdir(parents=True, exist_ok=True)
+        # `python -m` rather than the script beside it, so that a moved environment still works.
+        return start([sys.executable, "-m", *command], env=env, log=self.log(name), folder=self.source)
+
+    def _answers(self) -> bool:
+        try:
+            self.get("/healthz", as_json=False)
+        except (URLError, OSError):
+            return False
+        return True
+
+    # --- talking to the site, as anyone would
+
+    def get(self, path: str, *, token: str = "", as_json: bool = True) -> Any:
+        """GET a page or an API resource."""
+        return self._ask(Request(self.address + path), token=token, as_json=as_json)
+
+    def post(self, path: str, data: object, *, token: str = "", key: str = "") -> Any:
+        """POST JSON to the API; ``key`` makes repeating it harmless."""
+        request = Request(self.address + path, data=json.dumps(data).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        if key:
+            request.add_header("Idempotency-Key", key)
+        return self._ask(request, token=token, as_json=True)
+
+    def _ask(self, request: Request, *, token: str, as_json: bool) -> Any:
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        with build_opener(ProxyHandler({})).open(request, timeout=30) as answer:
+            body = answer.read()
+        return json.loads(body) if as_json else body.decode()
+
+    # --- what an evaluator is given
+
+    def allow_endpoints(self, urls: Iterable[str]) -> None:
+        """Put endpoints on this machine on the evaluator's list, as hosts that its maintainers contracted."""
+        entries = [f'[[endpoint]]\nurl = "{url}"\ntier = "T1"\nallow_private = true\n' for url in urls]
+        self.recipients.parent.mkdir(parents=True, exist_ok=True)
+        self.recipients.write_text("\n".join(entries))
+
+
+def has_bubblewrap() -> bool:
+    """Whether checkpoints can be shut in on this machine."""
+    return shutil.which("bwrap") is not None
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
