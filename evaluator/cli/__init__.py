@@ -11,7 +11,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from evaluator.errors import EXPLANATIONS, EvaluatorError
+from evaluator.cli.failures import failure_record
+from evaluator.errors import EvaluatorError
 
 REFUSED = 2
 """The exit code of everything that has an error code; usage errors of argparse have it too."""
@@ -28,13 +29,6 @@ def build_parser() -> argparse.ArgumentParser:
     for module in (run, grade, sealing):
         module.add_commands(commands)
     return parser
-
-
-def failure_record(failure: EvaluatorError) -> dict[str, str]:
-    """What ``--json`` prints for an error: code, sentence, advice, and the detail where there is one."""
-    known = EXPLANATIONS[failure.code]
-    record = {"error": failure.code.value, "sentence": known.sentence, "advice": known.advice}
-    return record | ({"detail": failure.detail} if failure.detail else {})
 
 
 def main(argv: Sequence[str]) -> int:

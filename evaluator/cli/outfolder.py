@@ -1,0 +1,125 @@
+"""The folder of a run made at a terminal: what it was, and its outcomes so far.
+
+``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
+outcomes of two runs never mix. ``outcomes.jsonl`` grows by whole groups, each forced to disk. A line torn
+by a kill or a full disk is cut off and its item asked again.
+"""
+
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from evaluator.contract import Outcome, canonical_json
+from evaluator.errors import Code, error
+from evaluator.pipeline.disk import disk_errors, write_durably
+from evaluator.pipeline.run import Result
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of ``outcomes.jsonl``. The set is public, so the completion may be read by anyone."""
+
+    index: int
+    outcome: str
+    extracted: str
+    completion: str
+
+
+class OutFolder:
+    """Outcomes kept at ``folder``; ``identity`` is what makes this run this run. ``n`` items at most.
+
+    Open it with ``with``: one process at a time writes there. Raises ``disk_full``, ``out_unwritable``
+    and ``out_of_another_run``.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
+        self.outcomes: dict[int, Outcome] = {}
+        self._folder = folder
+        self._identity = dict(identity)
+        self._n = n
+        self._file = -1
+        self._size = 0
+
+    def __enter__(self) -> "OutFolder":
+        with disk_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / "outcomes.jsonl"
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            self._lock()
+            self._agree()
+            self._read(path)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        os.close(self._file)
+
+    @property
+    def done(self) -> frozenset[int]:
+        """The indices that have an outcome."""
+        return frozenset(self.outcomes)
+
+    def append(self, results: Sequence[Result]) -> None:
+        """Keep a group of outcomes; on disk when this returns, or not at all."""
+        lines = b"".join(_encode(result) for result in results)
+        with disk_errors(self._folder):
+            try:
+                written = 0
+                while written < len(lines):
+                    written += os.write(self._file, lines[written:])
+                os.fsync(self._file)
+            except OSError:
+                os.ftruncate(self._file, self._size)
+                raise
+        self._size += len(lines)
+        self.outcomes |= {result.index: result.outcome for result in results}
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise error(Code.OUT_UNWRITABLE, f"another run is writing to {self._folder}") from None
+
+    def _agree(self) -> None:
+        path = self._folder / "run.json"
+        if not path.exists():
+            write_durably(path, canonical_json(self._identity) + b"\n")
+            return
+        with disk_errors(path):
+            found = path.read_bytes()
+        if found != canonical_json(self._identity) + b"\n":
+            raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
+
+    def _read(self, path: Path) -> None:
+        with disk_errors(path):
+            data = path.read_bytes()
+            self._size = data.rfind(b"\n") + 1
+            os.ftruncate(self._file, self._size)
+        lines = (_decode(line) for line in data[: self._size].split(b"\n"))
+        self.outcomes = {line.index: Outcome[line.outcome.upper()] for line in lines if line and line.index < self._n}
+
+
+def _encode(result: Result) -> bytes:
+    line = Line(
+        index=result.index,
+        outcome=result.outcome.name.lower(),
+        extracted=result.extracted,
+        completion=result.completion.text.encode("utf-8", "replace").decode(),
+    )
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _decode(line: bytes) -> Line | None:
+    """One line, or None where it is not one: a hole left by a power cut is asked again."""
+    try:
+        decoded = msgspec.json.decode(line, type=Line)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+    known = decoded.outcome.upper() in Outcome.__members__ and decoded.index >= 0
+    return decoded if known else None

@@ -1,0 +1,190 @@
+"""``run``: evaluate one model on one public set, without the site. ``protocols``: what can be asked for."""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from evaluator import protocols
+from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends import Backend
+from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.cli.failures import failure_record
+from evaluator.cli.outfolder import OutFolder
+from evaluator.config import trusted_digests
+from evaluator.contract import Outcome, canonical_json
+from evaluator.errors import Code, EvaluatorError
+from evaluator.items import Item, load_items, set_digest
+from evaluator.pipeline.models import is_jailed
+from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.run import Result, run
+from evaluator.pipeline.sources import PublicSource
+from evaluator.protocols import Protocol
+
+READY_SECONDS = 300.0
+"""How long a model server may take until it answers: a large checkpoint on a slow disk loads for minutes."""
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``run`` and ``protocols``."""
+    ask = commands.add_parser("run", help="evaluate a model on a public set; resumes after a kill")
+    ask.add_argument("--model", required=True, help="folder of a checkpoint, or the URL of an OpenAI-compatible API")
+    ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
+    ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
+    ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
+    ask.add_argument("--concurrency", type=_positive, default=32, help="requests in flight (%(default)s)")
+    ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
+    ask.add_argument("--api", choices=("completions", "chat"), default="completions", help="kind of a URL's API")
+    ask.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
+    ask.add_argument("--json", action="store_true", help="print one JSON object last")
+    ask.set_defaults(handler=run_command)
+    listing = commands.add_parser("protocols", help="list the published protocols")
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    listing.set_defaults(handler=protocols_command)
+
+
+def _positive(text: str) -> int:
+    if not 1 <= (number := int(text)) <= 512:
+        raise argparse.ArgumentTypeError("a number from 1 to 512")
+    return number
+
+
+def protocols_command(args: argparse.Namespace) -> int:
+    """Print the published protocols with their digests."""
+    known = {name: protocols.get(name).digest for name in protocols.ids()}
+    if args.json:
+        print(json.dumps(known))
+    else:
+        print("\n".join(f"{name}  {digest}" for name, digest in known.items()))
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The model of a run: a jailed or trusted checkpoint, or an endpoint. ``identity`` says which."""
+
+    identity: str
+    target: Path | EndpointTarget
+    jailed: bool = True
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Evaluate, keep the outcomes, print the counts. Returns 0; raises the run's error."""
+    started = time.monotonic()
+    protocol = protocols.get(args.protocol)
+    items, shots = load_items(args.set), _load_shots(args, protocol)
+    model = _model(args)
+    identity = {
+        "model": model.identity,
+        "set": set_digest(items),
+        "shots": set_digest(shots) if shots else "",
+        "protocol": protocol.digest,
+    }
+    with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
+        failure = _evaluate(args, protocol, model, items, shots, out)
+    if failure and failure.code is not Code.INCOMPLETE:
+        raise failure
+    _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
+    return 2 if failure else 0
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    protocol: Protocol,
+    model: _Model,
+    items: Sequence[Item],
+    shots: Sequence[Item],
+    out: OutFolder,
+) -> EvaluatorError | None:
+    """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
+    source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
+    if len(source.done) == source.n:
+        return None
+    with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
+        try:
+            asyncio.run(_ask(source, protocol, model, _Keeper(out, bar), concurrency=args.concurrency))
+        except EvaluatorError as failure:
+            return failure
+    return None
+
+
+async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int) -> None:
+    async with _serve(model) as backend:
+        await run([source], protocol, backend, keeper, policy=Policy(concurrency=concurrency))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Outcomes to disk, progress to the bar."""
+
+    out: OutFolder
+    bar: "tqdm[None]"
+
+    def graded(self, name: str, results: Sequence[Result]) -> None:
+        """Keep a group of outcomes of the only set."""
+        self.out.append(results)
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self.bar.update(done - self.bar.n)
+
+
+def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...]:
+    if not protocol.shots:
+        return ()
+    return load_items(args.shots or args.set.with_name("train.jsonl"))
+
+
+def _model(args: argparse.Namespace) -> _Model:
+    if "://" in args.model:
+        identity = canonical_json([args.model, args.served_model, args.api]).decode()
+        return _Model(identity, EndpointTarget(url=args.model, model=args.served_model, api=args.api))
+    folder = Path(args.model)
+    facts = inspect_checkpoint(folder)
+    return _Model(facts.digest, folder, is_jailed(facts.digest, trusted=trusted_digests(os.environ)))
+
+
+@asynccontextmanager
+async def _serve(model: _Model) -> AsyncIterator[Backend]:
+    """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+        workdir = Path(work)
+        if isinstance(model.target, Path):
+            server = serve_checkpoint(model.target, jailed=model.jailed, ready_seconds=READY_SECONDS, workdir=workdir)
+        else:
+            key = os.environ.get("HOLDFAST_API_KEY", "")
+            server = serve_endpoint(
+                model.target, key=key, allow_private=True, ready_seconds=READY_SECONDS, workdir=workdir
+            )
+        async with server as backend:
+            yield backend
+
+
+def _default_out(args: argparse.Namespace, identity: dict[str, str]) -> Path:
+    """A folder that belongs to this model, set and protocol: running the same again resumes by itself."""
+    mark = hashlib.sha256(canonical_json(identity)).hexdigest()[:12]
+    return Path("holdfast-runs", f"{args.set.stem}-{args.protocol}-{mark}")
+
+
+def _print_counts(
+    args: argparse.Namespace, out: OutFolder, *, n: int, seconds: float, failure: EvaluatorError | None
+) -> None:
+    counts = Counter(out.outcomes.values())
+    record: dict[str, object] = {"n": n}
+    record |= {outcome.name.lower(): counts[outcome] for outcome in Outcome}
+    record |= {"not_counted": n - len(out.outcomes), "seconds": round(seconds, 3)}
+    if failure:
+        print(f"error: {failure}", file=sys.stderr)
+        record |= failure_record(failure)
+    print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))

@@ -1,0 +1,114 @@
+"""The evaluator's settings: from the environment, typed, read once, loud when wrong.
+
+The evaluator is the one program that can open sealed sets, so it refuses to start beside the site's
+settings: a process that can reach both the database and the questions could join them.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evaluator.contract import Hex32, Name
+from evaluator.errors import Code, error
+
+FORBIDDEN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+"""Settings of the site. Where one of them is set, no evaluator starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Where things are on this host, and what it may run.
+
+    ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
+    folders. ``recipients`` is the parsed allow-list of endpoints. ``trusted`` holds digests of
+    checkpoints that may run without a jail where there is no bubblewrap.
+    """
+
+    broker_url: str
+    home: Path
+    keys: Path
+    sets: Path
+    checkpoints: Path
+    pool: str = "default"
+    recipients: Mapping[str, Any] = field(default_factory=dict)
+    trusted: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Config":
+        """Read the settings. Raises ``misconfigured``, naming the setting and never its value.
+
+        BROKER_URL, HOLDFAST_HOME, HOLDFAST_KEYS and HOLDFAST_SETS must be set; HOLDFAST_CHECKPOINTS
+        defaults to ``checkpoints`` in HOLDFAST_HOME, HOLDFAST_POOL to ``default``, HOLDFAST_RECIPIENTS
+        (a TOML file) and HOLDFAST_TRUSTED (a file of digests) to none.
+        """
+        for name in FORBIDDEN:
+            if environ.get(name):
+                raise error(Code.MISCONFIGURED, f"{name} is set, and the evaluator must not reach the site's data")
+        home = _folder(environ, "HOLDFAST_HOME", must_exist=False)
+        return cls(
+            broker_url=_required(environ, "BROKER_URL"),
+            home=home,
+            keys=_folder(environ, "HOLDFAST_KEYS"),
+            sets=_folder(environ, "HOLDFAST_SETS"),
+            checkpoints=_folder(environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False),
+            pool=_pool(environ),
+            recipients=_recipients(environ),
+            trusted=trusted_digests(environ),
+        )
+
+
+def trusted_digests(environ: Mapping[str, str]) -> frozenset[str]:
+    """The digests in the file that HOLDFAST_TRUSTED names: the first word of each line, ``#`` begins a comment.
+
+    Raises ``misconfigured`` where the file cannot be read or a word is not a digest.
+    """
+    path = environ.get("HOLDFAST_TRUSTED")
+    if not path:
+        return frozenset()
+    words = [line.split()[0] for line in _text("HOLDFAST_TRUSTED", path).splitlines() if line.partition("#")[0].strip()]
+    try:
+        return frozenset(msgspec.convert(words, list[Hex32]))
+    except msgspec.ValidationError:
+        raise error(Code.MISCONFIGURED, "HOLDFAST_TRUSTED: a line does not begin with a SHA-256 digest") from None
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise error(Code.MISCONFIGURED, f"{name} is not set")
+    return value
+
+
+def _folder(environ: Mapping[str, str], name: str, *, default: Path | None = None, must_exist: bool = True) -> Path:
+    path = default if default and not environ.get(name) else Path(_required(environ, name))
+    if must_exist and not path.is_dir():
+        raise error(Code.MISCONFIGURED, f"{name} is not a folder")
+    return path.absolute()
+
+
+def _pool(environ: Mapping[str, str]) -> str:
+    try:
+        return msgspec.convert(environ.get("HOLDFAST_POOL") or "default", Name)
+    except msgspec.ValidationError:
+        raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name") from None
+
+
+def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:
+    path = environ.get("HOLDFAST_RECIPIENTS")
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(_text("HOLDFAST_RECIPIENTS", path))
+    except tomllib.TOMLDecodeError:
+        raise error(Code.MISCONFIGURED, "HOLDFAST_RECIPIENTS is not TOML") from None
+
+
+def _text(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        raise error(Code.MISCONFIGURED, f"{name} cannot be read") from None

@@ -1,0 +1,49 @@
+"""Writing so that it is still there after a crash, and naming what a disk refuses."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evaluator.errors import Code, error
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors about ``path`` into ``disk_full`` or ``out_unwritable``."""
+    try:
+        yield
+    except OSError as failure:
+        code = Code.DISK_FULL if failure.errno in _FULL else Code.OUT_UNWRITABLE
+        raise error(code, str(path)) from None
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a whole file, or nothing: to a neighbour first, forced to disk, then renamed.
+
+    Raises ``disk_full`` or ``out_unwritable``; no part of the file stays behind then.
+    """
+    neighbour = path.with_suffix(".tmp")
+    with disk_errors(path):
+        try:
+            with neighbour.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            neighbour.rename(path)
+        except OSError:
+            neighbour.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries to disk: without it a rename may be forgotten by a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,31 @@
+"""Finding the model of a run, and deciding whether it may run without being shut in."""
+
+from pathlib import Path
+
+from evaluator import jail
+from evaluator.errors import Code, error
+
+
+def find_checkpoint(root: Path, name: str) -> Path:
+    """The folder of the checkpoint ``name``, strictly inside ``root``, links resolved.
+
+    Raises ``checkpoint_unknown`` for every other name: one with ``..`` or a slash in it, a link that
+    leads elsewhere, a file.
+    """
+    inside = root.resolve()
+    folder = (inside / name).resolve()
+    if folder.parent != inside or not folder.is_dir():
+        raise error(Code.CHECKPOINT_UNKNOWN)
+    return folder
+
+
+def is_jailed(digest: str, *, trusted: frozenset[str], jail_available: bool | None = None) -> bool:
+    """Whether the checkpoint with this digest runs in the jail: always, where there is one.
+
+    Without bubblewrap only a trusted digest runs, and openly so. Raises ``jail_missing`` where nothing is
+    trusted on this host, ``checkpoint_untrusted`` where something else is.
+    """
+    available = jail.available() if jail_available is None else jail_available
+    if not available and digest not in trusted:
+        raise error(Code.CHECKPOINT_UNTRUSTED if trusted else Code.JAIL_MISSING)
+    return available

@@ -1,0 +1,72 @@
+"""What is asked, in which portions, and how often something is tried again. Pure: no clock, no chance.
+
+An item is asked when it has no outcome yet. Sets are asked one after the other, items in the order of
+their set, so that a resumed run asks what an undisturbed one would have asked.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a run asks. Times are seconds.
+
+    ``concurrency`` requests are in flight at most. ``batch`` items are revealed at a time: few, so that
+    a kill leaves little revealed but unasked; at least as many as are in flight, so that nobody waits.
+    One item is tried ``tries`` times, after waits that double from ``first_wait`` up to ``longest_wait``.
+    ``give_up`` items in a row without an answer end the run. Outcomes are handed on every
+    ``flush_seconds``, or as soon as ``group`` of them have gathered.
+    """
+
+    concurrency: int = 32
+    batch: int = 64
+    tries: int = 3
+    first_wait: float = 0.5
+    longest_wait: float = 10.0
+    give_up: int = 20
+    flush_seconds: float = 1.0
+    group: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items to be revealed together: ``indices`` of the set at ``position`` in the run's order of sets."""
+
+    position: int
+    indices: tuple[int, ...]
+
+
+def batches(sets: Sequence[tuple[int, frozenset[int]]], *, size: int) -> Iterator[Batch]:
+    """Cut what is left of each set, given as (number of items, items done), into batches of at most ``size``."""
+    for position, (n, done) in enumerate(sets):
+        left = [index for index in range(n) if index not in done]
+        for start in range(0, len(left), size):
+            yield Batch(position, tuple(left[start : start + size]))
+
+
+def waits(policy: Policy, chance: Callable[[], float]) -> Iterator[float]:
+    """The seconds to wait before each further try: exponential backoff with full jitter.
+
+    ``chance`` returns a number in [0, 1). Without jitter, the items that failed together would come
+    back together (M. Brooker, "Exponential backoff and jitter", AWS Architecture Blog, 2015).
+    """
+    for attempt in range(policy.tries - 1):
+        yield chance() * min(policy.longest_wait, policy.first_wait * 2**attempt)
+
+
+class Streak:
+    """Counts items in a row that got no answer. ``missed`` says when it is time to give up."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._length = 0
+
+    def answered(self) -> None:
+        """An answer came: the row is broken."""
+        self._length = 0
+
+    def missed(self) -> bool:
+        """One more without an answer. True when the limit is reached."""
+        self._length += 1
+        return self._length >= self._limit

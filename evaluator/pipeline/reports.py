@@ -1,0 +1,67 @@
+"""What an attempt tells the site: numbered, signed, spooled."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from evaluator.contract import Body, Progress, Report
+from evaluator.errors import EvaluatorError
+
+_log = logging.getLogger(__name__)
+
+Seal = Callable[[Report], dict[str, Any]]
+"""Signs a report and gives the envelope's JSON data."""
+
+
+class Reporter:
+    """Sends the reports of one attempt. Sequence numbers count from 1; safe to be used from two threads."""
+
+    def __init__(
+        self, *, evaluator: str, run: str, token: int, worker: str, seal: Seal, put: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._number: Callable[[int, Body], Report] = lambda sequence, body: Report(
+            evaluator=evaluator, run=run, token=token, worker=worker, sequence=sequence, body=body
+        )
+        self._seal = seal
+        self._put = put
+        self._lock = threading.Lock()
+        self._sequence = 0
+
+    def send(self, body: Body) -> None:
+        """Spool one report; it is on disk when this returns. Raises ``disk_full`` or ``out_unwritable``."""
+        with self._lock:
+            self._sequence += 1
+            self._put(self._seal(self._number(self._sequence, body)))
+
+
+class Heartbeat:
+    """Says every ``seconds`` that the attempt is alive, from a thread of its own, while a model loads too."""
+
+    def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
+        self._reporter = reporter
+        self._seconds = seconds
+        self._beat = Progress(phase="loading", done=done, total=total)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def asking(self, done: int, total: int) -> None:
+        """From now on the beats say that ``done`` of ``total`` items have an outcome."""
+        self._beat = Progress(phase="asking", done=done, total=total)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._reporter.send(self._beat)
+            except EvaluatorError as failure:
+                _log.warning("heartbeat not spooled: %s", failure.code)
+            if self._stop.wait(self._seconds):
+                return

@@ -1,0 +1,225 @@
+"""The story of one evaluation: reveal, ask, grade, hand on.
+
+Outcomes are matched to items by index, so the order in which answers arrive does not matter. They go to
+the sink in small groups while answers still arrive, and before any error leaves this module: what was
+graded is never lost to what went wrong afterwards. An item that got no answer has no outcome and stays
+open, so that the same run, queued again, asks it again.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol as Shape
+
+from evaluator.backends import Backend, Completion, Sampling
+from evaluator.contract import Outcome
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.grading import grade
+from evaluator.items import Item
+from evaluator.pipeline.plan import Policy, Streak, batches, waits
+from evaluator.protocols import Protocol
+
+
+class Source(Shape):
+    """A set as the pipeline sees it. ``reveal`` gives the items at ``indices``, in that order."""
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+
+    @property
+    def n(self) -> int:
+        """The number of its items."""
+
+    @property
+    def done(self) -> frozenset[int]:
+        """The indices that have an outcome already."""
+
+    @property
+    def shots(self) -> Sequence[Item]:
+        """The set's shot pool; empty where there is none."""
+
+    def reveal(self, indices: Sequence[int]) -> Sequence[Item]:
+        """The items at ``indices``, in that order. A sealed set records the exposure first."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Result:
+    """One graded item. ``completion`` and ``extracted`` are text of the model: for the keeper only."""
+
+    index: int
+    outcome: Outcome
+    extracted: str
+    completion: Completion
+
+    def __repr__(self) -> str:
+        return f"Result(index={self.index}, outcome={self.outcome.name})"
+
+
+class Sink(Shape):
+    """Where outcomes go."""
+
+    def graded(self, name: str, results: Sequence[Result]) -> None:
+        """Keep outcomes of some items of the set ``name``. Returns when they are safe."""
+
+    def progress(self, done: int, total: int) -> None:
+        """``done`` of ``total`` items of all sets have an outcome."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Question:
+    """One item on its way: ``name`` of its set, ``index`` in it, the ``prompt`` and its gold answer."""
+
+    name: str
+    index: int
+    prompt: str
+    gold: str
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What happened so far: outcomes waiting for the sink, by set, and how many items have one or none."""
+
+    sink: Sink
+    policy: Policy
+    done: int
+    total: int
+    waiting: dict[str, list[Result]] = field(default_factory=dict)
+    answered: int = 0
+    missed: int = 0
+
+    def add(self, name: str, result: Result) -> None:
+        group = self.waiting.setdefault(name, [])
+        group.append(result)
+        self.answered += 1
+        if len(group) >= self.policy.group:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand on what waits. A group leaves the tally first: one that the sink refused is not sent twice."""
+        while self.waiting:
+            name, results = self.waiting.popitem()
+            self.sink.graded(name, results)
+            self.done += len(results)
+            self.sink.progress(self.done, self.total)
+
+
+async def run(
+    sources: Sequence[Source],
+    protocol: Protocol,
+    backend: Backend,
+    sink: Sink,
+    *,
+    policy: Policy,
+    chance: Callable[[], float] = random.random,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Ask every open item of ``sources`` and hand the outcomes to ``sink``.
+
+    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
+    a row, or all of them, got no answer; ``incomplete`` where some did not. What was graded has reached
+    the sink by then. ``chance`` and ``sleep`` are the randomness and the time of the waits.
+    """
+    done = sum(len(source.done) for source in sources)
+    tally = _Tally(sink, policy, done, sum(source.n for source in sources))
+    questions = _questions(sources, protocol, policy)
+    sampling = Sampling(max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature)
+    asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
+    sink.progress(tally.done, tally.total)
+    async with _handing_on(tally), _first_error(), asyncio.TaskGroup() as group:
+        for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
+            group.create_task(asker.ask_all(questions))
+    if tally.missed:
+        raise error(asker.last if not tally.answered else Code.INCOMPLETE)
+
+
+def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy) -> Iterator[_Question]:
+    """Every open item with its prompt. A batch is revealed when the one before is used up, not earlier."""
+    shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
+    for batch in batches([(source.n, source.done) for source in sources], size=max(policy.batch, policy.concurrency)):
+        source = sources[batch.position]
+        for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
+            drawn = [source.shots[shot] for shot in shots[batch.position][index]]
+            yield _Question(source.name, index, protocol.prompt(item, drawn), item.gold)
+
+
+@dataclass(slots=True)
+class _Asker:
+    """Asks questions one after the other; several do so at once, from one shared iterator."""
+
+    protocol: Protocol
+    backend: Backend
+    sampling: Sampling
+    tally: _Tally
+    policy: Policy
+    streak: Streak
+    chance: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    last: Code = Code.INCOMPLETE
+
+    async def ask_all(self, questions: Iterator[_Question]) -> None:
+        for question in questions:
+            try:
+                completion = await self._ask(question)
+            except EvaluatorError as failure:
+                if not failure.again:
+                    raise
+                self._miss(failure.code)
+            else:
+                self._keep(question, completion)
+
+    async def _ask(self, question: _Question) -> Completion:
+        """The answer, after as many tries as the policy grants. Raises the last try's error."""
+        for wait in waits(self.policy, self.chance):
+            try:
+                return await self.backend.complete(question.prompt, self.sampling)
+            except EvaluatorError as failure:
+                if not failure.again:
+                    raise
+            await self.sleep(wait)
+        return await self.backend.complete(question.prompt, self.sampling)
+
+    def _keep(self, question: _Question, completion: Completion) -> None:
+        self.streak.answered()
+        graded = grade(self.protocol.grader, completion.text, question.gold, cut=completion.cut)
+        self.tally.add(question.name, Result(question.index, graded.outcome, graded.extracted, completion))
+
+    def _miss(self, code: Code) -> None:
+        self.last = code
+        self.tally.missed += 1
+        if self.streak.missed():
+            raise error(code)
+
+
+@asynccontextmanager
+async def _handing_on(tally: _Tally) -> AsyncIterator[None]:
+    """Hand outcomes on about once every ``flush_seconds`` while the body runs, and what is left after it."""
+
+    async def now_and_then() -> None:
+        while True:
+            await asyncio.sleep(tally.policy.flush_seconds)
+            tally.flush()
+
+    async with _first_error(), asyncio.TaskGroup() as group:
+        flusher = group.create_task(now_and_then())
+        try:
+            yield
+        finally:
+            flusher.cancel()
+            tally.flush()
+
+
+@asynccontextmanager
+async def _first_error() -> AsyncIterator[None]:
+    """Raise the first error of a task group by itself: everything else was cancelled on its account."""
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        raise _leaf(failures) from None
+
+
+def _leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = failures.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first

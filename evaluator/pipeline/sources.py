@@ -1,0 +1,61 @@
+"""The sets of a run, public and sealed, in the one shape that the pipeline reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol as Shape
+
+from evaluator.contract import Exposure
+from evaluator.items import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicSource:
+    """A set whose items lie open on this host."""
+
+    name: str
+    items: Sequence[Item]
+    shots: Sequence[Item] = ()
+    done: frozenset[int] = frozenset()
+
+    @property
+    def n(self) -> int:
+        """The number of items."""
+        return len(self.items)
+
+    def reveal(self, indices: Sequence[int]) -> list[Item]:
+        """The items at ``indices``."""
+        return [self.items[index] for index in indices]
+
+
+class Revealed(Shape):
+    """What a vault gives: the items asked for, and the journal's entry that was written before."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The items, in the order asked for."""
+
+    @property
+    def entry(self) -> Exposure:
+        """The exposure, as the journal has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSource:
+    """A sealed set. ``open_items`` is the vault's reveal, bound to this set, run, token and recipient.
+
+    ``tell`` spools the journal's entry; the items leave this object only after it has returned, so that
+    the public ledger learns of an exposure even if this process dies while the prompts are on their way.
+    """
+
+    name: str
+    n: int
+    open_items: Callable[[Sequence[int]], Revealed] = field(repr=False)
+    tell: Callable[[Exposure], None] = field(repr=False)
+    shots: Sequence[Item] = ()
+    done: frozenset[int] = frozenset()
+
+    def reveal(self, indices: Sequence[int]) -> Sequence[Item]:
+        """The items at ``indices``, once their exposure is in the journal and in the spool."""
+        revealed = self.open_items(indices)
+        self.tell(revealed.entry)
+        return revealed.items

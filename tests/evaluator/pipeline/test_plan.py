@@ -1,0 +1,34 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluator.pipeline.plan import Batch, Policy, Streak, batches, waits
+
+
+def test_batches_cut_what_is_left_in_set_order() -> None:
+    cut = list(batches([(5, frozenset({1})), (2, frozenset()), (1, frozenset({0}))], size=3))
+    assert cut == [Batch(0, (0, 2, 3)), Batch(0, (4,)), Batch(1, (0, 1))]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.frozensets(st.integers(0, 39))), max_size=4),
+    st.integers(1, 50),
+)
+def test_every_open_item_is_in_exactly_one_batch(sets: list[tuple[int, frozenset[int]]], size: int) -> None:
+    cut = list(batches(sets, size=size))
+    asked = [(batch.position, index) for batch in cut for index in batch.indices]
+    assert asked == [(place, i) for place, (n, done) in enumerate(sets) for i in range(n) if i not in done]
+    assert all(0 < len(batch.indices) <= size for batch in cut)
+
+
+def test_waits_double_up_to_the_longest_and_follow_chance() -> None:
+    policy = Policy(tries=6, first_wait=1, longest_wait=5)
+    assert list(waits(policy, lambda: 1.0)) == [1, 2, 4, 5, 5]
+    assert list(waits(policy, lambda: 0.5)) == [0.5, 1, 2, 2.5, 2.5]
+    assert list(waits(Policy(tries=1), lambda: 1.0)) == []
+
+
+def test_a_streak_is_broken_by_an_answer() -> None:
+    streak = Streak(3)
+    assert [streak.missed(), streak.missed()] == [False, False]
+    streak.answered()
+    assert [streak.missed(), streak.missed(), streak.missed()] == [False, False, True]
