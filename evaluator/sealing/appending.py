@@ -1,0 +1,63 @@
+"""Appending whole lines to a file that may lose power, fill its disk or be shared by two processes."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from evaluator.errors import Code, EvaluatorError, error
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def failure(problem: OSError, otherwise: Code, detail: str) -> EvaluatorError:
+    """``disk_full`` where that is what the system says, else the given code."""
+    return error(Code.DISK_FULL if problem.errno in _FULL else otherwise, detail)
+
+
+def open_for_appending(path: Path) -> int:
+    """A descriptor for reading and appending; a new file is durable in its folder and private. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return descriptor
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Hold the file against other processes; the system lets go when the holder dies."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def read_from(descriptor: int, start: int) -> bytes:
+    """All bytes from ``start`` to the end. Raises OSError."""
+    chunks = []
+    while chunk := os.pread(descriptor, 1 << 20, start):
+        chunks.append(chunk)
+        start += len(chunk)
+    return b"".join(chunks)
+
+
+def append(descriptor: int, line: bytes, *, durable: bool) -> None:
+    """Append a whole line, or leave the file as it was and raise OSError. ``durable`` waits for the disk."""
+    end = os.fstat(descriptor).st_size
+    try:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if durable:
+            os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, end)
+        raise

@@ -1,0 +1,100 @@
+"""What models answered to sealed items: kept by the evaluator that asked, encrypted per run."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from msgspec import Meta
+
+from evaluator.contract import RunId, Wire, canonical_json
+from evaluator.errors import Code, error
+from evaluator.sealing import appending, formats
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCompletion:
+    """One answer. ``text`` does not show in ``repr``."""
+
+    set_name: str
+    index: int
+    text: str = field(repr=False)
+
+
+class _Line(Wire, frozen=True, kw_only=True):
+    nonce: Annotated[str, Meta(pattern=r"\A[0-9a-f]{24}\Z")]
+    ciphertext: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z")]
+
+
+class CompletionStore:
+    """Append-only files ``FOLDER/RUN.sealed``, each under a key derived from ``key`` (32 bytes) and the run."""
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        self._folder, self._key = folder, key
+        self._mended: set[str] = set()
+
+    def append(self, run: str, set_name: str, index: int, text: str, *, durable: bool = False) -> None:
+        """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
+        path = self._path(run)
+        nonce = os.urandom(formats.NONCE_BYTES)
+        # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
+        plain = json.dumps([set_name, index, text]).encode("ascii")
+        sealed = self._cipher(run).encrypt(nonce, plain, None)
+        line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
+        try:
+            self._append(path, run, line, durable=durable)
+        except OSError as problem:
+            raise appending.failure(problem, Code.OUT_UNWRITABLE, path.name) from None
+
+    def read(self, run: str) -> tuple[StoredCompletion, ...]:
+        """All answers kept of a run, oldest first; a torn last line is left out. Raises ``seal_broken``."""
+        path = self._path(run)
+        try:
+            content = path.read_bytes() if path.exists() else b""
+        except OSError:
+            raise error(Code.SEAL_BROKEN, path.name) from None
+        whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        answers = [self._open(run, line) for line in whole]
+        known = tuple(answer for answer in answers if answer is not None)
+        if len(known) != len(answers):
+            raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
+        return known
+
+    def _path(self, run: str) -> Path:
+        try:
+            return self._folder / f"{msgspec.convert(run, RunId)}.sealed"
+        except msgspec.ValidationError:
+            raise error(Code.BAD_MESSAGE, "run") from None
+
+    def _cipher(self, run: str) -> AESGCM:
+        info = canonical_json({"domain": "holdfast/completions/v1", "run": run})
+        return AESGCM(HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key))
+
+    def _append(self, path: Path, run: str, line: bytes, *, durable: bool) -> None:
+        descriptor = appending.open_for_appending(path)
+        try:
+            if run not in self._mended:  # what a crash of an earlier process left
+                content = appending.read_from(descriptor, 0)
+                os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+                self._mended.add(run)
+            appending.append(descriptor, line, durable=durable)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, run: str, line: bytes) -> StoredCompletion | None:
+        parsed = formats.from_line(_Line, line)
+        ciphertext = formats.from_base64(parsed.ciphertext) if parsed else None
+        if parsed is None or ciphertext is None:
+            return None
+        try:
+            plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
+        except (InvalidTag, ValueError):
+            return None
+        set_name, index, text = json.loads(plain)
+        return StoredCompletion(set_name, index, text)

@@ -1,0 +1,150 @@
+"""The files of a sealed set and the contexts its ciphertexts are bound to. Holds no key and opens nothing.
+
+A set's folder holds ``manifest.json`` (public), ``items.sealed`` (one line per item), ``wraps/HOST.json``
+(the set's key, sealed to one host) and, where the set has shots, ``shots.jsonl`` (public). Every file of
+ours is canonical JSON, one object a line, and is refused in any other byte form: a flipped bit is then
+found even where a lenient reader would not care.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from msgspec import Meta
+
+from evaluator.contract import Count, Hex32, Name, Wire, canonical_json
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.ledger.tree import leaf_hash
+
+MANIFEST, ITEMS, WRAPS, SHOTS = "manifest.json", "items.sealed", "wraps", "shots.jsonl"
+IDENTITY = "identity.json"
+
+SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+"""HPKE, RFC 9180 base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM."""
+KEY_BYTES, NONCE_BYTES, SALT_BYTES = 32, 12, 32
+
+_LEAF_DOMAIN = b"holdfast/item/v1\n"
+_Base64 = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z")]
+_W = TypeVar("_W", bound=Wire)
+
+
+class SealedItem(Wire, frozen=True, kw_only=True):
+    """One line of ``items.sealed``. The ciphertext holds salt ‖ canonical JSON of the item's record."""
+
+    index: Count
+    nonce: Annotated[str, Meta(pattern=r"\A[0-9a-f]{24}\Z")]
+    ciphertext: _Base64
+
+
+class Wrap(Wire, frozen=True, kw_only=True):
+    """The set's key, HPKE-sealed to one host's public key."""
+
+    version: Literal[1] = 1
+    set: Name
+    host: Name
+    host_pub: Hex32
+    wrapped: _Base64
+
+
+def item_leaf(salted: bytes) -> bytes:
+    """An item's leaf hash, SHA-256(0x00 ‖ domain ‖ salt ‖ canonical JSON), given salt ‖ canonical JSON."""
+    return leaf_hash(_LEAF_DOMAIN + salted)
+
+
+def item_context(set_name: str, index: int, leaf: str) -> bytes:
+    """What an item's ciphertext is bound to: its set, its place and its public leaf."""
+    return canonical_json({"domain": "holdfast/sealed-item/v1", "set": set_name, "index": index, "leaf": leaf})
+
+
+def wrap_context(manifest: Manifest, host: str) -> bytes:
+    """What a wrapped key is bound to: the whole manifest, by its leaf hash, and the host's name."""
+    committed = leaf_hash(canonical_json(manifest.to_dict())).hex()
+    return canonical_json({"domain": "holdfast/set-key/v1", "manifest": committed, "host": host})
+
+
+def secret_context(bound_to: str) -> bytes:
+    """What a submitter's sealed secret is bound to: the use it was given for (an endpoint's address)."""
+    return canonical_json({"domain": "holdfast/secret/v1", "for": bound_to})
+
+
+def to_base64(raw: bytes) -> str:
+    """Standard base64 with padding."""
+    return b64encode(raw).decode("ascii")
+
+
+def from_base64(text: str) -> bytes | None:
+    """The bytes of standard base64 in its one canonical form, None for anything else."""
+    try:
+        raw = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if to_base64(raw) == text else None
+
+
+def to_line(value: Wire) -> bytes:
+    """A value as one line of a file."""
+    return canonical_json(value.to_dict()) + b"\n"
+
+
+def from_line(kind: type[_W], line: bytes) -> _W | None:
+    """The value of a line that :func:`to_line` wrote, None for any other bytes."""
+    try:
+        value = kind.from_dict(msgspec.json.decode(line))
+    except (ValueError, RecursionError, EvaluatorError):
+        return None
+    return value if to_line(value) == line else None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a sealed set, its root recomputed. Raises ``unknown_set``, ``seal_broken``."""
+    try:
+        line = (folder / MANIFEST).read_bytes()
+    except OSError:
+        raise error(Code.UNKNOWN_SET, folder.name) from None
+    manifest = from_line(Manifest, line)
+    if manifest is None:
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{MANIFEST}")
+    manifest.verify()
+    return manifest
+
+
+def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
+    """The ciphertexts of a set, in order and complete. Raises ``seal_broken`` with the line's number."""
+    try:
+        lines = (folder / ITEMS).read_bytes().splitlines(keepends=True)
+    except OSError:
+        lines = []
+    if len(lines) != manifest.n:
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS}")
+    found = [from_line(SealedItem, line) for line in lines]
+    records = tuple(record for record in found if record is not None)
+    for index, item in enumerate(found):
+        if item is None or item.index != index:
+            raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} line {index + 1}")
+    return records
+
+
+def read_wrap(folder: Path, host: str) -> Wrap:
+    """The set's key as wrapped for ``host``. Raises ``not_enrolled`` if there is none or it is damaged."""
+    try:
+        wrap = from_line(Wrap, (folder / WRAPS / f"{host}.json").read_bytes())
+    except OSError:
+        wrap = None
+    if wrap is None:
+        raise error(Code.NOT_ENROLLED, folder.name)
+    return wrap
+
+
+def read_identity(path: Path) -> Identity:
+    """An evaluator's public identity from ``identity.json``. Raises ``key_unreadable``."""
+    try:
+        identity = from_line(Identity, path.read_bytes())
+    except OSError:
+        identity = None
+    if identity is None:
+        raise error(Code.KEY_UNREADABLE, str(path))
+    return identity

@@ -1,0 +1,121 @@
+"""An evaluator's keys: made once, never overwritten, private ones readable by their owner alone.
+
+A keys folder holds ``host.key``/``host.pub`` (X25519, what sets and secrets are sealed to),
+``report.key``/``report.pub`` (Ed25519, signs reports and the journal), ``completions.key`` (encrypts what
+models answered) and ``identity.json`` (name and public keys, given to the site). Key files hold 32 bytes in
+hexadecimal.
+"""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from evaluator.errors import Code, error
+from evaluator.ledger import signatures
+from evaluator.ledger.manifests import Identity
+from evaluator.sealing.formats import IDENTITY, KEY_BYTES, read_identity, to_line
+
+_PRIVATE = ("host.key", "report.key", "completions.key")
+_PUBLIC = ("host.pub", "report.pub", IDENTITY)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """An evaluator's private keys in memory; nothing of them shows in ``repr``."""
+
+    name: str
+    host: X25519PrivateKey
+    report: Ed25519PrivateKey
+    completions: bytes
+
+    def __repr__(self) -> str:
+        return f"Keys({self.name})"
+
+    def identity(self) -> Identity:
+        """The public side."""
+        host_pub = self.host.public_key().public_bytes_raw().hex()
+        return Identity(name=self.name, host_pub=host_pub, report_pub=signatures.public_hex(self.report))
+
+
+def generate_keys(folder: Path, *, name: str) -> Identity:
+    """Make a new evaluator's keys in ``folder`` and return its public identity.
+
+    Raises ``key_exists`` if any of the files is there already, ``out_unwritable``, ``bad_message`` for a
+    name that does not fit.
+    """
+    keys = Keys(name, X25519PrivateKey.generate(), signatures.generate(), os.urandom(KEY_BYTES))
+    identity = Identity.from_dict(keys.identity().to_dict())
+    private = (keys.host.private_bytes_raw(), keys.report.private_bytes_raw(), keys.completions)
+    public = (_hex_line(bytes.fromhex(identity.host_pub)), _hex_line(bytes.fromhex(identity.report_pub)))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file_name in (*_PRIVATE, *_PUBLIC):
+            if (folder / file_name).exists():
+                raise error(Code.KEY_EXISTS, str(folder / file_name))
+        for file_name, raw in zip(_PRIVATE, private, strict=True):
+            _write_new(folder / file_name, _hex_line(raw), 0o400)
+        for file_name, content in zip(_PUBLIC, (*public, to_line(identity)), strict=True):
+            _write_new(folder / file_name, content, 0o444)
+    except FileExistsError:
+        raise error(Code.KEY_EXISTS, str(folder)) from None
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(folder)) from None
+    return identity
+
+
+def load_keys(folder: Path) -> Keys:
+    """An evaluator's keys. Raises ``key_unreadable``, ``key_permissions``; key files are named, not shown."""
+    identity = read_identity(folder / IDENTITY)
+    keys = _read_keys(folder, identity.name)
+    if keys.identity() != identity:
+        raise error(Code.KEY_UNREADABLE, f"{folder}: the keys are not those of {IDENTITY}")
+    return keys
+
+
+def _read_keys(folder: Path, name: str) -> Keys:
+    host, report, completions = (_read_private(folder / file_name) for file_name in _PRIVATE)
+    return Keys(
+        name, X25519PrivateKey.from_private_bytes(host), Ed25519PrivateKey.from_private_bytes(report), completions
+    )
+
+
+def _hex_line(raw: bytes) -> bytes:
+    return raw.hex().encode("ascii") + b"\n"
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _read_private(path: Path) -> bytes:
+    content = _read_if_closed(path)
+    try:
+        raw = bytes.fromhex(content.decode("ascii"))
+    except ValueError:
+        raw = b""
+    if len(raw) != KEY_BYTES or _hex_line(raw) != content:
+        del raw, content
+        raise error(Code.KEY_UNREADABLE, str(path))
+    return raw
+
+
+def _read_if_closed(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(1024)
+    except OSError:
+        raise error(Code.KEY_UNREADABLE, str(path)) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        del content
+        raise error(Code.KEY_PERMISSIONS, str(path))
+    return content

@@ -1,0 +1,84 @@
+"""Opening: ciphertext becomes items again. Imported by the vault alone, which writes the journal first.
+
+Errors are raised where no local variable holds plaintext, so that not even a traceback with locals shows one.
+"""
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.items import Item, parse_items
+from evaluator.ledger.manifests import Manifest
+from evaluator.sealing import formats
+from evaluator.sealing.formats import SealedItem, Wrap
+
+
+class SetKey:
+    """A set's key, usable and not readable."""
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._cipher = AESGCM(raw)
+
+    def decrypt(self, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes | None:
+        """The plaintext, None if anything of it or of its context was changed."""
+        try:
+            return self._cipher.decrypt(nonce, ciphertext, context)
+        except (InvalidTag, ValueError):
+            return None
+
+
+def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, host: str) -> SetKey:
+    """The set's key, for the host it was wrapped for. Raises ``not_enrolled`` for any other, and if damaged."""
+    ours = (wrap.set, wrap.host, wrap.host_pub) == (manifest.name, host, host_key.public_key().public_bytes_raw().hex())
+    raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host)) if ours else None
+    if raw is None or len(raw) != formats.KEY_BYTES:
+        raise error(Code.NOT_ENROLLED, manifest.name)
+    return SetKey(raw)
+
+
+def open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item:
+    """One item, checked against its public leaf. Raises ``seal_broken`` with its number."""
+    item = _open_item(key, manifest, sealed)
+    if item is None:
+        raise error(Code.SEAL_BROKEN, f"item {sealed.index} of {manifest.name}")
+    return item
+
+
+def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") -> str:
+    """A secret that ``seal_secret`` sealed to this host for this use. Raises ``bad_message``."""
+    secret = _open_secret(host_key, sealed, bound_to)
+    if secret is None:
+        raise error(Code.BAD_MESSAGE, "a sealed key does not open here")
+    return secret
+
+
+def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item | None:
+    leaf = manifest.leaves[sealed.index]
+    ciphertext = formats.from_base64(sealed.ciphertext)
+    context = formats.item_context(manifest.name, sealed.index, leaf)
+    salted = key.decrypt(bytes.fromhex(sealed.nonce), ciphertext, context) if ciphertext else None
+    if salted is None or formats.item_leaf(salted).hex() != leaf:
+        return None
+    try:
+        return parse_items([salted[formats.SALT_BYTES :]])[0]
+    except EvaluatorError:
+        return None
+
+
+def _open_secret(host_key: X25519PrivateKey, sealed: str, bound_to: str) -> str | None:
+    raw = _hpke(host_key, sealed, formats.secret_context(bound_to))
+    try:
+        return None if raw is None else raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _hpke(host_key: X25519PrivateKey, sealed: str, context: bytes) -> bytes | None:
+    ciphertext = formats.from_base64(sealed)
+    try:
+        return None if ciphertext is None else formats.SUITE.decrypt(ciphertext, host_key, info=context)
+    except (InvalidTag, ValueError):
+        return None
