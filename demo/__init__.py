@@ -1,0 +1,1 @@
+"""The demonstration: its word problems, its tiny models and what serves them."""

@@ -1,0 +1,273 @@
+"""Templated grade-school word problems, written for the demonstration.
+
+A template is a sentence with blanks, and the sums that solve it. Drawing fills the blanks, works the
+sums one by one, and throws the draw away when a sum leaves the small whole numbers, so that every answer is
+exact and within reach of a very small model. The public, the private and the training problems come from the
+same templates and differ in their seed only: a score gap between the sets says something about what a model
+has seen, not about how hard the sets are.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+PUBLIC_SEED = 1101
+PRIVATE_SEED = 2202
+TRAINING_SEED = 3303
+TOKENIZER_SEED = 4404
+SET_SIZE = 400
+
+LARGEST = 200
+"""No number in a problem or in its working is above this one."""
+
+_MAX_DRAWS = 10_000
+
+Row = dict[str, str]
+
+_PEOPLE = (
+    "Anouk", "Bram", "Dov", "Fenna", "Haruki", "Imke", "Ines", "Joss", "Kofi", "Leilani",
+    "Mirela", "Oduya", "Petra", "Ravi", "Solveig", "Sunniva", "Tarek", "Tobin", "Wanda", "Yusra",
+)  # fmt: skip
+_THINGS = (
+    "acorns", "bells", "buttons", "candles", "corks", "feathers", "kites", "lanterns",
+    "pebbles", "pinecones", "ribbons", "spools", "stamps", "thimbles", "tiles", "whistles",
+)  # fmt: skip
+_SIZES = {"S": (2, 9), "M": (10, 40), "L": (30, 99)}
+_OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.floordiv,
+}
+
+
+@dataclass(frozen=True)
+class Template:
+    """One kind of problem.
+
+    `sizes` has one letter (a key of `_SIZES`) for each of the blanks a, b, c, ... of `text`. `steps` are sums
+    over the blanks and over the earlier results, which are named w, x, y, z in their order.
+    """
+
+    sizes: str
+    steps: tuple[str, ...]
+    text: str
+
+
+TEMPLATES = (
+    # One step.
+    Template("MS", ("a + b",), "{who} has {a} {things} and finds {b} more. How many {things} does {who} have now?"),
+    Template("MS", ("a - b",), "{who} picks up {a} {things} and gives {b} of them to {other}. How many are left?"),
+    Template("SS", ("a * b",), "{who} has {a} boxes with {b} {things} in each box. How many {things} is that?"),
+    Template("MS", ("a / b",), "{who} shares {a} {things} equally among {b} friends. How many does each one get?"),
+    Template("MM", ("a + b",), "{who} reads {a} pages before lunch and {b} pages after lunch. How many in all?"),
+    Template("LM", ("a - b",), "{who} runs a ferry with {a} seats and {b} are taken. How many seats are free?"),
+    Template("SS", ("a * b",), "{who} sells {a} {things} for {b} coins each. How many coins does that make?"),
+    Template("MS", ("a / b",), "{who} strings {a} {things} on {b} equal cords. How many are on each cord?"),
+    # Two steps.
+    Template(
+        "MS",
+        ("a + b", "a + w"),
+        "{who} has {a} {things}. {other} has {b} more than {who}. How many do they have together?",
+    ),
+    Template(
+        "SSS",
+        ("a * b", "w - c"),
+        "{who} buys {a} bags with {b} {things} in each and loses {c} of them. How many {things} are left?",
+    ),
+    Template(
+        "MMS",
+        ("a + b", "w / c"),
+        "{who} packs {a} red and {b} blue {things} evenly into {c} crates. How many go into each crate?",
+    ),
+    Template(
+        "SSL",
+        ("a * b", "c - w"),
+        "{who} buys {a} lamps for {b} coins each and had {c} coins before. How many coins remain?",
+    ),
+    Template(
+        "SSM",
+        ("a * b", "w + c"),
+        "{who} bakes {a} rolls an hour for {b} hours and has {c} from before. How many rolls is that?",
+    ),
+    Template(
+        "LMS",
+        ("a - b", "w - c"),
+        "{who} had {a} {things}, gave {b} to {other} and dropped {c} in a well. How many are left?",
+    ),
+    Template(
+        "LMS",
+        ("a - b", "w / c"),
+        "From a rope of {a} feet {who} cuts {b} feet and makes {c} equal pieces of the rest. How long is each?",
+    ),
+    Template(
+        "MSS",
+        ("a / b", "w * c"),
+        "{who} splits {a} {things} evenly into {b} jars and carries {c} such jars home. How many come home?",
+    ),
+    Template(
+        "MSM",
+        ("a - b", "w + c"),
+        "{who} counts {a} ducks. Then {b} fly away and {c} arrive. How many ducks are there now?",
+    ),
+    Template(
+        "SSS",
+        ("a + b", "w * c"),
+        "{who} rows {a} laps each morning and {b} laps each evening. How many laps is that in {c} days?",
+    ),
+    # Three steps.
+    Template(
+        "SSSS",
+        ("a * b", "c * d", "w + x"),
+        "{who} has {a} pens with {b} goats each and {c} pens with {d} sheep each. How many animals is that?",
+    ),
+    Template(
+        "SSSS",
+        ("a * b", "w - c", "x / d"),
+        "{who} earns {a} coins a day for {b} days, spends {c}, and puts the rest evenly in {d} tins. "
+        "How many coins are in each tin?",
+    ),
+    Template(
+        "SSS",
+        ("a * b", "a + w", "x - c"),
+        "{who} has {a} {things}. {other} has {b} times as many. Together they give away {c}. How many are left?",
+    ),
+    Template(
+        "LMSS",
+        ("a - b", "w + c", "x - d"),
+        "A train has {a} riders. At the mill {b} get off and {c} get on. At the lake {d} get off. How many stay?",
+    ),
+    Template(
+        "MMSS",
+        ("a + b", "w / c", "x * d"),
+        "{who} has {a} {things} and {other} has {b}. They fill {c} equal bags and sell {d} such bags. "
+        "How many {things} is that?",
+    ),
+    Template(
+        "SSSM",
+        ("a * b", "w - c", "x + d"),
+        "A hall has {a} rows of {b} chairs. Then {c} chairs break and {d} new ones come. How many are there now?",
+    ),
+    Template(
+        "SSML",
+        ("a * b", "w + c", "d - x"),
+        "{who} buys {a} cups for {b} coins each and a jug for {c} coins, and had {d} coins. How many remain?",
+    ),
+    Template(
+        "SSSM",
+        ("a + b", "w * c", "x + d"),
+        "On a walk {a} girls and {b} boys carry {c} {things} each. The guide carries {d}. How many is that?",
+    ),
+    # Four steps.
+    Template(
+        "SSSSS",
+        ("a * b", "c * d", "w + x", "y - e"),
+        "{who} plants {a} rows of {b} beans and {c} rows of {d} peas. Then {e} plants die. How many still grow?",
+    ),
+    Template(
+        "SSMSS",
+        ("a * b", "w + c", "x - d", "y / e"),
+        "{who} saves {a} coins a week for {b} weeks, is given {c}, spends {d}, and shares the rest evenly "
+        "among {e} cousins. How many coins does each cousin get?",
+    ),
+    Template(
+        "MSMS",
+        ("a - b", "a + w", "x + c", "y / d"),
+        "{who} has {a} {things}. {other} has {b} fewer. "
+        "They find {c} more and fill {d} equal bags with them all. "
+        "How many go into each bag?",
+    ),
+    Template(
+        "SSSMS",
+        ("a + b", "w * c", "x - d", "y + e"),
+        "A mill grinds {a} sacks by day and {b} sacks by night, for {c} days. It sells {d} and buys {e}. "
+        "How many sacks does it have?",
+    ),
+    Template(
+        "MSSMS",
+        ("a / b", "w * c", "x + d", "y - e"),
+        "{who} splits {a} {things} evenly into {b} boxes, keeps {c} such boxes, adds {d} and gives {e} "
+        "to {other}. How many does {who} keep?",
+    ),
+    Template(
+        "SSSSL",
+        ("a * b", "c * d", "w + x", "e - y"),
+        "A school buys {a} desks for {b} coins each and {c} maps for {d} coins each, and had {e} coins. "
+        "How many coins remain?",
+    ),
+)
+
+
+def _work(template: Template, numbers: dict[str, int]) -> str | None:
+    """The worked answer, or None where a sum is not exact or leaves 1 to `LARGEST`."""
+    known = dict(numbers)
+    lines: list[str] = []
+    result = 0
+    for name, step in zip("wxyz", template.steps, strict=False):
+        left, sign, right = step.split()
+        first, second = known[left], known[right]
+        if sign == "/" and first % second:
+            return None
+        result = _OPERATORS[sign](first, second)
+        if not 1 <= result <= LARGEST:
+            return None
+        known[name] = result
+        lines.append(f"{first} {sign} {second} = {result}.")
+    return f"{' '.join(lines)} #### {result}"
+
+
+def _draw(template: Template, rng: random.Random) -> Row | None:
+    """One filled template, or None where the numbers drawn do not work out."""
+    numbers = {name: rng.randint(*_SIZES[size]) for name, size in zip("abcde", template.sizes, strict=False)}
+    answer = _work(template, numbers)
+    if answer is None:
+        return None
+    who, other = rng.sample(_PEOPLE, 2)
+    question = template.text.format(who=who, other=other, things=rng.choice(_THINGS), **numbers)
+    return {"question": question, "answer": answer}
+
+
+def _draw_new(template: Template, rng: random.Random, taken: set[str], avoid: Container[str]) -> Row:
+    for _ in range(_MAX_DRAWS):
+        row = _draw(template, rng)
+        if row is not None and row["question"] not in taken and row["question"] not in avoid:
+            return row
+    raise ValueError(f"no new problem left for the template {template.text!r}")
+
+
+def generate(seed: int, n: int, avoid: Container[str] = ()) -> list[Row]:
+    """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal shares.
+
+    The questions are distinct and none is in `avoid`. An answer is one line: the sums, then `#### N` with N a
+    positive integer. Raises ValueError for a negative `n`, and where a template has no new problem left.
+    """
+    if n < 0:
+        raise ValueError(f"cannot make {n} problems")
+    rng = random.Random(seed)  # noqa: S311 - the same again for a seed is the point
+    taken: set[str] = set()
+    rows: list[Row] = []
+    for index in range(n):
+        row = _draw_new(TEMPLATES[index % len(TEMPLATES)], rng, taken, avoid)
+        taken.add(row["question"])
+        rows.append(row)
+    rng.shuffle(rows)
+    return rows
+
+
+def public_set() -> list[Row]:
+    """The demonstration's public set: `SET_SIZE` rows."""
+    return generate(PUBLIC_SEED, SET_SIZE)
+
+
+def private_set() -> list[Row]:
+    """The demonstration's private set: `SET_SIZE` rows, none of them in the public set."""
+    return generate(PRIVATE_SEED, SET_SIZE, avoid={row["question"] for row in public_set()})
+
+
+def training_set(n: int, seed: int = TRAINING_SEED) -> list[Row]:
+    """`n` rows to train on, none of them in the public or in the private set."""
+    tests = {row["question"] for row in public_set()} | {row["question"] for row in private_set()}
+    return generate(seed, n, avoid=tests)
