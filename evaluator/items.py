@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.contract import canonical_json
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 
 _GOLD = re.compile(r"[-\u2212]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?")
 _MARKER = "####"
@@ -92,7 +92,7 @@ def _parse_line(line: bytes, number: int) -> Item:
     question, answer = _fields(line, number)
     try:
         return Item(question=question, answer=answer, gold=gold_of(answer))
-    except Exception:
+    except EvaluatorError:
         raise error(Code.SET_GOLD_NOT_NUMERIC, f"line {number}") from None
 
 
