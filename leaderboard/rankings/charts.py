@@ -1,0 +1,219 @@
+"""Small pictures as SVG text, drawn from the numbers of a finished ranking.
+
+Only presentation attributes and classes are used, because the site's content policy allows no inline style.
+Colours come from the style sheet's roles, so that one picture serves light and dark. Every number that is
+written into a picture is one of ours; names are escaped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from leaderboard.rankings.models import Row
+
+WIDTH, HEIGHT, PAD = 256, 28, 8
+GAP_WIDTH = 128
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
+TONES = {"higher_on_public": "hot", "no_evidence": "cool", "too_noisy": "open", "cut_off": "open"}
+"""The class that carries each evidence: colour, and weight or dashes with it."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of fractions with round ends, and the ticks between them."""
+
+    lo: float
+    hi: float
+    ticks: tuple[float, ...]
+
+    def x(self, share: float, *, width: float) -> float:
+        """Where ``share`` lies on a line of ``width``, held inside the ends."""
+        held = min(max(share, self.lo), self.hi)
+        return round((held - self.lo) / (self.hi - self.lo) * width, 1)
+
+
+WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
+
+
+def fitted(lo: float, hi: float) -> Axis:
+    """The tightest axis with round ends around ``lo`` to ``hi`` that needs at most five ticks."""
+    for step in STEPS:
+        first, last = floor(lo / step + 1e-9), ceil(hi / step - 1e-9)
+        if last - first <= 4:
+            last = max(last, first + 1)
+            return Axis(first * step, last * step, tuple(round(i * step, 4) for i in range(first, last + 1)))
+    step = 0.5
+    first, last = floor(lo / step), max(ceil(hi / step), floor(lo / step) + 1)
+    return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
+
+
+def score_axis(rows: Sequence[Row], *, whole: bool) -> Axis:
+    """The shared axis of the scores: 0 to 100%, or what the rows shown need."""
+    if whole or not rows:
+        return WHOLE
+    shares = [share for row in rows for share in (*row.private.interval, row.public.accuracy)]
+    return fitted(max(min(shares), 0.0), min(max(shares), 1.0))
+
+
+def gap_axis(rows: Sequence[Row]) -> Axis:
+    """The shared axis of the gaps; zero is always on it."""
+    ends = [end for row in rows for end in row.interval]
+    return fitted(min([-0.05, *ends]), max([0.05, *ends]))
+
+
+def percent(share: float) -> str:
+    """A fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
+    return f"{100 * share:.1f}"
+
+
+def points(gap: float) -> str:
+    """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
+    text = f"{100 * gap:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
+def _grid(axis: Axis, *, width: int) -> SafeString:
+    return format_html_join(
+        "",
+        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>',
+        ((axis.x(t, width=width), HEIGHT) for t in axis.ticks),
+    )
+
+
+def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
+    """The ticks of an axis, printed once above its column."""
+    words = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
+    return format_html(
+        '<svg class="scale" viewBox="{} 0 {} 14" aria-hidden="true" focusable="false">{}</svg>',
+        -PAD,
+        width + 2 * PAD,
+        format_html_join("", '<text x="{}" y="11" text-anchor="middle">{}</text>', words),
+    )
+
+
+def _tick(tick: float, *, signed: bool) -> str:
+    number = f"{100 * tick:+g}" if signed and tick else f"{100 * tick:g}"
+    return number.replace("-", "−")
+
+
+def dumbbell(row: Row, axis: Axis) -> SafeString:
+    """The private score as a dot on its interval's band, the public one as a ring, the gap as the line between.
+
+    The ring is wider than the dot, so that both are seen where they coincide.
+    """
+    private, public = (axis.x(side.accuracy, width=WIDTH) for side in (row.private, row.public))
+    lo, hi = (axis.x(end, width=WIDTH) for end in row.private.interval)
+    return format_html(
+        '<svg class="db {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">{grid}'
+        '<rect class="ci" x="{lo}" y="7" width="{band}" height="14" rx="7"/>'
+        '<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
+        '<circle class="pub" cx="{public}" cy="14" r="5.8"/><circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>',
+        tone=TONES[row.evidence],
+        left=-PAD,
+        width=WIDTH + 2 * PAD,
+        height=HEIGHT,
+        label=f"private {percent(row.private.accuracy)}%, public {percent(row.public.accuracy)}%",
+        grid=_grid(axis, width=WIDTH),
+        lo=lo,
+        band=round(max(hi - lo, 1.0), 1),
+        private=private,
+        public=public,
+    )
+
+
+def gap_interval(row: Row, axis: Axis) -> SafeString:
+    """The gap as a dot on its interval, against the line of no gap."""
+    lo, hi = (axis.x(end, width=GAP_WIDTH) for end in row.interval)
+    return format_html(
+        '<svg class="gb {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">'
+        '<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
+        '<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
+        '<line class="end" x1="{lo}" x2="{lo}" y1="10" y2="18"/><line class="end" x1="{hi}" x2="{hi}" y1="10" y2="18"/>'
+        '<circle class="pt" cx="{gap}" cy="14" r="4"/></svg>',
+        tone=TONES[row.evidence],
+        left=-PAD,
+        width=GAP_WIDTH + 2 * PAD,
+        height=HEIGHT,
+        label=f"95% interval of the gap: {points(row.interval[0])} to {points(row.interval[1])} percentage points",
+        zero=axis.x(0, width=GAP_WIDTH),
+        lo=lo,
+        hi=hi,
+        gap=axis.x(row.gap, width=GAP_WIDTH),
+    )
+
+
+_SIDE, _LEFT, _TOP = 292, 40, 14
+"""The scatter's square and where it begins, in its own units."""
+
+
+def scatter(rows: Sequence[Row]) -> SafeString:
+    """Private against public accuracy, with the diagonal on which both are equal. Reds are drawn last, on top."""
+    axis, bottom = WHOLE, _TOP + _SIDE
+    ordered = sorted(rows, key=lambda row: row.evidence == "higher_on_public")
+    dots = format_html_join(
+        "",
+        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}: private {}%, public {}%</title></circle>',
+        (
+            (
+                TONES[row.evidence],
+                row.model,
+                round(_LEFT + axis.x(row.public.accuracy, width=_SIDE), 1),
+                round(bottom - axis.x(row.private.accuracy, width=_SIDE), 1),
+                5.5 if row.evidence == "higher_on_public" else 4.5,
+                row.model,
+                percent(row.private.accuracy),
+                percent(row.public.accuracy),
+            )
+            for row in ordered
+        ),
+    )
+    return format_html(
+        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} ranked '
+        'models; those below the diagonal do worse on problems nobody has seen">{}'
+        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<text class="note" x="326" y="268" text-anchor="end">below the line: worse</text>'
+        '<text class="note" x="326" y="284" text-anchor="end">on unseen problems</text>{}</svg>',
+        len(rows),
+        _scatter_frame(axis, bottom=bottom),
+        _LEFT,
+        bottom,
+        _LEFT + _SIDE,
+        _TOP,
+        dots,
+    )
+
+
+def _scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
+    right = _LEFT + _SIDE
+    lines = format_html_join(
+        "",
+        '<line class="grid" x1="{0}" x2="{0}" y1="{2}" y2="{3}"/>'
+        '<line class="grid" x1="{4}" x2="{5}" y1="{1}" y2="{1}"/>'
+        '<text x="{0}" y="{6}" text-anchor="middle">{7}</text><text x="{8}" y="{9}" text-anchor="end">{7}</text>',
+        (
+            (
+                _LEFT + x,
+                bottom - x,
+                bottom,
+                _TOP,
+                _LEFT,
+                right,
+                bottom + 17,
+                f"{100 * tick:g}",
+                _LEFT - 7,
+                bottom - x + 4,
+            )
+            for tick in axis.ticks
+            for x in (axis.x(tick, width=_SIDE),)
+        ),
+    )
+    return format_html(
+        '{}<text class="ax" x="{}" y="343" text-anchor="middle">public accuracy, %</text>'
+        '<text class="ax" transform="translate(11 {}) rotate(-90)" text-anchor="middle">private accuracy, %</text>',
+        lines,
+        _LEFT + _SIDE // 2,
+        _TOP + _SIDE // 2,
+    )

@@ -1,0 +1,69 @@
+"""``manage.py board``: the ranking in a terminal."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings import charts, exports
+from leaderboard.rankings.models import Row, Snapshot, unranked
+
+HEADINGS = ("rank", "model", "private", "", "public", "", "gap, pp", "95% interval", "evidence")
+RIGHT_ALIGNED = (2, 3, 4, 5, 6, 7)
+
+
+class Command(BaseCommand):
+    """Prints the newest ranking of a pair as a table, or as one JSON object."""
+
+    help = "Print the newest ranking of a pair (the one registered last where none is named)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """``--pair SLUG`` and ``--json``."""
+        parser.add_argument("--pair", help="the pair's slug")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print and return; exit code 1 where the pair is not registered."""
+        pairs = SetPair.objects.all() if options["pair"] is None else SetPair.objects.filter(slug=options["pair"])
+        pair = pairs.order_by("-pk").first()
+        if pair is None:
+            raise CommandError("no such pair is registered")
+        snapshot = Snapshot.objects.current(pair)
+        if options["json"]:
+            self.stdout.write(json.dumps(exports.as_json(pair, snapshot)))
+            return
+        rows = snapshot.ranking() if snapshot else ()
+        self.stdout.write(table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet.")
+        for one in unranked(pair, rows):
+            self.stdout.write(f"not ranked: {one.model} ({one.word})")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One row of the table, as text."""
+    best, worst = row.rank_range
+    lo, hi = (charts.points(end) for end in row.interval)
+    return (
+        str(best) if best == worst else f"{best}–{worst}",
+        row.model,
+        f"{charts.percent(row.private.accuracy)}%",
+        f"{row.private.right}/{row.private.n}",
+        f"{charts.percent(row.public.accuracy)}%",
+        f"{row.public.right}/{row.public.n}",
+        charts.points(row.gap),
+        f"{lo} to {hi}",
+        row.word,
+    )
+
+
+def table(lines: list[tuple[str, ...]]) -> str:
+    """Columns as wide as their widest cell, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in RIGHT_ALIGNED else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

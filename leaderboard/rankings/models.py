@@ -1,0 +1,154 @@
+"""A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import msgspec
+from django.db import models
+
+from evaluator.contract import Wire
+from evaluator.errors import Fault
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.states import LIVE, RunState
+
+Access = Literal["weights", "endpoint"]
+EvidenceCode = Literal["higher_on_public", "no_evidence", "too_noisy", "cut_off"]
+
+ACCESS: Mapping[Submission.Kind, Access] = {
+    Submission.Kind.CHECKPOINT: "weights",
+    Submission.Kind.ENDPOINT: "endpoint",
+}
+WORDS: Mapping[EvidenceCode, str] = {
+    "higher_on_public": "higher on public",
+    "no_evidence": "no evidence",
+    "too_noisy": "too noisy to tell",
+    "cut_off": "too often cut off",
+}
+"""What a reader sees for each evidence code."""
+
+
+class Score(Wire, frozen=True, kw_only=True):
+    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is Wilson's, 95%."""
+
+    right: int
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    wrong: int
+    no_answer: int
+    truncated: int
+
+
+class Row(Wire, frozen=True, kw_only=True):
+    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%."""
+
+    model: str
+    organisation: str
+    access: Access
+    run: str
+    rank: int
+    rank_range: tuple[int, int]
+    private: Score
+    public: Score
+    gap: float
+    interval: tuple[float, float]
+    smallest_visible_gap: float
+    evidence: EvidenceCode
+
+    @property
+    def word(self) -> str:
+        """The evidence in plain words."""
+        return WORDS[self.evidence]
+
+
+class Unranked(Wire, frozen=True, kw_only=True):
+    """A model without a complete run. It has no score, which is not the same as a score of nothing."""
+
+    model: str
+    organisation: str
+    access: Access
+    why: Literal["waiting", "running", "incomplete"]
+
+    @property
+    def word(self) -> str:
+        """Why there is no score, in plain words."""
+        return {"waiting": "waiting", "running": "being asked", "incomplete": "could not be finished yet"}[self.why]
+
+
+def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
+    """The models that were submitted to ``pair`` and are not in ``ranking``, by name.
+
+    Read when it is asked for, not kept in a snapshot, so that nobody is shown as waiting who no longer waits. A run
+    that failed by its submitter's fault is shown to him alone.
+    """
+    runs = (
+        Run.objects.filter(submission__pair=pair)
+        .exclude(submission__model__name__in=[row.model for row in ranking])
+        .select_related("submission__model__organisation")
+        .order_by("submission__model__name", "-queued_at", "-pk")
+        .distinct("submission__model__name")
+    )
+    return tuple(
+        Unranked(
+            model=run.submission.model.name,
+            organisation=run.submission.model.organisation.name,
+            access=ACCESS[Submission.Kind(run.submission.kind)],
+            why=why,
+        )
+        for run in runs
+        if (why := _why_unranked(run)) is not None
+    )
+
+
+def _why_unranked(run: Run) -> Literal["waiting", "running", "incomplete"] | None:
+    if run.state == RunState.QUEUED:
+        return "waiting"
+    if run.state in (*LIVE, RunState.GRADED):
+        return "running"
+    return "incomplete" if run.state == RunState.FAILED and run.fault == Fault.OURS else None
+
+
+class SnapshotQuerySet(models.QuerySet["Snapshot"]):
+    """Snapshots, newest last in order of their keys."""
+
+    def current(self, pair: SetPair) -> "Snapshot | None":
+        """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
+        return self.filter(pair=pair).order_by("-pk").first()
+
+
+class Snapshot(models.Model):
+    """One computed ranking of one pair, with what it was computed from.
+
+    ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
+    are recognised and a row can be recomputed bit for bit.
+    """
+
+    pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
+    created = models.DateTimeField(auto_now_add=True)
+    inputs_hash = models.CharField(max_length=64)
+    method = models.CharField(max_length=40)
+    rows = models.JSONField()
+
+    objects: ClassVar[Any] = SnapshotQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"), name="snapshot_inputs_hash_is_sha256"
+            ),
+        )
+        indexes = (models.Index(fields=["pair", "-id"], name="snapshot_newest_of_pair"),)
+
+    def __str__(self) -> str:
+        return f"{self.pair_id} at {self.created:%Y-%m-%d %H:%M:%S}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert only: a snapshot that was read by somebody is never changed under them."""
+        if not self._state.adding:
+            raise TypeError("a snapshot is never changed")
+        super().save(*args, **kwargs)
+
+    def ranking(self) -> tuple[Row, ...]:
+        """The ranked rows, best private score first."""
+        return msgspec.convert(self.rows, tuple[Row, ...])

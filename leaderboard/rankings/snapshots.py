@@ -1,0 +1,149 @@
+"""From counts in the database to a finished ranking. The only module that calls the statistics."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from evaluator.contract import canonical_json
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings import statistics
+from leaderboard.rankings.models import ACCESS, Access, Row, Score, Snapshot
+from leaderboard.submissions.models import Run, RunOutcomes, Submission
+from leaderboard.submissions.states import RunState
+
+METHOD = "raw-newcombe-1"
+"""Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One run's outcomes on one set, as stored."""
+
+    n: int
+    right: int
+    wrong: int
+    no_answer: int
+    truncated: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model's complete run: all that its row is made of."""
+
+    model: str
+    organisation: str
+    access: Access
+    run: str
+    public: Tally
+    private: Tally
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A ranking that is computed and not yet saved, and the graded runs that it took note of.
+
+    A run that a newer one of the same model replaces is among ``graded`` too: it has had its turn.
+    """
+
+    rows: tuple[Row, ...]
+    inputs_hash: str
+    graded: tuple[UUID, ...]
+
+    def save(self, pair: SetPair) -> Snapshot:
+        """Write it down as the newest snapshot of ``pair``."""
+        rows = [row.to_dict() for row in self.rows]
+        return Snapshot.objects.create(pair=pair, inputs_hash=self.inputs_hash, method=METHOD, rows=rows)
+
+
+def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
+    """The rows of a ranking: best private score first, equal scores in order of the models' names."""
+    ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
+    scores = [_score(entry.private) for entry in ordered]
+    places = statistics.standings(
+        [score.accuracy for score in scores], [statistics.Interval(*score.interval) for score in scores]
+    )
+    return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
+
+
+def _score(tally: Tally) -> Score:
+    return Score(
+        right=tally.right,
+        n=tally.n,
+        accuracy=tally.right / tally.n,
+        interval=statistics.wilson(tally.right, tally.n, LEVEL),
+        wrong=tally.wrong,
+        no_answer=tally.no_answer,
+        truncated=tally.truncated,
+    )
+
+
+def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
+    public = _score(entry.public)
+    gap = statistics.newcombe(public.right, public.n, private.right, private.n, LEVEL)
+    sides = [statistics.Counts(side.right, side.truncated, side.n) for side in (public, private)]
+    return Row(
+        model=entry.model,
+        organisation=entry.organisation,
+        access=entry.access,
+        run=entry.run,
+        rank=place.rank,
+        rank_range=(place.best, place.worst),
+        private=private,
+        public=public,
+        gap=public.accuracy - private.accuracy,
+        interval=gap,
+        smallest_visible_gap=statistics.smallest_visible_gap(gap, LEVEL),
+        evidence=statistics.judge(sides[0], sides[1], gap, LEVEL).value,
+    )
+
+
+def build(pair: SetPair) -> Draft:
+    """Gather the newest complete run of every model that was asked ``pair`` and rank them."""
+    # Read first: a run that is graded after this moment belongs to the next ranking.
+    graded = tuple(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
+    entries = tuple(_entries(pair))
+    return Draft(rows=rank(entries), inputs_hash=_hash(pair, entries), graded=graded)
+
+
+def _entries(pair: SetPair) -> Iterable[Entry]:
+    """The newest run of each model, by when it was queued, among those with an outcome for every item."""
+    newest = (
+        Run.objects.filter(submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED))
+        .select_related("submission__model__organisation")
+        .order_by("submission__model", "-queued_at", "-pk")
+        .distinct("submission__model")
+    )
+    stored = RunOutcomes.objects.filter(run__in=list(newest)).defer("packed")
+    counts = {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
+    for run in newest:
+        public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
+        if public is not None and private is not None:
+            yield _entry(run, public, private)
+
+
+def _entry(run: Run, public: RunOutcomes, private: RunOutcomes) -> Entry:
+    submission = run.submission
+    return Entry(
+        model=submission.model.name,
+        organisation=submission.model.organisation.name,
+        access=ACCESS[Submission.Kind(submission.kind)],
+        run=str(run.pk),
+        public=_tally(public),
+        private=_tally(private),
+    )
+
+
+def _tally(one: RunOutcomes) -> Tally:
+    return Tally(n=one.n, right=one.right, wrong=one.wrong, no_answer=one.no_answer, truncated=one.truncated)
+
+
+def _hash(pair: SetPair, entries: Iterable[Entry]) -> str:
+    inputs = {
+        "method": METHOD,
+        "pair": pair.slug,
+        "sets": [pair.public.digest, pair.private.digest],
+        "runs": sorted((asdict(entry) for entry in entries), key=lambda entry: str(entry["model"])),
+    }
+    return sha256(canonical_json(inputs)).hexdigest()

@@ -1,0 +1,48 @@
+// Enhancements only: every page works without this file.
+"use strict";
+
+// The row under the pointer or focus lights its dot in the scatter, and the dot its row.
+for (const one of document.querySelectorAll("[data-model]")) {
+  const same = () => document.querySelectorAll(`[data-model="${CSS.escape(one.dataset.model)}"]`);
+  const light = (on) => () => same().forEach((twin) => twin.classList.toggle("lit", on));
+  for (const event of ["pointerenter", "focusin"]) one.addEventListener(event, light(true));
+  for (const event of ["pointerleave", "focusout"]) one.addEventListener(event, light(false));
+}
+
+// Typing filters the rows at once; choosing sends the form.
+const filters = document.querySelector("form.filters");
+if (filters) {
+  const rows = [...document.querySelectorAll("tr[data-text]")];
+  const count = filters.querySelector("[data-count]");
+  const ofAll = count.textContent.slice(count.textContent.indexOf(" of"));
+  filters.elements.q.addEventListener("input", () => {
+    const wanted = filters.elements.q.value.trim().toLowerCase();
+    for (const row of rows) row.hidden = !row.dataset.text.includes(wanted);
+    count.textContent = rows.filter((row) => !row.hidden).length + ofAll;
+  });
+  for (const select of filters.querySelectorAll("select")) select.addEventListener("change", () => filters.requestSubmit());
+}
+
+// A run's page follows its run, and loads itself again when the state changes. When the tab is hidden it waits.
+const run = document.querySelector("[data-run-url]");
+if (run) {
+  const bar = run.querySelector("progress");
+  const text = run.querySelector("[data-run-percent]");
+  const follow = async () => {
+    let pause = 2000;
+    try {
+      if (!document.hidden) {
+        const answer = await fetch(run.dataset.runUrl, { headers: { Accept: "application/json" } });
+        if (!answer.ok) throw new Error(String(answer.status));
+        const facts = await answer.json();
+        if (facts.state !== run.dataset.runState) return location.reload();
+        if (bar) bar.value = facts.percent;
+        if (text) text.textContent = `${facts.percent}%`;
+      }
+    } catch {
+      pause = 10000; // the site may be away for a moment
+    }
+    setTimeout(follow, pause);
+  };
+  setTimeout(follow, 1000);
+}
