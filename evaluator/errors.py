@@ -64,11 +64,13 @@ class Code(StrEnum):
     CHECKPOINT_BAD_HEADER = "checkpoint_bad_header"
     CHECKPOINT_TRUNCATED = "checkpoint_truncated"
     CHECKPOINT_REMOTE_CODE = "checkpoint_remote_code"
+    CHECKPOINT_BAD_FILE = "checkpoint_bad_file"
     CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
     # model servers
     JAIL_MISSING = "jail_missing"
     HOST_FAILED = "host_failed"
     HOST_TIMEOUT = "host_timeout"
+    PROMPT_TOO_LONG = "prompt_too_long"
     ENDPOINT_REFUSED = "endpoint_refused"
     ENDPOINT_UNREACHABLE = "endpoint_unreachable"
     ENDPOINT_TIMEOUT = "endpoint_timeout"
@@ -78,6 +80,7 @@ class Code(StrEnum):
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
     ENDPOINT_RATE_LIMITED = "endpoint_rate_limited"
     ENDPOINT_REDIRECTED = "endpoint_redirected"
+    ENDPOINT_REJECTED = "endpoint_rejected"
     # runs
     INCOMPLETE = "incomplete"
     DEADLINE = "deadline"
@@ -157,6 +160,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CHECKPOINT_REMOTE_CODE: _theirs(
         "The checkpoint asks to run code of its own.", "Use an architecture that the library knows by itself."
     ),
+    Code.CHECKPOINT_BAD_FILE: _theirs(
+        "The checkpoint holds something that is not a plain file.", "Copy the files themselves, without links."
+    ),
     Code.CHECKPOINT_UNTRUSTED: _theirs(
         "Without bubblewrap only checkpoints that Holdfast ships are run.", "Install bubblewrap on the evaluator."
     ),
@@ -166,6 +172,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.HOST_TIMEOUT: _ours(
         "The model server was not ready in time.", "Try again when the host is less busy.", again=True
+    ),
+    Code.PROMPT_TOO_LONG: _theirs(
+        "A prompt does not fit into the model's context.", "Choose a protocol with fewer shots, or a longer context."
     ),
     Code.ENDPOINT_REFUSED: _theirs("This address may not be called.", "Give a public https address."),
     Code.ENDPOINT_UNREACHABLE: _theirs(
@@ -188,6 +197,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "The endpoint refuses more requests.", "Raise its limit, then resubmit.", again=True
     ),
     Code.ENDPOINT_REDIRECTED: _theirs("The endpoint redirects, which is never followed.", "Give the final address."),
+    Code.ENDPOINT_REJECTED: _theirs(
+        "The endpoint rejects the request as such.", "Check the kind of API, the model and its context length."
+    ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
     Code.DEADLINE: _ours(
         "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
