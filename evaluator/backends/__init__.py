@@ -1,0 +1,17 @@
+"""How the engine reaches a model: one interface, one HTTP implementation, one deterministic fake."""
+
+from evaluator.backends.fake import FakeBackend
+from evaluator.backends.http import HttpBackend
+from evaluator.backends.interface import Backend, Completion, Sampling
+from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
+
+__all__ = [
+    "Backend",
+    "Completion",
+    "EndpointTarget",
+    "FakeBackend",
+    "HttpBackend",
+    "Sampling",
+    "serve_checkpoint",
+    "serve_endpoint",
+]

@@ -1,0 +1,27 @@
+"""A deterministic model for tests, demos and dry runs. It keeps the same contract as the HTTP backend."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from evaluator.backends.interface import Completion, Sampling
+
+_TOKEN = re.compile(r"\s*\S+\s*\Z|\s*\S+")
+
+
+class FakeBackend:
+    """Answers each prompt with ``answer(prompt)`` after ``latency`` seconds. A token is a word."""
+
+    def __init__(self, answer: Callable[[str], str], *, latency: float = 0) -> None:
+        self._answer = answer
+        self._latency = latency
+
+    async def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue ``prompt``, cut after ``max_tokens`` words and before the first stop string."""
+        await asyncio.sleep(self._latency)
+        whole = self._answer(prompt)
+        tokens = _TOKEN.findall(whole)
+        cut = len(tokens) > sampling.max_tokens
+        text = "".join(tokens[: sampling.max_tokens]) if cut else whole
+        ends = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
+        return Completion(text[: min(ends)], cut=False) if ends else Completion(text, cut=cut)

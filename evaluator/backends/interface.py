@@ -1,0 +1,34 @@
+"""What a backend is: a prompt goes in, a completion comes out."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text."""
+
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model wrote. ``cut`` is true where it was stopped by ``max_tokens``, in mid-sentence."""
+
+    text: str
+    cut: bool
+
+    def __repr__(self) -> str:
+        """Lengths only: completions of sealed items reach no log through a careless format string."""
+        return f"Completion({len(self.text)} characters, cut={self.cut})"
+
+
+class Backend(Protocol):
+    """A model that can be asked. May be asked many things at once; raises EvaluatorError only."""
+
+    async def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        """Continue ``prompt``. The text ends before the first stop string."""
+        ...

@@ -1,0 +1,171 @@
+"""Starting a model server, waiting until it is ready, and leaving nothing of it behind.
+
+The server inherits a listening Unix socket, so that the jail needs no folder that both sides can write. The
+first request waits in its backlog until the server has loaded; if the server dies, the kernel breaks the
+connection, and that is how a failed start is noticed.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import evaluator
+from evaluator import jail
+from evaluator.backends.http import HttpBackend
+from evaluator.backends.interface import Backend
+from evaluator.errors import Code, error
+
+_LONGEST_SOCKET_PATH = 100
+_RING_BYTES = 64 << 10
+_PACKAGE = Path(evaluator.__path__[0])
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTarget:
+    """A remote OpenAI-compatible API: its base URL, the model's name there, and which API it speaks."""
+
+    url: str
+    model: str
+    api: Literal["completions", "chat"] = "completions"
+
+
+@contextlib.asynccontextmanager
+async def serve_checkpoint(
+    folder: Path, *, jailed: bool, ready_seconds: float, workdir: Path, threads: int | None = None
+) -> AsyncIterator[Backend]:
+    """A model loaded from ``folder`` by the Transformers host, which ends when the block does.
+
+    Not inspected here: call ``artefacts.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
+    default OMP_NUM_THREADS, else every core that this process may use. Raises JAIL_MISSING, HOST_FAILED,
+    HOST_TIMEOUT.
+    """
+    folder = folder.absolute()
+    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(folder)]
+    variables = _variables(threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    with _listening(workdir) as (listener, path):
+        command += ["--fd", str(listener.fileno())]
+        if jailed:
+            command = jail.wrap(command, readable=[_PACKAGE, folder], writable=[], environment=variables)
+        else:
+            command += ["--parent", str(os.getpid())]
+        async with _running(command, variables, listener, given=b""), HttpBackend(path, model="model") as backend:
+            await _wait(backend, ready_seconds)
+            yield backend
+
+
+@contextlib.asynccontextmanager
+async def serve_endpoint(
+    endpoint: EndpointTarget,
+    *,
+    key: str,
+    allow_private: bool,
+    ready_seconds: float,
+    workdir: Path,
+    settings: Mapping[str, float] | None = None,
+) -> AsyncIterator[Backend]:
+    """A remote endpoint through the gateway, which alone learns ``key``, by its standard input.
+
+    ``settings`` overrides fields of the gateway's ``Patience``. Raises ENDPOINT_REFUSED or
+    ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
+    """
+    told = {"url": endpoint.url, "model": endpoint.model, "api": endpoint.api, "key": key}
+    given = json.dumps({**told, "allow_private": allow_private, "patience": dict(settings or {})}).encode()
+    command = [sys.executable, "-m", "evaluator.hosts.gateway", "--parent", str(os.getpid())]
+    with _listening(workdir) as (listener, path):
+        command += ["--fd", str(listener.fileno())]
+        client = HttpBackend(path, model=endpoint.model, api=endpoint.api)
+        async with _running(command, _variables(1), listener, given=given), client:
+            await _wait(client, ready_seconds)
+            yield client
+
+
+async def _wait(backend: HttpBackend, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await backend.ready()
+    except TimeoutError:
+        raise error(Code.HOST_TIMEOUT) from None
+
+
+@contextlib.contextmanager
+def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
+    """A Unix socket in a folder of its own, that only this user can enter."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    roomy = len(str(workdir.absolute())) < _LONGEST_SOCKET_PATH - 20  # the kernel allows 107 characters
+    with tempfile.TemporaryDirectory(prefix="s-", dir=workdir if roomy else None) as private:
+        path = Path(private).absolute() / "model"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen(1024)
+            yield listener, path
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket, *, given: bytes
+) -> AsyncIterator[None]:
+    """The child in a process group of its own, which is killed as a whole at the end."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(variables),
+            pass_fds=(listener.fileno(),),
+            start_new_session=True,
+        )
+    except OSError:
+        raise error(Code.HOST_FAILED, "it cannot be started") from None
+    listener.close()  # so that the socket ends with the child
+    ring = asyncio.create_task(_drain(child.stderr))
+    try:
+        await _tell(child.stdin, given)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await asyncio.shield(child.wait())
+        ring.cancel()
+
+
+async def _tell(stdin: asyncio.StreamWriter | None, given: bytes) -> None:
+    assert stdin is not None  # noqa: S101 - asked for above
+    with contextlib.suppress(ConnectionError):  # it died already, which waiting for it will show
+        stdin.write(given)
+        await stdin.drain()
+    stdin.close()
+
+
+async def _drain(stderr: asyncio.StreamReader | None) -> None:
+    """Keep the pipe empty. The last bytes stay in memory for a debugger; nothing shows them to anyone."""
+    assert stderr is not None  # noqa: S101 - asked for above
+    ring: deque[bytes] = deque(maxlen=_RING_BYTES >> 12)
+    while chunk := await stderr.read(1 << 12):
+        ring.append(chunk)
+
+
+def _variables(threads: int) -> dict[str, str]:
+    """All that a model server finds in its environment. No variable of ours is passed on."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(_PACKAGE.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "DO_NOT_TRACK": "1",
+    }
