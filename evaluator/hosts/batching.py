@@ -1,0 +1,144 @@
+"""Dynamic batching: what waits is asked together, sorted by length so that little is padded. No torch here."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+BATCH = 64
+"""Requests that are asked together at most."""
+GATHER_SECONDS = 0.004
+"""How long the batcher listens for one more request before it starts: clients answered together ask together."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """One prompt to be continued."""
+
+    prompt: str
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """The continuation; ``cut`` where ``max_tokens`` or the context ended it."""
+
+    text: str
+    cut: bool
+
+
+class TooLong(Exception):
+    """A prompt leaves no room in the model's context."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Encoded:
+    """A prompt as tokens, and how many more may follow."""
+
+    tokens: tuple[int, ...]
+    room: int
+    stop: tuple[str, ...]
+
+
+class Model(Protocol):
+    """What a batcher needs of a model. Both methods are called from one thread."""
+
+    def encode(self, request: Request) -> Encoded:
+        """Tokenise. Raises TooLong."""
+        ...
+
+    def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
+        """Continue prompts that share ``room`` and ``stop``."""
+        ...
+
+
+@dataclass(slots=True, repr=False)
+class _Waiting:
+    encoded: Encoded
+    answer: asyncio.Future[Answer] = field(repr=False)
+
+
+class Batcher:
+    """Collects requests into batches for one model. An async context manager."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._tokeniser = ThreadPoolExecutor(max_workers=1)
+        self._arrived: asyncio.Queue[_Waiting] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._tokeniser.shutdown(wait=False, cancel_futures=True)
+
+    async def ask(self, request: Request) -> Answer:
+        """The model's continuation. Raises TooLong."""
+        loop = asyncio.get_running_loop()
+        encoded = await loop.run_in_executor(self._tokeniser, self._model.encode, request)
+        waiting = _Waiting(encoded, loop.create_future())
+        self._arrived.put_nowait(waiting)
+        return await waiting.answer
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        left: list[_Waiting] = []
+        while True:
+            left += await self._gather(hurry=bool(left))
+            batch, left = next_batch([w for w in left if not w.answer.done()])
+            if not batch:
+                continue
+            try:
+                answers = await loop.run_in_executor(self._thread, self._model.generate, [w.encoded for w in batch])
+            except Exception as problem:  # noqa: BLE001 - one batch may fail (memory), the server goes on
+                for waiting in batch:
+                    _settle(waiting, problem)
+            else:
+                for waiting, answer in zip(batch, answers, strict=True):
+                    _settle(waiting, answer)
+
+    async def _gather(self, *, hurry: bool) -> list[_Waiting]:
+        """All that has arrived, and what still arrives in quick succession."""
+        found = [] if hurry else [await self._arrived.get()]
+        while len(found) < BATCH:
+            try:
+                async with asyncio.timeout(GATHER_SECONDS):
+                    found.append(await self._arrived.get())
+            except TimeoutError:
+                break
+        while not self._arrived.empty():
+            found.append(self._arrived.get_nowait())
+        return found
+
+
+def next_batch(waiting: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
+    """Up to BATCH requests that may be asked together, led by the one that waits longest, and the rest.
+
+    Together go those with the same room and stop strings; of these, the ones nearest in length.
+    """
+    if not waiting:
+        return [], []
+    first = waiting[0].encoded
+    alike = [w for w in waiting if (w.encoded.room, w.encoded.stop) == (first.room, first.stop)]
+    alike.sort(key=lambda w: abs(len(w.encoded.tokens) - len(first.tokens)))
+    batch = alike[:BATCH]
+    chosen = set(map(id, batch))
+    return batch, [w for w in waiting if id(w) not in chosen]
+
+
+def _settle(waiting: _Waiting, result: Answer | Exception) -> None:
+    if waiting.answer.done():  # whoever asked has gone
+        return
+    if isinstance(result, Exception):
+        waiting.answer.set_exception(result)
+    else:
+        waiting.answer.set_result(result)

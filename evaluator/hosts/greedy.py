@@ -1,0 +1,124 @@
+"""Greedy decoding of a checkpoint with Transformers, in batches.
+
+The checkpoint's own generation settings are ignored but for its end-of-text tokens: how a model is asked is
+the protocol's affair.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.generation import StoppingCriteria, StoppingCriteriaList
+
+from evaluator.errors import Code, error
+from evaluator.hosts.batching import Answer, Encoded, Request, TooLong
+
+_TAIL = 6
+"""Tokens of the prompt that are decoded with the continuation, so that its leading space is kept."""
+
+
+class GreedyModel:
+    """A causal language model and its tokenizer. Raises HOST_FAILED where they cannot be loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        torch.set_grad_enabled(False)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=_dtype(device),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+            )
+        except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
+            raise error(Code.HOST_FAILED, type(problem).__name__) from None
+        self._ends = _end_tokens(model, self._tokenizer)
+        self._pad = self._tokenizer.pad_token_id
+        if self._pad is None:
+            self._pad = self._ends[0] if self._ends else 0
+        model.generation_config = GenerationConfig()
+        self._model = model.to(device).eval()
+        self._context = int(getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20)
+        self._tokenizer("x")  # settles its truncation and padding, after which threads may share it
+
+    def encode(self, request: Request) -> Encoded:
+        """Tokens of a prompt. Raises TooLong where not even one token could follow."""
+        tokens = tuple(self._tokenizer(request.prompt, verbose=False)["input_ids"]) or tuple(self._ends[:1]) or (0,)
+        if len(tokens) >= self._context:
+            raise TooLong
+        return Encoded(tokens, min(request.max_tokens, self._context - len(tokens)), request.stop)
+
+    def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
+        """Continue prompts that share ``room`` and ``stop``; they are padded on the left."""
+        width = max(len(encoded.tokens) for encoded in batch)
+        padded = [[self._pad] * (width - len(encoded.tokens)) + list(encoded.tokens) for encoded in batch]
+        mask = [[0] * (width - len(encoded.tokens)) + [1] * len(encoded.tokens) for encoded in batch]
+        ends = self._ends + self._special(batch[0].stop)
+        settings = GenerationConfig(
+            max_new_tokens=batch[0].room, do_sample=False, eos_token_id=ends or None, pad_token_id=self._pad
+        )
+        out = self._model.generate(
+            torch.tensor(padded, device=self._model.device),
+            attention_mask=torch.tensor(mask, device=self._model.device),
+            generation_config=settings,
+            stopping_criteria=StoppingCriteriaList([_StopStrings(self._tokenizer, batch[0].stop, width)]),
+        )
+        rows = out[:, width:].tolist()
+        return [self._answer(encoded, row, ends) for encoded, row in zip(batch, rows, strict=True)]
+
+    def _answer(self, encoded: Encoded, row: list[int], ends: list[int]) -> Answer:
+        end = next((at for at, token in enumerate(row) if token in ends), None)
+        tail = list(encoded.tokens[-_TAIL:])
+        before = self._decode(tail)
+        whole = self._decode(tail + row[:end])
+        text = whole[len(before) :] if whole.startswith(before) else self._decode(row[:end])
+        stops = [at for stop in encoded.stop if (at := text.find(stop)) >= 0]
+        if stops:
+            return Answer(text[: min(stops)], cut=False)
+        return Answer(text, cut=end is None and len(row) >= encoded.room)
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def _special(self, stops: Sequence[str]) -> list[int]:
+        """Stop strings that are one special token each: they would never show in the decoded text."""
+        special = self._tokenizer.get_added_vocab()
+        return [special[stop] for stop in stops if stop in special and special[stop] not in self._ends]
+
+
+class _StopStrings(StoppingCriteria):  # type: ignore[misc]
+    """Ends a row once a stop string stands in its last tokens. Only saves time: the text is cut afterwards."""
+
+    def __init__(self, tokenizer: object, stops: Sequence[str], start: int) -> None:
+        self._tokenizer = tokenizer
+        self._stops = stops
+        self._start = start
+        self._window = max((len(stop.encode()) for stop in stops), default=0) + 1
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        if not self._stops:
+            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        recent = input_ids[:, max(self._start, input_ids.shape[1] - self._window) :].tolist()
+        texts = self._tokenizer.batch_decode(recent, skip_special_tokens=True, clean_up_tokenization_spaces=False)  # type: ignore[attr-defined]
+        found = [any(stop in text for stop in self._stops) for text in texts]
+        return torch.tensor(found, dtype=torch.bool, device=input_ids.device)
+
+
+def _dtype(device: str) -> torch.dtype:
+    if device == "cpu":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _end_tokens(model: object, tokenizer: object) -> list[int]:
+    found: list[object] = []
+    for source in (tokenizer, getattr(model, "config", None), getattr(model, "generation_config", None)):
+        named = getattr(source, "eos_token_id", None)
+        found += named if isinstance(named, list) else [named]
+    return sorted({token for token in found if isinstance(token, int) and token >= 0})
