@@ -1,0 +1,118 @@
+"""A checkpoint folder, looked at before anything loads it.
+
+Weights are accepted as safetensors only. A pickle is refused, not scanned: there is no safe way to read one.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluator.artefacts.config import check_tokenizer, read_architecture, read_config
+from evaluator.artefacts.safetensors import Tensors, read_tensors
+from evaluator.contract import canonical_json
+from evaluator.errors import Code, error
+
+MAX_FILES = 2000
+MAX_BYTES = 4 << 40
+"""Apparent size of a checkpoint: a sparse file is as large as it claims to be."""
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".dill")
+_INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file: its name relative to the folder, its SHA-256 in hexadecimal, its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """What a checkpoint is. ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files."""
+
+    digest: str
+    architecture: str
+    parameters: int
+    files: tuple[FileFacts, ...]
+
+
+def inspect_checkpoint(folder: Path) -> CheckpointFacts:
+    """Read a folder's headers and hash its files. Runs nothing of it. Raises the CHECKPOINT_* codes."""
+    if not folder.is_dir():
+        raise error(Code.CHECKPOINT_UNKNOWN, folder.name)
+    try:
+        paths = sorted(_plain_files(folder))
+        _refuse_pickles(folder, paths)
+        architecture = read_architecture(folder)
+        check_tokenizer(folder)
+        parameters = _count_parameters(folder)
+        files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
+    except OSError as problem:
+        raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
+    digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
+    return CheckpointFacts(digest, architecture, parameters, files)
+
+
+def _plain_files(folder: Path) -> Iterator[Path]:
+    """Every file below. Raises CHECKPOINT_BAD_FILE for links, pipes, sockets, devices, and for too much."""
+    folders, count, size = [folder], 0, 0
+    while folders:
+        for path in folders.pop().iterdir():
+            facts = path.lstat()
+            count, size = count + 1, size + facts.st_size
+            if count > MAX_FILES or size > MAX_BYTES:
+                raise error(Code.CHECKPOINT_BAD_FILE, "too much")
+            if stat.S_ISDIR(facts.st_mode):
+                folders.append(path)
+            elif stat.S_ISREG(facts.st_mode):
+                yield path
+            else:
+                raise error(Code.CHECKPOINT_BAD_FILE, _name(folder, path))
+
+
+def _refuse_pickles(folder: Path, paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.name.lower().endswith(_PICKLES):
+            raise error(Code.CHECKPOINT_PICKLE, _name(folder, path))
+
+
+def _count_parameters(folder: Path) -> int:
+    shards = {path.name: read_tensors(path) for path in sorted(folder.glob("*.safetensors"))}
+    if not shards:
+        raise error(Code.CHECKPOINT_NO_WEIGHTS)
+    index = folder / _INDEX
+    if index.is_file():
+        _check_index(read_config(index, limit=64 << 20), shards)
+    elif len(shards) > 1 or "model.safetensors" not in shards:
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {_INDEX}")
+    return sum(tensors.parameters for tensors in shards.values())
+
+
+def _check_index(index: dict[str, Any], shards: dict[str, Tensors]) -> None:
+    """The index and the shards name the same tensors in the same files."""
+    named = index.get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(shard, str) for shard in named.values()):
+        raise error(Code.CHECKPOINT_BAD_HEADER, _INDEX)
+    if missing := set(named.values()) - shards.keys():
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {_INDEX} are missing")
+    held = {(tensor, shard) for shard, tensors in shards.items() for tensor in tensors.names}
+    if held != set(named.items()):
+        raise error(Code.CHECKPOINT_BAD_HEADER, _INDEX)
+
+
+def _name(folder: Path, path: Path) -> str:
+    """A file's name for people and for the digest. Bytes that are no UTF-8 are spelled out."""
+    return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    # O_NOFOLLOW and O_NONBLOCK: the file may have been swapped for a link or a pipe since it was looked at
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(descriptor).st_size

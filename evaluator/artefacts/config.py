@@ -1,0 +1,95 @@
+"""A checkpoint's configuration files: what is read of them, and what is refused."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluator.artefacts.strict_json import NotStrict, read_object
+from evaluator.errors import Code, error
+
+MAX_CONFIG_BYTES = 4 << 20
+MAX_TOKENIZER_BYTES = 128 << 20
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
+_CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_LAYERS = 1 << 12
+_SIZES = {
+    **{"hidden_size": 1 << 20, "intermediate_size": 1 << 22, "vocab_size": 1 << 24, "num_hidden_layers": _LAYERS},
+    **{"num_attention_heads": 1 << 14, "num_key_value_heads": 1 << 14, "head_dim": 1 << 16},
+    "max_position_embeddings": 1 << 30,
+}
+"""Integers that a library allocates by, each with a bound that no real model comes near."""
+
+
+def read_architecture(folder: Path) -> str:
+    """The one architecture that config.json names. Raises CHECKPOINT_NO_CONFIG, _BAD_CONFIG, _REMOTE_CODE."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise error(Code.CHECKPOINT_NO_CONFIG)
+    config = read_config(path)
+    _check_sizes(config, path.name)
+    match config.get("architectures"):
+        case [str(name)] if _IDENTIFIER.fullmatch(name) and name.endswith(_CAUSAL):
+            return name
+    raise error(Code.CHECKPOINT_BAD_CONFIG, "architectures")
+
+
+def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
+    """A JSON file of a checkpoint, refused where anything in it asks for the checkpoint's own code."""
+    if path.stat().st_size > limit:
+        raise error(Code.CHECKPOINT_BAD_CONFIG, path.name)
+    try:
+        config = read_object(path.read_bytes())
+    except NotStrict:
+        raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
+    for key, value in _walk(config):
+        if (key == "auto_map" and value) or (key == "trust_remote_code" and value):
+            raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
+        if key in ("tokenizer_class", "model_type", "processor_class") and not _plain(value):
+            raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
+    return config
+
+
+def check_tokenizer(folder: Path) -> None:
+    """A fast tokenizer is there, and no file beside it asks for code. Raises CHECKPOINT_NO_TOKENIZER and as above.
+
+    The tokenizer itself is a program: it is built in the jail only.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise error(Code.CHECKPOINT_NO_TOKENIZER)
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
+        raise error(Code.CHECKPOINT_BAD_CONFIG, path.name)
+    try:
+        read_object(path.read_bytes())
+    except NotStrict:
+        raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
+    for name in ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json"):
+        if (folder / name).is_file():
+            read_config(folder / name)
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key in a JSON value at any depth, with what it holds."""
+    stack = [value]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, dict):
+            yield from here.items()
+            stack += here.values()
+        elif isinstance(here, list):
+            stack += here
+
+
+def _plain(value: Any) -> bool:
+    """Names of classes and model types: no dots, slashes or colons that could lead to another module."""
+    return value is None or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None)
+
+
+def _check_sizes(config: Mapping[str, Any], name: str) -> None:
+    for key, value in _walk(config):
+        if key not in _SIZES or value is None:
+            continue
+        numbers = value if isinstance(value, list) else [value]  # some architectures give one number a layer
+        if len(numbers) > _LAYERS or not all(type(number) is int and 0 < number <= _SIZES[key] for number in numbers):
+            raise error(Code.CHECKPOINT_BAD_CONFIG, f"{name}: {key}")

@@ -1,0 +1,30 @@
+"""JSON read strictly: one meaning only, bounded in size and depth."""
+
+import json
+from typing import Any, NoReturn
+
+
+class NotStrict(ValueError):
+    """The bytes are not one JSON object of one meaning."""
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Decode one JSON object. Raises NotStrict for all else: another encoding, a duplicate key, NaN, great depth."""
+    try:
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NotStrict from None
+    if not isinstance(value, dict):
+        raise NotStrict
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotStrict
+    return found
+
+
+def _refuse(_: str) -> NoReturn:
+    raise NotStrict
