@@ -1,0 +1,82 @@
+"""Protocols: published ones never change, and an item's shots depend only on its place in the set."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluator import grading, protocols
+from evaluator.errors import Code, EvaluatorError
+from evaluator.items import Item, load_items
+
+FIVE_SHOT, DEMO = protocols.get("gsm8k-cot-5shot"), protocols.get("demo-0shot")
+ITEM = Item(question="What is {answer}?", answer="It is {question}.\n#### 3", gold="3")
+
+
+def test_published_protocols_never_change() -> None:
+    assert {name: protocols.get(name).digest for name in protocols.ids()} == {
+        "gsm8k-cot-5shot": "e1728a060ab77ce55bc7ec31680fc349b452abc2ff62afc827cc65341047960e",
+        "demo-0shot": "c8221602b1c3dff9df7800d4f5df61032f31493405e110fb77d3c8c46d45ff81",
+    }
+
+
+def test_unknown_protocol() -> None:
+    with pytest.raises(EvaluatorError) as caught:
+        protocols.get("gsm8k")
+    assert caught.value.code is Code.UNKNOWN_PROTOCOL
+
+
+@pytest.mark.parametrize("name", protocols.ids())
+def test_grader_of_a_protocol_is_published(name: str) -> None:
+    assert protocols.get(name).grader in grading.ids()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"stop": ("\n\n",)}, {"max_tokens": 256}, {"temperature": 0.1}, {"shot_seed": 1}, {"question": "{question}"}],
+)
+def test_digest_covers_the_definition(change: dict[str, object]) -> None:
+    assert replace(FIVE_SHOT, **change).digest != FIVE_SHOT.digest  # type: ignore[arg-type]
+
+
+def test_prompt_is_shots_then_question_and_braces_in_items_are_text() -> None:
+    shot = Item(question="q", answer="a\n#### 1", gold="1")
+    assert DEMO.prompt(ITEM, ()) == "Question: What is {answer}?\nAnswer:"
+    prompt = FIVE_SHOT.prompt(ITEM, [shot] * 4 + [ITEM])
+    assert prompt == (
+        "Question: q\nAnswer: a\n#### 1\n\n" * 4
+        + "Question: What is {answer}?\nAnswer: It is {question}.\n#### 3\n\nQuestion: What is {answer}?\nAnswer:"
+    )
+
+
+@pytest.mark.parametrize("shots", [0, 4, 6])
+def test_wrong_number_of_shots_is_refused(shots: int) -> None:
+    with pytest.raises(EvaluatorError) as caught:
+        FIVE_SHOT.prompt(ITEM, [ITEM] * shots)
+    assert caught.value.code is Code.SET_TOO_FEW_SHOTS
+
+
+def test_draws_are_known_distinct_and_the_same_for_a_longer_set() -> None:
+    draws = FIVE_SHOT.draws(3, 7473)
+    assert draws == ((6374, 3610, 957, 61, 742), (7462, 6610, 4769, 286, 5501), (5677, 687, 806, 6279, 2905))
+    assert FIVE_SHOT.draws(100, 7473)[:3] == draws
+    assert all(len(set(drawn)) == 5 for drawn in FIVE_SHOT.draws(500, 6))
+    assert DEMO.draws(3, 0) == ((), (), ())
+
+
+def test_too_small_a_pool_is_refused() -> None:
+    assert sorted(FIVE_SHOT.draws(1, 5)[0]) == [0, 1, 2, 3, 4]
+    with pytest.raises(EvaluatorError) as caught:
+        FIVE_SHOT.draws(1, 4)
+    assert caught.value.code is Code.SET_TOO_FEW_SHOTS
+
+
+@pytest.mark.data
+def test_the_bytes_of_all_gsm8k_prompts_never_change(data_dir: Path) -> None:
+    """The digest was taken when test_lm_eval.py had found every prompt equal to lm-eval's."""
+    items, pool = load_items(data_dir / "gsm8k" / "test.jsonl"), load_items(data_dir / "gsm8k" / "train.jsonl")
+    draws = FIVE_SHOT.draws(len(items), len(pool))
+    prompts = [FIVE_SHOT.prompt(item, [pool[i] for i in drawn]) for item, drawn in zip(items, draws, strict=True)]
+    digest = hashlib.sha256("\0".join(prompts).encode()).hexdigest()
+    assert digest == "84119a05b6c77e92415182c7963444e153dd2df04e05e238744f26b105c0a8b6"
