@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -92,7 +93,8 @@ def run_command(args: argparse.Namespace) -> int:
         "protocol": protocol.digest,
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
-        failure = _evaluate(args, protocol, model, items, shots, out)
+        source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
+        failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
     if failure and failure.code is not Code.INCOMPLETE:
         raise failure
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
@@ -100,20 +102,14 @@ def run_command(args: argparse.Namespace) -> int:
 
 
 def _evaluate(
-    args: argparse.Namespace,
-    protocol: Protocol,
-    model: _Model,
-    items: Sequence[Item],
-    shots: Sequence[Item],
-    out: OutFolder,
+    source: PublicSource, protocol: Protocol, model: _Model, out: OutFolder, *, concurrency: int
 ) -> EvaluatorError | None:
     """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
-    source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
     if len(source.done) == source.n:
         return None
     with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
         try:
-            asyncio.run(_ask(source, protocol, model, _Keeper(out, bar), concurrency=args.concurrency))
+            asyncio.run(_ask(source, protocol, model, _Keeper(out, bar), concurrency=concurrency))
         except EvaluatorError as failure:
             return failure
     return None
@@ -129,7 +125,7 @@ class _Keeper:
     """Outcomes to disk, progress to the bar."""
 
     out: OutFolder
-    bar: "tqdm[None]"
+    bar: "tqdm[Any]"
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Keep a group of outcomes of the only set."""

@@ -9,14 +9,20 @@ from evaluator.errors import Code, error
 def find_checkpoint(root: Path, name: str) -> Path:
     """The folder of the checkpoint ``name``, strictly inside ``root``, links resolved.
 
-    Raises ``checkpoint_unknown`` for every other name: one with ``..`` or a slash in it, a link that
-    leads elsewhere, a file.
+    Raises ``checkpoint_unknown`` for every other name: see :func:`folder_inside`.
     """
-    inside = root.resolve()
-    folder = (inside / name).resolve()
-    if folder.parent != inside or not folder.is_dir():
+    folder = folder_inside(root, name)
+    if folder is None:
         raise error(Code.CHECKPOINT_UNKNOWN)
     return folder
+
+
+def folder_inside(root: Path, name: str) -> Path | None:
+    """The folder ``name`` directly inside ``root``, or None: for a name with ``..`` or a slash in it, a link
+    that leads elsewhere, a file, nothing."""
+    inside = root.resolve()
+    folder = (inside / name).resolve()
+    return folder if folder.parent == inside and folder.is_dir() else None
 
 
 def is_jailed(digest: str, *, trusted: frozenset[str], jail_available: bool | None = None) -> bool:

@@ -18,6 +18,7 @@ from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import grade
 from evaluator.items import Item
+from evaluator.pipeline.beside import beside, first_error
 from evaluator.pipeline.plan import Policy, Streak, batches, waits
 from evaluator.protocols import Protocol
 
@@ -128,7 +129,7 @@ async def run(
     sampling = Sampling(max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature)
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
     sink.progress(tally.done, tally.total)
-    async with _handing_on(tally), _first_error(), asyncio.TaskGroup() as group:
+    async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
         for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
             group.create_task(asker.ask_all(questions))
     if tally.missed:
@@ -202,24 +203,8 @@ async def _handing_on(tally: _Tally) -> AsyncIterator[None]:
             await asyncio.sleep(tally.policy.flush_seconds)
             tally.flush()
 
-    async with _first_error(), asyncio.TaskGroup() as group:
-        flusher = group.create_task(now_and_then())
+    async with beside(now_and_then()):
         try:
             yield
         finally:
-            flusher.cancel()
             tally.flush()
-
-
-@asynccontextmanager
-async def _first_error() -> AsyncIterator[None]:
-    """Raise the first error of a task group by itself: everything else was cancelled on its account."""
-    try:
-        yield
-    except BaseExceptionGroup as failures:
-        raise _leaf(failures) from None
-
-
-def _leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failures.exceptions[0]
-    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,16 +1,22 @@
 """Reports rest on disk until the broker has them, so that a broker that dies loses nothing.
 
 Each report is one file, written and forced to disk before anything is sent, named by a number that only
-grows. A thread publishes the files in that order and removes each once the broker has taken it; what an
-earlier process left behind goes out first. A report may go out twice (killed between sending and
-removing); the site applies each once.
+grows. A thread publishes the files in that order and removes each once the broker has taken it. Every
+process has a folder of its own, which it holds by a lock; folders whose process is dead are taken over by
+the next one that starts. A report may go out twice (killed between sending and removing); the site applies
+each once.
 """
 
+import fcntl
 import json
 import logging
+import os
 import random
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,38 +30,39 @@ LONGEST_WAIT = 10.0
 
 
 class Spool:
-    """A folder of reports on their way out. Safe to be used from several threads of one process.
+    """Reports on their way out, below ``base``. Safe to be used from several threads of one process.
 
     ``publish`` sends one report and raises where it could not; ``chance`` returns a number in [0, 1).
     """
 
     def __init__(
-        self, folder: Path, publish: Callable[[dict[str, Any]], None], *, chance: Callable[[], float] = random.random
+        self, base: Path, publish: Callable[[dict[str, Any]], None], *, chance: Callable[[], float] = random.random
     ) -> None:
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for torn in folder.glob("*.tmp"):
-                torn.unlink()
-        self._folder = folder
+        with disk_errors(base):
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _exclusive(base / "lock"):
+                orphans = [folder for folder in sorted(base.iterdir()) if folder.is_dir() and _is_orphan(folder)]
+                self._folder = Path(tempfile.mkdtemp(dir=base))
+                self._held = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                fcntl.flock(self._held, fcntl.LOCK_EX)
+                self._last = sum(_take_over(orphan, self._folder) for orphan in orphans)
         self._publish = publish
         self._chance = chance
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._abandon = threading.Event()
-        self._last = max((int(path.stem) for path in self._waiting()), default=0)
         self._thread = threading.Thread(target=self._publish_all, name="spool", daemon=True)
 
     def start(self) -> None:
-        """Begin to publish, with what an earlier process left."""
+        """Begin to publish, with what earlier processes left."""
         self._thread.start()
 
     def put(self, envelope: dict[str, Any]) -> None:
         """Write one report to disk; it is safe when this returns. Raises ``disk_full`` or ``out_unwritable``."""
         with self._lock:
             self._last += 1
-            path = self._folder / f"{self._last:016d}.json"
-            write_durably(path, json.dumps(envelope).encode())
+            write_durably(self._folder / f"{self._last:016d}.json", json.dumps(envelope).encode())
         self._wake.set()
 
     def close(self, *, seconds: float) -> bool:
@@ -64,10 +71,11 @@ class Spool:
         self._wake.set()
         self._thread.join(timeout=seconds)
         self._abandon.set()
-        return not self._waiting()
-
-    def _waiting(self) -> list[Path]:
-        return sorted(path for path in self._folder.glob("*.json") if path.stem.isdigit())
+        empty = not _reports(self._folder)
+        if empty and not list(self._folder.glob("*.bad")):
+            shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._held)
+        return empty
 
     def _publish_all(self) -> None:
         wait = FIRST_WAIT
@@ -87,7 +95,7 @@ class Spool:
     def _publish_waiting(self) -> bool:
         """Publish all that waits, in order. False when the broker refused one; it and the rest stay."""
         try:
-            for path in self._waiting():
+            for path in _reports(self._folder):
                 if self._abandon.is_set():
                     return False
                 self._publish_one(path)
@@ -105,3 +113,41 @@ class Spool:
             return
         self._publish(envelope)
         path.unlink()
+
+
+def _reports(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold ``path`` against processes that start at the same moment."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_orphan(folder: Path) -> bool:
+    """Whether no living process holds the folder. One that is merely stopped still holds it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _take_over(orphan: Path, folder: Path) -> int:
+    """Move an orphan's reports, in their order, behind those in ``folder``. Returns how many there were."""
+    before = len(_reports(folder))
+    moved = _reports(orphan)
+    for number, path in enumerate(moved, start=before + 1):
+        path.rename(folder / f"{number:016d}.json")
+    if not list(orphan.glob("*.bad")):
+        shutil.rmtree(orphan)
+    return len(moved)

@@ -33,6 +33,20 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
+def files(base: Path, pattern: str = "*.json") -> list[Path]:
+    return sorted(base.glob(f"*/{pattern}"))
+
+
+def crashed(base: Path) -> None:
+    """A folder as a killed process leaves it: reports 1 and 2 whole, the third torn."""
+    folder = base / "dead"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    for number in (1, 2):
+        (folder / f"{number:016d}.json").write_text(json.dumps({"number": number}))
+    (folder / f"{3:016d}.tmp").write_text('{"numb')
+
+
 def test_reports_are_published_in_order_and_removed(tmp_path: Path) -> None:
     broker = Broker()
     spool = Spool(tmp_path, broker.publish)
@@ -41,14 +55,14 @@ def test_reports_are_published_in_order_and_removed(tmp_path: Path) -> None:
     spool.start()
     assert spool.close(seconds=10)
     assert [envelope["number"] for envelope in broker.taken] == list(range(20))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_a_report_is_on_disk_before_it_is_sent(tmp_path: Path) -> None:
     seen: list[list[str]] = []
-    spool = Spool(tmp_path, lambda _: seen.append([path.name for path in tmp_path.iterdir()]))
+    spool = Spool(tmp_path, lambda _: seen.append([path.name for path in files(tmp_path)]))
     spool.put({"number": 1})
-    assert [json.loads(path.read_text()) for path in tmp_path.iterdir()] == [{"number": 1}]
+    assert [json.loads(path.read_text()) for path in files(tmp_path)] == [{"number": 1}]
     spool.start()
     assert spool.close(seconds=10)
     assert seen == [["0000000000000001.json"]]
@@ -62,25 +76,35 @@ def test_a_dead_broker_loses_nothing_and_keeps_the_order(tmp_path: Path) -> None
     for number in range(5):
         spool.put({"number": number})
     wait_until(lambda: broker.refusals >= 2)
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(files(tmp_path)) == 5
     broker.down = False
     wait_until(lambda: len(broker.taken) == 5)
     assert spool.close(seconds=10)
     assert [envelope["number"] for envelope in broker.taken] == list(range(5))
 
 
-def test_what_an_earlier_process_left_goes_out_first(tmp_path: Path) -> None:
-    left = Spool(tmp_path, Broker().publish)
-    left.put({"number": 1})
-    left.put({"number": 2})
-    (tmp_path / "0000000000000003.tmp").write_text('{"numb')
+def test_what_a_dead_process_left_goes_out_first(tmp_path: Path) -> None:
+    crashed(tmp_path)
     broker = Broker()
     spool = Spool(tmp_path, broker.publish)
     spool.put({"number": 3})
     spool.start()
     assert spool.close(seconds=10)
     assert [envelope["number"] for envelope in broker.taken] == [1, 2, 3]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_what_a_living_process_holds_is_left_alone(tmp_path: Path) -> None:
+    broker = Broker()
+    living = Spool(tmp_path, broker.publish)
+    living.put({"number": 1})
+    other = Spool(tmp_path, broker.publish)
+    other.start()
+    assert other.close(seconds=10)
+    assert broker.taken == []
+    living.start()
+    assert living.close(seconds=10)
+    assert broker.taken == [{"number": 1}]
 
 
 def test_close_gives_up_on_a_dead_broker_in_time_and_keeps_the_report(tmp_path: Path) -> None:
@@ -90,27 +114,33 @@ def test_close_gives_up_on_a_dead_broker_in_time_and_keeps_the_report(tmp_path: 
     spool.start()
     spool.put({"number": 1})
     assert not spool.close(seconds=0.3)
-    assert len(list(tmp_path.glob("*.json"))) == 1
+    assert len(files(tmp_path)) == 1
 
 
 def test_an_unreadable_file_does_not_stop_the_others(tmp_path: Path) -> None:
-    (tmp_path / "0000000000000001.json").write_text("{")
     broker = Broker()
     spool = Spool(tmp_path, broker.publish)
+    spool.put({"number": 1})
+    files(tmp_path)[0].write_text("{")
     spool.put({"number": 2})
     spool.start()
-    assert spool.close(seconds=10)
+    wait_until(lambda: bool(broker.taken))
     assert broker.taken == [{"number": 2}]
-    assert [path.name for path in tmp_path.iterdir()] == ["0000000000000001.bad"]
+    assert [path.name for path in files(tmp_path, "*.bad")] == ["0000000000000001.bad"]
+    assert spool.close(seconds=10)
+    assert len(files(tmp_path, "*.bad")) == 1
 
 
 def test_several_threads_may_put(tmp_path: Path) -> None:
     broker = Broker()
     spool = Spool(tmp_path, broker.publish)
     spool.start()
-    threads = [
-        threading.Thread(target=lambda at=at: [spool.put({"n": at * 10 + i}) for i in range(10)]) for at in range(4)
-    ]
+
+    def put_ten(start: int) -> None:
+        for number in range(start, start + 10):
+            spool.put({"n": number})
+
+    threads = [threading.Thread(target=put_ten, args=(start,)) for start in (0, 10, 20, 30)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,0 +1,233 @@
+"""One attempt at one run: from a hostile ``JobSpec`` to its last report.
+
+Every attempt ends in ``Finished`` or ``Failed``, whatever happens, unless its process is killed; then the
+lease ends it. Nothing is logged but codes, counts, ids, and of an unexpected error its type and place.
+"""
+
+import asyncio
+import logging
+import time
+import traceback
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from evaluator import protocols
+from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends import Backend, EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.contract import (
+    Checkpoint,
+    Endpoint,
+    Exposed,
+    Exposure,
+    Failed,
+    Finished,
+    Graded,
+    JobSpec,
+    Outcome,
+    SetAsk,
+    SetCounts,
+    Started,
+    unpack_bits,
+)
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.items import load_items, set_digest
+from evaluator.pipeline.beside import beside
+from evaluator.pipeline.host import Host
+from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
+from evaluator.pipeline.reports import Heartbeat, Reporter
+from evaluator.pipeline.run import Result, Source, run
+from evaluator.pipeline.sources import PublicSource, SealedSource
+from evaluator.sealing.recipients import JAIL, recipient_of
+
+_log = logging.getLogger(__name__)
+
+READY_SECONDS = 600.0
+"""How long a model server may take until it answers; the attempt's own limit may be shorter."""
+GRACE_SECONDS = 15.0
+"""How long an attempt goes on once the worker was told to stop, in the hope of finishing."""
+SHORTEST_BEAT = 0.5
+"""Seconds: a hostile lease cannot make the heartbeat flood the spool."""
+
+
+def run_job(data: object, host: Host) -> None:
+    """Do one attempt, whatever the message says. Never raises an ``Exception``."""
+    try:
+        spec = JobSpec.from_dict(data)
+        if host.claims.is_stale(spec.run, spec.token):
+            _log.warning("dropped: run=%s token=%s was claimed before", spec.run, spec.token)
+            return
+    except EvaluatorError as refused:
+        _log.warning("message refused: code=%s", refused.code)
+        return
+    reporter = host.reporter(spec.run, spec.token)
+    code = _attempt(spec, host, reporter)
+    if code is not None:
+        _log.warning("failed: run=%s token=%s code=%s", spec.run, spec.token, code)
+        _last_words(host, reporter, code)
+
+
+def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
+    """The attempt, up to ``Finished``. Returns the code of what ended it before."""
+    begin = time.monotonic()
+    try:
+        protocol = protocols.get(spec.protocol)
+        reporter.send(Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader))
+        if not host.claims.claim(spec.run, spec.token):
+            return None
+        sink = _Sink(spec, host, reporter)
+        with sink.heartbeat:
+            asyncio.run(_evaluate(spec, host, protocol, sink))
+        reporter.send(Finished(sets=sink.counts(), seconds=time.monotonic() - begin))
+    except EvaluatorError as failure:
+        return failure.code
+    except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
+        place = traceback.extract_tb(surprise.__traceback__)[-1]
+        _log.error("unexpected %s at %s:%s", type(surprise).__name__, Path(place.filename).name, place.lineno)
+        return Code.INTERNAL
+    _log.warning("finished: run=%s token=%s", spec.run, spec.token)
+    return None
+
+
+def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
+    try:
+        host.ship_exposures()
+        reporter.send(Failed(code=code))
+    except EvaluatorError as failure:
+        _log.error("failure not reported: code=%s", failure.code)
+
+
+async def _evaluate(spec: JobSpec, host: Host, protocol: protocols.Protocol, sink: "_Sink") -> None:
+    policy = replace(host.policy, concurrency=spec.limits.concurrency)
+    try:
+        async with asyncio.timeout(spec.limits.seconds), beside(_until_told(host.stopping)):
+            sources = _sources(spec, host, sink.reporter)
+            async with _serve(spec.system, host) as backend:
+                await run(sources, protocol, backend, sink, policy=policy)
+    except TimeoutError:
+        raise error(Code.DEADLINE) from None
+
+
+async def _until_told(stopping: Callable[[], bool]) -> None:
+    """Give the attempt up some time after the worker was told to stop; the site gives it to another then."""
+    while not stopping():
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(GRACE_SECONDS)
+    raise error(Code.LOST)
+
+
+def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[Source]:
+    """The sets of a job, each compared with what the job says of it.
+
+    Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
+    ``recipient_refused`` where this evaluator's own list does not let the system see a sealed set.
+    """
+    if len({ask.name for ask in spec.sets}) != len(spec.sets):
+        raise error(Code.BAD_MESSAGE, "a set is named twice")
+    recipient = _sealed_recipient(spec, host) if any(ask.sealed for ask in spec.sets) else ""
+    return [
+        _sealed_source(ask, spec, host, reporter, recipient) if ask.sealed else _public_source(ask, host)
+        for ask in spec.sets
+    ]
+
+
+def _sealed_recipient(spec: JobSpec, host: Host) -> str:
+    if isinstance(spec.system, Checkpoint):
+        return JAIL
+    if host.recipients.listed(spec.system.url) is None:
+        raise error(Code.RECIPIENT_REFUSED)
+    return recipient_of(spec.system.url)
+
+
+def _public_source(ask: SetAsk, host: Host) -> Source:
+    folder = folder_inside(host.sets, ask.name)
+    if folder is None or not (folder / "items.jsonl").is_file():
+        raise error(Code.UNKNOWN_SET, ask.name)
+    items = load_items(folder / "items.jsonl")
+    if (len(items), set_digest(items)) != (ask.n, ask.digest):
+        raise error(Code.SET_MISMATCH, ask.name)
+    shots = load_items(folder / "shots.jsonl") if (folder / "shots.jsonl").exists() else ()
+    return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
+
+
+def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter, recipient: str) -> Source:
+    facts = host.vault.facts(ask.name)
+    if (facts.n, facts.root) != (ask.n, ask.digest):
+        raise error(Code.SET_MISMATCH, ask.name)
+
+    def tell(entry: Exposure) -> None:
+        reporter.send(Exposed(entries=(entry,)))
+        host.shipped.mark(entry.index)
+
+    return SealedSource(
+        name=ask.name,
+        n=ask.n,
+        open_items=lambda indices: host.vault.reveal(ask.name, indices, to=recipient, run=spec.run, token=spec.token),
+        tell=tell,
+        shots=facts.shots,
+        done=unpack_bits(ask.done, ask.n),
+    )
+
+
+@asynccontextmanager
+async def _serve(system: Checkpoint | Endpoint, host: Host) -> AsyncIterator[Backend]:
+    """The system under test, started for this attempt and ended with it."""
+    if isinstance(system, Checkpoint):
+        folder = find_checkpoint(host.checkpoints, system.name)
+        facts = await asyncio.to_thread(inspect_checkpoint, folder)
+        jailed = is_jailed(facts.digest, trusted=host.trusted)
+        server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work)
+    else:
+        listed = host.recipients.listed(system.url)
+        key = host.vault.open_key(system.sealed_key, bound_to=system.url) if system.sealed_key else ""
+        server = serve_endpoint(
+            EndpointTarget(url=system.url, model=system.model, api=system.api),
+            key=key,
+            allow_private=listed is not None and listed.allow_private,
+            ready_seconds=READY_SECONDS,
+            workdir=host.work,
+        )
+        del key
+    async with server as backend:
+        yield backend
+
+
+class _Sink:
+    """Outcomes to reports, completions of sealed sets to the encrypted store, progress to the heartbeat."""
+
+    def __init__(self, spec: JobSpec, host: Host, reporter: Reporter) -> None:
+        total = sum(ask.n for ask in spec.sets)
+        done = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+        beat = max(SHORTEST_BEAT, spec.lease_seconds / 3)
+        self.reporter = reporter
+        self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
+        self._spec = spec
+        self._completions = host.completions
+        self._sealed = {ask.name for ask in spec.sets if ask.sealed}
+        self._counts: dict[str, Counter[Outcome]] = {ask.name: Counter() for ask in spec.sets}
+
+    def graded(self, name: str, results: Sequence[Result]) -> None:
+        """Keep what was said of sealed items here, and send the outcomes."""
+        if name in self._sealed:
+            for result in results:
+                self._completions.append(self._spec.run, name, result.index, result.completion.text)
+        outcomes = tuple((result.index, result.outcome) for result in results)
+        self.reporter.send(Graded(set=name, outcomes=outcomes))
+        self._counts[name].update(outcome for _, outcome in outcomes)
+
+    def progress(self, done: int, total: int) -> None:
+        """From now on the heartbeat says so."""
+        self.heartbeat.asking(done, total)
+
+    def counts(self) -> tuple[SetCounts, ...]:
+        """What this attempt graded, set by set."""
+        return tuple(
+            SetCounts(
+                name=ask.name,
+                n=ask.n,
+                **{outcome.name.lower(): self._counts[ask.name][outcome] for outcome in Outcome},
+            )
+            for ask in self._spec.sets
+        )

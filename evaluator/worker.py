@@ -1,0 +1,177 @@
+"""The evaluator's worker: one attempt at one run at a time.
+
+Start it with ``celery -A evaluator.worker worker -Q evaluate.POOL --pool solo``. The broker is a bell: a
+message is acknowledged before the work begins, a second one for the same attempt is dropped, and whatever
+becomes of an attempt, the worker stays alive. Nothing here logs a prompt, a completion or a message's
+arguments: only codes, counts and ids.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from celery import Celery
+from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.worker import state
+
+from evaluator.config import Config
+from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, Report, celery_settings
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.ledger.envelopes import seal_report
+from evaluator.pipeline.attempt import run_job
+from evaluator.pipeline.claims import Claims
+from evaluator.pipeline.disk import disk_errors
+from evaluator.pipeline.exposures import Shipped
+from evaluator.pipeline.host import Host
+from evaluator.pipeline.spool import Spool
+from evaluator.sealing.completions import CompletionStore
+from evaluator.sealing.exposure import Journal
+from evaluator.sealing.keys import load_keys
+from evaluator.sealing.recipients import Recipients
+from evaluator.sealing.vault import Vault
+
+CLOSE_SECONDS = 5.0
+"""How long a stopping worker tries to empty its spool; what is left goes out when it starts again."""
+
+Publish = Callable[[dict[str, Any]], None]
+_T = TypeVar("_T")
+
+
+def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool]) -> tuple[Host, Spool]:
+    """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
+
+    Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``, ``disk_full`` and
+    ``out_unwritable``.
+    """
+    with disk_errors(config.home):
+        for folder in ("completions", "work"):
+            (config.home / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = load_keys(config.keys)
+    journal = Journal(config.home / "journal.jsonl", keys.name, keys.report)
+    recipients = Recipients.from_dict(config.recipients)
+    spool = Spool(config.home / "spool", publish)
+    host = Host(
+        evaluator=keys.name,
+        sets=config.sets,
+        checkpoints=config.checkpoints,
+        work=config.home / "work",
+        trusted=config.trusted,
+        recipients=recipients,
+        vault=Vault(keys, sealed_sets(config.sets), journal, recipients),
+        entries=journal.entries,
+        shipped=Shipped(config.home / "journal.shipped"),
+        completions=CompletionStore(config.home / "completions", keys.completions),
+        claims=Claims(config.home / "claims"),
+        seal=lambda report: _seal(report, keys.report),
+        put=spool.put,
+        stopping=stopping,
+    )
+    return host, spool
+
+
+def sealed_sets(folder: Path) -> dict[str, Path]:
+    """The sealed sets in a folder of sets, by name. They are found once, when the worker starts."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+
+
+def _seal(report: Report, key: Any) -> dict[str, Any]:
+    return seal_report(report, key).to_dict()
+
+
+# --- the Celery side
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Celery's settings for this worker. Ends the process with a sentence where one is missing."""
+    url = _or_exit(lambda: Config.from_env(environ)).broker_url
+    if url.startswith("filesystem://"):
+        for folder in ("messages", "control"):
+            Path(urlsplit(url).path, folder).mkdir(parents=True, exist_ok=True)
+    return celery_settings(url) | {
+        "worker_pool": "solo",
+        "worker_concurrency": 1,
+        "worker_enable_remote_control": False,  # its replies would show the arguments of tasks
+        "worker_redirect_stdouts": False,
+    }
+
+
+app = Celery("holdfast.evaluator")
+app.add_defaults(settings)
+
+
+class _Process:
+    """What this process holds, once it is a worker."""
+
+    host: Host | None = None
+    spool: Spool | None = None
+
+
+@app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+def evaluate(*args: object, **kwargs: object) -> None:
+    """Do one attempt. Takes whatever was sent: what does not fit is refused inside, without an exception."""
+    assert _Process.host is not None, "not a worker"  # noqa: S101
+    run_job(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+
+
+def publish_report(envelope: dict[str, Any]) -> None:
+    """Send one report to the recorder. Raises whatever the broker's client raises; tries once."""
+    app.send_task(
+        RECORD_TASK, args=[envelope], queue=RECORD_QUEUE, ignore_result=True, retry=False, argsrepr="(report)"
+    )
+
+
+def is_stopping() -> bool:
+    """Whether Celery was told to stop, warm or cold."""
+    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _start(sender: Any, **_: object) -> None:
+    def start() -> None:
+        if "solo" not in str(sender.pool_cls):
+            raise error(Code.MISCONFIGURED, "--pool must be solo: a forked child cannot use a GPU or a thread")
+        _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
+        _Process.host.ship_exposures()
+        _Process.spool.start()
+
+    _or_exit(start)
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop(**_: object) -> None:
+    if _Process.spool is not None:
+        _Process.spool.close(seconds=CLOSE_SECONDS)
+
+
+def _or_exit(action: Callable[[], _T]) -> _T:
+    try:
+        return action()
+    except EvaluatorError as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+class _Discreet(logging.Formatter):
+    """Shows our own messages, and of everybody else's only where they come from.
+
+    Libraries log what they hold: Celery whole message bodies, an HTTP client addresses, an exception its
+    arguments. Our messages hold codes, counts and ids, and never an exception.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line: time, level, logger, and the message where it is ours."""
+        ours = record.name.split(".")[0] == "evaluator"
+        text = record.getMessage() if ours else f"at {record.module}:{record.lineno}"
+        return f"{self.formatTime(record)} {record.levelname} {record.name} {text}"
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_discreetly(loglevel: Any = None, **_: object) -> None:
+    """Celery leaves logging alone where somebody listens to this signal."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Discreet())
+    logging.basicConfig(level=loglevel or logging.WARNING, handlers=[handler], force=True)

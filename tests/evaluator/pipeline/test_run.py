@@ -1,0 +1,300 @@
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from evaluator import protocols
+from evaluator.backends import Completion, FakeBackend, Sampling
+from evaluator.contract import Outcome
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.items import Item
+from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.run import Result, run
+from evaluator.pipeline.sources import PublicSource
+
+N = 50
+ITEMS = tuple(Item(question=f"What is {i} and {i}?", answer=f"#### {2 * i}", gold=str(2 * i)) for i in range(N))
+PROTOCOL = protocols.get("demo-0shot")
+QUICK = Policy(concurrency=8, batch=8, first_wait=0, flush_seconds=0.01, group=7)
+
+
+def number_in(prompt: str) -> int:
+    return int(prompt.split("What is ")[-1].split(" ")[0])
+
+
+def answer(prompt: str) -> str:
+    """Right for two in three; wrong for numbers that three divides."""
+    number = number_in(prompt)
+    return f" The answer is {2 * number + (number % 3 == 0)}"
+
+
+def expected(index: int) -> Outcome:
+    return Outcome.WRONG if index % 3 == 0 else Outcome.RIGHT
+
+
+@dataclass
+class Memory:
+    """A sink that remembers, and refuses an index that comes twice."""
+
+    outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+    groups: list[int] = field(default_factory=list)
+    steps: list[tuple[int, int]] = field(default_factory=list)
+
+    def graded(self, name: str, results: Sequence[Result]) -> None:
+        assert all((name, result.index) not in self.outcomes for result in results)
+        self.groups.append(len(results))
+        self.outcomes |= {(name, result.index): result.outcome for result in results}
+
+    def progress(self, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+
+class Backend:
+    """Answers by ``act(prompt, tries so far)``, which may raise; counts what is in flight and what was asked."""
+
+    def __init__(self, act: Callable[[str, int], str], latency: Callable[[], float] = lambda: 0) -> None:
+        self.act, self.latency = act, latency
+        self.tries: dict[int, int] = {}
+        self.in_flight = self.most_in_flight = 0
+
+    async def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        number = number_in(prompt)
+        self.tries[number] = self.tries.get(number, 0) + 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.latency())
+            return Completion(self.act(prompt, self.tries[number]), cut=False)
+        finally:
+            self.in_flight -= 1
+
+
+def evaluate(backend: Backend | FakeBackend, sink: Memory, policy: Policy = QUICK, **about: object) -> None:
+    source = PublicSource(name="set", items=ITEMS, **about)  # type: ignore[arg-type]
+    asyncio.run(run([source], PROTOCOL, backend, sink, policy=policy, chance=lambda: 0.5))
+
+
+def test_every_item_gets_its_own_outcome() -> None:
+    memory = Memory()
+    evaluate(FakeBackend(answer), memory)
+    assert memory.outcomes == {("set", i): expected(i) for i in range(N)}
+    assert memory.steps[0] == (0, N)
+    assert memory.steps[-1] == (N, N)
+
+
+def test_the_order_of_answers_does_not_matter() -> None:
+    chance = random.Random(5)
+    memory = Memory()
+    evaluate(Backend(lambda prompt, _: answer(prompt), lambda: chance.random() / 50), memory)
+    assert memory.outcomes == {("set", i): expected(i) for i in range(N)}
+
+
+def test_no_more_than_the_given_number_is_in_flight_and_all_of_it_is_used() -> None:
+    backend = Backend(lambda prompt, _: answer(prompt), lambda: 0.002)
+    evaluate(backend, Memory())
+    assert backend.most_in_flight == 8
+
+
+def test_items_with_an_outcome_are_not_asked() -> None:
+    done = frozenset(range(0, N, 2))
+    backend, memory = Backend(lambda prompt, _: answer(prompt)), Memory()
+    evaluate(backend, memory, done=done)
+    assert set(backend.tries) == set(range(1, N, 2))
+    assert set(memory.outcomes) == {("set", i) for i in range(1, N, 2)}
+    assert memory.steps[0] == (len(done), N)
+
+
+def test_outcomes_are_handed_on_in_small_groups_while_answers_arrive() -> None:
+    memory = Memory()
+    seen: list[int] = []
+
+    def act(prompt: str, _: int) -> str:
+        seen.append(len(memory.outcomes))
+        return answer(prompt)
+
+    evaluate(Backend(act, lambda: 0.005), memory)
+    assert max(memory.groups) <= QUICK.group
+    assert sorted(seen) == seen
+    assert seen[-1] >= N - 2 * 8 - QUICK.group
+
+
+def test_an_error_that_may_pass_is_tried_again() -> None:
+    def act(prompt: str, tries: int) -> str:
+        if number_in(prompt) % 5 == 0 and tries < 3:
+            raise error(Code.ENDPOINT_ERROR)
+        return answer(prompt)
+
+    backend, memory = Backend(act), Memory()
+    evaluate(backend, memory)
+    assert memory.outcomes == {("set", i): expected(i) for i in range(N)}
+    assert {number: tries for number, tries in backend.tries.items() if tries > 1} == dict.fromkeys(range(0, N, 5), 3)
+
+
+def test_waits_grow_and_have_jitter() -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    def act(prompt: str, tries: int) -> str:
+        raise error(Code.ENDPOINT_ERROR)
+
+    source = PublicSource(name="set", items=ITEMS[:1])
+    policy = Policy(concurrency=1, tries=4, first_wait=1, longest_wait=3)
+    with pytest.raises(EvaluatorError):
+        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=policy, chance=lambda: 0.5, sleep=sleep))
+    assert waited == [0.5, 1.0, 1.5]
+
+
+def test_an_item_without_an_answer_leaves_the_run_incomplete_and_the_rest_kept() -> None:
+    def act(prompt: str, _: int) -> str:
+        if number_in(prompt) == 20:
+            raise error(Code.ENDPOINT_TIMEOUT)
+        return answer(prompt)
+
+    backend, memory = Backend(act), Memory()
+    with pytest.raises(EvaluatorError) as failed:
+        evaluate(backend, memory)
+    assert failed.value.code is Code.INCOMPLETE
+    assert memory.outcomes == {("set", i): expected(i) for i in range(N) if i != 20}
+    assert backend.tries[20] == QUICK.tries
+
+
+def test_many_items_in_a_row_without_an_answer_end_the_run_early_with_their_code() -> None:
+    def act(prompt: str, _: int) -> str:
+        if number_in(prompt) >= 10:
+            raise error(Code.ENDPOINT_ERROR)
+        return answer(prompt)
+
+    backend, memory = Backend(act), Memory()
+    with pytest.raises(EvaluatorError) as failed:
+        evaluate(backend, memory)
+    assert failed.value.code is Code.ENDPOINT_ERROR
+    assert memory.outcomes == {("set", i): expected(i) for i in range(10)}
+    assert len(backend.tries) < N
+
+
+def test_when_nobody_answers_the_code_says_why_even_in_a_short_set() -> None:
+    def act(prompt: str, _: int) -> str:
+        raise error(Code.ENDPOINT_UNREACHABLE)
+
+    source = PublicSource(name="set", items=ITEMS[:3])
+    with pytest.raises(EvaluatorError) as failed:
+        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=QUICK))
+    assert failed.value.code is Code.ENDPOINT_UNREACHABLE
+
+
+@pytest.mark.parametrize("code", [Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE, Code.HOST_FAILED])
+def test_an_error_that_cannot_pass_ends_the_run_at_once_and_keeps_what_was_graded(code: Code) -> None:
+    def act(prompt: str, _: int) -> str:
+        if number_in(prompt) == 30:
+            raise error(code)
+        return answer(prompt)
+
+    backend, memory = Backend(act, lambda: 0.001), Memory()
+    with pytest.raises(EvaluatorError) as failed:
+        evaluate(backend, memory)
+    assert failed.value.code is code
+    assert backend.tries[30] == 1
+    assert len(backend.tries) < N
+    assert {("set", i) for i in range(20)} <= set(memory.outcomes)
+
+
+def test_a_sink_that_cannot_keep_ends_the_run_with_its_error() -> None:
+    class Full(Memory):
+        def graded(self, name: str, results: Sequence[Result]) -> None:
+            if self.outcomes:
+                raise error(Code.DISK_FULL)
+            super().graded(name, results)
+
+    memory = Full()
+    backend = Backend(lambda prompt, _: answer(prompt), lambda: 0.005)
+    with pytest.raises(EvaluatorError) as failed:
+        evaluate(backend, memory)
+    assert failed.value.code is Code.DISK_FULL
+    assert memory.outcomes
+    assert len(backend.tries) < N
+
+
+def test_a_surprise_is_raised_by_itself_after_what_was_graded_is_kept() -> None:
+    def act(prompt: str, _: int) -> str:
+        if number_in(prompt) == 30:
+            raise ZeroDivisionError
+        return answer(prompt)
+
+    memory = Memory()
+    with pytest.raises(ZeroDivisionError):
+        evaluate(Backend(act), memory)
+    assert {("set", i) for i in range(20)} <= set(memory.outcomes)
+
+
+def test_what_was_graded_is_kept_when_the_time_is_over() -> None:
+    memory = Memory()
+
+    async def hurry() -> None:
+        source = PublicSource(name="set", items=ITEMS)
+        backend = Backend(lambda prompt, _: answer(prompt), lambda: 0.02 if memory.steps else 0)
+        policy = Policy(concurrency=2, flush_seconds=60)
+        async with asyncio.timeout(0.2):
+            await run([source], PROTOCOL, backend, memory, policy=policy)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(hurry())
+    assert memory.outcomes
+    assert len(memory.outcomes) < N
+
+
+def test_batches_are_revealed_only_when_needed() -> None:
+    revealed: list[int] = []
+
+    class Watched(PublicSource):
+        def reveal(self, indices: Sequence[int]) -> list[Item]:
+            revealed.extend(indices)
+            return super().reveal(indices)
+
+    def act(prompt: str, _: int) -> str:
+        if number_in(prompt) == 10:
+            raise error(Code.ENDPOINT_UNAUTHORIZED)
+        return answer(prompt)
+
+    source = Watched(name="set", items=ITEMS)
+    with pytest.raises(EvaluatorError):
+        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=Policy(concurrency=1, batch=4)))
+    assert revealed == list(range(12))
+
+
+def test_a_resumed_run_asks_with_the_same_shots() -> None:
+    pool = tuple(Item(question=f"Shot {i}?", answer=f"#### {i}", gold=str(i)) for i in range(30))
+    protocol = protocols.get("gsm8k-cot-5shot")
+
+    def prompts(done: frozenset[int]) -> dict[int, str]:
+        asked: dict[int, str] = {}
+
+        def act(prompt: str, _: int) -> str:
+            asked[number_in(prompt)] = prompt
+            return answer(prompt)
+
+        source = PublicSource(name="set", items=ITEMS, shots=pool, done=done)
+        asyncio.run(run([source], protocol, Backend(act), Memory(), policy=QUICK))
+        return asked
+
+    whole = prompts(frozenset())
+    rest = prompts(frozenset(range(25)))
+    assert len({prompt.split("What is")[0] for prompt in whole.values()}) > 1
+    assert rest == {number: whole[number] for number in range(25, N)}
+
+
+def test_a_pool_that_is_too_small_is_refused_before_anything_is_asked() -> None:
+    source = PublicSource(name="set", items=ITEMS, shots=ITEMS[:2])
+    backend = Backend(lambda prompt, _: answer(prompt))
+    with pytest.raises(EvaluatorError) as failed:
+        asyncio.run(run([source], protocols.get("gsm8k-cot-5shot"), backend, Memory(), policy=QUICK))
+    assert failed.value.code is Code.SET_TOO_FEW_SHOTS
+    assert backend.tries == {}
+
+
+def test_results_and_sources_do_not_show_text() -> None:
+    result = Result(3, Outcome.RIGHT, "42", Completion("secret 42", cut=False))
+    assert "42" not in repr(result)
