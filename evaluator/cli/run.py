@@ -28,7 +28,7 @@ from evaluator.contract import Outcome, canonical_json
 from evaluator.errors import Code, EvaluatorError
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import is_jailed
-from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.plan import Policy, for_endpoint
 from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
 from evaluator.protocols import Protocol
@@ -48,6 +48,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--api", choices=("completions", "chat"), default="completions", help="kind of a URL's API")
     ask.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
+    ask.add_argument("--timeout", type=_seconds, default=120.0, help="seconds for one request to a URL (%(default)s)")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     ask.set_defaults(handler=run_command)
     listing = commands.add_parser("protocols", help="list the published protocols")
@@ -58,6 +59,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _positive(text: str) -> int:
     if not 1 <= (number := int(text)) <= 512:
         raise argparse.ArgumentTypeError("a number from 1 to 512")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) <= 86_400:
+        raise argparse.ArgumentTypeError("a number of seconds above 0")
     return number
 
 
@@ -73,11 +80,15 @@ def protocols_command(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """The model of a run: a jailed or trusted checkpoint, or an endpoint. ``identity`` says which."""
+    """The model of a run: a jailed or trusted checkpoint, or an endpoint with the seconds for one request.
+
+    ``identity`` says which model it is: the digest of a checkpoint, the address of an endpoint.
+    """
 
     identity: str
     target: Path | EndpointTarget
     jailed: bool = True
+    timeout: float = 0
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -116,8 +127,11 @@ def _evaluate(
 
 
 async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int) -> None:
+    policy = Policy(concurrency=concurrency)
+    if isinstance(model.target, EndpointTarget):
+        policy = for_endpoint(policy)
     async with _serve(model) as backend:
-        await run([source], protocol, backend, keeper, policy=Policy(concurrency=concurrency))
+        await run([source], protocol, backend, keeper, policy=policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +159,9 @@ def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...
 def _model(args: argparse.Namespace) -> _Model:
     if "://" in args.model:
         identity = canonical_json([args.model, args.served_model, args.api]).decode()
-        return _Model(identity, EndpointTarget(url=args.model, model=args.served_model, api=args.api))
+        return _Model(
+            identity, EndpointTarget(url=args.model, model=args.served_model, api=args.api), timeout=args.timeout
+        )
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
     return _Model(facts.digest, folder, is_jailed(facts.digest, trusted=trusted_digests(os.environ)))
@@ -161,7 +177,12 @@ async def _serve(model: _Model) -> AsyncIterator[Backend]:
         else:
             key = os.environ.get("HOLDFAST_API_KEY", "")
             server = serve_endpoint(
-                model.target, key=key, allow_private=True, ready_seconds=READY_SECONDS, workdir=workdir
+                model.target,
+                key=key,
+                allow_private=True,
+                ready_seconds=READY_SECONDS,
+                workdir=workdir,
+                settings={"timeout_seconds": model.timeout},
             )
         async with server as backend:
             yield backend

@@ -37,6 +37,7 @@ from evaluator.items import load_items, set_digest
 from evaluator.pipeline.beside import beside
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
+from evaluator.pipeline.plan import for_endpoint
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result, Source, run
 from evaluator.pipeline.sources import PublicSource, SealedSource
@@ -101,6 +102,8 @@ def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
 
 async def _evaluate(spec: JobSpec, host: Host, protocol: protocols.Protocol, sink: "_Sink") -> None:
     policy = replace(host.policy, concurrency=spec.limits.concurrency)
+    if isinstance(spec.system, Endpoint):
+        policy = for_endpoint(policy)
     try:
         async with asyncio.timeout(spec.limits.seconds), beside(_until_told(host.stopping)):
             sources = _sources(spec, host, sink.reporter)

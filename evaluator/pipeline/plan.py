@@ -5,7 +5,7 @@ their set, so that a resumed run asks what an undisturbed one would have asked.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,11 @@ class Policy:
     give_up: int = 20
     flush_seconds: float = 1.0
     group: int = 200
+
+
+def for_endpoint(policy: Policy) -> Policy:
+    """The same policy without tries of our own: the gateway owns those, and two layers would multiply."""
+    return replace(policy, tries=1)
 
 
 @dataclass(frozen=True, slots=True)

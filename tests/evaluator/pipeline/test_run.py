@@ -21,7 +21,7 @@ QUICK = Policy(concurrency=8, batch=8, first_wait=0, flush_seconds=0.01, group=7
 
 
 def number_in(prompt: str) -> int:
-    return int(prompt.split("What is ")[-1].split(" ")[0])
+    return int(prompt.rsplit("What is ", maxsplit=1)[-1].split(" ", maxsplit=1)[0])
 
 
 def answer(prompt: str) -> str:
