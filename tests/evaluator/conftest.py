@@ -1,0 +1,82 @@
+"""What the engine's tests share: a tiny checkpoint made on the spot, and endpoints that misbehave."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STUB = Path(__file__).parents[1] / "servers" / "stub_endpoint.py"
+LINES = ["Question: Tom has 3 apples and 4 pears.\nAnswer: 3 + 4 = 7\n#### 7", "Question: How many?\nAnswer: 12"]
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of 40,000 parameters with a context of 128 tokens. It babbles, always the same way."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        LINES * 3, trainers.BpeTrainer(vocab_size=330, special_tokens=["<pad>", "<eos>"], initial_alphabet=alphabet)
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=None,
+        eos_token_id=fast.eos_token_id,
+        pad_token_id=fast.pad_token_id,
+        initializer_range=0.3,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    for path in folder.iterdir():  # as a checkout would have them
+        path.chmod(0o644)
+    return folder
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A running stub endpoint."""
+
+    url: str
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What it was asked so far."""
+        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/requests", timeout=10) as answer:
+            found: list[dict[str, Any]] = json.load(answer)
+        return found
+
+
+@pytest.fixture
+def start_stub() -> Iterator[Callable[[str], Stub]]:
+    """Starts stub endpoints by mode; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(mode: str) -> Stub:
+            child = stack.enter_context(
+                subprocess.Popen([sys.executable, str(STUB), "--mode", mode], stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(child.kill)
+            assert child.stdout is not None
+            return Stub(child.stdout.readline().strip())
+
+        yield start
