@@ -81,14 +81,15 @@ class Spool:
         wait = FIRST_WAIT
         while not self._abandon.is_set():
             self._wake.clear()
+            closing = self._stop.is_set()  # asked before looking: what was put before close() goes out
             if not self._publish_waiting():
                 # A spool that is being closed tries often: it has little time left.
-                closing = self._stop.wait(wait * (0.5 + self._chance() / 2))
+                self._stop.wait(wait * (0.5 + self._chance() / 2))
                 self._abandon.wait(FIRST_WAIT if closing else 0)
                 wait = min(LONGEST_WAIT, wait * 2)
                 continue
             wait = FIRST_WAIT
-            if self._stop.is_set():
+            if closing:
                 return
             self._wake.wait()
 

@@ -154,3 +154,13 @@ def test_a_folder_that_cannot_be_made_has_a_code(tmp_path: Path) -> None:
     with pytest.raises(EvaluatorError) as refused:
         Spool(tmp_path / "file" / "spool", Broker().publish)
     assert refused.value.code is Code.OUT_UNWRITABLE
+
+
+def test_what_was_put_before_closing_always_goes_out(tmp_path: Path) -> None:
+    for _ in range(50):
+        broker = Broker()
+        spool = Spool(tmp_path, broker.publish)
+        spool.start()
+        spool.put({"number": 1})
+        assert spool.close(seconds=10)
+        assert broker.taken == [{"number": 1}]
