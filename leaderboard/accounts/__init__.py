@@ -1,0 +1,1 @@
+"""People, the organisations they submit for, and the tokens their programs use."""

@@ -1,0 +1,30 @@
+"""Joining, and giving programs a way in."""
+
+from django.db import transaction
+
+from leaderboard.accounts.models import ApiToken, Membership, Organisation, User
+
+
+def sign_up(*, username: str, password: str | None, organisation: str) -> User:
+    """Make a person and the organisation they submit for; without a password they use tokens only."""
+    with transaction.atomic():
+        user = User.objects.create_user(username=username, password=password)
+        Membership.objects.create(user=user, organisation=Organisation.objects.create(name=organisation))
+    return user
+
+
+def issue_token(*, user: User, name: str) -> str:
+    """Make an API token and return its secret, which nobody can read again."""
+    _, secret = ApiToken.objects.issue(user=user, name=name)
+    return secret
+
+
+def revoke_token(*, user: User, token: int) -> bool:
+    """End one of a person's own tokens. False where they have none of this number that is still alive."""
+    return bool(user.tokens.filter(pk=token).revoke())
+
+
+def enrol(*, username: str) -> User:
+    """The person of this name; where there is none, one who can use tokens only."""
+    known = User.objects.filter(username__iexact=username).first()
+    return known or sign_up(username=username, password=None, organisation=username)

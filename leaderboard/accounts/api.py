@@ -1,0 +1,41 @@
+"""Who asks: what every API of the site shares, and the one shape of its errors."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Schema
+from ninja.security import HttpBearer
+from pydantic import ConfigDict
+
+from leaderboard.accounts.models import ApiToken, User
+
+
+class Strict(Schema):
+    """Base of what the API takes in: an unknown field is refused, and "1" is not a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Problem(Schema):
+    """What every refusal looks like. ``code`` is stable; the other two are for people."""
+
+    code: str
+    message: str
+    advice: str
+
+
+class Bearer(HttpBearer):
+    """``Authorization: Bearer TOKEN``, for programs."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> User | None:
+        """The token's holder, or None."""
+        return ApiToken.objects.holder(token)
+
+
+def viewer(request: HttpRequest) -> User | None:
+    """Who reads: the bearer of a token, else whoever is signed in, else nobody."""
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and secret:
+        return ApiToken.objects.holder(secret)
+    user: Any = request.user
+    return user if user.is_authenticated else None

@@ -1,0 +1,29 @@
+"""``manage.py create_token USER``: print a new API token."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.accounts import actions
+from leaderboard.accounts.models import User
+
+
+class Command(BaseCommand):
+    """Prints the token's secret on a line of its own; a user who is not there yet is made, without a password."""
+
+    help = "Make an API token for USER, who is enrolled first where there is none of this name."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """USER, and the token's name."""
+        parser.add_argument("user", metavar="USER")
+        parser.add_argument("--name", default="command line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Issue and print."""
+        name = options["user"]
+        try:
+            User._meta.get_field("username").run_validators(name)
+        except ValidationError:
+            raise CommandError("a user's name has letters, digits and @.+-_ only") from None
+        self.stdout.write(actions.issue_token(user=actions.enrol(username=name), name=options["name"]))

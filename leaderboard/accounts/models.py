@@ -1,0 +1,101 @@
+"""People, organisations and API tokens."""
+
+import hashlib
+import secrets
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.validators import ASCIIUsernameValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+TOKEN_PREFIX = "hft_"  # noqa: S105 - not a password: it makes tokens findable by secret scanners
+
+
+class User(AbstractUser):
+    """Somebody who signs in. Names are ASCII and unique without regard to case: no twins by look."""
+
+    username = models.CharField(max_length=40, unique=True, validators=[ASCIIUsernameValidator()])
+
+    class Meta:
+        constraints = (models.UniqueConstraint(Lower("username"), name="user_name_unique_without_case"),)
+
+    def organisation(self) -> "Organisation | None":
+        """The organisation this person submits for: the one they joined first."""
+        return Organisation.objects.filter(membership__user=self).order_by("membership__pk").first()
+
+
+class Organisation(models.Model):
+    """Whom a model belongs to."""
+
+    name = models.CharField(max_length=80, unique=True)
+    members = models.ManyToManyField(User, through="Membership")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(Lower("name"), name="organisation_name_unique_without_case"),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9 ._&-]*$"), name="organisation_name_is_plain"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person in one organisation."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE)
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),)
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """Tokens of all people."""
+
+    def issue(self, *, user: User, name: str) -> tuple["ApiToken", str]:
+        """Make a token. The second value is the secret, which is shown once and not stored."""
+        secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        return self.create(user=user, name=name, digest=token_digest(secret)), secret
+
+    def holder(self, secret: str) -> User | None:
+        """Whom a secret belongs to; None where it is unknown, revoked, or its holder is suspended."""
+        found = self.filter(digest=token_digest(secret), revoked__isnull=True, user__is_active=True)
+        token = found.select_related("user").first()
+        if token is None:
+            return None
+        self.filter(pk=token.pk).update(used=timezone.now())
+        return token.user
+
+    def revoke(self) -> int:
+        """End these tokens; how many were still alive."""
+        return self.filter(revoked__isnull=True).update(revoked=timezone.now())
+
+
+class ApiToken(models.Model):
+    """A program's way in. Only the SHA-256 of the secret is kept: it is random, so a plain hash will do."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    created = models.DateTimeField(auto_now_add=True)
+    used = models.DateTimeField(null=True)
+    revoked = models.DateTimeField(null=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="token_digest_is_sha256"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def token_digest(secret: str) -> str:
+    """What is stored of a token's secret."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,93 @@
+"""Joining, one's tokens, and the pages for when something is wrong."""
+
+import sys
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from leaderboard.accounts import actions
+from leaderboard.accounts.forms import SignUp, TokenName
+from leaderboard.accounts.models import User
+from leaderboard.errors import EXPLANATIONS, Refusal, explain
+from leaderboard.middleware import database_failure
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """Whether the site answers; the database is not asked."""
+    return HttpResponse("ok\n", "text/plain")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Make an account and sign in with it."""
+    form = SignUp(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        user = actions.sign_up(**form.facts())
+        login(request, user)
+        return redirect("mine")
+    return render(
+        request, "registration/sign_up.html", {"form": form, "section": "account"}, status=422 if form.errors else 200
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: HttpRequest) -> HttpResponse:
+    """One's own tokens, and a form for a new one. The secret is on the page that answers the form, once."""
+    user = cast("User", request.user)
+    form = TokenName(request.POST or None)
+    secret = ""
+    if request.method == "POST" and form.is_valid():
+        secret = actions.issue_token(user=user, name=form.cleaned_data["name"])
+        form = TokenName()
+    alive = user.tokens.filter(revoked__isnull=True).order_by("-pk")
+    context = {"form": form, "secret": secret, "tokens": alive, "section": "account"}
+    return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def revoke(request: HttpRequest, token: int) -> HttpResponse:
+    """End one of one's own tokens."""
+    if actions.revoke_token(user=cast("User", request.user), token=token):
+        messages.success(request, "The token no longer works.")
+    return redirect("tokens")
+
+
+def problem(request: HttpRequest, code: Refusal) -> HttpResponse:
+    """The answer to a request that cannot be met: JSON for the API, else a page that asks no database."""
+    status = EXPLANATIONS[code].status
+    if request.path.startswith("/api/"):
+        return JsonResponse(explain(code), status=status)
+    return HttpResponse(render_to_string(f"{status}.html"), status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400."""
+    return problem(request, Refusal.BAD_REQUEST)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
+    """Django's handler403, and the answer to a failed CSRF check."""
+    return problem(request, Refusal.FORBIDDEN)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404. What was asked for is not repeated."""
+    return problem(request, Refusal.NOT_FOUND)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: also for what fails outside a view, such as the session when the database is away."""
+    failure = sys.exc_info()[1]
+    if isinstance(failure, DatabaseError):
+        return database_failure(request, failure)
+    return problem(request, Refusal.INTERNAL)

@@ -1,0 +1,1 @@
+"""The public facts of each pair of sets: protocol, counts, commitment, state of its release."""

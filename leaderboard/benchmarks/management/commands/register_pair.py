@@ -1,0 +1,35 @@
+"""``manage.py register_pair SLUG --title --public NAME --private NAME --protocol ID``."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import validate_slug
+
+from leaderboard.benchmarks import actions
+from leaderboard.errors import SiteError
+
+
+class Command(BaseCommand):
+    """Registers a pair of sets: from then on models can be submitted to it."""
+
+    help = "Register a pair of a public and a sealed set, both registered before."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """SLUG and the pair's facts."""
+        parser.add_argument("slug", metavar="SLUG")
+        for name in ("title", "public", "private", "protocol"):
+            parser.add_argument(f"--{name}", required=True)
+        parser.add_argument("--grader", default="numeric-1")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Register and say so."""
+        names = ("slug", "title", "public", "private", "protocol", "grader")
+        try:
+            validate_slug(options["slug"])
+            pair = actions.register_pair(**{name: options[name] for name in names})
+        except ValidationError:
+            raise CommandError("a slug has letters, digits, '-' and '_' only") from None
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{pair.slug}: {pair.public} and {pair.private}, {pair.protocol}")

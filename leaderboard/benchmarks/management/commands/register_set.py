@@ -1,0 +1,33 @@
+"""``manage.py register_set PATH [--sealed]``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.benchmarks import actions
+from leaderboard.errors import SiteError
+
+
+class Command(BaseCommand):
+    """Registers a set by its public facts; the items themselves never come here."""
+
+    help = "Register a sealed set by its manifest.json, or a public one by the JSON that 'inspect --json' prints."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """PATH and --sealed."""
+        parser.add_argument("path", type=Path, metavar="PATH")
+        parser.add_argument("--sealed", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, register, say so."""
+        try:
+            data = json.loads(options["path"].read_bytes())
+        except (OSError, ValueError):
+            raise CommandError("the file cannot be read as JSON") from None
+        try:
+            item_set = actions.register_set(data=data, sealed=options["sealed"])
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{item_set.name}: {item_set.n} items, {item_set.digest}")

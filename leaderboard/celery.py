@@ -1,0 +1,68 @@
+"""The recorder's Celery application: JSON by name, no results, and a beat that looks after the runs.
+
+celery -A leaderboard.celery worker -Q record,rankings,housekeeping -B
+"""
+
+import os
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import beat_init, celeryd_init
+from django.conf import settings
+
+from evaluator.contract import RECORD_QUEUE, RECORD_TASK, celery_settings
+from leaderboard.errors import quiet_database
+from leaderboard.settings import require_complete
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
+
+REAP_TASK = "holdfast.reap"
+DRAIN_TASK = "holdfast.drain"
+REBUILD_TASK = "holdfast.rebuild"
+"""Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``."""
+HOUSEKEEPING_QUEUE = "housekeeping"
+RANKINGS_QUEUE = "rankings"
+BEAT_SECONDS = 2.0
+
+
+class QuietTask(Task):  # type: ignore[misc]
+    """A task out of which no database's error comes as it is: Celery would log the row that it quotes."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task."""
+        with quiet_database():
+            return super().__call__(*args, **kwargs)
+
+
+app = Celery("leaderboard", task_cls=QuietTask)
+app.conf.update(celery_settings(settings.BROKER_URL))
+app.conf.update(
+    task_default_queue=HOUSEKEEPING_QUEUE,
+    task_routes={
+        RECORD_TASK: {"queue": RECORD_QUEUE},
+        REBUILD_TASK: {"queue": RANKINGS_QUEUE},
+        REAP_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},
+    },
+    # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
+    beat_schedule={
+        "reap": {"task": REAP_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
+        "drain": {"task": DRAIN_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
+    },
+    # A broker that is away must not hold up a request: the outbox rings again.
+    task_publish_retry=False,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+)
+if settings.BROKER_URL.startswith("redis"):
+    app.conf.broker_transport_options = {"socket_connect_timeout": 3}
+app.autodiscover_tasks(["leaderboard.submissions", "leaderboard.rankings"])
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def refuse_half_a_configuration(**_: Any) -> None:
+    """Stop a recorder that lacks a setting before it takes its first message."""
+    require_complete()

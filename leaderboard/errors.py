@@ -1,0 +1,217 @@
+"""Everything that the site refuses: one code, one sentence, one next step. The tree of the site's errors.
+
+It continues ``evaluator.errors``, whose codes say why a run failed; these say why a request was not
+accepted. It splits first by whose fault it is, then by whether the same request may work later.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import ClassVar
+
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
+
+from evaluator.errors import EXPLANATIONS as ENGINE_EXPLANATIONS
+from evaluator.errors import Code, Fault
+
+
+class Refusal(StrEnum):
+    """The enumerated reasons why a request is not accepted."""
+
+    BAD_REQUEST = "bad_request"
+    BAD_JSON = "bad_json"
+    INVALID_FIELD = "invalid_field"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    KEY_MISSING = "idempotency_key_missing"
+    KEY_REUSED = "idempotency_key_reused"
+    MODEL_TAKEN = "model_taken"
+    MODEL_DIFFERS = "model_differs"
+    UNKNOWN_PAIR = "unknown_pair"
+    PAIR_RELEASED = "pair_released"
+    BAD_API_KEY = "bad_api_key"
+    NO_EVALUATOR = "no_evaluator"
+    NOT_NOW = "not_now"
+    NO_ORGANISATION = "no_organisation"
+    BAD_REGISTRATION = "bad_registration"
+    ALREADY_REGISTERED = "already_registered"
+    DATABASE_AWAY = "database_away"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a refusal means to a person, and the HTTP status that carries it."""
+
+    status: int
+    sentence: str
+    advice: str
+    fault: Fault = Fault.THEIRS
+    again: bool = False
+
+
+EXPLANATIONS: dict[Refusal, Explanation] = {
+    Refusal.BAD_REQUEST: Explanation(400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."),
+    Refusal.BAD_JSON: Explanation(400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."),
+    Refusal.INVALID_FIELD: Explanation(422, "A field is missing, unknown or not valid.", "Mend the fields named."),
+    Refusal.UNAUTHORIZED: Explanation(401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."),
+    Refusal.FORBIDDEN: Explanation(403, "This is not allowed.", "Sign in as somebody who may do it."),
+    Refusal.NOT_FOUND: Explanation(404, "There is nothing here.", "Check the address."),
+    Refusal.TOO_LARGE: Explanation(413, "The body is too large.", "Send at most one megabyte."),
+    Refusal.KEY_MISSING: Explanation(
+        400, "The header Idempotency-Key is missing or not valid.", "Send one of 1 to 100 letters, digits, '-' or '_'."
+    ),
+    Refusal.KEY_REUSED: Explanation(
+        409, "This Idempotency-Key belongs to another submission.", "Send a new key with a new submission."
+    ),
+    Refusal.MODEL_TAKEN: Explanation(
+        409, "Another organisation has a model of this name.", "Choose another name for the model."
+    ),
+    Refusal.MODEL_DIFFERS: Explanation(
+        409, "The model is known with other facts.", "Leave the facts as they are, or choose another name."
+    ),
+    Refusal.UNKNOWN_PAIR: Explanation(422, "There is no pair of sets of this name.", "Choose one listed at /sets."),
+    Refusal.PAIR_RELEASED: Explanation(
+        409, "This pair has been released, so that it takes no submissions.", "Choose another pair."
+    ),
+    Refusal.BAD_API_KEY: Explanation(
+        422, "The endpoint's API key is not usable.", "Give the bare key: printable ASCII, no spaces."
+    ),
+    Refusal.NO_EVALUATOR: Explanation(
+        503, "No evaluator is registered that could hold this key.", "Try again later.", Fault.OURS, again=True
+    ),
+    Refusal.NOT_NOW: Explanation(409, "The run's state does not allow this.", "Look at the run's page."),
+    Refusal.NO_ORGANISATION: Explanation(403, "You belong to no organisation.", "Ask its members to add you."),
+    Refusal.BAD_REGISTRATION: Explanation(
+        400, "What is to be registered is not valid.", "Make it again with the engine's commands.", Fault.OURS
+    ),
+    Refusal.ALREADY_REGISTERED: Explanation(
+        409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
+    ),
+    Refusal.DATABASE_AWAY: Explanation(
+        503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
+    ),
+    Refusal.INTERNAL: Explanation(
+        500, "Something failed that should not.", "Report it with the time.", Fault.OURS, again=True
+    ),
+}
+
+
+class SiteError(Exception):
+    """Base of the site's errors. ``detail`` names a field or a limit, never what was sent."""
+
+    fault: ClassVar[Fault]
+    again: ClassVar[bool]
+
+    def __init__(self, code: Refusal | Code, detail: str = "") -> None:
+        super().__init__(code.value, detail)
+        self.code = code
+        self.detail = detail
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that carries it."""
+        return EXPLANATIONS[self.code].status if isinstance(self.code, Refusal) else 422
+
+    def to_dict(self) -> dict[str, str]:
+        """What an API client is told: code, message, advice."""
+        return explain(self.code, self.detail)
+
+    def __str__(self) -> str:
+        told = self.to_dict()
+        return f"{told['code']}: {told['message']} {told['advice']}"
+
+
+class TheirsNever(SiteError):
+    """The request has to change."""
+
+    fault, again = Fault.THEIRS, False
+
+
+class TheirsAgain(SiteError):
+    """The requester's side failed, and may work later."""
+
+    fault, again = Fault.THEIRS, True
+
+
+class OursNever(SiteError):
+    """The site is set up wrongly."""
+
+    fault, again = Fault.OURS, False
+
+
+class OursAgain(SiteError):
+    """The site failed, and may work later."""
+
+    fault, again = Fault.OURS, True
+
+
+_CLASSES: dict[tuple[Fault, bool], type[SiteError]] = {
+    (kind.fault, kind.again): kind for kind in (TheirsNever, TheirsAgain, OursNever, OursAgain)
+}
+
+
+def refuse(code: Refusal | Code, detail: str = "") -> SiteError:
+    """The exception that belongs to ``code``, of the class that its explanation names."""
+    known = EXPLANATIONS[code] if isinstance(code, Refusal) else ENGINE_EXPLANATIONS[code]
+    return _CLASSES[known.fault, known.again](code, detail)
+
+
+def explain(code: Refusal | Code, detail: str = "") -> dict[str, str]:
+    """Code, message and advice, as a page or the API shows them."""
+    known = EXPLANATIONS[code] if isinstance(code, Refusal) else ENGINE_EXPLANATIONS[code]
+    message = f"{known.sentence[:-1]}: {detail}." if detail else known.sentence
+    return {"code": code.value, "message": message, "advice": known.advice}
+
+
+def explain_code(code: str) -> dict[str, str]:
+    """:func:`explain` for a run's stored code; one that this version no longer knows is explained as internal."""
+    return explain(Code(code) if code in set(Code) else Code.INTERNAL)
+
+
+# --- databases' errors, which quote rows
+
+
+def sqlstate(failure: BaseException) -> str:
+    """PostgreSQL's five-character code of a database error, or the class's name where there is none.
+
+    The error's own text is never used: its DETAIL quotes the row that failed.
+    """
+    state = getattr(failure.__cause__, "sqlstate", None)
+    return str(state) if state else type(failure).__name__
+
+
+@contextmanager
+def quiet_database() -> Iterator[None]:
+    """Turn a database's error into ``database_away`` or ``internal``, with its code and none of its words."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as failure:
+        raise refuse(Refusal.DATABASE_AWAY, sqlstate(failure)) from None
+    except DatabaseError as failure:
+        raise refuse(Refusal.INTERNAL, sqlstate(failure)) from None
+
+
+class QuietFormatter(logging.Formatter):
+    """Formats exceptions as their stack and their class, and leaves out what a database quotes in them."""
+
+    def formatException(  # noqa: N802 - the standard library's name
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        """The stack, then the class's name and, for a database's error, its code."""
+        kind, failure, trace = ei
+        if kind is None or failure is None:
+            return ""
+        frames = []
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            frames.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
+            trace = trace.tb_next
+        last = f"{kind.__name__} {sqlstate(failure)}" if isinstance(failure, DatabaseError) else kind.__name__
+        return "\n".join([*frames, last])

@@ -1,0 +1,190 @@
+"""Who evaluates, what the site allowed them to show, and what they say they showed."""
+
+import base64
+import uuid
+from typing import Any
+
+from django.db import models
+
+from evaluator.contract import Exposure, canonical_json
+from evaluator.ledger.entries import entry_hash
+from evaluator.ledger.tree import leaf_hash
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
+HEX32 = r"^[0-9a-f]{64}$"
+
+
+class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
+    """Registered evaluators."""
+
+    def of_pool(self, pool: str) -> "EvaluatorQuerySet":
+        """Those that take runs of a pool, in the order of their registration."""
+        return self.filter(pool=pool).order_by("pk")
+
+    def public_key_of(self, name: str) -> str | None:
+        """The key that verifies an evaluator's reports; None for an unknown evaluator."""
+        return self.filter(name=name).values_list("public_key", flat=True).first()
+
+
+class Evaluator(models.Model):
+    """A host that may open sealed sets. The site knows its public keys only.
+
+    ``head_index`` and ``head_hash`` name the last line of its journal that follows without a gap.
+    ``flagged`` is set for good once two signed lines of it contradict each other.
+    """
+
+    name = models.CharField(max_length=80, unique=True)
+    public_key = models.CharField(max_length=64)
+    host_pub = models.CharField(max_length=64)
+    pool = models.CharField(max_length=80)
+    registered_at = models.DateTimeField(auto_now_add=True)
+    head_index = models.IntegerField(default=-1)
+    head_hash = models.CharField(max_length=64, default="0" * 64)
+    flagged = models.BooleanField(default=False)
+
+    objects = EvaluatorQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(name__regex=NAME), name="evaluator_name_is_plain"),
+            models.CheckConstraint(condition=models.Q(pool__regex=NAME), name="evaluator_pool_is_plain"),
+            models.CheckConstraint(
+                condition=models.Q(public_key__regex=HEX32, host_pub__regex=HEX32, head_hash__regex=HEX32),
+                name="evaluator_keys_are_hex",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Grant(models.Model):
+    """What one attempt at one run may show to whom: written before the attempt is sent out.
+
+    ``sets`` is a list of ``{"name", "digest", "sealed", "items"}``; items is the bitmap of those not yet
+    graded. The evaluator repeats ``hash`` when it starts.
+    """
+
+    run = models.UUIDField()
+    token = models.PositiveIntegerField()
+    recipient = models.CharField(max_length=300)
+    sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField()
+    hash = models.CharField(max_length=64)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "token"], name="grant_once_per_attempt"),
+            models.CheckConstraint(condition=models.Q(hash__regex=HEX32), name="grant_hash_is_sha256"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.run} #{self.token}"
+
+    @staticmethod
+    def digest(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]]) -> str:
+        """The hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal digits."""
+        fields = {"kind": "grant", "version": 1, "run": str(run), "token": token, "recipient": recipient, "sets": sets}
+        return leaf_hash(canonical_json(fields)).hex()
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    """Lines of the evaluators' journals."""
+
+    def published(self) -> "EntryQuerySet":
+        """Lines that follow their evaluator's journal without a gap, newest first."""
+        return self.filter(status=Entry.Status.CHAINED).select_related("evaluator").order_by("-pk")
+
+
+class Entry(models.Model):
+    """One signed line of an evaluator's journal, with every field of ``contract.Exposure``.
+
+    A line that came before its predecessor is ``pending``; one that contradicts a line already there, or
+    does not continue the chain, is ``conflicting``: it is kept, since its signature proves who wrote it.
+    """
+
+    class Status(models.TextChoices):
+        """How a line stands to the journal it belongs to."""
+
+        CHAINED = "chained"
+        PENDING = "pending"
+        CONFLICTING = "conflicting"
+
+    evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, related_name="entries")
+    index = models.PositiveIntegerField()
+    previous = models.CharField(max_length=64)
+    moment = models.CharField(max_length=27)
+    run = models.UUIDField(db_index=True)
+    token = models.PositiveIntegerField()
+    set_name = models.CharField(max_length=80)
+    root = models.CharField(max_length=64)
+    recipient = models.CharField(max_length=300)
+    tier = models.CharField(max_length=2)
+    items = models.BinaryField()
+    count = models.PositiveIntegerField()
+    signature = models.CharField(max_length=128)
+    entry_hash = models.CharField(max_length=64)
+    status = models.CharField(max_length=11, choices=Status.choices)
+    received = models.DateTimeField(auto_now_add=True)
+
+    objects = EntryQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["evaluator", "entry_hash"], name="entry_once"),
+            models.UniqueConstraint(
+                fields=["evaluator", "index"], condition=models.Q(status="chained"), name="entry_one_line_per_index"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(entry_hash__regex=HEX32, root__regex=HEX32, previous__regex=HEX32),
+                name="entry_hashes_are_sha256",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["chained", "pending", "conflicting"]), name="entry_status_is_known"
+            ),
+            models.CheckConstraint(condition=models.Q(tier__in=["T0", "T1", "T2", "T3"]), name="entry_tier_is_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.evaluator_id}:{self.index}"
+
+    @classmethod
+    def of(cls, exposure: Exposure, *, evaluator: Evaluator) -> "Entry":
+        """The row of a line that has been verified; not saved, and pending until the chain reaches it."""
+        return cls(
+            evaluator=evaluator,
+            index=exposure.index,
+            previous=exposure.previous,
+            moment=exposure.moment,
+            run=uuid.UUID(exposure.run),
+            token=exposure.token,
+            set_name=exposure.set,
+            root=exposure.root,
+            recipient=exposure.recipient,
+            tier=exposure.tier,
+            items=base64.b64decode(exposure.items),
+            count=exposure.count,
+            signature=exposure.signature,
+            entry_hash=entry_hash(exposure),
+            status=cls.Status.PENDING,
+        )
+
+    def exposure(self) -> Exposure:
+        """The line as its evaluator signed it."""
+        return Exposure.from_dict(
+            {
+                "evaluator": self.evaluator.name,
+                "index": self.index,
+                "previous": self.previous,
+                "moment": self.moment,
+                "run": str(self.run),
+                "token": self.token,
+                "set": self.set_name,
+                "root": self.root,
+                "recipient": self.recipient,
+                "tier": self.tier,
+                "items": base64.b64encode(bytes(self.items)).decode("ascii"),
+                "count": self.count,
+                "signature": self.signature,
+            }
+        )

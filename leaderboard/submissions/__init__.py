@@ -1,0 +1,1 @@
+"""Models, submissions and runs: from a form to outcomes."""

@@ -1,0 +1,184 @@
+"""Looking after runs: sending attempts out, taking lost ones back, ending what cannot go on.
+
+The broker is only a bell. Whatever it loses is sent again from the outbox; whoever is lost is replaced
+by the next attempt, whose higher token shuts the lost one out.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Coalesce, Now
+from kombu.exceptions import OperationalError as BrokerAway
+
+from evaluator.errors import EXPLANATIONS, Code
+from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
+from leaderboard.ledger.actions import record_grant
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.states import LIVE, RunState
+
+logger = logging.getLogger(__name__)
+
+RETRIED = frozenset({Code.LOST, Code.INTERNAL, Code.HOST_TIMEOUT, Code.DISK_FULL})
+"""Codes after which the next attempt starts by itself. The others need somebody to act first."""
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def put_out(run: Run, *, pause_seconds: float = 0.0) -> None:
+    """Record the grant and the outbox row of a queued run's token. In the transaction that queues it."""
+    job = dispatch.job(run)
+    record_grant(run=run.pk, token=run.token, recipient=job.recipient, sets=job.sets, digest=job.grant)
+    Outbox.objects.create(run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds))
+
+
+def ring_now(run: Run) -> None:
+    """Send a run's job as soon as its transaction is over; where that fails, the next drain does it."""
+
+    def ring() -> None:
+        with suppress(SiteError), quiet_database(), transaction.atomic():
+            outbox = Outbox.objects.due().select_for_update(of=("self",), skip_locked=True).filter(run=run).first()
+            if outbox is not None:
+                _ring(outbox)
+
+    transaction.on_commit(ring)
+
+
+def drain_outbox() -> int:
+    """Send every job that is due: first time, or again because nobody has begun it. Returns how many."""
+    sent = 0
+    with transaction.atomic():
+        rows = Outbox.objects.due().select_related("run__submission")
+        for outbox in rows.select_for_update(of=("self",), skip_locked=True)[:500]:
+            if not _ring(outbox):
+                break
+            sent += 1
+    return sent
+
+
+def _ring(outbox: Outbox) -> bool:
+    """Send, then note it: a crash in between sends twice, which evaluators drop; never not at all."""
+    if not _bell(lambda: dispatch.ring(outbox)):
+        return False
+    due = seconds_from_now(settings.RING_SECONDS)
+    Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()), due=due)
+    return True
+
+
+def _bell(ring: Callable[[], None]) -> bool:
+    try:
+        ring()
+    except (BrokerAway, OSError) as failure:
+        logger.warning("the broker is away: %s", type(failure).__name__)
+        return False
+    return True
+
+
+def reap() -> int:
+    """Take back every run whose lease or deadline is over. Two reapers at once never take the same one."""
+    taken = 0
+    with transaction.atomic():
+        overdue = Run.objects.overdue().select_for_update(of=("self",), skip_locked=True)
+        for run in overdue.select_related("submission")[:500]:
+            _take_back(run)
+            taken += 1
+    return taken
+
+
+def _take_back(run: Run) -> None:
+    late = Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists()
+    if late:
+        fail(run, Code.DEADLINE)
+    else:
+        retry_or_fail(run, Code.LOST)
+
+
+def retry_or_fail(run: Run, code: Code) -> None:
+    """After a lost or failed attempt: the next one where the code allows it and attempts are left."""
+    if code in RETRIED and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
+        pause = 0.0 if code is Code.LOST else min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
+        _next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)
+    else:
+        fail(run, code)
+
+
+def _next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
+    run.move(
+        RunState.QUEUED,
+        token=run.token + 1,
+        attempts=attempts,
+        worker="",
+        evaluator=None,
+        claimed=None,
+        phase="",
+        code="",
+        fault="",
+        ended_at=None,
+        queued_at=Now(),
+        deadline=seconds_from_now(settings.QUEUE_SECONDS),
+        done=sum(row.counted for row in run.outcomes.all()),
+    )
+    put_out(run, pause_seconds=pause_seconds)
+
+
+def fail(run: Run, code: Code) -> None:
+    """End a run without a score; whose fault it was follows from the code. Outcomes are kept."""
+    run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value)
+    erase_key(run)
+
+
+def erase_key(run: Run) -> None:
+    """Forget the endpoint's sealed API key: the run has ended."""
+    Submission.objects.filter(pk=run.submission_id).update(sealed_key="", sealed_to=None)
+
+
+def requeue(*, run: UUID) -> Run:
+    """Queue a failed run again, with the items that are left. Raises ``not_now`` for one that has not failed."""
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is None:
+            raise refuse(Refusal.NOT_FOUND)
+        if locked.state != RunState.FAILED:
+            raise refuse(Refusal.NOT_NOW)
+        _next_attempt(locked, attempts=1, pause_seconds=0.0)
+        ring_now(locked)
+    return locked
+
+
+def cancel(*, run: UUID) -> Run:
+    """Withdraw a run. Raises ``not_now`` where it is too late; reports of its worker are dropped from here on."""
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is None:
+            raise refuse(Refusal.NOT_FOUND)
+        if not locked.is_cancellable:
+            raise refuse(Refusal.NOT_NOW)
+        locked.move(RunState.CANCELLED)
+        erase_key(locked)
+    return locked
+
+
+def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
+    """Move graded runs that a ranking now holds to ranked; returns how many there were."""
+    moved = 0
+    with transaction.atomic():
+        # In one order everywhere, so that two rebuilds at once cannot wait for each other.
+        for run in Run.objects.select_for_update().filter(pk__in=run_ids, state=RunState.GRADED).order_by("pk"):
+            run.move(RunState.RANKED)
+            moved += 1
+    return moved
+
+
+def ring_unranked() -> int:
+    """Ask again for the ranking of pairs with graded runs that no ranking holds. Returns how many pairs."""
+    waiting = Run.objects.unranked(older_than_seconds=settings.LEASE_SECONDS)
+    pairs = sorted(set(waiting.values_list("submission__pair__slug", flat=True)))
+    return sum(_bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in pairs)  # type: ignore[misc]
+
+
+def ring_ranking(pair: str) -> None:
+    """Ask for a new ranking of a pair; where the broker is away, the housekeeping does it later."""
+    _bell(lambda: dispatch.ring_rebuild(pair))

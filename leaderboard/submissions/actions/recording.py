@@ -1,0 +1,199 @@
+"""Recording reports: each once, only from the attempt that holds the run, in whatever order they come.
+
+The order of trust: the envelope's signature, then the fence (token and worker), then the receipt, then
+the body. Whatever fails changes nothing, since all of it is one transaction. Lines of an exposure journal
+are kept before the fence is asked: what was shown was shown, by whomever.
+"""
+
+import logging
+from enum import StrEnum
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest, Least, Now
+
+from evaluator.contract import (
+    Exposed,
+    Failed,
+    Finished,
+    Graded,
+    Progress,
+    Report,
+    SetCounts,
+    Started,
+    unpack_bits,
+)
+from evaluator.errors import Code, error
+from evaluator.ledger.envelopes import open_envelope
+from leaderboard.ledger.actions import keep_entries
+from leaderboard.ledger.models import Evaluator, Grant
+from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
+from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.states import LIVE, RunState, is_current
+
+logger = logging.getLogger(__name__)
+
+
+class Disposition(StrEnum):
+    """What became of a report."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    LATE = "late"
+
+
+def record_report(*, envelope: object) -> Disposition:
+    """Record one report. Raises ``bad_message`` for one that is malformed, forged, or does not fit its run."""
+    report = open_envelope(envelope, Evaluator.objects.public_key_of)
+    evaluator = Evaluator.objects.get(name=report.evaluator)
+    with transaction.atomic():
+        if isinstance(report.body, Exposed):
+            keep_entries(evaluator=evaluator, entries=report.body.entries)
+        run = Run.objects.locked(report.run)
+        if run is not None:
+            return _record(run, evaluator, report)
+        if isinstance(report.body, Exposed):
+            return Disposition.STALE
+    raise error(Code.BAD_MESSAGE, "no such run")
+
+
+def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
+    receipt = {"run": run, "token": report.token, "worker": report.worker, "sequence": report.sequence}
+    if Receipt.objects.filter(**receipt).exists():
+        return Disposition.DUPLICATE
+    Receipt.objects.create(**receipt)
+    if not _holds(run, evaluator, report):
+        run.change(stale_reports=F("stale_reports") + 1)
+        return Disposition.STALE
+    if isinstance(report.body, Exposed):
+        return Disposition.APPLIED
+    if run.state == RunState.QUEUED:
+        _bind(run, evaluator, report)
+    if run.state in LIVE:
+        run.renew(lease_seconds=settings.LEASE_SECONDS)
+    return _apply(run, report.token, report.body)
+
+
+def _holds(run: Run, evaluator: Evaluator, report: Report) -> bool:
+    """Whether the report comes from the attempt that holds the run, or may take hold of it."""
+    if run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool:
+        return False
+    return is_current(run.attempt, token=report.token, worker=report.worker)
+
+
+def _bind(run: Run, evaluator: Evaluator, report: Report) -> None:
+    """The attempt begins with whichever of its reports comes first."""
+    run.move(
+        RunState.LEASED,
+        worker=report.worker,
+        evaluator=evaluator,
+        started_at=Now(),
+        phase="loading",
+        lease_expires=seconds_from_now(settings.LEASE_SECONDS),
+        deadline=seconds_from_now(settings.RUN_SECONDS + settings.LEASE_SECONDS),
+    )
+
+
+def _apply(run: Run, token: int, body: Started | Progress | Graded | Finished | Failed) -> Disposition:
+    if isinstance(body, Started):
+        return _started(run, token, body)
+    if isinstance(body, Graded):
+        return _graded(run, body)
+    if run.state not in LIVE:
+        return Disposition.LATE
+    if isinstance(body, Progress):
+        _progress(run, body)
+    elif isinstance(body, Finished):
+        _finished(run, body)
+    else:
+        _failed(run, body)
+    return Disposition.APPLIED
+
+
+def _started(run: Run, token: int, body: Started) -> Disposition:
+    if not Grant.objects.filter(run=run.pk, token=token, hash=body.grant).exists():
+        raise error(Code.BAD_MESSAGE, "a report repeats another grant")
+    if not run.worker:
+        return Disposition.LATE
+    run.change(protocol_digest=body.protocol_digest)
+    if body.grader != run.submission.pair.grader and run.state in LIVE:
+        fail(run, Code.MISCONFIGURED)
+    return Disposition.APPLIED
+
+
+def _progress(run: Run, body: Progress) -> None:
+    if body.phase == "asking":
+        _ask(run)
+    run.change(done=Greatest(F("done"), Least(F("total"), body.done)))
+
+
+def _ask(run: Run) -> None:
+    if run.state == RunState.LEASED:
+        run.move(RunState.RUNNING, phase="asking")
+
+
+def _graded(run: Run, body: Graded) -> Disposition:
+    """Write outcomes down. A failed run still takes those of its last attempt: it may be queued again."""
+    indices = [index for index, _ in body.outcomes]
+    row = run.outcomes.select_related("item_set").filter(item_set__name=body.set).first()
+    if row is None or max(indices) >= row.n or len(set(indices)) != len(indices):
+        raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
+    if run.state not in LIVE and not (run.state == RunState.FAILED and run.worker):
+        return Disposition.LATE
+    row.merge(body.outcomes)
+    row.save()
+    _ask(run)
+    counted = sum(outcomes.counted for outcomes in run.outcomes.all())
+    run.change(done=Greatest(F("done"), counted))
+    _complete(run)
+    return Disposition.APPLIED
+
+
+def _finished(run: Run, body: Finished) -> None:
+    """Every item has an outcome, says the evaluator: taken at its word only when the stored column agrees."""
+    rows = {row.item_set.name: row for row in run.outcomes.select_related("item_set")}
+    if sorted(claim.name for claim in body.sets) != sorted(rows):
+        raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
+    if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
+        raise error(Code.BAD_MESSAGE, "counts do not fit their set")
+    run.change(claimed=[claim.to_dict() for claim in body.sets])
+    if not _complete(run) and all(row.is_complete for row in rows.values()):
+        raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
+
+
+def _total(counts: SetCounts) -> int:
+    return counts.right + counts.wrong + counts.no_answer + counts.truncated + counts.not_counted
+
+
+def _complete(run: Run) -> bool:
+    """Grade the run if the evaluator has said that it is finished and all it sent has arrived."""
+    if run.claimed is None or run.state not in LIVE:
+        return False
+    rows = list(run.outcomes.select_related("item_set"))
+    claims = {claim.name: claim for claim in map(SetCounts.from_dict, run.claimed)}
+    before = _closed_before(run)
+    if not all(row.is_complete and _agrees(row, claims, before) for row in rows):
+        return False
+    _ask(run)
+    run.move(RunState.GRADED, done=run.total)
+    erase_key(run)
+    transaction.on_commit(partial(ring_ranking, run.submission.pair.slug))
+    return True
+
+
+def _agrees(row: RunOutcomes, claims: dict[str, SetCounts], before: dict[str, frozenset[int]]) -> bool:
+    name = row.item_set.name
+    return claims[name] == row.counts_without(before[name])
+
+
+def _closed_before(run: Run) -> dict[str, frozenset[int]]:
+    """By set, the items that the current attempt was told not to ask again."""
+    payload = Outbox.objects.get(run=run, token=run.token).payload
+    return {asked["name"]: unpack_bits(asked["done"], asked["n"]) for asked in payload["sets"]}
+
+
+def _failed(run: Run, body: Failed) -> None:
+    retry_or_fail(run, body.code)

@@ -1,0 +1,102 @@
+"""Taking a submission: once, however often and however parallel it is sent."""
+
+import re
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from evaluator.sealing.seal import seal_secret
+from leaderboard.accounts.models import Organisation, User
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.actions import queueing
+from leaderboard.submissions.admission import Ask, Facts, No, decide, malformed
+from leaderboard.submissions.models import Model, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.states import RunState
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def submit(*, user: User, key: str, ask: Ask) -> Submission:
+    """Take a submission and queue its run; with a known ``key``, give back the submission it belongs to.
+
+    Raises a ``SiteError`` where it is not admitted, and ``idempotency_key_reused`` where the key came
+    with something else before.
+    """
+    if not _KEY.fullmatch(key):
+        raise refuse(Refusal.KEY_MISSING)
+    if no := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
+        raise refuse(no.code, no.detail)
+    with transaction.atomic():
+        # One person's submissions go one after the other, so that a key is never seen as new twice.
+        User.objects.select_for_update().get(pk=user.pk)
+        if known := Submission.objects.filter(submitted_by=user, idempotency_key=key).first():
+            if known.fingerprint != ask.fingerprint():
+                raise refuse(Refusal.KEY_REUSED)
+            return known
+        submission = _admit(user, key, ask)
+        queueing.ring_now(_queue(submission))
+    return submission
+
+
+def _admit(user: User, key: str, ask: Ask) -> Submission:
+    pair = SetPair.objects.filter(slug=ask.pair).first()
+    organisation = user.organisation()
+    model = Model.objects.filter(name__iexact=ask.model).first()
+    evaluator = Evaluator.objects.of_pool(settings.POOL).first() if ask.api_key else None
+    facts = Facts(
+        has_organisation=organisation is not None,
+        pair_is_known=pair is not None,
+        pair_is_released=pair is not None and pair.state == SetPair.State.RELEASED,
+        model_is_ours=model is None or model.organisation == organisation,
+        model_agrees=model is None or _agrees(model, ask),
+        can_seal=evaluator is not None,
+    )
+    no = decide(ask, facts)
+    if no or pair is None or organisation is None:
+        no = no or No(Refusal.INTERNAL)
+        raise refuse(no.code, no.detail)
+    return Submission.objects.create(
+        model=model or _new_model(organisation, ask),
+        submitted_by=user,
+        pair=pair,
+        kind=ask.kind,
+        checkpoint=ask.checkpoint,
+        url=ask.url,
+        served_model=ask.served_model,
+        api=ask.api,
+        sealed_key=seal_secret(evaluator.host_pub, ask.api_key, bound_to=ask.url) if evaluator else "",
+        sealed_to=evaluator,
+        idempotency_key=key,
+        fingerprint=ask.fingerprint(),
+    )
+
+
+def _agrees(model: Model, ask: Ask) -> bool:
+    return (model.name, model.open_weights, model.parameters) == (ask.model, ask.open_weights, ask.parameters)
+
+
+def _new_model(organisation: Organisation, ask: Ask) -> Model:
+    facts = {"open_weights": ask.open_weights, "parameters": ask.parameters, "organisation": organisation}
+    model, created = Model.objects.get_or_create(name=ask.model, defaults=facts)
+    if not created and model.organisation != organisation:
+        raise refuse(Refusal.MODEL_TAKEN)
+    return model
+
+
+def _queue(submission: Submission) -> Run:
+    sets = submission.pair.sets()
+    run = Run.objects.create(
+        submission=submission,
+        pool=submission.sealed_to.pool if submission.sealed_to else settings.POOL,
+        state=RunState.QUEUED,
+        queued_at=Now(),
+        deadline=seconds_from_now(settings.QUEUE_SECONDS),
+        total=sum(item_set.n for item_set in sets),
+    )
+    for item_set in sets:
+        RunOutcomes.objects.create(run=run, item_set=item_set, n=item_set.n, packed=bytes(item_set.n))
+    queueing.put_out(run)
+    return run

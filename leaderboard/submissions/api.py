@@ -1,0 +1,144 @@
+"""Submitting and following runs as JSON, mounted at ``/api/v1``."""
+
+from datetime import datetime
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema, Status
+
+from leaderboard.accounts.api import Bearer, Problem, Strict, viewer
+from leaderboard.accounts.models import User
+from leaderboard.errors import Refusal, explain_code, refuse
+from leaderboard.submissions import actions
+from leaderboard.submissions.admission import Ask
+from leaderboard.submissions.models import Run, RunOutcomes, Submission
+from leaderboard.submissions.states import RunState
+
+router = Router(tags=["submissions"])
+
+
+class SubmissionIn(Strict):
+    """A model to be evaluated: a checkpoint that the evaluators know by name, or an endpoint."""
+
+    pair: str = Field(max_length=80)
+    model: str = Field(max_length=80)
+    kind: Literal["checkpoint", "endpoint"]
+    open_weights: bool = False
+    parameters: int | None = None
+    checkpoint: str = Field("", max_length=80)
+    url: str = Field("", max_length=2000)
+    served_model: str = Field("", max_length=200)
+    api: Literal["completions", "chat", ""] = ""
+    api_key: str = Field("", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end.")
+
+
+class SubmissionOut(Schema):
+    """A submission and the run it asked for."""
+
+    id: int
+    run: UUID
+    state: str
+    pair: str
+    model: str
+    created: datetime
+
+
+class CountsOut(Schema):
+    """The outcomes of a run on one set; ``n`` is every assigned item."""
+
+    set: str
+    sealed: bool
+    n: int
+    right: int
+    wrong: int
+    no_answer: int
+    truncated: int
+
+
+class RunOut(Schema):
+    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded."""
+
+    id: UUID
+    state: str
+    final: bool
+    phase: str
+    done: int
+    total: int
+    percent: int
+    attempts: int
+    pair: str
+    model: str
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    failure: Problem | None
+    fault: str
+    sets: list[CountsOut]
+
+
+@router.post(
+    "/submissions",
+    auth=Bearer(),
+    response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 503): Problem},
+    summary="Submit a model",
+)
+def submit(request: HttpRequest, order: SubmissionIn) -> Any:
+    """Needs the header Idempotency-Key: the same key again answers with the same submission."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    key = request.headers.get("Idempotency-Key", "")
+    return Status(201, _submission(actions.submit(user=user, key=key, ask=Ask(**order.model_dump()))))
+
+
+@router.get(
+    "/submissions/{submission_id}",
+    auth=Bearer(),
+    response={200: SubmissionOut, (401, 404): Problem},
+    summary="One of your submissions",
+)
+def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
+    """Only the submitter sees it; to all others it does not exist."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    found = Submission.objects.filter(submitted_by=user, pk=submission_id).select_related("pair", "model").first()
+    if found is None:
+        raise refuse(Refusal.NOT_FOUND)
+    return _submission(found)
+
+
+@router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
+def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """Ranked runs are public; any other is its submitter's, by token or session."""
+    found = Run.objects.visible_to(viewer(request)).with_facts().filter(pk=run_id).first()
+    if found is None:
+        raise refuse(Refusal.NOT_FOUND)
+    return _run(found)
+
+
+def _submission(one: Submission) -> dict[str, Any]:
+    run = one.run
+    return {
+        "id": one.pk,
+        "run": run.pk,
+        "state": run.state,
+        "pair": one.pair.slug,
+        "model": one.model.name,
+        "created": one.created,
+    }
+
+
+def _run(one: Run) -> dict[str, Any]:
+    graded = one.state in (RunState.GRADED, RunState.RANKED)
+    plain = ("id", "state", "phase", "total", "percent", "attempts", "queued_at", "started_at", "ended_at", "fault")
+    return {name: getattr(one, name) for name in plain} | {
+        "final": one.is_final,
+        "done": one.total * one.percent // 100,
+        "pair": one.submission.pair.slug,
+        "model": one.submission.model.name,
+        "failure": explain_code(one.code) if one.code else None,
+        "sets": [_counts(row) for row in one.outcomes.select_related("item_set").order_by("pk")] if graded else [],
+    }
+
+
+def _counts(row: RunOutcomes) -> dict[str, Any]:
+    names = ("n", "right", "wrong", "no_answer", "truncated")
+    return {name: getattr(row, name) for name in names} | {"set": row.item_set.name, "sealed": row.item_set.sealed}

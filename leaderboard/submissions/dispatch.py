@@ -1,0 +1,102 @@
+"""From a run's rows to the job specification that crosses the wall, and the bell that announces it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from evaluator import addresses
+from evaluator.contract import (
+    EVALUATE_TASK,
+    Checkpoint,
+    Endpoint,
+    JobSpec,
+    Limits,
+    SetAsk,
+    evaluate_queue,
+    pack_bits,
+)
+from leaderboard.celery import REBUILD_TASK, app
+from leaderboard.ledger.models import Grant
+from leaderboard.submissions.models import Outbox, Run, RunOutcomes, Submission
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one attempt is to be sent: the grant that the site records first, and the specification."""
+
+    recipient: str
+    sets: list[dict[str, Any]]
+    grant: str
+    payload: dict[str, Any]
+
+
+def recipient(submission: Submission) -> str:
+    """Who will see the items: ``jail`` for weights that an evaluator runs, else the endpoint's host and port."""
+    if submission.kind == Submission.Kind.CHECKPOINT:
+        return "jail"
+    target = addresses.check(submission.url, allow_private=True)
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+
+
+def job(run: Run) -> Job:
+    """The job of the run's current token: the items still open, and the hash of the grant for them."""
+    submission = run.submission
+    outcomes = list(run.outcomes.select_related("item_set").order_by("pk"))
+    shown_to = recipient(submission)
+    sets = [_granted(row) for row in outcomes]
+    grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
+    spec = JobSpec(
+        run=str(run.pk),
+        token=run.token,
+        lease_seconds=settings.LEASE_SECONDS,
+        system=_system(submission),
+        protocol=submission.pair.protocol,
+        sets=tuple(_asked(row) for row in outcomes),
+        grant=grant,
+        limits=Limits(seconds=settings.RUN_SECONDS, concurrency=settings.CONCURRENCY),
+    )
+    return Job(shown_to, sets, grant, spec.to_dict())
+
+
+def _system(submission: Submission) -> Checkpoint | Endpoint:
+    if submission.kind == Submission.Kind.CHECKPOINT:
+        return Checkpoint(name=submission.checkpoint)
+    return Endpoint.from_dict(
+        {"kind": "endpoint", "url": submission.url, "model": submission.served_model, "api": submission.api}
+    )
+
+
+def _asked(row: RunOutcomes) -> SetAsk:
+    done = row.closed()
+    item_set = row.item_set
+    return SetAsk(
+        name=item_set.name,
+        sealed=item_set.sealed,
+        digest=item_set.digest,
+        n=row.n,
+        done=pack_bits(done, row.n) if done else "",
+    )
+
+
+def _granted(row: RunOutcomes) -> dict[str, Any]:
+    closed = frozenset(row.closed())
+    left = pack_bits((index for index in range(row.n) if index not in closed), row.n)
+    item_set = row.item_set
+    return {"name": item_set.name, "digest": item_set.digest, "sealed": item_set.sealed, "items": left}
+
+
+def ring(outbox: Outbox) -> None:
+    """Send an attempt's job to its pool. Raises the broker's error where it is away."""
+    payload = outbox.payload
+    if key := outbox.run.submission.sealed_key:
+        payload = payload | {"system": payload["system"] | {"sealed_key": key}}
+    app.send_task(EVALUATE_TASK, args=[payload], queue=evaluate_queue(outbox.run.pool), retry=False)
+
+
+def ring_rebuild(pair: str) -> None:
+    """Ask for a new ranking of a pair. Raises the broker's error where it is away."""
+    app.send_task(REBUILD_TASK, args=[pair], expires=settings.RING_SECONDS, retry=False)

@@ -1,0 +1,92 @@
+"""The states of a run, and the one table of steps between them. Pure.
+
+``docs/states.md`` is generated from the table by ``manage.py states``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run stands. Each but the last three has a deadline."""
+
+    QUEUED = "queued"
+    LEASED = "leased"
+    RUNNING = "running"
+    GRADED = "graded"
+    RANKED = "ranked"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Why a run goes from one state to another, and who sees to it."""
+
+    why: str
+    by: str
+
+
+STEPS: Mapping[tuple[RunState, RunState], Step] = {
+    (RunState.QUEUED, RunState.LEASED): Step("an evaluator has begun the attempt", "recorder"),
+    (RunState.LEASED, RunState.RUNNING): Step("the first item is asked", "recorder"),
+    (RunState.RUNNING, RunState.GRADED): Step("every item has an outcome and the counts agree", "recorder"),
+    (RunState.GRADED, RunState.RANKED): Step("a ranking holds it", "recorder"),
+    (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
+    (RunState.RUNNING, RunState.QUEUED): Step("the attempt was lost: next token, items left only", "reaper"),
+    (RunState.QUEUED, RunState.FAILED): Step("its time in the queue is over", "reaper"),
+    (RunState.LEASED, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
+    (RunState.RUNNING, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
+    (RunState.FAILED, RunState.QUEUED): Step("queued again, outcomes kept", "maintainer"),
+    (RunState.QUEUED, RunState.CANCELLED): Step("withdrawn", "submitter"),
+    (RunState.LEASED, RunState.CANCELLED): Step("withdrawn", "submitter"),
+    (RunState.RUNNING, RunState.CANCELLED): Step("withdrawn", "submitter"),
+}
+
+FINAL = frozenset({RunState.RANKED, RunState.FAILED, RunState.CANCELLED})
+"""Nothing more happens by itself."""
+LIVE = frozenset({RunState.LEASED, RunState.RUNNING})
+"""An evaluator holds a lease."""
+CANCELLABLE = frozenset(old for old, new in STEPS if new is RunState.CANCELLED)
+
+
+class IllegalStep(Exception):
+    """The table has no such step: a defect of the program, never of what was sent to it."""
+
+
+class LostStep(Exception):
+    """The run was no longer in the state that the step starts from: somebody else was first."""
+
+
+def check_step(old: RunState, new: RunState) -> None:
+    """Raise :class:`IllegalStep` unless the table holds the step."""
+    if (old, new) not in STEPS:
+        raise IllegalStep(f"{old} → {new}")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Which attempt of a run is valid: its fencing token, and its worker once one has begun it (else "")."""
+
+    token: int
+    worker: str
+
+
+def is_current(attempt: Attempt, *, token: int, worker: str) -> bool:
+    """Whether a report of (token, worker) may change the run. This is the fence: all writes pass it."""
+    same_token = token == attempt.token
+    return same_token and attempt.worker in ("", worker)
+
+
+def diagram() -> str:
+    """The states as a Markdown page with a Mermaid diagram and a table of steps."""
+    arrows = "\n".join(f"    {old} --> {new}" for old, new in STEPS)
+    ends = "\n".join(f"    {state} --> [*]" for state in RunState if state in FINAL)
+    rows = "\n".join(f"| {old} | {new} | {step.why} | {step.by} |" for (old, new), step in STEPS.items())
+    return (
+        "# States of a run\n\n"
+        "Generated from the table in `leaderboard/submissions/states.py` by `manage.py states`; do not edit.\n\n"
+        f"```mermaid\nstateDiagram-v2\n    [*] --> queued\n{arrows}\n{ends}\n```\n\n"
+        f"| from | to | when | by |\n|---|---|---|---|\n{rows}\n"
+    )

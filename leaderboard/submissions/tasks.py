@@ -1,0 +1,78 @@
+"""The recorder's tasks: fetch, call one action, return. Nothing that a database says reaches a log."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from celery import Task
+from django.db import close_old_connections
+
+from evaluator.contract import RECORD_TASK
+from evaluator.errors import EvaluatorError
+from leaderboard.celery import DRAIN_TASK, REAP_TASK, app
+from leaderboard.errors import OursAgain, Refusal, quiet_database
+from leaderboard.submissions import actions
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PATIENCE = 20
+"""How often a report is tried while the database is away, before it goes back to the broker."""
+LONGEST_WAIT_SECONDS = 30.0
+
+
+def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Run ``action``, again and again while the database is away, with growing pauses and jitter."""
+    for tried in range(PATIENCE):
+        try:
+            with quiet_database():
+                return action()
+        except OursAgain as failure:
+            if failure.code is not Refusal.DATABASE_AWAY or tried == PATIENCE - 1:
+                raise
+            logger.warning("waiting for the database: %s", failure.detail)
+            close_old_connections()
+            sleep(min(LONGEST_WAIT_SECONDS, 0.2 * 2**tried) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+    raise AssertionError("unreachable")
+
+
+# Acknowledged late, other than all else: a recorder that dies must not take a report with it, and a
+# report that comes twice does no harm.
+@app.task(name=RECORD_TASK, bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None, typing=False)  # type: ignore[untyped-decorator]
+def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
+    """Record one report. Whatever is wrong with it is logged as a code, and the recorder goes on."""
+    if len(args) != 1 or kwargs:
+        logger.warning("refused a report: arguments")
+        return
+    try:
+        patiently(lambda: actions.record_report(envelope=args[0]))
+    except EvaluatorError as failure:
+        logger.warning("refused a report: %s %s", failure.code, failure.detail)
+    except OursAgain as failure:
+        logger.error("report not recorded: %s %s", failure.code, failure.detail)
+        if failure.code is Refusal.DATABASE_AWAY:
+            raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
+
+
+@app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
+def reap() -> None:
+    """Take back lost runs, and ask again for rankings that were not made."""
+    housekeeping(actions.reap)
+    housekeeping(actions.ring_unranked)
+
+
+@app.task(name=DRAIN_TASK)  # type: ignore[untyped-decorator]
+def drain() -> None:
+    """Send the jobs that are due."""
+    housekeeping(actions.drain_outbox)
+
+
+def housekeeping(action: Callable[[], int]) -> None:
+    """Run ``action``; it comes again in seconds, so a database that is away is worth one line only."""
+    try:
+        with quiet_database():
+            action()
+    except OursAgain as failure:
+        logger.warning("housekeeping put off: %s %s", failure.code, failure.detail)

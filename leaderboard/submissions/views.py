@@ -1,0 +1,112 @@
+"""Submitting a model, one's own submissions, and the page of a run."""
+
+from collections.abc import Callable
+from typing import cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from leaderboard.accounts.models import User
+from leaderboard.errors import SiteError, explain_code
+from leaderboard.submissions import actions
+from leaderboard.submissions.forms import SubmissionForm
+from leaderboard.submissions.models import Run
+from leaderboard.submissions.states import RunState
+
+PAGE_LENGTH = 50
+WORDS = {
+    RunState.QUEUED: ("Queued.", "It begins as soon as an evaluator is free."),
+    RunState.LEASED: ("Starting.", "An evaluator has taken it and loads the model."),
+    RunState.RUNNING: ("Running.", "The model is being asked."),
+    RunState.GRADED: ("Graded.", "Every item has an outcome; the ranking is being made."),
+    RunState.RANKED: ("Ranked.", "Every item has an outcome, and the board shows it."),
+    RunState.FAILED: ("Failed.", "It has no score and is not ranked."),
+    RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
+}
+
+
+def _signed_in(request: HttpRequest) -> User:
+    return cast("User", request.user)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def submit(request: HttpRequest) -> HttpResponse:
+    """The form, and what becomes of it."""
+    if request.method != "POST":
+        return render(request, "submissions/submit.html", {"form": SubmissionForm.blank()})
+    form = SubmissionForm(request.POST)
+    status = 422
+    if form.is_valid():
+        try:
+            key = form.cleaned_data["key"]
+            submission = actions.submit(user=_signed_in(request), key=key, ask=form.ask())
+            return redirect(submission.run)
+        except SiteError as failure:
+            told = failure.to_dict()
+            field = failure.detail if failure.detail in form.fields else None
+            form.add_error(field, f"{told['message']} {told['advice']}")
+            status = failure.status
+    return render(request, "submissions/submit.html", {"form": form}, status=status)
+
+
+@login_required
+@require_safe
+def mine(request: HttpRequest) -> HttpResponse:
+    """One's own submissions, newest first."""
+    runs = Run.objects.with_facts().filter(submission__submitted_by=_signed_in(request)).order_by("-queued_at")
+    page = Paginator(runs, PAGE_LENGTH).get_page(request.GET.get("page"))
+    return render(request, "submissions/mine.html", {"page": page, "section": "mine"})
+
+
+@require_safe
+def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """How a run stands. To those who may not see it, it does not exist."""
+    user = request.user if isinstance(request.user, User) else None
+    found = Run.objects.visible_to(user).with_facts().filter(pk=run_id).first()
+    if found is None:
+        raise Http404
+    graded = found.state in (RunState.GRADED, RunState.RANKED)
+    context = {
+        "run": found,
+        "words": WORDS[RunState(found.state)],
+        "problem": explain_code(found.code) if found.code else None,
+        "sets": found.outcomes.select_related("item_set").order_by("pk").defer("packed") if graded else [],
+        "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
+        "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
+    }
+    return render(request, "submissions/run.html", context)
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Withdraw one's own run."""
+    return _act(request, run_id, actions.cancel, done="The run is cancelled.")
+
+
+@login_required
+@require_POST
+def requeue(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Queue a failed run again; for the staff."""
+    if not _signed_in(request).is_staff:
+        raise Http404
+    return _act(request, run_id, actions.requeue, done="The run is queued again.")
+
+
+def _act(request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, done: str) -> HttpResponse:
+    user = _signed_in(request)
+    own = Run.objects.all() if user.is_staff else Run.objects.filter(submission__submitted_by=user)
+    if not own.filter(pk=run_id).exists():
+        raise Http404
+    try:
+        action(run=run_id)
+        messages.success(request, done)
+    except SiteError as failure:
+        messages.error(request, str(failure))
+    return redirect("run", run_id)

@@ -1,0 +1,123 @@
+"""Every address of the site, and the JSON API with the one shape of its errors."""
+
+import json
+import logging
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import include, path
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.parser import Parser
+from ninja.types import DictStrAny
+
+from leaderboard.benchmarks.api import router as benchmarks
+from leaderboard.errors import Refusal, SiteError, refuse
+from leaderboard.ledger.api import router as ledger
+from leaderboard.middleware import database_failure
+from leaderboard.rankings.api import router as rankings
+from leaderboard.submissions.api import router as submissions
+
+logger = logging.getLogger(__name__)
+
+
+class StrictParser(Parser):
+    """JSON as the standard means it: a key once, no NaN, in UTF-8, nested no deeper than Python likes."""
+
+    def parse_body(self, request: HttpRequest) -> DictStrAny:
+        """The body as an object. Raises ``bad_json``."""
+        try:
+            data = json.loads(request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise refuse(Refusal.BAD_JSON) from None
+        if not isinstance(data, dict):
+            raise refuse(Refusal.BAD_JSON)
+        return data
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+api = NinjaAPI(
+    title="Holdfast",
+    version="1",
+    description="Submit models and read rankings. Every error is an object with code, message and advice.",
+    parser=StrictParser(),
+)
+for router in (submissions, rankings, benchmarks, ledger):
+    api.add_router("", router)
+
+
+def tell(request: HttpRequest, failure: SiteError) -> HttpResponse:
+    """Answer with a refusal."""
+    response = api.create_response(request, failure.to_dict(), status=failure.status)
+    if failure.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if failure.again:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+@api.exception_handler(SiteError)
+def on_refusal(request: HttpRequest, failure: SiteError) -> HttpResponse:
+    """A refusal of our own."""
+    return tell(request, failure)
+
+
+@api.exception_handler(ValidationError)
+def on_invalid(request: HttpRequest, failure: ValidationError) -> HttpResponse:
+    """Names the fields, never what was in them."""
+    # A location is ("body", NAME OF THE ARGUMENT, FIELD, …); an unknown field's name is the sender's text.
+    unknown = any(problem["type"] == "extra_forbidden" for problem in failure.errors)
+    known = {
+        str(part["loc"][2]) for part in failure.errors if len(part["loc"]) > 2 and part["type"] != "extra_forbidden"
+    }
+    names = sorted(known) + (["an unknown one"] if unknown else [])
+    return tell(request, refuse(Refusal.INVALID_FIELD, ", ".join(names)))
+
+
+@api.exception_handler(AuthenticationError)
+def on_stranger(request: HttpRequest, failure: AuthenticationError) -> HttpResponse:
+    """No token, or one that does not count."""
+    return tell(request, refuse(Refusal.UNAUTHORIZED))
+
+
+@api.exception_handler(Http404)
+def on_nothing(request: HttpRequest, failure: Http404) -> HttpResponse:
+    """Nothing there."""
+    return tell(request, refuse(Refusal.NOT_FOUND))
+
+
+@api.exception_handler(HttpError)
+def on_bad_request(request: HttpRequest, failure: HttpError) -> HttpResponse:
+    """Whatever the framework itself refuses."""
+    return tell(request, refuse(Refusal.BAD_REQUEST))
+
+
+@api.exception_handler(DatabaseError)
+def on_database(request: HttpRequest, failure: DatabaseError) -> HttpResponse:
+    """The database is away, or refuses something that should have been refused before."""
+    return database_failure(request, failure)
+
+
+urlpatterns = [
+    path("api/v1/", api.urls),
+    path("", include("leaderboard.accounts.urls")),
+    path("", include("leaderboard.submissions.urls")),
+    path("", include("leaderboard.ledger.urls")),
+    path("", include("leaderboard.benchmarks.urls")),
+    path("", include("leaderboard.rankings.urls")),
+]
+handler400 = "leaderboard.accounts.views.bad_request"
+handler403 = "leaderboard.accounts.views.forbidden"
+handler404 = "leaderboard.accounts.views.not_found"
+handler500 = "leaderboard.accounts.views.failed"

@@ -1,0 +1,218 @@
+"""Factories of the site's rows, and an evaluator that signs real reports."""
+
+import itertools
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from evaluator.contract import (
+    Body,
+    Exposed,
+    Exposure,
+    Failed,
+    Finished,
+    Graded,
+    Outcome,
+    Progress,
+    Report,
+    SetCounts,
+    Started,
+    pack_bits,
+    unpack_bits,
+)
+from evaluator.errors import Code
+from evaluator.ledger import signatures
+from evaluator.ledger.entries import GENESIS, entry_hash, sign_entry
+from evaluator.ledger.envelopes import seal_report
+
+PUBLIC_N, PRIVATE_N = 7, 9
+
+
+def truth(name: str, index: int) -> Outcome:
+    """The deterministic fake: what becomes of an item depends on nothing but the item."""
+    return list(Outcome)[(index * 3 + len(name)) % 4]
+
+
+@dataclass
+class FakeEvaluator:
+    """Signs as one evaluator does. Keeps a journal; does not run anything."""
+
+    name: str = "evaluator-1"
+    key: Ed25519PrivateKey = field(default_factory=signatures.generate)
+    host: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
+    head_index: int = -1
+    head_hash: str = GENESIS
+
+    def identity(self) -> dict[str, str]:
+        host_pub = self.host.public_key().public_bytes_raw().hex()
+        return {"name": self.name, "host_pub": host_pub, "report_pub": signatures.public_hex(self.key)}
+
+    def register(self, pool: str = "default") -> Any:
+        from leaderboard.ledger.actions import register_evaluator
+
+        return register_evaluator(identity=self.identity(), pool=pool)
+
+    def begin(self, run: Any) -> "FakeAttempt":
+        """An attempt at the run's newest job, as the evaluator would decode it."""
+        from leaderboard.submissions.models import Outbox
+
+        return FakeAttempt(self, Outbox.objects.filter(run=run).latest("token").payload)
+
+    def expose(self, **changes: Any) -> Exposure:
+        """The next line of the journal."""
+        fields: dict[str, Any] = {
+            "evaluator": self.name,
+            "index": self.head_index + 1,
+            "previous": self.head_hash,
+            "moment": "2026-01-02T03:04:05Z",
+            "run": str(uuid.uuid4()),
+            "token": 1,
+            "set": "private",
+            "root": "b" * 64,
+            "recipient": "jail",
+            "tier": "T0",
+            "items": pack_bits([0, 2], PRIVATE_N),
+            "count": 2,
+        }
+        entry = sign_entry(self.key, **fields | changes)
+        self.head_index, self.head_hash = entry.index, entry_hash(entry)
+        return entry
+
+
+@dataclass
+class FakeAttempt:
+    """One attempt: ``report(body)`` is a signed envelope as JSON data, numbered in order."""
+
+    evaluator: FakeEvaluator
+    spec: dict[str, Any]
+    worker: str = field(default_factory=lambda: uuid.uuid4().hex)
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def report(self, body: Body, **changes: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "evaluator": self.evaluator.name,
+            "run": self.spec["run"],
+            "token": self.spec["token"],
+            "worker": self.worker,
+            "sequence": next(self.numbers),
+        }
+        report = Report(**fields | changes, body=body)
+        return seal_report(report, self.evaluator.key).to_dict()
+
+    def started(self, **changes: Any) -> dict[str, Any]:
+        fields = {"grant": self.spec["grant"], "protocol_digest": "c" * 64, "grader": "numeric-1"}
+        return self.report(Started(**fields | changes))
+
+    def progress(self, done: int = 0, phase: Any = "asking") -> dict[str, Any]:
+        return self.report(Progress(phase=phase, done=done, total=PUBLIC_N + PRIVATE_N))
+
+    def open_items(self) -> list[tuple[str, int]]:
+        return [
+            (ask["name"], index)
+            for ask in self.spec["sets"]
+            for index in range(ask["n"])
+            if index not in unpack_bits(ask["done"], ask["n"])
+        ]
+
+    def graded(self, items: list[tuple[str, int]] | None = None, size: int = 4) -> list[dict[str, Any]]:
+        """Reports of the true outcomes of ``items`` (all that are open), ``size`` to a report."""
+        reports = []
+        for name, group in itertools.groupby(self.open_items() if items is None else items, key=lambda one: one[0]):
+            indices = [index for _, index in group]
+            for begin in range(0, len(indices), size):
+                outcomes = tuple((index, truth(name, index)) for index in indices[begin : begin + size])
+                reports.append(self.report(Graded(set=name, outcomes=outcomes)))
+        return reports
+
+    def counts(self) -> tuple[SetCounts, ...]:
+        """What a whole attempt claims in the end: the outcomes of the items that were open for it."""
+        claims = []
+        for ask in self.spec["sets"]:
+            found = [truth(name, index) for name, index in self.open_items() if name == ask["name"]]
+            counts = {outcome.name.lower(): found.count(outcome) for outcome in Outcome}
+            claims.append(SetCounts(name=ask["name"], n=ask["n"], **counts))
+        return tuple(claims)
+
+    def finished(self, sets: tuple[SetCounts, ...] | None = None) -> dict[str, Any]:
+        return self.report(Finished(sets=self.counts() if sets is None else sets, seconds=1.0))
+
+    def failed(self, code: Code) -> dict[str, Any]:
+        return self.report(Failed(code=code))
+
+    def exposed(self, *entries: Exposure) -> dict[str, Any]:
+        return self.report(Exposed(entries=entries or (self.evaluator.expose(run=self.spec["run"]),)))
+
+    def story(self) -> list[dict[str, Any]]:
+        """Every report of an undisturbed attempt, in order."""
+        return [self.started(), self.progress(phase="loading"), self.exposed(), *self.graded(), self.finished()]
+
+
+@pytest.fixture
+def evaluator() -> FakeEvaluator:
+    """An evaluator with keys of its own; ``register()`` makes it known."""
+    return FakeEvaluator()
+
+
+@pytest.fixture
+def pair(db: None) -> Any:
+    """A registered pair: a public set and a sealed one."""
+    from leaderboard.benchmarks.models import ItemSet, SetPair
+
+    public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC_N, digest="a" * 64)
+    private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE_N, digest="b" * 64)
+    return SetPair.objects.create(
+        slug="pair", title="A pair", public=public, private=private, protocol="demo-0shot", grader="numeric-1"
+    )
+
+
+@pytest.fixture
+def user(db: None) -> Any:
+    """Somebody with an organisation."""
+    from leaderboard.accounts.actions import sign_up
+
+    return sign_up(username="ada", password="correct horse battery", organisation="Analytical")
+
+
+@pytest.fixture
+def bell(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any], dict[str, Any]]]:
+    """Everything that was sent to the broker, in place of a broker."""
+    from leaderboard.celery import app
+
+    sent: list[tuple[str, list[Any], dict[str, Any]]] = []
+    monkeypatch.setattr(app, "send_task", lambda name, args=(), **options: sent.append((name, list(args), options)))
+    return sent
+
+
+@pytest.fixture
+def ask() -> Callable[..., Any]:
+    """A good request for a checkpoint; keyword arguments change it."""
+    from leaderboard.submissions.admission import Ask
+
+    def make(**changes: Any) -> Any:
+        fields: dict[str, Any] = {"pair": "pair", "model": "Model-1", "kind": "checkpoint", "checkpoint": "honest"}
+        return Ask(**fields | changes)
+
+    return make
+
+
+@pytest.fixture
+def make_run(pair: Any, user: Any, ask: Callable[..., Any], bell: Any) -> Callable[..., Any]:
+    """Submits and gives the queued run; keyword arguments go to the request."""
+    from leaderboard.submissions import actions
+
+    def make(**changes: Any) -> Any:
+        return actions.submit(user=user, key=uuid.uuid4().hex, ask=ask(**changes)).run
+
+    return make
+
+
+@pytest.fixture
+def run(make_run: Callable[..., Any], evaluator: FakeEvaluator) -> Any:
+    """A queued run, and an evaluator that is known."""
+    evaluator.register()
+    return make_run()
