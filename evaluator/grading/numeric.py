@@ -160,8 +160,11 @@ def _last_number(text: str) -> Number | None:
 
 
 def _bold(line: str) -> Number | None:
-    spans = [number for span in _BOLD.findall(line) for number in [next(numbers(span), None)] if number]
-    return spans[-1] if spans else None
+    for span in reversed(_BOLD.findall(line)):
+        number = next(numbers(span), None)
+        if number is not None:
+            return number
+    return None
 
 
 def _loose(line: str) -> Number | None:
