@@ -25,7 +25,7 @@ SYSTEMS = (*RHO, *(f"openai-{name.replace('_', '-')}" for name in OPENAI))
 
 def load_systems(data: Path) -> dict[str, dict[str, str]]:
     """For each system, the recorded text by question."""
-    questions = [json.loads(line)["question"] for line in (data / "gsm8k" / "test.jsonl").open("rb")]
+    questions = [json.loads(line)["question"] for line in (data / "gsm8k" / "test.jsonl").read_bytes().splitlines()]
     systems: dict[str, dict[str, str]] = {}
     for name in RHO:
         rows = _rows(data / "outputs" / "rho1" / f"{name}__gsm8k.jsonl.gz")

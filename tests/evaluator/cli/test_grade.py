@@ -1,0 +1,97 @@
+"""``python -m evaluator grade``: outcomes as lines, in order, while the file is read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluator.cli import main
+
+
+def write(folder: Path, *lines: object) -> Path:
+    path = folder / "responses.jsonl"
+    path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def answer(response: str = "#### 18", gold: str = "18", **more: object) -> dict[str, object]:
+    return {"response": response, "gold": gold, **more}
+
+
+def test_outcomes_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(
+        tmp_path, answer(), answer("#### 17", id=3), "", answer("I do not know"), answer("16 - 3", cut=True), answer("", "1,000")
+    )  # fmt: skip
+    assert main(["grade", str(path), "--grader", "numeric-1"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line) for line in shown.out.splitlines()] == [
+        {"outcome": "right", "extracted": "18"},
+        {"outcome": "wrong", "extracted": "17"},
+        {"outcome": "no_answer", "extracted": ""},
+        {"outcome": "truncated", "extracted": ""},
+        {"outcome": "no_answer", "extracted": ""},
+    ]
+    assert shown.err == "n 5  right 1  wrong 1  no_answer 2  truncated 1\n"
+
+
+def test_json_prints_the_counts_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(write(tmp_path, answer(), answer("7"))), "--grader", "numeric-1", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out.splitlines()[-1]) == {
+        "n": 2, "right": 1, "wrong": 1, "no_answer": 0, "truncated": 0, "not_counted": 0,
+    }  # fmt: skip
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{", "[]", "null", '"x"', {"response": "1"}, {"gold": "1"}, {"response": 1, "gold": "1"}, {"response": "1", "gold": 1},
+        {"response": None, "gold": "1"}, answer(gold="3:30"), answer(gold=""), answer(cut="yes"), answer(cut=1), "[" * 100_000,
+    ],
+    ids=range(14),
+)  # fmt: skip
+def test_a_bad_line_is_named_and_what_stands_before_is_graded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: object
+) -> None:
+    path = write(tmp_path, answer(), answer("a secret of its own"), bad, answer())
+    assert main(["grade", str(path), "--grader", "numeric-1"]) == 2
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 2
+    assert "responses_unreadable" in shown.err
+    assert "(line 3)" in shown.err
+    assert "secret" not in shown.err
+
+
+def test_bytes_that_are_no_text_are_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "responses.jsonl"
+    path.write_bytes(b'{"response": "\xff", "gold": "1"}\n')
+    assert main(["grade", str(path), "--grader", "numeric-1"]) == 2
+    assert "(line 1)" in capsys.readouterr().err
+
+
+def test_no_such_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(tmp_path / "none.jsonl"), "--grader", "numeric-1"]) == 2
+    assert "responses_unreadable" in capsys.readouterr().err
+
+
+def test_unknown_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(write(tmp_path, answer())), "--grader", "llm-judge"]) == 2
+    shown = capsys.readouterr()
+    assert "unknown_grader" in shown.err
+    assert shown.out == ""
+
+
+def test_an_empty_file_grades_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(write(tmp_path)), "--grader", "numeric-1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 0
+
+
+def test_a_hundred_thousand_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = json.dumps(answer("She makes 9 * 2 = $18.\nThe answer is 18."))
+    path = tmp_path / "responses.jsonl"
+    path.write_text(f"{line}\n" * 100_000)
+    assert main(["grade", str(path), "--grader", "numeric-1"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "n 100000  right 100000\n"
+    assert shown.out.count("\n") == 100_000
