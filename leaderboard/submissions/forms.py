@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.admission import MAX_PARAMETERS, Ask
 from leaderboard.submissions.models import Submission
 
 KINDS = [
@@ -25,9 +24,7 @@ class SubmissionForm(forms.Form):
     )
     model = forms.CharField(max_length=80, help_text="Letters, digits, dots, '-' and '_'. It is shown on the board.")
     open_weights = forms.BooleanField(required=False, label="Its weights are open")
-    parameters = forms.IntegerField(
-        required=False, min_value=1, max_value=MAX_PARAMETERS, help_text="How many, if you say so."
-    )
+    parameters = forms.IntegerField(required=False, min_value=1, help_text="How many, if you say so.")
     kind = forms.ChoiceField(choices=KINDS, initial=Submission.Kind.CHECKPOINT, widget=forms.RadioSelect)
     checkpoint = forms.CharField(required=False, max_length=80, help_text="The folder's name on the evaluators.")
     url = forms.CharField(required=False, max_length=2000, label="Address", help_text="For example https://host/v1")
@@ -59,7 +56,7 @@ class SubmissionForm(forms.Form):
         """The fields of an endpoint."""
         return [self[name] for name in ("url", "served_model", "api", "api_key")]
 
-    def ask(self) -> Ask:
-        """What the valid form asks for."""
+    def facts(self) -> dict[str, Any]:
+        """What the valid form asks for: the fields of an ``Ask``."""
         fields: dict[str, Any] = {name: value for name, value in self.cleaned_data.items() if name != "key"}
-        return Ask(**fields | {"pair": self.cleaned_data["pair"].slug})
+        return fields | {"pair": self.cleaned_data["pair"].slug}

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from leaderboard.accounts.models import User
 from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions
+from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import SubmissionForm
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
@@ -45,7 +46,7 @@ def submit(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             key = form.cleaned_data["key"]
-            submission = actions.submit(user=_signed_in(request), key=key, ask=form.ask())
+            submission = actions.submit(user=_signed_in(request), key=key, ask=Ask(**form.facts()))
             return redirect(submission.run)
         except SiteError as failure:
             told = failure.to_dict()
