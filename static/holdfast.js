@@ -9,7 +9,7 @@ for (const one of document.querySelectorAll("[data-model]")) {
   for (const event of ["pointerleave", "focusout"]) one.addEventListener(event, light(false));
 }
 
-// Typing filters the rows at once; choosing sends the form.
+// Typing filters the rows at once. Choosing waits for the button, because arrow keys choose too.
 const filters = document.querySelector("form.filters");
 if (filters) {
   const rows = [...document.querySelectorAll("tr[data-text]")];
@@ -20,7 +20,6 @@ if (filters) {
     for (const row of rows) row.hidden = !row.dataset.text.includes(wanted);
     count.textContent = rows.filter((row) => !row.hidden).length + ofAll;
   });
-  for (const select of filters.querySelectorAll("select")) select.addEventListener("change", () => filters.requestSubmit());
 }
 
 // A run's page follows its run, and loads itself again when the state changes. When the tab is hidden it waits.

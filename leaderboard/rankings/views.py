@@ -42,7 +42,7 @@ def board(request: HttpRequest, slug: str | None = None) -> HttpResponse:
     """The ranking of one pair; of the one registered last where none is named."""
     pair = _pair(slug)
     if pair is None:
-        return render(request, "rankings/empty.html", {"section": "rankings"})
+        return render(request, "rankings/empty.html")
     snapshot = Snapshot.objects.current(pair)
     return render(request, "rankings/board.html", _context(request, pair, snapshot))
 
@@ -76,7 +76,6 @@ def _context(request: HttpRequest, pair: SetPair, snapshot: Snapshot | None) -> 
     gaps = charts.gap_axis(shown)
     lines = [_line(row, scores, gaps) for row in shown]
     return {
-        "section": "rankings",
         "pair": pair,
         "seal": _seal(pair),
         "snapshot": snapshot,

@@ -1,0 +1,149 @@
+"""The board as people meet it: wide and narrow, light and dark, by keyboard, without JavaScript, by a screen reader."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Open, violations
+
+pytestmark = pytest.mark.usefixtures("board")
+
+
+def press_tab(page: Page) -> str | None:
+    """The name of what the key leads to; None past the last. Fails where the focus cannot be seen."""
+    page.keyboard.press("Tab")
+    tag, name, outline = page.evaluate(
+        "[document.activeElement.tagName, document.activeElement.textContent.trim() || document.activeElement.name, "
+        "getComputedStyle(document.activeElement).outlineStyle]"
+    )
+    if tag == "BODY":
+        return None
+    assert outline != "none", name
+    return str(name)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(open_page: Open, dark: bool) -> None:
+    with open_page("/", dark=dark) as page:
+        assert violations(page) == []
+        page.set_viewport_size({"width": 360, "height": 900})
+        assert violations(page) == []
+
+
+@pytest.mark.parametrize("address", ["/?q=nobody", "/nowhere/"])
+def test_axe_finds_nothing_where_there_is_nothing(open_page: Open, address: str) -> None:
+    with open_page(address, failing=address == "/nowhere/") as page:
+        assert violations(page) == []
+
+
+def test_axe_would_have_found_a_planted_fault(open_page: Open) -> None:
+    with open_page("/") as page:
+        page.evaluate(
+            "document.querySelector('.lead').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')"
+        )
+        assert {line.split(":")[0] for line in violations(page)} >= {"image-alt", "button-name"}
+
+
+def test_the_page_is_never_wider_than_the_window(open_page: Open) -> None:
+    with open_page("/") as page:
+        for width in (320, 360, 600, 760, 761, 900, 1280, 1920):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
+    with open_page("/", width=360) as page:
+        row = page.locator("tr[data-model=demo-contaminated]")
+        shown = row.inner_text()
+        for piece in (
+            "demo-contaminated",
+            "65.5",
+            "262/400",
+            "60.7–70.0",
+            "99.2",
+            "397/400",
+            "+33.8",
+            "higher on public",
+        ):
+            assert piece in shown
+        assert row.bounding_box()["width"] <= 360  # type: ignore[index]
+        assert not page.locator("thead").is_visible()
+
+
+def test_dark_is_dark(open_page: Open) -> None:
+    with open_page("/", dark=True) as page:
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == "rgb(20, 22, 26)"
+
+
+def test_the_keyboard_reaches_everything_in_order_and_is_seen(open_page: Open) -> None:
+    with open_page("/") as page:
+        seen: list[str] = []
+        while (name := press_tab(page)) is not None and len(seen) < 60:
+            seen.append(name)
+        expected = [
+            "Skip to the content",
+            "Holdfast",
+            "Rankings",
+            "Sets",
+            "Ledger",
+            "Sign in",
+            "Submit a model",
+            "verify",
+            "q",
+        ]
+        places = [seen.index(name) for name in [*expected, "Show", "CSV", "JSON", "replay-strong", "demo-small"]]
+        assert places == sorted(places)
+
+
+def test_the_first_key_leads_past_the_navigation(open_page: Open) -> None:
+    with open_page("/") as page:
+        page.keyboard.press("Tab")
+        assert page.locator(".skip").is_visible()
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
+    with open_page("/", java_script_enabled=False) as page:
+        page.fill("[name=q]", "contaminated")
+        page.select_option("[name=axis]", "whole")
+        page.get_by_role("button", name="Show").click()
+        assert page.locator("tbody tr").count() == 1
+        assert page.locator("[name=q]").input_value() == "contaminated"
+        assert "axis=whole" in page.url
+
+
+def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
+    with open_page("/") as page:
+        page.fill("[name=q]", "replay")
+        assert page.locator("tbody tr:visible").count() == 2
+        assert page.locator("[data-count]").inner_text() == "2 of 5"
+        page.fill("[name=q]", "")
+        assert page.locator("tbody tr:visible").count() == 5
+
+
+def test_a_row_under_the_pointer_lights_its_dot_in_the_scatter(open_page: Open) -> None:
+    with open_page("/") as page:
+        dot = page.locator("circle[data-model=demo-contaminated]")
+        assert "lit" not in (dot.get_attribute("class") or "")
+        page.hover("tr[data-model=demo-contaminated]")
+        assert "lit" in (dot.get_attribute("class") or "").split()
+        page.hover("h1")
+        assert "lit" not in (dot.get_attribute("class") or "").split()
+
+
+def test_the_red_row_is_named_on_the_first_screen_and_leads_to_itself(open_page: Open) -> None:
+    with open_page("/") as page:
+        link = page.locator(".callouts a", has_text="demo-contaminated")
+        assert link.bounding_box()["y"] < 900  # type: ignore[index]
+        link.click()
+        assert page.locator("tr:target").get_attribute("data-model") == "demo-contaminated"
+
+
+def test_evidence_does_not_hang_on_colour_alone(open_page: Open) -> None:
+    style = (
+        "(name) => { const s = getComputedStyle(document.querySelector(name)); return [s.fontWeight, s.borderStyle]; }"
+    )
+    with open_page("/") as page:
+        words = [page.evaluate(style, f"td .word.{tone}") for tone in ("hot", "open", "cool")]
+        assert len({tuple(word) for word in words}) == 3

@@ -1,0 +1,116 @@
+"""The pictures: axes, places, labels, and that names cannot break out of them."""
+
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.rankings import charts
+from leaderboard.rankings.models import Row
+from leaderboard.rankings.snapshots import Entry, Tally, rank
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def make(public: int = 331, private: int = 328, *, model: str = "demo-honest", truncated: int = 0) -> Row:
+    def tally(right: int) -> Tally:
+        return Tally(n=400, right=right, wrong=400 - right - truncated, no_answer=0, truncated=truncated)
+
+    return rank([Entry(model, "Demo", "weights", "run", tally(public), tally(private))])[0]
+
+
+def parse(picture: str) -> ElementTree.Element:
+    return ElementTree.fromstring(picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_fitted_axis_is_round_holds_both_ends_and_has_few_ticks(one: float, other: float) -> None:
+    axis = charts.fitted(min(one, other), max(one, other))
+    assert axis.lo <= min(one, other) + 1e-9
+    assert axis.hi >= max(one, other) - 1e-9
+    assert 2 <= len(axis.ticks) <= 5
+    assert axis.ticks[0] == pytest.approx(axis.lo)
+    assert axis.ticks[-1] == pytest.approx(axis.hi)
+
+
+def test_a_gap_axis_holds_zero_and_every_interval() -> None:
+    rows = [make(397, 262), make(262, 397), make(330, 330)]
+    axis = charts.gap_axis(rows)
+    assert 0.0 in axis.ticks
+    assert all(axis.lo <= row.interval[0] and row.interval[1] <= axis.hi for row in rows)
+
+
+def test_an_axis_without_rows_is_the_whole_range() -> None:
+    assert charts.score_axis([], whole=False) == charts.score_axis([make()], whole=True) == charts.WHOLE
+
+
+@pytest.mark.parametrize(
+    ("gap", "text"),
+    [(0.038, "+3.8"), (-0.038, "−3.8"), (0.0, "0.0"), (0.0004, "0.0"), (-0.0004, "0.0"), (1.0, "+100.0")],
+)
+def test_points_are_signed_with_a_true_minus(gap: float, text: str) -> None:
+    assert charts.points(gap) == text
+
+
+def test_percent_has_one_decimal() -> None:
+    assert [charts.percent(share) for share in (0, 0.8291, 1)] == ["0.0", "82.9", "100.0"]
+
+
+def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
+    row = make(400, 200)
+    picture = parse(charts.dumbbell(row, charts.WHOLE))
+    dot, ring = (picture.find(f"{SVG}circle[@class='{name}']") for name in ("prv", "pub"))
+    band = picture.find(f"{SVG}rect")
+    assert dot is not None and ring is not None and band is not None
+    assert float(dot.get("cx", "")) == charts.WIDTH / 2
+    assert float(ring.get("cx", "")) == charts.WIDTH
+    assert float(band.get("x", "")) == pytest.approx(row.private.interval[0] * charts.WIDTH, abs=0.1)
+    assert picture.get("aria-label") == "private 50.0%, public 100.0%"
+
+
+@pytest.mark.parametrize(
+    ("row", "tone"),
+    [(make(397, 262), "hot"), (make(398, 397), "cool"), (make(), "open"), (make(300, 290, truncated=12), "open")],
+)
+def test_the_tone_follows_the_evidence(row: Row, tone: str) -> None:
+    for picture in (charts.dumbbell(row, charts.WHOLE), charts.gap_interval(row, charts.gap_axis([row]))):
+        assert tone in parse(picture).get("class", "").split()
+
+
+def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> None:
+    for row in (make(397, 262), make(331, 328), make(262, 397)):
+        picture = parse(charts.gap_interval(row, charts.gap_axis([row])))
+        zero, whisker = (picture.find(f"{SVG}line[@class='{name}']") for name in ("zero", "wh"))
+        assert zero is not None and whisker is not None
+        inside = float(whisker.get("x1", "")) <= float(zero.get("x1", "")) <= float(whisker.get("x2", ""))
+        assert inside == (row.interval[0] <= 0 <= row.interval[1])
+
+
+def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_lower() -> None:
+    rows = [make(400, 0, model="low"), make(200, 200, model="even")]
+    picture = parse(charts.scatter(rows))
+    dots = {dot.get("data-model"): dot for dot in picture.findall(f"{SVG}circle")}
+    diagonal = picture.find(f"{SVG}line[@class='diag']")
+    assert diagonal is not None and dots.keys() == {"low", "even"}
+    assert float(dots["low"].get("cx", "")) == float(diagonal.get("x2", ""))
+    assert float(dots["low"].get("cy", "")) == float(diagonal.get("y1", ""))
+    assert "2 ranked" in picture.get("aria-label", "")
+
+
+def test_a_name_cannot_break_out_of_a_picture() -> None:
+    picture = charts.scatter([make(model='"><script>alert(1)</script>')])
+    assert "<script" not in picture
+    assert len(parse(picture).findall(f"{SVG}circle")) == 1
+
+
+def test_no_picture_styles_itself() -> None:
+    row = make()
+    axis = charts.gap_axis([row])
+    pictures = (
+        charts.dumbbell(row, charts.WHOLE),
+        charts.gap_interval(row, axis),
+        charts.scatter([row]),
+        charts.scale(axis),
+    )
+    assert not any("style" in picture for picture in pictures)
