@@ -133,7 +133,7 @@ def is_stopping() -> bool:
 def _start(sender: Any, **_: object) -> None:
     def start() -> None:
         if "solo" not in str(sender.pool_cls):
-            raise error(Code.MISCONFIGURED, "--pool must be solo: a forked child cannot use a GPU or a thread")
+            raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
         _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
         _Process.host.ship_exposures()
         _Process.spool.start()

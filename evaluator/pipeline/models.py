@@ -20,8 +20,11 @@ def find_checkpoint(root: Path, name: str) -> Path:
 def folder_inside(root: Path, name: str) -> Path | None:
     """The folder ``name`` directly inside ``root``, or None: for a name with ``..`` or a slash in it, a link
     that leads elsewhere, a file, nothing."""
-    inside = root.resolve()
-    folder = (inside / name).resolve()
+    try:
+        inside = root.resolve()
+        folder = (inside / name).resolve()
+    except (OSError, RuntimeError):  # the latter is how pathlib names a circle of links
+        return None
     return folder if folder.parent == inside and folder.is_dir() else None
 
 

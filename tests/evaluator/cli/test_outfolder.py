@@ -1,0 +1,115 @@
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evaluator.backends import Completion
+from evaluator.cli.outfolder import OutFolder
+from evaluator.contract import Outcome
+from evaluator.errors import Code, EvaluatorError
+from evaluator.pipeline.run import Result
+
+WHO = {"model": "m", "set": "s"}
+
+
+def result(index: int, outcome: Outcome = Outcome.RIGHT, text: str = "It is 7.") -> Result:
+    return Result(index, outcome, "7", Completion(text, cut=False))
+
+
+def reopened(folder: Path) -> dict[int, Outcome]:
+    with OutFolder(folder, WHO, n=100) as out:
+        return out.outcomes
+
+
+def test_outcomes_are_there_when_opened_again(tmp_path: Path) -> None:
+    with OutFolder(tmp_path / "deep" / "out", WHO, n=100) as out:
+        out.append([result(3), result(1, Outcome.WRONG)])
+        out.append([result(2, Outcome.TRUNCATED, text="ünïcode \n line \x85\u2028 \ud800")])
+        assert out.done == {1, 2, 3}
+    expected = {3: Outcome.RIGHT, 1: Outcome.WRONG, 2: Outcome.TRUNCATED}
+    assert reopened(tmp_path / "deep" / "out") == expected
+
+
+@pytest.mark.parametrize("cut", [1, 10, 30])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        out.append([result(1), result(2)])
+    path = tmp_path / "outcomes.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        assert out.done == {1}
+        out.append([result(2, Outcome.WRONG)])
+    assert reopened(tmp_path) == {1: Outcome.RIGHT, 2: Outcome.WRONG}
+
+
+def test_lines_that_are_none_are_asked_again(tmp_path: Path) -> None:
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        out.append([result(1)])
+    with (tmp_path / "outcomes.jsonl").open("ab") as file:
+        file.write(b"\0\0\0\n{}\n\xff\xfe\n[1]\n")
+        file.write(b'{"index":-1,"outcome":"right","extracted":"","completion":""}\n')
+        file.write(b'{"index":100,"outcome":"right","extracted":"","completion":""}\n')
+        file.write(b'{"index":5,"outcome":"splendid","extracted":"","completion":""}\n')
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        out.append([result(2)])
+    assert reopened(tmp_path) == {1: Outcome.RIGHT, 2: Outcome.RIGHT}
+
+
+@pytest.mark.parametrize("other", [{"model": "x", "set": "s"}, {"model": "m"}, {**WHO, "shots": ""}])
+def test_another_run_is_refused_and_nothing_changes(tmp_path: Path, other: dict[str, str]) -> None:
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        out.append([result(1)])
+    before = (tmp_path / "outcomes.jsonl").read_bytes()
+    with pytest.raises(EvaluatorError) as refused, OutFolder(tmp_path, other, n=100):
+        pass
+    assert refused.value.code is Code.OUT_OF_ANOTHER_RUN
+    assert (tmp_path / "outcomes.jsonl").read_bytes() == before
+
+
+def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    with OutFolder(tmp_path, WHO, n=100), pytest.raises(EvaluatorError) as refused, OutFolder(tmp_path, WHO, n=100):
+        pass
+    assert refused.value.code is Code.OUT_UNWRITABLE
+    assert reopened(tmp_path) == {}
+
+
+@pytest.mark.parametrize("where", ["file/out", "file"])
+def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EvaluatorError) as refused, OutFolder(tmp_path / where, WHO, n=100):
+        pass
+    assert refused.value.code is Code.OUT_UNWRITABLE
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(tmp_path: Path, small_files: None) -> None:
+    kept = 0
+    with OutFolder(tmp_path, WHO, n=100) as out:
+        with pytest.raises(EvaluatorError) as refused:
+            for index in range(100):
+                out.append([result(index)])
+                kept += 1
+        assert refused.value.code is Code.DISK_FULL
+        assert out.done == set(range(kept))
+    assert kept > 5
+    assert (tmp_path / "outcomes.jsonl").read_bytes().endswith(b"}\n")
+    assert set(reopened(tmp_path)) == set(range(kept))
+
+
+def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
+    with OutFolder(tmp_path, WHO, n=100):
+        pass
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises(EvaluatorError), OutFolder(tmp_path, {"model": "other"}, n=100):
+            pass
+    assert len(os.listdir("/proc/self/fd")) == before
