@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.contract import Exposure
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.ledger.manifests import Manifest
 from evaluator.sealing import formats
@@ -102,9 +102,16 @@ def _read(name: str, folder: Path) -> _Loaded:
     if manifest.name != name:
         raise error(Code.SEAL_BROKEN, f"{name} holds the set {manifest.name}")
     sealed = formats.read_items(folder, manifest)
-    shots: tuple[Item, ...] = ()
-    if manifest.shots is not None:
+    return _Loaded(folder, manifest, sealed, _read_shots(folder, manifest))
+
+
+def _read_shots(folder: Path, manifest: Manifest) -> tuple[Item, ...]:
+    if manifest.shots is None:
+        return ()
+    try:
         shots = load_items(folder / formats.SHOTS)
-        if (len(shots), set_digest(shots)) != (manifest.shots.n, manifest.shots.digest):
-            raise error(Code.SEAL_BROKEN, f"{name}/{formats.SHOTS}")
-    return _Loaded(folder, manifest, sealed, shots)
+    except EvaluatorError:
+        shots = ()
+    if (len(shots), set_digest(shots)) != (manifest.shots.n, manifest.shots.digest):
+        raise error(Code.SEAL_BROKEN, f"{manifest.name}/{formats.SHOTS}")
+    return shots
