@@ -67,7 +67,8 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         stack.callback(stop, [begin()])
     if not has_bubblewrap():
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
-    states = _watch(place, _submit(place))
+    token = place.manage("create_token", "demo").strip().splitlines()[-1]
+    states = _watch(place, _submit(place, token), token)
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(f"The board: {place.address}/")
@@ -140,9 +141,8 @@ def _prepare(place: Installation) -> None:
     )
 
 
-def _submit(place: Installation) -> dict[str, str]:
+def _submit(place: Installation, token: str) -> dict[str, str]:
     """Submit the three checkpoints; a second time answers with the submissions that are there."""
-    token = place.manage("create_token", "demo").strip().splitlines()[-1]
     runs = {}
     for name in CHECKPOINTS:
         order = {"model": f"demo-{name}", "pair": PAIR, "kind": "checkpoint", "checkpoint": name, "open_weights": True}
@@ -151,14 +151,14 @@ def _submit(place: Installation) -> dict[str, str]:
     return runs
 
 
-def _watch(place: Installation, runs: dict[str, str]) -> dict[str, str]:
+def _watch(place: Installation, runs: dict[str, str], token: str) -> dict[str, str]:
     """Show each run's progress until all have ended. Returns their final states by model."""
     states: dict[str, str] = {}
     with contextlib.ExitStack() as bars:
         shown = {name: bars.enter_context(_bar(name, line)) for line, name in enumerate(runs)}
         while len(states) < len(runs):
             for name, run in runs.items():
-                state = place.get(f"/api/v1/runs/{run}")
+                state = place.get(f"/api/v1/runs/{run}", token=token)
                 _show(shown[name], state)
                 if state["state"] in FINAL:
                     states[name] = state["state"]

@@ -86,6 +86,7 @@ class Installation:
 
     def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
         """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no journal."""
+        lists = {"HOLDFAST_RECIPIENTS": self.recipients, "HOLDFAST_TRUSTED": self.trusted}
         return _inherited() | {
             "PYTHONPATH": str(self.source),
             "BROKER_URL": self.broker_url,
@@ -93,8 +94,7 @@ class Installation:
             "HOLDFAST_KEYS": str(self.folder / name / "keys"),
             "HOLDFAST_SETS": str(self.sets),
             "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
-            "HOLDFAST_RECIPIENTS": str(self.recipients),
-            "HOLDFAST_TRUSTED": str(self.trusted),
+            **{name: str(path) for name, path in lists.items() if path.exists()},
         }
 
     def _session_secret(self) -> str:
@@ -125,7 +125,15 @@ class Installation:
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""
-        command = ["gunicorn", "leaderboard.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4"]
+        command = [
+            "gunicorn",
+            "leaderboard.wsgi",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+            "--threads",
+            "4",
+            "--no-control-socket",
+        ]
         process = self._start(command, self.site_environment(), "site")
         wait_until(self._answers, seconds=60, what=f"the site (log: {self.log('site')})", process=process)
         return process

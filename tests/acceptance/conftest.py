@@ -1,12 +1,16 @@
 """The four real programs, on a database and a broker of their own, driven as a user would."""
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -58,22 +62,32 @@ class House:
         for name in names:
             self.processes[name] = starts[name]()
 
+    def kill(self, name: str) -> None:
+        """SIGKILL a program and every process of its group, as a power cut would."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def end(self) -> None:
         stop(list(self.processes.values()))
 
-    def token(self, user: str = "author") -> str:
-        return self.place.manage("create_token", user).strip().splitlines()[-1]
+    @cached_property
+    def token(self) -> str:
+        """An author's API token."""
+        return self.place.manage("create_token", "author").strip().splitlines()[-1]
 
-    def submit(self, model: str, token: str, **order: Any) -> str:
+    def submit(self, model: str, **order: Any) -> str:
         order = {"model": model, "pair": PAIR, "open_weights": False} | order
-        run: str = self.place.post("/api/v1/submissions", order, token=token, key=str(uuid.uuid4()))["run"]
+        run: str = self.place.post("/api/v1/submissions", order, token=self.token, key=str(uuid.uuid4()))["run"]
         return run
 
-    def submit_endpoint(self, model: str, token: str, endpoint: Endpoint, *, served: str = "steady") -> str:
-        return self.submit(model, token, kind="endpoint", url=endpoint.url, served_model=served, api="completions")
+    def submit_endpoint(self, model: str, endpoint: Endpoint, *, served: str = "steady", **order: Any) -> str:
+        return self.submit(
+            model, kind="endpoint", url=endpoint.url, served_model=served, **({"api": "completions"} | order)
+        )
 
     def run(self, run: str) -> dict[str, Any]:
-        state: dict[str, Any] = self.place.get(f"/api/v1/runs/{run}")
+        state: dict[str, Any] = self.place.get(f"/api/v1/runs/{run}", token=self.token)
         return state
 
     def wait(self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90) -> dict[str, Any]:
@@ -120,7 +134,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
             broker_url=broker_url,
             port=free_port(),
             source=source,
-            settings=settings,
+            settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1"} | settings,
         )
         public, private = rows or (public_set()[:120], private_set()[:120])
         prepare.make_keys(place)
@@ -170,3 +184,20 @@ def steady(serve: Callable[..., Endpoint], tmp_path: Path) -> Callable[..., Endp
         return serve("steady.py", "--gold", str(gold), "--latency", str(latency))
 
     return start
+
+
+@pytest.fixture
+def mutant(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the source with one passage replaced: a build that is broken on purpose."""
+
+    def make(file: str, passage: str, replacement: str) -> Path:
+        target = tmp_path / "mutant"
+        for folder in ("leaderboard", "evaluator", "demo", "templates", "static"):
+            shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        shutil.copy(ROOT / "manage.py", target)
+        text = (target / file).read_text()
+        assert text.count(passage) == 1, f"{file} has changed: mend this mutant"
+        (target / file).write_text(text.replace(passage, replacement))
+        return target
+
+    return make

@@ -1,0 +1,99 @@
+"""An evaluator that dies, and one that comes back from the dead, change no score and count nothing twice."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demo.problems import private_set, public_set
+from demo.programs import ROOT
+
+ROWS = (public_set()[:120], private_set()[:120])
+TOTAL = 240
+IN_FLIGHT = 8
+
+
+def has_some(state: dict) -> bool:
+    return state["state"] == "running" and state["done"] > 20
+
+
+def scores(house, model: str) -> tuple:
+    row = house.board()[model]
+    return row["public"]["right"], row["public"]["n"], row["private"]["right"], row["private"]["n"]
+
+
+def assert_counted_once(house, run: str) -> None:
+    """Every item has exactly one outcome, and the counts are those of the packed column."""
+    stored = house.query(
+        'SELECT packed, n, "right", wrong, no_answer, truncated FROM submissions_runoutcomes WHERE run_id = %s', run
+    )
+    assert len(stored) == 2
+    for packed, n, *counts in stored:
+        assert len(packed) == n == sum(counts)
+        assert [bytes(packed).count(code) for code in (1, 2, 3, 4)] == counts
+
+
+@pytest.fixture
+def disturbed(make_house, steady) -> Callable[..., tuple]:
+    """A house in which one run went undisturbed and a second one is under way."""
+
+    def begin(source: Path = ROOT) -> tuple:
+        house = make_house(rows=ROWS, source=source, HOLDFAST_CONCURRENCY=str(IN_FLIGHT))
+        endpoint = steady(*ROWS)
+        house.place.allow_endpoints([endpoint.url])
+        house.begin("recorder", "evaluator", "site")
+        house.ranked(house.submit_endpoint("undisturbed", endpoint))
+        before = endpoint.received()
+        run = house.submit_endpoint("disturbed", endpoint)
+        house.wait(run, has_some)
+        return house, endpoint, run, before
+
+    return begin
+
+
+def test_killed(disturbed) -> None:
+    house, endpoint, run, before = disturbed()
+    house.kill("evaluator")
+    asked = sum(endpoint.received().values()) - sum(before.values())
+    assert asked < TOTAL, "the kill came too late to disturb anything"
+    house.begin("evaluator")
+    house.ranked(run)
+    assert scores(house, "disturbed") == scores(house, "undisturbed")
+    assert_counted_once(house, run)
+    again = sum(endpoint.received().values()) - sum(before.values()) - TOTAL
+    assert again <= asked, "more was asked again than the lost attempt had asked at all"
+
+
+def pause_past_the_lease(disturbed, source: Path = ROOT):
+    """Stop the evaluator until its lease is gone, then let it go on, answered falsely, with what it held."""
+    house, endpoint, run, before = disturbed(source)
+    evaluator = house.processes["evaluator"].pid
+    os.kill(evaluator, signal.SIGSTOP)
+    house.wait(run, lambda state: state["state"] == "queued", seconds=30)
+    asked = sum(endpoint.received().values()) - sum(before.values())
+    endpoint.post(f"/lie?times={TOTAL - asked}")
+    os.kill(evaluator, signal.SIGCONT)
+    house.wait(run, lambda state: state["state"] in ("ranked", "failed"))
+    return house, run, TOTAL - asked
+
+
+def assert_undisturbed(house, run: str, lies: int) -> None:
+    assert lies > 20, "the pause came too late to disturb anything"
+    assert house.run(run)["state"] == "ranked"
+    assert scores(house, "disturbed") == scores(house, "undisturbed")
+    assert_counted_once(house, run)
+    assert house.query("SELECT stale_reports FROM submissions_run WHERE id = %s", run)[0][0] > 0
+
+
+def test_paused_past_its_lease(disturbed) -> None:
+    assert_undisturbed(*pause_past_the_lease(disturbed))
+
+
+def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
+    """The same scenario on a build whose recorder takes reports of any attempt: it has to fail there."""
+    source = mutant("leaderboard/submissions/states.py", "same_token = token == attempt.token", "same_token = True")
+    house, run, lies = pause_past_the_lease(disturbed, source)
+    with pytest.raises(AssertionError):
+        assert_undisturbed(house, run, lies)
