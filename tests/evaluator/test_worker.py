@@ -300,6 +300,7 @@ def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
     assert list(place.folder.glob("home/spool/*/*.json")) == []
 
 
+@pytest.mark.slow
 def test_a_worker_told_to_stop_gives_a_long_run_up_within_thirty_seconds(
     tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
 ) -> None:

@@ -1,4 +1,3 @@
-import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,8 +107,8 @@ def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(tmp_path: Pa
 def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
     with OutFolder(tmp_path, WHO, n=100):
         pass
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(EvaluatorError), OutFolder(tmp_path, {"model": "other"}, n=100):
             pass
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
