@@ -34,7 +34,7 @@ Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
-Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.:\[\]-]{0,299}\Z")]
+Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9\[][a-z0-9.:\[\]-]{0,299}\Z")]
 """Who saw an item: ``jail`` for weights we run, else the host (and port) of an endpoint."""
 Tier = Literal["T0", "T1", "T2", "T3"]
 

@@ -201,7 +201,8 @@ class PlantedEverywhere:
         used.wiretap.client.set("control", text)
         used.wiretap.client.delete("control")
         used.stranger.seen["/control"] = text.encode()
-        (used.house.place.folder / "logs" / "evaluator.log").open("a").write(text)
+        with used.house.place.log("evaluator").open("a") as log:
+            log.write(text)
         self.folder = Path(tempfile.mkdtemp())
         (self.folder / "control").write_text(text)
         self.process = subprocess.Popen(["sleep", "60"], env={"CONTROL": text})
