@@ -1,7 +1,7 @@
 """A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 from django.db import models
@@ -130,7 +130,7 @@ class Snapshot(models.Model):
     method = models.CharField(max_length=40)
     rows = models.JSONField()
 
-    objects: ClassVar[Any] = SnapshotQuerySet.as_manager()
+    objects = SnapshotQuerySet.as_manager()
 
     class Meta:
         constraints = (
