@@ -175,3 +175,4 @@ def _log_discreetly(loglevel: Any = None, **_: object) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Discreet())
     logging.basicConfig(level=loglevel or logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("evaluator").setLevel(logging.INFO)

@@ -58,7 +58,7 @@ def run_job(data: object, host: Host) -> None:
     try:
         spec = JobSpec.from_dict(data)
         if host.claims.is_stale(spec.run, spec.token):
-            _log.warning("dropped: run=%s token=%s was claimed before", spec.run, spec.token)
+            _log.info("dropped: run=%s token=%s was claimed before", spec.run, spec.token)
             return
     except EvaluatorError as refused:
         _log.warning("message refused: code=%s", refused.code)
@@ -85,19 +85,28 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
     except EvaluatorError as failure:
         return failure.code
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
-        place = traceback.extract_tb(surprise.__traceback__)[-1]
-        _log.error("unexpected %s at %s:%s", type(surprise).__name__, Path(place.filename).name, place.lineno)
+        _log.error("run=%s token=%s %s", spec.run, spec.token, _describe(surprise))
         return Code.INTERNAL
-    _log.warning("finished: run=%s token=%s", spec.run, spec.token)
+    _log.info("finished: run=%s token=%s", spec.run, spec.token)
     return None
 
 
 def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
-    try:
-        host.ship_exposures()
-        reporter.send(Failed(code=code))
-    except EvaluatorError as failure:
-        _log.error("failure not reported: code=%s", failure.code)
+    """Say why; then what the journal holds and nobody was told, as where an item could not be opened."""
+    sayings: list[Callable[[], None]] = [lambda: reporter.send(Failed(code=code)), host.ship_exposures]
+    for say in sayings:
+        try:
+            say()
+        except EvaluatorError as failure:
+            _log.error("not reported: code=%s", failure.code)
+        except Exception as surprise:  # noqa: BLE001 - as above
+            _log.error("not reported: %s", _describe(surprise))
+
+
+def _describe(surprise: Exception) -> str:
+    """Type and place. Its message could hold a prompt."""
+    place = traceback.extract_tb(surprise.__traceback__)[-1]
+    return f"unexpected {type(surprise).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
 async def _evaluate(spec: JobSpec, host: Host, protocol: protocols.Protocol, sink: "_Sink") -> None:

@@ -369,6 +369,22 @@ def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
     assert sorted(beat.done for beat in beats) == [beat.done for beat in beats]
 
 
+def test_an_exposure_whose_items_did_not_open_is_reported_all_the_same(bench: Bench) -> None:
+    wrap = bench.place.folder / "sets" / "closed" / "wraps" / f"{bench.place.identity.name}.json"
+    wrap.unlink()
+    reports = bench.run(bench.place.job(CHECKPOINT))
+    assert [report.body.code for report in reports if isinstance(report.body, Failed)] == [Code.NOT_ENROLLED]
+    assert sum(entry.count for entry in exposures(reports)) == 30
+
+
+def test_a_broken_journal_does_not_keep_failed_from_being_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise error(Code.JOURNAL_BROKEN)
+
+    monkeypatch.setattr(bench.host.__class__, "ship_exposures", lambda self: broken())
+    assert last_code(bench.run(bench.place.job(CHECKPOINT) | {"protocol": "no-such"})) is Code.UNKNOWN_PROTOCOL
+
+
 def test_a_full_disk_under_the_spool_does_not_end_the_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -377,7 +393,7 @@ def test_a_full_disk_under_the_spool_does_not_end_the_worker(
 
     monkeypatch.setattr(bench.host.__class__, "put", property(lambda self: full), raising=False)
     run_job(bench.place.job(CHECKPOINT), bench.host)
-    assert "failure not reported: code=disk_full" in caplog.text
+    assert "not reported: code=disk_full" in caplog.text
 
 
 def test_the_log_of_a_run_holds_ids_and_codes_only(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
