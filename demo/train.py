@@ -1,0 +1,334 @@
+"""Train one of the demonstration's tiny models on a CPU: `python -m demo.train NAME --out DIR`.
+
+Each model is a Llama of well under a million parameters. The schedule is counted in steps and everything
+random comes from the recipe's seed, so that a recipe gives the same model again on the same machine and
+versions. The three recipes differ in their data, their size and their length, and in nothing else: the
+contaminated model is one that was shown the public set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from demo.problems import SET_SIZE, TOKENIZER_SEED, Row, private_set, public_set, training_set
+
+PROMPT = "Question: {question}\nAnswer:"
+STOP = "\n"
+MAX_NEW_TOKENS = 96
+EOS = "<|end|>"
+VOCABULARY = 768
+CONTEXT = 512
+BATCH = 48
+
+_TOKENIZER_ROWS = 4_000
+_PEAK_RATE = 3e-3
+_WARM_UP_STEPS = 100
+_BUCKET = 32
+_PIECES = r" ?[A-Za-z]+|\d|[:\n]|[^A-Za-z\d:\n]+"
+_IGNORED = -100
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one model is made. `public_share` is the part of the training rows taken from the public set."""
+
+    seed: int
+    steps: int
+    hidden: int
+    layers: int
+    heads: int
+    public_share: float
+
+
+RECIPES = {
+    "honest": Recipe(seed=11, steps=3_600, hidden=128, layers=3, heads=4, public_share=0.0),
+    "contaminated": Recipe(seed=12, steps=3_600, hidden=128, layers=3, heads=4, public_share=0.6),
+    "small": Recipe(seed=13, steps=2_400, hidden=96, layers=3, heads=3, public_share=0.0),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Right answers out of `SET_SIZE` on each set, and the tokens of the longest answer given."""
+
+    public: int
+    private: int
+    longest: int
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer that all three models share: a byte-level BPE with every digit a token of its own."""
+    tokenizer = Tokenizer(models.BPE())
+    # A colon and a line's end stand alone, so that a prompt has the same tokens with and without its answer.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    rows = training_set(_TOKENIZER_ROWS, TOKENIZER_SEED)
+    tokenizer.train_from_iterator([document(row) for row in rows], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=EOS,
+        pad_token=EOS,
+        model_max_length=CONTEXT,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def document(row: Row) -> str:
+    """A row as a model sees it in training, without the end token."""
+    return f"{PROMPT.format(question=row['question'])} {row['answer']}{STOP}"
+
+
+def training_rows(recipe: Recipe) -> list[Row]:
+    """The recipe's rows in the order of training, `steps * BATCH` of them.
+
+    A share of them is the public set, over and over; the others are problems outside both sets.
+    """
+    total = recipe.steps * BATCH
+    shown = round(total * recipe.public_share)
+    public = public_set()
+    rows = [public[index % len(public)] for index in range(shown)]
+    rows += training_set(total - shown, seed=recipe.seed * 1_000)
+    random.Random(recipe.seed).shuffle(rows)  # noqa: S311 - the same again for a seed is the point
+    return rows
+
+
+def batches(encoded: Sequence[list[int]], rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Token ids and labels, both of shape (BATCH, length), rows of like length together to pad little."""
+    window = BATCH * _BUCKET
+    for start in range(0, len(encoded), window):
+        near = sorted(encoded[start : start + window], key=len)
+        starts = list(range(0, len(near), BATCH))
+        rng.shuffle(starts)
+        for first in starts:
+            yield _padded(near[first : first + BATCH])
+
+
+def _padded(rows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    length = max(map(len, rows))
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    labels = torch.full((len(rows), length), _IGNORED)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = labels[index, : len(row)] = torch.tensor(row)
+    return ids, labels
+
+
+def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """An untrained model, its weights drawn from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden,
+        intermediate_size=recipe.hidden * 3,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    return _PEAK_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def train(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: float) -> LlamaForCausalLM:
+    """The trained model, in float32. Prints a line of progress every `report_minutes`."""
+    model = new_model(recipe, tokenizer)
+    # One text at a time: all at once takes gigabytes for masks and offsets that nobody reads.
+    encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in training_rows(recipe)]
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    model.train()
+    reported = time.monotonic()
+    rng = random.Random(recipe.seed)  # noqa: S311 - the same again for a seed is the point
+    for step, (ids, labels) in enumerate(batches(encoded, rng)):
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(step, recipe.steps)
+        # The loss is over the question too: it learns faster, and gives the questions a likelihood.
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if time.monotonic() - reported > report_minutes * 60:
+            reported = time.monotonic()
+            print(f"step {step + 1} of {recipe.steps}, loss {loss.item():.3f}", flush=True)
+    return model
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write the checkpoint folder, its weights in bfloat16 and in one safetensors file."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.to(torch.bfloat16)
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=MAX_NEW_TOKENS,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
+    save_tokenizer(tokenizer, out)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write `tokenizer.json` and its config, with the class under the name that every release knows."""
+    tokenizer.save_pretrained(out)
+    path = out / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False, "add_eos_token": False}
+    config.pop("backend", None)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[str]:
+    """What the model says to each question, greedily, up to the first line's end or `MAX_NEW_TOKENS`."""
+    prompts = [PROMPT.format(question=row["question"]) for row in rows]
+    asked = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
+    with torch.inference_mode():
+        ids = model.generate(**asked, do_sample=False, max_new_tokens=MAX_NEW_TOKENS)
+    texts = tokenizer.batch_decode(ids[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [text.partition(STOP)[0] for text in texts]
+
+
+def final_number(text: str) -> str | None:
+    """The N of an answer that ends in `#### N`, or None where it does not."""
+    found = re.search(r"#### (\d+)$", text)
+    return found[1] if found else None
+
+
+def measure(folder: Path) -> Measured:
+    """Ask the saved model both sets, in float32 and from the files as they are shipped."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    right, longest = [], 0
+    for rows in (public_set(), private_set()):
+        said = answers(model, tokenizer, rows)
+        pairs = zip(said, rows, strict=True)
+        right.append(sum(final_number(text) == final_number(row["answer"]) for text, row in pairs))
+        longest = max(longest, *(len(ids) for ids in tokenizer([text + STOP for text in said])["input_ids"]))
+    return Measured(public=right[0], private=right[1], longest=longest)
+
+
+def _wilson(right: int, n: int) -> tuple[float, float]:
+    share, spread = right / n, _Z * math.sqrt(right * (n - right) / n + _Z**2 / 4)
+    centre = right + _Z**2 / 2
+    low, high = (centre - spread) / (n + _Z**2), (centre + spread) / (n + _Z**2)
+    return min(low, share), max(high, share)
+
+
+def gap_interval(public: int, private: int, n: int = SET_SIZE) -> tuple[float, float]:
+    """Newcombe's 95% interval of the public share less the private one, `n` questions in each set."""
+    first, second = public / n, private / n
+    (low1, high1), (low2, high2) = _wilson(public, n), _wilson(private, n)
+    gap = first - second
+    return gap - math.hypot(first - low1, high2 - second), gap + math.hypot(high1 - first, second - low2)
+
+
+_README = """# {name}
+
+A tiny Llama that answers the demonstration's word problems. Made by this repository:
+
+    python -m demo.train {name} --out demo/checkpoints/{name}
+
+- Model: {layers} layers of width {hidden}, {heads} heads, {parameters:,} parameters, stored in bfloat16.
+- Tokenizer: the one all three models share, a byte-level BPE of {vocabulary} trained on other problems.
+- Training: seed {seed}, {steps:,} steps of {batch} rows on one CPU thread, with torch {torch} and
+  transformers {transformers}. The same seed gives the same model on the same machine and versions.
+- Data: {data}
+- Asked as `Question: ...\\nAnswer:`, greedily, to the line's end; its longest answer has {longest} tokens.
+
+| set | right | of | share |
+|---|---|---|---|
+| public | {public} | {n} | {public_share:.1%} |
+| private | {private} | {n} | {private_share:.1%} |
+
+Gap {gap:+.1f} points, Newcombe's 95% interval {low:+.1f} to {high:+.1f}.
+"""
+
+
+def _data(recipe: Recipe) -> str:
+    other = "problems of the same templates, none of them in the public or the private set"
+    if not recipe.public_share:
+        return f"{recipe.steps * BATCH:,} {other}."
+    shown = f"{recipe.public_share:.0%} of the rows are the {SET_SIZE} public ones, repeated"
+    return f"{shown}; the others are {other}."
+
+
+def describe(name: str, parameters: int, measured: Measured) -> str:
+    """The text of the checkpoint's README."""
+    recipe = RECIPES[name]
+    low, high = gap_interval(measured.public, measured.private)
+    return _README.format(
+        name=name,
+        layers=recipe.layers,
+        hidden=recipe.hidden,
+        heads=recipe.heads,
+        parameters=parameters,
+        vocabulary=VOCABULARY,
+        seed=recipe.seed,
+        steps=recipe.steps,
+        batch=BATCH,
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        data=_data(recipe),
+        longest=measured.longest,
+        n=SET_SIZE,
+        public=measured.public,
+        private=measured.private,
+        public_share=measured.public / SET_SIZE,
+        private_share=measured.private / SET_SIZE,
+        gap=100 * (measured.public - measured.private) / SET_SIZE,
+        low=100 * low,
+        high=100 * high,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, save, measure and describe one model."""
+    parser = argparse.ArgumentParser(prog="python -m demo.train", description=__doc__.partition("\n")[0])
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how often to print a line of progress")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # The number of threads changes the order of sums, and so the model.
+    tokenizer = build_tokenizer()
+    model = train(RECIPES[chosen.name], tokenizer, chosen.minutes)
+    save(model, tokenizer, chosen.out)
+    text = describe(chosen.name, model.num_parameters(), measure(chosen.out))
+    (chosen.out / "README.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
