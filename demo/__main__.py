@@ -15,18 +15,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from demo import prepare
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, free_port, has_bubblewrap
+from demo.progress import display
 from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
 
 PAIR = "demo"
 CHECKPOINTS = ("honest", "contaminated", "small")
-FINAL = {"ranked", "failed", "cancelled"}
 
 
 def main() -> int:
@@ -68,7 +65,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     if not has_bubblewrap():
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
-    states = _watch(place, _submit(place, token), token)
+    states = _watch(place, _submit(place, token), token, say)
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(f"The board: {place.address}/")
@@ -151,31 +148,19 @@ def _submit(place: Installation, token: str) -> dict[str, str]:
     return runs
 
 
-def _watch(place: Installation, runs: dict[str, str], token: str) -> dict[str, str]:
+def _watch(place: Installation, runs: dict[str, str], token: str, say: Callable[[str], None]) -> dict[str, str]:
     """Show each run's progress until all have ended. Returns their final states by model."""
     states: dict[str, str] = {}
-    with contextlib.ExitStack() as bars:
-        shown = {name: bars.enter_context(_bar(name, line)) for line, name in enumerate(runs)}
+    with contextlib.ExitStack() as stack:
+        shown = display(runs, stack, say)
         while len(states) < len(runs):
             for name, run in runs.items():
-                state = place.get(f"/api/v1/runs/{run}", token=token)
-                _show(shown[name], state)
-                if state["state"] in FINAL:
-                    states[name] = state["state"]
+                now = place.get(f"/api/v1/runs/{run}", token=token)
+                shown.show(name, now)
+                if now["final"]:
+                    states[name] = now["state"]
             time.sleep(0.25)
     return states
-
-
-def _bar(name: str, line: int) -> "tqdm[Any]":
-    return tqdm(total=1, desc=f"{name:>12} queued ", position=line, bar_format="{desc}|{bar:30}| {n:.0f}/{total:.0f}")
-
-
-def _show(bar: "tqdm[Any]", run: dict[str, Any]) -> None:
-    label, done, total = f"{bar.desc.split()[0]:>12} {run['state']:<7}", run["done"], run["total"] or 1
-    if (label, done, total) != (bar.desc.removesuffix(": "), bar.n, bar.total):
-        bar.set_description_str(label, refresh=False)
-        bar.total, bar.n = total, done
-        bar.refresh()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""`make demo`'s program: on a machine with neither Redis nor bubblewrap, then again, then until Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from demo.programs import ROOT, free_port
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "demo", "--folder", str(folder), "--port", str(free_port()), *arguments]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | changes
+
+
+def once(folder: Path, **changes: str) -> tuple[str, dict[str, dict]]:
+    arguments = command(folder, "--once", "--json")
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    board = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout, {row["model"]: row for row in board["rows"]}
+
+
+def living(folder: Path) -> list[str]:
+    """Command lines and environments of processes that belong to this demo."""
+    mark = str(folder).encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            facts = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in facts:
+            found.append((process / "cmdline").read_bytes().decode(errors="replace"))
+    return found
+
+
+def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
+    said, rows = once(folder, PATH=str(Path(sys.executable).parent))
+    assert "the broker is a folder" in said
+    assert "without a jail" in said
+    assert set(rows) == {"demo-honest", "demo-contaminated", "demo-small"}
+    assert all(row[side]["n"] == 400 for row in rows.values() for side in ("public", "private"))
+    assert rows["demo-contaminated"]["interval"][0] > 0
+    for name in ("demo-honest", "demo-small"):
+        low, high = rows[name]["interval"]
+        assert low < 0 < high
+    assert living(folder) == []
+
+
+def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
+    said, rows = once(folder)
+    assert said.count("ranked") >= 3
+    assert "running" not in said
+    assert len(rows) == 3
+    assert living(folder) == []
+
+
+def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
+    process = subprocess.Popen(
+        command(folder), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        address = next(line for line in process.stdout if line.startswith("The board: ")).split()[-1]
+        with urlopen(address) as page:
+            assert b"demo-contaminated" in page.read()
+        assert len(living(folder)) >= 5
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    until = time.monotonic() + 5
+    while living(folder) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert living(folder) == []
