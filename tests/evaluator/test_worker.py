@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from kombu import Connection
 
 from demo.services import start_redis, stop
+from evaluator import jail
 from evaluator.config import Config
 from evaluator.contract import (
     EVALUATE_TASK,
@@ -229,6 +231,27 @@ def test_hostile_messages_are_refused_unread_and_the_worker_lives(
     assert isinstance(reports[-1].body, Finished)
     assert "SECRET" not in worker.log
     assert "SSSSS" not in worker.log
+
+
+@pytest.mark.skipif(not jail.available(), reason="bubblewrap does not work here")
+def test_a_checkpoint_is_asked_in_the_jail_and_ends_with_its_run(
+    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], tiny_checkpoint: Path
+) -> None:
+    place = install(tmp_path / "e", n=4)
+    shutil.copytree(tiny_checkpoint, place.folder / "checkpoints" / "tiny")
+    worker = start_worker(place, own_redis)
+    worker.broker.send(place.job({"kind": "checkpoint", "name": "tiny"}))
+    reports = worker.wait(ended, seconds=90)
+    assert isinstance(reports[-1].body, Finished)
+    assert set(outcomes(reports)) == {(name, i) for name in ("open", "closed") for i in range(4)}
+    assert next(beat.body.phase for beat in reports if isinstance(beat.body, Progress)) == "loading"
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, str(place.folder))]
+
+
+def mentions(path: Path, folder: str) -> bool:
+    with contextlib.suppress(OSError):
+        return folder.encode() in path.read_bytes()
+    return False
 
 
 def test_the_same_message_twice_is_done_once(
