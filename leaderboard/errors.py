@@ -110,7 +110,7 @@ class SiteError(Exception):
     again: ClassVar[bool]
 
     def __init__(self, code: Refusal | Code, detail: str = "") -> None:
-        super().__init__(code.value, detail)
+        super().__init__(code, detail)
         self.code = code
         self.detail = detail
 

@@ -61,27 +61,25 @@ def record_report(*, envelope: object) -> Disposition:
 
 
 def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
+    if run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool:
+        return _stale(run)  # without a receipt: it must not pass for one of the evaluator that holds the run
     receipt = {"run": run, "token": report.token, "worker": report.worker, "sequence": report.sequence}
     if Receipt.objects.filter(**receipt).exists():
         return Disposition.DUPLICATE
     Receipt.objects.create(**receipt)
-    if not _holds(run, evaluator, report):
-        run.change(stale_reports=F("stale_reports") + 1)
-        return Disposition.STALE
+    if not is_current(run.attempt, token=report.token, worker=report.worker):
+        return _stale(run)
+    run.renew(lease_seconds=settings.LEASE_SECONDS)
     if isinstance(report.body, Exposed):
         return Disposition.APPLIED
     if run.state == RunState.QUEUED:
         _bind(run, evaluator, report)
-    if run.state in LIVE:
-        run.renew(lease_seconds=settings.LEASE_SECONDS)
     return _apply(run, report.token, report.body)
 
 
-def _holds(run: Run, evaluator: Evaluator, report: Report) -> bool:
-    """Whether the report comes from the attempt that holds the run, or may take hold of it."""
-    if run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool:
-        return False
-    return is_current(run.attempt, token=report.token, worker=report.worker)
+def _stale(run: Run) -> Disposition:
+    run.change(stale_reports=F("stale_reports") + 1)
+    return Disposition.STALE
 
 
 def _bind(run: Run, evaluator: Evaluator, report: Report) -> None:
