@@ -29,7 +29,8 @@ CHECKPOINTS = ("honest", "contaminated", "small")
 def main() -> int:
     """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run failed."""
     options = _options()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(ending, _interrupt)
     with contextlib.ExitStack() as stack:
         try:
             return _story(options, stack)
