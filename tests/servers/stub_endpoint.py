@@ -49,6 +49,7 @@ class Stub:
 
     async def _null(self, request: web.Request, count: int) -> web.StreamResponse:
         body = completion(request.path, "", "length")
+        del body["choices"][0]["message" if "chat" in request.path else "text"]
         body["choices"][0]["message"] = {"role": "assistant", "content": None}
         return web.json_response(body)
 
