@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import beat_init, celeryd_init
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from evaluator.contract import RECORD_QUEUE, RECORD_TASK, celery_settings
 from leaderboard.errors import quiet_database
@@ -65,4 +66,8 @@ app.autodiscover_tasks(["leaderboard.submissions", "leaderboard.rankings"])
 @beat_init.connect  # type: ignore[untyped-decorator]
 def refuse_half_a_configuration(**_: Any) -> None:
     """Stop a recorder that lacks a setting before it takes its first message."""
-    require_complete()
+    try:
+        require_complete()
+    except ImproperlyConfigured as missing:
+        # Celery only logs an exception of a handler, and goes on.
+        raise SystemExit(str(missing)) from None

@@ -99,7 +99,9 @@ def on_nothing(request: HttpRequest, failure: Http404) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def on_bad_request(request: HttpRequest, failure: HttpError) -> HttpResponse:
-    """Whatever the framework itself refuses."""
+    """Whatever the framework itself refuses; a refusal of our parser comes wrapped in one of these."""
+    if isinstance(failure.__cause__, SiteError):
+        return tell(request, failure.__cause__)
     return tell(request, refuse(Refusal.BAD_REQUEST))
 
 
