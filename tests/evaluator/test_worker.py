@@ -1,147 +1,40 @@
 """The worker as a real process on a real broker."""
 
 import contextlib
-import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kombu import Connection
 
 from demo.services import start_redis, stop
 from evaluator import jail
-from evaluator.config import Config
 from evaluator.contract import (
     EVALUATE_TASK,
-    RECORD_QUEUE,
     Failed,
     Finished,
     Progress,
-    Report,
     Started,
-    celery_settings,
     evaluate_queue,
 )
-from evaluator.errors import Code, EvaluatorError
-from evaluator.worker import open_host, sealed_sets, settings
+from evaluator.errors import Code
+from tests.evaluator.endpoints import Steady, steady_endpoints
 from tests.evaluator.installed import CANARY, Installed, install, outcomes, write_rows
-
-ROOT = Path(__file__).parents[2]
-STEADY = ROOT / "tests" / "servers" / "steady.py"
-REAL = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
-
-
-class Steady:
-    """An endpoint that answers every question, slowly if asked to, and counts."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.system = {"kind": "endpoint", "url": url, "model": "steady", "api": "completions"}
-
-    def received(self) -> dict[str, int]:
-        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/received", timeout=10) as answer:
-            found: dict[str, int] = json.load(answer)
-        return found
+from tests.evaluator.worker_process import Broker, Worker, ended, has_some
 
 
 @pytest.fixture
 def start_steady(tmp_path: Path) -> Iterator[Callable[..., Steady]]:
-    with contextlib.ExitStack() as stack:
+    with steady_endpoints() as start:
 
         def begin(rows: list[dict[str, str]], latency: float) -> Steady:
             write_rows(tmp_path / "gold.jsonl", rows)
-            command = [sys.executable, str(STEADY), "--gold", str(tmp_path / "gold.jsonl"), "--latency", str(latency)]
-            child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-            stack.callback(child.kill)
-            assert child.stdout is not None
-            return Steady(child.stdout.readline().strip())
+            return start(tmp_path / "gold.jsonl", latency)
 
         yield begin
-
-
-class Broker:
-    """The site's side of the broker: sends jobs by name, receives reports."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        about = celery_settings(url)
-        self.connection = Connection(about["broker_url"], transport_options=about["broker_transport_options"])
-        self.envelopes: list[Any] = []
-
-    def send(self, *args: Any, task: str = EVALUATE_TASK, **kwargs: Any) -> None:
-        body = [list(args), kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
-        headers = {"lang": "py", "task": task, "id": os.urandom(8).hex(), "argsrepr": "", "kwargsrepr": ""}
-        with self.connection.Producer() as producer:
-            producer.publish(
-                body, headers=headers, routing_key=evaluate_queue("default"), declare=[self._queue("default")]
-            )
-
-    def _queue(self, pool: str) -> Any:
-        from kombu import Queue
-
-        return Queue(evaluate_queue(pool), routing_key=evaluate_queue(pool))
-
-    def drain(self) -> list[Any]:
-        queue = self.connection.SimpleQueue(RECORD_QUEUE)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = queue.get(block=False)
-                self.envelopes.append(message.payload[0][0])
-                message.ack()
-        queue.close()
-        return self.envelopes
-
-
-class Worker:
-    """One worker process and its log."""
-
-    def __init__(self, place: Installed, broker: Broker) -> None:
-        self.place, self.broker = place, broker
-        self.log_path = place.folder / "worker.log"
-        self.process = self.start()
-
-    def start(self, **extra: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "celery", "-A", "evaluator.worker", "worker", "-Q", "evaluate.default"]
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--pool", "solo", "-l", "debug"],
-                env=REAL | self.place.environ(self.broker.url) | extra,
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        return self.process
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text()
-
-    def reports(self) -> list[Report]:
-        return self.place.reports(self.broker.drain())
-
-    def wait(self, true: Callable[[list[Report]], bool], seconds: float = 40) -> list[Report]:
-        end = time.monotonic() + seconds
-        while not true(found := self.reports()):
-            assert self.process.poll() is None, self.log
-            assert time.monotonic() < end, [type(report.body).__name__ for report in found]
-            time.sleep(0.05)
-        return found
-
-
-def ended(reports: list[Report]) -> bool:
-    return any(isinstance(report.body, Finished | Failed) for report in reports)
-
-
-def has_some(reports: list[Report]) -> bool:
-    return 10 < len(outcomes(reports)) < 60
 
 
 @pytest.fixture
@@ -395,63 +288,6 @@ def test_left_overs_of_a_worker_without_a_broker_are_published_by_the_next(
     worker.start()
     assert len(outcomes(worker.wait(ended))) == 60
     stop([redis])
-
-
-@pytest.mark.parametrize("name", ["DATABASE_URL", "DJANGO_SETTINGS_MODULE"])
-def test_it_refuses_to_start_beside_the_sites_settings(name: str, tmp_path: Path) -> None:
-    place = install(tmp_path / "e")
-    assert_refuses(place.environ("memory://") | {name: "SECRET-VALUE"}, name)
-
-
-@pytest.mark.parametrize("name", ["BROKER_URL", "HOLDFAST_HOME", "HOLDFAST_KEYS", "HOLDFAST_SETS"])
-def test_it_refuses_to_start_without_a_setting(name: str, tmp_path: Path) -> None:
-    environ = install(tmp_path / "e").environ("memory://")
-    del environ[name]
-    assert_refuses(environ, name)
-
-
-def test_it_refuses_another_pool(tmp_path: Path) -> None:
-    """Prefork is Celery's default, and yields to our setting by itself."""
-    assert_refuses(install(tmp_path / "e").environ("memory://"), "--pool must be solo", pool="threads")
-
-
-def test_it_refuses_a_journal_that_does_not_verify(tmp_path: Path) -> None:
-    place = install(tmp_path / "e")
-    (place.folder / "home").mkdir()
-    (place.folder / "home" / "journal.jsonl").write_text('{"SECRET-VALUE": 1}\n')
-    assert_refuses(place.environ("memory://"), "journal_broken")
-
-
-def assert_refuses(environ: dict[str, str], why: str, *, pool: str = "solo") -> None:
-    command = [sys.executable, "-m", "celery", "-A", "evaluator.worker", "worker", "--pool", pool, "-Q", "evaluate.x"]
-    ended = subprocess.run(
-        command, env=REAL | environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert why in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "SECRET-VALUE" not in ended.stderr + ended.stdout
-
-
-def test_sealed_sets_are_found_by_their_manifest(tmp_path: Path) -> None:
-    place = install(tmp_path)
-    assert sealed_sets(place.folder / "sets") == {"closed": place.folder / "sets" / "closed"}
-
-
-def test_settings_make_the_folders_of_a_filesystem_broker(tmp_path: Path) -> None:
-    made = settings(install(tmp_path / "e").environ(f"filesystem://{tmp_path}/broker"))
-    assert (tmp_path / "broker" / "messages").is_dir()
-    assert (tmp_path / "broker" / "control").is_dir()
-    assert made["worker_pool"] == "solo"
-    assert made["task_acks_late"] is False
-
-
-def test_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
-    place = install(tmp_path)
-    (place.folder / "keys" / "host.key").chmod(0o444)
-    with pytest.raises(EvaluatorError) as refused:
-        open_host(Config.from_env(place.environ("memory://")), print, stopping=lambda: False)
-    assert refused.value.code is Code.KEY_PERMISSIONS
 
 
 def test_progress_is_live(

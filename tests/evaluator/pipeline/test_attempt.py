@@ -1,97 +1,21 @@
-import asyncio
-import base64
 import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from evaluator.backends import Backend, Completion, FakeBackend, Sampling
-from evaluator.config import Config
-from evaluator.contract import Exposed, Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
+from evaluator.backends import Backend, FakeBackend
+from evaluator.contract import Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
 from evaluator.errors import Code, error
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.host import Host
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import load_keys
-from evaluator.sealing.seal import seal_secret
-from evaluator.worker import open_host
-from tests.evaluator.installed import CANARY, Installed, install, outcomes
-
-CHECKPOINT = {"kind": "checkpoint", "name": "model"}
-URL = "https://models.example/v1"
-ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}
-
-
-def right(prompt: str) -> str:
-    return " It is number " + prompt.rsplit("number ", maxsplit=1)[-1].split("?", maxsplit=1)[0]
-
-
-class Bench:
-    """An installed evaluator whose broker is a list and whose model is a function."""
-
-    def __init__(self, place: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.place = place
-        self.envelopes: list[dict[str, Any]] = []
-        self.model: Backend = FakeBackend(right)
-        self.served: list[dict[str, Any]] = []
-        self.stopping = False
-        self.host = self.open()
-        (place.folder / "checkpoints" / "model").mkdir()
-        monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32}))
-        monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: True)
-        monkeypatch.setattr(attempt, "serve_checkpoint", self._serve)
-        monkeypatch.setattr(attempt, "serve_endpoint", self._serve)
-
-    def open(self) -> Host:
-        """A newly started process on the same folders."""
-        config = Config.from_env(self.place.environ("memory://"))
-        host, spool = open_host(config, self.envelopes.append, stopping=lambda: self.stopping)
-        self.spool = spool
-        spool.start()
-        return host
-
-    @contextlib.asynccontextmanager
-    async def _serve(self, target: object, **about: Any) -> AsyncIterator[Backend]:
-        self.served.append({"target": target, **about})
-        yield self.model
-
-    def run(self, job: object) -> list[Any]:
-        """Do a job and give all reports."""
-        run_job(job, self.host)
-        return self.finish()
-
-    def finish(self) -> list[Any]:
-        assert self.spool.close(seconds=10)
-        return self.place.reports(self.envelopes)
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return Bench(install(tmp_path), monkeypatch)
-
-
-class Acting:
-    """A model that does something of its own for each prompt."""
-
-    def __init__(self, act: Callable[[str], str], latency: float = 0) -> None:
-        self.act, self.latency = act, latency
-
-    async def complete(self, prompt: str, sampling: Sampling) -> Completion:
-        await asyncio.sleep(self.latency)
-        return Completion(self.act(prompt), cut=False)
-
-
-def last_code(reports: list[Any]) -> Code:
-    assert isinstance(reports[-1].body, Failed)
-    assert not any(isinstance(report.body, Finished) for report in reports)
-    code: Code = reports[-1].body.code
-    return code
+from tests.evaluator.installed import CANARY, outcomes
+from tests.evaluator.pipeline.attempts import CHECKPOINT, Acting, Bench, exposures, last_code, right
 
 
 def test_an_attempt_from_started_to_finished(bench: Bench) -> None:
@@ -130,10 +54,6 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
     assert {(entry.set, entry.recipient, entry.tier) for entry in exposures(reports)} == {("closed", "jail", "T0")}
 
 
-def exposures(reports: list[Any]) -> list[Any]:
-    return [entry for report in reports if isinstance(report.body, Exposed) for entry in report.body.entries]
-
-
 def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process(bench: Bench) -> None:
     job = bench.place.job(CHECKPOINT)
     bench.host.vault.reveal("closed", [3, 4], to="jail", run=job["run"], token=1)
@@ -169,120 +89,6 @@ def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench
     assert CANARY.encode() not in written
     assert b"boat" in written
     assert CANARY not in json.dumps(bench.envelopes)
-
-
-@pytest.mark.parametrize(
-    "job",
-    [None, [], "x", 7, {}, {"run": "../../etc"}, {"version": 2}, {"__reduce__": "os.system"}],
-    ids=repr,
-)
-def test_a_message_that_is_no_job_is_refused_and_says_nothing(bench: Bench, job: object) -> None:
-    assert bench.run(job) == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"run": "../../../../etc/passwd"},
-        {"token": 0},
-        {"lease_seconds": -1},
-        {"sets": []},
-        {"system": {"kind": "checkpoint", "name": "../keys"}},
-        {"surprise": 1},
-        {"limits": {"seconds": 1e9}},
-    ],
-    ids=repr,
-)
-def test_a_hostile_job_is_refused(bench: Bench, change: dict[str, Any]) -> None:
-    assert bench.run(bench.place.job(CHECKPOINT) | change) == []
-    assert bench.served == []
-
-
-def test_the_same_attempt_twice_is_done_once(bench: Bench) -> None:
-    job = bench.place.job(CHECKPOINT)
-    run_job(job, bench.host)
-    run_job(job, bench.host)
-    reports = bench.finish()
-    assert sum(isinstance(report.body, Started) for report in reports) == 1
-    assert len(bench.served) == 1
-    bench.open()
-    run_job(job, bench.host)
-    assert len(bench.finish()) == len(reports)
-
-
-def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:
-    job = bench.place.job(CHECKPOINT)
-    for token in (2, 1, 3):
-        run_job(job | {"token": token}, bench.host)
-    assert {report.token for report in bench.finish()} == {2, 3}
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"protocol": "no-such"}, Code.UNKNOWN_PROTOCOL),
-        ({"system": {"kind": "checkpoint", "name": "elsewhere"}}, Code.CHECKPOINT_UNKNOWN),
-        ({"protocol": "gsm8k-cot-5shot"}, Code.SET_TOO_FEW_SHOTS),
-    ],
-)
-def test_what_cannot_work_fails_with_its_code(bench: Bench, change: dict[str, Any], code: Code) -> None:
-    assert last_code(bench.run(bench.place.job(CHECKPOINT) | change)) is code
-
-
-@pytest.mark.parametrize(
-    ("at", "change", "code"),
-    [
-        (0, {"name": "nowhere"}, Code.UNKNOWN_SET),
-        (0, {"digest": "00" * 32}, Code.SET_MISMATCH),
-        (0, {"n": 31, "done": ""}, Code.SET_MISMATCH),
-        (0, {"name": "closed"}, Code.BAD_MESSAGE),
-        (0, {"done": "////////////"}, Code.BAD_MESSAGE),
-        (1, {"name": "nowhere"}, Code.UNKNOWN_SET),
-        (1, {"digest": "00" * 32}, Code.SET_MISMATCH),
-        (1, {"sealed": False}, Code.UNKNOWN_SET),
-        (1, {"n": 29, "done": ""}, Code.SET_MISMATCH),
-    ],
-)
-def test_a_set_other_than_ours_is_refused(bench: Bench, at: int, change: dict[str, Any], code: Code) -> None:
-    job = bench.place.job(CHECKPOINT)
-    job["sets"][at] |= change
-    assert last_code(bench.run(job)) is code
-    assert exposures(bench.place.reports(bench.envelopes)) == []
-    assert bench.served == []
-
-
-def test_an_unlisted_endpoint_gets_no_sealed_item_whatever_the_job_says(bench: Bench) -> None:
-    assert last_code(bench.run(bench.place.job(ENDPOINT))) is Code.RECIPIENT_REFUSED
-    assert bench.served == []
-    assert not exposures(bench.place.reports(bench.envelopes))
-
-
-def test_an_unlisted_endpoint_gets_public_sets_and_no_private_address(bench: Bench) -> None:
-    job = bench.place.job(ENDPOINT)
-    reports = bench.run(job | {"sets": job["sets"][:1]})
-    assert set(outcomes(reports)) == {("open", i) for i in range(30)}
-    assert bench.served[0]["allow_private"] is False
-
-
-def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
-    sealed_key = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to=URL)
-    reports = bench.run(bench.place.job(ENDPOINT | {"sealed_key": sealed_key}))
-    assert len(outcomes(reports)) == 60
-    assert {(entry.recipient, entry.tier) for entry in exposures(reports)} == {("models.example", "T1")}
-    assert bench.served[0]["key"] == "sk-secret"
-    assert bench.served[0]["allow_private"] is True
-    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert b"sk-secret" not in files
-
-
-def test_a_key_sealed_for_another_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
-    stolen = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1")
-    assert last_code(bench.run(bench.place.job(ENDPOINT | {"sealed_key": stolen}))) is Code.BAD_MESSAGE
-    rubbish = base64.b64encode(b"rubbish").decode()
-    bench.open()
-    run_job(bench.place.job(ENDPOINT | {"sealed_key": rubbish}), bench.host)
 
 
 @pytest.mark.parametrize("code", [Code.HOST_FAILED, Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE])

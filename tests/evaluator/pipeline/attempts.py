@@ -1,0 +1,87 @@
+"""An installed evaluator for one test: its broker is a list, its model a function."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from evaluator.backends import Backend, Completion, FakeBackend, Sampling
+from evaluator.config import Config
+from evaluator.contract import Exposed, Failed, Finished
+from evaluator.errors import Code
+from evaluator.pipeline import attempt
+from evaluator.pipeline.attempt import run_job
+from evaluator.pipeline.host import Host
+from evaluator.worker import open_host
+from tests.evaluator.installed import Installed
+
+CHECKPOINT = {"kind": "checkpoint", "name": "model"}
+URL = "https://models.example/v1"
+ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}
+
+
+def right(prompt: str) -> str:
+    return " It is number " + prompt.rsplit("number ", maxsplit=1)[-1].split("?", maxsplit=1)[0]
+
+
+class Bench:
+    """An installed evaluator whose broker is a list and whose model is a function."""
+
+    def __init__(self, place: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.place = place
+        self.envelopes: list[dict[str, Any]] = []
+        self.model: Backend = FakeBackend(right)
+        self.served: list[dict[str, Any]] = []
+        self.stopping = False
+        self.host = self.open()
+        (place.folder / "checkpoints" / "model").mkdir()
+        monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32}))
+        monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: True)
+        monkeypatch.setattr(attempt, "serve_checkpoint", self._serve)
+        monkeypatch.setattr(attempt, "serve_endpoint", self._serve)
+
+    def open(self) -> Host:
+        """A newly started process on the same folders."""
+        config = Config.from_env(self.place.environ("memory://"))
+        host, spool = open_host(config, self.envelopes.append, stopping=lambda: self.stopping)
+        self.spool = spool
+        spool.start()
+        return host
+
+    @contextlib.asynccontextmanager
+    async def _serve(self, target: object, **about: Any) -> AsyncIterator[Backend]:
+        self.served.append({"target": target, **about})
+        yield self.model
+
+    def run(self, job: object) -> list[Any]:
+        """Do a job and give all reports."""
+        run_job(job, self.host)
+        return self.finish()
+
+    def finish(self) -> list[Any]:
+        assert self.spool.close(seconds=10)
+        return self.place.reports(self.envelopes)
+
+
+class Acting:
+    """A model that does something of its own for each prompt."""
+
+    def __init__(self, act: Callable[[str], str], latency: float = 0) -> None:
+        self.act, self.latency = act, latency
+
+    async def complete(self, prompt: str, sampling: Sampling) -> Completion:
+        await asyncio.sleep(self.latency)
+        return Completion(self.act(prompt), cut=False)
+
+
+def last_code(reports: list[Any]) -> Code:
+    assert isinstance(reports[-1].body, Failed)
+    assert not any(isinstance(report.body, Finished) for report in reports)
+    code: Code = reports[-1].body.code
+    return code
+
+
+def exposures(reports: list[Any]) -> list[Any]:
+    return [entry for report in reports if isinstance(report.body, Exposed) for entry in report.body.entries]
