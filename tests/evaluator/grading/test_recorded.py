@@ -1,7 +1,7 @@
 """``numeric-1`` on real outputs: the collected hard cases, and seven systems' recorded answers to GSM8K.
 
-The recorded labels come from their projects' own graders. Every place where ours differs was read by a
-person: ours is right in all nineteen. The labels of the rho systems forgive a factor of one hundred
+The recorded labels come from their projects' own graders. Every place where ours differs was read
+beside its gold answer: ours is right in all nineteen. The labels of the rho systems forgive a factor of one hundred
 (0.02 for 2) and reject a unit or an equation in the answer ("80 + 150 = 230 miles").
 """
 
