@@ -20,7 +20,10 @@ class SubmissionForm(forms.Form):
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=100)
     pair = forms.ModelChoiceField(
-        SetPair.objects.filter(state=SetPair.State.SEALED).order_by("-pk"), to_field_name="slug", empty_label=None
+        SetPair.objects.filter(state=SetPair.State.SEALED).order_by("-pk"),
+        to_field_name="slug",
+        empty_label=None,
+        label="Sets",
     )
     model = forms.CharField(max_length=80, help_text="Letters, digits, dots, '-' and '_'. It is shown on the board.")
     open_weights = forms.BooleanField(required=False, label="Its weights are open")

@@ -3,10 +3,15 @@
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from leaderboard.accounts.models import Organisation
 from leaderboard.submissions.models import Model, Receipt, Run, RunOutcomes, Submission, seconds_from_now
+
+
+def test_the_migrations_are_those_of_the_models(db: None) -> None:
+    call_command("makemigrations", "--check", "--dry-run")
 
 
 def refused(write: Any, constraint: str) -> None:

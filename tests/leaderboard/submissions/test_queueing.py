@@ -196,6 +196,16 @@ def test_a_report_and_the_reaper_at_once_leave_one_winner(make_run: Any, evaluat
             assert (run.state, run.stale_reports, found) == (RunState.QUEUED, 1, [1, "stale"])
 
 
+@pytest.mark.django_db(transaction=True)
+def test_one_report_that_comes_eight_times_at_once_is_applied_once(make_run: Any, evaluator: FakeEvaluator) -> None:
+    evaluator.register()
+    attempt = evaluator.begin(make_run())
+    for report in attempt.story():
+        found = together(8, lambda report=report: str(record_report(envelope=report)))
+        assert sorted(found) == ["applied"] + ["duplicate"] * 7
+    assert Run.objects.get().state == RunState.GRADED
+
+
 def together(number: int, *works: Any) -> list[Any]:
     """Run work in threads that start at one moment, each with a connection of its own; what each returned."""
     barrier = threading.Barrier(number)
