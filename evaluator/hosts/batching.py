@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 BATCH = 64
 """Requests that are asked together at most."""
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.015
 """How long the batcher listens for one more request before it starts: clients answered together ask together."""
 
 
