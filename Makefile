@@ -19,12 +19,12 @@ demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the boar
 test: .venv/test.stamp ## everything that fits into 12 minutes on 2 cores
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -m "not slow" $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
 test-all: .venv/test.stamp ## the slow ones too; fails where the real data are missing
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
-	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest $(TESTS)
+	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/ruff check .

@@ -14,7 +14,8 @@ import pytest
 
 from demo.services import EmbeddedPostgres, has_redis, start_redis, stop
 
-_FOLDER = Path(os.environ.setdefault("HOLDFAST_TEST_FOLDER", f"{tempfile.gettempdir()}/holdfast-test-{os.getpid()}"))
+# Each of pytest's processes has services of its own.
+_FOLDER = Path(tempfile.gettempdir()) / f"holdfast-test-{os.getpid()}"
 _POSTGRES = EmbeddedPostgres(_FOLDER / "postgres", throwaway=True)
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,5 +65,4 @@ def data_dir() -> Path:
 
 
 def pytest_unconfigure() -> None:
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        shutil.rmtree(_FOLDER, ignore_errors=True)
+    shutil.rmtree(_FOLDER, ignore_errors=True)

@@ -22,7 +22,6 @@ class GreedyModel:
     """A causal language model and its tokenizer. Raises HOST_FAILED where they cannot be loaded."""
 
     def __init__(self, folder: Path) -> None:
-        torch.set_grad_enabled(False)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -62,12 +61,13 @@ class GreedyModel:
         settings = GenerationConfig(
             max_new_tokens=batch[0].room, do_sample=False, eos_token_id=ends or None, pad_token_id=self._pad
         )
-        out = self._model.generate(
-            torch.tensor(padded, device=self._model.device),
-            attention_mask=torch.tensor(mask, device=self._model.device),
-            generation_config=settings,
-            stopping_criteria=StoppingCriteriaList([_StopStrings(self._tokenizer, batch[0].stop, width)]),
-        )
+        with torch.inference_mode():
+            out = self._model.generate(
+                torch.tensor(padded, device=self._model.device),
+                attention_mask=torch.tensor(mask, device=self._model.device),
+                generation_config=settings,
+                stopping_criteria=StoppingCriteriaList([_StopStrings(self._tokenizer, batch[0].stop, width)]),
+            )
         rows = out[:, width:].tolist()
         return [self._answer(encoded, row, ends) for encoded, row in zip(batch, rows, strict=True)]
 

@@ -196,7 +196,6 @@ class PlantedEverywhere:
         with psycopg.connect(used.house.place.database_url) as connection:
             connection.execute("UPDATE accounts_user SET first_name = %s", (text[:100],))
         with used.postgres_log.open("a") as log:
-            self.log_size = log.tell()
             log.write(text)
         used.wiretap.client.set("control", text)
         used.wiretap.client.delete("control")
@@ -220,7 +219,6 @@ class PlantedEverywhere:
         used.house.processes["site"] = self.memory
 
     def __exit__(self, *error: object) -> None:
-        os.truncate(self.used.postgres_log, self.log_size)
         shutil.rmtree(self.folder)
         self.used.house.processes.pop("control")
         self.used.house.processes["site"] = self.site

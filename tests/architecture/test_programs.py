@@ -27,7 +27,7 @@ PROGRAMS = {
 @pytest.fixture
 def evaluator(tmp_path: Path) -> dict[str, str]:
     keys = tmp_path / "keys"
-    made = run("from evaluator.cli import main; main(['keygen', r'%s', '--name', 'tester'])" % keys, {})
+    made = run(f"from evaluator.cli import main; main(['keygen', r'{keys}', '--name', 'tester'])", {})
     assert made.returncode == 0, made.stderr
     for name in ("home", "sets", "checkpoints"):
         (tmp_path / name).mkdir()

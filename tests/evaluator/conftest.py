@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import resource
 import subprocess
 import sys
 import urllib.request
@@ -80,3 +81,22 @@ def start_stub() -> Iterator[Callable[[str], Stub]]:
             return Stub(child.stdout.readline().strip())
 
         yield start
+
+
+@pytest.fixture
+def small_files() -> Callable[[], contextlib.AbstractContextManager[int]]:
+    """``with small_files() as limit``: no file of this process may grow beyond so many bytes meanwhile.
+
+    A full disk without a mount. Only around what is tested: a test runner that writes to a file would meet it too.
+    """
+
+    @contextlib.contextmanager
+    def limit() -> Iterator[int]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            yield 1000
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

@@ -1,5 +1,5 @@
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline.run import Result
 
 WHO = {"model": "m", "set": "s"}
+SmallFiles = Callable[[], AbstractContextManager[int]]
 
 
 def result(index: int, outcome: Outcome = Outcome.RIGHT, text: str = "It is 7.") -> Result:
@@ -82,17 +83,9 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
     assert refused.value.code is Code.OUT_UNWRITABLE
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(tmp_path: Path, small_files: None) -> None:
+def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(tmp_path: Path, small_files: SmallFiles) -> None:
     kept = 0
-    with OutFolder(tmp_path, WHO, n=100) as out:
+    with small_files(), OutFolder(tmp_path, WHO, n=100) as out:
         with pytest.raises(EvaluatorError) as refused:
             for index in range(100):
                 out.append([result(index)])

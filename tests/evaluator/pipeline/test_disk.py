@@ -1,6 +1,6 @@
 import errno
-import resource
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -8,14 +8,7 @@ import pytest
 from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline.disk import disk_errors, write_durably
 
-
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file of this process may grow beyond this many bytes: a full disk without a mount."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield 1000
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+SmallFiles = Callable[[], AbstractContextManager[int]]
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
@@ -23,10 +16,10 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"{}")]
 
 
-def test_nothing_stays_behind_when_the_disk_is_full(tmp_path: Path, small_files: int) -> None:
+def test_nothing_stays_behind_when_the_disk_is_full(tmp_path: Path, small_files: SmallFiles) -> None:
     (tmp_path / "a.json").write_bytes(b"old")
-    with pytest.raises(EvaluatorError) as refused:
-        write_durably(tmp_path / "a.json", b"x" * (small_files + 1))
+    with pytest.raises(EvaluatorError) as refused, small_files() as limit:
+        write_durably(tmp_path / "a.json", b"x" * (limit + 1))
     assert refused.value.code is Code.DISK_FULL
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"old")]
 
