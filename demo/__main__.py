@@ -18,7 +18,7 @@ from pathlib import Path
 
 from demo import prepare
 from demo.problems import private_set, public_set
-from demo.programs import ROOT, Installation, free_port, has_bubblewrap
+from demo.programs import ROOT, Installation, Process, free_port, has_bubblewrap
 from demo.progress import display
 from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
 
@@ -61,12 +61,14 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     say("Preparing keys, the public set and its sealed twin")
     prepare.once(place.folder / "prepared", lambda: _prepare(place))
     say("Starting the site, the recorder and an evaluator")
-    for begin in (place.start_recorder, place.start_evaluator, place.start_site):
-        stack.callback(stop, [begin()])
+    programs = {}
+    for name, begin in place.starts.items():
+        programs[name] = begin()
+        stack.callback(stop, [programs[name]])
     if not has_bubblewrap():
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
-    states = _watch(place, _submit(place, token), token, say)
+    states = _watch(place, _submit(place, token), token, say, programs)
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(f"The board: {place.address}/")
@@ -149,8 +151,17 @@ def _submit(place: Installation, token: str) -> dict[str, str]:
     return runs
 
 
-def _watch(place: Installation, runs: dict[str, str], token: str, say: Callable[[str], None]) -> dict[str, str]:
-    """Show each run's progress until all have ended. Returns their final states by model."""
+def _watch(
+    place: Installation,
+    runs: dict[str, str],
+    token: str,
+    say: Callable[[str], None],
+    programs: dict[str, Process],
+) -> dict[str, str]:
+    """Show each run's progress until all have ended. Returns their final states by model.
+
+    Raises :class:`ServiceFailed` where a program has ended, since nothing would go on then.
+    """
     states: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         shown = display(runs, stack, say)
@@ -160,6 +171,9 @@ def _watch(place: Installation, runs: dict[str, str], token: str, say: Callable[
                 shown.show(name, now)
                 if now["final"]:
                     states[name] = now["state"]
+            for name, program in programs.items():
+                if program.poll() is not None:
+                    raise ServiceFailed(f"the {name} has ended (log: {place.log(name)})")
             time.sleep(0.25)
     return states
 

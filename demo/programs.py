@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ class Installation:
             "SECRET_KEY": self._session_secret(),
             "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
+            "HOLDFAST_RING_SECONDS": str(4 * self.lease_seconds),
             **self.settings,
         }
 
@@ -122,6 +123,11 @@ class Installation:
         return done.stdout
 
     # --- the long-running programs
+
+    @property
+    def starts(self) -> dict[str, Callable[[], Process]]:
+        """How each program is started, by its name, in a good order."""
+        return {"recorder": self.start_recorder, "evaluator": self.start_evaluator, "site": self.start_site}
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""

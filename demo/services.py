@@ -154,7 +154,5 @@ def has_redis() -> bool:
 
 
 def filesystem_broker(folder: Path) -> str:
-    """The URL of a broker that is a folder, for machines without Redis. Creates what it needs."""
-    for part in ("messages", "control"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    """The URL of a broker that is a folder, for machines without Redis."""
     return f"filesystem://{folder.resolve()}"

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -257,34 +256,3 @@ def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
 def evaluate_queue(pool: str) -> str:
     """The queue that the workers of a pool listen to."""
     return f"evaluate.{pool}"
-
-
-def celery_settings(broker_url: str) -> dict[str, Any]:
-    """Celery's settings on both sides of the wall: JSON by name, early acknowledgement, no results.
-
-    ``broker_url`` is ``redis://…``, ``redis+socket://…`` or ``filesystem:///FOLDER``; the folder is
-    polled twenty times a second, since Celery's default of once makes every hand-over take a second.
-    """
-    settings: dict[str, Any] = {
-        "broker_url": broker_url,
-        "accept_content": ["json"],
-        "task_serializer": "json",
-        "result_backend": None,
-        "task_ignore_result": True,
-        "task_acks_late": False,
-        "task_create_missing_queues": True,
-        "worker_prefetch_multiplier": 1,
-        "worker_send_task_events": False,
-        "broker_connection_retry_on_startup": True,
-        "broker_transport_options": {},
-    }
-    if broker_url.startswith("filesystem://"):
-        folder = urlsplit(broker_url).path
-        settings["broker_url"] = "filesystem://"
-        settings["broker_transport_options"] = {
-            "data_folder_in": f"{folder}/messages",
-            "data_folder_out": f"{folder}/messages",
-            "control_folder": f"{folder}/control",
-            "polling_interval": 0.05,
-        }
-    return settings

@@ -12,14 +12,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.signals import setup_logging, worker_init, worker_shutdown
 from celery.worker import state
 
+from evaluator.broker import celery_settings
 from evaluator.config import Config
-from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, Report, celery_settings
+from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, Report
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
@@ -88,9 +88,6 @@ def _seal(report: Report, key: Any) -> dict[str, Any]:
 def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Celery's settings for this worker. Ends the process with a sentence where one is missing."""
     url = _or_exit(lambda: Config.from_env(environ)).broker_url
-    if url.startswith("filesystem://"):
-        for folder in ("messages", "control"):
-            Path(urlsplit(url).path, folder).mkdir(parents=True, exist_ok=True)
     return celery_settings(url) | {
         "worker_pool": "solo",
         "worker_concurrency": 1,

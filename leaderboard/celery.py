@@ -11,7 +11,8 @@ from celery.signals import beat_init, celeryd_init
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from evaluator.contract import RECORD_QUEUE, RECORD_TASK, celery_settings
+from evaluator.broker import celery_settings
+from evaluator.contract import RECORD_QUEUE, RECORD_TASK
 from leaderboard.errors import quiet_database
 from leaderboard.settings import require_complete
 

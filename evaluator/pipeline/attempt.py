@@ -35,6 +35,7 @@ from evaluator.contract import (
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items, set_digest
 from evaluator.pipeline.beside import beside
+from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
 from evaluator.pipeline.plan import for_endpoint
@@ -57,14 +58,17 @@ def run_job(data: object, host: Host) -> None:
     """Do one attempt, whatever the message says. Never raises an ``Exception``."""
     try:
         spec = JobSpec.from_dict(data)
-        if host.claims.is_stale(spec.run, spec.token):
-            _log.info("dropped: run=%s token=%s was claimed before", spec.run, spec.token)
-            return
+        standing = host.claims.standing(spec.run, spec.token)
     except EvaluatorError as refused:
         _log.warning("message refused: code=%s", refused.code)
         return
+    if standing in (Standing.HELD, Standing.OLDER):
+        _log.info("dropped: run=%s token=%s is %s", spec.run, spec.token, standing.name.lower())
+        return
     reporter = host.reporter(spec.run, spec.token)
-    code = _attempt(spec, host, reporter)
+    # The site rings again only for an attempt it has heard nothing of. If this one is over, its reports are
+    # lost: saying so, behind them, makes the site begin another; where they were not lost it is too late.
+    code = Code.LOST if standing is Standing.OVER else _attempt(spec, host, reporter)
     if code is not None:
         _log.warning("failed: run=%s token=%s code=%s", spec.run, spec.token, code)
         _last_words(host, reporter, code)
@@ -76,11 +80,13 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
     try:
         protocol = protocols.get(spec.protocol)
         reporter.send(Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader))
-        if not host.claims.claim(spec.run, spec.token):
+        claim = host.claims.claim(spec.run, spec.token)
+        if claim is None:
             return None
-        sink = _Sink(spec, host, reporter)
-        with sink.heartbeat:
-            asyncio.run(_evaluate(spec, host, protocol, sink))
+        with claim:
+            sink = _Sink(spec, host, reporter)
+            with sink.heartbeat:
+                asyncio.run(_evaluate(spec, host, protocol, sink))
         reporter.send(Finished(sets=sink.counts(), seconds=time.monotonic() - begin))
     except EvaluatorError as failure:
         return failure.code

@@ -54,13 +54,8 @@ class House:
     processes: dict[str, Process] = field(default_factory=dict)
 
     def begin(self, *names: str) -> None:
-        starts = {
-            "site": self.place.start_site,
-            "recorder": self.place.start_recorder,
-            "evaluator": self.place.start_evaluator,
-        }
         for name in names:
-            self.processes[name] = starts[name]()
+            self.processes[name] = self.place.starts[name]()
 
     def kill(self, name: str) -> None:
         """SIGKILL a program and every process of its group, as a power cut would."""

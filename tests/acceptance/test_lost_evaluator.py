@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 
 from demo.problems import private_set, public_set
 from demo.programs import ROOT
@@ -64,6 +66,25 @@ def test_killed(disturbed) -> None:
     assert_counted_once(house, run)
     again = sum(endpoint.received().values()) - sum(before.values()) - TOTAL
     assert again <= asked, "more was asked again than the lost attempt had asked at all"
+
+
+def test_a_broker_that_forgets_everything(make_house, steady) -> None:
+    """The evaluator has done its work, and every report of it is gone with the broker's memory."""
+    house = make_house(rows=ROWS, HOLDFAST_RING_SECONDS="3")
+    endpoint = steady(*ROWS, latency=0.01)
+    house.place.allow_endpoints([endpoint.url])
+    house.begin("evaluator", "site")
+    run = house.submit_endpoint("forgotten", endpoint)
+    broker = redis.Redis.from_url(house.place.broker_url.replace("redis+socket://", "unix://"))
+    until = time.monotonic() + 60
+    while len(endpoint.received()) < TOTAL or any((house.place.folder / "evaluator/home/spool").rglob("*.json")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert house.run(run)["state"] == "queued"
+    broker.flushall()
+    house.begin("recorder")
+    house.ranked(run)
+    assert_counted_once(house, run)
 
 
 def pause_past_the_lease(disturbed, source: Path = ROOT):

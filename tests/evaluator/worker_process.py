@@ -11,13 +11,13 @@ from typing import Any
 
 from kombu import Connection, Queue
 
+from evaluator.broker import celery_settings
 from evaluator.contract import (
     EVALUATE_TASK,
     RECORD_QUEUE,
     Failed,
     Finished,
     Report,
-    celery_settings,
     evaluate_queue,
 )
 from tests.evaluator.installed import Installed, outcomes

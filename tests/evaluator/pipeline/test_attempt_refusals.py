@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.contract import Started
+from evaluator.contract import Failed, Finished, Started
 from evaluator.errors import Code
 from evaluator.pipeline.attempt import run_job
 from evaluator.sealing.seal import seal_secret
@@ -46,9 +46,26 @@ def test_the_same_attempt_twice_is_done_once(bench: Bench) -> None:
     reports = bench.finish()
     assert sum(isinstance(report.body, Started) for report in reports) == 1
     assert len(bench.served) == 1
-    bench.open()
+
+
+def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: Bench) -> None:
+    """The site rings again only where it has heard nothing: the reports are gone, and nobody would send more."""
+    job = bench.place.job(CHECKPOINT)
     run_job(job, bench.host)
-    assert len(bench.finish()) == len(reports)
+    run_job(job, bench.host)
+    *first, last = bench.finish()
+    assert isinstance(first[-1].body, Finished)
+    assert last.body == Failed(code=Code.LOST)
+    assert last.worker != first[-1].worker, "it must not pass for the attempt, should that have been heard after all"
+
+
+def test_a_ring_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
+    job = bench.place.job(CHECKPOINT)
+    claim = bench.host.claims.claim(job["run"], job["token"])
+    assert claim
+    with claim:
+        run_job(job, bench.host)
+    assert bench.finish() == []
 
 
 def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:

@@ -1,29 +1,39 @@
 from pathlib import Path
 
-from evaluator.pipeline.claims import Claims
+from evaluator.pipeline.claims import Claims, Standing
 
 RUN = "0e6f4f0a-8d0e-4f0c-9a57-0a4be0f5d001"
 OTHER = "0e6f4f0a-8d0e-4f0c-9a57-0a4be0f5d002"
 
 
 def test_an_attempt_is_claimed_once_even_by_another_process(tmp_path: Path) -> None:
-    assert Claims(tmp_path / "claims").claim(RUN, 3)
+    claim = Claims(tmp_path / "claims").claim(RUN, 3)
+    assert claim
     again = Claims(tmp_path / "claims")
-    assert not again.claim(RUN, 3)
-    assert again.is_stale(RUN, 3)
+    assert again.claim(RUN, 3) is None
+    with claim:
+        assert again.standing(RUN, 3) is Standing.HELD
+    assert again.standing(RUN, 3) is Standing.OVER
+    assert again.claim(RUN, 3) is None
 
 
-def test_an_older_token_is_stale_and_a_newer_is_not(tmp_path: Path) -> None:
+def test_an_older_token_is_told_from_a_newer(tmp_path: Path) -> None:
     claims = Claims(tmp_path)
-    claims.claim(RUN, 9)
-    claims.claim(RUN, 10)
-    assert claims.is_stale(RUN, 9)
-    assert claims.is_stale(RUN, 2)
-    assert not claims.is_stale(RUN, 11)
+    for token in (9, 10):
+        claim = claims.claim(RUN, token)
+        assert claim
+        with claim:
+            pass
+    assert claims.standing(RUN, 9) is Standing.OLDER
+    assert claims.standing(RUN, 2) is Standing.OLDER
+    assert claims.standing(RUN, 10) is Standing.OVER
+    assert claims.standing(RUN, 11) is Standing.NEW
 
 
 def test_runs_do_not_disturb_each_other(tmp_path: Path) -> None:
     claims = Claims(tmp_path)
-    claims.claim(RUN, 5)
-    assert not claims.is_stale(OTHER, 1)
-    assert claims.claim(OTHER, 1)
+    claim = claims.claim(RUN, 5)
+    assert claim
+    with claim:
+        assert claims.standing(OTHER, 1) is Standing.NEW
+        assert claims.claim(OTHER, 1)
