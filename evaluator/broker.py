@@ -17,7 +17,8 @@ from kombu.utils.json import dumps
 POLLING_SECONDS = 0.05
 """Celery's default of a second makes every hand-over take one."""
 
-TRANSPORT_ALIASES["folder"] = "evaluator.broker:Transport"
+# Under the library's own name: Celery's command line takes BROKER_URL from the environment, past all settings.
+TRANSPORT_ALIASES["filesystem"] = "evaluator.broker:Transport"
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]
@@ -65,7 +66,6 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_transport_options": {},
     }
     if broker_url.startswith("filesystem://"):
-        settings["broker_url"] = "folder://localhost"
         settings["broker_transport_options"] = _folders(Path(urlsplit(broker_url).path))
     return settings
 

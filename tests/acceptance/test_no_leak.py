@@ -150,9 +150,9 @@ def dump(url: str) -> bytes:
 
 
 def new_files(used: Used) -> Iterator[Path]:
-    """Folders below the temporary one that were made since, but for the tests' own."""
+    """Folders below the temporary one that were made since, but for the tests' own and the test browser's."""
     for path in Path(tempfile.gettempdir()).iterdir():
-        own = path.name.startswith(("pytest-", "holdfast-test"))
+        own = path.name.startswith(("pytest-", "holdfast-test", "playwright"))
         if path.is_dir() and not own and path.stat().st_mtime >= used.begun:
             yield path
 

@@ -73,6 +73,13 @@ def test_celery_takes_the_folder(tmp_path: Path) -> None:
     assert len(list((tmp_path / "broker" / "messages").glob("*.evaluate.default.msg"))) == 1
 
 
+def test_a_worker_of_the_command_line_takes_it_too(tmp_path: Path) -> None:
+    """Celery's command line hands BROKER_URL to the application by itself."""
+    app = Celery("test", broker=f"filesystem://{tmp_path}/broker")
+    with app.connection_for_read() as connection:
+        assert type(connection.transport).__module__ == "evaluator.broker"
+
+
 @pytest.mark.parametrize("url", ["redis://localhost:6379/0", "redis+socket:///run/redis.sock"])
 def test_other_brokers_stay_as_they_are(url: str) -> None:
     assert celery_settings(url)["broker_url"] == url

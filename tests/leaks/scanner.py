@@ -106,7 +106,7 @@ class Scanner:
                 hits += self._scan(os.fsencode(name), f"the name in {folder}", 0)
             for name in files:
                 file = Path(folder, name)
-                if file not in skip and stat.S_ISREG(file.lstat().st_mode):
+                if file not in skip and _is_plain(file):
                     hits += self._scan_file(file)
         return hits
 
@@ -177,6 +177,13 @@ class Scanner:
         folded = self._packed if view == "packed" else self._folded
         found = [*folded.search(blob.lower()), *self._exact.search(blob)]
         return [Hit(where, canary, view, encoding, offset) for offset, canary, encoding in found]
+
+
+def _is_plain(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except FileNotFoundError:  # gone since it was listed
+        return False
 
 
 def _views(blob: bytes) -> Iterator[tuple[str, bytes]]:
