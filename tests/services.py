@@ -64,5 +64,10 @@ def data_dir() -> Path:
     return folder
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped also where none was; the reasons stand in pytest's own list."""
+    terminalreporter.write_line(f"skips: {len(terminalreporter.stats.get('skipped', []))}")
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_FOLDER, ignore_errors=True)
