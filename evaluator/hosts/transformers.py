@@ -7,16 +7,15 @@ only. Meant to run in the jail, where there is no network; ``trust_remote_code``
 import argparse
 import asyncio
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from evaluator.errors import Code, EvaluatorError
+from evaluator.hosts import serving
 from evaluator.hosts.batching import Batcher, Request, TooLong
 from evaluator.hosts.greedy import GreedyModel
-from evaluator.jail import die_with_parent
 
 MAX_REQUEST_BYTES = 16 << 20
 MAX_PROMPTS = 1024
@@ -100,23 +99,14 @@ def main() -> None:
     """Load the model, then serve it until killed."""
     parser = argparse.ArgumentParser(prog="evaluator.hosts.transformers")
     parser.add_argument("--model", type=Path, required=True)
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--socket", type=Path)
-    place.add_argument("--fd", type=int)
-    parser.add_argument("--parent", type=int)
+    serving.add_arguments(parser)
     arguments = parser.parse_args()
-    if arguments.parent is not None:
-        die_with_parent(arguments.parent)
+    serving.follow_parent(arguments)
     try:
         model = GreedyModel(arguments.model)
     except EvaluatorError as problem:
         raise SystemExit(str(problem)) from None
-    app = application(Batcher(model), arguments.model.name)
-    options: dict[str, Any] = {"access_log": None, "print": None, "keepalive_timeout": 3600, "handle_signals": False}
-    if arguments.fd is not None:
-        web.run_app(app, sock=socket.socket(fileno=arguments.fd), **options)
-    else:
-        web.run_app(app, path=str(arguments.socket), **options)
+    serving.serve(application(Batcher(model), arguments.model.name), arguments)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,10 @@ import argparse
 import asyncio
 import json
 import random
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,9 +19,9 @@ from aiohttp import web
 
 from evaluator import addresses
 from evaluator.errors import Code, EvaluatorError, error
+from evaluator.hosts import serving
 from evaluator.hosts.gateway import plain
 from evaluator.hosts.gateway.patience import Patience, delay, retry_after_seconds
-from evaluator.jail import die_with_parent
 
 MAX_REQUEST_BYTES = 16 << 20
 _FIELDS = ("max_tokens", "stop", "temperature", "seed")
@@ -167,20 +165,11 @@ def _refuse(problem: EvaluatorError) -> web.Response:
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser(prog="evaluator.hosts.gateway")
-    place = parser.add_mutually_exclusive_group(required=True)
-    place.add_argument("--socket", type=Path)
-    place.add_argument("--fd", type=int)
-    parser.add_argument("--parent", type=int)
+    serving.add_arguments(parser)
     arguments = parser.parse_args()
-    if arguments.parent is not None:
-        die_with_parent(arguments.parent)
+    serving.follow_parent(arguments)
     settings = read_settings(sys.stdin.buffer.read())
-    app = application(Gateway(settings), settings)
-    options: dict[str, Any] = {"access_log": None, "print": None, "keepalive_timeout": 3600, "handle_signals": False}
-    if arguments.fd is not None:
-        web.run_app(app, sock=socket.socket(fileno=arguments.fd), **options)
-    else:
-        web.run_app(app, path=str(arguments.socket), **options)
+    serving.serve(application(Gateway(settings), settings), arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""How every model server is told where to listen, and when to end: the same for weights and for endpoints."""
+
+import argparse
+import socket
+from pathlib import Path
+
+from aiohttp import web
+
+from evaluator.jail import die_with_parent
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to listen, a path or an inherited listening socket, and whose death to follow."""
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--socket", type=Path, help="path of the Unix socket to make")
+    place.add_argument("--fd", type=int, help="descriptor of a listening Unix socket")
+    parser.add_argument("--parent", type=int, help="end when this process does")
+
+
+def follow_parent(arguments: argparse.Namespace) -> None:
+    """Before anything slow: a parent that dies while a model loads takes this process along."""
+    if arguments.parent is not None:
+        die_with_parent(arguments.parent)
+
+
+def serve(app: web.Application, arguments: argparse.Namespace) -> None:
+    """Serve until killed. Nothing is logged of a request."""
+    listening = None if arguments.fd is None else socket.socket(fileno=arguments.fd)
+    web.run_app(
+        app,
+        sock=listening,
+        path=None if arguments.socket is None else str(arguments.socket),
+        access_log=None,
+        print=None,
+        keepalive_timeout=3600,
+        handle_signals=False,
+    )
