@@ -50,7 +50,7 @@ async def serve_checkpoint(
     HOST_TIMEOUT.
     """
     folder = folder.absolute()
-    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(folder)]
+    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(folder), "--lifeline"]
     variables = _variables(threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     with _listening(workdir) as (listener, path):
         command += ["--fd", str(listener.fileno())]
@@ -58,7 +58,7 @@ async def serve_checkpoint(
             command = jail.wrap(command, readable=[_PACKAGE, folder], writable=[], environment=variables)
         else:
             command += ["--parent", str(os.getpid())]
-        async with _running(command, variables, listener, given=b""), HttpBackend(path, model="model") as backend:
+        async with _running(command, variables, listener, given=None), HttpBackend(path, model="model") as backend:
             await _wait(backend, ready_seconds)
             yield backend
 
@@ -112,9 +112,12 @@ def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
 
 @contextlib.asynccontextmanager
 async def _running(
-    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket, *, given: bytes
+    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket, *, given: bytes | None
 ) -> AsyncIterator[None]:
-    """The child in a process group of its own, which is killed as a whole at the end."""
+    """The child in a process group of its own, which is killed as a whole at the end.
+
+    Its standard input brings ``given`` and ends; with None it stays open for as long as this process lives.
+    """
     try:
         child = await asyncio.create_subprocess_exec(
             *command,
@@ -130,9 +133,12 @@ async def _running(
     listener.close()  # so that the socket ends with the child
     ring = asyncio.create_task(_drain(child.stderr))
     try:
-        await _tell(child.stdin, given)
+        if given is not None:
+            await _tell(child.stdin, given)
         yield
     finally:
+        if child.stdin is not None:
+            child.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         await asyncio.shield(child.wait())

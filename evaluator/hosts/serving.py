@@ -1,7 +1,9 @@
 """How every model server is told where to listen, and when to end: the same for weights and for endpoints."""
 
 import argparse
+import os
 import socket
+import threading
 from pathlib import Path
 
 from aiohttp import web
@@ -16,11 +18,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--fd", type=int, help="descriptor of a listening Unix socket")
     parser.add_argument("--parent", type=int, help="end when this process does")
 
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
+
 
 def follow_parent(arguments: argparse.Namespace) -> None:
-    """Before anything slow: a parent that dies while a model loads takes this process along."""
+    """Before anything slow: a parent that dies while a model loads takes this process along.
+
+    The lifeline is for the jail, whose own wish to die with its parent comes too late for a parent that
+    dies in the milliseconds before it is uttered; an end of file waits.
+    """
     if arguments.parent is not None:
         die_with_parent(arguments.parent)
+    if arguments.lifeline:
+        threading.Thread(target=_hold, daemon=True).start()
+
+
+def _hold() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
 
 
 def serve(app: web.Application, arguments: argparse.Namespace) -> None:

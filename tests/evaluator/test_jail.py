@@ -215,7 +215,7 @@ def test_it_dies_with_its_parent(form: str, tmp_path: Path) -> None:
         try:
             assert parent.stdout is not None
             parent.stdout.readline()
-            wait_for(lambda: any("sleep" in cmdline(pid) for pid, _ in descendants(parent.pid)))
+            wait_for(lambda: any(cmdline(pid).startswith("/usr/bin/sleep") for pid, _ in descendants(parent.pid)))
             family = descendants(parent.pid)
         finally:
             parent.send_signal(signal.SIGKILL)

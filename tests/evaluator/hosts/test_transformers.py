@@ -279,3 +279,14 @@ def test_the_program_refuses_cleanly(served: Path) -> None:
     status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret " * 200})
     assert (status, reply["error"]["code"]) == (400, "prompt_too_long")
     assert "secret" not in json.dumps(reply)
+
+
+def test_the_program_ends_with_its_lifeline_also_while_it_loads(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As when whoever started it dies before the jail could ask to die with it."""
+    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(tiny_checkpoint)]
+    place = ["--socket", str(tmp_path / "model"), "--lifeline"]
+    with subprocess.Popen([*command, *place], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(timeout=120) == 1
+    assert not (tmp_path / "model").exists()
