@@ -32,8 +32,11 @@ class ServiceFailed(Exception):
     """A service did not come up; the message names it and where its log is."""
 
 
-def die_with_parent() -> None:
-    """For ``preexec_fn``: ask Linux to end this child when its parent dies. Elsewhere it does nothing."""
+def _end_with_parent() -> None:
+    """For ``preexec_fn``: ask Linux to end this child when its parent dies. Elsewhere it does nothing.
+
+    By SIGTERM, unlike the model servers' ``jail.die_with_parent``: these programs have children to end.
+    """
     if os.uname().sysname == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -52,7 +55,7 @@ def start(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it makes one system call and takes no lock
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call and takes no lock
         )
     finally:
         if not isinstance(out, int):

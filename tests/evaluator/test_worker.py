@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from demo.programs import Process
 from demo.services import start_redis, stop
 from evaluator import jail
 from evaluator.contract import (
@@ -235,9 +236,11 @@ def test_a_worker_told_to_stop_gives_a_long_run_up_within_thirty_seconds(
     assert reports[-1].body.code is Code.LOST
 
 
-def test_a_broker_that_dies_in_the_middle_loses_no_report(
+@pytest.fixture
+def bereft(
     tmp_path: Path, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
-) -> None:
+) -> tuple[Worker, Steady]:
+    """A worker whose broker has died in the middle of a run, and the endpoint that it is asking."""
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.2)
     (tmp_path / "r").mkdir()
@@ -247,12 +250,24 @@ def test_a_broker_that_dies_in_the_middle_loses_no_report(
     worker.wait(has_some)
     redis.kill()
     redis.wait()
-    spool = place.folder / "home" / "spool"
-    wait_until(lambda: sum(endpoint.received().values()) == 60 and "finished: run=" in worker.log)
-    assert list(spool.glob("*/*.json"))
+    return worker, endpoint
+
+
+def new_broker(worker: Worker, tmp_path: Path) -> Process:
+    """Another broker at the same place, empty, and the site's side connected to it."""
     redis, url = start_redis(tmp_path / "r")
     worker.broker.connection.close()
     worker.broker.connection = Broker(url).connection
+    return redis
+
+
+def test_a_broker_that_dies_in_the_middle_loses_no_report(tmp_path: Path, bereft: tuple[Worker, Steady]) -> None:
+    worker, endpoint = bereft
+    place = worker.place
+    spool = place.folder / "home" / "spool"
+    wait_until(lambda: sum(endpoint.received().values()) == 60 and "finished: run=" in worker.log)
+    assert list(spool.glob("*/*.json"))
+    redis = new_broker(worker, tmp_path)
     reports = worker.wait(ended)
     assert isinstance(reports[-1].body, Finished)
     assert len(outcomes(reports)) == 60
@@ -270,23 +285,13 @@ def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
 
 
 def test_left_overs_of_a_worker_without_a_broker_are_published_by_the_next(
-    tmp_path: Path, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path, bereft: tuple[Worker, Steady]
 ) -> None:
-    place = install(tmp_path / "e")
-    endpoint = start_steady(place.all_rows(), 0.2)
-    (tmp_path / "r").mkdir()
-    redis, url = start_redis(tmp_path / "r")
-    worker = start_worker(place.allowing(endpoint.url), url)
-    worker.broker.send(place.job(endpoint.system))
-    worker.wait(has_some)
-    redis.kill()
-    redis.wait()
+    worker, _ = bereft
     wait_until(lambda: "finished: run=" in worker.log)
     worker.process.kill()
     worker.process.wait()
-    redis, url = start_redis(tmp_path / "r")
-    worker.broker.connection.close()
-    worker.broker.connection = Broker(url).connection
+    redis = new_broker(worker, tmp_path)
     worker.start()
     assert len(outcomes(worker.wait(ended))) == 60
     stop([redis])
