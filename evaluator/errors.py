@@ -54,6 +54,25 @@ class Code(StrEnum):
     SEAL_BROKEN = "seal_broken"
     NOT_ENROLLED = "not_enrolled"
     JOURNAL_BROKEN = "journal_broken"
+    HEAD_INVALID = "head_invalid"
+    ALLOCATION_INVALID = "allocation_invalid"
+    BLOCK_REFUSED = "block_refused"
+    # making a twin
+    SHEET_UNREADABLE = "sheet_unreadable"
+    ATTESTATION_MISSING = "attestation_missing"
+    CHECK_FAILED = "check_failed"
+    SELECTION_IMPOSSIBLE = "selection_impossible"
+    # release
+    RULE_INVALID = "rule_invalid"
+    RULE_NOT_MET = "rule_not_met"
+    EVIDENCE_UNREADABLE = "evidence_unreadable"
+    EVIDENCE_DIFFERS = "evidence_differs"
+    STATEMENT_UNREADABLE = "statement_unreadable"
+    NOT_A_MAINTAINER = "not_a_maintainer"
+    SIGNATURE_INVALID = "signature_invalid"
+    QUORUM_MISSING = "quorum_missing"
+    BUNDLE_BROKEN = "bundle_broken"
+    NOTICE_INVALID = "notice_invalid"
     # checkpoints
     CHECKPOINT_UNKNOWN = "checkpoint_unknown"
     CHECKPOINT_NO_CONFIG = "checkpoint_no_config"
@@ -141,6 +160,47 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.JOURNAL_BROKEN: _ours(
         "The exposure journal does not verify.", "Stop the evaluator and restore the journal from its backup."
     ),
+    Code.HEAD_INVALID: _ours(
+        "A signed tree head does not verify.", "Get it again from who signed it; do not mend it by hand."
+    ),
+    Code.ALLOCATION_INVALID: _ours(
+        "The strata and blocks asked for do not fit the set.", "Ask for fewer blocks, or smaller shares."
+    ),
+    Code.BLOCK_REFUSED: _ours(
+        "This recipient may not see these blocks of the set.", "Compare the tiers and the season on both sides."
+    ),
+    Code.SHEET_UNREADABLE: _theirs(
+        "A sheet (CSV) does not have the rows and columns it should.", "Export it again with the columns it came with."
+    ),
+    Code.ATTESTATION_MISSING: _theirs(
+        "An author has not attested that no model was used.", "Ask the author to fill the attestation in."
+    ),
+    Code.CHECK_FAILED: _theirs(
+        "The set has errors that stop sealing.", "Run 'python -m evaluator check' and mend what it lists."
+    ),
+    Code.SELECTION_IMPOSSIBLE: _theirs(
+        "The set cannot be matched to the public one at this size.", "Ask for fewer items, or write more."
+    ),
+    Code.RULE_INVALID: _ours("The release rule is not a valid one.", "Write it as docs/operations.md shows."),
+    Code.RULE_NOT_MET: _ours(
+        "The evidence does not meet the release rule.", "Wait until it does; the set's page shows what is missing."
+    ),
+    Code.EVIDENCE_UNREADABLE: _ours(
+        "The evidence is not a file that the site wrote.", "Export it again with 'manage.py release_evidence'."
+    ),
+    Code.EVIDENCE_DIFFERS: _ours(
+        "The statement is about another set, root or evidence.", "Sign anew over the files that you hold."
+    ),
+    Code.STATEMENT_UNREADABLE: _ours("The release statement is not a valid one.", "Make it again with 'sign'."),
+    Code.NOT_A_MAINTAINER: _ours(
+        "This key is not one of the maintainers' in the manifest.", "Sign with the key the set was sealed under."
+    ),
+    Code.SIGNATURE_INVALID: _ours("A signature does not verify.", "Remove it, or ask its maintainer to sign again."),
+    Code.QUORUM_MISSING: _ours(
+        "Too few maintainers have signed.", "Pass the statement on with 'countersign' until the quorum is there."
+    ),
+    Code.BUNDLE_BROKEN: _ours("The release bundle does not verify.", "Make it again with 'release'."),
+    Code.NOTICE_INVALID: _ours("A notice about the set is not valid.", "Make it again with 'notice'."),
     Code.CHECKPOINT_UNKNOWN: _theirs("The evaluator knows no checkpoint of this name.", "Check the folder's name."),
     Code.CHECKPOINT_NO_CONFIG: _theirs("The checkpoint has no config.json.", "Add the model's config.json."),
     Code.CHECKPOINT_BAD_CONFIG: _theirs(

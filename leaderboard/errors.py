@@ -41,6 +41,15 @@ class Refusal(StrEnum):
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
     ALREADY_REGISTERED = "already_registered"
+    BAD_HEAD = "bad_head"
+    BAD_NOTICE = "bad_notice"
+    BAD_BUNDLE = "bad_bundle"
+    BAD_STEP = "bad_step"
+    SECOND_PERSON = "second_person"
+    NO_SUCCESSOR = "no_successor"
+    PAIR_RETIRED = "pair_retired"
+    PUBLIC_ONLY = "public_only"
+    UNKNOWN_LINEAGE = "unknown_lineage"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
 
@@ -94,6 +103,31 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     Refusal.ALREADY_REGISTERED: Explanation(
         409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
     ),
+    Refusal.BAD_HEAD: Explanation(
+        400, "The signed tree head does not verify for this set.", "Give the head that was sealed with it.", Fault.OURS
+    ),
+    Refusal.BAD_NOTICE: Explanation(
+        400, "The notice does not verify for this set.", "Make it again with 'python -m evaluator notice'.", Fault.OURS
+    ),
+    Refusal.BAD_BUNDLE: Explanation(
+        400, "The release bundle does not verify.", "Make it again with 'python -m evaluator release'.", Fault.OURS
+    ),
+    Refusal.BAD_STEP: Explanation(
+        409, "The state of the set's release does not allow this.", "Look at the set's release page."
+    ),
+    Refusal.SECOND_PERSON: Explanation(
+        403, "Whoever proposed the release cannot publish it too.", "Ask another maintainer to publish it."
+    ),
+    Refusal.NO_SUCCESSOR: Explanation(
+        409, "A release needs a sealed successor.", "Register the next sealed set and name it as successor."
+    ),
+    Refusal.PAIR_RETIRED: Explanation(
+        409, "Every block of this pair's sealed set is retired.", "Choose the pair that succeeds it."
+    ),
+    Refusal.PUBLIC_ONLY: Explanation(
+        422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
+    ),
+    Refusal.UNKNOWN_LINEAGE: Explanation(422, "There is no lineage of this name.", "Choose one listed at /sets."),
     Refusal.DATABASE_AWAY: Explanation(
         503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
     ),
