@@ -19,7 +19,10 @@ from evaluator.errors import Code, error
 
 EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
+SHIP_TASK = "holdfast.ship"
 RECORD_QUEUE = "record"
+NO_RUN = "00000000-0000-0000-0000-000000000000"
+"""The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
 
 Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,79}\Z")]
 """Names of sets, protocols, graders, pools, evaluators and checkpoints."""
@@ -36,6 +39,13 @@ Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6
 Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9\[][a-z0-9.:\[\]-]{0,299}\Z")]
 """Who saw an item: ``jail`` for weights we run, else the host (and port) of an endpoint."""
 Tier = Literal["T0", "T1", "T2", "T3"]
+"""What a recipient may see: T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only."""
+BlockId = Annotated[int, Meta(ge=0, le=9_999)]
+"""A block of a sealed set (see ``evaluator.ledger.manifests``)."""
+Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
+"""The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
+Note = Annotated[str, Meta(max_length=4000)]
+"""A signed tree head in the form of a C2SP signed note (see ``evaluator.ledger.notes``)."""
 
 
 class Outcome(IntEnum):
@@ -90,12 +100,16 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):
-    """One set to be asked. ``done`` marks the items graded already (see :func:`pack_bits`)."""
+    """One set to be asked. ``n`` is the whole set; ``done`` marks the items graded already (see :func:`pack_bits`).
+
+    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item.
+    """
 
     name: Name
     sealed: bool
     digest: Hex32
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    blocks: Annotated[tuple[BlockId, ...], Meta(max_length=10_000)] = ()
     done: Bitmap = ""
 
 
@@ -114,7 +128,7 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     attempt may show to whom.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     run: RunId
     token: Token
     lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
@@ -125,34 +139,75 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     limits: Limits
 
 
+class Ship(Wire, frozen=True, kw_only=True):
+    """The site's wish to be told the log again: every line after ``after`` (-1 for all), and the newest head."""
+
+    version: Literal[1] = 1
+    after: Annotated[int, Meta(ge=-1, le=10_000_000)]
+
+
 # --- out: what became of it
 
 
-class Exposure(Wire, frozen=True, kw_only=True):
-    """One line of an evaluator's exposure journal, written before the items are decrypted.
+class Line(Wire, frozen=True, kw_only=True):
+    """What every line of an evaluator's log has. ``previous`` is the hash of the line before, which chains the
+    log; ``signature`` covers every other field (see ``evaluator.ledger.entries``)."""
 
-    ``items`` is a bitmap over the set's indices; ``previous`` the hash of the line before, which chains
-    the journal; ``signature`` covers every other field (see ``evaluator.ledger.entries``).
-    """
-
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     evaluator: Name
     index: Count
     previous: Hex32
     moment: Moment
-    run: RunId
-    token: Token
     set: Name
     root: Hex32
+    signature: Signature
+
+
+class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True):
+    """These items are about to be decrypted for this recipient. ``items`` is a bitmap over the set's indices."""
+
+    run: RunId
+    token: Token
     recipient: Recipient
     tier: Tier
     items: Bitmap
     count: Count
-    signature: Signature
+
+
+class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):
+    """An attempt has graded its last item of a set. ``outcomes`` is the Merkle root over what this evaluator keeps of
+    the run on this set (see ``evaluator.ledger.closings``); the five counts are over the same ``count`` items."""
+
+    run: RunId
+    token: Token
+    artefact: Artefact = ""
+    outcomes: Hex32
+    count: Count
+    right: Count
+    wrong: Count
+    no_answer: Count
+    truncated: Count
+    not_counted: Count
+
+
+class Enrolment(Line, tag_field="kind", tag="enrolment", frozen=True, kw_only=True):
+    """The set's key is about to be wrapped for another host."""
+
+    host: Name
+    host_pub: Hex32
+
+
+class Opening(Line, tag_field="kind", tag="opening", frozen=True, kw_only=True):
+    """The whole set is about to be opened for its release, under the statement of this digest."""
+
+    statement: Hex32
+
+
+LogLine = Exposure | Closing | Enrolment | Opening
 
 
 class SetCounts(Wire, frozen=True, kw_only=True):
-    """How many items of a set fell to each outcome in this attempt; ``n`` is the whole set."""
+    """How many items of a set fell to each outcome in this attempt; ``n`` is every item assigned to the run."""
 
     name: Name
     n: Count
@@ -180,9 +235,10 @@ class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True
 
 
 class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
-    """Lines of the exposure journal. Kept by the site whatever the token says."""
+    """Lines of the evaluator's log, and its newest signed tree head. Kept by the site whatever the token says."""
 
-    entries: Annotated[tuple[Exposure, ...], Meta(min_length=1, max_length=1000)]
+    entries: Annotated[tuple[LogLine, ...], Meta(max_length=1000)] = ()
+    head: Note = ""
 
 
 class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
@@ -193,8 +249,9 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 
 
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
-    """The attempt is over and every item of every set has an outcome."""
+    """The attempt is over and every assigned item of every set has an outcome."""
 
+    artefact: Artefact = ""
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
     seconds: Annotated[float, Meta(ge=0)]
 
@@ -212,7 +269,7 @@ class Report(Wire, frozen=True, kw_only=True):
     """One report of one attempt. ``worker`` is random per attempt, so that a message delivered twice
     cannot pass for one; ``sequence`` counts from 1 within (run, token, worker)."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     evaluator: Name
     run: RunId
     token: Token
@@ -256,3 +313,8 @@ def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
 def evaluate_queue(pool: str) -> str:
     """The queue that the workers of a pool listen to."""
     return f"evaluate.{pool}"
+
+
+def journal_queue(evaluator: str) -> str:
+    """The queue of one evaluator, on which it is asked for its log."""
+    return f"journal.{evaluator}"

@@ -1,36 +1,131 @@
 """The public facts that commit to a sealed set, and who an evaluator is: what the site registers."""
 
+from collections.abc import Collection, Iterable
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from evaluator.contract import Hex32, Moment, Name, Wire
+from evaluator.contract import BlockId, Count, Hex32, Moment, Name, Wire, canonical_json
 from evaluator.errors import Code, error
-from evaluator.ledger.tree import root
+from evaluator.ledger.rules import Rule
+from evaluator.ledger.tree import leaf_hash, root
+
+Stratum = Literal["exposed", "local", "spare"]
+"""Exposed blocks may go to endpoints, by tier; local ones to weights we run only; spare ones to nobody."""
+SIZE = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class ShotFacts(Wire, frozen=True, kw_only=True):
     """A set's public pool of shots: how many, and the digest of their list (``items.set_digest``)."""
 
-    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    n: SIZE
     digest: Hex32
 
 
-class Manifest(Wire, frozen=True, kw_only=True):
-    """What is public of a sealed set before its first run. ``leaves`` are salted RFC 6962 leaf hashes."""
+class Block(Wire, frozen=True, kw_only=True):
+    """A run of ``n`` indices from ``start``. Which item has which index is drawn from a committed seed."""
 
-    version: Literal[1] = 1
+    id: BlockId
+    stratum: Stratum
+    start: Count
+    n: SIZE
+
+    def indices(self) -> range:
+        """The indices of its items."""
+        return range(self.start, self.start + self.n)
+
+
+class Party(Wire, frozen=True, kw_only=True):
+    """Somebody who signs: a name and an Ed25519 public key."""
+
     name: Name
-    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    public: Hex32
+
+
+class Terms(Wire, frozen=True, kw_only=True):
+    """How the set is asked and graded; the digests are those of the published protocol and grader."""
+
+    protocol: Name
+    protocol_digest: Hex32
+    grader: Name
+    grader_digest: Hex32
+
+
+class Manifest(Wire, frozen=True, kw_only=True):
+    """What is public of a sealed set before its first run.
+
+    ``leaves`` are salted RFC 6962 leaf hashes, and ``root`` that of their tree. ``seed_hash`` commits to the seed
+    that dealt the items into ``blocks``, which cover 0 … n-1 in order; ``key_check`` to the key that encrypts them.
+    ``seasons`` are the exposed blocks that self-declared endpoints see, one after the other; ``cap`` is the number
+    of their items, and so of all that such endpoints ever see together. ``quorum`` of ``maintainers`` release the
+    set once ``rule`` is met; ``witnesses`` may cosign its tree head. ``licence`` is what it is released under (SPDX).
+    """
+
+    version: Literal[2] = 2
+    name: Name
+    n: SIZE
     root: Hex32
     leaves: Annotated[tuple[Hex32, ...], Meta(min_length=1, max_length=1_000_000)]
     shots: ShotFacts | None = None
     created: Moment
+    seed_hash: Hex32
+    key_check: Hex32
+    blocks: Annotated[tuple[Block, ...], Meta(min_length=1, max_length=10_000)]
+    seasons: Annotated[tuple[BlockId, ...], Meta(max_length=1000)] = ()
+    cap: Count = 0
+    terms: Terms | None = None
+    rule: Rule | None = None
+    maintainers: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
+    quorum: Annotated[int, Meta(ge=0, le=20)] = 0
+    witnesses: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
+    licence: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9.+-]{1,60}\Z")] = "CC-BY-4.0"
 
     def verify(self) -> None:
-        """Recompute the root over the leaves. Raises ``seal_broken`` where it, or their number, differs."""
+        """Check it against itself. Raises ``seal_broken`` for a wrong root, and ``allocation_invalid`` for blocks that
+        do not cover the set or seasons that are not exposed blocks, and for a quorum that its maintainers cannot reach.
+        """
         if len(self.leaves) != self.n or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root:
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
+        if not (self._covers() and self._seasons_fit() and self._signers_fit()):
+            raise error(Code.ALLOCATION_INVALID, self.name)
+
+    def digest(self) -> Hex32:
+        """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""
+        return leaf_hash(canonical_json(self.to_dict())).hex()
+
+    def block_ids(self, strata: Collection[Stratum]) -> tuple[BlockId, ...]:
+        """The ids of the blocks of these strata, ascending."""
+        return tuple(sorted(block.id for block in self.blocks if block.stratum in strata))
+
+    def indices(self, blocks: Iterable[BlockId]) -> frozenset[int]:
+        """The indices of the items in these blocks. Raises ``bad_message`` for a block that is none."""
+        known = {block.id: block.indices() for block in self.blocks}
+        wanted = tuple(blocks)
+        if any(block not in known for block in wanted):
+            raise error(Code.BAD_MESSAGE, "a block that the set does not have")
+        return frozenset(index for block in wanted for index in known[block])
+
+    def origin(self) -> str:
+        """What the set's signed tree head names as its log."""
+        return f"holdfast/set/{self.name}"
+
+    def _covers(self) -> bool:
+        ends = [(block.start, block.start + block.n) for block in self.blocks]
+        joined = all(one[1] == other[0] for one, other in pairwise(ends))
+        ids = {block.id for block in self.blocks}
+        return ends[0][0] == 0 and ends[-1][1] == self.n and joined and len(ids) == len(self.blocks)
+
+    def _seasons_fit(self) -> bool:
+        exposed = {block.id: block.n for block in self.blocks if block.stratum == "exposed"}
+        fits = len(set(self.seasons)) == len(self.seasons) and set(self.seasons) <= set(exposed)
+        return fits and self.cap == sum(exposed[block] for block in self.seasons)
+
+    def _signers_fit(self) -> bool:
+        keys = [party.public for party in (*self.maintainers, *self.witnesses)]
+        names = [party.name for party in (*self.maintainers, *self.witnesses)]
+        apart = len(set(keys)) == len(keys) and len(set(names)) == len(names)
+        return apart and (1 if self.maintainers else 0) <= self.quorum <= len(self.maintainers)
 
 
 class Identity(Wire, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ def _sealed_fields(data: object) -> dict[str, Any]:
     manifest = Manifest.from_dict(data)
     manifest.verify()
     fields: dict[str, Any] = {"name": manifest.name, "sealed": True, "n": manifest.n, "digest": manifest.root}
-    fields["leaves"] = list(manifest.leaves)
+    fields["manifest"] = manifest.to_dict()
     if manifest.shots:
         fields |= {"shots": manifest.shots.n, "shots_digest": manifest.shots.digest}
     return fields

@@ -5,6 +5,10 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 
+from evaluator.ledger.manifests import Manifest
+from leaderboard.accounts.models import User
+from leaderboard.benchmarks.states import PairState
+
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
 
@@ -12,7 +16,8 @@ HEX32 = r"^[0-9a-f]{64}$"
 class ItemSet(models.Model):
     """A set of items. ``digest`` commits to it: the Merkle root of a sealed one, else the items' SHA-256.
 
-    ``leaves`` are the leaf hashes of a sealed set, in order; each covers a salt, so it tells nothing.
+    ``manifest`` is a sealed set's whole manifest as JSON, ``head`` its signed tree head (a C2SP note). ``version``
+    counts the notices that retired something of it: scores name the version they are over.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -21,7 +26,9 @@ class ItemSet(models.Model):
     digest = models.CharField(max_length=64)
     shots = models.PositiveIntegerField(default=0)
     shots_digest = models.CharField(max_length=64, blank=True)
-    leaves: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
+    manifest: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict, blank=True)
+    head = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=0)
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -38,15 +45,34 @@ class ItemSet(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def facts(self) -> Manifest | None:
+        """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged row."""
+        return Manifest.from_dict(self.manifest) if self.manifest else None
+
+
+class Notice(models.Model):
+    """A maintainer's signed notice about a sealed set: a block or an item is retired (``evaluator.ledger.notices``)."""
+
+    item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="notices")
+    index = models.PositiveIntegerField()
+    data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    hash = models.CharField(max_length=64)
+    received = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["item_set", "index"], name="notice_once_per_index"),)
+        ordering = ("item_set", "index")
+
+    def __str__(self) -> str:
+        return f"{self.item_set_id} #{self.index}"
+
 
 class SetPair(models.Model):
-    """A public set and its sealed twin, asked with one protocol and graded by one grader."""
+    """A public set and its sealed twin, asked with one protocol and graded by one grader.
 
-    class State(models.TextChoices):
-        """Whether the private set is still private."""
-
-        SEALED = "sealed"
-        RELEASED = "released"
+    ``season`` counts the blocks that self-declared endpoints have had. The release rule is the manifest's; a release
+    is proposed over ``evidence``, as JSON, and needs ``successor``, the sealed set that takes the place of this one.
+    """
 
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=120)
@@ -54,8 +80,13 @@ class SetPair(models.Model):
     private = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="as_private")
     protocol = models.CharField(max_length=80)
     grader = models.CharField(max_length=80)
-    release_rule: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict, blank=True)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.SEALED)
+    season = models.PositiveIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, choices=[(state.value, state.value) for state in PairState], default=PairState.SEALED
+    )
+    successor = models.ForeignKey(ItemSet, on_delete=models.PROTECT, null=True, related_name="succeeds")
+    evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -66,7 +97,14 @@ class SetPair(models.Model):
             models.CheckConstraint(condition=models.Q(protocol__regex=NAME), name="set_pair_protocol_is_plain"),
             models.CheckConstraint(condition=models.Q(grader__regex=NAME), name="set_pair_grader_is_plain"),
             models.CheckConstraint(
-                condition=models.Q(state__in=["sealed", "released"]), name="set_pair_state_is_known"
+                condition=models.Q(state__in=[state.value for state in PairState]), name="set_pair_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    state__in=["proposed", "released"], evidence__isnull=False, proposed_by__isnull=False
+                )
+                | models.Q(state__in=["sealed", "releasable"], evidence__isnull=True, proposed_by__isnull=True),
+                name="set_pair_is_proposed_over_evidence",
             ),
         )
 
@@ -80,3 +118,30 @@ class SetPair(models.Model):
     def sets(self) -> tuple[ItemSet, ItemSet]:
         """The public set, then the private one."""
         return self.public, self.private
+
+
+class PairStep(models.Model):
+    """One step of a pair's release, for the record. ``by`` is empty where the rule itself decided."""
+
+    pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="steps")
+    old = models.CharField(max_length=10)
+    new = models.CharField(max_length=10)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    moment = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.pair_id}: {self.old} → {self.new}"
+
+
+class Release(models.Model):
+    """A released set: where its verified bundle lies, under HOLDFAST_RELEASES, and what was signed."""
+
+    pair = models.OneToOneField(SetPair, on_delete=models.PROTECT, related_name="release")
+    folder = models.CharField(max_length=80)
+    statement: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    contents: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField()
+    published_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.pair_id}: {self.folder}"

@@ -1,13 +1,12 @@
 """Who evaluates, what the site allowed them to show, and what they say they showed."""
 
-import base64
 import uuid
 from typing import Any
 
 from django.db import models
 
-from evaluator.contract import Exposure, canonical_json
-from evaluator.ledger.entries import entry_hash
+from evaluator.contract import LogLine, canonical_json
+from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import leaf_hash
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
@@ -61,7 +60,7 @@ class Evaluator(models.Model):
 class Grant(models.Model):
     """What one attempt at one run may show to whom: written before the attempt is sent out.
 
-    ``sets`` is a list of ``{"name", "digest", "sealed", "items"}``; items is the bitmap of those not yet
+    ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap of those not yet
     graded. The evaluator repeats ``hash`` when it starts.
     """
 
@@ -88,23 +87,51 @@ class Grant(models.Model):
         return leaf_hash(canonical_json(fields)).hex()
 
 
+class Party(models.Model):
+    """Whom the site takes a recipient for. The evaluator's own list decides; this one may only be stricter.
+
+    A recipient without a row is a self-declared endpoint (T2). Weights that we run are T0 without a row.
+    """
+
+    class Kind(models.TextChoices):
+        """What sort of party it is."""
+
+        ORGANISATION = "organisation"
+        PROVIDER = "provider"
+
+    recipient = models.CharField(max_length=300, unique=True)
+    name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    tier = models.CharField(max_length=2)
+    registered_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(tier__in=["T1", "T2", "T3"]), name="party_tier_is_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.recipient}"
+
+
 class EntryQuerySet(models.QuerySet["Entry"]):
-    """Lines of the evaluators' journals."""
+    """Lines of the evaluators' logs."""
 
     def published(self) -> "EntryQuerySet":
-        """Lines that follow their evaluator's journal without a gap, newest first."""
+        """Lines that follow their evaluator's log without a gap, newest first."""
         return self.filter(status=Entry.Status.CHAINED).select_related("evaluator").order_by("-pk")
 
 
 class Entry(models.Model):
-    """One signed line of an evaluator's journal, with every field of ``contract.Exposure``.
+    """One signed line of an evaluator's log: ``line`` holds it whole, the columns what is searched for.
 
     A line that came before its predecessor is ``pending``; one that contradicts a line already there, or
     does not continue the chain, is ``conflicting``: it is kept, since its signature proves who wrote it.
+    ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none; ``count`` is then 0.
     """
 
     class Status(models.TextChoices):
-        """How a line stands to the journal it belongs to."""
+        """How a line stands to the log it belongs to."""
 
         CHAINED = "chained"
         PENDING = "pending"
@@ -112,17 +139,15 @@ class Entry(models.Model):
 
     evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, related_name="entries")
     index = models.PositiveIntegerField()
-    previous = models.CharField(max_length=64)
+    kind = models.CharField(max_length=9)
     moment = models.CharField(max_length=27)
-    run = models.UUIDField(db_index=True)
-    token = models.PositiveIntegerField()
-    set_name = models.CharField(max_length=80)
-    root = models.CharField(max_length=64)
-    recipient = models.CharField(max_length=300)
-    tier = models.CharField(max_length=2)
-    items = models.BinaryField()
-    count = models.PositiveIntegerField()
-    signature = models.CharField(max_length=128)
+    run = models.UUIDField(null=True, db_index=True)
+    set_name = models.CharField(max_length=80, db_index=True)
+    recipient = models.CharField(max_length=300, blank=True)
+    tier = models.CharField(max_length=2, blank=True)
+    count = models.PositiveIntegerField(default=0)
+    line: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    previous = models.CharField(max_length=64)
     entry_hash = models.CharField(max_length=64)
     status = models.CharField(max_length=11, choices=Status.choices)
     received = models.DateTimeField(auto_now_add=True)
@@ -136,55 +161,60 @@ class Entry(models.Model):
                 fields=["evaluator", "index"], condition=models.Q(status="chained"), name="entry_one_line_per_index"
             ),
             models.CheckConstraint(
-                condition=models.Q(entry_hash__regex=HEX32, root__regex=HEX32, previous__regex=HEX32),
-                name="entry_hashes_are_sha256",
+                condition=models.Q(entry_hash__regex=HEX32, previous__regex=HEX32), name="entry_hashes_are_sha256"
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=["chained", "pending", "conflicting"]), name="entry_status_is_known"
             ),
-            models.CheckConstraint(condition=models.Q(tier__in=["T0", "T1", "T2", "T3"]), name="entry_tier_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(tier__in=["", "T0", "T1", "T2", "T3"]), name="entry_tier_is_known"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.evaluator_id}:{self.index}"
 
     @classmethod
-    def of(cls, exposure: Exposure, *, evaluator: Evaluator) -> "Entry":
+    def of(cls, line: LogLine, *, evaluator: Evaluator) -> "Entry":
         """The row of a line that has been verified; not saved, and pending until the chain reaches it."""
+        data = line.to_dict()
         return cls(
             evaluator=evaluator,
-            index=exposure.index,
-            previous=exposure.previous,
-            moment=exposure.moment,
-            run=uuid.UUID(exposure.run),
-            token=exposure.token,
-            set_name=exposure.set,
-            root=exposure.root,
-            recipient=exposure.recipient,
-            tier=exposure.tier,
-            items=base64.b64decode(exposure.items),
-            count=exposure.count,
-            signature=exposure.signature,
-            entry_hash=entry_hash(exposure),
+            index=line.index,
+            kind=data["kind"],
+            moment=line.moment,
+            run=uuid.UUID(data["run"]) if "run" in data else None,
+            set_name=line.set,
+            recipient=data.get("recipient", ""),
+            tier=data.get("tier", ""),
+            count=data.get("count", 0),
+            line=data,
+            previous=line.previous,
+            entry_hash=entry_hash(line),
             status=cls.Status.PENDING,
         )
 
-    def exposure(self) -> Exposure:
+    def log_line(self) -> LogLine:
         """The line as its evaluator signed it."""
-        return Exposure.from_dict(
-            {
-                "evaluator": self.evaluator.name,
-                "index": self.index,
-                "previous": self.previous,
-                "moment": self.moment,
-                "run": str(self.run),
-                "token": self.token,
-                "set": self.set_name,
-                "root": self.root,
-                "recipient": self.recipient,
-                "tier": self.tier,
-                "items": base64.b64encode(bytes(self.items)).decode("ascii"),
-                "count": self.count,
-                "signature": self.signature,
-            }
-        )
+        return read_line(self.line)
+
+
+class Head(models.Model):
+    """A tree head that an evaluator signed over its log. ``agrees`` once the site's copy gives the same root.
+
+    It is None while the copy is shorter than the head, and False for good where the two differ.
+    """
+
+    evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, related_name="heads")
+    size = models.PositiveIntegerField()
+    root = models.CharField(max_length=64)
+    note = models.TextField()
+    agrees = models.BooleanField(null=True)
+    received = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["evaluator", "size", "root"], name="head_once"),)
+        ordering = ("evaluator", "size", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.evaluator_id} at {self.size}"

@@ -12,6 +12,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.benchmarks.states import PairState
 from leaderboard.rankings import charts, exports
 from leaderboard.rankings.forms import ACCESS_CHOICES, AXIS_CHOICES, BoardQuery
 from leaderboard.rankings.models import Row, Snapshot, unranked
@@ -98,8 +99,8 @@ def _seal(pair: SetPair) -> dict[str, Any]:
     digest = pair.private.digest
     return {
         "commitment": f"{digest[:4]}…{digest[-4:]}",
-        "released": pair.private.n if pair.state == SetPair.State.RELEASED else 0,
-        "rule": pair.release_rule.get("text") or "none announced yet",
+        "released": pair.private.n if pair.state == PairState.RELEASED else 0,
+        "rule": "announced with the set" if pair.private.manifest.get("rule") else "none announced yet",
     }
 
 

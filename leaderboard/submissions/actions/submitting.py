@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions import queueing
@@ -49,7 +50,7 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
     facts = Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
-        pair_is_released=pair is not None and pair.state == SetPair.State.RELEASED,
+        pair_is_released=pair is not None and pair.state == PairState.RELEASED,
         model_is_ours=model is None or model.organisation == organisation,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=evaluator is not None,

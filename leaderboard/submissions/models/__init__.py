@@ -1,0 +1,21 @@
+"""Models, submissions and runs. No column here could hold the text of an item: outcomes are one byte each."""
+
+from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, Outbox, Receipt, RunOutcomes
+from leaderboard.submissions.models.runs import Run, seconds_from_now
+from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
+
+__all__ = [
+    "COUNTED",
+    "MODEL_NAME",
+    "SERVED_NAME",
+    "UNASSIGNED",
+    "Commitment",
+    "Lineage",
+    "Model",
+    "Outbox",
+    "Receipt",
+    "Run",
+    "RunOutcomes",
+    "Submission",
+    "seconds_from_now",
+]

@@ -1,0 +1,142 @@
+"""What came of runs, and the messages about them. No column here could hold the text of an item."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+from evaluator.contract import Outcome, SetCounts
+from leaderboard.benchmarks.models import ItemSet
+from leaderboard.submissions.models.runs import Run
+from leaderboard.submissions.states import RunState
+
+COUNTED = (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED)
+"""Outcomes that close an item. One that is not counted stays open and is asked again."""
+UNASSIGNED = 9
+"""The byte of an item that is not in the run's form. No outcome has this value."""
+
+
+class RunOutcomes(models.Model):
+    """All outcomes of one run on one set: one byte an item, 0 for open, else the value of ``Outcome``.
+
+    ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
+    them hold ``UNASSIGNED``. ``size`` is the whole set, ``n`` the items assigned. The byte string is never shown: not
+    on a page, in the API, a log or an export.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
+    item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="+")
+    packed = models.BinaryField()
+    blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
+    size = models.PositiveIntegerField()
+    n = models.PositiveIntegerField()
+    right = models.PositiveIntegerField(default=0)
+    wrong = models.PositiveIntegerField(default=0)
+    no_answer = models.PositiveIntegerField(default=0)
+    truncated = models.PositiveIntegerField(default=0)
+    not_counted = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "item_set"], name="outcomes_once_per_set"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    size=models.Func(models.F("packed"), function="octet_length", output_field=models.IntegerField())
+                ),
+                name="outcomes_one_byte_per_item",
+            ),
+            models.CheckConstraint(condition=models.Q(n__lte=models.F("size")), name="outcomes_n_within_size"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    n__gte=models.F("right")
+                    + models.F("wrong")
+                    + models.F("no_answer")
+                    + models.F("truncated")
+                    + models.F("not_counted")
+                ),
+                name="outcomes_within_n",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.item_set_id}"
+
+    @property
+    def counted(self) -> int:
+        """How many items have an outcome that closes them."""
+        return self.right + self.wrong + self.no_answer + self.truncated
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no item is open."""
+        return self.counted == self.n
+
+    def closed(self) -> list[int]:
+        """The indices of the items that need not be asked again."""
+        return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]
+
+    def merge(self, pairs: Iterable[tuple[int, Outcome]]) -> None:
+        """Write outcomes down, not saved. The first that closes an item stays: none is counted twice."""
+        packed = bytearray(self.packed)
+        for index, outcome in pairs:
+            if packed[index] not in COUNTED:
+                packed[index] = outcome
+        self.packed = bytes(packed)
+        for outcome in Outcome:
+            setattr(self, outcome.name.lower(), packed.count(outcome))
+
+    def counts_without(self, before: frozenset[int]) -> SetCounts:
+        """The outcomes of the items that were still open before the current attempt."""
+        now = bytes(value for index, value in enumerate(bytes(self.packed)) if index not in before)
+        counts = {outcome.name.lower(): now.count(outcome) for outcome in Outcome}
+        return SetCounts(name=self.item_set.name, n=self.n, **counts)
+
+
+class Receipt(models.Model):
+    """A report that was taken, so that it is never applied twice."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="receipts")
+    token = models.PositiveIntegerField()
+    worker = models.CharField(max_length=32)
+    sequence = models.PositiveIntegerField()
+    received = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["run", "token", "worker", "sequence"], name="receipt_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.run_id} #{self.token}.{self.sequence}"
+
+
+class OutboxQuerySet(models.QuerySet["Outbox"]):
+    """Job specifications that are to reach an evaluator."""
+
+    def due(self) -> "OutboxQuerySet":
+        """Those that nobody has begun, and whose (next) sending is due by the database's clock."""
+        waiting = self.filter(run__state=RunState.QUEUED, run__token=models.F("token"), due__lte=Now())
+        return waiting.order_by("due", "pk")
+
+
+class Outbox(models.Model):
+    """One attempt's job specification, written in the transaction that made the attempt.
+
+    It is sent again and again until an evaluator has begun: the database is the truth, the broker the bell.
+    ``payload`` lacks the sealed API key, which stays in one place only.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outbox")
+    token = models.PositiveIntegerField()
+    payload: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    created = models.DateTimeField(auto_now_add=True)
+    due = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["run", "token"], name="outbox_once_per_attempt"),)
+        verbose_name_plural = "outbox"
+
+    def __str__(self) -> str:
+        return f"{self.run_id} #{self.token}"

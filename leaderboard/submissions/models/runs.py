@@ -1,0 +1,179 @@
+"""Runs: one evaluation of a submission each, and how an attempt is fenced."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+from django.urls import reverse
+
+from leaderboard.accounts.models import User
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.models.systems import Submission
+from leaderboard.submissions.states import CANCELLABLE, FINAL, LIVE, Attempt, LostStep, RunState, check_step
+
+
+def seconds_from_now(seconds: float) -> models.Expression:
+    """A moment by the database's clock, which is the only clock that leases are measured with."""
+    span = models.Value(timedelta(seconds=seconds), output_field=models.DurationField())
+    return models.ExpressionWrapper(Now() + span, output_field=models.DateTimeField())
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Runs, by where they stand and who may see them."""
+
+    def locked(self, run: str | uuid.UUID) -> "Run | None":
+        """The run, locked until the transaction ends: all that changes a run happens under this lock."""
+        return self.select_for_update(of=("self",)).filter(pk=run).first()
+
+    def overdue(self) -> "RunQuerySet":
+        """Runs whose lease or deadline is over, by the database's clock."""
+        lost = models.Q(state__in=LIVE, lease_expires__lt=Now())
+        late = models.Q(state__in=[RunState.QUEUED, *LIVE], deadline__lt=Now())
+        return self.filter(lost | late)
+
+    def unranked(self, *, older_than_seconds: float) -> "RunQuerySet":
+        """Graded runs that no ranking holds although they ended a while ago, and no newer run replaced them."""
+        newer = Run.objects.filter(
+            submission__model=models.OuterRef("submission__model"),
+            submission__pair=models.OuterRef("submission__pair"),
+            state=RunState.RANKED,
+            queued_at__gte=models.OuterRef("queued_at"),
+        )
+        waiting = self.filter(state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds))
+        return waiting.exclude(models.Exists(newer))
+
+    def visible_to(self, user: User | None) -> "RunQuerySet":
+        """Ranked runs are everybody's; any other is its submitter's and the staff's."""
+        if user is not None and user.is_staff:
+            return self
+        public = models.Q(state=RunState.RANKED)
+        return self.filter(public if user is None else public | models.Q(submission__submitted_by=user))
+
+    def with_facts(self) -> "RunQuerySet":
+        """With all that a run's page shows."""
+        return self.select_related(
+            "submission__model__organisation", "submission__pair__public", "submission__pair__private", "evaluator"
+        )
+
+
+class Run(models.Model):
+    """One evaluation of a submission, over as many attempts as it takes.
+
+    ``token`` fences attempts: it grows with each, and only reports that carry it change anything.
+    ``worker`` is who began the attempt, empty until somebody has. ``claimed`` are the counts of a
+    Finished that came before the last outcomes. Lease and deadline are by the database's clock. ``artefact`` is the
+    digest of the weights, as the evaluator found them. A ``retracted`` run counts for nothing; a ``post_release``
+    one is of weights that nobody had committed to before the set was released.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
+    evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="runs")
+    pool = models.CharField(max_length=80)
+    state = models.CharField(max_length=9, choices=[(state.value, state.value) for state in RunState])
+    token = models.PositiveIntegerField(default=1)
+    worker = models.CharField(max_length=32, blank=True)
+    attempts = models.PositiveIntegerField(default=1)
+    queued_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    lease_expires = models.DateTimeField(null=True)
+    deadline = models.DateTimeField()
+    code = models.CharField(max_length=40, blank=True)
+    fault = models.CharField(max_length=6, blank=True)
+    phase = models.CharField(max_length=7, blank=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField()
+    stale_reports = models.PositiveIntegerField(default=0)
+    protocol_digest = models.CharField(max_length=64, blank=True)
+    tier = models.CharField(max_length=2, default="T0")
+    artefact = models.CharField(max_length=64, blank=True)
+    retracted = models.BooleanField(default=False)
+    post_release = models.BooleanField(default=False)
+    claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = models.JSONField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in RunState]), name="run_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=sorted(LIVE), lease_expires__isnull=False)
+                | ~models.Q(state__in=sorted(LIVE)) & models.Q(lease_expires__isnull=True),
+                name="run_has_a_lease_while_it_is_live",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="failed", fault__in=["ours", "theirs"], code__regex="^[a-z_]+$")
+                | ~models.Q(state="failed") & models.Q(code="", fault=""),
+                name="run_has_a_code_when_it_failed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_at__isnull=False, state__in=["graded", *sorted(FINAL)])
+                | models.Q(ended_at__isnull=True, state__in=["queued", *sorted(LIVE)]),
+                name="run_has_an_end_when_it_ended",
+            ),
+            models.CheckConstraint(condition=models.Q(done__lte=models.F("total")), name="run_done_within_total"),
+            models.CheckConstraint(
+                condition=models.Q(token__gte=1, attempts__gte=1, worker__regex="^([0-9a-f]{32})?$"),
+                name="run_attempt_is_well_formed",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["state", "lease_expires"], name="run_by_lease"),
+            models.Index(fields=["submission", "state"], name="run_by_submission"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def get_absolute_url(self) -> str:
+        """The run's page."""
+        return reverse("run", args=[self.pk])
+
+    @property
+    def attempt(self) -> Attempt:
+        """What the fence compares reports with."""
+        return Attempt(self.token, self.worker)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state in FINAL
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether it can still be withdrawn."""
+        return self.state in CANCELLABLE
+
+    @property
+    def percent(self) -> int:
+        """Progress in steps of ten percent: finer steps would tell how long single sealed items took."""
+        return self.done * 10 // self.total * 10
+
+    def move(self, new: RunState, **changes: Any) -> None:
+        """Take one step of the table: an update that names the old state, and whose count is checked.
+
+        Raises :class:`IllegalStep` where the table has none, :class:`LostStep` where another was first.
+        """
+        old = RunState(self.state)
+        check_step(old, new)
+        if new not in LIVE:
+            changes.setdefault("lease_expires", None)
+        if new is RunState.GRADED or (new in FINAL and old is not RunState.GRADED):
+            changes.setdefault("ended_at", Now())
+        if not Run.objects.filter(pk=self.pk, state=old).update(state=new, **changes):
+            raise LostStep(f"{old} → {new}")
+        self.refresh_from_db()
+
+    def change(self, **changes: Any) -> None:
+        """Write fields that are not the state. Only for a run that is locked."""
+        Run.objects.filter(pk=self.pk).update(**changes)
+        self.refresh_from_db()
+
+    def renew(self, *, lease_seconds: float) -> None:
+        """Extend the lease from now, where there is one."""
+        Run.objects.filter(pk=self.pk, state__in=LIVE).update(lease_expires=seconds_from_now(lease_seconds))

@@ -1,0 +1,132 @@
+"""What is submitted: lineages, models, submissions, and weights that somebody committed to."""
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models.functions import Lower
+
+from leaderboard.accounts.models import Organisation, User
+from leaderboard.benchmarks.models import HEX32, NAME, SetPair
+from leaderboard.ledger.models import Evaluator
+
+if TYPE_CHECKING:
+    from leaderboard.submissions.models.runs import Run
+
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
+
+
+class Lineage(models.Model):
+    """A pretraining that models descend from, as maintainers record it; a merge has several parents."""
+
+    name = models.CharField(max_length=80, unique=True)
+    parents: "models.ManyToManyField[Lineage, Lineage]" = models.ManyToManyField(
+        "self", symmetrical=False, related_name="children"
+    )
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(name__regex=NAME), name="lineage_name_is_plain"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Model(models.Model):
+    """A model as the board names it. Names are plain ASCII and unique without regard to case.
+
+    ``lineage`` is set by maintainers; a model without one never counts for a release.
+    """
+
+    name = models.CharField(max_length=80, unique=True)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="models")
+    open_weights = models.BooleanField(default=False)
+    parameters = models.PositiveBigIntegerField(null=True, blank=True)
+    lineage = models.ForeignKey(Lineage, on_delete=models.PROTECT, null=True, related_name="models")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(name__regex=MODEL_NAME), name="model_name_is_plain"),
+            models.CheckConstraint(
+                condition=models.Q(parameters__isnull=True) | models.Q(parameters__gte=1), name="model_has_parameters"
+            ),
+            models.UniqueConstraint(Lower("name"), name="model_name_unique_without_case"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Submission(models.Model):
+    """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
+
+    ``sealed_key`` is the endpoint's API key, HPKE-sealed to ``sealed_to``; it is erased when the run ends.
+    ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen.
+    """
+
+    class Kind(models.TextChoices):
+        """How the model is reached."""
+
+        CHECKPOINT = "checkpoint"
+        ENDPOINT = "endpoint"
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="submissions")
+    submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="submissions")
+    pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="submissions")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    checkpoint = models.CharField(max_length=80, blank=True)
+    url = models.CharField(max_length=2000, blank=True)
+    served_model = models.CharField(max_length=200, blank=True)
+    api = models.CharField(max_length=11, blank=True)
+    sealed_key = models.CharField(max_length=16_000, blank=True)
+    sealed_to = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="+")
+    idempotency_key = models.CharField(max_length=100)
+    fingerprint = models.CharField(max_length=64)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"),
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="checkpoint", checkpoint__regex=NAME, url="", served_model="", api="", sealed_key=""
+                )
+                | models.Q(
+                    kind="endpoint",
+                    checkpoint="",
+                    url__regex="^https?://",
+                    served_model__regex=SERVED_NAME,
+                    api__in=["completions", "chat"],
+                ),
+                name="submission_is_one_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(sealed_key__regex=r"^[A-Za-z0-9+/]*={0,2}$"), name="submission_key_is_sealed"
+            ),
+            models.CheckConstraint(condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model_id} on {self.pair_id}"
+
+    @property
+    def run(self) -> "Run":
+        """The run that this submission asked for."""
+        return self.runs.get()
+
+
+class Commitment(models.Model):
+    """Somebody's commitment to weights by their digest. Only those from before a release rank after it."""
+
+    digest = models.CharField(max_length=64)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="commitments")
+    committed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["digest", "by"], name="commitment_once"),
+            models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="commitment_is_sha256"),
+        )
+
+    def __str__(self) -> str:
+        return self.digest
