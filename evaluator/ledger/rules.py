@@ -1,11 +1,20 @@
-"""The release rule as data, and the evidence that it is held against."""
+"""The release rule as data, the evidence that it is held against, and the decision. Pure.
+
+The site decides to show the progress, every maintainer offline before signing, and the evaluator before opening.
+"""
 
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from evaluator.contract import Count, Hex32, Moment, Name, RunId, Tier, Wire, canonical_json
+from evaluator.errors import Code, EvaluatorError, error
+
+_NEVER = 9999
 
 ModelName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")]
 
@@ -81,3 +90,161 @@ def rule_digest(rule: Rule) -> Hex32:
 def evidence_digest(evidence: Evidence) -> Hex32:
     """SHA-256 of the evidence's canonical JSON."""
     return hashlib.sha256(canonical_json(evidence.to_dict())).hexdigest()
+
+
+# --- reading
+
+
+def moment_of(text: Moment) -> datetime:
+    """The moment in a text of the contract's form. Raises ``rule_invalid`` where the calendar has no such moment."""
+    try:
+        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        raise error(Code.RULE_INVALID, "a moment that no calendar has") from None
+
+
+def read_rule(data: object) -> Rule:
+    """The rule that JSON data holds. Raises ``rule_invalid`` also for a share above one and for the year 9999."""
+    try:
+        rule = Rule.from_dict(data)
+    except EvaluatorError:
+        raise error(Code.RULE_INVALID, "its form") from None
+    for clause in rule.any_of:
+        if isinstance(clause, Date):
+            if moment_of(clause.moment).year >= _NEVER:
+                raise error(Code.RULE_INVALID, "a date that stands for never")
+        elif not 0 < clause.numerator <= clause.denominator:
+            raise error(Code.RULE_INVALID, "a share that is not above 0 and up to 1")
+    return rule
+
+
+def read_evidence(data: object) -> Evidence:
+    """The evidence that JSON data holds. Raises ``evidence_unreadable``."""
+    try:
+        evidence = Evidence.from_dict(data)
+        moment_of(evidence.moment)
+    except EvaluatorError:
+        raise error(Code.EVIDENCE_UNREADABLE, "its form") from None
+    return evidence
+
+
+# --- deciding
+
+
+@dataclass(frozen=True)
+class Short:
+    """A model of an eligible lineage that has not enough items right yet: ``items`` more are needed of ``n``."""
+
+    model: str
+    items: int
+    n: int
+
+
+@dataclass(frozen=True)
+class ClauseState:
+    """How far one clause is. ``models`` is the largest set that counts now, for lineages; ``short`` who else may come.
+
+    ``wanted`` is the number of models asked for; ``moment`` is that of a date.
+    """
+
+    met: bool
+    models: tuple[str, ...] = ()
+    wanted: int = 0
+    short: tuple[Short, ...] = ()
+    moment: Moment = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the rule is met, by which clause and which models, and how far each clause is."""
+
+    met: bool
+    clause: int | None
+    models: tuple[str, ...]
+    clauses: tuple[ClauseState, ...]
+
+
+def decide(rule: Rule, evidence: Evidence, *, now: datetime) -> Verdict:
+    """Hold the evidence against the rule at a moment.
+
+    A run counts that is complete, current, neither retracted nor flagged, of weights that we ran ourselves and, where
+    the clause asks for it, open ones. Shares are compared as integers. Lineages are distinct if no ancestor, nor they
+    themselves, is common to two; one that reaches a cycle or an unknown parent never counts. Ties go by name.
+    """
+    ancestors = _ancestors(evidence.lineages)
+    clauses = tuple(
+        ClauseState(met=now >= moment_of(one.moment), moment=one.moment)
+        if isinstance(one, Date)
+        else _lineages(one, evidence, ancestors)
+        for one in rule.any_of
+    )
+    first = next((place for place, state in enumerate(clauses) if state.met), None)
+    return Verdict(first is not None, first, clauses[first].models if first is not None else (), clauses)
+
+
+def _lineages(clause: Lineages, evidence: Evidence, ancestors: Mapping[str, frozenset[str]]) -> ClauseState:
+    good: dict[str, frozenset[str]] = {}
+    short: dict[str, Short] = {}
+    for run in _eligible(clause, evidence.runs, ancestors):
+        missing = -(-clause.numerator * run.n // clause.denominator) - run.right
+        if missing <= 0:
+            good[run.model] = ancestors[run.lineage or ""]
+        elif run.model not in short or missing < short[run.model].items:
+            short[run.model] = Short(run.model, missing, run.n)
+    chosen = _packing(good, clause.models)
+    near = sorted((one for one in short.values() if one.model not in good), key=lambda one: (one.items, one.model))
+    return ClauseState(len(chosen) == clause.models, chosen, clause.models, tuple(near))
+
+
+def _eligible(clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]) -> Iterator[RunFact]:
+    lineages: dict[str, set[str | None]] = {}
+    for run in runs:
+        lineages.setdefault(run.model, set()).add(run.lineage)
+    for run in sorted(runs, key=lambda run: (run.model, run.run)):
+        whole = run.complete and run.current and run.n == run.assigned and run.n > 0 and run.right <= run.n
+        fair = run.tier == "T0" and not run.retracted and not run.flagged
+        open_enough = run.open_weights or not clause.open_weights
+        one_lineage = len(lineages[run.model]) == 1 and run.lineage in ancestors
+        if whole and fair and open_enough and one_lineage:
+            yield run
+
+
+def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
+    """Each sound lineage with itself and all its ancestors. Unsound: above a cycle, an unknown or a twice-told one."""
+    told: dict[str, set[frozenset[str]]] = {}
+    for fact in facts:
+        told.setdefault(fact.name, set()).add(frozenset(fact.parents))
+    parents = {name: next(iter(ways)) for name, ways in told.items() if len(ways) == 1}
+    known: dict[str, frozenset[str]] = {}
+    waiting = parents
+    while ready := {name: above for name, above in waiting.items() if above <= known.keys()}:
+        for name, above in ready.items():
+            known[name] = frozenset({name}).union(*(known[parent] for parent in above))
+        waiting = {name: above for name, above in waiting.items() if name not in known}
+    return known
+
+
+def _packing(sets: Mapping[str, frozenset[str]], wanted: int) -> tuple[str, ...]:
+    """As many names as can be had, up to ``wanted``, whose sets are pairwise disjoint; the first such by name.
+
+    Of names whose sets hold another's, only the other is tried: exchanging it in never makes a choice smaller.
+    """
+    names = sorted(sets, key=lambda name: (len(sets[name]), name))
+    least: list[str] = []
+    for name in names:
+        if not any(sets[other] <= sets[name] for other in least):
+            least.append(name)
+    best: list[str] = []
+
+    def extend(chosen: list[str], rest: list[str]) -> None:
+        nonlocal best
+        if len(chosen) > len(best):
+            best = list(chosen)
+        for place, name in enumerate(rest):
+            if len(best) == wanted or len(chosen) + len(rest) - place <= len(best):
+                return
+            after = [other for other in rest[place + 1 :] if not sets[other] & sets[name]]
+            extend([*chosen, name], after)
+
+    extend([], sorted(least))
+    return tuple(sorted(best))
