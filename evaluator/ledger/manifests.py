@@ -94,7 +94,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
         """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""
         return leaf_hash(canonical_json(self.to_dict())).hex()
 
-    def block_ids(self, strata: Collection[Stratum]) -> tuple[BlockId, ...]:
+    def block_ids(self, strata: Collection[str]) -> tuple[BlockId, ...]:
         """The ids of the blocks of these strata, ascending."""
         return tuple(sorted(block.id for block in self.blocks if block.stratum in strata))
 

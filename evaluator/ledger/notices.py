@@ -79,6 +79,14 @@ def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
     return frozenset(gone)
 
 
+def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
+    """The blocks that nobody is asked any more; of a compromised set, all. An erratum's item is asked, not scored."""
+    every = frozenset(block.id for block in manifest.blocks)
+    if any(notice.kind == "compromise" for notice in notices):
+        return every
+    return frozenset(notice.block for notice in notices if notice.block is not None)
+
+
 def _check_form(notice: Notice) -> None:
     wanted = {"retire_block": (True, False), "erratum": (False, True), "compromise": (False, False)}[notice.kind]
     if (notice.block is not None, notice.item is not None) != wanted:

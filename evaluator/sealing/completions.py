@@ -13,17 +13,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from msgspec import Meta
 
-from evaluator.contract import RunId, Wire, canonical_json
+from evaluator.contract import Outcome, RunId, Wire, canonical_json
 from evaluator.errors import Code, error
+from evaluator.ledger.closings import Closed, completion_hash
 from evaluator.sealing import appending, formats
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCompletion:
-    """One answer. ``text`` does not show in ``repr``."""
+    """One answer and what it was graded. ``text`` does not show in ``repr``."""
 
     set_name: str
     index: int
+    outcome: Outcome
     text: str = field(repr=False)
 
 
@@ -39,12 +41,14 @@ class CompletionStore:
         self._folder, self._key = folder, key
         self._mended: set[str] = set()
 
-    def append(self, run: str, set_name: str, index: int, text: str, *, durable: bool = False) -> None:
+    def append(
+        self, run: str, set_name: str, index: int, outcome: Outcome, text: str, *, durable: bool = False
+    ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        plain = json.dumps([set_name, index, text]).encode("ascii")
+        plain = json.dumps([set_name, index, int(outcome), text]).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
@@ -65,6 +69,22 @@ class CompletionStore:
         if len(known) != len(answers):
             raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
         return known
+
+    def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
+        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``."""
+        last = {answer.index: answer for answer in self.read(run) if answer.set_name == set_name}
+        return tuple((self._salt(run, set_name, index), last[index]) for index in sorted(last))
+
+    def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
+        """What is committed to of a run on a set: of each item the salted hash of its last answer. As above."""
+        return tuple(
+            Closed(answer.index, completion_hash(salt, answer.text), answer.outcome)
+            for salt, answer in self.released(run, set_name)
+        )
+
+    def _salt(self, run: str, set_name: str, index: int) -> bytes:
+        info = canonical_json({"domain": "holdfast/completion-salt/v1", "run": run, "set": set_name, "index": index})
+        return HKDFExpand(SHA256(), formats.SALT_BYTES, info).derive(self._key)
 
     def _path(self, run: str) -> Path:
         try:
@@ -96,5 +116,5 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        set_name, index, text = json.loads(plain)
-        return StoredCompletion(set_name, index, text)
+        set_name, index, outcome, text = json.loads(plain)
+        return StoredCompletion(set_name, index, Outcome(outcome), text)

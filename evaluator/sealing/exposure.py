@@ -1,24 +1,31 @@
-"""The exposure journal: who was about to see which sealed items, on disk before the first byte is decrypted.
+"""The journal: who was about to see which sealed items, on disk before the first byte is decrypted.
 
-One file of signed, chained lines per evaluator (``evaluator.ledger.entries``). Several processes of one
-evaluator may share it: each takes the file's lock to write, and first reads what the others wrote.
+It also holds what came of runs, for whom keys were wrapped, and releases. One file of signed, chained lines per
+evaluator (``evaluator.ledger.entries``). Several processes of one evaluator may share it: each takes the file's lock
+to write, and first reads what the others wrote.
 """
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.contract import Exposure, Tier, pack_bits
-from evaluator.errors import Code, error
+from evaluator.contract import Hex32, LogLine
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger import signatures
-from evaluator.ledger.entries import Head, entry_hash, sign_entry, verify_chain
+from evaluator.ledger.entries import Head, entry_hash, origin, read_line, sign_entry, verify_chain
+from evaluator.ledger.notes import TreeHead, sign_head
+from evaluator.ledger.tree import Tree
 from evaluator.sealing import appending
-from evaluator.sealing.formats import from_line, to_line
+from evaluator.sealing.formats import to_line
+
+_L = TypeVar("_L", bound=LogLine)
 
 
 def _now() -> datetime:
@@ -37,7 +44,7 @@ class Journal:
     ) -> None:
         self._evaluator, self._signing_key, self._clock = evaluator, signing_key, clock
         self._public_hex = signatures.public_hex(signing_key)
-        self._head, self._end = Head(), 0
+        self._head, self._end, self._tree = Head(), 0, Tree()
         self._lock = threading.Lock()
         self._name = path.name
         try:
@@ -51,52 +58,43 @@ class Journal:
             self.close()
             raise
 
-    def record(
-        self,
-        *,
-        run: str,
-        token: int,
-        set_name: str,
-        root: str,
-        recipient: str,
-        tier: Tier,
-        indices: Collection[int],
-        n: int,
-    ) -> Exposure:
-        """Sign a line for these items of a set of ``n`` and wait until it is on disk; then return it.
+    def record(self, kind: type[_L], **fields: object) -> _L:
+        """Sign a line of this kind over these fields and wait until it is on disk; then return it.
 
-        Raises ``bad_message`` for a field that does not fit, ``disk_full``, ``journal_broken``.
+        Evaluator, index, chain and moment are the journal's own. Raises ``bad_message`` for a field that does not
+        fit, ``disk_full``, ``journal_broken``.
         """
         with self._exclusive():
             entry = sign_entry(
                 self._signing_key,
+                kind,
                 evaluator=self._evaluator,
                 index=self._head.index + 1,
                 previous=self._head.hash,
                 moment=self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-                run=run,
-                token=token,
-                set=set_name,
-                root=root,
-                recipient=recipient,
-                tier=tier,
-                items=pack_bits(indices, n),
-                count=len(set(indices)),
+                **fields,
             )
             line = to_line(entry)
             try:
                 appending.append(self._descriptor, line, durable=True)
             except OSError as problem:
                 raise appending.failure(problem, Code.JOURNAL_BROKEN, self._name) from None
-            self._head, self._end = Head(entry.index, entry_hash(entry)), self._end + len(line)
+            self._advance(entry.index, entry_hash(entry))
+            self._end += len(line)
         return entry
+
+    def tree_head(self) -> str:
+        """The signed tree head over all lines: a C2SP note by this evaluator. Raises ``journal_broken``."""
+        with self._exclusive():
+            head = TreeHead(origin(self._evaluator), len(self._tree), self._tree.root())
+        return sign_head(head, name=self._evaluator, private_key=self._signing_key)
 
     @property
     def head(self) -> Head:
         """The last line this process knows of."""
         return self._head
 
-    def entries(self) -> tuple[Exposure, ...]:
+    def entries(self) -> tuple[LogLine, ...]:
         """All lines, oldest first, for showing or shipping again."""
         with self._exclusive():
             return self._parse(appending.read_from(self._descriptor, 0))
@@ -123,15 +121,30 @@ class Journal:
         entries = self._parse(whole)
         if any(entry.evaluator != self._evaluator for entry in entries):
             raise error(Code.JOURNAL_BROKEN, f"{self._name} is another evaluator's")
-        self._head = verify_chain(entries, self._public_hex, after_index=self._head.index, after_hash=self._head.hash)
+        verify_chain(entries, self._public_hex, after_index=self._head.index, after_hash=self._head.hash)
+        for entry in entries:
+            self._advance(entry.index, entry_hash(entry))
         self._end += len(whole)
         if len(whole) < len(tail):
             os.ftruncate(self._descriptor, self._end)
             os.fsync(self._descriptor)
 
-    def _parse(self, lines: bytes) -> tuple[Exposure, ...]:
-        found = [from_line(Exposure, line) for line in lines.splitlines(keepends=True)]
+    def _advance(self, index: int, line_hash: Hex32) -> None:
+        self._head = Head(index, line_hash)
+        self._tree.append(bytes.fromhex(line_hash))
+
+    def _parse(self, lines: bytes) -> tuple[LogLine, ...]:
+        found = [_from_line(line) for line in lines.splitlines(keepends=True)]
         entries = tuple(entry for entry in found if entry is not None)
         if len(entries) != len(found):
             raise error(Code.JOURNAL_BROKEN, f"{self._name} line {found.index(None) + 1}")
         return entries
+
+
+def _from_line(line: bytes) -> LogLine | None:
+    """The line in its one canonical form, None for any other bytes."""
+    try:
+        entry = read_line(msgspec.json.decode(line))
+    except (ValueError, RecursionError, EvaluatorError):
+        return None
+    return entry if to_line(entry) == line else None

@@ -1,27 +1,33 @@
 """The files of a sealed set and the contexts its ciphertexts are bound to. Holds no key and opens nothing.
 
-A set's folder holds ``manifest.json`` (public), ``items.sealed`` (one line per item), ``wraps/HOST.json``
-(the set's key, sealed to one host) and, where the set has shots, ``shots.jsonl`` (public). Every file of
-ours is canonical JSON, one object a line, and is refused in any other byte form: a flipped bit is then
-found even where a lenient reader would not care.
+A set's folder holds ``manifest.json`` (public), ``items.sealed`` (one line per item), ``seed.sealed`` (the seed
+of the allocation, under the set's key) and ``wraps/HOST.json`` (that key, sealed to one host). Where they exist,
+``shots.jsonl``, ``head.txt`` (the tree head that maintainers signed and witnesses cosigned) and ``notices.jsonl``
+(what maintainers said of the set since) are public. Every JSON of ours is canonical, one object a line, and is
+refused in any other byte form: a flipped bit is then found even where a lenient reader would not care.
 """
 
 import binascii
+import hashlib
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from msgspec import Meta
 
 from evaluator.contract import Count, Hex32, Name, Wire, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.ledger.manifests import Identity, Manifest, Party
+from evaluator.ledger.notices import Notice, verify_notices
 from evaluator.ledger.tree import leaf_hash
 
 MANIFEST, ITEMS, WRAPS, SHOTS = "manifest.json", "items.sealed", "wraps", "shots.jsonl"
-IDENTITY = "identity.json"
+SEED, HEAD, NOTICES = "seed.sealed", "head.txt", "notices.jsonl"
+IDENTITY, PARTY = "identity.json", "party.json"
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 """HPKE, RFC 9180 base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM."""
@@ -50,6 +56,13 @@ class Wrap(Wire, frozen=True, kw_only=True):
     wrapped: _Base64
 
 
+class SealedSeed(Wire, frozen=True, kw_only=True):
+    """``seed.sealed``: the seed that the items were dealt with."""
+
+    nonce: Annotated[str, Meta(pattern=r"\A[0-9a-f]{24}\Z")]
+    ciphertext: _Base64
+
+
 def item_leaf(salted: bytes) -> bytes:
     """An item's leaf hash, SHA-256(0x00 ‖ domain ‖ salt ‖ canonical JSON), given salt ‖ canonical JSON."""
     return leaf_hash(_LEAF_DOMAIN + salted)
@@ -62,8 +75,18 @@ def item_context(set_name: str, index: int, leaf: str) -> bytes:
 
 def wrap_context(manifest: Manifest, host: str) -> bytes:
     """What a wrapped key is bound to: the whole manifest, by its leaf hash, and the host's name."""
-    committed = leaf_hash(canonical_json(manifest.to_dict())).hex()
-    return canonical_json({"domain": "holdfast/set-key/v1", "manifest": committed, "host": host})
+    return canonical_json({"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host})
+
+
+def seed_context(manifest: Manifest) -> bytes:
+    """What the sealed seed is bound to: the whole manifest."""
+    return canonical_json({"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()})
+
+
+def key_check(raw: bytes) -> Hex32:
+    """What the manifest says of the set's key, so that a wrap can be checked without opening an item."""
+    derived = HKDFExpand(SHA256(), KEY_BYTES, b"holdfast/key-check/v1").derive(raw)
+    return hashlib.sha256(derived).hexdigest()
 
 
 def secret_context(bound_to: str) -> bytes:
@@ -128,6 +151,42 @@ def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
     return records
 
 
+def read_seed(folder: Path) -> SealedSeed:
+    """The sealed seed of a set. Raises ``seal_broken``."""
+    try:
+        sealed = from_line(SealedSeed, (folder / SEED).read_bytes())
+    except OSError:
+        sealed = None
+    if sealed is None:
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
+    return sealed
+
+
+def read_head(folder: Path) -> str:
+    """The signed tree head of a set as text, empty where it has none. Raises ``seal_broken`` for other than text."""
+    try:
+        return (folder / HEAD).read_text(encoding="utf-8") if (folder / HEAD).exists() else ""
+    except (OSError, UnicodeError):
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{HEAD}") from None
+
+
+def read_notices(folder: Path, manifest: Manifest) -> tuple[Notice, ...]:
+    """What maintainers have said of a set since it was sealed, verified; nothing where there is no file.
+
+    Raises ``notice_invalid``.
+    """
+    try:
+        content = (folder / NOTICES).read_bytes() if (folder / NOTICES).exists() else b""
+    except OSError:
+        raise error(Code.NOTICE_INVALID, f"{folder.name}/{NOTICES}") from None
+    found = [from_line(Notice, line) for line in content.splitlines(keepends=True)]
+    notices = tuple(notice for notice in found if notice is not None)
+    if len(notices) != len(found):
+        raise error(Code.NOTICE_INVALID, f"{folder.name}/{NOTICES} line {found.index(None) + 1}")
+    verify_notices(manifest, notices)
+    return notices
+
+
 def read_wrap(folder: Path, host: str) -> Wrap:
     """The set's key as wrapped for ``host``. Raises ``not_enrolled`` if there is none or it is damaged."""
     try:
@@ -148,3 +207,14 @@ def read_identity(path: Path) -> Identity:
     if identity is None:
         raise error(Code.KEY_UNREADABLE, str(path))
     return identity
+
+
+def read_party(path: Path) -> Party:
+    """A maintainer's or witness's name and public key from ``party.json``. Raises ``key_unreadable``."""
+    try:
+        party = from_line(Party, path.read_bytes())
+    except OSError:
+        party = None
+    if party is None:
+        raise error(Code.KEY_UNREADABLE, str(path))
+    return party

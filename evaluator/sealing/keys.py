@@ -1,13 +1,15 @@
-"""An evaluator's keys: made once, never overwritten, private ones readable by their owner alone.
+"""Keys: made once, never overwritten, private ones readable by their owner alone.
 
-A keys folder holds ``host.key``/``host.pub`` (X25519, what sets and secrets are sealed to),
+An evaluator's folder holds ``host.key``/``host.pub`` (X25519, what sets and secrets are sealed to),
 ``report.key``/``report.pub`` (Ed25519, signs reports and the journal), ``completions.key`` (encrypts what
-models answered) and ``identity.json`` (name and public keys, given to the site). Key files hold 32 bytes in
-hexadecimal.
+models answered) and ``identity.json`` (name and public keys, given to the site). A maintainer's or witness's
+folder holds ``sign.key``/``sign.pub`` (Ed25519) and ``party.json`` (name and public key, named when a set is
+sealed). Key files hold 32 bytes in hexadecimal.
 """
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from evaluator.errors import Code, error
 from evaluator.ledger import signatures
-from evaluator.ledger.manifests import Identity
-from evaluator.sealing.formats import IDENTITY, KEY_BYTES, read_identity, to_line
+from evaluator.ledger.manifests import Identity, Party
+from evaluator.sealing.formats import IDENTITY, KEY_BYTES, PARTY, read_identity, read_party, to_line
 
 _PRIVATE = ("host.key", "report.key", "completions.key")
+_SIGN_KEY = "sign.key"
 _PUBLIC = ("host.pub", "report.pub", IDENTITY)
 
 
@@ -51,20 +54,33 @@ def generate_keys(folder: Path, *, name: str) -> Identity:
     identity = Identity.from_dict(keys.identity().to_dict())
     private = (keys.host.private_bytes_raw(), keys.report.private_bytes_raw(), keys.completions)
     public = (_hex_line(bytes.fromhex(identity.host_pub)), _hex_line(bytes.fromhex(identity.report_pub)))
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file_name in (*_PRIVATE, *_PUBLIC):
-            if (folder / file_name).exists():
-                raise error(Code.KEY_EXISTS, str(folder / file_name))
-        for file_name, raw in zip(_PRIVATE, private, strict=True):
-            _write_new(folder / file_name, _hex_line(raw), 0o400)
-        for file_name, content in zip(_PUBLIC, (*public, to_line(identity)), strict=True):
-            _write_new(folder / file_name, content, 0o444)
-    except FileExistsError:
-        raise error(Code.KEY_EXISTS, str(folder)) from None
-    except OSError:
-        raise error(Code.OUT_UNWRITABLE, str(folder)) from None
+    _write_folder(
+        folder,
+        private={name: _hex_line(raw) for name, raw in zip(_PRIVATE, private, strict=True)},
+        public=dict(zip(_PUBLIC, (*public, to_line(identity)), strict=True)),
+    )
     return identity
+
+
+def generate_party_keys(folder: Path, *, name: str) -> Party:
+    """Make a new maintainer's or witness's keys in ``folder``. Raises as :func:`generate_keys`."""
+    key = signatures.generate()
+    party = Party.from_dict({"name": name, "public": signatures.public_hex(key)})
+    _write_folder(
+        folder,
+        private={_SIGN_KEY: _hex_line(key.private_bytes_raw())},
+        public={"sign.pub": _hex_line(bytes.fromhex(party.public)), PARTY: to_line(party)},
+    )
+    return party
+
+
+def load_party_keys(folder: Path) -> tuple[Party, Ed25519PrivateKey]:
+    """A maintainer's or witness's name and signing key. Raises ``key_unreadable``, ``key_permissions``."""
+    party = read_party(folder / PARTY)
+    key = Ed25519PrivateKey.from_private_bytes(_read_private(folder / _SIGN_KEY))
+    if signatures.public_hex(key) != party.public:
+        raise error(Code.KEY_UNREADABLE, f"{folder}: the key is not that of {PARTY}")
+    return party, key
 
 
 def load_keys(folder: Path) -> Keys:
@@ -85,6 +101,23 @@ def _read_keys(folder: Path, name: str) -> Keys:
 
 def _hex_line(raw: bytes) -> bytes:
     return raw.hex().encode("ascii") + b"\n"
+
+
+def _write_folder(folder: Path, *, private: Mapping[str, bytes], public: Mapping[str, bytes]) -> None:
+    """Write key files, none of which may be there. Raises ``key_exists``, ``out_unwritable``."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file_name in (*private, *public):
+            if (folder / file_name).exists():
+                raise error(Code.KEY_EXISTS, str(folder / file_name))
+        for file_name, content in private.items():
+            _write_new(folder / file_name, content, 0o400)
+        for file_name, content in public.items():
+            _write_new(folder / file_name, content, 0o444)
+    except FileExistsError:
+        raise error(Code.KEY_EXISTS, str(folder)) from None
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(folder)) from None
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

@@ -3,24 +3,29 @@
 Errors are raised where no local variable holds plaintext, so that not even a traceback with locals shows one.
 """
 
+from functools import partial
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, parse_items
-from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.sealing import formats
-from evaluator.sealing.formats import SealedItem, Wrap
+from evaluator.sealing.allocation import seed_hash
+from evaluator.sealing.formats import SealedItem, SealedSeed, Wrap
+from evaluator.sealing.seal import wrap_key
 
 
 class SetKey:
     """A set's key, usable and not readable."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_cipher", "_wrap")
 
     def __init__(self, raw: bytes) -> None:
         self._cipher = AESGCM(raw)
+        self._wrap = partial(wrap_key, raw)
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes | None:
         """The plaintext, None if anything of it or of its context was changed."""
@@ -29,22 +34,43 @@ class SetKey:
         except (InvalidTag, ValueError):
             return None
 
+    def wrap_for(self, manifest: Manifest, host: Identity) -> Wrap:
+        """The key sealed to another host. Raises ``key_unreadable``."""
+        return self._wrap(manifest, host)
+
 
 def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, host: str) -> SetKey:
     """The set's key, for the host it was wrapped for. Raises ``not_enrolled`` for any other, and if damaged."""
     ours = (wrap.set, wrap.host, wrap.host_pub) == (manifest.name, host, host_key.public_key().public_bytes_raw().hex())
     raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host)) if ours else None
-    if raw is None or len(raw) != formats.KEY_BYTES:
+    if raw is None or len(raw) != formats.KEY_BYTES or formats.key_check(raw) != manifest.key_check:
+        del raw
         raise error(Code.NOT_ENROLLED, manifest.name)
     return SetKey(raw)
 
 
 def open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item:
     """One item, checked against its public leaf. Raises ``seal_broken`` with its number."""
-    item = _open_item(key, manifest, sealed)
-    if item is None:
+    return open_salted_item(key, manifest, sealed)[1]
+
+
+def open_salted_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item]:
+    """One item with its salt (32 bytes), checked against its leaf. Raises ``seal_broken`` with its number."""
+    opened = _open_item(key, manifest, sealed)
+    if opened is None:
         raise error(Code.SEAL_BROKEN, f"item {sealed.index} of {manifest.name}")
-    return item
+    return opened
+
+
+def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
+    """The seed of the allocation (32 bytes), checked against its public hash. Raises ``seal_broken``."""
+    ciphertext = formats.from_base64(sealed.ciphertext)
+    nonce = bytes.fromhex(sealed.nonce)
+    seed = key.decrypt(nonce, ciphertext, formats.seed_context(manifest)) if ciphertext else None
+    if seed is None or seed_hash(seed) != manifest.seed_hash:
+        del seed
+        raise error(Code.SEAL_BROKEN, f"the seed of {manifest.name}")
+    return seed
 
 
 def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") -> str:
@@ -55,7 +81,7 @@ def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") 
     return secret
 
 
-def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item | None:
+def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item] | None:
     leaf = manifest.leaves[sealed.index]
     ciphertext = formats.from_base64(sealed.ciphertext)
     context = formats.item_context(manifest.name, sealed.index, leaf)
@@ -63,7 +89,7 @@ def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item | No
     if salted is None or formats.item_leaf(salted).hex() != leaf:
         return None
     try:
-        return parse_items([salted[formats.SALT_BYTES :]])[0]
+        return salted[: formats.SALT_BYTES], parse_items([salted[formats.SALT_BYTES :]])[0]
     except EvaluatorError:
         return None
 

@@ -1,8 +1,12 @@
 """Who may be shown sealed items. The evaluator's own configuration decides; a job only names its target.
 
 A recipient is a party: ``jail`` for weights that run here without a network, else the host (and port) of
-an endpoint. Tiers: T0 the jail; T1 an endpoint that the maintainers listed; T3 anyone else, who gets public
-sets only. (T2, self-declared endpoints with blocks of their own, is refused like T3 until a set has blocks.)
+an endpoint. Tiers: T0 the jail; T1 an endpoint that the maintainers listed; anyone else is T2 where this
+configuration names the season of self-declared endpoints, and T3 where it does not.
+
+T0 may see exposed and local blocks, T1 exposed ones, T2 the one block of the season, T3 none; spare blocks nobody.
+All self-declared endpoints of a season see the same block, however many names they go by, and so all of them
+together never more than the blocks that the set's manifest names for its seasons.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +16,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from evaluator.contract import Recipient, Tier
+from evaluator.contract import BlockId, Recipient, Tier
 from evaluator.errors import Code, error
+from evaluator.ledger.manifests import Manifest
 
 JAIL: Recipient = "jail"
 """The recipient that stands for weights we run ourselves, shut in."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SEES_SEALED_ITEMS: frozenset[Tier] = frozenset({"T0", "T1"})
 
 
 class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,20 +76,22 @@ def _parse(url: str) -> Address | None:
 class Recipients:
     """The tiers of all parties, from configuration. Immutable: nothing at run time can raise a tier."""
 
-    __slots__ = ("_listed",)
+    __slots__ = ("_listed", "_season")
 
-    def __init__(self, endpoints: Sequence[ListedEndpoint] = ()) -> None:
+    def __init__(self, endpoints: Sequence[ListedEndpoint] = (), *, season: int | None = None) -> None:
         self._listed = tuple((_address(endpoint.url), endpoint) for endpoint in endpoints)
+        self._season = season
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipients":
-        """Read parsed TOML: ``[[endpoint]]`` tables with ``url``, ``tier`` ("T1") and ``allow_private``.
+        """Read parsed TOML: ``[[endpoint]]`` tables with ``url``, ``tier`` ("T1") and ``allow_private``, and
+        ``[self_declared]`` with ``season``, a number from 0.
 
         Raises ``misconfigured`` for anything else, naming the table's number.
         """
         tables = data.get("endpoint", [])
-        if set(data) - {"endpoint"} or not isinstance(tables, list):
-            raise error(Code.MISCONFIGURED, "recipients: only [[endpoint]] tables are known")
+        if set(data) - {"endpoint", "self_declared"} or not isinstance(tables, list):
+            raise error(Code.MISCONFIGURED, "recipients: only [[endpoint]] and [self_declared] are known")
         endpoints = []
         for number, table in enumerate(tables, start=1):
             try:
@@ -94,7 +100,7 @@ class Recipients:
             except Exception:  # noqa: BLE001 - whatever is wrong with the table, its number is what helps
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number}") from None
             endpoints.append(endpoint)
-        return cls(endpoints)
+        return cls(endpoints, season=_season(data.get("self_declared")))
 
     def listed(self, url: str) -> ListedEndpoint | None:
         """The allow-list's entry that covers ``url``: same scheme and party, and its path or one beneath it.
@@ -109,16 +115,33 @@ class Recipients:
         return None
 
     def tier_of_url(self, url: str) -> Tier:
-        """The tier of an endpoint by its whole address; T3 when no entry covers it."""
+        """The tier of an endpoint by its whole address: listed, self-declared, or nobody's."""
         found = self.listed(url)
-        return found.tier if found else "T3"
+        return found.tier if found else self._unlisted()
 
     def tier(self, recipient: Recipient) -> Tier:
-        """The tier of a party by its name; T3 for an unknown one."""
+        """The tier of a party by its name."""
         if recipient == JAIL:
             return "T0"
-        return "T1" if any(known.recipient == recipient for known, _ in self._listed) else "T3"
+        return "T1" if any(known.recipient == recipient for known, _ in self._listed) else self._unlisted()
 
-    def sees_sealed(self, recipient: Recipient) -> bool:
-        """Whether sealed items may be shown to this party at all."""
-        return self.tier(recipient) in _SEES_SEALED_ITEMS
+    def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
+        """The blocks of a set that a party of this tier may see, ascending."""
+        if tier == "T0":
+            return manifest.block_ids(("exposed", "local"))
+        if tier == "T1":
+            return manifest.block_ids(("exposed",))
+        if tier == "T2" and self._season is not None:
+            return manifest.seasons[self._season : self._season + 1]
+        return ()
+
+    def _unlisted(self) -> Tier:
+        return "T3" if self._season is None else "T2"
+
+
+def _season(table: object) -> int | None:
+    if table is None:
+        return None
+    if isinstance(table, dict) and set(table) == {"season"} and type(table["season"]) is int and table["season"] >= 0:
+        return table["season"]
+    raise error(Code.MISCONFIGURED, "recipients: [self_declared] has a season, a number from 0")

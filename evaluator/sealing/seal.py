@@ -10,19 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, set_digest
-from evaluator.ledger.manifests import Identity, Manifest, ShotFacts
+from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms
+from evaluator.ledger.notes import TreeHead, sign_head
+from evaluator.ledger.rules import Rule
 from evaluator.ledger.tree import root
-from evaluator.sealing import formats
-from evaluator.sealing.formats import SealedItem, Wrap
+from evaluator.sealing import allocation, formats
+from evaluator.sealing.allocation import Shares
+from evaluator.sealing.formats import SealedItem, SealedSeed, Wrap
 
 Randomness = Callable[[int], bytes]
 """Gives so many unpredictable bytes; ``os.urandom`` outside tests."""
@@ -30,12 +33,30 @@ Randomness = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SealedSet:
-    """A set as it goes to disk: public manifest, ciphertexts, the key wrapped per host, public shots."""
+    """A set as it goes to disk: public manifest, ciphertexts, the key wrapped per host, public shots and head."""
 
     manifest: Manifest
     items: tuple[SealedItem, ...]
+    seed: SealedSeed
     wraps: tuple[Wrap, ...]
     shots: tuple[Item, ...]
+    head: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covenant:
+    """What is promised of a set before its first run: how it is asked, when and by whom it is released.
+
+    ``signer`` is the maintainer's name and key that sign the set's tree head, None for a set without one.
+    """
+
+    terms: Terms | None = None
+    rule: Rule | None = None
+    maintainers: tuple[Party, ...] = ()
+    quorum: int = 0
+    witnesses: tuple[Party, ...] = ()
+    licence: str = "CC-BY-4.0"
+    signer: tuple[str, Ed25519PrivateKey] | None = None
 
 
 def seal_set(
@@ -46,31 +67,88 @@ def seal_set(
     created: datetime,
     shots: Sequence[Item] = (),
     seed: bytes | None = None,
+    shares: Shares = Shares(),  # noqa: B008 - immutable
+    covenant: Covenant = Covenant(),
     randomness: Randomness = os.urandom,
 ) -> SealedSet:
-    """Encrypt every item under a new key, commit to the salted leaves, and wrap the key for each host.
+    """Deal the items into blocks, encrypt each under a new key, commit to the salted leaves, wrap the key per host.
 
-    ``seed`` (32 secret bytes) fixes the salts, so that the same items sealed again have the same root; the
-    key and the nonces are new each time. Raises ``bad_message`` for a bad name, ``set_empty`` and, where a
-    shot asks what an item asks, ``set_duplicate_question``.
+    ``seed`` (32 secret bytes) fixes places and salts, so that the same items sealed again, in whatever order, have
+    the same root; the key and the nonces are new each time. Raises ``bad_message`` for a bad name, ``set_empty``,
+    where a shot asks what an item asks ``set_duplicate_question``, and ``allocation_invalid``.
     """
     _check(items, shots)
-    salts = _salts(name, len(items), seed, randomness)
-    salted = [salt + canonical_json(item_record(item)) for salt, item in zip(salts, items, strict=True)]
-    leaves = [formats.item_leaf(data) for data in salted]
-    manifest = Manifest.from_dict(
-        {
-            "name": name,
-            "n": len(items),
-            "root": root(leaves).hex(),
-            "leaves": [leaf.hex() for leaf in leaves],
-            "shots": ShotFacts(n=len(shots), digest=set_digest(shots)).to_dict() if shots else None,
-            "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-    )
+    seed = randomness(allocation.SEED_BYTES) if seed is None else seed
+    blocks = allocation.plan_blocks(len(items), shares)
+    dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
+    salted = [
+        allocation.salt(seed, name, index) + canonical_json(item_record(item)) for index, item in enumerate(dealt)
+    ]
     key = randomness(formats.KEY_BYTES)
-    sealed = tuple(_encrypt(key, manifest, index, data, randomness) for index, data in enumerate(salted))
-    return SealedSet(manifest, sealed, tuple(wrap_key(key, manifest, host) for host in hosts), tuple(shots))
+    manifest = _manifest(
+        name=name,
+        leaves=[formats.item_leaf(data) for data in salted],
+        seed_hash=allocation.seed_hash(seed),
+        key_check=formats.key_check(key),
+        blocks=blocks,
+        seasons=allocation.plan_seasons(blocks, shares),
+        shots=ShotFacts(n=len(shots), digest=set_digest(shots)) if shots else None,
+        created=created,
+        covenant=covenant,
+    )
+    return SealedSet(
+        manifest,
+        tuple(_encrypt(key, manifest, index, data, randomness) for index, data in enumerate(salted)),
+        _encrypt_seed(key, manifest, seed, randomness),
+        tuple(wrap_key(key, manifest, host) for host in hosts),
+        tuple(shots),
+        _signed_head(manifest, covenant),
+    )
+
+
+def _manifest(
+    *,
+    name: str,
+    leaves: Sequence[bytes],
+    blocks: Sequence[Block],
+    seasons: tuple[int, ...],
+    created: datetime,
+    covenant: Covenant,
+    **facts: Any,
+) -> Manifest:
+    """The manifest, checked as a reader would. Raises ``bad_message`` and what ``Manifest.verify`` raises."""
+    unchecked = Manifest(
+        name=name,
+        n=len(leaves),
+        root=root(leaves).hex(),
+        leaves=tuple(leaf.hex() for leaf in leaves),
+        created=created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        blocks=tuple(blocks),
+        seasons=seasons,
+        cap=sum(block.n for block in blocks if block.id in seasons),
+        terms=covenant.terms,
+        rule=covenant.rule,
+        maintainers=covenant.maintainers,
+        quorum=covenant.quorum,
+        witnesses=covenant.witnesses,
+        licence=covenant.licence,
+        **facts,
+    )
+    manifest = Manifest.from_dict(unchecked.to_dict())
+    manifest.verify()
+    return manifest
+
+
+def set_head(manifest: Manifest) -> TreeHead:
+    """The tree head of a set, which commits to its whole manifest as well."""
+    return TreeHead(manifest.origin(), manifest.n, bytes.fromhex(manifest.root), (manifest.digest(),))
+
+
+def _signed_head(manifest: Manifest, covenant: Covenant) -> str:
+    if covenant.signer is None:
+        return ""
+    name, private_key = covenant.signer
+    return sign_head(set_head(manifest), name=name, private_key=private_key)
 
 
 def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
@@ -114,11 +192,10 @@ def _check(items: Sequence[Item], shots: Sequence[Item]) -> None:
             raise error(Code.SET_DUPLICATE_QUESTION, f"item {number} is also a public shot")
 
 
-def _salts(name: str, n: int, seed: bytes | None, randomness: Randomness) -> list[bytes]:
-    if seed is None:
-        return [randomness(formats.SALT_BYTES) for _ in range(n)]
-    infos = [canonical_json({"domain": "holdfast/salt/v1", "set": name, "index": index}) for index in range(n)]
-    return [HKDFExpand(SHA256(), formats.SALT_BYTES, info).derive(seed) for info in infos]
+def _encrypt_seed(key: bytes, manifest: Manifest, seed: bytes, randomness: Randomness) -> SealedSeed:
+    nonce = randomness(formats.NONCE_BYTES)
+    ciphertext = AESGCM(key).encrypt(nonce, seed, formats.seed_context(manifest))
+    return SealedSeed(nonce=nonce.hex(), ciphertext=formats.to_base64(ciphertext))
 
 
 def _encrypt(key: bytes, manifest: Manifest, index: int, salted: bytes, randomness: Randomness) -> SealedItem:
@@ -140,6 +217,9 @@ def _write_files(sealed: SealedSet, folder: Path) -> None:
     (folder / formats.WRAPS).mkdir()
     files = {formats.MANIFEST: formats.to_line(sealed.manifest)}
     files[formats.ITEMS] = b"".join(formats.to_line(item) for item in sealed.items)
+    files[formats.SEED] = formats.to_line(sealed.seed)
+    if sealed.head:
+        files[formats.HEAD] = sealed.head.encode("utf-8")
     if sealed.shots:
         files[formats.SHOTS] = b"".join(canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots)
     for wrap in sealed.wraps:

@@ -1,18 +1,21 @@
 """The vault: the only source of sealed plaintext. It writes down who will see an item before it decrypts it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.contract import Exposure
+from evaluator.contract import BlockId, Closing, Enrolment, Exposure, Hex32, Opening, Outcome, Tier, pack_bits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
-from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.closings import Closed, closing_root
+from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.ledger.notices import retired_blocks
 from evaluator.sealing import formats
 from evaluator.sealing.exposure import Journal
-from evaluator.sealing.formats import SealedItem
+from evaluator.sealing.formats import SealedItem, Wrap
 from evaluator.sealing.keys import Keys
-from evaluator.sealing.open import open_item, open_secret, open_set_key
+from evaluator.sealing.open import SetKey, open_item, open_salted_item, open_secret, open_seed, open_set_key
 from evaluator.sealing.recipients import Recipients
 
 
@@ -20,9 +23,7 @@ from evaluator.sealing.recipients import Recipients
 class SealedFacts:
     """What may be known of a sealed set without opening it. ``shots`` are public."""
 
-    name: str
-    n: int
-    root: str
+    manifest: Manifest
     shots: tuple[Item, ...]
 
 
@@ -35,6 +36,16 @@ class Revealed:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class OpenedSet:
+    """A whole set, opened for its release: the seed, and every item with its salt, by index."""
+
+    manifest: Manifest
+    seed: bytes
+    items: tuple[tuple[bytes, Item], ...]
+    journal: Opening
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class _Loaded:
     folder: Path
     manifest: Manifest
@@ -43,58 +54,127 @@ class _Loaded:
 
 
 class Vault:
-    """Opens the sealed sets at ``sets`` (name → folder) for the recipients that may see them."""
+    """Opens sealed sets for the recipients that may see them. ``find`` gives the folder of a set by its name."""
 
-    def __init__(self, keys: Keys, sets: Mapping[str, Path], journal: Journal, recipients: Recipients) -> None:
-        self._keys, self._sets, self._journal, self._recipients = keys, dict(sets), journal, recipients
+    def __init__(
+        self, keys: Keys, find: Callable[[str], Path | None], journal: Journal, recipients: Recipients
+    ) -> None:
+        self._keys, self._find, self._journal, self._recipients = keys, find, journal, recipients
         self._loaded: dict[str, _Loaded] = {}
 
     def facts(self, name: str) -> SealedFacts:
         """A set's public facts, once its commitment verifies. Raises ``unknown_set``, ``seal_broken``."""
         loaded = self._load(name)
-        return SealedFacts(name, loaded.manifest.n, loaded.manifest.root, loaded.shots)
+        return SealedFacts(loaded.manifest, loaded.shots)
 
-    def reveal(self, set_name: str, indices: Sequence[int], *, to: str, run: str, token: int) -> Revealed:
-        """Open these items for the recipient ``to``; the journal's line is on disk before the first byte is.
+    def allowed(self, set_name: str, *, to: str, tier: Tier = "T0") -> tuple[BlockId, ...]:
+        """The blocks of a set that a recipient may see now: by its tier, less those that were retired.
 
-        The recipient's tier is this evaluator's own configuration, never the caller's word. Raises
-        ``recipient_refused``, ``unknown_set``, ``seal_broken``, ``not_enrolled``, ``bad_message`` for indices
-        that are none, twice or outside the set, and what the journal raises.
+        ``tier`` may lower the tier that this evaluator's own configuration gives, never raise it. Raises
+        ``unknown_set``, ``seal_broken``, ``notice_invalid``.
         """
         loaded = self._load(set_name)
-        manifest = loaded.manifest
-        if not self._recipients.sees_sealed(to):
+        gone = retired_blocks(loaded.manifest, formats.read_notices(loaded.folder, loaded.manifest))
+        seen = self._recipients.blocks(max(tier, self._recipients.tier(to)), loaded.manifest)
+        return tuple(block for block in seen if block not in gone)
+
+    def reveal(
+        self, set_name: str, indices: Sequence[int], *, to: str, run: str, token: int, tier: Tier = "T0"
+    ) -> Revealed:
+        """Open these items for the recipient ``to``; the journal's line is on disk before the first byte is.
+
+        What the recipient may see is this evaluator's own configuration, never the caller's word. Raises
+        ``recipient_refused`` where that is nothing, ``block_refused`` where it is not all of ``indices``,
+        ``unknown_set``, ``seal_broken``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside
+        the set, and what the journal raises.
+        """
+        manifest = self._load(set_name).manifest
+        blocks = self.allowed(set_name, to=to, tier=tier)
+        if not blocks:
             raise error(Code.RECIPIENT_REFUSED)
         if not indices or len(set(indices)) != len(indices) or min(indices) < 0 or max(indices) >= manifest.n:
             raise error(Code.BAD_MESSAGE, "indices")
+        if not manifest.indices(blocks).issuperset(indices):
+            raise error(Code.BLOCK_REFUSED)
         entry = self._journal.record(
+            Exposure,
             run=run,
             token=token,
-            set_name=set_name,
+            set=set_name,
             root=manifest.root,
             recipient=to,
-            tier=self._recipients.tier(to),
-            indices=indices,
-            n=manifest.n,
+            tier=max(tier, self._recipients.tier(to)),
+            items=pack_bits(indices, manifest.n),
+            count=len(indices),
         )
-        items = self._decrypt(loaded, indices)
-        return Revealed(items, entry)
+        return Revealed(self._decrypt(self._load(set_name), indices), entry)
+
+    def close_run(
+        self, set_name: str, closed: Sequence[Closed], *, run: str, token: int, artefact: str = ""
+    ) -> Closing:
+        """Commit to what a run has come to on a set so far. Raises what the journal raises."""
+        manifest = self._load(set_name).manifest
+        outcomes = Counter(item.outcome for item in closed)
+        return self._journal.record(
+            Closing,
+            run=run,
+            token=token,
+            set=set_name,
+            root=manifest.root,
+            artefact=artefact,
+            outcomes=closing_root(closed),
+            count=len(closed),
+            **{outcome.name.lower(): outcomes[outcome] for outcome in Outcome},
+        )
+
+    def enrol(self, set_name: str, host: Identity) -> Wrap:
+        """The set's key, wrapped for another host; the journal says so first. Raises ``not_enrolled`` and others."""
+        loaded = self._load(set_name)
+        key = self._key(loaded)
+        names = {"set": set_name, "root": loaded.manifest.root, "host": host.name, "host_pub": host.host_pub}
+        self._journal.record(Enrolment, **names)
+        return key.wrap_for(loaded.manifest, host)
+
+    def open_all(self, set_name: str, *, statement: Hex32) -> OpenedSet:
+        """The whole set, for its release under the statement of this digest; the journal says so first."""
+        loaded = self._load(set_name)
+        manifest = loaded.manifest
+        key = self._key(loaded)
+        line = self._journal.record(Opening, set=set_name, root=manifest.root, statement=statement)
+        seed = open_seed(key, manifest, formats.read_seed(loaded.folder))
+        items = tuple(open_salted_item(key, manifest, sealed) for sealed in loaded.sealed)
+        return OpenedSet(manifest, seed, items, line)
 
     def open_key(self, sealed_key: str, *, bound_to: str = "") -> str:
         """A submitter's API key, sealed to this host for this use. Raises ``bad_message``."""
         return open_secret(self._keys.host, sealed_key, bound_to=bound_to)
 
     def _decrypt(self, loaded: _Loaded, indices: Sequence[int]) -> list[Item]:
-        wrap = formats.read_wrap(loaded.folder, self._keys.name)
-        key = open_set_key(wrap, loaded.manifest, self._keys.host, self._keys.name)
+        key = self._key(loaded)
         return [open_item(key, loaded.manifest, loaded.sealed[index]) for index in indices]
 
+    def _key(self, loaded: _Loaded) -> SetKey:
+        return _open_key(loaded.folder, loaded.manifest, self._keys)
+
     def _load(self, name: str) -> _Loaded:
-        if name not in self._sets:
-            raise error(Code.UNKNOWN_SET, name)
         if name not in self._loaded:
-            self._loaded[name] = _read(name, self._sets[name])
+            folder = self._find(name)
+            if folder is None:
+                raise error(Code.UNKNOWN_SET, name)
+            self._loaded[name] = _read(name, folder)
         return self._loaded[name]
+
+
+def check_key(folder: Path, keys: Keys) -> None:
+    """Whether these keys open the set's key, by its public check; no item is opened.
+
+    Raises ``not_enrolled``, ``unknown_set``, ``seal_broken``.
+    """
+    _open_key(folder, formats.read_manifest(folder), keys)
+
+
+def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
+    return open_set_key(formats.read_wrap(folder, keys.name), manifest, keys.host, keys.name)
 
 
 def _read(name: str, folder: Path) -> _Loaded:
