@@ -10,16 +10,17 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown
 from celery.worker import state
 
 from evaluator.broker import celery_settings
 from evaluator.config import Config
-from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, Report
+from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, SHIP_TASK, Report, Ship, journal_queue
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
@@ -27,12 +28,16 @@ from evaluator.pipeline.claims import Claims
 from evaluator.pipeline.disk import disk_errors
 from evaluator.pipeline.exposures import Shipped
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.models import folder_inside
 from evaluator.pipeline.spool import Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
+from evaluator.sealing.formats import MANIFEST
 from evaluator.sealing.keys import load_keys
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.vault import Vault
+
+_log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
 """How long a stopping worker tries to empty its spool; what is left goes out when it starts again."""
@@ -61,8 +66,9 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
         work=config.home / "work",
         trusted=config.trusted,
         recipients=recipients,
-        vault=Vault(keys, sealed_sets(config.sets), journal, recipients),
+        vault=Vault(keys, partial(sealed_set, config.sets), journal, recipients),
         entries=journal.entries,
+        tree_head=journal.tree_head,
         shipped=Shipped(config.home / "journal.shipped"),
         completions=CompletionStore(config.home / "completions", keys.completions),
         claims=Claims(config.home / "claims"),
@@ -73,9 +79,10 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
     return host, spool
 
 
-def sealed_sets(folder: Path) -> dict[str, Path]:
-    """The sealed sets in a folder of sets, by name. They are found once, when the worker starts."""
-    return {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+def sealed_set(sets: Path, name: str) -> Path | None:
+    """The folder of a sealed set below ``sets``, also of one that came after this worker had started."""
+    folder = folder_inside(sets, name)
+    return folder if folder and (folder / MANIFEST).is_file() else None
 
 
 def _seal(report: Report, key: Any) -> dict[str, Any]:
@@ -114,6 +121,21 @@ def evaluate(*args: object, **kwargs: object) -> None:
     run_job(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
 
 
+@app.task(name=SHIP_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+def ship(*args: object, **kwargs: object) -> None:
+    """Tell the site the log again, from where its copy ends. Whatever else was sent is dropped."""
+    assert _Process.host is not None, "not a worker"  # noqa: S101
+    ship_log(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+
+
+def ship_log(data: object, host: Host) -> None:
+    """Do what a ``Ship`` asks for. Never raises an ``EvaluatorError``: the site asks again."""
+    try:
+        host.ship_again(Ship.from_dict(data).after)
+    except EvaluatorError as failure:
+        _log.warning("log not shipped: code=%s", failure.code)
+
+
 def publish_report(envelope: dict[str, Any]) -> None:
     """Send one report to the recorder. Raises whatever the broker's client raises; tries once."""
     app.send_task(
@@ -126,13 +148,21 @@ def is_stopping() -> bool:
     return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
 
 
+@celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _listen(instance: Any, **_: object) -> None:
+    """Listen to this evaluator's own queue besides its pool's."""
+    name = _or_exit(lambda: load_keys(Config.from_env(os.environ).keys).name)
+    instance.app.amqp.queues.select_add(journal_queue(name))
+
+
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start(sender: Any, **_: object) -> None:
     def start() -> None:
         if "solo" not in str(sender.pool_cls):
             raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
         _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
-        _Process.host.ship_exposures()
+        _Process.host.ship_lines()
+        _Process.host.ship_again(_Process.host.shipped.last)
         _Process.spool.start()
 
     _or_exit(start)

@@ -18,10 +18,9 @@ from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import Backend, EndpointTarget, serve_checkpoint, serve_endpoint
 from evaluator.contract import (
+    BlockId,
     Checkpoint,
     Endpoint,
-    Exposed,
-    Exposure,
     Failed,
     Finished,
     Graded,
@@ -30,10 +29,12 @@ from evaluator.contract import (
     SetAsk,
     SetCounts,
     Started,
+    Tier,
     unpack_bits,
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items, set_digest
+from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.beside import beside
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
@@ -84,10 +85,15 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
         if claim is None:
             return None
         with claim:
-            sink = _Sink(spec, host, reporter)
+            sources = _sources(spec, host, reporter)
+            sink = _Sink(spec, host, reporter, sources)
             with sink.heartbeat:
-                asyncio.run(_evaluate(spec, host, protocol, sink))
-        reporter.send(Finished(sets=sink.counts(), seconds=time.monotonic() - begin))
+                try:
+                    asyncio.run(_evaluate(spec, host, protocol, sources, sink))
+                finally:
+                    sink.close()
+        seconds = time.monotonic() - begin
+        reporter.send(Finished(artefact=sink.artefact, sets=sink.counts(), seconds=seconds))
     except EvaluatorError as failure:
         return failure.code
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
@@ -99,7 +105,7 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
 
 def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
     """Say why; then what the journal holds and nobody was told, as where an item could not be opened."""
-    sayings: list[Callable[[], None]] = [lambda: reporter.send(Failed(code=code)), host.ship_exposures]
+    sayings: list[Callable[[], None]] = [lambda: reporter.send(Failed(code=code)), host.ship_lines]
     for say in sayings:
         try:
             say()
@@ -115,15 +121,19 @@ def _describe(surprise: Exception) -> str:
     return f"unexpected {type(surprise).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
-async def _evaluate(spec: JobSpec, host: Host, protocol: protocols.Protocol, sink: "_Sink") -> None:
+async def _evaluate(
+    spec: JobSpec, host: Host, protocol: protocols.Protocol, sources: Sequence[Source], sink: "_Sink"
+) -> None:
     policy = replace(host.policy, concurrency=spec.limits.concurrency)
     if isinstance(spec.system, Endpoint):
         policy = for_endpoint(policy)
     try:
-        async with asyncio.timeout(spec.limits.seconds), beside(_until_told(host.stopping)):
-            sources = _sources(spec, host, sink.reporter)
-            async with _serve(spec.system, host) as backend:
-                await run(sources, protocol, backend, sink, policy=policy)
+        async with (
+            asyncio.timeout(spec.limits.seconds),
+            beside(_until_told(host.stopping)),
+            _serve(spec.system, host, sink) as backend,
+        ):
+            await run(sources, protocol, backend, sink, policy=policy)
     except TimeoutError:
         raise error(Code.DEADLINE) from None
 
@@ -140,23 +150,19 @@ def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[Source]:
     """The sets of a job, each compared with what the job says of it.
 
     Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
-    ``recipient_refused`` where this evaluator's own list does not let the system see a sealed set.
+    ``recipient_refused`` and ``block_refused`` where this evaluator's own list does not let the system see a sealed
+    set, or all that it is to be asked of it.
     """
     if len({ask.name for ask in spec.sets}) != len(spec.sets):
         raise error(Code.BAD_MESSAGE, "a set is named twice")
-    recipient = _sealed_recipient(spec, host) if any(ask.sealed for ask in spec.sets) else ""
-    return [
-        _sealed_source(ask, spec, host, reporter, recipient) if ask.sealed else _public_source(ask, host)
-        for ask in spec.sets
-    ]
+    return [_sealed_source(ask, spec, host, reporter) if ask.sealed else _public_source(ask, host) for ask in spec.sets]
 
 
-def _sealed_recipient(spec: JobSpec, host: Host) -> str:
+def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
+    """The party that will be asked, and its tier by the whole address: a listed host may have other tenants."""
     if isinstance(spec.system, Checkpoint):
-        return JAIL
-    if host.recipients.listed(spec.system.url) is None:
-        raise error(Code.RECIPIENT_REFUSED)
-    return recipient_of(spec.system.url)
+        return JAIL, "T0"
+    return recipient_of(spec.system.url), host.recipients.tier_of_url(spec.system.url)
 
 
 def _public_source(ask: SetAsk, host: Host) -> Source:
@@ -170,31 +176,46 @@ def _public_source(ask: SetAsk, host: Host) -> Source:
     return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
 
 
-def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter, recipient: str) -> Source:
+def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -> Source:
     facts = host.vault.facts(ask.name)
-    if (facts.n, facts.root) != (ask.n, ask.digest):
+    manifest = facts.manifest
+    if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
-
-    def tell(entry: Exposure) -> None:
-        reporter.send(Exposed(entries=(entry,)))
-        host.shipped.mark(entry.index)
-
+    recipient, tier = _recipient(spec, host)
+    form = manifest.indices(_form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier)))
+    done = unpack_bits(ask.done, ask.n)
+    if done - form:
+        raise error(Code.BAD_MESSAGE, "an item is done that is not asked")
     return SealedSource(
         name=ask.name,
         n=ask.n,
-        open_items=lambda indices: host.vault.reveal(ask.name, indices, to=recipient, run=spec.run, token=spec.token),
-        tell=tell,
+        form=form,
+        open_items=lambda indices: host.vault.reveal(
+            ask.name, indices, to=recipient, run=spec.run, token=spec.token, tier=tier
+        ),
+        tell=lambda line: host.tell(line, reporter),
         shots=facts.shots,
-        done=unpack_bits(ask.done, ask.n),
+        done=done,
     )
 
 
+def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequence[BlockId]:
+    """The blocks that are asked. Raises ``recipient_refused`` where none is allowed, ``block_refused`` for others."""
+    asked = ask.blocks or tuple(block.id for block in manifest.blocks)
+    if not allowed:
+        raise error(Code.RECIPIENT_REFUSED)
+    if not set(asked) <= set(allowed):
+        raise error(Code.BLOCK_REFUSED)
+    return asked
+
+
 @asynccontextmanager
-async def _serve(system: Checkpoint | Endpoint, host: Host) -> AsyncIterator[Backend]:
+async def _serve(system: Checkpoint | Endpoint, host: Host, sink: "_Sink") -> AsyncIterator[Backend]:
     """The system under test, started for this attempt and ended with it."""
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
+        sink.artefact = facts.digest
         jailed = is_jailed(facts.digest, trusted=host.trusted)
         server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work)
     else:
@@ -215,14 +236,15 @@ async def _serve(system: Checkpoint | Endpoint, host: Host) -> AsyncIterator[Bac
 class _Sink:
     """Outcomes to reports, completions of sealed sets to the encrypted store, progress to the heartbeat."""
 
-    def __init__(self, spec: JobSpec, host: Host, reporter: Reporter) -> None:
-        total = sum(ask.n for ask in spec.sets)
-        done = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+    def __init__(self, spec: JobSpec, host: Host, reporter: Reporter, sources: Sequence[Source]) -> None:
+        total = sum(len(source.form) for source in sources)
+        done = sum(len(source.done) for source in sources)
         beat = max(SHORTEST_BEAT, spec.lease_seconds / 3)
         self.reporter = reporter
         self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
-        self._spec = spec
-        self._completions = host.completions
+        self.artefact = ""
+        self._spec, self._host = spec, host
+        self._assigned = {source.name: len(source.form) for source in sources}
         self._sealed = {ask.name for ask in spec.sets if ask.sealed}
         self._counts: dict[str, Counter[Outcome]] = {ask.name: Counter() for ask in spec.sets}
 
@@ -230,7 +252,9 @@ class _Sink:
         """Keep what was said of sealed items here, and send the outcomes."""
         if name in self._sealed:
             for result in results:
-                self._completions.append(self._spec.run, name, result.index, result.completion.text)
+                self._host.completions.append(
+                    self._spec.run, name, result.index, result.outcome, result.completion.text
+                )
         outcomes = tuple((result.index, result.outcome) for result in results)
         self.reporter.send(Graded(set=name, outcomes=outcomes))
         self._counts[name].update(outcome for _, outcome in outcomes)
@@ -239,12 +263,20 @@ class _Sink:
         """From now on the heartbeat says so."""
         self.heartbeat.asking(done, total)
 
+    def close(self) -> None:
+        """Commit in the journal to what the run has come to here, as far as it came, and tell the site."""
+        run, token = self._spec.run, self._spec.token
+        for name in sorted(self._sealed):
+            if closed := self._host.completions.closed(run, name):
+                line = self._host.vault.close_run(name, closed, run=run, token=token, artefact=self.artefact)
+                self._host.tell(line, self.reporter, head=True)
+
     def counts(self) -> tuple[SetCounts, ...]:
         """What this attempt graded, set by set."""
         return tuple(
             SetCounts(
                 name=ask.name,
-                n=ask.n,
+                n=self._assigned[ask.name],
                 **{outcome.name.lower(): self._counts[ask.name][outcome] for outcome in Outcome},
             )
             for ask in self._spec.sets

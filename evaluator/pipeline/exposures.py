@@ -7,9 +7,10 @@ when the next process starts. It may lag, since the site keeps each line once.
 
 import contextlib
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from evaluator.contract import Exposed, Exposure
+from evaluator.contract import NO_RUN, Closing, Exposed, Exposure, LogLine
 from evaluator.pipeline.disk import disk_errors
 
 AT_A_TIME = 100
@@ -32,13 +33,19 @@ class Shipped:
             self._path.write_text(str(self.last), encoding="ascii")
 
 
-def ship(entries: Sequence[Exposure], shipped: Shipped, send: Callable[[str, int, Exposed], None]) -> None:
-    """Send the lines that are not known to be in the spool, by ``send(run, token, body)`` of their attempt."""
-    waiting = [entry for entry in entries if entry.index > shipped.last]
-    while waiting:
-        first = waiting[0]
-        same = [entry for entry in waiting if (entry.run, entry.token) == (first.run, first.token)][:AT_A_TIME]
-        send(first.run, first.token, Exposed(entries=tuple(same)))
-        waiting = [entry for entry in waiting if entry not in same]
-    if entries:
-        shipped.mark(entries[-1].index)
+def ship(lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Exposed], None]) -> None:
+    """Send the lines that are not known to be in the spool, by ``send(run, token, body)`` of their attempt.
+
+    A line that belongs to no attempt is sent as one of :data:`evaluator.contract.NO_RUN`.
+    """
+    waiting = [line for line in lines if line.index > shipped.last]
+    for (run, token), group in groupby(waiting, key=_attempt):
+        same = list(group)
+        for start in range(0, len(same), AT_A_TIME):
+            send(run, token, Exposed(entries=tuple(same[start : start + AT_A_TIME])))
+    if lines:
+        shipped.mark(lines[-1].index)
+
+
+def _attempt(line: LogLine) -> tuple[str, int]:
+    return (line.run, line.token) if isinstance(line, Exposure | Closing) else (NO_RUN, 1)

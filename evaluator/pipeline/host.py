@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Shape
 
-from evaluator.contract import Exposure
+from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, Tier
 from evaluator.items import Item
+from evaluator.ledger.closings import Closed
+from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.claims import Claims
-from evaluator.pipeline.exposures import Shipped, ship
+from evaluator.pipeline.exposures import AT_A_TIME, Shipped, ship
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.reports import Reporter, Seal
 from evaluator.pipeline.sources import Revealed
@@ -22,12 +24,8 @@ class Facts(Shape):
     """What a vault tells of a sealed set without opening it."""
 
     @property
-    def n(self) -> int:
-        """The number of items."""
-
-    @property
-    def root(self) -> str:
-        """The commitment."""
+    def manifest(self) -> Manifest:
+        """What commits to it, and its blocks."""
 
     @property
     def shots(self) -> Sequence[Item]:
@@ -40,8 +38,16 @@ class Opener(Shape):
     def facts(self, name: str, /) -> Facts:
         """Public facts of a set."""
 
-    def reveal(self, set_name: str, indices: Sequence[int], /, *, to: str, run: str, token: int) -> Revealed:
+    def allowed(self, set_name: str, /, *, to: str, tier: Tier) -> tuple[BlockId, ...]:
+        """The blocks that a recipient may see."""
+
+    def reveal(
+        self, set_name: str, indices: Sequence[int], /, *, to: str, run: str, token: int, tier: Tier
+    ) -> Revealed:
         """Items, once the journal has the exposure."""
+
+    def close_run(self, set_name: str, closed: Sequence[Closed], /, *, run: str, token: int, artefact: str) -> Closing:
+        """Commit to what a run has come to on a set, in the journal."""
 
     def open_key(self, sealed_key: str, /, *, bound_to: str) -> str:
         """A submitter's API key."""
@@ -51,8 +57,8 @@ class Opener(Shape):
 class Host:
     """What this evaluator has and may do; from its own configuration, never from a job.
 
-    ``entries`` gives the journal's lines; ``put`` spools an envelope's data; ``stopping`` says whether the
-    worker was told to stop.
+    ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data;
+    ``stopping`` says whether the worker was told to stop.
     """
 
     evaluator: str
@@ -62,7 +68,8 @@ class Host:
     trusted: frozenset[str]
     recipients: Recipients
     vault: Opener
-    entries: Callable[[], Sequence[Exposure]]
+    entries: Callable[[], Sequence[LogLine]]
+    tree_head: Callable[[], str]
     shipped: Shipped
     completions: CompletionStore
     claims: Claims
@@ -82,6 +89,24 @@ class Host:
             put=self.put,
         )
 
-    def ship_exposures(self) -> None:
-        """Spool the journal's lines that a crash kept from it."""
+    def tell(self, line: LogLine, reporter: Reporter, *, head: bool = False) -> None:
+        """Spool a line that was just written, and with it whatever other processes wrote before."""
+        if line.index > self.shipped.last + 1:
+            self.ship_lines()
+        else:
+            reporter.send(Exposed(entries=(line,)))
+            self.shipped.mark(line.index)
+        if head:
+            reporter.send(Exposed(head=self.tree_head()))
+
+    def ship_lines(self) -> None:
+        """Spool the journal's lines that are not known to be in the spool."""
         ship(self.entries(), self.shipped, lambda run_id, token, body: self.reporter(run_id, token).send(body))
+
+    def ship_again(self, after: int) -> None:
+        """Spool the journal's lines behind ``after``, whatever was sent before, and the signed head over all."""
+        reporter = self.reporter(NO_RUN, 1)
+        waiting = [line for line in self.entries() if line.index > after]
+        for start in range(0, len(waiting), AT_A_TIME):
+            reporter.send(Exposed(entries=tuple(waiting[start : start + AT_A_TIME])))
+        reporter.send(Exposed(head=self.tree_head()))

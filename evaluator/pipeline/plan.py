@@ -4,7 +4,7 @@ An item is asked when it has no outcome yet. Sets are asked one after the other,
 their set, so that a resumed run asks what an undisturbed one would have asked.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 
@@ -42,10 +42,10 @@ class Batch:
     indices: tuple[int, ...]
 
 
-def batches(sets: Sequence[tuple[int, frozenset[int]]], *, size: int) -> Iterator[Batch]:
-    """Cut what is left of each set, given as (number of items, items done), into batches of at most ``size``."""
-    for position, (n, done) in enumerate(sets):
-        left = [index for index in range(n) if index not in done]
+def batches(sets: Sequence[Collection[int]], *, size: int) -> Iterator[Batch]:
+    """Cut what is left of each set, given as its indices, into batches of at most ``size``, ascending."""
+    for position, indices in enumerate(sets):
+        left = sorted(indices)
         for start in range(0, len(left), size):
             yield Batch(position, tuple(left[start : start + size]))
 

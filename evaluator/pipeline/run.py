@@ -35,8 +35,12 @@ class Source(Shape):
         """The number of its items."""
 
     @property
+    def form(self) -> frozenset[int]:
+        """The indices that are asked."""
+
+    @property
     def done(self) -> frozenset[int]:
-        """The indices that have an outcome already."""
+        """Those of the form that have an outcome already."""
 
     @property
     def shots(self) -> Sequence[Item]:
@@ -124,7 +128,7 @@ async def run(
     the sink by then. ``chance`` and ``sleep`` are the randomness and the time of the waits.
     """
     done = sum(len(source.done) for source in sources)
-    tally = _Tally(sink, policy, done, sum(source.n for source in sources))
+    tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
     questions = _questions(sources, protocol, policy)
     sampling = Sampling(max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature)
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
@@ -139,7 +143,7 @@ async def run(
 def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy) -> Iterator[_Question]:
     """Every open item with its prompt. A batch is revealed when the one before is used up, not earlier."""
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
-    for batch in batches([(source.n, source.done) for source in sources], size=max(policy.batch, policy.concurrency)):
+    for batch in batches([source.form - source.done for source in sources], size=max(policy.batch, policy.concurrency)):
         source = sources[batch.position]
         for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
             drawn = [source.shots[shot] for shot in shots[batch.position][index]]

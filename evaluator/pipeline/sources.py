@@ -22,6 +22,11 @@ class PublicSource:
         """The number of items."""
         return len(self.items)
 
+    @property
+    def form(self) -> frozenset[int]:
+        """The indices that are asked: all."""
+        return frozenset(range(self.n))
+
     def reveal(self, indices: Sequence[int]) -> list[Item]:
         """The items at ``indices``."""
         return [self.items[index] for index in indices]
@@ -41,7 +46,9 @@ class Revealed(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedSource:
-    """A sealed set. ``open_items`` is the vault's reveal, bound to this set, run, token and recipient.
+    """A sealed set of ``n`` items, of which those in ``form`` are asked.
+
+    ``open_items`` is the vault's reveal, bound to this set, run, token and recipient.
 
     ``tell`` spools the journal's entry; the items leave this object only after it has returned, so that
     the public ledger learns of an exposure even if this process dies while the prompts are on their way.
@@ -49,6 +56,7 @@ class SealedSource:
 
     name: str
     n: int
+    form: frozenset[int]
     open_items: Callable[[Sequence[int]], Revealed] = field(repr=False)
     tell: Callable[[Exposure], None] = field(repr=False)
     shots: Sequence[Item] = ()
