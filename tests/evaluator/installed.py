@@ -5,19 +5,26 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from evaluator.contract import Graded, Outcome, Report, pack_bits
 from evaluator.items import load_items, set_digest
 from evaluator.ledger.envelopes import open_envelope
-from evaluator.ledger.manifests import Identity
+from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.sealing.allocation import Shares, deal
+from evaluator.sealing.formats import read_manifest
 from evaluator.sealing.keys import generate_keys
-from evaluator.sealing.seal import seal_set, write_set
+from evaluator.sealing.seal import Covenant, seal_set, write_set
 
 NAME = "evaluator-1"
 CANARY = "violet-kayak"
 """Stands in every question of the sealed set."""
+SEED = bytes(range(32))
+ALL = Shares(local=Fraction(0), spare=Fraction(0), blocks=1)
+"""One block, which every endpoint on the list may see."""
+PLAIN = Covenant()
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
@@ -55,25 +62,39 @@ class Installed:
         table = f'[[endpoint]]\nurl = "{url}"\ntier = "T1"\nallow_private = true\n'
         return dataclasses.replace(self, recipients=self.recipients + table)
 
+    def index(self, name: str, number: int) -> int:
+        """Where the question with this number lies in a set."""
+        return next(i for i, row in enumerate(self.sets[name]["rows"]) if row["answer"].endswith(f"#### {number}"))
+
+    def manifest(self) -> Manifest:
+        """That of the sealed set."""
+        return read_manifest(self.folder / "sets" / "closed")
+
     def all_rows(self) -> list[dict[str, str]]:
         return [row for name in self.sets for row in self.sets[name]["rows"]]
 
     def job(
-        self, system: dict[str, Any], *, done: dict[str, Sequence[int]] | None = None, **other: Any
+        self,
+        system: dict[str, Any],
+        *,
+        done: dict[str, Sequence[int]] | None = None,
+        blocks: Sequence[int] = (),
+        **other: Any,
     ) -> dict[str, Any]:
-        """A job specification over all sets, as the site would send it."""
+        """A job specification over all sets, as the site would send it; ``blocks`` of the sealed one."""
         asks = [
             {
                 "name": name,
                 "sealed": facts["sealed"],
                 "digest": facts["digest"],
                 "n": facts["n"],
+                "blocks": list(blocks) if facts["sealed"] else [],
                 "done": pack_bits((done or {}).get(name, ()), facts["n"]),
             }
             for name, facts in self.sets.items()
         ]
         job = {
-            "version": 1,
+            "version": 2,
             "run": str(uuid.uuid4()),
             "token": 1,
             "lease_seconds": 5.0,
@@ -90,7 +111,7 @@ class Installed:
         return [open_envelope(data, {NAME: self.identity.report_pub}.get) for data in envelopes]
 
 
-def install(folder: Path, *, n: int = 30) -> Installed:
+def install(folder: Path, *, n: int = 30, shares: Shares = ALL, covenant: Covenant = PLAIN) -> Installed:
     """Keys, the public set ``open`` and the sealed set ``closed`` of ``n`` items each."""
     identity = generate_keys(folder / "keys", name=NAME)
     public, sealed = rows(n, "boat"), rows(n, CANARY)
@@ -98,8 +119,11 @@ def install(folder: Path, *, n: int = 30) -> Installed:
     write_rows(folder / "sealed.jsonl", sealed)
     items = load_items(folder / "sealed.jsonl")
     (folder / "sealed.jsonl").unlink()
-    made = seal_set(items, name="closed", hosts=[identity], shots=(), seed=None, created=datetime.now(UTC))
+    made = seal_set(
+        items, name="closed", hosts=[identity], seed=SEED, shares=shares, covenant=covenant, created=datetime.now(UTC)
+    )
     write_set(made, folder / "sets" / "closed")
+    sealed = [sealed[place] for place in deal(items, SEED, made.manifest.blocks)]
     root = json.loads((folder / "sets" / "closed" / "manifest.json").read_text())["root"]
     digest = set_digest(load_items(folder / "sets" / "open" / "items.jsonl"))
     (folder / "checkpoints").mkdir()

@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.config import Config
 from evaluator.errors import Code, EvaluatorError
-from evaluator.worker import open_host, sealed_sets, settings
+from evaluator.worker import open_host, sealed_set, settings
 from tests.evaluator.installed import install
 from tests.evaluator.worker_process import REAL, ROOT
 
@@ -51,7 +51,9 @@ def assert_refuses(environ: dict[str, str], why: str, *, pool: str = "solo") -> 
 
 def test_sealed_sets_are_found_by_their_manifest(tmp_path: Path) -> None:
     place = install(tmp_path)
-    assert sealed_sets(place.folder / "sets") == {"closed": place.folder / "sets" / "closed"}
+    sets = place.folder / "sets"
+    assert sealed_set(sets, "closed") == sets / "closed"
+    assert [sealed_set(sets, name) for name in ("open", "none", "..", "../keys")] == [None] * 4
 
 
 def test_settings_make_the_folders_of_a_filesystem_broker(tmp_path: Path) -> None:

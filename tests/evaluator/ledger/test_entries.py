@@ -39,7 +39,7 @@ def chain(length: int) -> list[Exposure]:
     entries: list[Exposure] = []
     head = Head()
     for index in range(length):
-        entries.append(sign_entry(KEY, **fields(index=index, previous=head.hash, token=index + 1)))
+        entries.append(sign_entry(KEY, Exposure, **fields(index=index, previous=head.hash, token=index + 1)))
         head = Head(index, entry_hash(entries[-1]))
     return entries
 
@@ -71,7 +71,7 @@ def test_swapped_doubled_and_foreign_lines_are_found() -> None:
     broken([entries[0], entries[0]])
     broken(entries, after_index=0, after_hash=GENESIS)
     broken(entries[1:], after_index=0, after_hash="1" * 64)
-    other = sign_entry(KEY, **fields(evaluator="host-b", index=4, previous=entry_hash(entries[3])))
+    other = sign_entry(KEY, Exposure, **fields(evaluator="host-b", index=4, previous=entry_hash(entries[3])))
     broken([*entries, other])
 
 
@@ -88,42 +88,41 @@ CHANGES = {
     "tier": "T1",
     "items": pack_bits([1, 4], 20),
     "count": 3,
-    "version": 1,
     "signature": "0" * 128,
 }
 
 
 @pytest.mark.parametrize("field", Exposure.__struct_fields__)
 def test_the_signature_covers_every_field(field: str) -> None:
-    entry = sign_entry(KEY, **fields())
+    entry = sign_entry(KEY, Exposure, **fields())
     assert verify_entry(entry, PUBLIC)
-    changed = msgspec.structs.replace(entry, **{field: 2 if field == "version" else CHANGES[field]})
+    changed = msgspec.structs.replace(entry, **{field: 3 if field == "version" else CHANGES[field]})
     assert not verify_entry(changed, PUBLIC)
     assert entry_hash(changed) != entry_hash(entry)
 
 
 def test_a_count_that_does_not_count_the_items_is_refused() -> None:
-    assert not verify_entry(sign_entry(KEY, **fields(count=3)), PUBLIC)
-    assert not verify_entry(sign_entry(KEY, **fields(items="AAA")), PUBLIC)
+    assert not verify_entry(sign_entry(KEY, Exposure, **fields(count=3)), PUBLIC)
+    assert not verify_entry(sign_entry(KEY, Exposure, **fields(items="AAA")), PUBLIC)
 
 
 def test_the_hash_is_the_logs_leaf() -> None:
-    entry = sign_entry(KEY, **fields())
+    entry = sign_entry(KEY, Exposure, **fields())
     assert entry_hash(entry) == leaf_hash(canonical_json(entry.to_dict())).hex()
 
 
 def test_signed_bytes_differ_in_kind_from_a_reports() -> None:
-    assert not signed_bytes(sign_entry(KEY, **fields())).startswith(b"{")
+    assert not signed_bytes(sign_entry(KEY, Exposure, **fields())).startswith(b"{")
 
 
 @given(st.sets(st.integers(0, 199)))
 def test_any_items_round_trip(indices: set[int]) -> None:
-    entry = sign_entry(KEY, **fields(items=pack_bits(indices, 200), count=len(indices)))
+    entry = sign_entry(KEY, Exposure, **fields(items=pack_bits(indices, 200), count=len(indices)))
     assert verify_entry(Exposure.from_dict(entry.to_dict()), PUBLIC)
 
 
 @pytest.mark.parametrize("changed", [{"tier": "T9"}, {"recipient": "A B"}, {"token": 0}, {"set": "../x"}, {"extra": 1}])
 def test_fields_that_do_not_fit_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(EvaluatorError) as caught:
-        sign_entry(KEY, **fields(**changed))
+        sign_entry(KEY, Exposure, **fields(**changed))
     assert caught.value.code is Code.BAD_MESSAGE

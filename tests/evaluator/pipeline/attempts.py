@@ -9,7 +9,7 @@ import pytest
 
 from evaluator.backends import Backend, Completion, FakeBackend, Sampling
 from evaluator.config import Config
-from evaluator.contract import Exposed, Failed, Finished
+from evaluator.contract import Exposed, Exposure, Failed, Finished
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
@@ -84,4 +84,8 @@ def last_code(reports: list[Any]) -> Code:
 
 
 def exposures(reports: list[Any]) -> list[Any]:
-    return [entry for report in reports if isinstance(report.body, Exposed) for entry in report.body.entries]
+    return [line for line in lines(reports) if isinstance(line, Exposure)]
+
+
+def lines(reports: list[Any]) -> list[Any]:
+    return [line for report in reports if isinstance(report.body, Exposed) for line in report.body.entries]

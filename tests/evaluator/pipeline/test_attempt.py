@@ -39,7 +39,7 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
 
     def act(prompt: str) -> str:
         if CANARY in prompt:
-            index = int(right(prompt).split()[-1])
+            index = bench.place.index("closed", int(right(prompt).split()[-1]))
             spooled = [*bench.place.folder.glob("home/spool/*/*.json")]
             envelopes = bench.envelopes + [json.loads(path.read_bytes()) for path in spooled if path.exists()]
             told_when_asked.append(
@@ -58,11 +58,11 @@ def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process
     job = bench.place.job(CHECKPOINT)
     bench.host.vault.reveal("closed", [3, 4], to="jail", run=job["run"], token=1)
     assert bench.finish() == []
-    bench.open().ship_exposures()
+    bench.open().ship_lines()
     [report] = bench.finish()
     assert [unpack_bits(entry.items, 30) for entry in report.body.entries] == [{3, 4}]
     assert (report.run, report.token) == (job["run"], 1)
-    bench.open().ship_exposures()
+    bench.open().ship_lines()
     assert len(bench.finish()) == 1
 
 
@@ -187,7 +187,7 @@ def test_a_broken_journal_does_not_keep_failed_from_being_said(bench: Bench, mon
     def broken() -> None:
         raise error(Code.JOURNAL_BROKEN)
 
-    monkeypatch.setattr(bench.host.__class__, "ship_exposures", lambda self: broken())
+    monkeypatch.setattr(bench.host.__class__, "ship_lines", lambda self: broken())
     assert last_code(bench.run(bench.place.job(CHECKPOINT) | {"protocol": "no-such"})) is Code.UNKNOWN_PROTOCOL
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.contract import Exposure, unpack_bits
+from evaluator.contract import Exposure, pack_bits, unpack_bits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS, entry_hash, verify_chain
@@ -32,9 +32,10 @@ def opened(path: Path) -> "closing[Journal]":
 
 
 def line(journal: Journal, *indices: int, **changed: Any) -> Exposure:
-    usual: dict[str, Any] = {"run": RUN, "token": 1, "set_name": "twin", "root": "ab" * 32, "recipient": "jail"}
-    usual |= {"tier": "T0", "indices": indices or (1, 2), "n": 50}
-    return journal.record(**{**usual, **changed})
+    marked = changed.pop("indices", indices or (1, 2))
+    usual: dict[str, Any] = {"run": RUN, "token": 1, "set": "twin", "root": "ab" * 32, "recipient": "jail"}
+    usual |= {"tier": "T0", "items": pack_bits(marked, 50), "count": len(marked)}
+    return journal.record(Exposure, **{**usual, **changed})
 
 
 @pytest.fixture
@@ -181,12 +182,13 @@ WRITER = f"""
 import sys
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from evaluator.contract import Exposure, pack_bits
 from evaluator.sealing.exposure import Journal
 key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2]))
 journal = Journal(Path(sys.argv[1]), "host-a", key)
 for number in range(int(sys.argv[3])):
-    entry = journal.record(run="{RUN}", token=1, set_name="twin", root="ab" * 32, recipient="jail", tier="T0",
-                           indices=[number % 50], n=50)
+    entry = journal.record(Exposure, run="{RUN}", token=1, set="twin", root="ab" * 32, recipient="jail", tier="T0",
+                           items=pack_bits([number % 50], 50), count=1)
     print(entry.index, flush=True)
 """
 

@@ -17,13 +17,12 @@ MUTANTS = {
     "decrypts before the journal": (
         "sealing/vault.py",
         "        entry = self._journal.record(",
-        "        self._decrypt(loaded, indices)\n        entry = self._journal.record(",
+        "        self._decrypt(self._load(set_name), indices)\n        entry = self._journal.record(",
     ),
     "unwraps the key before the journal": (
         "sealing/vault.py",
         "        entry = self._journal.record(",
-        "        open_set_key(formats.read_wrap(loaded.folder, self._keys.name), manifest, self._keys.host, "
-        "self._keys.name)\n        entry = self._journal.record(",
+        "        self._key(self._load(set_name))\n        entry = self._journal.record(",
     ),
     "does not wait for the disk": ("sealing/exposure.py", "durable=True", "durable=False"),
     "waits for the disk before it writes": (

@@ -10,9 +10,9 @@ import pytest
 from evaluator.errors import Code, EvaluatorError
 from evaluator.items import Item
 from evaluator.sealing.seal import seal_set, write_set
-from tests.evaluator.sealing.conftest import CREATED, ITEMS, RUN, SHOTS, Host
+from tests.evaluator.sealing.conftest import ALL, CREATED, ITEMS, RUN, SHOTS, Host
 
-REFUSALS = {Code.SEAL_BROKEN, Code.NOT_ENROLLED}
+REFUSALS = {Code.SEAL_BROKEN, Code.NOT_ENROLLED, Code.ALLOCATION_INVALID}
 
 
 def refusal(host: Host, folder: Path) -> Code | None:
@@ -22,7 +22,7 @@ def refusal(host: Host, folder: Path) -> Code | None:
         vault = host.vault(folder, journal=journal)
         try:
             facts = vault.facts("twin")
-            items = vault.reveal("twin", range(facts.n), to="jail", run=RUN, token=1).items
+            items = vault.reveal("twin", range(facts.manifest.n), to="jail", run=RUN, token=1).items
         except EvaluatorError as refused:
             assert "CNRY" not in str(refused)
             return refused.code
@@ -89,7 +89,7 @@ def test_another_set_under_the_name_is_refused(host: Host, set_folder: Path, tmp
     """O05: the items of one set cannot stand under the root of another, whoever can write the folder."""
     other = tmp_path / "other"
     items = [Item(f"{item.question}!", item.answer, item.gold) for item in ITEMS]
-    write_set(seal_set(items, name="twin", hosts=[host.identity], shots=SHOTS, created=CREATED), other)
+    write_set(seal_set(items, name="twin", hosts=[host.identity], shots=SHOTS, created=CREATED, shares=ALL), other)
     manifest, wrap = (set_folder / "manifest.json").read_bytes(), (set_folder / "wraps/host-a.json").read_bytes()
     (set_folder / "items.sealed").write_bytes((other / "items.sealed").read_bytes())
     assert refusal(host, set_folder) is Code.SEAL_BROKEN

@@ -33,8 +33,8 @@ def refusal(vault: Vault, *, indices: Sequence[int] = (0,), to: str = "jail", ru
 
 def test_facts_are_public(vault: Vault, host: Host) -> None:
     facts = vault.facts("twin")
-    assert (facts.name, facts.n, facts.shots) == ("twin", 6, SHOTS)
-    assert len(facts.root) == 64
+    assert (facts.manifest.name, facts.manifest.n, facts.shots) == ("twin", 6, SHOTS)
+    assert len(facts.manifest.root) == 64
     assert host.journal().head.index == -1
 
 
@@ -49,7 +49,7 @@ def test_items_come_in_the_order_asked_and_are_on_record(vault: Vault, host: Hos
     assert unpack_bits(first.entry.items, 6) == {0, 2, 4}
     assert (first.entry.recipient, first.entry.tier, first.entry.token) == ("jail", "T0", 1)
     assert (second.entry.recipient, second.entry.tier, second.entry.token) == ("api.example.com", "T1", 2)
-    assert first.entry.root == vault.facts("twin").root and first.entry.run == RUN
+    assert first.entry.root == vault.facts("twin").manifest.root and first.entry.run == RUN
 
 
 @pytest.mark.parametrize("to", ["evil.example", "api.example.com:8443", "jail.example", "", "JAIL", "127.0.0.1"])
@@ -59,9 +59,13 @@ def test_an_unknown_recipient_gets_nothing_and_leaves_no_line(vault: Vault, host
 
 
 def test_no_argument_of_a_job_raises_a_tier(vault: Vault) -> None:
-    """The caller names a party; there is nothing it could say about the tier."""
-    with pytest.raises(TypeError):
-        vault.reveal("twin", [0], to="evil.example", run=RUN, token=1, tier="T0")  # type: ignore[call-arg]
+    """The caller names a party; what it says about the tier can only lower it."""
+    with pytest.raises(EvaluatorError) as caught:
+        vault.reveal("twin", [0], to="evil.example", run=RUN, token=1, tier="T0")
+    assert caught.value.code is Code.RECIPIENT_REFUSED
+    with pytest.raises(EvaluatorError) as caught:
+        vault.reveal("twin", [0], to=recipient_of(LISTED), run=RUN, token=1, tier="T3")
+    assert caught.value.code is Code.RECIPIENT_REFUSED
     for url in ("https://api.example.com@evil.example/v1", "https://api.example.com.evil.example/v1"):
         try:
             to = recipient_of(url)
