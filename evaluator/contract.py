@@ -310,6 +310,15 @@ def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
     return marked
 
 
+def fits(value: object, kind: Any) -> bool:
+    """Whether a value is of one of the types above."""
+    try:
+        msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def evaluate_queue(pool: str) -> str:
     """The queue that the workers of a pool listen to."""
     return f"evaluate.{pool}"

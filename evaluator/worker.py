@@ -162,7 +162,6 @@ def _start(sender: Any, **_: object) -> None:
             raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
         _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
         _Process.host.ship_lines()
-        _Process.host.ship_again(_Process.host.shipped.last)
         _Process.spool.start()
 
     _or_exit(start)

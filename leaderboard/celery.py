@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from evaluator.broker import celery_settings
-from evaluator.contract import RECORD_QUEUE, RECORD_TASK
+from evaluator.contract import RECORD_QUEUE, RECORD_TASK, SHIP_TASK, Ship, journal_queue
 from leaderboard.errors import quiet_database
 from leaderboard.settings import require_complete
 
@@ -22,9 +22,11 @@ REAP_TASK = "holdfast.reap"
 DRAIN_TASK = "holdfast.drain"
 REBUILD_TASK = "holdfast.rebuild"
 """Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``."""
+ASK_LOGS_TASK = "holdfast.ask_logs"
 HOUSEKEEPING_QUEUE = "housekeeping"
 RANKINGS_QUEUE = "rankings"
 BEAT_SECONDS = 2.0
+ASK_LOGS_SECONDS = 60.0
 
 
 class QuietTask(Task):  # type: ignore[misc]
@@ -47,11 +49,13 @@ app.conf.update(
         REBUILD_TASK: {"queue": RANKINGS_QUEUE},
         REAP_TASK: {"queue": HOUSEKEEPING_QUEUE},
         DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        ASK_LOGS_TASK: {"queue": HOUSEKEEPING_QUEUE},
     },
     # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
     beat_schedule={
         "reap": {"task": REAP_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
         "drain": {"task": DRAIN_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
+        "ask logs": {"task": ASK_LOGS_TASK, "schedule": ASK_LOGS_SECONDS, "options": {"expires": ASK_LOGS_SECONDS}},
     },
     # A broker that is away must not hold up a request: the outbox rings again.
     task_publish_retry=False,
@@ -60,7 +64,13 @@ app.conf.update(
 )
 if settings.BROKER_URL.startswith("redis"):
     app.conf.broker_transport_options = {"socket_connect_timeout": 3}
-app.autodiscover_tasks(["leaderboard.submissions", "leaderboard.rankings"])
+app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leaderboard.rankings"])
+
+
+def ring_ship(evaluator: str, *, after: int) -> None:
+    """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is away."""
+    order = Ship(after=after).to_dict()
+    app.send_task(SHIP_TASK, args=[order], queue=journal_queue(evaluator), expires=ASK_LOGS_SECONDS, retry=False)
 
 
 @celeryd_init.connect  # type: ignore[untyped-decorator]

@@ -34,7 +34,6 @@ class Refusal(StrEnum):
     MODEL_TAKEN = "model_taken"
     MODEL_DIFFERS = "model_differs"
     UNKNOWN_PAIR = "unknown_pair"
-    PAIR_RELEASED = "pair_released"
     BAD_API_KEY = "bad_api_key"
     NO_EVALUATOR = "no_evaluator"
     NOT_NOW = "not_now"
@@ -86,9 +85,6 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         409, "The model is known with other facts.", "Leave the facts as they are, or choose another name."
     ),
     Refusal.UNKNOWN_PAIR: Explanation(422, "There is no pair of sets of this name.", "Choose one listed at /sets."),
-    Refusal.PAIR_RELEASED: Explanation(
-        409, "This pair has been released, so that it takes no submissions.", "Choose another pair."
-    ),
     Refusal.BAD_API_KEY: Explanation(
         422, "The endpoint's API key is not usable.", "Give the bare key: printable ASCII, no spaces."
     ),

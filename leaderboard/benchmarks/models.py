@@ -6,6 +6,7 @@ from django.db import models
 from django.urls import reverse
 
 from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.notices import Notice as SignedNotice
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.states import PairState
 
@@ -48,6 +49,10 @@ class ItemSet(models.Model):
     def facts(self) -> Manifest | None:
         """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged row."""
         return Manifest.from_dict(self.manifest) if self.manifest else None
+
+    def signed_notices(self) -> tuple[SignedNotice, ...]:
+        """What maintainers have said of the set since it was sealed, oldest first."""
+        return tuple(SignedNotice.from_dict(row.data) for row in self.notices.order_by("index"))
 
 
 class Notice(models.Model):

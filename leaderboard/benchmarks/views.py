@@ -22,5 +22,4 @@ def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _pairs() -> QuerySet[SetPair]:
-    # Leaf hashes are many, and no page shows them.
-    return SetPair.objects.select_related("public", "private").defer("public__leaves", "private__leaves")
+    return SetPair.objects.select_related("public", "private")

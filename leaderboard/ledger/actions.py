@@ -6,12 +6,14 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluator.contract import Exposure
+from evaluator.contract import LogLine, Recipient, fits
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.ledger.entries import verify_entry
+from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
+from evaluator.ledger.notes import verify_head
+from leaderboard.celery import ring_ship
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry, Evaluator, Grant
+from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, Party
 
 
 def register_evaluator(*, identity: object, pool: str) -> Evaluator:
@@ -36,8 +38,59 @@ def record_grant(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[
     return Grant.objects.create(run=run, token=token, recipient=recipient, sets=sets, hash=digest)
 
 
-def keep_entries(*, evaluator: Evaluator, entries: Sequence[Exposure]) -> None:
-    """Keep lines of an evaluator's journal, whatever became of the attempt they belong to.
+def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
+    """Enter whom the site takes a recipient for, or change it. Raises ``bad_registration``.
+
+    This can only be stricter than the evaluators' own lists: they decide what is shown.
+    """
+    facts = {"name": name, "kind": kind, "tier": tier}
+    if not fits(recipient, Recipient) or not name or kind not in Party.Kind or tier not in ("T1", "T2", "T3"):
+        raise refuse(Refusal.BAD_REGISTRATION, "party")
+    return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
+
+
+def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str) -> None:
+    """Keep lines of an evaluator's log and a head that it signed over them. Raises ``bad_message`` and keeps none."""
+    if lines:
+        keep_entries(evaluator=evaluator, entries=lines)
+    if note:
+        _keep_head(evaluator, note)
+    _compare_heads(evaluator)
+
+
+def _keep_head(evaluator: Evaluator, note: str) -> None:
+    try:
+        head = verify_head(note, name=evaluator.name, public_hex=evaluator.public_key, origin=origin(evaluator.name))
+    except EvaluatorError:
+        raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
+    facts = {"size": head.size, "root": head.root.hex()}
+    Head.objects.get_or_create(evaluator=evaluator, **facts, defaults={"note": note})
+
+
+def _compare_heads(evaluator: Evaluator) -> None:
+    """Compare each head that the site's copy has reached with the copy. One that differs flags its evaluator."""
+    known = Evaluator.objects.get(pk=evaluator.pk)
+    reached = list(known.heads.filter(agrees__isnull=True, size__lte=known.head_index + 1))
+    if not reached:
+        return
+    tree = known.tree()
+    for head in reached:
+        head.agrees = tree.root(head.size).hex() == head.root
+        head.save(update_fields=["agrees"])
+    if not all(head.agrees for head in reached):
+        Evaluator.objects.filter(pk=known.pk).update(flagged=True)
+
+
+def ask_logs() -> int:
+    """Ask every evaluator for the lines behind the site's copy, and for its newest head. Returns how many."""
+    known = list(Evaluator.objects.order_by("pk"))
+    for evaluator in known:
+        ring_ship(evaluator.name, after=evaluator.head_index)
+    return len(known)
+
+
+def keep_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
+    """Keep lines of an evaluator's log, whatever became of the attempt they belong to.
 
     Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come twice
     and in any order; the chain grows as far as it has no gap.
@@ -45,8 +98,6 @@ def keep_entries(*, evaluator: Evaluator, entries: Sequence[Exposure]) -> None:
     if any(entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key) for entry in entries):
         raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
     rows = [Entry.of(entry, evaluator=evaluator) for entry in entries]
-    if any(row.exposure() != entry for row, entry in zip(rows, entries, strict=True)):
-        raise error(Code.BAD_MESSAGE, "a bitmap of a journal is not in its one form")
     with transaction.atomic():
         locked = Evaluator.objects.select_for_update().get(pk=evaluator.pk)
         Entry.objects.bulk_create(rows, ignore_conflicts=True)

@@ -1,32 +1,119 @@
-"""The public ledger as JSON, mounted at ``/api/v1``."""
+"""The public ledger as JSON, mounted at ``/api/v1``: lines, signed heads, and proofs about both."""
 
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Field, Query, Router, Schema
 
-from leaderboard.ledger.models import Entry
+from evaluator.contract import canonical_json
+from evaluator.errors import EvaluatorError
+from evaluator.ledger.entries import origin
+from evaluator.ledger.notes import vkey
+from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.models import Entry, Evaluator
 
 router = Router(tags=["ledger"])
 
 
 class LedgerQuery(Schema):
-    """Which part of the ledger. ``before`` is the ``id`` of the last entry already seen."""
+    """Which part of the ledger. ``before`` is the ``id`` of the last line already seen; empty values filter nothing."""
 
+    evaluator: str = Field("", max_length=80)
+    set: str = Field("", max_length=80)
+    recipient: str = Field("", max_length=300)
+    tier: Literal["", "T0", "T1", "T2", "T3"] = ""
+    kind: Literal["", "exposure", "closing", "enrolment", "opening"] = ""
+    run: UUID | None = None
     before: int | None = Field(None, ge=1, le=2**62)
     limit: int = Field(100, ge=1, le=1000)
 
 
-@router.get("/ledger", auth=None, summary="What evaluators say they showed to whom, newest first")
+class LinesQuery(Schema):
+    """Which lines of one log, by index."""
+
+    start: int = Field(0, ge=0, le=2**31 - 1)
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+@router.get("/ledger", auth=None, summary="What evaluators say they did with sealed sets, newest first")
 def ledger(request: HttpRequest, query: Query[LedgerQuery]) -> dict[str, Any]:
-    """Signed lines of the evaluators' journals. Which items a line names is left out until the release."""
-    entries = Entry.objects.published()
+    """Signed lines of the evaluators' logs, each whole. A set's items were dealt by lot: an index tells nothing."""
+    wanted = {name: getattr(query, name) for name in ("evaluator", "set", "recipient", "tier", "kind")}
+    entries = Entry.objects.published().matching(**wanted, run=str(query.run) if query.run else None)
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
-    return {"entries": [_entry(entry) for entry in entries.defer("items")[: query.limit]]}
+    return {
+        "entries": [{"id": one.pk, "entry_hash": one.entry_hash} | one.line for one in entries[: query.limit]],
+    }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
-    names = ("index", "previous", "moment", "token", "root", "recipient", "tier", "count", "entry_hash", "signature")
-    shown: dict[str, Any] = {name: getattr(entry, name) for name in names}
-    return shown | {"id": entry.pk, "evaluator": entry.evaluator.name, "run": str(entry.run), "set": entry.set_name}
+@router.get("/evaluators", auth=None, summary="The evaluators, their keys, and how far their logs are known")
+def evaluators(request: HttpRequest) -> dict[str, Any]:
+    """``vkey`` verifies the heads of the log as C2SP signed notes; ``report_pub`` every line of it."""
+    return {"evaluators": [_evaluator(one) for one in Evaluator.objects.order_by("name")]}
+
+
+@router.get("/ledger/{evaluator}/lines", auth=None, summary="The lines of one log as JSON lines")
+def lines(request: HttpRequest, evaluator: str, query: Query[LinesQuery]) -> HttpResponse:
+    """In order. The bytes of a line, without its end, are the data of its leaf in the log's tree."""
+    known = _known(evaluator)
+    chained = known.entries.filter(status=Entry.Status.CHAINED, index__gte=query.start).order_by("index")
+    content = b"".join(canonical_json(one.line) + b"\n" for one in chained[: query.limit])
+    return HttpResponse(content, content_type="application/jsonl")
+
+
+@router.get("/ledger/{evaluator}/head", auth=None, summary="The newest signed head that agrees with the lines")
+def head(request: HttpRequest, evaluator: str) -> HttpResponse:
+    """A C2SP signed note."""
+    newest = _known(evaluator).heads.filter(agrees=True).order_by("-size").first()
+    if newest is None:
+        raise refuse(Refusal.NOT_FOUND, "no head yet")
+    return HttpResponse(newest.note, content_type="text/plain; charset=utf-8")
+
+
+@router.get("/ledger/{evaluator}/heads", auth=None, summary="Every head that the evaluator ever signed")
+def heads(request: HttpRequest, evaluator: str) -> dict[str, Any]:
+    """Also such as contradict its lines: those are evidence. ``agrees`` is null while the lines are not there yet."""
+    known = _known(evaluator).heads.order_by("size", "pk")
+    return {"heads": [{"size": one.size, "root": one.root, "agrees": one.agrees, "note": one.note} for one in known]}
+
+
+@router.get("/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size")
+def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> dict[str, Any]:
+    """RFC 6962, 2.1.1: the nodes from the leaf upwards, in hexadecimal."""
+    tree = _known(evaluator).tree()
+    try:
+        return {"proof": [node.hex() for node in tree.inclusion(index, size)], "root": tree.root(size).hex()}
+    except EvaluatorError:
+        raise refuse(Refusal.INVALID_FIELD, "index or size") from None
+
+
+@router.get("/ledger/{evaluator}/proof/consistency", auth=None, summary="That a log only grew between two sizes")
+def consistency(request: HttpRequest, evaluator: str, first: int, second: int) -> dict[str, Any]:
+    """RFC 6962, 2.1.2: the nodes in hexadecimal."""
+    tree = _known(evaluator).tree()
+    try:
+        nodes = [node.hex() for node in tree.consistency(first, second)]
+        return {"proof": nodes, "first_root": tree.root(first).hex(), "second_root": tree.root(second).hex()}
+    except EvaluatorError:
+        raise refuse(Refusal.INVALID_FIELD, "first or second") from None
+
+
+def _known(name: str) -> Evaluator:
+    known = Evaluator.objects.filter(name=name).first()
+    if known is None:
+        raise refuse(Refusal.NOT_FOUND, "evaluator")
+    return known
+
+
+def _evaluator(one: Evaluator) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "origin": origin(one.name),
+        "report_pub": one.public_key,
+        "host_pub": one.host_pub,
+        "vkey": vkey(one.name, one.public_key),
+        "lines": one.head_index + 1,
+        "flagged": one.flagged,
+    }

@@ -7,7 +7,7 @@ from django.db import models
 
 from evaluator.contract import LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
-from evaluator.ledger.tree import leaf_hash
+from evaluator.ledger.tree import Tree, leaf_hash
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -55,6 +55,11 @@ class Evaluator(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def tree(self) -> Tree:
+        """The tree over the site's copy of its log, as far as that has no gap."""
+        chained = self.entries.filter(status="chained").order_by("index")
+        return Tree(bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator())
 
 
 class Grant(models.Model):
@@ -116,6 +121,11 @@ class Party(models.Model):
 
 class EntryQuerySet(models.QuerySet["Entry"]):
     """Lines of the evaluators' logs."""
+
+    def matching(self, **wanted: str | None) -> "EntryQuerySet":
+        """Those with these values, where a value is wanted: evaluator, set, recipient, tier, kind, run."""
+        columns = {"evaluator": "evaluator__name", "set": "set_name"}
+        return self.filter(**{columns.get(name, name): value for name, value in wanted.items() if value})
 
     def published(self) -> "EntryQuerySet":
         """Lines that follow their evaluator's log without a gap, newest first."""
@@ -193,6 +203,17 @@ class Entry(models.Model):
             entry_hash=entry_hash(line),
             status=cls.Status.PENDING,
         )
+
+    @property
+    def words(self) -> str:
+        """What the line says, for a reader."""
+        items = f"{self.count:,} item{'' if self.count == 1 else 's'}"
+        return {
+            "exposure": f"shown {items}",
+            "closing": f"closed a run over {items}",
+            "enrolment": f"key wrapped for {self.line.get('host', '')}",
+            "opening": "opened for release",
+        }[self.kind]
 
     def log_line(self) -> LogLine:
         """The line as its evaluator signed it."""

@@ -1,10 +1,15 @@
-"""The public ledger's page."""
+"""The public ledger's pages: all logs with filters, and one line with the proof that it is in its log."""
+
+import json
+from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from evaluator.ledger.notes import vkey
+from leaderboard.ledger.forms import LedgerFilter
 from leaderboard.ledger.models import Entry, Evaluator
 
 PAGE_LENGTH = 50
@@ -12,7 +17,39 @@ PAGE_LENGTH = 50
 
 @require_safe
 def ledger(request: HttpRequest) -> HttpResponse:
-    """Every line, newest first, with the evaluators and the ends of their journals."""
-    page = Paginator(Entry.objects.published().defer("items"), PAGE_LENGTH).get_page(request.GET.get("page"))
-    context = {"page": page, "evaluators": Evaluator.objects.order_by("name"), "section": "ledger"}
+    """Every line that is wanted, newest first, with the evaluators and the newest heads of their logs."""
+    wanted = LedgerFilter(request.GET or None)
+    entries = Entry.objects.published().matching(**wanted.values())
+    page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "filter": wanted,
+        "query": wanted.query(),
+        "evaluators": [_about(one) for one in Evaluator.objects.order_by("name")],
+        "section": "ledger",
+    }
     return render(request, "ledger/ledger.html", context)
+
+
+@require_safe
+def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
+    """One line as it was signed, and its inclusion in the newest head."""
+    entries = Entry.objects.published().filter(evaluator__name=evaluator, index=index)
+    entry = entries.first()
+    if entry is None:
+        raise Http404("no such line")
+    head = entry.evaluator.heads.filter(agrees=True, size__gt=index).order_by("-size").first()
+    proof = entry.evaluator.tree().inclusion(index, head.size) if head else ()
+    context = {
+        "entry": entry,
+        "line": json.dumps(entry.line, indent=2, sort_keys=True),
+        "head": head,
+        "proof": [node.hex() for node in proof],
+        "section": "ledger",
+    }
+    return render(request, "ledger/line.html", context)
+
+
+def _about(evaluator: Evaluator) -> dict[str, Any]:
+    head = evaluator.heads.filter(agrees=True).order_by("-size").first()
+    return {"evaluator": evaluator, "head": head, "vkey": vkey(evaluator.name, evaluator.public_key)}

@@ -59,8 +59,7 @@ def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _pair(slug: str | None) -> SetPair | None:
-    # A sealed set's leaf hashes are many and no page of this app shows them.
-    pairs = SetPair.objects.select_related("private").defer("private__leaves")
+    pairs = SetPair.objects.select_related("private")
     if slug is None:
         return pairs.order_by("-pk").first()
     pair = pairs.filter(slug=slug).first()

@@ -50,7 +50,6 @@ class Facts:
 
     has_organisation: bool
     pair_is_known: bool
-    pair_is_released: bool
     model_is_ours: bool
     model_agrees: bool
     can_seal: bool
@@ -81,7 +80,6 @@ def decide(ask: Ask, facts: Facts) -> No | None:
     reasons = (
         (not facts.has_organisation, Refusal.NO_ORGANISATION),
         (not facts.pair_is_known, Refusal.UNKNOWN_PAIR),
-        (facts.pair_is_released, Refusal.PAIR_RELEASED),
         (not facts.model_is_ours, Refusal.MODEL_TAKEN),
         (not facts.model_agrees, Refusal.MODEL_DIFFERS),
         (bool(ask.api_key) and not facts.can_seal, Refusal.NO_EVALUATOR),

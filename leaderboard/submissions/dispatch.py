@@ -1,23 +1,27 @@
 """From a run's rows to the job specification that crosses the wall, and the bell that announces it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
 from evaluator import addresses
 from evaluator.contract import (
     EVALUATE_TASK,
+    BlockId,
     Checkpoint,
     Endpoint,
     JobSpec,
     Limits,
     SetAsk,
+    Tier,
     evaluate_queue,
     pack_bits,
 )
+from evaluator.ledger.notices import retired_blocks
 from leaderboard.celery import REBUILD_TASK, app
-from leaderboard.ledger.models import Grant
+from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.models import Grant, Party
 from leaderboard.submissions.models import Outbox, Run, RunOutcomes, Submission
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -40,6 +44,50 @@ def recipient(submission: Submission) -> str:
     target = addresses.check(submission.url, allow_private=True)
     host = f"[{target.host}]" if ":" in target.host else target.host
     return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What of a sealed set a run is scored on: blocks, ascending, and the items in them."""
+
+    tier: Tier
+    blocks: tuple[BlockId, ...]
+    items: frozenset[int]
+
+
+def tier_of(submission: Submission) -> Tier:
+    """What the site takes the recipient for. The evaluator's own list decides; this may only be stricter."""
+    shown_to = recipient(submission)
+    if shown_to == "jail":
+        return "T0"
+    known = Party.objects.filter(recipient=shown_to).values_list("tier", flat=True).first()
+    return cast("Tier", known or "T2")
+
+
+def form(submission: Submission) -> Form:
+    """The form of a new run: the blocks of its tier that are not retired.
+
+    All self-declared endpoints of a season have the same one. Raises ``public_only`` where the tier sees nothing of
+    the set, ``pair_retired`` where nothing is left.
+    """
+    pair = submission.pair
+    manifest = pair.private.facts()
+    if manifest is None:
+        raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)
+    tier = tier_of(submission)
+    usual: dict[Tier, tuple[BlockId, ...]] = {
+        "T0": manifest.block_ids(("exposed", "local")),
+        "T1": manifest.block_ids(("exposed",)),
+        "T2": manifest.seasons[pair.season : pair.season + 1],
+        "T3": (),
+    }
+    if not usual[tier]:
+        raise refuse(Refusal.PUBLIC_ONLY)
+    gone = retired_blocks(manifest, pair.private.signed_notices())
+    blocks = tuple(block for block in usual[tier] if block not in gone)
+    if not blocks:
+        raise refuse(Refusal.PAIR_RETIRED)
+    return Form(tier, blocks, manifest.indices(blocks))
 
 
 def job(run: Run) -> Job:
@@ -77,16 +125,22 @@ def _asked(row: RunOutcomes) -> SetAsk:
         name=item_set.name,
         sealed=item_set.sealed,
         digest=item_set.digest,
-        n=row.n,
-        done=pack_bits(done, row.n) if done else "",
+        n=row.size,
+        blocks=tuple(row.blocks),
+        done=pack_bits(done, row.size) if done else "",
     )
 
 
 def _granted(row: RunOutcomes) -> dict[str, Any]:
-    closed = frozenset(row.closed())
-    left = pack_bits((index for index in range(row.n) if index not in closed), row.n)
+    left = pack_bits(row.open(), row.size)
     item_set = row.item_set
-    return {"name": item_set.name, "digest": item_set.digest, "sealed": item_set.sealed, "items": left}
+    return {
+        "name": item_set.name,
+        "digest": item_set.digest,
+        "sealed": item_set.sealed,
+        "blocks": row.blocks,
+        "items": left,
+    }
 
 
 def ring(outbox: Outbox) -> None:

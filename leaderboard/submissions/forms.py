@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.benchmarks.states import PairState
 from leaderboard.submissions.models import Submission
 
 KINDS = [
@@ -21,7 +20,7 @@ class SubmissionForm(forms.Form):
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=100)
     pair = forms.ModelChoiceField(
-        SetPair.objects.filter(state=PairState.SEALED).order_by("-pk"),
+        SetPair.objects.order_by("-pk"),
         to_field_name="slug",
         empty_label=None,
         label="Sets",

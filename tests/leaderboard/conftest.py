@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from evaluator.contract import (
     Body,
+    Closing,
     Exposed,
     Exposure,
     Failed,
     Finished,
     Graded,
+    LogLine,
     Outcome,
     Progress,
     Report,
@@ -28,10 +30,31 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code
 from evaluator.ledger import signatures
-from evaluator.ledger.entries import GENESIS, entry_hash, sign_entry
+from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.envelopes import seal_report
+from evaluator.ledger.manifests import Block, Manifest
+from evaluator.ledger.notes import TreeHead, sign_head
+from evaluator.ledger.tree import Tree, leaf_hash, root
 
 PUBLIC_N, PRIVATE_N = 7, 9
+LEAVES = [leaf_hash(bytes([number])) for number in range(PRIVATE_N)]
+MANIFEST = Manifest(
+    name="private",
+    n=PRIVATE_N,
+    root=root(LEAVES).hex(),
+    leaves=tuple(leaf.hex() for leaf in LEAVES),
+    created="2026-01-02T03:04:05Z",
+    seed_hash="5e" * 32,
+    key_check="c4" * 32,
+    blocks=(
+        Block(id=0, stratum="exposed", start=0, n=3),
+        Block(id=1, stratum="exposed", start=3, n=3),
+        Block(id=2, stratum="local", start=6, n=3),
+    ),
+    seasons=(0,),
+    cap=3,
+)
+"""The sealed set of the tests, without a spare block: what weights are asked is the whole set."""
 
 
 def truth(name: str, index: int) -> Outcome:
@@ -48,6 +71,7 @@ class FakeEvaluator:
     host: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
     head_index: int = -1
     head_hash: str = GENESIS
+    tree: Tree = field(default_factory=Tree)
 
     def identity(self) -> dict[str, str]:
         host_pub = self.host.public_key().public_bytes_raw().hex()
@@ -74,15 +98,41 @@ class FakeEvaluator:
             "run": str(uuid.uuid4()),
             "token": 1,
             "set": "private",
-            "root": "b" * 64,
+            "root": MANIFEST.root,
             "recipient": "jail",
             "tier": "T0",
             "items": pack_bits([0, 2], PRIVATE_N),
             "count": 2,
         }
-        entry = sign_entry(self.key, **fields | changes)
+        return self._sign(Exposure, fields | changes)
+
+    def close(self, outcomes: Sequence[Outcome], **changes: Any) -> Closing:
+        """The next line: a run is closed with these outcomes."""
+        counts = {outcome.name.lower(): outcomes.count(outcome) for outcome in Outcome}
+        fields: dict[str, Any] = {
+            "evaluator": self.name,
+            "index": self.head_index + 1,
+            "previous": self.head_hash,
+            "moment": "2026-01-02T03:04:06Z",
+            "run": str(uuid.uuid4()),
+            "token": 1,
+            "set": "private",
+            "root": MANIFEST.root,
+            "outcomes": "0c" * 32,
+            "count": len(outcomes),
+        }
+        return self._sign(Closing, fields | counts | changes)
+
+    def _sign(self, kind: Any, fields: dict[str, Any]) -> Any:
+        entry = sign_entry(self.key, kind, **fields)
         self.head_index, self.head_hash = entry.index, entry_hash(entry)
+        self.tree.append(bytes.fromhex(self.head_hash))
         return entry
+
+    def head(self) -> str:
+        """The signed head over all lines."""
+        over = TreeHead(origin(self.name), len(self.tree), self.tree.root())
+        return sign_head(over, name=self.name, private_key=self.key)
 
 
 @dataclass
@@ -117,7 +167,7 @@ class FakeAttempt:
         return [
             (ask["name"], index)
             for ask in self.spec["sets"]
-            for index in range(ask["n"])
+            for index in (sorted(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else range(ask["n"]))
             if index not in unpack_bits(ask["done"], ask["n"])
         ]
 
@@ -137,7 +187,8 @@ class FakeAttempt:
         for ask in self.spec["sets"]:
             found = [truth(name, index) for name, index in self.open_items() if name == ask["name"]]
             counts = {outcome.name.lower(): found.count(outcome) for outcome in Outcome}
-            claims.append(SetCounts(name=ask["name"], n=ask["n"], **counts))
+            assigned = len(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else ask["n"]
+            claims.append(SetCounts(name=ask["name"], n=assigned, **counts))
         return tuple(claims)
 
     def finished(self, sets: tuple[SetCounts, ...] | None = None) -> dict[str, Any]:
@@ -146,8 +197,9 @@ class FakeAttempt:
     def failed(self, code: Code) -> dict[str, Any]:
         return self.report(Failed(code=code))
 
-    def exposed(self, *entries: Exposure) -> dict[str, Any]:
-        return self.report(Exposed(entries=entries or (self.evaluator.expose(run=self.spec["run"]),)))
+    def exposed(self, *entries: LogLine, head: str = "") -> dict[str, Any]:
+        lines = entries or (() if head else (self.evaluator.expose(run=self.spec["run"]),))
+        return self.report(Exposed(entries=lines, head=head))
 
     def story(self) -> list[dict[str, Any]]:
         """Every report of an undisturbed attempt, in order."""
@@ -166,7 +218,9 @@ def pair(db: None) -> Any:
     from leaderboard.benchmarks.models import ItemSet, SetPair
 
     public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC_N, digest="a" * 64)
-    private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE_N, digest="b" * 64)
+    private = ItemSet.objects.create(
+        name="private", sealed=True, n=PRIVATE_N, digest=MANIFEST.root, manifest=MANIFEST.to_dict()
+    )
     return SetPair.objects.create(
         slug="pair", title="A pair", public=public, private=private, protocol="demo-0shot", grader="numeric-1"
     )

@@ -27,7 +27,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, error
 from evaluator.ledger.envelopes import open_envelope
-from leaderboard.ledger.actions import keep_entries
+from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
 from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
@@ -51,7 +51,7 @@ def record_report(*, envelope: object) -> Disposition:
     evaluator = Evaluator.objects.get(name=report.evaluator)
     with transaction.atomic():
         if isinstance(report.body, Exposed):
-            keep_entries(evaluator=evaluator, entries=report.body.entries)
+            keep_log(evaluator=evaluator, lines=report.body.entries, note=report.body.head)
         run = Run.objects.locked(report.run)
         if run is not None:
             return _record(run, evaluator, report)
@@ -137,7 +137,7 @@ def _graded(run: Run, body: Graded) -> Disposition:
     """Write outcomes down. A failed run still takes those of its last attempt: it may be queued again."""
     indices = [index for index, _ in body.outcomes]
     row = run.outcomes.select_related("item_set").filter(item_set__name=body.set).first()
-    if row is None or max(indices) >= row.n or len(set(indices)) != len(indices):
+    if row is None or not row.assigns(indices) or len(set(indices)) != len(indices):
         raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
     if run.state not in LIVE and not (run.state == RunState.FAILED and run.worker):
         return Disposition.LATE
@@ -157,7 +157,7 @@ def _finished(run: Run, body: Finished) -> None:
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
     if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
-    run.change(claimed=[claim.to_dict() for claim in body.sets])
+    run.change(claimed=[claim.to_dict() for claim in body.sets], artefact=body.artefact)
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
 

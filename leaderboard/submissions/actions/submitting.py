@@ -8,13 +8,13 @@ from django.db.models.functions import Now
 
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
-from leaderboard.benchmarks.models import SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions import queueing
 from leaderboard.submissions.admission import Ask, Facts, No, decide, malformed
-from leaderboard.submissions.models import Model, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.models import UNASSIGNED, Model, Run, RunOutcomes, Submission, seconds_from_now
 from leaderboard.submissions.states import RunState
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -50,7 +50,6 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
     facts = Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
-        pair_is_released=pair is not None and pair.state == PairState.RELEASED,
         model_is_ours=model is None or model.organisation == organisation,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=evaluator is not None,
@@ -88,16 +87,28 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
 
 
 def _queue(submission: Submission) -> Run:
-    sets = submission.pair.sets()
+    form = dispatch.form(submission)
+    rows = [_outcomes(item_set, form) for item_set in submission.pair.sets()]
     run = Run.objects.create(
         submission=submission,
         pool=submission.sealed_to.pool if submission.sealed_to else settings.POOL,
         state=RunState.QUEUED,
         queued_at=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),
-        total=sum(item_set.n for item_set in sets),
+        total=sum(row.n for row in rows),
+        tier=form.tier,
     )
-    for item_set in sets:
-        RunOutcomes.objects.create(run=run, item_set=item_set, n=item_set.n, packed=bytes(item_set.n))
+    for row in rows:
+        row.run = run
+    RunOutcomes.objects.bulk_create(rows)
     queueing.put_out(run)
     return run
+
+
+def _outcomes(item_set: ItemSet, form: dispatch.Form) -> RunOutcomes:
+    """The row of a run's outcomes on a set, nothing asked yet; items outside the form are marked."""
+    if not item_set.sealed:
+        return RunOutcomes(item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n))
+    packed = bytes(0 if index in form.items else UNASSIGNED for index in range(item_set.n))
+    blocks = list(form.blocks)
+    return RunOutcomes(item_set=item_set, size=item_set.n, n=len(form.items), packed=packed, blocks=blocks)

@@ -76,6 +76,15 @@ class RunOutcomes(models.Model):
         """The indices of the items that need not be asked again."""
         return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]
 
+    def open(self) -> list[int]:
+        """The indices of the items that are still to be asked."""
+        return [i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)]
+
+    def assigns(self, indices: Iterable[int]) -> bool:
+        """Whether each of these items is in the run's form."""
+        packed = bytes(self.packed)
+        return all(index < self.size and packed[index] != UNASSIGNED for index in indices)
+
     def merge(self, pairs: Iterable[tuple[int, Outcome]]) -> None:
         """Write outcomes down, not saved. The first that closes an item stays: none is counted twice."""
         packed = bytearray(self.packed)

@@ -20,9 +20,7 @@ class Lineage(models.Model):
     """A pretraining that models descend from, as maintainers record it; a merge has several parents."""
 
     name = models.CharField(max_length=80, unique=True)
-    parents: "models.ManyToManyField[Lineage, Lineage]" = models.ManyToManyField(
-        "self", symmetrical=False, related_name="children"
-    )
+    parents = models.ManyToManyField("self", symmetrical=False, related_name="children")
 
     class Meta:
         constraints = (models.CheckConstraint(condition=models.Q(name__regex=NAME), name="lineage_name_is_plain"),)

@@ -1,0 +1,35 @@
+"""What of the ledger is looked at."""
+
+from urllib.parse import urlencode
+
+from django import forms
+
+KINDS = [
+    ("", "every kind"),
+    ("exposure", "shown to a model"),
+    ("closing", "run closed"),
+    ("enrolment", "host enrolled"),
+    ("opening", "opened for release"),
+]
+TIERS = [("", "every tier"), *((tier, tier) for tier in ("T0", "T1", "T2", "T3"))]
+
+
+class LedgerFilter(forms.Form):
+    """Filters, all optional, as a form that is sent by GET. One that is not valid filters nothing."""
+
+    set = forms.CharField(required=False, max_length=80, label="Set")
+    recipient = forms.CharField(required=False, max_length=300, label="Shown to")
+    evaluator = forms.CharField(required=False, max_length=80, label="Evaluator")
+    run = forms.UUIDField(required=False, label="Run")
+    kind = forms.ChoiceField(required=False, choices=KINDS, label="What")
+    tier = forms.ChoiceField(required=False, choices=TIERS, label="Tier")
+
+    def values(self) -> dict[str, str]:
+        """The values that filter."""
+        if not self.is_bound or not self.is_valid():
+            return {}
+        return {name: str(value) for name, value in self.cleaned_data.items() if value}
+
+    def query(self) -> str:
+        """The same as the tail of an address, to go before ``page=``."""
+        return urlencode(self.values()) + "&" if self.values() else ""

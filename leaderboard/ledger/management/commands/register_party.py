@@ -1,0 +1,30 @@
+"""``manage.py register_party RECIPIENT --name NAME --kind KIND --tier TIER``."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.errors import SiteError
+from leaderboard.ledger import actions
+from leaderboard.ledger.models import Party
+
+
+class Command(BaseCommand):
+    """Says whom the site takes a recipient for. An unregistered endpoint is self-declared (T2)."""
+
+    help = "Register the party behind an endpoint's host, as HOST or HOST:PORT, with its tier."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """RECIPIENT and what is known of it."""
+        parser.add_argument("recipient", metavar="RECIPIENT")
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--kind", choices=Party.Kind.values, default=Party.Kind.PROVIDER)
+        parser.add_argument("--tier", choices=["T1", "T2", "T3"], required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Register and say so."""
+        try:
+            party = actions.register_party(**{name: options[name] for name in ("recipient", "name", "kind", "tier")})
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{party}: {party.tier}")

@@ -1,0 +1,23 @@
+"""The ledger's task: asking evaluators for what the site's copy of their logs lacks."""
+
+import logging
+
+from kombu.exceptions import OperationalError as BrokerAway
+
+from leaderboard.celery import ASK_LOGS_TASK, app
+from leaderboard.errors import OursAgain, quiet_database
+from leaderboard.ledger import actions
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=ASK_LOGS_TASK)  # type: ignore[untyped-decorator]
+def ask_logs() -> None:
+    """Ask every evaluator; it comes again in a minute, so a broker or database that is away is worth one line only."""
+    try:
+        with quiet_database():
+            actions.ask_logs()
+    except OursAgain as failure:
+        logger.warning("logs not asked for: %s", failure.code)
+    except (BrokerAway, OSError) as failure:
+        logger.warning("logs not asked for: %s", type(failure).__name__)
