@@ -92,6 +92,21 @@ def evidence_digest(evidence: Evidence) -> Hex32:
     return hashlib.sha256(canonical_json(evidence.to_dict())).hexdigest()
 
 
+def in_words(rule: Rule) -> str:
+    """The rule for a reader."""
+    return ", or ".join(_clause_in_words(clause) for clause in rule.any_of)
+
+
+def _clause_in_words(clause: Lineages | Date) -> str:
+    if isinstance(clause, Date):
+        return f"from {clause.moment[:16].replace('T', ' ')} UTC on"
+    share = f"{clause.numerator}/{clause.denominator}"
+    if 100 % clause.denominator == 0:
+        share = f"{clause.numerator * 100 // clause.denominator}%"
+    many = "model" if clause.models == 1 else "models of distinct lineages"
+    return f"{clause.models} {'open ' if clause.open_weights else ''}{many} with {share} right"
+
+
 # --- reading
 
 

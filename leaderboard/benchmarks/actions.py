@@ -1,10 +1,11 @@
 """Registering sets and pairs. What is registered once is a commitment: it is never changed."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from evaluator.contract import Hex32, Name, Wire
+from evaluator.contract import Hex32, Name, Wire, canonical_json
 from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest
 from leaderboard.benchmarks.models import ItemSet, SetPair
@@ -40,7 +41,7 @@ def _sealed_fields(data: object) -> dict[str, Any]:
     manifest = Manifest.from_dict(data)
     manifest.verify()
     fields: dict[str, Any] = {"name": manifest.name, "sealed": True, "n": manifest.n, "digest": manifest.root}
-    fields["manifest"] = manifest.to_dict()
+    fields["manifest"] = json.loads(canonical_json(manifest.to_dict()))
     if manifest.shots:
         fields |= {"shots": manifest.shots.n, "shots_digest": manifest.shots.digest}
     return fields

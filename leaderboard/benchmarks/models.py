@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
+from evaluator.ledger.rules import Rule, in_words
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.states import PairState
 
@@ -49,6 +50,11 @@ class ItemSet(models.Model):
     def facts(self) -> Manifest | None:
         """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged row."""
         return Manifest.from_dict(self.manifest) if self.manifest else None
+
+    def rule_words(self) -> str:
+        """When a sealed set may be released, as words; empty where nothing was promised."""
+        rule = self.manifest.get("rule")
+        return in_words(Rule.from_dict(rule)) if rule else ""
 
     def signed_notices(self) -> tuple[SignedNotice, ...]:
         """What maintainers have said of the set since it was sealed, oldest first."""

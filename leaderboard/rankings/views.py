@@ -99,7 +99,7 @@ def _seal(pair: SetPair) -> dict[str, Any]:
     return {
         "commitment": f"{digest[:4]}…{digest[-4:]}",
         "released": pair.private.n if pair.state == PairState.RELEASED else 0,
-        "rule": "announced with the set" if pair.private.manifest.get("rule") else "none announced yet",
+        "rule": pair.private.rule_words() or "none announced yet",
     }
 
 

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 
+from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks import actions
 from leaderboard.benchmarks.models import ItemSet, SetPair
@@ -22,6 +23,9 @@ MANIFEST: dict[str, Any] = {
     "leaves": [leaf.hex() for leaf in LEAVES],
     "created": "2026-01-02T03:04:05Z",
     "shots": {"n": 8, "digest": "e" * 64},
+    "seed_hash": "5e" * 32,
+    "key_check": "c4" * 32,
+    "blocks": [{"id": 0, "stratum": "exposed", "start": 0, "n": 5}],
 }
 PUBLIC: dict[str, Any] = {"name": "public", "n": 7, "digest": "a" * 64, "sealed": False}
 PAIR = {"slug": "pair", "title": "A pair", "public": "public", "private": "private"}
@@ -40,7 +44,7 @@ def test_a_pair_is_registered_once(db: None) -> None:
     assert (ItemSet.objects.count(), SetPair.objects.count()) == (2, 1)
     private = first.private
     assert (private.sealed, private.n, private.digest, private.shots) == (True, 5, root(LEAVES).hex(), 8)
-    assert private.leaves == [leaf.hex() for leaf in LEAVES]
+    assert private.facts() == Manifest.from_dict(MANIFEST)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,9 @@ def test_a_pair_is_registered_once(db: None) -> None:
         {"items": ["text of an item"]},
         {"shots": {"n": 0, "digest": "e" * 64}},
         {"created": "yesterday"},
+        {"blocks": [{"id": 0, "stratum": "exposed", "start": 0, "n": 4}]},
+        {"seasons": [0]},
+        {"quorum": 1},
     ],
     ids=repr,
 )

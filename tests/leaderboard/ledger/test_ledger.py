@@ -41,7 +41,7 @@ def test_lines_in_any_order_make_one_chain(known: Evaluator, evaluator: FakeEval
         assert chained(known) == whole
     known.refresh_from_db()
     assert (known.head_index, known.head_hash, known.flagged) == (5, evaluator.head_hash, False)
-    copies = [entry.exposure() for entry in known.entries.order_by("index")]
+    copies = [entry.log_line() for entry in known.entries.order_by("index")]
     assert copies == lines
     assert verify_chain(copies, known.public_key).hash == known.head_hash
 
@@ -62,7 +62,7 @@ def test_a_line_with_the_place_of_another_is_kept_and_flagged(known: Evaluator, 
     known.refresh_from_db()
     assert known.flagged
     assert sorted(known.entries.values_list("index", "status")) == [(0, "chained"), (0, "conflicting")]
-    assert (known.head_index, known.entries.get(status="chained").exposure()) == (0, first)
+    assert (known.head_index, known.entries.get(status="chained").log_line()) == (0, first)
 
 
 def test_a_line_that_follows_another_past_is_kept_and_flagged(known: Evaluator, evaluator: FakeEvaluator) -> None:
@@ -76,7 +76,7 @@ def test_a_line_that_follows_another_past_is_kept_and_flagged(known: Evaluator, 
 def test_one_bad_line_keeps_all_of_a_report_out(known: Evaluator, evaluator: FakeEvaluator) -> None:
     good, other = evaluator.expose(), FakeEvaluator(name="evaluator-2")
     impostor = FakeEvaluator(name=evaluator.name)
-    for bad in (other.expose(), impostor.expose(), evaluator.expose(count=1), evaluator.expose(items="AB==", count=0)):
+    for bad in (other.expose(), impostor.expose(), evaluator.expose(count=1), evaluator.expose(items="AB==", count=1)):
         with pytest.raises(EvaluatorError) as refused:
             keep_entries(evaluator=known, entries=[good, bad])
         assert refused.value.code is Code.BAD_MESSAGE
@@ -123,4 +123,4 @@ def test_the_page_and_the_api(client: Client, known: Evaluator, evaluator: FakeE
 
 def test_a_flagged_evaluator_is_said_to_be(client: Client, known: Any) -> None:
     Evaluator.objects.update(flagged=True)
-    assert b"contradict each other" in client.get("/ledger/").content
+    assert b"contradicts itself" in client.get("/ledger/").content

@@ -59,7 +59,7 @@ def make_run(
 
 def _outcomes(run: Run, item_set: ItemSet, *, right: int, truncated: int, left_open: int) -> None:
     wrong = item_set.n - right - truncated - left_open
-    stored = RunOutcomes(run=run, item_set=item_set, n=item_set.n, packed=bytes(item_set.n))
+    stored = RunOutcomes(run=run, item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n))
     values = [Outcome.RIGHT] * right + [Outcome.TRUNCATED] * truncated + [Outcome.WRONG] * wrong
     stored.merge(enumerate(values))
     stored.save()

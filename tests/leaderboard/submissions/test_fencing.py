@@ -121,7 +121,7 @@ def test_what_a_lost_attempt_exposed_is_kept(run: Any, evaluator: FakeEvaluator)
     entry = evaluator.expose(run=str(run.pk), items=pack_bits([1, 4, 8], PRIVATE_N), count=3)
     assert record_report(envelope=lost.exposed(entry)) is Disposition.STALE
     kept = Entry.objects.get()
-    assert (kept.exposure(), kept.status) == (entry, "chained")
+    assert (kept.log_line(), kept.status) == (entry, "chained")
 
 
 def test_exposures_never_begin_an_attempt(run: Any, evaluator: FakeEvaluator) -> None:

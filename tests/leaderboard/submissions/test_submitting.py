@@ -127,12 +127,6 @@ def test_keys_are_plain(pair: Any, user: Any, ask: Any, key: str) -> None:
     assert refusal(user, ask(), key=key) is Refusal.KEY_MISSING
 
 
-def test_a_released_pair_takes_no_submissions(pair: Any, user: Any, ask: Any) -> None:
-    pair.state = "released"
-    pair.save()
-    assert refusal(user, ask()) is Refusal.PAIR_RELEASED
-
-
 def test_only_members_of_an_organisation_submit(pair: Any, ask: Any) -> None:
     assert refusal(User.objects.create_user("nobody"), ask()) is Refusal.NO_ORGANISATION
 
