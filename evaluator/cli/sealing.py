@@ -1,63 +1,164 @@
-"""The commands that make keys, seal a set and say what a set is: keygen, seal, inspect."""
+"""The commands that seal a set, say what a set is and check one: seal, inspect, verify."""
 
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from evaluator import grading, protocols
+from evaluator.authoring.check import check
+from evaluator.cli.show import show
+from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
+from evaluator.ledger.manifests import Identity, Manifest, Terms
+from evaluator.ledger.rules import Rule, default_rule, in_words, moment_of, read_rule
 from evaluator.sealing import formats
-from evaluator.sealing.keys import generate_keys
-from evaluator.sealing.seal import seal_set, write_set
+from evaluator.sealing.allocation import Shares
+from evaluator.sealing.keys import load_keys, load_party_keys
+from evaluator.sealing.seal import Covenant, seal_set, write_set
+from evaluator.sealing.vault import check_key
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add keygen, seal and inspect to the parser."""
-    keygen = subparsers.add_parser("keygen", help="make an evaluator's keys in a new folder")
-    keygen.add_argument("folder", type=Path, metavar="DIR")
-    keygen.add_argument("--name", default="evaluator-1", help="the evaluator's name (default: %(default)s)")
-    keygen.set_defaults(handler=_keygen)
-
+    """Add seal, inspect and verify to the parser."""
     seal = subparsers.add_parser("seal", help="encrypt a set and commit to it")
-    seal.add_argument("items", type=Path, metavar="ITEMS.jsonl")
-    seal.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the host's keys (public ones are read)")
-    seal.add_argument("--out", type=Path, required=True, metavar="SET", help="the new set's folder")
-    seal.add_argument("--name", required=True, help="the set's name")
-    seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
-    seal.add_argument(
-        "--seed", type=_seed, metavar="HEX", help="32 secret bytes that fix the salts and so the root (default: new)"
-    )
+    _add_seal_options(seal)
     seal.set_defaults(handler=_seal)
 
     inspect = subparsers.add_parser("inspect", help="say what a set is, sealed or not, without opening it")
     inspect.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines")
     inspect.set_defaults(handler=_inspect)
-    for command in (keygen, seal, inspect):
+
+    verify = subparsers.add_parser("verify", help="check a sealed set against itself, and that keys open it")
+    verify.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder")
+    verify.add_argument("--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened")
+    verify.set_defaults(handler=_verify)
+    for command in (seal, inspect, verify):
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _keygen(args: argparse.Namespace) -> int:
-    identity = generate_keys(args.folder, name=args.name)
-    return _show(args, identity.to_dict())
+def _add_seal_options(seal: argparse.ArgumentParser) -> None:
+    seal.add_argument("items", type=Path, metavar="ITEMS.jsonl")
+    hosts = "a host's keys folder or identity.json (public keys are read); once for each host"
+    seal.add_argument("--keys", type=Path, required=True, action="append", metavar="DIR", help=hosts)
+    seal.add_argument("--out", type=Path, required=True, metavar="SET", help="the new set's folder")
+    seal.add_argument("--name", required=True, help="the set's name")
+    seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
+    seal.add_argument("--public", type=Path, metavar="FILE", help="check the items against this public set first")
+    seal.add_argument("--seed", type=_seed, metavar="HEX", help="32 secret bytes to deal the items with (default: new)")
+    seal.add_argument("--local", type=_share, default=Fraction(1, 5), help="share never sent to endpoints (0.2)")
+    seal.add_argument("--spare", type=_share, default=Fraction(1, 10), help="share kept unused until release (0.1)")
+    seal.add_argument("--blocks", type=int, default=8, help="number of exposed blocks (8)")
+    seal.add_argument("--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)")
+    seal.add_argument("--protocol", help="the published protocol that the set is asked with")
+    seal.add_argument("--grader", default="numeric-1", help="the grader (default: %(default)s)")
+    seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")
+    after = "GSM1k's rule: three open models of distinct lineages at 95%%, or this moment (UTC)"
+    seal.add_argument("--release-after", metavar="MOMENT", help=after)
+    parties = {"--maintainer": "who may release the set", "--witness": "who may cosign its tree head"}
+    for option, role in parties.items():
+        seal.add_argument(option, type=Path, action="append", default=[], metavar="PARTY.json", help=role)
+    seal.add_argument("--quorum", type=int, help="how many maintainers release it (default: more than half)")
+    seal.add_argument("--sign", type=Path, metavar="DIR", help="keys of the maintainer who signs the tree head")
+    seal.add_argument("--licence", default="CC-BY-4.0", help="what it is released under (default: %(default)s)")
 
 
 def _seal(args: argparse.Namespace) -> int:
-    host = formats.read_identity(args.keys / formats.IDENTITY)
+    hosts = [_identity(path) for path in args.keys]
+    warnings = _checked(args.items, args.public) if args.public else ()
     items = load_items(args.items)
     shots = load_items(args.shots) if args.shots else ()
-    sealed = seal_set(items, name=args.name, hosts=[host], shots=shots, seed=args.seed, created=datetime.now(UTC))
+    now = datetime.now(UTC)
+    sealed = seal_set(
+        items,
+        name=args.name,
+        hosts=hosts,
+        shots=shots,
+        seed=args.seed,
+        created=now,
+        shares=Shares(local=args.local, spare=args.spare, blocks=args.blocks, seasons=args.seasons),
+        covenant=_covenant(args, now),
+    )
     write_set(sealed, args.out)
-    return _show(args, _sealed_facts(args.out))
+    return show(args, _sealed_facts(args.out) | ({"warnings": list(warnings)} if args.public else {}))
+
+
+def _checked(items: Path, public: Path) -> Sequence[str]:
+    """The warnings of the authoring check. Raises ``check_failed`` where it found errors, ``set_unreadable``."""
+    try:
+        lines = items.read_bytes().splitlines()
+    except OSError:
+        raise error(Code.SET_UNREADABLE, str(items)) from None
+    report = check(lines, load_items(public))
+    if report.errors:
+        raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
+    return [str(warning) for warning in report.warnings]
+
+
+def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
+    maintainers = tuple(formats.read_party(path) for path in args.maintainer)
+    quorum = args.quorum if args.quorum is not None else len(maintainers) // 2 + 1 if maintainers else 0
+    signer = load_party_keys(args.sign) if args.sign else None
+    if (signer is None) != (not maintainers) or (signer and signer[0] not in maintainers):
+        raise error(Code.NOT_A_MAINTAINER, "a set with maintainers is signed by one of them")
+    return Covenant(
+        terms=_terms(args.protocol, args.grader) if args.protocol else None,
+        rule=_rule(args, now),
+        maintainers=maintainers,
+        quorum=quorum,
+        witnesses=tuple(formats.read_party(path) for path in args.witness),
+        licence=args.licence,
+        signer=(signer[0].name, signer[1]) if signer else None,
+    )
+
+
+def _terms(protocol: str, grader: str) -> Terms:
+    asked = protocols.get(protocol)
+    return Terms(protocol=protocol, protocol_digest=asked.digest, grader=grader, grader_digest=grading.digest(grader))
+
+
+def _rule(args: argparse.Namespace, now: datetime) -> Rule | None:
+    """The rule of the options. Raises ``rule_invalid``, also for a date that has passed already."""
+    if args.rule and args.release_after:
+        raise error(Code.RULE_INVALID, "--rule and --release-after are one or the other")
+    rule = None
+    if args.rule:
+        try:
+            rule = read_rule(json.loads(args.rule.read_bytes()))
+        except (OSError, ValueError, RecursionError):
+            raise error(Code.RULE_INVALID, f"{args.rule} cannot be read as JSON") from None
+    elif args.release_after:
+        rule = read_rule({"any_of": [one.to_dict() for one in _gsm1k(args.release_after)]})
+    dates = [one.moment for one in rule.any_of if hasattr(one, "moment")] if rule else []
+    if any(moment_of(moment) <= now for moment in dates):
+        raise error(Code.RULE_INVALID, "its date has passed")
+    return rule
+
+
+def _gsm1k(moment: str) -> tuple[Any, ...]:
+    return default_rule(moment).any_of
 
 
 def _inspect(args: argparse.Namespace) -> int:
     path: Path = args.path
     if not path.is_dir():
-        return _show(args, _public_facts(path))
+        return show(args, _public_facts(path))
     sealed = (path / formats.MANIFEST).exists() or (path / formats.ITEMS).exists()
-    return _show(args, _sealed_facts(path) if sealed else _public_facts(path / "items.jsonl"))
+    return show(args, _sealed_facts(path) if sealed else _public_facts(path / "items.jsonl"))
+
+
+def _verify(args: argparse.Namespace) -> int:
+    facts = _sealed_facts(args.path)
+    formats.read_seed(args.path)
+    if args.keys:
+        keys = load_keys(args.keys)
+        check_key(args.path, keys)
+        facts["opens_for"] = keys.name
+    return show(args, facts)
 
 
 def _sealed_facts(folder: Path) -> dict[str, Any]:
@@ -74,7 +175,28 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         "shots": manifest.shots.n if manifest.shots else 0,
         "hosts": hosts,
         "created": manifest.created,
+        "manifest": manifest.digest(),
+        "strata": {name: len(manifest.indices(manifest.block_ids((name,)))) for name in ("exposed", "local", "spare")},
+        "blocks": [block.n for block in manifest.blocks],
+        "seasons": list(manifest.seasons),
+        "cap": manifest.cap,
+        "rule": in_words(manifest.rule) if manifest.rule else "",
+        "maintainers": [party.name for party in manifest.maintainers],
+        "quorum": manifest.quorum,
+        "cosigned": _cosigned(folder, manifest),
+        "notices": len(formats.read_notices(folder, manifest)),
+        "licence": manifest.licence,
     }
+
+
+def _cosigned(folder: Path, manifest: Manifest) -> list[str]:
+    """Who cosigned the set's tree head. Raises ``head_invalid`` where it is not a maintainer's, or missing."""
+    note = formats.read_head(folder)
+    if not note:
+        if manifest.maintainers:
+            raise error(Code.HEAD_INVALID, f"{folder.name} has maintainers and no {formats.HEAD}")
+        return []
+    return sorted(manifest.verify_note(note))
 
 
 def _public_facts(file: Path) -> dict[str, Any]:
@@ -84,16 +206,21 @@ def _public_facts(file: Path) -> dict[str, Any]:
     return {"name": name.lower(), "n": len(items), "digest": set_digest(items), "sealed": False}
 
 
+def _identity(path: Path) -> Identity:
+    return formats.read_identity(path / formats.IDENTITY if path.is_dir() else path)
+
+
 def _seed(text: str) -> bytes:
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise argparse.ArgumentTypeError("64 lower-case hexadecimal digits are needed")
     return bytes.fromhex(text)
 
 
-def _show(args: argparse.Namespace, facts: dict[str, Any]) -> int:
-    if args.json:
-        print(json.dumps(facts))
-        return 0
-    for name, value in facts.items():
-        print(f"{name:12} {', '.join(value) if isinstance(value, list) else value}")
-    return 0
+def _share(text: str) -> Fraction:
+    try:
+        share = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(-1)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError("a share from 0 to below 1")
+    return share

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from evaluator.contract import BlockId, Count, Hex32, Moment, Name, Wire, canonical_json
 from evaluator.errors import Code, error
+from evaluator.ledger.notes import TreeHead, cosigned_by, open_note, verify_head
 from evaluator.ledger.rules import Rule
 from evaluator.ledger.tree import leaf_hash, root
 
@@ -109,6 +110,24 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def origin(self) -> str:
         """What the set's signed tree head names as its log."""
         return f"holdfast/set/{self.name}"
+
+    def head(self) -> TreeHead:
+        """The tree head of the set, which commits to the whole manifest as well."""
+        return TreeHead(self.origin(), self.n, bytes.fromhex(self.root), (self.digest(),))
+
+    def verify_note(self, note: str) -> dict[str, int]:
+        """Check the set's signed tree head; returns which witnesses cosigned it, and when (seconds since 1970).
+
+        Raises ``head_invalid`` unless it is this set's and one of its maintainers signed it.
+        """
+        opened = open_note(note)
+        signed = {one.name for one in opened.signatures}
+        signers = [party for party in self.maintainers if party.name in signed]
+        if not signers or opened.head != self.head():
+            raise error(Code.HEAD_INVALID, self.name)
+        for party in signers:
+            verify_head(note, name=party.name, public_hex=party.public, origin=self.origin())
+        return cosigned_by(note, {party.name: party.public for party in self.witnesses})
 
     def _covers(self) -> bool:
         ends = [(block.start, block.start + block.n) for block in self.blocks]

@@ -20,7 +20,7 @@ from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, set_digest
 from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms
-from evaluator.ledger.notes import TreeHead, sign_head
+from evaluator.ledger.notes import sign_head
 from evaluator.ledger.rules import Rule
 from evaluator.ledger.tree import root
 from evaluator.sealing import allocation, formats
@@ -139,16 +139,11 @@ def _manifest(
     return manifest
 
 
-def set_head(manifest: Manifest) -> TreeHead:
-    """The tree head of a set, which commits to its whole manifest as well."""
-    return TreeHead(manifest.origin(), manifest.n, bytes.fromhex(manifest.root), (manifest.digest(),))
-
-
 def _signed_head(manifest: Manifest, covenant: Covenant) -> str:
     if covenant.signer is None:
         return ""
     name, private_key = covenant.signer
-    return sign_head(set_head(manifest), name=name, private_key=private_key)
+    return sign_head(manifest.head(), name=name, private_key=private_key)
 
 
 def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:

@@ -1,0 +1,60 @@
+"""Can people tell the new items from public ones?
+
+GSM1k's annotators found the odd one out of five in 21.83% of 1,205 cases (Zhang et al., 2024).
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+from evaluator.errors import Code, error
+from evaluator.items import Item
+
+OTHERS = 4
+CHOICES = "ABCDE"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question to an annotator: five texts, one of which is new. ``odd`` is its letter."""
+
+    number: int
+    texts: tuple[str, ...]
+    odd: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """How often the new item was found, against one in five by guessing; ``interval`` is Wilson's, 95%."""
+
+    right: int
+    n: int
+    share: float
+    interval: tuple[float, float]
+    p: float
+
+
+def make_pack(new: Sequence[Item], public: Sequence[Item], *, seed: int) -> list[Row]:
+    """A row for each new item, among public ones drawn without repetition in a row. Raises ``set_empty``."""
+    if not new or len(public) < OTHERS:
+        raise error(Code.SET_EMPTY, f"an odd-one-out needs {OTHERS} public items")
+    draw = random.Random(seed)  # noqa: S311 - a draw that can be repeated, not a secret
+    rows = []
+    for number, item in enumerate(new, start=1):
+        place = draw.randrange(OTHERS + 1)
+        texts = [other.question for other in draw.sample(public, OTHERS)]
+        texts.insert(place, item.question)
+        rows.append(Row(number, tuple(texts), CHOICES[place]))
+    return rows
+
+
+def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
+    """Hold the annotators' letters against the key. Raises ``sheet_unreadable`` unless every row is answered."""
+    if not key or answers.keys() != key.keys() or any(letter not in CHOICES for letter in answers.values()):
+        raise error(Code.SHEET_UNREADABLE, "every row needs one letter from A to E")
+    right = sum(answers[number] == key[number] for number in key)
+    test = stats.binomtest(right, len(key), 1 / (OTHERS + 1), alternative="greater")
+    interval = stats.binomtest(right, len(key)).proportion_ci(method="wilson")
+    return Score(right, len(key), right / len(key), (float(interval.low), float(interval.high)), float(test.pvalue))

@@ -1,0 +1,73 @@
+"""The files that people write in: comma-separated, read strictly, private to their owner.
+
+They hold the plaintext of a set that is to be sealed, so each is made with mode 0600.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from evaluator.errors import Code, error
+
+ATTESTATION = "I wrote this problem and its solution myself. No language model was used for any part of it."
+YES = "yes"
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a new sheet. Raises ``out_unwritable``, also where it exists."""
+    with _new(path) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a sheet that has at least these columns. Raises ``sheet_unreadable`` with the row's number."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            rows = [] if missing else list(reader)
+    except (OSError, UnicodeError, csv.Error):
+        raise error(Code.SHEET_UNREADABLE, path.name) from None
+    if missing:
+        raise error(Code.SHEET_UNREADABLE, f"{path.name} lacks the column {missing[0]}")
+    for number, row in enumerate(rows, start=1):
+        if None in row or any(row[name] is None for name in columns):
+            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {number}")
+    return rows
+
+
+def numbered(path: Path, rows: Sequence[Mapping[str, str]], column: str) -> dict[int, Mapping[str, str]]:
+    """Rows by the number in a column. Raises ``sheet_unreadable`` for one that is none or comes twice."""
+    found: dict[int, Mapping[str, str]] = {}
+    for place, row in enumerate(rows, start=1):
+        text = row[column].strip()
+        if not text.isascii() or not text.isdigit() or int(text) in found:
+            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {place}: {column}")
+        found[int(text)] = row
+    return found
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a new file of JSON lines. Raises ``out_unwritable``, also where it exists."""
+    with _new(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a new file. Raises ``out_unwritable``, also where it exists."""
+    with _new(path) as file:
+        file.write(text)
+
+
+def _new(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(path)) from None
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")

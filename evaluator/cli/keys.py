@@ -1,0 +1,94 @@
+"""The commands about keys: keygen, cosign, enrol."""
+
+import argparse
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evaluator.cli.show import show
+from evaluator.errors import Code, error
+from evaluator.ledger.manifests import Identity
+from evaluator.ledger.notes import cosign, cosigned_by, open_note
+from evaluator.sealing import formats
+from evaluator.sealing.exposure import Journal
+from evaluator.sealing.keys import generate_keys, generate_party_keys, load_keys, load_party_keys
+from evaluator.sealing.recipients import Recipients
+from evaluator.sealing.vault import Vault, check_key
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add keygen, cosign and enrol to the parser."""
+    keygen = subparsers.add_parser("keygen", help="make keys in a new folder")
+    keygen.add_argument("folder", type=Path, metavar="DIR")
+    keygen.add_argument("--role", choices=("evaluator", "maintainer", "witness"), default="evaluator")
+    keygen.add_argument("--name", help="whose keys they are (default: the role and -1)")
+    keygen.set_defaults(handler=_keygen)
+
+    witness = subparsers.add_parser("cosign", help="add a witness's cosignature to a set's tree head")
+    witness.add_argument("head", type=Path, metavar="SET/head.txt")
+    witness.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the witness's keys")
+    witness.set_defaults(handler=_cosign)
+
+    enrol = subparsers.add_parser("enrol", help="wrap a set's key for another evaluator")
+    enrol.add_argument("identity", type=Path, metavar="IDENTITY.json", help="the other evaluator's identity.json")
+    enrol.add_argument("--set", type=Path, required=True, metavar="SET", help="the sealed set's folder")
+    enrol.add_argument("--keys", type=Path, required=True, metavar="DIR", help="keys that the set is wrapped for")
+    enrol.add_argument("--home", type=Path, required=True, metavar="HOME", help="where their evaluator's journal is")
+    enrol.set_defaults(handler=_enrol)
+    for command in (keygen, witness, enrol):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _keygen(args: argparse.Namespace) -> int:
+    name = args.name or f"{args.role}-1"
+    if args.role == "evaluator":
+        return show(args, generate_keys(args.folder, name=name).to_dict())
+    return show(args, generate_party_keys(args.folder, name=name).to_dict())
+
+
+def _cosign(args: argparse.Namespace) -> int:
+    party, key = load_party_keys(args.keys)
+    note = _read_text(args.head)
+    if party.name in {one.name for one in open_note(note).signatures}:
+        raise error(Code.HEAD_INVALID, f"{party.name} has signed it already")
+    signed = cosign(note, name=party.name, private_key=key, moment=datetime.now(UTC))
+    _replace(args.head, signed.encode("utf-8"))
+    head = open_note(signed).head
+    seen = cosigned_by(signed, {party.name: party.public})[party.name]
+    facts = {"origin": head.origin, "n": head.size, "root": head.root.hex(), "cosigned_by": party.name, "seen": seen}
+    return show(args, facts)
+
+
+def _enrol(args: argparse.Namespace) -> int:
+    """The journal says for whom before the key is wrapped; the file appears whole or not at all."""
+    host: Identity = formats.read_identity(args.identity)
+    keys = load_keys(args.keys)
+    manifest = formats.read_manifest(args.set)
+    check_key(args.set, keys)
+    path = args.set / formats.WRAPS / f"{host.name}.json"
+    if path.exists():
+        raise error(Code.KEY_EXISTS, str(path))
+    journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
+    wrap = Vault(keys, {manifest.name: args.set}.get, journal, Recipients()).enrol(manifest.name, host)
+    _replace(path, formats.to_line(wrap))
+    return show(args, {"set": manifest.name, "host": host.name, "line": journal.head.index, "hash": journal.head.hash})
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        raise error(Code.HEAD_INVALID, f"{path} cannot be read") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise error(Code.OUT_UNWRITABLE, str(path)) from None
