@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from demo import prepare
 from demo.problems import private_set, public_set
@@ -23,7 +24,11 @@ from demo.progress import display
 from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
 
 PAIR = "demo"
+PROTOCOL = "demo-0shot"
 CHECKPOINTS = ("honest", "contaminated", "small")
+RELEASE_AFTER = "2030-01-01T00:00:00Z"
+"""When the demo's private set may be released if no three models of distinct lineages have solved it before."""
+LINES_SHOWN = 6
 
 
 def main() -> int:
@@ -71,6 +76,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     states = _watch(place, _submit(place, token), token, say, programs)
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
+    print(_ledger(place))
     print(f"The board: {place.address}/")
     if options.json:
         print(json.dumps(board), flush=True)
@@ -80,6 +86,21 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         print("Serving until Ctrl-C.", flush=True)
         signal.pause()
     return 0
+
+
+def _ledger(place: Installation) -> str:
+    """What was committed to before the first score, and the newest lines of the public ledger."""
+    [pair] = place.get("/api/v1/sets")["pairs"]
+    private = pair["private"]
+    newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={LINES_SHOWN}")["entries"]
+    words = [_line(line) for line in newest]
+    head = f"Sealed {private['n']} items under {private['digest'][:16]}…; who was shown what, newest first:"
+    return "\n".join([head, *words, f"  ... all of it: {place.address}/ledger/"])
+
+
+def _line(line: dict[str, Any]) -> str:
+    items, run = f"{line['count']:>4} items", line["run"][:8]
+    return f"  {line['index']:>4}  {line['kind']:9} {items}  run {run}  {line['entry_hash'][:16]}…"
 
 
 def _narrator() -> Callable[[str], None]:
@@ -129,7 +150,8 @@ def _preferred_port() -> int:
 def _prepare(place: Installation) -> None:
     prepare.make_keys(place)
     prepare.make_public_set(place, "demo-public", public_set())
-    prepare.make_sealed_set(place, "demo-private", private_set())
+    terms = [*prepare.make_maintainers(place), "--release-after", RELEASE_AFTER, "--protocol", PROTOCOL]
+    prepare.make_sealed_set(place, "demo-private", private_set(), options=terms)
     prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
     prepare.tell_site(
         place,
@@ -137,7 +159,7 @@ def _prepare(place: Installation) -> None:
         title="Demo problems",
         public="demo-public",
         private="demo-private",
-        protocol="demo-0shot",
+        protocol=PROTOCOL,
     )
 
 

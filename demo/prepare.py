@@ -29,7 +29,23 @@ def make_public_set(place: Installation, name: str, rows: Rows, *, shots: Path |
         (folder / "shots.jsonl").write_bytes(shots.read_bytes())
 
 
-def make_sealed_set(place: Installation, name: str, rows: Rows, *, shots: Path | None = None) -> None:
+def make_maintainers(place: Installation, count: int = 3) -> list[str]:
+    """Make keys for maintainers and for a witness, and return the options that seal a set in their names.
+
+    The first maintainer signs the set's tree head; a majority of them releases it.
+    """
+    options = []
+    for name in [*(f"maintainer-{number}" for number in range(1, count + 1)), "witness"]:
+        folder, role = place.folder / "people" / name, name.partition("-")[0]
+        if not folder.exists():
+            place.engine("keygen", str(folder), "--role", role, "--name", name)
+        options += [f"--{role}", str(folder / "party.json")]
+    return [*options, "--sign", str(place.folder / "people" / "maintainer-1")]
+
+
+def make_sealed_set(
+    place: Installation, name: str, rows: Rows, *, shots: Path | None = None, options: Sequence[str] = ()
+) -> None:
     """Seal a private set to the evaluator's key. Its plaintext exists only while it is sealed."""
     folder = place.sets / name
     if folder.exists():
@@ -38,7 +54,11 @@ def make_sealed_set(place: Installation, name: str, rows: Rows, *, shots: Path |
         items = Path(plain) / "items.jsonl"
         write_rows(items, rows)
         pool = ["--shots", str(shots)] if shots else []
-        place.engine("seal", str(items), "--keys", str(place.keys), "--out", str(folder), "--name", name, *pool)
+        names = ["--keys", str(place.keys), "--out", str(folder), "--name", name]
+        place.engine("seal", str(items), *names, *pool, *options)
+    witness = place.folder / "people" / "witness"
+    if "--witness" in options:
+        place.engine("cosign", str(folder / "head.txt"), "--keys", str(witness))
 
 
 def trust_shipped_checkpoints(place: Installation, names: Sequence[str]) -> None:
@@ -61,7 +81,9 @@ def tell_site(place: Installation, *, slug: str, title: str, public: str, privat
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"name": public, "n": facts["n"], "digest": facts["digest"]}))
     place.manage("register_set", str(note))
-    place.manage("register_set", str(place.sets / private / "manifest.json"), "--sealed")
+    head = place.sets / private / "head.txt"
+    signed = ["--head", str(head)] if head.exists() else []
+    place.manage("register_set", str(place.sets / private / "manifest.json"), "--sealed", *signed)
     names = ["--title", title, "--public", public, "--private", private]
     place.manage("register_pair", slug, *names, "--protocol", protocol)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from demo.services import ServiceFailed, start, wait_until
@@ -208,10 +209,16 @@ class Installation:
     # --- what an evaluator is given
 
     def allow_endpoints(self, urls: Iterable[str]) -> None:
-        """Put endpoints on this machine on the evaluator's list, as hosts that its maintainers contracted."""
+        """Put endpoints on this machine on the evaluator's list, as hosts that its maintainers contracted.
+
+        The site is told of the same parties: it asks an endpoint that nobody registered for less.
+        """
+        urls = list(urls)
         entries = [f'[[endpoint]]\nurl = "{url}"\ntier = "T1"\nallow_private = true\n' for url in urls]
         self.recipients.parent.mkdir(parents=True, exist_ok=True)
         self.recipients.write_text("\n".join(entries))
+        for number, party in enumerate(sorted({urlsplit(url).netloc for url in urls}), start=1):
+            self.manage("register_party", party, "--name", f"Provider {number}", "--tier", "T1")
 
 
 def has_bubblewrap() -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,8 @@ from demo.services import start_redis, stop
 
 FINAL = {"ranked", "failed", "cancelled"}
 PAIR = "twins"
+ONE_BLOCK = ("--local", "0", "--spare", "0", "--blocks", "1")
+"""How a set is sealed that a listed endpoint is asked whole."""
 
 
 @dataclass
@@ -118,6 +120,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
         protocol: str = "demo-0shot",
         source: Path = ROOT,
         shots: Path | None = None,
+        seal: Sequence[str] = ONE_BLOCK,
         **settings: str,
     ) -> House:
         folder = tmp_path / f"house-{len(houses)}"
@@ -134,7 +137,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
         public, private = rows or (public_set()[:120], private_set()[:120])
         prepare.make_keys(place)
         prepare.make_public_set(place, "open", public, shots=shots)
-        prepare.make_sealed_set(place, "twin", private, shots=shots)
+        prepare.make_sealed_set(place, "twin", private, shots=shots, options=seal)
         prepare.tell_site(place, slug=PAIR, title="Twins", public="open", private="twin", protocol=protocol)
         houses.append(House(place))
         return houses[-1]

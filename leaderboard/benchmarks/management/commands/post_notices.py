@@ -1,0 +1,32 @@
+"""``manage.py post_notices NOTICES.jsonl``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.benchmarks import actions
+from leaderboard.errors import SiteError
+
+
+class Command(BaseCommand):
+    """Takes what maintainers have signed about a sealed set: retired blocks, errata, a compromise."""
+
+    help = "Post all signed notices of a sealed set, from its first."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """NOTICES.jsonl."""
+        parser.add_argument("path", type=Path, metavar="NOTICES.jsonl")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do it and say so."""
+        try:
+            data = [json.loads(line) for line in options["path"].read_bytes().splitlines()]
+        except (OSError, ValueError):
+            raise CommandError("the file cannot be read as JSON lines") from None
+        try:
+            item_set = actions.post_notices(data=data)
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{item_set.name}: version {item_set.version}")
