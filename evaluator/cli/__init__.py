@@ -1,4 +1,4 @@
-"""The engine's commands: run, grade, keygen, seal, inspect, protocols.
+"""The engine's commands, from writing a twin to releasing it.
 
 A module of this package offers ``add_commands(subparsers)``; each of its commands sets ``handler``, a
 function from the parsed arguments to an exit code, and may take ``--json``. A handler raises
@@ -22,11 +22,11 @@ INTERRUPTED = 130
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     # Imported here so that the package itself stays light for the modules it contains.
-    from evaluator.cli import authoring, grade, keys, run, sealing  # noqa: PLC0415
+    from evaluator.cli import authoring, grade, keys, notices, releasing, run, sealing  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Evaluate, grade and seal sets of items.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, grade, authoring, keys, sealing):
+    for module in (run, grade, authoring, keys, sealing, notices, releasing):
         module.add_commands(commands)
     return parser
 

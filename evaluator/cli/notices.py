@@ -1,0 +1,53 @@
+"""The command that says what of a sealed set no longer counts: notice."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from evaluator.cli.show import show
+from evaluator.errors import Code, error
+from evaluator.ledger.entries import GENESIS
+from evaluator.ledger.notices import Kind, Reason, notice_hash, retired, sign_notice, verify_notices
+from evaluator.sealing import formats
+from evaluator.sealing.keys import load_party_keys
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add notice to the parser."""
+    notice = subparsers.add_parser("notice", help="retire a block, an item or a whole sealed set, signed")
+    notice.add_argument("set", type=Path, metavar="SET", help="the sealed set's folder; its notices.jsonl grows")
+    notice.add_argument("--kind", choices=get_args(Kind), required=True)
+    notice.add_argument("--reason", choices=get_args(Reason), required=True)
+    notice.add_argument("--block", type=int, help="the block that is retired")
+    notice.add_argument("--item", type=int, help="the item with an erratum, by index")
+    notice.add_argument("--keys", type=Path, required=True, metavar="DIR", help="a maintainer's keys")
+    notice.add_argument("--json", action="store_true", help="print one JSON object")
+    notice.set_defaults(handler=_notice)
+
+
+def _notice(args: argparse.Namespace) -> int:
+    manifest = formats.read_manifest(args.set)
+    party, key = load_party_keys(args.keys)
+    if party not in manifest.maintainers:
+        raise error(Code.NOT_A_MAINTAINER, party.name)
+    known = formats.read_notices(args.set, manifest)
+    fields: dict[str, Any] = {
+        "set": manifest.name,
+        "root": manifest.root,
+        "index": len(known),
+        "maintainer": party.name,
+    }
+    fields |= {"previous": notice_hash(known[-1]) if known else GENESIS, "kind": args.kind, "reason": args.reason}
+    fields |= {"moment": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "block": args.block, "item": args.item}
+    notice = sign_notice(key, **fields)
+    verify_notices(manifest, (*known, notice))
+    path = args.set / formats.NOTICES
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_bytes(b"".join(formats.to_line(one) for one in (*known, notice)))
+        draft.replace(path)
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(path)) from None
+    gone = retired(manifest, (*known, notice))
+    return show(args, notice.to_dict() | {"version": len(known) + 1, "active": manifest.n - len(gone)})

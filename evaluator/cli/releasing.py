@@ -1,0 +1,243 @@
+"""The commands of a release: sign and countersign by file, offline, and release, which opens the set."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evaluator.cli.show import show
+from evaluator.contract import Closing, LogLine, canonical_json
+from evaluator.errors import Code, error
+from evaluator.ledger.entries import entry_hash
+from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.ledger.releases import (
+    SignedStatement,
+    check_statement,
+    check_votes,
+    make_statement,
+    statement_digest,
+    vote,
+)
+from evaluator.ledger.rules import Evidence, Verdict, decide, in_words, moment_of, read_evidence
+from evaluator.sealing import bundle, formats
+from evaluator.sealing.allocation import deal
+from evaluator.sealing.completions import CompletionStore
+from evaluator.sealing.exposure import Journal
+from evaluator.sealing.keys import Keys, load_keys, load_party_keys
+from evaluator.sealing.recipients import Recipients
+from evaluator.sealing.vault import OpenedSet, Vault, check_key
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add sign, countersign and release to the parser."""
+    sign = subparsers.add_parser("sign", help="sign the release of a set, as the first of its maintainers")
+    sign.add_argument("--set", type=Path, required=True, metavar="SET", help="the set's folder, or its manifest.json")
+    sign.add_argument("--evidence", type=Path, required=True, metavar="FILE", help="the evidence that the site froze")
+    sign.add_argument("--evaluator", type=Path, required=True, metavar="IDENTITY.json", help="who is to open the set")
+    sign.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys")
+    sign.add_argument("--out", type=Path, required=True, metavar="STATEMENT.json", help="a new file")
+    sign.set_defaults(handler=_sign)
+
+    counter = subparsers.add_parser("countersign", help="add another maintainer's signature to a statement")
+    counter.add_argument("statement", type=Path, metavar="STATEMENT.json")
+    counter.add_argument(
+        "--set", type=Path, required=True, metavar="SET", help="the set's folder, or its manifest.json"
+    )
+    counter.add_argument("--evidence", type=Path, required=True, metavar="FILE")
+    counter.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys")
+    counter.set_defaults(handler=_countersign)
+
+    release = subparsers.add_parser("release", help="open a set for good, once enough maintainers have signed")
+    release.add_argument("set", type=Path, metavar="SET")
+    release.add_argument("--statement", type=Path, required=True, metavar="FILE")
+    release.add_argument("--evidence", type=Path, required=True, metavar="FILE")
+    release.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the evaluator's keys")
+    release.add_argument("--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store")
+    release.add_argument("--licence-file", type=Path, metavar="FILE", help="the licence's text")
+    release.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="a new folder")
+    release.set_defaults(handler=_release)
+    for command in (sign, counter, release):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _sign(args: argparse.Namespace) -> int:
+    manifest, evidence, now = _manifest(args.set), _evidence(args.evidence), datetime.now(UTC)
+    identity = formats.read_identity(args.evaluator)
+    if args.out.exists():
+        raise error(Code.OUT_UNWRITABLE, str(args.out))
+    statement = make_statement(manifest, evidence, identity, moment=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return _vote(args, manifest, evidence, SignedStatement(statement=statement), out=args.out)
+
+
+def _countersign(args: argparse.Namespace) -> int:
+    manifest, evidence = _manifest(args.set), _evidence(args.evidence)
+    signed = _statement(args.statement)
+    check_statement(signed, manifest, evidence)
+    return _vote(args, manifest, evidence, signed, out=args.statement)
+
+
+def _vote(
+    args: argparse.Namespace,
+    manifest: Manifest,
+    evidence: Evidence,
+    signed: SignedStatement,
+    *,
+    out: Path,
+) -> int:
+    """Sign once the rule is met, and say what was signed. Raises ``rule_not_met``, ``not_a_maintainer``."""
+    party, key = load_party_keys(args.keys)
+    if party not in manifest.maintainers:
+        raise error(Code.NOT_A_MAINTAINER, party.name)
+    verdict = _verdict(manifest, evidence, datetime.now(UTC))
+    voted = vote(signed, maintainer=party.name, private_key=key)
+    _write(out, formats.to_line(voted))
+    facts = {
+        "set": manifest.name,
+        "root": manifest.root,
+        "n": manifest.n,
+        "rule": in_words(manifest.rule) if manifest.rule else "",
+        "met_by": list(verdict.models) or ["the date"],
+        "opened_by": signed.statement.evaluator.name,
+        "statement": statement_digest(voted.statement),
+        "votes": [one.maintainer for one in voted.votes],
+        "quorum": manifest.quorum,
+    }
+    return show(args, facts)
+
+
+def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
+    if manifest.rule is None:
+        raise error(Code.RULE_INVALID, f"{manifest.name} has no rule")
+    verdict = decide(manifest.rule, evidence, now=now)
+    if not verdict.met:
+        raise error(Code.RULE_NOT_MET, in_words(manifest.rule))
+    return verdict
+
+
+def _release(args: argparse.Namespace) -> int:
+    """Everything is checked before the journal says that the set is opened, and nothing is written before."""
+    manifest, evidence, now = _manifest(args.set), _evidence(args.evidence), datetime.now(UTC)
+    signed, keys = _statement(args.statement), load_keys(args.keys)
+    check_statement(signed, manifest, evidence)
+    voters = check_votes(signed, manifest)
+    _check_opener(signed.statement.evaluator, keys, moment_of(signed.statement.moment), now)
+    _verdict(manifest, evidence, moment_of(signed.statement.moment))
+    notices = formats.read_notices(args.set, manifest)
+    head = _head(args.set, manifest)
+    check_key(args.set, keys)
+    journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
+    _check_closings(journal.entries(), manifest, evidence)
+    if args.out.exists():
+        raise error(Code.OUT_UNWRITABLE, str(args.out))
+    licence = _text(args.licence_file) if args.licence_file else f"{manifest.licence}\n".encode()
+    files = {
+        "statement.json": formats.to_line(signed),
+        "manifest.json": formats.to_line(manifest),
+        "evidence.json": formats.to_line(evidence),
+        "LICENSE.txt": licence,
+        "README.md": bundle.README.format(**manifest.to_dict()).encode(),
+        **({"head.txt": head.encode()} if head else {}),
+        **({"notices.jsonl": bundle.lines(one.to_dict() for one in notices)} if notices else {}),
+    }
+    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
+    opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
+    _check_deal(opened)
+    store = CompletionStore(args.home / "completions", keys.completions)
+    files |= _opened_files(opened, journal, keys, store, evidence)
+    bundle.write_bundle(args.out, files, keys.report)
+    runs = sum(name.startswith("completions/") for name in files)
+    facts = {"set": manifest.name, "root": manifest.root, "n": manifest.n, "signed_by": list(voters), "runs": runs}
+    return show(args, facts | {"out": str(args.out)})
+
+
+def _check_opener(opener: Identity, keys: Keys, moment: datetime, now: datetime) -> None:
+    if opener != keys.identity():
+        raise error(Code.EVIDENCE_DIFFERS, f"the statement names {opener.name} to open the set")
+    if moment > now:
+        raise error(Code.STATEMENT_UNREADABLE, "it is from the future")
+
+
+def _check_closings(log: Sequence[LogLine], manifest: Manifest, evidence: Evidence) -> None:
+    """The evidence has every closing of this log that is about its runs. Raises ``evidence_differs``."""
+    facts = {fact.run: fact for fact in evidence.runs}
+    last: dict[str, Closing] = {}
+    for line in log:
+        if isinstance(line, Closing) and line.run in facts and line.root == manifest.root:
+            if entry_hash(line) not in facts[line.run].closings:
+                raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
+            last[line.run] = line
+    for run, line in last.items():
+        if line.count == facts[run].n and line.right != facts[run].right:
+            raise error(Code.EVIDENCE_DIFFERS, f"it counts run {run} otherwise")
+
+
+def _check_deal(opened: OpenedSet) -> None:
+    """The items lie where the committed seed deals them. Raises ``seal_broken``."""
+    items = [item for _, item in opened.items]
+    if deal(items, opened.seed, opened.manifest.blocks) != list(range(opened.manifest.n)):
+        raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
+
+
+def _opened_files(
+    opened: OpenedSet, journal: Journal, keys: Keys, store: CompletionStore, evidence: Evidence
+) -> dict[str, bytes]:
+    log = journal.entries()[: opened.journal.index + 1]
+    name, root = opened.manifest.name, opened.manifest.root
+    closed = {line.run for line in log if isinstance(line, Closing) and (line.set, line.root) == (name, root)}
+    runs = sorted(closed & {fact.run for fact in evidence.runs})
+    return {
+        "seed.json": canonical_json({"seed": opened.seed.hex()}) + b"\n",
+        "items.jsonl": bundle.item_lines(opened.items),
+        "log.jsonl": bundle.lines(line.to_dict() for line in log),
+        "log.head.txt": bundle.log_head(keys.name, log, keys.report).encode(),
+        **{f"completions/{run}.jsonl": bundle.completion_lines(store.released(run, name)) for run in runs},
+    }
+
+
+def _manifest(path: Path) -> Manifest:
+    folder = path if path.is_dir() else path.parent
+    if not path.is_dir() and path.name != formats.MANIFEST:
+        raise error(Code.UNKNOWN_SET, str(path))
+    return formats.read_manifest(folder)
+
+
+def _head(folder: Path, manifest: Manifest) -> str:
+    head = formats.read_head(folder)
+    if head or manifest.maintainers:
+        manifest.verify_note(head)
+    return head
+
+
+def _evidence(path: Path) -> Evidence:
+    try:
+        evidence = read_evidence(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        raise error(Code.EVIDENCE_UNREADABLE, str(path)) from None
+    return evidence
+
+
+def _statement(path: Path) -> SignedStatement:
+    try:
+        signed = formats.from_line(SignedStatement, path.read_bytes())
+    except OSError:
+        signed = None
+    if signed is None:
+        raise error(Code.STATEMENT_UNREADABLE, str(path))
+    return signed
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, f"{path} cannot be read") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(path)) from None
