@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from django.db import models
 
-from evaluator.contract import Wire
+from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.models import Run, Submission
@@ -26,6 +26,14 @@ WORDS: Mapping[EvidenceCode, str] = {
     "cut_off": "too often cut off",
 }
 """What a reader sees for each evidence code."""
+WHY: Mapping[str, str] = {
+    "waiting": "waiting",
+    "running": "being asked",
+    "incomplete": "could not be finished yet",
+    "retracted": "retracted by the maintainers",
+    "post_release": "post-release: nobody had committed to these weights before the set was released",
+}
+"""What a reader sees for each reason why a model has no rank."""
 
 
 class Score(Wire, frozen=True, kw_only=True):
@@ -41,7 +49,10 @@ class Score(Wire, frozen=True, kw_only=True):
 
 
 class Row(Wire, frozen=True, kw_only=True):
-    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%."""
+    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
+
+    ``tier`` says which blocks of the private set it was asked, ``version`` how many notices had retired something.
+    """
 
     model: str
     organisation: str
@@ -55,6 +66,14 @@ class Row(Wire, frozen=True, kw_only=True):
     interval: tuple[float, float]
     smallest_visible_gap: float
     evidence: EvidenceCode
+    tier: Tier = "T0"
+    version: int = 0
+
+    @property
+    def form(self) -> str:
+        """Which part of the private set the score is over, in plain words."""
+        form = {"T0": "exposed and local blocks", "T1": "exposed blocks", "T2": "the season's block", "T3": "none"}
+        return form[self.tier] + (f", version {self.version}" if self.version else "")
 
     @property
     def word(self) -> str:
@@ -68,12 +87,12 @@ class Unranked(Wire, frozen=True, kw_only=True):
     model: str
     organisation: str
     access: Access
-    why: Literal["waiting", "running", "incomplete"]
+    why: Literal["waiting", "running", "incomplete", "retracted", "post_release"]
 
     @property
     def word(self) -> str:
         """Why there is no score, in plain words."""
-        return {"waiting": "waiting", "running": "being asked", "incomplete": "could not be finished yet"}[self.why]
+        return WHY[self.why]
 
 
 def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
@@ -101,7 +120,11 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
     )
 
 
-def _why_unranked(run: Run) -> Literal["waiting", "running", "incomplete"] | None:
+def _why_unranked(run: Run) -> Literal["waiting", "running", "incomplete", "retracted", "post_release"] | None:
+    if run.retracted:
+        return "retracted"
+    if run.post_release:
+        return "post_release"
     if run.state == RunState.QUEUED:
         return "waiting"
     if run.state in (*LIVE, RunState.GRADED):

@@ -3,16 +3,18 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from typing import cast
 from uuid import UUID
 
-from evaluator.contract import canonical_json
+from evaluator.contract import Tier, canonical_json
+from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
 from leaderboard.rankings.models import ACCESS, Access, Row, Score, Snapshot
 from leaderboard.submissions.models import Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
 
-METHOD = "raw-newcombe-1"
+METHOD = "raw-newcombe-2"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 LEVEL = 0.95
 
@@ -38,6 +40,8 @@ class Entry:
     run: str
     public: Tally
     private: Tally
+    tier: Tier = "T0"
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         interval=gap,
         smallest_visible_gap=statistics.smallest_visible_gap(gap, LEVEL),
         evidence=statistics.judge(sides[0], sides[1], gap, LEVEL).value,
+        tier=entry.tier,
+        version=entry.version,
     )
 
 
@@ -110,33 +116,50 @@ def build(pair: SetPair) -> Draft:
 def _entries(pair: SetPair) -> Iterable[Entry]:
     """The newest run of each model, by when it was queued, among those with an outcome for every item."""
     newest = (
-        Run.objects.filter(submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED))
+        Run.objects.filter(
+            submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED), retracted=False, post_release=False
+        )
         .select_related("submission__model__organisation")
         .order_by("submission__model", "-queued_at", "-pk")
         .distinct("submission__model")
     )
-    stored = RunOutcomes.objects.filter(run__in=list(newest)).defer("packed")
+    manifest, notices = pair.private.facts(), pair.private.signed_notices()
+    gone = retired(manifest, notices) if manifest and notices else frozenset()
+    stored = RunOutcomes.objects.filter(run__in=list(newest)).select_related("item_set")
+    stored = stored if gone else stored.defer("packed")
     counts = {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
     for run in newest:
         public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
         if public is not None and private is not None:
-            yield _entry(run, public, private)
+            tallies = _tally(public, frozenset()), _tally(private, gone)
+            if tallies[1].n:
+                yield _entry(run, *tallies, version=len(notices))
 
 
-def _entry(run: Run, public: RunOutcomes, private: RunOutcomes) -> Entry:
+def _entry(run: Run, public: Tally, private: Tally, *, version: int) -> Entry:
     submission = run.submission
     return Entry(
         model=submission.model.name,
         organisation=submission.model.organisation.name,
         access=ACCESS[Submission.Kind(submission.kind)],
         run=str(run.pk),
-        public=_tally(public),
-        private=_tally(private),
+        public=public,
+        private=private,
+        tier=cast("Tier", run.tier),
+        version=version,
     )
 
 
-def _tally(one: RunOutcomes) -> Tally:
-    return Tally(n=one.n, right=one.right, wrong=one.wrong, no_answer=one.no_answer, truncated=one.truncated)
+def _tally(one: RunOutcomes, retired_items: frozenset[int]) -> Tally:
+    """The counts over the items that still count."""
+    counts = one.counts_over(retired_items)
+    return Tally(
+        n=counts.n,
+        right=counts.right,
+        wrong=counts.wrong,
+        no_answer=counts.no_answer,
+        truncated=counts.truncated,
+    )
 
 
 def _hash(pair: SetPair, entries: Iterable[Entry]) -> str:

@@ -72,6 +72,16 @@ class RunOutcomes(models.Model):
         """Whether no item is open."""
         return self.counted == self.n
 
+    def counts_over(self, retired: frozenset[int]) -> SetCounts:
+        """The outcomes over the assigned items that still count."""
+        if not retired:
+            counts = {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in Outcome}
+            return SetCounts(name=self.item_set.name, n=self.n, **counts)
+        values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
+        active = bytes(value for value in values if value != UNASSIGNED)
+        counts = {outcome.name.lower(): active.count(outcome) for outcome in Outcome}
+        return SetCounts(name=self.item_set.name, n=len(active), **counts)
+
     def closed(self) -> list[int]:
         """The indices of the items that need not be asked again."""
         return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]
