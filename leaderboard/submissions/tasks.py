@@ -58,9 +58,10 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Take back lost runs, and ask again for rankings that were not made."""
+    """Take back lost runs, ask again for rankings that were not made, and see whether a release rule is met."""
     housekeeping(actions.reap)
     housekeeping(actions.ring_unranked)
+    housekeeping(actions.follow_rules)
 
 
 @app.task(name=DRAIN_TASK)  # type: ignore[untyped-decorator]

@@ -29,6 +29,7 @@ from evaluator.errors import Code, error
 from evaluator.ledger.envelopes import open_envelope
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Grant
+from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
 from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState, is_current
@@ -157,7 +158,8 @@ def _finished(run: Run, body: Finished) -> None:
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
     if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
-    run.change(claimed=[claim.to_dict() for claim in body.sets], artefact=body.artefact)
+    claims = [claim.to_dict() for claim in body.sets]
+    run.change(claimed=claims, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
 
