@@ -49,6 +49,7 @@ class Refusal(StrEnum):
     PAIR_RETIRED = "pair_retired"
     PUBLIC_ONLY = "public_only"
     UNKNOWN_LINEAGE = "unknown_lineage"
+    UNKNOWN_USER = "unknown_user"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
 
@@ -123,7 +124,10 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     Refusal.PUBLIC_ONLY: Explanation(
         422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
     ),
-    Refusal.UNKNOWN_LINEAGE: Explanation(422, "There is no lineage of this name.", "Choose one listed at /sets."),
+    Refusal.UNKNOWN_LINEAGE: Explanation(
+        422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."
+    ),
+    Refusal.UNKNOWN_USER: Explanation(422, "There is no account of this name.", "Sign up first."),
     Refusal.DATABASE_AWAY: Explanation(
         503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
     ),
