@@ -98,9 +98,13 @@ def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
     return gone, manifest.terms.protocol_digest if manifest.terms else ""
 
 
-def _fact(run: Run, row: RunOutcomes, gone: frozenset[int], protocol: str, closings: tuple[str, ...]) -> RunFact:
+def _fact(
+    run: Run, row: RunOutcomes, gone: frozenset[int], protocol: str, closings: tuple[tuple[int, str], ...]
+) -> RunFact:
     counts = row.counts_over(gone)
     model = run.submission.model
+    # Any evaluator can sign a closing about any run; a run is committed by the one that graded it.
+    closed = any(evaluator == run.evaluator_id for evaluator, _ in closings)
     return RunFact(
         run=str(run.pk),
         model=model.name,
@@ -110,21 +114,21 @@ def _fact(run: Run, row: RunOutcomes, gone: frozenset[int], protocol: str, closi
         n=counts.n,
         assigned=counts.n,
         right=counts.right,
-        complete=row.is_complete and bool(closings),
+        complete=row.is_complete and closed,
         retracted=run.retracted,
         flagged=run.evaluator is None or run.evaluator.flagged,
         current=not protocol or run.protocol_digest == protocol,
-        closings=closings,
+        closings=tuple(line for _, line in closings),
     )
 
 
-def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[str, ...]]:
-    """The hashes of the closings of these runs in the chained logs, by run and set, oldest first."""
+def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[tuple[int, str], ...]]:
+    """The closings of these runs in the chained logs, by run and set: each one's evaluator and hash, oldest first."""
     lines = Entry.objects.filter(
         run__in=[run.pk for run in runs], kind="closing", status=Entry.Status.CHAINED
     ).order_by("evaluator", "index")
-    found: dict[tuple[UUID, str], tuple[str, ...]] = {}
-    for run, name, line in lines.values_list("run", "set_name", "entry_hash"):
+    found: dict[tuple[UUID, str], tuple[tuple[int, str], ...]] = {}
+    for run, name, evaluator, line in lines.values_list("run", "set_name", "evaluator_id", "entry_hash"):
         if run is not None:
-            found[run, name] = (*found.get((run, name), ()), line)
+            found[run, name] = (*found.get((run, name), ()), (evaluator, line))
     return found
