@@ -58,8 +58,10 @@ def propose(*, slug: str, by: User) -> SetPair:
 
 
 def _freeze(pair: SetPair, by: User) -> None:
-    if pair.successor is None:
-        raise refuse(Refusal.NO_SUCCESSOR)
+    heir = pair.successor
+    # Named while it was sealed; it may be on its way to release by now.
+    if heir is None or heir.as_private.exclude(state=PairState.SEALED).exists():
+        raise refuse(Refusal.NO_SUCCESSOR, heir.name if heir else "")
     frozen = json.loads(canonical_json(_still_met(pair).evidence.to_dict()))
     _step(pair, PairState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
 
@@ -96,6 +98,8 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
         with transaction.atomic():
             locked = _locked(slug)
             _second(locked, by)
+            if locked.evidence != pair.evidence:
+                raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what is proposed now")
             _still_met(locked)
             release = Release.objects.create(
                 pair=locked, folder=folder.name, statement=statement, contents=contents, published_by=by
