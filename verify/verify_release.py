@@ -258,9 +258,8 @@ def check_statement(votes, statement, manifest, digest, evidence):
 def check_rule(rule, evidence, moment):
     """The evidence meets the rule at the moment of the statement."""
     need(len({run["run"] for run in evidence["runs"]}) == len(evidence["runs"]), "the evidence tells a run twice")
-    dates = [_moment(clause["moment"]) for clause in rule["any_of"] if clause["kind"] == "date"]
-    lineages = [clause for clause in rule["any_of"] if clause["kind"] == "lineages"]
-    met = any(_disjoint(_good(clause, evidence), clause["models"]) for clause in lineages)
+    dates = [_moment(one["moment"]) for one in rule["any_of"] if one["kind"] == "date"]
+    met = any(_disjoint(_good(one, evidence), one["models"]) for one in rule["any_of"] if one["kind"] == "lineages")
     need(met or any(_moment(moment) >= date for date in dates), "the evidence does not meet the release rule")
 
 
@@ -309,8 +308,8 @@ def check_log(lines, note, statement, digest):
     need(mine and all(signed_line(line, body, public) for line in mine), f"log.head.txt is not signed by {name}")
     previous, log = GENESIS, {}
     for place, line in enumerate(lines):
-        follows = (line["evaluator"], line["index"], line["previous"]) == (name, place, previous)
-        need(follows, f"line {place} of the log does not follow")
+        about = (line["evaluator"], line["index"], line["previous"])
+        need(about == (name, place, previous), f"line {place} of the log does not follow")
         previous = leaf_hash(canonical(line)).hex()
         log[previous] = line
     wanted = (f"holdfast/log/{name}", len(log), tree_root(map(bytes.fromhex, log)), [])
@@ -354,27 +353,28 @@ def check_completions(rows, closing, run):
 
 
 def verify(folder, root=None, manifest_file=None):
-    """Check a bundle; returns its manifest. Raises :class:`Refused` with the first reason."""
+    """Check a bundle; returns what it is, in words. Raises :class:`Refused` with the first reason."""
     raw = check_contents(folder)
     files = {name: parse(name, data) for name, data in raw.items() if name.endswith((".json", ".jsonl"))}
-    manifest, evidence = files["manifest.json"], files["evidence.json"]
+    manifest, evidence, voted, seed = (files[f"{name}.json"] for name in ("manifest", "evidence", "statement", "seed"))
+    need(set(voted) == {"statement", "votes"} and set(seed) == {"seed"}, "the statement or the seed has other fields")
+    statement, text = voted["statement"], raw["contents.sig"].decode()
+    key, signature = unhex(statement["evaluator"]["report_pub"], 32, "a key"), unhex(text[:-1], 64, "contents.sig")
+    whole = text.endswith("\n") and signed(key, b"holdfast/contents/v1\n" + raw["contents.json"], signature)
+    need(whole, "contents.json is not signed")
     need(root in (None, manifest["root"]), "the root is not the one given by --root")
     need(manifest_file in (None, raw["manifest.json"]), "the manifest is not the one given by --manifest")
     digest = check_manifest(manifest)
     gone = check_notices(files.get("notices.jsonl", []), manifest)
     check_head(read_note(raw["head.txt"], "head.txt"), manifest, digest)
-    voted, seed = files["statement.json"], files["seed.json"]
-    need(set(voted) == {"statement", "votes"} and set(seed) == {"seed"}, "the statement or the seed has other fields")
     check_items(files["items.jsonl"], manifest, unhex(seed["seed"], 32, "the seed"))
-    statement = voted["statement"]
     statement_digest = check_statement(voted["votes"], statement, manifest, digest, evidence)
     check_rule(manifest["rule"], evidence, statement["moment"])
-    key, text = unhex(statement["evaluator"]["report_pub"], 32, "a key"), raw["contents.sig"].decode()
-    message, signature = b"holdfast/contents/v1\n" + raw["contents.json"], unhex(text[:-1], 64, "contents.sig")
-    need(text.endswith("\n") and signed(key, message, signature), "contents.json is not signed")
     log = check_log(files["log.jsonl"], read_note(raw["log.head.txt"], "log.head.txt"), statement, statement_digest)
     check_runs(files, log, evidence, gone)
-    return manifest
+    named = [one for run in evidence["runs"] for one in run["closings"]]
+    here = f"{len(set(named) & set(log))} of the {len(named)} closings that its evidence names are in this log"
+    return f"{manifest['n']} items of {manifest['name']}, root {manifest['root']}; {here}"
 
 
 def main(argv=None):
@@ -385,12 +385,12 @@ def main(argv=None):
     parser.add_argument("--manifest", type=Path, help="the manifest that was published before the first run")
     args = parser.parse_args(argv)
     try:
-        manifest = verify(args.bundle, args.root, args.manifest and args.manifest.read_bytes())
+        found = verify(args.bundle, args.root, args.manifest and args.manifest.read_bytes())
     except (Refused, *MALFORMED) as no:
         why = no if isinstance(no, Refused) else f"the bundle is malformed ({type(no).__name__})"
         print(f"refused: {why}", file=sys.stderr)
         return 2
-    print(f"verified: {manifest['n']} items of {manifest['name']}, root {manifest['root']}")
+    print(f"verified: {found}")
     if args.root is None and args.manifest is None:
         print("Compare this root with the one published before the first run, or give it with --root.")
     return 0
