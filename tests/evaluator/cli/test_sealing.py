@@ -72,7 +72,9 @@ def test_inspecting_a_public_set(folder: Path) -> None:
 def test_without_json_the_same_facts_for_people(folder: Path) -> None:
     result = command("inspect", folder / "items.jsonl")
     assert result.returncode == 0
-    assert "sealed         False" in result.stdout and set_digest(load_items(folder / "items.jsonl")) in result.stdout
+    facts = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert (facts["n"], facts["sealed"]) == ("5", "False")
+    assert facts["digest"] == set_digest(load_items(folder / "items.jsonl"))
 
 
 def test_refusals(folder: Path) -> None:
