@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from leaderboard.errors import SiteError
 from leaderboard.submissions import actions
@@ -22,9 +23,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
         try:
-            lineage = actions.register_lineage(name=options["name"], parents=options["parent"])
-            for model in options["model"]:
-                actions.assign_lineage(model=model, lineage=lineage.name)
+            with transaction.atomic():
+                lineage = actions.register_lineage(name=options["name"], parents=options["parent"])
+                for model in options["model"]:
+                    actions.assign_lineage(model=model, lineage=lineage.name)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{lineage}: {', '.join(options['model']) or 'no model named'}")
