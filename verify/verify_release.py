@@ -16,6 +16,7 @@ import hmac
 import json
 import re
 import sys
+from collections import Counter
 from datetime import datetime, timezone
 from fractions import Fraction
 from hashlib import sha256, sha512
@@ -271,24 +272,23 @@ def _moment(text):
 def _ancestries(lineages):
     """Each lineage that is told one way, with itself and all it was made from; none above a cycle or an unknown."""
     told = {(fact["name"], frozenset(fact["parents"])) for fact in lineages}
-    names, known = [name for name, _ in told], {}
-    for _ in told:
-        for name, parents in told:
-            if parents <= known.keys() and names.count(name) == 1:
-                known[name] = frozenset([name]).union(*(known[one] for one in parents))
+    ways, known = Counter(name for name, _ in told), {}
+    waiting = {name: parents for name, parents in told if ways[name] == 1}
+    while ready := [name for name, parents in waiting.items() if parents <= known.keys()]:
+        known.update({name: frozenset([name]).union(*(known[one] for one in waiting.pop(name))) for name in ready})
     return known
 
 
 def _good(clause, evidence):
     """The ancestries of the models that have enough right."""
     known, good = _ancestries(evidence["lineages"]), {}
-    told = [model for model, _ in {(run["model"], run["lineage"]) for run in evidence["runs"]}]
+    told = Counter(model for model, _ in {(run["model"], run["lineage"]) for run in evidence["runs"]})
     for run in evidence["runs"]:
         whole = run["complete"] and run["current"] and 0 < run["n"] == run["assigned"] and run["right"] <= run["n"]
         fair = run["tier"] == "T0" and not run["retracted"] and not run["flagged"]
         enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
         free = run["open_weights"] or not clause["open_weights"]
-        if whole and fair and enough and free and run["lineage"] in known and told.count(run["model"]) == 1:
+        if whole and fair and enough and free and run["lineage"] in known and told[run["model"]] == 1:
             good[run["model"]] = known[run["lineage"]]
     return list(good.values())
 
