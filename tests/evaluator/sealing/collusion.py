@@ -71,7 +71,7 @@ def parties(accounts: int, draw: random.Random) -> list[str]:
     """The names under which so many accounts ask, and some that are none and that a site might send all the same."""
     found = {"Jail", "JAIL", "jail ", "jail\0", "jail:80", "contracted.example ", "t0", "", "*"}
     for number in range(accounts):
-        for url in islice(spellings(f"m{number}.example", draw), draw.randrange(1, 14)):
+        for url in draw.sample([*spellings(f"m{number}.example", draw)], draw.randrange(1, 6)):
             try:
                 found.add(recipient_of(url))
             except EvaluatorError:
