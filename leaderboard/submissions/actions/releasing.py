@@ -17,11 +17,14 @@ from django.conf import settings
 from django.db import transaction
 
 from evaluator.contract import canonical_json
-from evaluator.ledger.releases import SignedStatement
+from evaluator.ledger.entries import entry_hash, read_line
+from evaluator.ledger.releases import SignedStatement, Statement
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import PairStep, Release, SetPair
 from leaderboard.benchmarks.states import PairState, check_step
 from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.models import Entry, Evaluator
 from leaderboard.submissions.actions.evidence import Weighed, weigh
 
 VERIFIER = settings.BASE_DIR / "verify" / "verify_release.py"
@@ -87,7 +90,7 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
     """Publish a verified bundle of the proposed release: copied, verified as a stranger would, then in one step.
 
     Raises ``forbidden``, ``bad_step`` also where the rule is no longer met, ``second_person`` for whoever proposed
-    it, and ``bad_bundle``; then nothing of it stays.
+    it, and ``bad_bundle``; then nothing of it stays but the lines of the log that it brought.
     """
     pair = SetPair.objects.select_related("private").filter(slug=slug).first()
     if pair is None:
@@ -95,6 +98,7 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
     _second(pair, by)
     with _copied(bundle, slug) as folder:
         statement, contents = _verified(folder, pair)
+        _keep_log(folder, SignedStatement.from_dict(statement).statement)
         with transaction.atomic():
             locked = _locked(slug)
             _second(locked, by)
@@ -144,6 +148,22 @@ def _step(pair: SetPair, new: PairState, *, by: User | None = None, **changes: A
         raise refuse(Refusal.BAD_STEP, f"{old} is over")
     PairStep.objects.create(pair=pair, old=old, new=new, by=by)
     pair.refresh_from_db()
+
+
+def _keep_log(folder: Path, statement: Statement) -> None:
+    """Bring the site's copy of the log up to the bundle's, so that the ledger shows the opening with the release.
+
+    One that contradicts the copy is kept, as evidence, and refused.
+    """
+    evaluator = Evaluator.objects.filter(
+        name=statement.evaluator.name, public_key=statement.evaluator.report_pub
+    ).first()
+    if evaluator is None:
+        raise refuse(Refusal.BAD_BUNDLE, "it was opened by an evaluator that is not registered")
+    lines = [read_line(json.loads(line)) for line in (folder / "log.jsonl").read_bytes().splitlines()]
+    keep_log(evaluator=evaluator, lines=lines, note=(folder / "log.head.txt").read_text(encoding="utf-8"))
+    if not evaluator.entries.filter(entry_hash=entry_hash(lines[-1]), status=Entry.Status.CHAINED).exists():
+        raise refuse(Refusal.BAD_BUNDLE, "its log is not the one that the site knows")
 
 
 @contextmanager

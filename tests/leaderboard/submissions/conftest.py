@@ -34,7 +34,8 @@ def releases(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def releasable(db: None, offline: Offline, releases: Path) -> SetPair:
-    """A releasable pair with a successor."""
+    """A releasable pair with a successor, and an evaluator that could open its set."""
+    offline.register()
     made = make_pair(sealed=offline.manifest)
     make_heir(made)
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE

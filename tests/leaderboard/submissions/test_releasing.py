@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
+from evaluator.contract import Opening
 from evaluator.ledger import signatures
+from evaluator.ledger.entries import GENESIS, sign_entry
+from evaluator.ledger.releases import SignedStatement, statement_digest
 from evaluator.ledger.rules import Date, Lineages, Rule
 from leaderboard.benchmarks.models import PairStep, Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal
+from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.models import Entry, Evaluator
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import releasing
 from tests.leaderboard.bundles import (
@@ -270,3 +275,43 @@ def test_a_verifier_that_does_not_come_back_verifies_nothing(
     monkeypatch.setattr(releasing, "VERIFY_SECONDS", 0.001)
     assert refused(lambda: publish(bundle)).code is Refusal.BAD_BUNDLE
     assert_nothing_came_of_it(proposed, releases)
+
+
+def test_the_ledger_has_the_opening_as_soon_as_the_pair_is_released(
+    proposed: SetPair, bundle: Path, offline: Offline
+) -> None:
+    assert not Entry.objects.exists()
+    statement = publish(bundle).statement
+    opening = Entry.objects.published().get(kind="opening")
+    signed = SignedStatement.from_dict(statement)
+    assert opening.line["statement"] == statement_digest(signed.statement)
+    assert opening.evaluator.heads.get().agrees
+
+
+def test_who_opened_it_has_to_be_registered(proposed: SetPair, bundle: Path, offline: Offline, releases: Path) -> None:
+    Evaluator.objects.filter(name=offline.keys.name).update(public_key="ab" * 32)
+    failure = refused(lambda: publish(bundle))
+    assert (failure.code, failure.detail[:16]) == (Refusal.BAD_BUNDLE, "it was opened by")
+    assert_nothing_came_of_it(proposed, releases)
+
+
+def test_a_log_that_contradicts_the_copy_is_kept_and_refused(
+    proposed: SetPair, bundle: Path, offline: Offline, releases: Path
+) -> None:
+    """The evaluator has told the site of another first line than its bundle does."""
+    other = {"set": "private", "root": offline.manifest.root, "statement": "0b" * 32}
+    line = sign_entry(
+        offline.keys.report,
+        Opening,
+        evaluator="host-a",
+        index=0,
+        previous=GENESIS,
+        moment="2026-02-02T00:00:00Z",
+        **other,
+    )
+    evaluator = Evaluator.objects.get(name="host-a")
+    keep_log(evaluator=evaluator, lines=[line], note="")
+    assert refused(lambda: publish(bundle)).detail == "its log is not the one that the site knows"
+    assert_nothing_came_of_it(proposed, releases)
+    evaluator.refresh_from_db()
+    assert evaluator.flagged and evaluator.entries.count() == 2
