@@ -135,23 +135,15 @@ def _release(args: argparse.Namespace) -> int:
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
     store = CompletionStore(args.home / "completions", keys.completions)
     _check_closings(journal.entries(), store, manifest, evidence, retired(manifest, notices))
-    if args.out.exists():
-        raise error(Code.OUT_UNWRITABLE, str(args.out))
-    licence = _text(args.licence_file) if args.licence_file else f"{manifest.licence}\n".encode()
-    files = {
-        "statement.json": formats.to_line(signed),
-        "manifest.json": formats.to_line(manifest),
-        "evidence.json": formats.to_line(evidence),
-        "LICENSE.txt": licence,
-        "README.md": bundle.README.format(**manifest.to_dict()).encode(),
-        "head.txt": head.encode(),
-        **({"notices.jsonl": bundle.lines(one.to_dict() for one in notices)} if notices else {}),
-    }
+    files = _public_files(signed, manifest, evidence, head, args.licence_file)
+    if notices:
+        files["notices.jsonl"] = bundle.lines(one.to_dict() for one in notices)
     vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
-    opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
-    _check_deal(opened)
-    files |= _opened_files(opened, journal, keys, store, evidence)
-    bundle.write_bundle(args.out, files, keys.report)
+    with bundle.drafted(args.out) as draft:
+        opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
+        _check_deal(opened)
+        files |= _opened_files(opened, journal, keys, store, evidence)
+        bundle.write_bundle(draft, files, keys.report)
     runs = sum(name.startswith("completions/") for name in files)
     facts = {"set": manifest.name, "root": manifest.root, "n": manifest.n, "signed_by": list(voters), "runs": runs}
     return show(args, facts | {"out": str(args.out)})
@@ -198,6 +190,19 @@ def _check_deal(opened: OpenedSet) -> None:
     items = [item for _, item in opened.items]
     if deal(items, opened.seed, opened.manifest.blocks) != list(range(opened.manifest.n)):
         raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
+
+
+def _public_files(
+    signed: SignedStatement, manifest: Manifest, evidence: Evidence, head: str, licence: Path | None
+) -> dict[str, bytes]:
+    return {
+        "statement.json": formats.to_line(signed),
+        "manifest.json": formats.to_line(manifest),
+        "evidence.json": formats.to_line(evidence),
+        "head.txt": head.encode(),
+        "LICENSE.txt": _text(licence) if licence else f"{manifest.licence}\n".encode(),
+        "README.md": bundle.README.format(**manifest.to_dict()).encode(),
+    }
 
 
 def _opened_files(
