@@ -168,7 +168,7 @@ def make_world(folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 
         "--reason",
         "wrong_gold",
         "--keys",
-        world.keys("eve"),
+        world.keys(people[-1]),
     )
     return world
 
