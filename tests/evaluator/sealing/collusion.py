@@ -107,7 +107,7 @@ def conspire(
             manifest = vault.facts("twin").manifest
             wanted = asks(manifest, draw)
             for name in draw.sample([*names, *["jail", "contracted.example"] * 20], len(names) + 40):
-                for indices in islice(wanted, 3):
+                for indices in islice(wanted, 2):
                     _ask(vault, loot, season=season, to=name, indices=indices, draw=draw)
     return loot
 
