@@ -92,6 +92,18 @@ def test_fault_t005_an_inner_node_is_no_leaf() -> None:
     assert not verify_inclusion(forged, 0, 4, upper, ROOTS[4])
 
 
+def test_hashes_of_another_length() -> None:
+    """The same 64 bytes cut elsewhere have the same hash, and a tree of one leaf has no hash at all above it."""
+    left, right = LEAVES[:2]
+    assert node_hash(left + right[:1], right[1:]) == ROOTS[2]
+    assert not verify_inclusion(left + right[:1], 0, 2, [right[1:]], ROOTS[2])
+    assert not verify_inclusion(left[:31], 0, 2, [left[31:] + right], ROOTS[2])
+    assert not verify_inclusion(b"x", 0, 1, [], b"x")
+    head, tail = TREE.consistency(3, 4)[:2], TREE.consistency(3, 4)[2:]
+    assert not verify_consistency(3, 4, ROOTS[3], ROOTS[4], [head[0], head[1] + b"x", *tail])
+    assert not verify_consistency(1, 2, left + right[:1], ROOTS[2], [right[1:]])
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
 def test_a_huge_size_ends_at_once(size: int) -> None:
     assert not verify_inclusion(LEAVES[0], 0, 1 << 100_000, TREE.inclusion(0, size), ROOTS[size])
