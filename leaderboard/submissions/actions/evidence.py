@@ -68,7 +68,8 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
 
 
 def _complete_runs() -> RunQuerySet:
-    return Run.objects.filter(state__in=(RunState.GRADED, RunState.RANKED), post_release=False)
+    """Of weights that we ran ourselves: a later run of an endpoint under the same name takes nothing from them."""
+    return Run.objects.filter(state__in=(RunState.GRADED, RunState.RANKED), post_release=False, tier="T0")
 
 
 def _facts(runs: RunQuerySet) -> Iterator[RunFact]:

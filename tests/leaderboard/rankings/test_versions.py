@@ -123,6 +123,15 @@ def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> No
     assert {one.model: one.word for one in unranked(board, snapshot.ranking())} == {"Beta": WHY["retracted"]}
 
 
+def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
+    rebuild(pair=board)
+    post(board, {"kind": "compromise", "reason": "leaked"})
+    snapshot = rebuild(pair=board)
+    assert not snapshot.ranking()
+    assert {one.word for one in unranked(board, ())} == {WHY["retired"]}
+    assert len(unranked(board, ())) == 3
+
+
 def test_a_run_after_the_release_has_no_rank_and_an_older_one_keeps_it(board: SetPair) -> None:
     grade(board, make_model("Late"), 9, post_release=True)
     grade(board, make_model("Alpha"), 9, post_release=True)

@@ -181,6 +181,14 @@ def test_a_third_run_that_does_not_count(by: FakeEvaluator, third: Callable[[Set
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
 
 
+def test_a_later_endpoint_of_the_same_name_takes_nothing_from_the_weights(by: FakeEvaluator) -> None:
+    pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
+    grade(pair, make_model("Gamma", "gamma"), 9, by=by)
+    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    an_endpoint(pair, by)
+    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+
+
 def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -> None:
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
     run = grade(pair, make_model("Alpha", "alpha"), 9)
