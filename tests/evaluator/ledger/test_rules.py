@@ -2,6 +2,8 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import pytest
@@ -130,6 +132,17 @@ def test_fault_t009_integers_decide_at_the_line() -> None:
     assert not met(*(run(name, 1144, 1205) for name in "abc"))
     assert met(*(run(name, 1145, 1205) for name in "abc"))
     assert not met(run("a", 1144, 1205), run("b", 1145, 1205), run("c", 1205, 1205))
+
+
+def test_fault_t009_no_share_is_rounded() -> None:
+    """Every share of small denominators over a few sizes, and one that no float can tell from its neighbour."""
+    for n, denominator in product((1, 2, 3, 7, 20), range(1, 8)):
+        for numerator, right in product(range(1, denominator + 1), range(n + 1)):
+            rule = Rule(any_of=(Lineages(models=1, numerator=numerator, denominator=denominator),))
+            found = decide(rule, evidence_of([run("a", right, n)], APART), now=NOW).met
+            assert found == (Fraction(right, n) >= Fraction(numerator, denominator))
+    rule = Rule(any_of=(Lineages(models=1, numerator=999_999, denominator=1_000_000),))
+    assert [met(run("a", right, 9_999_999), rule=rule) for right in (9_999_989, 9_999_990)] == [False, True]
 
 
 def test_fault_t009_three_runs_of_one_lineage() -> None:
