@@ -61,10 +61,20 @@ class Tally:
 
 @dataclass
 class BlockBurn:
-    """One block: all that was shown of it, and to each (recipient, tier)."""
+    """One block: what was shown of it to each (recipient, tier)."""
 
-    total: Tally = field(default_factory=Tally)
     by: dict[tuple[str, str], Tally] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tally:
+        """All of it together."""
+        whole = Tally()
+        for one in self.by.values():
+            whole.lines += one.lines
+            whole.reveals += one.reveals
+            whole.seen |= one.seen
+            whole.first, whole.last = min(whole.first or one.first, one.first), max(whole.last, one.last)
+        return whole
 
 
 @dataclass
@@ -92,9 +102,8 @@ def burn_of(manifest: Manifest, lines: Iterable[Shown]) -> Burn:
             burn.declared |= items
         moment = line.moment.removesuffix("Z")
         for place, part in _split(manifest, ends, items):
-            block = burn.blocks[manifest.blocks[place].id]
-            block.total.add(part, moment)
-            block.by.setdefault((line.recipient, line.tier), Tally()).add(part, moment)
+            by = burn.blocks[manifest.blocks[place].id].by
+            by.setdefault((line.recipient, line.tier), Tally()).add(part, moment)
     return burn
 
 
