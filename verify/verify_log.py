@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ruff: noqa: E731
+# ruff: noqa: E731, S310
 """Watch the public ledger of a Holdfast site, without trusting whoever runs it. One file, standard library only.
 
     python3 verify_log.py (--site https://host | --files FOLDER) --state FOLDER [--also FOLDER] [--json]
@@ -269,17 +269,17 @@ class Visit:
         self.counts.update({"grants, by their hashes": len(self.grants), "runs listed": len(self.runs)})
 
     def _run(self, run, name):
-        of, seen, closed = self.sets.get(name), Counter(), Counter()  # by log: what was shown, the last attempt closed
+        of, seen, closed = self.sets.get(name), Counter(), set()  # what each log showed, and which attempts it closed
         for log, line in self.lines[run, name] if self._need(of, "set_unknown", f"{name}: of no pair") else []:
             at = f"line {line.index} of {log}"
             self._need(line.root == of.manifest.root, "root_differs", f"{at} is about another {name}")
-            self._need(closed[log] < line.token, "attempt_closed", f"{at}: the attempt was closed before")
+            self._need((log, line.token) not in closed, "attempt_closed", f"{at}: the attempt was closed before")
             if line.kind == "exposure":
                 self._exposure(at, log, line, of)
                 seen[log] |= _bits(line["items"])
             else:
                 self._need(line.count <= _ones(seen[log]), "closing_unexposed", f"{at} counts items never shown")
-                closed[log] = line.token
+                closed.add((log, line.token))
             self.counts[f"{line.kind}s, by grant and order"] += 1
 
     def _exposure(self, at, log, line, of):
@@ -301,11 +301,11 @@ class Visit:
         self._need(once, "row_twice", f"{of.slug}: a model or a run has two rows")
         for run in sorted({run for run, whose in self.lines if whose == name} | set(self.runs) | set(rows)):
             lines, form = self.lines.get((run, name), []), self.forms.get((run, name), 0)
-            last = {log: line for log, line in lines if line.kind == "closing"}  # of each log
+            lines = sorted(lines, key=lambda one: one[1].token)  # the last attempt of each log says what it came to
+            last = {log: line for log, line in lines if line.kind == "closing"}
             total = {one: sum(line[one] for line in last.values()) for one in (*OUTCOMES, "count")}
             if run in rows:
-                shown = [line for _, line in lines if line.kind == "exposure"]
-                self._row(rows[run], of, form, shown, total)
+                self._row(rows[run], of, form, [line for _, line in lines if line.kind == "exposure"], total)
                 continue
             one, done = self.runs.get(run), last and total["count"] - total["not_counted"] >= _ones(form)
             if one and one.state == "ranked" and one.pair == of.slug and not (one.retracted or one.post_release):
@@ -365,7 +365,7 @@ def main(arguments=None):
         parser.add_argument(name, required=name == "--state")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(arguments)
-    get = lambda path: urllib.request.urlopen(f"{asked.site}/api/v1/{path}", timeout=60).read(MOST)  # noqa: S310
+    get = lambda path: urllib.request.urlopen(f"{asked.site.rstrip('/')}/api/v1/{path}", timeout=60).read(MOST)
     try:
         states = [Path(one, "memory.json") for one in (asked.state, asked.also) if one]
         known, *also = [json.loads(one.read_bytes()) if one.exists() else {"facts": {}, "visited": 0} for one in states]

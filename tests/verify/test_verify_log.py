@@ -113,7 +113,7 @@ MUTANTS = {
     "exposure_never_granted": ('if self._need(grant, "exposure_not_granted"', 'if grant and self._need(grant, ""'),
     "spare_item_revealed": ("opened or not items & of.spare", "True"),
     "next_season_too_early": ('tier != "T2" or not items & ~of.season', "True"),
-    "asked_again_after_the_end": ('closed[log] < line.token, "attempt_closed"', 'True, ""'),
+    "asked_again_after_the_end": ('(log, line.token) not in closed, "attempt_closed"', 'True, ""'),
     "changed_rule": ("same = (new[: len(old)] if isinstance(old, list) else new) == old", "same = True"),
     "one_maintainer_votes_twice": ("len(good) == len(votes) >=", "len(votes) >="),
     "raised_cap": ("manifest.cap == sum(exposed[x] for x in seasons)", "True"),
@@ -296,3 +296,42 @@ def test_a_block_that_is_retired_and_a_compromise(tmp_path: Path, capsys: Any) -
     world.rows.clear()
     assert Stranger(tmp_path / "other").visit(world.files(), capsys) == (0, set())
     shutil.rmtree(tmp_path)
+
+
+def test_an_evaluator_that_was_frozen_and_came_back(stranger: Stranger, capsys: Any) -> None:
+    """Its old attempt shows items again and closes after the newer one did: lost work, no fraud."""
+    world = honest()
+    world.lines.append(world.expose(3, range(6, 12), "hosted.example", "T1"))
+    world.lines.append(world.close(3, (7, 5, 0, 0, 0)))
+    assert stranger.visit(world.files(), capsys) == (0, set())
+
+
+def _twice(answers: Any, files: Any) -> None:
+    answers["grants.json"]["grants"].append(answers["grants.json"]["grants"][0] | {"token": 2, "recipient": "x"})
+    answers["grants.json"]["grants"][-1]["token"] = 1
+
+
+SMALL = {
+    "evaluator_flagged": lambda answers, files: answers["evaluators.json"]["evaluators"][0].update(flagged=True),
+    "set_unknown": lambda answers, files: answers["sets.json"]["pairs"].pop(0),
+    "grant_twice": _twice,
+    "answer_malformed": lambda answers, files: files.update({f"ledger/{LOG}/lines.jsonl": b"no line\n"}),
+    "row_unknown": lambda answers, files: answers["runs.json"]["runs"][0].update(model="omega"),
+    "score_differs": lambda answers, files: answers["board/pair.json"]["rows"][1]["private"].update(accuracy=0.99),
+}
+
+
+@pytest.mark.parametrize("code", SMALL)
+def test_a_site_that_does_not_fit_together(code: str, stranger: Stranger, capsys: Any) -> None:
+    world = honest()
+    world.spoil = SMALL[code]
+    found = stranger.visit(world.files(), capsys)
+    assert found[0] == 2 and code in found[1]
+
+
+def test_lines_that_their_evaluator_signed_wrong(stranger: Stranger, capsys: Any) -> None:
+    world = honest()
+    world.lines[3]["count"] -= 1
+    world.lines[4]["root"] = "ab" * 32
+    code, found = stranger.visit(world.files(), capsys)
+    assert code == 2 and {"line_malformed", "root_differs", "exposure_beyond_grant"} <= found
