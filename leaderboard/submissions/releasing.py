@@ -40,7 +40,7 @@ from leaderboard.submissions import actions
 
 SHOWN_SHORT = 10
 WORDS = {
-    PairState.SEALED: ("Sealed.", "Nobody has the questions but the evaluators that ask them."),
+    PairState.SEALED: ("Sealed.", "Its questions are not public. Whenever one is shown, the ledger says to whom."),
     PairState.RELEASABLE: ("Releasable.", "The rule is met. A maintainer may propose the release."),
     PairState.PROPOSED: ("Proposed.", "The evidence is frozen, for the maintainers to sign offline."),
     PairState.RELEASED: ("Released.", "Everybody can read all of it, and check it."),
