@@ -11,7 +11,6 @@ checkpoints.
 """
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench.seal import write_problems
+from bench.seal import machine, write_problems
 from demo.problems import generate
 from evaluator.artefacts import inspect_checkpoint
 from evaluator.config import Config
@@ -143,7 +142,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=Policy().batch, help="items opened at a time (default: as usual)")
     options = parser.parse_args()
     policy = Policy(concurrency=options.concurrency, batch=options.batch)
-    print(f"{ITEMS} items, {options.concurrency} in flight, on {os.cpu_count()} cores; limit {LIMIT:.0%}", flush=True)
+    print(f"{ITEMS} items, {options.concurrency} in flight, {machine()}; limit {LIMIT:.0%}", flush=True)
     with tempfile.TemporaryDirectory() as name, steady_endpoints() as begin:
         items = Path(name) / "items.jsonl"
         write_problems(items, ITEMS, seed=1)
