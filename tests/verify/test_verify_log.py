@@ -335,3 +335,30 @@ def test_lines_that_their_evaluator_signed_wrong(stranger: Stranger, capsys: Any
     world.lines[4]["root"] = "ab" * 32
     code, found = stranger.visit(world.files(), capsys)
     assert code == 2 and {"line_malformed", "root_differs", "exposure_beyond_grant"} <= found
+
+
+def test_pages_are_joined_however_short_they_are(honest_files: dict[str, bytes]) -> None:
+    asked: list[str] = []
+
+    def get(address: str) -> bytes:
+        asked.append(address)
+        path, _, query = address.partition("?")
+        options = dict(one.split("=") for one in query.split("&")) if query else {}
+        if path.endswith("/lines"):
+            lines = honest_files[f"{path}.jsonl"].splitlines(keepends=True)
+            return b"".join(lines[int(options["start"]) :][:2])
+        if "limit" in options:
+            ((field, rows),) = json.loads(honest_files[f"{path}.json"]).items()
+            rows = [{"id": number} | one for number, one in enumerate(rows, 1)]
+            places = [place for place, one in enumerate(rows, 1) if str(one["id"]) == options.get("after")]
+            return json.dumps({field: rows[places[0] if places else 0 :][:2]}).encode()
+        path = f"board/{options['pair']}" if "pair" in options else path.replace("/manifest", ".manifest")
+        return honest_files[f"{path}.json"]
+
+    files = VERIFIER.fetch(get)
+    assert set(files) == set(honest_files) and len(asked) > 20
+    assert files[f"ledger/{LOG}/lines.jsonl"] == honest_files[f"ledger/{LOG}/lines.jsonl"]
+    visit = VERIFIER.Visit(files, {}, 2e9)
+    visit._check()
+    assert visit.findings == []
+    assert [one["token"] for one in json.loads(files["grants.json"])["grants"]] == [1, 1, 1, 2, 1, 1, 1]
