@@ -69,13 +69,6 @@ class PairForm(forms.Form):
     protocol = forms.CharField(max_length=80, validators=[plain], help_text="How the questions are asked.")
     grader = forms.CharField(max_length=80, validators=[plain], help_text="How the answers are graded.")
 
-    def clean_slug(self) -> str:
-        """Not the name of a page."""
-        slug: str = self.cleaned_data["slug"]
-        if slug == "register":
-            raise forms.ValidationError("A page of the site has this name.")
-        return slug
-
     def facts(self) -> dict[str, str]:
         """The arguments of ``actions.register_pair``."""
         cleaned = self.cleaned_data

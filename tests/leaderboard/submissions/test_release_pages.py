@@ -256,7 +256,7 @@ def test_a_pair_is_registered_by_its_form(client: Client, twins: SetPair, boss: 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"slug": "register"}, (422, "A page of the site has this name")),
+        ({"slug": "register"}, (400, "an address of the site itself")),
         ({"slug": "a b"}, (422, "valid “slug”")),
         ({"title": ""}, (422, "This field is required")),
         ({"title": "a\0b"}, (422, "Null characters")),
