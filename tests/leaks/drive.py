@@ -307,7 +307,7 @@ def cancel_in_flight(used: Used) -> None:
     before = used.asked().get("slow", 0)
     run = used.submit("slow")
     used.await_asked("slow", before + 1)
-    used.wait(run, lambda state: state["state"] == "running")
+    used.wait(run, lambda state: state["percent"] >= 40)
     assert used.author.send(f"/runs/{run}/cancel/", {}, page=f"/runs/{run}/").status_code == 302
     used.wait(run, lambda state: state["state"] == "cancelled")
 
