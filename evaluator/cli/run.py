@@ -106,9 +106,11 @@ def run_command(args: argparse.Namespace) -> int:
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
         source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
         failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
-    if failure and failure.code is not Code.INCOMPLETE:
-        raise failure
+        if failure and failure.code is not Code.INCOMPLETE:
+            raise failure
+        table = out.compare(items)
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
+    _print_graders(table, n=len(items))
     return 2 if failure else 0
 
 
@@ -205,3 +207,10 @@ def _print_counts(
         print(f"error: {failure}", file=sys.stderr)
         record |= failure_record(failure)
     print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))
+
+
+def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:
+    """Of each grader what is not zero, for whoever watches; the folder has it as ``graders.json``."""
+    for grader, counts in table.items():
+        line = "  ".join(f"{name} {value}" for name, value in counts.items() if value and name != "n")
+        print(f"{grader}: n {n}  {line}", file=sys.stderr)
