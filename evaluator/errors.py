@@ -102,6 +102,7 @@ class Code(StrEnum):
     ENDPOINT_REJECTED = "endpoint_rejected"
     # runs
     INCOMPLETE = "incomplete"
+    CONTROL_FAILED = "control_failed"
     DEADLINE = "deadline"
     LOST = "lost"
     DISK_FULL = "disk_full"
@@ -261,6 +262,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "The endpoint rejects the request as such.", "Check the kind of API, the model and its context length."
     ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
+    Code.CONTROL_FAILED: _ours(
+        "The grader does not grade its control items as it must, so the run is worth nothing.",
+        "Install the evaluator again from a clean copy, then run its tests.",
+    ),
     Code.DEADLINE: _ours(
         "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
     ),

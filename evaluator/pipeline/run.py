@@ -16,7 +16,7 @@ from typing import Protocol as Shape
 from evaluator.backends import Backend, Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import grade
+from evaluator.grading import controls, grade
 from evaluator.items import Item
 from evaluator.pipeline.beside import beside, first_error
 from evaluator.pipeline.plan import Policy, Streak, batches, waits
@@ -126,7 +126,11 @@ async def run(
     Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
     a row, or all of them, got no answer; ``incomplete`` where some did not. What was graded has reached
     the sink by then. ``chance`` and ``sleep`` are the randomness and the time of the waits.
+
+    The control items of the grader are graded before anything is revealed and after everything is graded. Raises
+    ``control_failed`` where one has another outcome than it must: no outcome of such a run counts.
     """
+    controls.check(grade, protocol.grader)
     done = sum(len(source.done) for source in sources)
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
     questions = _questions(sources, protocol, policy)
@@ -136,6 +140,7 @@ async def run(
     async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
         for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
             group.create_task(asker.ask_all(questions))
+    controls.check(grade, protocol.grader)
     if tally.missed:
         raise error(asker.last if not tally.answered else Code.INCOMPLETE)
 
