@@ -103,6 +103,7 @@ class Code(StrEnum):
     # runs
     INCOMPLETE = "incomplete"
     CONTROL_FAILED = "control_failed"
+    COMPLETIONS_MISSING = "completions_missing"
     DEADLINE = "deadline"
     LOST = "lost"
     DISK_FULL = "disk_full"
@@ -265,6 +266,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
         "Install the evaluator again from a clean copy, then run its tests.",
+    ),
+    Code.COMPLETIONS_MISSING: _ours(
+        "This evaluator keeps no completions of the run on this set.", "Ask the evaluator that made the run."
     ),
     Code.DEADLINE: _ours(
         "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
