@@ -35,6 +35,7 @@ class Code(StrEnum):
     BAD_MESSAGE = "bad_message"
     UNKNOWN_PROTOCOL = "unknown_protocol"
     UNKNOWN_GRADER = "unknown_grader"
+    PROTOCOL_UNFIT = "protocol_unfit"
     UNKNOWN_SET = "unknown_set"
     SET_MISMATCH = "set_mismatch"
     RECIPIENT_REFUSED = "recipient_refused"
@@ -125,6 +126,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.BAD_MESSAGE: _ours("A message did not follow the contract.", "Check that both programs are of one version."),
     Code.UNKNOWN_PROTOCOL: _theirs("There is no protocol of this name.", "Choose one of the published protocols."),
     Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
+    Code.PROTOCOL_UNFIT: _theirs(
+        "This protocol cannot be asked of a system of this kind.",
+        "Choose another: weights are given a text, messages go to chat APIs.",
+    ),
     Code.UNKNOWN_SET: _ours("The evaluator does not hold this set.", "Install the set on the evaluator."),
     Code.SET_MISMATCH: _ours(
         "The evaluator holds another set under this name.", "Compare the set's commitment on both sides."

@@ -21,6 +21,7 @@ from evaluator.errors import Code, error
 from evaluator.items import Item
 from evaluator.pipeline.disk import disk_errors, write_durably
 from evaluator.pipeline.run import Result
+from evaluator.protocols import Protocol
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -85,12 +86,13 @@ class OutFolder:
         self._size += len(lines)
         self.outcomes |= {result.index: result.outcome for result in results}
 
-    def compare(self, items: Sequence[Item]) -> dict[str, dict[str, int]]:
+    def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
         """What each published grader makes of the completions: its counts, which are also left in the folder."""
         counts = {grader: Counter[Outcome]() for grader in grading.ids()}
         for line in self._lines():
             for grader, counted in counts.items():
-                found = grading.grade(grader, line.completion, items[line.index].gold, cut=line.cut)
+                text = protocol.graded(line.completion)
+                found = grading.grade(grader, text, items[line.index].gold, cut=line.cut)
                 counted[found.outcome] += 1
         table = {
             grader: {"n": self._n}

@@ -25,7 +25,7 @@ from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
 from evaluator.config import trusted_digests
 from evaluator.contract import Outcome, canonical_json
-from evaluator.errors import Code, EvaluatorError
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
@@ -97,6 +97,8 @@ def run_command(args: argparse.Namespace) -> int:
     protocol = protocols.get(args.protocol)
     items, shots = load_items(args.set), _load_shots(args, protocol)
     model = _model(args)
+    if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
+        raise error(Code.PROTOCOL_UNFIT, protocol.id)
     identity = {
         "model": model.identity,
         "set": set_digest(items),
@@ -108,7 +110,7 @@ def run_command(args: argparse.Namespace) -> int:
         failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
         if failure and failure.code is not Code.INCOMPLETE:
             raise failure
-        table = out.compare(items)
+        table = out.compare(items, protocol)
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
     _print_graders(table, n=len(items))
     return 2 if failure else 0

@@ -21,6 +21,7 @@ from evaluator.grading import controls
 from evaluator.items import Item
 from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.disk import disk_errors
+from evaluator.protocols import Protocol
 from evaluator.sealing import appending
 from evaluator.sealing.completions import CompletionStore, StoredCompletion
 from evaluator.sealing.recipients import JAIL
@@ -103,10 +104,18 @@ class Rescored:
 
 
 def rescore(
-    vault: Opener, store: CompletionStore, log: Sequence[LogLine], *, set_name: str, run: str, grader: str
+    vault: Opener,
+    store: CompletionStore,
+    log: Sequence[LogLine],
+    *,
+    set_name: str,
+    run: str,
+    grader: str,
+    protocol: Protocol | None = None,
 ) -> Rescored:
     """Grade the last completion of each item of a sealed set again.
 
+    ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is.
     Raises ``unknown_grader``, ``control_failed``, ``completions_missing`` where none are kept of this run on this very
     set, and what the vault and the store raise.
     """
@@ -120,7 +129,7 @@ def rescore(
         raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
     revealed = vault.reveal(set_name, indices, to=JAIL, run=run, token=max(look.token for look in looks))
     golds = {index: item.gold for index, item in zip(indices, revealed.items, strict=True)}
-    after = {index: _again(grader, kept[index], gold) for index, gold in golds.items()}
+    after = {index: _again(grader, kept[index], gold, protocol) for index, gold in golds.items()}
     controls.check(grading.grade, grader)
     return Rescored(
         run=run,
@@ -136,9 +145,10 @@ def rescore(
     )
 
 
-def _again(grader: str, answer: StoredCompletion, gold: str) -> Outcome:
+def _again(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Outcome:
     """The store does not say which completions were cut. Where it matters most the old outcome does: truncated."""
-    return grading.grade(grader, answer.text, gold, cut=answer.outcome is Outcome.TRUNCATED).outcome
+    text = protocol.graded(answer.text) if protocol else answer.text
+    return grading.grade(grader, text, gold, cut=answer.outcome is Outcome.TRUNCATED).outcome
 
 
 def keep(folder: Path, rescored: Rescored, *, moment: str) -> Path:

@@ -134,7 +134,9 @@ async def run(
     done = sum(len(source.done) for source in sources)
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
     questions = _questions(sources, protocol, policy)
-    sampling = Sampling(max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature)
+    sampling = Sampling(
+        max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature, bos=protocol.bos
+    )
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
     sink.progress(tally.done, tally.total)
     async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
@@ -193,7 +195,8 @@ class _Asker:
 
     def _keep(self, question: _Question, completion: Completion) -> None:
         self.streak.answered()
-        graded = grade(self.protocol.grader, completion.text, question.gold, cut=completion.cut)
+        text = self.protocol.graded(completion.text)
+        graded = grade(self.protocol.grader, text, question.gold, cut=completion.cut)
         self.tally.add(question.name, Result(question.index, graded.outcome, graded.extracted, completion))
 
     def _miss(self, code: Code) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator import protocols
 from evaluator.backends import Completion
 from evaluator.cli.outfolder import OutFolder
 from evaluator.contract import Outcome
@@ -115,7 +116,7 @@ def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
         out.append([result(0, text="#### 0.00"), result(1, text="It is $1."), result(3, text="#### 4")])
     with OutFolder(tmp_path, WHO, n=5) as out:
         out.append([Result(2, Outcome.TRUNCATED, "", Completion("Two and 2", cut=True))])
-        table = out.compare(items)
+        table = out.compare(items, protocols.get("demo-0shot"))
     short = {
         grader: [c[k] for k in ("right", "wrong", "no_answer", "truncated", "not_counted")]
         for grader, c in table.items()

@@ -170,6 +170,6 @@ def test_a_truncated_answer_stays_cut(place: Installed, run_id: str) -> None:
     """The store keeps no ``cut``, but an answer that was truncated was cut."""
     answers = {answer.index: answer for answer in store(place).read(run_id)}
     kept = type(answers[0])("closed", 0, Outcome.TRUNCATED, "First 16, then 18")
-    assert rescoring._again("numeric-1", kept, "18") is Outcome.TRUNCATED
+    assert rescoring._again("numeric-1", kept, "18", None) is Outcome.TRUNCATED
     kept = type(answers[0])("closed", 0, Outcome.NO_ANSWER, "First 16, then 18")
-    assert rescoring._again("numeric-1", kept, "18") is Outcome.RIGHT
+    assert rescoring._again("numeric-1", kept, "18", None) is Outcome.RIGHT
