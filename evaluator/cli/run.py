@@ -52,6 +52,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     ask.set_defaults(handler=run_command)
     listing = commands.add_parser("protocols", help="list the published protocols")
+    listing.add_argument("--words", action="store_true", help="what each does, instead of its digest")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
     listing.set_defaults(handler=protocols_command)
 
@@ -69,12 +70,11 @@ def _seconds(text: str) -> float:
 
 
 def protocols_command(args: argparse.Namespace) -> int:
-    """Print the published protocols with their digests."""
+    """Print the published protocols with their digests; with ``--words`` what each of them does instead."""
     known = {name: protocols.get(name).digest for name in protocols.ids()}
-    if args.json:
-        print(json.dumps(known))
-    else:
-        print("\n".join(f"{name}  {digest}" for name, digest in known.items()))
+    if args.words:
+        known = {name: protocols.in_words(protocols.get(name)) for name in known}
+    print(json.dumps(known) if args.json else "\n".join(f"{name}  {value}" for name, value in known.items()))
     return 0
 
 

@@ -14,6 +14,7 @@ Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
 
 from evaluator.errors import Code, error
 from evaluator.protocols.protocol import Asked, Protocol
+from evaluator.protocols.words import in_words
 
 _STOP = ("Question:", "</s>", "<|im_end|>")
 _PUBLISHED = (
@@ -53,7 +54,7 @@ _PUBLISHED = (
 )
 _BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}
 
-__all__ = ["Asked", "Protocol", "get", "ids"]
+__all__ = ["Asked", "Protocol", "get", "ids", "in_words"]
 
 
 def get(protocol_id: str) -> Protocol:
