@@ -82,6 +82,7 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
             Notice.objects.create(item_set=item_set, index=one.index, data=one.to_dict(), hash=hashed)
         item_set.version = len(signed)
         item_set.save(update_fields=["version"])
+        item_set.as_private.update(stale=True)
     return item_set
 
 

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,37 +17,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import redis
 import requests
 
 from demo.problems import public_set
 from demo.programs import ROOT
 from tests.leaks.canaries import Planted, plant
 from tests.leaks.scanner import Scanner
+from tests.leaks.wiretap import Wiretap
 
 pytestmark = pytest.mark.timeout(400)
 
 PUBLIC = public_set()[:40]
 API = ["/api/v1/board?pair=twins", "/api/v1/ledger", "/api/v1/sets", "/api/v1/openapi.json", "/healthz"]
-
-
-class Wiretap(threading.Thread):
-    """Every command that any program sends to the broker, kept as text."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self.client = redis.Redis.from_url(url.replace("redis+socket://", "unix://"))
-        self.heard: list[bytes] = []
-        self.ready = threading.Event()
-
-    def run(self) -> None:
-        with self.client.monitor() as monitor:
-            self.ready.set()
-            try:
-                for command in monitor.listen():
-                    self.heard.append(command["command"].encode())
-            except (redis.ConnectionError, ValueError):
-                return
 
 
 @dataclass
@@ -98,8 +78,7 @@ def use(house, serve, steady, planted: Planted, postgres_log: Path) -> Used:
     """One checkpoint, one endpoint that repeats what it is asked, endpoints that fail; then every page."""
     begun = time.time()
     wiretap = Wiretap(house.place.broker_url)
-    wiretap.start()
-    assert wiretap.ready.wait(10)
+    wiretap.begin()
     endpoint = steady(PUBLIC, planted.records, latency=0.01)
     broken = [serve("stub_endpoint.py", "--port", "0", "--mode", mode) for mode in ("html", "500", "400")]
     house.place.allow_endpoints([endpoint.url, *(one.url for one in broken)])
@@ -180,7 +159,8 @@ def test_no_canary_anywhere(use_it, planted: Planted, capsys: pytest.CaptureFixt
         print("\n" + scanner.summary([hit for found in hits.values() for hit in found]))
     assert not {name: found for name, found in hits.items() if found}
     assert len(used.stranger.seen) > 10
-    assert b"holdfast.record" in b"".join(used.wiretap.heard)
+    used.wiretap.check()
+    assert used.wiretap.missed() == []
     with PlantedEverywhere(used, planted.canaries[-1].text):
         assert [name for name, look in looks.items() if not look(Scanner(planted.canaries))] == []
 
