@@ -32,4 +32,11 @@ from leaderboard.rankings.statistics.paired import mcnemar_chi2, mcnemar_exact, 
 from leaderboard.rankings.statistics.power import items_needed, visible, visible_paired, visible_raw_gap
 from leaderboard.rankings.statistics.ranks import Standing, standings
 from leaderboard.rankings.statistics.release import is_surely_above, release_bound
-from leaderboard.rankings.statistics.sampling import SampledScore, best_of_n, maj_at_k, over_items, pass_at_k, pass_hat_k
+from leaderboard.rankings.statistics.sampling import (
+    SampledScore,
+    best_of_n,
+    maj_at_k,
+    over_items,
+    pass_at_k,
+    pass_hat_k,
+)
