@@ -14,10 +14,10 @@ PUBLIC, PRIVATE = 1319, 1205
 class World:
     """What is true; all shifts in logits.
 
-    ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the public set, ``quirk`` the
-    spread of each model's own bent, ``slope`` the spread of each model's log discrimination, ``noise`` the share of wrong
-    labels, ``cluster`` the spread of a model's luck with each ten items of one template, ``dirty`` how many of the
-    ``references`` have a head start of ``dirty_by``.
+    ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the public set, ``quirk``
+    the spread of each model's own bent, ``slope`` the spread of each model's log discrimination, ``noise`` the share of
+    wrong labels, ``cluster`` the spread of a model's luck with each ten items of one template, ``dirty`` how many of
+    the ``references`` have a head start of ``dirty_by``.
     """
 
     name: str
@@ -29,7 +29,7 @@ class World:
     cluster: float = 0.0
     references: int = 20
     dirty: int = 0
-    dirty_by: float = 0.7
+    dirty_by: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 
 class Spread(NamedTuple):
@@ -31,8 +31,8 @@ def sampled(right: ArrayLike, samples: ArrayLike) -> Spread:
     """The accuracy of an item set with ``right[i]`` right of ``samples[i]`` samples of each item.
 
     SE² = Σ(p̂_i - p̄)²/(n(n-1)), which holds the variance of items and of sampling; the part within items is
-    Σ p̂_i(1-p̂_i)/(k_i-1)/n²: E. Miller (2024), arXiv 2411.00640. ``within`` is NaN where any item has one sample
-    (it cannot be told) and ``between`` then too. Raises ``ValueError`` for fewer than two items or counts that cannot be.
+    Σ p̂_i(1-p̂_i)/(k_i-1)/n²: E. Miller (2024), arXiv 2411.00640. Both parts are NaN where any item has only one sample.
+    Raises ``ValueError`` for fewer than two items or counts that cannot be.
     """
     counts, sizes = np.broadcast_arrays(np.asarray(right, dtype=float), np.asarray(samples, dtype=float))
     if counts.ndim != 1 or len(counts) < 2 or np.any((counts < 0) | (counts > sizes) | (sizes < 1)):
@@ -59,7 +59,7 @@ def clustered(values: ArrayLike, clusters: ArrayLike) -> Clustered:
         raise ValueError("a clustered error needs two items or more and one cluster for each")
     off = x - x.mean()
     _, place = np.unique(labels, return_inverse=True)
-    sums: NDArray[np.float64] = np.bincount(place, weights=off)
+    sums = np.bincount(place, weights=off)
     n = len(x)
     plain = float((off**2).sum()) / n**2
     joint = float((sums**2).sum()) / n**2

@@ -1,9 +1,9 @@
 """Method B: the adjusted gap from the items themselves, calibrated on the references.
 
 For one model, ``logit P(right_i) = a + b1 s_i + b2 s_i² + δ·[i public]`` with s_i the standardised log odds that the
-references answer item i: an analysis of covariance with a logistic link. δ is fitted for the model and, with the others'
-item easiness, for each reference in turn; the references' mean μ0 and spread τ² (DerSimonian & Laird) say what δ clean
-models have. The δ of one model alone must not be tested: at 5 to 12 references it errs 14 to 28 times in a hundred.
+references answer item i: an analysis of covariance with a logistic link. δ is fitted for the model and, with the
+others' item easiness, for each reference in turn; the references' mean μ0 and spread τ² (DerSimonian & Laird) say what
+δ clean models have. The δ of one model alone must not be tested: at 5 to 12 references it errs 14 to 28 times in 100.
 """
 
 from collections.abc import Sequence
@@ -75,7 +75,9 @@ def calibrate(excess: float, se: float, references: Sequence[float], errors: Seq
     total = float(np.sqrt(se**2 + pooled.tau2 + pooled.se**2))
     freedom = len(references) - 1
     t = (excess - pooled.estimate) / total
-    return Calibrated(excess - pooled.estimate, total, t, float(stdtr(freedom, -t)), freedom, pooled.estimate, pooled.tau2)
+    return Calibrated(
+        excess - pooled.estimate, total, t, float(stdtr(freedom, -t)), freedom, pooled.estimate, pooled.tau2
+    )
 
 
 def item_gap(
@@ -98,7 +100,9 @@ def item_gap(
     if own.shape != others.shape[1:]:
         raise ValueError("target and references need the outcomes of the same items")
     public = np.arange(len(own)) < sides[0].shape[1]
-    far = contaminated(logits([_counts(row, public) for row in others])) if robust else np.zeros(len(others), dtype=bool)
+    far = (
+        contaminated(logits([_counts(row, public) for row in others])) if robust else np.zeros(len(others), dtype=bool)
+    )
     clean = others[~far]
     right, asked = np.nansum(clean, axis=0), np.isfinite(clean).sum(axis=0)
     fits = []
@@ -126,7 +130,7 @@ def _contrast(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np
     levels, place = np.unique(np.round(s, 12), return_inverse=True)
     cell = place * 2 + public[seen]
     trials = np.bincount(cell, minlength=2 * len(levels)).astype(float)
-    hits = np.bincount(cell, weights=outcomes[seen], minlength=2 * len(levels))
+    hits = np.bincount(cell, weights=outcomes[seen], minlength=2 * len(levels)).astype(float)
     there = trials > 0
     of_level, is_public = np.repeat(levels, 2)[there], np.tile([0.0, 1.0], len(levels))[there]
     design = np.stack([np.ones_like(of_level), of_level, of_level**2, is_public], axis=1)
@@ -139,11 +143,11 @@ def _logistic(design: Floats, hits: Floats, trials: Floats) -> tuple[Floats, Flo
     """Coefficients and their covariance, by Newton's steps on the binomial likelihood with a weak ridge."""
     size = design.shape[1]
     beta, eye = np.zeros(size), RIDGE * np.eye(size)
-    covariance = eye
+    covariance: Floats = eye
     for _ in range(STEPS):
         p = expit(design @ beta)
         information = (design * (trials * p * (1 - p))[:, None]).T @ design + eye
-        covariance = np.linalg.inv(information)
+        covariance = np.asarray(np.linalg.inv(information), dtype=float)
         step = covariance @ (design.T @ (hits - trials * p) - RIDGE * beta)
         # Far from the answer a full step may overshoot into a flat place.
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
@@ -162,6 +166,4 @@ def _in_points(mine: _Fit, test: Calibrated, level: float, aside: tuple[int, ...
     reach = float(stdtrit(test.freedom, (1 + level) / 2)) * test.se
     observed, expected = share(0.0), share(-test.excess)
     interval = Interval(observed - share(reach - test.excess), observed - share(-reach - test.excess))
-    return ItemGap(
-        observed - expected, interval, share(visible(1.0) * test.se - test.excess) - expected, test, aside
-    )
+    return ItemGap(observed - expected, interval, share(visible(1.0) * test.se - test.excess) - expected, test, aside)

@@ -4,10 +4,10 @@ A panel that holds contaminated references expects too much of everyone and sees
 
 1. A least-trimmed-squares curve (P. J. Rousseeuw, JASA 79 (1984) 871) through 70% of the references: it starts from
    triples and concentrates twice (P. J. Rousseeuw & K. Van Driessen, 2006). It cannot be bent by 30% of the panel.
-2. In order of their height above that curve, the first k = 0, 1, 2, … references are taken for a second group that stands
-   higher by one common step. The k with the largest classification likelihood (G. Celeux & G. Govaert, Comput. Stat. Data
-   Anal. 14 (1992) 315) decides, and none is put aside unless a second group is more likely than a single one in which
-   models simply differ (τ²). A fixed cut of residuals would take the tail of honest differences for contamination.
+2. In order of their height above that curve, the first k = 0, 1, 2, … references are taken for a second group that
+   stands higher by one common step. The k with the largest classification likelihood (G. Celeux & G. Govaert, Comput.
+   Stat. Data Anal. 14 (1992) 315) decides, and none is put aside unless a second group is more likely than a single one
+   in which models simply differ (τ²). A fixed cut of residuals would take the tail of honest differences for it.
 
 One-sidedly: a reference that does worse on the public set than its peers hides nobody's gap.
 """
@@ -48,7 +48,7 @@ def contaminated(data: Logits) -> NDArray[np.bool_]:
     if most < 1:
         return none
     curve = _trimmed(data, design)
-    found, order = none, np.empty(0)
+    found, order = none, np.empty(0, dtype=np.intp)
     for _ in range(ROUNDS):
         residuals, variance = _residuals(data, design, curve[None])
         again = np.argsort(-residuals[0], kind="stable")

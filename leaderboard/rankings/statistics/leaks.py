@@ -1,9 +1,9 @@
 """Has the private set leaked? What was shown before against what was not, with what the test could have seen.
 
-For endpoints: the score on items that the provider had seen before against items at first contact. For weights that we run
-without a network: exposed blocks against local-only ones. Items go to either side by a stratified draw before first use,
-so the two are exchangeable and the plain test of two shares is the evidence; where outcomes of references exist, method B
-with "exposed" in place of "public" adjusts for what differs all the same.
+For endpoints: the score on items that the provider had seen before against items at first contact. For weights that we
+run without a network: exposed blocks against local-only ones. Items go to either side by a stratified draw before first
+use, so the two are exchangeable and the plain test of two shares is the evidence; where outcomes of references exist,
+method B with "exposed" in place of "public" adjusts for what differs all the same.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from leaderboard.rankings.statistics.power import visible_raw_gap
 
 
 class Leak(NamedTuple):
-    """Exposed less unexposed, as a fraction, with its interval, one-sided p and the smallest leak that would be seen."""
+    """Exposed less unexposed, as a fraction: its interval, its one-sided p, the smallest leak that would be seen."""
 
     difference: float
     interval: Interval
@@ -26,9 +26,7 @@ class Leak(NamedTuple):
     visible: float
 
 
-def leak_contrast(
-    exposed: tuple[int, int], unexposed: tuple[int, int], level: float = LEVEL
-) -> Leak:
+def leak_contrast(exposed: tuple[int, int], unexposed: tuple[int, int], level: float = LEVEL) -> Leak:
     """The contrast of two (right, n): items shown before, and items shown for the first time or never sent out.
 
     ``visible`` is the smallest difference found four times in five at .05, one-sided (NaN where none is).

@@ -117,6 +117,7 @@ def bca_over_families(
     families: Sequence[object],
     rng: np.random.Generator,
     level: float = LEVEL,
+    *,
     draws: int = DRAWS,
 ) -> Interval:
     """An interval for Spearman's ρ that draws whole families: models of one family are not independent.

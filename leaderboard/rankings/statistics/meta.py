@@ -65,11 +65,14 @@ def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
     """
     freedom = len(residuals) - design.shape[1]
 
+    # A hair: references with one and the same score leave the bend to zero.
+    ridge = 1e-9 * np.eye(design.shape[1])
+
     def excess(tau2: float) -> float:
         w = 1 / (variance + tau2)
-        rooted = np.sqrt(w)
-        fit, *_ = np.linalg.lstsq(design * rooted[:, None], residuals * rooted, rcond=None)
-        return float((w * (residuals - design @ fit) ** 2).sum()) - freedom
+        weighted = design * w[:, None]
+        fit = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ residuals)
+        return float(np.sum(w * (residuals - design @ fit) ** 2)) - freedom
 
     if freedom <= 0 or excess(0.0) <= 0:
         return 0.0

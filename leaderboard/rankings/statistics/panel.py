@@ -1,9 +1,9 @@
 """A panel of clean reference models, and what it expects of a model with a given private score.
 
 Aggregate method A: with x = logit(private) and y = logit(public), each reference r follows
-``y_r = b0 + b1 x_r + b2 x_r² + u_r + e_r``, where Var e_r = V(y_r) + f'(x_r)² V(x_r) is sampling and Var u_r = τ² is each
-model's own bent, by Paule–Mandel. The idea is ConStat's (J. Dekoninck, M. N. Müller & M. Vechev, NeurIPS 2024), in
-closed form.
+``y_r = b0 + b1 x_r + b2 x_r² + u_r + e_r``, where Var e_r = V(y_r) + f'(x_r)² V(x_r) is sampling and Var u_r = τ² is
+each model's own bent, by Paule–Mandel. The idea is ConStat's (J. Dekoninck, M. N. Müller & M. Vechev, NeurIPS 2024),
+in closed form.
 
 References that look contaminated are put aside first; see ``contamination``.
 """
@@ -69,12 +69,12 @@ def _fit(data: Logits, used: NDArray[np.intp], aside: NDArray[np.intp]) -> Panel
     x, y, vx, vy = (side[used] for side in data)
     centre = float(x.mean())
     design = powers(x - centre)
-    b = np.linalg.lstsq(design, y, rcond=None)[0]
+    b: Floats = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=float)
     tau2 = 0.0
     for _ in range(2):
         v = vy + (b[1] + 2 * b[2] * (x - centre)) ** 2 * vx
         tau2 = paule_mandel(y, v, design)
         w = 1 / (v + tau2)
-        covariance = np.linalg.pinv(design.T @ (design * w[:, None]))
+        covariance: Floats = np.asarray(np.linalg.pinv(design.T @ (design * w[:, None])), dtype=float)
         b = covariance @ (design.T @ (w * y))
     return Panel(b, covariance, tau2, centre, tuple(used.tolist()), tuple(aside.tolist()))

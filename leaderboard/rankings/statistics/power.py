@@ -66,7 +66,7 @@ def items_needed(
 ) -> int:
     """How many items a paired comparison needs to see ``delta``, two-sided at ``alpha``.
 
-    ``n = (z_{α/2} + z_β)² (ω² + σ_A²/K_A + σ_B²/K_B) / δ²``, rounded up: E. Miller (2024), arXiv 2411.00640, equation 9.
+    ``n = (z_{α/2} + z_β)² (ω² + σ_A²/K_A + σ_B²/K_B) / δ²``, rounded up: E. Miller (2024), arXiv 2411.00640.
     ``omega2`` is the variance of the items' true differences, ``within`` each model's sampling variance per item,
     ``samples`` how many samples each draws. Raises ``ValueError`` unless delta and omega2 are positive.
     """

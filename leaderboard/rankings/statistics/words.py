@@ -5,8 +5,8 @@
 3. A smallest visible gap above 5 percentage points, or no test at all: ``cannot tell``.
 4. What is left: ``no evidence``.
 
-The family of tests is one cohort: the models of one close of the board, less those that point 1 decides. A word is decided
-once; later cohorts are other families.
+The family of tests is one cohort: the models of one close of the board, less those that point 1 decides. A word is
+decided once; later cohorts are other families.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Word(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
-class Test(NamedTuple):
+class Tested(NamedTuple):
     """One model's test: its one-sided p, and the smallest gap that it could have seen, as a fraction."""
 
     p: float
@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
     public: Counts
     private: Counts
-    test: Test | None
+    test: Tested | None
 
 
 class Verdict(NamedTuple):
@@ -59,10 +59,10 @@ def is_cut(public: Counts, private: Counts) -> bool:
     return any(side.truncated > CUT_SHARE * side.n for side in (public, private))
 
 
-def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> Test:
-    """The test of a pair whose sets are exchangeable by construction: Miettinen–Nurminen's, first higher than second."""
+def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> Tested:
+    """The test of a pair whose sets are exchangeable by construction: Miettinen–Nurminen's, public above private."""
     counts = (public.right, public.n, private.right, private.n)
-    return Test(score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level))
+    return Tested(score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level))
 
 
 def words(cohort: Sequence[Case]) -> list[Verdict]:

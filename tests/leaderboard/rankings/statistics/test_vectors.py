@@ -80,10 +80,43 @@ CHECKS: dict[str, Callable[..., Any]] = {
     "Tango paired difference CI (b,c,n,level)": s.tango,
     "Wilson 95%": s.wilson,
 }
-IDS = (
-    "AC1 BH1 BN1 CP4 CP2 DL1 FE1 GN1 KT1 MC1 MEE2 MEE3 MEEZ1 MN2 MN1 MP2 MP1 NC2 NC3 NC5 NC7 PK2 PK3 PW1 SEAL1143 "
-    "SEAL1147 SEAL452 SEAL1124 SEAL1091 SEAL1152 SP1 TG4 TG1 W2 W1"
-).split()
+IDS = [
+    "AC1",
+    "BH1",
+    "BN1",
+    "CP4",
+    "CP2",
+    "DL1",
+    "FE1",
+    "GN1",
+    "KT1",
+    "MC1",
+    "MEE2",
+    "MEE3",
+    "MEEZ1",
+    "MN2",
+    "MN1",
+    "MP2",
+    "MP1",
+    "NC2",
+    "NC3",
+    "NC5",
+    "NC7",
+    "PK2",
+    "PK3",
+    "PW1",
+    "SEAL1143",
+    "SEAL1147",
+    "SEAL452",
+    "SEAL1124",
+    "SEAL1091",
+    "SEAL1152",
+    "SP1",
+    "TG4",
+    "TG1",
+    "W2",
+    "W1",
+]
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
