@@ -72,7 +72,8 @@ def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
         w = 1 / (variance + tau2)
         weighted = design * w[:, None]
         fit = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ residuals)
-        return float(np.sum(w * (residuals - design @ fit) ** 2)) - freedom
+        off: Floats = residuals - design @ fit
+        return float(np.dot(w, off**2)) - freedom
 
     if freedom <= 0 or excess(0.0) <= 0:
         return 0.0
