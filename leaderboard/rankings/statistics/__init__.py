@@ -46,7 +46,7 @@ from leaderboard.rankings.statistics.sampling import (
     pass_at_k,
     pass_hat_k,
 )
-from leaderboard.rankings.statistics.words import Case, Tested, Verdict, Word, raw_test, words, worst_case_gap
+from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, raw_test, words, worst_case_gap
 
 __all__ = [
     "FEWEST_REFERENCES",
@@ -60,6 +60,7 @@ __all__ = [
     "Evidence",
     "Family",
     "Fragility",
+    "GapTest",
     "Interval",
     "ItemGap",
     "Leak",
@@ -71,7 +72,6 @@ __all__ = [
     "Sides",
     "Spread",
     "Standing",
-    "Tested",
     "Verdict",
     "Word",
     "accuracy_interval",

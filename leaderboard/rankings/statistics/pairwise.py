@@ -31,9 +31,9 @@ def pairwise_sets(matrix: Floats, level: float) -> NDArray[np.int64]:
     which counts up to 16 million items exactly.
     """
     p = len(matrix)
-    # thresholds[r]: |z| that a pair must exceed after r others of the row were rejected.
-    tail = (1 - level) / (2 * np.arange(max(p - 1, 1), 0, -1))
-    thresholds = np.append(-ndtri(tail), np.inf).astype(np.float32)
+    # thresholds[r]: |z| that a pair must exceed after r others of the row were rejected; nothing is left after all were.
+    left = np.maximum(np.arange(p - 1, -1, -1), 1)
+    thresholds = -ndtri((1 - level) / (2 * left)).astype(np.float32)
     found = np.empty((p, 2), dtype=np.int64)
     for start, z in _statistics(matrix):
         size = np.abs(z)

@@ -30,7 +30,7 @@ class Word(StrEnum):
     CANNOT_TELL = "cannot tell"
 
 
-class Tested(NamedTuple):
+class GapTest(NamedTuple):
     """One model's test: its one-sided p, and the smallest gap that it could have seen, as a fraction."""
 
     p: float
@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
     public: Counts
     private: Counts
-    test: Tested | None
+    test: GapTest | None
 
 
 class Verdict(NamedTuple):
@@ -59,10 +59,10 @@ def is_cut(public: Counts, private: Counts) -> bool:
     return any(side.truncated > CUT_SHARE * side.n for side in (public, private))
 
 
-def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> Tested:
+def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> GapTest:
     """The test of a pair whose sets are exchangeable by construction: Miettinen–Nurminen's, public above private."""
     counts = (public.right, public.n, private.right, private.n)
-    return Tested(score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level))
+    return GapTest(score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level))
 
 
 def words(cohort: Sequence[Case]) -> list[Verdict]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
@@ -11,6 +11,7 @@ from leaderboard.rankings import statistics as s
 lists = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
 
+@settings(max_examples=15)  # the peer takes .15 s for each
 @given(lists)
 def test_both_agree_with_statsmodels(p: list[float]) -> None:
     assert s.holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-12)
