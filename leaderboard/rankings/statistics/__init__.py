@@ -33,6 +33,7 @@ from leaderboard.rankings.statistics.logits import Sides
 from leaderboard.rankings.statistics.meta import Family, Pooled, der_simonian_laird, family_gap, shared_covariance
 from leaderboard.rankings.statistics.multiplicity import benjamini_hochberg, holm
 from leaderboard.rankings.statistics.paired import mcnemar_chi2, mcnemar_exact, tango
+from leaderboard.rankings.statistics.pairwise import packed, rank_among
 from leaderboard.rankings.statistics.panel import FEWEST_REFERENCES, Panel, fit_panel
 from leaderboard.rankings.statistics.power import items_needed, visible, visible_paired, visible_raw_gap
 from leaderboard.rankings.statistics.ranks import Standing, standings
@@ -112,9 +113,11 @@ __all__ = [
     "min_k",
     "newcombe",
     "over_items",
+    "packed",
     "partial_spearman",
     "pass_at_k",
     "pass_hat_k",
+    "rank_among",
     "rank_sets",
     "raw_test",
     "release_bound",

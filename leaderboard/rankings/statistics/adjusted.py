@@ -64,9 +64,8 @@ def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -
     if not targets:
         return []
     x, y, vx, vy = logits(targets)
-    rows, f = panel.design(x), panel.expected(x)
-    curve = np.einsum("ij,jk,ik->i", rows, panel.covariance, rows)
-    se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + curve)
+    f = panel.expected(x)
+    se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + panel.uncertainty(x))
     t = (y - f) / se
     reach = stdtrit(panel.freedom, (1 + level) / 2) * se
     public = np.array([one.public_right / one.public_n for one in targets])

@@ -36,21 +36,22 @@ def fewest_contaminated(
 ) -> Fragility:
     """How many references, contaminated by ``contamination`` of the public set's items, would change ``word``.
 
-    ``word`` maps a gap to its word, the cohort's other p-values held. References are taken in order of their pull on
-    the curve at the target, the panel is fitted anew (and robustly) each time, and the first change counts: an upper
-    bound of the fewest, for no other choice is tried. Raises ``ValueError`` as :func:`fit_panel` does.
+    ``word`` maps a gap to its word, the cohort's other p-values held; the panel is fitted anew (and robustly) each time.
+    Each reference is tried by itself; beyond one, they are added in order of their pull on the curve at the target, so
+    that larger numbers are upper bounds of the fewest. Raises ``ValueError`` as :func:`fit_panel` does.
     """
     panel = fit_panel(references)
     before = word(gaps_against(panel, [target])[0])
     order = _by_pull(panel, target, references)
 
+    def changes(places: Sequence[int], share: float) -> bool:
+        moved = [_shifted(one, share) if i in places else one for i, one in enumerate(references)]
+        return bool(word(gaps_against(fit_panel(moved), [target])[0]) != before)
+
     def first_change(share: float) -> int | None:
-        moved = list(references)
-        for count, place in enumerate(order, start=1):
-            moved[place] = _shifted(moved[place], share)
-            if word(gaps_against(fit_panel(moved), [target])[0]) != before:
-                return count
-        return None
+        if any(changes([place], share) for place in order):
+            return 1
+        return next((count for count in range(2, len(order) + 1) if changes(order[:count], share)), None)
 
     return Fragility(hidden=first_change(-contamination), masked=first_change(contamination))
 

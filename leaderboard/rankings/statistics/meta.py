@@ -63,7 +63,7 @@ def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
     coefficients are fitted anew at each τ². ``residuals`` (m,) may be any outcome, ``design`` is (m, q) with m > q.
     0 where the sampling error alone explains the spread.
     """
-    freedom = len(residuals) - design.shape[1]
+    freedom = len(residuals) - int(design.shape[1])
 
     # A hair: references with one and the same score leave the bend to zero.
     ridge = 1e-9 * np.eye(design.shape[1])
@@ -73,7 +73,7 @@ def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
         weighted = design * w[:, None]
         fit = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ residuals)
         off: Floats = residuals - design @ fit
-        return float(np.dot(w, off**2)) - freedom
+        return float((w * off**2).sum()) - freedom
 
     if freedom <= 0 or excess(0.0) <= 0:
         return 0.0

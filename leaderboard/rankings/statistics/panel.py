@@ -45,7 +45,17 @@ class Panel:
 
     def expected(self, x: Floats) -> Floats:
         """The public logit expected at private logits ``x``."""
-        return np.asarray(self.design(x) @ self.coefficients)
+        # Element by element: a model by itself must get the very bits that it gets among ten thousand.
+        return np.asarray(self._terms(self.coefficients, self.design(x)))
+
+    def uncertainty(self, x: Floats) -> Floats:
+        """The variance ``aᵀ Cov(b) a`` of the expected logit at ``x``."""
+        rows = self.design(x)
+        return np.asarray(sum(rows[:, i] * self._terms(self.covariance[i], rows) for i in range(CURVE)))
+
+    @staticmethod
+    def _terms(factors: Floats, rows: Floats) -> Floats:
+        return np.asarray(sum(factors[i] * rows[:, i] for i in range(CURVE)))
 
     def slope(self, x: Floats) -> Floats:
         """The curve's slope at ``x``."""
