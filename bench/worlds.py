@@ -55,7 +55,7 @@ def draw(world: World, rng: np.random.Generator) -> Sample:
     ahead[m] += world.overfit
     sides = []
     for n, shift in ((PUBLIC, ahead[:, None]), (PRIVATE, -world.harder)):
-        discrimination, difficulty = np.exp(0.3 * rng.standard_normal(n)), 1.4 * rng.standard_normal(n)
+        discrimination, difficulty = np.exp(0.3 * rng.standard_normal(n)), 1.5 * rng.standard_normal(n)
         logit = sharpness * discrimination * (ability - difficulty) + shift
         if world.cluster:
             luck = world.cluster * rng.standard_normal((m + 1, -(-n // 10)))

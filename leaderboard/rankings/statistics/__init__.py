@@ -16,6 +16,7 @@ from leaderboard.rankings.statistics.differences import (
     score_z,
 )
 from leaderboard.rankings.statistics.evidence import Counts, Evidence, judge, smallest_visible_gap
+from leaderboard.rankings.statistics.families import adjusted_covariance
 from leaderboard.rankings.statistics.fragility import Fragility, fewest_contaminated
 from leaderboard.rankings.statistics.intervals import Interval, accuracy_interval, clopper_pearson, mid_p, wald, wilson
 from leaderboard.rankings.statistics.leaks import Leak, canaries_by_chance, leak_contrast, leak_contrast_by_item
@@ -76,6 +77,7 @@ __all__ = [
     "Verdict",
     "Word",
     "accuracy_interval",
+    "adjusted_covariance",
     "adjusted_gap",
     "agresti_caffo",
     "barnard",

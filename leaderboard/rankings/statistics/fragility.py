@@ -36,7 +36,7 @@ def fewest_contaminated(
 ) -> Fragility:
     """How many references, contaminated by ``contamination`` of the public set's items, would change ``word``.
 
-    ``word`` maps a gap to its word, the cohort's other p-values held; the panel is fitted anew (and robustly) each time.
+    ``word`` maps a gap to its word, the cohort's other p-values held; the panel is fitted anew (robustly) each time.
     Each reference is tried by itself; beyond one, they are added in order of their pull on the curve at the target, so
     that larger numbers are upper bounds of the fewest. Raises ``ValueError`` as :func:`fit_panel` does.
     """

@@ -20,7 +20,7 @@ def test_a_word_at_the_edge_rests_on_few_and_a_clear_one_on_many() -> None:
     _, references = case(World("clean", harder=0.3), 1)
     base = Sides(800, 1319, 665, 1205)
     fewest = []
-    for right in range(790, 900, 10):
+    for right in range(790, 900, 20):
         found = s.fewest_contaminated(base._replace(public_right=right), references, word)
         fewest.append(found)
     # From quiet to loud: first so many contaminated ones would have to be hidden, then so many more to mask it.
