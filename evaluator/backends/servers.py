@@ -26,6 +26,8 @@ from evaluator.backends.interface import Backend
 from evaluator.errors import Code, error
 
 _LONGEST_SOCKET_PATH = 100
+_BACKLOG = 4096
+"""More than any run asks at once: a Unix socket refuses a connection for which there is no room in the queue."""
 _RING_BYTES = 64 << 10
 _ENDPOINT_SECONDS = 7 * 86_400.0
 """The gateway bounds each attempt itself, and a question may have to wait there for as long as a run takes."""
@@ -125,7 +127,7 @@ def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
         path = Path(private).absolute() / "model"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
-            listener.listen(1024)
+            listener.listen(_BACKLOG)
             yield listener, path
 
 

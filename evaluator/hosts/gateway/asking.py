@@ -62,7 +62,7 @@ class Gateway:
                 raise
             else:
                 spent = counted(answer, worst)
-                self._gate.answered(worst, spent=spent)
+                self._gate.answered(sent, worst, spent=spent)
                 usage = {"prompt_tokens": spent.tokens_in, "completion_tokens": spent.tokens_out}
                 return {**answer, "usage": usage}
             await asyncio.sleep(pause)

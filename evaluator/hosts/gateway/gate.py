@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from evaluator.errors import Code, error
 from evaluator.hosts.gateway.budget import Amount, Budget
-from evaluator.hosts.gateway.pace import Pace, Sent
+from evaluator.hosts.gateway.pace import TAKEN_AFTER, Pace, Sent
 
 
 @dataclass(slots=True, eq=False)
@@ -45,9 +45,9 @@ class Gate:
                 self.failed(worst, spent=Amount())
             raise
 
-    def answered(self, worst: Amount, *, spent: Amount) -> None:
+    def answered(self, sent: Sent, worst: Amount, *, spent: Amount) -> None:
         """An answer came, and cost ``spent``."""
-        self._pace.answered()
+        self._pace.answered(sent)
         self._back(worst, spent)
 
     def refused(self, sent: Sent, worst: Amount, *, spent: Amount, wait: float) -> None:
@@ -81,7 +81,14 @@ class Gate:
     def _let_through(self, one: _Waiting) -> None:
         self._away += 1
         self._budget.reserve(one.worst)
-        one.turn.set_result(self._pace.send())
+        sent = self._pace.send()
+        if self._pace.growing:
+            asyncio.get_running_loop().call_later(TAKEN_AFTER, self._take, sent)
+        one.turn.set_result(sent)
+
+    def _take(self, sent: Sent) -> None:
+        self._pace.taken(sent)
+        self._open()
 
     def _open_later(self, pause: float) -> None:
         if self._alarm is not None:

@@ -1,7 +1,9 @@
 """How many questions may be on their way to an endpoint at once: learnt from what it refuses. Pure.
 
-The limit starts at 20, as other clients do, and grows by one with each answer until the endpoint first says that it
-is too much; from then on by one for as many answers as the limit says (additive increase). It is halved
+The limit starts at 20, as other clients do, and grows by one with each question that is taken until the endpoint
+first says that it is too much; from then on by one for as many answers as the limit says (additive increase). A
+question is taken once it is answered, or has not been refused for a moment: who limits a rate says so at once, and a
+model that thinks for ten seconds would else have its first twenty questions to itself for as long. It is halved
 (multiplicative decrease) where half of what was sent lately was refused. One refusal alone does not halve it: a busy
 provider refuses a share of what anyone sends, and a limit that shrank for each would end at one question at a time
 without being refused any less. The question that was refused waits for as long as it was told in any case.
@@ -11,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 
 START = 20
+TAKEN_AFTER = 0.1
+"""Seconds without a refusal."""
 _SHORTEST_WINDOW = 32
 
 
@@ -19,6 +23,7 @@ class Sent:
     """One question on its way, or one that was lately."""
 
     refused: bool = False
+    taken: bool = False
 
 
 class Pace:
@@ -36,6 +41,11 @@ class Pace:
         """Questions that may be on their way at once; at least one."""
         return int(self._limit)
 
+    @property
+    def growing(self) -> bool:
+        """Whether each question that is taken makes room for another."""
+        return not self._cut and self._limit < self._ceiling
+
     def send(self) -> Sent:
         """One more is on its way."""
         sent = Sent()
@@ -44,9 +54,17 @@ class Pace:
             self._lately.popleft()
         return sent
 
-    def answered(self) -> None:
+    def taken(self, sent: Sent) -> None:
+        """It was answered, or not refused for ``TAKEN_AFTER``. Only the first time counts."""
+        if not sent.taken and not sent.refused and not self._cut:
+            self._limit = min(self._ceiling, self._limit + 1.0)
+        sent.taken = True
+
+    def answered(self, sent: Sent) -> None:
         """An answer came."""
-        self._limit = min(self._ceiling, self._limit + (1 / self._limit if self._cut else 1.0))
+        if self._cut:
+            self._limit = min(self._ceiling, self._limit + 1 / self._limit)
+        self.taken(sent)
 
     def refused(self, sent: Sent, *, wait: float, now: float) -> None:
         """It was too much for the endpoint, which asks to be left alone for ``wait`` seconds.
