@@ -101,6 +101,7 @@ class Code(StrEnum):
     ENDPOINT_RATE_LIMITED = "endpoint_rate_limited"
     ENDPOINT_REDIRECTED = "endpoint_redirected"
     ENDPOINT_REJECTED = "endpoint_rejected"
+    BUDGET_SPENT = "budget_spent"
     # runs
     INCOMPLETE = "incomplete"
     CONTROL_FAILED = "control_failed"
@@ -266,6 +267,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.ENDPOINT_REDIRECTED: _theirs("The endpoint redirects, which is never followed.", "Give the final address."),
     Code.ENDPOINT_REJECTED: _theirs(
         "The endpoint rejects the request as such.", "Check the kind of API, the model and its context length."
+    ),
+    Code.BUDGET_SPENT: _theirs(
+        "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
     ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
     Code.CONTROL_FAILED: _ours(

@@ -2,16 +2,18 @@
 
 from evaluator.backends.fake import FakeBackend
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Backend, Completion, Sampling
-from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.backends.interface import Backend, Completion, Sampling, Usage
+from evaluator.backends.servers import Caps, EndpointTarget, serve_checkpoint, serve_endpoint
 
 __all__ = [
     "Backend",
+    "Caps",
     "Completion",
     "EndpointTarget",
     "FakeBackend",
     "HttpBackend",
     "Sampling",
+    "Usage",
     "serve_checkpoint",
     "serve_endpoint",
 ]

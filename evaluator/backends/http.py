@@ -11,11 +11,12 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
-from evaluator.backends.interface import Completion, Sampling
+from evaluator.backends.interface import Completion, Sampling, Usage
 from evaluator.errors import Code, EvaluatorError, error
 
 MAX_ANSWER_BYTES = 8 << 20
 """An answer longer than this is refused: no completion of a few thousand tokens comes near."""
+_MOST_TOKENS = 1_000_000_000
 
 
 class HttpBackend:
@@ -100,7 +101,7 @@ class HttpBackend:
             raise error(Code.HOST_FAILED, "not a completion") from None
         if not isinstance(text, str):
             raise error(Code.HOST_FAILED, "not a completion")
-        return Completion(_without_surrogates(text), cut=reason == "length")
+        return Completion(_without_surrogates(text), cut=reason == "length", usage=_usage(data))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -113,13 +114,23 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
+def _usage(data: Any) -> Usage:
+    """The two counts, or zeros where they are none."""
+    try:
+        counts = data["usage"]["prompt_tokens"], data["usage"]["completion_tokens"]
+    except (KeyError, TypeError):
+        return Usage()
+    return Usage(*counts) if all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts) else Usage()
+
+
 def _refusal(data: Any) -> EvaluatorError:
     """The code that a server names, where it is one that a server may name: it could not blame us with "lost"."""
     try:
         code = Code(data["error"]["code"])
     except (KeyError, TypeError, ValueError):
         code = Code.HOST_FAILED
-    return error(code if code is Code.PROMPT_TOO_LONG or code.startswith("endpoint_") else Code.HOST_FAILED)
+    named = code in (Code.PROMPT_TOO_LONG, Code.BUDGET_SPENT) or code.startswith("endpoint_")
+    return error(code if named else Code.HOST_FAILED)
 
 
 def _without_surrogates(text: str) -> str:

@@ -1,6 +1,6 @@
 """What a backend is: a prompt goes in, a completion comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 
@@ -20,11 +20,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a prompt and of its completion, as the server counted them."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What a model wrote. ``cut`` is true where it was stopped by ``max_tokens``, in mid-sentence."""
 
     text: str
     cut: bool
+    usage: Usage = field(default=Usage(), compare=False)
 
     def __repr__(self) -> str:
         """Lengths only: completions of sealed items reach no log through a careless format string."""

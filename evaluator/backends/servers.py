@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -26,17 +26,35 @@ from evaluator.backends.interface import Backend
 from evaluator.errors import Code, error
 
 _LONGEST_SOCKET_PATH = 100
+_BACKLOG = 4096
+"""More than any run asks at once: a Unix socket refuses a connection for which there is no room in the queue."""
 _RING_BYTES = 64 << 10
+_ENDPOINT_SECONDS = 7 * 86_400.0
+"""The gateway bounds each attempt itself, and a question may have to wait there for as long as a run takes."""
 _PACKAGE = Path(evaluator.__path__[0])
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointTarget:
-    """A remote OpenAI-compatible API: its base URL, the model's name there, and which API it speaks."""
+    """A remote OpenAI-compatible API: its base URL, the model's name there, and which API it speaks.
+
+    With the adapter ``litellm`` any provider's: ``model`` is then PROVIDER/NAME, and ``url`` may be empty.
+    """
 
     url: str
     model: str
     api: Literal["completions", "chat"] = "completions"
+    adapter: Literal["plain", "litellm"] = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be spent at an endpoint: so many tokens, so much money. Prices are for a million tokens."""
+
+    tokens: int | None = None
+    cost: float | None = None
+    price_in: float = 0.0
+    price_out: float = 0.0
 
 
 @contextlib.asynccontextmanager
@@ -71,19 +89,22 @@ async def serve_endpoint(
     allow_private: bool,
     ready_seconds: float,
     workdir: Path,
+    concurrency: int = 64,
+    caps: Caps | None = None,
     settings: Mapping[str, float] | None = None,
 ) -> AsyncIterator[Backend]:
     """A remote endpoint through the gateway, which alone learns ``key``, by its standard input.
 
-    ``settings`` overrides fields of the gateway's ``Patience``. Raises ENDPOINT_REFUSED or
-    ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
+    At most ``concurrency`` requests are on their way there, fewer where it refuses. What does not fit under ``caps``
+    is not sent: it raises BUDGET_SPENT. ``settings`` overrides fields of the gateway's ``Patience``. Raises
+    ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
     """
-    told = {"url": endpoint.url, "model": endpoint.model, "api": endpoint.api, "key": key}
-    given = json.dumps({**told, "allow_private": allow_private, "patience": dict(settings or {})}).encode()
+    told = {**asdict(endpoint), "key": key, "allow_private": allow_private, "concurrency": concurrency}
+    given = json.dumps({**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}).encode()
     command = [sys.executable, "-m", "evaluator.hosts.gateway", "--parent", str(os.getpid())]
     with _listening(workdir) as (listener, path):
         command += ["--fd", str(listener.fileno())]
-        client = HttpBackend(path, model=endpoint.model, api=endpoint.api)
+        client = HttpBackend(path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS)
         async with _running(command, _variables(1), listener, given=given), client:
             await _wait(client, ready_seconds)
             yield client
@@ -106,7 +127,7 @@ def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
         path = Path(private).absolute() / "model"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
-            listener.listen(1024)
+            listener.listen(_BACKLOG)
             yield listener, path
 
 

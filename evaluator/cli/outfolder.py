@@ -1,9 +1,9 @@
 """The folder of a run made at a terminal: what it was, and its outcomes so far.
 
 ``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
-outcomes of two runs never mix. ``outcomes.jsonl`` grows by whole groups, each forced to disk. A line torn
-by a kill or a full disk is cut off and its item asked again. ``graders.json`` shows the same completions under
-every published grader, side by side.
+outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers arrive, so that a kill loses
+none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
+item asked again. ``graders.json`` shows the same completions under every published grader, side by side.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from types import TracebackType
 import msgspec
 
 from evaluator import grading
+from evaluator.backends import Usage
 from evaluator.contract import Outcome, canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item
@@ -32,6 +33,8 @@ class Line(msgspec.Struct, frozen=True):
     extracted: str
     completion: str
     cut: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 class OutFolder:
@@ -43,6 +46,7 @@ class OutFolder:
 
     def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
         self.outcomes: dict[int, Outcome] = {}
+        self.spent: dict[int, Usage] = {}
         self._folder = folder
         self._identity = dict(identity)
         self._n = n
@@ -72,19 +76,25 @@ class OutFolder:
         return frozenset(self.outcomes)
 
     def append(self, results: Sequence[Result]) -> None:
-        """Keep a group of outcomes; on disk when this returns, or not at all."""
+        """Keep a group of outcomes, or none of it: in the system's hands when this returns, see :meth:`sync`."""
         lines = b"".join(_encode(result) for result in results)
         with disk_errors(self._folder):
             try:
                 written = 0
                 while written < len(lines):
                     written += os.write(self._file, lines[written:])
-                os.fsync(self._file)
             except OSError:
                 os.ftruncate(self._file, self._size)
                 raise
         self._size += len(lines)
-        self.outcomes |= {result.index: result.outcome for result in results}
+        for result in results:
+            self.outcomes[result.index] = result.outcome
+            self.spent[result.index] = result.completion.usage
+
+    def sync(self) -> None:
+        """Force to disk what was kept."""
+        with disk_errors(self._folder):
+            os.fsync(self._file)
 
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
         """What each published grader makes of the completions: its counts, which are also left in the folder."""
@@ -130,7 +140,9 @@ class OutFolder:
         with disk_errors(path):
             self._size = path.read_bytes().rfind(b"\n") + 1
             os.ftruncate(self._file, self._size)
-        self.outcomes = {line.index: Outcome[line.outcome.upper()] for line in self._lines()}
+        for line in self._lines():
+            self.outcomes[line.index] = Outcome[line.outcome.upper()]
+            self.spent[line.index] = Usage(line.tokens_in, line.tokens_out)
 
 
 def _encode(result: Result) -> bytes:
@@ -140,6 +152,8 @@ def _encode(result: Result) -> bytes:
         extracted=result.extracted,
         completion=result.completion.text.encode("utf-8", "replace").decode(),
         cut=result.completion.cut,
+        tokens_in=result.completion.usage.tokens_in,
+        tokens_out=result.completion.usage.tokens_out,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -150,5 +164,8 @@ def _decode(line: bytes) -> Line | None:
         decoded = msgspec.json.decode(line, type=Line)
     except (msgspec.DecodeError, UnicodeError):
         return None
-    known = decoded.outcome.upper() in Outcome.__members__ and decoded.index >= 0
+    known = (
+        decoded.outcome.upper() in Outcome.__members__
+        and min(decoded.index, decoded.tokens_in, decoded.tokens_out) >= 0
+    )
     return decoded if known else None

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend
+from evaluator.backends import Backend, Caps
 from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
 from evaluator.config import trusted_digests
@@ -40,16 +41,18 @@ READY_SECONDS = 300.0
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``run`` and ``protocols``."""
     ask = commands.add_parser("run", help="evaluate a model on a public set; resumes after a kill")
-    ask.add_argument("--model", required=True, help="folder of a checkpoint, or the URL of an OpenAI-compatible API")
+    ask.add_argument(
+        "--model",
+        required=True,
+        help="folder of a checkpoint, URL of an OpenAI-compatible API, or litellm:PROVIDER/NAME",
+    )
     ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
     ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
     ask.add_argument("--concurrency", type=_positive, default=32, help="requests in flight (%(default)s)")
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
-    ask.add_argument("--api", choices=("completions", "chat"), default="completions", help="kind of a URL's API")
-    ask.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
-    ask.add_argument("--timeout", type=_seconds, default=120.0, help="seconds for one request to a URL (%(default)s)")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
+    endpoint.add_options(ask)
     ask.set_defaults(handler=run_command)
     listing = commands.add_parser("protocols", help="list the published protocols")
     listing.add_argument("--words", action="store_true", help="what each does, instead of its digest")
@@ -60,12 +63,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _positive(text: str) -> int:
     if not 1 <= (number := int(text)) <= 512:
         raise argparse.ArgumentTypeError("a number from 1 to 512")
-    return number
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) <= 86_400:
-        raise argparse.ArgumentTypeError("a number of seconds above 0")
     return number
 
 
@@ -80,7 +77,7 @@ def protocols_command(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """The model of a run: a jailed or trusted checkpoint, or an endpoint with the seconds for one request.
+    """The model of a run: a jailed or trusted checkpoint; or an endpoint, its key and how it may be asked.
 
     ``identity`` says which model it is: the digest of a checkpoint, the address of an endpoint.
     """
@@ -88,7 +85,9 @@ class _Model:
     identity: str
     target: Path | EndpointTarget
     jailed: bool = True
+    key: str = field(default="", repr=False)
     timeout: float = 0
+    caps: Caps = field(default_factory=Caps)
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -107,8 +106,13 @@ def run_command(args: argparse.Namespace) -> int:
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
         source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
+        model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
+        if isinstance(model.target, EndpointTarget):
+            print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
+            if args.estimate:
+                return 0
         failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
-        if failure and failure.code is not Code.INCOMPLETE:
+        if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
             raise failure
         table = out.compare(items, protocol)
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
@@ -134,7 +138,7 @@ async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: 
     policy = Policy(concurrency=concurrency)
     if isinstance(model.target, EndpointTarget):
         policy = for_endpoint(policy)
-    async with _serve(model) as backend:
+    async with _serve(model, concurrency) as backend:
         await run([source], protocol, backend, keeper, policy=policy)
 
 
@@ -145,9 +149,13 @@ class _Keeper:
     out: OutFolder
     bar: "tqdm[Any]"
 
+    def answered(self, name: str, result: Result) -> None:
+        """Keep one outcome of the only set."""
+        self.out.append([result])
+
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Keep a group of outcomes of the only set."""
-        self.out.append(results)
+        """Force to disk what was kept."""
+        self.out.sync()
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar."""
@@ -161,31 +169,32 @@ def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...
 
 
 def _model(args: argparse.Namespace) -> _Model:
-    if "://" in args.model:
-        identity = canonical_json([args.model, args.served_model, args.api]).decode()
-        return _Model(
-            identity, EndpointTarget(url=args.model, model=args.served_model, api=args.api), timeout=args.timeout
-        )
+    if target := endpoint.endpoint_of(args):
+        through = [] if target.adapter == "plain" else [target.adapter]
+        identity = canonical_json([target.url, target.model, target.api, *through]).decode()
+        caps = endpoint.caps_of(args, target)
+        return _Model(identity, target, key=endpoint.read_key(args), timeout=args.timeout, caps=caps)
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
     return _Model(facts.digest, folder, is_jailed(facts.digest, trusted=trusted_digests(os.environ)))
 
 
 @asynccontextmanager
-async def _serve(model: _Model) -> AsyncIterator[Backend]:
+async def _serve(model: _Model, concurrency: int) -> AsyncIterator[Backend]:
     """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
         if isinstance(model.target, Path):
             server = serve_checkpoint(model.target, jailed=model.jailed, ready_seconds=READY_SECONDS, workdir=workdir)
         else:
-            key = os.environ.get("HOLDFAST_API_KEY", "")
             server = serve_endpoint(
                 model.target,
-                key=key,
+                key=model.key,
                 allow_private=True,
                 ready_seconds=READY_SECONDS,
                 workdir=workdir,
+                concurrency=concurrency,
+                caps=model.caps,
                 settings={"timeout_seconds": model.timeout},
             )
         async with server as backend:
@@ -204,7 +213,9 @@ def _print_counts(
     counts = Counter(out.outcomes.values())
     record: dict[str, object] = {"n": n}
     record |= {outcome.name.lower(): counts[outcome] for outcome in Outcome}
-    record |= {"not_counted": n - len(out.outcomes), "seconds": round(seconds, 3)}
+    spent = endpoint.total_of(out.spent.values())
+    record |= {"not_counted": n - len(out.outcomes), "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
+    record["seconds"] = round(seconds, 3)
     if failure:
         print(f"error: {failure}", file=sys.stderr)
         record |= failure_record(failure)

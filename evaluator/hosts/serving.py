@@ -10,6 +10,9 @@ from aiohttp import web
 
 from evaluator.jail import die_with_parent
 
+BACKLOG = 4096
+"""Connections that wait to be accepted. To a Unix socket that has no room for one more, it fails at once."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to listen, a path or an inherited listening socket, and whose death to follow."""
@@ -48,6 +51,7 @@ def serve(app: web.Application, arguments: argparse.Namespace) -> None:
         path=None if arguments.socket is None else str(arguments.socket),
         access_log=None,
         print=None,
+        backlog=BACKLOG,
         keepalive_timeout=3600,
         handle_signals=False,
     )

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 import traceback
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,11 +22,8 @@ from evaluator.contract import (
     Endpoint,
     Failed,
     Finished,
-    Graded,
     JobSpec,
-    Outcome,
     SetAsk,
-    SetCounts,
     Started,
     Tier,
     unpack_bits,
@@ -38,10 +34,11 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.beside import beside
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
 from evaluator.pipeline.plan import for_endpoint
-from evaluator.pipeline.reports import Heartbeat, Reporter
-from evaluator.pipeline.run import Result, Source, run
+from evaluator.pipeline.reports import Reporter
+from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource
 from evaluator.sealing.recipients import JAIL, recipient_of
 
@@ -51,8 +48,6 @@ READY_SECONDS = 600.0
 """How long a model server may take until it answers; the attempt's own limit may be shorter."""
 GRACE_SECONDS = 15.0
 """How long an attempt goes on once the worker was told to stop, in the hope of finishing."""
-SHORTEST_BEAT = 0.5
-"""Seconds: a hostile lease cannot make the heartbeat flood the spool."""
 
 
 def run_job(data: object, host: Host) -> None:
@@ -88,7 +83,7 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
             return None
         with claim:
             sources = _sources(spec, host, reporter)
-            sink = _Sink(spec, host, reporter, sources)
+            sink = Keeper(spec, host, reporter, sources)
             with sink.heartbeat:
                 try:
                     asyncio.run(_evaluate(spec, host, protocol, sources, sink))
@@ -124,7 +119,11 @@ def _describe(surprise: Exception) -> str:
 
 
 async def _evaluate(
-    spec: JobSpec, host: Host, protocol: protocols.Protocol, sources: Sequence[Source], sink: "_Sink"
+    spec: JobSpec,
+    host: Host,
+    protocol: protocols.Protocol,
+    sources: Sequence[PublicSource | SealedSource],
+    sink: Keeper,
 ) -> None:
     policy = replace(host.policy, concurrency=spec.limits.concurrency)
     if isinstance(spec.system, Endpoint):
@@ -133,9 +132,9 @@ async def _evaluate(
         async with (
             asyncio.timeout(spec.limits.seconds),
             beside(_until_told(host.stopping)),
-            _serve(spec.system, host, sink) as backend,
+            _serve(spec.system, host, sink, spec.limits.concurrency) as backend,
         ):
-            await run(sources, protocol, backend, sink, policy=policy)
+            await run(sink.resume(sources, protocol.digest), protocol, backend, sink, policy=policy)
     except TimeoutError:
         raise error(Code.DEADLINE) from None
 
@@ -148,7 +147,7 @@ async def _until_told(stopping: Callable[[], bool]) -> None:
     raise error(Code.LOST)
 
 
-def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[Source]:
+def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[PublicSource | SealedSource]:
     """The sets of a job, each compared with what the job says of it.
 
     Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
@@ -167,7 +166,7 @@ def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
     return recipient_of(spec.system.url), host.recipients.tier_of_url(spec.system.url)
 
 
-def _public_source(ask: SetAsk, host: Host) -> Source:
+def _public_source(ask: SetAsk, host: Host) -> PublicSource:
     folder = folder_inside(host.sets, ask.name)
     if folder is None or not (folder / "items.jsonl").is_file():
         raise error(Code.UNKNOWN_SET, ask.name)
@@ -178,7 +177,7 @@ def _public_source(ask: SetAsk, host: Host) -> Source:
     return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
 
 
-def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -> Source:
+def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -> SealedSource:
     facts = host.vault.facts(ask.name)
     manifest = facts.manifest
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
@@ -212,7 +211,7 @@ def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequen
 
 
 @asynccontextmanager
-async def _serve(system: Checkpoint | Endpoint, host: Host, sink: "_Sink") -> AsyncIterator[Backend]:
+async def _serve(system: Checkpoint | Endpoint, host: Host, sink: Keeper, concurrency: int) -> AsyncIterator[Backend]:
     """The system under test, started for this attempt and ended with it."""
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
@@ -229,57 +228,8 @@ async def _serve(system: Checkpoint | Endpoint, host: Host, sink: "_Sink") -> As
             allow_private=listed is not None and listed.allow_private,
             ready_seconds=READY_SECONDS,
             workdir=host.work,
+            concurrency=concurrency,
         )
         del key
     async with server as backend:
         yield backend
-
-
-class _Sink:
-    """Outcomes to reports, completions of sealed sets to the encrypted store, progress to the heartbeat."""
-
-    def __init__(self, spec: JobSpec, host: Host, reporter: Reporter, sources: Sequence[Source]) -> None:
-        total = sum(len(source.form) for source in sources)
-        done = sum(len(source.done) for source in sources)
-        beat = max(SHORTEST_BEAT, spec.lease_seconds / 3)
-        self.reporter = reporter
-        self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
-        self.artefact = ""
-        self._spec, self._host = spec, host
-        self._assigned = {source.name: len(source.form) for source in sources}
-        self._sealed = {ask.name for ask in spec.sets if ask.sealed}
-        self._counts: dict[str, Counter[Outcome]] = {ask.name: Counter() for ask in spec.sets}
-
-    def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Keep what was said of sealed items here, and send the outcomes."""
-        if name in self._sealed:
-            for result in results:
-                self._host.completions.append(
-                    self._spec.run, name, result.index, result.outcome, result.completion.text
-                )
-        outcomes = tuple((result.index, result.outcome) for result in results)
-        self.reporter.send(Graded(set=name, outcomes=outcomes))
-        self._counts[name].update(outcome for _, outcome in outcomes)
-
-    def progress(self, done: int, total: int) -> None:
-        """From now on the heartbeat says so."""
-        self.heartbeat.asking(done, total)
-
-    def close(self) -> None:
-        """Commit in the journal to what the run has come to here, as far as it came, and tell the site."""
-        run, token = self._spec.run, self._spec.token
-        for name in sorted(self._sealed):
-            if closed := self._host.completions.closed(run, name):
-                line = self._host.vault.close_run(name, closed, run=run, token=token, artefact=self.artefact)
-                self._host.tell(line, self.reporter, head=True)
-
-    def counts(self) -> tuple[SetCounts, ...]:
-        """What this attempt graded, set by set."""
-        return tuple(
-            SetCounts(
-                name=ask.name,
-                n=self._assigned[ask.name],
-                **{outcome.name.lower(): self._counts[ask.name][outcome] for outcome in Outcome},
-            )
-            for ask in self._spec.sets
-        )

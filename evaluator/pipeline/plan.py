@@ -30,9 +30,17 @@ class Policy:
     group: int = 200
 
 
+WAITING = 3
+"""Questions handed to the gateway for each that may be on its way."""
+
+
 def for_endpoint(policy: Policy) -> Policy:
-    """The same policy without tries of our own: the gateway owns those, and two layers would multiply."""
-    return replace(policy, tries=1)
+    """The same policy without tries of our own: the gateway owns those, and two layers would multiply.
+
+    It also owns how many are on their way. It is handed more than those, since a question that waits out what a
+    refusal asked for is on its way to nobody, and another takes its place.
+    """
+    return replace(policy, tries=1, concurrency=WAITING * policy.concurrency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The story of one evaluation: reveal, ask, grade, hand on.
 
-Outcomes are matched to items by index, so the order in which answers arrive does not matter. They go to
-the sink in small groups while answers still arrive, and before any error leaves this module: what was
-graded is never lost to what went wrong afterwards. An item that got no answer has no outcome and stays
+Outcomes are matched to items by index, so the order in which answers arrive does not matter. Each is kept by
+the sink as it arrives, so that a kill costs what was on its way and no more; they are handed on in small groups
+while answers still arrive, and before any error leaves this module: what was graded is never lost to what went
+wrong afterwards. An item that got no answer has no outcome and stays
 open, so that the same run, queued again, asks it again.
 """
 
@@ -66,8 +67,11 @@ class Result:
 class Sink(Shape):
     """Where outcomes go."""
 
+    def answered(self, name: str, result: Result) -> None:
+        """Keep one answer to an item of the set ``name``: from here on this process may be killed."""
+
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Keep outcomes of some items of the set ``name``. Returns when they are safe."""
+        """Hand on a group of answers that were kept. Returns when not even the machine may lose them."""
 
     def progress(self, done: int, total: int) -> None:
         """``done`` of ``total`` items of all sets have an outcome."""
@@ -96,6 +100,7 @@ class _Tally:
     missed: int = 0
 
     def add(self, name: str, result: Result) -> None:
+        self.sink.answered(name, result)
         group = self.waiting.setdefault(name, [])
         group.append(result)
         self.answered += 1
@@ -124,8 +129,10 @@ async def run(
     """Ask every open item of ``sources`` and hand the outcomes to ``sink``.
 
     Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
-    a row, or all of them, got no answer; ``incomplete`` where some did not. What was graded has reached
-    the sink by then. ``chance`` and ``sleep`` are the randomness and the time of the waits.
+    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
+    a row, or all of them, got no answer; ``incomplete`` where some did not, ``budget_spent`` where that is
+    why. What was graded has reached the sink by then. ``chance`` and ``sleep`` are the randomness and the
+    time of the waits.
 
     The control items of the grader are graded before anything is revealed and after everything is graded. Raises
     ``control_failed`` where one has another outcome than it must: no outcome of such a run counts.
@@ -143,6 +150,8 @@ async def run(
         for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
             group.create_task(asker.ask_all(questions))
     controls.check(grade, protocol.grader)
+    if asker.spent:
+        raise error(Code.BUDGET_SPENT)
     if tally.missed:
         raise error(asker.last if not tally.answered else Code.INCOMPLETE)
 
@@ -170,12 +179,16 @@ class _Asker:
     chance: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     last: Code = Code.INCOMPLETE
+    spent: bool = False
 
     async def ask_all(self, questions: Iterator[_Question]) -> None:
         for question in questions:
             try:
                 completion = await self._ask(question)
             except EvaluatorError as failure:
+                if failure.code is Code.BUDGET_SPENT:  # the answers that are paid for may still be on their way
+                    self.spent = True
+                    return
                 if not failure.again:
                     raise
                 self._miss(failure.code)

@@ -21,12 +21,16 @@ from evaluator.sealing import appending, formats
 
 @dataclass(frozen=True, slots=True)
 class StoredCompletion:
-    """One answer and what it was graded. ``text`` does not show in ``repr``."""
+    """One answer and what it was graded. ``text`` does not show in ``repr``.
+
+    ``asked`` is a mark of what was asked of whom; empty in files of before there was one.
+    """
 
     set_name: str
     index: int
     outcome: Outcome
     text: str = field(repr=False)
+    asked: str = ""
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -42,13 +46,21 @@ class CompletionStore:
         self._mended: set[str] = set()
 
     def append(
-        self, run: str, set_name: str, index: int, outcome: Outcome, text: str, *, durable: bool = False
+        self,
+        run: str,
+        set_name: str,
+        index: int,
+        outcome: Outcome,
+        text: str,
+        *,
+        asked: str = "",
+        durable: bool = False,
     ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        plain = json.dumps([set_name, index, int(outcome), text]).encode("ascii")
+        plain = json.dumps([set_name, index, int(outcome), text, asked]).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
@@ -116,5 +128,5 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        set_name, index, outcome, text = json.loads(plain)
-        return StoredCompletion(set_name, index, Outcome(outcome), text)
+        set_name, index, outcome, text, *asked = json.loads(plain)
+        return StoredCompletion(set_name, index, Outcome(outcome), text, *asked)

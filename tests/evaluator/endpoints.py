@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 STEADY = Path(__file__).parents[1] / "servers" / "steady.py"
 
@@ -26,14 +27,23 @@ class Steady:
             found: dict[str, int] = json.load(answer)
         return found
 
+    def faults(self) -> dict[str, Any]:
+        """What went wrong on purpose, and what did not: see ``steady.py``."""
+        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/faults", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
 
 @contextlib.contextmanager
-def steady_endpoints() -> Iterator[Callable[[Path, float], Steady]]:
-    """Starts endpoints that know the answers in a file and take ``latency`` seconds; they end with the block."""
+def steady_endpoints() -> Iterator[Callable[..., Steady]]:
+    """Starts endpoints that know the answers in a file and take ``latency`` seconds; they end with the block.
+
+    Further words are options of ``steady.py``.
+    """
     with contextlib.ExitStack() as stack:
 
-        def begin(gold: Path, latency: float) -> Steady:
-            command = [sys.executable, str(STEADY), "--gold", str(gold), "--latency", str(latency)]
+        def begin(gold: Path, latency: float, *options: str) -> Steady:
+            command = [sys.executable, str(STEADY), "--gold", str(gold), "--latency", str(latency), *options]
             child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(child.kill)
             return Steady(child)

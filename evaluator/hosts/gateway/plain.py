@@ -7,35 +7,48 @@ import asyncio
 import json
 import socket
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from evaluator import addresses
 from evaluator.addresses import Target
-from evaluator.errors import Code
+from evaluator.errors import Code, error
+from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, completion, judge
 
-MAX_BODY_BYTES = 4 << 20
+_MAX_LINE_BYTES = 8190
+"""Of each line of a response's head."""
 _PATHS = {"completions": "/completions", "chat": "/chat/completions"}
-_STATUSES = {
-    401: Code.ENDPOINT_UNAUTHORIZED,
-    403: Code.ENDPOINT_UNAUTHORIZED,
-    404: Code.ENDPOINT_NOT_FOUND,
-    408: Code.ENDPOINT_TIMEOUT,
-    425: Code.ENDPOINT_RATE_LIMITED,
-    429: Code.ENDPOINT_RATE_LIMITED,
-}
-
-Api = Literal["completions", "chat"]
 
 
-class Refused(Exception):
-    """One attempt failed with this code; ``retry_after`` is the header's text."""
+class PlainAdapter:
+    """One OpenAI-compatible API, reached at an address that was checked."""
 
-    def __init__(self, code: Code, retry_after: str | None = None) -> None:
-        super().__init__(code.value)
-        self.code = code
-        self.retry_after = retry_after
+    def __init__(self, url: str, api: Api, *, key: str, allow_private: bool, seconds: float) -> None:
+        self._url, self._api, self._key = url, api, key
+        self._allow_private, self._seconds = allow_private, seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._target: addresses.Target | None = None
+
+    async def open(self) -> None:
+        """Check the address and pin it. Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, ENDPOINT_UNREACHABLE."""
+        if not valid_key(self._key):
+            raise error(Code.ENDPOINT_UNAUTHORIZED)
+        self._target = addresses.check(self._url, allow_private=self._allow_private)
+        found = await addresses.resolve(self._target, allow_private=self._allow_private)
+        self._session = open_session(self._target, found, key=self._key, seconds=self._seconds)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
+        """One attempt. Raises Refused."""
+        if self._session is None or self._target is None:
+            raise error(Code.INTERNAL, "the adapter is not open")
+        return await ask_once(self._session, self._target, self._api, question)
 
 
 class PinnedResolver(AbstractResolver):
@@ -67,29 +80,33 @@ class PinnedResolver(AbstractResolver):
         """Nothing is held."""
 
 
-def open_session(target: Target, addresses: Sequence[str], *, key: str, seconds: float) -> aiohttp.ClientSession:
+def open_session(target: Target, found: Sequence[str], *, key: str, seconds: float) -> aiohttp.ClientSession:
     """A session that can reach one host, at these addresses only. No proxies, no cookies, no compression."""
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "holdfast"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=PinnedResolver(target.host, addresses), limit=0, use_dns_cache=False, ttl_dns_cache=None
+            resolver=PinnedResolver(target.host, found), limit=0, use_dns_cache=False, ttl_dns_cache=None
         ),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=seconds),
         auto_decompress=False,
+        max_line_size=_MAX_LINE_BYTES,
+        max_field_size=_MAX_LINE_BYTES,
         trust_env=False,
     )
 
 
-async def ask_once(session: aiohttp.ClientSession, target: Target, api: Api, question: dict[str, Any]) -> Any:
+async def ask_once(
+    session: aiohttp.ClientSession, target: Target, api: Api, question: dict[str, Any]
+) -> dict[str, Any]:
     """One attempt. Returns our own completion object; raises Refused."""
     url = target.url + _PATHS[api]
     try:
         async with session.post(url, json=question, allow_redirects=False) as response:
-            _judge(response)
+            judge(response.status, response.headers)
             body = await _read(response)
     except TimeoutError:
         raise Refused(Code.ENDPOINT_TIMEOUT) from None
@@ -103,41 +120,20 @@ async def ask_once(session: aiohttp.ClientSession, target: Target, api: Api, que
 
 
 def read_answer(body: bytes, api: Api) -> dict[str, Any]:
-    """The one completion in a body, rebuilt so that nothing else of it goes on. Raises Refused.
-
-    A chat message whose content is null is an empty completion: some models spend all tokens on thinking.
-    """
+    """The one completion in a body, rebuilt. Raises Refused."""
     try:
-        [choice] = json.loads(body)["choices"]
+        data = json.loads(body)
+        [choice] = data["choices"]
         text = choice["message"]["content"] if api == "chat" else choice["text"]
-        reason = choice.get("finish_reason")
+        reason, usage = choice.get("finish_reason"), data.get("usage")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    if text is None and api == "chat":
-        text = ""
-    if not isinstance(text, str):
-        raise Refused(Code.ENDPOINT_BAD_RESPONSE)
-    content = {"message": {"role": "assistant", "content": text}} if api == "chat" else {"text": text}
-    return {"choices": [{"index": 0, **content, "finish_reason": "length" if reason == "length" else "stop"}]}
+    return completion(text, reason, usage, api)
 
 
 def valid_key(key: str) -> bool:
     """Whether a key can stand in a header: printable ASCII without spaces, of a sane length, or empty."""
     return len(key) <= 8192 and key.isascii() and (not key or key.isprintable()) and " " not in key
-
-
-def _judge(response: aiohttp.ClientResponse) -> None:
-    status = response.status
-    if status == 200:
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise Refused(Code.ENDPOINT_BAD_RESPONSE)
-        return
-    if 300 <= status < 400:
-        raise Refused(Code.ENDPOINT_REDIRECTED)
-    code = _STATUSES.get(status)
-    if code is None:
-        code = Code.ENDPOINT_ERROR if status >= 500 else Code.ENDPOINT_REJECTED
-    raise Refused(code, response.headers.get("Retry-After"))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -198,7 +198,9 @@ def test_the_key_is_in_no_command_line_and_no_environment(
         target = EndpointTarget(stub.url, "m")
         async with serve_endpoint(target, key=KEY, allow_private=True, ready_seconds=60, workdir=tmp_path):
             gateways = [
-                pid for pid, _ in descendants(os.getpid()) if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                pid
+                for pid, _ in descendants(os.getpid())
+                if b"hosts.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
             ]
             return [Path(f"/proc/{pid}/{name}").read_bytes() for pid in gateways for name in ("cmdline", "environ")]
 
@@ -210,7 +212,9 @@ def test_the_key_is_in_no_command_line_and_no_environment(
 
 def test_the_gateway_ends_with_the_block(start_stub: Start, tmp_path: Path) -> None:
     ask(start_stub("ok").url, tmp_path)
-    assert not [pid for pid, _ in descendants(os.getpid()) if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert not [
+        pid for pid, _ in descendants(os.getpid()) if b"hosts.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,6 +15,6 @@ def items(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start_steady(items: Path) -> Iterator[Callable[[float], Steady]]:
+def start_steady(items: Path) -> Iterator[Callable[..., Steady]]:
     with steady_endpoints() as begin:
-        yield lambda latency: begin(items, latency)
+        yield lambda latency, *options: begin(items, latency, *options)

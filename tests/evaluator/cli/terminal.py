@@ -12,7 +12,7 @@ from evaluator.errors import EXPLANATIONS, Code
 
 ROOT = Path(__file__).parents[3]
 N = 200
-FIELDS = {"n", "right", "wrong", "no_answer", "truncated", "not_counted", "seconds"}
+FIELDS = {"n", "right", "wrong", "no_answer", "truncated", "not_counted", "tokens_in", "tokens_out", "seconds"}
 
 
 def command(model: object, items: Path, out: Path, *more: str) -> list[str]:

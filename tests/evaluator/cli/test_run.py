@@ -93,13 +93,13 @@ def test_the_folder_of_another_run_is_refused(items: Path, tmp_path: Path, start
     assert kept(tmp_path / "out") == before
 
 
-def test_the_key_comes_from_the_environment_and_goes_to_the_endpoint_only(
+def test_the_key_comes_by_standard_input_and_goes_to_the_endpoint_only(
     items: Path, tmp_path: Path, start_stub: Callable[..., Any]
 ) -> None:
     stub = start_stub("ok")
     done = run(
-        command(stub.url, items, tmp_path / "out", "--api", "chat", "--served-model", "gpt-x"),
-        env=os.environ | {"HOLDFAST_API_KEY": "sk-of-this-test"},
+        command(stub.url, items, tmp_path / "out", "--api", "chat", "--served-model", "gpt-x", "--key-stdin"),
+        input="sk-of-this-test\n",
     )
     assert done.returncode == 0, done.stderr
     assert {request["authorization"] for request in stub.requests()} == {"Bearer sk-of-this-test"}

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from evaluator.errors import Code, EvaluatorError
-from evaluator.hosts.gateway.__main__ import Gateway, Settings, read_question, read_settings
+from evaluator.hosts.gateway.__main__ import read_question
+from evaluator.hosts.gateway.asking import Gateway
 from evaluator.hosts.gateway.patience import Patience
+from evaluator.hosts.gateway.settings import Settings, read_settings
 
 TOLD: dict[str, Any] = {
     "url": "https://api.example.org/v1",
@@ -78,7 +80,7 @@ def test_a_request_that_is_none(raw: bytes) -> None:
 def test_a_rate_limit_pauses_every_question(start_stub: Any) -> None:
     """The first is refused for one second; those asked meanwhile wait with it."""
     stub = start_stub("limited")
-    told = Settings(stub.url, "m", "completions", "", True, Patience(timeout_seconds=10))
+    told = Settings(url=stub.url, model="m", allow_private=True, patience=Patience(timeout_seconds=10))
 
     async def run() -> None:
         gateway = Gateway(told)

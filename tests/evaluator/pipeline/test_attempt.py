@@ -82,7 +82,7 @@ def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench
         bench.place.folder / "home" / "completions", load_keys(bench.place.folder / "keys").completions
     )
     kept = store.read(job["run"])
-    assert {(one.set_name, one.index) for one in kept} == {("closed", i) for i in range(30)}
+    assert {(one.set_name, one.index) for one in kept} == {(name, i) for name in ("open", "closed") for i in range(30)}
     assert all(one.text.endswith("SAID-BY-THE-MODEL") for one in kept)
     written = b"".join(path.read_bytes() for path in bench.place.folder.rglob("*") if path.is_file())
     assert b"SAID-BY-THE-MODEL" not in written

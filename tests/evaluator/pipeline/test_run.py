@@ -39,10 +39,15 @@ class Memory:
     """A sink that remembers, and refuses an index that comes twice."""
 
     outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+    kept: list[tuple[str, int]] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
 
+    def answered(self, name: str, result: Result) -> None:
+        self.kept.append((name, result.index))
+
     def graded(self, name: str, results: Sequence[Result]) -> None:
+        assert all((name, result.index) in self.kept for result in results)
         assert all((name, result.index) not in self.outcomes for result in results)
         self.groups.append(len(results))
         self.outcomes |= {(name, result.index): result.outcome for result in results}

@@ -1,0 +1,91 @@
+"""A run against an endpoint that refuses, hangs, and whose asker is killed: ``python -m bench.api_faults``.
+
+GSM8K's test set, 64 questions at once, as in ``bench.api``. *refused*: one request in five gets 429 with
+``Retry-After: 1``, and one socket never answers. *killed*: as well, and the whole run is killed (SIGKILL) when half
+of the answers are on disk, and started again. Printed are: lost (items without an outcome), double (items with two),
+asked twice (answers given to no avail), early (refused questions that came back too soon), and the wall time over the
+ideal ``ceil(N / 64)`` answers in a row; for *killed* over both starts.
+"""
+
+import argparse
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from bench.peers.setting import CONCURRENCY, DATA, N, commands
+from tests.evaluator.endpoints import Steady, steady_endpoints
+
+LIMIT = 1.7
+HANG = "300"
+"""The number of the request that is never answered."""
+
+
+def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[bytes]":
+    """Our runner; a request is given up after ``timeout`` seconds."""
+    command, _ = commands()["ours"](endpoint.url, folder)
+    errors = (folder / "errors.txt").open("ab")
+    with errors:
+        return subprocess.Popen([*command, "--timeout", str(timeout)], stdout=subprocess.DEVNULL, stderr=errors)
+
+
+def indices(folder: Path) -> list[int]:
+    """The items that have an outcome on disk, as often as they have one; a torn last line has none."""
+    path = folder / "out" / "outcomes.jsonl"
+    data = path.read_bytes() if path.exists() else b""
+    return [json.loads(line)["index"] for line in data[: data.rfind(b"\n") + 1].splitlines()]
+
+
+def run(latency: float, timeout: float, *, killed: bool) -> bool:
+    """One line. Whether nothing was lost or doubled, and it was quick enough."""
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as name, steady_endpoints() as begin:
+        folder = Path(name)
+        endpoint = begin(DATA / "test.jsonl", latency, "--refuse", "0.2", "--hang", HANG)
+        began = time.perf_counter()
+        child = start(endpoint, folder, timeout)
+        if killed:
+            while len(indices(folder)) < N // 2 and child.poll() is None:
+                time.sleep(0.01)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child = start(endpoint, folder, timeout)
+        code = child.wait()
+        wall = time.perf_counter() - began
+        found, faults = Counter(indices(folder)), endpoint.faults()
+        if code:
+            print((folder / "errors.txt").read_text()[-500:], file=sys.stderr)
+    ideal = math.ceil(N / CONCURRENCY) * latency
+    lost, double = N - len(found), sum(found.values()) - len(found)
+    twice = sum(faults["answered"].values()) - len(faults["answered"])
+    early = 0 if killed else faults["early"]  # whoever starts anew has heard of no refusal
+    good = code == 0 and lost == double == early == 0 and twice <= CONCURRENCY and wall <= LIMIT * ideal
+    print(
+        f"{'killed' if killed else 'refused':8}{latency:8}{lost:6}{double:8}{twice:13}{faults['refused']:9}"
+        f"{faults['early']:7}{faults['most_in_hand']:9}{wall:8.1f}{wall / ideal:9.2f}{load:6.1f}"
+        f"  {'met' if good else 'NOT MET'}",
+        flush=True,
+    )
+    return good
+
+
+def main() -> int:
+    """Measure and print. Returns 1 where a target was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer")
+    options = parser.parse_args()
+    print(f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; at most {LIMIT} times the ideal")
+    print(f"{'':8}{'latency':>8}{'lost':>6}{'double':>8}{'asked twice':>13}{'refused':>9}{'early':>7}", end="")
+    print(f"{'at once':>9}{'wall s':>8}{'/ ideal':>9}{'load':>6}")
+    met = [run(latency, 3 * latency + 1, killed=killed) for latency in options.latencies for killed in (False, True)]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

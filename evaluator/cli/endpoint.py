@@ -1,0 +1,135 @@
+"""Endpoints at a terminal: how one is named, where its key comes from, what asking it will cost and may cost."""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from evaluator.backends import Caps, EndpointTarget, Usage
+from evaluator.errors import Code, error
+from evaluator.pipeline.sources import PublicSource
+from evaluator.protocols import Protocol
+
+_LITELLM = "litellm:"
+_CHARACTERS_PER_TOKEN = 4
+"""Of a prompt, about: what English comes to with the usual vocabularies."""
+_MILLION = 1_000_000
+_LONGEST_KEY = 10_000
+
+
+def add_options(ask: argparse.ArgumentParser) -> None:
+    """Add what only concerns endpoints."""
+    group = ask.add_argument_group("endpoints")
+    group.add_argument("--api", choices=("completions", "chat"), help="kind of the API (chat for LiteLLM's providers)")
+    group.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
+    group.add_argument("--url", default="", help="where LiteLLM finds the provider, if not at its usual address")
+    group.add_argument("--key-stdin", action="store_true", help="read the API key from standard input")
+    group.add_argument("--timeout", type=_positive, default=120.0, help="seconds for one request (%(default)s)")
+    group.add_argument("--estimate", action="store_true", help="say what asking would come to, and ask nothing")
+    group.add_argument("--max-tokens-total", type=_whole, help="spend no more tokens than this, resumed runs included")
+    group.add_argument("--max-cost", type=_positive, help="spend no more money than this, resumed runs included")
+    group.add_argument("--price-in", type=_positive, help="price of a million tokens of prompts")
+    group.add_argument("--price-out", type=_positive, help="price of a million tokens of completions")
+
+
+def _positive(text: str) -> float:
+    if not 0 < (number := float(text)) <= 1e9:
+        raise argparse.ArgumentTypeError("a number above 0")
+    return number
+
+
+def _whole(text: str) -> int:
+    if not 0 < (number := int(text)) <= 10**12:
+        raise argparse.ArgumentTypeError("a whole number above 0")
+    return number
+
+
+def endpoint_of(args: argparse.Namespace) -> EndpointTarget | None:
+    """The endpoint that ``--model`` names: a URL, or ``litellm:PROVIDER/NAME``; None for a folder."""
+    if args.model.startswith(_LITELLM):
+        name = args.model.removeprefix(_LITELLM)
+        return EndpointTarget(url=args.url, model=name, api=args.api or "chat", adapter="litellm")
+    if "://" in args.model:
+        return EndpointTarget(url=args.model, model=args.served_model, api=args.api or "completions")
+    if args.max_tokens_total or args.max_cost or args.estimate:
+        raise error(Code.MISCONFIGURED, "a budget is for endpoints")
+    return None
+
+
+def read_key(args: argparse.Namespace) -> str:
+    """The API key, from standard input only: anyone on this machine may read what was put on a command line.
+
+    Raises MISCONFIGURED for a key in the environment, where every program that is started from here finds it.
+    """
+    if os.environ.get("HOLDFAST_API_KEY"):
+        raise error(Code.MISCONFIGURED, "HOLDFAST_API_KEY: give the key by standard input, with --key-stdin")
+    return sys.stdin.readline(_LONGEST_KEY).strip() if args.key_stdin else ""
+
+
+def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
+    """What may be spent, with the prices as given, or as LiteLLM has them. Raises MISCONFIGURED without any."""
+    known = _listed_prices(endpoint.model) if endpoint.adapter == "litellm" else None
+    price_in, price_out = known or (None, None)
+    price_in = price_in if args.price_in is None else args.price_in
+    price_out = price_out if args.price_out is None else args.price_out
+    if args.max_cost and (price_in is None or price_out is None):
+        raise error(Code.MISCONFIGURED, "--max-cost needs --price-in and --price-out")
+    return Caps(args.max_tokens_total, args.max_cost, price_in or 0.0, price_out or 0.0)
+
+
+def left_of(caps: Caps, spent: Iterable[Usage]) -> Caps:
+    """What may still be spent once so much was. Answers that came too late to be kept were not counted."""
+    total = total_of(spent)
+    tokens = None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
+    cost = None if caps.cost is None else max(0.0, caps.cost - _cost(caps, total))
+    return Caps(tokens, cost, caps.price_in, caps.price_out)
+
+
+def total_of(spent: Iterable[Usage]) -> Usage:
+    """The sum of what single answers took."""
+    counts = [(usage.tokens_in, usage.tokens_out) for usage in spent]
+    return Usage(sum(tokens_in for tokens_in, _ in counts), sum(tokens_out for _, tokens_out in counts))
+
+
+def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> str:
+    """One line: what asking the open items of a set comes to at most, in tokens and in money."""
+    most = estimate(source, protocol)
+    line = f"{source.n - len(source.done)} items: about {most.tokens_in:,} tokens in, at most {most.tokens_out:,} out"
+    if not caps.price_in and not caps.price_out:
+        return line
+    reading = _cost(caps, Usage(most.tokens_in, 0))
+    return f"{line}; {reading:.2f} for the prompts, at most {_cost(caps, most):.2f} in all"
+
+
+def estimate(source: PublicSource, protocol: Protocol) -> Usage:
+    """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
+    draws = protocol.draws(source.n, len(source.shots))
+    asked = sorted(source.form - source.done)
+    prompts = (protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]]) for i in asked)
+    tokens_in = sum(math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN) for prompt in prompts)
+    return Usage(tokens_in, len(asked) * protocol.max_tokens)
+
+
+def _cost(caps: Caps, usage: Usage) -> float:
+    return (usage.tokens_in * caps.price_in + usage.tokens_out * caps.price_out) / _MILLION
+
+
+def _listed_prices(model: str) -> tuple[float, float] | None:
+    """What LiteLLM's own list says of a model, for a million tokens. The list is read; the library is not loaded."""
+    for folder in _library_folders():
+        try:
+            listed = json.loads((folder / "model_prices_and_context_window_backup.json").read_bytes())
+            known = listed.get(model) or listed[model.partition("/")[2]]
+            return float(known["input_cost_per_token"]) * _MILLION, float(known["output_cost_per_token"]) * _MILLION
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def _library_folders() -> Sequence[Path]:
+    found = importlib.util.find_spec("litellm")
+    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]

@@ -1,0 +1,216 @@
+"""The LiteLLM adapter: providers whose APIs are their own. Only this process ever imports the library.
+
+The library is trusted with one key and nothing else. What is decided about an answer is decided here, at the client
+that it sends its requests with, from the status and the headers themselves: no redirect is followed, no body is read
+beyond a bound or unpacked, no address is called that the deny list has, and an exception's text goes nowhere.
+"""
+
+import asyncio
+import contextvars
+import importlib
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import httpx
+
+from evaluator import addresses
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.hosts.gateway import guard
+from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, completion, judge
+from evaluator.hosts.gateway.plain import valid_key
+
+_SETTINGS = {
+    "LITELLM_MODE": "PRODUCTION",  # no .env file is read
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no price list is fetched
+    "LITELLM_LOCAL_BLOG_POSTS": "True",
+    "LITELLM_RUST": "False",  # connections that Rust makes are seen by no audit hook
+    "LITELLM_LOG": "CRITICAL",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Why the last request of one question failed, if it did."""
+
+    refusal: Refused | None = None
+
+
+_seen: contextvars.ContextVar[_Seen] = contextvars.ContextVar("seen")
+
+
+class LiteLLMAdapter:
+    """One model of one provider. Installs its walls in the whole process: use one in a process of its own."""
+
+    def __init__(self, api: Api, *, url: str, key: str, allow_private: bool, seconds: float) -> None:
+        self._api, self._url, self._key = api, url, key
+        self._allow_private, self._seconds = allow_private, seconds
+        self._library: ModuleType | None = None
+
+    async def open(self) -> None:
+        """Put up the walls, then load the library. Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, HOST_FAILED."""
+        if not valid_key(self._key):
+            raise error(Code.ENDPOINT_UNAUTHORIZED)
+        if self._url:
+            target = addresses.check(self._url, allow_private=self._allow_private)
+            await addresses.resolve(target, allow_private=self._allow_private)
+        guard.install(allow_private=self._allow_private, refused=_remember_refused)
+        _bound_clients(allow_private=self._allow_private)
+        self._library = _load()
+
+    async def close(self) -> None:
+        """Nothing is held that does not end with the process."""
+
+    async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
+        """One attempt. Raises Refused."""
+        seen = _Seen()
+        _seen.set(seen)
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await self._ask(question)
+        except TimeoutError:
+            raise Refused(Code.ENDPOINT_TIMEOUT) from None
+        except EvaluatorError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - anything at all, and its text may hold the key or the prompt
+            raise seen.refusal or _own_refusal(problem) from None
+        return read_response(response, self._api)
+
+    async def _ask(self, question: dict[str, Any]) -> Any:
+        if self._library is None:
+            raise error(Code.INTERNAL, "the adapter is not open")
+        ask = self._library.acompletion if self._api == "chat" else self._library.atext_completion
+        about: dict[str, Any] = {"api_key": self._key or "none", "timeout": self._seconds, "max_retries": 0}
+        if self._url:
+            about["api_base"] = self._url
+        response: Any = await ask(**question, **about)
+        return response
+
+
+def read_response(response: Any, api: Api) -> dict[str, Any]:
+    """The one completion in the library's object. Raises Refused."""
+    try:
+        [choice] = response.choices
+        text = choice.message.content if api == "chat" else choice.text
+        reason, usage = choice.finish_reason, getattr(response, "usage", None)
+        counts = usage and {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    except (AttributeError, TypeError, ValueError):
+        raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
+    return completion(text, reason, counts, api)
+
+
+def _load() -> ModuleType:
+    """The library, told to keep to itself. Raises HOST_FAILED where it is not installed."""
+    os.environ.update(_SETTINGS)
+    logging.disable(logging.CRITICAL)
+    try:
+        litellm = importlib.import_module("litellm")  # after the walls are up
+    except ImportError:
+        raise error(Code.HOST_FAILED, "LiteLLM is not installed") from None
+    for name in ("callbacks", "input_callback", "success_callback", "failure_callback", "service_callback"):
+        setattr(litellm, name, [])
+    quiet = {"telemetry": False, "suppress_debug_info": True, "turn_off_message_logging": True, "num_retries": 0}
+    for name, value in quiet.items():
+        setattr(litellm, name, value)
+    return litellm
+
+
+def _bound_clients(*, allow_private: bool) -> None:
+    """Have every httpx client of this process judge what it gets, and bound it."""
+    send = httpx.AsyncClient.send
+
+    async def bounded(
+        self: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False, **about: Any
+    ) -> httpx.Response:
+        request.headers["Accept-Encoding"] = "identity"
+        with _remembering():
+            place = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
+            addresses.check(place, allow_private=allow_private)
+            response = await send(self, request, stream=True, **{**about, "follow_redirects": False})
+            try:
+                judge(response.status_code, response.headers)
+                response.stream = _Bounded(response.stream)
+                if not stream:
+                    await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        return response
+
+    httpx.AsyncClient.send = bounded  # type: ignore[method-assign]
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A body that ends with a refusal where it grows too long."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                too_long = Refused(Code.ENDPOINT_BAD_RESPONSE)
+                _remember(too_long)
+                raise too_long
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Close what is bounded."""
+        await self._stream.aclose()
+
+
+@contextmanager
+def _remembering() -> Iterator[None]:
+    """Keep the reason of a failure where the library's own exceptions cannot blur it."""
+    try:
+        yield
+    except Refused as refused:
+        _remember(refused)
+        raise
+    except EvaluatorError as refused:
+        _remember(Refused(refused.code))
+        raise
+    except httpx.TimeoutException:
+        _remember(Refused(Code.ENDPOINT_TIMEOUT))
+        raise
+    except httpx.TransportError as problem:
+        _remember(Refused(Code.ENDPOINT_REFUSED if _is_certificate(problem) else Code.ENDPOINT_UNREACHABLE))
+        raise
+
+
+def _remember(refusal: Refused) -> None:
+    """The first reason is the reason: later ones follow from it."""
+    seen = _seen.get(None)
+    if seen is not None and seen.refusal is None:
+        seen.refusal = refusal
+
+
+def _remember_refused() -> None:
+    _remember(Refused(Code.ENDPOINT_REFUSED))
+
+
+def _is_certificate(problem: BaseException | None) -> bool:
+    while problem is not None:
+        if isinstance(problem, ssl.SSLCertVerificationError):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+def _own_refusal(problem: Exception) -> Refused:
+    """What the library itself refused, before or after the request: a missing key, a parameter, a strange body."""
+    status = getattr(problem, "status_code", None)
+    if isinstance(status, int) and 400 <= status < 500:
+        try:
+            judge(status, {})
+        except Refused as refused:
+            return refused
+    return Refused(Code.ENDPOINT_BAD_RESPONSE)

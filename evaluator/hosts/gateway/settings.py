@@ -1,0 +1,48 @@
+"""What the gateway is told, on its standard input and nowhere else."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evaluator.errors import Code, error
+from evaluator.hosts.gateway.adapter import Api
+from evaluator.hosts.gateway.budget import Caps
+from evaluator.hosts.gateway.patience import Patience
+
+MOST_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One endpoint and how it is asked. The key is in no representation.
+
+    ``adapter`` is ``plain`` for an OpenAI-compatible API at ``url``; or ``litellm``, where ``model`` begins with the
+    provider's name and ``url`` may be empty. At most ``concurrency`` questions are on their way at once.
+    """
+
+    model: str
+    url: str = ""
+    api: Api = "completions"
+    adapter: Literal["plain", "litellm"] = "plain"
+    key: str = field(default="", repr=False)
+    allow_private: bool = False
+    concurrency: int = 64
+    patience: Patience = field(default_factory=Patience)
+    caps: Caps = field(default_factory=Caps)
+
+
+def read_settings(text: bytes) -> Settings:
+    """The configuration. Raises MISCONFIGURED without quoting it."""
+    try:
+        data = json.loads(text)
+        patience, caps = Patience(**data.pop("patience", {})), Caps(**data.pop("caps", {}))
+        settings = Settings(**data, patience=patience, caps=caps)
+    except (ValueError, TypeError, AttributeError):
+        raise error(Code.MISCONFIGURED, "the gateway's standard input") from None
+    if settings.api not in ("completions", "chat"):
+        raise error(Code.MISCONFIGURED, "api")
+    if settings.adapter not in ("plain", "litellm"):
+        raise error(Code.MISCONFIGURED, "adapter")
+    if not (isinstance(settings.concurrency, int) and 1 <= settings.concurrency <= MOST_AT_ONCE):
+        raise error(Code.MISCONFIGURED, "concurrency")
+    return settings

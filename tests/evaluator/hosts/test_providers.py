@@ -1,0 +1,106 @@
+"""The LiteLLM adapter, with the library itself: what comes back as a code, and that nothing of it goes anywhere."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluator.backends.servers import _variables
+from evaluator.errors import Code
+from evaluator.hosts.gateway.guard import _permitted
+
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed")
+PROBE = Path(__file__).with_name("litellm_probe.py")
+KEY = "sk-canary-0123456789"
+ANSWER = {
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": " 1 + 1 = 2\n#### 2"}, "finish_reason": "stop"}
+    ]
+}
+EXPECTED: dict[str, Any] = {
+    "ok": ANSWER,
+    "401": [Code.ENDPOINT_UNAUTHORIZED, None, False],
+    "404": [Code.ENDPOINT_NOT_FOUND, None, False],
+    "400": [Code.ENDPOINT_REJECTED, None, False],
+    "500": [Code.ENDPOINT_ERROR, None, False],
+    "503": [Code.ENDPOINT_ERROR, None, True],
+    "limited": [Code.ENDPOINT_RATE_LIMITED, "1", True],
+    "redirect": [Code.ENDPOINT_REDIRECTED, None, False],
+    "gzip": [Code.ENDPOINT_BAD_RESPONSE, None, False],
+    "endless": [Code.ENDPOINT_BAD_RESPONSE, None, False],
+    "html": [Code.ENDPOINT_BAD_RESPONSE, None, False],
+    "drop": [Code.ENDPOINT_UNREACHABLE, None, False],
+    "never": [Code.ENDPOINT_TIMEOUT, None, True],
+}
+
+
+def probe(*arguments: str) -> "tuple[dict[str, Any], subprocess.CompletedProcess[str]]":
+    done = subprocess.run(
+        [sys.executable, str(PROBE), *arguments],
+        input=KEY + "\n",
+        env=_variables(1) | {"PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done
+
+
+def test_what_comes_back_and_that_nothing_is_logged_or_followed(start_stub: Callable[[str], Any]) -> None:
+    stubs = {mode: start_stub(mode) for mode in EXPECTED}
+    found, done = probe(*(f"{mode}={stub.url}" for mode, stub in stubs.items()))
+    assert found == EXPECTED
+    for said in (KEY, "nobody may echo", "SECRET-OF-THE-REMOTE-SIDE", "litellm"):
+        assert said not in done.stdout + done.stderr
+    for mode, stub in stubs.items():
+        asked = stub.requests()
+        assert [one["path"] for one in asked] == ["/v1/chat/completions"], mode
+        assert asked[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_addresses_that_may_not_be_called_are_not_called(start_stub: Callable[[str], Any]) -> None:
+    stub = start_stub("ok")
+    found, _ = probe(
+        "public", f"loopback={stub.url}", "metadata=https://169.254.169.254/v1", "plain=http://example.org"
+    )
+    assert {mode: code for mode, (code, *_) in found.items()} == dict.fromkeys(found, Code.ENDPOINT_REFUSED)
+    assert stub.requests() == []
+
+
+WALL = """
+import socket
+from evaluator.hosts.gateway import guard
+seen = []
+guard.install(allow_private={private}, refused=lambda: seen.append(1))
+listener = socket.create_server(("127.0.0.1", 0))
+try:
+    socket.create_connection(listener.getsockname(), timeout=5)
+except PermissionError:
+    pass
+print(len(seen))
+"""
+
+
+@pytest.mark.parametrize(("private", "refused"), [(False, "1"), (True, "0")])
+def test_the_wall_stands_at_the_connection_itself(private: bool, refused: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WALL.format(private=private)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == refused
+
+
+@pytest.mark.parametrize("address", ["/run/socket", b"\0x", ("not an address", 1), (), None, ("169.254.169.254", 80)])
+def test_sockets_that_lead_elsewhere(address: Any) -> None:
+    assert not _permitted(address, allow_private=True)
