@@ -18,6 +18,10 @@ MAX_ANSWER_BYTES = 8 << 20
 """An answer longer than this is refused: no completion of a few thousand tokens comes near."""
 
 
+_SAYABLE = frozenset({Code.PROMPT_TOO_LONG, Code.CHECKPOINT_BAD_TEMPLATE, Code.ENGINE_OOM})
+"""What a model server may say of itself, beside an endpoint's codes."""
+
+
 class HttpBackend:
     """Asks the server behind ``socket``. An async context manager, which closes its connections at the end.
 
@@ -115,7 +119,7 @@ def _refusal(data: Any) -> EvaluatorError:
         code = Code(data["error"]["code"])
     except (KeyError, TypeError, ValueError):
         code = Code.HOST_FAILED
-    return error(code if code is Code.PROMPT_TOO_LONG or code.startswith("endpoint_") else Code.HOST_FAILED)
+    return error(code if code in _SAYABLE or code.startswith("endpoint_") else Code.HOST_FAILED)
 
 
 def _without_surrogates(text: str) -> str:
