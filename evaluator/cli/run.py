@@ -131,6 +131,8 @@ async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: 
     if isinstance(model.target, EndpointTarget):
         policy = for_endpoint(policy)
     async with _serve(model) as backend:
+        if engine := getattr(backend, "engine", ""):
+            tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
 
 
