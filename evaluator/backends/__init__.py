@@ -2,7 +2,7 @@
 
 from evaluator.backends.fake import FakeBackend
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Backend, Completion, Sampling
+from evaluator.backends.interface import Backend, Completion, Reader, Reading, Sampling
 from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "EndpointTarget",
     "FakeBackend",
     "HttpBackend",
+    "Reader",
+    "Reading",
     "Sampling",
     "serve_checkpoint",
     "serve_endpoint",

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
-from evaluator.backends.interface import Completion, Sampling
+from evaluator.backends.interface import Completion, Reading, Sampling
 from evaluator.errors import Code, EvaluatorError, error
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -74,6 +74,22 @@ class HttpBackend:
         if sampling.seed is not None:
             request["seed"] = sampling.seed
         return self._completion(await self._ask("POST", path, request))
+
+    async def read(self, text: str) -> Reading:
+        """Read ``text``. Raises as ``complete`` does."""
+        request = {"model": self._model, "prompt": text, "max_tokens": 0, "temperature": 0, "echo": True, "logprobs": 0}
+        data = await self._ask("POST", "/v1/completions", request)
+        try:
+            [choice] = data["choices"]
+            found = choice["logprobs"]
+            tokens, logprobs = tuple(found["tokens"]), tuple(found["token_logprobs"])
+        except (KeyError, TypeError, ValueError):
+            raise error(Code.HOST_FAILED, "not a reading") from None
+        if not all(isinstance(token, str) for token in tokens):
+            raise error(Code.HOST_FAILED, "not a reading")
+        if not all(value is None or isinstance(value, float | int) for value in logprobs):
+            raise error(Code.HOST_FAILED, "not a reading")
+        return Reading(tokens, tuple(None if value is None else float(value) for value in logprobs))
 
     async def ready(self) -> None:
         """Wait until the server says that it is. Raises the code that it answers with, or as above."""

@@ -44,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
     ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
-    ask.add_argument("--concurrency", type=_positive, default=32, help="requests in flight (%(default)s)")
+    ask.add_argument("--concurrency", type=concurrency, default=32, help="requests in flight (%(default)s)")
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--api", choices=("completions", "chat"), default="completions", help="kind of a URL's API")
     ask.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
@@ -56,7 +56,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listing.set_defaults(handler=protocols_command)
 
 
-def _positive(text: str) -> int:
+def concurrency(text: str) -> int:
+    """A number of requests in flight, from the command line."""
     if not 1 <= (number := int(text)) <= 512:
         raise argparse.ArgumentTypeError("a number from 1 to 512")
     return number
