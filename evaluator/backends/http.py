@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
-from evaluator.backends.interface import Completion, Sampling, Usage
+from evaluator.backends.interface import Completion, Reading, Sampling, Usage
 from evaluator.errors import Code, EvaluatorError, error
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -19,16 +19,30 @@ MAX_ANSWER_BYTES = 8 << 20
 _MOST_TOKENS = 1_000_000_000
 
 
+_SAYABLE = frozenset({Code.PROMPT_TOO_LONG, Code.CHECKPOINT_BAD_TEMPLATE, Code.ENGINE_OOM, Code.BUDGET_SPENT})
+"""What a model server may say of itself, beside an endpoint's codes."""
+
+
 class HttpBackend:
     """Asks the server behind ``socket``. An async context manager, which closes its connections at the end.
 
     ``seconds`` bounds one request as a whole; it is generous, since a server may queue what it is sent and
-    the gateway retries by itself.
+    the gateway retries by itself. ``longest`` is the server's context, where it takes no larger ``max_tokens``;
+    ``engine`` says what answers, with its version, where that is known.
     """
 
     def __init__(
-        self, socket: Path, *, model: str, api: Literal["completions", "chat"] = "completions", seconds: float = 1800
+        self,
+        socket: Path,
+        *,
+        model: str,
+        api: Literal["completions", "chat"] = "completions",
+        seconds: float = 1800,
+        longest: int | None = None,
+        engine: str = "",
     ) -> None:
+        self.engine = engine
+        self._longest = longest
         self._socket = socket
         self._model = model
         self._api = api
@@ -55,7 +69,8 @@ class HttpBackend:
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
         path, question = self._question(prompt)
-        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": sampling.max_tokens}
+        limit = min(sampling.max_tokens, self._longest or sampling.max_tokens)
+        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": limit}
         request["temperature"] = sampling.temperature
         if sampling.stop:  # some APIs refuse an empty list
             request["stop"] = list(sampling.stop)
@@ -65,9 +80,27 @@ class HttpBackend:
             request["seed"] = sampling.seed
         return self._completion(await self._ask("POST", path, request))
 
+    async def read(self, text: str) -> Reading:
+        """Read ``text``. Raises as ``complete`` does."""
+        request = {"model": self._model, "prompt": text, "max_tokens": 0, "temperature": 0, "echo": True, "logprobs": 0}
+        data = await self._ask("POST", "/v1/completions", request)
+        try:
+            [choice] = data["choices"]
+            found = choice["logprobs"]
+            tokens, logprobs = tuple(found["tokens"]), tuple(found["token_logprobs"])
+        except (KeyError, TypeError, ValueError):
+            raise error(Code.HOST_FAILED, "not a reading") from None
+        if not all(isinstance(token, str) for token in tokens):
+            raise error(Code.HOST_FAILED, "not a reading")
+        if not all(value is None or isinstance(value, float | int) for value in logprobs):
+            raise error(Code.HOST_FAILED, "not a reading")
+        return Reading(tokens, tuple(None if value is None else float(value) for value in logprobs))
+
     async def ready(self) -> None:
         """Wait until the server says that it is. Raises the code that it answers with, or as above."""
-        await self._ask("GET", "/health", None)
+        status, body = await self._exchange("GET", "/health", None)
+        if status != 200:
+            raise _refusal(_decoded(body))
 
     def _question(self, prompt: str) -> tuple[str, dict[str, Any]]:
         if self._api == "chat":
@@ -75,22 +108,22 @@ class HttpBackend:
         return "/v1/completions", {"prompt": prompt}
 
     async def _ask(self, method: str, path: str, request: dict[str, Any] | None) -> Any:
+        status, body = await self._exchange(method, path, request)
+        data = _decoded(body)
+        if status != 200:
+            raise _refusal(data)
+        return data
+
+    async def _exchange(self, method: str, path: str, request: dict[str, Any] | None) -> tuple[int, bytes]:
         if self._session is None:
             raise error(Code.INTERNAL, "the backend is not open")
         try:
             async with self._session.request(method, path, json=request, allow_redirects=False) as response:
-                body = await _read(response)
+                return response.status, await _read(response)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
         except (aiohttp.ClientError, OSError):
             raise error(Code.HOST_FAILED, "the connection broke") from None
-        try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            raise error(Code.HOST_FAILED, "not JSON") from None
-        if response.status != 200:
-            raise _refusal(data)
-        return data
 
     def _completion(self, data: Any) -> Completion:
         try:
@@ -102,6 +135,13 @@ class HttpBackend:
         if not isinstance(text, str):
             raise error(Code.HOST_FAILED, "not a completion")
         return Completion(_without_surrogates(text), cut=reason == "length", usage=_usage(data))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise error(Code.HOST_FAILED, "not JSON") from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -126,11 +166,12 @@ def _usage(data: Any) -> Usage:
 def _refusal(data: Any) -> EvaluatorError:
     """The code that a server names, where it is one that a server may name: it could not blame us with "lost"."""
     try:
+        if data["error"].get("param") in ("input_tokens", "input_text"):  # vLLM's way to say so
+            return error(Code.PROMPT_TOO_LONG)
         code = Code(data["error"]["code"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         code = Code.HOST_FAILED
-    named = code in (Code.PROMPT_TOO_LONG, Code.BUDGET_SPENT) or code.startswith("endpoint_")
-    return error(code if named else Code.HOST_FAILED)
+    return error(code if code in _SAYABLE or code.startswith("endpoint_") else Code.HOST_FAILED)
 
 
 def _without_surrogates(text: str) -> str:

@@ -40,6 +40,27 @@ class Completion:
         return f"Completion({len(self.text)} characters, cut={self.cut})"
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as a model reads it: its tokens, and the natural logarithm of each one's probability after those
+    before it. The first has None."""
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float | None, ...]
+
+    def __repr__(self) -> str:
+        """A length only, as of a completion."""
+        return f"Reading({len(self.tokens)} tokens)"
+
+
+class Reader(Protocol):
+    """A model that can be asked how likely a text is: one whose weights run here."""
+
+    async def read(self, text: str) -> Reading:
+        """Read ``text`` without continuing it. May be asked many things at once; raises EvaluatorError only."""
+        ...
+
+
 class Backend(Protocol):
     """A model that can be asked. May be asked many things at once; raises EvaluatorError only."""
 

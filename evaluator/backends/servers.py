@@ -21,9 +21,12 @@ from typing import Literal
 
 import evaluator
 from evaluator import jail
+from evaluator.artefacts import read_sizes
+from evaluator.backends import engines
+from evaluator.backends.engines import Engine
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Backend
-from evaluator.errors import Code, error
+from evaluator.backends.placement import Placement, available_memory, find_gpus, needs, place
+from evaluator.errors import Code, EvaluatorError, error
 
 _LONGEST_SOCKET_PATH = 100
 _BACKLOG = 4096
@@ -31,6 +34,7 @@ _BACKLOG = 4096
 _RING_BYTES = 64 << 10
 _ENDPOINT_SECONDS = 7 * 86_400.0
 """The gateway bounds each attempt itself, and a question may have to wait there for as long as a run takes."""
+_LAST_WORDS_SECONDS = 5.0
 _PACKAGE = Path(evaluator.__path__[0])
 
 
@@ -59,26 +63,84 @@ class Caps:
 
 @contextlib.asynccontextmanager
 async def serve_checkpoint(
-    folder: Path, *, jailed: bool, ready_seconds: float, workdir: Path, threads: int | None = None
-) -> AsyncIterator[Backend]:
-    """A model loaded from ``folder`` by the Transformers host, which ends when the block does.
+    folder: Path,
+    *,
+    jailed: bool,
+    ready_seconds: float,
+    workdir: Path,
+    threads: int | None = None,
+    engine: str | None = None,
+) -> AsyncIterator[HttpBackend]:
+    """A model loaded from ``folder`` by the first engine that can, which ends when the block does.
 
     Not inspected here: call ``artefacts.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
-    default OMP_NUM_THREADS, else every core that this process may use. Raises JAIL_MISSING, HOST_FAILED,
-    HOST_TIMEOUT.
+    default OMP_NUM_THREADS, else every core that this process may use. ``engine`` is one of ``engines.CHOICES``; by
+    default HOLDFAST_ENGINE, else ``auto``. Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
     """
     folder = folder.absolute()
-    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(folder), "--lifeline"]
-    variables = _variables(threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    tried, placement = await asyncio.to_thread(_plan, folder, engine or engines.chosen(os.environ))
+    async with contextlib.AsyncExitStack() as stack:
+        for one in tried:
+            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads)
+            try:
+                backend = await stack.enter_async_context(_ready(started, ready_seconds))
+            except EvaluatorError as failure:
+                if failure.code is not Code.HOST_FAILED or one is tried[-1]:
+                    raise
+            else:
+                break
+        yield backend
+
+
+def _plan(folder: Path, choice: str) -> tuple[tuple[Engine, ...], Placement | None]:
+    """The engines to try, and where the model is put. What is no checkpoint is left for our host to refuse."""
+    try:
+        sizes = read_sizes(folder)
+    except EvaluatorError:
+        return (Engine.TRANSFORMERS,), None
+    gpus = find_gpus()
+    tried = engines.order(choice, sizes.architecture, known=engines.vllm_architectures(), on_gpu=bool(gpus))
+    if Engine.TRANSFORMERS in tried[:1]:  # it takes one GPU, or the CPU
+        gpus = gpus[:1]
+    return tried, place(sizes, gpus, memory=available_memory())
+
+
+@contextlib.asynccontextmanager
+async def _ready(
+    started: "contextlib.AbstractAsyncContextManager[HttpBackend]", seconds: float
+) -> AsyncIterator[HttpBackend]:
+    async with started as backend:
+        await _wait(backend, seconds)
+        yield backend
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    engine: Engine, folder: Path, placement: Placement | None, *, jailed: bool, workdir: Path, threads: int
+) -> AsyncIterator[HttpBackend]:
+    """One engine with its client. A server that ran out of memory is named so, whenever that shows."""
     with _listening(workdir) as (listener, path):
-        command += ["--fd", str(listener.fileno())]
-        if jailed:
-            command = jail.wrap(command, readable=[_PACKAGE, folder], writable=[], environment=variables)
-        else:
+        module, arguments = engines.program(engine, folder, placement)
+        variables = _variables(threads)
+        if engine is not Engine.TRANSFORMERS and placement:
+            variables |= engines.vllm_variables(placement, home="/tmp" if jailed else str(path.parent))  # noqa: S108
+        command = [sys.executable, "-m", module, "--lifeline", "--fd", str(listener.fileno())]
+        if not jailed:
             command += ["--parent", str(os.getpid())]
-        async with _running(command, variables, listener, given=None), HttpBackend(path, model="model") as backend:
-            await _wait(backend, ready_seconds)
-            yield backend
+        command += arguments
+        if jailed:
+            shown = [_PACKAGE, folder]
+            command = jail.wrap(command, readable=shown, writable=[], devices=engines.devices(), environment=variables)
+        longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
+        client = HttpBackend(path, model="model", longest=longest, engine=engines.version(engine))
+        async with _running(command, variables, listener, given=None) as child, client:
+            try:
+                yield client
+            except EvaluatorError as failure:
+                if failure.code is Code.HOST_FAILED and await child.ran_out_of_memory():
+                    raise (error(Code.ENGINE_OOM) if placement is None else needs(placement)) from None
+                raise
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +154,7 @@ async def serve_endpoint(
     concurrency: int = 64,
     caps: Caps | None = None,
     settings: Mapping[str, float] | None = None,
-) -> AsyncIterator[Backend]:
+) -> AsyncIterator[HttpBackend]:
     """A remote endpoint through the gateway, which alone learns ``key``, by its standard input.
 
     At most ``concurrency`` requests are on their way there, fewer where it refuses. What does not fit under ``caps``
@@ -131,16 +193,36 @@ def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
             yield listener, path
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A model server that runs, its last words, and how often the kernel had wanted for memory before it began."""
+
+    process: asyncio.subprocess.Process
+    last_words: deque[bytes]
+    reading: "asyncio.Task[None]"
+    kills: int
+
+    async def ran_out_of_memory(self) -> bool:
+        """Whether it ended for want of memory. Waits a moment for its end: its connection breaks first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await asyncio.shield(self.reading)
+                await self.process.wait()
+        killed = self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        return engines.ran_out_of_memory(b"".join(self.last_words), killed=killed, kills=_kills() - self.kills)
+
+
 @contextlib.asynccontextmanager
 async def _running(
     command: Sequence[str], variables: Mapping[str, str], listener: socket.socket, *, given: bytes | None
-) -> AsyncIterator[None]:
+) -> AsyncIterator[_Child]:
     """The child in a process group of its own, which is killed as a whole at the end.
 
     Its standard input brings ``given`` and ends; with None it stays open for as long as this process lives.
     """
+    kills = _kills()
     try:
-        child = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
@@ -152,18 +234,19 @@ async def _running(
     except OSError:
         raise error(Code.HOST_FAILED, "it cannot be started") from None
     listener.close()  # so that the socket ends with the child
-    ring = asyncio.create_task(_drain(child.stderr))
+    ring: deque[bytes] = deque(maxlen=_RING_BYTES >> 12)
+    reading = asyncio.create_task(_drain(process.stderr, ring))
     try:
         if given is not None:
-            await _tell(child.stdin, given)
-        yield
+            await _tell(process.stdin, given)
+        yield _Child(process, ring, reading, kills)
     finally:
-        if child.stdin is not None:
-            child.stdin.close()
+        if process.stdin is not None:
+            process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await asyncio.shield(child.wait())
-        ring.cancel()
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+        reading.cancel()
 
 
 async def _tell(stdin: asyncio.StreamWriter | None, given: bytes) -> None:
@@ -174,12 +257,17 @@ async def _tell(stdin: asyncio.StreamWriter | None, given: bytes) -> None:
     stdin.close()
 
 
-async def _drain(stderr: asyncio.StreamReader | None) -> None:
-    """Keep the pipe empty. The last bytes stay in memory for a debugger; nothing shows them to anyone."""
+async def _drain(stderr: asyncio.StreamReader | None, ring: deque[bytes]) -> None:
+    """Keep the pipe empty. The last bytes stay in memory, to tell why a server ended; nobody is shown them."""
     assert stderr is not None  # noqa: S101 - asked for above
-    ring: deque[bytes] = deque(maxlen=_RING_BYTES >> 12)
     while chunk := await stderr.read(1 << 12):
         ring.append(chunk)
+
+
+def _kills() -> int:
+    with contextlib.suppress(OSError):
+        return engines.memory_kills(Path("/proc/vmstat").read_text(encoding="ascii"))
+    return 0
 
 
 def _variables(threads: int) -> dict[str, str]:

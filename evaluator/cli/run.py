@@ -49,7 +49,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
     ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
-    ask.add_argument("--concurrency", type=_positive, default=32, help="requests in flight (%(default)s)")
+    ask.add_argument("--concurrency", type=concurrency, default=32, help="requests in flight (%(default)s)")
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
@@ -60,7 +60,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listing.set_defaults(handler=protocols_command)
 
 
-def _positive(text: str) -> int:
+def concurrency(text: str) -> int:
+    """A number of requests in flight, from the command line."""
     if not 1 <= (number := int(text)) <= 512:
         raise argparse.ArgumentTypeError("a number from 1 to 512")
     return number
@@ -139,6 +140,8 @@ async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: 
     if isinstance(model.target, EndpointTarget):
         policy = for_endpoint(policy)
     async with _serve(model, concurrency) as backend:
+        if engine := getattr(backend, "engine", ""):
+            tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
 
 

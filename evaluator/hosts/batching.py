@@ -15,33 +15,67 @@ GATHER_SECONDS = 0.015
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """One prompt to be continued. ``special`` says whether the tokenizer may put its special tokens around it."""
+    """One prompt to be continued, or with ``echo`` to be read: its tokens' log-probabilities are wanted then.
+
+    At ``temperature`` 0 the likeliest token follows; above, one is drawn, which one being settled by ``seed``
+    where that is given. ``plain`` prompts get the tokenizer's special tokens; rendered ones have them already.
+    """
 
     prompt: str
     max_tokens: int
     stop: tuple[str, ...] = ()
-    special: bool = True
+    temperature: float = 0.0
+    seed: int | None = None
+    echo: bool = False
+    plain: bool = True
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Token:
+    """One token of a text that was read: its words, where they begin in it (characters), and the natural
+    logarithm of its probability after all before it; None for the first, which follows nothing. ``best`` is
+    the likeliest token in its place."""
+
+    text: str
+    offset: int
+    logprob: float | None
+    best: tuple[str, float] | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """The continuation; ``cut`` where ``max_tokens`` or the context ended it."""
+    """The continuation; ``cut`` where ``max_tokens`` or the context ended it. ``tokens`` of an echo are those
+    of the prompt and of the text that follows it."""
 
     text: str
     cut: bool
+    tokens: tuple[Token, ...] = ()
 
 
 class TooLong(Exception):
     """A prompt leaves no room in the model's context."""
 
 
+class OutOfMemory(Exception):
+    """The model and a batch of this size do not fit into the device's memory."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Encoded:
-    """A prompt as tokens, and how many more may follow."""
+    """A prompt as tokens, and how many more may follow. ``spans`` of an echo are the tokens' characters in it."""
 
     tokens: tuple[int, ...]
     room: int
     stop: tuple[str, ...]
+    temperature: float = 0.0
+    seed: int | None = None
+    echo: str | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What is asked together is of one kind."""
+        return (self.room, self.stop, self.temperature > 0, self.echo is not None)
 
 
 class Model(Protocol):
@@ -52,7 +86,7 @@ class Model(Protocol):
         ...
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
-        """Continue prompts that share ``room`` and ``stop``."""
+        """Continue, or read, prompts of one kind. Raises OutOfMemory."""
         ...
 
 
@@ -124,12 +158,12 @@ class Batcher:
 def next_batch(waiting: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
     """Up to BATCH requests that may be asked together, led by the one that waits longest, and the rest.
 
-    Together go those with the same room and stop strings; of these, the ones nearest in length.
+    Together go those of the same kind; of these, the ones nearest in length.
     """
     if not waiting:
         return [], []
     first = waiting[0].encoded
-    alike = [w for w in waiting if (w.encoded.room, w.encoded.stop) == (first.room, first.stop)]
+    alike = [w for w in waiting if w.encoded.kind == first.kind]
     alike.sort(key=lambda w: abs(len(w.encoded.tokens) - len(first.tokens)))
     batch = alike[:BATCH]
     chosen = set(map(id, batch))

@@ -1,4 +1,4 @@
-"""Greedy decoding of a checkpoint with Transformers, in batches.
+"""A checkpoint with Transformers, in batches: continued greedily or by drawing, or read.
 
 The checkpoint's own generation settings are ignored but for its end-of-text tokens: how a model is asked is
 the protocol's affair.
@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessorList
 from transformers.generation import StoppingCriteria, StoppingCriteriaList
 
 from evaluator.errors import Code, error
-from evaluator.hosts.batching import Answer, Encoded, Request, TooLong
+from evaluator.hosts.batching import Answer, Encoded, OutOfMemory, Request, Token, TooLong
+from evaluator.hosts.drawing import Drawn
+from evaluator.hosts.scoring import Scores, read
 
 _TAIL = 6
 """Tokens of the prompt that are decoded with the continuation, so that its leading space is kept."""
@@ -47,14 +49,52 @@ class GreedyModel:
 
     def encode(self, request: Request) -> Encoded:
         """Tokens of a prompt. Raises TooLong where not even one token could follow."""
-        read = self._tokenizer(request.prompt, verbose=False, add_special_tokens=request.special)["input_ids"]
-        tokens = tuple(read) or tuple(self._ends[:1]) or (0,)
-        if len(tokens) >= self._context:
+        found = self._tokenizer(
+            request.prompt, verbose=False, add_special_tokens=request.plain, return_offsets_mapping=request.echo
+        )
+        tokens = tuple(found["input_ids"]) or tuple(self._ends[:1]) or (0,)
+        if len(tokens) + (not request.echo) > self._context:
             raise TooLong
-        return Encoded(tokens, min(request.max_tokens, self._context - len(tokens)), request.stop)
+        room = min(request.max_tokens, self._context - len(tokens))
+        if not request.echo:
+            return Encoded(tokens, room, request.stop, request.temperature, request.seed)
+        spans = tuple((int(begin), int(end)) for begin, end in found["offset_mapping"]) or ((0, 0),)
+        return Encoded(tokens, room, request.stop, echo=request.prompt, spans=spans)
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
-        """Continue prompts that share ``room`` and ``stop``; they are padded on the left."""
+        """Continue prompts of one kind, padded on the left; or read them. Raises OutOfMemory."""
+        try:
+            return self._read(batch) if batch[0].echo is not None else self._continue(batch)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise OutOfMemory from None
+        except RuntimeError as problem:  # the CPU's allocator has no class of its own
+            if "allocate memory" in str(problem):
+                raise OutOfMemory from None
+            raise
+
+    def _read(self, batch: Sequence[Encoded]) -> list[Answer]:
+        size = self._model.get_output_embeddings().weight.shape[0]
+        scores = read(self._model, batch, pad=self._pad, vocabulary=size)
+        return [self._echo(encoded, score) for encoded, score in zip(batch, scores, strict=True)]
+
+    def _echo(self, encoded: Encoded, scores: Scores) -> Answer:
+        """The prompt's tokens, and the likeliest next one where there is room for it."""
+        text = encoded.echo or ""
+        logprobs, best = scores
+        named = [(self._decode([token]), value) for token, value in best]
+        tokens = [
+            Token(text[begin:end], begin, logprob, named[at - 1] if at else None)
+            for at, ((begin, end), logprob) in enumerate(zip(encoded.spans, logprobs, strict=True))
+        ]
+        if not encoded.room:
+            return Answer(text, cut=True, tokens=tuple(tokens))
+        after, value = named[-1]
+        ended = best[-1][0] in self._ends
+        text_after = "" if ended else after
+        tokens.append(Token(text_after, len(text), value, (after, value)))
+        return Answer(text + text_after, cut=not ended, tokens=tuple(tokens))
+
+    def _continue(self, batch: Sequence[Encoded]) -> list[Answer]:
         width = max(len(encoded.tokens) for encoded in batch)
         padded = [[self._pad] * (width - len(encoded.tokens)) + list(encoded.tokens) for encoded in batch]
         mask = [[0] * (width - len(encoded.tokens)) + [1] * len(encoded.tokens) for encoded in batch]
@@ -67,6 +107,7 @@ class GreedyModel:
                 torch.tensor(padded, device=self._model.device),
                 attention_mask=torch.tensor(mask, device=self._model.device),
                 generation_config=settings,
+                logits_processor=LogitsProcessorList([Drawn(batch)] if batch[0].temperature > 0 else []),
                 stopping_criteria=StoppingCriteriaList([_StopStrings(self._tokenizer, batch[0].stop, width)]),
             )
         rows = out[:, width:].tolist()

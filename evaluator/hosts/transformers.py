@@ -1,12 +1,12 @@
 """The Transformers host: ``python -m evaluator.hosts.transformers --model DIR (--socket PATH | --fd N)``.
 
-Serves ``/health``, ``/v1/models`` and ``/v1/completions`` of a checkpoint folder on a Unix socket. Greedy
-only. Meant to run in the jail, where there is no network; ``trust_remote_code`` is off besides.
+Serves ``/health``, ``/v1/models``, ``/v1/completions`` and ``/v1/chat/completions`` of a checkpoint folder on a
+Unix socket. Meant to run in the jail, where there is no network; ``trust_remote_code`` is off besides.
 """
 
 import argparse
 import asyncio
-import json
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,16 @@ from aiohttp import web
 
 from evaluator.errors import Code, EvaluatorError
 from evaluator.hosts import serving
-from evaluator.hosts.batching import Batcher, Request, TooLong
+from evaluator.hosts.batching import Answer, Batcher, OutOfMemory, TooLong
 from evaluator.hosts.greedy import GreedyModel
+from evaluator.hosts.reading import MAX_REQUEST_BYTES, BadRequest, read_chat, read_request, rendered
+from evaluator.hosts.rendering import Renderer
+from evaluator.hosts.templates import BadTemplate
 
-MAX_REQUEST_BYTES = 16 << 20
-MAX_PROMPTS = 1024
-MAX_TOKENS = 16_384
-
-
-class BadRequest(Exception):
-    """A request that is not one of ours. The message is for a developer and quotes nothing."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(batcher: Batcher, name: str) -> web.Application:
+def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Application:
     """The HTTP face of a batcher."""
 
     async def health(_: web.Request) -> web.Response:
@@ -36,66 +33,69 @@ def application(batcher: Batcher, name: str) -> web.Application:
         return web.json_response({"object": "list", "data": [{"id": name, "object": "model"}]})
 
     async def completions(request: web.Request) -> web.Response:
-        try:
-            asked = read_request(await request.read())
-            answers = await asyncio.gather(*map(batcher.ask, asked))
-        except BadRequest as problem:
-            return _refuse(Code.BAD_MESSAGE, str(problem))
-        except TooLong:
-            return _refuse(Code.PROMPT_TOO_LONG, "the prompt is longer than the context")
-        choices = [
-            {"index": index, "text": answer.text, "finish_reason": "length" if answer.cut else "stop"}
-            for index, answer in enumerate(answers)
-        ]
-        return web.json_response({"object": "text_completion", "model": name, "choices": choices})
+        asked = read_request(await request.read())
+        answers = await asyncio.gather(*map(batcher.ask, asked))
+        return _reply("text_completion", name, [{"text": a.text, **_logprobs(a)} for a in answers], answers)
 
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+    async def chat(request: web.Request) -> web.Response:
+        messages, data = read_chat(await request.read())
+        asked = rendered(await renderer.prompt(messages), data)
+        answers = await asyncio.gather(*map(batcher.ask, asked))
+        said = [{"message": {"role": "assistant", "content": answer.text}} for answer in answers]
+        return _reply("chat.completion", name, said, answers)
+
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_refusals])
     app.router.add_get("/health", health)
     app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/completions", completions)
+    app.router.add_post("/v1/chat/completions", chat)
 
-    async def batching(_: web.Application) -> Any:
-        async with batcher:
+    async def working(_: web.Application) -> Any:
+        async with batcher, renderer:
             yield
 
-    app.cleanup_ctx.append(batching)
+    app.cleanup_ctx.append(working)
     return app
 
 
-def read_request(body: bytes) -> list[Request]:
-    """The prompts of one completions request. Raises BadRequest for all that this host cannot do."""
+@web.middleware
+async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What a request meets, as a code. No text of it is quoted."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadRequest("not JSON") from None
-    if not isinstance(data, dict):
-        raise BadRequest("not an object")
-    prompts = data.get("prompt")
-    prompts = [prompts] if isinstance(prompts, str) else prompts
-    if not isinstance(prompts, list) or not 0 < len(prompts) <= MAX_PROMPTS:
-        raise BadRequest("prompt: a string or a list of them")
-    if not all(isinstance(prompt, str) for prompt in prompts):
-        raise BadRequest("prompt: a string or a list of them")
-    if data.get("temperature") not in (None, 0) or data.get("n") not in (None, 1):
-        raise BadRequest("temperature: this host is greedy")
-    limit = data.get("max_tokens", 16)
-    if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
-        raise BadRequest("max_tokens: an integer above 0")
-    special = data.get("add_special_tokens", True)
-    if type(special) is not bool:
-        raise BadRequest("add_special_tokens: true or false")
-    return [Request(prompt, limit, _stops(data.get("stop")), special) for prompt in prompts]
+        return await handler(request)
+    except BadRequest as problem:
+        return _refuse(Code.BAD_MESSAGE, str(problem))
+    except TooLong:
+        return _refuse(Code.PROMPT_TOO_LONG, "the prompt is longer than the context")
+    except BadTemplate as problem:
+        return _refuse(Code.CHECKPOINT_BAD_TEMPLATE, str(problem))
+    except OutOfMemory:
+        return _refuse(Code.ENGINE_OOM, "a batch does not fit into memory", status=503)
 
 
-def _stops(stop: Any) -> tuple[str, ...]:
-    stops = [stop] if isinstance(stop, str) else stop or []
-    if not isinstance(stops, list) or len(stops) > 16 or not all(isinstance(s, str) and s for s in stops):
-        raise BadRequest("stop: a string or a list of up to 16")
-    return tuple(stops)
+def _reply(kind: str, name: str, choices: Sequence[dict[str, Any]], answers: Sequence[Answer]) -> web.Response:
+    shown = [
+        {"index": index, **choice, "finish_reason": "length" if answer.cut else "stop"}
+        for index, (choice, answer) in enumerate(zip(choices, answers, strict=True))
+    ]
+    return web.json_response({"object": kind, "model": name, "choices": shown})
 
 
-def _refuse(code: Code, message: str) -> web.Response:
-    return web.json_response({"error": {"code": code.value, "message": message}}, status=400)
+def _logprobs(answer: Answer) -> dict[str, Any]:
+    """OpenAI's parallel lists, for an echo."""
+    if not answer.tokens:
+        return {}
+    lists = {
+        "tokens": [token.text for token in answer.tokens],
+        "token_logprobs": [token.logprob for token in answer.tokens],
+        "text_offset": [token.offset for token in answer.tokens],
+        "top_logprobs": [token.best and dict([token.best]) for token in answer.tokens],
+    }
+    return {"logprobs": lists}
+
+
+def _refuse(code: Code, message: str, *, status: int = 400) -> web.Response:
+    return web.json_response({"error": {"code": code.value, "message": message}}, status=status)
 
 
 def main() -> None:
@@ -109,7 +109,8 @@ def main() -> None:
         model = GreedyModel(arguments.model)
     except EvaluatorError as problem:
         raise SystemExit(str(problem)) from None
-    serving.serve(application(Batcher(model), arguments.model.name), arguments)
+    app = application(Batcher(model), Renderer(arguments.model), arguments.model.name)
+    serving.serve(app, arguments)
 
 
 if __name__ == "__main__":

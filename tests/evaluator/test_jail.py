@@ -101,6 +101,18 @@ def test_nothing_of_the_machine_but_the_system_and_python(form: str, tmp_path: P
     assert "inmate" in seen[3]
 
 
+def test_the_processors_can_be_counted(form: str) -> None:
+    """As vLLM does on a CPU: it gives up where it may not read them."""
+    code = "import pathlib\nprint(len(pathlib.Path('/sys/devices/system/cpu/possible').read_text()) > 0)"
+    assert inside(code.replace("print(", "import json\nprint(json.dumps(") + ")") is True
+
+
+def test_devices_that_are_named_are_there(tmp_path: Path) -> None:
+    """Those of the GPUs, of which this machine may have none: any device stands for them here."""
+    wrapped = jail.wrap(["true"], readable=[], writable=[], devices=[Path("/dev/full"), Path("/dev/nvidia-none")])
+    assert subprocess.run([*wrapped[:-1], "test", "-c", "/dev/full"], check=False).returncode == 0
+
+
 def test_the_environment_stays_outside(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_CANARY", "canary-in-the-environment")
     found = inside(

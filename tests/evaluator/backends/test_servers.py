@@ -225,3 +225,29 @@ def test_a_backend_that_is_not_open() -> None:
     with pytest.raises(EvaluatorError) as caught:
         asyncio.run(HttpBackend(Path("s"), model="m").complete("x", Sampling(1)))
     assert caught.value.code is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('{"error": {"message": "SECRET", "param": "input_tokens", "code": 400}}', Code.PROMPT_TOO_LONG),
+        ('{"error": {"message": "SECRET", "param": "max_tokens", "code": 400}}', Code.HOST_FAILED),
+        ('{"error": {"code": "engine_oom"}}', Code.ENGINE_OOM),
+        ('{"error": {"code": "checkpoint_bad_template"}}', Code.CHECKPOINT_BAD_TEMPLATE),
+        ('{"error": {"code": "lost"}}', Code.HOST_FAILED),
+        ('{"error": "SECRET"}', Code.HOST_FAILED),
+    ],
+)
+def test_what_a_server_may_say_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, code: Code
+) -> None:
+    answer = f"HTTP/1.1 400 Bad\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    async def run(path: Path) -> None:
+        async with HttpBackend(path, model="m", seconds=30) as backend:
+            await backend.complete("Question:", Sampling(5))
+
+    monkeypatch.chdir(tmp_path)
+    with raw_server(Path(), answer) as path, pytest.raises(EvaluatorError) as caught:
+        asyncio.run(run(path))
+    assert caught.value.code is code

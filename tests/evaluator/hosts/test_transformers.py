@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from evaluator.hosts.batching import Answer, Batcher, Encoded, Request, TooLong
+from evaluator.hosts.batching import Answer, Batcher, Encoded, OutOfMemory, Request, TooLong
 from evaluator.hosts.greedy import GreedyModel
-from evaluator.hosts.transformers import BadRequest, read_request
 
 PROMPTS = [
     "Q",
@@ -135,7 +134,7 @@ def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
     other = GreedyModel(folder)
     plain = model.encode(Request(PROMPTS[1], 16)).tokens
     assert other.encode(Request(PROMPTS[1], 16)).tokens == (1, *plain)
-    assert other.encode(Request(PROMPTS[1], 16, special=False)).tokens == plain
+    assert other.encode(Request(PROMPTS[1], 16, plain=False)).tokens == plain
 
 
 def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:
@@ -163,10 +162,10 @@ class Recorder:
     def encode(self, request: Request) -> Encoded:
         if request.prompt == "long":
             raise TooLong
-        return Encoded((7,) * len(request.prompt), request.max_tokens, request.stop)
+        return Encoded((7,) * len(request.prompt), request.max_tokens, request.stop, request.temperature)
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
-        assert len({(encoded.room, encoded.stop) for encoded in batch}) == 1
+        assert len({encoded.kind for encoded in batch}) == 1
         if batch[0].room == 13:
             raise MemoryError
         self.batches.append([len(encoded.tokens) for encoded in batch])
@@ -193,7 +192,7 @@ def test_waiting_requests_are_asked_together_by_length_and_answered_to_whom_they
 
 
 def test_requests_of_different_kinds_are_not_mixed() -> None:
-    requests = [Request("x" * 3, 1 + i % 3, ("a",) if i % 2 else ()) for i in range(60)]
+    requests = [Request("x" * 3, 1 + i % 3, ("a",) if i % 2 else (), float(i % 5 == 0)) for i in range(60)]
     replies = ask_batcher(Recorder(), requests)
     assert [reply.text for reply in replies] == [f"3/{request.max_tokens}" for request in requests]
 
@@ -215,31 +214,6 @@ def test_a_request_given_up_does_not_block_the_others() -> None:
             return (await batcher.ask(Request("xxx", 1))).text
 
     assert asyncio.run(run()) == "3/1"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b"null", b"{}", b"[" * 100_000]
-    + [
-        json.dumps({"prompt": "x", **fields}).encode()
-        for fields in (
-            {"prompt": 3}, {"prompt": []}, {"prompt": [1, 2]}, {"prompt": ["x", 1]}, {"prompt": ["x"] * 2000},
-            {"temperature": 0.7}, {"temperature": "0"}, {"n": 2}, {"max_tokens": 0}, {"max_tokens": -1},
-            {"max_tokens": 1.5}, {"max_tokens": True}, {"max_tokens": 10**9}, {"max_tokens": None},
-            {"stop": 3}, {"stop": [""]}, {"stop": [3]}, {"stop": ["x"] * 17}, {"add_special_tokens": 0},
-        )
-    ],
-)  # fmt: skip
-def test_a_request_that_is_refused(body: bytes) -> None:
-    with pytest.raises(BadRequest):
-        read_request(body)
-
-
-def test_a_request_that_is_taken() -> None:
-    asked = {"model": "m", "prompt": ["a", "b"], "max_tokens": 7, "stop": "\n", "temperature": 0.0, "seed": 4}
-    assert read_request(json.dumps(asked).encode()) == [Request("a", 7, ("\n",)), Request("b", 7, ("\n",))]
-    assert read_request(b'{"prompt": "a", "stop": null}') == [Request("a", 16, ())]
-    assert read_request(b'{"prompt": "a", "add_special_tokens": false}') == [Request("a", 16, (), special=False)]
 
 
 @pytest.fixture(scope="module")
@@ -290,8 +264,59 @@ def test_the_program_speaks_the_api(served: Path, tiny_checkpoint: Path) -> None
     assert {choice["finish_reason"] for choice in reply["choices"]} == {"length"}
 
 
+def test_the_program_reads_and_draws(served: Path) -> None:
+    asked = {"prompt": PROMPTS[1], "echo": True, "logprobs": 1, "max_tokens": 0}
+    status, reply = call(served, "POST", "/v1/completions", asked)
+    found = reply["choices"][0]["logprobs"]
+    assert (status, reply["choices"][0]["text"]) == (200, PROMPTS[1])
+    assert found["token_logprobs"][0] is None and all(value < 0 for value in found["token_logprobs"][1:])
+    assert "".join(found["tokens"]) == PROMPTS[1]
+    assert {len(column) for column in found.values()} == {len(found["tokens"])}
+    asked = {"prompt": PROMPTS[1], "max_tokens": 9, "temperature": 1.0, "seed": 5, "n": 3}
+    texts = [[c["text"] for c in call(served, "POST", "/v1/completions", asked)[1]["choices"]] for _ in range(2)]
+    assert texts[0] == texts[1] and len(set(texts[0])) == 3
+
+
+def test_a_chat_without_a_template_is_refused(served: Path) -> None:
+    asked = {"messages": [{"role": "user", "content": "a secret"}]}
+    status, reply = call(served, "POST", "/v1/chat/completions", asked)
+    assert (status, reply["error"]["code"]) == (400, "checkpoint_bad_template")
+
+
+def test_a_chat_is_the_rendered_prompt_continued(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """The prompt is exactly the template's: no second token for the beginning of the text."""
+    from aiohttp.test_utils import TestClient, TestServer
+
+    from evaluator.hosts.rendering import Renderer
+    from evaluator.hosts.transformers import application
+
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<a>")
+    model = GreedyModel(folder)
+
+    async def run() -> Any:
+        app = application(Batcher(model), Renderer(folder), "tiny")
+        async with TestClient(TestServer(app)) as client:
+            asked = {"messages": [{"role": "user", "content": "How many?"}], "max_tokens": 7}
+            return await (await client.post("/v1/chat/completions", json=asked)).json()
+
+    [choice] = asyncio.run(run())["choices"]
+    expected = answer(model, "<user>How many?<a>", 7)
+    assert choice["message"] == {"role": "assistant", "content": expected.text}
+    assert choice["finish_reason"] == "length"
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_named(model: GreedyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(model._model, "generate", full)
+    with pytest.raises(OutOfMemory):
+        answer(model, PROMPTS[0])
+
+
 def test_the_program_refuses_cleanly(served: Path) -> None:
-    status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret", "temperature": 1})
+    status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret", "temperature": -1})
     assert (status, reply["error"]["code"]) == (400, "bad_message")
     status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret " * 200})
     assert (status, reply["error"]["code"]) == (400, "prompt_too_long")

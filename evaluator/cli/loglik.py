@@ -1,0 +1,78 @@
+"""``loglik``: how likely a checkpoint finds the texts of public sets, per character."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends.servers import serve_checkpoint
+from evaluator.cli.run import READY_SECONDS, concurrency
+from evaluator.config import trusted_digests
+from evaluator.items import Item, load_items, set_digest
+from evaluator.pipeline.likelihoods import likelihoods
+from evaluator.pipeline.models import is_jailed
+from evaluator.protocols.likelihood import LOGLIK_1, Likely, mean_per_character
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``loglik``."""
+    command = commands.add_parser("loglik", help="log-likelihood per character of the texts of public sets")
+    command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
+    command.add_argument("--set", required=True, type=Path, nargs="+", help="JSON lines with question and answer")
+    command.add_argument("--concurrency", type=concurrency, default=64, help="requests in flight (%(default)s)")
+    command.add_argument("--items", type=Path, help="file for the values of single items: numbers, no text")
+    command.add_argument("--json", action="store_true", help="print one JSON object last")
+    command.set_defaults(handler=loglik_command)
+
+
+def loglik_command(args: argparse.Namespace) -> int:
+    """Read every item of every set in one load of the model, and print the means. Returns 0."""
+    started = time.monotonic()
+    sets = {str(path): load_items(path) for path in args.set}
+    facts = inspect_checkpoint(args.model)
+    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
+    engine, found = asyncio.run(_read(args.model, sets, jailed=jailed, concurrency=args.concurrency))
+    record = {
+        "protocol": LOGLIK_1.id,
+        "digest": LOGLIK_1.digest,
+        "model": facts.digest,
+        "engine": engine,
+        "sets": {name: _summary(sets[name], found[name]) for name in sets},
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if args.items:
+        lines = (
+            json.dumps({"set": name, "index": index, "logprob": one.logprob, "characters": one.characters})
+            for name, values in found.items()
+            for index, one in enumerate(values)
+        )
+        args.items.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    if args.json:
+        print(json.dumps(record))
+    else:
+        for name, values in found.items():
+            print(f"{name}  n {len(values)}  per character {mean_per_character(values):.6f}")
+    return 0
+
+
+def _summary(items: Sequence[Item], found: Sequence[Likely]) -> dict[str, object]:
+    return {"n": len(items), "digest": set_digest(items), "per_character": mean_per_character(found)}
+
+
+async def _read(
+    folder: Path, sets: dict[str, tuple[Item, ...]], *, jailed: bool, concurrency: int
+) -> tuple[str, dict[str, tuple[Likely, ...]]]:
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+        server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work))
+        async with server as backend:
+            found = {}
+            for name, items in sets.items():
+                found[name] = await likelihoods(items, LOGLIK_1, backend, concurrency=concurrency)
+                print(f"{name}: {len(items)} read", file=sys.stderr)
+            return backend.engine, found

@@ -1,0 +1,106 @@
+"""Requests as a model server gets them: OpenAI's JSON, decoded strictly, and refused where a host cannot do it."""
+
+import json
+from typing import Any
+
+from evaluator.hosts.batching import Request
+from evaluator.hosts.templates import Messages
+
+MAX_REQUEST_BYTES = 16 << 20
+MAX_PROMPTS = 1024
+MAX_TOKENS = 65_536
+MAX_SAMPLES = 128
+_ROLES = ("system", "user", "assistant")
+
+
+class BadRequest(Exception):
+    """A request that is not one of ours. The message is for a developer and quotes nothing."""
+
+
+def read_request(body: bytes) -> list[Request]:
+    """The requests of one completions request, ``n`` for each prompt. Raises BadRequest."""
+    data = read_object(body)
+    prompts = data.get("prompt")
+    prompts = [prompts] if isinstance(prompts, str) else prompts
+    if not isinstance(prompts, list) or not 0 < len(prompts) <= MAX_PROMPTS:
+        raise BadRequest("prompt: a string or a list of them")
+    if not all(isinstance(prompt, str) for prompt in prompts):
+        raise BadRequest("prompt: a string or a list of them")
+    plain = data.get("add_special_tokens", True)
+    if not isinstance(plain, bool):
+        raise BadRequest("add_special_tokens: true or false")
+    if data.get("echo"):
+        return [Request(prompt, _echo_room(data), echo=True, plain=plain) for prompt in prompts]
+    if data.get("logprobs") is not None:
+        raise BadRequest("logprobs: with echo only")
+    return [one for prompt in prompts for one in _samples(data, prompt, plain=plain)]
+
+
+def read_chat(body: bytes) -> tuple[Messages, dict[str, Any]]:
+    """The messages of a chat request, and the request. Raises BadRequest."""
+    data = read_object(body)
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not 0 < len(messages) <= MAX_PROMPTS:
+        raise BadRequest("messages: a list of them")
+    return [_message(message) for message in messages], data
+
+
+def rendered(prompt: str, data: dict[str, Any]) -> list[Request]:
+    """The requests for a rendered prompt, which brings its special tokens along. Raises BadRequest."""
+    if data.get("echo") or data.get("logprobs"):
+        raise BadRequest("logprobs: of completions only")
+    limit = data.get("max_completion_tokens", data.get("max_tokens", MAX_TOKENS))
+    return _samples({**data, "max_tokens": limit}, prompt, plain=False)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request. Raises BadRequest."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("not JSON") from None
+    if not isinstance(data, dict):
+        raise BadRequest("not an object")
+    return data
+
+
+def _samples(data: dict[str, Any], prompt: str, *, plain: bool) -> list[Request]:
+    """Sample i has the seed ``seed`` + i, so that one of them can be drawn again by itself."""
+    temperature, seed, n = data.get("temperature"), data.get("seed"), data.get("n")
+    temperature = 0 if temperature is None else temperature
+    if type(temperature) not in (int, float) or not 0 <= temperature <= 100:
+        raise BadRequest("temperature: a number from 0 to 100")
+    if seed is not None and (type(seed) is not int or not 0 <= seed < 1 << 62):
+        raise BadRequest("seed: an integer from 0")
+    n = 1 if n is None else n
+    if type(n) is not int or not 0 < n <= MAX_SAMPLES:
+        raise BadRequest(f"n: an integer from 1 to {MAX_SAMPLES}")
+    if any(data.get(name) not in (None, neutral) for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1))):
+        raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
+    limit = data.get("max_tokens", 16)
+    if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
+        raise BadRequest("max_tokens: an integer above 0")
+    stop = _stops(data.get("stop"))
+    seeds = [None if seed is None or not temperature else seed + i for i in range(n)]
+    return [Request(prompt, limit, stop, float(temperature), one, plain=plain) for one in seeds]
+
+
+def _echo_room(data: dict[str, Any]) -> int:
+    room = data.get("max_tokens", 0)
+    if type(room) is not int or room not in (0, 1) or data.get("n") not in (None, 1):
+        raise BadRequest("echo: max_tokens 0 or 1, one sample")
+    return room
+
+
+def _message(message: Any) -> dict[str, str]:
+    match message:
+        case {"role": str(role), "content": str(content)} if role in _ROLES:
+            return {"role": role, "content": content}
+    raise BadRequest("messages: each with a role and a text")
+
+
+def _stops(stop: Any) -> tuple[str, ...]:
+    stops = [stop] if isinstance(stop, str) else stop or []
+    if not isinstance(stops, list) or len(stops) > 16 or not all(isinstance(s, str) and s for s in stops):
+        raise BadRequest("stop: a string or a list of up to 16")
+    return tuple(stops)

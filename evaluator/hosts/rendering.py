@@ -1,0 +1,87 @@
+"""Having chat templates rendered by a child, which is ended when it takes too long and then started anew."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from evaluator.hosts.templates import MAX_PROMPT, BadTemplate, Messages, read_template
+
+SECONDS = 10.0
+"""How long one rendering may take: a real one takes milliseconds, and the first one waits for Python itself."""
+
+
+class Renderer:
+    """Renders the chat template of a checkpoint folder. An async context manager."""
+
+    def __init__(self, folder: Path, *, seconds: float = SECONDS) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._child: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def prompt(self, messages: Messages) -> str:
+        """The prompt for ``messages``. Raises BadTemplate."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    reply = await self._exchange(messages)
+            except TimeoutError:
+                await self._end()
+                raise BadTemplate("it takes too long") from None
+            except (
+                OSError,
+                ValueError,
+                asyncio.IncompleteReadError,
+                asyncio.LimitOverrunError,
+            ):  # it died, or its answer has no end
+                await self._end()
+                raise BadTemplate("its rendering failed") from None
+            except asyncio.CancelledError:  # its answer would be read as the next one's
+                await self._end()
+                raise
+        if "prompt" not in reply:
+            raise BadTemplate(str(reply.get("bad")))
+        return str(reply["prompt"])
+
+    async def _exchange(self, messages: Messages) -> dict[str, Any]:
+        if self._child is None:
+            told = json.dumps(read_template(self._folder))
+            self._child = await _started()
+            self._child.stdin.write(told.encode() + b"\n")  # type: ignore[union-attr]
+        stdin, stdout = self._child.stdin, self._child.stdout
+        assert stdin is not None and stdout is not None  # noqa: S101 - asked for
+        stdin.write(json.dumps(messages).encode() + b"\n")
+        await stdin.drain()
+        reply: dict[str, Any] = json.loads(await stdout.readuntil())
+        return reply
+
+    async def _end(self) -> None:
+        if self._child is None:
+            return
+        child, self._child = self._child, None
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await asyncio.shield(child.wait())
+
+
+async def _started() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "evaluator.hosts.templates", str(os.getpid())),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=MAX_PROMPT * 8,  # as JSON escapes it
+    )

@@ -1,0 +1,168 @@
+"""A checkpoint's chat template, which is a program: rendered here, in a child with limits.
+
+``python -m evaluator.hosts.templates PARENT`` reads one JSON object from its first line, the template and its special
+tokens, then one list of messages a line, and answers each with ``{"prompt": …}`` or ``{"bad": …}``. Whoever
+started it bounds its time (:mod:`evaluator.hosts.rendering`); it bounds its own memory, and its output.
+
+The environment is that of Transformers, without what would make the same question read differently the next
+time: no clock, no chance.
+"""
+
+import functools
+import json
+import resource
+import secrets
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from evaluator.jail import die_with_parent
+
+MAX_TEMPLATE = 1 << 20
+"""Characters of a template. Real ones have some ten thousand."""
+MAX_PROMPT = 4 << 20
+"""Characters of a rendered prompt."""
+MAX_MEMORY = 512 << 20
+"""Bytes of address space of the child."""
+TODAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""The date that templates are told, always: a prompt that changes with the day could not be asked twice."""
+_SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+
+Messages = list[dict[str, str]]
+
+
+class BadTemplate(Exception):
+    """There is no template, or it does not render, or it changes what is asked. The message quotes nothing."""
+
+
+class _Generation(Extension):
+    """``{% generation %}`` marks the assistant's words for training; here its body is simply shown."""
+
+    tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def read_template(folder: Path) -> dict[str, Any]:
+    """The template of a checkpoint folder and its special tokens, as the child wants them. Raises BadTemplate."""
+    config = _read_json(folder / "tokenizer_config.json")
+    template: Any = config.get("chat_template")
+    beside = folder / "chat_template.jinja"
+    if beside.is_file() and beside.stat().st_size <= MAX_TEMPLATE:
+        template = beside.read_text(encoding="utf-8", errors="replace")
+    elif (folder / "chat_template.json").is_file():
+        template = _read_json(folder / "chat_template.json").get("chat_template")
+    if isinstance(template, list):  # several, by name
+        named = [one for one in template if isinstance(one, dict) and one.get("name") == "default"]
+        template = named[0].get("template") if named else None
+    if not isinstance(template, str) or len(template) > MAX_TEMPLATE:
+        raise BadTemplate("no template")
+    return {"template": template, "specials": {name: _token(config[name]) for name in _SPECIALS if config.get(name)}}
+
+
+def render(template: str, specials: dict[str, str], messages: Messages) -> str:
+    """The prompt for ``messages``, each of whose contents stands in it once, as it was given.
+
+    That is found by rendering marks in their place, twice: a template that drops or repeats a text, changes
+    it, or treats one text unlike another, is refused. Raises BadTemplate, or whatever a template can cause.
+    """
+    program = _program(template)
+    prompt = _rendered(program, specials, messages)
+    marked = [_marked(program, specials, messages) for _ in range(2)]
+    for strip in (False, True):
+        wanted = [_filled(skeleton, marks, messages, strip=strip) for skeleton, marks in marked]
+        if wanted[0] == wanted[1] == prompt:
+            return prompt
+    raise BadTemplate("the question does not stand in it once and unchanged")
+
+
+def _marked(program: Template, specials: dict[str, str], messages: Messages) -> tuple[str, list[str]]:
+    marks = [f"m{secrets.token_hex(12)}" for _ in messages]
+    asked = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
+    return _rendered(program, specials, asked), marks
+
+
+def _filled(skeleton: str, marks: list[str], messages: Messages, *, strip: bool) -> str:
+    """The skeleton with the texts in place of their marks. Raises BadTemplate where a mark is not there once."""
+    for mark, message in zip(marks, messages, strict=True):
+        if skeleton.count(mark) != 1:
+            raise BadTemplate("the question does not stand in it once")
+        skeleton = skeleton.replace(mark, message["content"].strip() if strip else message["content"])
+    return skeleton
+
+
+def _rendered(program: Template, specials: dict[str, str], messages: Messages) -> str:
+    parts, size = [], 0
+    for part in program.generate(messages=messages, add_generation_prompt=True, **specials):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_PROMPT:
+            raise BadTemplate("its output is too long")
+    return "".join(parts)
+
+
+@functools.lru_cache(maxsize=1)
+def _program(template: str) -> Template:
+    return _environment().from_string(template)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], loader=None
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = TODAY.strftime
+    del environment.filters["random"], environment.globals["lipsum"]
+    return environment
+
+
+def _refuse(message: object = "") -> str:
+    raise TemplateError("the template refuses the messages")
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any) -> str:
+    """As Transformers has it: without the escapes for HTML that Jinja's own filter adds."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
+
+
+def _token(value: Any) -> str:
+    return str(value.get("content", "")) if isinstance(value, dict) else str(value)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _answer(told: dict[str, Any], line: str) -> dict[str, str]:
+    try:
+        return {"prompt": render(told["template"], told["specials"], json.loads(line))}
+    except BadTemplate as problem:
+        return {"bad": str(problem)}
+    except BaseException as problem:  # noqa: BLE001 - a template may raise anything, also MemoryError
+        return {"bad": type(problem).__name__}
+
+
+def main() -> None:
+    """Serve renderings until standard input ends, or the process that the argument names."""
+    die_with_parent(int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    told = json.loads(sys.stdin.readline())
+    for line in sys.stdin:
+        print(json.dumps(_answer(told, line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

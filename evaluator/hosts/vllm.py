@@ -1,0 +1,52 @@
+"""vLLM as a model server of ours: ``python -m evaluator.hosts.vllm --model DIR --fd N [--lifeline] -- serve …``.
+
+Runs ``vllm serve`` as its own command line would, but has it listen on a Unix socket that was inherited, so that
+the jail needs no folder that both sides can write, and has it end with whoever started it.
+"""
+
+import argparse
+import os
+import socket
+import sys
+from importlib import import_module
+
+from evaluator.hosts import chats, serving
+
+_PLACES = ("vllm.entrypoints.launchers.launcher", "vllm.entrypoints.openai.api_server")
+"""Where vLLM's versions make the socket that ``--uds`` names, newest first."""
+_MAKER = "create_server_unix_socket"
+
+
+def listen_on(descriptor: int) -> None:
+    """Have vLLM take this listening socket for the one that it would make. Raises SystemExit where it cannot."""
+    os.set_inheritable(descriptor, False)
+    replaced = False
+    for place in _PLACES:
+        try:
+            module = import_module(place)
+        except ImportError:
+            continue
+        if hasattr(module, _MAKER):
+            setattr(module, _MAKER, lambda _path: socket.socket(fileno=descriptor))
+            replaced = True
+    if not replaced:
+        raise SystemExit("this version of vLLM cannot be given a socket")
+
+
+def main() -> None:
+    """Start vLLM in this process."""
+    parser = argparse.ArgumentParser(prog="evaluator.hosts.vllm")
+    parser.add_argument("--model", required=True, help="folder whose chat template is rendered")
+    serving.add_arguments(parser)
+    parser.add_argument("command", nargs="+", help="of vllm, behind --")
+    arguments = parser.parse_args()
+    serving.follow_parent(arguments)
+    os.environ[chats.FOLDER] = arguments.model
+    if arguments.fd is not None:
+        listen_on(arguments.fd)
+    sys.argv = ["vllm", *arguments.command]
+    import_module("vllm.entrypoints.cli.main").main()
+
+
+if __name__ == "__main__":
+    main()
