@@ -105,6 +105,13 @@ def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> s
     return f"{line}; {reading:.2f} for the prompts, at most {_cost(caps, most):.2f} in all"
 
 
+def estimate_record(source: PublicSource, protocol: Protocol, caps: Caps) -> dict[str, float]:
+    """The same for a program. Money is 0 where no price is known."""
+    most = estimate(source, protocol)
+    record = {"items": source.n - len(source.done), "tokens_in": most.tokens_in, "max_tokens_out": most.tokens_out}
+    return record | {"cost_in": _cost(caps, Usage(most.tokens_in, 0)), "max_cost": _cost(caps, most)}
+
+
 def estimate(source: PublicSource, protocol: Protocol) -> Usage:
     """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
     draws = protocol.draws(source.n, len(source.shots))

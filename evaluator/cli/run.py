@@ -111,7 +111,7 @@ def run_command(args: argparse.Namespace) -> int:
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
             if args.estimate:
-                return 0
+                return _print_estimate(args, source, protocol, model.caps)
         failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
         if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
             raise failure
@@ -119,6 +119,12 @@ def run_command(args: argparse.Namespace) -> int:
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
     _print_graders(table, n=len(items))
     return 2 if failure else 0
+
+
+def _print_estimate(args: argparse.Namespace, source: PublicSource, protocol: Protocol, caps: Caps) -> int:
+    if args.json:
+        print(json.dumps(endpoint.estimate_record(source, protocol, caps)))
+    return 0
 
 
 def _evaluate(

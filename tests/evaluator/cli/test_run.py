@@ -20,6 +20,9 @@ from tests.evaluator.cli.terminal import FIELDS, ROOT, N, command, counts, kept,
 from tests.evaluator.endpoints import Steady
 from tests.evaluator.installed import rows, write_rows
 
+IN_TRANSIT = 4
+"""Answers that the gateway had and the evaluator not yet, at the moment of a kill: few, since that takes a millisecond."""
+
 
 def test_a_run_counts_every_item_once(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:
     endpoint = start_steady(0.01)
@@ -57,9 +60,9 @@ def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(
     undisturbed = run(command(endpoint.url, items, tmp_path / "other"))
     assert counts(last_object(done)) == counts(last_object(undisturbed))
     assert kept(tmp_path / "out") == kept(tmp_path / "other")
-    # What the kill cost: answers of the last second, which were not on disk, and what was in flight.
+    # What the kill cost: what was on its way. Each answer was in the file before another took its place.
     twice = sum(endpoint.received().values()) - 2 * N
-    assert 0 <= twice <= sum(before.values()) - safe + 8
+    assert 0 <= twice == sum(before.values()) - safe <= 8 + IN_TRANSIT
 
 
 def test_a_finished_run_asks_nothing_again(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:

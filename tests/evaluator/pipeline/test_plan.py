@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.pipeline.plan import Batch, Policy, Streak, batches, waits
+from evaluator.pipeline.plan import Batch, Policy, Streak, batches, for_endpoint, waits
 
 
 def test_batches_cut_what_is_left_in_set_order() -> None:
@@ -32,3 +32,8 @@ def test_a_streak_is_broken_by_an_answer() -> None:
     assert [streak.missed(), streak.missed()] == [False, False]
     streak.answered()
     assert [streak.missed(), streak.missed(), streak.missed()] == [False, False, True]
+
+
+def test_an_endpoint_gets_more_questions_to_hold_than_may_be_on_their_way_and_no_second_layer_of_tries() -> None:
+    policy = for_endpoint(Policy(concurrency=8, tries=5))
+    assert (policy.tries, policy.concurrency) == (1, 24)

@@ -1,7 +1,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -123,6 +123,36 @@ def test_outcomes_are_handed_on_in_small_groups_while_answers_arrive() -> None:
     assert max(memory.groups) <= QUICK.group
     assert sorted(seen) == seen
     assert seen[-1] >= N - 2 * 8 - QUICK.group
+
+
+def test_each_answer_is_kept_before_its_asker_asks_again() -> None:
+    memory = Memory()
+    late: list[int] = []
+
+    def act(prompt: str, _: int) -> str:
+        late.append(sum(backend.tries.values()) - len(memory.kept))
+        return answer(prompt)
+
+    backend = Backend(act, lambda: 0.002)
+    evaluate(backend, memory, replace(QUICK, flush_seconds=600, group=600))
+    assert max(late) <= 8
+    assert len(memory.kept) == N
+
+
+def test_a_spent_budget_ends_the_run_once_what_is_paid_for_has_arrived() -> None:
+    """The eighth question still gets its answer, long after others were told that there is no money left."""
+
+    class Paid(Backend):
+        async def complete(self, prompt: str, sampling: Sampling) -> Completion:
+            if number_in(prompt) >= 8:
+                raise error(Code.BUDGET_SPENT)
+            return await super().complete(prompt, sampling)
+
+    memory = Memory()
+    with pytest.raises(EvaluatorError) as failed:
+        evaluate(Paid(lambda prompt, _: answer(prompt), lambda: 0.05), memory)
+    assert failed.value.code is Code.BUDGET_SPENT
+    assert memory.outcomes == {("set", i): expected(i) for i in range(8)}
 
 
 def test_an_error_that_may_pass_is_tried_again() -> None:

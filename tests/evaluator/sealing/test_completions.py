@@ -1,5 +1,7 @@
 """Completions: what was appended is read back, per run, and nothing of it shows in the file."""
 
+import base64
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError
+from evaluator.sealing import completions, formats
 from evaluator.sealing.completions import CompletionStore, StoredCompletion
 from tests.evaluator.sealing.conftest import RUN
 from tests.leaks.canaries import plant
@@ -104,3 +107,14 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             store.append(RUN, "twin", 2, Outcome.WRONG, "text")
     assert caught.value.code is Code.DISK_FULL
     assert len(store.read(RUN)) == 1
+
+
+def test_what_was_asked_is_kept_and_lines_of_before_there_was_a_mark_are_read(tmp_path: Path) -> None:
+    store = CompletionStore(tmp_path, KEY)
+    store.append(RUN, "twin", 1, Outcome.RIGHT, "seven", asked="ab" * 8)
+    cipher, nonce = store._cipher(RUN), bytes(12)
+    sealed = cipher.encrypt(nonce, json.dumps(["twin", 2, int(Outcome.WRONG), "eight"]).encode(), None)
+    line = completions._Line(nonce=nonce.hex(), ciphertext=base64.b64encode(sealed).decode())
+    with (tmp_path / f"{RUN}.sealed").open("ab") as file:
+        file.write(formats.to_line(line))
+    assert [(one.index, one.asked) for one in store.read(RUN)] == [(1, "ab" * 8), (2, "")]
