@@ -10,6 +10,9 @@ from aiohttp import web
 
 from evaluator.jail import die_with_parent
 
+BACKLOG = 1024
+"""Connections that may wait. A Unix socket refuses those beyond at once, and a run opens hundreds together."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to listen, a path or an inherited listening socket, and whose death to follow."""
@@ -49,5 +52,6 @@ def serve(app: web.Application, arguments: argparse.Namespace) -> None:
         access_log=None,
         print=None,
         keepalive_timeout=3600,
+        backlog=BACKLOG,
         handle_signals=False,
     )
