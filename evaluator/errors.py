@@ -93,6 +93,8 @@ class Code(StrEnum):
     HOST_TIMEOUT = "host_timeout"
     ENGINE_MISSING = "engine_missing"
     ENGINE_OOM = "engine_oom"
+    HARNESS_SEALED = "harness_sealed"
+    HARNESS_FAILED = "harness_failed"
     PROMPT_TOO_LONG = "prompt_too_long"
     ENDPOINT_REFUSED = "endpoint_refused"
     ENDPOINT_UNREACHABLE = "endpoint_unreachable"
@@ -253,6 +255,12 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.ENGINE_OOM: _ours(
         "The model does not fit into the memory of this host.", "Run it on a host with more or larger GPUs."
+    ),
+    Code.HARNESS_SEALED: _theirs(
+        "A sealed set never goes through lm-evaluation-harness, which keeps what it asks.", "Give a public file."
+    ),
+    Code.HARNESS_FAILED: _ours(
+        "lm-evaluation-harness did not finish the task.", "Check the task's name and the fields that it wants."
     ),
     Code.PROMPT_TOO_LONG: _theirs(
         "A prompt does not fit into the model's context.", "Choose a protocol with fewer shots, or a longer context."

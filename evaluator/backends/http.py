@@ -43,7 +43,7 @@ class HttpBackend:
     ) -> None:
         self.engine = engine
         self._longest = longest
-        self._socket = socket
+        self.socket = socket
         self._model = model
         self._api = api
         self._timeout = aiohttp.ClientTimeout(total=seconds)
@@ -52,7 +52,7 @@ class HttpBackend:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             "http://model",
-            connector=aiohttp.UnixConnector(path=str(self._socket), limit=0),
+            connector=aiohttp.UnixConnector(path=str(self.socket), limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             auto_decompress=False,

@@ -38,6 +38,10 @@ READY_SECONDS = 300.0
 """How long a model server may take until it answers: a large checkpoint on a slow disk loads for minutes."""
 
 
+AT_ENDPOINT, AT_CHECKPOINT = 32, 256
+"""Requests in flight by default. An engine of ours batches what waits, by length: the more it sees, the better."""
+
+
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``run`` and ``protocols``."""
     ask = commands.add_parser("run", help="evaluate a model on a public set; resumes after a kill")
@@ -49,7 +53,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
     ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
-    ask.add_argument("--concurrency", type=concurrency, default=32, help="requests in flight (%(default)s)")
+    ask.add_argument(
+        "--concurrency", type=concurrency, help=f"requests in flight ({AT_ENDPOINT} at a URL, {AT_CHECKPOINT} here)"
+    )
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
@@ -128,7 +134,7 @@ def _print_estimate(args: argparse.Namespace, source: PublicSource, protocol: Pr
 
 
 def _evaluate(
-    source: PublicSource, protocol: Protocol, model: _Model, out: OutFolder, *, concurrency: int
+    source: PublicSource, protocol: Protocol, model: _Model, out: OutFolder, *, concurrency: int | None
 ) -> EvaluatorError | None:
     """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
     if len(source.done) == source.n:
@@ -141,11 +147,13 @@ def _evaluate(
     return None
 
 
-async def _ask(source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int) -> None:
-    policy = Policy(concurrency=concurrency)
+async def _ask(
+    source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int | None
+) -> None:
+    policy = Policy(concurrency=concurrency or AT_CHECKPOINT)
     if isinstance(model.target, EndpointTarget):
-        policy = for_endpoint(policy)
-    async with _serve(model, concurrency) as backend:
+        policy = for_endpoint(Policy(concurrency=concurrency or AT_ENDPOINT))
+    async with _serve(model, policy.concurrency) as backend:
         if engine := getattr(backend, "engine", ""):
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)

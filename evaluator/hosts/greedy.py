@@ -45,6 +45,10 @@ class GreedyModel:
         model.generation_config = GenerationConfig()
         self._model = model.to(device).eval()
         self._context = int(getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20)
+        self._texts = self._tokenizer.batch_decode(
+            [[token] for token in range(len(self._tokenizer))], clean_up_tokenization_spaces=False
+        )
+        self._closings: dict[tuple[str, ...], torch.Tensor] = {}
         self._tokenizer("x")  # settles its truncation and padding, after which threads may share it
 
     def encode(self, request: Request) -> Encoded:
@@ -108,10 +112,16 @@ class GreedyModel:
                 attention_mask=torch.tensor(mask, device=self._model.device),
                 generation_config=settings,
                 logits_processor=LogitsProcessorList([Drawn(batch)] if batch[0].temperature > 0 else []),
-                stopping_criteria=StoppingCriteriaList([_StopStrings(self._tokenizer, batch[0].stop, width)]),
+                stopping_criteria=StoppingCriteriaList([self._stopping(batch[0].stop, width)]),
             )
         rows = out[:, width:].tolist()
         return [self._answer(encoded, row, ends) for encoded, row in zip(batch, rows, strict=True)]
+
+    def _stopping(self, stops: tuple[str, ...], width: int) -> "_StopStrings":
+        if stops not in self._closings:
+            size = max(self._model.get_output_embeddings().weight.shape[0], len(self._texts))
+            self._closings = {stops: _closing(self._texts, stops, size).to(self._model.device)}
+        return _StopStrings(self._tokenizer, stops, width, self._closings[stops])
 
     def _answer(self, encoded: Encoded, row: list[int], ends: list[int]) -> Answer:
         end = next((at for at, token in enumerate(row) if token in ends), None)
@@ -135,21 +145,38 @@ class GreedyModel:
 
 
 class _StopStrings(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row once a stop string stands in its last tokens. Only saves time: the text is cut afterwards."""
+    """Ends a row once a stop string stands in its last tokens. Only saves time: the text is cut afterwards.
 
-    def __init__(self, tokenizer: object, stops: Sequence[str], start: int) -> None:
+    ``closing`` tells of each token of the vocabulary whether a stop string could end with it: decoding every row
+    at every step costs more than a small model does.
+    """
+
+    def __init__(self, tokenizer: object, stops: Sequence[str], start: int, closing: torch.Tensor) -> None:
         self._tokenizer = tokenizer
         self._stops = stops
         self._start = start
+        self._closing = closing
         self._window = max((len(stop.encode()) for stop in stops), default=0) + 1
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        if not self._stops:
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        recent = input_ids[:, max(self._start, input_ids.shape[1] - self._window) :].tolist()
+        done = torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        rows = self._closing[input_ids[:, -1]].nonzero()[:, 0] if self._stops else done[:0]
+        if not len(rows):
+            return done
+        recent = input_ids[rows, max(self._start, input_ids.shape[1] - self._window) :].tolist()
         texts = self._tokenizer.batch_decode(recent, skip_special_tokens=True, clean_up_tokenization_spaces=False)  # type: ignore[attr-defined]
         found = [any(stop in text for stop in self._stops) for text in texts]
-        return torch.tensor(found, dtype=torch.bool, device=input_ids.device)
+        done[rows] = torch.tensor(found, dtype=torch.bool, device=input_ids.device)
+        return done
+
+
+def _closing(texts: Sequence[str], stops: Sequence[str], size: int) -> torch.Tensor:
+    """For each of ``size`` tokens whether it could end a stop string: it holds one's last character, or a part of
+    a character, which decodes to U+FFFD."""
+    last = {stop[-1] for stop in stops} | {"\ufffd"}
+    found = torch.ones(size, dtype=torch.bool)
+    found[: len(texts)] = torch.tensor([not last.isdisjoint(text) for text in texts])
+    return found
 
 
 def _dtype(device: str) -> torch.dtype:

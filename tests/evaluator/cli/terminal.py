@@ -20,8 +20,8 @@ def command(model: object, items: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "evaluator", "run", *asked, *more]
 
 
-def run(arguments: list[str], **about: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120, **about)
+def run(arguments: list[str], *, timeout: float = 120, **about: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout, **about)
 
 
 def last_object(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

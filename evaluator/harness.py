@@ -1,0 +1,126 @@
+"""Tasks of lm-evaluation-harness as further public sets: its own code, in a child, against a server of ours."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import evaluator
+from evaluator.errors import Code, error
+from evaluator.sealing.formats import MANIFEST
+
+_NEEDED = ("lm_eval", "tenacity")
+SECONDS = 6 * 3600.0
+"""How long a task may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One document under one filter of the task: what was asked, what came, what the filter made of it."""
+
+    index: int
+    filter: str
+    prompt: str
+    response: str
+    extracted: str
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Harnessed:
+    """lm-eval's own figures by metric and filter, the task's version, and its samples."""
+
+    figures: Mapping[str, float]
+    version: str
+    samples: Sequence[Sample]
+
+
+def check_public(paths: Sequence[Path]) -> None:
+    """Refuse what belongs to a sealed set: the harness keeps copies of all that it asks. Raises HARNESS_SEALED."""
+    for path in paths:
+        around = path if path.is_dir() else path.parent
+        if path.is_dir() or (around / MANIFEST).exists():
+            raise error(Code.HARNESS_SEALED)
+        if not path.is_file():
+            raise error(Code.SET_UNREADABLE, str(path))
+
+
+async def harness(
+    socket: Path,
+    task: str,
+    splits: Mapping[str, Path],
+    *,
+    max_tokens: int,
+    concurrency: int,
+    limit: int | None = None,
+    seconds: float = SECONDS,
+) -> Harnessed:
+    """Run ``task`` on local files against the server behind ``socket``.
+
+    Raises HARNESS_SEALED, SET_UNREADABLE, and HARNESS_FAILED where lm-eval does not know the task or does not end.
+    """
+    check_public(list(splits.values()))
+    if not all(map(find_spec, _NEEDED)):
+        raise error(Code.HARNESS_FAILED, "lm-eval[api] is not installed")
+    with tempfile.TemporaryDirectory(prefix="holdfast-lm-eval-") as home:
+        out = Path(home, "out.json")
+        told = {
+            **{"socket": str(socket), "task": task, "max_tokens": max_tokens, "limit": limit, "out": str(out)},
+            "splits": {name: str(path.absolute()) for name, path in splits.items()},
+            "concurrency": concurrency,
+        }
+        await _run(json.dumps(told).encode(), home, seconds)
+        try:
+            return _decoded(json.loads(out.read_bytes()), task)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise error(Code.HARNESS_FAILED, task) from None
+
+
+async def _run(told: bytes, home: str, seconds: float) -> None:
+    """The child, with a home of its own, so that no cache or log of it stays."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "evaluator.hosts.lmeval"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={
+            **{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "HF_HOME": f"{home}/hf", "TMPDIR": home},
+            **{"LM_HARNESS_CACHE_PATH": f"{home}/lm", "PYTHONPATH": str(Path(evaluator.__path__[0]).parent)},
+            **{"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"},
+        },
+        cwd=home,
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            await child.communicate(told)
+    except TimeoutError:
+        raise error(Code.HARNESS_FAILED, "it did not end in time") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await asyncio.shield(child.wait())
+
+
+def _decoded(found: dict[str, Any], task: str) -> Harnessed:
+    figures = {name: float(value) for name, value in found["results"][task].items() if isinstance(value, int | float)}
+    samples = tuple(
+        Sample(
+            index=int(one["index"]),
+            filter=str(one["filter"]),
+            prompt=str(one["prompt"]),
+            response=str(one["response"]),
+            extracted=str(one["extracted"]),
+            right=float(one["right"] or 0),
+        )
+        for one in found["samples"]
+    )
+    return Harnessed(figures, str(found["versions"].get(task)), samples)
