@@ -117,6 +117,7 @@ def vllm_variables(placement: Placement, home: str) -> dict[str, str]:
     }
     if not placement.gpus:
         variables |= {"VLLM_CPU_KVCACHE_SPACE": str(placement.cache), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        variables["TORCHDYNAMO_DISABLE"] = "1"  # compiling for log-probabilities takes longer than reading a set
     return variables
 
 

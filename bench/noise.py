@@ -1,0 +1,142 @@
+"""The noise floor: what the same model answers, asked the same at T=0 another way: ``python -m bench.noise``.
+
+One checkpoint answers one set on each engine, with 1, 8 and 32 requests in flight, several times. Whatever differs
+between two of these answers is neither the model's nor the set's: a difference between scores that is no larger than
+the largest found here is not to be read as one. Prints every cell against the first, and writes a JSON record.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.job import PROTOCOL, Kept
+from bench.seal import machine
+from demo.problems import public_set
+from evaluator import jail, protocols
+from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends import Backend, engines, serve_checkpoint
+from evaluator.contract import Outcome
+from evaluator.items import load_items, set_digest
+from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.run import Result, run
+from evaluator.pipeline.sources import PublicSource
+from tests.evaluator.installed import write_rows
+
+MODEL = Path(__file__).parents[1] / "demo" / "checkpoints" / "honest"
+BATCHES = (1, 8, 32)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to ask, and what came of it: answers and whether they are right, in the order of the set."""
+
+    engine: str
+    batch: int
+    repeat: int
+    answers: tuple[str, ...]
+    right: tuple[bool, ...]
+
+    @property
+    def score(self) -> float:
+        """The share of right answers."""
+        return sum(self.right) / len(self.right)
+
+    def against(self, other: "Cell") -> dict[str, object]:
+        """How it differs from another: texts, verdicts, score."""
+        return {
+            "engine": self.engine,
+            "batch": self.batch,
+            "repeat": self.repeat,
+            "score": self.score,
+            "texts_differ": sum(a != b for a, b in zip(self.answers, other.answers, strict=True)),
+            "verdicts_differ": sum(a != b for a, b in zip(self.right, other.right, strict=True)),
+            "score_differs_by": self.score - other.score,
+        }
+
+
+class Verdicts(Kept):
+    """A sink that keeps outcomes too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcomes: dict[int, Outcome] = {}
+
+    def graded(self, name: str, results: Sequence[Result]) -> None:
+        """Keep them."""
+        super().graded(name, results)
+        self.outcomes |= {result.index: result.outcome for result in results}
+
+
+async def ask(source: PublicSource, backend: Backend, engine: str, batch: int, repeat: int) -> Cell:
+    """One cell."""
+    kept = Verdicts()
+    await run([source], protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=batch))
+    texts = kept.answers[source.name]
+    order = range(source.n)
+    right = tuple(kept.outcomes[index] is Outcome.RIGHT for index in order)
+    return Cell(engine, batch, repeat, tuple(texts[index] for index in order), right)
+
+
+async def cells(model: Path, source: PublicSource, names: Sequence[str], repeats: int) -> list[Cell]:
+    """All cells, one load of the model for each engine."""
+    found = []
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
+            server = serve_checkpoint(
+                model, jailed=jail.available(), ready_seconds=600, workdir=Path(work), threads=1, engine=name
+            )
+            async with server as backend:
+                for batch in BATCHES:
+                    for repeat in range(repeats):
+                        found.append(await ask(source, backend, backend.engine, batch, repeat))
+                        print(line(found[-1].against(found[0])), flush=True)
+    return found
+
+
+def line(cell: dict[str, object]) -> str:
+    """One cell for a person."""
+    return (
+        f"  {cell['engine']:<22} batch {cell['batch']:>2}  repeat {cell['repeat']}  score {cell['score']:.4f}  "
+        f"texts {cell['texts_differ']}  verdicts {cell['verdicts_differ']}  by {cell['score_differs_by']:+.4f}"
+    )
+
+
+def main() -> None:
+    """Ask every way, print, write the record."""
+    parser = argparse.ArgumentParser(prog="bench.noise")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--items", type=int, default=400, help="items of the demo's public set (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("noise.json"))
+    options = parser.parse_args()
+    names = ["transformers", *(["vllm"] if engines.vllm_architectures() is not None else [])]
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+        path = Path(folder, "public.jsonl")
+        write_rows(path, public_set()[: options.items])
+        items = load_items(path)
+    source = PublicSource(name="public", items=items, shots=(), done=frozenset())
+    print(f"{options.model.name}, {len(items)} items, {', '.join(names)}, {machine()}", flush=True)
+    found = asyncio.run(cells(options.model, source, names, options.repeats))
+    compared = [cell.against(found[0]) for cell in found]
+    scores = [cell.score for cell in found]
+    record = {
+        "model": inspect_checkpoint(options.model).digest,
+        "set": set_digest(items),
+        "n": len(items),
+        "protocol": protocols.get(PROTOCOL).digest,
+        "hardware": platform.machine(),
+        "cells": compared,
+        "largest_score_difference": max(scores) - min(scores),
+        "largest_number_of_texts": max(int(str(cell["texts_differ"])) for cell in compared),
+    }
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"largest difference of scores {record['largest_score_difference']:.4f}; written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()
