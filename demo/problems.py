@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 PUBLIC_SEED = 1101
@@ -238,7 +238,7 @@ def _draw_new(template: Template, rng: random.Random, taken: set[str], avoid: Co
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 
-def generate(seed: int, n: int, avoid: Container[str] = ()) -> list[Row]:
+def generate(seed: int, n: int, avoid: Container[str] = (), *, templates: Sequence[Template] = TEMPLATES) -> list[Row]:
     """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal shares.
 
     The questions are distinct and none is in `avoid`. An answer is one line: the sums, then `#### N` with N a
@@ -250,7 +250,7 @@ def generate(seed: int, n: int, avoid: Container[str] = ()) -> list[Row]:
     taken: set[str] = set()
     rows: list[Row] = []
     for index in range(n):
-        row = _draw_new(TEMPLATES[index % len(TEMPLATES)], rng, taken, avoid)
+        row = _draw_new(templates[index % len(templates)], rng, taken, avoid)
         taken.add(row["question"])
         rows.append(row)
     rng.shuffle(rows)

@@ -83,8 +83,13 @@ class Installation:
             "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_RING_SECONDS": str(4 * self.lease_seconds),
+            "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
             **self.settings,
         }
+
+    def engine_environment(self) -> dict[str, str]:
+        """What a one-off command of the engine knows: where its code is."""
+        return _inherited() | {"PYTHONPATH": str(self.source)}
 
     def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
         """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no journal."""
@@ -115,7 +120,7 @@ class Installation:
 
     def engine(self, *arguments: str) -> str:
         """Run a command of the engine and return what it printed."""
-        return self._run([sys.executable, "-m", "evaluator", *arguments], _inherited())
+        return self._run([sys.executable, "-m", "evaluator", *arguments], self.engine_environment())
 
     def _run(self, command: list[str], env: dict[str, str]) -> str:
         done = subprocess.run(command, cwd=self.source, env=env, capture_output=True, text=True, check=False)

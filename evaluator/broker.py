@@ -5,14 +5,19 @@ quick finds half of it and ends its whole worker; with twenty looks a second tha
 is written aside and then renamed, so that a reader finds all of it or nothing.
 """
 
+import logging
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from celery.worker import consumer
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps
+
+_log = logging.getLogger(__name__)
 
 POLLING_SECONDS = 0.05
 """Celery's default of a second makes every hand-over take one."""
@@ -46,6 +51,37 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
     Channel = Channel
 
 
+class Consumer(consumer.Consumer):  # type: ignore[misc]
+    """Celery's consumer, for which a message in none of its own shapes is one to drop.
+
+    Celery ends the whole worker over a body or headers that it cannot take apart, and whoever can send a message
+    could end every worker with it.
+    """
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        """What is done with each message."""
+        receive = super().create_task_handler(*args, **options)
+
+        def guarded(message: Any) -> None:
+            try:
+                receive(message)
+            except (TypeError, ValueError, LookupError, AttributeError) as problem:
+                _log.warning("message dropped: %s", type(problem).__name__)
+                message.reject_log_error(_log, self.connection_errors)
+
+        return guarded
+
+
+class Unquoted(logging.Filter):
+    """Leaves of what Celery's libraries log only where it comes from: they quote whole messages."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes; those of the libraries without their words."""
+        if record.name.split(".")[0] in ("celery", "kombu", "amqp", "billiard"):
+            record.msg, record.args = f"at {record.module}:{record.lineno}", ()
+        return True
+
+
 def celery_settings(broker_url: str) -> dict[str, Any]:
     """Celery's settings on both sides: JSON by name, early acknowledgement, no results.
 
@@ -60,6 +96,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_acks_late": False,
         "task_create_missing_queues": True,
+        "worker_consumer": "evaluator.broker:Consumer",
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": False,
         "broker_connection_retry_on_startup": True,

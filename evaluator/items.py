@@ -16,6 +16,8 @@ from evaluator.contract import canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 
 _GOLD = re.compile(r"[-\u2212]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,40})(?:\.[0-9]{1,40})?")
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, which no file can hold as UTF-8."""
 _MARKER = "####"
 _LONGEST_GOLD = 100
 
@@ -108,6 +110,6 @@ def _fields(line: bytes, number: int) -> tuple[str, str]:
     texts = [value for value in values if isinstance(value, str) and value.strip()]
     if len(texts) != 2:
         raise error(Code.SET_MISSING_FIELD, where)
-    if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+    if any(_HALF.search(text) for text in texts):
         raise error(Code.SET_BAD_JSON, where)
     return texts[0], texts[1]

@@ -12,6 +12,7 @@ holds the environment it was started with, so it is started with an empty one.
 import ctypes
 import functools
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -77,6 +78,11 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:  # it ended before the kernel was asked
         os._exit(1)
+
+
+def dump_no_core() -> None:
+    """Have this process, and all that it starts, leave no picture of its memory when it crashes: keys are in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @functools.cache

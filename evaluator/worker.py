@@ -22,6 +22,7 @@ from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, SHIP_TASK, Report, Ship, journal_queue
 from evaluator.errors import Code, EvaluatorError, error
+from evaluator.jail import dump_no_core
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
 from evaluator.pipeline.claims import Claims
@@ -160,6 +161,7 @@ def _start(sender: Any, **_: object) -> None:
     def start() -> None:
         if "solo" not in str(sender.pool_cls):
             raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
+        dump_no_core()
         _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
         _Process.host.ship_lines()
         _Process.spool.start()

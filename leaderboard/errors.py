@@ -49,6 +49,7 @@ class Refusal(StrEnum):
     PAIR_RETIRED = "pair_retired"
     PUBLIC_ONLY = "public_only"
     UNKNOWN_LINEAGE = "unknown_lineage"
+    UNKNOWN_USER = "unknown_user"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
 
@@ -71,7 +72,7 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     Refusal.UNAUTHORIZED: Explanation(401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."),
     Refusal.FORBIDDEN: Explanation(403, "This is not allowed.", "Sign in as somebody who may do it."),
     Refusal.NOT_FOUND: Explanation(404, "There is nothing here.", "Check the address."),
-    Refusal.TOO_LARGE: Explanation(413, "The body is too large.", "Send at most one megabyte."),
+    Refusal.TOO_LARGE: Explanation(413, "The body is too large.", "Send a smaller one."),
     Refusal.KEY_MISSING: Explanation(
         400, "The header Idempotency-Key is missing or not valid.", "Send one of 1 to 100 letters, digits, '-' or '_'."
     ),
@@ -123,7 +124,10 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     Refusal.PUBLIC_ONLY: Explanation(
         422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
     ),
-    Refusal.UNKNOWN_LINEAGE: Explanation(422, "There is no lineage of this name.", "Choose one listed at /sets."),
+    Refusal.UNKNOWN_LINEAGE: Explanation(
+        422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."
+    ),
+    Refusal.UNKNOWN_USER: Explanation(422, "There is no account of this name.", "Sign up first."),
     Refusal.DATABASE_AWAY: Explanation(
         503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
     ),
@@ -153,9 +157,13 @@ class SiteError(Exception):
         """What an API client is told: code, message, advice."""
         return explain(self.code, self.detail)
 
-    def __str__(self) -> str:
+    def advised(self) -> str:
+        """What a person is told: message and advice."""
         told = self.to_dict()
-        return f"{told['code']}: {told['message']} {told['advice']}"
+        return f"{told['message']} {told['advice']}"
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.advised()}"
 
 
 class TheirsNever(SiteError):

@@ -171,7 +171,9 @@ LOGGING = {
     "formatters": {
         "quiet": {"()": "leaderboard.errors.QuietFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "quiet"}},
+    # Celery logs the whole of a message that it does not understand.
+    "filters": {"unquoted": {"()": "evaluator.broker.Unquoted"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "quiet", "filters": ["unquoted"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         # Django brings handlers of its own (mail to admins, a second console): ours alone speaks.

@@ -114,9 +114,9 @@ def on_database(request: HttpRequest, failure: DatabaseError) -> HttpResponse:
 urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("leaderboard.accounts.urls")),
+    path("", include("leaderboard.benchmarks.urls")),  # before the pairs by name: /sets/register/ is none
     path("", include("leaderboard.submissions.urls")),
     path("", include("leaderboard.ledger.urls")),
-    path("", include("leaderboard.benchmarks.urls")),
     path("", include("leaderboard.rankings.urls")),
 ]
 handler400 = "leaderboard.accounts.views.bad_request"

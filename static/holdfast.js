@@ -10,7 +10,7 @@ for (const one of document.querySelectorAll("[data-model]")) {
 }
 
 // Typing filters the rows at once. Choosing waits for the button, because arrow keys choose too.
-const filters = document.querySelector("form.filters");
+const filters = document.querySelector("form.filters:has([data-count])");
 if (filters) {
   const rows = [...document.querySelectorAll("tr[data-text]")];
   const count = filters.querySelector("[data-count]");

@@ -1,18 +1,26 @@
 """Checks of a new set before it is sealed. What they find names lines and numbers, never text."""
 
+import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from evaluator.authoring.distributions import Comparison, compare
-from evaluator.authoring.near import pairs
-from evaluator.errors import Code, EvaluatorError
+from evaluator.authoring.near import pairs, visible
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, parse_items
 
 ERROR_GRAM, WARNING_GRAM = 13, 8
 LONGEST = 65_536
 """Characters of one text. Anything longer is no word problem."""
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MALFORMED: Mapping[str, Callable[[str], object]] = {
+    "a control character": _CONTROL.search,
+    "a character that turns the direction of text": _BIDI.search,
+    f"more than {LONGEST} characters": lambda text: len(text) > LONGEST,
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,16 @@ class CheckReport:
     comparisons: tuple[Comparison, ...]
 
 
+def read_lines(path: Path) -> list[bytes]:
+    """The lines of a file, cut where :func:`evaluator.items.load_items` cuts them. Raises ``set_unreadable``."""
+    try:
+        return path.read_bytes().split(b"\n")
+    except OSError:
+        raise error(Code.SET_UNREADABLE, str(path)) from None
+
+
 def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
-    """Check the JSON lines of a new set against a public one. Line numbers count from 1."""
+    """Check the JSON lines of a new set, against a public one where that has items. Line numbers count from 1."""
     items, errors = _parse(lines)
     numbers = sorted(items)
     errors += list(_malformed(items)) + list(_duplicates(items))
@@ -71,18 +87,9 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Finding]]:
 
 
 def _malformed(items: dict[int, Item]) -> Iterator[Finding]:
-    def texts(item: Item) -> str:
-        return item.question + item.answer
-
-    tests: dict[str, Callable[[str], bool]] = {
-        "a control character": lambda text: any(
-            unicodedata.category(char) == "Cc" and char not in "\n\t\r" for char in text
-        ),
-        "a character that turns the direction of text": lambda text: not _BIDI.isdisjoint(text),
-        f"more than {LONGEST} characters": lambda text: len(text) > LONGEST,
-    }
-    for name, is_bad in tests.items():
-        if numbers := tuple(number for number, item in items.items() if is_bad(texts(item))):
+    for name, is_bad in _MALFORMED.items():
+        bad = (number for number, item in items.items() if is_bad(item.question) or is_bad(item.answer))
+        if numbers := tuple(bad):
             yield Finding(name, numbers)
 
 
@@ -90,7 +97,7 @@ def _duplicates(items: dict[int, Item]) -> Iterator[Finding]:
     first: dict[str, int] = {}
     twice = []
     for number, item in items.items():
-        folded = " ".join(unicodedata.normalize("NFC", item.question).split()).casefold()
+        folded = " ".join(unicodedata.normalize("NFC", visible(item.question)).split()).casefold()
         if first.setdefault(folded, number) != number:
             twice.append(number)
     if twice:

@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from evaluator.authoring.near import words
 from evaluator.items import Item
 from evaluator.sealing.allocation import cell
 
 MEASURES: Mapping[str, Callable[[Item], int]] = {
     "steps": lambda item: cell(item)[0],
-    "digits": lambda item: cell(item)[1],
-    "words": lambda item: len(words(item.question)),
+    "magnitude": lambda item: cell(item)[1],
+    "length": lambda item: len(words(item.question)),
 }
 """Calculator steps in the answer, digits of the answer's integer part, words of the question."""
 UNLIKE = 0.01
@@ -43,7 +41,7 @@ class Comparison:
         """Both means and the test, with a bar for each bin of the new set against the public one."""
         new, public = (sum(side) / len(side) for side in (self.new, self.public))
         bars = "".join(_bar(one, other) for _, one, other in self.bins())
-        return f"{self.name:7} {bars:<12} mean {new:.2f} against {public:.2f}, p = {self.p:.3f}"
+        return f"{self.name:9} {bars:<12} mean {new:.2f} against {public:.2f}, p = {self.p:.3f}"
 
     def bins(self) -> list[tuple[str, float, float]]:
         """(label, share of the new set, share of the public one) of at most a dozen equal bins."""
@@ -88,6 +86,9 @@ def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ..
 
 
 def _compare(name: str, new: Sequence[Item], public: Sequence[Item]) -> Comparison:
+    # Loading it takes longer than most commands take.
+    from scipy import stats  # noqa: PLC0415
+
     one, other = (tuple(MEASURES[name](item) for item in side) for side in (new, public))
     p = float(stats.ks_2samp(one, other, method="asymp").pvalue) if set(one) | set(other) != set(one[:1]) else 1.0
     return Comparison(name, one, other, p)

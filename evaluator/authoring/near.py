@@ -9,11 +9,17 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 _WORD = re.compile(r"[^\W\d_]+")
+_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def visible(text: str) -> str:
+    """The text without what takes no room: a soft hyphen or a zero-width space must not make two words of one."""
+    return _INVISIBLE.sub("", text)
 
 
 def words(text: str) -> list[str]:
     """The words of a text, case folded, without numbers and punctuation."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    return _WORD.findall(unicodedata.normalize("NFKC", visible(text)).casefold())
 
 
 def grams(text: str, n: int) -> Iterator[tuple[str, ...]]:

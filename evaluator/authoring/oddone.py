@@ -7,13 +7,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from evaluator.errors import Code, error
 from evaluator.items import Item
 
 OTHERS = 4
-CHOICES = "ABCDE"
+CHOICES = ("A", "B", "C", "D", "E")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,11 @@ def make_pack(new: Sequence[Item], public: Sequence[Item], *, seed: int) -> list
 
 def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
     """Hold the annotators' letters against the key. Raises ``sheet_unreadable`` unless every row is answered."""
-    if not key or answers.keys() != key.keys() or any(letter not in CHOICES for letter in answers.values()):
+    # Loading it takes longer than most commands take.
+    from scipy import stats  # noqa: PLC0415
+
+    letters = {*answers.values(), *key.values()}
+    if not key or answers.keys() != key.keys() or not letters <= set(CHOICES):
         raise error(Code.SHEET_UNREADABLE, "every row needs one letter from A to E")
     right = sum(answers[number] == key[number] for number in key)
     test = stats.binomtest(right, len(key), 1 / (OTHERS + 1), alternative="greater")

@@ -20,11 +20,11 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many items came through each stage."""
+    """How many items came through each stage; None for a stage that was left out."""
 
     written: int
-    solved: int
-    audited: int
+    solved: int | None
+    audited: int | None
     kept: int
 
 
@@ -50,6 +50,12 @@ def kept_by_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, s
     return {number for number, (verdict, _) in verdicts.items() if verdict == "keep"}
 
 
+def dropped(verdicts: Mapping[int, tuple[str, str]]) -> dict[str, int]:
+    """How often the audit dropped an item, by reason; ``unsaid`` where it gave none."""
+    counts = Counter(reason or "unsaid" for verdict, reason in verdicts.values() if verdict == "drop")
+    return dict(sorted(counts.items()))
+
+
 def select(
     items: Sequence[Item], public: Sequence[Item], n: int, *, seed: int
 ) -> tuple[list[int], tuple[Comparison, ...]]:
@@ -71,7 +77,7 @@ def select(
         for _ in range(count):
             chosen.append(_nearest(pools, kind).pop())
     chosen.sort()
-    mix = tuple(one for one in compare([items[place] for place in chosen], public) if one.name != "words")
+    mix = tuple(one for one in compare([items[place] for place in chosen], public) if one.name != "length")
     if any(one.unlike for one in mix):
         raise error(Code.SELECTION_IMPOSSIBLE, "too few items of some kinds: the mix would be unlike the public set's")
     return chosen, mix

@@ -1,14 +1,15 @@
 """The commands that make a private twin: brief, check, select. Their files hold plaintext and have mode 0600."""
 
 import argparse
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from evaluator.authoring import oddone, sheets
-from evaluator.authoring.check import CheckReport, check
-from evaluator.authoring.select import Funnel, kept_by_audit, select, solved_alike, targets
+from evaluator.authoring.check import CheckReport, check, read_lines
+from evaluator.authoring.select import Funnel, dropped, kept_by_audit, select, solved_alike, targets
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, load_items
@@ -106,11 +107,7 @@ def _check(args: argparse.Namespace) -> int:
     if not (args.items and args.public):
         raise error(Code.BAD_MESSAGE, "check needs ITEMS.jsonl and --public, or --score and --key")
     public = load_items(args.public)
-    try:
-        lines = args.items.read_bytes().splitlines()
-    except OSError:
-        raise error(Code.SET_UNREADABLE, str(args.items)) from None
-    report = check(lines, public)
+    report = check(read_lines(args.items), public)
     if args.out:
         _write_report(args, report, public)
     facts = {
@@ -167,13 +164,18 @@ def _select(args: argparse.Namespace) -> int:
         return show(args, {"rows": len(rows), "out": str(args.audit)})
     if not (args.public and args.n and args.out):
         raise error(Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit")
-    solved = solved_alike(items, _filled(args.solved, SECOND, "solution")) if args.solved else set(items)
-    audited = solved & (kept_by_audit(items, _verdicts(args.audited)) if args.audited else set(items))
-    left = [items[number] for number in sorted(audited)]
+    solved = solved_alike(items, _filled(args.solved, SECOND, "solution")) if args.solved else None
+    verdicts = _verdicts(args.audited) if args.audited else None
+    fine = set(items) if solved is None else solved
+    kept = fine if verdicts is None else fine & kept_by_audit(items, verdicts)
+    left = [items[number] for number in sorted(kept)]
     chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
     sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
-    funnel = Funnel(len(items), len(solved), len(audited), len(chosen))
-    return show(args, asdict(funnel) | {"p": {one.name: round(one.p, 4) for one in mix}})
+    counts = (None if solved is None else len(solved), None if verdicts is None else len(kept))
+    facts = asdict(Funnel(len(items), *counts, len(chosen))) | {"dropped": dropped(verdicts or {})}
+    facts |= {"p": {one.name: round(one.p, 4) for one in mix}}
+    sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")
+    return show(args, facts)
 
 
 def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:

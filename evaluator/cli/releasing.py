@@ -2,15 +2,17 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from evaluator.cli.show import show
-from evaluator.contract import Closing, LogLine, canonical_json
+from evaluator.contract import Closing, LogLine, Moment, Outcome, canonical_json
 from evaluator.errors import Code, error
+from evaluator.ledger.closings import closing_root
 from evaluator.ledger.entries import entry_hash
-from evaluator.ledger.manifests import Identity, Manifest
+from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.notices import retired
 from evaluator.ledger.releases import (
     SignedStatement,
     check_statement,
@@ -85,11 +87,14 @@ def _vote(
     *,
     out: Path,
 ) -> int:
-    """Sign once the rule is met, and say what was signed. Raises ``rule_not_met``, ``not_a_maintainer``."""
+    """Sign once the rule is met, at the statement's own moment, as whoever checks it later will decide too.
+
+    Raises ``rule_not_met``, ``not_a_maintainer``, ``statement_unreadable``.
+    """
     party, key = load_party_keys(args.keys)
     if party not in manifest.maintainers:
         raise error(Code.NOT_A_MAINTAINER, party.name)
-    verdict = _verdict(manifest, evidence, datetime.now(UTC))
+    verdict = _verdict(manifest, evidence, _past(signed.statement.moment, datetime.now(UTC)))
     voted = vote(signed, maintainer=party.name, private_key=key)
     _write(out, formats.to_line(voted))
     facts = {
@@ -121,54 +126,62 @@ def _release(args: argparse.Namespace) -> int:
     signed, keys = _statement(args.statement), load_keys(args.keys)
     check_statement(signed, manifest, evidence)
     voters = check_votes(signed, manifest)
-    _check_opener(signed.statement.evaluator, keys, moment_of(signed.statement.moment), now)
-    _verdict(manifest, evidence, moment_of(signed.statement.moment))
+    if signed.statement.evaluator != keys.identity():
+        raise error(Code.EVIDENCE_DIFFERS, f"the statement names {signed.statement.evaluator.name} to open the set")
+    _verdict(manifest, evidence, _past(signed.statement.moment, now))
     notices = formats.read_notices(args.set, manifest)
     head = _head(args.set, manifest)
     check_key(args.set, keys)
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
-    _check_closings(journal.entries(), manifest, evidence)
-    if args.out.exists():
-        raise error(Code.OUT_UNWRITABLE, str(args.out))
-    licence = _text(args.licence_file) if args.licence_file else f"{manifest.licence}\n".encode()
-    files = {
-        "statement.json": formats.to_line(signed),
-        "manifest.json": formats.to_line(manifest),
-        "evidence.json": formats.to_line(evidence),
-        "LICENSE.txt": licence,
-        "README.md": bundle.README.format(**manifest.to_dict()).encode(),
-        **({"head.txt": head.encode()} if head else {}),
-        **({"notices.jsonl": bundle.lines(one.to_dict() for one in notices)} if notices else {}),
-    }
-    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
-    opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
-    _check_deal(opened)
     store = CompletionStore(args.home / "completions", keys.completions)
-    files |= _opened_files(opened, journal, keys, store, evidence)
-    bundle.write_bundle(args.out, files, keys.report)
+    _check_closings(journal.entries(), store, manifest, evidence, retired(manifest, notices))
+    files = _public_files(signed, manifest, evidence, head, args.licence_file)
+    if notices:
+        files["notices.jsonl"] = bundle.lines(one.to_dict() for one in notices)
+    vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
+    with bundle.drafted(args.out) as draft:
+        opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
+        _check_deal(opened)
+        files |= _opened_files(opened, journal, keys, store, evidence)
+        bundle.write_bundle(draft, files, keys.report)
     runs = sum(name.startswith("completions/") for name in files)
     facts = {"set": manifest.name, "root": manifest.root, "n": manifest.n, "signed_by": list(voters), "runs": runs}
     return show(args, facts | {"out": str(args.out)})
 
 
-def _check_opener(opener: Identity, keys: Keys, moment: datetime, now: datetime) -> None:
-    if opener != keys.identity():
-        raise error(Code.EVIDENCE_DIFFERS, f"the statement names {opener.name} to open the set")
-    if moment > now:
+def _past(moment: Moment, now: datetime) -> datetime:
+    """The moment of a statement. Raises ``statement_unreadable`` for one from the future, ``rule_invalid``."""
+    if moment_of(moment) > now:
         raise error(Code.STATEMENT_UNREADABLE, "it is from the future")
+    return moment_of(moment)
 
 
-def _check_closings(log: Sequence[LogLine], manifest: Manifest, evidence: Evidence) -> None:
-    """The evidence has every closing of this log that is about its runs. Raises ``evidence_differs``."""
+def _check_closings(
+    log: Sequence[LogLine],
+    store: CompletionStore,
+    manifest: Manifest,
+    evidence: Evidence,
+    gone: Collection[int],
+) -> None:
+    """The evidence has every closing of this log that is about its runs, and counts as they and the notices say.
+
+    Of a run that other evaluators took part in, fewer than its n items are here; as many are the very same. Raises
+    ``evidence_differs``, and ``seal_broken`` where the answers kept are not those that a closing commits to.
+    """
     facts = {fact.run: fact for fact in evidence.runs}
     last: dict[str, Closing] = {}
     for line in log:
-        if isinstance(line, Closing) and line.run in facts and line.root == manifest.root:
+        if isinstance(line, Closing) and line.run in facts and (line.set, line.root) == (manifest.name, manifest.root):
             if entry_hash(line) not in facts[line.run].closings:
                 raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
             last[line.run] = line
     for run, line in last.items():
-        if line.count == facts[run].n and line.right != facts[run].right:
+        closed = store.closed(run, manifest.name)
+        if closing_root(closed) != line.outcomes:
+            raise error(Code.SEAL_BROKEN, f"the completions of run {run}")
+        active = [item.outcome for item in closed if item.index not in gone]
+        right = active.count(Outcome.RIGHT)
+        if len(active) > facts[run].n or (len(active) == facts[run].n and right != facts[run].right):
             raise error(Code.EVIDENCE_DIFFERS, f"it counts run {run} otherwise")
 
 
@@ -177,6 +190,19 @@ def _check_deal(opened: OpenedSet) -> None:
     items = [item for _, item in opened.items]
     if deal(items, opened.seed, opened.manifest.blocks) != list(range(opened.manifest.n)):
         raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
+
+
+def _public_files(
+    signed: SignedStatement, manifest: Manifest, evidence: Evidence, head: str, licence: Path | None
+) -> dict[str, bytes]:
+    return {
+        "statement.json": formats.to_line(signed),
+        "manifest.json": formats.to_line(manifest),
+        "evidence.json": formats.to_line(evidence),
+        "head.txt": head.encode(),
+        "LICENSE.txt": _text(licence) if licence else f"{manifest.licence}\n".encode(),
+        "README.md": bundle.README.format(**manifest.to_dict()).encode(),
+    }
 
 
 def _opened_files(
@@ -204,8 +230,7 @@ def _manifest(path: Path) -> Manifest:
 
 def _head(folder: Path, manifest: Manifest) -> str:
     head = formats.read_head(folder)
-    if head or manifest.maintainers:
-        manifest.verify_note(head)
+    manifest.verify_note(head)
     return head
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator import grading, protocols
-from evaluator.authoring.check import check
+from evaluator.authoring.check import check, read_lines
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
@@ -48,7 +48,7 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument("--out", type=Path, required=True, metavar="SET", help="the new set's folder")
     seal.add_argument("--name", required=True, help="the set's name")
     seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
-    seal.add_argument("--public", type=Path, metavar="FILE", help="check the items against this public set first")
+    seal.add_argument("--public", type=Path, metavar="FILE", help="check the items against this public set too")
     seal.add_argument("--seed", type=_seed, metavar="HEX", help="32 secret bytes to deal the items with (default: new)")
     seal.add_argument("--local", type=_share, default=Fraction(1, 5), help="share never sent to endpoints (0.2)")
     seal.add_argument("--spare", type=_share, default=Fraction(1, 10), help="share kept unused until release (0.1)")
@@ -69,7 +69,7 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
 
 def _seal(args: argparse.Namespace) -> int:
     hosts = [_identity(path) for path in args.keys]
-    warnings = _checked(args.items, args.public) if args.public else ()
+    warnings = _checked(args.items, args.public)
     items = load_items(args.items)
     shots = load_items(args.shots) if args.shots else ()
     now = datetime.now(UTC)
@@ -87,13 +87,9 @@ def _seal(args: argparse.Namespace) -> int:
     return show(args, _sealed_facts(args.out) | ({"warnings": list(warnings)} if args.public else {}))
 
 
-def _checked(items: Path, public: Path) -> Sequence[str]:
+def _checked(items: Path, public: Path | None) -> Sequence[str]:
     """The warnings of the authoring check. Raises ``check_failed`` where it found errors, ``set_unreadable``."""
-    try:
-        lines = items.read_bytes().splitlines()
-    except OSError:
-        raise error(Code.SET_UNREADABLE, str(items)) from None
-    report = check(lines, load_items(public))
+    report = check(read_lines(items), load_items(public) if public else ())
     if report.errors:
         raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
     return [str(warning) for warning in report.warnings]

@@ -18,7 +18,7 @@ from evaluator.ledger import signatures
 _MAX = 4000
 _ED25519 = b"\x01"
 _COSIGNATURE = b"\x04"
-_LINE = re.compile("\N{EM DASH} ([^ +\n]{1,200}) ([A-Za-z0-9+/]+={0,2})")
+_LINE = re.compile(r"\N{EM DASH} ([^\s+]{1,200}) ([A-Za-z0-9+/]+={0,2})")
 
 
 @dataclass(frozen=True)

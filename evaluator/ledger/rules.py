@@ -134,12 +134,14 @@ def read_rule(data: object) -> Rule:
 
 
 def read_evidence(data: object) -> Evidence:
-    """The evidence that JSON data holds. Raises ``evidence_unreadable``."""
+    """The evidence that JSON data holds. Raises ``evidence_unreadable``, also where it tells a run twice."""
     try:
         evidence = Evidence.from_dict(data)
         moment_of(evidence.moment)
     except EvaluatorError:
         raise error(Code.EVIDENCE_UNREADABLE, "its form") from None
+    if len({run.run for run in evidence.runs}) != len(evidence.runs):
+        raise error(Code.EVIDENCE_UNREADABLE, "it tells a run twice")
     return evidence
 
 

@@ -8,6 +8,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from evaluator.contract import Hex32, Signature
 
+_P = 2**255 - 19
+_SMALL = {
+    0,
+    1,
+    _P - 1,
+    int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+    int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+}
+"""The y of the points of order 1, 2, 4 and 8: as public keys, they "sign" what nobody signed."""
+
 
 def generate() -> Ed25519PrivateKey:
     """A new signing key, from the operating system's randomness."""
@@ -27,7 +37,11 @@ def sign(private_key: Ed25519PrivateKey, data: bytes) -> Signature:
 def verify(public_key: str, data: bytes, signature: str) -> bool:
     """Whether ``signature`` over ``data`` was made by ``public_key``; malformed input is simply false."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(_from_hex(public_key))
+        raw = _from_hex(public_key)
+        y = int.from_bytes(raw, "little") % (1 << 255)
+        if y in _SMALL or y >= _P:
+            return False
+        key = Ed25519PublicKey.from_public_bytes(raw)
         key.verify(_from_hex(signature), data)
     except (InvalidSignature, ValueError):
         return False

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 class Policy:
     """How a run asks. Times are seconds.
 
-    ``concurrency`` requests are in flight at most. ``batch`` items are revealed at a time: few, so that
-    a kill leaves little revealed but unasked; at least as many as are in flight, so that nobody waits.
+    ``concurrency`` requests are in flight at most. ``batch`` items are revealed at a time: not many, so that
+    a kill leaves little revealed but unasked; some hundreds, since each batch waits for the disk, which is most
+    of what opening costs (``bench/reveal.py``); at least as many as are in flight, so that nobody waits.
     One item is tried ``tries`` times, after waits that double from ``first_wait`` up to ``longest_wait``.
     ``give_up`` items in a row without an answer end the run. Outcomes are handed on every
     ``flush_seconds``, or as soon as ``group`` of them have gathered.
     """
 
     concurrency: int = 32
-    batch: int = 64
+    batch: int = 256
     tries: int = 3
     first_wait: float = 0.5
     longest_wait: float = 10.0

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,10 +66,11 @@ def lines(rows: Iterable[object]) -> bytes:
     return b"".join(canonical_json(row) + b"\n" for row in rows)
 
 
-def write_bundle(out: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
-    """Write the files with their signed list of contents, check them as a stranger would, then name the folder.
+@contextmanager
+def drafted(out: Path) -> Iterator[Path]:
+    """A folder to write a bundle in, which becomes ``out`` at the end; where the body raises, nothing is left of it.
 
-    Raises ``out_unwritable``, also where ``out`` exists, and ``bundle_broken``; nothing is left behind then.
+    Raises ``out_unwritable``, also where ``out`` exists.
     """
     if out.exists():
         raise error(Code.OUT_UNWRITABLE, str(out))
@@ -78,14 +80,25 @@ def write_bundle(out: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) 
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(out)) from None
     try:
-        _write(draft, {**files, VERIFIER.name: VERIFIER.read_bytes()}, key)
-        check_bundle(draft)
+        yield draft
         draft.chmod(0o755)
         draft.rename(out)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(out)) from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
+    """Write the files with the verifier and their signed list, then check them as a stranger would.
+
+    Raises ``out_unwritable``, ``bundle_broken``.
+    """
+    try:
+        _write(folder, {**files, VERIFIER.name: VERIFIER.read_bytes()}, key)
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(folder)) from None
+    check_bundle(folder)
 
 
 def check_bundle(folder: Path, *options: str) -> None:

@@ -175,14 +175,25 @@ def read_notices(folder: Path, manifest: Manifest) -> tuple[Notice, ...]:
 
     Raises ``notice_invalid``.
     """
+    return parse_notices(notices_content(folder), manifest)
+
+
+def notices_content(folder: Path) -> bytes:
+    """The file of a set's notices as it is, empty where there is none. Raises ``notice_invalid``."""
     try:
-        content = (folder / NOTICES).read_bytes() if (folder / NOTICES).exists() else b""
+        return (folder / NOTICES).read_bytes()
+    except FileNotFoundError:
+        return b""
     except OSError:
         raise error(Code.NOTICE_INVALID, f"{folder.name}/{NOTICES}") from None
+
+
+def parse_notices(content: bytes, manifest: Manifest) -> tuple[Notice, ...]:
+    """The notices in a file's content, verified. Raises ``notice_invalid``."""
     found = [from_line(Notice, line) for line in content.splitlines(keepends=True)]
     notices = tuple(notice for notice in found if notice is not None)
     if len(notices) != len(found):
-        raise error(Code.NOTICE_INVALID, f"{folder.name}/{NOTICES} line {found.index(None) + 1}")
+        raise error(Code.NOTICE_INVALID, f"{manifest.name}/{NOTICES} line {found.index(None) + 1}")
     verify_notices(manifest, notices)
     return notices
 

@@ -61,6 +61,7 @@ class Vault:
     ) -> None:
         self._keys, self._find, self._journal, self._recipients = keys, find, journal, recipients
         self._loaded: dict[str, _Loaded] = {}
+        self._retired: dict[str, tuple[bytes, frozenset[BlockId]]] = {}
 
     def facts(self, name: str) -> SealedFacts:
         """A set's public facts, once its commitment verifies. Raises ``unknown_set``, ``seal_broken``."""
@@ -74,7 +75,7 @@ class Vault:
         ``unknown_set``, ``seal_broken``, ``notice_invalid``.
         """
         loaded = self._load(set_name)
-        gone = retired_blocks(loaded.manifest, formats.read_notices(loaded.folder, loaded.manifest))
+        gone = self._gone(set_name, loaded)
         seen = self._recipients.blocks(max(tier, self._recipients.tier(to)), loaded.manifest)
         return tuple(block for block in seen if block not in gone)
 
@@ -148,6 +149,15 @@ class Vault:
     def open_key(self, sealed_key: str, *, bound_to: str = "") -> str:
         """A submitter's API key, sealed to this host for this use. Raises ``bad_message``."""
         return open_secret(self._keys.host, sealed_key, bound_to=bound_to)
+
+    def _gone(self, name: str, loaded: _Loaded) -> frozenset[BlockId]:
+        """The retired blocks by the notices beside the set, read each time and verified when they have changed."""
+        content = formats.notices_content(loaded.folder)
+        known = self._retired.get(name)
+        if known is None or known[0] != content:
+            notices = formats.parse_notices(content, loaded.manifest)
+            known = self._retired[name] = (content, retired_blocks(loaded.manifest, notices))
+        return known[1]
 
     def _decrypt(self, loaded: _Loaded, indices: Sequence[int]) -> list[Item]:
         key = self._key(loaded)

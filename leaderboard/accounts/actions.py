@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from leaderboard.accounts.models import ApiToken, Membership, Organisation, User
+from leaderboard.errors import Refusal, refuse
 
 
 def sign_up(*, username: str, password: str | None, organisation: str) -> User:
@@ -28,3 +29,19 @@ def enrol(*, username: str) -> User:
     """The person of this name; where there is none, one who can use tokens only."""
     known = User.objects.filter(username__iexact=username).first()
     return known or sign_up(username=username, password=None, organisation=username)
+
+
+def person(*, username: str) -> User:
+    """The person of this name. Raises ``unknown_user``."""
+    known = User.objects.filter(username__iexact=username).first()
+    if known is None:
+        raise refuse(Refusal.UNKNOWN_USER)
+    return known
+
+
+def set_maintainer(*, username: str, maintains: bool) -> User:
+    """Let a person act as maintainer, or end it. Raises ``unknown_user``."""
+    user = person(username=username)
+    user.is_staff = maintains
+    user.save(update_fields=["is_staff"])
+    return user

@@ -1,13 +1,15 @@
 """Joining, one's tokens, and the pages for when something is wrong."""
 
 import sys
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
 
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -15,8 +17,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from leaderboard.accounts import actions
 from leaderboard.accounts.forms import SignUp, TokenName
 from leaderboard.accounts.models import User
-from leaderboard.errors import EXPLANATIONS, Refusal, explain
+from leaderboard.errors import EXPLANATIONS, Refusal, SiteError, explain
 from leaderboard.middleware import database_failure
+
+Rest = ParamSpec("Rest")
+View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 
 
 @require_safe
@@ -60,6 +65,29 @@ def revoke(request: HttpRequest, token: int) -> HttpResponse:
     if actions.revoke_token(user=cast("User", request.user), token=token):
         messages.success(request, "The token no longer works.")
     return redirect("tokens")
+
+
+def maintainers_only(view: View[Rest]) -> View[Rest]:
+    """Let the staff in; for everybody else the page does not exist."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: Rest.args, **options: Rest.kwargs) -> HttpResponse:
+        if not cast("User", request.user).is_staff:
+            raise Http404
+        return view(request, *args, **options)
+
+    return guarded
+
+
+def carry_out(request: HttpRequest, action: Callable[[], object], *, done: str) -> bool:
+    """Call one action and tell on the next page what became of it: ``done``, or why not and what to do then."""
+    try:
+        action()
+    except SiteError as failure:
+        messages.error(request, failure.advised())
+        return False
+    messages.success(request, done)
+    return True
 
 
 def problem(request: HttpRequest, code: Refusal) -> HttpResponse:

@@ -16,6 +16,9 @@ from leaderboard.benchmarks.models import ItemSet, Notice, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 
+RESERVED = frozenset({"register"})
+"""What stands after ``/sets/`` and is no pair."""
+
 
 class PublicFacts(Wire, frozen=True, kw_only=True):
     """A public set, as ``python -m evaluator inspect --json`` prints it."""
@@ -82,6 +85,7 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
             Notice.objects.create(item_set=item_set, index=one.index, data=one.to_dict(), hash=hashed)
         item_set.version = len(signed)
         item_set.save(update_fields=["version"])
+        item_set.as_private.update(stale=True)
     return item_set
 
 
@@ -135,6 +139,8 @@ def _public_fields(data: object) -> dict[str, Any]:
 
 def register_pair(*, slug: str, title: str, public: str, private: str, protocol: str, grader: str) -> SetPair:
     """Register a pair of registered sets, the private one sealed. The same once more changes nothing."""
+    if slug in RESERVED:
+        raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
     sets = {item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])}
     if public not in sets or private not in sets or sets[public].sealed or not sets[private].sealed:
         raise refuse(Refusal.BAD_REGISTRATION, "a pair needs a registered public set and a registered sealed one")

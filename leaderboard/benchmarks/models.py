@@ -83,6 +83,7 @@ class SetPair(models.Model):
 
     ``season`` counts the blocks that self-declared endpoints have had. The release rule is the manifest's; a release
     is proposed over ``evidence``, as JSON, and needs ``successor``, the sealed set that takes the place of this one.
+    ``stale`` until a ranking takes note of what maintainers have said: a notice, a retracted run, a release.
     """
 
     slug = models.SlugField(max_length=80, unique=True)
@@ -98,6 +99,7 @@ class SetPair(models.Model):
     successor = models.ForeignKey(ItemSet, on_delete=models.PROTECT, null=True, related_name="succeeds")
     evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    stale = models.BooleanField(default=False)
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -11,7 +11,9 @@ from evaluator.errors import EvaluatorError
 from evaluator.ledger.entries import origin
 from evaluator.ledger.notes import vkey
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry, Evaluator
+from leaderboard.ledger.models import Entry, Evaluator, Grant
+
+MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 router = Router(tags=["ledger"])
 
@@ -33,6 +35,13 @@ class LinesQuery(Schema):
     """Which lines of one log, by index."""
 
     start: int = Field(0, ge=0, le=2**31 - 1)
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class PageQuery(Schema):
+    """Which page of a list. ``after`` is the ``id`` of the last one already seen."""
+
+    after: int = Field(0, ge=0, le=2**62)
     limit: int = Field(1000, ge=1, le=10_000)
 
 
@@ -73,10 +82,24 @@ def head(request: HttpRequest, evaluator: str) -> HttpResponse:
 
 
 @router.get("/ledger/{evaluator}/heads", auth=None, summary="Every head that the evaluator ever signed")
-def heads(request: HttpRequest, evaluator: str) -> dict[str, Any]:
-    """Also such as contradict its lines: those are evidence. ``agrees`` is null while the lines are not there yet."""
-    known = _known(evaluator).heads.order_by("size", "pk")
-    return {"heads": [{"size": one.size, "root": one.root, "agrees": one.agrees, "note": one.note} for one in known]}
+def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict[str, Any]:
+    """As they came, oldest first. Also such as contradict its lines: those are evidence.
+
+    ``agrees`` is null while the lines are not there yet.
+    """
+    known = _known(evaluator).heads.filter(pk__gt=query.after).order_by("pk")
+    names = ("size", "root", "agrees", "note")
+    return {"heads": [{"id": one.pk} | {name: getattr(one, name) for name in names} for one in known[: query.limit]]}
+
+
+@router.get("/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first")
+def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
+    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version`` (1), ``run``,
+    ``token``, ``recipient`` and ``sets``, so that anyone can make it again. ``items`` are bitmaps in base64, least
+    significant bit first: the items of a set that the attempt may still ask; ``blocks`` is empty for a whole set.
+    """
+    known = Grant.objects.filter(pk__gt=query.after).order_by("pk")
+    return {"grants": [_grant(one) for one in known[: query.limit]]}
 
 
 @router.get("/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size")
@@ -105,6 +128,19 @@ def _known(name: str) -> Evaluator:
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "evaluator")
     return known
+
+
+def _grant(one: Grant) -> dict[str, Any]:
+    names = ("name", "digest", "sealed", "blocks", "items")
+    return {
+        "id": one.pk,
+        "run": str(one.run),
+        "token": one.token,
+        "recipient": one.recipient,
+        "sets": [{name: granted[name] for name in names} for granted in one.sets],
+        "hash": one.hash,
+        "created": one.created.strftime(MOMENT),
+    }
 
 
 def _evaluator(one: Evaluator) -> dict[str, Any]:

@@ -21,4 +21,5 @@ def rebuild(*, pair: SetPair) -> Snapshot:
     if newest is None or newest.inputs_hash != draft.inputs_hash:
         newest = draft.save(pair)
     submissions.mark_ranked(run_ids=draft.graded)
+    SetPair.objects.filter(pk=pair.pk, stale=True).update(stale=False)
     return newest

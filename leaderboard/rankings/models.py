@@ -13,6 +13,7 @@ from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
 Access = Literal["weights", "endpoint"]
+Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "post_release"]
 EvidenceCode = Literal["higher_on_public", "no_evidence", "too_noisy", "cut_off"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
@@ -26,11 +27,12 @@ WORDS: Mapping[EvidenceCode, str] = {
     "cut_off": "too often cut off",
 }
 """What a reader sees for each evidence code."""
-WHY: Mapping[str, str] = {
+WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
     "incomplete": "could not be finished yet",
     "retracted": "retracted by the maintainers",
+    "retired": "every item it was asked has been retired",
     "post_release": "post-release: nobody had committed to these weights before the set was released",
 }
 """What a reader sees for each reason why a model has no rank."""
@@ -87,7 +89,7 @@ class Unranked(Wire, frozen=True, kw_only=True):
     model: str
     organisation: str
     access: Access
-    why: Literal["waiting", "running", "incomplete", "retracted", "post_release"]
+    why: Why
 
     @property
     def word(self) -> str:
@@ -116,11 +118,11 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
             why=why,
         )
         for run in runs
-        if (why := _why_unranked(run)) is not None
+        if (why := _why_unranked(run, pair.private.version)) is not None
     )
 
 
-def _why_unranked(run: Run) -> Literal["waiting", "running", "incomplete", "retracted", "post_release"] | None:
+def _why_unranked(run: Run, version: int) -> Why | None:
     if run.retracted:
         return "retracted"
     if run.post_release:
@@ -129,6 +131,8 @@ def _why_unranked(run: Run) -> Literal["waiting", "running", "incomplete", "retr
         return "waiting"
     if run.state in (*LIVE, RunState.GRADED):
         return "running"
+    if run.state == RunState.RANKED and version:
+        return "retired"
     return "incomplete" if run.state == RunState.FAILED and run.fault == Fault.OURS else None
 
 

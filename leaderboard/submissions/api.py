@@ -5,7 +5,7 @@ from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 
 from leaderboard.accounts.api import Bearer, Problem, Strict, viewer
 from leaderboard.accounts.models import User
@@ -14,6 +14,8 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
+
+MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 router = Router(tags=["submissions"])
 
@@ -42,6 +44,14 @@ class SubmissionOut(Schema):
     pair: str
     model: str
     created: datetime
+
+
+class RunsQuery(Schema):
+    """Which runs. ``after`` is the ``id`` of the last one already seen; empty values filter nothing."""
+
+    pair: str = Field("", max_length=80)
+    after: UUID | None = None
+    limit: int = Field(1000, ge=1, le=10_000)
 
 
 class CountsOut(Schema):
@@ -105,6 +115,17 @@ def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
     return _submission(found)
 
 
+@router.get("/runs", auth=None, summary="Every run, and what became of it")
+def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
+    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else."""
+    found = Run.objects.select_related("submission__model", "submission__pair", "evaluator").order_by("pk")
+    if query.pair:
+        found = found.filter(submission__pair__slug=query.pair)
+    if query.after is not None:
+        found = found.filter(pk__gt=query.after)
+    return {"runs": [_listed(one) for one in found[: query.limit]]}
+
+
 @router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
 def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Ranked runs are public; any other is its submitter's, by token or session."""
@@ -112,6 +133,22 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return _run(found)
+
+
+def _listed(one: Run) -> dict[str, Any]:
+    public = one.state == RunState.RANKED
+    return {
+        "id": str(one.pk),
+        "pair": one.submission.pair.slug,
+        "state": one.state,
+        "tier": one.tier,
+        "model": one.submission.model.name if public else None,
+        "evaluator": one.evaluator.name if public and one.evaluator else None,
+        "retracted": public and one.retracted,
+        "post_release": public and one.post_release,
+        "queued_at": one.queued_at.strftime(MOMENT) if public else None,
+        "ended_at": one.ended_at.strftime(MOMENT) if public and one.ended_at else None,
+    }
 
 
 def _submission(one: Submission) -> dict[str, Any]:

@@ -63,3 +63,16 @@ class SubmissionForm(forms.Form):
         """What the valid form asks for: the fields of an ``Ask``."""
         fields: dict[str, Any] = {name: value for name, value in self.cleaned_data.items() if name != "key"}
         return fields | {"pair": self.cleaned_data["pair"].slug}
+
+
+class CommitmentForm(forms.Form):
+    """Weights, by the digest of their checkpoint."""
+
+    digest = forms.RegexField(
+        r"\A[0-9a-f]{64}\Z",
+        strip=True,
+        label="SHA-256 of the checkpoint",
+        error_messages={"invalid": "Give 64 digits of 0 to 9 and a to f."},
+        help_text="Of its folder, as below. The page of a run shows it too.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )

@@ -12,10 +12,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from leaderboard.accounts.models import User
+from leaderboard.accounts.views import carry_out
 from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.forms import SubmissionForm
+from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
@@ -63,6 +64,21 @@ def mine(request: HttpRequest) -> HttpResponse:
     runs = Run.objects.with_facts().filter(submission__submitted_by=_signed_in(request)).order_by("-queued_at")
     page = Paginator(runs, PAGE_LENGTH).get_page(request.GET.get("page"))
     return render(request, "submissions/mine.html", {"page": page, "section": "mine"})
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def commitments(request: HttpRequest) -> HttpResponse:
+    """One's own commitments to weights, newest first, and a form for a new one."""
+    user = _signed_in(request)
+    form = CommitmentForm(request.POST or None)
+    if form.is_valid():
+        digest = form.cleaned_data["digest"]
+        carry_out(request, lambda: actions.commit_weights(user=user, digest=digest), done="You are committed to it.")
+        return redirect("commitments")
+    page = Paginator(user.commitments.order_by("-pk"), PAGE_LENGTH).get_page(request.GET.get("page"))
+    context = {"form": form, "page": page, "section": "mine"}
+    return render(request, "submissions/commitments.html", context, status=422 if form.errors else 200)
 
 
 @require_safe

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -12,7 +13,11 @@ from pytest_django.live_server_helper import LiveServer
 
 from demo.screenshot import chromium, find_chromium
 from leaderboard.accounts.models import User
+from leaderboard.benchmarks.actions import post_notices, register_set
 from leaderboard.rankings import actions
+from leaderboard.submissions.actions import commit_weights, propose
+from tests.leaderboard import sealed
+from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
 
@@ -32,6 +37,38 @@ def board(transactional_db: None) -> None:
 def session(board: None, client: Client) -> str:
     """The session of the person who submitted the models of the board."""
     client.force_login(User.objects.get(username="submitter"))
+    return client.cookies["sessionid"].value
+
+
+@pytest.fixture
+def maintainer(board: None, client: Client, settings: Any, tmp_path: Path) -> str:
+    """A maintainer's session, and sealed sets at every stage: in use, with a release proposed, released, unpaired."""
+    settings.RELEASES = tmp_path
+    evaluator = FakeEvaluator()
+    evaluator.register()
+    user = User.objects.create_user("maintainer", is_staff=True)
+    in_use = sealed.seal()
+    pair = sealed.register(in_use)
+    sealed.count_run(pair, evaluator, "north-with-a-name-that-is-rather-long-1", right=118, lineage="north")
+    sealed.count_run(pair, evaluator, "west-1", right=101, lineage="west")
+    sealed.show(pair, evaluator, list(range(104)))
+    for number in range(8):
+        sealed.show(pair, evaluator, list(range(60, 70)), recipient=f"endpoint-{number}.example:8443", tier="T2")
+    sealed.show(pair, evaluator, [100, 110], recipient="odd.example", tier="T1")
+    first = in_use.notice(None, kind="retire_block", block=2, reason="spent")
+    second = in_use.notice(first, kind="erratum", item=45, reason="wrong_gold")
+    post_notices(data=[first.to_dict(), second.to_dict()])
+    for name in ("proposed", "released"):
+        ready = sealed.seal(name)
+        pair = sealed.register(ready, slug=name)
+        sealed.meet(pair, evaluator)
+        sealed.heir(pair)
+        proposed = propose(slug=name, by=user)
+    sealed.released(proposed, ready, user)
+    fresh = sealed.seal("fresh")
+    register_set(data=fresh.manifest.to_dict(), sealed=True, head=fresh.head)
+    commit_weights(user=user, digest="ab" * 32)
+    client.force_login(user)
     return client.cookies["sessionid"].value
 
 

@@ -1,23 +1,45 @@
 """Every page that a person can open: nothing for axe to find, nothing wider than a phone, and a run that can be watched."""
 
+import json
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.browser.conftest import Open, violations
+from tests.leaderboard import sealed
 
 STRANGERS = ("/accounts/sign-in/", "/accounts/sign-up/", "/sets/", "/sets/demo/", "/ledger/")
-SUBMITTERS = ("/", "/submit/", "/mine/", "/accounts/tokens/")
+STAGES = (
+    "/sets/twins/",
+    "/sets/twins/release/",
+    "/sets/proposed/release/",
+    "/sets/released/",
+    "/sets/released/release/",
+    "/ledger/?set=twin",
+)
+STAFF = (
+    "/sets/",
+    "/sets/register/",
+    "/sets/register/pair/?private=fresh",
+    "/sets/proposed/registered/",
+    "/sets/twins/burn/",
+    "/sets/twins/release/",
+    "/sets/proposed/release/",
+    "/commitments/",
+)
+SUBMITTERS = ("/", "/submit/", "/mine/", "/accounts/tokens/", "/commitments/")
 
 
-def faults(page: Page, addresses: list[str]) -> list[str]:
+def faults(page: Page, addresses: list[str], widths: tuple[int, ...] = (1280, 360)) -> list[str]:
     """What is wrong with each page, wide and narrow."""
     found = []
     site = page.url.split("/", 3)
     for address in addresses:
         page.goto("/".join(site[:3]) + address)
-        for width in (1280, 360):
+        for width in widths:
             page.set_viewport_size({"width": width, "height": 900})
             found += [f"{address} at {width}: {line}" for line in violations(page)]
             if page.evaluate("document.documentElement.scrollWidth") > width:
@@ -41,6 +63,58 @@ def test_a_submitter_meets_no_barrier(open_page: Open, session: str, dark: bool)
     addresses = [*SUBMITTERS, *runs_of(RunState.RUNNING, RunState.FAILED, RunState.RANKED)]
     with open_page("/", dark=dark, session=session) as page:
         assert faults(page, addresses) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_stage_of_a_set_is_open_to_all(open_page: Open, maintainer: str, dark: bool) -> None:
+    with open_page("/", dark=dark) as page:
+        assert faults(page, list(STAGES), (360,) if dark else (1280, 360)) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_maintainer_meets_no_barrier(open_page: Open, maintainer: str, dark: bool) -> None:
+    with open_page("/", dark=dark, session=maintainer) as page:
+        assert faults(page, list(STAFF), (360,) if dark else (1280, 360)) == []
+
+
+def test_a_maintainer_proposes_by_keyboard_and_without_javascript(open_page: Open, maintainer: str) -> None:
+    with open_page("/sets/proposed/release/", session=maintainer, java_script_enabled=False) as page:
+        for does, says in (
+            ("Withdraw the proposal", "The proposal is withdrawn."),
+            ("Propose the release", "The release is proposed."),
+        ):
+            page.get_by_role("button", name=does).focus()
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("status")).to_have_text(says)
+        expect(page.locator("[aria-current=step] b")).to_have_text("Proposed")
+
+
+def test_a_set_is_registered_from_its_files(open_page: Open, maintainer: str, tmp_path: Path) -> None:
+    new = sealed.seal("newest")
+    (tmp_path / "manifest.json").write_text(json.dumps(new.manifest.to_dict()))
+    (tmp_path / "head.txt").write_text(new.head)
+    with open_page("/sets/register/", session=maintainer, java_script_enabled=False) as page:
+        page.get_by_label("Manifest").set_input_files(tmp_path / "manifest.json")
+        page.get_by_label("Signed tree head").set_input_files(tmp_path / "head.txt")
+        page.get_by_role("button", name="Register the set").click()
+        assert new.manifest.root in page.inner_text("main")
+        page.get_by_label("Short name").fill("newest-pair")
+        page.get_by_label("Title").fill("The newest")
+        page.get_by_label("Public set").select_option("twins-public")
+        page.get_by_role("button", name="Register the pair").click()
+        assert page.locator("h1").inner_text() == "What does The newest commit us to?"
+        assert "Models that are known already would meet the release rule at once." in page.inner_text("main")
+
+
+def test_the_blocks_of_a_set_are_told_apart_without_colour(open_page: Open, maintainer: str) -> None:
+    style = (
+        "(e) => { const s = getComputedStyle(e); return [s.stroke, s.strokeDasharray, s.fill, s.fillOpacity].join(); }"
+    )
+    with open_page("/sets/twins/", session=maintainer) as page:
+        drawn = [page.locator(f".strip .{kind}").first.evaluate(style) for kind in ("exposed", "local", "spare")]
+        assert len(set(drawn)) == 3
+        assert page.locator(".strip .gone + .stroke").count() == 1
+        assert page.locator(".strip title").count() == 10
 
 
 def test_a_run_is_followed_without_loading_the_page_again(open_page: Open, session: str) -> None:

@@ -5,6 +5,7 @@ Three items hold plain words instead, because a filter may know the prefix.
 
 import json
 import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,16 +67,22 @@ _PLACES = [
 
 @dataclass(frozen=True)
 class Canary:
-    """One planted secret: ``text`` stands in the field of the item with that index."""
+    """One planted secret: ``text`` stands in the field of the item with that index.
+
+    Keys are canaries too: ``text`` is then the key in hexadecimal and ``raw`` its bytes; they belong to no item.
+    """
 
     text: str
     item: int
     field: str
+    raw: bytes = b""
 
     def fragments(self) -> tuple[str, str]:
         """Two halves that are searched alone, so that neither a cut line nor a stripped prefix hides one."""
         if self.text.startswith("CNRY-"):
             return self.text[5:21], self.text[21:]
+        if self.raw:
+            return self.text[: len(self.raw)], self.text[len(self.raw) :]
         words = self.text.split(" ")
         return " ".join(words[:3]), " ".join(words[3:])
 
@@ -90,6 +97,16 @@ class Planted:
     def jsonl(self) -> bytes:
         """The set as JSON lines, as the seal command reads it."""
         return b"".join(json.dumps(record).encode() + b"\n" for record in self.records)
+
+
+def key(raw: bytes, field: str) -> Canary:
+    """A private key that must be found nowhere but where it lives."""
+    return Canary(raw.hex(), -1, field, raw)
+
+
+def token(field: str) -> Canary:
+    """A canary of no item, for what is typed or planted by hand: new each time."""
+    return Canary(f"CNRY-{secrets.token_hex(16)}", -1, field)
 
 
 def plant(n: int, seed: int) -> Planted:

@@ -24,7 +24,7 @@ from tests.leaks.canaries import Canary
 DEPTH = 4
 """How many containers inside one another are opened."""
 VIEWS = ("plain", "packed", "url", "html", "escapes")
-ENCODINGS = ("utf-8", "utf-16", "hex", "reversed", "base64", "base64url", "tokens")
+ENCODINGS = ("utf-8", "utf-16", "hex", "reversed", "base64", "base64url", "tokens", "raw")
 
 _ESCAPE = re.compile(rb"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-3][0-7]{2}))")
 _SPACES = b" \t\r\n\x0b\x0c"
@@ -87,8 +87,11 @@ class Scanner:
                 squeezed = "".join(text.split())
                 packed += [(needle.lower(), canary, name) for needle, name in _folding(squeezed)]
                 exact += [(needle, canary, name) for needle, name in _base64_forms(text)]
+            exact += [(needle, canary, name) for needle, name in _key_forms(canary.raw)]
             exact += [
-                (needle, canary, "tokens") for file in self.tokenizers for needle in _token_forms(canary.text, file)
+                (needle, canary, "tokens")
+                for file in (() if canary.raw else self.tokenizers)
+                for needle in _token_forms(canary.text, file)
             ]
         self._folded, self._exact, self._packed = _Needles(folded), _Needles(exact), _Needles(packed)
 
@@ -107,7 +110,7 @@ class Scanner:
             for name in files:
                 file = Path(folder, name)
                 if file not in skip and _is_plain(file):
-                    hits += self._scan_file(file)
+                    hits += self.scan_file(file)
         return hits
 
     def scan_process(self, pid: int, *, memory: bool = False) -> list[Hit]:
@@ -126,7 +129,8 @@ class Scanner:
             f"encodings {len(ENCODINGS)}, unopened {len(self.unopened)}, hits {len(hits)}"
         )
 
-    def _scan_file(self, file: Path) -> list[Hit]:
+    def scan_file(self, file: Path) -> list[Hit]:
+        """Every canary in one file. One surface; a file that is gone holds none."""
         try:
             content = file.read_bytes()
         except FileNotFoundError:  # gone since it was listed
@@ -220,6 +224,16 @@ def _base64_forms(text: str) -> Iterator[tuple[bytes, str]]:
         for lead in range(3):
             bits = (lead + len(text)) * 8
             yield encode(bytes(lead) + text.encode())[(lead * 8 + 5) // 6 : bits // 6], name
+
+
+def _key_forms(raw: bytes) -> Iterator[tuple[bytes, str]]:
+    """A key's own bytes: either half, either way round, and in base64 (in hexadecimal it is a text like others)."""
+    for half in (raw[: len(raw) // 2], raw[len(raw) // 2 :]) if raw else ():
+        yield half, "raw"
+        yield half[::-1], "raw"
+        for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+            for lead in range(3):
+                yield encode(bytes(lead) + half)[(lead * 8 + 5) // 6 : (lead + len(half)) * 8 // 6], name
 
 
 def _token_forms(text: str, tokenizer_file: Path) -> Iterator[bytes]:

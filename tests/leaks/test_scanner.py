@@ -21,7 +21,7 @@ import pytest
 
 from evaluator.items import parse_items
 from tests.leaks import containers
-from tests.leaks.canaries import PLAIN_WORDS, Canary, plant
+from tests.leaks.canaries import PLAIN_WORDS, Canary, key, plant
 from tests.leaks.scanner import Scanner
 
 PLANTED = plant(8, seed=3)
@@ -128,6 +128,40 @@ def test_found_across_the_edge_of_a_step(monkeypatch: pytest.MonkeyPatch) -> Non
     scanner = Scanner(PLANTED.canaries)
     for lead in range(40, 80):
         assert scanner.scan_bytes(b"." * lead + CODED.text.encode())
+
+
+@pytest.mark.parametrize("kind", ["zstd", "lz4"])
+@pytest.mark.parametrize("tail", [b"", NOISE], ids=["alone", "followed"])
+def test_frames_are_opened_where_a_library_can(kind: str, tail: bytes) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    stream = pyarrow.BufferOutputStream()
+    with pyarrow.CompressedOutputStream(stream, kind) as packing:
+        packing.write(CODED.text.encode() * 3)
+    scanner = Scanner(PLANTED.canaries)
+    hits = scanner.scan_bytes(NOISE + stream.getvalue().to_pybytes() + tail, "dump")
+    assert {hit.canary for hit in hits} == {CODED} and any(kind in hit.where for hit in hits)
+    assert scanner.unopened == []
+
+
+KEY_DRESSES: dict[str, Callable[[bytes], bytes]] = {
+    "raw": lambda raw: raw,
+    "first half": lambda raw: raw[:16],
+    "second half": lambda raw: raw[16:],
+    "reversed": lambda raw: raw[::-1],
+    "hex": lambda raw: raw.hex().encode(),
+    "HEX": lambda raw: raw.hex().upper().encode(),
+    "base64": base64.b64encode,
+    "base64 shifted": lambda raw: base64.b64encode(b"ab" + raw),
+    "base64url": lambda raw: base64.urlsafe_b64encode(b"a" + raw),
+    "gzip": gzip.compress,
+}
+
+
+@pytest.mark.parametrize("dress", KEY_DRESSES)
+def test_keys_are_found(dress: str) -> None:
+    secret = key(os.urandom(32), "host.key")
+    hits = Scanner([*PLANTED.canaries, secret]).scan_bytes(NOISE + KEY_DRESSES[dress](secret.raw) + NOISE)
+    assert {hit.canary for hit in hits} == {secret}
 
 
 def test_what_cannot_be_opened_is_listed() -> None:

@@ -1,5 +1,6 @@
 """All that writes across the models of a submission: taking one, recording reports, looking after runs."""
 
+from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
 from leaderboard.submissions.actions.lineages import assign_lineage, commit_weights, register_lineage, retract_run
 from leaderboard.submissions.actions.queueing import (
     cancel,
@@ -10,17 +11,19 @@ from leaderboard.submissions.actions.queueing import (
     ring_unranked,
 )
 from leaderboard.submissions.actions.recording import Disposition, record_report
-from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, weigh, withdraw
+from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, withdraw
 from leaderboard.submissions.actions.submitting import submit
 
 __all__ = [
     "Disposition",
+    "Weighed",
     "assign_lineage",
     "cancel",
     "commit_weights",
     "drain_outbox",
     "follow_rule",
     "follow_rules",
+    "forecast",
     "mark_ranked",
     "propose",
     "publish",

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from evaluator.contract import Hex32, Name, fits
 from leaderboard.accounts.models import User
-from leaderboard.benchmarks.models import Release
+from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.models import Commitment, Lineage, Model, Run
@@ -54,6 +54,8 @@ def _lineage(name: str) -> Lineage:
 def retract_run(*, run: UUID) -> Run:
     """Let a run count for nothing from now on; its outcomes are kept. Raises ``not_found``."""
     with transaction.atomic():
+        # The pair before the run, as a ranking locks them.
+        SetPair.objects.filter(submissions__runs=run).update(stale=True)
         locked = Run.objects.locked(run)
         if locked is None:
             raise refuse(Refusal.NOT_FOUND)

@@ -15,6 +15,7 @@ from django.db.models.functions import Coalesce, Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.errors import EXPLANATIONS, Code
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
 from leaderboard.submissions import dispatch
@@ -173,10 +174,11 @@ def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
 
 
 def ring_unranked() -> int:
-    """Ask again for the ranking of pairs with graded runs that no ranking holds. Returns how many pairs."""
+    """Ask again for the rankings that lack something: graded runs, or what maintainers have said. Returns how many."""
     waiting = Run.objects.unranked(older_than_seconds=settings.LEASE_SECONDS)
-    pairs = sorted(set(waiting.values_list("submission__pair__slug", flat=True)))
-    return sum(_bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in pairs)  # type: ignore[misc]
+    pairs = set(waiting.values_list("submission__pair__slug", flat=True))
+    pairs |= set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
+    return sum(_bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in sorted(pairs))  # type: ignore[misc]
 
 
 def ring_ranking(pair: str) -> None:

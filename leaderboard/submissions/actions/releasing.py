@@ -1,7 +1,6 @@
-"""A set on its way to release: the evidence from committed runs, the rule, and the steps between the states.
+"""A set on its way to release: the steps between its states, each taken by the rule, a maintainer or another one.
 
-Whoever gathers the facts stands here; the rule itself is pure (``evaluator.ledger.rules``). A step is an update that
-names the old state; the database holds the same table of steps.
+A step is an update that names the old state; the database holds the same table of steps.
 """
 
 import json
@@ -10,97 +9,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 
 from evaluator.contract import canonical_json
-from evaluator.ledger.notices import retired
-from evaluator.ledger.releases import SignedStatement
-from evaluator.ledger.rules import Evidence, LineageFact, RunFact, Verdict, decide
+from evaluator.ledger.entries import entry_hash, read_line
+from evaluator.ledger.releases import SignedStatement, Statement
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import PairStep, Release, SetPair
 from leaderboard.benchmarks.states import PairState, check_step
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry
-from leaderboard.submissions.models import Lineage, Run, RunOutcomes
-from leaderboard.submissions.states import RunState
+from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.models import Entry, Evaluator
+from leaderboard.submissions.actions.evidence import Weighed, weigh
 
 VERIFIER = settings.BASE_DIR / "verify" / "verify_release.py"
 VERIFY_SECONDS = 900.0
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """What the evidence says at a moment; None without a rule."""
-
-    evidence: Evidence
-    verdict: Verdict | None
-
-
-def gather(pair: SetPair, *, moment: datetime) -> Evidence:
-    """The facts of the newest complete run of each model on the pair's private set, and all lineages."""
-    lineages = Lineage.objects.prefetch_related("parents").order_by("name")
-    return Evidence(
-        set=pair.private.name,
-        root=pair.private.digest,
-        moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        runs=tuple(_facts(pair)),
-        lineages=tuple(
-            LineageFact(name=one.name, parents=tuple(sorted(parent.name for parent in one.parents.all())))
-            for one in lineages
-        ),
-    )
-
-
-def _facts(pair: SetPair) -> Iterator[RunFact]:
-    newest = (
-        Run.objects.filter(submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED), post_release=False)
-        .select_related("submission__model__lineage", "evaluator")
-        .order_by("submission__model__name", "-queued_at", "-pk")
-        .distinct("submission__model__name")
-    )
-    manifest = pair.private.facts()
-    gone = retired(manifest, pair.private.signed_notices()) if manifest else frozenset()
-    terms = manifest.terms if manifest else None
-    stored = {one.run_id: one for one in RunOutcomes.objects.filter(run__in=list(newest), item_set=pair.private)}
-    for run in newest:
-        counts = stored[run.pk].counts_over(gone)
-        model = run.submission.model
-        yield RunFact(
-            run=str(run.pk),
-            model=model.name,
-            lineage=model.lineage.name if model.lineage else None,
-            open_weights=model.open_weights,
-            tier=run.tier,  # type: ignore[arg-type]
-            n=counts.n,
-            assigned=counts.n,
-            right=counts.right,
-            complete=stored[run.pk].is_complete,
-            retracted=run.retracted,
-            flagged=run.evaluator is None or run.evaluator.flagged,
-            current=terms is None or run.protocol_digest == terms.protocol_digest,
-            closings=_closings(run, pair),
-        )
-
-
-def _closings(run: Run, pair: SetPair) -> tuple[str, ...]:
-    lines = Entry.objects.filter(run=run.pk, kind="closing", set_name=pair.private.name, status=Entry.Status.CHAINED)
-    return tuple(lines.order_by("pk").values_list("entry_hash", flat=True))
-
-
-def weigh(pair: SetPair) -> Weighed:
-    """Hold the evidence of this moment, by the database's clock, against the set's rule. Changes nothing."""
-    now = SetPair.objects.annotate(now=Now()).values_list("now", flat=True).get(pk=pair.pk)
-    evidence = gather(pair, moment=now)
-    manifest = pair.private.facts()
-    rule = manifest.rule if manifest else None
-    return Weighed(evidence, decide(rule, evidence, now=now) if rule else None)
 
 
 def follow_rule(*, slug: str) -> PairState:
@@ -133,13 +61,19 @@ def propose(*, slug: str, by: User) -> SetPair:
 
 
 def _freeze(pair: SetPair, by: User) -> None:
-    if pair.successor is None:
-        raise refuse(Refusal.NO_SUCCESSOR)
+    heir = pair.successor
+    # Named while it was sealed; it may be on its way to release by now.
+    if heir is None or heir.as_private.exclude(state=PairState.SEALED).exists():
+        raise refuse(Refusal.NO_SUCCESSOR, heir.name if heir else "")
+    frozen = json.loads(canonical_json(_still_met(pair).evidence.to_dict()))
+    _step(pair, PairState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
+
+
+def _still_met(pair: SetPair) -> Weighed:
     weighed = weigh(pair)
     if weighed.verdict is None or not weighed.verdict.met:
         raise refuse(Refusal.BAD_STEP, "the rule is not met any more")
-    frozen = json.loads(canonical_json(weighed.evidence.to_dict()))
-    _step(pair, PairState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
+    return weighed
 
 
 def withdraw(*, slug: str, by: User) -> SetPair:
@@ -155,27 +89,26 @@ def withdraw(*, slug: str, by: User) -> SetPair:
 def publish(*, slug: str, bundle: Path, by: User) -> Release:
     """Publish a verified bundle of the proposed release: copied, verified as a stranger would, then in one step.
 
-    Raises ``forbidden``, ``bad_step``, ``second_person`` for whoever proposed it, and ``bad_bundle``; then nothing
-    of it stays.
+    Raises ``forbidden``, ``bad_step`` also where the rule is no longer met, ``second_person`` for whoever proposed
+    it, and ``bad_bundle``; then nothing of it stays but the lines of the log that it brought.
     """
     pair = SetPair.objects.select_related("private").filter(slug=slug).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
     _second(pair, by)
-    folder = settings.RELEASES / f"{slug}-{pair.private.digest[:16]}"
-    draft = _copy(bundle)
-    try:
-        statement, contents = _verified(draft, pair)
+    with _copied(bundle, slug) as folder:
+        statement, contents = _verified(folder, pair)
+        _keep_log(folder, SignedStatement.from_dict(statement).statement)
         with transaction.atomic():
             locked = _locked(slug)
             _second(locked, by)
+            if locked.evidence != pair.evidence:
+                raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what is proposed now")
+            _still_met(locked)
             release = Release.objects.create(
                 pair=locked, folder=folder.name, statement=statement, contents=contents, published_by=by
             )
-            _step(locked, PairState.RELEASED, by=by)
-            draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+            _step(locked, PairState.RELEASED, by=by, stale=True)
     return release
 
 
@@ -217,27 +150,59 @@ def _step(pair: SetPair, new: PairState, *, by: User | None = None, **changes: A
     pair.refresh_from_db()
 
 
-def _copy(bundle: Path) -> Path:
+def _keep_log(folder: Path, statement: Statement) -> None:
+    """Bring the site's copy of the log up to the bundle's, so that the ledger shows the opening with the release.
+
+    One that contradicts the copy is kept, as evidence, and refused.
+    """
+    evaluator = Evaluator.objects.filter(
+        name=statement.evaluator.name, public_key=statement.evaluator.report_pub
+    ).first()
+    if evaluator is None:
+        raise refuse(Refusal.BAD_BUNDLE, "it was opened by an evaluator that is not registered")
+    lines = [read_line(json.loads(line)) for line in (folder / "log.jsonl").read_bytes().splitlines()]
+    keep_log(evaluator=evaluator, lines=lines, note=(folder / "log.head.txt").read_text(encoding="utf-8"))
+    if not evaluator.entries.filter(entry_hash=entry_hash(lines[-1]), status=Entry.Status.CHAINED).exists():
+        raise refuse(Refusal.BAD_BUNDLE, "its log is not the one that the site knows")
+
+
+@contextmanager
+def _copied(bundle: Path, slug: str) -> Iterator[Path]:
+    """A copy of the bundle below HOLDFAST_RELEASES under a name that no other has; gone again if the block fails."""
     try:
         settings.RELEASES.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=settings.RELEASES))
-        shutil.copytree(bundle, draft, symlinks=True, dirs_exist_ok=True)
-        draft.chmod(0o755)
+        folder = Path(tempfile.mkdtemp(prefix=f"{slug[:60]}-", dir=settings.RELEASES))
     except OSError:
         raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
-    return draft
+    try:
+        _copy(bundle, folder)
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
-def _verified(draft: Path, pair: SetPair) -> tuple[dict[str, Any], dict[str, str]]:
+def _copy(bundle: Path, folder: Path) -> None:
+    try:
+        shutil.copytree(bundle, folder, symlinks=True, dirs_exist_ok=True)
+        folder.chmod(0o755)
+    except OSError:
+        raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
+
+
+def _verified(folder: Path, pair: SetPair) -> tuple[dict[str, Any], dict[str, str]]:
     """The signed statement and the list of contents of a bundle that holds, of this set and this evidence."""
-    command = [sys.executable, "-I", str(VERIFIER), str(draft), "--root", pair.private.digest]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False)
+    command = [sys.executable, "-I", str(VERIFIER), str(folder), "--root", pair.private.digest]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise refuse(Refusal.BAD_BUNDLE, f"not verified within {VERIFY_SECONDS:.0f} seconds") from None
     if done.returncode:
         raise refuse(Refusal.BAD_BUNDLE, done.stderr.strip()[-200:])
-    if (draft / "manifest.json").read_bytes() != canonical_json(pair.private.manifest) + b"\n":
+    if (folder / "manifest.json").read_bytes() != canonical_json(pair.private.manifest) + b"\n":
         raise refuse(Refusal.BAD_BUNDLE, "its manifest is not the registered one")
-    if (draft / "evidence.json").read_bytes() != canonical_json(pair.evidence) + b"\n":
+    if (folder / "evidence.json").read_bytes() != canonical_json(pair.evidence) + b"\n":
         raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what was proposed")
-    signed = SignedStatement.from_dict(json.loads((draft / "statement.json").read_bytes()))
-    contents: dict[str, str] = json.loads((draft / "contents.json").read_bytes())
+    signed = SignedStatement.from_dict(json.loads((folder / "statement.json").read_bytes()))
+    contents: dict[str, str] = json.loads((folder / "contents.json").read_bytes())
     return json.loads(canonical_json(signed.to_dict())), contents

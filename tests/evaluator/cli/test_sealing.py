@@ -72,7 +72,9 @@ def test_inspecting_a_public_set(folder: Path) -> None:
 def test_without_json_the_same_facts_for_people(folder: Path) -> None:
     result = command("inspect", folder / "items.jsonl")
     assert result.returncode == 0
-    assert "sealed       False" in result.stdout and set_digest(load_items(folder / "items.jsonl")) in result.stdout
+    facts = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert (facts["n"], facts["sealed"]) == ("5", "False")
+    assert facts["digest"] == set_digest(load_items(folder / "items.jsonl"))
 
 
 def test_refusals(folder: Path) -> None:
@@ -86,7 +88,7 @@ def test_refusals(folder: Path) -> None:
     )
     assert refusal(*seal[:2], "--name", "../t", "--out", folder / "out", "--keys", folder / "keys") == "bad_message"
     (folder / "items.jsonl").write_bytes(PLANTED.jsonl() + b'{"question": "q", "answer": "CNRY"}\n')
-    assert refusal(*seal, "--keys", folder / "keys") == "set_gold_not_numeric"
+    assert refusal(*seal, "--keys", folder / "keys") == "check_failed"
     assert not (folder / "out").exists()
 
 

@@ -6,12 +6,16 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 
-from leaderboard.benchmarks import actions
+from leaderboard.benchmarks.actions import register_pair
 from leaderboard.errors import SiteError
+from leaderboard.submissions.actions import forecast
 
 
 class Command(BaseCommand):
-    """Registers a pair of sets: from then on models can be submitted to it."""
+    """Registers a pair of sets: from then on models can be submitted to it.
+
+    Says so where the release rule would be met at once if known models did as well on it as they last did elsewhere.
+    """
 
     help = "Register a pair of a public and a sealed set, both registered before."
 
@@ -27,9 +31,13 @@ class Command(BaseCommand):
         names = ("slug", "title", "public", "private", "protocol", "grader")
         try:
             validate_slug(options["slug"])
-            pair = actions.register_pair(**{name: options[name] for name in names})
+            pair = register_pair(**{name: options[name] for name in names})
         except ValidationError:
             raise CommandError("a slug has letters, digits, '-' and '_' only") from None
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{pair.slug}: {pair.public} and {pair.private}, {pair.protocol}")
+        verdict = forecast(pair).verdict
+        if verdict is not None and verdict.met:
+            grounds = f"as {', '.join(verdict.models)} last did elsewhere" if verdict.models else "by its date"
+            self.stderr.write(f"warning: the release rule of {pair.private} would be met at once, {grounds}")

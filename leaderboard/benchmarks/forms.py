@@ -1,0 +1,93 @@
+"""Forms for maintainers: to commit to a sealed set, to pair it, to name its successor, to open a season."""
+
+import json
+from typing import Any, cast
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import RegexValidator
+
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.states import PairState
+from leaderboard.errors import Refusal, refuse
+
+MANIFEST_BYTES, HEAD_BYTES = 20_000_000, 8_000
+plain = RegexValidator(
+    r"\A[a-z0-9][a-z0-9._-]{0,79}\Z", "Use small letters, digits, '.', '_' and '-', starting with a letter or digit."
+)
+
+
+class SealedSetForm(forms.Form):
+    """The public files of a sealed set. No item is in either."""
+
+    manifest = forms.FileField(
+        help_text="<code>manifest.json</code> from the sealed set's folder, at most 20 MB.",
+        widget=forms.FileInput(attrs={"accept": "application/json,.json"}),
+    )
+    head = forms.FileField(
+        required=False,
+        label="Signed tree head",
+        help_text="<code>head.txt</code> beside it, with its cosignatures. A set with maintainers needs it.",
+        widget=forms.FileInput(attrs={"accept": "text/plain,.txt"}),
+    )
+
+    def clean_manifest(self) -> Any:
+        """The manifest as JSON data, not yet checked. Raises ``too_large``."""
+        file = cast("UploadedFile[Any]", self.cleaned_data["manifest"])
+        if (file.size or 0) > MANIFEST_BYTES:
+            raise refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB")
+        try:
+            return json.loads(file.read())
+        except (ValueError, RecursionError):
+            raise forms.ValidationError("The file is not JSON.") from None
+
+    def clean_head(self) -> str:
+        """The head's text; empty without one."""
+        file = cast("UploadedFile[Any] | None", self.cleaned_data["head"])
+        if file is None:
+            return ""
+        try:
+            text: str = file.read(HEAD_BYTES + 1).decode("utf-8")
+        except ValueError:
+            raise forms.ValidationError("The file is not a text in UTF-8.") from None
+        if len(text) > HEAD_BYTES:
+            raise forms.ValidationError("The file is too long for a signed tree head.")
+        return text
+
+
+class PairForm(forms.Form):
+    """Which public set a sealed one is the twin of, and how both are asked."""
+
+    slug = forms.SlugField(max_length=80, label="Short name", help_text="It stands in the addresses: /sets/NAME/")
+    title = forms.CharField(max_length=120, help_text="As the board names it.")
+    public = forms.ModelChoiceField(
+        ItemSet.objects.filter(sealed=False).order_by("-pk"), to_field_name="name", label="Public set"
+    )
+    private = forms.ModelChoiceField(
+        ItemSet.objects.filter(sealed=True).order_by("-pk"), to_field_name="name", label="Sealed set"
+    )
+    protocol = forms.CharField(max_length=80, validators=[plain], help_text="How the questions are asked.")
+    grader = forms.CharField(max_length=80, validators=[plain], help_text="How the answers are graded.")
+
+    def facts(self) -> dict[str, str]:
+        """The arguments of ``actions.register_pair``."""
+        cleaned = self.cleaned_data
+        return cleaned | {"public": cleaned["public"].name, "private": cleaned["private"].name}
+
+
+class SuccessorForm(forms.Form):
+    """The sealed set that takes over."""
+
+    successor = forms.ModelChoiceField(
+        ItemSet.objects.none(), to_field_name="name", empty_label=None, label="Sealed successor"
+    )
+
+    def __init__(self, *args: Any, pair: SetPair, **options: Any) -> None:
+        super().__init__(*args, **options)
+        taken = SetPair.objects.exclude(state=PairState.SEALED).values("private")
+        field = cast("forms.ModelChoiceField[ItemSet]", self.fields["successor"])
+        field.queryset = (
+            ItemSet.objects.filter(sealed=True).exclude(pk=pair.private_id).exclude(pk__in=taken).order_by("-pk")
+        )
+        if pair.successor:
+            field.initial = pair.successor.name

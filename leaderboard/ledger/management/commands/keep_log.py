@@ -1,0 +1,47 @@
+"""``manage.py keep_log JOURNAL.jsonl``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from evaluator.contract import LogLine
+from evaluator.errors import EvaluatorError
+from evaluator.ledger.entries import read_line
+from leaderboard.ledger import actions
+from leaderboard.ledger.models import Evaluator
+
+
+class Command(BaseCommand):
+    """Takes a log that comes as a file: an escrow's, whose keys never meet a network, or one of a lost broker."""
+
+    help = "Keep the lines of a registered evaluator's journal.jsonl that the ledger does not have."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The file."""
+        parser.add_argument("path", type=Path, metavar="JOURNAL.jsonl")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, keep, say how far the copy reaches."""
+        lines = _read(options["path"])
+        known = Evaluator.objects.filter(name=lines[0].evaluator).first()
+        if known is None:
+            raise CommandError("register its evaluator first")
+        try:
+            actions.keep_log(evaluator=known, lines=lines, note="")
+        except EvaluatorError as failure:
+            raise CommandError(str(failure)) from None
+        known.refresh_from_db()
+        self.stdout.write(f"{known.name}: {known.head_index + 1} lines")
+
+
+def _read(path: Path) -> list[LogLine]:
+    """The lines of a journal, at least one. Raises ``CommandError``."""
+    try:
+        lines = [read_line(json.loads(line)) for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError, RecursionError, EvaluatorError):
+        raise CommandError("the file is not a journal") from None
+    if not lines:
+        raise CommandError("the journal has no line")
+    return lines

@@ -1,0 +1,30 @@
+"""``manage.py propose_release SLUG --by USER [--withdraw]``."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.accounts.actions import person
+from leaderboard.errors import SiteError
+from leaderboard.submissions import actions
+
+
+class Command(BaseCommand):
+    """Freezes the evidence of a releasable pair, so that maintainers can sign it; or takes that back."""
+
+    help = "Propose a pair's release: its evidence is frozen."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """SLUG and USER."""
+        parser.add_argument("slug", metavar="SLUG")
+        parser.add_argument("--by", required=True, metavar="USER", help="a maintainer")
+        parser.add_argument("--withdraw", action="store_true", help="take the proposal back")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do it and say so."""
+        act = actions.withdraw if options["withdraw"] else actions.propose
+        try:
+            pair = act(slug=options["slug"], by=person(username=options["by"]))
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{pair.slug}: {pair.state}")

@@ -1,0 +1,31 @@
+"""``manage.py publish_release SLUG BUNDLE --by USER``."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.accounts.actions import person
+from leaderboard.errors import SiteError
+from leaderboard.submissions import actions
+
+
+class Command(BaseCommand):
+    """Verifies a signed bundle as a stranger would, keeps it, and makes the pair released: all of it or nothing."""
+
+    help = "Publish the bundle of a proposed release, as another maintainer than the one who proposed it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """SLUG, BUNDLE and USER."""
+        parser.add_argument("slug", metavar="SLUG")
+        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the folder that the evaluator wrote")
+        parser.add_argument("--by", required=True, metavar="USER", help="another maintainer")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do it and say so."""
+        try:
+            by = person(username=options["by"])
+            release = actions.publish(slug=options["slug"], bundle=options["bundle"], by=by)
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{release.pair.slug}: {release.pair.private} is released")

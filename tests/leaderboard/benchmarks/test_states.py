@@ -1,0 +1,130 @@
+"""The steps of a release: one table, held by the code and by the database alike."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.benchmarks.states import STEPS, IllegalStep, PairState, check_step
+from tests.leaderboard.ruled import make_maintainer, make_pair
+
+WAYS = {
+    PairState.SEALED: (),
+    PairState.RELEASABLE: (PairState.RELEASABLE,),
+    PairState.PROPOSED: (PairState.RELEASABLE, PairState.PROPOSED),
+    PairState.RELEASED: (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED),
+}
+EDGES = [(old, new) for old in PairState for new in PairState]
+LEGAL = {
+    "sealed → releasable", "releasable → sealed", "releasable → proposed", "proposed → releasable", "proposed → sealed",
+    "proposed → released",
+}  # fmt: skip
+
+
+def name(edge: tuple[PairState, PairState]) -> str:
+    return " → ".join(edge)
+
+
+def put(pair: SetPair, state: PairState) -> None:
+    """Write the state as SQL that knows nothing of the table of steps; the evidence is what the state asks for."""
+    frozen = state in (PairState.PROPOSED, PairState.RELEASED)
+    by = pair.proposed_by_id or make_maintainer(f"maintainer-{pair.pk}").pk
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE benchmarks_setpair SET state = %s, evidence = %s, proposed_by_id = %s WHERE id = %s",
+            [state.value, "{}" if frozen else None, by if frozen else None, pair.pk],
+        )
+    pair.refresh_from_db()
+
+
+def walk(state: PairState) -> SetPair:
+    pair = make_pair()
+    for step in WAYS[state]:
+        put(pair, step)
+    return pair
+
+
+def test_the_table_has_these_steps_and_no_others() -> None:
+    assert {name(edge) for edge in STEPS} == LEGAL
+    assert not [new for old, new in STEPS if old is PairState.RELEASED], "released is never left"
+    assert {step.by for (_, new), step in STEPS.items() if new is PairState.RELEASED} == {"another maintainer"}
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=name)
+def test_an_edge_in_the_code(edge: tuple[PairState, PairState]) -> None:
+    if name(edge) in LEGAL:
+        check_step(*edge)
+    else:
+        with pytest.raises(IllegalStep, match=name(edge)):
+            check_step(*edge)
+
+
+@pytest.mark.parametrize("edge", [edge for edge in EDGES if edge[0] is not edge[1]], ids=name)
+def test_an_edge_in_the_database(db: None, edge: tuple[PairState, PairState]) -> None:
+    old, new = edge
+    pair = walk(old)
+    if name(edge) in LEGAL:
+        put(pair, new)
+    else:
+        assert_refused(pair, new, f"no step from {old} to {new}")
+    assert pair.state == (new if name(edge) in LEGAL else old)
+
+
+def assert_refused(pair: SetPair, new: PairState, message: str) -> None:
+    """The database refuses, in the words of the trigger and not of some other check."""
+    with pytest.raises(IntegrityError) as refused:
+        put(pair, new)
+    cause: Any = refused.value.__cause__
+    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", message)
+    pair.refresh_from_db()
+
+
+@pytest.mark.parametrize("state", PairState)
+def test_what_stays_as_it_is_takes_no_step(db: None, state: PairState) -> None:
+    pair = walk(state)
+    SetPair.objects.filter(pk=pair.pk).update(stale=True, title="Another title", state=state)
+    pair.refresh_from_db()
+    assert (pair.state, pair.stale) == (state, True)
+
+
+def test_it_is_the_trigger_that_holds_the_steps(db: None) -> None:
+    pair = walk(PairState.RELEASED)
+    assert_refused(pair, PairState.SEALED, "no step from released to sealed")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER set_pair_hold_steps ON benchmarks_setpair")
+    put(pair, PairState.SEALED)
+    assert pair.state == PairState.SEALED
+
+
+@pytest.mark.parametrize("state", PairState)
+def test_a_pair_begins_sealed(db: None, state: PairState) -> None:
+    old = make_pair()
+    facts: dict[str, Any] = {"slug": "new", "title": "New", "public": old.public, "private": old.private}
+    facts |= {"protocol": "demo-0shot", "grader": "numeric-1", "state": state}
+    if state in (PairState.PROPOSED, PairState.RELEASED):
+        facts |= {"evidence": {}, "proposed_by": make_maintainer("ada")}
+    if state is PairState.SEALED:
+        assert SetPair.objects.create(**facts).state == state
+        return
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        SetPair.objects.create(**facts)
+    cause: Any = refused.value.__cause__
+    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", "a pair begins sealed")
+    assert SetPair.objects.count() == 1
+
+
+@pytest.mark.parametrize("state", ["", "Sealed", "withdrawn"])
+def test_no_other_state_is_known(db: None, state: str) -> None:
+    pair = make_pair()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SetPair.objects.filter(pk=pair.pk).update(state=state)
+
+
+@pytest.mark.parametrize("state", PairState)
+def test_evidence_is_frozen_exactly_where_it_is_signed(db: None, state: PairState) -> None:
+    pair = walk(state)
+    frozen = state in (PairState.PROPOSED, PairState.RELEASED)
+    wrong: dict[str, Any] = {"evidence": None} if frozen else {"evidence": {}}
+    with pytest.raises(IntegrityError, match="set_pair_is_proposed_over_evidence"), transaction.atomic():
+        SetPair.objects.filter(pk=pair.pk).update(**wrong)

@@ -1,0 +1,170 @@
+"""The stranger's verifier against the real site over HTTP: the API's answers are what it reads."""
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from evaluator.contract import Outcome, pack_bits, unpack_bits
+from evaluator.ledger.manifests import Manifest, Party, Terms
+from evaluator.ledger.notes import cosign, sign_head
+from evaluator.ledger.notices import sign_notice
+from evaluator.ledger.rules import default_rule
+from evaluator.ledger.signatures import public_hex
+from leaderboard.accounts.actions import sign_up
+from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.celery import app
+from leaderboard.ledger.models import Entry, Evaluator, Grant
+from leaderboard.rankings.actions import rebuild
+from leaderboard.rankings.models import Snapshot
+from leaderboard.submissions import actions
+from leaderboard.submissions.admission import Ask
+from leaderboard.submissions.models import Run
+from tests.leaderboard.conftest import MANIFEST, PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
+from tests.verify.test_verify_log import VERIFIER
+from tests.verify.world import key
+
+TERMS = Terms(protocol="demo-0shot", protocol_digest="c" * 64, grader="numeric-1", grader_digest="d" * 64)
+
+
+def covenant() -> Manifest:
+    """The set of the site's tests, with people who answer for it."""
+    people = [Party(name=name, public=public_hex(key(name))) for name in ("grace", "hedy", "witness")]
+    rule = default_rule("2030-01-01T00:00:00Z")
+    more = {"terms": TERMS, "rule": rule, "maintainers": people[:2], "quorum": 2, "witnesses": people[2:]}
+    return Manifest.from_dict(MANIFEST.to_dict() | {name: _plain(value) for name, value in more.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [one.to_dict() for one in value]
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
+class Site:
+    """A site with one pair and one evaluator, which works off whatever is submitted."""
+
+    def __init__(self) -> None:
+        self.manifest, self.evaluator = covenant(), FakeEvaluator()
+        head = sign_head(self.manifest.head(), name="grace", private_key=key("grace"))
+        head = cosign(head, name="witness", private_key=key("witness"), moment=datetime.now(UTC))
+        register_set(data={"name": "public", "n": PUBLIC_N, "digest": "a" * 64, "sealed": False}, sealed=False)
+        register_set(data=self.manifest.to_dict(), sealed=True, head=head)
+        facts = {"protocol": "demo-0shot", "grader": "numeric-1"}
+        self.pair = register_pair(slug="pair", title="A pair", public="public", private="private", **facts)
+        self.evaluator.register()
+        self.user = sign_up(username="ada", password=None, organisation="Analytical")
+
+    def submit(self, model: str, **changes: Any) -> Run:
+        asked = {"pair": "pair", "model": model, "kind": "checkpoint", "checkpoint": "honest"} | changes
+        return actions.submit(user=self.user, key=uuid.uuid4().hex, ask=Ask(**asked)).run
+
+    def evaluate(self, run: Run, *, tier: str = "T0", closed: bool = True) -> None:
+        """An attempt as an evaluator would make it: it says what it shows, grades, closes, and finishes."""
+        attempt = self.evaluator.begin(run)
+        grant = Grant.objects.get(run=run.pk, token=run.token)
+        (asked,) = [one for one in grant.sets if one["sealed"]]
+        shown = sorted(unpack_bits(asked["items"], PRIVATE_N))
+        about = {"run": str(run.pk), "token": run.token}
+        seen = {"items": pack_bits(shown, PRIVATE_N), "count": len(shown), "recipient": grant.recipient, "tier": tier}
+        lines = [self.evaluator.expose(**about | seen)]
+        if closed:
+            outcomes: list[Outcome] = [truth("private", index) for index in shown]
+            lines.append(self.evaluator.close(outcomes, **about))
+        tell = [attempt.started(), attempt.exposed(*lines, head=self.evaluator.head()), *attempt.graded()]
+        for report in [*tell, attempt.finished()]:
+            actions.record_report(envelope=report)
+
+    def notice(self, item: int) -> None:
+        told = [one.to_dict() for one in self.pair.private.signed_notices()]
+        about = {"set": "private", "root": self.manifest.root, "index": len(told), "previous": "0" * 64}
+        facts = {"kind": "erratum", "item": item, "reason": "wrong_gold", "maintainer": "hedy"}
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        post_notices(data=[*told, sign_notice(key("hedy"), moment=moment, **about | facts).to_dict()])
+
+
+@pytest.fixture
+def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(app, "send_task", lambda *args, **options: None)
+    return Site()
+
+
+@pytest.fixture
+def visit(live_server: LiveServer, tmp_path: Path, capsys: Any) -> Callable[..., tuple[int, Any]]:
+    def make(state: str = "state") -> tuple[int, Any]:
+        capsys.readouterr()
+        code = VERIFIER.main(["--site", live_server.url, "--state", str(tmp_path / state), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return make
+
+
+def codes(told: Any) -> set[str]:
+    return {code for code, _ in told["findings"]}
+
+
+def test_the_site_is_watched(site: Site, visit: Callable[..., tuple[int, Any]], tmp_path: Path) -> None:
+    code, told = visit()
+    assert (code, told["findings"]) == (0, [])
+    weights = site.submit("Alpha")
+    endpoint = site.submit(
+        "Beta", kind="endpoint", checkpoint="", url="https://models.example/v1", served_model="b", api="chat"
+    )
+    site.submit("Gamma")
+    site.evaluate(weights)
+    site.evaluate(endpoint, tier="T2")
+    rebuild(pair=site.pair)
+    code, told = visit()
+    assert (code, told["findings"]) == (0, [])
+    verified = told["verified"]
+    assert verified["rows of the board, by their logs"] == 2
+    assert (verified["grants, by their hashes"], verified["runs listed"]) == (3, 3)
+    assert verified["exposures, by grant and order"] == verified["closings, by grant and order"] == 2
+    assert verified["evaluator-1: lines, signed and chained"] == 4
+    site.notice(1)
+    rebuild(pair=site.pair)
+    code, told = visit()
+    assert (code, told["findings"]) == (0, [])
+    rows = json.loads((tmp_path / "state" / "files" / "board" / "pair.json").read_bytes())["rows"]
+    assert sorted((row["version"], row["private"]["n"]) for row in rows) == [(1, 2), (1, 8)]
+    assert visit("somebody else")[0] == 0
+    _dishonest(site, visit)
+
+
+def _dishonest(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
+    """The same site, whose operator now writes into its database. Each line is undone before the next."""
+    grant = Grant.objects.order_by("pk")[0]
+    Grant.objects.filter(pk=grant.pk).update(recipient="friend.example")
+    code, told = visit()
+    assert code == 2 and {"grant_hash_wrong", "grant_changed", "exposure_beyond_grant"} <= codes(told)
+    Grant.objects.filter(pk=grant.pk).update(recipient=grant.recipient)
+    newest = Snapshot.objects.latest("pk")
+    better = json.loads(json.dumps(newest.rows))
+    better[0]["private"] |= {"right": better[0]["private"]["n"], "wrong": 0, "accuracy": 1.0}
+    Snapshot.objects.filter(pk=newest.pk).update(rows=better)
+    assert "score_differs" in codes(visit()[1])
+    Snapshot.objects.filter(pk=newest.pk).update(rows=newest.rows[1:])
+    assert codes(visit()[1]) == {"run_withheld"}
+    Snapshot.objects.filter(pk=newest.pk).update(rows=newest.rows)
+    SetPair.objects.update(protocol="demo-8shot")
+    assert codes(visit()[1]) == {"terms_differ", "pair_changed"}
+    SetPair.objects.update(protocol="demo-0shot")
+    Entry.objects.filter(index=3).update(status="pending")
+    Evaluator.objects.update(head_index=2)
+    assert {"log_gone", "head_without_lines"} <= codes(visit()[1])
+    Evaluator.objects.update(head_index=3)
+    assert "lines_missing" in codes(visit()[1])
+    Entry.objects.filter(index=3).update(status="chained")
+    assert visit()[0] == 0
+
+
+def test_a_run_that_the_log_does_not_know(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
+    site.evaluate(site.submit("Alpha"), closed=False)
+    rebuild(pair=site.pair)
+    assert codes(visit()[1]) == {"row_without_closing"}
