@@ -30,6 +30,11 @@ STEEPEST = 3.0
 """A curve through three close points may be absurdly steep; its slope must not make every residual look small."""
 SPREADS = np.array([0.0, 0.04, 0.07, 0.10, 0.14, 0.20, 0.28, 0.40, 0.56]) ** 2
 """The values of τ² among which the likelihood is largest, in squared logits."""
+STEP_PRICE = 1.0
+"""What the step costs a second group, in log likelihood, as one parameter more (H. Akaike, 1974). At no price, where
+models differ by .2 logits of their own, honest references are lost and clean models accused 12 times in 100, not 8; at
+twice this price, contamination by .35 logits stays hidden (power .59 instead of .70). In the note's worlds it makes no
+difference."""
 
 
 class _Split(NamedTuple):
@@ -82,6 +87,7 @@ def _splits(data: Logits, design: Floats, variance: Floats, high: NDArray[np.boo
         likelihood[better], curves[better] = found[better], fitted[better, :, 0]
     for k in range(1, count):
         likelihood[k] += k * log(k / m) + (m - k) * log((m - k) / m)
+    likelihood[1:] -= STEP_PRICE
     likelihood[1:][curves[1:, CURVE] <= 0] = -np.inf
     return _Split(likelihood, curves[:, :CURVE])
 
