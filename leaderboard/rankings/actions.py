@@ -34,7 +34,7 @@ def rebuild(*, pair: SetPair) -> Snapshot:
 def import_published(
     *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = ""
 ) -> PublishedTable:
-    """Keep a table that others published, whole or not at all; a file that is known already is left as it is.
+    """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
 
     Raises ``already_registered`` where another file has the slug, ``invalid_field`` where a text does not fit.
     """
@@ -59,4 +59,5 @@ def import_published(
         raise refuse(Refusal.INVALID_FIELD, ", ".join(sorted(failure.message_dict))) from None
     one.save()
     PublishedRow.objects.bulk_create(PublishedRow(table=one, **asdict(line)) for line in table.lines)
+    snapshots.analyse(one).save()
     return one

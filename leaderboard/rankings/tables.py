@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn
 
 from leaderboard.errors import Refusal, refuse
 
-MOST_BYTES, MOST_ROWS, MOST_TOLD = 1_000_000, 5_000, 20
+MOST_BYTES, MOST_ROWS, MOST_TOLD = 1_000_000, 1_000, 20
 _ACCESS = {"open": "open", "closed": "closed", "api": "closed"}
 _ALWAYS = ("model", "family", "access")
 _ALSO = ("organisation", "hf_or_api_id", "params_b", "active_params_b", "diff_printed", "z_printed", "reference")

@@ -1,5 +1,24 @@
 """What pages read: finished rankings of what we ran, and apart from them what others published."""
 
+from leaderboard.rankings.models.analysis import (
+    EVIDENCE,
+    Analysis,
+    Basis,
+    Correlation,
+    EvidenceWord,
+    FamilyLine,
+    Likelihood,
+    Order,
+    PanelFacts,
+    PeerTest,
+    PooledGap,
+    PublishedLine,
+    RawTest,
+    Role,
+    Share,
+    Tested,
+    Without,
+)
 from leaderboard.rankings.models.boards import (
     ACCESS,
     WORDS,
@@ -11,18 +30,36 @@ from leaderboard.rankings.models.boards import (
     Unranked,
     unranked,
 )
-from leaderboard.rankings.models.published import PublishedRow, PublishedTable
+from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
     "ACCESS",
+    "EVIDENCE",
     "WORDS",
     "Access",
+    "Analysis",
+    "Basis",
+    "Correlation",
     "EvidenceCode",
+    "EvidenceWord",
+    "FamilyLine",
+    "Likelihood",
+    "Order",
+    "PanelFacts",
+    "PeerTest",
+    "PooledGap",
+    "PublishedLine",
     "PublishedRow",
+    "PublishedSnapshot",
     "PublishedTable",
+    "RawTest",
+    "Role",
     "Row",
     "Score",
+    "Share",
     "Snapshot",
+    "Tested",
     "Unranked",
+    "Without",
     "unranked",
 ]

@@ -5,9 +5,12 @@ Nothing here was asked by an evaluator, so nothing here has a run, a seal or a l
 
 from typing import Any
 
+import msgspec
 from django.core.validators import URLValidator
 from django.db import models
 from django.urls import reverse
+
+from leaderboard.rankings.models.analysis import Analysis
 
 
 class _WrittenOnce(models.Model):
@@ -105,3 +108,40 @@ class PublishedRow(_WrittenOnce):
 
     def __str__(self) -> str:
         return f"{self.model} in {self.table_id}"
+
+
+class PublishedSnapshotQuerySet(models.QuerySet["PublishedSnapshot"]):
+    """Analyses of published tables."""
+
+    def current(self, table: PublishedTable) -> "PublishedSnapshot | None":
+        """The newest one of ``table``."""
+        return self.filter(table=table).order_by("-pk").first()
+
+
+class PublishedSnapshot(_WrittenOnce):
+    """One analysis of one published table. ``inputs_hash`` is over the rows, ``method`` and ``seed``."""
+
+    table = models.ForeignKey(PublishedTable, on_delete=models.PROTECT, related_name="snapshots")
+    created = models.DateTimeField(auto_now_add=True)
+    inputs_hash = models.CharField(max_length=64)
+    method = models.CharField(max_length=40)
+    seed = models.PositiveBigIntegerField()
+    body = models.JSONField()
+
+    objects = PublishedSnapshotQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["table", "inputs_hash"], name="published_snapshot_once"),
+            models.CheckConstraint(
+                condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"),
+                name="published_snapshot_inputs_hash_is_sha256",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.table_id} at {self.created:%Y-%m-%d %H:%M:%S}"
+
+    def analysis(self) -> Analysis:
+        """What was found."""
+        return msgspec.convert(self.body, Analysis)

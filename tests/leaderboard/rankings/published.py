@@ -25,13 +25,13 @@ def file_of(*lines: str, heading: str = HEADING) -> bytes:
 
 
 def small() -> bytes:
-    """Twelve models of four families, two of them far better on the public set."""
+    """Fifteen models of five families, two of them far better on the public set."""
     lines = [
         line(
             f"{family.lower()}-{size}", family, public=120 + 60 * size, private=118 + 58 * size, loglik=f"-0.{9 - size}"
         )
         for family in ("North", "South", "West")
-        for size in (1, 2, 3)
+        for size in (1, 2, 3, 4)
     ]
     lines += [line(f"east-{size}", "East", public=180 + 60 * size, private=118 + 58 * size) for size in (1, 2)]
     return file_of(*lines, line("alone", "Alone", public=300, private=301, loglik=""))

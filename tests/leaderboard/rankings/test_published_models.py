@@ -26,16 +26,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_command_keeps_rows_with_their_source(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(path, capsys) == "small-table: 12 models, public open, private shut, 11 likelihoods\n"
+    assert run(path, capsys) == "small-table: 15 models, public open, private shut, 14 likelihoods\n"
     table = PublishedTable.objects.get()
     assert (table.source, table.title, table.url) == (SOURCE, "open and shut", "")
-    assert [row.line for row in table.rows.all()] == list(range(2, 14))
+    assert [row.line for row in table.rows.all()] == list(range(2, 17))
 
 
 def test_the_same_file_again_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(path, capsys)
     assert "small-table: known already" in run(path, capsys, "--source", "Somebody else", "--slug", "other")
-    assert (PublishedTable.objects.count(), PublishedRow.objects.count()) == (1, 12)
+    assert (PublishedTable.objects.count(), PublishedRow.objects.count()) == (1, 15)
 
 
 def test_another_file_does_not_take_a_name_that_is_in_use(path: Path) -> None:
@@ -43,7 +43,7 @@ def test_another_file_does_not_take_a_name_that_is_in_use(path: Path) -> None:
     path.write_bytes(small() + line("more").encode())
     with pytest.raises(CommandError, match="already_registered"):
         call_command("import_published", str(path), "--source", SOURCE)
-    assert PublishedRow.objects.count() == 12
+    assert PublishedRow.objects.count() == 15
 
 
 def test_a_bad_file_leaves_nothing_and_says_where(path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_columns_that_mean_nothing_here_are_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path.write_bytes(b"colour," + small().replace(b"\n", b"\nred,", 12))
+    path.write_bytes(b"colour," + small().replace(b"\n", b"\nred,", 15))
     assert "columns that were not read: colour" in run(path, capsys)
 
 
