@@ -15,11 +15,12 @@ GATHER_SECONDS = 0.015
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """One prompt to be continued."""
+    """One prompt to be continued. ``special`` says whether the tokenizer may put its special tokens around it."""
 
     prompt: str
     max_tokens: int
     stop: tuple[str, ...] = ()
+    special: bool = True
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -47,7 +47,8 @@ class GreedyModel:
 
     def encode(self, request: Request) -> Encoded:
         """Tokens of a prompt. Raises TooLong where not even one token could follow."""
-        tokens = tuple(self._tokenizer(request.prompt, verbose=False)["input_ids"]) or tuple(self._ends[:1]) or (0,)
+        read = self._tokenizer(request.prompt, verbose=False, add_special_tokens=request.special)["input_ids"]
+        tokens = tuple(read) or tuple(self._ends[:1]) or (0,)
         if len(tokens) >= self._context:
             raise TooLong
         return Encoded(tokens, min(request.max_tokens, self._context - len(tokens)), request.stop)

@@ -81,7 +81,10 @@ def read_request(body: bytes) -> list[Request]:
     limit = data.get("max_tokens", 16)
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
         raise BadRequest("max_tokens: an integer above 0")
-    return [Request(prompt, limit, _stops(data.get("stop"))) for prompt in prompts]
+    special = data.get("add_special_tokens", True)
+    if type(special) is not bool:
+        raise BadRequest("add_special_tokens: true or false")
+    return [Request(prompt, limit, _stops(data.get("stop")), special) for prompt in prompts]
 
 
 def _stops(stop: Any) -> tuple[str, ...]:

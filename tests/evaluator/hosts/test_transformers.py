@@ -122,6 +122,22 @@ def test_a_stop_string_that_is_a_special_token_ends_the_text(tiny_checkpoint: Pa
     assert len(reply.text) < len(whole.text)
 
 
+def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
+    model: GreedyModel, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, processors
+
+    folder = tmp_path / "with-bos"
+    shutil.copytree(tiny_checkpoint, folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    other = GreedyModel(folder)
+    plain = model.encode(Request(PROMPTS[1], 16)).tokens
+    assert other.encode(Request(PROMPTS[1], 16)).tokens == (1, *plain)
+    assert other.encode(Request(PROMPTS[1], 16, special=False)).tokens == plain
+
+
 def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:
     with pytest.raises(TooLong):
         model.encode(Request("word " * 300, 5))
@@ -210,7 +226,7 @@ def test_a_request_given_up_does_not_block_the_others() -> None:
             {"prompt": 3}, {"prompt": []}, {"prompt": [1, 2]}, {"prompt": ["x", 1]}, {"prompt": ["x"] * 2000},
             {"temperature": 0.7}, {"temperature": "0"}, {"n": 2}, {"max_tokens": 0}, {"max_tokens": -1},
             {"max_tokens": 1.5}, {"max_tokens": True}, {"max_tokens": 10**9}, {"max_tokens": None},
-            {"stop": 3}, {"stop": [""]}, {"stop": [3]}, {"stop": ["x"] * 17},
+            {"stop": 3}, {"stop": [""]}, {"stop": [3]}, {"stop": ["x"] * 17}, {"add_special_tokens": 0},
         )
     ],
 )  # fmt: skip
@@ -223,6 +239,7 @@ def test_a_request_that_is_taken() -> None:
     asked = {"model": "m", "prompt": ["a", "b"], "max_tokens": 7, "stop": "\n", "temperature": 0.0, "seed": 4}
     assert read_request(json.dumps(asked).encode()) == [Request("a", 7, ("\n",)), Request("b", 7, ("\n",))]
     assert read_request(b'{"prompt": "a", "stop": null}') == [Request("a", 16, ())]
+    assert read_request(b'{"prompt": "a", "add_special_tokens": false}') == [Request("a", 16, (), special=False)]
 
 
 @pytest.fixture(scope="module")
