@@ -21,6 +21,7 @@ from leaderboard.rankings.models.analysis import (
 )
 from leaderboard.rankings.models.boards import (
     ACCESS,
+    WHY,
     WORDS,
     Access,
     EvidenceCode,
@@ -28,6 +29,7 @@ from leaderboard.rankings.models.boards import (
     Score,
     Snapshot,
     Unranked,
+    Why,
     unranked,
 )
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
@@ -35,6 +37,7 @@ from leaderboard.rankings.models.published import PublishedRow, PublishedSnapsho
 __all__ = [
     "ACCESS",
     "EVIDENCE",
+    "WHY",
     "WORDS",
     "Access",
     "Analysis",
@@ -60,6 +63,7 @@ __all__ = [
     "Snapshot",
     "Tested",
     "Unranked",
+    "Why",
     "Without",
     "unranked",
 ]
