@@ -165,7 +165,13 @@ def open_the_doors(used: Used) -> None:
             used.crawls[role].sign_up()
     used.change("UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'keeper'")
     used.author.token = used.house.token
+    table = used.house.place.folder / "published.csv"
+    table.write_text("model,family,access,n_p,p_right,n_q,q_right\n" + "".join(_TABLE))
+    used.house.place.manage("import_published", str(table), "--slug", "twins", "--source", "Somebody (2026)")
 
+
+_TABLE = [f"m{number},F{number},open,100,{40 + number},100,{38 + number}\n" for number in range(12)]
+"""What others published: of the same name as the pair, so that its routes are found."""
 
 FEW = ("html", "400", "500", "torn")
 """Of these, one for each way to fail: a wrong answer, a refusal, a failure that is tried again, a broken line."""

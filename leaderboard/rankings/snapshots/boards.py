@@ -1,4 +1,4 @@
-"""From counts in the database to a finished ranking. The only module that calls the statistics."""
+"""From counts in the database to a finished ranking of what we ran."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -138,6 +138,14 @@ def build(pair: SetPair) -> Draft:
     graded = tuple(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
     entries = tuple(_entries(pair))
     return Draft(rows=rank(entries), inputs_hash=_hash(pair, entries), graded=graded)
+
+
+def recompute(snapshot: Snapshot) -> bool | None:
+    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they are others now."""
+    draft = build(snapshot.pair)
+    if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
+        return None
+    return draft.rows == snapshot.ranking()
 
 
 def _entries(pair: SetPair) -> Iterable[Entry]:
