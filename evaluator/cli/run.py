@@ -150,10 +150,12 @@ def _evaluate(
 async def _ask(
     source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int | None
 ) -> None:
-    policy = Policy(concurrency=concurrency or AT_CHECKPOINT)
-    if isinstance(model.target, EndpointTarget):
-        policy = for_endpoint(Policy(concurrency=concurrency or AT_ENDPOINT))
-    async with _serve(model, policy.concurrency) as backend:
+    remote = isinstance(model.target, EndpointTarget)
+    in_flight = concurrency or (AT_ENDPOINT if remote else AT_CHECKPOINT)
+    policy = Policy(concurrency=in_flight)
+    if remote:
+        policy = for_endpoint(policy)
+    async with _serve(model, in_flight) as backend:
         if engine := getattr(backend, "engine", ""):
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)

@@ -35,7 +35,7 @@ def test_a_run_counts_every_item_once(items: Path, tmp_path: Path, start_steady:
     assert set(endpoint.received().values()) == {1}
     assert f"{N}/{N}" in done.stderr
     table = json.loads((tmp_path / "out" / "graders.json").read_bytes())
-    assert {key: value for key, value in found.items() if key != "seconds"} == table["numeric-1"]
+    assert table["numeric-1"].items() <= found.items()
     assert set(table) == set(grading.ids())
     assert all(f"\n{grader}: n {N}  " in done.stderr for grader in grading.ids())
 
