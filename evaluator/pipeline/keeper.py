@@ -1,7 +1,8 @@
 """What becomes of answers: kept here one by one as they arrive, sent to the site as outcomes in groups.
 
-An answer that was kept is never asked for again: an attempt that follows one that was killed on this host finds
-what that one had kept, and reports it.
+An answer that was kept is not asked for again: an attempt that follows one that was killed on this host finds what
+that one had kept, and reports it. What was kept by an attempt whose lease was lost is not taken: by then another was
+at it, and the recorder drops it too.
 """
 
 import hashlib
@@ -59,9 +60,9 @@ class Keeper:
         return replace(source, done=source.done | {index for index, _ in found})
 
     def answered(self, name: str, result: Result) -> None:
-        """Keep what was said here."""
+        """Keep what was said here. Once the lease may be lost, no later attempt takes it: see ``Heartbeat``."""
         about = (self._spec.run, name, result.index, result.outcome, result.completion.text)
-        self._host.completions.append(*about, asked=self._asked)
+        self._host.completions.append(*about, asked="" if self.heartbeat.lapsed() else self._asked)
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Send the outcomes."""

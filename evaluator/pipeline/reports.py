@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,14 +37,29 @@ class Reporter:
 
 
 class Heartbeat:
-    """Says every ``seconds`` that the attempt is alive, from a thread of its own, while a model loads too."""
+    """Says every ``seconds`` that the attempt is alive, from a thread of its own, while a model loads too.
 
-    def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
+    ``lapsed`` says whether it once said nothing for half as long again, as where this process was stopped: the run
+    may then have been given to another attempt, though nobody here was told.
+    """
+
+    def __init__(
+        self, reporter: Reporter, *, seconds: float, total: int, done: int, now: Callable[[], float] | None = None
+    ) -> None:
         self._reporter = reporter
         self._seconds = seconds
+        # a clock that also counts the time for which the machine was asleep
+        self._now = now or (lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
+        self._last = self._now()
+        self._lapsed = False
         self._beat = Progress(phase="loading", done=done, total=total)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def lapsed(self) -> bool:
+        """Whether there was a silence, or is one."""
+        self._lapsed |= self._now() - self._last > 1.5 * self._seconds
+        return self._lapsed
 
     def asking(self, done: int, total: int) -> None:
         """From now on the beats say that ``done`` of ``total`` items have an outcome."""
@@ -59,6 +75,8 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
+            self.lapsed()
+            self._last = self._now()
             try:
                 self._reporter.send(self._beat)
             except EvaluatorError as failure:
