@@ -35,6 +35,7 @@ class Code(StrEnum):
     BAD_MESSAGE = "bad_message"
     UNKNOWN_PROTOCOL = "unknown_protocol"
     UNKNOWN_GRADER = "unknown_grader"
+    PROTOCOL_UNFIT = "protocol_unfit"
     UNKNOWN_SET = "unknown_set"
     SET_MISMATCH = "set_mismatch"
     RECIPIENT_REFUSED = "recipient_refused"
@@ -107,6 +108,8 @@ class Code(StrEnum):
     ENDPOINT_REJECTED = "endpoint_rejected"
     # runs
     INCOMPLETE = "incomplete"
+    CONTROL_FAILED = "control_failed"
+    COMPLETIONS_MISSING = "completions_missing"
     DEADLINE = "deadline"
     LOST = "lost"
     DISK_FULL = "disk_full"
@@ -128,6 +131,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.BAD_MESSAGE: _ours("A message did not follow the contract.", "Check that both programs are of one version."),
     Code.UNKNOWN_PROTOCOL: _theirs("There is no protocol of this name.", "Choose one of the published protocols."),
     Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
+    Code.PROTOCOL_UNFIT: _theirs(
+        "This protocol cannot be asked of a system of this kind.",
+        "Choose another: weights are given a text, messages go to chat APIs.",
+    ),
     Code.UNKNOWN_SET: _ours("The evaluator does not hold this set.", "Install the set on the evaluator."),
     Code.SET_MISMATCH: _ours(
         "The evaluator holds another set under this name.", "Compare the set's commitment on both sides."
@@ -282,6 +289,13 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "The endpoint rejects the request as such.", "Check the kind of API, the model and its context length."
     ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
+    Code.CONTROL_FAILED: _ours(
+        "The grader does not grade its control items as it must, so the run is worth nothing.",
+        "Install the evaluator again from a clean copy, then run its tests.",
+    ),
+    Code.COMPLETIONS_MISSING: _ours(
+        "This evaluator keeps no completions of the run on this set.", "Ask the evaluator that made the run."
+    ),
     Code.DEADLINE: _ours(
         "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
     ),

@@ -40,6 +40,7 @@ class Refusal(StrEnum):
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
     ALREADY_REGISTERED = "already_registered"
+    BAD_TABLE = "bad_table"
     BAD_HEAD = "bad_head"
     BAD_NOTICE = "bad_notice"
     BAD_BUNDLE = "bad_bundle"
@@ -99,6 +100,9 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     ),
     Refusal.ALREADY_REGISTERED: Explanation(
         409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
+    ),
+    Refusal.BAD_TABLE: Explanation(
+        400, "The published table cannot be read.", "Mend the lines named; nothing of it was kept.", Fault.OURS
     ),
     Refusal.BAD_HEAD: Explanation(
         400, "The signed tree head does not verify for this set.", "Give the head that was sealed with it.", Fault.OURS

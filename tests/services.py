@@ -15,6 +15,8 @@ import pytest
 from demo.services import EmbeddedPostgres, has_redis, start_redis, stop
 
 # Each of pytest's processes has services of its own.
+SAID = "said"
+"""The property of a test that is shown at the end of the run."""
 _FOLDER = Path(tempfile.gettempdir()) / f"holdfast-test-{os.getpid()}"
 _POSTGRES = EmbeddedPostgres(_FOLDER / "postgres", throwaway=True)
 _ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +67,10 @@ def data_dir() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests were skipped also where none was; the reasons stand in pytest's own list."""
+    """Say what tests had to say, and how many were skipped also where none was; pytest itself lists the reasons."""
+    for report in (one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])):
+        for text in (value for name, value in report.user_properties if name == SAID and report.when == "call"):
+            terminalreporter.write_line(f"{report.nodeid}\n{text}")
     terminalreporter.write_line(f"skips: {len(terminalreporter.stats.get('skipped', []))}")
 
 

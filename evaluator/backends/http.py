@@ -69,8 +69,12 @@ class HttpBackend:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
         path, question = self._question(prompt)
         limit = min(sampling.max_tokens, self._longest or sampling.max_tokens)
-        request = {"model": self._model, **question, "max_tokens": limit, "stop": list(sampling.stop)}
+        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": limit}
         request["temperature"] = sampling.temperature
+        if sampling.stop:  # some APIs refuse an empty list
+            request["stop"] = list(sampling.stop)
+        if sampling.bos == "never":
+            request["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
         if sampling.seed is not None:
             request["seed"] = sampling.seed
         return self._completion(await self._ask("POST", path, request))

@@ -1,17 +1,22 @@
 """What a backend is: a prompt goes in, a completion comes out."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text."""
+    """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text.
+
+    ``bos``: before the prompt stands what the tokenizer puts there by itself, or never anything. Only our own model
+    servers can be told.
+    """
 
     max_tokens: int
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
     seed: int | None = None
+    bos: Literal["tokenizer", "never"] = "tokenizer"
 
 
 @dataclass(frozen=True, slots=True)

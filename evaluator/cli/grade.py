@@ -1,10 +1,10 @@
-"""``grade``: grade a file of responses without asking any model."""
+"""``grade``: grade a file of responses without asking any model. ``graders``: what can be asked for."""
 
 import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -12,43 +12,70 @@ from evaluator import grading
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 
+ALL = "all"
+_Graded = tuple[grading.Grade, ...]
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``grade``."""
+    """Add ``grade`` and ``graders``."""
     command = commands.add_parser("grade", help="grade a file of responses")
     command.add_argument("file", type=Path, help="JSON lines with response and gold; cut (true or false) is optional")
-    command.add_argument("--grader", required=True, help=f"one of: {', '.join(grading.ids())}")
+    command.add_argument(
+        "--grader",
+        required=True,
+        action="append",
+        help=f"one of: {', '.join(grading.ids())}; numeric, strict and flexible for short; may be given several times, "
+        f"and '{ALL}' is each of them",
+    )
     command.add_argument("--json", action="store_true", help="print the counts as one JSON object last")
     command.set_defaults(handler=grade_command)
+    listing = commands.add_parser("graders", help="list the published graders")
+    listing.add_argument("--json", action="store_true", help="print one JSON object")
+    listing.set_defaults(handler=graders_command)
+
+
+def graders_command(args: argparse.Namespace) -> int:
+    """Print the published graders with the digests of their sources."""
+    known = {grader: grading.digest(grader) for grader in grading.ids()}
+    print(json.dumps(known) if args.json else "\n".join(f"{name}  {digest}" for name, digest in known.items()))
+    return 0
 
 
 def grade_command(args: argparse.Namespace) -> int:
-    """Write an {"outcome", "extracted"} line for each line of the file, as it is read. Returns 0.
+    """Write a line for each line of the file, as it is read. Returns 0.
 
-    Raises ``unknown_grader`` before the file is opened, and ``responses_unreadable`` with the line's
-    number; the lines before it have been graded and written by then.
+    With one grader a line is ``{"outcome", "extracted"}``; with several it holds such an object for each, under its
+    id. Raises ``unknown_grader`` before the file is opened, and ``responses_unreadable`` with the line's number; the
+    lines before it have been graded and written by then.
     """
-    grading.digest(args.grader)
-    counts: Counter[str] = Counter()
+    graders = _graders(args.grader)
+    counts: dict[str, Counter[str]] = {grader: Counter() for grader in graders}
     try:
         with args.file.open("rb") as lines:
-            for grade in _graded(lines, args.grader):
-                outcome = grade.outcome.name.lower()
-                counts[outcome] += 1
-                print(json.dumps({"outcome": outcome, "extracted": grade.extracted}))
+            for grades in _graded(lines, graders):
+                shown = [{"outcome": g.outcome.name.lower(), "extracted": g.extracted} for g in grades]
+                for grader, one in zip(graders, shown, strict=True):
+                    counts[grader][one["outcome"]] += 1
+                print(json.dumps(shown[0] if len(shown) == 1 else dict(zip(graders, shown, strict=True))))
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(args.file)) from None
     _print_counts(counts, as_json=args.json)
     return 0
 
 
-def _graded(lines: IO[bytes], grader: str) -> Iterator[grading.Grade]:
+def _graders(names: Sequence[str]) -> tuple[str, ...]:
+    """The ids that are meant, each once, in the order given."""
+    wanted = [grader for name in names for grader in (grading.ids() if name == ALL else (grading.resolve(name),))]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _graded(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             response, gold, cut = _fields(json.loads(line.decode("utf-8-sig")))
-            yield grading.grade(grader, response, gold, cut=cut)
+            yield tuple(grading.grade(grader, response, gold, cut=cut) for grader in graders)
         except (ValueError, RecursionError, EvaluatorError):
             raise error(Code.RESPONSES_UNREADABLE, f"line {number}") from None
 
@@ -62,9 +89,17 @@ def _fields(record: object) -> tuple[str, str, bool]:
     raise error(Code.RESPONSES_UNREADABLE)
 
 
-def _print_counts(counts: Counter[str], *, as_json: bool) -> None:
-    every = {outcome.name.lower(): counts[outcome.name.lower()] for outcome in Outcome}
+def _print_counts(counts: dict[str, Counter[str]], *, as_json: bool) -> None:
+    """The counts; of several graders those of each, under its id."""
+    every = {grader: _every(counted) for grader, counted in counts.items()}
+    [first, *others] = every.values()
     if as_json:
-        print(json.dumps({"n": counts.total()} | every))
-    else:
-        print(f"n {counts.total()}  " + "  ".join(f"{k} {v}" for k, v in every.items() if v), file=sys.stderr)
+        print(json.dumps({"n": first["n"], "graders": every} if others else first))
+        return
+    for grader, counted in every.items():
+        line = "  ".join(f"{name} {value}" for name, value in counted.items() if value or name == "n")
+        print(f"{grader}: {line}" if others else line, file=sys.stderr)
+
+
+def _every(counted: Counter[str]) -> dict[str, int]:
+    return {"n": counted.total()} | {outcome.name.lower(): counted[outcome.name.lower()] for outcome in Outcome}

@@ -2,21 +2,26 @@
 
 ``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
 outcomes of two runs never mix. ``outcomes.jsonl`` grows by whole groups, each forced to disk. A line torn
-by a kill or a full disk is cut off and its item asked again.
+by a kill or a full disk is cut off and its item asked again. ``graders.json`` shows the same completions under
+every published grader, side by side.
 """
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from evaluator import grading
 from evaluator.contract import Outcome, canonical_json
 from evaluator.errors import Code, error
+from evaluator.items import Item
 from evaluator.pipeline.disk import disk_errors, write_durably
 from evaluator.pipeline.run import Result
+from evaluator.protocols import Protocol
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -26,6 +31,7 @@ class Line(msgspec.Struct, frozen=True):
     outcome: str
     extracted: str
     completion: str
+    cut: bool = False
 
 
 class OutFolder:
@@ -80,6 +86,30 @@ class OutFolder:
         self._size += len(lines)
         self.outcomes |= {result.index: result.outcome for result in results}
 
+    def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
+        """What each published grader makes of the completions: its counts, which are also left in the folder."""
+        counts = {grader: Counter[Outcome]() for grader in grading.ids()}
+        for line in self._lines():
+            for grader, counted in counts.items():
+                text = protocol.graded(line.completion)
+                found = grading.grade(grader, text, items[line.index].gold, cut=line.cut)
+                counted[found.outcome] += 1
+        table = {
+            grader: {"n": self._n}
+            | {outcome.name.lower(): counted[outcome] for outcome in Outcome}
+            | {"not_counted": self._n - counted.total()}
+            for grader, counted in counts.items()
+        }
+        write_durably(self._folder / "graders.json", canonical_json(table) + b"\n")
+        return table
+
+    def _lines(self) -> Iterator[Line]:
+        """What is kept, one line for each item."""
+        with disk_errors(self._folder):
+            data = (self._folder / "outcomes.jsonl").read_bytes()
+        lines = (_decode(line) for line in data.split(b"\n"))
+        yield from {line.index: line for line in lines if line and line.index < self._n}.values()
+
     def _lock(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,11 +128,9 @@ class OutFolder:
 
     def _read(self, path: Path) -> None:
         with disk_errors(path):
-            data = path.read_bytes()
-            self._size = data.rfind(b"\n") + 1
+            self._size = path.read_bytes().rfind(b"\n") + 1
             os.ftruncate(self._file, self._size)
-        lines = (_decode(line) for line in data[: self._size].split(b"\n"))
-        self.outcomes = {line.index: Outcome[line.outcome.upper()] for line in lines if line and line.index < self._n}
+        self.outcomes = {line.index: Outcome[line.outcome.upper()] for line in self._lines()}
 
 
 def _encode(result: Result) -> bytes:
@@ -111,6 +139,7 @@ def _encode(result: Result) -> bytes:
         outcome=result.outcome.name.lower(),
         extracted=result.extracted,
         completion=result.completion.text.encode("utf-8", "replace").decode(),
+        cut=result.completion.cut,
     )
     return msgspec.json.encode(line) + b"\n"
 

@@ -25,7 +25,7 @@ from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
 from evaluator.config import trusted_digests
 from evaluator.contract import Outcome, canonical_json
-from evaluator.errors import Code, EvaluatorError
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
@@ -58,6 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     ask.set_defaults(handler=run_command)
     listing = commands.add_parser("protocols", help="list the published protocols")
+    listing.add_argument("--words", action="store_true", help="what each does, instead of its digest")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
     listing.set_defaults(handler=protocols_command)
 
@@ -76,12 +77,11 @@ def _seconds(text: str) -> float:
 
 
 def protocols_command(args: argparse.Namespace) -> int:
-    """Print the published protocols with their digests."""
+    """Print the published protocols with their digests; with ``--words`` what each of them does instead."""
     known = {name: protocols.get(name).digest for name in protocols.ids()}
-    if args.json:
-        print(json.dumps(known))
-    else:
-        print("\n".join(f"{name}  {digest}" for name, digest in known.items()))
+    if args.words:
+        known = {name: protocols.in_words(protocols.get(name)) for name in known}
+    print(json.dumps(known) if args.json else "\n".join(f"{name}  {value}" for name, value in known.items()))
     return 0
 
 
@@ -104,6 +104,8 @@ def run_command(args: argparse.Namespace) -> int:
     protocol = protocols.get(args.protocol)
     items, shots = load_items(args.set), _load_shots(args, protocol)
     model = _model(args)
+    if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
+        raise error(Code.PROTOCOL_UNFIT, protocol.id)
     identity = {
         "model": model.identity,
         "set": set_digest(items),
@@ -113,9 +115,11 @@ def run_command(args: argparse.Namespace) -> int:
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
         source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
         failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
-    if failure and failure.code is not Code.INCOMPLETE:
-        raise failure
+        if failure and failure.code is not Code.INCOMPLETE:
+            raise failure
+        table = out.compare(items, protocol)
     _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure)
+    _print_graders(table, n=len(items))
     return 2 if failure else 0
 
 
@@ -216,3 +220,10 @@ def _print_counts(
         print(f"error: {failure}", file=sys.stderr)
         record |= failure_record(failure)
     print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))
+
+
+def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:
+    """Of each grader what is not zero, for whoever watches; the folder has it as ``graders.json``."""
+    for grader, counts in table.items():
+        line = "  ".join(f"{name} {value}" for name, value in counts.items() if value and name != "n")
+        print(f"{grader}: n {n}  {line}", file=sys.stderr)

@@ -1,28 +1,55 @@
 """From a completion to an outcome. A published grader never changes: a change is a new id."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from evaluator.errors import Code, error
-from evaluator.grading import numeric
+from evaluator.grading import harness, numeric
 from evaluator.grading.grade import Grade
 from evaluator.items import gold_of
 
-__all__ = ["Grade", "digest", "grade", "ids"]
+__all__ = ["Grade", "digest", "grade", "ids", "resolve"]
 
-_SOURCES = {"numeric-1": ("text.py", "numbers.py", "numeric.py")}
+
+@dataclass(frozen=True, slots=True)
+class _Grader:
+    """``apply`` takes a response, a gold answer and ``cut``; ``sources`` are the files that its digest is of."""
+
+    apply: Callable[..., Grade]
+    sources: tuple[str, ...]
+
+
+def _numeric(response: str, gold: str, *, cut: bool) -> Grade:
+    return numeric.grade(response, Fraction(gold_of(gold)), cut=cut)
+
+
+_GRADERS = {
+    "numeric-1": _Grader(_numeric, ("text.py", "numbers.py", "numeric.py")),
+    "lm-eval-strict-3": _Grader(harness.strict, ("harness.py",)),
+    "lm-eval-flexible-3": _Grader(harness.flexible, ("harness.py",)),
+}
+_SHORT = {"numeric": "numeric-1", "strict": "lm-eval-strict-3", "flexible": "lm-eval-flexible-3"}
 
 
 def ids() -> tuple[str, ...]:
-    """The ids of all published graders."""
-    return tuple(_SOURCES)
+    """The ids of all published graders, the headline first."""
+    return tuple(_GRADERS)
+
+
+def resolve(name: str) -> str:
+    """The id behind a short name (``numeric``, ``strict``, ``flexible``) or an id. Raises ``unknown_grader``."""
+    grader = _SHORT.get(name, name)
+    _known(grader)
+    return grader
 
 
 def digest(grader: str) -> str:
     """SHA-256 in hexadecimal over the grader's source files, in order. Raises ``unknown_grader``."""
     folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in _known(grader))).hexdigest()
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in _known(grader).sources)).hexdigest()
 
 
 def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
@@ -31,12 +58,13 @@ def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
     An answer that can be read is graded even if the text was cut; otherwise a cut text is truncated and
     the rest is no answer. Never ``not_counted``. Raises ``unknown_grader``, ``set_gold_not_numeric``.
     """
-    _known(grader)
-    return numeric.grade(response, Fraction(gold_of(gold)), cut=cut)
+    found = _known(grader)
+    gold_of(gold)  # a gold answer that is no number is an error for every grader, never a wrong answer
+    return found.apply(response, gold, cut=cut)
 
 
-def _known(grader: str) -> tuple[str, ...]:
+def _known(grader: str) -> _Grader:
     try:
-        return _SOURCES[grader]
+        return _GRADERS[grader]
     except KeyError:
         raise error(Code.UNKNOWN_GRADER) from None

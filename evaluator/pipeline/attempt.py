@@ -80,6 +80,8 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
     begin = time.monotonic()
     try:
         protocol = protocols.get(spec.protocol)
+        if not protocol.fits("checkpoint" if isinstance(spec.system, Checkpoint) else spec.system.api):
+            raise error(Code.PROTOCOL_UNFIT, protocol.id)
         reporter.send(Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader))
         claim = host.claims.claim(spec.run, spec.token)
         if claim is None:

@@ -16,7 +16,7 @@ from typing import Protocol as Shape
 from evaluator.backends import Backend, Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import grade
+from evaluator.grading import controls, grade
 from evaluator.items import Item
 from evaluator.pipeline.beside import beside, first_error
 from evaluator.pipeline.plan import Policy, Streak, batches, waits
@@ -126,16 +126,23 @@ async def run(
     Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
     a row, or all of them, got no answer; ``incomplete`` where some did not. What was graded has reached
     the sink by then. ``chance`` and ``sleep`` are the randomness and the time of the waits.
+
+    The control items of the grader are graded before anything is revealed and after everything is graded. Raises
+    ``control_failed`` where one has another outcome than it must: no outcome of such a run counts.
     """
+    controls.check(grade, protocol.grader)
     done = sum(len(source.done) for source in sources)
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
     questions = _questions(sources, protocol, policy)
-    sampling = Sampling(max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature)
+    sampling = Sampling(
+        max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature, bos=protocol.bos
+    )
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
     sink.progress(tally.done, tally.total)
     async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
         for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
             group.create_task(asker.ask_all(questions))
+    controls.check(grade, protocol.grader)
     if tally.missed:
         raise error(asker.last if not tally.answered else Code.INCOMPLETE)
 
@@ -188,7 +195,8 @@ class _Asker:
 
     def _keep(self, question: _Question, completion: Completion) -> None:
         self.streak.answered()
-        graded = grade(self.protocol.grader, completion.text, question.gold, cut=completion.cut)
+        text = self.protocol.graded(completion.text)
+        graded = grade(self.protocol.grader, text, question.gold, cut=completion.cut)
         self.tally.add(question.name, Result(question.index, graded.outcome, graded.extracted, completion))
 
     def _miss(self, code: Code) -> None:

@@ -3,24 +3,58 @@
 ``gsm8k-cot-5shot`` writes the very bytes of lm-evaluation-harness's task ``gsm8k`` (version 3.0, five
 shots) and draws its shots as that harness does, so that scores compare. Its limit of 1,000 tokens and
 its stop strings are those of the GSM1k study. ``demo-0shot`` asks the tiny checkpoints of the demo.
+
+``gsm1k-5shot`` is how that study asked weights: as above, and no token before the text (the harness's
+``add_bos_token=False``), which alone moves a gap by a point. ``gsm1k-5shot-fixed`` shows every item the same shots, so
+that a model server computes them once. ``gsm1k-5shot-api`` is how the study asked endpoints: the same text as one user
+message, with 4,096 tokens. ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a temperature that
+such models are made for, and the thinking is not graded. ``lmsi-5shot-sc32`` is the self-consistency of "Large Language
+Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
 """
 
 from evaluator.errors import Code, error
-from evaluator.protocols.protocol import Protocol
+from evaluator.protocols.protocol import Asked, Protocol
+from evaluator.protocols.words import in_words
 
+_STOP = ("Question:", "</s>", "<|im_end|>")
 _PUBLISHED = (
     Protocol(
         id="gsm8k-cot-5shot",
         shots=5,
         shot_seed=1234,
         max_tokens=1000,
-        stop=("Question:", "</s>", "<|im_end|>"),
+        stop=_STOP,
     ),
     Protocol(id="demo-0shot", shots=0, shot_seed=None, max_tokens=96, stop=("\n",)),
+    Protocol(id="gsm1k-5shot", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never"),
+    Protocol(id="gsm1k-5shot-fixed", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never", drawn="once"),
+    Protocol(id="gsm1k-5shot-api", shots=5, shot_seed=1234, max_tokens=4096, stop=_STOP, ask="message"),
+    Protocol(
+        id="gsm1k-0shot-reasoning",
+        shots=0,
+        shot_seed=None,
+        max_tokens=32_768,
+        stop=(),
+        temperature=0.6,
+        question="{question}\n\nReason step by step, and put your final answer within \\boxed{{}}.",
+        ask="message",
+        thinking="stripped",
+    ),
+    Protocol(
+        id="lmsi-5shot-sc32",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=256,
+        stop=_STOP,
+        temperature=0.7,
+        drawn="once",
+        samples=32,
+        vote="majority",
+    ),
 )
 _BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}
 
-__all__ = ["Protocol", "get", "ids"]
+__all__ = ["Asked", "Protocol", "get", "ids", "in_words"]
 
 
 def get(protocol_id: str) -> Protocol:

@@ -3,11 +3,19 @@
 import hashlib
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item
+
+Asked = Literal["checkpoint", "completions", "chat"]
+"""What is asked: weights that run here, or an endpoint by the API that it speaks."""
+
+_FIRST = frozenset({"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"})
+"""The fields of the first published protocols. A field that came later is in a digest only where it is not at its
+default, which says what those protocols did all along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +24,12 @@ class Protocol:
 
     ``question`` and ``shot`` are templates with ``{question}`` and ``{answer}``; ``shot_seed`` seeds the
     draws (None where nothing is drawn); ``max_tokens`` bounds the completion.
+
+    ``drawn``: shots for each item, or once for the whole set, so that all prompts share their beginning.
+    ``ask``: a text to be continued, or one user message of a chat. ``bos``: the model server puts before the text what
+    the tokenizer puts there by itself, or never anything. ``thinking``: graded as it stands, or what stands in
+    ``<think>`` is taken away before any grader reads the answer. ``samples`` are drawn of each question; ``vote`` says
+    how they become one answer.
     """
 
     id: str
@@ -27,19 +41,31 @@ class Protocol:
     question: str = "Question: {question}\nAnswer:"
     shot: str = "Question: {question}\nAnswer: {answer}\n\n"
     grader: str = "numeric-1"
+    drawn: Literal["each", "once"] = "each"
+    ask: Literal["text", "message"] = "text"
+    bos: Literal["tokenizer", "never"] = "tokenizer"
+    thinking: Literal["graded", "stripped"] = "graded"
+    samples: int = 1
+    vote: Literal["none", "majority"] = "none"
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What the digest is over."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name in _FIRST or value != defaults[name]}
 
     @property
     def digest(self) -> str:
         """SHA-256 in hexadecimal over the canonical JSON of the definition."""
-        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+        return hashlib.sha256(canonical_json(self.definition)).hexdigest()
 
     def draws(self, n_items: int, pool_size: int) -> tuple[tuple[int, ...], ...]:
         """Indices into the shot pool for each item of a whole set, in set order.
 
         One generator serves the whole set, as in lm-evaluation-harness (``ContextSampler``: one
         ``random.Random(1234)`` for a task, one ``sample`` for a document), so the shots of an item
-        depend on its place in the set and not on which items are asked, or in which order.
-        Raises ``set_too_few_shots``.
+        depend on its place in the set and not on which items are asked, or in which order. Shots that are drawn once
+        are those of the first item. Raises ``set_too_few_shots``.
         """
         if self.shots == 0:
             return ((),) * n_items
@@ -48,6 +74,8 @@ class Protocol:
         # Reproducible by design; secrecy is not asked of it.
         generator = random.Random(self.shot_seed)  # noqa: S311
         pool = range(pool_size)
+        if self.drawn == "once":
+            return (tuple(generator.sample(pool, self.shots)),) * n_items
         return tuple(tuple(generator.sample(pool, self.shots)) for _ in range(n_items))
 
     def prompt(self, item: Item, shots: Sequence[Item]) -> str:
@@ -56,6 +84,28 @@ class Protocol:
             raise error(Code.SET_TOO_FEW_SHOTS)
         shown = "".join(_fill(self.shot, shot) for shot in shots)
         return shown + _fill(self.question, item)
+
+    def graded(self, completion: str) -> str:
+        """The part of a completion that a grader is given.
+
+        Where thinking is stripped: what follows the last ``</think>``, up to a ``<think>`` that has no end. A text
+        that was cut while the model still thought leaves nothing.
+        """
+        if self.thinking == "graded":
+            return completion
+        return completion.rpartition("</think>")[2].partition("<think>")[0]
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether this engine can ask it of such a system as it is defined.
+
+        A message needs a chat API. What stands before a text can be told to our own model servers only, and these are
+        greedy. Several samples of a question cannot be asked yet.
+        """
+        if self.samples != 1:
+            return False
+        if self.ask == "message":
+            return asked == "chat"
+        return self.temperature == 0 if asked == "checkpoint" else self.bos == "tokenizer"
 
 
 def _fill(template: str, item: Item) -> str:

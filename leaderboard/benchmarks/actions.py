@@ -16,7 +16,6 @@ from leaderboard.benchmarks.models import ItemSet, Notice, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 
-
 RESERVED = frozenset({"register"})
 """What stands after ``/sets/`` and is no pair."""
 

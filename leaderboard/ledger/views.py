@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -48,6 +50,12 @@ def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
         "section": "ledger",
     }
     return render(request, "ledger/line.html", context)
+
+
+@require_safe
+def verifier(request: HttpRequest, name: str) -> HttpResponseBase:
+    """A stranger's program, as text to be read before it is run."""
+    return FileResponse((settings.BASE_DIR / "verify" / name).open("rb"), content_type="text/plain; charset=utf-8")
 
 
 def _about(evaluator: Evaluator) -> dict[str, Any]:

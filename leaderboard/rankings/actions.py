@@ -1,10 +1,15 @@
-"""The one write of this app: a new snapshot, and the runs that it ranks."""
+"""The writes of this app: a new snapshot and the runs that it ranks, and tables that others published."""
 
+from dataclasses import asdict
+
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import Refusal, refuse
 from leaderboard.rankings import snapshots
-from leaderboard.rankings.models import Snapshot
+from leaderboard.rankings.models import PublishedRow, PublishedTable, Snapshot
+from leaderboard.rankings.tables import Table
 from leaderboard.submissions import actions as submissions
 
 
@@ -23,3 +28,36 @@ def rebuild(*, pair: SetPair) -> Snapshot:
     submissions.mark_ranked(run_ids=draft.graded)
     SetPair.objects.filter(pk=pair.pk, stale=True).update(stale=False)
     return newest
+
+
+@transaction.atomic
+def import_published(
+    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = ""
+) -> PublishedTable:
+    """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
+
+    Raises ``already_registered`` where another file has the slug, ``invalid_field`` where a text does not fit.
+    """
+    known = PublishedTable.objects.filter(digest=table.digest).first()
+    if known is not None:
+        return known
+    if PublishedTable.objects.filter(slug=slug).exists():
+        raise refuse(Refusal.ALREADY_REGISTERED)
+    one = PublishedTable(
+        slug=slug,
+        title=title,
+        source=source,
+        url=url,
+        equally_hard=equally_hard,
+        public_name=table.public_name,
+        private_name=table.private_name,
+        digest=table.digest,
+    )
+    try:
+        one.full_clean()
+    except ValidationError as failure:
+        raise refuse(Refusal.INVALID_FIELD, ", ".join(sorted(failure.message_dict))) from None
+    one.save()
+    PublishedRow.objects.bulk_create(PublishedRow(table=one, **asdict(line)) for line in table.lines)
+    snapshots.analyse(one).save()
+    return one

@@ -1,12 +1,25 @@
 """A ranking as data: the JSON of the API and of ``manage.py board``, and the CSV file."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Any
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings.models import Row, Score, Snapshot, unranked
+from leaderboard.rankings.models import (
+    EVIDENCE,
+    Basis,
+    EvidenceWord,
+    PublishedLine,
+    PublishedSnapshot,
+    PublishedTable,
+    Row,
+    Score,
+    Share,
+    Snapshot,
+    Tested,
+    unranked,
+)
 
 UNITS = "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%"
 COLUMNS = (
@@ -15,6 +28,16 @@ COLUMNS = (
     "public_right", "public_n", "public_accuracy", "public_lo", "public_hi",
     "private_truncated", "public_truncated",
     "gap", "gap_lo", "gap_hi", "smallest_visible_gap", "evidence", "run",
+)  # fmt: skip
+
+
+PUBLISHED_COLUMNS = (
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access", "parameters_b",
+    "active_parameters_b", "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
+    "public_right", "public_n", "public_accuracy", "public_lo", "public_hi", "gap", "gap_lo", "gap_hi",
+    "p_greater", "p_greater_holm", "p_greater_bh", "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap",
+    "printed_gap", "printed_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh",
+    "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
 )  # fmt: skip
 
 
@@ -50,10 +73,67 @@ def _line(row: Row) -> list[object]:
     ]  # fmt: skip
 
 
-def _side(score: Score) -> list[object]:
+def _side(score: Score | Share) -> list[object]:
     return [score.right, score.n, score.accuracy, *score.interval]
 
 
 def _plain(text: str) -> str:
     """Keep a spreadsheet from reading a name as a formula."""
     return "'" + text if text[:1] in "=+-@\t\r" and text else text
+
+
+def published_as_json(
+    table: PublishedTable, snapshot: PublishedSnapshot, lines: Sequence[PublishedLine], basis: Basis, findings: object
+) -> dict[str, Any]:
+    """A published table as JSON data: the rows asked for, and all else that its page says."""
+    analysis = snapshot.analysis()
+    return {
+        "table": table.slug,
+        "title": table.title,
+        "source": table.source,
+        "url": table.url,
+        "equally_hard": table.equally_hard,
+        "public": table.public_name,
+        "private": table.private_name,
+        "digest": table.digest,
+        "units": UNITS,
+        "as_of": snapshot.created.isoformat(),
+        "method": snapshot.method,
+        "seed": snapshot.seed,
+        "inputs_hash": snapshot.inputs_hash,
+        "basis": basis,
+        "findings": findings,
+        "rows": [_worded(line, line.word(basis)) for line in lines],
+        **{name: part for name, part in analysis.to_dict().items() if name not in ("basis", "lines")},
+    }
+
+
+def _worded(line: PublishedLine, word: EvidenceWord) -> dict[str, Any]:
+    return line.to_dict() | {"evidence": word, "word": EVIDENCE[word]}
+
+
+def published_as_csv(lines: Iterable[PublishedLine], basis: Basis) -> str:
+    """One line a model, under :data:`PUBLISHED_COLUMNS`; what is missing is an empty cell."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(PUBLISHED_COLUMNS)
+    writer.writerows(_published_line(line, basis) for line in lines)
+    return file.getvalue()
+
+
+def _published_line(line: PublishedLine, basis: Basis) -> list[object]:
+    up, two, peers = line.raw.greater, line.raw.two_sided, line.peers
+    names = (line.model, line.organisation, line.family)
+    beside: list[object] = [None] * 8
+    if peers:
+        beside = [peers.gap, *peers.interval, *_corrected(peers.greater), peers.references, peers.visible]
+    return [
+        line.rank, *line.rank_range, line.public_rank, *map(_plain, names), line.access, line.parameters,
+        line.active_parameters, *_side(line.private), *_side(line.public), line.gap, *line.interval, *_corrected(up),
+        *_corrected(two), line.raw.visible, line.printed_gap, line.printed_z, *beside, line.loglik, line.role, basis,
+        line.word(basis),
+    ]  # fmt: skip
+
+
+def _corrected(test: Tested) -> list[object]:
+    return [test.p, test.holm, test.benjamini_hochberg]

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from leaderboard.rankings import views
+from leaderboard.rankings import published, views
 
 urlpatterns = [
     path("", views.board, name="board"),
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
+    path("published/", published.index, name="published-tables"),
+    path("published/<slug:slug>/", published.page, name="published"),
+    path("published/<slug:slug>.csv", published.as_csv, name="published-csv"),
 ]

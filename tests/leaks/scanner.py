@@ -110,7 +110,7 @@ class Scanner:
             for name in files:
                 file = Path(folder, name)
                 if file not in skip and _is_plain(file):
-                    hits += self._scan_file(file)
+                    hits += self.scan_file(file)
         return hits
 
     def scan_process(self, pid: int, *, memory: bool = False) -> list[Hit]:
@@ -129,7 +129,8 @@ class Scanner:
             f"encodings {len(ENCODINGS)}, unopened {len(self.unopened)}, hits {len(hits)}"
         )
 
-    def _scan_file(self, file: Path) -> list[Hit]:
+    def scan_file(self, file: Path) -> list[Hit]:
+        """Every canary in one file. One surface; a file that is gone holds none."""
         try:
             content = file.read_bytes()
         except FileNotFoundError:  # gone since it was listed

@@ -37,7 +37,7 @@ def smallest_visible_gap(interval: Interval, level: float) -> float:
     ``(z.95 + z.80) · se``, where se is the half width of the gap's own interval over its critical value.
     Unlike the plug-in formula this does not shrink to nothing when a model gets everything right or wrong.
     """
-    se = (interval.hi - interval.lo) / (2 * critical_value(level))
+    se = (interval.high - interval.low) / (2 * critical_value(level))
     return float(ndtri(SIGNIFICANCE) + ndtri(POWER)) * se
 
 
@@ -50,8 +50,8 @@ def judge(public: Counts, private: Counts, gap: Interval, level: float) -> Evide
     """
     if any(side.truncated > CUT_SHARE * side.n for side in (public, private)):
         return Evidence.CUT_OFF
-    if gap.lo > 0:
+    if gap.low > 0:
         return Evidence.HIGHER_ON_PUBLIC
-    if gap.hi >= 0 and smallest_visible_gap(gap, level) > WIDEST_VISIBLE_GAP:
+    if gap.high >= 0 and smallest_visible_gap(gap, level) > WIDEST_VISIBLE_GAP:
         return Evidence.TOO_NOISY
     return Evidence.NO_EVIDENCE

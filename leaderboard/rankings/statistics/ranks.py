@@ -26,14 +26,14 @@ def standings(scores: Sequence[float], intervals: Sequence[Interval]) -> list[St
     if len(scores) != len(intervals):
         raise ValueError("each score needs one interval")
     ascending = sorted(scores)
-    lows = sorted(interval.lo for interval in intervals)
-    highs = sorted(interval.hi for interval in intervals)
+    lows = sorted(interval.low for interval in intervals)
+    highs = sorted(interval.high for interval in intervals)
     total = len(scores)
     return [
         Standing(
             rank=1 + total - bisect_right(ascending, score),
-            best=1 + total - bisect_right(lows, interval.hi),
-            worst=total - bisect_left(highs, interval.lo),
+            best=1 + total - bisect_right(lows, interval.high),
+            worst=total - bisect_left(highs, interval.low),
         )
         for score, interval in zip(scores, intervals, strict=True)
     ]

@@ -82,6 +82,11 @@ class RunOutcomes(models.Model):
         counts = {outcome.name.lower(): active.count(outcome) for outcome in Outcome}
         return SetCounts(name=self.item_set.name, n=len(active), **counts)
 
+    def over(self, retired: frozenset[int]) -> bytes:
+        """One byte for each item of the set: its outcome, 0 where it was not assigned or no longer counts."""
+        packed = bytes(self.packed)
+        return bytes(0 if value == UNASSIGNED or index in retired else value for index, value in enumerate(packed))
+
     def closed(self) -> list[int]:
         """The indices of the items that need not be asked again."""
         return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]

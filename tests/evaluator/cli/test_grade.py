@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator import grading
 from evaluator.cli import main
 
 
@@ -95,3 +96,56 @@ def test_a_hundred_thousand_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr()
     assert shown.err == "n 100000  right 100000\n"
     assert shown.out.count("\n") == 100_000
+
+
+def test_several_graders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, answer("The answer is $18.00."), answer("#### 18"), answer("who knows", cut=True))
+    assert main(["grade", str(path), "--grader", "flexible", "--grader", "numeric-1", "--grader", "flexible"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line) for line in shown.out.splitlines()] == [
+        {
+            "lm-eval-flexible-3": {"outcome": "wrong", "extracted": "$18.00."},
+            "numeric-1": {"outcome": "right", "extracted": "18"},
+        },
+        {
+            "lm-eval-flexible-3": {"outcome": "right", "extracted": "18"},
+            "numeric-1": {"outcome": "right", "extracted": "18"},
+        },
+        {
+            "lm-eval-flexible-3": {"outcome": "truncated", "extracted": ""},
+            "numeric-1": {"outcome": "truncated", "extracted": ""},
+        },
+    ]
+    assert shown.err.splitlines() == [
+        "lm-eval-flexible-3: n 3  right 1  wrong 1  truncated 1",
+        "numeric-1: n 3  right 2  truncated 1",
+    ]
+
+
+def test_all_graders_and_their_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, answer("The answer is $18.00."), answer("#### 18"))
+    assert main(["grade", str(path), "--grader", "all", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert counts["n"] == 2
+    assert {name: (c["n"], c["right"], c["no_answer"]) for name, c in counts["graders"].items()} == {
+        "numeric-1": (2, 2, 0), "lm-eval-strict-3": (2, 1, 1), "lm-eval-flexible-3": (2, 1, 0),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["numeric", "strict", "flexible"])
+def test_short_names_are_one_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["grade", str(write(tmp_path, answer())), "--grader", name]) == 0
+    assert capsys.readouterr().out == '{"outcome": "right", "extracted": "18"}\n'
+
+
+def test_an_unknown_grader_among_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(write(tmp_path, answer())), "--grader", "strict", "--grader", "llm-judge"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_graders_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graders", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed == {grader: grading.digest(grader) for grader in grading.ids()}
+    assert main(["graders"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(listed)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluator import protocols
 from evaluator.cli import main
 from evaluator.errors import EXPLANATIONS, Code, error
 from tests.evaluator.installed import rows, write_rows
@@ -35,7 +36,13 @@ def test_protocols_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [tuple(line.split()) for line in lines] == list(found.items())
 
 
-@pytest.mark.parametrize("command", ["run", "grade", "keygen", "seal", "inspect", "protocols"])
+def test_protocols_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["protocols", "--words", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {name: protocols.in_words(protocols.get(name)) for name in protocols.ids()}
+
+
+@pytest.mark.parametrize("command", ["run", "grade", "keygen", "seal", "inspect", "protocols", "graders", "rescore"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -1,13 +1,16 @@
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from evaluator import protocols
 from evaluator.backends import Completion
 from evaluator.cli.outfolder import OutFolder
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError
+from evaluator.items import Item
 from evaluator.pipeline.run import Result
 
 WHO = {"model": "m", "set": "s"}
@@ -105,3 +108,30 @@ def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
         with pytest.raises(EvaluatorError), OutFolder(tmp_path, {"model": "other"}, n=100):
             pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
+    items = [Item(question=f"q{i}", answer=str(i), gold=str(i)) for i in range(5)]
+    with OutFolder(tmp_path, WHO, n=5) as out:
+        out.append([result(0, text="#### 0.00"), result(1, text="It is $1."), result(3, text="#### 4")])
+    with OutFolder(tmp_path, WHO, n=5) as out:
+        out.append([Result(2, Outcome.TRUNCATED, "", Completion("Two and 2", cut=True))])
+        table = out.compare(items, protocols.get("demo-0shot"))
+    short = {
+        grader: [c[k] for k in ("right", "wrong", "no_answer", "truncated", "not_counted")]
+        for grader, c in table.items()
+    }
+    assert short == {
+        "numeric-1": [2, 1, 0, 1, 1],
+        "lm-eval-strict-3": [0, 2, 1, 1, 1],
+        "lm-eval-flexible-3": [2, 2, 0, 0, 1],
+    }
+    assert json.loads((tmp_path / "graders.json").read_bytes()) == table
+    assert {counts["n"] for counts in table.values()} == {5}
+
+
+def test_a_folder_of_an_earlier_version_has_no_cut(tmp_path: Path) -> None:
+    with OutFolder(tmp_path, WHO, n=2):
+        pass
+    (tmp_path / "outcomes.jsonl").write_text('{"index":1,"outcome":"right","extracted":"7","completion":"7"}\n')
+    assert reopened(tmp_path) == {1: Outcome.RIGHT}

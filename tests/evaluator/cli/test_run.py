@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from evaluator import grading
 from evaluator.backends import Completion, Sampling
 from evaluator.cli import main
 from evaluator.errors import Code, error
@@ -32,6 +33,10 @@ def test_a_run_counts_every_item_once(items: Path, tmp_path: Path, start_steady:
     assert set(kept(tmp_path / "out")) == set(range(N))
     assert set(endpoint.received().values()) == {1}
     assert f"{N}/{N}" in done.stderr
+    table = json.loads((tmp_path / "out" / "graders.json").read_bytes())
+    assert {key: value for key, value in found.items() if key != "seconds"} == table["numeric-1"]
+    assert set(table) == set(grading.ids())
+    assert all(f"\n{grader}: n {N}  " in done.stderr for grader in grading.ids())
 
 
 def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(

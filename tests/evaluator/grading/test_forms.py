@@ -179,7 +179,9 @@ def test_form(response: str, gold: str, expected: Outcome, tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == [], "something of the response was executed"
 
 
-@pytest.mark.parametrize("gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=range(6))
+@pytest.mark.parametrize(
+    "gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=[f"G013-{n}" for n in range(6)]
+)
 def test_gold_that_is_no_number_is_refused(gold: str) -> None:
     """G013: sets are checked when they are read; here it is an error, never a wrong answer."""
     with pytest.raises(EvaluatorError) as caught:

@@ -1,4 +1,4 @@
-"""A completion of a megabyte is graded in linear time, whatever it is made of (G008).
+"""A completion of a megabyte is graded in linear time by each grader, whatever it is made of (G008).
 
 Eight shapes at a time are graded by a process that the kernel kills after thirty seconds of CPU time: a pattern
 that backtracks over a megabyte would need hours.
@@ -15,7 +15,7 @@ SHAPES = [
     "#", "#### ", "####\n", "9", ",", "1,", "1,,", "1 ", "111 ", "1. ", "1.\n", "1/", "1-", "- ", "-1 ", "1e", "e1", " ", "\n", "\t",
     "\\boxed{", "\\boxed{1", "{", "}", "`", "```", "```\n", "<", "<<", "<<1", "<think>", "</think>", "answer is ", "answer to ",
     "answer: 1 ", "A:\n", "**", "**1**", "*", "1 or ", "1, ", "1 = ", "=", "&#49;", "1\u200b", "\u200b", "\\frac{1}{2}", "\\frac{", "\u00bd",
-    "x", "1x", "$", "$1", "9**", "^", "\ufffd", "Question: ", "1 and ", "answer\\ ", "1'", "_", "\\", "1 million ",
+    "x", "1x", "$", "$1", "9**", "^", "\ufffd", "Question: ", "1 and ", "answer\\ ", "1'", "_", "\\", "1 million ", "#### 1", "####", "-$", "-", "$.",
 ]  # fmt: skip
 AT_ONCE = 8
 CHILD = f"""
@@ -26,11 +26,12 @@ for escaped in sys.argv[1:]:
     print(escaped, flush=True)
     piece = escaped.encode().decode("unicode_escape")
     text = (piece * ({SIZE} // len(piece) + 1))[:{SIZE}]
-    grading.grade("numeric-1", "1" + text, "18")
+    for grader in grading.ids():
+        grading.grade(grader, "1" + text, "18")
 """
 
 
-@pytest.mark.parametrize("place", range(0, len(SHAPES), AT_ONCE))
+@pytest.mark.parametrize("place", [pytest.param(n, id=f"G008-{n}") for n in range(0, len(SHAPES), AT_ONCE)])
 def test_megabyte(place: int) -> None:
     escaped = [shape.encode("unicode_escape").decode() for shape in SHAPES[place : place + AT_ONCE]]
     done = subprocess.run([sys.executable, "-c", CHILD, *escaped], capture_output=True, text=True, check=False)
@@ -38,9 +39,16 @@ def test_megabyte(place: int) -> None:
     assert done.returncode == 0, done.stderr[-500:] or f"killed after {CPU_SECONDS} s of CPU time at {reached}"
 
 
-def test_the_limit_kills() -> None:
-    """The control: a pattern that backtracks quadratically does not pass."""
-    slow = CHILD.replace("grading.grade(", "__import__('re').search('(1+,?)+$', '1' * 99 + 'x') or grading.grade(")
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "__import__('re').search('(1+,?)+$', '1' * 99 + 'x') or ",
+        "__import__('re').sub('(?s).*#### ', '', text) and ",  # how the harness itself does it
+    ],
+)
+def test_the_limit_kills(pattern: str) -> None:
+    """The control: a pattern that backtracks does not pass."""
+    slow = CHILD.replace("grading.grade(", f"{pattern}grading.grade(")
     done = subprocess.run(
         [sys.executable, "-c", slow.replace(f"({CPU_SECONDS}, {CPU_SECONDS})", "(1, 1)"), "1"], check=False
     )

@@ -121,6 +121,22 @@ def test_a_stop_string_that_is_a_special_token_ends_the_text(tiny_checkpoint: Pa
     assert len(reply.text) < len(whole.text)
 
 
+def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
+    model: GreedyModel, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, processors
+
+    folder = tmp_path / "with-bos"
+    shutil.copytree(tiny_checkpoint, folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    other = GreedyModel(folder)
+    plain = model.encode(Request(PROMPTS[1], 16)).tokens
+    assert other.encode(Request(PROMPTS[1], 16)).tokens == (1, *plain)
+    assert other.encode(Request(PROMPTS[1], 16, special=False)).tokens == plain
+
+
 def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:
     with pytest.raises(TooLong):
         model.encode(Request("word " * 300, 5))

@@ -98,7 +98,7 @@ def test_order_gaps_and_repeats() -> None:
         {"key": TWO},
         {"kind": "retire_block", "block": 4},
     ],
-    ids=str,
+    ids=",".join,
 )
 def test_about_another_set_or_item_or_by_somebody_else(changed: dict[str, Any]) -> None:
     refuse(notice(**changed))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -124,3 +125,10 @@ def test_the_page_and_the_api(client: Client, known: Evaluator, evaluator: FakeE
 def test_a_flagged_evaluator_is_said_to_be(client: Client, known: Any) -> None:
     Evaluator.objects.update(flagged=True)
     assert b"contradicts itself" in client.get("/ledger/").content
+
+
+@pytest.mark.parametrize("name", ["verify_log.py", "verify_release.py"])
+def test_a_stranger_reads_the_verifiers(client: Client, name: str) -> None:
+    answer = client.get(f"/{name}")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert b"".join(answer.streaming_content) == (settings.BASE_DIR / "verify" / name).read_bytes()

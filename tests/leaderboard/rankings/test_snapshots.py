@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluator.contract import Outcome
 from leaderboard.rankings import snapshots
 from leaderboard.rankings.snapshots import Entry, Tally, rank
+from leaderboard.submissions.models import UNASSIGNED
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 
@@ -59,6 +61,37 @@ def test_every_model_has_one_row_and_swapping_the_sets_turns_the_gap_round(board
 def test_the_evidence_word_never_speaks_against_the_interval(board: list[Entry]) -> None:
     for row in rank(board):
         assert (row.evidence == "higher_on_public") == (row.interval[0] > 0)
+
+
+@pytest.mark.django_db
+def test_models_are_told_apart_by_the_items_that_both_were_asked() -> None:
+    """All that is right for one is right for the next as well, so that few items tell them apart: the intervals of
+    the two scores overlap widely, and yet chance would not favour the same one a dozen times out of a dozen."""
+    pair = make_pair()
+    for model, right in (("best", 224), ("middle", 200), ("equal", 200)):
+        make_run(pair, model, public=200, private=right)
+    rows = {row.model: row for row in snapshots.build(pair).rows}
+    assert rows["best"].private.interval[0] < rows["middle"].private.interval[1]
+    assert [rows[model].rank_range for model in ("best", "middle", "equal")] == [(1, 1), (2, 3), (2, 3)]
+    counts_only = rank([entry(model, 200, right) for model, right in (("best", 224), ("middle", 200), ("equal", 200))])
+    assert {row.rank_range for row in counts_only} == {(1, 3)}
+
+
+@pytest.mark.django_db
+def test_a_rank_lies_in_its_range_whatever_blocks_were_asked() -> None:
+    pair = make_pair()
+    for number in range(6):
+        run = make_run(pair, f"m{number}", public=200, private=40 * number)
+        if number % 2:
+            row = run.outcomes.get(item_set=pair.private)
+            row.packed, row.blocks = bytes([UNASSIGNED] * 200) + bytes(row.packed)[200:], [1]
+            row.n, row.right = 200, bytes(row.packed).count(Outcome.RIGHT)
+            row.wrong = 200 - row.right
+            row.save()
+    rows = snapshots.build(pair).rows
+    assert len(rows) == 6
+    assert all(1 <= row.rank_range[0] <= row.rank <= row.rank_range[1] <= 6 for row in rows)
+    assert snapshots.build(pair).rows == rows
 
 
 @pytest.mark.django_db

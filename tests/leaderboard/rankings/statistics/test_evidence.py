@@ -56,4 +56,4 @@ def test_higher_on_public_needs_an_interval_wholly_above_zero(lo: float, width: 
     found = judge(Counts(1, 0, 100), Counts(1, 0, 100), interval, 0.95)
     assert (found is Evidence.HIGHER_ON_PUBLIC) == (lo > 0)
     if found is Evidence.TOO_NOISY:
-        assert interval.lo <= 0 <= interval.hi
+        assert interval.low <= 0 <= interval.high

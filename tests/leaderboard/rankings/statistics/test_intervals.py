@@ -102,7 +102,7 @@ def test_newcombe_contains_the_gap_and_stays_between_minus_1_and_1(
 @given(shares(300), shares(300), st.integers(2, 20))
 def test_more_items_at_the_same_shares_narrow_both(first: tuple[int, int], second: tuple[int, int], times: int) -> None:
     def width(interval: Interval) -> float:
-        return interval.hi - interval.lo
+        return interval.high - interval.low
 
     more_first, more_second = (first[0] * times, first[1] * times), (second[0] * times, second[1] * times)
     assert width(wilson(*more_first, 0.95)) < width(wilson(*first, 0.95))
@@ -115,13 +115,13 @@ def test_a_higher_level_holds_the_lower_one(
 ) -> None:
     assume(abs(one - other) > 1e-6)
     inner, outer = (newcombe(*first, *second, level) for level in sorted((one, other)))
-    assert outer.lo <= inner.lo <= inner.hi <= outer.hi
+    assert outer.low <= inner.low <= inner.high <= outer.high
 
 
 @pytest.mark.parametrize("p", [0.03, 0.2, 0.5, 0.83, 0.97])
 def test_wilson_covers_at_about_its_level(p: float) -> None:
     n = 400
-    cover = sum(binom.pmf(k, n, p) for k in range(n + 1) if wilson(k, n, 0.95).lo <= p <= wilson(k, n, 0.95).hi)
+    cover = sum(binom.pmf(k, n, p) for k in range(n + 1) if wilson(k, n, 0.95).low <= p <= wilson(k, n, 0.95).high)
     assert 0.93 <= cover <= 0.97
 
 

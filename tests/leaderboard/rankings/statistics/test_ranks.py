@@ -13,8 +13,8 @@ def plain(scores: list[float], intervals: list[Interval]) -> list[Standing]:
     return [
         Standing(
             1 + sum(other > mine for other in scores),
-            1 + sum(other.lo > own.hi for other in intervals),
-            len(scores) - sum(other.hi < own.lo for other in intervals),
+            1 + sum(other.low > own.high for other in intervals),
+            len(scores) - sum(other.high < own.low for other in intervals),
         )
         for mine, own in zip(scores, intervals, strict=True)
     ]

@@ -1,22 +1,29 @@
-"""From counts in the database to a finished ranking. The only module that calls the statistics."""
+"""From counts in the database to a finished ranking of what we ran."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from evaluator.contract import Tier, canonical_json
+import numpy as np
+
+from evaluator.contract import Outcome, Tier, canonical_json
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
 from leaderboard.rankings.models import ACCESS, Access, Row, Score, Snapshot
-from leaderboard.submissions.models import Run, RunOutcomes, Submission
+from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
 
-METHOD = "raw-newcombe-2"
+METHOD = "raw-newcombe-3"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 LEVEL = 0.95
+SEED = 20240501
+"""Of the draws behind the rank sets, so that equal inputs give equal rows."""
+_VALUES = np.full(256, np.nan)
+_VALUES[[outcome.value for outcome in COUNTED]] = 0.0
+_VALUES[Outcome.RIGHT] = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model's complete run: all that its row is made of."""
+    """A model's complete run: all that its row is made of.
+
+    ``outcomes`` has a byte for each item of the private set, 0 for one that the model was not asked or that no longer
+    counts; empty where only counts are known.
+    """
 
     model: str
     organisation: str
@@ -42,6 +53,7 @@ class Entry:
     private: Tally
     tier: Tier = "T0"
     version: int = 0
+    outcomes: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,10 +77,25 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """The rows of a ranking: best private score first, equal scores in order of the models' names."""
     ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
     scores = [_score(entry.private) for entry in ordered]
+    places = _places(ordered, scores)
+    return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
+
+
+def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
+    """Where each stands: from the items that two models share, or by overlapping intervals where only counts are known.
+
+    A rank is by the whole score; it belongs to its range also where models were asked different blocks.
+    """
     places = statistics.standings(
         [score.accuracy for score in scores], [statistics.Interval(*score.interval) for score in scores]
     )
-    return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
+    if not entries or not all(entry.outcomes for entry in entries):
+        return places
+    matrix = np.array([_VALUES[np.frombuffer(entry.outcomes, np.uint8)] for entry in entries])
+    return [
+        statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
+        for place, held in zip(places, statistics.rank_sets(matrix, LEVEL, SEED), strict=True)
+    ]
 
 
 def _score(tally: Tally) -> Score:
@@ -113,6 +140,14 @@ def build(pair: SetPair) -> Draft:
     return Draft(rows=rank(entries), inputs_hash=_hash(pair, entries), graded=graded)
 
 
+def recompute(snapshot: Snapshot) -> bool | None:
+    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they are others now."""
+    draft = build(snapshot.pair)
+    if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
+        return None
+    return draft.rows == snapshot.ranking()
+
+
 def _entries(pair: SetPair) -> Iterable[Entry]:
     """The newest run of each model, by when it was queued, among those with an outcome for every item."""
     newest = (
@@ -126,17 +161,16 @@ def _entries(pair: SetPair) -> Iterable[Entry]:
     manifest, notices = pair.private.facts(), pair.private.signed_notices()
     gone = retired(manifest, notices) if manifest and notices else frozenset()
     stored = RunOutcomes.objects.filter(run__in=list(newest)).select_related("item_set")
-    stored = stored if gone else stored.defer("packed")
     counts = {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
     for run in newest:
         public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
         if public is not None and private is not None:
             tallies = _tally(public, frozenset()), _tally(private, gone)
             if tallies[1].n:
-                yield _entry(run, *tallies, version=len(notices))
+                yield _entry(run, *tallies, version=len(notices), outcomes=private.over(gone))
 
 
-def _entry(run: Run, public: Tally, private: Tally, *, version: int) -> Entry:
+def _entry(run: Run, public: Tally, private: Tally, *, version: int, outcomes: bytes) -> Entry:
     submission = run.submission
     return Entry(
         model=submission.model.name,
@@ -147,6 +181,7 @@ def _entry(run: Run, public: Tally, private: Tally, *, version: int) -> Entry:
         private=private,
         tier=cast("Tier", run.tier),
         version=version,
+        outcomes=outcomes,
     )
 
 
@@ -167,6 +202,10 @@ def _hash(pair: SetPair, entries: Iterable[Entry]) -> str:
         "method": METHOD,
         "pair": pair.slug,
         "sets": [pair.public.digest, pair.private.digest],
-        "runs": sorted((asdict(entry) for entry in entries), key=lambda entry: str(entry["model"])),
+        "runs": sorted((_facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
     }
     return sha256(canonical_json(inputs)).hexdigest()
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return asdict(entry) | {"outcomes": sha256(entry.outcomes).hexdigest()}

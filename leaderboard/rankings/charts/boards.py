@@ -99,23 +99,39 @@ def _tick(tick: float, *, signed: bool) -> str:
     return number.replace("-", "−")
 
 
+@dataclass(frozen=True)
+class Marks:
+    """What a dumbbell shows, in fractions, and the tone of its line."""
+
+    private: float
+    interval: tuple[float, float]
+    public: float
+    tone: str
+
+
 def dumbbell(row: Row, axis: Axis) -> SafeString:
+    """The dumbbell of a ranked row."""
+    tone = TONES[row.evidence]
+    return draw_dumbbell(Marks(row.private.accuracy, row.private.interval, row.public.accuracy, tone), axis)
+
+
+def draw_dumbbell(marks: Marks, axis: Axis) -> SafeString:
     """The private score as a dot on its interval's band, the public one as a ring, the gap as the line between.
 
     The ring is wider than the dot, so that both are seen where they coincide.
     """
-    private, public = (axis.x(side.accuracy, width=WIDTH) for side in (row.private, row.public))
-    lo, hi = (axis.x(end, width=WIDTH) for end in row.private.interval)
+    private, public = (axis.x(side, width=WIDTH) for side in (marks.private, marks.public))
+    lo, hi = (axis.x(end, width=WIDTH) for end in marks.interval)
     return format_html(
         '<svg class="db {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">{grid}'
         '<rect class="ci" x="{lo}" y="7" width="{band}" height="14" rx="7"/>'
         '<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
         '<circle class="pub" cx="{public}" cy="14" r="5.8"/><circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>',
-        tone=TONES[row.evidence],
+        tone=marks.tone,
         left=-PAD,
         width=WIDTH + 2 * PAD,
         height=HEIGHT,
-        label=f"private {percent(row.private.accuracy)}%, public {percent(row.public.accuracy)}%",
+        label=f"private {percent(marks.private)}%, public {percent(marks.public)}%",
         grid=_grid(axis, width=WIDTH),
         lo=lo,
         band=round(max(hi - lo, 1.0), 1),
@@ -125,33 +141,38 @@ def dumbbell(row: Row, axis: Axis) -> SafeString:
 
 
 def gap_interval(row: Row, axis: Axis) -> SafeString:
+    """The gap of a ranked row on its interval."""
+    return draw_interval(row.gap, row.interval, TONES[row.evidence], axis)
+
+
+def draw_interval(gap: float, interval: tuple[float, float], tone: str, axis: Axis) -> SafeString:
     """The gap as a dot on its interval, against the line of no gap."""
-    lo, hi = (axis.x(end, width=GAP_WIDTH) for end in row.interval)
+    lo, hi = (axis.x(end, width=GAP_WIDTH) for end in interval)
     return format_html(
         '<svg class="gb {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">'
         '<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
         '<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
         '<line class="end" x1="{lo}" x2="{lo}" y1="10" y2="18"/><line class="end" x1="{hi}" x2="{hi}" y1="10" y2="18"/>'
         '<circle class="pt" cx="{gap}" cy="14" r="4"/></svg>',
-        tone=TONES[row.evidence],
+        tone=tone,
         left=-PAD,
         width=GAP_WIDTH + 2 * PAD,
         height=HEIGHT,
-        label=f"95% interval of the gap: {points(row.interval[0])} to {points(row.interval[1])} percentage points",
+        label=f"95% interval of the gap: {points(interval[0])} to {points(interval[1])} percentage points",
         zero=axis.x(0, width=GAP_WIDTH),
         lo=lo,
         hi=hi,
-        gap=axis.x(row.gap, width=GAP_WIDTH),
+        gap=axis.x(gap, width=GAP_WIDTH),
     )
 
 
-_SIDE, _LEFT, _TOP = 292, 40, 14
+SIDE, LEFT, TOP = 292, 40, 14
 """The scatter's square and where it begins, in its own units."""
 
 
 def scatter(rows: Sequence[Row]) -> SafeString:
     """Private against public accuracy, with the diagonal on which both are equal. Reds are drawn last, on top."""
-    axis, bottom = WHOLE, _TOP + _SIDE
+    axis, bottom = WHOLE, TOP + SIDE
     ordered = sorted(rows, key=lambda row: row.evidence == "higher_on_public")
     dots = format_html_join(
         "",
@@ -160,8 +181,8 @@ def scatter(rows: Sequence[Row]) -> SafeString:
             (
                 TONES[row.evidence],
                 row.model,
-                round(_LEFT + axis.x(row.public.accuracy, width=_SIDE), 1),
-                round(bottom - axis.x(row.private.accuracy, width=_SIDE), 1),
+                round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1),
+                round(bottom - axis.x(row.private.accuracy, width=SIDE), 1),
                 5.5 if row.evidence == "higher_on_public" else 4.5,
                 row.model,
                 percent(row.private.accuracy),
@@ -177,17 +198,18 @@ def scatter(rows: Sequence[Row]) -> SafeString:
         '<text class="note" x="326" y="268" text-anchor="end">below the line: worse</text>'
         '<text class="note" x="326" y="284" text-anchor="end">on unseen problems</text>{}</svg>',
         len(rows),
-        _scatter_frame(axis, bottom=bottom),
-        _LEFT,
+        scatter_frame(axis, bottom=bottom),
+        LEFT,
         bottom,
-        _LEFT + _SIDE,
-        _TOP,
+        LEFT + SIDE,
+        TOP,
         dots,
     )
 
 
-def _scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
-    right = _LEFT + _SIDE
+def scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
+    """Grid, ticks and names of the axes of public against private accuracy."""
+    right = LEFT + SIDE
     lines = format_html_join(
         "",
         '<line class="grid" x1="{0}" x2="{0}" y1="{2}" y2="{3}"/>'
@@ -195,25 +217,25 @@ def _scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
         '<text x="{0}" y="{6}" text-anchor="middle">{7}</text><text x="{8}" y="{9}" text-anchor="end">{7}</text>',
         (
             (
-                _LEFT + x,
+                LEFT + x,
                 bottom - x,
                 bottom,
-                _TOP,
-                _LEFT,
+                TOP,
+                LEFT,
                 right,
                 bottom + 17,
                 f"{100 * tick:g}",
-                _LEFT - 7,
+                LEFT - 7,
                 bottom - x + 4,
             )
             for tick in axis.ticks
-            for x in (axis.x(tick, width=_SIDE),)
+            for x in (axis.x(tick, width=SIDE),)
         ),
     )
     return format_html(
         '{}<text class="ax" x="{}" y="343" text-anchor="middle">public accuracy, %</text>'
         '<text class="ax" transform="translate(11 {}) rotate(-90)" text-anchor="middle">private accuracy, %</text>',
         lines,
-        _LEFT + _SIDE // 2,
-        _TOP + _SIDE // 2,
+        LEFT + SIDE // 2,
+        TOP + SIDE // 2,
     )

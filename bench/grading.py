@@ -1,0 +1,169 @@
+"""How the graders fare on real answers: ``python -m bench.grading``.
+
+For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how often each grader
+agrees with the labels that the answers came with, and of each disagreement of the headline grader the class that a
+person gave it after reading the answer beside the question and the gold answer (``adjudicated.csv``):
+
+- ``theirs``: the label is wrong;
+- ``ours``: our grader is wrong;
+- ``ambiguous``: people may differ.
+
+An entry of that table is pinned to the answer by its SHA-256; no text of an answer is in it. Exit code 1 where a
+disagreement is ``ours`` or has not been read yet. ``ours`` is a word of the table so that it can be said, not kept.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluator import grading
+from evaluator.contract import Outcome
+
+HEADLINE = "numeric-1"
+TABLE = Path(__file__).with_name("adjudicated.csv")
+CLASSES = ("theirs", "ours", "ambiguous")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """One recorded answer: the ``system`` that gave it, the item's place in the set, and its label."""
+
+    system: str
+    item: int
+    response: str
+    gold: str
+    label: bool
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What an adjudication is about: system, item and the SHA-256 of the answer."""
+        return self.system, self.item, hashlib.sha256(self.response.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Where the headline grader and the label differ. ``verdict`` is its class, or empty while nobody has read it."""
+
+    system: str
+    item: int
+    sha256: str
+    gold: str
+    extracted: str
+    label: bool
+    verdict: str
+    reason: str
+
+
+def answers(outputs: Path) -> dict[str, list[Answer]]:
+    """All recorded answers to GSM8K below ``outputs``, by system."""
+    found: dict[str, list[Answer]] = {}
+    for path in sorted((outputs / "rho1").glob("*__gsm8k.jsonl.gz")):
+        system = path.name.partition("__")[0]
+        found[system] = [Answer(system, r["idx"], r["response"], str(r["gold"]), r["correct"]) for r in _rows(path)]
+    for path in sorted((outputs / "openai").glob("*.jsonl.gz")):
+        for item, row in enumerate(_rows(path)):
+            gold = row["ground_truth"].rpartition("A: ")[2]
+            for name in (name for name, value in row.items() if isinstance(value, dict)):
+                answer = Answer(f"openai-{name}", item, row[name]["solution"], gold, row[name]["is_correct"])
+                found.setdefault(answer.system, []).append(answer)
+    return found
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def adjudicated() -> dict[tuple[str, int, str], tuple[str, str]]:
+    """Class and reason of each disagreement that a person has read."""
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        rows = {
+            (r["system"], int(r["item"]), r["sha256"]): (r["class"], r["reason"])
+            for r in csv.DictReader(file, strict=True)
+        }
+    assert all(verdict in CLASSES and reason for verdict, reason in rows.values()), TABLE  # noqa: S101
+    return rows
+
+
+def is_right(grader: str, answer: Answer) -> tuple[bool, str]:
+    """Whether a grader takes an answer for right, and what it read."""
+    found = grading.grade(grader, answer.response, answer.gold)
+    return found.outcome is Outcome.RIGHT, found.extracted
+
+
+def disagreements(recorded: Sequence[Answer]) -> list[Disagreement]:
+    """Every answer that the headline grader grades otherwise than its label."""
+    table = adjudicated()
+    found = []
+    for answer in recorded:
+        right, extracted = is_right(HEADLINE, answer)
+        if right is not answer.label:
+            verdict, reason = table.get(answer.key, ("", ""))
+            about = (*answer.key, answer.gold, extracted, answer.label, verdict, reason)
+            found.append(Disagreement(*about))
+    return found
+
+
+def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
+    """The figures of one system."""
+    record: dict[str, Any] = {"system": system, "n": len(recorded), "labelled right": sum(a.label for a in recorded)}
+    for grader in grading.ids():
+        begin = time.perf_counter()
+        rights = [is_right(grader, answer)[0] for answer in recorded]
+        seconds = time.perf_counter() - begin
+        record[grader] = {
+            "right": sum(rights),
+            "agrees": sum(right is answer.label for right, answer in zip(rights, recorded, strict=True)),
+            "answers_per_second": round(len(recorded) / seconds),
+        }
+    classes = Counter(found.verdict or "unread" for found in disagreements(recorded))
+    return record | {"disagreements": {name: classes[name] for name in (*CLASSES, "unread")}}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table. Returns 1 where a disagreement is ours or unread."""
+    parser = argparse.ArgumentParser(prog="python -m bench.grading", description=__doc__.partition("\n")[0])
+    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=default, help="folder with outputs/ (HOLDFAST_DATA)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    args = parser.parse_args(argv)
+    recorded = answers(args.data / "outputs")
+    if not recorded:
+        parser.error(f"no recorded answers below {args.data}")
+    records = [measure(system, given) for system, given in recorded.items()]
+    found = [one for given in recorded.values() for one in disagreements(given)]
+    _print_table(records)
+    for one in found:
+        print(
+            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: gold {one.gold}, we read {one.extracted}, ", end=""
+        )
+        print(f"label {'right' if one.label else 'wrong'}; {one.reason or one.sha256}")
+    if args.json:
+        print(json.dumps({"systems": records, "classes": dict(Counter(one.verdict or "unread" for one in found))}))
+    return int(any(one.verdict in ("ours", "") for one in found))
+
+
+def _print_table(records: Sequence[dict[str, Any]]) -> None:
+    """One line for each system: n, and of each grader how often it agrees with the label and how fast it is."""
+    columns = "".join(f"{grader:>30}" for grader in grading.ids())
+    print(f"{'system':30}{'n':>6}{columns}   theirs/ours/ambiguous/unread")
+    for record in records:
+        cells = "".join(
+            f"{c['agrees']:>10} {c['agrees'] / record['n']:6.1%} {c['answers_per_second']:>7}/s  "
+            for c in (record[grader] for grader in grading.ids())
+        )
+        print(f"{record['system']:30}{record['n']:>6}{cells}   {'/'.join(map(str, record['disagreements'].values()))}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Ranks and gaps of a large board on one core: ``OMP_NUM_THREADS=1 python -m bench.rank``.
+
+Prints seconds of CPU, the limits, and the ratio; exits 1 where a limit is broken.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from time import process_time
+
+import numpy as np
+
+from bench.worlds import Floats
+from leaderboard.rankings import statistics
+from leaderboard.rankings.statistics import Sides
+
+BOARD_LIMIT, ROW_LIMIT = 10.0, 0.050
+PUBLIC_SHARE = 0.52
+REFERENCES = 20
+
+
+def outcomes(models: int, items: int, seed: int) -> Floats:
+    """Models by items of 0 and 1, from a one-parameter world."""
+    rng = np.random.default_rng(seed)
+    skill, difficulty = rng.normal(0.5, 1, (models, 1)), rng.normal(0, 1.4, items)
+    return (rng.random((models, items)) < 1 / (1 + np.exp(difficulty - skill))).astype(float)
+
+
+def sides(matrix: Floats, public: int) -> list[Sides]:
+    """The counts of each model, the first ``public`` items being the public set."""
+    left, right = matrix[:, :public].sum(axis=1), matrix[:, public:].sum(axis=1)
+    n = matrix.shape[1] - public
+    return [Sides(int(a), public, int(b), n) for a, b in zip(left, right, strict=True)]
+
+
+def board(matrix: Floats, public: int) -> None:
+    """Everything a ranking prints: private scores and rank ranges over all items, raw and adjusted gaps, words."""
+    statistics.rank_sets(matrix)
+    counts = sides(matrix, public)
+    for one in counts:
+        statistics.wilson(one.private_right, one.private_n)
+        statistics.newcombe(*one)
+    panel = statistics.fit_panel(counts[:REFERENCES])
+    gaps = statistics.gaps_against(panel, counts[REFERENCES:])
+    statistics.words(
+        [
+            statistics.Case(
+                statistics.Counts(one.public_right, 0, one.public_n),
+                statistics.Counts(one.private_right, 0, one.private_n),
+                statistics.GapTest(gap.p, gap.visible),
+            )
+            for one, gap in zip(counts[REFERENCES:], gaps, strict=True)
+        ]
+    )
+
+
+def row(matrix: Floats, new: Floats, panel: statistics.Panel, public: int) -> None:
+    """One new run: its score, its gaps, and its comparison with every model that is there."""
+    one = sides(new[None], public)[0]
+    statistics.wilson(one.private_right, one.private_n)
+    statistics.newcombe(*one)
+    statistics.miettinen_nurminen(*one)
+    statistics.gaps_against(panel, [one])
+    statistics.rank_among(new, matrix)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The CPU seconds that ``work`` takes."""
+    start = process_time()
+    work()
+    return process_time() - start
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure the board and the row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=5000)
+    parser.add_argument("--items", type=int, default=2500)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        print("OMP_NUM_THREADS is not 1: CPU seconds of all threads are counted", file=sys.stderr)
+    matrix = outcomes(options.models + 1, options.items, options.seed)
+    new, matrix = matrix[-1].copy(), matrix[:-1]
+    public = round(PUBLIC_SHARE * options.items)
+    panel = statistics.fit_panel(sides(matrix[:REFERENCES], public))
+    compact = statistics.packed(matrix)
+    whole = seconds(lambda: board(matrix, public))
+    single = sorted(seconds(lambda: row(compact, new, panel, public)) for _ in range(9))[4]
+    exact = seconds(lambda: statistics.rank_sets(matrix[:300]))
+    print(f"{options.models} models x {options.items} items: {whole:.2f} s, limit {BOARD_LIMIT:.0f} s")
+    print(f"one new run's row: {1000 * single:.1f} ms (median of 9), limit {1000 * ROW_LIMIT:.0f} ms")
+    print(f"300 models, simultaneous and exact: {exact:.2f} s")
+    print(f"the whole board costs {whole / single:.0f} rows")
+    return 0 if whole <= BOARD_LIMIT and single <= ROW_LIMIT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""A protocol in words, from its definition: what a page or a document says of it cannot differ from what is done."""
+
+from evaluator.protocols.protocol import Protocol
+
+
+def in_words(protocol: Protocol) -> str:
+    """One paragraph of plain sentences."""
+    return " ".join(
+        (_asked(protocol), _shots(protocol), _bos(protocol), _answered(protocol), _samples(protocol), _graded(protocol))
+    ).replace("  ", " ")
+
+
+def _asked(protocol: Protocol) -> str:
+    if protocol.ask == "message":
+        return "One user message to a chat API."
+    return "A text to be continued, without a chat template."
+
+
+def _shots(protocol: Protocol) -> str:
+    if not protocol.shots:
+        return "No examples."
+    drawn = "for each item" if protocol.drawn == "each" else "once for the whole set"
+    return f"{protocol.shots} examples from the set's shot pool, drawn {drawn} (seed {protocol.shot_seed})."
+
+
+def _bos(protocol: Protocol) -> str:
+    if protocol.ask == "message":
+        return ""
+    if protocol.bos == "never":
+        return "The tokenizer puts no special token before the text."
+    return "Before the text stands what the tokenizer puts there by itself."
+
+
+def _answered(protocol: Protocol) -> str:
+    ends = f", up to {' or '.join(repr(stop) for stop in protocol.stop)}" if protocol.stop else ""
+    return f"At most {protocol.max_tokens:,} tokens{ends}."
+
+
+def _samples(protocol: Protocol) -> str:
+    drawn = "greedily" if protocol.temperature == 0 else f"at temperature {protocol.temperature:g}"
+    if protocol.samples == 1:
+        return f"One answer, drawn {drawn}."
+    vote = "; their majority is the answer" if protocol.vote == "majority" else ""
+    return f"{protocol.samples} answers, each drawn {drawn}{vote}."
+
+
+def _graded(protocol: Protocol) -> str:
+    thinking = " after the thinking is taken away" if protocol.thinking == "stripped" else ""
+    return f"Graded by {protocol.grader}{thinking}."

@@ -1,0 +1,171 @@
+"""What a finished analysis says, in plain sentences: every number in them is read from it or counted in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from leaderboard.rankings.models import Analysis, Basis, Correlation, Likelihood, PublishedLine, PublishedTable, Tested
+
+HOLM, FALSE_SHARE, WATCHED = 0.05, 0.05, 0.10
+SELDOM = 0.05
+NAMED = 6
+"""Of longer lists only the length is told; the rows have the names."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One question that a reader has, and its answer."""
+
+    question: str
+    answer: str
+
+
+def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
+    """The questions and answers of one table, the most asked first."""
+    found = [
+        Finding("Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)),
+        Finding("And by the test that the table itself prints?", _printed(analysis)),
+        Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
+        Finding("Which families?", _families(analysis)),
+        Finding("Does the order of the models change?", _order(analysis)),
+        Finding("Do models that find the public items likelier have larger gaps?", _likelihood(analysis.likelihood)),
+    ]
+    return tuple(one for one in found if one.answer)
+
+
+def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
+    """How many models have each word."""
+    words = [line.word(basis) for line in analysis.lines]
+    return {word: words.count(word) for word in ("overfit", "watch", "no_evidence", "cannot_tell")}
+
+
+def _named(lines: Sequence[PublishedLine]) -> str:
+    names = [line.model for line in sorted(lines, key=lambda line: -line.gap)]
+    return f" ({', '.join(names)})" if 0 < len(names) <= NAMED else ""
+
+
+def _raw(table: PublishedTable, analysis: Analysis) -> str:
+    lines = analysis.lines
+    firm = [line for line in lines if line.raw.greater.holm <= HOLM]
+    likely = [line for line in lines if line.raw.greater.benjamini_hochberg <= WATCHED and line not in firm]
+    grounds = f" Its authors say so: {table.equally_hard}." if table.equally_hard else " Nobody vouches for that here."
+    return (
+        f"{len(firm)} of {len(lines)} gaps survive Holm's correction at 5%{_named(firm)}; {len(likely)} more pass "
+        f"Benjamini and Hochberg's at 10%{_named(likely)}. One-sided, public above private, from the counts.{grounds}"
+    )
+
+
+def _printed(analysis: Analysis) -> str:
+    """Two-sided, from the printed statistics and from the counts, which were rounded differently."""
+    printed = [(line, line.printed) for line in analysis.lines if line.printed]
+    if not printed:
+        return ""
+    told = [line for line, test in printed if test.p <= HOLM]
+    lower = sum(line.gap < 0 for line in told)
+    firm = [line for line, test in printed if test.holm <= HOLM]
+    kept = sum(test.benjamini_hochberg <= FALSE_SHARE for _, test in printed)
+    again = _two_sided([line.raw.two_sided for line in analysis.lines])
+    return (
+        f"Two-sided, {len(told)} of {len(printed)} have p ≤ .05 uncorrected, {lower} of them higher on the private "
+        f"set; {kept} pass Benjamini and Hochberg's correction at 5%, {len(firm)} survive Holm's{_named(firm)}. "
+        f"From the counts that its shares round to it is {again}."
+    )
+
+
+def _two_sided(tests: Sequence[Tested]) -> str:
+    uncorrected = sum(test.p <= HOLM for test in tests)
+    kept = sum(test.benjamini_hochberg <= FALSE_SHARE for test in tests)
+    firm = sum(test.holm <= HOLM for test in tests)
+    return f"{uncorrected}, {kept} and {firm}"
+
+
+def _peers(analysis: Analysis) -> str:
+    tested = [(line, line.peers) for line in analysis.lines if line.peers]
+    if not analysis.panel or not tested:
+        return "There are fewer than eight models to compare with, so this cannot be asked."
+    firm = [line for line, test in tested if test.greater.holm <= HOLM]
+    likely = [line for line, test in tested if test.greater.benjamini_hochberg <= WATCHED and line not in firm]
+    nearest, test = min(tested, key=lambda one: one[1].greater.p)
+    aside = analysis.panel.put_aside
+    left = f"put aside as suspect: {', '.join(aside)}" if aside else "none of them was put aside as suspect"
+    known = "clean by what is known from elsewhere" if analysis.panel.known else "not known to be clean"
+    return (
+        f"{len(firm)} of {len(tested)} stand out after Holm's correction{_named(firm)}, {len(likely)} more after "
+        f"Benjamini and Hochberg's{_named(likely)}. The nearest is {nearest.model}: {_pp(test.gap)} pp beside what its "
+        f"peers' scores lead to expect, {_p(test.greater.p)} alone, {_p(test.greater.holm)} among all. Each model is "
+        f"compared with those of other families among {len(analysis.panel.references) + len(aside)}; they are {known}, "
+        f"and {left}. If most of them are fitted to the public set, this test sees little."
+    )
+
+
+def _families(analysis: Analysis) -> str:
+    pooled = [one for one in analysis.families if one.members >= 3]
+    if not pooled:
+        return ""
+    above = [f"{one.family} ({_pp(one.raw.estimate)} pp over {one.members})" for one in pooled if one.raw.above]
+    beside = [one.family for one in pooled if one.peers and one.peers.above]
+    few = len(analysis.families) - len(pooled)
+    return (
+        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {len(pooled)} families with three models or "
+        f"more, allowing for that many. Beside the other families: {', '.join(beside) or 'none'}. {few} families have "
+        "one or two models here, too few to say anything but which way they point."
+    )
+
+
+def _order(analysis: Analysis) -> str:
+    order = analysis.order
+    if not order.pairs or order.spearman is None:
+        return ""
+    share = order.changed / order.pairs
+    return (
+        f"{'Hardly: ' if share < SELDOM else ''}{order.changed} of {order.pairs:,} pairs that differ in public score "
+        f"({100 * share:.1f}%) change places; the rank correlation is {_r(order.spearman, 4)}."
+    )
+
+
+def _likelihood(found: Likelihood | None) -> str:
+    if found is None:
+        return ""
+    sentences = [
+        f"Spearman's correlation over {found.models} models is {_found(found.spearman)}, "
+        f"Kendall's {_found(found.kendall)}.",
+        f"With the printed gaps it is {_r(found.printed.estimate, 3)}, {_p(found.printed.p)}." if found.printed else "",
+        "Drawing whole families, since models of one are not independent, its interval is "
+        f"{_r(found.over_families[0])} to {_r(found.over_families[1])}."
+        if found.over_families
+        else "",
+        _fragile(found),
+        f"With size and private score held fixed it is {_found(found.beside)}." if found.beside else "",
+        f"Leaving out one family moves it from {_r(found.lowest.estimate)} (without {found.lowest.family}) to "
+        f"{_r(found.highest.estimate)} (without {found.highest.family})."
+        if found.lowest and found.highest
+        else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _fragile(found: Likelihood) -> str:
+    """What is left where models at the floor are left out."""
+    if found.strong is None:
+        return ""
+    printed = f" ({_r(found.strong_printed.estimate)} with the printed gaps)" if found.strong_printed else ""
+    rests = abs(found.strong.estimate) < abs(found.spearman.estimate) / 2
+    return (
+        f"Among the {found.strong.n} models that solve at least 20% of the public set it is {_r(found.strong.estimate)}"
+        f"{printed}, {_p(found.strong.p)}{': it rests on the models that solve less' if rests else ''}."
+    )
+
+
+def _found(one: Correlation) -> str:
+    return f"{_r(one.estimate)} ({_r(one.interval[0])} to {_r(one.interval[1])}, {_p(one.p)})"
+
+
+def _r(value: float, places: int = 2) -> str:
+    return f"{value:.{places}f}".replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "p < .001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _pp(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")

@@ -1,0 +1,228 @@
+"""The pages of tables that others published. They read the newest analysis, draw it, and compute nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.safestring import SafeString
+from django.utils.text import slugify
+from django.views.decorators.http import require_safe
+
+from leaderboard.rankings import charts, exports
+from leaderboard.rankings.charts import published as drawn
+from leaderboard.rankings.findings import counted, findings
+from leaderboard.rankings.forms import (
+    AXIS_CHOICES,
+    BASIS_CHOICES,
+    EVIDENCE_CHOICES,
+    PUBLISHED_ACCESS,
+    SORT_CHOICES,
+    PublishedQuery,
+)
+from leaderboard.rankings.models import (
+    EVIDENCE,
+    Analysis,
+    Basis,
+    FamilyLine,
+    PublishedLine,
+    PublishedSnapshot,
+    PublishedTable,
+)
+
+CALLOUTS = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row as it is printed: numbers as text, pictures as SVG."""
+
+    row: PublishedLine
+    anchor: str
+    rank: str
+    size: str
+    private: str
+    private_range: str
+    public: str
+    gap: str
+    gap_range: str
+    peers: str
+    peers_range: str
+    tone: str
+    word: str
+    why: str
+    dumbbell: SafeString
+    gap_interval: SafeString
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of the forest plot as it is printed."""
+
+    row: FamilyLine
+    mean: str
+    interval: str
+    peers: str
+    prediction: str
+    p_sign: str
+    picture: SafeString
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Every table that was imported, with its source."""
+    return render(request, "rankings/published_tables.html", {"tables": PublishedTable.objects.order_by("-pk")})
+
+
+@require_safe
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    """One table: what a careful reader finds, the rows asked for, and the pictures."""
+    table, snapshot = _found(slug)
+    return render(request, "rankings/published.html", _context(request, table, snapshot))
+
+
+@require_safe
+def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
+    """The rows that the page shows for the same address, as a CSV file."""
+    _, snapshot = _found(slug)
+    analysis = snapshot.analysis()
+    query = PublishedQuery.from_dict(request.GET, analysis)
+    text = exports.published_as_csv(query.shown(analysis), query.basis)
+    headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
+    return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _found(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
+    table = get_object_or_404(PublishedTable, slug=slug)
+    snapshot = PublishedSnapshot.objects.current(table)
+    if snapshot is None:
+        raise Http404("not analysed yet")
+    return table, snapshot
+
+
+def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSnapshot) -> dict[str, Any]:
+    analysis = snapshot.analysis()
+    query = PublishedQuery.from_dict(request.GET, analysis)
+    rows = query.shown(analysis)
+    scores = drawn.score_axis(rows, whole=query.axis == "whole")
+    gaps = drawn.gap_axis(row.interval for row in rows)
+    lines = [_line(row, query.basis, scores, gaps) for row in rows]
+    hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
+    return {
+        "table": table,
+        "snapshot": snapshot,
+        "analysis": analysis,
+        "query": query,
+        "address": request.GET.urlencode(),
+        "choices": _choices(query, analysis),
+        "lines": lines,
+        "facts": counted(analysis, query.basis),
+        "callouts": hottest[:CALLOUTS],
+        "findings": findings(table, analysis),
+        "scatter": drawn.scatter(rows, query.basis, analysis.panel),
+        "score_scale": charts.scale(scores),
+        "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
+        **_families(analysis),
+        **_likelihood(analysis, query.basis),
+    }
+
+
+def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
+    """The selects of the filter form: name, label for a screen reader, options, what is chosen."""
+    names = sorted((one.family for one in analysis.families), key=str.lower)
+    families = (("", "all families"), *((name, name) for name in names))
+    selects: Mapping[str, tuple[str, Sequence[tuple[str, str]]]] = {
+        "family": ("Family", families),
+        "access": ("Access", PUBLISHED_ACCESS),
+        "evidence": ("Evidence", EVIDENCE_CHOICES),
+        "sort": ("Order", SORT_CHOICES),
+        "axis": ("Range of the axis", AXIS_CHOICES),
+    }
+    basis = ("basis", ("What the words suppose", tuple((value, f"suppose: {text}") for value, text in BASIS_CHOICES)))
+    return [
+        {"name": name, "label": label, "options": options, "chosen": getattr(query, name)}
+        for name, (label, options) in (*selects.items(), basis)
+    ]
+
+
+def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis) -> Line:
+    best, worst = row.rank_range
+    word = row.word(basis)
+    return Line(
+        row=row,
+        anchor=f"model-{slugify(row.model)}",
+        rank=str(best) if best == worst else f"{best}–{worst}",
+        size=_size(row),
+        private=charts.percent(row.private.accuracy),
+        private_range="–".join(map(charts.percent, row.private.interval)),
+        public=charts.percent(row.public.accuracy),
+        gap=charts.points(row.gap),
+        gap_range=_range(row.interval),
+        peers=charts.points(row.peers.gap) if row.peers else "",
+        peers_range=_range(row.peers.interval) if row.peers else "",
+        tone=drawn.TONES[word],
+        word=EVIDENCE[word],
+        why=_why(row, basis),
+        dumbbell=drawn.dumbbell(row, basis, scores),
+        gap_interval=drawn.gap_interval(row, basis, gaps),
+    )
+
+
+def _size(row: PublishedLine) -> str:
+    if row.parameters is None:
+        return ""
+    active = f" ({row.active_parameters:g} active)" if row.active_parameters else ""
+    return f"{row.parameters:g}B{active}"
+
+
+def _range(interval: tuple[float, float]) -> str:
+    low, high = map(charts.points, interval)
+    return f"{low} to {high}"
+
+
+def _why(row: PublishedLine, basis: Basis) -> str:
+    """The number behind a word: the corrected p that decided it, or the gap that would have been seen."""
+    word = row.word(basis)
+    test = row.raw.greater if basis == "raw" else row.peers and row.peers.greater
+    if word == "overfit" and test:
+        return f"Holm {_p(test.holm)}"
+    if word == "watch" and test:
+        return f"BH {_p(test.benjamini_hochberg)}"
+    visible = row.visible(basis)
+    return "no test possible" if visible is None else f"visible from {charts.percent(visible)} pp"
+
+
+def _p(value: float) -> str:
+    return "p < .001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _families(analysis: Analysis) -> dict[str, Any]:
+    spans = [one.raw.interval for one in analysis.families if one.raw.interval]
+    axis = drawn.gap_axis([*spans, *((line.gap, line.gap) for line in analysis.lines)])
+    return {
+        "family_scale": charts.scale(axis, signed=True),
+        "families": [
+            Family(
+                row=one,
+                mean=charts.points(one.raw.estimate),
+                interval=_range(one.raw.interval) if one.raw.interval else "",
+                peers=charts.points(one.peers.estimate) if one.peers else "",
+                prediction=_range(one.raw.prediction) if one.raw.prediction else "",
+                p_sign=f"{one.p_sign:.3f}",
+                picture=drawn.family_forest(one, [line for line in analysis.lines if line.family == one.family], axis),
+            )
+            for one in analysis.families
+        ],
+    }
+
+
+def _likelihood(analysis: Analysis, basis: Basis) -> dict[str, Any]:
+    own = [line for line in analysis.lines if line.loglik is not None]
+    if not own:
+        return {"likelihood": "", "likelihood_rows": []}
+    rows = [
+        (line, f"{line.loglik:.3f}".replace("-", "−"), charts.points(line.gap), charts.percent(line.public.accuracy))
+        for line in sorted(own, key=lambda line: -(line.loglik or 0.0))
+    ]
+    return {"likelihood": drawn.likelihood(own, basis), "likelihood_rows": rows}

@@ -1,0 +1,47 @@
+"""Two shares of one model as points on the logit scale, with what sampling does to them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Sides(NamedTuple):
+    """One model's right answers and items, public first."""
+
+    public_right: int
+    public_n: int
+    private_right: int
+    private_n: int
+
+
+class Logits(NamedTuple):
+    """Empirical logits of m models with their sampling variances, (m,) each: x private, y public."""
+
+    x: Floats
+    y: Floats
+    vx: Floats
+    vy: Floats
+
+
+def logits(models: Sequence[Sides]) -> Logits:
+    """``log((k + ½)/(n - k + ½))`` with variance ``1/(k + ½) + 1/(n - k + ½)``: J. J. Gart & J. R. Zweifel,
+    Biometrika 54 (1967) 181.
+
+    Raises ``ValueError`` unless 0 <= k <= n and n > 0 on both sides of each model.
+    """
+    table = np.array(models, dtype=float).reshape(-1, 4)
+    right, n = table[:, [2, 0]], table[:, [3, 1]]
+    if np.any((right < 0) | (right > n) | (n <= 0)):
+        raise ValueError("a share needs 0 <= k <= n and n > 0")
+    value = np.log((right + 0.5) / (n - right + 0.5))
+    variance = 1 / (right + 0.5) + 1 / (n - right + 0.5)
+    return Logits(value[:, 0], value[:, 1], variance[:, 0], variance[:, 1])
+
+
+def powers(x: Floats) -> Floats:
+    """1, x and x² as columns."""
+    return np.stack([np.ones_like(x), x, x * x], axis=-1)

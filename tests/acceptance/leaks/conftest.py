@@ -1,0 +1,51 @@
+"""A house with a planted set, on a PostgreSQL of its own."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.problems import public_set
+from demo.services import EmbeddedPostgres
+from tests.leaks import drive
+from tests.leaks.canaries import plant
+
+PUBLIC = public_set()[:12]
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """As durable as a real one, and with a log and files that hold nobody else's."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-test-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "pg")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: EmbeddedPostgres) -> str:
+    return postgres_server.url
+
+
+@pytest.fixture
+def begin(make_house, serve, postgres_server: EmbeddedPostgres, tmp_path: Path) -> Iterator:
+    """``begin(source=…)`` makes a house with a planted set in it; nothing is started yet."""
+    begun = []
+
+    def make(**options: Path) -> drive.Used:
+        planted = plant(40, seed=int.from_bytes(os.urandom(4)))
+        settings = {"HOLDFAST_RELEASES": str(tmp_path / "releases"), "HOLDFAST_LEASE_SECONDS": "4"}
+        house = make_house(rows=(PUBLIC, planted.records), HOLDFAST_MAX_ATTEMPTS="20", **settings, **options)
+        gold = drive.write_gold(tmp_path / "gold" / "gold.jsonl", planted)
+        endpoint = serve("hostile_endpoint.py", "--gold", str(gold))
+        begun.append(drive.Used(house, postgres_server, planted, endpoint, tmp_path / "releases"))
+        return begun[-1]
+
+    yield make
+    for used in begun:
+        used.wiretap.end()
+        for path in used.leftovers:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,122 @@
+"""The search for leaks is run on a build that leaks in five ways, and has to find each one where it is."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.leaks import database, drive, surfaces
+from tests.leaks.canaries import token
+
+pytestmark = pytest.mark.timeout(240)
+
+CONTROL = token("control")
+
+LOGS_PROMPTS = (
+    "evaluator/backends/http.py",
+    "        if self._session is None:\n            raise",
+    "        print(request)\n        if self._session is None:\n            raise",
+)
+SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG")', "DEBUG = True")
+KEEPS_PLAINTEXT = (
+    "evaluator/sealing/completions.py",
+    "sealed = self._cipher(run).encrypt(nonce, plain, None)",
+    "sealed = plain",
+)
+REPORTS_COMPLETIONS = [
+    (
+        "evaluator/contract.py",
+        "    outcomes: Annotated[tuple[tuple[Count",
+        '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count',
+    ),
+    (
+        "evaluator/pipeline/attempt.py",
+        "Graded(set=name, outcomes=outcomes)",
+        "Graded(set=name, outcomes=outcomes, note=results[0].completion.text)",
+    ),
+    (
+        "leaderboard/submissions/actions/recording.py",
+        "    row.merge(body.outcomes)\n",
+        "    row.merge(body.outcomes)\n"
+        "    job = Outbox.objects.get(run=run, token=run.token)\n"
+        '    job.payload["note"] = body.note\n'
+        "    job.save()\n",
+    ),
+]
+QUOTES_ENDPOINTS = [
+    (
+        "evaluator/hosts/gateway/plain.py",
+        "            _judge(response)\n",
+        "            if response.status == 400:\n"
+        "                raise Refused(Code.ENDPOINT_REJECTED, await response.text())\n"
+        "            _judge(response)\n",
+    ),
+    (
+        "evaluator/hosts/gateway/__main__.py",
+        "raise error(refused.code) from None",
+        'raise error(refused.code, refused.retry_after or "") from None',
+    ),
+    (
+        "evaluator/hosts/gateway/__main__.py",
+        '{"code": problem.code.value}',
+        '{"code": problem.code.value, "said": problem.detail}',
+    ),
+    (
+        "evaluator/backends/http.py",
+        'code.startswith("endpoint_") else Code.HOST_FAILED)',
+        'code.startswith("endpoint_") else Code.HOST_FAILED, data["error"].get("said", ""))',
+    ),
+    (
+        "evaluator/pipeline/attempt.py",
+        "        return failure.code\n",
+        "        _SAID.append(failure.detail)\n        return failure.code\n",
+    ),
+    ("evaluator/pipeline/attempt.py", "READY_SECONDS = 600.0\n", "READY_SECONDS = 600.0\n_SAID: list[str] = []\n"),
+    ("evaluator/pipeline/attempt.py", "Failed(code=code)", 'Failed(code=code, said=" ".join(_SAID))'),
+    ("evaluator/contract.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
+    (
+        "leaderboard/submissions/actions/recording.py",
+        "    retry_or_fail(run, body.code)\n",
+        '    retry_or_fail(run, body.code)\n    run.change(claimed=[{"said": body.said}])\n',
+    ),
+    (
+        "leaderboard/submissions/api.py",
+        '"failure": explain_code(one.code) if one.code else None',
+        '"failure": explain_code(one.code) | {"advice": str(one.claimed)} if one.code else None',
+    ),
+]
+
+
+@pytest.fixture
+def leaky(mutant: Callable[..., Path]) -> Path:
+    """The build with all five faults: each shows on a surface of its own."""
+    source = mutant(*LOGS_PROMPTS)
+    for file, passage, replacement in (SHOWS_LOCALS, KEEPS_PLAINTEXT, *REPORTS_COMPLETIONS, *QUOTES_ENDPOINTS):
+        text = (source / file).read_text()
+        assert text.count(passage) == 1, f"{file} has changed: mend this mutant"
+        (source / file).write_text(text.replace(passage, replacement))
+    return source
+
+
+def test_five_leaks_are_found_on_five_surfaces(begin: Callable[..., drive.Used], leaky: Path) -> None:
+    used = begin(source=leaky)
+    drive.open_the_doors(used)
+    for mode in ("echo", "400"):
+        used.wait(used.submit(mode), lambda state: state["final"])
+    told = str(used.house.run(used.runs["400"])["failure"]).encode()
+    used.page("no such page", used.author, "GET", f"/no/such/{used.address.text}", status=404)
+    place = used.house.place
+    seen = {
+        "prompts logged": place.log("evaluator").read_bytes(),
+        "completions reported": b"\n".join(used.wiretap.heard),
+        "completions stored": database.dump(place.database_url, "custom"),
+        "completions kept": b"".join(file.read_bytes() for file in (place.folder / "evaluator").rglob("*.sealed")),
+        "an endpoint quoted": told,
+        "a visitor quoted": b"".join(used.pages.values()),
+    }
+    found = {
+        name: surfaces.scan(surfaces.blob(name, partial(bytes, content), CONTROL), used.secrets, [])[0]
+        for name, content in seen.items()
+    }
+    assert [name for name, one in found.items() if not one.leaks] == []

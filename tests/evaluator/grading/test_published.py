@@ -1,0 +1,62 @@
+"""Published graders never change; each has a short name, and the ceiling of a gold answer holds for all."""
+
+import pytest
+
+from evaluator import grading
+from evaluator.contract import Outcome
+from evaluator.errors import Code, EvaluatorError
+
+PINNED = {
+    "numeric-1": "4b135ad7a2bafdbd5018dbd35979287aed08e40d04c02b6cf64b7086f9603b39",
+    "lm-eval-strict-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
+    "lm-eval-flexible-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
+}
+
+
+def test_published_graders_never_change() -> None:
+    """A failure here is a new id to be made, not a digest to be written anew."""
+    assert {grader: grading.digest(grader) for grader in grading.ids()} == PINNED
+
+
+@pytest.mark.parametrize(
+    ("name", "grader"),
+    [("numeric", "numeric-1"), ("strict", "lm-eval-strict-3"), ("flexible", "lm-eval-flexible-3"), *zip(PINNED, PINNED, strict=True)],
+)  # fmt: skip
+def test_short_names(name: str, grader: str) -> None:
+    assert grading.resolve(name) == grader
+
+
+@pytest.mark.parametrize("name", ["", "lm-eval-strict-2", "Strict", "all"])
+def test_a_name_that_is_none(name: str) -> None:
+    with pytest.raises(EvaluatorError) as caught:
+        grading.resolve(name)
+    assert caught.value.code is Code.UNKNOWN_GRADER
+
+
+@pytest.mark.parametrize("grader", PINNED)
+@pytest.mark.parametrize("gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=range(6))
+def test_gold_that_is_no_number_is_an_error_for_each(grader: str, gold: str) -> None:
+    with pytest.raises(EvaluatorError) as caught:
+        grading.grade(grader, gold, gold)
+    assert caught.value.code is Code.SET_GOLD_NOT_NUMERIC
+
+
+@pytest.mark.parametrize(
+    ("response", "strict", "flexible"),
+    [
+        ("#### 18", "18", "18"), ("#### 18.", "18.", "18."), ("####18", "", "18"), ("The answer is $18.", "", "$18."),
+        ("#### 17\n#### 18", "17", "18"), ("#### 1,8 or 7", "1,8", "7"), ("It is eighteen", "", ""), ("It is ${80}$.", "", "$."),
+    ],
+)  # fmt: skip
+def test_what_the_harness_reads(response: str, strict: str, flexible: str) -> None:
+    for grader, extracted in (("lm-eval-strict-3", strict), ("lm-eval-flexible-3", flexible)):
+        grade = grading.grade(grader, response, "18")
+        assert grade.extracted == extracted
+        assert (grade.outcome is Outcome.NO_ANSWER) is (extracted == "")
+
+
+@pytest.mark.parametrize("grader", ["lm-eval-strict-3", "lm-eval-flexible-3"])
+def test_a_cut_text_without_a_match_is_truncated_and_with_one_it_is_graded(grader: str) -> None:
+    assert grading.grade(grader, "", "18", cut=True).outcome is Outcome.TRUNCATED
+    assert grading.grade(grader, "#### 18", "18", cut=True).outcome is Outcome.RIGHT
+    assert grading.grade(grader, "#### 1", "18", cut=True).outcome is Outcome.WRONG

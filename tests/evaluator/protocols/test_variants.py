@@ -1,0 +1,103 @@
+"""What the variants of a protocol change, and that each change is in the digest and nowhere else."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from evaluator import protocols
+from evaluator.items import Item
+from evaluator.protocols import Asked, Protocol
+
+FIRST, STUDY = protocols.get("gsm8k-cot-5shot"), protocols.get("gsm1k-5shot")
+REASONING = protocols.get("gsm1k-0shot-reasoning")
+ITEM = Item(question="How many {eggs}?", answer="#### 3", gold="3")
+LATER = {
+    "drawn": "once", "ask": "message", "bos": "never", "thinking": "stripped", "samples": 2, "vote": "majority",
+}  # fmt: skip
+
+
+def test_every_later_field_is_tried_here() -> None:
+    first = {"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"}
+    assert set(LATER) == {field.name for field in fields(Protocol)} - first
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_field_is_in_the_digest_where_it_is_not_at_its_default(name: str) -> None:
+    assert name not in FIRST.definition
+    changed = replace(FIRST, **{name: LATER[name]})
+    assert changed.definition == FIRST.definition | {name: LATER[name]}
+    assert changed.digest != FIRST.digest
+
+
+def test_digests_differ() -> None:
+    assert len({protocols.get(name).digest for name in protocols.ids()}) == len(protocols.ids())
+
+
+def test_the_study_differs_from_the_harness_by_what_stands_before_the_text() -> None:
+    same = {"id": STUDY.id, "bos": "never"}
+    assert replace(FIRST, **same) == STUDY  # type: ignore[arg-type]
+    assert STUDY.draws(50, 7473) == FIRST.draws(50, 7473)
+
+
+def test_fixed_shots_are_one_draw_and_make_one_beginning() -> None:
+    fixed = protocols.get("gsm1k-5shot-fixed")
+    draws = fixed.draws(200, 7473)
+    assert set(draws) == {STUDY.draws(1, 7473)[0]}
+    assert fixed.draws(0, 7473) == ()
+    shots = [Item(question=f"q{n}", answer=f"#### {n}", gold=str(n)) for n in range(5)]
+    prompts = [fixed.prompt(Item(question=q, answer="#### 1", gold="1"), shots) for q in ("one?", "two?")]
+    shared = "".join(f"Question: q{n}\nAnswer: #### {n}\n\n" for n in range(5)) + "Question: "
+    assert all(prompt.startswith(shared) for prompt in prompts)
+
+
+def test_budgets_are_those_that_the_studies_give() -> None:
+    budgets = {name: protocols.get(name).max_tokens for name in protocols.ids()}
+    assert (budgets["gsm1k-5shot"], budgets["gsm1k-5shot-fixed"], budgets["gsm1k-5shot-api"]) == (1000, 1000, 4096)
+    assert budgets["gsm1k-0shot-reasoning"] >= 32_000
+    lmsi = protocols.get("lmsi-5shot-sc32")
+    assert (lmsi.samples, lmsi.temperature, lmsi.max_tokens, lmsi.vote) == (32, 0.7, 256, "majority")
+
+
+def test_the_reasoning_prompt() -> None:
+    assert REASONING.prompt(ITEM, ()) == (
+        "How many {eggs}?\n\nReason step by step, and put your final answer within \\boxed{}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("completion", "graded"),
+    [
+        ("<think>17?</think>It is 18.", "It is 18."),
+        ("17?</think>\n18", "\n18"),
+        ("<think>one</think>17<think>two</think>18", "18"),
+        ("<think>It is 18, sure.", ""),
+        ("18 <think>or", "18 "),
+        ("18", "18"),
+        ("", ""),
+    ],
+)
+def test_thinking_is_stripped_where_the_protocol_says_so(completion: str, graded: str) -> None:
+    assert REASONING.graded(completion) == graded
+    assert FIRST.graded(completion) == completion
+
+
+FITS: dict[str, set[Asked]] = {
+    "gsm8k-cot-5shot": {"checkpoint", "completions", "chat"},
+    "demo-0shot": {"checkpoint", "completions", "chat"},
+    "gsm1k-5shot": {"checkpoint"},
+    "gsm1k-5shot-fixed": {"checkpoint"},
+    "gsm1k-5shot-api": {"chat"},
+    "gsm1k-0shot-reasoning": {"chat"},
+    "lmsi-5shot-sc32": set(),
+}
+
+
+@pytest.mark.parametrize("name", protocols.ids())
+def test_what_each_can_be_asked_of(name: str) -> None:
+    every: list[Asked] = ["checkpoint", "completions", "chat"]
+    assert {asked for asked in every if protocols.get(name).fits(asked)} == FITS[name]
+
+
+def test_weights_are_asked_greedily() -> None:
+    assert not replace(FIRST, temperature=0.7).fits("checkpoint")
+    assert replace(FIRST, temperature=0.7).fits("completions")

@@ -1,0 +1,62 @@
+"""Pictures of a published table: in the frame, with its colours, and nothing computed."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from leaderboard.rankings.charts import WIDTH, published
+from leaderboard.rankings.models import Analysis, PublishedSnapshot
+from tests.leaderboard.rankings.published import imported
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    snapshot = PublishedSnapshot.objects.current(imported())
+    assert snapshot is not None
+    return snapshot.analysis()
+
+
+def numbers(svg: str, name: str) -> list[float]:
+    return [float(found) for found in re.findall(rf' {name}="(-?[\d.]+)"', svg)]
+
+
+def test_a_dot_for_each_model_reds_last_and_a_curve(analysis: Analysis) -> None:
+    svg = published.scatter(analysis.lines, "raw", analysis.panel)
+    ET.fromstring(svg)
+    assert svg.count("<circle") == 15
+    assert re.findall(r'<circle class="(\w+)"', svg)[-2:] == ["hot", "hot"]
+    assert 'class="curve"' in svg
+    assert 'class="curve"' not in published.scatter(analysis.lines, "raw", None)
+    assert all(0 <= x <= 344 for x in numbers(svg, "cx"))
+
+
+def test_models_at_the_floor_are_small_beside_the_likelihood(analysis: Analysis) -> None:
+    svg = published.likelihood(analysis.lines, "raw", strong=0.5)
+    ET.fromstring(svg)
+    weak = sum(one.public.accuracy < 0.5 for one in analysis.lines if one.loglik is not None)
+    assert (svg.count("<circle"), svg.count('r="3.0"')) == (14, weak)
+    assert weak > 0
+    assert 'class="diag"' in svg
+
+
+def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> None:
+    axis = published.gap_axis((line.gap, line.gap) for line in analysis.lines)
+    for family in analysis.families:
+        members = [line for line in analysis.lines if line.family == family.family]
+        svg = published.family_forest(family, members, axis)
+        ET.fromstring(svg)
+        assert svg.count('class="member"') == family.members
+        assert ('class="wh"' in svg) == (family.raw.interval is not None)
+        assert all(0 <= x <= WIDTH for x in numbers(svg, "x1"))
+
+
+def test_each_word_has_a_tone_of_its_own(analysis: Analysis) -> None:
+    assert len(set(published.TONES.values())) == len(published.TONES) == len(published.ORDER)
+    axis = published.score_axis(analysis.lines, whole=False)
+    hot = next(line for line in analysis.lines if line.raw.word == "overfit")
+    assert 'class="db hot"' in published.dumbbell(hot, "raw", axis)
+    assert 'class="gb hot"' in published.gap_interval(hot, "raw", published.gap_axis([hot.interval]))
+    assert published.score_axis([], whole=False) == published.score_axis(analysis.lines, whole=True)

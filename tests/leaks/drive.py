@@ -1,0 +1,389 @@
+"""A house that is used in every way there is, with a planted set inside, and what could be seen of it meanwhile.
+
+Each step drives one kind of success or failure; what is seen is kept in :class:`Used` and scanned once, at the end.
+"""
+
+import base64
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from demo import prepare
+from demo.services import EmbeddedPostgres, filesystem_broker
+from evaluator.sealing import formats
+from evaluator.sealing.keys import load_keys
+from evaluator.sealing.open import open_set_key
+from tests.leaks import database, hostile, processes
+from tests.leaks.canaries import Canary, Planted, key, token
+from tests.leaks.crawl import Crawl
+from tests.leaks.wiretap import Wiretap
+
+QUICK = ("html", "garbled", "two", "redirect", "400", "401", "500", "429", "reset", "torn")
+"""Modes of the endpoint that fail soon."""
+CODES = {
+    "html": "endpoint_bad_response",
+    "garbled": "endpoint_bad_response",
+    "two": "endpoint_bad_response",
+    "redirect": "endpoint_redirected",
+    "400": "endpoint_rejected",
+    "401": "endpoint_unauthorized",
+    "500": "endpoint_error",
+    "429": "endpoint_rate_limited",
+    "reset": "endpoint_unreachable",
+    "torn": "endpoint_bad_response",
+}
+QUEUES = {
+    "record": "holdfast.record",
+    "rankings": "holdfast.rebuild",
+    "housekeeping": "holdfast.reap",
+    "evaluate.default": "holdfast.evaluate",
+    "journal.demo": "holdfast.ship",
+}
+"""What listens, and the task that it listens for."""
+
+
+@dataclass
+class Used:
+    """A house in use, and canaries that are in no item: each is for the field that its name says.
+
+    ``typed`` is what visitors write into forms and forgers into messages, ``address`` what they ask for, ``api_key``
+    a submitter's, ``forced`` stands in rows that the database refuses, ``bundle`` lies where releases will.
+    ``pages`` are answers given while something was wrong, ``states`` what a submitter was told of runs meanwhile,
+    ``running`` what could be seen of processes from outside.
+    """
+
+    house: Any
+    server: EmbeddedPostgres
+    planted: Planted
+    endpoint: Any
+    releases: Path
+    begun: float = field(default_factory=time.time)
+    typed: Canary = field(default_factory=lambda: token("typed"))
+    api_key: Canary = field(default_factory=lambda: token("api key"))
+    address: Canary = field(default_factory=lambda: token("address"))
+    forced: Canary = field(default_factory=lambda: token("forced"))
+    bundle: Canary = field(default_factory=lambda: token("bundle"))
+    pages: dict[str, bytes] = field(default_factory=dict)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    running: dict[str, bytes] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    crawls: dict[str, Crawl] = field(default_factory=dict)
+    leftovers: list[Path] = field(default_factory=list)
+    control: Canary = field(default_factory=lambda: token("control"))
+
+    def __post_init__(self) -> None:
+        self.wiretap = Wiretap(self.house.place.broker_url)
+        self.keys = _keys(self.house.place)
+
+    @property
+    def secrets(self) -> list[Canary]:
+        """All that must be found nowhere."""
+        by_hand = [self.typed, self.address, self.api_key, self.forced, self.bundle]
+        return [*self.planted.canaries, *self.keys, *by_hand]
+
+    @property
+    def author(self) -> Crawl:
+        """Who submits the runs."""
+        return self.crawls["submitter"]
+
+    def submit(self, mode: str, **order: Any) -> str:
+        """Submit the endpoint in one of its modes."""
+        place = type("Place", (), {"url": f"{self.endpoint.url}/{mode}/v1"})
+        self.runs[mode] = self.house.submit_endpoint(f"model-{mode}", place, served=mode, **order)
+        return self.runs[mode]
+
+    def wait(self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90) -> dict[str, Any]:
+        """Follow a run, keeping all that is told of it."""
+
+        def kept(state: dict[str, Any]) -> bool:
+            self.states.append(state)
+            return until(state)
+
+        told: dict[str, Any] = self.house.wait(run, kept, seconds=seconds)
+        return told
+
+    def change(self, sql: str, *values: object) -> None:
+        """Change the database behind the site's back."""
+        with psycopg.connect(self.house.place.database_url) as connection:
+            connection.execute(sql, values or None)
+
+    def asked(self) -> dict[str, int]:
+        """How often each mode of the endpoint was asked something planted."""
+        counts: dict[str, int] = self.endpoint.get("/asked")["asked"]
+        return counts
+
+    def await_asked(self, mode: str, count: int = 1) -> None:
+        until = time.monotonic() + 60
+        while self.asked().get(mode, 0) < count:
+            assert time.monotonic() < until, f"{mode} was not asked"
+            time.sleep(0.05)
+
+    def look_at_processes(self) -> None:
+        """Keep what anybody on the machine could see of every program now, model servers among them."""
+        for name, process in self.house.processes.items():
+            for place, content in processes.outside(processes.family(process.pid)).items():
+                self.running[f"{name}: {place}"] = content
+
+    def page(self, name: str, crawl: Crawl, method: str, path: str, *, status: int | None = None, **more: Any) -> None:
+        """Keep an answer that may be an error's."""
+        answer = crawl.ask(method, path, quiet=True, **more)
+        self.pages[f"{name} {answer.status_code}"] = repr(answer.headers).encode() + answer.content
+        assert status in (None, answer.status_code), (name, answer.status_code, answer.text[:300])
+
+
+def _keys(place: Any) -> tuple[Canary, ...]:
+    keys = load_keys(place.keys)
+    files = [key(bytes.fromhex((place.keys / f"{name}.key").read_text()), f"{name}.key") for name in _PRIVATE]
+    folder = place.sets / "twin"
+    manifest = formats.read_manifest(folder)
+    opened = open_set_key(formats.read_wrap(folder, keys.name), manifest, keys.host, keys.name)
+    return (*files, key(opened._wrap.args[0], "set key"))  # it shows its bytes to nobody, so we reach inside
+
+
+_PRIVATE = ("host", "report", "completions")
+
+
+# --- the steps
+
+
+def open_the_doors(used: Used) -> None:
+    """Start every program, and let everybody in: an author, another author, a maintainer."""
+    used.wiretap.begin()
+    used.house.place.allow_endpoints(f"{used.endpoint.url}/{mode}/v1" for mode in MODES)
+    used.house.begin("recorder", "evaluator", "site")
+    address = used.house.place.address
+    names = {"stranger": "", "submitter": "author", "other submitter": "rival", "maintainer": "keeper"}
+    for role, name in names.items():
+        used.crawls[role] = Crawl(address, name)
+        if name:
+            used.crawls[role].sign_up()
+    used.change("UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'keeper'")
+    used.author.token = used.house.token
+    table = used.house.place.folder / "published.csv"
+    table.write_text("model,family,access,n_p,p_right,n_q,q_right\n" + "".join(_TABLE))
+    used.house.place.manage("import_published", str(table), "--slug", "twins", "--source", "Somebody (2026)")
+
+
+_TABLE = [f"m{number},F{number},open,100,{40 + number},100,{38 + number}\n" for number in range(12)]
+"""What others published: of the same name as the pair, so that its routes are found."""
+
+FEW = ("html", "400", "500", "torn")
+"""Of these, one for each way to fail: a wrong answer, a refusal, a failure that is tried again, a broken line."""
+MODES = (*QUICK, "right", "slip", "slow", "echo", "babble", "hang")
+
+
+def run_weights(used: Used) -> None:
+    """A checkpoint in the jail, seen from outside while it is asked."""
+    used.runs["weights"] = run = used.house.submit("weights", kind="checkpoint", checkpoint="small")
+    used.wait(run, lambda state: state["state"] == "running")
+    used.look_at_processes()
+    used.wait(run, lambda state: state["state"] == "ranked")
+
+
+def run_broken_weights(used: Used) -> None:
+    """A checkpoint that its host cannot load."""
+    used.runs["broken"] = run = used.house.submit("unloadable", kind="checkpoint", checkpoint="broken")
+    assert used.wait(run, lambda state: state["final"])["failure"]["code"] == "host_failed"
+
+
+def run_endpoints(used: Used, failing: Sequence[str]) -> None:
+    """Endpoints that answer in many ways, one of them with a key, and such as fail in the ways ``failing``."""
+    answered = [used.submit("right", api_key=used.api_key.text)]
+    answered += [used.submit(mode) for mode in ("slip", "echo", "babble")]
+    failed = {mode: used.submit(mode) for mode in failing}
+    for run in answered:
+        used.wait(run, lambda state: state["state"] == "ranked")
+        used.wiretap.sample()
+    for mode, run in failed.items():
+        state = used.wait(run, lambda state: state["final"])
+        assert state["failure"]["code"] == CODES[mode], (mode, state)
+    asked = used.asked()
+    assert all(asked[mode] for mode in (*failing, "right", "slip", "echo", "babble")), "it failed before it was asked"
+    assert used.endpoint.get("/asked")["keys"] == 1
+
+
+def break_checkpoint(used: Used) -> None:
+    """A folder of checkpoints in which one has a tokenizer that is none."""
+    folder = used.house.place.folder / "checkpoints"
+    shutil.copytree(used.house.place.checkpoints / "small", folder / "small")
+    shutil.copytree(used.house.place.checkpoints / "small", folder / "broken")
+    (folder / "broken" / "tokenizer.json").write_text("{}")
+    used.house.place = replace(used.house.place, checkpoints=folder)
+
+
+def lay_out_a_bundle(used: Used) -> None:
+    """Put what looks like a bundle, and a draft of one, where released ones lie."""
+    for name in ("twins-00000000", ".twins-00000000.draft", "twins"):
+        (used.releases / name).mkdir(parents=True)
+        (used.releases / name / "items.jsonl").write_text(json.dumps({"question": used.bundle.text}))
+    (used.releases / "items.jsonl").write_text(used.bundle.text)
+
+
+GUESSES = (
+    "items.jsonl",
+    "contents.json",
+    "../items.jsonl",
+    "..%2fitems.jsonl",
+    "../twins-00000000/items.jsonl",
+    "../.twins-00000000.draft/items.jsonl",
+    "twins/items.jsonl",
+    "//items.jsonl",
+)
+
+
+def forge_messages(used: Used) -> None:
+    """What a hostile hand could put into the broker, on every queue."""
+    assert hostile.publish(used.house.place.broker_url, QUEUES, used.typed.text) > 100
+
+
+def provoke_pages(used: Used) -> None:
+    """Every kind of refusal and failure that a visitor can bring about, with a canary in what they send."""
+    typed, address, stranger, author = used.typed.text, used.address.text, used.crawls["stranger"], used.author
+    used.page("no such page", stranger, "GET", f"/no/such/{address}", status=404)
+    used.page("no such resource", stranger, "GET", f"/api/v1/runs/{address}", status=404)
+    used.page("no such host", stranger, "GET", "/", headers={"Host": f"{address}.example"}, status=400)
+    used.page("no form token", author, "POST", "/submit/", data={"model": typed}, status=403)
+    bearer = {"Authorization": f"Bearer {author.token}", "Idempotency-Key": typed}
+    used.page("no token", stranger, "POST", "/api/v1/submissions", json={typed: typed}, status=401)
+    for name, body in {
+        "no object": f"[{typed}",
+        "unknown field": json.dumps({typed: typed, "pair": {typed: typed}, "model": typed}),
+        "no such pair": json.dumps({"pair": typed, "model": typed, "kind": "checkpoint", "checkpoint": "small"}),
+        "bad address": json.dumps({"pair": "twins", "model": "m", "kind": "endpoint", "url": typed, "api": "chat"}),
+        "too large": json.dumps({"pair": typed * 40_000}),
+    }.items():
+        used.page(name, author, "POST", "/api/v1/submissions", data=body, headers=bearer)
+    form = {"username": typed, "organisation": typed, "password1": "long enough 7", "password2": typed}
+    used.crawls["other submitter"].send("/accounts/sign-up/", form)
+
+
+def provoke_database_errors(used: Used) -> None:
+    """Rows that the database refuses, tables that are gone: in the site, with a canary in the row."""
+    typed = used.typed.text
+    newcomer = Crawl(used.house.place.address)
+    form = {"username": typed, "organisation": typed, "password1": "a long phrase 7", "password2": "a long phrase 7"}
+    used.change("ALTER TABLE accounts_user ADD CONSTRAINT probe CHECK (username !~ '^CNRY') NOT VALID")
+    refused = newcomer.send("/accounts/sign-up/", form, quiet=True)
+    assert refused.status_code == 500
+    used.pages["row refused 500"] = refused.content
+    used.change("ALTER TABLE accounts_user DROP CONSTRAINT probe")
+    used.change("ALTER TABLE benchmarks_setpair RENAME TO gone")
+    for path in ("/", "/sets/twins/", "/submit/", "/api/v1/sets"):
+        used.page(f"table gone {path}", used.author, "GET", path, status=500)
+    used.change("ALTER TABLE gone RENAME TO benchmarks_setpair")
+    assert database.force_errors(used.house.place.database_url, used.forced.text) == (database.EXPECTED_STATES)
+
+
+def kill_in_flight(used: Used) -> None:
+    """SIGKILL the evaluator while sealed items are out; its next life finishes the run."""
+    run = used.submit("hang")
+    used.await_asked("hang")
+    used.look_at_processes()
+    used.house.kill("evaluator")
+    used.endpoint.post("/calm")
+    used.house.begin("evaluator")
+    used.wait(run, lambda state: state["state"] == "ranked")
+
+
+def disturb(used: Used) -> None:
+    """One run through a dead recorder, a broker that forgets and a database that crashes."""
+    run = used.submit("slow")
+    used.wait(run, lambda state: state["state"] == "running")
+    used.await_asked("slow")
+    used.house.kill("recorder")
+    used.await_asked("slow", 4)
+    used.wiretap.sample()
+    used.house.begin("recorder")
+    used.wiretap.client.flushall()
+    database.stop_at_once(used.server)
+    for name, path in {"page": "/", "own page": "/mine/", "run": f"/runs/{run}/", "API": "/api/v1/sets"}.items():
+        used.page(f"no database: {name}", used.author, "GET", path, status=503)
+    used.server.start()
+    used.wait(run, lambda state: state["state"] == "ranked")
+
+
+def cancel_in_flight(used: Used) -> None:
+    """A submitter withdraws a run while it is asked."""
+    before = used.asked().get("slow", 0)
+    run = used.submit("slow")
+    used.await_asked("slow", before + 1)
+    used.wait(run, lambda state: state["percent"] >= 40)
+    assert used.author.send(f"/runs/{run}/cancel/", {}, page=f"/runs/{run}/").status_code == 302
+    used.wait(run, lambda state: state["state"] == "cancelled")
+
+
+def queue_again(used: Used) -> None:
+    """A maintainer queues a failed run again, and it fails again."""
+    run = used.runs["400"]
+    keeper = used.crawls["maintainer"]
+    assert keeper.send(f"/runs/{run}/requeue/", {}, page=f"/runs/{run}/").status_code == 302
+    assert used.house.run(run)["state"] != "failed", "it was not queued again"
+    used.wait(run, lambda state: state["final"])
+
+
+def values(used: Used) -> dict[str, Sequence[object]]:
+    """What the parts of a route may be filled in with."""
+    submissions = used.house.query("SELECT id FROM submissions_submission ORDER BY id")
+    tokens = used.house.query("SELECT id FROM accounts_apitoken")
+    lines = used.house.query("SELECT count(*) FROM ledger_entry")[0][0]
+    return {
+        "slug": ["twins"],
+        "slug:evaluator": ["demo"],
+        "evaluator": ["demo"],
+        "index": sorted({0, 1, int(lines) - 1}),
+        "token": [row[0] for row in tokens],
+        "run_id": sorted(used.runs.values()),
+        "submission_id": [row[0] for row in submissions],
+        "path:name": GUESSES,
+    }
+
+
+def crawl_everything(used: Used) -> None:
+    """Everybody looks at everything."""
+    known = values(used)
+    for crawl in used.crawls.values():
+        crawl.every_route(known)
+        for path in ("/api/v1/ledger/demo/proof/inclusion?index=0&size=2", *_CONSISTENCY, *_QUERIES):
+            crawl.ask("GET", path)
+
+
+_CONSISTENCY = ("/api/v1/ledger/demo/proof/consistency?first=1&second=2",)
+_QUERIES = ("/api/v1/board?pair=twins", "/ledger/?set=twin", "/api/v1/ledger?set=twin", "/mine/?page=2", "/?pair=twins")
+
+
+def use_a_folder_as_broker(used: Used) -> Path:
+    """The same evaluator with a folder as broker, and no recorder: every message stays there to be read."""
+    used.house.end()
+    used.house.processes.clear()
+    folder = used.house.place.folder / "broker"
+    used.house.place = replace(used.house.place, broker_url=filesystem_broker(folder))
+    used.house.begin("site")
+    used.submit("echo")
+    before = used.asked()["echo"]
+    used.house.begin("evaluator")
+    used.await_asked("echo", before + len(used.planted.records))
+    until = time.monotonic() + 30
+    while not any(b"finished" in _body(file) for file in folder.rglob("*.record.msg")):
+        assert time.monotonic() < until, "the evaluator did not finish on the folder"
+        time.sleep(0.1)
+    return folder
+
+
+def _body(message: Path) -> bytes:
+    try:
+        return base64.b64decode(json.loads(message.read_bytes())["body"])
+    except (FileNotFoundError, ValueError):
+        return b""
+
+
+def write_gold(path: Path, planted: Planted) -> Path:
+    """The planted rows for the endpoint that knows their answers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prepare.write_rows(path, planted.records)
+    return path
