@@ -22,11 +22,22 @@ INTERRUPTED = 130
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     # Imported here so that the package itself stays light for the modules it contains.
-    from evaluator.cli import authoring, grade, harness, keys, loglik, notices, releasing, rescore, run, sealing  # noqa: PLC0415
+    from evaluator.cli import (  # noqa: PLC0415
+        authoring,
+        grade,
+        harness,
+        keys,
+        loglik,
+        notices,
+        releasing,
+        rescore,
+        run,
+        sealing,
+    )
 
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Evaluate, grade and seal sets of items.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, grade, loglik, harness, rescore, authoring, keys, sealing, notices, releasing):
+    for module in (run, grade, rescore, loglik, harness, authoring, keys, sealing, notices, releasing):
         module.add_commands(commands)
     return parser
 

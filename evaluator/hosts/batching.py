@@ -18,7 +18,7 @@ class Request:
     """One prompt to be continued, or with ``echo`` to be read: its tokens' log-probabilities are wanted then.
 
     At ``temperature`` 0 the likeliest token follows; above, one is drawn, which one being settled by ``seed``
-    where that is given. ``plain`` prompts get the tokenizer's special tokens; rendered ones have them already.
+    where that is given. The tokenizer puts its ``special`` tokens around a prompt; a rendered one has them already.
     """
 
     prompt: str
@@ -27,7 +27,7 @@ class Request:
     temperature: float = 0.0
     seed: int | None = None
     echo: bool = False
-    plain: bool = True
+    special: bool = True
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -54,7 +54,7 @@ class GreedyModel:
     def encode(self, request: Request) -> Encoded:
         """Tokens of a prompt. Raises TooLong where not even one token could follow."""
         found = self._tokenizer(
-            request.prompt, verbose=False, add_special_tokens=request.plain, return_offsets_mapping=request.echo
+            request.prompt, verbose=False, add_special_tokens=request.special, return_offsets_mapping=request.echo
         )
         tokens = tuple(found["input_ids"]) or tuple(self._ends[:1]) or (0,)
         if len(tokens) + (not request.echo) > self._context:

@@ -26,14 +26,14 @@ def read_request(body: bytes) -> list[Request]:
         raise BadRequest("prompt: a string or a list of them")
     if not all(isinstance(prompt, str) for prompt in prompts):
         raise BadRequest("prompt: a string or a list of them")
-    plain = data.get("add_special_tokens", True)
-    if not isinstance(plain, bool):
+    special = data.get("add_special_tokens", True)
+    if not isinstance(special, bool):
         raise BadRequest("add_special_tokens: true or false")
     if data.get("echo"):
-        return [Request(prompt, _echo_room(data), echo=True, plain=plain) for prompt in prompts]
+        return [Request(prompt, _echo_room(data), echo=True, special=special) for prompt in prompts]
     if data.get("logprobs") is not None:
         raise BadRequest("logprobs: with echo only")
-    return [one for prompt in prompts for one in _samples(data, prompt, plain=plain)]
+    return [one for prompt in prompts for one in _samples(data, prompt, special=special)]
 
 
 def read_chat(body: bytes) -> tuple[Messages, dict[str, Any]]:
@@ -50,7 +50,7 @@ def rendered(prompt: str, data: dict[str, Any]) -> list[Request]:
     if data.get("echo") or data.get("logprobs"):
         raise BadRequest("logprobs: of completions only")
     limit = data.get("max_completion_tokens", data.get("max_tokens", MAX_TOKENS))
-    return _samples({**data, "max_tokens": limit}, prompt, plain=False)
+    return _samples({**data, "max_tokens": limit}, prompt, special=False)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     return data
 
 
-def _samples(data: dict[str, Any], prompt: str, *, plain: bool) -> list[Request]:
+def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Request]:
     """Sample i has the seed ``seed`` + i, so that one of them can be drawn again by itself."""
     temperature, seed, n = data.get("temperature"), data.get("seed"), data.get("n")
     temperature = 0 if temperature is None else temperature
@@ -82,7 +82,7 @@ def _samples(data: dict[str, Any], prompt: str, *, plain: bool) -> list[Request]
         raise BadRequest("max_tokens: an integer above 0")
     stop = _stops(data.get("stop"))
     seeds = [None if seed is None or not temperature else seed + i for i in range(n)]
-    return [Request(prompt, limit, stop, float(temperature), one, plain=plain) for one in seeds]
+    return [Request(prompt, limit, stop, float(temperature), one, special=special) for one in seeds]
 
 
 def _echo_room(data: dict[str, Any]) -> int:

@@ -50,13 +50,13 @@ def test_samples_have_seeds_of_their_own() -> None:
 def test_an_echo() -> None:
     assert read_request(encoded(prompt="a", echo=True, logprobs=1)) == [Request("a", 0, echo=True)]
     [taken] = read_request(encoded(prompt="a", echo=True, logprobs=0, max_tokens=1, add_special_tokens=False))
-    assert taken == Request("a", 1, echo=True, plain=False)
+    assert taken == Request("a", 1, echo=True, special=False)
 
 
 def test_a_chat() -> None:
     messages, data = read_chat(encoded(messages=USER, max_completion_tokens=9, stop=["x"]))
     assert messages == USER
-    assert rendered("<u>How many?", data) == [Request("<u>How many?", 9, ("x",), plain=False)]
+    assert rendered("<u>How many?", data) == [Request("<u>How many?", 9, ("x",), special=False)]
 
 
 @pytest.mark.parametrize(
