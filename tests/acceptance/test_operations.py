@@ -3,7 +3,9 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +114,11 @@ def lines(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def place(postgres_url: str, tmp_path: Path) -> Any:
+def place(postgres_url: str, tmp_path: Path, data_dir: Path) -> Any:
     broker, broker_url = start_redis(tmp_path / "redis")
     folder = tmp_path / "house"
     folder.mkdir()
+    shutil.copy(data_dir / "published" / "gsm1k_table.csv", folder)
     prepare.write_rows(folder / "public.jsonl", worked(generate(60, 120, templates=TEMPLATES[0::2])))
     yield Installation(folder=folder, database_url=new_database(postgres_url), broker_url=broker_url, port=free_port())
     stop([broker])
@@ -135,17 +138,17 @@ def programs(place: Installation) -> Any:
 
 
 def test_the_manual_is_what_maintainers_do(place: Installation, programs: Any) -> None:
-    people, shell = People(place, programs), Shell(place)
+    people = People(place, programs)
     said: dict[str, str] = {}
-    for part in parts():
-        if part.mark:
-            people.acts[part.mark]()
-        elif part.language == "console":
-            said |= {command: shell.run(command) for command in commands(part)}
-        else:
-            assert part.language == "sh"
-            assert_started_so(part, programs.begun)
-    shell.close()
+    with closing(Shell(place)) as shell:
+        for part in parts():
+            if part.mark:
+                people.acts[part.mark]()
+            elif part.language == "console":
+                said |= {command: shell.run(command) for command in commands(part)}
+            else:
+                assert part.language == "sh"
+                assert_started_so(part, programs.begun)
     judge(said, place)
 
 
@@ -169,6 +172,7 @@ def judge(said: dict[str, str], place: Installation) -> None:
     assert "version 2" in after("post_notices", "twin/notices")
     assert "verified: 100 items" in after("verify_release.py")
     assert "released" in after("publish_release")
+    assert "differ" not in after("snapshot", "--verify")
     [pair] = [one for one in place.get("/api/v1/sets")["pairs"] if one["slug"] == "twins"]
     assert pair["state"] == "released"
     rows = place.get("/api/v1/board?pair=twins")["rows"]
