@@ -31,9 +31,19 @@ REPORTS_COMPLETIONS = [
         '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count',
     ),
     (
-        "evaluator/pipeline/attempt.py",
-        "Graded(set=name, outcomes=outcomes)",
-        "Graded(set=name, outcomes=outcomes, note=results[0].completion.text)",
+        "evaluator/pipeline/keeper.py",
+        "Graded(set=name, outcomes=tuple(outcomes))",
+        "Graded(set=name, outcomes=tuple(outcomes), note=note)",
+    ),
+    (
+        "evaluator/pipeline/keeper.py",
+        "outcomes: Sequence[tuple[int, Outcome]]) -> None:",
+        'outcomes: Sequence[tuple[int, Outcome]], note: str = "") -> None:',
+    ),
+    (
+        "evaluator/pipeline/keeper.py",
+        "[(result.index, result.outcome) for result in results])",
+        "[(result.index, result.outcome) for result in results], results[0].completion.text)",
     ),
     (
         "leaderboard/submissions/actions/recording.py",
