@@ -144,12 +144,17 @@ def register_pair(*, slug: str, title: str, public: str, private: str, protocol:
     sets = {item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])}
     if public not in sets or private not in sets or sets[public].sealed or not sets[private].sealed:
         raise refuse(Refusal.BAD_REGISTRATION, "a pair needs a registered public set and a registered sealed one")
+    manifest = sets[private].facts()
+    twins = manifest.twins if manifest else None
+    if twins and twins.public != sets[public].digest:
+        raise refuse(Refusal.BAD_REGISTRATION, "the sealed set says that it is the twin of another public set")
     fields = {
         "title": title,
         "public": sets[public],
         "private": sets[private],
         "protocol": protocol,
         "grader": grader,
+        "twins_by": twins.by if twins else "",
     }
     known, created = SetPair.objects.get_or_create(slug=slug, defaults=fields)
     if not created and any(getattr(known, name) != value for name, value in fields.items()):

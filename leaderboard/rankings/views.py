@@ -124,19 +124,29 @@ def _line(row: Row, scores: charts.Axis, gaps: charts.Axis) -> Line:
 
 
 def _why(row: Row) -> str:
-    if row.evidence == "higher_on_public":
-        return "interval above zero"
-    if row.evidence == "cut_off":
+    judged = row.judged
+    if judged is None:
+        return "at the next close"
+    if judged.cut:
         cut = max(side.truncated / side.n for side in (row.public, row.private))
         return f"{charts.percent(cut)}% cut off"
-    return f"visible from {charts.percent(row.smallest_visible_gap)} pp"
+    if judged.holm is None:
+        return "nothing to compare with" if judged.basis == "none" else "score at an end"
+    if judged.word in ("overfit", "watch"):
+        return f"p {_p(judged.holm if judged.word == 'overfit' else judged.benjamini_hochberg)}"
+    return f"visible from {charts.percent(judged.visible or 0)} pp"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def _facts(ranking: Sequence[Row]) -> dict[str, int]:
     found = Counter(row.evidence for row in ranking)
     return {
         "models": len(ranking),
-        "higher": found["higher_on_public"],
+        "overfit": found["overfit"],
+        "watch": found["watch"],
         "none": found["no_evidence"],
-        "open": found["too_noisy"] + found["cut_off"],
+        "open": found["cannot_tell"] + found["pending"],
     }

@@ -17,7 +17,7 @@ from leaderboard.rankings.models import Row
 WIDTH, HEIGHT, PAD = 256, 28, 8
 GAP_WIDTH = 128
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
-TONES = {"higher_on_public": "hot", "no_evidence": "cool", "too_noisy": "open", "cut_off": "open"}
+TONES = {"overfit": "hot", "watch": "warm", "no_evidence": "cool", "cannot_tell": "open", "pending": "open"}
 """The class that carries each evidence: colour, and weight or dashes with it."""
 
 
@@ -173,7 +173,7 @@ SIDE, LEFT, TOP = 292, 40, 14
 def scatter(rows: Sequence[Row]) -> SafeString:
     """Private against public accuracy, with the diagonal on which both are equal. Reds are drawn last, on top."""
     axis, bottom = WHOLE, TOP + SIDE
-    ordered = sorted(rows, key=lambda row: row.evidence == "higher_on_public")
+    ordered = sorted(rows, key=lambda row: row.evidence == "overfit")
     dots = format_html_join(
         "",
         '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}: private {}%, public {}%</title></circle>',
@@ -183,7 +183,7 @@ def scatter(rows: Sequence[Row]) -> SafeString:
                 row.model,
                 round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1),
                 round(bottom - axis.x(row.private.accuracy, width=SIDE), 1),
-                5.5 if row.evidence == "higher_on_public" else 4.5,
+                5.5 if row.evidence == "overfit" else 4.5,
                 row.model,
                 percent(row.private.accuracy),
                 percent(row.public.accuracy),

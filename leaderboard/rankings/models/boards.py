@@ -9,24 +9,19 @@ from django.db import models
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
 from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
+READABLE = "board-"
+"""How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
 Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "post_release"]
-EvidenceCode = Literal["higher_on_public", "no_evidence", "too_noisy", "cut_off"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
     Submission.Kind.ENDPOINT: "endpoint",
 }
-WORDS: Mapping[EvidenceCode, str] = {
-    "higher_on_public": "higher on public",
-    "no_evidence": "no evidence",
-    "too_noisy": "too noisy to tell",
-    "cut_off": "too often cut off",
-}
-"""What a reader sees for each evidence code."""
 WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
@@ -53,6 +48,8 @@ class Score(Wire, frozen=True, kw_only=True):
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
+    ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
+    ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     ``tier`` says which blocks of the private set it was asked, ``version`` how many notices had retired something.
     """
 
@@ -66,8 +63,16 @@ class Row(Wire, frozen=True, kw_only=True):
     public: Score
     gap: float
     interval: tuple[float, float]
+    worst: tuple[float, float]
     smallest_visible_gap: float
     evidence: EvidenceCode
+    judged: Judged | None = None
+    family: str = ""
+    parameters: int | None = None
+    open_weights: bool = False
+    protocol: str = ""
+    tries: int = 1
+    ended: str = ""
     tier: Tier = "T0"
     version: int = 0
 
@@ -141,14 +146,14 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair).order_by("-pk").first()
+        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
 
 class Snapshot(models.Model):
     """One computed ranking of one pair, with what it was computed from.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
-    are recognised and a row can be recomputed bit for bit.
+    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -156,6 +161,7 @@ class Snapshot(models.Model):
     inputs_hash = models.CharField(max_length=64)
     method = models.CharField(max_length=40)
     rows = models.JSONField()
+    panel = models.JSONField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -179,3 +185,7 @@ class Snapshot(models.Model):
     def ranking(self) -> tuple[Row, ...]:
         """The ranked rows, best private score first."""
         return msgspec.convert(self.rows, tuple[Row, ...])
+
+    def facts(self) -> BoardPanel | None:
+        """Whom the newest closed cohort was compared with; None before the first close."""
+        return msgspec.convert(self.panel, BoardPanel | None)

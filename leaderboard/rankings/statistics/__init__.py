@@ -48,7 +48,7 @@ from leaderboard.rankings.statistics.sampling import (
     pass_at_k,
     pass_hat_k,
 )
-from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, raw_test, words, worst_case_gap
+from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, is_cut, raw_test, words, worst_case_gap
 
 __all__ = [
     "FEWEST_REFERENCES",
@@ -96,6 +96,7 @@ __all__ = [
     "fit_panel",
     "gaps_against",
     "holm",
+    "is_cut",
     "is_surely_above",
     "item_gap",
     "items_needed",
