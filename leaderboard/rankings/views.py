@@ -84,6 +84,7 @@ def _context(request: HttpRequest, pair: SetPair, snapshot: Snapshot | None) -> 
         "axis_choices": AXIS_CHOICES,
         "lines": lines,
         "facts": _facts(ranking),
+        "panel": snapshot and snapshot.facts(),
         "callouts": sorted(
             (line for line in lines if line.tone == "hot"), key=lambda line: line.row.interval[0], reverse=True
         )[:CALLOUTS],

@@ -47,6 +47,16 @@ def test_a_pair_is_registered_once(db: None) -> None:
     assert private.facts() == Manifest.from_dict(MANIFEST)
 
 
+def test_twins_are_twins_of_the_set_that_was_sealed_with_them(db: None) -> None:
+    actions.register_set(data=PUBLIC, sealed=False)
+    actions.register_set(data=PUBLIC | {"name": "other", "digest": "b" * 64}, sealed=False)
+    actions.register_set(data=MANIFEST | {"twins": {"public": "a" * 64, "by": "split"}}, sealed=True)
+    with pytest.raises(SiteError) as refused:
+        actions.register_pair(**PAIR | {"slug": "wrong", "public": "other"}, **ASKED)
+    assert refused.value.code is Refusal.BAD_REGISTRATION
+    assert actions.register_pair(**PAIR, **ASKED).twins_by == "split"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
