@@ -50,7 +50,7 @@ def living(folder: Path) -> list[str]:
         try:
             title = (process / "cmdline").read_bytes().decode(errors="replace")
             told = title + (process / "environ").read_bytes().decode(errors="replace")
-            files = [os.readlink(file) for file in (process / "fd").iterdir()]
+            files = [str(file.readlink()) for file in (process / "fd").iterdir()]
         except OSError:
             continue
         if mark in told or any(file.startswith(mark) for file in files):
