@@ -218,6 +218,41 @@ class SetCounts(Wire, frozen=True, kw_only=True):
     not_counted: Count
 
 
+Share = Annotated[float, Meta(ge=0, le=1)]
+"""A part of a whole set, as an aggregate over it."""
+LEAST_CELL = 100
+"""No part of a sealed set that is told of has fewer items."""
+
+
+class VoteBin(Wire, frozen=True, kw_only=True):
+    """The ``n`` votes whose share lies in (``low``, ``high``] tenths: their mean ``share``, and how many are right."""
+
+    low: Annotated[int, Meta(ge=0, le=9)]
+    high: Annotated[int, Meta(ge=1, le=10)]
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    share: Share
+    right: Count
+
+
+class Votes(Wire, frozen=True, kw_only=True):
+    """What ``samples`` answers to each of ``n`` items of a set came to, the whole form and nothing less.
+
+    ``right`` counts right answers of all ``n * samples``; ``majority`` are pairs of k and maj@k; ``error`` is the
+    expected calibration error of the vote's share over tenths, ``brier`` its mean squared difference.
+    """
+
+    name: Name
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    samples: Annotated[int, Meta(ge=2, le=1000)]
+    right: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+    majority: Annotated[
+        tuple[tuple[Annotated[int, Meta(ge=1, le=1000)], Share], ...], Meta(min_length=1, max_length=16)
+    ]
+    bins: Annotated[tuple[VoteBin, ...], Meta(min_length=1, max_length=10)]
+    error: Share
+    brier: Share
+
+
 class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
     """The attempt has begun. Repeats the grant; names what asks and grades."""
 
@@ -249,10 +284,14 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 
 
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
-    """The attempt is over and every assigned item of every set has an outcome."""
+    """The attempt is over and every assigned item of every set has an outcome.
+
+    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them.
+    """
 
     artefact: Artefact = ""
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
+    votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
     seconds: Annotated[float, Meta(ge=0)]
 
 

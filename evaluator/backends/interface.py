@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 class Sampling:
     """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text.
 
-    ``bos``: before the prompt stands what the tokenizer puts there by itself, or never anything. Only our own model
-    servers can be told.
+    ``seed`` settles a draw, where what is asked takes one. ``bos``: before the prompt stands what the tokenizer puts
+    there by itself, or never anything. Only our own model servers can be told.
     """
 
     max_tokens: int

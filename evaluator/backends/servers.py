@@ -70,19 +70,22 @@ async def serve_checkpoint(
     workdir: Path,
     threads: int | None = None,
     engine: str | None = None,
+    api: Literal["completions", "chat"] = "completions",
 ) -> AsyncIterator[HttpBackend]:
     """A model loaded from ``folder`` by the first engine that can, which ends when the block does.
 
     Not inspected here: call ``artefacts.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
     default OMP_NUM_THREADS, else every core that this process may use. ``engine`` is one of ``engines.CHOICES``; by
-    default HOLDFAST_ENGINE, else ``auto``. Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
+    default HOLDFAST_ENGINE, else ``auto``. By ``api`` chat its own template renders what is asked.
+
+    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     tried, placement = await asyncio.to_thread(_plan, folder, engine or engines.chosen(os.environ))
     async with contextlib.AsyncExitStack() as stack:
         for one in tried:
-            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads)
+            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads, api=api)
             try:
                 backend = await stack.enter_async_context(_ready(started, ready_seconds))
             except EvaluatorError as failure:
@@ -117,7 +120,14 @@ async def _ready(
 
 @contextlib.asynccontextmanager
 async def _started(
-    engine: Engine, folder: Path, placement: Placement | None, *, jailed: bool, workdir: Path, threads: int
+    engine: Engine,
+    folder: Path,
+    placement: Placement | None,
+    *,
+    jailed: bool,
+    workdir: Path,
+    threads: int,
+    api: Literal["completions", "chat"],
 ) -> AsyncIterator[HttpBackend]:
     """One engine with its client. A server that ran out of memory is named so, whenever that shows."""
     with _listening(workdir) as (listener, path):
@@ -133,7 +143,7 @@ async def _started(
             shown = [_PACKAGE, folder]
             command = jail.wrap(command, readable=shown, writable=[], devices=engines.devices(), environment=variables)
         longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
-        client = HttpBackend(path, model="model", longest=longest, engine=engines.version(engine))
+        client = HttpBackend(path, model="model", api=api, longest=longest, engine=engines.version(engine))
         async with _running(command, variables, listener, given=None) as child, client:
             try:
                 yield client

@@ -89,8 +89,9 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                     asyncio.run(_evaluate(spec, host, protocol, sources, sink))
                 finally:
                     sink.close()
+                votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
         seconds = time.monotonic() - begin
-        reporter.send(Finished(artefact=sink.artefact, sets=sink.counts(), seconds=seconds))
+        reporter.send(Finished(artefact=sink.artefact, sets=sink.counts(), votes=votes, seconds=seconds))
     except EvaluatorError as failure:
         return failure.code
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
@@ -132,9 +133,9 @@ async def _evaluate(
         async with (
             asyncio.timeout(spec.limits.seconds),
             beside(_until_told(host.stopping)),
-            _serve(spec.system, host, sink, spec.limits.concurrency) as backend,
+            _serve(spec, protocol, host, sink) as backend,
         ):
-            await run(sink.resume(sources, protocol.digest), protocol, backend, sink, policy=policy)
+            await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy)
     except TimeoutError:
         raise error(Code.DEADLINE) from None
 
@@ -211,14 +212,17 @@ def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequen
 
 
 @asynccontextmanager
-async def _serve(system: Checkpoint | Endpoint, host: Host, sink: Keeper, concurrency: int) -> AsyncIterator[Backend]:
+async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper) -> AsyncIterator[Backend]:
     """The system under test, started for this attempt and ended with it."""
+    system = spec.system
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
         sink.artefact = facts.digest
         jailed = is_jailed(facts.digest, trusted=host.trusted)
-        server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work)
+        server = serve_checkpoint(
+            folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api
+        )
     else:
         listed = host.recipients.listed(system.url)
         key = host.vault.open_key(system.sealed_key, bound_to=system.url) if system.sealed_key else ""
@@ -228,7 +232,7 @@ async def _serve(system: Checkpoint | Endpoint, host: Host, sink: Keeper, concur
             allow_private=listed is not None and listed.allow_private,
             ready_seconds=READY_SECONDS,
             workdir=host.work,
-            concurrency=concurrency,
+            concurrency=spec.limits.concurrency,
         )
         del key
     async with server as backend:

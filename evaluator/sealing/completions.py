@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,9 @@ from evaluator.sealing import appending, formats
 class StoredCompletion:
     """One answer and what it was graded. ``text`` does not show in ``repr``.
 
-    ``asked`` is a mark of what was asked of whom; empty in files of before there was one.
+    ``asked`` is a mark of what was asked of whom; empty in files of before there was one. ``sample`` is the number of
+    one answer of several; None for the only one, and for the vote on several, which has no text of its own.
+    ``tokens`` are those of the prompt and of the answer, as they were counted.
     """
 
     set_name: str
@@ -31,6 +33,8 @@ class StoredCompletion:
     outcome: Outcome
     text: str = field(repr=False)
     asked: str = ""
+    sample: int | None = None
+    tokens: tuple[int, int] = (0, 0)
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -54,13 +58,15 @@ class CompletionStore:
         text: str,
         *,
         asked: str = "",
+        sample: int | None = None,
+        tokens: tuple[int, int] = (0, 0),
         durable: bool = False,
     ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        plain = json.dumps([set_name, index, int(outcome), text, asked]).encode("ascii")
+        plain = json.dumps([set_name, index, int(outcome), text, asked, sample, tokens]).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
@@ -83,8 +89,18 @@ class CompletionStore:
         return known
 
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
-        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``."""
-        last = {answer.index: answer for answer in self.read(run) if answer.set_name == set_name}
+        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``.
+
+        Where several were asked, the text is theirs: a JSON list, by number; the outcome is the vote's.
+        """
+        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
+        last = {answer.index: answer for answer in answers if answer.sample is None}
+        samples: dict[int, dict[int, str]] = {}
+        for answer in answers:
+            if answer.sample is not None and answer.index in last:
+                samples.setdefault(answer.index, {})[answer.sample] = answer.text
+        for index, texts in samples.items():
+            last[index] = replace(last[index], text=json.dumps([texts[number] for number in sorted(texts)]))
         return tuple((self._salt(run, set_name, index), last[index]) for index in sorted(last))
 
     def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
@@ -128,5 +144,6 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        set_name, index, outcome, text, *asked = json.loads(plain)
-        return StoredCompletion(set_name, index, Outcome(outcome), text, *asked)
+        set_name, index, outcome, text, *later = json.loads(plain)
+        asked, sample, tokens = (*later, *("", None, (0, 0))[len(later) :])
+        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (tokens[0], tokens[1]))
