@@ -90,12 +90,37 @@ class Checkpoint(Wire, tag_field="kind", tag="checkpoint", frozen=True, kw_only=
     name: Name
 
 
+Provider = Literal[
+    "",
+    "anthropic",
+    "cohere",
+    "databricks",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "hosted_vllm",
+    "mistral",
+    "openai",
+    "openrouter",
+    "perplexity",
+    "together_ai",
+    "xai",
+]
+"""Whose API an endpoint speaks; empty for OpenAI's own. Only those that take a key and an address, and nothing else:
+other adapters of the library read files and the environment for what they send."""
+
+
 class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
-    """An OpenAI-compatible API. ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64."""
+    """An API at an address: OpenAI-compatible, or that of a ``provider``, which our gateway reaches by LiteLLM.
+
+    ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64.
+    """
 
     url: Annotated[str, Meta(min_length=8, max_length=2000)]
     model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
     api: Literal["completions", "chat"]
+    provider: Provider = ""
     sealed_key: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=16_000)] = ""
 
 
@@ -113,11 +138,25 @@ class SetAsk(Wire, frozen=True, kw_only=True):
     done: Bitmap = ""
 
 
+Price = Annotated[float, Meta(ge=0, le=1e6)]
+"""Money for a million tokens, in whatever currency the budget is in."""
+
+
+class Budget(Wire, frozen=True, kw_only=True):
+    """What a run may spend at an endpoint, all its attempts together: so many ``tokens``, so much money (``cost``)."""
+
+    tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
+    cost: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+    price_in: Price = 0.0
+    price_out: Price = 0.0
+
+
 class Limits(Wire, frozen=True, kw_only=True):
-    """Bounds of one attempt: its length in seconds and the number of requests in flight."""
+    """Bounds of one attempt: its length in seconds, the number of requests in flight, and what may be spent."""
 
     seconds: Annotated[float, Meta(gt=0, le=604_800)]
     concurrency: Annotated[int, Meta(ge=1, le=512)] = 32
+    budget: Budget | None = None
 
 
 class JobSpec(Wire, frozen=True, kw_only=True):
@@ -253,6 +292,45 @@ class Votes(Wire, frozen=True, kw_only=True):
     brier: Share
 
 
+Version = Annotated[str, Meta(pattern=r"\A([a-z][a-z-]{0,29}( [0-9][0-9A-Za-z.+-]{0,39})?)?\Z")]
+"""A program and its version, such as ``vllm 0.32.0``; empty where it is not ours."""
+Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9 ()@.,_/+-]{0,80}\Z")]
+"""The name of a processor, as the machine of the evaluator gives it; empty for an endpoint's."""
+Returned = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,219}\Z")]
+"""The model that an endpoint says has answered: the name asked for, perhaps with a version in digits behind it; any
+other text as ``sha256:`` and 16 digits, so that nothing an endpoint writes is repeated."""
+
+
+class ShotsShown(Wire, frozen=True, kw_only=True):
+    """The shots of a set: the digest of its pool (empty where there is none), and of the indices drawn from it."""
+
+    name: Name
+    pool: Artefact = ""
+    drawn: Hex32
+
+
+class Record(Wire, frozen=True, kw_only=True):
+    """Everything about the system under test that moves a score, beside its weights' digest.
+
+    ``max_tokens`` bounds one answer. ``template`` is the digest of the chat template, empty where none was rendered
+    here. ``bos``: what stands before a text is the tokenizer's affair, nothing, the template's, or the endpoint's.
+    """
+
+    protocol: Name
+    protocol_digest: Hex32
+    grader: Name
+    grader_digest: Hex32
+    max_tokens: Count
+    budget: Budget | None = None
+    shots: Annotated[tuple[ShotsShown, ...], Meta(min_length=1, max_length=8)]
+    bos: Literal["tokenizer", "never", "template", "endpoint"]
+    template: Artefact = ""
+    engine: Version = ""
+    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
+    hardware: Hardware = ""
+    returned: Annotated[tuple[Returned, ...], Meta(max_length=8)] = ()
+
+
 class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
     """The attempt has begun. Repeats the grant; names what asks and grades."""
 
@@ -286,12 +364,14 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
     """The attempt is over and every assigned item of every set has an outcome.
 
-    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them.
+    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them. ``record`` is
+    of this attempt.
     """
 
     artefact: Artefact = ""
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
     votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
+    record: Record | None = None
     seconds: Annotated[float, Meta(ge=0)]
 
 

@@ -41,6 +41,15 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What answers, where it runs here: the engine with its version, the numbers it computes in, on which processor."""
+
+    engine: str = ""
+    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
+    hardware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A text as a model reads it: its tokens, and the natural logarithm of each one's probability after those
     before it. The first has None."""

@@ -24,7 +24,9 @@ from evaluator import jail
 from evaluator.artefacts import read_sizes
 from evaluator.backends import engines
 from evaluator.backends.engines import Engine
+from evaluator.backends.hardware import hardware
 from evaluator.backends.http import HttpBackend
+from evaluator.backends.interface import Served
 from evaluator.backends.placement import Placement, available_memory, find_gpus, needs, place
 from evaluator.errors import Code, EvaluatorError, error
 
@@ -143,7 +145,8 @@ async def _started(
             shown = [_PACKAGE, folder]
             command = jail.wrap(command, readable=shown, writable=[], devices=engines.devices(), environment=variables)
         longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
-        client = HttpBackend(path, model="model", api=api, longest=longest, engine=engines.version(engine))
+        served = await asyncio.to_thread(_served, engine, placement)
+        client = HttpBackend(path, model="model", api=api, longest=longest, served=served)
         async with _running(command, variables, listener, given=None) as child, client:
             try:
                 yield client
@@ -151,6 +154,13 @@ async def _started(
                 if failure.code is Code.HOST_FAILED and await child.ran_out_of_memory():
                     raise (error(Code.ENGINE_OOM) if placement is None else needs(placement)) from None
                 raise
+
+
+def _served(engine: Engine, placement: Placement | None) -> Served:
+    """For the record. Our own host chooses its numbers by the rule that the placement has."""
+    if placement is None:
+        return Served(engines.version(engine))
+    return Served(engines.version(engine), placement.dtype, hardware(placement.gpus))
 
 
 @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend, Caps
+from evaluator.backends import Backend, Caps, Served
 from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
@@ -158,7 +158,7 @@ async def _ask(
     if remote:
         policy = for_endpoint(policy)
     async with _serve(model, protocol, in_flight) as backend:
-        if engine := getattr(backend, "engine", ""):
+        if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend, EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.backends import Backend, Caps, EndpointTarget, Usage, serve_checkpoint, serve_endpoint
 from evaluator.contract import (
     BlockId,
+    Budget,
     Checkpoint,
     Endpoint,
     Failed,
@@ -37,6 +38,7 @@ from evaluator.pipeline.host import Host
 from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
 from evaluator.pipeline.plan import for_endpoint
+from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource
@@ -91,7 +93,9 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                     sink.close()
                 votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
         seconds = time.monotonic() - begin
-        reporter.send(Finished(artefact=sink.artefact, sets=sink.counts(), votes=votes, seconds=seconds))
+        reporter.send(
+            Finished(artefact=sink.artefact, sets=sink.counts(), votes=votes, record=sink.record, seconds=seconds)
+        )
     except EvaluatorError as failure:
         return failure.code
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
@@ -136,6 +140,14 @@ async def _evaluate(
             _serve(spec, protocol, host, sink) as backend,
         ):
             await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy)
+            sink.record = record_of(
+                protocol,
+                sources,
+                backend,
+                remote=isinstance(spec.system, Endpoint),
+                template=sink.template,
+                budget=spec.limits.budget,
+            )
     except TimeoutError:
         raise error(Code.DEADLINE) from None
 
@@ -218,7 +230,7 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
-        sink.artefact = facts.digest
+        sink.artefact, sink.template = facts.digest, facts.template
         jailed = is_jailed(facts.digest, trusted=host.trusted)
         server = serve_checkpoint(
             folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api
@@ -227,13 +239,32 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
         listed = host.recipients.listed(system.url)
         key = host.vault.open_key(system.sealed_key, bound_to=system.url) if system.sealed_key else ""
         server = serve_endpoint(
-            EndpointTarget(url=system.url, model=system.model, api=system.api),
+            _target(system),
             key=key,
             allow_private=listed is not None and listed.allow_private,
             ready_seconds=READY_SECONDS,
             workdir=host.work,
             concurrency=spec.limits.concurrency,
+            caps=_left(spec.limits.budget, sink.spent()),
         )
         del key
     async with server as backend:
         yield backend
+
+
+def _target(system: Endpoint) -> EndpointTarget:
+    """Where the gateway asks, and how. LiteLLM takes a provider by the beginning of the model's name."""
+    if not system.provider:
+        return EndpointTarget(url=system.url, model=system.model, api=system.api)
+    name = f"{system.provider}/{system.model}"
+    return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
+
+
+def _left(budget: Budget | None, spent: Usage) -> Caps:
+    """What this attempt may still spend, once those before it on this host have spent so much."""
+    if budget is None:
+        return Caps()
+    paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
+    tokens = None if budget.tokens is None else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
+    cost = None if budget.cost is None else max(0.0, budget.cost - paid)
+    return Caps(tokens, cost, budget.price_in, budget.price_out)

@@ -10,7 +10,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evaluator.contract import LEAST_CELL, Checkpoint, Graded, JobSpec, Outcome, SetCounts, Votes, canonical_json
+from evaluator.backends import Usage
+from evaluator.contract import (
+    LEAST_CELL,
+    Checkpoint,
+    Endpoint,
+    Graded,
+    JobSpec,
+    Outcome,
+    Record,
+    SetCounts,
+    Votes,
+    canonical_json,
+)
 from evaluator.grading import ballots, grade
 from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
@@ -38,6 +50,8 @@ class Keeper:
         self.reporter = reporter
         self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
         self.artefact = ""
+        self.template = ""
+        self.record: Record | None = None
         self._spec, self._host = spec, host
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}
@@ -72,6 +86,11 @@ class Keeper:
         left = source.form - done
         samples = {index: dict(said) for index, said in self._said[source.name].items() if index in left}
         return replace(source, done=done, kept=samples)
+
+    def spent(self) -> Usage:
+        """The tokens of all answers that were kept of this run, whoever asked for them here."""
+        tokens = [answer.tokens for answer in self._host.completions.read(self._spec.run)]
+        return Usage(sum(read for read, _ in tokens), sum(written for _, written in tokens))
 
     def answered(self, name: str, result: Result) -> None:
         """Keep what was said here. Once the lease may be lost, no later attempt takes it: see ``Heartbeat``."""
@@ -146,4 +165,6 @@ def _mark(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     """What stands for the model and the way it is asked, so that nobody's answer is taken for another's."""
     system = spec.system
     who = [system.name, artefact] if isinstance(system, Checkpoint) else [system.url, system.model, system.api]
+    if isinstance(system, Endpoint) and system.provider:
+        who.append(system.provider)
     return hashlib.sha256(canonical_json([*who, protocol_digest])).hexdigest()[:16]

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -35,6 +35,10 @@ class StoredCompletion:
     asked: str = ""
     sample: int | None = None
     tokens: tuple[int, int] = (0, 0)
+
+
+_LATER: list[Any] = ["", None, (0, 0)]
+"""What the fifth, sixth and seventh value of an answer are where it was written before there were any."""
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -144,6 +148,6 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        set_name, index, outcome, text, *later = json.loads(plain)
-        asked, sample, tokens = (*later, *("", None, (0, 0))[len(later) :])
-        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (tokens[0], tokens[1]))
+        held: list[Any] = json.loads(plain)
+        set_name, index, outcome, text, asked, sample, (tokens_in, tokens_out) = held + _LATER[len(held) - 4 :]
+        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (tokens_in, tokens_out))
