@@ -31,7 +31,7 @@ def record_of(
             "grader": protocol.grader,
             "grader_digest": grading.digest(protocol.grader),
             "max_tokens": protocol.max_tokens,
-            "budget": budget and budget.to_dict(),
+            "budget": budget.to_dict() if budget else None,
             "shots": [_shots(protocol, source).to_dict() for source in sources],
             "bos": bos,
             "template": template if rendered and not remote else "",

@@ -81,6 +81,8 @@ class Notice(models.Model):
 class SetPair(models.Model):
     """A public set and its sealed twin, asked with one protocol and graded by one grader.
 
+    A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the pair's ranking.
+
     ``season`` counts the blocks that self-declared endpoints have had. The release rule is the manifest's; a release
     is proposed over ``evidence``, as JSON, and needs ``successor``, the sealed set that takes the place of this one.
     ``stale`` until a ranking takes note of what maintainers have said: a notice, a retracted run, a release.
@@ -91,6 +93,7 @@ class SetPair(models.Model):
     public = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="as_public")
     private = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="as_private")
     protocol = models.CharField(max_length=80)
+    also: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
     grader = models.CharField(max_length=80)
     season = models.PositiveIntegerField(default=0)
     state = models.CharField(

@@ -31,6 +31,11 @@ WORDS = {
     RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
 }
 
+APART = (
+    "Graded.",
+    "Every item has an outcome. It was asked by another protocol than the board's, so no rank is made of it.",
+)
+
 
 def _signed_in(request: HttpRequest) -> User:
     return cast("User", request.user)
@@ -91,9 +96,10 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     graded = found.state in (RunState.GRADED, RunState.RANKED)
     context = {
         "run": found,
-        "words": WORDS[RunState(found.state)],
+        "words": APART if found.submission.protocol and graded else WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
         "sets": found.outcomes.select_related("item_set").order_by("pk").defer("packed") if graded else [],
+        "record": found.record if graded else None,
         "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }

@@ -152,7 +152,11 @@ def _entries(pair: SetPair) -> Iterable[Entry]:
     """The newest run of each model, by when it was queued, among those with an outcome for every item."""
     newest = (
         Run.objects.filter(
-            submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED), retracted=False, post_release=False
+            submission__pair=pair,
+            submission__protocol="",  # the pair's own: what another protocol came to is no score of this one
+            state__in=(RunState.GRADED, RunState.RANKED),
+            retracted=False,
+            post_release=False,
         )
         .select_related("submission__model__organisation")
         .order_by("submission__model", "-queued_at", "-pk")

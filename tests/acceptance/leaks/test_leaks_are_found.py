@@ -26,7 +26,7 @@ KEEPS_PLAINTEXT = (
 )
 REPORTS_COMPLETIONS = [
     (
-        "evaluator/contract.py",
+        "evaluator/contract/__init__.py",
         "    outcomes: Annotated[tuple[tuple[Count",
         '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count',
     ),
@@ -84,7 +84,7 @@ QUOTES_ENDPOINTS = [
     ),
     ("evaluator/pipeline/attempt.py", "READY_SECONDS = 600.0\n", "READY_SECONDS = 600.0\n_SAID: list[str] = []\n"),
     ("evaluator/pipeline/attempt.py", "Failed(code=code)", 'Failed(code=code, said=" ".join(_SAID))'),
-    ("evaluator/contract.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
+    ("evaluator/contract/__init__.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
     (
         "leaderboard/submissions/actions/recording.py",
         "    retry_or_fail(run, body.code)\n",

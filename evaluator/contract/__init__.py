@@ -7,15 +7,43 @@ prompt or a completion of a sealed set.
 """
 
 import base64
-import json
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from evaluator.contract.base import Artefact, Count, Hex32, Name, Signature, Wire, canonical_json
+from evaluator.contract.told import (
+    LEAST_CELL,
+    Budget,
+    Hardware,
+    Record,
+    Returned,
+    ShotsShown,
+    VoteBin,
+    Votes,
+)
 from evaluator.errors import Code, error
+
+__all__ = [  # of what stands in the files beside this one; all that is defined below is there for others too
+    "LEAST_CELL",
+    "Artefact",
+    "Budget",
+    "Count",
+    "Hardware",
+    "Hex32",
+    "Name",
+    "Record",
+    "Returned",
+    "ShotsShown",
+    "Signature",
+    "VoteBin",
+    "Votes",
+    "Wire",
+    "canonical_json",
+]
 
 EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
@@ -24,15 +52,8 @@ RECORD_QUEUE = "record"
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 """The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
 
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,79}\Z")]
-"""Names of sets, protocols, graders, pools, evaluators and checkpoints."""
-Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-"""A SHA-256 digest, a Merkle root or a public key, 32 bytes in hexadecimal."""
-Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
-"""An Ed25519 signature, 64 bytes in hexadecimal."""
 RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
@@ -42,8 +63,6 @@ Tier = Literal["T0", "T1", "T2", "T3"]
 """What a recipient may see: T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only."""
 BlockId = Annotated[int, Meta(ge=0, le=9_999)]
 """A block of a sealed set (see ``evaluator.ledger.manifests``)."""
-Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
-"""The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
 Note = Annotated[str, Meta(max_length=4000)]
 """A signed tree head in the form of a C2SP signed note (see ``evaluator.ledger.notes``)."""
 
@@ -56,29 +75,6 @@ class Outcome(IntEnum):
     NO_ANSWER = 3
     TRUNCATED = 4
     NOT_COUNTED = 5
-
-
-def canonical_json(value: Any) -> bytes:
-    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN. Used for every digest."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
-
-
-class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all that crosses the wall: frozen, strict, JSON in both directions."""
-
-    @classmethod
-    def from_dict(cls, data: object) -> Self:
-        """Decode JSON data strictly. Raises ``bad_message`` without quoting what was in it."""
-        try:
-            return msgspec.convert(data, cls, strict=True)
-        except (msgspec.ValidationError, RecursionError, UnicodeError):
-            raise error(Code.BAD_MESSAGE, cls.__name__) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data that :meth:`from_dict` reads back to an equal value."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        return data
 
 
 # --- in: what is to be evaluated
@@ -136,19 +132,6 @@ class SetAsk(Wire, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     blocks: Annotated[tuple[BlockId, ...], Meta(max_length=10_000)] = ()
     done: Bitmap = ""
-
-
-Price = Annotated[float, Meta(ge=0, le=1e6)]
-"""Money for a million tokens, in whatever currency the budget is in."""
-
-
-class Budget(Wire, frozen=True, kw_only=True):
-    """What a run may spend at an endpoint, all its attempts together: so many ``tokens``, so much money (``cost``)."""
-
-    tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
-    cost: Annotated[float, Meta(gt=0, le=1e9)] | None = None
-    price_in: Price = 0.0
-    price_out: Price = 0.0
 
 
 class Limits(Wire, frozen=True, kw_only=True):
@@ -255,80 +238,6 @@ class SetCounts(Wire, frozen=True, kw_only=True):
     no_answer: Count
     truncated: Count
     not_counted: Count
-
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-"""A part of a whole set, as an aggregate over it."""
-LEAST_CELL = 100
-"""No part of a sealed set that is told of has fewer items."""
-
-
-class VoteBin(Wire, frozen=True, kw_only=True):
-    """The ``n`` votes whose share lies in (``low``, ``high``] tenths: their mean ``share``, and how many are right."""
-
-    low: Annotated[int, Meta(ge=0, le=9)]
-    high: Annotated[int, Meta(ge=1, le=10)]
-    n: Annotated[int, Meta(ge=1, le=1_000_000)]
-    share: Share
-    right: Count
-
-
-class Votes(Wire, frozen=True, kw_only=True):
-    """What ``samples`` answers to each of ``n`` items of a set came to, the whole form and nothing less.
-
-    ``right`` counts right answers of all ``n * samples``; ``majority`` are pairs of k and maj@k; ``error`` is the
-    expected calibration error of the vote's share over tenths, ``brier`` its mean squared difference.
-    """
-
-    name: Name
-    n: Annotated[int, Meta(ge=1, le=1_000_000)]
-    samples: Annotated[int, Meta(ge=2, le=1000)]
-    right: Annotated[int, Meta(ge=0, le=1_000_000_000)]
-    majority: Annotated[
-        tuple[tuple[Annotated[int, Meta(ge=1, le=1000)], Share], ...], Meta(min_length=1, max_length=16)
-    ]
-    bins: Annotated[tuple[VoteBin, ...], Meta(min_length=1, max_length=10)]
-    error: Share
-    brier: Share
-
-
-Version = Annotated[str, Meta(pattern=r"\A([a-z][a-z-]{0,29}( [0-9][0-9A-Za-z.+-]{0,39})?)?\Z")]
-"""A program and its version, such as ``vllm 0.32.0``; empty where it is not ours."""
-Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9 ()@.,_/+-]{0,80}\Z")]
-"""The name of a processor, as the machine of the evaluator gives it; empty for an endpoint's."""
-Returned = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,219}\Z")]
-"""The model that an endpoint says has answered: the name asked for, perhaps with a version in digits behind it; any
-other text as ``sha256:`` and 16 digits, so that nothing an endpoint writes is repeated."""
-
-
-class ShotsShown(Wire, frozen=True, kw_only=True):
-    """The shots of a set: the digest of its pool (empty where there is none), and of the indices drawn from it."""
-
-    name: Name
-    pool: Artefact = ""
-    drawn: Hex32
-
-
-class Record(Wire, frozen=True, kw_only=True):
-    """Everything about the system under test that moves a score, beside its weights' digest.
-
-    ``max_tokens`` bounds one answer. ``template`` is the digest of the chat template, empty where none was rendered
-    here. ``bos``: what stands before a text is the tokenizer's affair, nothing, the template's, or the endpoint's.
-    """
-
-    protocol: Name
-    protocol_digest: Hex32
-    grader: Name
-    grader_digest: Hex32
-    max_tokens: Count
-    budget: Budget | None = None
-    shots: Annotated[tuple[ShotsShown, ...], Meta(min_length=1, max_length=8)]
-    bos: Literal["tokenizer", "never", "template", "endpoint"]
-    template: Artefact = ""
-    engine: Version = ""
-    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
-    hardware: Hardware = ""
-    returned: Annotated[tuple[Returned, ...], Meta(max_length=8)] = ()
 
 
 class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
