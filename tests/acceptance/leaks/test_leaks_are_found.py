@@ -19,11 +19,18 @@ LOGS_PROMPTS = (
     "        print(request)\n        if self._session is None:\n            raise",
 )
 SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG")', "DEBUG = True")
-KEEPS_PLAINTEXT = (
-    "evaluator/sealing/completions.py",
-    "sealed = self._cipher(run).encrypt(nonce, plain, None)",
-    "sealed = plain",
-)
+KEEPS_PLAINTEXT = [
+    (
+        "evaluator/sealing/completions.py",
+        "sealed = self._cipher(run).encrypt(nonce, plain, None)",
+        "sealed = plain",
+    ),
+    (
+        "evaluator/sealing/completions.py",
+        "plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)",
+        "plain = ciphertext",
+    ),
+]
 REPORTS_COMPLETIONS = [
     (
         "evaluator/contract/__init__.py",
@@ -57,13 +64,13 @@ REPORTS_COMPLETIONS = [
 QUOTES_ENDPOINTS = [
     (
         "evaluator/hosts/gateway/plain.py",
-        "            _judge(response)\n",
+        "            judge(response.status, response.headers)\n",
         "            if response.status == 400:\n"
         "                raise Refused(Code.ENDPOINT_REJECTED, await response.text())\n"
-        "            _judge(response)\n",
+        "            judge(response.status, response.headers)\n",
     ),
     (
-        "evaluator/hosts/gateway/__main__.py",
+        "evaluator/hosts/gateway/asking.py",
         "raise error(refused.code) from None",
         'raise error(refused.code, refused.retry_after or "") from None',
     ),
@@ -102,7 +109,7 @@ QUOTES_ENDPOINTS = [
 def leaky(mutant: Callable[..., Path]) -> Path:
     """The build with all five faults: each shows on a surface of its own."""
     source = mutant(*LOGS_PROMPTS)
-    for file, passage, replacement in (SHOWS_LOCALS, KEEPS_PLAINTEXT, *REPORTS_COMPLETIONS, *QUOTES_ENDPOINTS):
+    for file, passage, replacement in (SHOWS_LOCALS, *KEEPS_PLAINTEXT, *REPORTS_COMPLETIONS, *QUOTES_ENDPOINTS):
         text = (source / file).read_text()
         assert text.count(passage) == 1, f"{file} has changed: mend this mutant"
         (source / file).write_text(text.replace(passage, replacement))
