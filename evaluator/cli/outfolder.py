@@ -5,7 +5,7 @@ outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers
 none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
 item asked again. ``graders.json`` shows the same completions under every published grader, side by side. Where several
 samples of an item were asked, each has a line with its number, their vote a line without one, and ``votes.json`` says
-what they came to over the whole set.
+what they came to over the whole set. ``record.json`` says what moved the score, beside the model.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ import msgspec
 
 from evaluator import grading
 from evaluator.backends import Usage
-from evaluator.contract import Outcome, Votes, canonical_json
+from evaluator.contract import Outcome, Record, Votes, canonical_json
 from evaluator.errors import Code, error
 from evaluator.grading import ballots
 from evaluator.grading.ballots import Said
@@ -122,6 +122,10 @@ class OutFolder:
         }
         write_durably(self._folder / "graders.json", canonical_json(table) + b"\n")
         return table
+
+    def record(self, record: Record) -> None:
+        """Leave what moved the score in the folder, as ``record.json``."""
+        write_durably(self._folder / "record.json", canonical_json(record.to_dict()) + b"\n")
 
     def votes(self, name: str, protocol: Protocol) -> Votes | None:
         """What several samples of each item came to, which is also left in the folder; None where some are missing."""

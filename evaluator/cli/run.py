@@ -30,6 +30,7 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
+from evaluator.pipeline.record import record_of
 from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
 from evaluator.protocols import Protocol
@@ -92,6 +93,7 @@ class _Model:
     identity: str
     target: Path | EndpointTarget
     jailed: bool = True
+    template: str = ""
     key: str = field(default="", repr=False)
     timeout: float = 0
     caps: Caps = field(default_factory=Caps)
@@ -161,6 +163,7 @@ async def _ask(
         if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
+        keeper.out.record(record_of(protocol, [source], backend, remote=remote, template=model.template))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,8 @@ def _model(args: argparse.Namespace) -> _Model:
         return _Model(identity, target, key=endpoint.read_key(args), timeout=args.timeout, caps=caps)
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
-    return _Model(facts.digest, folder, is_jailed(facts.digest, trusted=trusted_digests(os.environ)))
+    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
+    return _Model(facts.digest, folder, jailed, facts.template)
 
 
 @asynccontextmanager
