@@ -37,6 +37,22 @@ class StoredCompletion:
     tokens: tuple[int, int] = (0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An item's outcome, and its only answer or all of several, by number."""
+
+    outcome: Outcome
+    answers: tuple[StoredCompletion, ...]
+
+    def as_one(self) -> StoredCompletion:
+        """One answer whose text holds all, as JSON where they are several."""
+        first = self.answers[0]
+        if first.sample is None:
+            return first
+        text = json.dumps([answer.text for answer in self.answers])
+        return replace(first, outcome=self.outcome, text=text, sample=None)
+
+
 _LATER: list[Any] = ["", None, (0, 0)]
 """What the fifth, sixth and seventh value of an answer are where it was written before there were any."""
 
@@ -92,20 +108,24 @@ class CompletionStore:
             raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
         return known
 
+    def answered(self, run: str, set_name: str) -> dict[int, Answered]:
+        """What is kept of each item of a set that has an outcome, by index. Raises ``seal_broken``."""
+        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
+        last = {answer.index: answer for answer in answers if answer.sample is None}
+        samples: dict[int, dict[int, StoredCompletion]] = {}
+        for answer in answers:
+            if answer.sample is not None:
+                samples.setdefault(answer.index, {})[answer.sample] = answer
+        every = {index: [one for _, one in sorted(several.items())] for index, several in samples.items()}
+        return {i: Answered(last[i].outcome, tuple(every.get(i, [last[i]]))) for i in sorted(last)}
+
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
         """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``.
 
         Where several were asked, the text is theirs: a JSON list, by number; the outcome is the vote's.
         """
-        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
-        last = {answer.index: answer for answer in answers if answer.sample is None}
-        samples: dict[int, dict[int, str]] = {}
-        for answer in answers:
-            if answer.sample is not None and answer.index in last:
-                samples.setdefault(answer.index, {})[answer.sample] = answer.text
-        for index, texts in samples.items():
-            last[index] = replace(last[index], text=json.dumps([texts[number] for number in sorted(texts)]))
-        return tuple((self._salt(run, set_name, index), last[index]) for index in sorted(last))
+        kept = self.answered(run, set_name)
+        return tuple((self._salt(run, set_name, index), kept[index].as_one()) for index in kept)
 
     def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
         """What is committed to of a run on a set: of each item the salted hash of its last answer. As above."""

@@ -11,6 +11,7 @@ from evaluator import protocols
 from evaluator.backends import Completion, Sampling
 from evaluator.contract import Finished, Outcome, Report, Votes
 from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.rescoring import rescore
 from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Bench, right
 
@@ -135,3 +136,20 @@ def test_an_endpoint_is_not_sent_seeds(tmp_path: Any, monkeypatch: pytest.Monkey
     bench.run(job(bench, ENDPOINT))
     assert len(model.asked) == 60 * K
     assert {sampling.seed for _, sampling in model.asked} == {None}
+
+
+def test_scored_again_the_samples_vote_again(bench: Bench) -> None:
+    bench.model = Drawing()
+    spec = job(bench)
+    bench.run(spec)
+    again = rescore(
+        bench.host.vault,  # type: ignore[arg-type]
+        bench.host.completions,
+        bench.host.entries(),
+        set_name="closed",
+        run=spec["run"],
+        grader="lm-eval-flexible-3",
+        protocol=SEVERAL,
+    )
+    assert set(again.before.values()) == set(again.after.values()) == {Outcome.RIGHT}
+    assert len(again.after) == 30
