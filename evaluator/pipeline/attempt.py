@@ -245,7 +245,7 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
             ready_seconds=READY_SECONDS,
             workdir=host.work,
             concurrency=spec.limits.concurrency,
-            caps=_left(spec.limits.budget, sink.spent()),
+            caps=_left(spec.limits.budget, sink.spent()) if spec.limits.budget else None,
         )
         del key
     async with server as backend:
@@ -260,10 +260,8 @@ def _target(system: Endpoint) -> EndpointTarget:
     return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
 
 
-def _left(budget: Budget | None, spent: Usage) -> Caps:
+def _left(budget: Budget, spent: Usage) -> Caps:
     """What this attempt may still spend, once those before it on this host have spent so much."""
-    if budget is None:
-        return Caps()
     paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
     tokens = None if budget.tokens is None else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
     cost = None if budget.cost is None else max(0.0, budget.cost - paid)

@@ -47,6 +47,7 @@ def test_a_provider_is_asked_at_the_address_with_the_key(begin: Callable[..., tu
     assert KEY not in str(reports)
 
 
+@pytest.mark.slow
 def test_a_budget_ends_it_before_anything_is_sent_that_does_not_fit(
     begin: Callable[..., tuple[Bench, Any, Any]],
 ) -> None:

@@ -84,7 +84,14 @@ def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, us
     assert (Votes.from_dict(public.votes), private.votes) == (VOTES, None)
     client.force_login(user)
     page = text_of(client.get(f"/runs/{run.pk}/"))
-    shown = ("4 answers to each item of public", "0.7143", "over 6 to 10", "0.938", "transformers 5.0.0, float32")
+    shown = (
+        "4 answers to each item of public",
+        "0.7143",
+        "over 6 to 10",
+        "0.938",
+        "transformers 5.0.0, float32",
+        "<circle",
+    )
     for words in (*shown, "A processor @ 2 GHz", "m-2024-08-06", "1,000 tokens", "demo-0shot"):
         assert words in page
     found = client.get(f"/api/v1/runs/{run.pk}").json()
