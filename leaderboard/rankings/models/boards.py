@@ -109,7 +109,7 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
     that failed by its submitter's fault is shown to him alone.
     """
     runs = (
-        Run.objects.filter(submission__pair=pair)
+        Run.objects.filter(submission__pair=pair, submission__protocol="")
         .exclude(submission__model__name__in=[row.model for row in ranking])
         .select_related("submission__model__organisation")
         .order_by("submission__model__name", "-queued_at", "-pk")

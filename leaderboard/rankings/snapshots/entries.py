@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from evaluator.contract import Outcome, Tier
 from evaluator.ledger.notices import retired
@@ -91,8 +91,10 @@ def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
 
 
 def _counting(pair: SetPair) -> QuerySet[Run]:
-    """Runs on ``pair`` that are graded and count."""
-    runs = Run.objects.filter(submission__pair=pair, state__in=_COMPLETE, retracted=False, post_release=False)
+    """Runs on ``pair`` that are graded and count. What another protocol came to is no score of the pair's own."""
+    runs = Run.objects.filter(
+        submission__pair=pair, submission__protocol="", state__in=_COMPLETE, retracted=False, post_release=False
+    )
     return runs.select_related("submission__model__organisation", "submission__model__lineage")
 
 
@@ -123,7 +125,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
 
 def _tries(pair: SetPair) -> dict[int, int]:
     """How many complete runs each model has on ``pair``, those included that count for nothing any more."""
-    runs = Run.objects.filter(submission__pair=pair).filter(Q(state__in=_COMPLETE))
+    runs = Run.objects.filter(submission__pair=pair, submission__protocol="", state__in=_COMPLETE)
     return dict(runs.values_list("submission__model").annotate(Count("pk")).order_by())
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0003_stale_rankings'),
+        ('benchmarks', '0004_further_protocols'),
     ]
 
     operations = [
