@@ -9,6 +9,7 @@ from django.db import models
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings.models.analysis import FamilyLine
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
 from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
@@ -59,6 +60,7 @@ class Row(Wire, frozen=True, kw_only=True):
     run: str
     rank: int
     rank_range: tuple[int, int]
+    public_rank: int
     private: Score
     public: Score
     gap: float
@@ -153,7 +155,8 @@ class Snapshot(models.Model):
     """One computed ranking of one pair, with what it was computed from.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
-    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`.
+    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
+    :class:`FamilyLine` each.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -162,6 +165,7 @@ class Snapshot(models.Model):
     method = models.CharField(max_length=40)
     rows = models.JSONField()
     panel = models.JSONField(null=True)
+    families = models.JSONField(default=list)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -189,3 +193,7 @@ class Snapshot(models.Model):
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
         return msgspec.convert(self.panel, BoardPanel | None)
+
+    def pooled(self) -> tuple[FamilyLine, ...]:
+        """The mean gap of each lineage, the largest first."""
+        return msgspec.convert(self.families, tuple[FamilyLine, ...])
