@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evaluator.contract import Checkpoint, Graded, JobSpec, Outcome, SetCounts, canonical_json
+from evaluator.contract import Checkpoint, Graded, JobSpec, Outcome, SetCounts, SetLikelihood, canonical_json
+from evaluator.errors import Code
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result
@@ -32,6 +33,8 @@ class Keeper:
         self.reporter = reporter
         self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
         self.artefact = ""
+        self.likelihoods: tuple[SetLikelihood, ...] = ()
+        self.likelihood_failed: Code | None = None
         self._spec, self._host = spec, host
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}

@@ -89,11 +89,14 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if found is None:
         raise Http404
     graded = found.state in (RunState.GRADED, RunState.RANKED)
+    sets = list(found.outcomes.select_related("item_set").order_by("pk").defer("packed")) if graded else []
     context = {
         "run": found,
         "words": WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
-        "sets": found.outcomes.select_related("item_set").order_by("pk").defer("packed") if graded else [],
+        "sets": sets,
+        "read": [row.read for row in sets if row.read],
+        "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
         "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }

@@ -191,8 +191,8 @@ class FakeAttempt:
             claims.append(SetCounts(name=ask["name"], n=assigned, **counts))
         return tuple(claims)
 
-    def finished(self, sets: tuple[SetCounts, ...] | None = None) -> dict[str, Any]:
-        return self.report(Finished(sets=self.counts() if sets is None else sets, seconds=1.0))
+    def finished(self, sets: tuple[SetCounts, ...] | None = None, **told: Any) -> dict[str, Any]:
+        return self.report(Finished(sets=self.counts() if sets is None else sets, seconds=1.0, **told))
 
     def failed(self, code: Code) -> dict[str, Any]:
         return self.report(Failed(code=code))

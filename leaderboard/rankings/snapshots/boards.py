@@ -12,11 +12,11 @@ from evaluator.contract import Outcome, Tier, canonical_json
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import ACCESS, Access, Row, Score, Snapshot
+from leaderboard.rankings.models import ACCESS, Access, Likelihoods, Likely, Row, Score, Snapshot
 from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
 
-METHOD = "raw-newcombe-3"
+METHOD = "raw-newcombe-4"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 LEVEL = 0.95
 SEED = 20240501
@@ -54,6 +54,7 @@ class Entry:
     tier: Tier = "T0"
     version: int = 0
     outcomes: bytes = field(default=b"", repr=False)
+    likelihood: Likelihoods | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         evidence=statistics.judge(sides[0], sides[1], gap, LEVEL).value,
         tier=entry.tier,
         version=entry.version,
+        likelihood=entry.likelihood,
     )
 
 
@@ -167,10 +169,24 @@ def _entries(pair: SetPair) -> Iterable[Entry]:
         if public is not None and private is not None:
             tallies = _tally(public, frozenset()), _tally(private, gone)
             if tallies[1].n:
-                yield _entry(run, *tallies, version=len(notices), outcomes=private.over(gone))
+                outcomes, likelihood = private.over(gone), _likelihood(public, private)
+                yield _entry(run, *tallies, version=len(notices), outcomes=outcomes, likelihood=likelihood)
 
 
-def _entry(run: Run, public: Tally, private: Tally, *, version: int, outcomes: bytes) -> Entry:
+def _likelihood(*sides: RunOutcomes) -> Likelihoods | None:
+    """Of the public and the private set, where both were read alike."""
+    public, private = (side.read for side in sides)
+    if public is None or private is None or public.definition != private.definition:
+        return None
+    found = [
+        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n) for one in (public, private)
+    ]
+    return Likelihoods(definition=public.definition, public=found[0], private=found[1])
+
+
+def _entry(
+    run: Run, public: Tally, private: Tally, *, version: int, outcomes: bytes, likelihood: Likelihoods | None
+) -> Entry:
     submission = run.submission
     return Entry(
         model=submission.model.name,
@@ -182,6 +198,7 @@ def _entry(run: Run, public: Tally, private: Tally, *, version: int, outcomes: b
         tier=cast("Tier", run.tier),
         version=version,
         outcomes=outcomes,
+        likelihood=likelihood,
     )
 
 
@@ -208,4 +225,5 @@ def _hash(pair: SetPair, entries: Iterable[Entry]) -> str:
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
-    return asdict(entry) | {"outcomes": sha256(entry.outcomes).hexdigest()}
+    likelihood = entry.likelihood and entry.likelihood.to_dict()
+    return asdict(entry) | {"outcomes": sha256(entry.outcomes).hexdigest(), "likelihood": likelihood}

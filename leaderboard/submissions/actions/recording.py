@@ -6,6 +6,7 @@ are kept before the fence is asked: what was shown was shown, by whomever.
 """
 
 import logging
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 
@@ -22,6 +23,7 @@ from evaluator.contract import (
     Progress,
     Report,
     SetCounts,
+    SetLikelihood,
     Started,
     unpack_bits,
 )
@@ -31,7 +33,7 @@ from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
-from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState, is_current
 
 logger = logging.getLogger(__name__)
@@ -158,10 +160,24 @@ def _finished(run: Run, body: Finished) -> None:
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
     if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
+    _likelihoods(run, rows, body.likelihoods)
     claims = [claim.to_dict() for claim in body.sets]
     run.change(claimed=claims, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
+    run.change(likelihood_failed=body.likelihood_failed or "")
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
+
+
+def _likelihoods(run: Run, rows: dict[str, RunOutcomes], told: Sequence[SetLikelihood]) -> None:
+    """Keep what weights found of each set: of all of them, over all items that the run is scored on, or of none."""
+    found = {one.name: one for one in told}
+    if told and (run.submission.kind != Submission.Kind.CHECKPOINT or sorted(one.name for one in told) != sorted(rows)):
+        raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
+    if any(one.n != rows[one.name].n for one in told):
+        raise error(Code.BAD_MESSAGE, "likelihoods do not fit their set")
+    for name, row in rows.items():
+        row.likelihood = found[name].to_dict() if told else None
+        row.save(update_fields=["likelihood"])
 
 
 def _total(counts: SetCounts) -> int:

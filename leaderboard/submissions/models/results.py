@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import Outcome, SetCounts
+from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.submissions.models.runs import Run
 from leaderboard.submissions.states import RunState
@@ -22,7 +22,7 @@ class RunOutcomes(models.Model):
 
     ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
     them hold ``UNASSIGNED``. ``size`` is the whole set, ``n`` the items assigned. The byte string is never shown: not
-    on a page, in the API, a log or an export.
+    on a page, in the API, a log or an export. ``likelihood`` is the ``contract.SetLikelihood`` of weights.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
@@ -36,6 +36,7 @@ class RunOutcomes(models.Model):
     no_answer = models.PositiveIntegerField(default=0)
     truncated = models.PositiveIntegerField(default=0)
     not_counted = models.PositiveIntegerField(default=0)
+    likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
 
     class Meta:
         constraints = (
@@ -72,6 +73,11 @@ class RunOutcomes(models.Model):
         """Whether no item is open."""
         return self.counted == self.n
 
+    @property
+    def read(self) -> SetLikelihood | None:
+        """How likely the model found the texts of the set; None of an endpoint, and where reading failed."""
+        return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
+
     def counts_over(self, retired: frozenset[int]) -> SetCounts:
         """The outcomes over the assigned items that still count."""
         if not retired:
@@ -94,6 +100,10 @@ class RunOutcomes(models.Model):
     def open(self) -> list[int]:
         """The indices of the items that are still to be asked."""
         return [i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)]
+
+    def assigned(self) -> list[int]:
+        """The indices of the items in the run's form."""
+        return [index for index, value in enumerate(bytes(self.packed)) if value != UNASSIGNED]
 
     def assigns(self, indices: Iterable[int]) -> bool:
         """Whether each of these items is in the run's form."""

@@ -64,8 +64,9 @@ class Run(models.Model):
     ``token`` fences attempts: it grows with each, and only reports that carry it change anything.
     ``worker`` is who began the attempt, empty until somebody has. ``claimed`` are the counts of a
     Finished that came before the last outcomes. Lease and deadline are by the database's clock. ``artefact`` is the
-    digest of the weights, as the evaluator found them. A ``retracted`` run counts for nothing; a ``post_release``
-    one is of weights that nobody had committed to before the set was released.
+    digest of the weights, as the evaluator found them; ``likelihood_failed`` the code of what kept them from reading.
+    A ``retracted`` run counts for nothing; a ``post_release`` one is of weights that nobody had committed to before the
+    set was released.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -90,6 +91,7 @@ class Run(models.Model):
     protocol_digest = models.CharField(max_length=64, blank=True)
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
+    likelihood_failed = models.CharField(max_length=40, blank=True)
     retracted = models.BooleanField(default=False)
     post_release = models.BooleanField(default=False)
     claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = models.JSONField(null=True)
