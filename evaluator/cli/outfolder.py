@@ -3,7 +3,8 @@
 ``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
 outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers arrive, so that a kill loses
 none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
-item asked again. ``graders.json`` shows the same completions under every published grader, side by side.
+item asked again. ``graders.json`` shows the same completions under every published grader, side by side;
+``likelihood.json`` holds what weights found of the set's texts, where they were to read them.
 """
 
 import fcntl
@@ -17,8 +18,8 @@ import msgspec
 
 from evaluator import grading
 from evaluator.backends import Usage
-from evaluator.contract import Outcome, canonical_json
-from evaluator.errors import Code, error
+from evaluator.contract import Outcome, SetLikelihood, canonical_json
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
 from evaluator.pipeline.disk import disk_errors, write_durably
 from evaluator.pipeline.run import Result
@@ -112,6 +113,19 @@ class OutFolder:
         }
         write_durably(self._folder / "graders.json", canonical_json(table) + b"\n")
         return table
+
+    @property
+    def likelihood(self) -> SetLikelihood | None:
+        """What was kept of it; None where nothing was, or nothing that can be read."""
+        path = self._folder / "likelihood.json"
+        try:
+            return SetLikelihood.from_dict(msgspec.json.decode(path.read_bytes()))
+        except (OSError, msgspec.DecodeError, EvaluatorError):
+            return None
+
+    def keep_likelihood(self, found: SetLikelihood) -> None:
+        """Keep it, so that the same run does not read again."""
+        write_durably(self._folder / "likelihood.json", canonical_json(found.to_dict()) + b"\n")
 
     def _lines(self) -> Iterator[Line]:
         """What is kept, one line for each item."""
