@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from evaluator.backends import Completion, FakeBackend, Reading, Sampling, serve
 from evaluator.contract import Finished, Outcome, SetLikelihood, unpack_bits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
-from evaluator.pipeline import attempt
+from evaluator.pipeline import attempt, likelihoods
 from evaluator.pipeline.likelihoods import summary
 from evaluator.pipeline.sources import SealedSource
 from evaluator.protocols.likelihood import LOGLIK_1, Likely, likely, mean_per_character, standard_error
@@ -183,6 +184,35 @@ def test_only_rounded_means_leave_the_evaluator(bench: Bench) -> None:
         assert set(one) == {"name", "definition", "n", "mean", "error"}
         assert all(type(one[name]) is int for name in ("n", "mean", "error"))
     assert len(json.dumps(told)) < 200
+
+
+def said(bench: Bench, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> str:
+    """All that a job on weights sends, logs and prints."""
+    caplog.set_level(logging.DEBUG)
+    bench.model = Weights()
+    bench.run(bench.place.job(CHECKPOINT))
+    printed = capfd.readouterr()
+    return json.dumps(bench.envelopes) + caplog.text + printed.out + printed.err
+
+
+def test_no_text_that_was_read_is_said_anywhere(
+    bench: Bench, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert CANARY not in said(bench, caplog, capfd)
+
+
+def test_a_build_that_says_what_it_reads_is_found_out(
+    bench: Bench,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talking(text: str, tokens: Any, logprobs: Any) -> Likely:
+        logging.getLogger("evaluator").info("read %s", text)
+        return likely(text, tokens, logprobs)
+
+    monkeypatch.setattr(likelihoods, "likely", talking)
+    assert CANARY in said(bench, caplog, capfd)
 
 
 def test_the_order_of_items_changes_nothing() -> None:
