@@ -18,10 +18,14 @@ from leaderboard.rankings.models import (
     Share,
     Snapshot,
     Tested,
+    noise_floor,
     unranked,
 )
 
-UNITS = "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%"
+UNITS = (
+    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%; "
+    "likelihoods are in nats per character"
+)
 COLUMNS = (
     "rank", "rank_best", "rank_worst", "model", "organisation", "access",
     "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
@@ -50,6 +54,7 @@ def as_json(pair: SetPair, snapshot: Snapshot | None) -> dict[str, Any]:
         "as_of": snapshot and snapshot.created.isoformat(),
         "method": snapshot and snapshot.method,
         "inputs_hash": snapshot and snapshot.inputs_hash,
+        "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.word} for row in rows],
         "unranked": [one.to_dict() | {"word": one.word} for one in unranked(pair, rows)],
     }

@@ -15,7 +15,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.rankings import charts, exports
 from leaderboard.rankings.forms import ACCESS_CHOICES, AXIS_CHOICES, BoardQuery
-from leaderboard.rankings.models import Row, Snapshot, unranked
+from leaderboard.rankings.models import Row, Snapshot, noise_floor, unranked
 
 CALLOUTS = 3
 
@@ -84,6 +84,7 @@ def _context(request: HttpRequest, pair: SetPair, snapshot: Snapshot | None) -> 
         "axis_choices": AXIS_CHOICES,
         "lines": lines,
         "facts": _facts(ranking),
+        "noise": noise_floor(),
         "callouts": sorted(
             (line for line in lines if line.tone == "hot"), key=lambda line: line.row.interval[0], reverse=True
         )[:CALLOUTS],

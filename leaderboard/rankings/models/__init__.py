@@ -34,6 +34,7 @@ from leaderboard.rankings.models.boards import (
     Why,
     unranked,
 )
+from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Likelihood",
     "Likelihoods",
     "Likely",
+    "NoiseFloor",
     "Order",
     "PanelFacts",
     "PeerTest",
@@ -69,5 +71,6 @@ __all__ = [
     "Unranked",
     "Why",
     "Without",
+    "noise_floor",
     "unranked",
 ]

@@ -12,7 +12,7 @@ from evaluator.contract import Outcome, Tier, canonical_json
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import ACCESS, Access, Likelihoods, Likely, Row, Score, Snapshot
+from leaderboard.rankings.models import ACCESS, Access, Likelihoods, Likely, Row, Score, Snapshot, noise_floor
 from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
 
@@ -78,7 +78,7 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """The rows of a ranking: best private score first, equal scores in order of the models' names."""
     ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
     scores = [_score(entry.private) for entry in ordered]
-    places = _places(ordered, scores)
+    places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
 
 
@@ -96,6 +96,17 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     return [
         statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
         for place, held in zip(places, statistics.rank_sets(matrix, LEVEL, SEED), strict=True)
+    ]
+
+
+def _beyond_noise(places: Sequence[statistics.Standing], shares: Sequence[float]) -> list[statistics.Standing]:
+    """No two models stand apart that differ by less than the same weights do from themselves."""
+    floor, ascending = noise_floor().floor, np.sort(shares)
+    better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
+    worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
+    return [
+        statistics.Standing(place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below)))
+        for place, above, below in zip(places, better, worse, strict=True)
     ]
 
 
@@ -126,7 +137,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         public=public,
         gap=public.accuracy - private.accuracy,
         interval=gap,
-        smallest_visible_gap=statistics.smallest_visible_gap(gap, LEVEL),
+        smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
         evidence=statistics.judge(sides[0], sides[1], gap, LEVEL).value,
         tier=entry.tier,
         version=entry.version,
