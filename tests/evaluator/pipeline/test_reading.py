@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from evaluator.pipeline.sources import SealedSource
 from evaluator.protocols.likelihood import LOGLIK_1, Likely, likely, mean_per_character, standard_error
 from tests.evaluator.installed import CANARY, install, outcomes, write_rows
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, exposures, right
+
+SMALL = Path(__file__).parents[3] / "demo" / "checkpoints" / "small"
+NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
 
 class Weights(FakeBackend):
@@ -81,8 +85,10 @@ def test_one_load_asks_both_sets_and_then_reads_both(bench: Bench, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_real_engine_is_started_once(bench: Bench, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (bench.place.folder / "checkpoints" / "model").rmdir()
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=NEEDS_VLLM)])
+def test_a_real_engine_is_started_once(engine: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_ENGINE", engine)
     started: list[str] = []
     real = asyncio.create_subprocess_exec
 
@@ -92,11 +98,11 @@ def test_a_real_engine_is_started_once(bench: Bench, tiny_checkpoint: Path, monk
 
     monkeypatch.setattr(servers.asyncio, "create_subprocess_exec", counted)
     monkeypatch.setattr(attempt, "serve_checkpoint", servers.serve_checkpoint)
-    monkeypatch.setattr(attempt, "find_checkpoint", lambda root, name: tiny_checkpoint)
+    monkeypatch.setattr(attempt, "find_checkpoint", lambda root, name: SMALL)
     monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: jail.available())
-    body = finished(bench.run(bench.place.job(CHECKPOINT)))
+    body = finished(bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 500.0, "concurrency": 8}}))
     assert len(started) == 1
-    assert "evaluator.hosts.transformers" in started[0]
+    assert f"evaluator.hosts.{engine}" in started[0]
     assert [(one.name, one.n, one.mean < 0) for one in body.likelihoods] == [("open", 30, True), ("closed", 30, True)]
 
 
