@@ -20,9 +20,11 @@ from evaluator.contract import (
     Outcome,
     Record,
     SetCounts,
+    SetLikelihood,
     Votes,
     canonical_json,
 )
+from evaluator.errors import Code
 from evaluator.grading import ballots, grade
 from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
@@ -52,6 +54,8 @@ class Keeper:
         self.artefact = ""
         self.template = ""
         self.record: Record | None = None
+        self.likelihoods: tuple[SetLikelihood, ...] = ()
+        self.likelihood_failed: Code | None = None
         self._spec, self._host = spec, host
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}

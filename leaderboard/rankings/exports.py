@@ -19,10 +19,14 @@ from leaderboard.rankings.models import (
     Share,
     Snapshot,
     Tested,
+    noise_floor,
     unranked,
 )
 
-UNITS = "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%"
+UNITS = (
+    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%; "
+    "likelihoods are in nats per character"
+)
 COLUMNS = (
     "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "parameters",
     "open_weights", "access", "protocol",
@@ -57,6 +61,7 @@ def as_json(pair: SetPair, snapshot: Snapshot | None, shown: Sequence[Row] | Non
         "panel": snapshot and snapshot.panel,
         "families": snapshot.families if snapshot else [],
         "models": len(rows),
+        "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.word} for row in (rows if shown is None else shown)],
         "unranked": [one.to_dict() | {"word": one.word} for one in unranked(pair, rows)],
     }

@@ -24,7 +24,7 @@ from leaderboard.rankings.forms import (
     PAGE_ROWS,
     BoardQuery,
 )
-from leaderboard.rankings.models import FamilyLine, Row, Snapshot, Verdict, unranked
+from leaderboard.rankings.models import FamilyLine, Row, Snapshot, Verdict, noise_floor, unranked
 
 CALLOUTS = 3
 SIMILAR = 0.05
@@ -158,6 +158,7 @@ def _context(request: HttpRequest, pair: SetPair, snapshot: Snapshot | None) -> 
         "has_adjusted": any(line.adjusted for line in lines),
         "facts": _facts(ranking),
         "panel": panel,
+        "noise": noise_floor(),
         "callouts": sorted(
             (line for line in lines if line.tone == "hot"), key=lambda line: line.row.interval[0], reverse=True
         )[:CALLOUTS],
@@ -271,7 +272,7 @@ def _why(row: Row) -> str:
         cut = max(side.truncated / side.n for side in (row.public, row.private))
         return f"{charts.percent(cut)}% cut off"
     if judged.holm is None or judged.benjamini_hochberg is None:
-        return "nothing to compare with" if judged.basis == "none" else "score too near an end"
+        return "nothing to compare with" if judged.basis == "none" else "too few references like it"
     if judged.word == "overfit":
         return f"Holm {_p(judged.holm)}{_rests_on(judged.fewest)}"
     if judged.word == "watch":

@@ -25,6 +25,7 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Grant, Party
 from leaderboard.submissions.models import Outbox, Run, RunOutcomes, Submission
 
+JAIL = "jail"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -41,7 +42,7 @@ class Job:
 def recipient(submission: Submission) -> str:
     """Who will see the items: ``jail`` for weights that an evaluator runs, else the endpoint's host and port."""
     if submission.kind == Submission.Kind.CHECKPOINT:
-        return "jail"
+        return JAIL
     target = addresses.check(submission.url, allow_private=True)
     host = f"[{target.host}]" if ":" in target.host else target.host
     return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
@@ -59,7 +60,7 @@ class Form:
 def tier_of(submission: Submission) -> Tier:
     """What the site takes the recipient for. The evaluator's own list decides; this may only be stricter."""
     shown_to = recipient(submission)
-    if shown_to == "jail":
+    if shown_to == JAIL:
         return "T0"
     known = Party.objects.filter(recipient=shown_to).values_list("tier", flat=True).first()
     return cast("Tier", known or "T2")
@@ -92,11 +93,15 @@ def form(submission: Submission) -> Form:
 
 
 def job(run: Run) -> Job:
-    """The job of the run's current token: the items still open, and the hash of the grant for them."""
+    """The job of the run's current token: the items still open, and the hash of the grant.
+
+    An endpoint is granted those items. Weights are granted all that the run is scored on: they read every item once
+    more after the last is asked, also those that an earlier attempt asked.
+    """
     submission = run.submission
     outcomes = list(run.outcomes.select_related("item_set").order_by("pk"))
     shown_to = recipient(submission)
-    sets = [_granted(row) for row in outcomes]
+    sets = [_granted(row, everything=shown_to == JAIL) for row in outcomes]
     grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
     spec = JobSpec(
         run=str(run.pk),
@@ -135,15 +140,15 @@ def _asked(row: RunOutcomes) -> SetAsk:
     )
 
 
-def _granted(row: RunOutcomes) -> dict[str, Any]:
-    left = pack_bits(row.open(), row.size)
+def _granted(row: RunOutcomes, *, everything: bool) -> dict[str, Any]:
+    items = pack_bits(row.assigned() if everything else row.open(), row.size)
     item_set = row.item_set
     return {
         "name": item_set.name,
         "digest": item_set.digest,
         "sealed": item_set.sealed,
         "blocks": row.blocks,
-        "items": left,
+        "items": items,
     }
 
 

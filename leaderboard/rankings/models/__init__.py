@@ -23,6 +23,8 @@ from leaderboard.rankings.models.boards import (
     ACCESS,
     WHY,
     Access,
+    Likelihoods,
+    Likely,
     Row,
     Score,
     Snapshot,
@@ -42,6 +44,7 @@ from leaderboard.rankings.models.cohorts import (
     Reference,
     Verdict,
 )
+from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
@@ -62,6 +65,9 @@ __all__ = [
     "FamilyLine",
     "Judged",
     "Likelihood",
+    "Likelihoods",
+    "Likely",
+    "NoiseFloor",
     "Order",
     "PanelFacts",
     "PanelMember",
@@ -83,5 +89,6 @@ __all__ = [
     "Verdict",
     "Why",
     "Without",
+    "noise_floor",
     "unranked",
 ]

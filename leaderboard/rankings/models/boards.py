@@ -46,12 +46,29 @@ class Score(Wire, frozen=True, kw_only=True):
     truncated: int
 
 
+class Likely(Wire, frozen=True, kw_only=True):
+    """How likely weights find the texts of a set: the mean log-likelihood per character over ``n`` items, in nats."""
+
+    per_character: float
+    standard_error: float | None
+    n: int
+
+
+class Likelihoods(Wire, frozen=True, kw_only=True):
+    """Both sets of a pair, read by one ``definition``. Items that were retired since count here all the same."""
+
+    definition: str
+    public: Likely
+    private: Likely
+
+
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     ``tier`` says which blocks of the private set it was asked, ``version`` how many notices had retired something.
+    An endpoint has no ``likelihood``.
     """
 
     model: str
@@ -77,6 +94,7 @@ class Row(Wire, frozen=True, kw_only=True):
     ended: str = ""
     tier: Tier = "T0"
     version: int = 0
+    likelihood: Likelihoods | None = None
 
     @property
     def form(self) -> str:

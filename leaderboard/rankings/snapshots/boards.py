@@ -10,7 +10,7 @@ import numpy as np
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import BoardPanel, Cohort, FamilyLine, PooledGap, Row, Score, Snapshot
+from leaderboard.rankings.models import BoardPanel, Cohort, FamilyLine, PooledGap, Row, Score, Snapshot, noise_floor
 from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Tally, facts, matrix, newest
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
@@ -56,7 +56,7 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """The rows of a ranking: best private score first, equal scores in order of the models' names."""
     ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
     scores = [_score(entry.private) for entry in ordered]
-    places = _places(ordered, scores)
+    places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
     return tuple(
@@ -79,6 +79,17 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     return [
         statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
         for place, held in zip(places, statistics.rank_sets(private, LEVEL, SEED), strict=True)
+    ]
+
+
+def _beyond_noise(places: Sequence[statistics.Standing], shares: Sequence[float]) -> list[statistics.Standing]:
+    """No two models stand apart that differ by less than the same weights do from themselves."""
+    floor, ascending = noise_floor().floor, np.sort(shares)
+    better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
+    worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
+    return [
+        statistics.Standing(place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below)))
+        for place, above, below in zip(places, better, worse, strict=True)
     ]
 
 
@@ -117,11 +128,12 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         gap=public.accuracy - private.accuracy,
         interval=gap,
         worst=statistics.worst_case_gap(*sides),
-        smallest_visible_gap=statistics.smallest_visible_gap(gap, LEVEL),
+        smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
         evidence=entry.judged.word if entry.judged else "pending",
         judged=entry.judged,
         tier=entry.tier,
         version=entry.version,
+        likelihood=entry.likelihood,
     )
 
 

@@ -12,7 +12,7 @@ from django.db.models import Count, QuerySet
 from evaluator.contract import Outcome, Tier
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings.models import ACCESS, Access, Judged, Verdict
+from leaderboard.rankings.models import ACCESS, Access, Judged, Likelihoods, Likely, Verdict
 from leaderboard.rankings.statistics.logits import Floats
 from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
@@ -61,6 +61,7 @@ class Entry:
     tries: int = 1
     ended: str = ""
     judged: Judged | None = None
+    likelihood: Likelihoods | None = None
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -76,6 +77,7 @@ def facts(entry: Entry) -> dict[str, Any]:
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
         "judged": entry.judged and entry.judged.to_dict(),
+        "likelihood": entry.likelihood and entry.likelihood.to_dict(),
     }
 
 
@@ -120,7 +122,19 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     protocol=pair.protocol,
                     tries=tries.get(run.submission.model_id, 1),
                     judged=judged.get(run.pk),
+                    likelihood=_likelihood(public, private),
                 )
+
+
+def _likelihood(*sides: RunOutcomes) -> Likelihoods | None:
+    """Of the public and the private set, where both were read alike."""
+    public, private = (side.read for side in sides)
+    if public is None or private is None or public.definition != private.definition:
+        return None
+    found = [
+        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n) for one in (public, private)
+    ]
+    return Likelihoods(definition=public.definition, public=found[0], private=found[1])
 
 
 def _tries(pair: SetPair) -> dict[int, int]:

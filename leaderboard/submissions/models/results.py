@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import Outcome, SetCounts
+from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.submissions.models.runs import Run
 from leaderboard.submissions.states import RunState
@@ -21,9 +21,9 @@ class RunOutcomes(models.Model):
     """All outcomes of one run on one set: one byte an item, 0 for open, else the value of ``Outcome``.
 
     ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
-    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one.
-    ``size`` is the whole set, ``n`` the items assigned. The byte string is never shown: not on a page, in the API, a
-    log or an export.
+    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
+    ``likelihood`` the ``contract.SetLikelihood`` of weights. ``size`` is the whole set, ``n`` the items assigned. The
+    byte string is never shown: not on a page, in the API, a log or an export.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
@@ -38,6 +38,7 @@ class RunOutcomes(models.Model):
     truncated = models.PositiveIntegerField(default=0)
     not_counted = models.PositiveIntegerField(default=0)
     votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
 
     class Meta:
         constraints = (
@@ -74,6 +75,11 @@ class RunOutcomes(models.Model):
         """Whether no item is open."""
         return self.counted == self.n
 
+    @property
+    def read(self) -> SetLikelihood | None:
+        """How likely the model found the texts of the set; None of an endpoint, and where reading failed."""
+        return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
+
     def counts_over(self, retired: frozenset[int]) -> SetCounts:
         """The outcomes over the assigned items that still count."""
         if not retired:
@@ -96,6 +102,10 @@ class RunOutcomes(models.Model):
     def open(self) -> list[int]:
         """The indices of the items that are still to be asked."""
         return [i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)]
+
+    def assigned(self) -> list[int]:
+        """The indices of the items in the run's form."""
+        return [index for index, value in enumerate(bytes(self.packed)) if value != UNASSIGNED]
 
     def assigns(self, indices: Iterable[int]) -> bool:
         """Whether each of these items is in the run's form."""
