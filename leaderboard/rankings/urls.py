@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.board, name="board"),
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
+    path("methodology/", views.methodology, name="methodology"),
     path("models/<str:name>/", views.model, name="model"),
     path("families/<str:name>/", views.family, name="family"),
     path("published/", published.index, name="published-tables"),

@@ -24,6 +24,7 @@ from leaderboard.rankings.forms import (
     PAGE_ROWS,
     BoardQuery,
 )
+from leaderboard.rankings.methodology import sections
 from leaderboard.rankings.models import FamilyLine, Row, Snapshot, Verdict, noise_floor, unranked
 
 CALLOUTS = 3
@@ -124,6 +125,12 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
     if not found:
         raise Http404("no such family")
     return render(request, "rankings/family.html", {"name": name, "found": found})
+
+
+@require_safe
+def methodology(request: HttpRequest) -> HttpResponse:
+    """What is done here, made from what is in force; each definition under an anchor of its own."""
+    return render(request, "rankings/methodology.html", {"sections": sections()})
 
 
 def _pair(slug: str | None) -> SetPair | None:
