@@ -1,19 +1,19 @@
 """From complete runs to a finished ranking of what we ran."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from uuid import UUID
 
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import BoardPanel, Cohort, Row, Score, Snapshot
-from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Tally, facts, matrix, newest
+from leaderboard.rankings.models import BoardPanel, Cohort, GraderScore, Row, Score, Snapshot
+from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Tally, facts, matrix, newest
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
-METHOD = "board-4"
+METHOD = "board-5"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 SEED = 20240501
 """Of the draws behind the rank sets, so that equal inputs give equal rows."""
@@ -91,6 +91,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         open_weights=entry.open_weights,
         access=entry.access,
         protocol=entry.protocol,
+        grader=entry.grader,
         tries=entry.tries,
         ended=entry.ended,
         run=entry.run,
@@ -106,7 +107,13 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         judged=entry.judged,
         tier=entry.tier,
         version=entry.version,
+        graders=tuple(_graded(one) for one in entry.graders),
     )
+
+
+def _graded(one: Graded) -> GraderScore:
+    public, private = one.public_right / one.public_n, one.private_right / one.private_n
+    return GraderScore(**asdict(one), gap=public - private)
 
 
 def build(pair: SetPair) -> Draft:
@@ -136,6 +143,7 @@ def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> 
     inputs = {
         "method": METHOD,
         "pair": pair.slug,
+        "grader": pair.board_grader,
         "sets": [pair.public.digest, pair.private.digest],
         "panel": panel and panel.to_dict(),
         "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
