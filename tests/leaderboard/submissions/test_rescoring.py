@@ -1,15 +1,13 @@
 """Grading again through the site: asked of the evaluator that keeps the answers, recorded once, ranked by when switched."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from evaluator.contract import KeptSet, NotRescored, Outcome, Rescored, RescoredSet, RescoreOrder
+from evaluator.contract import KeptSet, Outcome, RescoredSet
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.actions import rebuild
@@ -17,59 +15,8 @@ from leaderboard.rankings.models import unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import Disposition, record_report
 from leaderboard.submissions.models import RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
-from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeAttempt, FakeEvaluator, truth
-from tests.leaderboard.ruled import make_maintainer
-
-STRICT = "lm-eval-strict-3"
-DIGEST = "d1" * 32
-
-
-def harsher(name: str, index: int) -> Outcome:
-    """What the other grader makes of an answer: nothing of every third right one."""
-    outcome = truth(name, index)
-    return Outcome.NO_ANSWER if outcome is Outcome.RIGHT and index % 3 == 0 else outcome
-
-
-@dataclass
-class House:
-    """A graded run, who holds its answers, and what was rung."""
-
-    run: Any
-    evaluator: FakeEvaluator
-    attempt: FakeAttempt
-    keeper: Any
-    bell: Any
-    commit: Callable[..., Any]
-
-    def ask(self, grader: str = STRICT, **about: Any) -> Rescoring:
-        with self.commit(execute=True):
-            return actions.ask_again(run=self.run.pk, grader=grader, by=self.keeper, **about)
-
-    def sent(self) -> list[RescoreOrder]:
-        return [RescoreOrder.from_dict(args[0]) for name, args, _ in self.bell if name == "holdfast.rescore"]
-
-    def answer(self, asked: Rescoring, **changes: Any) -> dict[str, Any]:
-        sets = tuple(
-            RescoredSet(name=name, outcomes=tuple((i, truth(name, i), harsher(name, i)) for i in range(n)))
-            for name, n in (("public", PUBLIC_N), ("private", PRIVATE_N))
-        )
-        fields = {"order": asked.pk, "grader": STRICT, "grader_digest": DIGEST, "sets": sets} | changes
-        return FakeAttempt(self.evaluator, self.attempt.spec).report(Rescored(**fields))
-
-    def refuse(self, order: Rescoring, code: Code) -> dict[str, Any]:
-        body = NotRescored(order=order.pk, code=code)
-        return FakeAttempt(self.evaluator, self.attempt.spec).report(body)
-
-
-@pytest.fixture
-def house(run: Any, evaluator: FakeEvaluator, bell: Any, django_capture_on_commit_callbacks: Any) -> House:
-    attempt = evaluator.begin(run)
-    with django_capture_on_commit_callbacks(execute=True):
-        for report in attempt.story():
-            record_report(envelope=report)
-    run.refresh_from_db()
-    bell.clear()
-    return House(run, evaluator, attempt, make_maintainer("keeper"), bell, django_capture_on_commit_callbacks)
+from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
+from tests.leaderboard.regraded import DIGEST, STRICT, House, harsher
 
 
 def own(run: Any) -> list[bytes]:
