@@ -274,9 +274,10 @@ def _graders(one: Run) -> list[dict[str, Any]]:
 
 def _rescoring(one: Rescoring) -> dict[str, Any]:
     names = ("id", "grader", "state", "asked_at", "ended_at")
+    problem = explain_code(one.code) if one.code else None
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
-        "failure": explain_code(one.code) if one.code else None,
+        "failure": problem,
         "changed": {row.item_set.name: row.changed for row in one.changes()},
     }
 
