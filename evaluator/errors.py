@@ -111,6 +111,7 @@ class Code(StrEnum):
     INCOMPLETE = "incomplete"
     CONTROL_FAILED = "control_failed"
     COMPLETIONS_MISSING = "completions_missing"
+    RUN_UNDER_WAY = "run_under_way"
     DEADLINE = "deadline"
     LOST = "lost"
     DISK_FULL = "disk_full"
@@ -299,6 +300,11 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.COMPLETIONS_MISSING: _ours(
         "This evaluator keeps no completions of the run on this set.", "Ask the evaluator that made the run."
+    ),
+    Code.RUN_UNDER_WAY: _ours(
+        "The run is under way, or was queued again since.",
+        "Wait until it has ended, then ask again.",
+        again=True,
     ),
     Code.DEADLINE: _ours(
         "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True

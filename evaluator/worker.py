@@ -20,7 +20,16 @@ from celery.worker import state
 
 from evaluator.broker import celery_settings
 from evaluator.config import Config
-from evaluator.contract import EVALUATE_TASK, RECORD_QUEUE, RECORD_TASK, SHIP_TASK, Report, Ship, journal_queue
+from evaluator.contract import (
+    EVALUATE_TASK,
+    RECORD_QUEUE,
+    RECORD_TASK,
+    RESCORE_TASK,
+    SHIP_TASK,
+    Report,
+    Ship,
+    journal_queue,
+)
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
 from evaluator.ledger.envelopes import seal_report
@@ -30,6 +39,7 @@ from evaluator.pipeline.disk import disk_errors
 from evaluator.pipeline.exposures import Shipped
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.models import folder_inside
+from evaluator.pipeline.orders import carry_out
 from evaluator.pipeline.spool import Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
@@ -72,6 +82,7 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
         tree_head=journal.tree_head,
         shipped=Shipped(config.home / "journal.shipped"),
         completions=CompletionStore(config.home / "completions", keys.completions),
+        rescored=config.home / "rescored",
         claims=Claims(config.home / "claims"),
         seal=lambda report: _seal(report, keys.report),
         put=spool.put,
@@ -127,6 +138,13 @@ def ship(*args: object, **kwargs: object) -> None:
     """Tell the site the log again, from where its copy ends. Whatever else was sent is dropped."""
     assert _Process.host is not None, "not a worker"  # noqa: S101
     ship_log(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+
+
+@app.task(name=RESCORE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+def rescore(*args: object, **kwargs: object) -> None:
+    """Grade again what a run answered. Takes whatever was sent, as above."""
+    assert _Process.host is not None, "not a worker"  # noqa: S101
+    carry_out(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
 
 
 def ship_log(data: object, host: Host) -> None:

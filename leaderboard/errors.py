@@ -37,6 +37,7 @@ class Refusal(StrEnum):
     BAD_API_KEY = "bad_api_key"
     NO_EVALUATOR = "no_evaluator"
     NOT_NOW = "not_now"
+    NOT_RESCORED = "not_rescored"
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
     ALREADY_REGISTERED = "already_registered"
@@ -94,6 +95,9 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         503, "No evaluator is registered that could hold this key.", "Try again later.", Fault.OURS, again=True
     ),
     Refusal.NOT_NOW: Explanation(409, "The run's state does not allow this.", "Look at the run's page."),
+    Refusal.NOT_RESCORED: Explanation(
+        409, "Some runs have not been graded again by this grader.", "Have them graded again first, or leave them out."
+    ),
     Refusal.NO_ORGANISATION: Explanation(403, "You belong to no organisation.", "Ask its members to add you."),
     Refusal.BAD_REGISTRATION: Explanation(
         400, "What is to be registered is not valid.", "Make it again with the engine's commands.", Fault.OURS

@@ -8,13 +8,24 @@ prompt or a completion of a sealed set.
 
 import base64
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from evaluator.contract.base import Artefact, Count, Hex32, Name, Signature, Wire, canonical_json
+from evaluator.contract.base import (
+    Artefact,
+    Count,
+    Hex32,
+    Name,
+    Outcome,
+    RunId,
+    Signature,
+    Token,
+    Wire,
+    canonical_json,
+)
+from evaluator.contract.rescored import GraderCounts, KeptSet, NotRescored, Rescored, RescoredSet, RescoreOrder
 from evaluator.contract.told import (
     LEAST_CELL,
     Budget,
@@ -32,13 +43,22 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "Artefact",
     "Budget",
     "Count",
+    "GraderCounts",
     "Hardware",
     "Hex32",
+    "KeptSet",
     "Name",
+    "NotRescored",
+    "Outcome",
     "Record",
+    "RescoreOrder",
+    "Rescored",
+    "RescoredSet",
     "Returned",
+    "RunId",
     "ShotsShown",
     "Signature",
+    "Token",
     "VoteBin",
     "Votes",
     "Wire",
@@ -48,13 +68,12 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
 EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
 SHIP_TASK = "holdfast.ship"
+RESCORE_TASK = "holdfast.rescore"
 RECORD_QUEUE = "record"
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 """The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
 
-RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
-Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
 Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9\[][a-z0-9.:\[\]-]{0,299}\Z")]
@@ -65,16 +84,6 @@ BlockId = Annotated[int, Meta(ge=0, le=9_999)]
 """A block of a sealed set (see ``evaluator.ledger.manifests``)."""
 Note = Annotated[str, Meta(max_length=4000)]
 """A signed tree head in the form of a C2SP signed note (see ``evaluator.ledger.notes``)."""
-
-
-class Outcome(IntEnum):
-    """What became of one item. n is every assigned item, so all five count in the denominator."""
-
-    RIGHT = 1
-    WRONG = 2
-    NO_ANSWER = 3
-    TRUNCATED = 4
-    NOT_COUNTED = 5
 
 
 # --- in: what is to be evaluated
@@ -299,14 +308,15 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
     """The attempt is over and every assigned item of every set has an outcome.
 
-    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them. ``record`` is
-    of this attempt. Of weights that run here all items were read too: ``likelihoods`` has every set, or none and
-    ``likelihood_failed`` says why. An endpoint has neither.
+    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them; ``graders``
+    what each published grader makes of the answers. ``record`` is of this attempt. Of weights that run here all items
+    were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither.
     """
 
     artefact: Artefact = ""
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
     votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
+    graders: Annotated[tuple[GraderCounts, ...], Meta(max_length=256)] = ()
     record: Record | None = None
     likelihoods: Annotated[tuple[SetLikelihood, ...], Meta(max_length=8)] = ()
     likelihood_failed: Code | None = None
@@ -319,7 +329,7 @@ class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
     code: Code
 
 
-Body = Started | Progress | Exposed | Graded | Finished | Failed
+Body = Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
 
 
 class Report(Wire, frozen=True, kw_only=True):
@@ -382,5 +392,5 @@ def evaluate_queue(pool: str) -> str:
 
 
 def journal_queue(evaluator: str) -> str:
-    """The queue of one evaluator, on which it is asked for its log."""
+    """The queue of one evaluator, on which it is asked for what only it has: its log, and the answers that it keeps."""
     return f"journal.{evaluator}"

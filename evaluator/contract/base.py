@@ -1,6 +1,7 @@
 """What all messages are built from: the names in them, and how they are read."""
 
 import json
+from enum import IntEnum
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -14,9 +15,21 @@ Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """A SHA-256 digest, a Merkle root or a public key, 32 bytes in hexadecimal."""
 Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
 """An Ed25519 signature, 64 bytes in hexadecimal."""
+RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 """The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
+
+
+class Outcome(IntEnum):
+    """What became of one item. n is every assigned item, so all five count in the denominator."""
+
+    RIGHT = 1
+    WRONG = 2
+    NO_ANSWER = 3
+    TRUNCATED = 4
+    NOT_COUNTED = 5
 
 
 def canonical_json(value: Any) -> bytes:

@@ -11,7 +11,7 @@ from evaluator.grading import harness, numeric
 from evaluator.grading.grade import Grade
 from evaluator.items import gold_of
 
-__all__ = ["Grade", "digest", "grade", "ids", "resolve"]
+__all__ = ["Grade", "digest", "grade", "ids", "others", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
     found = _known(grader)
     gold_of(gold)  # a gold answer that is no number is an error for every grader, never a wrong answer
     return found.apply(response, gold, cut=cut)
+
+
+def others(headline: str, response: str, gold: str, *, cut: bool) -> dict[str, Grade]:
+    """What every published grader but the headline says of one completion; as :func:`grade`."""
+    return {grader: grade(grader, response, gold, cut=cut) for grader in _GRADERS if grader != headline}
 
 
 def _known(grader: str) -> _Grader:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evaluator.contract import Outcome
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading.grade import Grade
 
 _RIGHT, _WRONG, _NONE, _CUT = Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED
@@ -70,6 +70,15 @@ def controls(grader: str) -> tuple[Control, ...]:
         return _CONTROLS[grader]
     except KeyError:
         raise error(Code.CONTROL_FAILED, grader) from None
+
+
+def hold(grade: Callable[..., Grade], grader: str) -> bool:
+    """Whether :func:`check` passes."""
+    try:
+        check(grade, grader)
+    except EvaluatorError:
+        return False
+    return True
 
 
 def check(grade: Callable[..., Grade], grader: str) -> None:

@@ -31,19 +31,19 @@ from evaluator.contract import (
     unpack_bits,
 )
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.items import load_items, set_digest
+from evaluator.items import load_items
 from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.beside import beside
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.likelihoods import read_sets
-from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
+from evaluator.pipeline.models import find_checkpoint, is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
 from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
-from evaluator.pipeline.sources import PublicSource, SealedSource
+from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
 from evaluator.protocols.likelihood import LOGLIK_1
 from evaluator.sealing.recipients import JAIL, recipient_of
 
@@ -95,12 +95,14 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                 finally:
                     sink.close()
                 votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
+                graders = sink.graders(protocol.grader)
         seconds = time.monotonic() - begin
         reporter.send(
             Finished(
                 artefact=sink.artefact,
                 sets=sink.counts(),
                 votes=votes,
+                graders=graders,
                 record=sink.record,
                 likelihoods=sink.likelihoods,
                 likelihood_failed=sink.likelihood_failed,
@@ -215,13 +217,9 @@ def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
 
 
 def _public_source(ask: SetAsk, host: Host) -> PublicSource:
-    folder = folder_inside(host.sets, ask.name)
-    if folder is None or not (folder / "items.jsonl").is_file():
-        raise error(Code.UNKNOWN_SET, ask.name)
-    items = load_items(folder / "items.jsonl")
-    if (len(items), set_digest(items)) != (ask.n, ask.digest):
-        raise error(Code.SET_MISMATCH, ask.name)
-    shots = load_items(folder / "shots.jsonl") if (folder / "shots.jsonl").exists() else ()
+    items = load_public(host.sets, ask)
+    path = host.sets / ask.name / "shots.jsonl"
+    shots = load_items(path) if path.exists() else ()
     return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
 
 

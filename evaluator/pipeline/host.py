@@ -72,6 +72,7 @@ class Host:
     tree_head: Callable[[], str]
     shipped: Shipped
     completions: CompletionStore
+    rescored: Path
     claims: Claims
     seal: Seal
     put: Callable[[dict[str, Any]], None]

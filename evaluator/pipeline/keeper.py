@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evaluator import grading
 from evaluator.backends import Usage
 from evaluator.contract import (
     LEAST_CELL,
     Checkpoint,
     Endpoint,
     Graded,
+    GraderCounts,
     JobSpec,
     Outcome,
     Record,
@@ -25,14 +27,14 @@ from evaluator.contract import (
     canonical_json,
 )
 from evaluator.errors import Code
-from evaluator.grading import ballots, grade
+from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result
 from evaluator.pipeline.sources import PublicSource, SealedSource
 from evaluator.protocols import Protocol
-from evaluator.sealing.completions import StoredCompletion
+from evaluator.sealing.completions import Answered, StoredCompletion
 
 _ANY_GOLD = "#### 0"
 """What an answer reads as does not depend on the right one."""
@@ -108,6 +110,8 @@ class Keeper:
             asked="" if self.heartbeat.lapsed() else self._asked,
             sample=result.sample,
             tokens=(usage.tokens_in, usage.tokens_out),
+            cut=result.completion.cut,
+            beside={grader: (other.extracted, other.outcome) for grader, other in result.beside.items()},
         )
         if result.sample is not None:
             said = self._said[name].setdefault(result.index, {})
@@ -158,11 +162,37 @@ class Keeper:
         items = [[one for _, one in sorted(said[index].items())] for index in sorted(source.form)]
         return ballots.summary(source.name, items, least=LEAST_CELL if source.name in self._sealed else 1)
 
+    def graders(self, headline: str) -> tuple[GraderCounts, ...]:
+        """What each published grader makes of the run's answers that are kept here, over all of its attempts.
+
+        A grader that fails its control items has no counts.
+        """
+        sound = [grader for grader in grading.ids() if controls.hold(grading.grade, grader)]
+        found = []
+        for ask in self._spec.sets:
+            kept = self._host.completions.answered(self._spec.run, ask.name, asked=self._asked).values()
+            for grader in sound:
+                outcomes = (one.outcome if grader == headline else _beside(one, grader) for one in kept)
+                found.append(_counted(grader, ask.name, Counter(one for one in outcomes if one is not None)))
+        return tuple(found)
+
+
+def _beside(kept: Answered, grader: str) -> Outcome | None:
+    """What another grader makes of an item: of the only answer, or of the vote on several. None where it is unknown."""
+    told = [answer.beside.get(grader) for answer in kept.answers]
+    said = [Said(*one) for one in told if one is not None]
+    return ballots.decide(said).outcome if len(said) == len(told) else None
+
+
+def _counted(grader: str, name: str, counts: Counter[Outcome]) -> GraderCounts:
+    each = {outcome.name.lower(): counts[outcome] for outcome in Outcome if outcome is not Outcome.NOT_COUNTED}
+    return GraderCounts(grader=grader, set=name, n=counts.total(), **each)
+
 
 def _said(answer: StoredCompletion, protocol: Protocol) -> Said:
-    """What a kept answer was read as. The store does not say which were cut; where it matters, the outcome does."""
-    cut = answer.outcome is Outcome.TRUNCATED
-    return Said(grade(protocol.grader, protocol.graded(answer.text), _ANY_GOLD, cut=cut).extracted, answer.outcome)
+    """What a kept answer was read as."""
+    text = protocol.graded(answer.text)
+    return Said(grade(protocol.grader, text, _ANY_GOLD, cut=answer.was_cut).extracted, answer.outcome)
 
 
 def _mark(spec: JobSpec, protocol_digest: str, artefact: str) -> str:

@@ -6,22 +6,22 @@ outcomes stand beside it, item by item in a file of this evaluator's own, and on
 """
 
 import base64
+import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from typing import Protocol as Shape
 
 from evaluator import grading
-from evaluator.contract import BlockId, Exposure, LogLine, Outcome, canonical_json
+from evaluator.contract import Exposure, LogLine, Outcome, canonical_json
 from evaluator.errors import Code, error
 from evaluator.grading import ballots, controls
 from evaluator.grading.ballots import Said
-from evaluator.items import Item
-from evaluator.ledger.manifests import Manifest
+from evaluator.items import Item, set_digest
 from evaluator.pipeline.disk import disk_errors
+from evaluator.pipeline.host import Opener
 from evaluator.protocols import Protocol
 from evaluator.sealing import appending
 from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
@@ -31,44 +31,12 @@ UNSCORED = 255
 """In a packed column: no completion of this item was graded again."""
 
 
-class Facts(Shape):
-    """What a vault tells of a sealed set without opening it."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What commits to it, and its blocks."""
-
-
-class Revealed(Shape):
-    """Opened items and the journal's line about it."""
-
-    @property
-    def items(self) -> list[Item]:
-        """In the order they were asked for."""
-
-    @property
-    def entry(self) -> Exposure:
-        """The line that was on disk before."""
-
-
-class Opener(Shape):
-    """The vault, as re-scoring sees it."""
-
-    def facts(self, name: str, /) -> Facts:
-        """Public facts of a set."""
-
-    def allowed(self, set_name: str, /, *, to: str) -> tuple[BlockId, ...]:
-        """The blocks that a recipient may see."""
-
-    def reveal(self, set_name: str, indices: Sequence[int], /, *, to: str, run: str, token: int) -> Revealed:
-        """Items, once the journal has the exposure."""
-
-
 @dataclass(frozen=True, slots=True)
-class Rescored:
+class Regrade:
     """One run on one set under another grader. ``before`` and ``after`` are outcomes by index, never text.
 
-    ``left_out`` completions were not graded again: their block has been retired. ``entry`` is the journal's line.
+    ``left_out`` completions were not graded again: their block has been retired. ``entry`` is the journal's line;
+    None for a public set, which is not opened.
     """
 
     run: str
@@ -80,7 +48,7 @@ class Rescored:
     before: Mapping[int, Outcome]
     after: Mapping[int, Outcome]
     left_out: int
-    entry: int
+    entry: int | None
 
     def difference(self) -> dict[str, Any]:
         """Counts only: of each outcome before and after, and of each change, as ``wrong to right``."""
@@ -113,26 +81,29 @@ def rescore(
     run: str,
     grader: str,
     protocol: Protocol | None = None,
-) -> Rescored:
+    tell: Callable[[Exposure], None] | None = None,
+) -> Regrade:
     """Grade the last completion of each item of a sealed set again; of several samples each, and they vote again.
 
-    ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is.
-    Raises ``unknown_grader``, ``control_failed``, ``completions_missing`` where none are kept of this run on this very
-    set, and what the vault and the store raise.
+    ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is. ``tell`` is given
+    the journal's line before anything is graded. Raises ``unknown_grader``, ``control_failed``, ``completions_missing``
+    where none are kept of this run on this very set, and what the vault and the store raise.
     """
     controls.check(grading.grade, grader)
     manifest = vault.facts(set_name).manifest
     kept = store.answered(run, set_name)
     looks = [e for e in log if isinstance(e, Exposure) and (e.run, e.set, e.root) == (run, set_name, manifest.root)]
-    seen = manifest.indices(vault.allowed(set_name, to=JAIL))
+    seen = manifest.indices(vault.allowed(set_name, to=JAIL, tier="T0"))
     indices = sorted(kept.keys() & seen)
     if not indices or not looks:  # completions of an earlier set of this name are not this set's
         raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
-    revealed = vault.reveal(set_name, indices, to=JAIL, run=run, token=max(look.token for look in looks))
+    token = max(look.token for look in looks)
+    revealed = vault.reveal(set_name, indices, to=JAIL, run=run, token=token, tier="T0")
+    if tell is not None:
+        tell(revealed.entry)
     golds = {index: item.gold for index, item in zip(indices, revealed.items, strict=True)}
-    after = {index: _again(grader, kept[index], gold, protocol) for index, gold in golds.items()}
-    controls.check(grading.grade, grader)
-    return Rescored(
+    after = _all_again(grader, kept, golds, protocol)
+    return Regrade(
         run=run,
         set=set_name,
         root=manifest.root,
@@ -146,26 +117,64 @@ def rescore(
     )
 
 
+def rescore_public(
+    items: Sequence[Item],
+    store: CompletionStore,
+    *,
+    set_name: str,
+    run: str,
+    grader: str,
+    protocol: Protocol | None = None,
+) -> Regrade:
+    """The same for a public set, whose items lie open: there is nothing to journal. Raises as above."""
+    controls.check(grading.grade, grader)
+    kept = {index: one for index, one in store.answered(run, set_name).items() if index < len(items)}
+    if not kept:
+        raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
+    after = _all_again(grader, kept, {index: items[index].gold for index in kept}, protocol)
+    return Regrade(
+        run=run,
+        set=set_name,
+        root=set_digest(items),
+        n=len(items),
+        grader=grader,
+        grader_digest=grading.digest(grader),
+        before={index: one.outcome for index, one in kept.items()},
+        after=after,
+        left_out=0,
+        entry=None,
+    )
+
+
+def _all_again(
+    grader: str, kept: Mapping[int, Answered], golds: Mapping[int, str], protocol: Protocol | None
+) -> dict[int, Outcome]:
+    after = {index: _again(grader, kept[index], gold, protocol) for index, gold in golds.items()}
+    controls.check(grading.grade, grader)
+    return after
+
+
 def _again(grader: str, kept: Answered, gold: str, protocol: Protocol | None) -> Outcome:
     """The outcome of the only answer, or of the vote on several."""
     return ballots.decide([_said(grader, answer, gold, protocol) for answer in kept.answers]).outcome
 
 
 def _said(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Said:
-    """The store does not say which completions were cut. Where it matters most the old outcome does: truncated."""
     text = protocol.graded(answer.text) if protocol else answer.text
-    graded = grading.grade(grader, text, gold, cut=answer.outcome is Outcome.TRUNCATED)
+    graded = grading.grade(grader, text, gold, cut=answer.was_cut)
     return Said(graded.extracted, graded.outcome)
 
 
-def keep(folder: Path, rescored: Rescored, *, moment: str) -> Path:
+def keep(folder: Path, rescored: Regrade, *, moment: str, order: int | None = None) -> Path:
     """Add the outcomes, packed, as one line to ``FOLDER/RUN.jsonl``; lines before it stay. Returns the path.
 
-    Raises ``disk_full``, ``out_unwritable``.
+    ``order`` is the number of the site's wish that was carried out, if it was one. Raises ``disk_full``,
+    ``out_unwritable``.
     """
     path = folder / f"{rescored.run}.jsonl"
     packed = {"before": _packed(rescored.before, rescored.n), "after": _packed(rescored.after, rescored.n)}
-    line = canonical_json({"version": 1, "moment": moment, **rescored.difference(), "outcomes": packed}) + b"\n"
+    facts = {"version": 1, "moment": moment, "order": order, **rescored.difference(), "outcomes": packed}
+    line = canonical_json(facts) + b"\n"
     with disk_errors(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = appending.open_for_appending(path)
@@ -175,6 +184,19 @@ def keep(folder: Path, rescored: Rescored, *, moment: str) -> Path:
         finally:
             os.close(descriptor)
     return path
+
+
+def find(folder: Path, run: str, *, order: int, set_name: str) -> Mapping[int, tuple[Outcome, Outcome]] | None:
+    """What an order has come to on a set, as before and after by index; None where it was not carried out here."""
+    path = folder / f"{run}.jsonl"
+    with disk_errors(path):
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    for line in map(json.loads, lines):
+        if (line.get("order"), line["set"]) == (order, set_name):
+            before, after = (base64.b64decode(line["outcomes"][name]) for name in ("before", "after"))
+            pairs = enumerate(zip(before, after, strict=True))
+            return {i: (Outcome(old), Outcome(new)) for i, (old, new) in pairs if new != UNSCORED}
+    return None
 
 
 def _counts(outcomes: Mapping[int, Outcome]) -> dict[str, int]:

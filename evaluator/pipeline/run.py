@@ -20,7 +20,7 @@ from typing import Protocol as Shape
 from evaluator.backends import Backend, Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import controls, grade
+from evaluator.grading import Grade, controls, grade, others
 from evaluator.grading.ballots import Said, decide
 from evaluator.items import Item
 from evaluator.pipeline.beside import beside, first_error
@@ -64,7 +64,7 @@ class Result:
     """One graded item. ``completion`` and ``extracted`` are text of the model: for the keeper only.
 
     ``sample`` is the number of one answer of several, None for the only one and for the vote, which has no completion
-    of its own.
+    of its own. ``beside`` is what the other published graders say of the completion.
     """
 
     index: int
@@ -72,6 +72,7 @@ class Result:
     extracted: str
     completion: Completion
     sample: int | None = None
+    beside: Mapping[str, Grade] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Result(index={self.index}, outcome={self.outcome.name})"
@@ -238,7 +239,8 @@ class _Asker:
         self.tally.answered += 1
         text = self.protocol.graded(completion.text)
         graded = grade(self.protocol.grader, text, question.gold, cut=completion.cut)
-        result = Result(question.index, graded.outcome, graded.extracted, completion)
+        beside = others(self.protocol.grader, text, question.gold, cut=completion.cut)
+        result = Result(question.index, graded.outcome, graded.extracted, completion, beside=beside)
         if self.protocol.samples == 1:
             self.tally.add(question.name, result)
             return

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol as Shape
 
 from evaluator.contract import Exposure
+from evaluator.errors import Code, error
 from evaluator.grading.ballots import Said
-from evaluator.items import Item
+from evaluator.items import Item, load_items, set_digest
+from evaluator.pipeline.models import folder_inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,33 @@ class PublicSource:
     def reveal(self, indices: Sequence[int]) -> list[Item]:
         """The items at ``indices``."""
         return [self.items[index] for index in indices]
+
+
+class Known(Shape):
+    """What is said of a set by whoever asks for it."""
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+
+    @property
+    def n(self) -> int:
+        """The number of its items."""
+
+    @property
+    def digest(self) -> str:
+        """What commits to it."""
+
+
+def load_public(sets: Path, asked: Known) -> Sequence[Item]:
+    """The items of the public set that is asked for. Raises ``unknown_set``, and ``set_mismatch`` for another one."""
+    folder = folder_inside(sets, asked.name)
+    if folder is None or not (folder / "items.jsonl").is_file():
+        raise error(Code.UNKNOWN_SET, asked.name)
+    items = load_items(folder / "items.jsonl")
+    if (len(items), set_digest(items)) != (asked.n, asked.digest):
+        raise error(Code.SET_MISMATCH, asked.name)
+    return items
 
 
 class Revealed(Shape):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from evaluator.errors import Code, error
 from evaluator.ledger.closings import Closed, completion_hash
 from evaluator.sealing import appending, formats
 
+Beside = Mapping[str, tuple[str, Outcome]]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCompletion:
@@ -25,7 +28,8 @@ class StoredCompletion:
 
     ``asked`` is a mark of what was asked of whom; empty in files of before there was one. ``sample`` is the number of
     one answer of several; None for the only one, and for the vote on several, which has no text of its own.
-    ``tokens`` are those of the prompt and of the answer, as they were counted.
+    ``tokens`` are those of the prompt and of the answer, as they were counted. ``cut`` says whether the token limit
+    ended it; None where that was not written down. ``beside`` is what the other graders read, and their outcomes.
     """
 
     set_name: str
@@ -35,6 +39,13 @@ class StoredCompletion:
     asked: str = ""
     sample: int | None = None
     tokens: tuple[int, int] = (0, 0)
+    cut: bool | None = None
+    beside: Beside = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the token limit ended it, as far as that is known: whatever was truncated was cut."""
+        return self.outcome is Outcome.TRUNCATED if self.cut is None else self.cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +64,8 @@ class Answered:
         return replace(first, outcome=self.outcome, text=text, sample=None)
 
 
-_LATER: list[Any] = ["", None, (0, 0)]
-"""What the fifth, sixth and seventh value of an answer are where it was written before there were any."""
+_LATER: list[Any] = ["", None, (0, 0), None, {}]
+"""What the fifth and each later value of an answer are where it was written before there were any."""
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -80,13 +91,16 @@ class CompletionStore:
         asked: str = "",
         sample: int | None = None,
         tokens: tuple[int, int] = (0, 0),
+        cut: bool | None = None,
+        beside: Beside | None = None,
         durable: bool = False,
     ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        plain = json.dumps([set_name, index, int(outcome), text, asked, sample, tokens]).encode("ascii")
+        held = [set_name, index, int(outcome), text, asked, sample, tokens, cut, dict(beside or {})]
+        plain = json.dumps(held).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
@@ -108,9 +122,14 @@ class CompletionStore:
             raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
         return known
 
-    def answered(self, run: str, set_name: str) -> dict[int, Answered]:
-        """What is kept of each item of a set that has an outcome, by index. Raises ``seal_broken``."""
+    def answered(self, run: str, set_name: str, *, asked: str = "") -> dict[int, Answered]:
+        """What is kept of each item of a set that has an outcome, by index. Raises ``seal_broken``.
+
+        With a mark ``asked``, only answers that have it or none; and of two to one item the one that has it.
+        """
         answers = [answer for answer in self.read(run) if answer.set_name == set_name]
+        if asked:
+            answers = sorted((one for one in answers if one.asked in ("", asked)), key=lambda one: bool(one.asked))
         last = {answer.index: answer for answer in answers if answer.sample is None}
         samples: dict[int, dict[int, StoredCompletion]] = {}
         for answer in answers:
@@ -169,5 +188,6 @@ class CompletionStore:
         except (InvalidTag, ValueError):
             return None
         held: list[Any] = json.loads(plain)
-        set_name, index, outcome, text, asked, sample, (tokens_in, tokens_out) = held + _LATER[len(held) - 4 :]
-        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (tokens_in, tokens_out))
+        set_name, index, outcome, text, asked, sample, (read, written), cut, others = held + _LATER[len(held) - 4 :]
+        beside = {grader: (answer, Outcome(other)) for grader, (answer, other) in others.items()}
+        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (read, written), cut, beside)

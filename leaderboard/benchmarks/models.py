@@ -81,6 +81,9 @@ class Notice(models.Model):
 class SetPair(models.Model):
     """A public set and its sealed twin, asked with one protocol and graded by one grader.
 
+    Runs are graded by ``grader``. Once all of them have been graded again by another, maintainers may have the ranking
+    made from that one's outcomes: ``ranked_by``, empty until then. Both sets are always by the same.
+
     A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the pair's ranking.
 
     ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty where nothing did.
@@ -96,6 +99,7 @@ class SetPair(models.Model):
     protocol = models.CharField(max_length=80)
     also: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
     grader = models.CharField(max_length=80)
+    ranked_by = models.CharField(max_length=80, blank=True)
     season = models.PositiveIntegerField(default=0)
     twins_by = models.CharField(max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")])
     state = models.CharField(
@@ -115,6 +119,9 @@ class SetPair(models.Model):
             models.CheckConstraint(condition=models.Q(protocol__regex=NAME), name="set_pair_protocol_is_plain"),
             models.CheckConstraint(condition=models.Q(grader__regex=NAME), name="set_pair_grader_is_plain"),
             models.CheckConstraint(
+                condition=models.Q(ranked_by="") | models.Q(ranked_by__regex=NAME), name="set_pair_ranked_by_is_plain"
+            ),
+            models.CheckConstraint(
                 condition=models.Q(state__in=[state.value for state in PairState]), name="set_pair_state_is_known"
             ),
             models.CheckConstraint(
@@ -132,6 +139,11 @@ class SetPair(models.Model):
     def get_absolute_url(self) -> str:
         """The page of the pair's commitment."""
         return reverse("set-pair", args=[self.slug])
+
+    @property
+    def board_grader(self) -> str:
+        """The grader whose outcomes the ranking is made of."""
+        return self.ranked_by or self.grader
 
     def sets(self) -> tuple[ItemSet, ItemSet]:
         """The public set, then the private one."""

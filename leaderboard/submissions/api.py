@@ -13,7 +13,7 @@ from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import Run, RunOutcomes, Submission
+from leaderboard.submissions.models import SIDES, Rescoring, Run, RunOutcomes, Submission, side_by_side
 from leaderboard.submissions.states import RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -89,6 +89,39 @@ class CountsOut(Schema):
     likelihood: LikelihoodOut | None
 
 
+class GraderOut(Schema):
+    """What one grader makes of a run's answers to one set. ``known`` of the ``n`` answers are kept; the counts are null
+    unless all are, and of a self-declared endpoint's answers to a sealed set."""
+
+    grader: str
+    set: str
+    n: int
+    known: int
+    right: int | None
+    wrong: int | None
+    no_answer: int | None
+    truncated: int | None
+
+
+class GradeAgain(Strict):
+    """The id of a published grader."""
+
+    grader: str = Field(max_length=80)
+
+
+class RescoringOut(Schema):
+    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference."""
+
+    id: int
+    run: UUID
+    grader: str
+    state: str
+    asked_at: datetime
+    ended_at: datetime | None
+    failure: Problem | None
+    changed: dict[str, dict[str, int]]
+
+
 class RunOut(Schema):
     """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded.
 
@@ -116,6 +149,7 @@ class RunOut(Schema):
     fault: str
     likelihood_failed: Problem | None
     sets: list[CountsOut]
+    graders: list[GraderOut]
 
 
 @router.post(
@@ -164,6 +198,32 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return _run(found)
+
+
+@router.post(
+    "/runs/{uuid:run_id}/rescorings",
+    auth=Bearer(),
+    response={201: RescoringOut, (401, 403, 404, 409, 422): Problem},
+    summary="Have a run graded again",
+)
+def grade_again(request: HttpRequest, run_id: UUID, order: GradeAgain) -> Any:
+    """For maintainers. The evaluator that keeps the answers is asked, no model. The same order twice is one."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    return Status(201, _rescoring(actions.ask_again(run=run_id, grader=order.grader, by=user)))
+
+
+@router.get(
+    "/runs/{uuid:run_id}/rescorings",
+    auth=None,
+    response={200: list[RescoringOut], 404: Problem},
+    summary="How a run was graded again",
+)
+def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
+    """For maintainers, by token or session; to others it does not exist. Newest first."""
+    user = viewer(request)
+    if user is None or not user.is_staff:
+        raise refuse(Refusal.NOT_FOUND)
+    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).order_by("-pk")]
 
 
 def _listed(one: Run) -> dict[str, Any]:
@@ -219,6 +279,23 @@ def _run(one: Run) -> dict[str, Any]:
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "sets": [_counts(row) for row in one.outcomes.select_related("item_set").order_by("pk")] if graded else [],
+        "graders": _graders(one) if graded else [],
+    }
+
+
+def _graders(one: Run) -> list[dict[str, Any]]:
+    found = side_by_side([one], headline=one.submission.pair.grader)[one.pk]
+    names = ("grader", "set", "n", "known")
+    return [{name: getattr(line, name) for name in names} | (line.counts or dict.fromkeys(SIDES)) for line in found]
+
+
+def _rescoring(one: Rescoring) -> dict[str, Any]:
+    names = ("id", "grader", "state", "asked_at", "ended_at")
+    problem = explain_code(one.code) if one.code else None
+    return {name: getattr(one, name) for name in names} | {
+        "run": one.run_id,
+        "failure": problem,
+        "changed": {row.item_set.name: row.changed for row in one.changes()},
     }
 
 

@@ -8,22 +8,26 @@ from django.conf import settings
 from evaluator import addresses
 from evaluator.contract import (
     EVALUATE_TASK,
+    RESCORE_TASK,
     BlockId,
     Budget,
     Checkpoint,
     Endpoint,
     JobSpec,
+    KeptSet,
     Limits,
+    RescoreOrder,
     SetAsk,
     Tier,
     evaluate_queue,
+    journal_queue,
     pack_bits,
 )
 from evaluator.ledger.notices import retired_blocks
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Grant, Party
-from leaderboard.submissions.models import Outbox, Run, RunOutcomes, Submission
+from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
 
 JAIL = "jail"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -158,6 +162,24 @@ def ring(outbox: Outbox) -> None:
     if key := outbox.run.submission.sealed_key:
         payload = payload | {"system": payload["system"] | {"sealed_key": key}}
     app.send_task(EVALUATE_TASK, args=[payload], queue=evaluate_queue(outbox.run.pool), retry=False)
+
+
+def ring_rescore(order: Rescoring) -> None:
+    """Ask the evaluator that keeps a run's answers to grade them again. Raises the broker's error where it is away."""
+    sets = [
+        KeptSet(name=one.name, sealed=one.sealed, digest=one.digest, n=one.n)
+        for one in (row.item_set for row in order.run.outcomes.select_related("item_set").order_by("pk"))
+    ]
+    payload = RescoreOrder(
+        order=order.pk,
+        run=str(order.run_id),
+        token=order.token,
+        grader=order.grader,
+        protocol=order.run.submission.asked_by,
+        sets=tuple(sets),
+    ).to_dict()
+    queue = journal_queue(order.evaluator.name)
+    app.send_task(RESCORE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False)
 
 
 def ring_rebuild(pair: str) -> None:

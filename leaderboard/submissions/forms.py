@@ -98,6 +98,25 @@ class SubmissionForm(forms.Form):
         return fields | {"pair": self.cleaned_data["pair"].slug}
 
 
+class GraderForm(forms.Form):
+    """A grader, by its id. The evaluators know which there are, and refuse others."""
+
+    grader = forms.RegexField(
+        r"\A[a-z0-9][a-z0-9._-]{0,79}\Z",
+        strip=True,
+        help_text="The id of a published grader, as 'python -m evaluator graders' lists them.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class SwitchForm(GraderForm):
+    """The grader that a board is to be made of."""
+
+    leave_out = forms.BooleanField(
+        required=False, help_text="Also where runs have not been graded by it: they have no rank until they are."
+    )
+
+
 class CommitmentForm(forms.Form):
     """Weights, by the digest of their checkpoint."""
 

@@ -20,6 +20,15 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Disposition(StrEnum):
+    """What became of a report about a run."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    LATE = "late"
+
+
 @dataclass(frozen=True)
 class Step:
     """Why a run goes from one state to another, and who sees to it."""

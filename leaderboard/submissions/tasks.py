@@ -66,8 +66,9 @@ def reap() -> None:
 
 @app.task(name=DRAIN_TASK)  # type: ignore[untyped-decorator]
 def drain() -> None:
-    """Send the jobs that are due."""
+    """Send the jobs and the orders that are due."""
     housekeeping(actions.drain_outbox)
+    housekeeping(actions.drain_rescorings)
 
 
 def housekeeping(action: Callable[[], int]) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leaderboard.submissions import burning, releasing, views
+from leaderboard.submissions import burning, graders, releasing, views
 
 urlpatterns = [
     path("submit/", views.submit, name="submit"),
@@ -11,6 +11,9 @@ urlpatterns = [
     path("runs/<uuid:run_id>/", views.run, name="run"),
     path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel-run"),
     path("runs/<uuid:run_id>/requeue/", views.requeue, name="requeue-run"),
+    path("runs/<uuid:run_id>/grade-again/", graders.again, name="grade-again"),
+    path("sets/<slug:slug>/graders/", graders.graders, name="set-graders"),
+    path("sets/<slug:slug>/graders/switch/", graders.switch, name="switch-grader"),
     path("sets/register/pair/", releasing.register_pair, name="register-pair"),
     path("sets/<slug:slug>/", releasing.set_pair, name="set-pair"),
     path("sets/<slug:slug>/registered/", releasing.registered, name="pair-registered"),

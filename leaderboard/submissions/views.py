@@ -17,8 +17,8 @@ from leaderboard.accounts.views import carry_out
 from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.forms import CommitmentForm, GraderForm, SubmissionForm
+from leaderboard.submissions.models import Beside, Run, side_by_side
 from leaderboard.submissions.states import RunState
 
 PAGE_LENGTH = 50
@@ -102,6 +102,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "problem": explain_code(found.code) if found.code else None,
         "sets": sets,
         "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
+        "graders": graders(found) if graded else [],
+        "grader_form": GraderForm() if graded and user is not None and user.is_staff else None,
         "record": found.record if graded else None,
         "read": [row.read for row in sets if row.read],
         "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
@@ -109,6 +111,14 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }
     return render(request, "submissions/run.html", context)
+
+
+def graders(run: Run) -> list[tuple[str, list[Beside]]]:
+    """What each grader makes of a graded run: by grader, set by set; nothing where only one is known."""
+    found: dict[str, list[Beside]] = {}
+    for one in side_by_side([run], headline=run.submission.pair.grader)[run.pk]:
+        found.setdefault(one.grader, []).append(one)
+    return list(found.items()) if len(found) > 1 else []
 
 
 @login_required

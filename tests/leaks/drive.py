@@ -38,13 +38,14 @@ CODES = {
     "reset": "endpoint_unreachable",
     "torn": "endpoint_bad_response",
 }
-QUEUES = {
-    "record": "holdfast.record",
-    "rankings": "holdfast.rebuild",
-    "housekeeping": "holdfast.reap",
-    "evaluate.default": "holdfast.evaluate",
-    "journal.demo": "holdfast.ship",
-}
+QUEUES = (
+    ("record", "holdfast.record"),
+    ("rankings", "holdfast.rebuild"),
+    ("housekeeping", "holdfast.reap"),
+    ("evaluate.default", "holdfast.evaluate"),
+    ("journal.demo", "holdfast.ship"),
+    ("journal.demo", "holdfast.rescore"),
+)
 """What listens, and the task that it listens for."""
 
 

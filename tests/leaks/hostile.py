@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from kombu import Connection
@@ -28,7 +28,7 @@ def messages(task: str, text: str) -> list[tuple[str, dict[str, Any]]]:
     return [*found, (bodies[0], plain | {"headers": {text: text}}), (bodies[0], plain | {"headers": {"task": task}})]
 
 
-def publish(url: str, queues: Mapping[str, str], text: str) -> int:
+def publish(url: str, queues: Sequence[tuple[str, str]], text: str) -> int:
     """Put every message for a queue's task into it, and pickles besides. Returns how many there were."""
     pickled = pickle.dumps([[text], {}, {}])
     kinds = [
@@ -37,7 +37,7 @@ def publish(url: str, queues: Mapping[str, str], text: str) -> int:
     ]
     count = 0
     with Connection(url) as connection:
-        for queue, task in queues.items():
+        for queue, task in queues:
             with connection.SimpleQueue(queue) as simple:
                 found: list[tuple[Any, dict[str, Any]]] = [*messages(task, text), *messages(f"none.{text}", text)]
                 found += [(pickled, kind | {"headers": {"task": task, "id": text}}) for kind in kinds]

@@ -11,13 +11,13 @@ from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models.analysis import FamilyLine
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
-from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
 READABLE = "board-"
 """How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
-Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "post_release"]
+Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "regraded", "post_release"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
@@ -29,6 +29,7 @@ WHY: Mapping[Why, str] = {
     "incomplete": "could not be finished yet",
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
+    "regraded": "not yet graded again by the grader of this board",
     "post_release": "post-release: nobody had committed to these weights before the set was released",
 }
 """What a reader sees for each reason why a model has no rank."""
@@ -62,13 +63,24 @@ class Likelihoods(Wire, frozen=True, kw_only=True):
     private: Likely
 
 
+class GraderScore(Wire, frozen=True, kw_only=True):
+    """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies, public less private."""
+
+    grader: str
+    public_right: int
+    public_n: int
+    private_right: int
+    private_n: int
+    gap: float
+
+
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
-    ``tier`` says which blocks of the private set it was asked, ``version`` how many notices had retired something.
-    An endpoint has no ``likelihood``.
+    All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
+    private set it was asked, ``version`` how many notices had retired something. An endpoint has no ``likelihood``.
     """
 
     model: str
@@ -90,11 +102,13 @@ class Row(Wire, frozen=True, kw_only=True):
     parameters: int | None = None
     open_weights: bool = False
     protocol: str = ""
+    grader: str = ""
     tries: int = 1
     ended: str = ""
     tier: Tier = "T0"
     version: int = 0
     likelihood: Likelihoods | None = None
+    graders: tuple[GraderScore, ...] = ()
 
     @property
     def form(self) -> str:
@@ -143,11 +157,11 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
             why=why,
         )
         for run in runs
-        if (why := _why_unranked(run, pair.private.version)) is not None
+        if (why := _why_unranked(run, pair)) is not None
     )
 
 
-def _why_unranked(run: Run, version: int) -> Why | None:
+def _why_unranked(run: Run, pair: SetPair) -> Why | None:
     if run.retracted:
         return "retracted"
     if run.post_release:
@@ -156,9 +170,15 @@ def _why_unranked(run: Run, version: int) -> Why | None:
         return "waiting"
     if run.state in (*LIVE, RunState.GRADED):
         return "running"
-    if run.state == RunState.RANKED and version:
-        return "retired"
+    if run.state == RunState.RANKED and (why := _why_left_out(run, pair)):
+        return why
     return "incomplete" if run.state == RunState.FAILED and run.fault == Fault.OURS else None
+
+
+def _why_left_out(run: Run, pair: SetPair) -> Why | None:
+    if pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
+        return "regraded"
+    return "retired" if pair.private.version else None
 
 
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):

@@ -1,7 +1,7 @@
 """From complete runs to a finished ranking of what we ran."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from uuid import UUID
 
@@ -10,14 +10,24 @@ import numpy as np
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import BoardPanel, Cohort, FamilyLine, PooledGap, Row, Score, Snapshot, noise_floor
-from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Tally, facts, matrix, newest
+from leaderboard.rankings.models import (
+    BoardPanel,
+    Cohort,
+    FamilyLine,
+    GraderScore,
+    PooledGap,
+    Row,
+    Score,
+    Snapshot,
+    noise_floor,
+)
+from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Tally, facts, matrix, newest
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
-METHOD = "board-4"
+METHOD = "board-5"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 FEWEST_POOLED = 3
 """Members that a family needs for an interval of its mean."""
@@ -117,6 +127,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         open_weights=entry.open_weights,
         access=entry.access,
         protocol=entry.protocol,
+        grader=entry.grader,
         tries=entry.tries,
         ended=entry.ended,
         run=entry.run,
@@ -134,7 +145,13 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         tier=entry.tier,
         version=entry.version,
         likelihood=entry.likelihood,
+        graders=tuple(_graded(one) for one in entry.graders),
     )
+
+
+def _graded(one: Graded) -> GraderScore:
+    public, private = one.public_right / one.public_n, one.private_right / one.private_n
+    return GraderScore(**asdict(one), gap=public - private)
 
 
 def build(pair: SetPair) -> Draft:
@@ -202,6 +219,7 @@ def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> 
     inputs = {
         "method": METHOD,
         "pair": pair.slug,
+        "grader": pair.board_grader,
         "sets": [pair.public.digest, pair.private.digest],
         "panel": panel and panel.to_dict(),
         "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),

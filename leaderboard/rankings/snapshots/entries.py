@@ -14,7 +14,17 @@ from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models import ACCESS, Access, Judged, Likelihoods, Likely, Verdict
 from leaderboard.rankings.statistics.logits import Floats
-from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
+from leaderboard.submissions.models import (
+    COUNTED,
+    Beside,
+    PackedOutcomes,
+    RescoredOutcomes,
+    Rescoring,
+    Run,
+    RunOutcomes,
+    Submission,
+    side_by_side,
+)
 from leaderboard.submissions.states import RunState
 
 LEVEL = 0.95
@@ -36,12 +46,24 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Graded:
+    """How many answers of a run one grader says are right, on both sets."""
+
+    grader: str
+    public_right: int
+    public_n: int
+    private_right: int
+    private_n: int
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model's complete run.
 
     ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and of the public set, 0 for one that
     the model was not asked or that no longer counts; empty where only counts are known. ``family`` is its lineage,
-    ``tries`` how many runs of the model on this pair are complete, ``ended`` the day of this one.
+    ``graders`` what each grader makes of it; ``tries`` how many runs of the model on this pair are complete, ``ended``
+    the day of this one.
     """
 
     model: str
@@ -58,10 +80,12 @@ class Entry:
     parameters: int | None = None
     open_weights: bool = False
     protocol: str = ""
+    grader: str = ""
     tries: int = 1
     ended: str = ""
     judged: Judged | None = None
     likelihood: Likelihoods | None = None
+    graders: tuple[Graded, ...] = ()
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -104,8 +128,8 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     manifest, notices = pair.private.facts(), pair.private.signed_notices()
     gone = retired(manifest, notices) if manifest and notices else frozenset()
     found = list(runs)
-    stored = RunOutcomes.objects.filter(run__in=found).select_related("item_set")
-    counts = {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
+    counts = _outcomes(pair, found, gone)
+    beside = _beside(pair, found, gone)
     judged = Verdict.objects.of_runs(run.pk for run in found)
     tries = _tries(pair)
     for run in found:
@@ -120,15 +144,55 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     outcomes=private.over(gone),
                     public_outcomes=public.over(frozenset()),
                     protocol=pair.protocol,
+                    grader=pair.board_grader,
                     tries=tries.get(run.submission.model_id, 1),
-                    judged=judged.get(run.pk),
+                    # A word is about the outcomes that it was decided over.
+                    judged=None if pair.ranked_by else judged.get(run.pk),
+                    graders=beside.get(run.pk, ()),
                     likelihood=_likelihood(public, private),
                 )
 
 
-def _likelihood(*sides: RunOutcomes) -> Likelihoods | None:
-    """Of the public and the private set, where both were read alike."""
-    public, private = (side.read for side in sides)
+def _outcomes(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[tuple[UUID, int], PackedOutcomes]:
+    """The complete outcomes that count, by run and set: of one grader for all, their own or the one switched to."""
+    if not pair.ranked_by:
+        stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
+        return {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
+    orders = {one.pk: run for run, one in Rescoring.objects.newest(runs, pair.ranked_by).items()}
+    again = RescoredOutcomes.objects.filter(rescoring__in=orders).select_related("item_set")
+    retired_of = {pair.private_id: gone}
+    return {
+        (orders[one.rescoring_id], one.item_set_id): one
+        for one in again
+        if one.covers(retired_of.get(one.item_set_id, frozenset()))
+    }
+
+
+def _beside(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[UUID, tuple[Graded, ...]]:
+    """What every grader makes of each run on both sets, where that is known and may be told.
+
+    Once items are retired nothing is: counts cannot be taken back out of counts.
+    """
+    if gone:
+        return {}
+    found = side_by_side(runs, headline=pair.grader)
+    return {run: tuple(_pairs(pair, one)) for run, one in found.items()}
+
+
+def _pairs(pair: SetPair, found: Iterable[Beside]) -> Iterable[Graded]:
+    sets = {pair.public.name: "public", pair.private.name: "private"}
+    graders: dict[str, dict[str, tuple[int, int]]] = {}
+    for one in found:
+        if one.counts is not None and one.set in sets:
+            graders.setdefault(one.grader, {})[sets[one.set]] = one.counts["right"], one.n
+    for grader, sides in graders.items():
+        if len(sides) == len(sets):
+            yield Graded(grader, *sides["public"], *sides["private"])
+
+
+def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:
+    """Of the public and the private set, where both were read alike; a rescoring reads nothing."""
+    public, private = (side.read if isinstance(side, RunOutcomes) else None for side in sides)
     if public is None or private is None or public.definition != private.definition:
         return None
     found = [
@@ -161,7 +225,7 @@ def _entry(run: Run, public: Tally, private: Tally, **about: Any) -> Entry:
     )
 
 
-def _tally(one: RunOutcomes, retired_items: frozenset[int]) -> Tally:
+def _tally(one: PackedOutcomes, retired_items: frozenset[int]) -> Tally:
     """The counts over the items that still count."""
     counts = one.counts_over(retired_items)
     return Tally(

@@ -10,17 +10,22 @@ from leaderboard.submissions.actions.queueing import (
     requeue,
     ring_unranked,
 )
-from leaderboard.submissions.actions.recording import Disposition, record_report
+from leaderboard.submissions.actions.recording import record_report
 from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, withdraw
+from leaderboard.submissions.actions.rescoring import ask_again, ask_all_again, drain_rescorings, switch_grader
 from leaderboard.submissions.actions.submitting import submit
+from leaderboard.submissions.states import Disposition
 
 __all__ = [
     "Disposition",
     "Weighed",
+    "ask_again",
+    "ask_all_again",
     "assign_lineage",
     "cancel",
     "commit_weights",
     "drain_outbox",
+    "drain_rescorings",
     "follow_rule",
     "follow_rules",
     "forecast",
@@ -34,6 +39,7 @@ __all__ = [
     "retract_run",
     "ring_unranked",
     "submit",
+    "switch_grader",
     "weigh",
     "withdraw",
 ]

@@ -62,14 +62,15 @@ def drain_outbox() -> int:
 
 def _ring(outbox: Outbox) -> bool:
     """Send, then note it: a crash in between sends twice, which evaluators drop; never not at all."""
-    if not _bell(lambda: dispatch.ring(outbox)):
+    if not bell(lambda: dispatch.ring(outbox)):
         return False
     due = seconds_from_now(settings.RING_SECONDS)
     Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()), due=due)
     return True
 
 
-def _bell(ring: Callable[[], None]) -> bool:
+def bell(ring: Callable[[], None]) -> bool:
+    """Ring, and say whether the broker was there."""
     try:
         ring()
     except (BrokerAway, OSError) as failure:
@@ -178,9 +179,9 @@ def ring_unranked() -> int:
     waiting = Run.objects.unranked(older_than_seconds=settings.LEASE_SECONDS)
     pairs = set(waiting.values_list("submission__pair__slug", flat=True))
     pairs |= set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
-    return sum(_bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in sorted(pairs))  # type: ignore[misc]
+    return sum(bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in sorted(pairs))  # type: ignore[misc]
 
 
 def ring_ranking(pair: str) -> None:
     """Ask for a new ranking of a pair; where the broker is away, the housekeeping does it later."""
-    _bell(lambda: dispatch.ring_rebuild(pair))
+    bell(lambda: dispatch.ring_rebuild(pair))

@@ -7,8 +7,8 @@ are kept before the fence is asked: what was shown was shown, by whomever.
 
 import logging
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import partial
+from typing import cast
 
 from django.conf import settings
 from django.db import transaction
@@ -21,9 +21,11 @@ from evaluator.contract import (
     Failed,
     Finished,
     Graded,
+    NotRescored,
     Progress,
     Record,
     Report,
+    Rescored,
     SetCounts,
     SetLikelihood,
     Started,
@@ -36,19 +38,14 @@ from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
+from leaderboard.submissions.actions.rescoring import follow_grader, keep_answer, keep_tallies
 from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, seconds_from_now
-from leaderboard.submissions.states import LIVE, RunState, is_current
+from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
 
-
-class Disposition(StrEnum):
-    """What became of a report."""
-
-    APPLIED = "applied"
-    DUPLICATE = "duplicate"
-    STALE = "stale"
-    LATE = "late"
+Attempted = Started | Progress | Graded | Finished | Failed
+"""What only the attempt that holds a run may say of it."""
 
 
 def record_report(*, envelope: object) -> Disposition:
@@ -59,6 +56,8 @@ def record_report(*, envelope: object) -> Disposition:
         if isinstance(report.body, Exposed):
             keep_log(evaluator=evaluator, lines=report.body.entries, note=report.body.head)
         run = Run.objects.locked(report.run)
+        if run is not None and isinstance(report.body, Rescored | NotRescored):
+            return keep_answer(run, evaluator, report.token, report.body)
         if run is not None:
             return _record(run, evaluator, report)
         if isinstance(report.body, Exposed):
@@ -80,7 +79,7 @@ def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
         return Disposition.APPLIED
     if run.state == RunState.QUEUED:
         _bind(run, evaluator, report)
-    return _apply(run, report.token, report.body)
+    return _apply(run, report.token, cast("Attempted", report.body))
 
 
 def _stale(run: Run) -> Disposition:
@@ -101,7 +100,7 @@ def _bind(run: Run, evaluator: Evaluator, report: Report) -> None:
     )
 
 
-def _apply(run: Run, token: int, body: Started | Progress | Graded | Finished | Failed) -> Disposition:
+def _apply(run: Run, token: int, body: Attempted) -> Disposition:
     if isinstance(body, Started):
         return _started(run, token, body)
     if isinstance(body, Graded):
@@ -164,6 +163,7 @@ def _finished(run: Run, body: Finished) -> None:
     if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
     _votes(rows, body.votes)
+    keep_tallies(run, rows, body.graders)
     if body.record and not _fits(body.record, run, rows):
         raise error(Code.BAD_MESSAGE, "a record is not of the run")
     _likelihoods(run, rows, body.likelihoods)
@@ -228,6 +228,7 @@ def _complete(run: Run) -> bool:
     _ask(run)
     run.move(RunState.GRADED, done=run.total)
     erase_key(run)
+    follow_grader(run)
     transaction.on_commit(partial(ring_ranking, run.submission.pair.slug))
     return True
 

@@ -1,6 +1,14 @@
 """Models, submissions and runs. No column here could hold the text of an item: outcomes are one byte each."""
 
-from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, Outbox, Receipt, RunOutcomes
+from leaderboard.submissions.models.rescoring import (
+    SIDES,
+    Beside,
+    GraderTally,
+    RescoredOutcomes,
+    Rescoring,
+    side_by_side,
+)
+from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, Outbox, PackedOutcomes, Receipt, RunOutcomes
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
 
@@ -8,14 +16,21 @@ __all__ = [
     "COUNTED",
     "MODEL_NAME",
     "SERVED_NAME",
+    "SIDES",
     "UNASSIGNED",
+    "Beside",
     "Commitment",
+    "GraderTally",
     "Lineage",
     "Model",
     "Outbox",
+    "PackedOutcomes",
     "Receipt",
+    "RescoredOutcomes",
+    "Rescoring",
     "Run",
     "RunOutcomes",
     "Submission",
     "seconds_from_now",
+    "side_by_side",
 ]

@@ -17,19 +17,15 @@ UNASSIGNED = 9
 """The byte of an item that is not in the run's form. No outcome has this value."""
 
 
-class RunOutcomes(models.Model):
-    """All outcomes of one run on one set: one byte an item, 0 for open, else the value of ``Outcome``.
+class PackedOutcomes(models.Model):
+    """Outcomes on one set: one byte an item, 0 for open, else the value of ``Outcome``, or ``UNASSIGNED``.
 
-    ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
-    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
-    ``likelihood`` the ``contract.SetLikelihood`` of weights. ``size`` is the whole set, ``n`` the items assigned. The
-    byte string is never shown: not on a page, in the API, a log or an export.
+    ``size`` is the whole set, ``n`` the items assigned. The byte string is never shown: not on a page, in the API, a
+    log or an export.
     """
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="+")
     packed = models.BinaryField()
-    blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
     size = models.PositiveIntegerField()
     n = models.PositiveIntegerField()
     right = models.PositiveIntegerField(default=0)
@@ -37,6 +33,46 @@ class RunOutcomes(models.Model):
     no_answer = models.PositiveIntegerField(default=0)
     truncated = models.PositiveIntegerField(default=0)
     not_counted = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def counted(self) -> int:
+        """How many items have an outcome that closes them."""
+        return self.right + self.wrong + self.no_answer + self.truncated
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no item is open."""
+        return self.counted == self.n
+
+    def counts_over(self, retired: frozenset[int]) -> SetCounts:
+        """The outcomes over the assigned items that still count."""
+        if not retired:
+            counts = {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in Outcome}
+            return SetCounts(name=self.item_set.name, n=self.n, **counts)
+        values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
+        active = bytes(value for value in values if value != UNASSIGNED)
+        counts = {outcome.name.lower(): active.count(outcome) for outcome in Outcome}
+        return SetCounts(name=self.item_set.name, n=len(active), **counts)
+
+    def over(self, retired: frozenset[int]) -> bytes:
+        """One byte for each item of the set: its outcome, 0 where it was not assigned or no longer counts."""
+        packed = bytes(self.packed)
+        return bytes(0 if value == UNASSIGNED or index in retired else value for index, value in enumerate(packed))
+
+
+class RunOutcomes(PackedOutcomes):
+    """All outcomes of one run on one set, as they came.
+
+    ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
+    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
+    ``likelihood`` the ``contract.SetLikelihood`` of weights.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
+    blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
     votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
 
@@ -66,34 +102,9 @@ class RunOutcomes(models.Model):
         return f"{self.run_id}: {self.item_set_id}"
 
     @property
-    def counted(self) -> int:
-        """How many items have an outcome that closes them."""
-        return self.right + self.wrong + self.no_answer + self.truncated
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether no item is open."""
-        return self.counted == self.n
-
-    @property
     def read(self) -> SetLikelihood | None:
         """How likely the model found the texts of the set; None of an endpoint, and where reading failed."""
         return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
-
-    def counts_over(self, retired: frozenset[int]) -> SetCounts:
-        """The outcomes over the assigned items that still count."""
-        if not retired:
-            counts = {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in Outcome}
-            return SetCounts(name=self.item_set.name, n=self.n, **counts)
-        values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
-        active = bytes(value for value in values if value != UNASSIGNED)
-        counts = {outcome.name.lower(): active.count(outcome) for outcome in Outcome}
-        return SetCounts(name=self.item_set.name, n=len(active), **counts)
-
-    def over(self, retired: frozenset[int]) -> bytes:
-        """One byte for each item of the set: its outcome, 0 where it was not assigned or no longer counts."""
-        packed = bytes(self.packed)
-        return bytes(0 if value == UNASSIGNED or index in retired else value for index, value in enumerate(packed))
 
     def closed(self) -> list[int]:
         """The indices of the items that need not be asked again."""

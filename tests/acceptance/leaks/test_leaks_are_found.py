@@ -8,6 +8,7 @@ import pytest
 
 from tests.leaks import database, drive, surfaces
 from tests.leaks.canaries import token
+from tests.leaks.grading import grade_again
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -59,6 +60,18 @@ REPORTS_COMPLETIONS = [
         "    job = Outbox.objects.get(run=run, token=run.token)\n"
         '    job.payload["note"] = body.note\n'
         "    job.save()\n",
+    ),
+]
+RESCORES_COMPLETIONS = [
+    (
+        "evaluator/contract/rescored.py",
+        "    outcomes: Annotated[tuple[tuple[Count, Outcome, Outcome]",
+        '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count, Outcome, Outcome]',
+    ),
+    (
+        "evaluator/pipeline/orders.py",
+        "RescoredSet(name=ask.name, outcomes=_triples(found))",
+        "RescoredSet(\n        name=ask.name, outcomes=_triples(found), note=host.completions.read(order.run)[-1].text\n    )",
     ),
 ]
 QUOTES_ENDPOINTS = [
@@ -160,3 +173,23 @@ def test_each_leak_is_found_on_its_surface(begin: Callable[..., drive.Used], lea
         for name, content in seen.items()
     }
     assert [name for name, one in found.items() if not one.leaks] == []
+
+
+@pytest.mark.slow
+def test_a_leak_in_what_is_graded_again_is_found(begin: Callable[..., drive.Used], mutant: Callable[..., Path]) -> None:
+    source = mutant(*RESCORES_COMPLETIONS[0])
+    file, passage, replacement = RESCORES_COMPLETIONS[1]
+    text = (source / file).read_text()
+    assert text.count(passage) == 1, f"{file} has changed: mend this mutant"
+    (source / file).write_text(text.replace(passage, replacement))
+    used = begin(source=source)
+    drive.open_the_doors(used)
+    used.wait(used.submit("echo"), lambda state: state["state"] == "ranked")
+
+    def leaks() -> bool:
+        blob = surfaces.blob("reports", partial(bytes, b"\n".join(used.wiretap.heard)), CONTROL)
+        return bool(surfaces.scan(blob, used.secrets, [])[0].leaks)
+
+    assert not leaks()
+    grade_again(used)
+    assert leaks()

@@ -14,6 +14,7 @@ from tests.leaks import drive, processes, surfaces
 from tests.leaks.canaries import token
 from tests.leaks.crawl import routes
 from tests.leaks.drive import Used
+from tests.leaks.grading import grade_again
 from tests.leaks.scanner import ENCODINGS, VIEWS, Scanner
 from tests.services import SAID
 
@@ -34,6 +35,7 @@ COUNTED = {
     "rank",
     "rank_range",
     "evidence",
+    "private_right",
     "smallest_visible_gap",
     "worst",
 }
@@ -122,6 +124,7 @@ def test_nothing_sealed_anywhere(used: Used, show: Callable[[str], None]) -> Non
         drive.forge_messages,
         drive.run_weights,
         lambda used: drive.run_endpoints(used, drive.FEW),
+        grade_again,
         drive.provoke_pages,
         drive.provoke_database_errors,
         drive.kill_in_flight,
@@ -140,6 +143,7 @@ def test_nothing_sealed_anywhere_whatever_fails(used: Used, show: Callable[[str]
         drive.run_weights,
         drive.run_broken_weights,
         lambda used: drive.run_endpoints(used, drive.QUICK),
+        grade_again,
         drive.provoke_pages,
         drive.provoke_database_errors,
         drive.kill_in_flight,

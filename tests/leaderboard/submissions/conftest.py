@@ -10,6 +10,8 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.submissions import actions
 from tests.leaderboard.bundles import Offline
+from tests.leaderboard.conftest import FakeEvaluator
+from tests.leaderboard.regraded import House
 from tests.leaderboard.ruled import BY_DATE, make_heir, make_maintainer, make_pair
 
 
@@ -52,3 +54,15 @@ def proposed(releasable: SetPair) -> SetPair:
 def bundle(proposed: SetPair, offline: Offline, tmp_path: Path) -> Path:
     """The signed bundle of the proposed release."""
     return offline.bundle(proposed.evidence, tmp_path / "bundle")
+
+
+@pytest.fixture
+def house(run: Any, evaluator: FakeEvaluator, bell: Any, django_capture_on_commit_callbacks: Any) -> House:
+    """A graded run, and who may have it graded again."""
+    attempt = evaluator.begin(run)
+    with django_capture_on_commit_callbacks(execute=True):
+        for report in attempt.story():
+            actions.record_report(envelope=report)
+    run.refresh_from_db()
+    bell.clear()
+    return House(run, evaluator, attempt, make_maintainer("keeper"), bell, django_capture_on_commit_callbacks)
