@@ -74,6 +74,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
     states = _watch(place, _submit(place, token), token, say, programs)
+    say(f"Closing the board: {place.manage('close_cohort', PAIR).strip()}")
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(_ledger(place))
@@ -151,6 +152,7 @@ def _prepare(place: Installation) -> None:
     prepare.make_keys(place)
     prepare.make_public_set(place, "demo-public", public_set())
     terms = [*prepare.make_maintainers(place), "--release-after", RELEASE_AFTER, "--protocol", PROTOCOL]
+    terms += ["--twin-of", str(place.sets / "demo-public" / "items.jsonl"), "--twins-by", "generator"]
     prepare.make_sealed_set(place, "demo-private", private_set(), options=terms)
     prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
     prepare.tell_site(

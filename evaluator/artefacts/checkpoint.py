@@ -20,6 +20,7 @@ MAX_FILES = 2000
 MAX_BYTES = 4 << 40
 """Apparent size of a checkpoint: a sparse file is as large as it claims to be."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".dill")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 _INDEX = "model.safetensors.index.json"
 
 
@@ -40,6 +41,12 @@ class CheckpointFacts:
     architecture: str
     parameters: int
     files: tuple[FileFacts, ...]
+
+    @property
+    def template(self) -> str:
+        """SHA-256 over the files that shape a chat's prompt, the template and its special tokens; empty for none."""
+        shaping = {file.name: file.sha256 for file in self.files if file.name in _TEMPLATES}
+        return hashlib.sha256(canonical_json(shaping)).hexdigest() if shaping else ""
 
 
 def inspect_checkpoint(folder: Path) -> CheckpointFacts:

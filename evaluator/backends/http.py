@@ -11,7 +11,8 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
-from evaluator.backends.interface import Completion, Reading, Sampling, Usage
+from evaluator.backends.interface import Completion, Reading, Sampling, Served, Usage
+from evaluator.backends.returned import MOST, told
 from evaluator.errors import Code, EvaluatorError, error
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -28,7 +29,7 @@ class HttpBackend:
 
     ``seconds`` bounds one request as a whole; it is generous, since a server may queue what it is sent and
     the gateway retries by itself. ``longest`` is the server's context, where it takes no larger ``max_tokens``;
-    ``engine`` says what answers, with its version, where that is known.
+    ``served`` says what answers, where that is known; ``returned`` holds the names that it gave itself, see ``told``.
     """
 
     def __init__(
@@ -39,15 +40,21 @@ class HttpBackend:
         api: Literal["completions", "chat"] = "completions",
         seconds: float = 1800,
         longest: int | None = None,
-        engine: str = "",
+        served: Served | None = None,
     ) -> None:
-        self.engine = engine
+        self.served = served or Served()
+        self.returned: set[str] = set()
         self._longest = longest
         self.socket = socket
         self._model = model
         self._api = api
         self._timeout = aiohttp.ClientTimeout(total=seconds)
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def engine(self) -> str:
+        """What answers, with its version; empty where that is not known."""
+        return self.served.engine
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -137,6 +144,9 @@ class HttpBackend:
             raise error(Code.HOST_FAILED, "not a completion") from None
         if not isinstance(text, str):
             raise error(Code.HOST_FAILED, "not a completion")
+        said = data.get("model")
+        if isinstance(said, str) and len(self.returned) < MOST:
+            self.returned.add(told(self._model, said))
         return Completion(_without_surrogates(text), cut=reason == "length", usage=_usage(data))
 
 

@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 class Sampling:
     """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text.
 
-    ``bos``: before the prompt stands what the tokenizer puts there by itself, or never anything. Only our own model
-    servers can be told.
+    ``seed`` settles a draw, where what is asked takes one. ``bos``: before the prompt stands what the tokenizer puts
+    there by itself, or never anything. Only our own model servers can be told.
     """
 
     max_tokens: int
@@ -38,6 +38,15 @@ class Completion:
     def __repr__(self) -> str:
         """Lengths only: completions of sealed items reach no log through a careless format string."""
         return f"Completion({len(self.text)} characters, cut={self.cut})"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What answers, where it runs here: the engine with its version, the numbers it computes in, on which processor."""
+
+    engine: str = ""
+    dtype: Literal["", "float32", "bfloat16", "float16"] = ""
+    hardware: str = ""
 
 
 @dataclass(frozen=True, slots=True)

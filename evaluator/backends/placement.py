@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from evaluator.artefacts import Sizes
 from evaluator.errors import Code, EvaluatorError, error
@@ -44,7 +45,7 @@ class Placement:
     fraction: float
     cache: int
     context: int
-    dtype: str
+    dtype: Literal["float32", "bfloat16", "float16"]
     need: int
 
 
@@ -70,7 +71,7 @@ def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
         if need <= room:
             wanted = need + token * _TYPICAL * SEQUENCES // share
             fraction = min(wanted, room) / total
-            dtype = "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
+            dtype: Literal["bfloat16", "float16"] = "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
             return Placement(share, round(fraction - 0.0005, 3), 0, context, dtype, need * share)
     raise too_large(_BESIDE + weights + token * context, room * len(gpus))
 

@@ -24,7 +24,9 @@ from evaluator import jail
 from evaluator.artefacts import read_sizes
 from evaluator.backends import engines
 from evaluator.backends.engines import Engine
+from evaluator.backends.hardware import hardware
 from evaluator.backends.http import HttpBackend
+from evaluator.backends.interface import Served
 from evaluator.backends.placement import Placement, available_memory, find_gpus, needs, place
 from evaluator.errors import Code, EvaluatorError, error
 
@@ -70,19 +72,22 @@ async def serve_checkpoint(
     workdir: Path,
     threads: int | None = None,
     engine: str | None = None,
+    api: Literal["completions", "chat"] = "completions",
 ) -> AsyncIterator[HttpBackend]:
     """A model loaded from ``folder`` by the first engine that can, which ends when the block does.
 
     Not inspected here: call ``artefacts.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
     default OMP_NUM_THREADS, else every core that this process may use. ``engine`` is one of ``engines.CHOICES``; by
-    default HOLDFAST_ENGINE, else ``auto``. Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
+    default HOLDFAST_ENGINE, else ``auto``. By ``api`` chat its own template renders what is asked.
+
+    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     tried, placement = await asyncio.to_thread(_plan, folder, engine or engines.chosen(os.environ))
     async with contextlib.AsyncExitStack() as stack:
         for one in tried:
-            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads)
+            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads, api=api)
             try:
                 backend = await stack.enter_async_context(_ready(started, ready_seconds))
             except EvaluatorError as failure:
@@ -117,7 +122,14 @@ async def _ready(
 
 @contextlib.asynccontextmanager
 async def _started(
-    engine: Engine, folder: Path, placement: Placement | None, *, jailed: bool, workdir: Path, threads: int
+    engine: Engine,
+    folder: Path,
+    placement: Placement | None,
+    *,
+    jailed: bool,
+    workdir: Path,
+    threads: int,
+    api: Literal["completions", "chat"],
 ) -> AsyncIterator[HttpBackend]:
     """One engine with its client. A server that ran out of memory is named so, whenever that shows."""
     with _listening(workdir) as (listener, path):
@@ -133,7 +145,8 @@ async def _started(
             shown = [_PACKAGE, folder]
             command = jail.wrap(command, readable=shown, writable=[], devices=engines.devices(), environment=variables)
         longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
-        client = HttpBackend(path, model="model", longest=longest, engine=engines.version(engine))
+        served = await asyncio.to_thread(_served, engine, placement)
+        client = HttpBackend(path, model="model", api=api, longest=longest, served=served)
         async with _running(command, variables, listener, given=None) as child, client:
             try:
                 yield client
@@ -141,6 +154,13 @@ async def _started(
                 if failure.code is Code.HOST_FAILED and await child.ran_out_of_memory():
                     raise (error(Code.ENGINE_OOM) if placement is None else needs(placement)) from None
                 raise
+
+
+def _served(engine: Engine, placement: Placement | None) -> Served:
+    """For the record. Our own host chooses its numbers by the rule that the placement has."""
+    if placement is None:
+        return Served(engines.version(engine))
+    return Served(engines.version(engine), placement.dtype, hardware(placement.gpus))
 
 
 @contextlib.asynccontextmanager

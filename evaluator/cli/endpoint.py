@@ -115,10 +115,10 @@ def estimate_record(source: PublicSource, protocol: Protocol, caps: Caps) -> dic
 def estimate(source: PublicSource, protocol: Protocol) -> Usage:
     """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
     draws = protocol.draws(source.n, len(source.shots))
-    asked = sorted(source.form - source.done)
-    prompts = (protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]]) for i in asked)
-    tokens_in = sum(math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN) for prompt in prompts)
-    return Usage(tokens_in, len(asked) * protocol.max_tokens)
+    missing = {i: protocol.samples - len(source.kept.get(i, ())) for i in sorted(source.form - source.done)}
+    prompts = {i: protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]]) for i in missing}
+    tokens_in = sum(math.ceil(len(prompts[i]) / _CHARACTERS_PER_TOKEN) * times for i, times in missing.items())
+    return Usage(tokens_in, sum(missing.values()) * protocol.max_tokens)
 
 
 def _cost(caps: Caps, usage: Usage) -> float:

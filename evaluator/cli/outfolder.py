@@ -3,14 +3,16 @@
 ``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
 outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers arrive, so that a kill loses
 none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
-item asked again. ``graders.json`` shows the same completions under every published grader, side by side;
-``likelihood.json`` holds what weights found of the set's texts, where they were to read them.
+item asked again. ``graders.json`` shows the same completions under every published grader, side by side. Where several
+samples of an item were asked, each has a line with its number, their vote a line without one, and ``votes.json`` says
+what they came to over the whole set. ``record.json`` says what moved the score, beside the model; ``likelihood.json``
+holds what weights found of the set's texts, where they were to read them.
 """
 
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,8 +20,10 @@ import msgspec
 
 from evaluator import grading
 from evaluator.backends import Usage
-from evaluator.contract import Outcome, SetLikelihood, canonical_json
+from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
+from evaluator.grading import ballots
+from evaluator.grading.ballots import Said
 from evaluator.items import Item
 from evaluator.pipeline.disk import disk_errors, write_durably
 from evaluator.pipeline.run import Result
@@ -36,6 +40,7 @@ class Line(msgspec.Struct, frozen=True):
     cut: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
+    sample: int | None = None
 
 
 class OutFolder:
@@ -47,7 +52,8 @@ class OutFolder:
 
     def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
         self.outcomes: dict[int, Outcome] = {}
-        self.spent: dict[int, Usage] = {}
+        self.spent: dict[tuple[int, int | None], Usage] = {}
+        self.said: dict[int, dict[int, Said]] = {}
         self._folder = folder
         self._identity = dict(identity)
         self._n = n
@@ -76,6 +82,11 @@ class OutFolder:
         """The indices that have an outcome."""
         return frozenset(self.outcomes)
 
+    @property
+    def kept(self) -> dict[int, dict[int, Said]]:
+        """The samples of items that have no outcome yet: by index, by number."""
+        return {index: dict(said) for index, said in self.said.items() if index not in self.outcomes}
+
     def append(self, results: Sequence[Result]) -> None:
         """Keep a group of outcomes, or none of it: in the system's hands when this returns, see :meth:`sync`."""
         lines = b"".join(_encode(result) for result in results)
@@ -89,8 +100,8 @@ class OutFolder:
                 raise
         self._size += len(lines)
         for result in results:
-            self.outcomes[result.index] = result.outcome
-            self.spent[result.index] = result.completion.usage
+            said = Said(result.extracted, result.outcome)
+            self._take(result.index, result.sample, said, result.completion.usage)
 
     def sync(self) -> None:
         """Force to disk what was kept."""
@@ -100,11 +111,10 @@ class OutFolder:
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
         """What each published grader makes of the completions: its counts, which are also left in the folder."""
         counts = {grader: Counter[Outcome]() for grader in grading.ids()}
-        for line in self._lines():
+        for lines in self._answers(protocol.samples):
             for grader, counted in counts.items():
-                text = protocol.graded(line.completion)
-                found = grading.grade(grader, text, items[line.index].gold, cut=line.cut)
-                counted[found.outcome] += 1
+                said = [_regraded(grader, line, items[line.index], protocol) for line in lines]
+                counted[ballots.decide(said).outcome] += 1
         table = {
             grader: {"n": self._n}
             | {outcome.name.lower(): counted[outcome] for outcome in Outcome}
@@ -113,6 +123,29 @@ class OutFolder:
         }
         write_durably(self._folder / "graders.json", canonical_json(table) + b"\n")
         return table
+
+    def record(self, record: Record) -> None:
+        """Leave what moved the score in the folder, as ``record.json``."""
+        write_durably(self._folder / "record.json", canonical_json(record.to_dict()) + b"\n")
+
+    def votes(self, name: str, protocol: Protocol) -> Votes | None:
+        """What several samples of each item came to, which is also left in the folder; None where some are missing."""
+        items = [said for said in self.said.values() if len(said) == protocol.samples]
+        if protocol.samples == 1 or len(items) < self._n:
+            return None
+        votes = ballots.summary(name, [[one for _, one in sorted(said.items())] for said in items], least=1)
+        if votes is not None:
+            write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
+        return votes
+
+    def _answers(self, samples: int) -> Iterable[Sequence[Line]]:
+        """The lines of each item that has all of its answers, by number."""
+        by_item: dict[int, dict[int | None, Line]] = {}
+        for line in self._lines():
+            if (line.sample is None) == (samples == 1):
+                by_item.setdefault(line.index, {})[line.sample] = line
+        whole = (lines for lines in by_item.values() if len(lines) == samples)
+        return ([line for _, line in sorted(lines.items())] for lines in whole)
 
     @property
     def likelihood(self) -> SetLikelihood | None:
@@ -127,12 +160,19 @@ class OutFolder:
         """Keep it, so that the same run does not read again."""
         write_durably(self._folder / "likelihood.json", canonical_json(found.to_dict()) + b"\n")
 
-    def _lines(self) -> Iterator[Line]:
-        """What is kept, one line for each item."""
+    def _lines(self) -> Iterable[Line]:
+        """What is kept, one line for each answer and each vote."""
         with disk_errors(self._folder):
             data = (self._folder / "outcomes.jsonl").read_bytes()
         lines = (_decode(line) for line in data.split(b"\n"))
-        yield from {line.index: line for line in lines if line and line.index < self._n}.values()
+        return {(line.index, line.sample): line for line in lines if line and line.index < self._n}.values()
+
+    def _take(self, index: int, sample: int | None, said: Said, usage: Usage) -> None:
+        self.spent[index, sample] = usage
+        if sample is None:
+            self.outcomes[index] = said.outcome
+        else:
+            self.said.setdefault(index, {})[sample] = said
 
     def _lock(self) -> None:
         try:
@@ -155,8 +195,13 @@ class OutFolder:
             self._size = path.read_bytes().rfind(b"\n") + 1
             os.ftruncate(self._file, self._size)
         for line in self._lines():
-            self.outcomes[line.index] = Outcome[line.outcome.upper()]
-            self.spent[line.index] = Usage(line.tokens_in, line.tokens_out)
+            said = Said(line.extracted, Outcome[line.outcome.upper()])
+            self._take(line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out))
+
+
+def _regraded(grader: str, line: Line, item: Item, protocol: Protocol) -> Said:
+    found = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
+    return Said(found.extracted, found.outcome)
 
 
 def _encode(result: Result) -> bytes:
@@ -168,6 +213,7 @@ def _encode(result: Result) -> bytes:
         cut=result.completion.cut,
         tokens_in=result.completion.usage.tokens_in,
         tokens_out=result.completion.usage.tokens_out,
+        sample=result.sample,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -180,6 +226,6 @@ def _decode(line: bytes) -> Line | None:
         return None
     known = (
         decoded.outcome.upper() in Outcome.__members__
-        and min(decoded.index, decoded.tokens_in, decoded.tokens_out) >= 0
+        and min(decoded.index, decoded.tokens_in, decoded.tokens_out, decoded.sample or 0) >= 0
     )
     return decoded if known else None

@@ -19,18 +19,19 @@ from tqdm import tqdm
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Caps, HttpBackend
+from evaluator.backends import Caps, HttpBackend, Served
 from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
 from evaluator.cli.reading import Reading, check_readable
 from evaluator.config import trusted_digests
-from evaluator.contract import Outcome, canonical_json
+from evaluator.contract import Outcome, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
+from evaluator.pipeline.record import record_of
 from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
 from evaluator.protocols import Protocol
@@ -94,6 +95,7 @@ class _Model:
     identity: str
     target: Path | EndpointTarget
     jailed: bool = True
+    template: str = ""
     key: str = field(default="", repr=False)
     timeout: float = 0
     caps: Caps = field(default_factory=Caps)
@@ -116,7 +118,7 @@ def run_command(args: argparse.Namespace) -> int:
         "protocol": protocol.digest,
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
-        source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done)
+        source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done, kept=out.kept)
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
@@ -127,8 +129,10 @@ def run_command(args: argparse.Namespace) -> int:
         if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
             raise failure
         table = out.compare(items, protocol)
-    _print_counts(args, reading, n=len(items), seconds=time.monotonic() - started, failure=failure)
+        votes = out.votes(source.name, protocol)
+    _print_counts(args, reading, n=len(items), seconds=time.monotonic() - started, failure=failure, votes=votes)
     _print_graders(table, n=len(items))
+    _print_votes(votes)
     return 2 if failure or reading.failure else 0
 
 
@@ -166,10 +170,11 @@ async def _ask(
     policy = Policy(concurrency=in_flight)
     if remote:
         policy = for_endpoint(policy)
-    async with _serve(model, in_flight) as backend:
-        if engine := getattr(backend, "engine", ""):
+    async with _serve(model, protocol, in_flight) as backend:
+        if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
+        keeper.out.record(record_of(protocol, [source], backend, remote=remote, template=model.template))
         await reading.read(source, backend, policy)
 
 
@@ -207,16 +212,19 @@ def _model(args: argparse.Namespace) -> _Model:
         return _Model(identity, target, key=endpoint.read_key(args), timeout=args.timeout, caps=caps)
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
-    return _Model(facts.digest, folder, is_jailed(facts.digest, trusted=trusted_digests(os.environ)))
+    jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
+    return _Model(facts.digest, folder, jailed, facts.template)
 
 
 @asynccontextmanager
-async def _serve(model: _Model, concurrency: int) -> AsyncIterator[HttpBackend]:
+async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIterator[HttpBackend]:
     """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
         if isinstance(model.target, Path):
-            server = serve_checkpoint(model.target, jailed=model.jailed, ready_seconds=READY_SECONDS, workdir=workdir)
+            server = serve_checkpoint(
+                model.target, jailed=model.jailed, ready_seconds=READY_SECONDS, workdir=workdir, api=protocol.api
+            )
         else:
             server = serve_endpoint(
                 model.target,
@@ -239,7 +247,13 @@ def _default_out(args: argparse.Namespace, identity: dict[str, str]) -> Path:
 
 
 def _print_counts(
-    args: argparse.Namespace, reading: Reading, *, n: int, seconds: float, failure: EvaluatorError | None
+    args: argparse.Namespace,
+    reading: Reading,
+    *,
+    n: int,
+    seconds: float,
+    failure: EvaluatorError | None,
+    votes: Votes | None,
 ) -> None:
     out = reading.out
     counts = Counter(out.outcomes.values())
@@ -254,7 +268,16 @@ def _print_counts(
     if failure:
         print(f"error: {failure}", file=sys.stderr)
         record |= failure_record(failure)
+    if votes and args.json:
+        record["votes"] = votes.to_dict()
     print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))
+
+
+def _print_votes(votes: Votes | None) -> None:
+    """Of several samples: one answer, the majority of more and more, and how far its share can be trusted."""
+    if votes:
+        line = "  ".join(f"maj@{k} {value:.4f}" for k, value in votes.majority)
+        print(f"{line}  calibration error {votes.error:.4f}  Brier {votes.brier:.4f}", file=sys.stderr)
 
 
 def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:

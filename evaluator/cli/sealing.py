@@ -14,7 +14,7 @@ from evaluator.authoring.check import check, read_lines
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
-from evaluator.ledger.manifests import Identity, Manifest, Terms
+from evaluator.ledger.manifests import Identity, Manifest, Terms, Twins
 from evaluator.ledger.rules import Rule, default_rule, in_words, moment_of, read_rule
 from evaluator.sealing import formats
 from evaluator.sealing.allocation import Shares
@@ -49,6 +49,10 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument("--name", required=True, help="the set's name")
     seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
     seal.add_argument("--public", type=Path, metavar="FILE", help="check the items against this public set too")
+    twin = "the public set that it is exchangeable with by construction, if it is: see --twins-by"
+    seal.add_argument("--twin-of", type=Path, metavar="FILE", help=twin)
+    how = "how: one generator with other seeds, or one set split at random (default: %(default)s)"
+    seal.add_argument("--twins-by", choices=("generator", "split"), default="split", help=how)
     seal.add_argument("--seed", type=_seed, metavar="HEX", help="32 secret bytes to deal the items with (default: new)")
     seal.add_argument("--local", type=_share, default=Fraction(1, 5), help="share never sent to endpoints (0.2)")
     seal.add_argument("--spare", type=_share, default=Fraction(1, 10), help="share kept unused until release (0.1)")
@@ -108,6 +112,7 @@ def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
         quorum=quorum,
         witnesses=tuple(formats.read_party(path) for path in args.witness),
         licence=args.licence,
+        twins=Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by) if args.twin_of else None,
         signer=(signer[0].name, signer[1]) if signer else None,
     )
 
@@ -182,6 +187,7 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         "cosigned": _cosigned(folder, manifest),
         "notices": len(formats.read_notices(folder, manifest)),
         "licence": manifest.licence,
+        "twins_by": manifest.twins.by if manifest.twins else "",
     }
 
 

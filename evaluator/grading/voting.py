@@ -121,6 +121,32 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
     return Calibration(made, error, brier)
 
 
+def merged(bins: Sequence[Bin], *, least: int) -> tuple[Bin, ...]:
+    """The same votes in wider bins, none with fewer than ``least`` of them; () where there are not so many at all.
+
+    Bins are joined from below; what is left at the upper end joins the last.
+    """
+    joined: list[Bin] = []
+    for one in bins:
+        few = bool(joined) and joined[-1].n < least
+        joined.append(_join(joined.pop(), one) if few else one)
+    while len(joined) > 1 and joined[-1].n < least:
+        upper = joined.pop()
+        joined.append(_join(joined.pop(), upper))
+    return tuple(joined) if joined and joined[0].n >= max(least, 1) else ()
+
+
+def _join(lower: Bin, upper: Bin) -> Bin:
+    n = lower.n + upper.n
+    if not n:
+        return Bin(lower.low, upper.high, 0, None, None)
+    share, right = (
+        sum((getattr(one, name) * one.n for one in (lower, upper) if one.n), Fraction(0)) / n
+        for name in ("share", "right")
+    )
+    return Bin(lower.low, upper.high, n, share, right)
+
+
 def _bin(inside: Sequence[tuple[Fraction, bool]], place: int, bins: int) -> Bin:
     low, high, n = Fraction(place, bins), Fraction(place + 1, bins), len(inside)
     if not n:

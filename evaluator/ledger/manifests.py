@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -53,6 +53,14 @@ class Terms(Wire, frozen=True, kw_only=True):
     grader_digest: Hex32
 
 
+class Twins(Wire, frozen=True, kw_only=True):
+    """That the set and the public one of digest ``public`` are exchangeable by construction, and what made them so: one
+    generator with other seeds, or one set split at random."""
+
+    public: Hex32
+    by: Literal["generator", "split"]
+
+
 class Manifest(Wire, frozen=True, kw_only=True):
     """What is public of a sealed set before its first run.
 
@@ -61,6 +69,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     ``seasons`` are the exposed blocks that self-declared endpoints see, one after the other; ``cap`` is the number
     of their items, and so of all that such endpoints ever see together. ``quorum`` of ``maintainers`` release the
     set once ``rule`` is met; ``witnesses`` may cosign its tree head. ``licence`` is what it is released under (SPDX).
+    ``twins`` is there where the set is as hard as a public one by the way both were made, not by anybody's judgement.
     """
 
     version: Literal[2] = 2
@@ -81,6 +90,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     quorum: Annotated[int, Meta(ge=0, le=20)] = 0
     witnesses: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
     licence: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9.+-]{1,60}\Z")] = "CC-BY-4.0"
+    twins: Twins | None = None
 
     def verify(self) -> None:
         """Check it against itself. Raises ``seal_broken`` for a wrong root, and ``allocation_invalid`` for blocks that
@@ -90,6 +100,11 @@ class Manifest(Wire, frozen=True, kw_only=True):
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
         if not (self._covers() and self._seasons_fit() and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As for every message; without ``twins`` where there are none, as before there was that field."""
+        data = super().to_dict()
+        return data if self.twins else {name: value for name, value in data.items() if name != "twins"}
 
     def digest(self) -> Hex32:
         """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""

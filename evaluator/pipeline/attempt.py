@@ -15,9 +15,10 @@ from pathlib import Path
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import EndpointTarget, HttpBackend, Reader, serve_checkpoint, serve_endpoint
+from evaluator.backends import Caps, EndpointTarget, HttpBackend, Reader, Usage, serve_checkpoint, serve_endpoint
 from evaluator.contract import (
     BlockId,
+    Budget,
     Checkpoint,
     Endpoint,
     Failed,
@@ -39,6 +40,7 @@ from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.likelihoods import read_sets
 from evaluator.pipeline.models import find_checkpoint, folder_inside, is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
+from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource
@@ -92,11 +94,14 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                     asyncio.run(_evaluate(spec, host, protocol, sources, sink))
                 finally:
                     sink.close()
+                votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
         seconds = time.monotonic() - begin
         reporter.send(
             Finished(
                 artefact=sink.artefact,
                 sets=sink.counts(),
+                votes=votes,
+                record=sink.record,
                 likelihoods=sink.likelihoods,
                 likelihood_failed=sink.likelihood_failed,
                 seconds=seconds,
@@ -146,9 +151,17 @@ async def _evaluate(
         async with (
             asyncio.timeout(spec.limits.seconds),
             beside(_until_told(host.stopping)),
-            _serve(spec.system, host, sink, spec.limits.concurrency) as backend,
+            _serve(spec, protocol, host, sink) as backend,
         ):
-            await run(sink.resume(sources, protocol.digest), protocol, backend, sink, policy=policy)
+            await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy)
+            sink.record = record_of(
+                protocol,
+                sources,
+                backend,
+                remote=isinstance(spec.system, Endpoint),
+                template=sink.template,
+                budget=spec.limits.budget,
+            )
             asked = True
             if isinstance(spec.system, Checkpoint):
                 sink.likelihoods = await _read(sources, backend, policy)
@@ -247,27 +260,45 @@ def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequen
 
 
 @asynccontextmanager
-async def _serve(
-    system: Checkpoint | Endpoint, host: Host, sink: Keeper, concurrency: int
-) -> AsyncIterator[HttpBackend]:
+async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper) -> AsyncIterator[HttpBackend]:
     """The system under test, started for this attempt and ended with it."""
+    system = spec.system
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
-        sink.artefact = facts.digest
+        sink.artefact, sink.template = facts.digest, facts.template
         jailed = is_jailed(facts.digest, trusted=host.trusted)
-        server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work)
+        server = serve_checkpoint(
+            folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api
+        )
     else:
         listed = host.recipients.listed(system.url)
         key = host.vault.open_key(system.sealed_key, bound_to=system.url) if system.sealed_key else ""
         server = serve_endpoint(
-            EndpointTarget(url=system.url, model=system.model, api=system.api),
+            _target(system),
             key=key,
             allow_private=listed is not None and listed.allow_private,
             ready_seconds=READY_SECONDS,
             workdir=host.work,
-            concurrency=concurrency,
+            concurrency=spec.limits.concurrency,
+            caps=_left(spec.limits.budget, sink.spent()) if spec.limits.budget else None,
         )
         del key
     async with server as backend:
         yield backend
+
+
+def _target(system: Endpoint) -> EndpointTarget:
+    """Where the gateway asks, and how. LiteLLM takes a provider by the beginning of the model's name."""
+    if not system.provider:
+        return EndpointTarget(url=system.url, model=system.model, api=system.api)
+    name = f"{system.provider}/{system.model}"
+    return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
+
+
+def _left(budget: Budget, spent: Usage) -> Caps:
+    """What this attempt may still spend, once those before it on this host have spent so much."""
+    paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
+    tokens = None if budget.tokens is None else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
+    cost = None if budget.cost is None else max(0.0, budget.cost - paid)
+    return Caps(tokens, cost, budget.price_in, budget.price_out)

@@ -10,13 +10,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evaluator.contract import Checkpoint, Graded, JobSpec, Outcome, SetCounts, SetLikelihood, canonical_json
+from evaluator.backends import Usage
+from evaluator.contract import (
+    LEAST_CELL,
+    Checkpoint,
+    Endpoint,
+    Graded,
+    JobSpec,
+    Outcome,
+    Record,
+    SetCounts,
+    SetLikelihood,
+    Votes,
+    canonical_json,
+)
 from evaluator.errors import Code
+from evaluator.grading import ballots, grade
+from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result
 from evaluator.pipeline.sources import PublicSource, SealedSource
+from evaluator.protocols import Protocol
+from evaluator.sealing.completions import StoredCompletion
 
+_ANY_GOLD = "#### 0"
+"""What an answer reads as does not depend on the right one."""
 SHORTEST_BEAT = 0.5
 """Seconds: a hostile lease cannot make the heartbeat flood the spool."""
 
@@ -33,39 +52,66 @@ class Keeper:
         self.reporter = reporter
         self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
         self.artefact = ""
+        self.template = ""
+        self.record: Record | None = None
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
         self._spec, self._host = spec, host
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}
+        self._said: dict[str, dict[int, dict[int, Said]]] = {source.name: {} for source in sources}
         self._sealed = {ask.name for ask in spec.sets if ask.sealed}
         self._counts: dict[str, Counter[Outcome]] = {ask.name: Counter() for ask in spec.sets}
 
     def resume(
-        self, sources: Sequence[PublicSource | SealedSource], protocol_digest: str
+        self, sources: Sequence[PublicSource | SealedSource], protocol: Protocol
     ) -> list[PublicSource | SealedSource]:
         """Report what an attempt before this one had kept and not said; the sources without those items.
 
         Call it once ``artefact`` is known: answers of other weights, or to other questions, are not taken.
         """
-        self._asked = _mark(self._spec, protocol_digest, self.artefact)
-        answers = self._host.completions.read(self._spec.run)
-        kept = {(answer.set_name, answer.asked, answer.index): answer.outcome for answer in answers}
-        return [self._resume(source, kept) for source in sources]
+        self._asked = _mark(self._spec, protocol.digest, self.artefact)
+        kept: dict[str, dict[int, Outcome]] = {source.name: {} for source in sources}
+        for answer in self._host.completions.read(self._spec.run):
+            if answer.asked != self._asked or answer.set_name not in kept:
+                continue
+            if answer.sample is None:
+                kept[answer.set_name][answer.index] = answer.outcome
+            else:
+                said = self._said[answer.set_name].setdefault(answer.index, {})
+                said[answer.sample] = _said(answer, protocol)
+        return [self._resume(source, kept[source.name]) for source in sources]
 
-    def _resume(
-        self, source: PublicSource | SealedSource, kept: dict[tuple[str, str, int], Outcome]
-    ) -> PublicSource | SealedSource:
-        asked = sorted(source.form - source.done)
-        found = [(index, kept[key]) for index in asked if (key := (source.name, self._asked, index)) in kept]
+    def _resume(self, source: PublicSource | SealedSource, kept: dict[int, Outcome]) -> PublicSource | SealedSource:
+        found = [(index, kept[index]) for index in sorted(source.form - source.done) if index in kept]
         for start in range(0, len(found), self._host.policy.group):
             self._send(source.name, found[start : start + self._host.policy.group])
-        return replace(source, done=source.done | {index for index, _ in found})
+        done = source.done | {index for index, _ in found}
+        left = source.form - done
+        samples = {index: dict(said) for index, said in self._said[source.name].items() if index in left}
+        return replace(source, done=done, kept=samples)
+
+    def spent(self) -> Usage:
+        """The tokens of all answers that were kept of this run, whoever asked for them here."""
+        tokens = [answer.tokens for answer in self._host.completions.read(self._spec.run)]
+        return Usage(sum(read for read, _ in tokens), sum(written for _, written in tokens))
 
     def answered(self, name: str, result: Result) -> None:
         """Keep what was said here. Once the lease may be lost, no later attempt takes it: see ``Heartbeat``."""
-        about = (self._spec.run, name, result.index, result.outcome, result.completion.text)
-        self._host.completions.append(*about, asked="" if self.heartbeat.lapsed() else self._asked)
+        usage = result.completion.usage
+        self._host.completions.append(
+            self._spec.run,
+            name,
+            result.index,
+            result.outcome,
+            result.completion.text,
+            asked="" if self.heartbeat.lapsed() else self._asked,
+            sample=result.sample,
+            tokens=(usage.tokens_in, usage.tokens_out),
+        )
+        if result.sample is not None:
+            said = self._said[name].setdefault(result.index, {})
+            said[result.sample] = Said(result.extracted, result.outcome)
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Send the outcomes."""
@@ -98,9 +144,31 @@ class Keeper:
             for ask in self._spec.sets
         )
 
+    def votes(self, protocol: Protocol, sources: Sequence[PublicSource | SealedSource]) -> tuple[Votes, ...]:
+        """What several samples came to on each set whose every item has all of them here. Aggregates only."""
+        if protocol.samples == 1:
+            return ()
+        found = (self._votes(source, protocol.samples) for source in sources)
+        return tuple(votes for votes in found if votes is not None)
+
+    def _votes(self, source: PublicSource | SealedSource, samples: int) -> Votes | None:
+        said = self._said[source.name]
+        if any(len(said.get(index, ())) != samples for index in source.form):
+            return None
+        items = [[one for _, one in sorted(said[index].items())] for index in sorted(source.form)]
+        return ballots.summary(source.name, items, least=LEAST_CELL if source.name in self._sealed else 1)
+
+
+def _said(answer: StoredCompletion, protocol: Protocol) -> Said:
+    """What a kept answer was read as. The store does not say which were cut; where it matters, the outcome does."""
+    cut = answer.outcome is Outcome.TRUNCATED
+    return Said(grade(protocol.grader, protocol.graded(answer.text), _ANY_GOLD, cut=cut).extracted, answer.outcome)
+
 
 def _mark(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     """What stands for the model and the way it is asked, so that nobody's answer is taken for another's."""
     system = spec.system
     who = [system.name, artefact] if isinstance(system, Checkpoint) else [system.url, system.model, system.api]
+    if isinstance(system, Endpoint) and system.provider:
+        who.append(system.provider)
     return hashlib.sha256(canonical_json([*who, protocol_digest])).hexdigest()[:16]

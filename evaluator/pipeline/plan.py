@@ -17,7 +17,7 @@ class Policy:
     of what opening costs (``bench/reveal.py``); at least as many as are in flight, so that nobody waits.
     One item is tried ``tries`` times, after waits that double from ``first_wait`` up to ``longest_wait``.
     ``give_up`` items in a row without an answer end the run. Outcomes are handed on every
-    ``flush_seconds``, or as soon as ``group`` of them have gathered.
+    ``flush_seconds``, or as soon as ``group`` of them have gathered. ``seeded`` says that draws are given seeds.
     """
 
     concurrency: int = 32
@@ -28,6 +28,7 @@ class Policy:
     give_up: int = 20
     flush_seconds: float = 1.0
     group: int = 200
+    seeded: bool = True
 
 
 WAITING = 3
@@ -38,9 +39,10 @@ def for_endpoint(policy: Policy) -> Policy:
     """The same policy without tries of our own: the gateway owns those, and two layers would multiply.
 
     It also owns how many are on their way. It is handed more than those, since a question that waits out what a
-    refusal asked for is on its way to nobody, and another takes its place.
+    refusal asked for is on its way to nobody, and another takes its place. Seeds are not sent: some APIs refuse a
+    request that has one, and none is bound by it.
     """
-    return replace(policy, tries=1, concurrency=WAITING * policy.concurrency)
+    return replace(policy, tries=1, concurrency=WAITING * policy.concurrency, seeded=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from typing import Protocol as Shape
 from evaluator import grading
 from evaluator.contract import BlockId, Exposure, LogLine, Outcome, canonical_json
 from evaluator.errors import Code, error
-from evaluator.grading import controls
+from evaluator.grading import ballots, controls
+from evaluator.grading.ballots import Said
 from evaluator.items import Item
 from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.disk import disk_errors
 from evaluator.protocols import Protocol
 from evaluator.sealing import appending
-from evaluator.sealing.completions import CompletionStore, StoredCompletion
+from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
 from evaluator.sealing.recipients import JAIL
 
 UNSCORED = 255
@@ -113,7 +114,7 @@ def rescore(
     grader: str,
     protocol: Protocol | None = None,
 ) -> Rescored:
-    """Grade the last completion of each item of a sealed set again.
+    """Grade the last completion of each item of a sealed set again; of several samples each, and they vote again.
 
     ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is.
     Raises ``unknown_grader``, ``control_failed``, ``completions_missing`` where none are kept of this run on this very
@@ -121,7 +122,7 @@ def rescore(
     """
     controls.check(grading.grade, grader)
     manifest = vault.facts(set_name).manifest
-    kept = {answer.index: answer for answer in store.read(run) if answer.set_name == set_name}
+    kept = store.answered(run, set_name)
     looks = [e for e in log if isinstance(e, Exposure) and (e.run, e.set, e.root) == (run, set_name, manifest.root)]
     seen = manifest.indices(vault.allowed(set_name, to=JAIL))
     indices = sorted(kept.keys() & seen)
@@ -145,10 +146,16 @@ def rescore(
     )
 
 
-def _again(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Outcome:
+def _again(grader: str, kept: Answered, gold: str, protocol: Protocol | None) -> Outcome:
+    """The outcome of the only answer, or of the vote on several."""
+    return ballots.decide([_said(grader, answer, gold, protocol) for answer in kept.answers]).outcome
+
+
+def _said(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Said:
     """The store does not say which completions were cut. Where it matters most the old outcome does: truncated."""
     text = protocol.graded(answer.text) if protocol else answer.text
-    return grading.grade(grader, text, gold, cut=answer.outcome is Outcome.TRUNCATED).outcome
+    graded = grading.grade(grader, text, gold, cut=answer.outcome is Outcome.TRUNCATED)
+    return Said(graded.extracted, graded.outcome)
 
 
 def keep(folder: Path, rescored: Rescored, *, moment: str) -> Path:

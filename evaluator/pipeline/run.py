@@ -5,19 +5,23 @@ the sink as it arrives, so that a kill costs what was on its way and no more; th
 while answers still arrive, and before any error leaves this module: what was graded is never lost to what went
 wrong afterwards. An item that got no answer has no outcome and stays
 open, so that the same run, queued again, asks it again.
+
+Where a protocol asks several samples of an item, each is kept under its number and only their vote is an outcome; an
+item that lacks some stays open, and only those are asked again.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol as Shape
 
 from evaluator.backends import Backend, Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import controls, grade
+from evaluator.grading.ballots import Said, decide
 from evaluator.items import Item
 from evaluator.pipeline.beside import beside, first_error
 from evaluator.pipeline.plan import Policy, Streak, batches, waits
@@ -44,6 +48,10 @@ class Source(Shape):
         """Those of the form that have an outcome already."""
 
     @property
+    def kept(self) -> Mapping[int, Mapping[int, Said]]:
+        """Of items without an outcome, the samples that were answered already: by index, by number."""
+
+    @property
     def shots(self) -> Sequence[Item]:
         """The set's shot pool; empty where there is none."""
 
@@ -53,12 +61,17 @@ class Source(Shape):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Result:
-    """One graded item. ``completion`` and ``extracted`` are text of the model: for the keeper only."""
+    """One graded item. ``completion`` and ``extracted`` are text of the model: for the keeper only.
+
+    ``sample`` is the number of one answer of several, None for the only one and for the vote, which has no completion
+    of its own.
+    """
 
     index: int
     outcome: Outcome
     extracted: str
     completion: Completion
+    sample: int | None = None
 
     def __repr__(self) -> str:
         return f"Result(index={self.index}, outcome={self.outcome.name})"
@@ -68,7 +81,7 @@ class Sink(Shape):
     """Where outcomes go."""
 
     def answered(self, name: str, result: Result) -> None:
-        """Keep one answer to an item of the set ``name``: from here on this process may be killed."""
+        """Keep one answer to an item of the set ``name``, or a vote: from here on this process may be killed."""
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Hand on a group of answers that were kept. Returns when not even the machine may lose them."""
@@ -79,10 +92,11 @@ class Sink(Shape):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Question:
-    """One item on its way: ``name`` of its set, ``index`` in it, the ``prompt`` and its gold answer."""
+    """One item on its way: ``name`` of its set, ``index`` in it, ``sample``, the ``prompt`` and its gold answer."""
 
     name: str
     index: int
+    sample: int
     prompt: str
     gold: str
 
@@ -100,10 +114,10 @@ class _Tally:
     missed: int = 0
 
     def add(self, name: str, result: Result) -> None:
+        """An item has an outcome."""
         self.sink.answered(name, result)
         group = self.waiting.setdefault(name, [])
         group.append(result)
-        self.answered += 1
         if len(group) >= self.policy.group:
             self.flush()
 
@@ -128,9 +142,8 @@ async def run(
 ) -> None:
     """Ask every open item of ``sources`` and hand the outcomes to ``sink``.
 
-    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
-    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` items in
-    a row, or all of them, got no answer; ``incomplete`` where some did not, ``budget_spent`` where that is
+    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` answers in
+    a row, or all of them, did not come; ``incomplete`` where some did not, ``budget_spent`` where that is
     why. What was graded has reached the sink by then. ``chance`` and ``sleep`` are the randomness and the
     time of the waits.
 
@@ -146,8 +159,12 @@ async def run(
     )
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
     sink.progress(tally.done, tally.total)
+    for source in sources:
+        for index, said in source.kept.items():
+            asker.ballots[source.name, index] = dict(said)
+            asker.vote(source.name, index)
     async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
-        for _ in range(min(policy.concurrency, max(tally.total - done, 1))):
+        for _ in range(min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))):
             group.create_task(asker.ask_all(questions))
     controls.check(grade, protocol.grader)
     if asker.spent:
@@ -157,13 +174,20 @@ async def run(
 
 
 def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy) -> Iterator[_Question]:
-    """Every open item with its prompt. A batch is revealed when the one before is used up, not earlier."""
+    """Every open item with its prompt, once for each sample that is missing. A batch is revealed when the one before
+    is used up, not earlier."""
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
-    for batch in batches([source.form - source.done for source in sources], size=max(policy.batch, policy.concurrency)):
+    open_items = [
+        [index for index in source.form - source.done if len(source.kept.get(index, ())) < protocol.samples]
+        for source in sources
+    ]
+    for batch in batches(open_items, size=max(policy.batch, policy.concurrency)):
         source = sources[batch.position]
         for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
             drawn = [source.shots[shot] for shot in shots[batch.position][index]]
-            yield _Question(source.name, index, protocol.prompt(item, drawn), item.gold)
+            prompt = protocol.prompt(item, drawn)
+            for sample in sorted(set(range(protocol.samples)) - set(source.kept.get(index, ()))):
+                yield _Question(source.name, index, sample, prompt, item.gold)
 
 
 @dataclass(slots=True)
@@ -180,6 +204,7 @@ class _Asker:
     sleep: Callable[[float], Awaitable[None]]
     last: Code = Code.INCOMPLETE
     spent: bool = False
+    ballots: dict[tuple[str, int], dict[int, Said]] = field(default_factory=dict)
 
     async def ask_all(self, questions: Iterator[_Question]) -> None:
         for question in questions:
@@ -197,20 +222,37 @@ class _Asker:
 
     async def _ask(self, question: _Question) -> Completion:
         """The answer, after as many tries as the policy grants. Raises the last try's error."""
+        seed = self.protocol.seed(question.name, question.index, question.sample) if self.policy.seeded else None
+        sampling = replace(self.sampling, seed=seed)
         for wait in waits(self.policy, self.chance):
             try:
-                return await self.backend.complete(question.prompt, self.sampling)
+                return await self.backend.complete(question.prompt, sampling)
             except EvaluatorError as failure:
                 if not failure.again:
                     raise
             await self.sleep(wait)
-        return await self.backend.complete(question.prompt, self.sampling)
+        return await self.backend.complete(question.prompt, sampling)
 
     def _keep(self, question: _Question, completion: Completion) -> None:
         self.streak.answered()
+        self.tally.answered += 1
         text = self.protocol.graded(completion.text)
         graded = grade(self.protocol.grader, text, question.gold, cut=completion.cut)
-        self.tally.add(question.name, Result(question.index, graded.outcome, graded.extracted, completion))
+        result = Result(question.index, graded.outcome, graded.extracted, completion)
+        if self.protocol.samples == 1:
+            self.tally.add(question.name, result)
+            return
+        self.tally.sink.answered(question.name, replace(result, sample=question.sample))
+        ballot = self.ballots.setdefault((question.name, question.index), {})
+        ballot[question.sample] = Said(graded.extracted, graded.outcome)
+        self.vote(question.name, question.index)
+
+    def vote(self, name: str, index: int) -> None:
+        """Where an item has all of its answers, their majority is its outcome, in whatever order they came."""
+        ballot = self.ballots[name, index]
+        if len(ballot) == self.protocol.samples:
+            won = decide([said for _, said in sorted(self.ballots.pop((name, index)).items())])
+            self.tally.add(name, Result(index, won.outcome, won.answer, Completion("", cut=False)))
 
     def _miss(self, code: Code) -> None:
         self.last = code

@@ -1,21 +1,23 @@
 """The sets of a run, public and sealed, in the one shape that the pipeline reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol as Shape
 
 from evaluator.contract import Exposure
+from evaluator.grading.ballots import Said
 from evaluator.items import Item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicSource:
-    """A set whose items lie open on this host."""
+    """A set whose items lie open on this host. ``kept`` are answers of earlier attempts: by index, by sample."""
 
     name: str
     items: Sequence[Item]
     shots: Sequence[Item] = ()
     done: frozenset[int] = frozenset()
+    kept: Mapping[int, Mapping[int, Said]] = field(default_factory=dict, repr=False)
 
     @property
     def n(self) -> int:
@@ -64,6 +66,7 @@ class SealedSource:
     tell: Callable[[Exposure], None] = field(repr=False)
     shots: Sequence[Item] = ()
     done: frozenset[int] = frozenset()
+    kept: Mapping[int, Mapping[int, Said]] = field(default_factory=dict, repr=False)
     seen: dict[int, Item] | None = field(default=None, repr=False)
 
     def reveal(self, indices: Sequence[int]) -> Sequence[Item]:

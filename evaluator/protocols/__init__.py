@@ -6,10 +6,11 @@ its stop strings are those of the GSM1k study. ``demo-0shot`` asks the tiny chec
 
 ``gsm1k-5shot`` is how that study asked weights: as above, and no token before the text (the harness's
 ``add_bos_token=False``), which alone moves a gap by a point. ``gsm1k-5shot-fixed`` shows every item the same shots, so
-that a model server computes them once. ``gsm1k-5shot-api`` is how the study asked endpoints: the same text as one user
-message, with 4,096 tokens. ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a temperature that
-such models are made for, and the thinking is not graded. ``lmsi-5shot-sc32`` is the self-consistency of "Large Language
-Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
+that a model server computes them once. ``gsm1k-5shot-chat`` shows the same text as one user message, which the model's
+own chat template renders, with the same budget. ``gsm1k-5shot-api`` is how the study asked endpoints: the same text
+as one user message, with 4,096 tokens. ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a
+temperature that such models are made for, and the thinking is not graded. ``lmsi-5shot-sc32`` is the self-consistency
+of "Large Language Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
 """
 
 from evaluator.errors import Code, error
@@ -28,6 +29,7 @@ _PUBLISHED = (
     Protocol(id="demo-0shot", shots=0, shot_seed=None, max_tokens=96, stop=("\n",)),
     Protocol(id="gsm1k-5shot", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never"),
     Protocol(id="gsm1k-5shot-fixed", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never", drawn="once"),
+    Protocol(id="gsm1k-5shot-chat", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, ask="message"),
     Protocol(id="gsm1k-5shot-api", shots=5, shot_seed=1234, max_tokens=4096, stop=_STOP, ask="message"),
     Protocol(
         id="gsm1k-0shot-reasoning",

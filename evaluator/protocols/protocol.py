@@ -78,6 +78,18 @@ class Protocol:
             return (tuple(generator.sample(pool, self.shots)),) * n_items
         return tuple(tuple(generator.sample(pool, self.shots)) for _ in range(n_items))
 
+    @property
+    def api(self) -> Literal["completions", "chat"]:
+        """Which API of our own model servers it is asked by."""
+        return "chat" if self.ask == "message" else "completions"
+
+    def seed(self, set_name: str, index: int, sample: int) -> int | None:
+        """What settles one draw, the same in every run; None where nothing is drawn. It is below 2**31."""
+        if self.temperature == 0:
+            return None
+        drawn = hashlib.sha256(canonical_json([self.id, set_name, index, sample])).digest()
+        return int.from_bytes(drawn[:4]) >> 1
+
     def prompt(self, item: Item, shots: Sequence[Item]) -> str:
         """The whole prompt for ``item``: the shots with their answers, then the question."""
         if len(shots) != self.shots:
@@ -98,14 +110,14 @@ class Protocol:
     def fits(self, asked: Asked) -> bool:
         """Whether this engine can ask it of such a system as it is defined.
 
-        A message needs a chat API. What stands before a text can be told to our own model servers only, and these are
-        greedy. Several samples of a question cannot be asked yet.
+        A message needs a chat API, which our own model servers have: they set it in the template of the weights. What
+        stands before a text can be told to them only. Several samples of a question need a way to become one answer.
         """
-        if self.samples != 1:
+        if (self.samples > 1) != (self.vote != "none"):
             return False
         if self.ask == "message":
-            return asked == "chat"
-        return self.temperature == 0 if asked == "checkpoint" else self.bos == "tokenizer"
+            return asked != "completions"
+        return asked == "checkpoint" or self.bos == "tokenizer"
 
 
 def _fill(template: str, item: Item) -> str:

@@ -12,7 +12,7 @@ def in_words(protocol: Protocol) -> str:
 
 def _asked(protocol: Protocol) -> str:
     if protocol.ask == "message":
-        return "One user message to a chat API."
+        return "One user message, to a chat API or in the chat template of weights that run here."
     return "A text to be continued, without a chat template."
 
 

@@ -2,9 +2,9 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -23,7 +23,9 @@ from evaluator.sealing import appending, formats
 class StoredCompletion:
     """One answer and what it was graded. ``text`` does not show in ``repr``.
 
-    ``asked`` is a mark of what was asked of whom; empty in files of before there was one.
+    ``asked`` is a mark of what was asked of whom; empty in files of before there was one. ``sample`` is the number of
+    one answer of several; None for the only one, and for the vote on several, which has no text of its own.
+    ``tokens`` are those of the prompt and of the answer, as they were counted.
     """
 
     set_name: str
@@ -31,6 +33,28 @@ class StoredCompletion:
     outcome: Outcome
     text: str = field(repr=False)
     asked: str = ""
+    sample: int | None = None
+    tokens: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An item's outcome, and its only answer or all of several, by number."""
+
+    outcome: Outcome
+    answers: tuple[StoredCompletion, ...]
+
+    def as_one(self) -> StoredCompletion:
+        """One answer whose text holds all, as JSON where they are several."""
+        first = self.answers[0]
+        if first.sample is None:
+            return first
+        text = json.dumps([answer.text for answer in self.answers])
+        return replace(first, outcome=self.outcome, text=text, sample=None)
+
+
+_LATER: list[Any] = ["", None, (0, 0)]
+"""What the fifth, sixth and seventh value of an answer are where it was written before there were any."""
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -54,13 +78,15 @@ class CompletionStore:
         text: str,
         *,
         asked: str = "",
+        sample: int | None = None,
+        tokens: tuple[int, int] = (0, 0),
         durable: bool = False,
     ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        plain = json.dumps([set_name, index, int(outcome), text, asked]).encode("ascii")
+        plain = json.dumps([set_name, index, int(outcome), text, asked, sample, tokens]).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
@@ -82,10 +108,24 @@ class CompletionStore:
             raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
         return known
 
+    def answered(self, run: str, set_name: str) -> dict[int, Answered]:
+        """What is kept of each item of a set that has an outcome, by index. Raises ``seal_broken``."""
+        answers = [answer for answer in self.read(run) if answer.set_name == set_name]
+        last = {answer.index: answer for answer in answers if answer.sample is None}
+        samples: dict[int, dict[int, StoredCompletion]] = {}
+        for answer in answers:
+            if answer.sample is not None:
+                samples.setdefault(answer.index, {})[answer.sample] = answer
+        every = {index: [one for _, one in sorted(several.items())] for index, several in samples.items()}
+        return {i: Answered(last[i].outcome, tuple(every.get(i, [last[i]]))) for i in sorted(last)}
+
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
-        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``."""
-        last = {answer.index: answer for answer in self.read(run) if answer.set_name == set_name}
-        return tuple((self._salt(run, set_name, index), last[index]) for index in sorted(last))
+        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``.
+
+        Where several were asked, the text is theirs: a JSON list, by number; the outcome is the vote's.
+        """
+        kept = self.answered(run, set_name)
+        return tuple((self._salt(run, set_name, index), kept[index].as_one()) for index in kept)
 
     def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
         """What is committed to of a run on a set: of each item the salted hash of its last answer. As above."""
@@ -128,5 +168,6 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        set_name, index, outcome, text, *asked = json.loads(plain)
-        return StoredCompletion(set_name, index, Outcome(outcome), text, *asked)
+        held: list[Any] = json.loads(plain)
+        set_name, index, outcome, text, asked, sample, (tokens_in, tokens_out) = held + _LATER[len(held) - 4 :]
+        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (tokens_in, tokens_out))

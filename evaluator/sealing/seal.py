@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, set_digest
-from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms
+from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms, Twins
 from evaluator.ledger.notes import sign_head
 from evaluator.ledger.rules import Rule
 from evaluator.ledger.tree import root
@@ -56,6 +56,7 @@ class Covenant:
     quorum: int = 0
     witnesses: tuple[Party, ...] = ()
     licence: str = "CC-BY-4.0"
+    twins: Twins | None = None
     signer: tuple[str, Ed25519PrivateKey] | None = None
 
 
@@ -132,6 +133,7 @@ def _manifest(
         quorum=covenant.quorum,
         witnesses=covenant.witnesses,
         licence=covenant.licence,
+        twins=covenant.twins,
         **facts,
     )
     manifest = Manifest.from_dict(unchecked.to_dict())

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from django.db import transaction
 from msgspec import Meta
 
-from evaluator.contract import Hex32, Name, Wire, canonical_json
+from evaluator.contract import Hex32, Name, Wire, canonical_json, fits
 from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
@@ -137,21 +137,36 @@ def _public_fields(data: object) -> dict[str, Any]:
     return {"name": facts.name, "sealed": False, "n": facts.n, "digest": facts.digest}
 
 
-def register_pair(*, slug: str, title: str, public: str, private: str, protocol: str, grader: str) -> SetPair:
-    """Register a pair of registered sets, the private one sealed. The same once more changes nothing."""
+def register_pair(
+    *, slug: str, title: str, public: str, private: str, protocol: str, grader: str, also: Sequence[str] = ()
+) -> SetPair:
+    """Register a pair of registered sets, the private one sealed. The same once more changes nothing.
+
+    ``also`` are the ids of further protocols that a submission may choose; registered once more, the pair allows more.
+    """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
     sets = {item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])}
     if public not in sets or private not in sets or sets[public].sealed or not sets[private].sealed:
         raise refuse(Refusal.BAD_REGISTRATION, "a pair needs a registered public set and a registered sealed one")
+    manifest = sets[private].facts()
+    twins = manifest.twins if manifest else None
+    if twins and twins.public != sets[public].digest:
+        raise refuse(Refusal.BAD_REGISTRATION, "the sealed set says that it is the twin of another public set")
     fields = {
         "title": title,
         "public": sets[public],
         "private": sets[private],
         "protocol": protocol,
         "grader": grader,
+        "twins_by": twins.by if twins else "",
     }
-    known, created = SetPair.objects.get_or_create(slug=slug, defaults=fields)
-    if not created and any(getattr(known, name) != value for name, value in fields.items()):
-        raise refuse(Refusal.ALREADY_REGISTERED, slug)
+    if not all(fits(other, Name) for other in also):
+        raise refuse(Refusal.BAD_REGISTRATION, "a protocol's id has small letters, digits, '.', '_' and '-'")
+    with transaction.atomic():
+        known, created = SetPair.objects.select_for_update().get_or_create(slug=slug, defaults=fields)
+        if not created and any(getattr(known, name) != value for name, value in fields.items()):
+            raise refuse(Refusal.ALREADY_REGISTERED, slug)
+        known.also = sorted({*known.also, *also} - {protocol})
+        known.save(update_fields=["also"])
     return known

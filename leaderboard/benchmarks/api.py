@@ -77,7 +77,7 @@ def _release(pair: SetPair) -> dict[str, Any] | None:
 
 
 def _pair(pair: SetPair) -> dict[str, Any]:
-    names = ("slug", "title", "protocol", "grader", "state")
+    names = ("slug", "title", "protocol", "also", "grader", "state")
     shown: dict[str, Any] = {name: getattr(pair, name) for name in names}
     shown["release_rule"] = pair.private.manifest.get("rule")
     return shown | {"public": _set(pair.public), "private": _set(pair.private)}

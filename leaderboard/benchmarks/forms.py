@@ -67,9 +67,22 @@ class PairForm(forms.Form):
         ItemSet.objects.filter(sealed=True).order_by("-pk"), to_field_name="name", label="Sealed set"
     )
     protocol = forms.CharField(max_length=80, validators=[plain], help_text="How the questions are asked.")
+    also = forms.CharField(
+        required=False,
+        max_length=800,
+        label="Further protocols",
+        help_text="Ids that a submission may choose instead, with spaces between them.",
+    )
     grader = forms.CharField(max_length=80, validators=[plain], help_text="How the answers are graded.")
 
-    def facts(self) -> dict[str, str]:
+    def clean_also(self) -> list[str]:
+        """The ids one by one."""
+        found: list[str] = self.cleaned_data["also"].split()
+        for name in found:
+            plain(name)
+        return found
+
+    def facts(self) -> dict[str, Any]:
         """The arguments of ``actions.register_pair``."""
         cleaned = self.cleaned_data
         return cleaned | {"public": cleaned["public"].name, "private": cleaned["private"].name}

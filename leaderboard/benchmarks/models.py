@@ -81,6 +81,9 @@ class Notice(models.Model):
 class SetPair(models.Model):
     """A public set and its sealed twin, asked with one protocol and graded by one grader.
 
+    A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the pair's ranking.
+
+    ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty where nothing did.
     ``season`` counts the blocks that self-declared endpoints have had. The release rule is the manifest's; a release
     is proposed over ``evidence``, as JSON, and needs ``successor``, the sealed set that takes the place of this one.
     ``stale`` until a ranking takes note of what maintainers have said: a notice, a retracted run, a release.
@@ -91,8 +94,10 @@ class SetPair(models.Model):
     public = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="as_public")
     private = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="as_private")
     protocol = models.CharField(max_length=80)
+    also: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
     grader = models.CharField(max_length=80)
     season = models.PositiveIntegerField(default=0)
+    twins_by = models.CharField(max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")])
     state = models.CharField(
         max_length=10, choices=[(state.value, state.value) for state in PairState], default=PairState.SEALED
     )

@@ -5,12 +5,15 @@ from dataclasses import asdict
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.rankings import snapshots
-from leaderboard.rankings.models import PublishedRow, PublishedTable, Snapshot
+from leaderboard.rankings.models import Cohort, PublishedRow, PublishedTable, Reference, Snapshot, Verdict
+from leaderboard.rankings.models.cohorts import LONGEST_REASON
 from leaderboard.rankings.tables import Table
 from leaderboard.submissions import actions as submissions
+from leaderboard.submissions.models import Model
 
 
 @transaction.atomic
@@ -28,6 +31,61 @@ def rebuild(*, pair: SetPair) -> Snapshot:
     submissions.mark_ranked(run_ids=draft.graded)
     SetPair.objects.filter(pk=pair.pk, stale=True).update(stale=False)
     return newest
+
+
+@transaction.atomic
+def close_cohort(*, pair: SetPair) -> Cohort | None:
+    """Decide the word of every counting run that has none yet, and show it; None where there is no such run.
+
+    What was decided before stays as it is. Where this version decides by another method, the earlier cohorts are
+    decided by it too, run for run and against the panels that were frozen with them, beside what was decided then.
+    """
+    SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
+    for earlier in snapshots.cohorts.outdated(pair):
+        _save(pair, earlier.number, snapshots.cohorts.again(earlier))
+    draft = snapshots.cohorts.draft(pair)
+    newest = None
+    if draft.runs:
+        newest = _save(pair, Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1, draft)
+    rebuild(pair=pair)
+    return newest
+
+
+def _save(pair: SetPair, number: int, draft: snapshots.cohorts.Draft) -> Cohort:
+    decision = draft.decision
+    cohort = Cohort.objects.create(
+        pair=pair,
+        number=number,
+        method=snapshots.cohorts.METHOD,
+        panel=decision.panel.to_dict(),
+        inputs_hash=decision.inputs_hash,
+    )
+    rows = (
+        Verdict(cohort=cohort, run_id=run, body=one.to_dict())
+        for run, one in zip(draft.runs, decision.judged, strict=True)
+    )
+    Verdict.objects.bulk_create(rows, batch_size=1000)
+    return cohort
+
+
+def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = None) -> Reference:
+    """Hold a model for clean on a pair from the next close on, for a reason that readers will see.
+
+    The same reason once more changes nothing, another one takes its place. Raises ``not_found``, ``invalid_field``.
+    """
+    known = Model.objects.filter(name__iexact=model).first()
+    if known is None:
+        raise refuse(Refusal.NOT_FOUND, "model")
+    if not why.strip() or len(why.strip()) > LONGEST_REASON:
+        raise refuse(Refusal.INVALID_FIELD, "why")
+    fields = {"why": why.strip(), "named_by": by}
+    return Reference.objects.update_or_create(pair=pair, model=known, defaults=fields)[0]
+
+
+def drop_reference(*, pair: SetPair, model: str) -> None:
+    """Hold a model for clean no longer, from the next close on. Raises ``not_found`` where it was not."""
+    if not Reference.objects.filter(pair=pair, model__name__iexact=model).delete()[0]:
+        raise refuse(Refusal.NOT_FOUND, "reference")
 
 
 @transaction.atomic

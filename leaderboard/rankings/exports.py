@@ -10,6 +10,7 @@ from leaderboard.rankings.models import (
     EVIDENCE,
     Basis,
     EvidenceWord,
+    Judged,
     PublishedLine,
     PublishedSnapshot,
     PublishedTable,
@@ -27,11 +28,14 @@ UNITS = (
     "likelihoods are in nats per character"
 )
 COLUMNS = (
-    "rank", "rank_best", "rank_worst", "model", "organisation", "access",
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "parameters",
+    "open_weights", "access", "protocol",
     "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
     "public_right", "public_n", "public_accuracy", "public_lo", "public_hi",
     "private_truncated", "public_truncated",
-    "gap", "gap_lo", "gap_hi", "smallest_visible_gap", "evidence", "run",
+    "gap", "gap_lo", "gap_hi", "worst_gap_lo", "worst_gap_hi", "smallest_visible_gap",
+    "evidence", "basis", "p", "p_holm", "p_bh", "visible_gap", "adjusted_gap", "adjusted_lo", "adjusted_hi",
+    "adjusted_by", "references", "fewest_contaminated", "closed", "tries", "ended", "run",
 )  # fmt: skip
 
 
@@ -45,8 +49,8 @@ PUBLISHED_COLUMNS = (
 )  # fmt: skip
 
 
-def as_json(pair: SetPair, snapshot: Snapshot | None) -> dict[str, Any]:
-    """The whole board as JSON data; missing scores stand apart under ``unranked`` and are never 0."""
+def as_json(pair: SetPair, snapshot: Snapshot | None, shown: Sequence[Row] | None = None) -> dict[str, Any]:
+    """The board, or the rows ``shown`` of it, as JSON data; missing scores stand apart and are never 0."""
     rows = snapshot.ranking() if snapshot else ()
     return {
         "pair": pair.slug,
@@ -54,8 +58,11 @@ def as_json(pair: SetPair, snapshot: Snapshot | None) -> dict[str, Any]:
         "as_of": snapshot and snapshot.created.isoformat(),
         "method": snapshot and snapshot.method,
         "inputs_hash": snapshot and snapshot.inputs_hash,
+        "panel": snapshot and snapshot.panel,
+        "families": snapshot.families if snapshot else [],
+        "models": len(rows),
         "noise_floor": noise_floor().summary(),
-        "rows": [row.to_dict() | {"word": row.word} for row in rows],
+        "rows": [row.to_dict() | {"word": row.word} for row in (rows if shown is None else shown)],
         "unranked": [one.to_dict() | {"word": one.word} for one in unranked(pair, rows)],
     }
 
@@ -72,9 +79,24 @@ def as_csv(rows: Iterable[Row]) -> str:
 def _line(row: Row) -> list[object]:
     private, public = row.private, row.public
     return [
-        row.rank, *row.rank_range, _plain(row.model), _plain(row.organisation), row.access,
+        row.rank, *row.rank_range, row.public_rank, *map(_plain, (row.model, row.organisation, row.family)),
+        row.parameters, row.open_weights, row.access, row.protocol,
         *_side(private), *_side(public), private.truncated, public.truncated,
-        row.gap, *row.interval, row.smallest_visible_gap, row.evidence, row.run,
+        row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
+        row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,
+    ]  # fmt: skip
+
+
+def _decision(judged: Judged | None) -> list[object]:
+    """What stands behind the word; empty cells until it is decided."""
+    if judged is None:
+        return [None] * 12
+    beside: list[object] = [None] * 5
+    if one := judged.adjusted:
+        beside = [one.gap, *one.interval, one.by, one.references]
+    return [
+        judged.basis, judged.p, judged.holm, judged.benjamini_hochberg, judged.visible, *beside, judged.fewest,
+        judged.closed,
     ]  # fmt: skip
 
 

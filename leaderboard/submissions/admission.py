@@ -1,15 +1,17 @@
 """Whether a submission is taken. Pure: what was asked and the facts it is judged by are arguments."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evaluator import addresses
-from evaluator.contract import canonical_json
+from evaluator.contract import Budget, Name, Provider, canonical_json, fits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
 from leaderboard.errors import Refusal
 
+OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
 _PATTERNS = {
     "pair": re.compile(r"[A-Za-z0-9_-]{1,80}"),
@@ -22,7 +24,7 @@ _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
 
 @dataclass(frozen=True)
 class Ask:
-    """What a submitter asks for. ``checkpoint`` for a checkpoint; the last four for an endpoint.
+    """What a submitter asks for. ``checkpoint`` for a checkpoint; what follows for an endpoint, but ``protocol``.
 
     ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is sealed.
     """
@@ -37,11 +39,29 @@ class Ask:
     served_model: str = ""
     api: Literal["completions", "chat", ""] = ""
     api_key: str = field(default="", repr=False)
+    provider: str = ""
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    protocol: str = ""
 
     def fingerprint(self) -> str:
-        """The digest of all that was asked but the key, of which it only says whether there is one."""
-        fields: dict[str, Any] = {name: value for name, value in vars(self).items() if name != "api_key"}
+        """The digest of all that was asked but the key, of which it only says whether there is one.
+
+        A field that came later is in it only where it was given, so that a key from before still fits.
+        """
+        left_out = {"api_key"} | {name for name in (*OF_BUDGET, "provider", "protocol") if not getattr(self, name)}
+        fields: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in left_out}
         return leaf_hash(canonical_json(fields | {"has_key": bool(self.api_key)})).hex()
+
+    def budget(self) -> Budget | None:
+        """What may be spent; None where nothing was said of it. Raises ``bad_message``."""
+        given = [getattr(self, name) for name in OF_BUDGET]
+        if given == [None] * len(given):
+            return None
+        prices = {"price_in": self.price_in or 0.0, "price_out": self.price_out or 0.0}
+        return Budget.from_dict({"tokens": self.max_tokens, "cost": self.max_cost, **prices})
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,7 @@ class Facts:
 
     has_organisation: bool
     pair_is_known: bool
+    protocol_is_known: bool
     model_is_ours: bool
     model_agrees: bool
     can_seal: bool
@@ -68,6 +89,8 @@ def malformed(ask: Ask, *, private_endpoints: bool) -> No | None:
     for name in ("pair", "model"):
         if not _PATTERNS[name].fullmatch(getattr(ask, name)):
             return No(Refusal.INVALID_FIELD, name)
+    if ask.protocol and not fits(ask.protocol, Name):
+        return No(Refusal.INVALID_FIELD, "protocol")
     if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
         return No(Refusal.INVALID_FIELD, "parameters")
     if ask.kind == "checkpoint":
@@ -80,31 +103,60 @@ def decide(ask: Ask, facts: Facts) -> No | None:
     reasons = (
         (not facts.has_organisation, Refusal.NO_ORGANISATION),
         (not facts.pair_is_known, Refusal.UNKNOWN_PAIR),
+        (not facts.protocol_is_known, Refusal.INVALID_FIELD),
         (not facts.model_is_ours, Refusal.MODEL_TAKEN),
         (not facts.model_agrees, Refusal.MODEL_DIFFERS),
         (bool(ask.api_key) and not facts.can_seal, Refusal.NO_EVALUATOR),
     )
-    return next((No(code) for holds, code in reasons if holds), None)
+    code = next((code for holds, code in reasons if holds), None)
+    return No(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
 
 
 def _malformed_checkpoint(ask: Ask) -> No | None:
-    foreign = [name for name in ("url", "served_model", "api", "api_key") if getattr(ask, name)]
+    given = ("url", "served_model", "api", "api_key", "provider")
+    foreign = [name for name in given if getattr(ask, name)]
+    foreign += [name for name in OF_BUDGET if getattr(ask, name) is not None]
     if foreign:
         return No(Refusal.INVALID_FIELD, foreign[0])
     return None if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint) else No(Refusal.INVALID_FIELD, "checkpoint")
 
 
 def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> No | None:
-    if ask.checkpoint or not ask.api:
-        return No(Refusal.INVALID_FIELD, "checkpoint" if ask.checkpoint else "api")
-    if not _PATTERNS["served_model"].fullmatch(ask.served_model):
-        return No(Refusal.INVALID_FIELD, "served_model")
+    if bad := _bad_field(ask):
+        return No(Refusal.INVALID_FIELD, bad)
     if ask.api_key and not _API_KEY.fullmatch(ask.api_key):
         return No(Refusal.BAD_API_KEY)
-    if len(ask.url) > 2000:
-        return No(Refusal.INVALID_FIELD, "url")
     try:
         addresses.check(ask.url, allow_private=private_endpoints)
     except EvaluatorError as failure:
         return No(failure.code)
     return None
+
+
+def _bad_field(ask: Ask) -> str:
+    """The field of an endpoint that is wrong, empty where none is."""
+    wrong = (
+        (bool(ask.checkpoint), "checkpoint"),
+        (not ask.api, "api"),
+        (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
+        (len(ask.url) > 2000, "url"),
+        (not fits(ask.provider, Provider), "provider"),
+    )
+    return next((name for holds, name in wrong if holds), "") or _bad_budget(ask)
+
+
+def _bad_budget(ask: Ask) -> str:
+    """The field of a budget that is wrong, empty where none is. A cap on money needs both prices to be counted by."""
+    for name in OF_BUDGET:
+        value = getattr(ask, name)
+        if value is not None and (not math.isfinite(value) or value < 0):
+            return name
+    if ask.max_cost is not None:
+        for name in ("price_in", "price_out"):
+            if getattr(ask, name) is None:
+                return name
+    try:
+        ask.budget()
+    except EvaluatorError:
+        return "max_tokens" if ask.max_cost is None else "max_cost"
+    return ""

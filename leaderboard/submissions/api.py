@@ -34,6 +34,14 @@ class SubmissionIn(Strict):
     served_model: str = Field("", max_length=200)
     api: Literal["completions", "chat", ""] = ""
     api_key: str = Field("", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end.")
+    provider: str = Field("", max_length=40, description="Whose API it speaks; empty for one like OpenAI's own.")
+    protocol: str = Field(
+        "", max_length=80, description="One that the pair allows; empty for its own, which is ranked."
+    )
+    max_tokens: int | None = Field(None, description="The most tokens, of prompts and answers, in all.")
+    max_cost: float | None = Field(None, description="The most money; needs both prices.")
+    price_in: float | None = Field(None, description="Of a million tokens of prompts.")
+    price_out: float | None = Field(None, description="Of a million tokens of answers.")
 
 
 class SubmissionOut(Schema):
@@ -77,12 +85,14 @@ class CountsOut(Schema):
     wrong: int
     no_answer: int
     truncated: int
+    votes: dict[str, Any] | None = Field(description="Aggregates over several samples of each item, if there were.")
     likelihood: LikelihoodOut | None
 
 
 class RunOut(Schema):
     """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded.
 
+    ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
     ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
     """
 
@@ -96,6 +106,9 @@ class RunOut(Schema):
     attempts: int
     pair: str
     model: str
+    protocol: str
+    artefact: str
+    record: dict[str, Any] | None
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -183,12 +196,26 @@ def _submission(one: Submission) -> dict[str, Any]:
 
 def _run(one: Run) -> dict[str, Any]:
     graded = one.state in (RunState.GRADED, RunState.RANKED)
-    plain = ("id", "state", "phase", "total", "percent", "attempts", "queued_at", "started_at", "ended_at", "fault")
+    plain = (
+        "id",
+        "state",
+        "phase",
+        "total",
+        "percent",
+        "attempts",
+        "queued_at",
+        "started_at",
+        "ended_at",
+        "fault",
+        "artefact",
+    )
     return {name: getattr(one, name) for name in plain} | {
         "final": one.is_final,
         "done": one.total * one.percent // 100,
         "pair": one.submission.pair.slug,
         "model": one.submission.model.name,
+        "protocol": one.submission.asked_by,
+        "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "sets": [_counts(row) for row in one.outcomes.select_related("item_set").order_by("pk")] if graded else [],
@@ -196,7 +223,7 @@ def _run(one: Run) -> dict[str, Any]:
 
 
 def _counts(row: RunOutcomes) -> dict[str, Any]:
-    names = ("n", "right", "wrong", "no_answer", "truncated")
+    names = ("n", "right", "wrong", "no_answer", "truncated", "votes")
     about = {"set": row.item_set.name, "sealed": row.item_set.sealed, "likelihood": _likelihood(row.read)}
     return {name: getattr(row, name) for name in names} | about
 

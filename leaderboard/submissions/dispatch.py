@@ -9,6 +9,7 @@ from evaluator import addresses
 from evaluator.contract import (
     EVALUATE_TASK,
     BlockId,
+    Budget,
     Checkpoint,
     Endpoint,
     JobSpec,
@@ -107,10 +108,14 @@ def job(run: Run) -> Job:
         token=run.token,
         lease_seconds=settings.LEASE_SECONDS,
         system=_system(submission),
-        protocol=submission.pair.protocol,
+        protocol=submission.asked_by,
         sets=tuple(_asked(row) for row in outcomes),
         grant=grant,
-        limits=Limits(seconds=settings.RUN_SECONDS, concurrency=settings.CONCURRENCY),
+        limits=Limits(
+            seconds=settings.RUN_SECONDS,
+            concurrency=settings.CONCURRENCY,
+            budget=Budget.from_dict(submission.budget) if submission.budget else None,
+        ),
     )
     return Job(shown_to, sets, grant, spec.to_dict())
 
@@ -118,9 +123,8 @@ def job(run: Run) -> Job:
 def _system(submission: Submission) -> Checkpoint | Endpoint:
     if submission.kind == Submission.Kind.CHECKPOINT:
         return Checkpoint(name=submission.checkpoint)
-    return Endpoint.from_dict(
-        {"kind": "endpoint", "url": submission.url, "model": submission.served_model, "api": submission.api}
-    )
+    about = {"url": submission.url, "model": submission.served_model, "api": submission.api}
+    return Endpoint.from_dict({"kind": "endpoint", **about, "provider": submission.provider})
 
 
 def _asked(row: RunOutcomes) -> SetAsk:

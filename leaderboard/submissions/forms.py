@@ -1,10 +1,11 @@
 """The form to submit a model with. Which fields belong to which kind is the admission's business."""
 
 import secrets
-from typing import Any
+from typing import Any, get_args
 
 from django import forms
 
+from evaluator.contract import Provider
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.models import Submission
 
@@ -13,6 +14,15 @@ KINDS = [
     (Submission.Kind.ENDPOINT, "An endpoint"),
 ]
 APIS = [("", "—"), ("completions", "completions"), ("chat", "chat completions")]
+
+
+PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Provider) if name)]
+
+
+def _protocols() -> list[tuple[str, str]]:
+    """Those that some pair allows besides its own."""
+    named = {name for also in SetPair.objects.values_list("also", flat=True) for name in also}
+    return [("", "the sets' own"), *((name, name) for name in sorted(named))]
 
 
 class SubmissionForm(forms.Form):
@@ -25,6 +35,9 @@ class SubmissionForm(forms.Form):
         empty_label=None,
         label="Sets",
     )
+    protocol = forms.ChoiceField(
+        required=False, choices=_protocols, help_text="Only what the sets' own came to is ranked with the others."
+    )
     model = forms.CharField(max_length=80, help_text="Letters, digits, dots, '-' and '_'. It is shown on the board.")
     open_weights = forms.BooleanField(required=False, label="Its weights are open")
     parameters = forms.IntegerField(required=False, min_value=1, help_text="How many, if you say so.")
@@ -33,6 +46,9 @@ class SubmissionForm(forms.Form):
     url = forms.CharField(required=False, max_length=2000, label="Address", help_text="For example https://host/v1")
     served_model = forms.CharField(required=False, max_length=200, label="Model at the endpoint")
     api = forms.ChoiceField(required=False, choices=APIS, label="Kind of API")
+    provider = forms.ChoiceField(
+        required=False, choices=PROVIDERS, help_text="Whose API it speaks. The address is needed all the same."
+    )
     api_key = forms.CharField(
         required=False,
         max_length=4000,
@@ -42,6 +58,19 @@ class SubmissionForm(forms.Form):
         help_text="Sealed to an evaluator at once, never stored in the clear, erased when the run ends.",
     )
 
+    max_tokens = forms.IntegerField(
+        required=False, min_value=1, max_value=10**12, label="Most tokens", help_text="Prompts and answers, in all."
+    )
+    max_cost = forms.FloatField(
+        required=False, min_value=0, max_value=1e9, label="Most money", help_text="It needs both prices."
+    )
+    price_in = forms.FloatField(
+        required=False, min_value=0, max_value=1e6, label="Price in", help_text="Of a million tokens of prompts."
+    )
+    price_out = forms.FloatField(
+        required=False, min_value=0, max_value=1e6, label="Price out", help_text="Of a million tokens of answers."
+    )
+
     @classmethod
     def blank(cls) -> "SubmissionForm":
         """An empty form with a key of its own."""
@@ -49,7 +78,7 @@ class SubmissionForm(forms.Form):
 
     def about(self) -> list[forms.BoundField]:
         """The fields that every submission has."""
-        return [self[name] for name in ("key", "pair", "model", "open_weights", "parameters", "kind")]
+        return [self[name] for name in ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")]
 
     def of_checkpoint(self) -> list[forms.BoundField]:
         """The fields of a checkpoint."""
@@ -57,7 +86,11 @@ class SubmissionForm(forms.Form):
 
     def of_endpoint(self) -> list[forms.BoundField]:
         """The fields of an endpoint."""
-        return [self[name] for name in ("url", "served_model", "api", "api_key")]
+        return [self[name] for name in ("url", "provider", "served_model", "api", "api_key")]
+
+    def of_budget(self) -> list[forms.BoundField]:
+        """What may be spent at an endpoint."""
+        return [self[name] for name in ("max_tokens", "max_cost", "price_in", "price_out")]
 
     def facts(self) -> dict[str, Any]:
         """What the valid form asks for: the fields of an ``Ask``."""

@@ -11,10 +11,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from evaluator.contract import Votes
 from leaderboard.accounts.models import User
 from leaderboard.accounts.views import carry_out
 from leaderboard.errors import SiteError, explain_code
-from leaderboard.submissions import actions
+from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
 from leaderboard.submissions.models import Run
@@ -30,6 +31,11 @@ WORDS = {
     RunState.FAILED: ("Failed.", "It has no score and is not ranked."),
     RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
 }
+
+APART = (
+    "Graded.",
+    "Every item has an outcome. It was asked by another protocol than the board's, so no rank is made of it.",
+)
 
 
 def _signed_in(request: HttpRequest) -> User:
@@ -92,9 +98,11 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     sets = list(found.outcomes.select_related("item_set").order_by("pk").defer("packed")) if graded else []
     context = {
         "run": found,
-        "words": WORDS[RunState(found.state)],
+        "words": APART if found.submission.protocol and graded else WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
         "sets": sets,
+        "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
+        "record": found.record if graded else None,
         "read": [row.read for row in sets if row.read],
         "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
         "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it

@@ -40,16 +40,21 @@ def once(folder: Path, **changes: str) -> tuple[str, dict[str, dict]]:
 
 
 def living(folder: Path) -> list[str]:
-    """Command lines and environments of processes that belong to this demo."""
-    mark = str(folder).encode()
+    """Command lines of processes that belong to this demo: they name its folder, or write a file in it.
+
+    A program may have given itself another title, in the very bytes of its command line and its environment.
+    """
+    mark = str(folder)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            facts = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            title = (process / "cmdline").read_bytes().decode(errors="replace")
+            told = title + (process / "environ").read_bytes().decode(errors="replace")
+            files = [str(file.readlink()) for file in (process / "fd").iterdir()]
         except OSError:
             continue
-        if mark in facts:
-            found.append((process / "cmdline").read_bytes().decode(errors="replace"))
+        if mark in told or any(file.startswith(mark) for file in files):
+            found.append(title)
     return found
 
 
@@ -60,10 +65,8 @@ def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
     assert "Sealed 400 items" in said and "closing    360 items" in said
     assert set(rows) == {"demo-honest", "demo-contaminated", "demo-small"}
     assert all((row["public"]["n"], row["private"]["n"]) == (400, 360) for row in rows.values())
-    assert rows["demo-contaminated"]["interval"][0] > 0
-    for name in ("demo-honest", "demo-small"):
-        low, high = rows[name]["interval"]
-        assert low < 0 < high
+    words = {name: row["evidence"] for name, row in rows.items()}
+    assert words == {"demo-honest": "cannot_tell", "demo-contaminated": "overfit", "demo-small": "cannot_tell"}
     assert living(folder) == []
 
 
@@ -72,6 +75,8 @@ def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
     assert said.count("ranked") >= 3
     assert "running" not in said
     assert len(rows) == 3
+    assert "no run waits for a word" in said
+    assert rows["demo-contaminated"]["evidence"] == "overfit"
     assert living(folder) == []
 
 

@@ -153,9 +153,9 @@ def test_the_manual_is_what_maintainers_do(place: Installation, programs: Any) -
 
 
 def assert_started_so(part: Part, begun: dict[str, Process]) -> None:
-    """The long-running programs were started with the words that the manual gives; gunicorn may since have put others
-    in their place, where setproctitle is installed, as it is beside vLLM."""
-    running = [[str(word) for word in one.args] for one in begun.values()]
+    """The long-running programs were started with the words that the manual gives."""
+    assert all(one.poll() is None for one in begun.values())
+    running = [list(map(str, one.args)) for one in begun.values()]  # /proc tells the title that a program gave itself
     for line in part.lines:
         assert any(set(line.split()) <= set(words) for words in running), line
 

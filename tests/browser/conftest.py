@@ -30,7 +30,7 @@ def board(transactional_db: None) -> None:
     """Everything that is in the database is put there before the browser starts: Django and its loop do not mix."""
     pair = make_pair()
     make_board(pair)
-    actions.rebuild(pair=pair)
+    actions.close_cohort(pair=pair)
 
 
 @pytest.fixture

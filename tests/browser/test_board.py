@@ -62,7 +62,7 @@ def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
             "99.2",
             "397/400",
             "+33.8",
-            "higher on public",
+            "overfit",
         ):
             assert piece in shown
         assert row.bounding_box()["width"] <= 360  # type: ignore[index]

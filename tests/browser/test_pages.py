@@ -10,6 +10,7 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.browser.conftest import Open, violations
 from tests.leaderboard import sealed
+from tests.leaderboard.submissions.test_told import RECORD, VOTES
 
 STRANGERS = ("/accounts/sign-in/", "/accounts/sign-up/", "/sets/", "/sets/demo/", "/ledger/")
 STAGES = (
@@ -56,6 +57,20 @@ def test_a_stranger_meets_no_barrier(open_page: Open, board: None, dark: bool) -
     addresses = [*STRANGERS, *runs_of(RunState.RANKED)]
     with open_page("/", dark=dark) as page:
         assert faults(page, addresses) == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_what_a_run_tells_of_its_samples_and_its_record(open_page: Open, board: None, dark: bool) -> None:
+    run = Run.objects.filter(state=RunState.RANKED)[0]
+    run.outcomes.update(votes=VOTES.to_dict())
+    run.change(record=RECORD.to_dict())
+    with open_page("/", dark=dark) as page:
+        assert faults(page, [run.get_absolute_url()]) == []
+        page.get_by_text("What else moved the score").click()
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        expect(page.get_by_text("m-2024-08-06")).to_be_visible()
+        expect(page.locator(".calibration circle")).to_have_count(2 * len(VOTES.bins))
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -344,6 +344,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "run_id": sorted(used.runs.values()),
         "submission_id": [row[0] for row in submissions],
         "path:name": GUESSES,
+        "name": [row[0] for row in used.house.query("SELECT name FROM submissions_model")],
     }
 
 

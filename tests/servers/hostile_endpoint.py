@@ -66,7 +66,9 @@ class Hostile:
         return web.json_response(completion(" " + self.answers[question]))
 
     async def _echo(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
-        said = {"system_fingerprint": prompt, "id": prompt, "usage": {prompt: 1}}
+        names = (prompt, f"echo {question}", f"echo-{_header(question)}", f"echo/{_header(question)}")
+        named = names[self.asked["echo"] % len(names)]
+        said = {"system_fingerprint": prompt, "id": prompt, "usage": {prompt: 1}, "model": named}
         return web.json_response(completion(f" {prompt} #### 7", **said), headers={"X-Echo": _header(prompt)})
 
     async def _babble(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:

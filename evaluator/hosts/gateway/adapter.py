@@ -7,6 +7,7 @@ from evaluator.errors import Code
 
 MAX_BODY_BYTES = 4 << 20
 """A body longer than this is refused, as it was sent and as it is read."""
+_LONGEST_NAME = 1000
 _MOST_TOKENS = 1_000_000_000
 _STATUSES = {
     401: Code.ENDPOINT_UNAUTHORIZED,
@@ -48,8 +49,10 @@ class Adapter(Protocol):
         """One attempt. Returns our own completion object; raises Refused."""
 
 
-def completion(text: object, reason: object, usage: object, api: Api) -> dict[str, Any]:
+def completion(text: object, reason: object, usage: object, api: Api, *, model: object = None) -> dict[str, Any]:
     """Our own object, rebuilt so that nothing else of an answer goes on. Raises Refused.
+
+    ``model`` is what the endpoint says has answered, and goes on where it is a text of a sane length.
 
     A chat message whose content is null is an empty completion: some models spend all tokens on thinking.
     """
@@ -59,7 +62,8 @@ def completion(text: object, reason: object, usage: object, api: Api) -> dict[st
         raise Refused(Code.ENDPOINT_BAD_RESPONSE)
     content = {"message": {"role": "assistant", "content": text}} if api == "chat" else {"text": text}
     choice = {"index": 0, **content, "finish_reason": "length" if reason == "length" else "stop"}
-    return {"choices": [choice], **_usage(usage)}
+    said = {"model": model} if isinstance(model, str) and len(model) <= _LONGEST_NAME else {}
+    return {"choices": [choice], **said, **_usage(usage)}
 
 
 def _usage(usage: object) -> dict[str, Any]:

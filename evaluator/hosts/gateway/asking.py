@@ -14,6 +14,9 @@ from evaluator.hosts.gateway.patience import Patience, delay, retry_after_second
 from evaluator.hosts.gateway.plain import PlainAdapter
 from evaluator.hosts.gateway.settings import Settings
 
+HOPELESS = frozenset({Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_NOT_FOUND})
+"""What any other question would be told too: of what has not been sent, nothing is."""
+
 
 class Gateway:
     """One endpoint. What keeps it from being asked at all is in ``problem``."""
@@ -54,6 +57,8 @@ class Gateway:
                 if refused.overloaded:
                     self._gate.refused(sent, worst, spent=spent, wait=pause or 0.0)
                 else:
+                    if refused.code in HOPELESS:
+                        self._gate.shut(error(refused.code))
                     self._gate.failed(worst, spent=spent)
                 if pause is None:
                     raise error(refused.code) from None

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts.gateway.budget import Amount, Budget
 from evaluator.hosts.gateway.pace import TAKEN_AFTER, Pace, Sent
 
@@ -26,6 +26,7 @@ class Gate:
         self._pace, self._budget = pace, budget
         self._again: deque[_Waiting] = deque()
         self._fresh: deque[_Waiting] = deque()
+        self._shut: EvaluatorError | None = None
         self._away = 0
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -33,8 +34,10 @@ class Gate:
         """Wait until a question that costs ``worst`` at most may be sent. Raises ``budget_spent``.
 
         That is raised only once nothing is on its way any more: till then an answer that was cheaper than it
-        might have been could still make room.
+        might have been could still make room. Raises what :meth:`shut` was told.
         """
+        if self._shut:
+            raise self._shut
         one = _Waiting(worst)
         (self._again if again else self._fresh).append(one)
         self._open()
@@ -58,6 +61,13 @@ class Gate:
     def failed(self, worst: Amount, *, spent: Amount) -> None:
         """It failed, for a reason that has nothing to do with how much is asked."""
         self._back(worst, spent)
+
+    def shut(self, problem: EvaluatorError) -> None:
+        """No more questions are let through: not those that wait, and none that comes."""
+        self._shut = problem
+        for one in (*self._again, *self._fresh):
+            if not one.turn.done():
+                one.turn.set_exception(problem)
 
     def _back(self, worst: Amount, spent: Amount) -> None:
         self._away -= 1

@@ -125,10 +125,10 @@ def read_answer(body: bytes, api: Api) -> dict[str, Any]:
         data = json.loads(body)
         [choice] = data["choices"]
         text = choice["message"]["content"] if api == "chat" else choice["text"]
-        reason, usage = choice.get("finish_reason"), data.get("usage")
+        reason, usage, model = choice.get("finish_reason"), data.get("usage"), data.get("model")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    return completion(text, reason, usage, api)
+    return completion(text, reason, usage, api, model=model)
 
 
 def valid_key(key: str) -> bool:

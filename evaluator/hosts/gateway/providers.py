@@ -10,6 +10,7 @@ import contextvars
 import importlib
 import logging
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,14 @@ class _Seen:
 _seen: contextvars.ContextVar[_Seen] = contextvars.ContextVar("seen")
 
 
+_pinned: dict[addresses.Target, tuple[str, ...]] = {}
+"""What this process may call, with the addresses that were checked; anything that is permitted where it is empty."""
+
+
+def _pinned_addresses() -> set[str]:
+    return {address for found in _pinned.values() for address in found}
+
+
 class LiteLLMAdapter:
     """One model of one provider. Installs its walls in the whole process: use one in a process of its own."""
 
@@ -59,8 +68,9 @@ class LiteLLMAdapter:
             raise error(Code.ENDPOINT_UNAUTHORIZED)
         if self._url:
             target = addresses.check(self._url, allow_private=self._allow_private)
-            await addresses.resolve(target, allow_private=self._allow_private)
-        guard.install(allow_private=self._allow_private, refused=_remember_refused)
+            _pinned[target] = await addresses.resolve(target, allow_private=self._allow_private)
+            _answer_names()
+        guard.install(allow_private=self._allow_private, refused=_remember_refused, only=_pinned_addresses)
         _bound_clients(allow_private=self._allow_private)
         self._library = _load()
 
@@ -102,7 +112,7 @@ def read_response(response: Any, api: Api) -> dict[str, Any]:
         counts = usage and {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
     except (AttributeError, TypeError, ValueError):
         raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    return completion(text, reason, counts, api)
+    return completion(text, reason, counts, api, model=getattr(response, "model", None))
 
 
 def _load() -> ModuleType:
@@ -121,6 +131,32 @@ def _load() -> ModuleType:
     return litellm
 
 
+def _answer_names() -> None:
+    """From now on a pinned name has the addresses that were checked, and no other name has any."""
+    ask = socket.getaddrinfo
+
+    def pinned(host: Any, port: Any, *about: Any, **more: Any) -> list[Any]:
+        name = (host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)).rstrip(".").lower()
+        known = {found for target, found in _pinned.items() if target.host == name}
+        if not known and name not in _pinned_addresses():
+            _remember_refused()
+            raise socket.gaierror(socket.EAI_NONAME, "not a pinned host")
+        every = sorted({address for found in known for address in found}) or [name]
+        return [found for address in every for found in ask(address, port, *about, **more)]
+
+    socket.getaddrinfo = pinned
+
+
+def _stays(url: httpx.URL) -> bool:
+    """Whether a request goes to the party that was named, and beneath its path: a host may have other tenants."""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    place = (url.scheme, url.host.rstrip("."), port)
+    path = url.path.rstrip("/") + "/"
+    return not _pinned or any(
+        place == (target.scheme, target.host, target.port) and path.startswith(target.path + "/") for target in _pinned
+    )
+
+
 def _bound_clients(*, allow_private: bool) -> None:
     """Have every httpx client of this process judge what it gets, and bound it."""
     send = httpx.AsyncClient.send
@@ -132,6 +168,8 @@ def _bound_clients(*, allow_private: bool) -> None:
         with _remembering():
             place = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
             addresses.check(place, allow_private=allow_private)
+            if not _stays(request.url) or ".." in request.url.path:
+                raise error(Code.ENDPOINT_REFUSED, "another address")
             response = await send(self, request, stream=True, **{**about, "follow_redirects": False})
             try:
                 judge(response.status_code, response.headers)

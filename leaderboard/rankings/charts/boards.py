@@ -17,7 +17,7 @@ from leaderboard.rankings.models import Row
 WIDTH, HEIGHT, PAD = 256, 28, 8
 GAP_WIDTH = 128
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
-TONES = {"higher_on_public": "hot", "no_evidence": "cool", "too_noisy": "open", "cut_off": "open"}
+TONES = {"overfit": "hot", "watch": "warm", "no_evidence": "cool", "cannot_tell": "open", "pending": "open"}
 """The class that carries each evidence: colour, and weight or dashes with it."""
 
 
@@ -170,10 +170,11 @@ SIDE, LEFT, TOP = 292, 40, 14
 """The scatter's square and where it begins, in its own units."""
 
 
-def scatter(rows: Sequence[Row]) -> SafeString:
-    """Private against public accuracy, with the diagonal on which both are equal. Reds are drawn last, on top."""
+def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
+    """Private against public accuracy, with the diagonal on which both are equal, and what the references lead to
+    expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
     axis, bottom = WHOLE, TOP + SIDE
-    ordered = sorted(rows, key=lambda row: row.evidence == "higher_on_public")
+    ordered = sorted(rows, key=lambda row: row.evidence == "overfit")
     dots = format_html_join(
         "",
         '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}: private {}%, public {}%</title></circle>',
@@ -183,7 +184,7 @@ def scatter(rows: Sequence[Row]) -> SafeString:
                 row.model,
                 round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1),
                 round(bottom - axis.x(row.private.accuracy, width=SIDE), 1),
-                5.5 if row.evidence == "higher_on_public" else 4.5,
+                5.5 if row.evidence == "overfit" else 4.5,
                 row.model,
                 percent(row.private.accuracy),
                 percent(row.public.accuracy),
@@ -194,7 +195,7 @@ def scatter(rows: Sequence[Row]) -> SafeString:
     return format_html(
         '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} ranked '
         'models; those below the diagonal do worse on problems nobody has seen">{}'
-        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>{}'
         '<text class="note" x="326" y="268" text-anchor="end">below the line: worse</text>'
         '<text class="note" x="326" y="284" text-anchor="end">on unseen problems</text>{}</svg>',
         len(rows),
@@ -203,8 +204,20 @@ def scatter(rows: Sequence[Row]) -> SafeString:
         bottom,
         LEFT + SIDE,
         TOP,
+        expected(curve, axis, bottom=bottom),
         dots,
     )
+
+
+def expected(curve: Sequence[tuple[float, float]], axis: Axis, *, bottom: int) -> SafeString:
+    """What a panel expects, as a line through (private, public) points; nothing without points."""
+    if not curve:
+        return SafeString("")
+    points_ = (
+        f"{round(LEFT + axis.x(public, width=SIDE), 1)},{round(bottom - axis.x(private, width=SIDE), 1)}"
+        for private, public in curve
+    )
+    return format_html('<polyline class="curve" points="{}"/>', " ".join(points_))
 
 
 def scatter_frame(axis: Axis, *, bottom: int) -> SafeString:

@@ -9,24 +9,20 @@ from django.db import models
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings.models.analysis import FamilyLine
+from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
 from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
+READABLE = "board-"
+"""How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
 Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "post_release"]
-EvidenceCode = Literal["higher_on_public", "no_evidence", "too_noisy", "cut_off"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
     Submission.Kind.ENDPOINT: "endpoint",
 }
-WORDS: Mapping[EvidenceCode, str] = {
-    "higher_on_public": "higher on public",
-    "no_evidence": "no evidence",
-    "too_noisy": "too noisy to tell",
-    "cut_off": "too often cut off",
-}
-"""What a reader sees for each evidence code."""
 WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
@@ -69,6 +65,8 @@ class Likelihoods(Wire, frozen=True, kw_only=True):
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
+    ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
+    ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     ``tier`` says which blocks of the private set it was asked, ``version`` how many notices had retired something.
     An endpoint has no ``likelihood``.
     """
@@ -79,12 +77,21 @@ class Row(Wire, frozen=True, kw_only=True):
     run: str
     rank: int
     rank_range: tuple[int, int]
+    public_rank: int
     private: Score
     public: Score
     gap: float
     interval: tuple[float, float]
+    worst: tuple[float, float]
     smallest_visible_gap: float
     evidence: EvidenceCode
+    judged: Judged | None = None
+    family: str = ""
+    parameters: int | None = None
+    open_weights: bool = False
+    protocol: str = ""
+    tries: int = 1
+    ended: str = ""
     tier: Tier = "T0"
     version: int = 0
     likelihood: Likelihoods | None = None
@@ -122,7 +129,7 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
     that failed by its submitter's fault is shown to him alone.
     """
     runs = (
-        Run.objects.filter(submission__pair=pair)
+        Run.objects.filter(submission__pair=pair, submission__protocol="")
         .exclude(submission__model__name__in=[row.model for row in ranking])
         .select_related("submission__model__organisation")
         .order_by("submission__model__name", "-queued_at", "-pk")
@@ -159,14 +166,15 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair).order_by("-pk").first()
+        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
 
 class Snapshot(models.Model):
     """One computed ranking of one pair, with what it was computed from.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
-    are recognised and a row can be recomputed bit for bit.
+    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
+    :class:`FamilyLine` each.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -174,6 +182,8 @@ class Snapshot(models.Model):
     inputs_hash = models.CharField(max_length=64)
     method = models.CharField(max_length=40)
     rows = models.JSONField()
+    panel = models.JSONField(null=True)
+    families = models.JSONField(default=list)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -197,3 +207,11 @@ class Snapshot(models.Model):
     def ranking(self) -> tuple[Row, ...]:
         """The ranked rows, best private score first."""
         return msgspec.convert(self.rows, tuple[Row, ...])
+
+    def facts(self) -> BoardPanel | None:
+        """Whom the newest closed cohort was compared with; None before the first close."""
+        return msgspec.convert(self.panel, BoardPanel | None)
+
+    def pooled(self) -> tuple[FamilyLine, ...]:
+        """The mean gap of each lineage, the largest first."""
+        return msgspec.convert(self.families, tuple[FamilyLine, ...])

@@ -1,60 +1,30 @@
-"""From counts in the database to a finished ranking of what we ran."""
+"""From complete runs to a finished ranking of what we ran."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
 
-from evaluator.contract import Outcome, Tier, canonical_json
-from evaluator.ledger.notices import retired
+from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import ACCESS, Access, Likelihoods, Likely, Row, Score, Snapshot, noise_floor
-from leaderboard.submissions.models import COUNTED, Run, RunOutcomes, Submission
+from leaderboard.rankings.models import BoardPanel, Cohort, FamilyLine, PooledGap, Row, Score, Snapshot, noise_floor
+from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Tally, facts, matrix, newest
+from leaderboard.rankings.statistics import counts as statistics_of_counts
+from leaderboard.rankings.statistics.logits import Floats
+from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
-METHOD = "raw-newcombe-4"
+METHOD = "board-4"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
-LEVEL = 0.95
+FEWEST_POOLED = 3
+"""Members that a family needs for an interval of its mean."""
+FEWEST_SHARED = 50
+"""Items of a set that all members of a family were asked, below which they say nothing about shared errors."""
 SEED = 20240501
 """Of the draws behind the rank sets, so that equal inputs give equal rows."""
-_VALUES = np.full(256, np.nan)
-_VALUES[[outcome.value for outcome in COUNTED]] = 0.0
-_VALUES[Outcome.RIGHT] = 1.0
-
-
-@dataclass(frozen=True)
-class Tally:
-    """One run's outcomes on one set, as stored."""
-
-    n: int
-    right: int
-    wrong: int
-    no_answer: int
-    truncated: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model's complete run: all that its row is made of.
-
-    ``outcomes`` has a byte for each item of the private set, 0 for one that the model was not asked or that no longer
-    counts; empty where only counts are known.
-    """
-
-    model: str
-    organisation: str
-    access: Access
-    run: str
-    public: Tally
-    private: Tally
-    tier: Tier = "T0"
-    version: int = 0
-    outcomes: bytes = field(default=b"", repr=False)
-    likelihood: Likelihoods | None = None
 
 
 @dataclass(frozen=True)
@@ -65,13 +35,21 @@ class Draft:
     """
 
     rows: tuple[Row, ...]
+    panel: BoardPanel | None
+    families: tuple[FamilyLine, ...]
     inputs_hash: str
     graded: tuple[UUID, ...]
 
     def save(self, pair: SetPair) -> Snapshot:
         """Write it down as the newest snapshot of ``pair``."""
-        rows = [row.to_dict() for row in self.rows]
-        return Snapshot.objects.create(pair=pair, inputs_hash=self.inputs_hash, method=METHOD, rows=rows)
+        return Snapshot.objects.create(
+            pair=pair,
+            inputs_hash=self.inputs_hash,
+            method=METHOD,
+            rows=[row.to_dict() for row in self.rows],
+            panel=self.panel and self.panel.to_dict(),
+            families=[family.to_dict() for family in self.families],
+        )
 
 
 def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
@@ -79,7 +57,12 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
     scores = [_score(entry.private) for entry in ordered]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
-    return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
+    public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
+    first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
+    return tuple(
+        _row(entry, private, place, first[entry.public.right / entry.public.n])
+        for entry, private, place in zip(ordered, scores, places, strict=True)
+    )
 
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
@@ -92,10 +75,10 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     )
     if not entries or not all(entry.outcomes for entry in entries):
         return places
-    matrix = np.array([_VALUES[np.frombuffer(entry.outcomes, np.uint8)] for entry in entries])
+    _, private = matrix(entries)
     return [
         statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
-        for place, held in zip(places, statistics.rank_sets(matrix, LEVEL, SEED), strict=True)
+        for place, held in zip(places, statistics.rank_sets(private, LEVEL, SEED), strict=True)
     ]
 
 
@@ -122,23 +105,32 @@ def _score(tally: Tally) -> Score:
     )
 
 
-def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
+def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
     public = _score(entry.public)
     gap = statistics.newcombe(public.right, public.n, private.right, private.n, LEVEL)
     sides = [statistics.Counts(side.right, side.truncated, side.n) for side in (public, private)]
     return Row(
         model=entry.model,
         organisation=entry.organisation,
+        family=entry.family,
+        parameters=entry.parameters,
+        open_weights=entry.open_weights,
         access=entry.access,
+        protocol=entry.protocol,
+        tries=entry.tries,
+        ended=entry.ended,
         run=entry.run,
         rank=place.rank,
         rank_range=(place.best, place.worst),
+        public_rank=public_rank,
         private=private,
         public=public,
         gap=public.accuracy - private.accuracy,
         interval=gap,
+        worst=statistics.worst_case_gap(*sides),
         smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
-        evidence=statistics.judge(sides[0], sides[1], gap, LEVEL).value,
+        evidence=entry.judged.word if entry.judged else "pending",
+        judged=entry.judged,
         tier=entry.tier,
         version=entry.version,
         likelihood=entry.likelihood,
@@ -149,8 +141,9 @@ def build(pair: SetPair) -> Draft:
     """Gather the newest complete run of every model that was asked ``pair`` and rank them."""
     # Read first: a run that is graded after this moment belongs to the next ranking.
     graded = tuple(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
-    entries = tuple(_entries(pair))
-    return Draft(rows=rank(entries), inputs_hash=_hash(pair, entries), graded=graded)
+    entries = newest(pair)
+    panel = _panel(pair)
+    return Draft(rank(entries), panel, families(entries), inputs_hash=_hash(pair, entries, panel), graded=graded)
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
@@ -158,83 +151,59 @@ def recompute(snapshot: Snapshot) -> bool | None:
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
-    return draft.rows == snapshot.ranking()
+    made, kept = (draft.rows, draft.panel, draft.families), (snapshot.ranking(), snapshot.facts(), snapshot.pooled())
+    return made == kept
 
 
-def _entries(pair: SetPair) -> Iterable[Entry]:
-    """The newest run of each model, by when it was queued, among those with an outcome for every item."""
-    newest = (
-        Run.objects.filter(
-            submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED), retracted=False, post_release=False
-        )
-        .select_related("submission__model__organisation")
-        .order_by("submission__model", "-queued_at", "-pk")
-        .distinct("submission__model")
+def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
+    """The mean raw gap of each lineage, the largest first: random effects with the errors its members share."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.family:
+            members.setdefault(entry.family, []).append(entry)
+    pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
+    lines = [_family(family, own, pooled) for family, own in members.items()]
+    return tuple(sorted(lines, key=lambda line: (-line.raw.estimate, line.family)))
+
+
+def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
+    gaps = [one.public.right / one.public.n - one.private.right / one.private.n for one in own]
+    covariance = _covariance(own)
+    one = statistics.family_gap(gaps, covariance, LEVEL)
+    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(pooled, 1)).interval
+    gap = PooledGap(
+        estimate=one.estimate,
+        interval=one.interval,
+        prediction=one.prediction,
+        i2=one.i2,
+        above=wide is not None and wide.low > 0,
     )
-    manifest, notices = pair.private.facts(), pair.private.signed_notices()
-    gone = retired(manifest, notices) if manifest and notices else frozenset()
-    stored = RunOutcomes.objects.filter(run__in=list(newest)).select_related("item_set")
-    counts = {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
-    for run in newest:
-        public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
-        if public is not None and private is not None:
-            tallies = _tally(public, frozenset()), _tally(private, gone)
-            if tallies[1].n:
-                outcomes, likelihood = private.over(gone), _likelihood(public, private)
-                yield _entry(run, *tallies, version=len(notices), outcomes=outcomes, likelihood=likelihood)
+    higher = sum(gap > 0 for gap in gaps)
+    return FamilyLine(family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None)
 
 
-def _likelihood(*sides: RunOutcomes) -> Likelihoods | None:
-    """Of the public and the private set, where both were read alike."""
-    public, private = (side.read for side in sides)
-    if public is None or private is None or public.definition != private.definition:
-        return None
-    found = [
-        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n) for one in (public, private)
-    ]
-    return Likelihoods(definition=public.definition, public=found[0], private=found[1])
+def _covariance(own: Sequence[Entry]) -> Floats:
+    """From the items that all members were asked; where these are too few, as if each had items of its own."""
+    if all(one.outcomes and one.public_outcomes for one in own):
+        sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
+        if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
+            return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
+    sides_of = [statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n) for one in own]
+    return statistics_of_counts.gap_covariance(sides_of)
 
 
-def _entry(
-    run: Run, public: Tally, private: Tally, *, version: int, outcomes: bytes, likelihood: Likelihoods | None
-) -> Entry:
-    submission = run.submission
-    return Entry(
-        model=submission.model.name,
-        organisation=submission.model.organisation.name,
-        access=ACCESS[Submission.Kind(submission.kind)],
-        run=str(run.pk),
-        public=public,
-        private=private,
-        tier=cast("Tier", run.tier),
-        version=version,
-        outcomes=outcomes,
-        likelihood=likelihood,
-    )
+def _panel(pair: SetPair) -> BoardPanel | None:
+    """Whom the newest cohort was compared with; None before the first close."""
+    cohort = Cohort.objects.filter(pair=pair).order_by("pk").last()
+    return cohort.facts() if cohort else None
 
 
-def _tally(one: RunOutcomes, retired_items: frozenset[int]) -> Tally:
-    """The counts over the items that still count."""
-    counts = one.counts_over(retired_items)
-    return Tally(
-        n=counts.n,
-        right=counts.right,
-        wrong=counts.wrong,
-        no_answer=counts.no_answer,
-        truncated=counts.truncated,
-    )
-
-
-def _hash(pair: SetPair, entries: Iterable[Entry]) -> str:
+def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> str:
     inputs = {
         "method": METHOD,
         "pair": pair.slug,
         "sets": [pair.public.digest, pair.private.digest],
-        "runs": sorted((_facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
+        "panel": panel and panel.to_dict(),
+        "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
     }
     return sha256(canonical_json(inputs)).hexdigest()
-
-
-def _facts(entry: Entry) -> dict[str, Any]:
-    likelihood = entry.likelihood and entry.likelihood.to_dict()
-    return asdict(entry) | {"outcomes": sha256(entry.outcomes).hexdigest(), "likelihood": likelihood}

@@ -15,7 +15,7 @@ from leaderboard.rankings.statistics.differences import (
     score_test,
     score_z,
 )
-from leaderboard.rankings.statistics.evidence import Counts, Evidence, judge, smallest_visible_gap
+from leaderboard.rankings.statistics.evidence import Counts, smallest_visible_gap
 from leaderboard.rankings.statistics.families import adjusted_covariance
 from leaderboard.rankings.statistics.fragility import Fragility, fewest_contaminated
 from leaderboard.rankings.statistics.intervals import Interval, accuracy_interval, clopper_pearson, mid_p, wald, wilson
@@ -48,7 +48,7 @@ from leaderboard.rankings.statistics.sampling import (
     pass_at_k,
     pass_hat_k,
 )
-from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, raw_test, words, worst_case_gap
+from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, is_cut, raw_test, words, worst_case_gap
 
 __all__ = [
     "FEWEST_REFERENCES",
@@ -59,7 +59,6 @@ __all__ = [
     "Clustered",
     "Contrast",
     "Counts",
-    "Evidence",
     "Family",
     "Fragility",
     "GapTest",
@@ -96,10 +95,10 @@ __all__ = [
     "fit_panel",
     "gaps_against",
     "holm",
+    "is_cut",
     "is_surely_above",
     "item_gap",
     "items_needed",
-    "judge",
     "kendall",
     "leak_contrast",
     "leak_contrast_by_item",

@@ -68,8 +68,10 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
 
 
 def _complete_runs() -> RunQuerySet:
-    """Of weights that we ran ourselves: a later run of an endpoint under the same name takes nothing from them."""
-    return Run.objects.filter(state__in=(RunState.GRADED, RunState.RANKED), post_release=False, tier="T0")
+    """Of weights that we ran ourselves, asked by their pair's own protocol: a later run of an endpoint under the same
+    name, or by another protocol, takes nothing from them."""
+    done = (RunState.GRADED, RunState.RANKED)
+    return Run.objects.filter(state__in=done, post_release=False, tier="T0", submission__protocol="")
 
 
 def _facts(runs: RunQuerySet) -> Iterator[RunFact]:

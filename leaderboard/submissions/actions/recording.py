@@ -16,15 +16,18 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
 
 from evaluator.contract import (
+    LEAST_CELL,
     Exposed,
     Failed,
     Finished,
     Graded,
     Progress,
+    Record,
     Report,
     SetCounts,
     SetLikelihood,
     Started,
+    Votes,
     unpack_bits,
 )
 from evaluator.errors import Code, error
@@ -160,12 +163,41 @@ def _finished(run: Run, body: Finished) -> None:
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
     if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
+    _votes(rows, body.votes)
+    if body.record and not _fits(body.record, run, rows):
+        raise error(Code.BAD_MESSAGE, "a record is not of the run")
     _likelihoods(run, rows, body.likelihoods)
     claims = [claim.to_dict() for claim in body.sets]
-    run.change(claimed=claims, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
+    record = body.record.to_dict() if body.record else None
+    run.change(claimed=claims, record=record, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
     run.change(likelihood_failed=body.likelihood_failed or "")
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
+
+
+def _votes(rows: dict[str, RunOutcomes], votes: Sequence[Votes]) -> None:
+    """Keep the aggregates over several samples, set by set. Those of a sealed set have no small cells."""
+    told = {one.name: one for one in votes}
+    if len(told) != len(votes) or not told.keys() <= rows.keys():
+        raise error(Code.BAD_MESSAGE, "votes are not for the sets of the run")
+    for name, row in rows.items():
+        one = told.get(name)
+        least = LEAST_CELL if row.item_set.sealed else 1
+        if one and (one.n != row.n or one.right > one.n * one.samples or not _whole(one, least)):
+            raise error(Code.BAD_MESSAGE, "votes do not fit their set")
+        row.votes = one.to_dict() if one else None
+        row.save(update_fields=["votes"])
+
+
+def _whole(votes: Votes, least: int) -> bool:
+    counted = sum(one.n for one in votes.bins)
+    return counted == votes.n and all(one.n >= least and one.right <= one.n for one in votes.bins)
+
+
+def _fits(record: Record, run: Run, rows: dict[str, RunOutcomes]) -> bool:
+    submission = run.submission
+    named = sorted(one.name for one in record.shots) == sorted(rows)
+    return named and (record.protocol, record.grader) == (submission.asked_by, submission.pair.grader)
 
 
 def _likelihoods(run: Run, rows: dict[str, RunOutcomes], told: Sequence[SetLikelihood]) -> None:

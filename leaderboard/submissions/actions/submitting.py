@@ -50,6 +50,7 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
     facts = Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
+        protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
         model_is_ours=model is None or model.organisation == organisation,
         model_agrees=model is None or _agrees(model, ask),
         can_seal=evaluator is not None,
@@ -58,6 +59,7 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
     if no or pair is None or organisation is None:
         no = no or No(Refusal.INTERNAL)
         raise refuse(no.code, no.detail)
+    budget = ask.budget()
     return Submission.objects.create(
         model=model or _new_model(organisation, ask),
         submitted_by=user,
@@ -67,6 +69,9 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         url=ask.url,
         served_model=ask.served_model,
         api=ask.api,
+        provider=ask.provider,
+        protocol="" if ask.protocol == pair.protocol else ask.protocol,
+        budget=budget.to_dict() if budget else None,
         sealed_key=seal_secret(evaluator.host_pub, ask.api_key, bound_to=ask.url) if evaluator else "",
         sealed_to=evaluator,
         idempotency_key=key,

@@ -21,8 +21,9 @@ class RunOutcomes(models.Model):
     """All outcomes of one run on one set: one byte an item, 0 for open, else the value of ``Outcome``.
 
     ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
-    them hold ``UNASSIGNED``. ``size`` is the whole set, ``n`` the items assigned. The byte string is never shown: not
-    on a page, in the API, a log or an export. ``likelihood`` is the ``contract.SetLikelihood`` of weights.
+    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
+    ``likelihood`` the ``contract.SetLikelihood`` of weights. ``size`` is the whole set, ``n`` the items assigned. The
+    byte string is never shown: not on a page, in the API, a log or an export.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
@@ -36,6 +37,7 @@ class RunOutcomes(models.Model):
     no_answer = models.PositiveIntegerField(default=0)
     truncated = models.PositiveIntegerField(default=0)
     not_counted = models.PositiveIntegerField(default=0)
+    votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
 
     class Meta:

@@ -38,6 +38,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         newer = Run.objects.filter(
             submission__model=models.OuterRef("submission__model"),
             submission__pair=models.OuterRef("submission__pair"),
+            submission__protocol=models.OuterRef("submission__protocol"),
             state=RunState.RANKED,
             queued_at__gte=models.OuterRef("queued_at"),
         )
@@ -61,12 +62,12 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(models.Model):
     """One evaluation of a submission, over as many attempts as it takes.
 
-    ``token`` fences attempts: it grows with each, and only reports that carry it change anything.
-    ``worker`` is who began the attempt, empty until somebody has. ``claimed`` are the counts of a
-    Finished that came before the last outcomes. Lease and deadline are by the database's clock. ``artefact`` is the
-    digest of the weights, as the evaluator found them; ``likelihood_failed`` the code of what kept them from reading.
-    A ``retracted`` run counts for nothing; a ``post_release`` one is of weights that nobody had committed to before the
-    set was released.
+    ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
+    began the attempt, empty until somebody has. ``claimed`` are the counts of a Finished that came before the last
+    outcomes. Lease and deadline are by the database's clock. ``artefact`` is the digest of the weights, as the
+    evaluator found them, ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
+    ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
+    weights that nobody had committed to before the set was released.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -91,6 +92,7 @@ class Run(models.Model):
     protocol_digest = models.CharField(max_length=64, blank=True)
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
+    record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     likelihood_failed = models.CharField(max_length=40, blank=True)
     retracted = models.BooleanField(default=False)
     post_release = models.BooleanField(default=False)

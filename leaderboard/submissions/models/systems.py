@@ -1,10 +1,11 @@
 """What is submitted: lineages, models, submissions, and weights that somebody committed to."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from django.db import models
 from django.db.models.functions import Lower
 
+from evaluator.contract import Provider
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
 from leaderboard.ledger.models import Evaluator
@@ -59,7 +60,9 @@ class Submission(models.Model):
     """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
 
     ``sealed_key`` is the endpoint's API key, HPKE-sealed to ``sealed_to``; it is erased when the run ends.
-    ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen.
+    ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen. ``protocol`` is
+    empty for the pair's own: only such a run is ranked, and counts for a release. ``provider`` is empty for an API like
+    OpenAI's own, else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
     """
 
     class Kind(models.TextChoices):
@@ -76,6 +79,9 @@ class Submission(models.Model):
     url = models.CharField(max_length=2000, blank=True)
     served_model = models.CharField(max_length=200, blank=True)
     api = models.CharField(max_length=11, blank=True)
+    provider = models.CharField(max_length=40, blank=True)
+    protocol = models.CharField(max_length=80, blank=True)
+    budget: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     sealed_key = models.CharField(max_length=16_000, blank=True)
     sealed_to = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="+")
     idempotency_key = models.CharField(max_length=100)
@@ -87,7 +93,14 @@ class Submission(models.Model):
             models.UniqueConstraint(fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"),
             models.CheckConstraint(
                 condition=models.Q(
-                    kind="checkpoint", checkpoint__regex=NAME, url="", served_model="", api="", sealed_key=""
+                    kind="checkpoint",
+                    checkpoint__regex=NAME,
+                    url="",
+                    served_model="",
+                    api="",
+                    provider="",
+                    budget__isnull=True,
+                    sealed_key="",
                 )
                 | models.Q(
                     kind="endpoint",
@@ -95,17 +108,26 @@ class Submission(models.Model):
                     url__regex="^https?://",
                     served_model__regex=SERVED_NAME,
                     api__in=["completions", "chat"],
+                    provider__in=get_args(Provider),
                 ),
                 name="submission_is_one_kind",
             ),
             models.CheckConstraint(
                 condition=models.Q(sealed_key__regex=r"^[A-Za-z0-9+/]*={0,2}$"), name="submission_key_is_sealed"
             ),
+            models.CheckConstraint(
+                condition=models.Q(protocol="") | models.Q(protocol__regex=NAME), name="submission_protocol_is_plain"
+            ),
             models.CheckConstraint(condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"),
         )
 
     def __str__(self) -> str:
         return f"{self.model_id} on {self.pair_id}"
+
+    @property
+    def asked_by(self) -> str:
+        """The id of the protocol."""
+        return self.protocol or self.pair.protocol
 
     @property
     def run(self) -> "Run":

@@ -19,14 +19,21 @@ LOGS_PROMPTS = (
     "        print(request)\n        if self._session is None:\n            raise",
 )
 SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG")', "DEBUG = True")
-KEEPS_PLAINTEXT = (
-    "evaluator/sealing/completions.py",
-    "sealed = self._cipher(run).encrypt(nonce, plain, None)",
-    "sealed = plain",
-)
+KEEPS_PLAINTEXT = [
+    (
+        "evaluator/sealing/completions.py",
+        "sealed = self._cipher(run).encrypt(nonce, plain, None)",
+        "sealed = plain",
+    ),
+    (
+        "evaluator/sealing/completions.py",
+        "plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)",
+        "plain = ciphertext",
+    ),
+]
 REPORTS_COMPLETIONS = [
     (
-        "evaluator/contract.py",
+        "evaluator/contract/__init__.py",
         "    outcomes: Annotated[tuple[tuple[Count",
         '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count',
     ),
@@ -57,13 +64,13 @@ REPORTS_COMPLETIONS = [
 QUOTES_ENDPOINTS = [
     (
         "evaluator/hosts/gateway/plain.py",
-        "            _judge(response)\n",
+        "            judge(response.status, response.headers)\n",
         "            if response.status == 400:\n"
         "                raise Refused(Code.ENDPOINT_REJECTED, await response.text())\n"
-        "            _judge(response)\n",
+        "            judge(response.status, response.headers)\n",
     ),
     (
-        "evaluator/hosts/gateway/__main__.py",
+        "evaluator/hosts/gateway/asking.py",
         "raise error(refused.code) from None",
         'raise error(refused.code, refused.retry_after or "") from None',
     ),
@@ -84,7 +91,7 @@ QUOTES_ENDPOINTS = [
     ),
     ("evaluator/pipeline/attempt.py", "READY_SECONDS = 600.0\n", "READY_SECONDS = 600.0\n_SAID: list[str] = []\n"),
     ("evaluator/pipeline/attempt.py", "Failed(code=code)", 'Failed(code=code, said=" ".join(_SAID))'),
-    ("evaluator/contract.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
+    ("evaluator/contract/__init__.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
     (
         "leaderboard/submissions/actions/recording.py",
         "    retry_or_fail(run, body.code)\n",
@@ -98,24 +105,46 @@ QUOTES_ENDPOINTS = [
 ]
 
 
+TELLS_NAMES = [
+    (
+        "evaluator/backends/returned.py",
+        'return "sha256:" + hashlib.sha256(returned.encode("utf-8", "surrogatepass")).hexdigest()[:16]',
+        "return returned",
+    ),
+    (
+        "evaluator/contract/told.py",
+        r'Returned = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,219}\Z")]',
+        "Returned = str",
+    ),
+]
+"""What an endpoint calls itself goes into the run's record as it is."""
+
+
 @pytest.fixture
 def leaky(mutant: Callable[..., Path]) -> Path:
-    """The build with all five faults: each shows on a surface of its own."""
+    """The build with all these faults: each shows on a surface of its own."""
     source = mutant(*LOGS_PROMPTS)
-    for file, passage, replacement in (SHOWS_LOCALS, KEEPS_PLAINTEXT, *REPORTS_COMPLETIONS, *QUOTES_ENDPOINTS):
+    for file, passage, replacement in (
+        SHOWS_LOCALS,
+        *KEEPS_PLAINTEXT,
+        *REPORTS_COMPLETIONS,
+        *QUOTES_ENDPOINTS,
+        *TELLS_NAMES,
+    ):
         text = (source / file).read_text()
         assert text.count(passage) == 1, f"{file} has changed: mend this mutant"
         (source / file).write_text(text.replace(passage, replacement))
     return source
 
 
-def test_five_leaks_are_found_on_five_surfaces(begin: Callable[..., drive.Used], leaky: Path) -> None:
+def test_each_leak_is_found_on_its_surface(begin: Callable[..., drive.Used], leaky: Path) -> None:
     used = begin(source=leaky)
     drive.open_the_doors(used)
     for mode in ("echo", "400"):
         used.wait(used.submit(mode), lambda state: state["final"])
     told = str(used.house.run(used.runs["400"])["failure"]).encode()
     used.page("no such page", used.author, "GET", f"/no/such/{used.address.text}", status=404)
+    named = str(used.house.run(used.runs["echo"])["record"]["returned"]).encode()
     place = used.house.place
     seen = {
         "prompts logged": place.log("evaluator").read_bytes(),
@@ -123,6 +152,7 @@ def test_five_leaks_are_found_on_five_surfaces(begin: Callable[..., drive.Used],
         "completions stored": database.dump(place.database_url, "custom"),
         "completions kept": b"".join(file.read_bytes() for file in (place.folder / "evaluator").rglob("*.sealed")),
         "an endpoint quoted": told,
+        "an endpoint's own name": named,
         "a visitor quoted": b"".join(used.pages.values()),
     }
     found = {

@@ -35,6 +35,7 @@ COUNTED = {
     "rank_range",
     "evidence",
     "smallest_visible_gap",
+    "worst",
 }
 """Fields of the public JSON in which two runs may differ that differ in one private item: counts, and what is
 computed of them."""

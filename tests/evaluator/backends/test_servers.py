@@ -54,6 +54,27 @@ def broken(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_checkpoint, tmp_path / "broken")
 
 
+def test_a_message_is_set_in_the_checkpoints_own_template(broken: Path, tmp_path: Path) -> None:
+    (broken / "chat_template.jinja").write_text("<<{% for one in messages %}{{ one.content }}{% endfor %}>>")
+
+    async def run() -> tuple[str, str, str]:
+        about = {"jailed": False, "ready_seconds": 120, "workdir": tmp_path / "w", "threads": 1}
+        async with (
+            serve_checkpoint(broken, api="chat", **about) as chat,  # type: ignore[arg-type]
+            HttpBackend(chat.socket, model="model") as plain,
+        ):
+            drawn = Sampling(20, temperature=0.7, seed=5)
+            said = await chat.complete("How many?", drawn)
+            rendered = await plain.complete("<<How many?>>", drawn)
+            bare = await plain.complete("How many?", drawn)
+            assert chat.served.engine.startswith("transformers ")
+            assert (chat.served.dtype, bool(chat.served.hardware)) == ("float32", True)
+            return said.text, rendered.text, bare.text
+
+    said, rendered, bare = asyncio.run(run())
+    assert said == rendered != bare
+
+
 @pytest.mark.parametrize("jailed", JAILS)
 def test_weights_that_do_not_load(broken: Path, tmp_path: Path, jailed: bool) -> None:
     (broken / "model.safetensors").write_bytes(b"nonsense")

@@ -13,7 +13,7 @@ from evaluator.errors import Code
 from evaluator.grading import controls
 from evaluator.pipeline import rescoring
 from evaluator.sealing import open as opening
-from evaluator.sealing.completions import CompletionStore
+from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.keys import load_keys
 from tests.evaluator.installed import CANARY, Installed, install
@@ -166,10 +166,8 @@ def test_a_broken_grader_opens_nothing(
     assert len(journal(place)) == before
 
 
-def test_a_truncated_answer_stays_cut(place: Installed, run_id: str) -> None:
+def test_a_truncated_answer_stays_cut() -> None:
     """The store keeps no ``cut``, but an answer that was truncated was cut."""
-    answers = {answer.index: answer for answer in store(place).read(run_id)}
-    kept = type(answers[0])("closed", 0, Outcome.TRUNCATED, "First 16, then 18")
-    assert rescoring._again("numeric-1", kept, "18", None) is Outcome.TRUNCATED
-    kept = type(answers[0])("closed", 0, Outcome.NO_ANSWER, "First 16, then 18")
-    assert rescoring._again("numeric-1", kept, "18", None) is Outcome.RIGHT
+    for before, after in ((Outcome.TRUNCATED, Outcome.TRUNCATED), (Outcome.NO_ANSWER, Outcome.RIGHT)):
+        kept = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
+        assert rescoring._again("numeric-1", kept, "18", None) is after

@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_written(items: Path, tmp_path: Path) -> None:
     refused(run(command("http://127.0.0.1:9/v1", items, tmp_path / "file" / "out")), Code.OUT_UNWRITABLE)
 
 
-@pytest.mark.parametrize("protocol", ["gsm1k-5shot", "gsm1k-0shot-reasoning", "lmsi-5shot-sc32"])
+@pytest.mark.parametrize("protocol", ["gsm1k-5shot", "gsm1k-0shot-reasoning", "gsm1k-5shot-chat"])
 def test_a_protocol_that_does_not_fit_the_api_asks_nothing(items: Path, tmp_path: Path, protocol: str) -> None:
     asked = command("http://127.0.0.1:9/v1", items, tmp_path / "out", "--protocol", protocol, "--shots", str(items))
     refused(run(asked), Code.PROTOCOL_UNFIT)

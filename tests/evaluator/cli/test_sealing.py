@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from evaluator.items import load_items, set_digest
+from evaluator.sealing import formats
 from tests.leaks.canaries import plant
 from tests.leaks.scanner import Scanner
 
@@ -105,3 +106,18 @@ def test_a_seed_of_another_form_is_a_usage_error(folder: Path, seed: str) -> Non
         "seal", folder / "items.jsonl", "--keys", folder / "keys", "--name", "t", "--out", folder / "o", "--seed", seed
     )
     assert result.returncode == 2 and "hexadecimal" in result.stderr
+
+
+def test_a_twin_by_construction_says_of_which_set(folder: Path) -> None:
+    common = ("--keys", folder / "keys", "--name", "twin", "--twin-of", folder / "shots.jsonl", "--twins-by", "split")
+    made = answer("seal", folder / "items.jsonl", *common, "--out", folder / "twin")
+    assert made["twins_by"] == "split"
+    manifest = formats.read_manifest(folder / "twin")
+    assert manifest.twins is not None
+    assert manifest.twins.public == answer("inspect", folder / "shots.jsonl")["digest"]
+    assert (
+        refusal("seal", folder / "items.jsonl", *common[:-3], folder / "none", "--out", folder / "o")
+        == "set_unreadable"
+    )
+    plain = answer("seal", folder / "items.jsonl", *common[:4], "--out", folder / "plain")
+    assert plain["twins_by"] == "" and b"twins" not in (folder / "plain" / "manifest.json").read_bytes()

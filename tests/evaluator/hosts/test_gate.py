@@ -99,3 +99,18 @@ def test_what_does_not_fit_waits_for_what_is_on_its_way_and_is_refused_when_noth
         assert caught.value.code is Code.BUDGET_SPENT
 
     run(story())
+
+
+def test_once_it_is_shut_nobody_gets_through() -> None:
+    async def story() -> None:
+        door = gate(1)
+        await door.enter(SMALL, again=False)
+        waiting = [entering(door), entering(door, again=True)]
+        await settled(waiting[0])
+        door.shut(EvaluatorError(Code.ENDPOINT_NOT_FOUND))
+        door.failed(SMALL, spent=NOTHING)
+        for one in (*waiting, entering(door)):
+            with pytest.raises(EvaluatorError, match="endpoint_not_found"):
+                await one
+
+    run(story())

@@ -21,7 +21,7 @@ KEY = "sk-canary-0123456789"
 ANSWER = {
     "choices": [
         {"index": 0, "message": {"role": "assistant", "content": " 1 + 1 = 2\n#### 2"}, "finish_reason": "stop"}
-    ]
+    ],
 }
 EXPECTED: dict[str, Any] = {
     "ok": ANSWER,
@@ -73,6 +73,61 @@ def test_addresses_that_may_not_be_called_are_not_called(start_stub: Callable[[s
     )
     assert {mode: code for mode, (code, *_) in found.items()} == dict.fromkeys(found, Code.ENDPOINT_REFUSED)
     assert stub.requests() == []
+
+
+PINNED = """
+import asyncio, socket, sys
+import httpx
+from evaluator import addresses
+from evaluator.hosts.gateway import guard, providers
+here, elsewhere, pinned = sys.argv[1:]
+target = addresses.check(here + "/v1", allow_private=True)
+if pinned == "True":
+    providers._pinned[target] = ("127.0.0.1",)
+    providers._answer_names()
+guard.install(allow_private=True, refused=lambda: None, only=providers._pinned_addresses)
+providers._bound_clients(allow_private=True)
+
+async def ask(url):
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.post(url, json={})).status_code
+    except Exception as problem:
+        return type(problem).__name__
+
+def name(host):
+    try:
+        return len(socket.getaddrinfo(host, 80)) > 0
+    except OSError:
+        return False
+
+for url in (here + "/v1/chat/completions", here + "/other/v1/chat/completions", elsewhere + "/v1/chat/completions"):
+    print(asyncio.run(ask(url)))
+print(name("127.0.0.1"), name("localhost"), name("127.0.0.2"))
+try:
+    socket.socket().connect(("127.0.0.2", 9))
+except OSError as problem:
+    print(type(problem).__name__)
+"""
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_provider_that_was_given_an_address_is_asked_there_and_beneath_it_only(
+    start_stub: Callable[[str], Any], pinned: bool
+) -> None:
+    here, elsewhere = (start_stub("ok").url.removesuffix("/v1") for _ in range(2))
+    done = subprocess.run(
+        [sys.executable, "-c", PINNED, here, elsewhere, str(pinned)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if pinned:
+        assert lines == ["200", "TheirsNever", "TheirsNever", "True False False", "PermissionError"], done.stderr
+    else:  # what the pins are for
+        assert lines[2:] == ["200", "True True True", "ConnectionRefusedError"], done.stderr
 
 
 WALL = """

@@ -134,7 +134,7 @@ def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
     other = GreedyModel(folder)
     plain = model.encode(Request(PROMPTS[1], 16)).tokens
     assert other.encode(Request(PROMPTS[1], 16)).tokens == (1, *plain)
-    assert other.encode(Request(PROMPTS[1], 16, plain=False)).tokens == plain
+    assert other.encode(Request(PROMPTS[1], 16, special=False)).tokens == plain
 
 
 def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:

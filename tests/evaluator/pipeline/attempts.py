@@ -17,6 +17,7 @@ from evaluator.pipeline.host import Host
 from evaluator.worker import open_host
 from tests.evaluator.installed import Installed
 
+FACTS = type("Facts", (), {"digest": "cd" * 32, "template": "ef" * 32})
 CHECKPOINT = {"kind": "checkpoint", "name": "model"}
 URL = "https://models.example/v1"
 ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}
@@ -37,7 +38,7 @@ class Bench:
         self.stopping = False
         self.host = self.open()
         (place.folder / "checkpoints" / "model").mkdir()
-        monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32}))
+        monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: FACTS)
         monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: True)
         monkeypatch.setattr(attempt, "serve_checkpoint", self._serve)
         monkeypatch.setattr(attempt, "serve_endpoint", self._serve)

@@ -44,7 +44,15 @@ def test_the_sampling_is_the_protocols(name: str) -> None:
     protocol, backend = replace(protocols.get(name), shots=0), Saying("18")
     outcome(protocol, backend)
     expected = Sampling(protocol.max_tokens, protocol.stop, protocol.temperature, bos=protocol.bos)
-    assert backend.asked == [expected]
+    assert backend.asked == [
+        replace(expected, seed=protocol.seed("set", 0, sample)) for sample in range(protocol.samples)
+    ]
+
+
+@pytest.mark.parametrize(("protocol", "api"), [("demo-0shot", "completions"), ("gsm1k-0shot-reasoning", "chat")])
+def test_weights_are_asked_in_their_own_template_where_a_message_is_sent(bench: Bench, protocol: str, api: str) -> None:
+    bench.run(bench.place.job(CHECKPOINT, protocol=protocol))
+    assert [about["api"] for about in bench.served] == [api]
 
 
 @pytest.mark.parametrize("grader", ["numeric-1", "lm-eval-strict-3", "lm-eval-flexible-3"])
@@ -66,11 +74,9 @@ def test_strict_reads_thinking_where_it_is_not_stripped() -> None:
     [
         ("gsm1k-5shot", ENDPOINT),
         ("gsm1k-5shot", ENDPOINT | {"api": "completions"}),
-        ("gsm1k-5shot-api", CHECKPOINT),
         ("gsm1k-5shot-api", ENDPOINT | {"api": "completions"}),
-        ("gsm1k-0shot-reasoning", CHECKPOINT),
-        ("lmsi-5shot-sc32", CHECKPOINT),
-        ("lmsi-5shot-sc32", ENDPOINT),
+        ("gsm1k-5shot-chat", ENDPOINT | {"api": "completions"}),
+        ("gsm1k-0shot-reasoning", ENDPOINT | {"api": "completions"}),
     ],
 )
 def test_a_protocol_that_does_not_fit_starts_nothing(bench: Bench, protocol: str, system: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ def test_published_protocols_never_change() -> None:
         "demo-0shot": "c8221602b1c3dff9df7800d4f5df61032f31493405e110fb77d3c8c46d45ff81",
         "gsm1k-5shot": "c0c1ceeddf70201f966bd3ded201031b43a3501afb92ea70e2a49784a3809161",
         "gsm1k-5shot-fixed": "ea40e4a96ccbfe5a8f5a161aab031629369122979cb2592273c52c643f862ba5",
+        "gsm1k-5shot-chat": "9a3acb35398286d64c010f8a148ffebc849779a967ae73055a78a1347ec9b421",
         "gsm1k-5shot-api": "d5a731178d7b560947340e3b8bbc382e38faa64da198666dc1f7ac787150b002",
         "gsm1k-0shot-reasoning": "5af9fa3bfe5d78508bcc8952fc33f9257a31e721ee883ed70eb12b03294f5924",
         "lmsi-5shot-sc32": "57b346cf70b02811242a340c88e19e11b8ac48d5f1ed5a872b6cb525ce184ffc",

@@ -53,6 +53,7 @@ def test_fixed_shots_are_one_draw_and_make_one_beginning() -> None:
 def test_budgets_are_those_that_the_studies_give() -> None:
     budgets = {name: protocols.get(name).max_tokens for name in protocols.ids()}
     assert (budgets["gsm1k-5shot"], budgets["gsm1k-5shot-fixed"], budgets["gsm1k-5shot-api"]) == (1000, 1000, 4096)
+    assert budgets["gsm1k-5shot-chat"] == 1000
     assert budgets["gsm1k-0shot-reasoning"] >= 32_000
     lmsi = protocols.get("lmsi-5shot-sc32")
     assert (lmsi.samples, lmsi.temperature, lmsi.max_tokens, lmsi.vote) == (32, 0.7, 256, "majority")
@@ -86,9 +87,10 @@ FITS: dict[str, set[Asked]] = {
     "demo-0shot": {"checkpoint", "completions", "chat"},
     "gsm1k-5shot": {"checkpoint"},
     "gsm1k-5shot-fixed": {"checkpoint"},
-    "gsm1k-5shot-api": {"chat"},
-    "gsm1k-0shot-reasoning": {"chat"},
-    "lmsi-5shot-sc32": set(),
+    "gsm1k-5shot-chat": {"checkpoint", "chat"},
+    "gsm1k-5shot-api": {"checkpoint", "chat"},
+    "gsm1k-0shot-reasoning": {"checkpoint", "chat"},
+    "lmsi-5shot-sc32": {"checkpoint", "completions", "chat"},
 }
 
 
@@ -98,6 +100,17 @@ def test_what_each_can_be_asked_of(name: str) -> None:
     assert {asked for asked in every if protocols.get(name).fits(asked)} == FITS[name]
 
 
-def test_weights_are_asked_greedily() -> None:
-    assert not replace(FIRST, temperature=0.7).fits("checkpoint")
-    assert replace(FIRST, temperature=0.7).fits("completions")
+def test_several_samples_need_a_vote_and_a_vote_needs_several() -> None:
+    assert not replace(FIRST, samples=2).fits("checkpoint")
+    assert not replace(FIRST, vote="majority").fits("checkpoint")
+    assert replace(FIRST, samples=2, vote="majority").fits("checkpoint")
+
+
+def test_a_draw_has_a_seed_of_its_own_and_the_same_in_every_run() -> None:
+    assert FIRST.seed("open", 0, 0) is None
+    drawn = protocols.get("lmsi-5shot-sc32")
+    places = [(name, index, sample) for name in ("open", "closed") for index in range(50) for sample in range(32)]
+    seeds = {place: drawn.seed(*place) for place in places}
+    assert len(set(seeds.values())) == len(places)
+    assert seeds == {place: drawn.seed(*place) for place in places}
+    assert all(seed is not None and 0 <= seed < 1 << 31 for seed in seeds.values())

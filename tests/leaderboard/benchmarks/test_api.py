@@ -47,7 +47,9 @@ def test_a_pair_with_its_head_and_notices(client: Client, pair: SetPair) -> None
     assert notice["notice"] == first.to_dict()
     assert (told["version"], told["season"], told["state"], told["release"]) == (1, 0, "sealed", None)
     Manifest.from_dict(SIGNED).verify_note(told["head"])
-    allowed = "slug title protocol grader state release_rule public private season version head notices steps successor"
+    allowed = (
+        "slug title protocol also grader state release_rule public private season version head notices steps successor"
+    )
     assert set(told) == {*allowed.split(), "evidence", "release"}
     assert "leaves" not in json.dumps(told)
 

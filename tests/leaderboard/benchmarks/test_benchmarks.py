@@ -12,6 +12,7 @@ from django.test import Client
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks import actions
+from leaderboard.benchmarks.forms import PairForm
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.errors import Refusal, SiteError
 
@@ -30,6 +31,7 @@ MANIFEST: dict[str, Any] = {
 PUBLIC: dict[str, Any] = {"name": "public", "n": 7, "digest": "a" * 64, "sealed": False}
 PAIR = {"slug": "pair", "title": "A pair", "public": "public", "private": "private"}
 ASKED = {"protocol": "demo-0shot", "grader": "numeric-1"}
+COMMAND = ("--title", "A pair", "--public", "public", "--private", "private", "--protocol", "demo-0shot")
 
 
 def both() -> SetPair:
@@ -45,6 +47,16 @@ def test_a_pair_is_registered_once(db: None) -> None:
     private = first.private
     assert (private.sealed, private.n, private.digest, private.shots) == (True, 5, root(LEAVES).hex(), 8)
     assert private.facts() == Manifest.from_dict(MANIFEST)
+
+
+def test_twins_are_twins_of_the_set_that_was_sealed_with_them(db: None) -> None:
+    actions.register_set(data=PUBLIC, sealed=False)
+    actions.register_set(data=PUBLIC | {"name": "other", "digest": "b" * 64}, sealed=False)
+    actions.register_set(data=MANIFEST | {"twins": {"public": "a" * 64, "by": "split"}}, sealed=True)
+    with pytest.raises(SiteError) as refused:
+        actions.register_pair(**PAIR | {"slug": "wrong", "public": "other"}, **ASKED)
+    assert refused.value.code is Refusal.BAD_REGISTRATION
+    assert actions.register_pair(**PAIR, **ASKED).twins_by == "split"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +103,25 @@ def test_a_commitment_is_never_changed(db: None) -> None:
         assert refused.value.code is Refusal.ALREADY_REGISTERED
     with pytest.raises(SiteError):
         actions.register_pair(**PAIR, **ASKED | {"protocol": "another-1"})
+
+
+def test_a_pair_allows_more_protocols_and_never_fewer(db: None) -> None:
+    assert both().also == []
+    call_command("register_pair", "pair", *COMMAND, "--also", "second-1", "--also", "demo-0shot")
+    assert both().also == ["second-1"]
+    actions.register_pair(**PAIR, **ASKED, also=["first-1"])
+    assert SetPair.objects.get().also == ["first-1", "second-1"]
+    with pytest.raises(SiteError) as refused:
+        actions.register_pair(**PAIR, **ASKED, also=["No Such"])
+    assert refused.value.code is Refusal.BAD_REGISTRATION
+
+
+def test_the_form_takes_further_protocols_one_by_one(db: None) -> None:
+    both()
+    form = PairForm(PAIR | ASKED | {"slug": "new", "also": "second-1  first-1"})
+    assert form.is_valid(), form.errors
+    assert form.facts()["also"] == ["second-1", "first-1"]
+    assert not PairForm(PAIR | ASKED | {"slug": "new", "also": "<b>"}).is_valid()
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 _numbers = count()
 
 
-def make_pair(slug: str = "demo", *, n: int = N) -> SetPair:
+def make_pair(slug: str = "demo", *, n: int = N, twins_by: str = "generator") -> SetPair:
     public = ItemSet.objects.create(name=f"{slug}-public", sealed=False, n=n, digest="a" * 64)
     private = ItemSet.objects.create(name=f"{slug}-private", sealed=True, n=n, digest="9f2c" + "0" * 56 + "41ab")
     return SetPair.objects.create(
-        slug=slug, title="Demo arithmetic", public=public, private=private, protocol="demo-0shot", grader="numeric-1"
-    )
+        slug=slug, title="Demo arithmetic", public=public, private=private, protocol="demo-0shot", grader="numeric-1",
+        twins_by=twins_by,
+    )  # fmt: skip
 
 
 def make_run(

@@ -5,9 +5,10 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from leaderboard.rankings import charts
-from leaderboard.rankings.models import Row
+from leaderboard.rankings.models import EvidenceCode, Row
 from leaderboard.rankings.snapshots import Entry, Tally, rank
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -70,10 +71,11 @@ def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "tone"),
-    [(make(397, 262), "hot"), (make(398, 397), "cool"), (make(), "open"), (make(300, 290, truncated=12), "open")],
+    ("word", "tone"),
+    [("overfit", "hot"), ("watch", "warm"), ("no_evidence", "cool"), ("cannot_tell", "open"), ("pending", "open")],
 )
-def test_the_tone_follows_the_evidence(row: Row, tone: str) -> None:
+def test_the_tone_follows_the_evidence(word: EvidenceCode, tone: str) -> None:
+    row = replace(make(), evidence=word)
     for picture in (charts.dumbbell(row, charts.WHOLE), charts.gap_interval(row, charts.gap_axis([row]))):
         assert tone in parse(picture).get("class", "").split()
 

@@ -17,7 +17,7 @@ def test_csv_gives_every_column_back() -> None:
     (row,) = rows = rank([Entry("m", "Org, Inc", "endpoint", "run", TALLY, TALLY)])
     (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
     assert tuple(line) == exports.COLUMNS
-    assert (line["organisation"], line["access"], line["evidence"]) == ("Org, Inc", "endpoint", "cut_off")
+    assert (line["organisation"], line["access"], line["evidence"]) == ("Org, Inc", "endpoint", "pending")
     assert (int(line["private_right"]), int(line["public_n"])) == (4, 10)
     assert (float(line["gap_lo"]), float(line["gap_hi"])) == row.interval
     assert float(line["private_lo"]) == row.private.interval[0]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 def pair() -> SetPair:
     made = make_pair()
     make_board(made)
-    actions.rebuild(pair=made)
+    actions.close_cohort(pair=made)
     return made
 
 
@@ -58,13 +58,13 @@ def test_the_page_shows_each_model_with_counts_gap_interval_and_word(client: Cli
         "397/400",
         "+33.8",
         "+29.0 to +38.6",
-        "higher on public",
+        "overfit",
         "60.7–70.0",
     ):
         assert piece in words
     assert "5 models ranked" in words
-    assert "too noisy to tell" in words
-    assert "too often cut off" in words
+    assert "cannot tell" in words
+    assert "3.0% cut off" in words
 
 
 def test_the_seal_is_in_sight(client: Client, pair: SetPair) -> None:
@@ -152,7 +152,7 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
         client.get("/")
     for number in range(30):
         make_run(pair, f"more-{number}", public=200, private=number)
-    actions.rebuild(pair=pair)
+    actions.close_cohort(pair=pair)
     with django_assert_num_queries(3):
         client.get("/")
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import snapshots
-from leaderboard.rankings.models import PublishedSnapshot, PublishedTable, Snapshot
+from leaderboard.rankings.models import Cohort, PublishedSnapshot, PublishedTable, Snapshot
 
 SAID = {
     True: "the same to the last bit",
@@ -33,11 +33,16 @@ class Command(BaseCommand):
                 snapshot = snapshots.analyse(table).save()
                 self.stdout.write(f"{table.slug}: {snapshot.method}, inputs {snapshot.inputs_hash[:12]}")
             return
-        verdicts = [*_boards(), *_published()]
+        verdicts = [*_boards(), *_cohorts(), *_published()]
         for name, verdict in verdicts:
             self.stdout.write(f"{name}: {SAID[verdict]}")
         if any(verdict is False for _, verdict in verdicts):
             raise CommandError("a snapshot is not what its inputs make")
+
+
+def _cohorts() -> Iterator[tuple[str, bool | None]]:
+    for cohort in Cohort.objects.select_related("pair__public", "pair__private").order_by("pk"):
+        yield f"cohort {cohort.number} of {cohort.pair.slug}", snapshots.cohorts.recompute(cohort)
 
 
 def _boards() -> Iterator[tuple[str, bool | None]]:

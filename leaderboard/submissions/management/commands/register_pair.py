@@ -24,11 +24,12 @@ class Command(BaseCommand):
         parser.add_argument("slug", metavar="SLUG")
         for name in ("title", "public", "private", "protocol"):
             parser.add_argument(f"--{name}", required=True)
+        parser.add_argument("--also", action="append", default=[], help="a further protocol that may be chosen")
         parser.add_argument("--grader", default="numeric-1")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
-        names = ("slug", "title", "public", "private", "protocol", "grader")
+        names = ("slug", "title", "public", "private", "protocol", "also", "grader")
         try:
             validate_slug(options["slug"])
             pair = register_pair(**{name: options[name] for name in names})

@@ -7,15 +7,43 @@ prompt or a completion of a sealed set.
 """
 
 import base64
-import json
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from evaluator.contract.base import Artefact, Count, Hex32, Name, Signature, Wire, canonical_json
+from evaluator.contract.told import (
+    LEAST_CELL,
+    Budget,
+    Hardware,
+    Record,
+    Returned,
+    ShotsShown,
+    VoteBin,
+    Votes,
+)
 from evaluator.errors import Code, error
+
+__all__ = [  # of what stands in the files beside this one; all that is defined below is there for others too
+    "LEAST_CELL",
+    "Artefact",
+    "Budget",
+    "Count",
+    "Hardware",
+    "Hex32",
+    "Name",
+    "Record",
+    "Returned",
+    "ShotsShown",
+    "Signature",
+    "VoteBin",
+    "Votes",
+    "Wire",
+    "canonical_json",
+]
 
 EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
@@ -24,15 +52,8 @@ RECORD_QUEUE = "record"
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 """The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
 
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,79}\Z")]
-"""Names of sets, protocols, graders, pools, evaluators and checkpoints."""
-Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-"""A SHA-256 digest, a Merkle root or a public key, 32 bytes in hexadecimal."""
-Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
-"""An Ed25519 signature, 64 bytes in hexadecimal."""
 RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
@@ -42,8 +63,6 @@ Tier = Literal["T0", "T1", "T2", "T3"]
 """What a recipient may see: T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only."""
 BlockId = Annotated[int, Meta(ge=0, le=9_999)]
 """A block of a sealed set (see ``evaluator.ledger.manifests``)."""
-Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
-"""The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
 Note = Annotated[str, Meta(max_length=4000)]
 """A signed tree head in the form of a C2SP signed note (see ``evaluator.ledger.notes``)."""
 
@@ -58,29 +77,6 @@ class Outcome(IntEnum):
     NOT_COUNTED = 5
 
 
-def canonical_json(value: Any) -> bytes:
-    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN. Used for every digest."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
-
-
-class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all that crosses the wall: frozen, strict, JSON in both directions."""
-
-    @classmethod
-    def from_dict(cls, data: object) -> Self:
-        """Decode JSON data strictly. Raises ``bad_message`` without quoting what was in it."""
-        try:
-            return msgspec.convert(data, cls, strict=True)
-        except (msgspec.ValidationError, RecursionError, UnicodeError):
-            raise error(Code.BAD_MESSAGE, cls.__name__) from None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON data that :meth:`from_dict` reads back to an equal value."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        return data
-
-
 # --- in: what is to be evaluated
 
 
@@ -90,12 +86,37 @@ class Checkpoint(Wire, tag_field="kind", tag="checkpoint", frozen=True, kw_only=
     name: Name
 
 
+Provider = Literal[
+    "",
+    "anthropic",
+    "cohere",
+    "databricks",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "hosted_vllm",
+    "mistral",
+    "openai",
+    "openrouter",
+    "perplexity",
+    "together_ai",
+    "xai",
+]
+"""Whose API an endpoint speaks; empty for OpenAI's own. Only those that take a key and an address, and nothing else:
+other adapters of the library read files and the environment for what they send."""
+
+
 class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
-    """An OpenAI-compatible API. ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64."""
+    """An API at an address: OpenAI-compatible, or that of a ``provider``, which our gateway reaches by LiteLLM.
+
+    ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64.
+    """
 
     url: Annotated[str, Meta(min_length=8, max_length=2000)]
     model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
     api: Literal["completions", "chat"]
+    provider: Provider = ""
     sealed_key: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=16_000)] = ""
 
 
@@ -114,10 +135,11 @@ class SetAsk(Wire, frozen=True, kw_only=True):
 
 
 class Limits(Wire, frozen=True, kw_only=True):
-    """Bounds of one attempt: its length in seconds and the number of requests in flight."""
+    """Bounds of one attempt: its length in seconds, the number of requests in flight, and what may be spent."""
 
     seconds: Annotated[float, Meta(gt=0, le=604_800)]
     concurrency: Annotated[int, Meta(ge=1, le=512)] = 32
+    budget: Budget | None = None
 
 
 class JobSpec(Wire, frozen=True, kw_only=True):
@@ -277,12 +299,15 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
     """The attempt is over and every assigned item of every set has an outcome.
 
-    Of weights that run here all items were read too: ``likelihoods`` has every set, or none and ``likelihood_failed``
-    says why. An endpoint has neither.
+    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them. ``record`` is
+    of this attempt. Of weights that run here all items were read too: ``likelihoods`` has every set, or none and
+    ``likelihood_failed`` says why. An endpoint has neither.
     """
 
     artefact: Artefact = ""
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
+    votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
+    record: Record | None = None
     likelihoods: Annotated[tuple[SetLikelihood, ...], Meta(max_length=8)] = ()
     likelihood_failed: Code | None = None
     seconds: Annotated[float, Meta(ge=0)]

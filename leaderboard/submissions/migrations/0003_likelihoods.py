@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """What weights found of each set's texts, and why there may be nothing."""
 
     dependencies = [
-        ("submissions", "0001_initial"),
+        ("submissions", "0002_records_and_votes"),
     ]
 
     operations = [

@@ -1,0 +1,42 @@
+"""What all messages are built from: the names in them, and how they are read."""
+
+import json
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta
+
+from evaluator.errors import Code, error
+
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,79}\Z")]
+"""Names of sets, protocols, graders, pools, evaluators and checkpoints."""
+Hex32 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+"""A SHA-256 digest, a Merkle root or a public key, 32 bytes in hexadecimal."""
+Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
+"""An Ed25519 signature, 64 bytes in hexadecimal."""
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
+"""The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN. Used for every digest."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all that crosses the wall: frozen, strict, JSON in both directions."""
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Decode JSON data strictly. Raises ``bad_message`` without quoting what was in it."""
+        try:
+            return msgspec.convert(data, cls, strict=True)
+        except (msgspec.ValidationError, RecursionError, UnicodeError):
+            raise error(Code.BAD_MESSAGE, cls.__name__) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON data that :meth:`from_dict` reads back to an equal value."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data

@@ -1,0 +1,64 @@
+"""What is repeated of the name that an endpoint gives itself, and that nothing else of it is."""
+
+import re
+
+import pytest
+
+from evaluator.backends.hardware import describe
+from evaluator.backends.returned import told
+from evaluator.contract import Hardware, Returned, fits
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{16}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "returned"),
+    [
+        ("gpt-4o", "gpt-4o"),
+        ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("openai/gpt-4o", "gpt-4o-2024-08-06"),
+        ("meta/llama-3", "meta/llama-3"),
+        ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022"),
+        ("m", "m:0"),
+        ("m", "m@v2.1"),
+    ],
+)
+def test_the_name_that_was_asked_for_is_told_with_its_version(asked: str, returned: str) -> None:
+    assert told(asked, returned) == returned
+    assert fits(returned, Returned)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        "gpt-4o-mini",
+        "gpt-4o Which violet-kayak is number 7?",
+        "gpt-4o-violet-kayak",
+        "gpt-4o-" + "1" * 30,
+        "gpt-4o-12\n",
+        "Z3B0LTRv",
+        "",
+        "\ud800",
+        "<script>",
+        "gpt-4o-2024-08-06 " + "x" * 5000,
+    ],
+)
+def test_of_anything_else_there_is_a_digest(returned: str) -> None:
+    found = told("gpt-4o", returned)
+    assert DIGEST.fullmatch(found)
+    assert fits(found, Returned)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "expected"),
+    [
+        ("NVIDIA H100 80GB HBM3", 1, "NVIDIA H100 80GB HBM3"),
+        ("NVIDIA H100 80GB HBM3", 4, "4 x NVIDIA H100 80GB HBM3"),
+        ("Intel(R) Xeon(R)  Processor @ 2.20GHz\n", 0, "Intel(R) Xeon(R) Processor @ 2.20GHz"),
+        ("<b>\x00" + "x" * 200, 0, "b " + "x" * 77),
+        ("", 2, ""),
+    ],
+)
+def test_a_processor_is_told_by_a_plain_name(name: str, gpus: int, expected: str) -> None:
+    assert describe(name, gpus) == expected
+    assert fits(expected, Hardware)

@@ -1,0 +1,159 @@
+"""What a finished run tells beside its outcomes: kept where it fits, shown as it is, refused where it does not fit."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from django.test import Client
+
+from evaluator.contract import Budget, Record, ShotsShown, VoteBin, Votes
+from evaluator.errors import Code, EvaluatorError
+from leaderboard.submissions.actions import record_report
+from leaderboard.submissions.models import RunOutcomes
+from leaderboard.submissions.states import RunState
+from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator
+from tests.leaderboard.submissions.test_pages import text_of
+
+VOTES = Votes(
+    name="public",
+    n=PUBLIC_N,
+    samples=4,
+    right=17,
+    majority=((1, 0.607143), (2, 0.607143), (4, 0.714286)),
+    bins=(VoteBin(low=0, high=6, n=3, share=0.5, right=1), VoteBin(low=6, high=10, n=4, share=0.9375, right=4)),
+    error=0.12,
+    brier=0.15,
+)
+SEALED = msgspec.structs.replace(
+    VOTES,
+    name="private",
+    n=PRIVATE_N,
+    bins=(VoteBin(low=0, high=10, n=PRIVATE_N, share=0.5, right=4),),
+)
+RECORD = Record(
+    protocol="demo-0shot",
+    protocol_digest="c" * 64,
+    grader="numeric-1",
+    grader_digest="d" * 64,
+    max_tokens=96,
+    budget=Budget(tokens=1000),
+    shots=(ShotsShown(name="public", drawn="e" * 64), ShotsShown(name="private", pool="f" * 64, drawn="e" * 64)),
+    bos="tokenizer",
+    engine="transformers 5.0.0",
+    dtype="float32",
+    hardware="A processor @ 2 GHz",
+    returned=("m-2024-08-06", "sha256:0123456789abcdef"),
+)
+
+
+@dataclass
+class Told:
+    """A run of which all but the end was told."""
+
+    run: Any
+    attempt: Any
+
+    def finish(self, **told: Any) -> Any:
+        record_report(envelope=self.attempt.finished(**told))
+        self.run.refresh_from_db()
+        return self.run
+
+    def refused(self, **told: Any) -> None:
+        with pytest.raises(EvaluatorError) as refused:
+            self.finish(**told)
+        assert refused.value.code is Code.BAD_MESSAGE
+        self.run.refresh_from_db()
+        assert (self.run.state, self.run.record) == (RunState.RUNNING, None)
+        assert not RunOutcomes.objects.filter(votes__isnull=False).exists()
+
+
+@pytest.fixture
+def told(run: Any, evaluator: FakeEvaluator) -> Told:
+    attempt = evaluator.begin(run)
+    for report in attempt.story()[:-1]:
+        record_report(envelope=report)
+    return Told(run, attempt)
+
+
+def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, user: Any) -> None:
+    run = told.finish(votes=(VOTES,), record=RECORD)
+    assert run.state == RunState.GRADED
+    assert Record.from_dict(run.record) == RECORD
+    public, private = run.outcomes.order_by("pk")
+    assert (Votes.from_dict(public.votes), private.votes) == (VOTES, None)
+    client.force_login(user)
+    page = text_of(client.get(f"/runs/{run.pk}/"))
+    shown = (
+        "4 answers to each item of public",
+        "0.7143",
+        "over 6 to 10",
+        "0.938",
+        "transformers 5.0.0, float32",
+        "<circle",
+    )
+    for words in (*shown, "A processor @ 2 GHz", "m-2024-08-06", "1,000 tokens", "demo-0shot"):
+        assert words in page
+    found = client.get(f"/api/v1/runs/{run.pk}").json()
+    assert (Record.from_dict(found["record"]), found["protocol"]) == (RECORD, "demo-0shot")
+    assert [one["votes"] and Votes.from_dict(one["votes"]) for one in found["sets"]] == [VOTES, None]
+
+
+def test_nothing_more_is_needed_to_finish(told: Told) -> None:
+    run = told.finish()
+    assert (run.state, run.record) == (RunState.GRADED, None)
+
+
+def test_a_sealed_set_is_never_told_of_in_small_cells(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    told.refused(votes=(SEALED,))
+    monkeypatch.setattr("leaderboard.submissions.actions.recording.LEAST_CELL", PRIVATE_N)
+    assert told.finish(votes=(SEALED,)).state == RunState.GRADED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "elsewhere"},
+        {"n": PUBLIC_N - 1},
+        {"right": 4 * PUBLIC_N + 1},
+        {"bins": VOTES.bins[:1]},
+        {"bins": (VoteBin(low=0, high=10, n=PUBLIC_N, share=0.5, right=PUBLIC_N + 1),)},
+    ],
+)
+def test_votes_that_do_not_fit_are_refused(told: Told, changes: dict[str, Any]) -> None:
+    told.refused(votes=(msgspec.structs.replace(VOTES, **changes),))
+
+
+def test_votes_come_once_for_a_set(told: Told) -> None:
+    told.refused(votes=(VOTES, VOTES))
+
+
+@pytest.mark.parametrize("changes", [{"protocol": "another-1"}, {"grader": "numeric-2"}, {"shots": RECORD.shots[:1]}])
+def test_a_record_of_something_else_is_refused(told: Told, changes: dict[str, Any]) -> None:
+    told.refused(record=msgspec.structs.replace(RECORD, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"returned": ["a text with spaces"]},
+        {"returned": ["<script>"]},
+        {"returned": ["x" * 300]},
+        {"returned": ["m"] * 9},
+        {"engine": "vllm says: the answer is 18"},
+        {"hardware": "x" * 81},
+        {"hardware": "Which violet-kayak? \n"},
+        {"dtype": "anything"},
+        {"note": "a field too many"},
+    ],
+)
+def test_no_field_takes_a_text(changes: dict[str, Any]) -> None:
+    assert Record.from_dict(RECORD.to_dict()) == RECORD
+    with pytest.raises(EvaluatorError):
+        Record.from_dict(RECORD.to_dict() | changes)
+
+
+def test_what_a_lost_attempt_told_does_not_stay(told: Told) -> None:
+    RunOutcomes.objects.filter(run=told.run).update(votes=VOTES.to_dict())
+    told.finish()
+    assert not RunOutcomes.objects.filter(votes__isnull=False).exists()
