@@ -60,7 +60,9 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
     made = Terminal(tmp_path, capsys)
-    monkeypatch.setattr(run_module, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32, "template": ""}))
+    monkeypatch.setattr(
+        run_module, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32, "template": ""})
+    )
     monkeypatch.setattr(run_module, "is_jailed", lambda digest, trusted: True)
     monkeypatch.setattr(run_module, "serve_checkpoint", made.serve)
     return made
