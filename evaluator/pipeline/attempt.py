@@ -168,12 +168,12 @@ async def _evaluate(
             if isinstance(spec.system, Checkpoint):
                 sink.likelihoods = await _read(sources, backend, policy)
     except (TimeoutError, EvaluatorError) as problem:
-        code = problem.code if isinstance(problem, EvaluatorError) else Code.DEADLINE
+        failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
         if not asked:
-            raise error(code) from None
+            raise failure from None
         if not sink.likelihoods:
-            sink.likelihood_failed = code
-            _log.warning("not read: run=%s token=%s code=%s", spec.run, spec.token, code)
+            sink.likelihood_failed = failure.code
+            _log.warning("not read: run=%s token=%s code=%s", spec.run, spec.token, failure.code)
 
 
 async def _read(

@@ -222,6 +222,7 @@ def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> 
         "grader": pair.board_grader,
         "sets": [pair.public.digest, pair.private.digest],
         "panel": panel and panel.to_dict(),
+        "noise_floor": noise_floor().floor,
         "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
     }
     return sha256(canonical_json(inputs)).hexdigest()

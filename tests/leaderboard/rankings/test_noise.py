@@ -9,7 +9,7 @@ from scipy.stats import beta
 from evaluator.contract import Outcome
 from leaderboard.rankings.models import NoiseFloor, noise_floor
 from leaderboard.rankings.models.noise import STORED
-from leaderboard.rankings.snapshots import Entry, Tally, boards, rank
+from leaderboard.rankings.snapshots import Entry, Tally, boards, cohorts, rank
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
 
@@ -51,6 +51,20 @@ def test_models_within_the_floor_share_their_ranks(monkeypatch: pytest.MonkeyPat
     assert [row.rank_range for row in rank(board)] == [(1, 2), (1, 2), (3, 3)]
     monkeypatch.setattr(boards, "noise_floor", lambda: type("Floor", (), {"floor": 0.0}))
     assert [row.rank_range for row in rank(board)] == [(1, 1), (2, 2), (3, 3)], "without it they stand apart"
+
+
+def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven tenths of a point among a hundred thousand items is beyond chance; the same model differs as much from itself."""
+    n = 100_000
+
+    def decided(public: int) -> str:
+        sides = [Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0) for right in (public, n // 2)]
+        return cohorts.decide("one split", [Entry("m", "Org", "weights", "run", *sides)], []).judged[0].word
+
+    assert decided(n // 2 + 700) == "no_evidence"
+    assert decided(n // 2 + 800) == "overfit"
+    monkeypatch.setattr(cohorts, "noise_floor", lambda: type("Floor", (), {"floor": 0.0}))
+    assert decided(n // 2 + 700) == "overfit", "without it the test would say so"
 
 
 @pytest.mark.django_db
