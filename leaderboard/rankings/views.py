@@ -24,7 +24,6 @@ from leaderboard.rankings.forms import (
     PAGE_ROWS,
     BoardQuery,
 )
-from leaderboard.rankings.methodology import sections
 from leaderboard.rankings.models import FamilyLine, Row, Snapshot, Verdict, noise_floor, unranked
 
 CALLOUTS = 3
@@ -130,6 +129,9 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
 @require_safe
 def methodology(request: HttpRequest) -> HttpResponse:
     """What is done here, made from what is in force; each definition under an anchor of its own."""
+    # Imported here: no other page has any use for the statistics, whose constants it names.
+    from leaderboard.rankings.methodology import sections  # noqa: PLC0415
+
     return render(request, "rankings/methodology.html", {"sections": sections()})
 
 
@@ -327,4 +329,17 @@ def _families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
 
 
 def _likelihoods(rows: Sequence[Row]) -> dict[str, Any]:
-    return {}
+    """Gap against likelihood, as a picture and as rows; nothing where fewer than two models were read."""
+    read = [(row, row.likelihood) for row in rows if row.likelihood]
+    if len(read) < 2:
+        return {}
+    found = [
+        (
+            row,
+            *(f"{at:.3f}".replace("-", "−") for at in (one.public.per_character, one.private.per_character)),
+            f"{one.public.per_character - one.private.per_character:+.3f}".replace("-", "−"),
+            charts.points(row.gap),
+        )
+        for row, one in sorted(read, key=lambda pair: -pair[1].public.per_character)
+    ]
+    return {"likelihood": orders.likelihood(rows), "likelihood_rows": found}

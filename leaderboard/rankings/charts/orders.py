@@ -1,11 +1,12 @@
-"""How the private score reorders models: everyone from public to private rank, and one among its peers."""
+"""What else is seen of a board: from public to private rank, one model among its peers, gap against likelihood."""
 
 from collections.abc import Sequence
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from leaderboard.rankings.charts.boards import TONES, fitted, percent
+from leaderboard.rankings.charts.boards import LEFT, SIDE, TONES, TOP, fitted, percent, points
+from leaderboard.rankings.charts.published import gap_axis, plane
 from leaderboard.rankings.models import Row
 
 MOST_SLOPES = 60
@@ -96,5 +97,36 @@ def peers(row: Row, near: Sequence[Row]) -> SafeString:
         ticks,
         lo,
         round(max(hi - lo, 1.0), 1),
+        dots,
+    )
+
+
+def likelihood(rows: Sequence[Row]) -> SafeString:
+    """The gap against the log-likelihood per character of the public items, of the rows that have one; reds on top."""
+    known = [(row, row.likelihood.public.per_character) for row in rows if row.likelihood]
+    across = fitted(min(at for _, at in known), max(at for _, at in known))
+    gaps, bottom = gap_axis((row.gap, row.gap) for row, _ in known), TOP + SIDE
+    dots = format_html_join(
+        "",
+        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="4.5">'
+        "<title>{}: gap {} pp, likelihood {}</title></circle>",
+        (
+            (
+                TONES[row.evidence],
+                row.model,
+                round(LEFT + across.x(at, width=SIDE), 1),
+                round(bottom - gaps.x(row.gap, width=SIDE), 1),
+                row.model,
+                points(row.gap),
+                f"{at:.3f}".replace("-", "−"),
+            )
+            for row, at in sorted(known, key=lambda one: one[0].evidence == "overfit")
+        ),
+    )
+    return format_html(
+        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Gap against log-likelihood per character of the '
+        'public items, {} models">{}{}</svg>',
+        len(known),
+        plane(across, gaps, bottom=bottom),
         dots,
     )

@@ -130,13 +130,13 @@ def likelihood(lines: Sequence[PublishedLine], basis: Basis, *, strong: float = 
         '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Gap against log-likelihood per character of the '
         'public items, {} models">{}<g class="weak">{}</g>{}</svg>',
         len(own),
-        _plane(across, gaps, bottom=bottom),
+        plane(across, gaps, bottom=bottom),
         _dots(weak, basis, dict.fromkeys(RADII, 3.0)),
         _dots(rest, basis),
     )
 
 
-def _plane(across: Axis, up: Axis, *, bottom: int) -> SafeString:
+def plane(across: Axis, up: Axis, *, bottom: int) -> SafeString:
     """Grid and names of the axes of gap against likelihood, with the line of no gap."""
     vertical = format_html_join(
         "",
