@@ -29,6 +29,7 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Grant, Party
 from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
 
+JAIL = "jail"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -45,7 +46,7 @@ class Job:
 def recipient(submission: Submission) -> str:
     """Who will see the items: ``jail`` for weights that an evaluator runs, else the endpoint's host and port."""
     if submission.kind == Submission.Kind.CHECKPOINT:
-        return "jail"
+        return JAIL
     target = addresses.check(submission.url, allow_private=True)
     host = f"[{target.host}]" if ":" in target.host else target.host
     return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
@@ -63,7 +64,7 @@ class Form:
 def tier_of(submission: Submission) -> Tier:
     """What the site takes the recipient for. The evaluator's own list decides; this may only be stricter."""
     shown_to = recipient(submission)
-    if shown_to == "jail":
+    if shown_to == JAIL:
         return "T0"
     known = Party.objects.filter(recipient=shown_to).values_list("tier", flat=True).first()
     return cast("Tier", known or "T2")
@@ -98,7 +99,7 @@ def form(submission: Submission) -> Form:
 def job(run: Run) -> Job:
     """The job of the run's current token: the items still open, and the hash of the grant for them."""
     submission = run.submission
-    outcomes = list(run.outcomes.select_related("item_set").order_by("pk"))
+    outcomes = _rows(run)
     shown_to = recipient(submission)
     sets = [_granted(row) for row in outcomes]
     grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
@@ -159,16 +160,28 @@ def ring(outbox: Outbox) -> None:
     app.send_task(EVALUATE_TASK, args=[payload], queue=evaluate_queue(outbox.run.pool), retry=False)
 
 
+def look_again(run: Run, look: int) -> Job:
+    """What grading a run again may show, and to whom: the items with an outcome, to our own jail."""
+    sets = [_granted(row) | {"items": pack_bits(row.closed(), row.size)} for row in _rows(run)]
+    grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets)
+    return Job(JAIL, sets, grant, {})
+
+
+def _rows(run: Run) -> list[RunOutcomes]:
+    return list(run.outcomes.select_related("item_set").order_by("pk"))
+
+
 def ring_rescore(order: Rescoring) -> None:
     """Ask the evaluator that keeps a run's answers to grade them again. Raises the broker's error where it is away."""
     sets = [
         KeptSet(name=one.name, sealed=one.sealed, digest=one.digest, n=one.n)
-        for one in (row.item_set for row in order.run.outcomes.select_related("item_set").order_by("pk"))
+        for one in (row.item_set for row in _rows(order.run))
     ]
     payload = RescoreOrder(
         order=order.pk,
         run=str(order.run_id),
         token=order.token,
+        look=order.look,
         grader=order.grader,
         protocol=order.run.submission.asked_by,
         sets=tuple(sets),
