@@ -32,6 +32,9 @@ class Kept:
     def __init__(self) -> None:
         self.answers: dict[str, dict[int, str]] = {}
 
+    def answered(self, name: str, result: Result) -> None:
+        """It comes again with its group."""
+
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Keep them."""
         self.answers.setdefault(name, {}).update({result.index: result.completion.text for result in results})

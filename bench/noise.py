@@ -1,34 +1,46 @@
 """The noise floor: what the same model answers, asked the same at T=0 another way: ``python -m bench.noise``.
 
-One checkpoint answers one set on each engine, with 1, 8 and 32 requests in flight, several times. Whatever differs
-between two of these answers is neither the model's nor the set's: a difference between scores that is no larger than
-the largest found here is not to be read as one. Prints every cell against the first, and writes a JSON record.
+One checkpoint answers one set on each engine, with 1, 8 and 32 requests in flight, several times, and reads it for its
+likelihoods. Whatever differs between two of these cells is neither the model's nor the set's, so that no smaller
+difference is to be read as one. Few verdicts that differ among a few hundred do not make a floor of nothing: it is the
+95% upper bound (Clopper and Pearson, Biometrika 26 (1934) 404) of the share that differs in the worst cell.
+
+Prints every cell against the first. With ``--store`` the record is kept where the site reads it.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from scipy.stats import beta
 
 from bench.job import PROTOCOL, Kept
 from bench.seal import machine
 from demo.problems import public_set
 from evaluator import jail, protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend, engines, serve_checkpoint
+from evaluator.backends import HttpBackend, engines, serve_checkpoint
 from evaluator.contract import Outcome
 from evaluator.items import load_items, set_digest
+from evaluator.pipeline.likelihoods import likelihoods
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
+from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
 from tests.evaluator.installed import write_rows
 
 MODEL = Path(__file__).parents[1] / "demo" / "checkpoints" / "honest"
 BATCHES = (1, 8, 32)
+STORED = Path(__file__).parents[1] / "leaderboard" / "rankings" / "noise.json"
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,15 @@ class Cell:
     repeat: int
     answers: tuple[str, ...]
     right: tuple[bool, ...]
+    per_character: float
 
     @property
     def score(self) -> float:
         """The share of right answers."""
         return sum(self.right) / len(self.right)
 
-    def against(self, other: "Cell") -> dict[str, object]:
-        """How it differs from another: texts, verdicts, score."""
+    def against(self, other: "Cell") -> dict[str, Any]:
+        """How it differs from another: texts, verdicts, score, log-likelihood per character."""
         return {
             "engine": self.engine,
             "batch": self.batch,
@@ -56,6 +69,7 @@ class Cell:
             "texts_differ": sum(a != b for a, b in zip(self.answers, other.answers, strict=True)),
             "verdicts_differ": sum(a != b for a, b in zip(self.right, other.right, strict=True)),
             "score_differs_by": self.score - other.score,
+            "likelihood_differs_by": self.per_character - other.per_character,
         }
 
 
@@ -72,14 +86,16 @@ class Verdicts(Kept):
         self.outcomes |= {result.index: result.outcome for result in results}
 
 
-async def ask(source: PublicSource, backend: Backend, engine: str, batch: int, repeat: int) -> Cell:
+async def ask(source: PublicSource, backend: HttpBackend, batch: int, repeat: int) -> Cell:
     """One cell."""
     kept = Verdicts()
     await run([source], protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=batch))
+    found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=batch)
     texts = kept.answers[source.name]
     order = range(source.n)
     right = tuple(kept.outcomes[index] is Outcome.RIGHT for index in order)
-    return Cell(engine, batch, repeat, tuple(texts[index] for index in order), right)
+    answers = tuple(texts[index] for index in order)
+    return Cell(backend.engine, batch, repeat, answers, right, mean_per_character(found))
 
 
 async def cells(model: Path, source: PublicSource, names: Sequence[str], repeats: int) -> list[Cell]:
@@ -93,17 +109,38 @@ async def cells(model: Path, source: PublicSource, names: Sequence[str], repeats
             async with server as backend:
                 for batch in BATCHES:
                     for repeat in range(repeats):
-                        found.append(await ask(source, backend, backend.engine, batch, repeat))
+                        found.append(await ask(source, backend, batch, repeat))
                         print(line(found[-1].against(found[0])), flush=True)
     return found
 
 
-def line(cell: dict[str, object]) -> str:
+def line(cell: dict[str, Any]) -> str:
     """One cell for a person."""
     return (
         f"  {cell['engine']:<22} batch {cell['batch']:>2}  repeat {cell['repeat']}  score {cell['score']:.4f}  "
-        f"texts {cell['texts_differ']}  verdicts {cell['verdicts_differ']}  by {cell['score_differs_by']:+.4f}"
+        f"texts {cell['texts_differ']}  verdicts {cell['verdicts_differ']}  by {cell['score_differs_by']:+.4f}  "
+        f"likelihood by {cell['likelihood_differs_by']:+.1e}"
     )
+
+
+def record(model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime) -> dict[str, Any]:
+    """What is kept: what was asked of what, every cell against the first, and the floor that follows."""
+    compared = [cell.against(found[0]) for cell in found]
+    worst = max(cell["verdicts_differ"] for cell in compared)
+    return {
+        "moment": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "model": model.name,
+        "artefact": inspect_checkpoint(model).digest,
+        "set": set_digest(source.items),
+        "n": source.n,
+        "protocol": PROTOCOL,
+        "definition": LOGLIK_1.id,
+        "hardware": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, one thread",
+        "cells": compared,
+        "verdicts_differ": worst,
+        "floor": float(beta.ppf(LEVEL, worst + 1, source.n - worst)) if worst < source.n else 1.0,
+        "likelihood_floor": max(abs(cell["likelihood_differs_by"]) for cell in compared),
+    }
 
 
 def main() -> None:
@@ -113,6 +150,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=400, help="items of the demo's public set (%(default)s)")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("noise.json"))
+    parser.add_argument("--store", action="store_const", dest="out", const=STORED, help="where the site reads it")
     options = parser.parse_args()
     names = ["transformers", *(["vllm"] if engines.vllm_architectures() is not None else [])]
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
@@ -122,20 +160,9 @@ def main() -> None:
     source = PublicSource(name="public", items=items, shots=(), done=frozenset())
     print(f"{options.model.name}, {len(items)} items, {', '.join(names)}, {machine()}", flush=True)
     found = asyncio.run(cells(options.model, source, names, options.repeats))
-    compared = [cell.against(found[0]) for cell in found]
-    scores = [cell.score for cell in found]
-    record = {
-        "model": inspect_checkpoint(options.model).digest,
-        "set": set_digest(items),
-        "n": len(items),
-        "protocol": protocols.get(PROTOCOL).digest,
-        "hardware": platform.machine(),
-        "cells": compared,
-        "largest_score_difference": max(scores) - min(scores),
-        "largest_number_of_texts": max(int(str(cell["texts_differ"])) for cell in compared),
-    }
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(f"largest difference of scores {record['largest_score_difference']:.4f}; written to {options.out}")
+    kept = record(options.model, source, found, moment=datetime.now(UTC))
+    options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    print(f"no difference of scores below {kept['floor']:.4f} is one; written to {options.out}")
 
 
 if __name__ == "__main__":

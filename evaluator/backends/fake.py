@@ -1,16 +1,20 @@
 """A deterministic model for tests, demos and dry runs. It keeps the same contract as the HTTP backend."""
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 
-from evaluator.backends.interface import Completion, Sampling
+from evaluator.backends.interface import Completion, Reading, Sampling
 
 _TOKEN = re.compile(r"\s*\S+\s*\Z|\s*\S+")
 
 
 class FakeBackend:
-    """Answers each prompt with ``answer(prompt)`` after ``latency`` seconds. A token is a word."""
+    """Answers each prompt with ``answer(prompt)`` after ``latency`` seconds. A token is a word.
+
+    Of a text that it reads it finds every word as likely as every other: one in a thousand.
+    """
 
     def __init__(self, answer: Callable[[str], str], *, latency: float = 0) -> None:
         self._answer = answer
@@ -25,3 +29,9 @@ class FakeBackend:
         text = "".join(tokens[: sampling.max_tokens]) if cut else whole
         ends = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
         return Completion(text[: min(ends)], cut=False) if ends else Completion(text, cut=cut)
+
+    async def read(self, text: str) -> Reading:
+        """Read ``text``."""
+        await asyncio.sleep(self._latency)
+        tokens = tuple(_TOKEN.findall(text))
+        return Reading(tokens, (None, *(-math.log(1000) for _ in tokens[1:])))

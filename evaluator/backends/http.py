@@ -76,8 +76,7 @@ class HttpBackend:
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
         path, question = self._question(prompt)
-        limit = min(sampling.max_tokens, self._longest or sampling.max_tokens)
-        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": limit}
+        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": self.room(sampling.max_tokens)}
         request["temperature"] = sampling.temperature
         if sampling.stop:  # some APIs refuse an empty list
             request["stop"] = list(sampling.stop)
@@ -86,6 +85,10 @@ class HttpBackend:
         if sampling.seed is not None:
             request["seed"] = sampling.seed
         return self._completion(await self._ask("POST", path, request))
+
+    def room(self, max_tokens: int) -> int:
+        """How many tokens the server may be asked for, where ``max_tokens`` are wanted."""
+        return min(max_tokens, self._longest or max_tokens)
 
     async def read(self, text: str) -> Reading:
         """Read ``text``. Raises as ``complete`` does."""

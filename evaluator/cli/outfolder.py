@@ -5,7 +5,8 @@ outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers
 none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
 item asked again. ``graders.json`` shows the same completions under every published grader, side by side. Where several
 samples of an item were asked, each has a line with its number, their vote a line without one, and ``votes.json`` says
-what they came to over the whole set. ``record.json`` says what moved the score, beside the model.
+what they came to over the whole set. ``record.json`` says what moved the score, beside the model; ``likelihood.json``
+holds what weights found of the set's texts, where they were to read them.
 """
 
 import fcntl
@@ -19,8 +20,8 @@ import msgspec
 
 from evaluator import grading
 from evaluator.backends import Usage
-from evaluator.contract import Outcome, Record, Votes, canonical_json
-from evaluator.errors import Code, error
+from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import ballots
 from evaluator.grading.ballots import Said
 from evaluator.items import Item
@@ -145,6 +146,19 @@ class OutFolder:
                 by_item.setdefault(line.index, {})[line.sample] = line
         whole = (lines for lines in by_item.values() if len(lines) == samples)
         return ([line for _, line in sorted(lines.items())] for lines in whole)
+
+    @property
+    def likelihood(self) -> SetLikelihood | None:
+        """What was kept of it; None where nothing was, or nothing that can be read."""
+        path = self._folder / "likelihood.json"
+        try:
+            return SetLikelihood.from_dict(msgspec.json.decode(path.read_bytes()))
+        except (OSError, msgspec.DecodeError, EvaluatorError):
+            return None
+
+    def keep_likelihood(self, found: SetLikelihood) -> None:
+        """Keep it, so that the same run does not read again."""
+        write_durably(self._folder / "likelihood.json", canonical_json(found.to_dict()) + b"\n")
 
     def _lines(self) -> Iterable[Line]:
         """What is kept, one line for each answer and each vote."""

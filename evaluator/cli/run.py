@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend, Caps, Served
+from evaluator.backends import Caps, HttpBackend, Served
 from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
+from evaluator.cli.reading import Reading, check_readable
 from evaluator.config import trusted_digests
 from evaluator.contract import Outcome, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
@@ -57,6 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument(
         "--concurrency", type=concurrency, help=f"requests in flight ({AT_ENDPOINT} at a URL, {AT_CHECKPOINT} here)"
     )
+    ask.add_argument("--likelihood", action="store_true", help="have a checkpoint read the set too, in the same load")
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
@@ -107,6 +109,8 @@ def run_command(args: argparse.Namespace) -> int:
     model = _model(args)
     if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
+    if args.likelihood:
+        check_readable(model.target)
     identity = {
         "model": model.identity,
         "set": set_digest(items),
@@ -120,15 +124,16 @@ def run_command(args: argparse.Namespace) -> int:
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
             if args.estimate:
                 return _print_estimate(args, source, protocol, model.caps)
-        failure = _evaluate(source, protocol, model, out, concurrency=args.concurrency)
+        reading = Reading(args.likelihood, out)
+        failure = _evaluate(source, protocol, model, reading, concurrency=args.concurrency)
         if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
             raise failure
         table = out.compare(items, protocol)
         votes = out.votes(source.name, protocol)
-    _print_counts(args, out, n=len(items), seconds=time.monotonic() - started, failure=failure, votes=votes)
+    _print_counts(args, reading, n=len(items), seconds=time.monotonic() - started, failure=failure, votes=votes)
     _print_graders(table, n=len(items))
     _print_votes(votes)
-    return 2 if failure else 0
+    return 2 if failure or reading.failure else 0
 
 
 def _print_estimate(args: argparse.Namespace, source: PublicSource, protocol: Protocol, caps: Caps) -> int:
@@ -138,21 +143,27 @@ def _print_estimate(args: argparse.Namespace, source: PublicSource, protocol: Pr
 
 
 def _evaluate(
-    source: PublicSource, protocol: Protocol, model: _Model, out: OutFolder, *, concurrency: int | None
+    source: PublicSource, protocol: Protocol, model: _Model, reading: Reading, *, concurrency: int | None
 ) -> EvaluatorError | None:
     """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
-    if len(source.done) == source.n:
+    if len(source.done) == source.n and not reading.is_open:
         return None
     with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
         try:
-            asyncio.run(_ask(source, protocol, model, _Keeper(out, bar), concurrency=concurrency))
+            asyncio.run(_ask(source, protocol, model, reading, _Keeper(reading.out, bar), concurrency=concurrency))
         except EvaluatorError as failure:
             return failure
     return None
 
 
 async def _ask(
-    source: PublicSource, protocol: Protocol, model: _Model, keeper: "_Keeper", *, concurrency: int | None
+    source: PublicSource,
+    protocol: Protocol,
+    model: _Model,
+    reading: Reading,
+    keeper: "_Keeper",
+    *,
+    concurrency: int | None,
 ) -> None:
     remote = isinstance(model.target, EndpointTarget)
     in_flight = concurrency or (AT_ENDPOINT if remote else AT_CHECKPOINT)
@@ -164,6 +175,7 @@ async def _ask(
             tqdm.write(f"engine: {engine}", file=sys.stderr)
         await run([source], protocol, backend, keeper, policy=policy)
         keeper.out.record(record_of(protocol, [source], backend, remote=remote, template=model.template))
+        await reading.read(source, backend, policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +217,7 @@ def _model(args: argparse.Namespace) -> _Model:
 
 
 @asynccontextmanager
-async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIterator[Backend]:
+async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIterator[HttpBackend]:
     """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
@@ -236,19 +248,23 @@ def _default_out(args: argparse.Namespace, identity: dict[str, str]) -> Path:
 
 def _print_counts(
     args: argparse.Namespace,
-    out: OutFolder,
+    reading: Reading,
     *,
     n: int,
     seconds: float,
     failure: EvaluatorError | None,
     votes: Votes | None,
 ) -> None:
+    out = reading.out
     counts = Counter(out.outcomes.values())
     record: dict[str, object] = {"n": n}
     record |= {outcome.name.lower(): counts[outcome] for outcome in Outcome}
     spent = endpoint.total_of(out.spent.values())
     record |= {"not_counted": n - len(out.outcomes), "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
     record["seconds"] = round(seconds, 3)
+    record |= reading.record()
+    if reading.failure:
+        print(f"not read: {reading.failure}", file=sys.stderr)
     if failure:
         print(f"error: {failure}", file=sys.stderr)
         record |= failure_record(failure)

@@ -249,6 +249,32 @@ class SetCounts(Wire, frozen=True, kw_only=True):
     not_counted: Count
 
 
+class SetLikelihood(Wire, frozen=True, kw_only=True):
+    """How likely weights find the texts of a set: the mean over ``n`` items of the log-likelihood per character.
+
+    ``mean`` and its standard ``error`` (None for one item) are in ten-thousandths of a nat; ``definition`` says what
+    text of an item is read.
+
+    Whole numbers, since whoever makes weights can have them spell an item in the digits of a finer mean.
+    """
+
+    name: Name
+    definition: Name
+    n: Annotated[int, Meta(ge=1, le=10_000_000)]
+    mean: Annotated[int, Meta(ge=-1_000_000, le=0)]
+    error: Annotated[int, Meta(ge=0, le=1_000_000)] | None
+
+    @property
+    def per_character(self) -> float:
+        """The mean in nats."""
+        return self.mean / 10_000
+
+    @property
+    def standard_error(self) -> float | None:
+        """That of the mean, in nats."""
+        return None if self.error is None else self.error / 10_000
+
+
 class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
     """The attempt has begun. Repeats the grant; names what asks and grades."""
 
@@ -283,7 +309,8 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     """The attempt is over and every assigned item of every set has an outcome.
 
     ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them; ``graders``
-    what each published grader makes of the answers. ``record`` is of this attempt.
+    what each published grader makes of the answers. ``record`` is of this attempt. Of weights that run here all items
+    were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither.
     """
 
     artefact: Artefact = ""
@@ -291,6 +318,8 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
     graders: Annotated[tuple[GraderCounts, ...], Meta(max_length=256)] = ()
     record: Record | None = None
+    likelihoods: Annotated[tuple[SetLikelihood, ...], Meta(max_length=8)] = ()
+    likelihood_failed: Code | None = None
     seconds: Annotated[float, Meta(ge=0)]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
-from evaluator.backends import Backend, Caps, EndpointTarget, Usage, serve_checkpoint, serve_endpoint
+from evaluator.backends import Caps, EndpointTarget, HttpBackend, Reader, Usage, serve_checkpoint, serve_endpoint
 from evaluator.contract import (
     BlockId,
     Budget,
@@ -25,6 +25,7 @@ from evaluator.contract import (
     Finished,
     JobSpec,
     SetAsk,
+    SetLikelihood,
     Started,
     Tier,
     unpack_bits,
@@ -36,12 +37,14 @@ from evaluator.pipeline.beside import beside
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.keeper import Keeper
+from evaluator.pipeline.likelihoods import read_sets
 from evaluator.pipeline.models import find_checkpoint, is_jailed
-from evaluator.pipeline.plan import for_endpoint
+from evaluator.pipeline.plan import Policy, for_endpoint
 from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
+from evaluator.protocols.likelihood import LOGLIK_1
 from evaluator.sealing.recipients import JAIL, recipient_of
 
 _log = logging.getLogger(__name__)
@@ -101,6 +104,8 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                 votes=votes,
                 graders=graders,
                 record=sink.record,
+                likelihoods=sink.likelihoods,
+                likelihood_failed=sink.likelihood_failed,
                 seconds=seconds,
             )
         )
@@ -138,9 +143,12 @@ async def _evaluate(
     sources: Sequence[PublicSource | SealedSource],
     sink: Keeper,
 ) -> None:
+    """Ask all, then have weights read all, in one load. Once all is asked, nothing costs an outcome any more: what
+    ends the reading is told beside them."""
     policy = replace(host.policy, concurrency=spec.limits.concurrency)
     if isinstance(spec.system, Endpoint):
         policy = for_endpoint(policy)
+    asked = False
     try:
         async with (
             asyncio.timeout(spec.limits.seconds),
@@ -156,8 +164,29 @@ async def _evaluate(
                 template=sink.template,
                 budget=spec.limits.budget,
             )
-    except TimeoutError:
-        raise error(Code.DEADLINE) from None
+            asked = True
+            if isinstance(spec.system, Checkpoint):
+                sink.likelihoods = await _read(sources, backend, policy)
+    except (TimeoutError, EvaluatorError) as problem:
+        failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
+        if not asked:
+            raise failure from None
+        if not sink.likelihoods:
+            sink.likelihood_failed = failure.code
+            _log.warning("not read: run=%s token=%s code=%s", spec.run, spec.token, failure.code)
+
+
+async def _read(
+    sources: Sequence[PublicSource | SealedSource], reader: Reader, policy: Policy
+) -> tuple[SetLikelihood, ...]:
+    """The likelihoods of all sets. Raises EvaluatorError only."""
+    try:
+        return await read_sets(sources, LOGLIK_1, reader, policy=policy)
+    except EvaluatorError:
+        raise
+    except Exception as surprise:  # noqa: BLE001 - the boundary of the reading, as of the attempt
+        _log.error("not read: %s", _describe(surprise))
+        raise error(Code.INTERNAL) from None
 
 
 async def _until_told(stopping: Callable[[], bool]) -> None:
@@ -214,6 +243,7 @@ def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -
         tell=lambda line: host.tell(line, reporter),
         shots=facts.shots,
         done=done,
+        seen={} if isinstance(spec.system, Checkpoint) else None,
     )
 
 
@@ -228,7 +258,7 @@ def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequen
 
 
 @asynccontextmanager
-async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper) -> AsyncIterator[Backend]:
+async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper) -> AsyncIterator[HttpBackend]:
     """The system under test, started for this attempt and ended with it."""
     system = spec.system
     if isinstance(system, Checkpoint):

@@ -22,9 +22,11 @@ from evaluator.contract import (
     Outcome,
     Record,
     SetCounts,
+    SetLikelihood,
     Votes,
     canonical_json,
 )
+from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
@@ -54,6 +56,8 @@ class Keeper:
         self.artefact = ""
         self.template = ""
         self.record: Record | None = None
+        self.likelihoods: tuple[SetLikelihood, ...] = ()
+        self.likelihood_failed: Code | None = None
         self._spec, self._host = spec, host
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}

@@ -84,6 +84,9 @@ class SealedSource:
 
     ``tell`` spools the journal's entry; the items leave this object only after it has returned, so that
     the public ledger learns of an exposure even if this process dies while the prompts are on their way.
+
+    With a ``seen``, what was revealed is kept there for as long as this object lives, and not revealed again: weights
+    are asked an item and later read it, under one exposure.
     """
 
     name: str
@@ -94,9 +97,13 @@ class SealedSource:
     shots: Sequence[Item] = ()
     done: frozenset[int] = frozenset()
     kept: Mapping[int, Mapping[int, Said]] = field(default_factory=dict, repr=False)
+    seen: dict[int, Item] | None = field(default=None, repr=False)
 
     def reveal(self, indices: Sequence[int]) -> Sequence[Item]:
         """The items at ``indices``, once their exposure is in the journal and in the spool."""
-        revealed = self.open_items(indices)
-        self.tell(revealed.entry)
-        return revealed.items
+        seen = {} if self.seen is None else self.seen
+        if new := [index for index in indices if index not in seen]:
+            revealed = self.open_items(new)
+            self.tell(revealed.entry)
+            seen.update(zip(new, revealed.items, strict=True))
+        return [seen[index] for index in indices]

@@ -34,6 +34,10 @@ class Likelihood:
 LOGLIK_1 = Likelihood(id="loglik-1", text="Question: {question}\nAnswer: {answer}")
 
 
+_LEAST = -1e9
+"""No softmax of usable weights comes near, and sums of squares stay finite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Likely:
     """The log-probability of one text (natural logarithm), over how many of its characters."""
@@ -57,7 +61,7 @@ def likely(text: str, tokens: Sequence[str], logprobs: Sequence[float | None]) -
     scored = logprobs[1:]
     if len(tokens) != len(logprobs) or not scored or logprobs[0] is not None:
         raise error(Code.HOST_FAILED, "no log-probabilities")
-    if not all(isinstance(value, float) and math.isfinite(value) and value <= 0 for value in scored):
+    if not all(isinstance(value, float) and _LEAST <= value <= 0 for value in scored):
         raise error(Code.HOST_FAILED, "no log-probabilities")
     unscored = len(tokens[0]) if text.startswith(tokens[0]) else 0
     if unscored >= len(text):
@@ -68,3 +72,12 @@ def likely(text: str, tokens: Sequence[str], logprobs: Sequence[float | None]) -
 def mean_per_character(found: Sequence[Likely]) -> float:
     """The mean over items of each one's value, independent of their order. ``found`` is not empty."""
     return math.fsum(one.per_character for one in found) / len(found)
+
+
+def standard_error(found: Sequence[Likely]) -> float | None:
+    """That of the mean over items, ``s / sqrt(n)`` with n - 1 degrees of freedom; None for a single item."""
+    if len(found) < 2:
+        return None
+    mean = mean_per_character(found)
+    squares = math.fsum((one.per_character - mean) ** 2 for one in found)
+    return math.sqrt(squares / (len(found) - 1) / len(found))

@@ -10,7 +10,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
 from leaderboard.rankings import exports
 from leaderboard.rankings.findings import findings
-from leaderboard.rankings.forms import PublishedQuery
+from leaderboard.rankings.forms import BoardQuery, PublishedQuery
 from leaderboard.rankings.models import PublishedSnapshot, PublishedTable, Snapshot
 
 router = Router(tags=["rankings"])
@@ -27,18 +27,34 @@ class Choices(Schema):
     sort: str = ""
 
 
-@router.get("/board", auth=None, summary="The ranking of one pair of sets")
-def board(request: HttpRequest, pair: str | None = None) -> dict[str, Any]:
-    """Rows by private score, and apart from them the models without one.
+class BoardChoices(Schema):
+    """What may be chosen about a board, as on its page."""
 
-    Without ``pair`` it is the pair registered last. Accuracies, gaps and intervals are fractions; a gap is
+    q: str = ""
+    family: str = ""
+    access: str = ""
+    evidence: str = ""
+    min: str = ""
+    max: str = ""
+    since: str = ""
+    sort: str = ""
+
+
+@router.get("/board", auth=None, summary="The ranking of one pair of sets")
+def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None) -> dict[str, Any]:
+    """The rows that the board's page shows for the same choices, on all its pages, and the models without a score.
+
+    Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in billions, ``since`` is
+    a day; choices that are not known are left out. Accuracies, gaps and intervals are fractions; a gap is
     public less private accuracy; intervals are 95%, Wilson's for a score and Newcombe's for a gap.
     """
     pairs = SetPair.objects.all() if pair is None else SetPair.objects.filter(slug=pair)
     found = pairs.order_by("-pk").first()
     if found is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
-    return exports.as_json(found, Snapshot.objects.current(found))
+    snapshot = Snapshot.objects.current(found)
+    shown = BoardQuery.from_dict(request.GET).shown(snapshot.ranking()) if snapshot else ()
+    return exports.as_json(found, snapshot, shown)
 
 
 @router.get("/published", auth=None, summary="The tables that others published")

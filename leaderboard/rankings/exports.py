@@ -19,13 +19,17 @@ from leaderboard.rankings.models import (
     Share,
     Snapshot,
     Tested,
+    noise_floor,
     unranked,
 )
 
-UNITS = "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%"
+UNITS = (
+    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%; "
+    "likelihoods are in nats per character"
+)
 COLUMNS = (
-    "rank", "rank_best", "rank_worst", "model", "organisation", "family", "parameters", "open_weights", "access",
-    "protocol",
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "parameters",
+    "open_weights", "access", "protocol",
     "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
     "public_right", "public_n", "public_accuracy", "public_lo", "public_hi",
     "private_truncated", "public_truncated",
@@ -45,8 +49,8 @@ PUBLISHED_COLUMNS = (
 )  # fmt: skip
 
 
-def as_json(pair: SetPair, snapshot: Snapshot | None) -> dict[str, Any]:
-    """The whole board as JSON data; missing scores stand apart under ``unranked`` and are never 0."""
+def as_json(pair: SetPair, snapshot: Snapshot | None, shown: Sequence[Row] | None = None) -> dict[str, Any]:
+    """The board, or the rows ``shown`` of it, as JSON data; missing scores stand apart and are never 0."""
     rows = snapshot.ranking() if snapshot else ()
     return {
         "pair": pair.slug,
@@ -55,7 +59,10 @@ def as_json(pair: SetPair, snapshot: Snapshot | None) -> dict[str, Any]:
         "method": snapshot and snapshot.method,
         "inputs_hash": snapshot and snapshot.inputs_hash,
         "panel": snapshot and snapshot.panel,
-        "rows": [row.to_dict() | {"word": row.word} for row in rows],
+        "families": snapshot.families if snapshot else [],
+        "models": len(rows),
+        "noise_floor": noise_floor().summary(),
+        "rows": [row.to_dict() | {"word": row.word} for row in (rows if shown is None else shown)],
         "unranked": [one.to_dict() | {"word": one.word} for one in unranked(pair, rows)],
     }
 
@@ -72,8 +79,8 @@ def as_csv(rows: Iterable[Row]) -> str:
 def _line(row: Row) -> list[object]:
     private, public = row.private, row.public
     return [
-        row.rank, *row.rank_range, *map(_plain, (row.model, row.organisation, row.family)), row.parameters,
-        row.open_weights, row.access, row.protocol,
+        row.rank, *row.rank_range, row.public_rank, *map(_plain, (row.model, row.organisation, row.family)),
+        row.parameters, row.open_weights, row.access, row.protocol,
         *_side(private), *_side(public), private.truncated, public.truncated,
         row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
         row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
+from evaluator.contract import SetLikelihood
 from leaderboard.accounts.api import Bearer, Problem, Strict, viewer
 from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, explain_code, refuse
@@ -62,8 +63,20 @@ class RunsQuery(Schema):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
+class LikelihoodOut(Schema):
+    """The mean log-likelihood per character over the texts of ``n`` items, in nats, and its standard error.
+
+    ``definition`` says what text of an item is read.
+    """
+
+    definition: str
+    n: int
+    per_character: float
+    standard_error: float | None
+
+
 class CountsOut(Schema):
-    """The outcomes of a run on one set; ``n`` is every assigned item."""
+    """The outcomes of a run on one set; ``n`` is every assigned item. Of endpoints there is no ``likelihood``."""
 
     set: str
     sealed: bool
@@ -73,6 +86,7 @@ class CountsOut(Schema):
     no_answer: int
     truncated: int
     votes: dict[str, Any] | None = Field(description="Aggregates over several samples of each item, if there were.")
+    likelihood: LikelihoodOut | None
 
 
 class GraderOut(Schema):
@@ -112,6 +126,7 @@ class RunOut(Schema):
     """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded.
 
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
+    ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
     """
 
     id: UUID
@@ -132,6 +147,7 @@ class RunOut(Schema):
     ended_at: datetime | None
     failure: Problem | None
     fault: str
+    likelihood_failed: Problem | None
     sets: list[CountsOut]
     graders: list[GraderOut]
 
@@ -261,6 +277,7 @@ def _run(one: Run) -> dict[str, Any]:
         "protocol": one.submission.asked_by,
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
+        "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "sets": [_counts(row) for row in one.outcomes.select_related("item_set").order_by("pk")] if graded else [],
         "graders": _graders(one) if graded else [],
     }
@@ -284,4 +301,10 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
 
 def _counts(row: RunOutcomes) -> dict[str, Any]:
     names = ("n", "right", "wrong", "no_answer", "truncated", "votes")
-    return {name: getattr(row, name) for name in names} | {"set": row.item_set.name, "sealed": row.item_set.sealed}
+    about = {"set": row.item_set.name, "sealed": row.item_set.sealed, "likelihood": _likelihood(row.read)}
+    return {name: getattr(row, name) for name in names} | about
+
+
+def _likelihood(read: SetLikelihood | None) -> dict[str, Any] | None:
+    names = ("definition", "n", "per_character", "standard_error")
+    return None if read is None else {name: getattr(read, name) for name in names}

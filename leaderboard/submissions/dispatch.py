@@ -97,11 +97,15 @@ def form(submission: Submission) -> Form:
 
 
 def job(run: Run) -> Job:
-    """The job of the run's current token: the items still open, and the hash of the grant for them."""
+    """The job of the run's current token: the items still open, and the hash of the grant.
+
+    An endpoint is granted those items. Weights are granted all that the run is scored on: they read every item once
+    more after the last is asked, also those that an earlier attempt asked.
+    """
     submission = run.submission
     outcomes = _rows(run)
     shown_to = recipient(submission)
-    sets = [_granted(row) for row in outcomes]
+    sets = [_granted(row, everything=shown_to == JAIL) for row in outcomes]
     grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
     spec = JobSpec(
         run=str(run.pk),
@@ -140,15 +144,15 @@ def _asked(row: RunOutcomes) -> SetAsk:
     )
 
 
-def _granted(row: RunOutcomes) -> dict[str, Any]:
-    left = pack_bits(row.open(), row.size)
+def _granted(row: RunOutcomes, *, everything: bool) -> dict[str, Any]:
+    items = pack_bits(row.assigned() if everything else row.open(), row.size)
     item_set = row.item_set
     return {
         "name": item_set.name,
         "digest": item_set.digest,
         "sealed": item_set.sealed,
         "blocks": row.blocks,
-        "items": left,
+        "items": items,
     }
 
 

@@ -105,6 +105,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "graders": graders(found) if graded else [],
         "grader_form": GraderForm() if graded and user is not None and user.is_staff else None,
         "record": found.record if graded else None,
+        "read": [row.read for row in sets if row.read],
+        "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
         "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }

@@ -10,8 +10,10 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.browser.conftest import Open, violations
 from tests.leaderboard import sealed
+from tests.leaderboard.submissions.test_likelihoods import BOTH
 from tests.leaderboard.submissions.test_told import RECORD, VOTES
 
+LIKELIHOOD = BOTH[0]
 STRANGERS = ("/accounts/sign-in/", "/accounts/sign-up/", "/sets/", "/sets/demo/", "/ledger/")
 STAGES = (
     "/sets/twins/",
@@ -62,10 +64,11 @@ def test_a_stranger_meets_no_barrier(open_page: Open, board: None, dark: bool) -
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_what_a_run_tells_of_its_samples_and_its_record(open_page: Open, board: None, dark: bool) -> None:
     run = Run.objects.filter(state=RunState.RANKED)[0]
-    run.outcomes.update(votes=VOTES.to_dict())
-    run.change(record=RECORD.to_dict())
+    run.outcomes.update(votes=VOTES.to_dict(), likelihood=LIKELIHOOD.to_dict())
+    run.change(record=RECORD.to_dict(), likelihood_failed="prompt_too_long")
     with open_page("/", dark=dark) as page:
         assert faults(page, [run.get_absolute_url()]) == []
+        expect(page.get_by_text("-0.5123")).to_have_count(2)
         page.get_by_text("What else moved the score").click()
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -180,11 +180,14 @@ MODES = (*QUICK, "right", "slip", "slow", "echo", "babble", "hang")
 
 
 def run_weights(used: Used) -> None:
-    """A checkpoint in the jail, seen from outside while it is asked."""
+    """A checkpoint in the jail, seen from outside while it is asked. What it read comes out as two numbers a set."""
     used.runs["weights"] = run = used.house.submit("weights", kind="checkpoint", checkpoint="small")
     used.wait(run, lambda state: state["state"] == "running")
     used.look_at_processes()
-    used.wait(run, lambda state: state["state"] == "ranked")
+    state = used.wait(run, lambda state: state["state"] == "ranked")
+    told = [one["likelihood"] for one in state["sets"]]
+    assert [sorted(one) for one in told] == [["definition", "n", "per_character", "standard_error"]] * 2
+    assert all(round(one["per_character"], 4) == one["per_character"] < 0 for one in told)
 
 
 def run_broken_weights(used: Used) -> None:
@@ -342,6 +345,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "run_id": sorted(used.runs.values()),
         "submission_id": [row[0] for row in submissions],
         "path:name": GUESSES,
+        "name": [row[0] for row in used.house.query("SELECT name FROM submissions_model")],
     }
 
 

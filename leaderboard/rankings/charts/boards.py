@@ -170,8 +170,9 @@ SIDE, LEFT, TOP = 292, 40, 14
 """The scatter's square and where it begins, in its own units."""
 
 
-def scatter(rows: Sequence[Row]) -> SafeString:
-    """Private against public accuracy, with the diagonal on which both are equal. Reds are drawn last, on top."""
+def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
+    """Private against public accuracy, with the diagonal on which both are equal, and what the references lead to
+    expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
     axis, bottom = WHOLE, TOP + SIDE
     ordered = sorted(rows, key=lambda row: row.evidence == "overfit")
     dots = format_html_join(
@@ -194,7 +195,7 @@ def scatter(rows: Sequence[Row]) -> SafeString:
     return format_html(
         '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} ranked '
         'models; those below the diagonal do worse on problems nobody has seen">{}'
-        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>'
+        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>{}'
         '<text class="note" x="326" y="268" text-anchor="end">below the line: worse</text>'
         '<text class="note" x="326" y="284" text-anchor="end">on unseen problems</text>{}</svg>',
         len(rows),
@@ -203,8 +204,20 @@ def scatter(rows: Sequence[Row]) -> SafeString:
         bottom,
         LEFT + SIDE,
         TOP,
+        expected(curve, axis, bottom=bottom),
         dots,
     )
+
+
+def expected(curve: Sequence[tuple[float, float]], axis: Axis, *, bottom: int) -> SafeString:
+    """What a panel expects, as a line through (private, public) points; nothing without points."""
+    if not curve:
+        return SafeString("")
+    points_ = (
+        f"{round(LEFT + axis.x(public, width=SIDE), 1)},{round(bottom - axis.x(private, width=SIDE), 1)}"
+        for private, public in curve
+    )
+    return format_html('<polyline class="curve" points="{}"/>', " ".join(points_))
 
 
 def scatter_frame(axis: Axis, *, bottom: int) -> SafeString:

@@ -17,12 +17,13 @@ from leaderboard.rankings.charts.boards import (
     Marks,
     draw_dumbbell,
     draw_interval,
+    expected,
     fitted,
     percent,
     points,
     scatter_frame,
 )
-from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine
+from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine, Row
 
 TONES: Mapping[EvidenceWord, str] = {
     "overfit": "hot",
@@ -63,11 +64,7 @@ def gap_interval(line: PublishedLine, basis: Basis, axis: Axis) -> SafeString:
 def scatter(lines: Sequence[PublishedLine], basis: Basis, panel: PanelFacts | None) -> SafeString:
     """Private against public accuracy, with the diagonal, and what the other models lead to expect as a curve."""
     bottom = TOP + SIDE
-    path = " ".join(
-        f"{LEFT + WHOLE.x(public, width=SIDE):.1f},{bottom - WHOLE.x(private, width=SIDE):.1f}"
-        for private, public in (panel.curve if panel else ())
-    )
-    curve = format_html('<polyline class="curve" points="{}"/>', path)
+    curve = expected(panel.curve if panel else (), WHOLE, bottom=bottom)
     dots = (
         (line, LEFT + WHOLE.x(line.public.accuracy, width=SIDE), bottom - WHOLE.x(line.private.accuracy, width=SIDE))
         for line in _on_top(lines, basis)
@@ -84,7 +81,7 @@ def scatter(lines: Sequence[PublishedLine], basis: Basis, panel: PanelFacts | No
         bottom,
         LEFT + SIDE,
         TOP,
-        curve if path else "",
+        curve,
         _dots(dots, basis),
     )
 
@@ -168,7 +165,7 @@ def _plane(across: Axis, up: Axis, *, bottom: int) -> SafeString:
     )
 
 
-def family_forest(family: FamilyLine, members: Sequence[PublishedLine], axis: Axis) -> SafeString:
+def family_forest(family: FamilyLine, members: Sequence[PublishedLine | Row], axis: Axis) -> SafeString:
     """One family of the forest plot: its members' gaps as ticks, their mean as a diamond on its interval."""
     pooled = family.raw
     ticks = format_html_join(

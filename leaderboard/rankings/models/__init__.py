@@ -24,6 +24,8 @@ from leaderboard.rankings.models.boards import (
     WHY,
     Access,
     GraderScore,
+    Likelihoods,
+    Likely,
     Row,
     Score,
     Snapshot,
@@ -43,6 +45,7 @@ from leaderboard.rankings.models.cohorts import (
     Reference,
     Verdict,
 )
+from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
@@ -64,6 +67,9 @@ __all__ = [
     "GraderScore",
     "Judged",
     "Likelihood",
+    "Likelihoods",
+    "Likely",
+    "NoiseFloor",
     "Order",
     "PanelFacts",
     "PanelMember",
@@ -85,5 +91,6 @@ __all__ = [
     "Verdict",
     "Why",
     "Without",
+    "noise_floor",
     "unranked",
 ]

@@ -9,6 +9,7 @@ from django.db import models
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.rankings.models.analysis import FamilyLine
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
@@ -46,6 +47,22 @@ class Score(Wire, frozen=True, kw_only=True):
     truncated: int
 
 
+class Likely(Wire, frozen=True, kw_only=True):
+    """How likely weights find the texts of a set: the mean log-likelihood per character over ``n`` items, in nats."""
+
+    per_character: float
+    standard_error: float | None
+    n: int
+
+
+class Likelihoods(Wire, frozen=True, kw_only=True):
+    """Both sets of a pair, read by one ``definition``. Items that were retired since count here all the same."""
+
+    definition: str
+    public: Likely
+    private: Likely
+
+
 class GraderScore(Wire, frozen=True, kw_only=True):
     """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies, public less private."""
 
@@ -63,7 +80,7 @@ class Row(Wire, frozen=True, kw_only=True):
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
-    private set it was asked, ``version`` how many notices had retired something.
+    private set it was asked, ``version`` how many notices had retired something. An endpoint has no ``likelihood``.
     """
 
     model: str
@@ -72,6 +89,7 @@ class Row(Wire, frozen=True, kw_only=True):
     run: str
     rank: int
     rank_range: tuple[int, int]
+    public_rank: int
     private: Score
     public: Score
     gap: float
@@ -89,6 +107,7 @@ class Row(Wire, frozen=True, kw_only=True):
     ended: str = ""
     tier: Tier = "T0"
     version: int = 0
+    likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
 
     @property
@@ -174,7 +193,8 @@ class Snapshot(models.Model):
     """One computed ranking of one pair, with what it was computed from.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
-    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`.
+    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
+    :class:`FamilyLine` each.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -183,6 +203,7 @@ class Snapshot(models.Model):
     method = models.CharField(max_length=40)
     rows = models.JSONField()
     panel = models.JSONField(null=True)
+    families = models.JSONField(default=list)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -210,3 +231,7 @@ class Snapshot(models.Model):
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
         return msgspec.convert(self.panel, BoardPanel | None)
+
+    def pooled(self) -> tuple[FamilyLine, ...]:
+        """The mean gap of each lineage, the largest first."""
+        return msgspec.convert(self.families, tuple[FamilyLine, ...])

@@ -16,6 +16,7 @@ from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import HEX32, SetPair
 from leaderboard.rankings.models.analysis import EVIDENCE, EvidenceWord
 from leaderboard.submissions.models import Model, Run
+from leaderboard.submissions.states import RunState
 
 EvidenceCode = Literal["overfit", "watch", "no_evidence", "cannot_tell", "pending"]
 WORDS: Mapping[EvidenceCode, str] = {
@@ -63,6 +64,11 @@ class Judged(Wire, frozen=True, kw_only=True):
     fewest: int | None
     closed: str = ""
     """When its cohort was closed, as an ISO date."""
+
+    @property
+    def said(self) -> str:
+        """The word as a reader sees it."""
+        return WORDS[self.word]
 
 
 class PanelMember(Wire, frozen=True, kw_only=True):
@@ -150,6 +156,11 @@ class VerdictQuerySet(models.QuerySet["Verdict"]):
         """The newest method's verdict about each run that has one."""
         found = self.filter(run__in=list(runs)).select_related("cohort").order_by("cohort_id")
         return {one.run_id: one.judged() for one in found}
+
+    def of_model(self, name: str) -> "VerdictQuerySet":
+        """All that was ever decided about a model's runs that are public, the newest first."""
+        runs = self.filter(run__submission__model__name=name, run__state=RunState.RANKED)
+        return runs.select_related("cohort__pair", "run").order_by("-cohort_id")
 
 
 class Verdict(WriteOnce):

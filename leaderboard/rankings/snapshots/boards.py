@@ -5,16 +5,34 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from uuid import UUID
 
+import numpy as np
+
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import statistics
-from leaderboard.rankings.models import BoardPanel, Cohort, GraderScore, Row, Score, Snapshot
+from leaderboard.rankings.models import (
+    BoardPanel,
+    Cohort,
+    FamilyLine,
+    GraderScore,
+    PooledGap,
+    Row,
+    Score,
+    Snapshot,
+    noise_floor,
+)
 from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Tally, facts, matrix, newest
+from leaderboard.rankings.statistics import counts as statistics_of_counts
+from leaderboard.rankings.statistics.logits import Floats
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
 METHOD = "board-5"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
+FEWEST_POOLED = 3
+"""Members that a family needs for an interval of its mean."""
+FEWEST_SHARED = 50
+"""Items of a set that all members of a family were asked, below which they say nothing about shared errors."""
 SEED = 20240501
 """Of the draws behind the rank sets, so that equal inputs give equal rows."""
 
@@ -28,6 +46,7 @@ class Draft:
 
     rows: tuple[Row, ...]
     panel: BoardPanel | None
+    families: tuple[FamilyLine, ...]
     inputs_hash: str
     graded: tuple[UUID, ...]
 
@@ -39,6 +58,7 @@ class Draft:
             method=METHOD,
             rows=[row.to_dict() for row in self.rows],
             panel=self.panel and self.panel.to_dict(),
+            families=[family.to_dict() for family in self.families],
         )
 
 
@@ -46,8 +66,13 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """The rows of a ranking: best private score first, equal scores in order of the models' names."""
     ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
     scores = [_score(entry.private) for entry in ordered]
-    places = _places(ordered, scores)
-    return tuple(_row(entry, private, place) for entry, private, place in zip(ordered, scores, places, strict=True))
+    places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
+    public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
+    first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
+    return tuple(
+        _row(entry, private, place, first[entry.public.right / entry.public.n])
+        for entry, private, place in zip(ordered, scores, places, strict=True)
+    )
 
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
@@ -67,6 +92,17 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     ]
 
 
+def _beyond_noise(places: Sequence[statistics.Standing], shares: Sequence[float]) -> list[statistics.Standing]:
+    """No two models stand apart that differ by less than the same weights do from themselves."""
+    floor, ascending = noise_floor().floor, np.sort(shares)
+    better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
+    worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
+    return [
+        statistics.Standing(place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below)))
+        for place, above, below in zip(places, better, worse, strict=True)
+    ]
+
+
 def _score(tally: Tally) -> Score:
     return Score(
         right=tally.right,
@@ -79,7 +115,7 @@ def _score(tally: Tally) -> Score:
     )
 
 
-def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
+def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
     public = _score(entry.public)
     gap = statistics.newcombe(public.right, public.n, private.right, private.n, LEVEL)
     sides = [statistics.Counts(side.right, side.truncated, side.n) for side in (public, private)]
@@ -97,16 +133,18 @@ def _row(entry: Entry, private: Score, place: statistics.Standing) -> Row:
         run=entry.run,
         rank=place.rank,
         rank_range=(place.best, place.worst),
+        public_rank=public_rank,
         private=private,
         public=public,
         gap=public.accuracy - private.accuracy,
         interval=gap,
         worst=statistics.worst_case_gap(*sides),
-        smallest_visible_gap=statistics.smallest_visible_gap(gap, LEVEL),
+        smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
         evidence=entry.judged.word if entry.judged else "pending",
         judged=entry.judged,
         tier=entry.tier,
         version=entry.version,
+        likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
     )
 
@@ -122,7 +160,7 @@ def build(pair: SetPair) -> Draft:
     graded = tuple(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
     entries = newest(pair)
     panel = _panel(pair)
-    return Draft(rows=rank(entries), panel=panel, inputs_hash=_hash(pair, entries, panel), graded=graded)
+    return Draft(rank(entries), panel, families(entries), inputs_hash=_hash(pair, entries, panel), graded=graded)
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
@@ -130,7 +168,45 @@ def recompute(snapshot: Snapshot) -> bool | None:
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
-    return (draft.rows, draft.panel) == (snapshot.ranking(), snapshot.facts())
+    made, kept = (draft.rows, draft.panel, draft.families), (snapshot.ranking(), snapshot.facts(), snapshot.pooled())
+    return made == kept
+
+
+def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
+    """The mean raw gap of each lineage, the largest first: random effects with the errors its members share."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.family:
+            members.setdefault(entry.family, []).append(entry)
+    pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
+    lines = [_family(family, own, pooled) for family, own in members.items()]
+    return tuple(sorted(lines, key=lambda line: (-line.raw.estimate, line.family)))
+
+
+def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
+    gaps = [one.public.right / one.public.n - one.private.right / one.private.n for one in own]
+    covariance = _covariance(own)
+    one = statistics.family_gap(gaps, covariance, LEVEL)
+    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(pooled, 1)).interval
+    gap = PooledGap(
+        estimate=one.estimate,
+        interval=one.interval,
+        prediction=one.prediction,
+        i2=one.i2,
+        above=wide is not None and wide.low > 0,
+    )
+    higher = sum(gap > 0 for gap in gaps)
+    return FamilyLine(family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None)
+
+
+def _covariance(own: Sequence[Entry]) -> Floats:
+    """From the items that all members were asked; where these are too few, as if each had items of its own."""
+    if all(one.outcomes and one.public_outcomes for one in own):
+        sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
+        if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
+            return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
+    sides_of = [statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n) for one in own]
+    return statistics_of_counts.gap_covariance(sides_of)
 
 
 def _panel(pair: SetPair) -> BoardPanel | None:
@@ -146,6 +222,7 @@ def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> 
         "grader": pair.board_grader,
         "sets": [pair.public.digest, pair.private.digest],
         "panel": panel and panel.to_dict(),
+        "noise_floor": noise_floor().floor,
         "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
     }
     return sha256(canonical_json(inputs)).hexdigest()

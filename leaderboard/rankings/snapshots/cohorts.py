@@ -19,6 +19,7 @@ from leaderboard.rankings.models import (
     PanelMember,
     Reference,
     Verdict,
+    noise_floor,
 )
 from leaderboard.rankings.snapshots.entries import LEVEL, Entry, facts, matrix, newest, of_runs
 from leaderboard.rankings.statistics import counts as statistics_of_counts
@@ -28,6 +29,8 @@ METHOD = "evidence-1"
 """Names everything below that turns a cohort into verdicts; other verdicts for equal inputs need a new name."""
 LARGEST_TRIED = 200
 """Up to so many runs in a cohort, how much of the panel each word rests on is worked out: half a second each."""
+NO_EVIDENCE = 0.5
+"""The one-sided p of a gap of nothing."""
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
 
 
@@ -122,6 +125,7 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[En
 def _hash(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]) -> str:
     inputs = {
         "method": METHOD,
+        "noise_floor": noise_floor().floor,
         "twins_by": twins_by,
         "cohort": [facts(entry) for entry in cohort],
         "references": [facts(entry) | {"why": why} for entry, why in references],
@@ -139,7 +143,15 @@ def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
 
 
 def _raw(entry: Entry) -> statistics.GapTest:
-    return statistics.raw_test(*_counts(entry), LEVEL)
+    public, private = _counts(entry)
+    test = statistics.raw_test(public, private, LEVEL)
+    return _beyond_noise(public.right / public.n - private.right / private.n, test.p, test.visible)
+
+
+def _beyond_noise(gap: float, p: float, visible: float) -> statistics.GapTest:
+    """A test whose gap lies within the noise of one and the same model is evidence of nothing, whatever its p."""
+    floor = noise_floor().floor
+    return statistics.GapTest(p if gap >= floor else max(p, NO_EVIDENCE), max(visible, floor))
 
 
 def _family(entry: Entry) -> str:
@@ -173,7 +185,7 @@ def _tests(cohort: Sequence[Entry], panel: Sequence[Entry], found: Peers | None)
 
 def _by_counts(gap: statistics.AdjustedGap, references: int) -> _Test:
     adjusted = Adjusted(gap=gap.gap, interval=gap.interval, expected=gap.expected, references=references, by="counts")
-    return _Test(statistics.GapTest(gap.p, gap.visible), adjusted)
+    return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
 def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
@@ -188,7 +200,7 @@ def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
         references=len(others) - len(gap.put_aside),
         by="items",
     )
-    return _Test(statistics.GapTest(gap.p, gap.visible), adjusted)
+    return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
 def _panel(basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: Peers | None) -> BoardPanel:
@@ -240,7 +252,7 @@ def _fewest(
     others = [_sides(one) for one in panel if _family(one) != _family(entry)]
 
     def word(gap: statistics.AdjustedGap) -> Any:
-        own = cases[place]._replace(test=statistics.GapTest(gap.p, gap.visible))
+        own = cases[place]._replace(test=_beyond_noise(gap.gap, gap.p, gap.visible))
         return statistics.words([*cases[:place], own, *cases[place + 1 :]])[place].word
 
     if word(statistics.adjusted_gap(_sides(entry), others)) != statistics.words(cases)[place].word:

@@ -12,7 +12,7 @@ from django.db.models import Count, QuerySet
 from evaluator.contract import Outcome, Tier
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings.models import ACCESS, Access, Judged, Verdict
+from leaderboard.rankings.models import ACCESS, Access, Judged, Likelihoods, Likely, Verdict
 from leaderboard.rankings.statistics.logits import Floats
 from leaderboard.submissions.models import (
     COUNTED,
@@ -84,6 +84,7 @@ class Entry:
     tries: int = 1
     ended: str = ""
     judged: Judged | None = None
+    likelihood: Likelihoods | None = None
     graders: tuple[Graded, ...] = ()
 
 
@@ -100,6 +101,7 @@ def facts(entry: Entry) -> dict[str, Any]:
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
         "judged": entry.judged and entry.judged.to_dict(),
+        "likelihood": entry.likelihood and entry.likelihood.to_dict(),
     }
 
 
@@ -147,6 +149,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     # A word is about the outcomes that it was decided over.
                     judged=None if pair.ranked_by else judged.get(run.pk),
                     graders=beside.get(run.pk, ()),
+                    likelihood=_likelihood(public, private),
                 )
 
 
@@ -185,6 +188,17 @@ def _pairs(pair: SetPair, found: Iterable[Beside]) -> Iterable[Graded]:
     for grader, sides in graders.items():
         if len(sides) == len(sets):
             yield Graded(grader, *sides["public"], *sides["private"])
+
+
+def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:
+    """Of the public and the private set, where both were read alike; a rescoring reads nothing."""
+    public, private = (side.read if isinstance(side, RunOutcomes) else None for side in sides)
+    if public is None or private is None or public.definition != private.definition:
+        return None
+    found = [
+        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n) for one in (public, private)
+    ]
+    return Likelihoods(definition=public.definition, public=found[0], private=found[1])
 
 
 def _tries(pair: SetPair) -> dict[int, int]:

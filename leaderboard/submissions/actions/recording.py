@@ -27,6 +27,7 @@ from evaluator.contract import (
     Report,
     Rescored,
     SetCounts,
+    SetLikelihood,
     Started,
     Votes,
     unpack_bits,
@@ -38,7 +39,7 @@ from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
 from leaderboard.submissions.actions.rescoring import follow_grader, keep_answer, keep_tallies
-from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
@@ -165,9 +166,11 @@ def _finished(run: Run, body: Finished) -> None:
     keep_tallies(run, rows, body.graders)
     if body.record and not _fits(body.record, run, rows):
         raise error(Code.BAD_MESSAGE, "a record is not of the run")
+    _likelihoods(run, rows, body.likelihoods)
     claims = [claim.to_dict() for claim in body.sets]
     record = body.record.to_dict() if body.record else None
     run.change(claimed=claims, record=record, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
+    run.change(likelihood_failed=body.likelihood_failed or "")
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
 
@@ -195,6 +198,18 @@ def _fits(record: Record, run: Run, rows: dict[str, RunOutcomes]) -> bool:
     submission = run.submission
     named = sorted(one.name for one in record.shots) == sorted(rows)
     return named and (record.protocol, record.grader) == (submission.asked_by, submission.pair.grader)
+
+
+def _likelihoods(run: Run, rows: dict[str, RunOutcomes], told: Sequence[SetLikelihood]) -> None:
+    """Keep what weights found of each set: of all of them, over all items that the run is scored on, or of none."""
+    found = {one.name: one for one in told}
+    if told and (run.submission.kind != Submission.Kind.CHECKPOINT or sorted(one.name for one in told) != sorted(rows)):
+        raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
+    if any(one.n != rows[one.name].n for one in told):
+        raise error(Code.BAD_MESSAGE, "likelihoods do not fit their set")
+    for name, row in rows.items():
+        row.likelihood = found[name].to_dict() if told else None
+        row.save(update_fields=["likelihood"])
 
 
 def _total(counts: SetCounts) -> int:

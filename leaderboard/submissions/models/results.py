@@ -6,7 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import Outcome, SetCounts
+from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.submissions.models.runs import Run
 from leaderboard.submissions.states import RunState
@@ -67,12 +67,14 @@ class RunOutcomes(PackedOutcomes):
     """All outcomes of one run on one set, as they came.
 
     ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
-    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one.
+    them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
+    ``likelihood`` the ``contract.SetLikelihood`` of weights.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
     blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
     votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
 
     class Meta:
         constraints = (
@@ -99,6 +101,11 @@ class RunOutcomes(PackedOutcomes):
     def __str__(self) -> str:
         return f"{self.run_id}: {self.item_set_id}"
 
+    @property
+    def read(self) -> SetLikelihood | None:
+        """How likely the model found the texts of the set; None of an endpoint, and where reading failed."""
+        return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
+
     def closed(self) -> list[int]:
         """The indices of the items that need not be asked again."""
         return [index for index, value in enumerate(bytes(self.packed)) if value in COUNTED]
@@ -106,6 +113,10 @@ class RunOutcomes(PackedOutcomes):
     def open(self) -> list[int]:
         """The indices of the items that are still to be asked."""
         return [i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)]
+
+    def assigned(self) -> list[int]:
+        """The indices of the items in the run's form."""
+        return [index for index, value in enumerate(bytes(self.packed)) if value != UNASSIGNED]
 
     def assigns(self, indices: Iterable[int]) -> bool:
         """Whether each of these items is in the run's form."""

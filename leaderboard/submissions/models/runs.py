@@ -65,8 +65,9 @@ class Run(models.Model):
     ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
     began the attempt, empty until somebody has. ``claimed`` are the counts of a Finished that came before the last
     outcomes. Lease and deadline are by the database's clock. ``artefact`` is the digest of the weights, as the
-    evaluator found them; ``record`` is the ``contract.Record`` of the last attempt. A ``retracted`` run counts for
-    nothing; a ``post_release`` one is of weights that nobody had committed to before the set was released.
+    evaluator found them, ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
+    ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
+    weights that nobody had committed to before the set was released.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -92,6 +93,7 @@ class Run(models.Model):
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
     record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    likelihood_failed = models.CharField(max_length=40, blank=True)
     retracted = models.BooleanField(default=False)
     post_release = models.BooleanField(default=False)
     claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = models.JSONField(null=True)

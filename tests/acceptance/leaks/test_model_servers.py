@@ -12,9 +12,9 @@ import pytest
 
 from demo.programs import ROOT
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Sampling
+from evaluator.backends.interface import Reading, Sampling
 from evaluator.backends.servers import _variables
-from evaluator.errors import EvaluatorError
+from evaluator.errors import Code, EvaluatorError
 from tests.leaks import drive
 from tests.leaks.canaries import Planted, plant, token
 from tests.leaks.scanner import Scanner
@@ -61,6 +61,17 @@ class Server:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+async def read(server: Server, planted: Planted, *, times: int) -> list[str]:
+    """Have every item read at once, ``times`` over in one text; what the evaluator would have in its hands of it."""
+    async with HttpBackend(server.socket, model="m", seconds=20) as backend:
+        asked = [backend.read((prompt(record) + record["answer"]) * times) for record in planted.records]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    codes = {one.code for one in found if isinstance(one, EvaluatorError)}
+    assert codes == (set() if times == 1 else {Code.PROMPT_TOO_LONG})
+    assert times > 1 or all(isinstance(one, Reading) for one in found)
+    return [f"{one!r} {one}" for one in found]
 
 
 async def ask(server: Server, planted: Planted, *, api: str = "completions") -> list[str]:
@@ -115,6 +126,7 @@ def test_the_transformers_host(tmp_path: Path) -> None:
 
     async def ask_badly() -> list[str]:
         said = await ask(server, PLANTED)
+        said += await read(server, PLANTED, times=1) + await read(server, PLANTED, times=40)
         connector = aiohttp.UnixConnector(path=str(server.socket))
         async with aiohttp.ClientSession("http://model", connector=connector) as session:
             for body in (

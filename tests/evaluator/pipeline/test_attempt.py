@@ -3,6 +3,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,17 @@ from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import load_keys
-from tests.evaluator.installed import CANARY, outcomes
-from tests.evaluator.pipeline.attempts import CHECKPOINT, Acting, Bench, exposures, last_code, right
+from tests.evaluator.installed import CANARY, install, outcomes
+from tests.evaluator.pipeline.attempts import (
+    CHECKPOINT,
+    ENDPOINT,
+    URL,
+    Acting,
+    Bench,
+    exposures,
+    last_code,
+    right,
+)
 
 
 def test_an_attempt_from_started_to_finished(bench: Bench) -> None:
@@ -66,9 +76,11 @@ def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process
     assert len(bench.finish()) == 1
 
 
-def test_items_with_an_outcome_are_neither_revealed_nor_asked(bench: Bench) -> None:
+def test_items_with_an_outcome_are_neither_revealed_nor_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights read them once more, which ``test_reading.py`` is about."""
     done = {"closed": range(0, 30, 2), "open": range(29)}
-    reports = bench.run(bench.place.job(CHECKPOINT, done=done))
+    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
+    reports = bench.run(bench.place.job(ENDPOINT, done=done))
     assert set(outcomes(reports)) == {("open", 29), *(("closed", i) for i in range(1, 30, 2))}
     assert set().union(*(unpack_bits(entry.items, 30) for entry in exposures(reports))) == set(range(1, 30, 2))
     assert isinstance(reports[-1].body, Finished)

@@ -1,14 +1,12 @@
-"""Protocols in words: complete, and as docs/protocols.md has them."""
+"""Protocols in words: complete."""
 
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
 
 from evaluator import protocols
 from evaluator.protocols import Protocol, in_words
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "protocols.md"
 BASE = replace(protocols.get("gsm1k-5shot"), id="x")
 CHANGES: dict[str, object] = {
     "shots": 4, "shot_seed": 1, "max_tokens": 7, "stop": ("!",), "temperature": 0.3, "grader": "numeric-2",
@@ -37,31 +35,3 @@ def test_words_of_the_study() -> None:
         "(seed 1234). The tokenizer puts no special token before the text. At most 1,000 tokens, up to 'Question:' or "
         "'</s>' or '<|im_end|>'. One answer, drawn greedily. Graded by numeric-1."
     )
-
-
-def document() -> str:
-    """What docs/protocols.md must be."""
-    parts = [DOCUMENT.read_text().partition("\n## ")[0].rstrip()]
-    for name in protocols.ids():
-        protocol = protocols.get(name)
-        systems = [word for asked, word in WHOM.items() if protocol.fits(asked)]
-        facts = [
-            in_words(protocol),
-            f"Can be asked of: {', '.join(systems) or 'nothing yet'}.",
-            f"Digest `{protocol.digest}`.",
-        ]
-        question = f"```text\n{protocol.question}\n```"
-        parts.append("\n\n".join([f"## {name}", *facts, question]))
-    return "\n\n".join(parts) + "\n"
-
-
-WHOM: dict[protocols.Asked, str] = {
-    "checkpoint": "weights that run here",
-    "completions": "endpoints with a completions API",
-    "chat": "endpoints with a chat API",
-}
-
-
-def test_the_document_is_made_from_the_definitions() -> None:
-    """To make it anew: ``python -c "from tests.evaluator.protocols.test_words import *; DOCUMENT.write_text(document())"``."""
-    assert DOCUMENT.read_text() == document()

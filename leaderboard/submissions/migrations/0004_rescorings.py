@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('benchmarks', '0006_ranked_by'),
         ('ledger', '0001_initial'),
-        ('submissions', '0002_records_and_votes'),
+        ('submissions', '0003_likelihoods'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
