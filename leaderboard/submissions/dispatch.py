@@ -165,8 +165,8 @@ def ring(outbox: Outbox) -> None:
 
 
 def look_again(run: Run, look: int) -> Job:
-    """What grading a run again may show, and to whom: the items with an outcome, to our own jail."""
-    sets = [_granted(row) | {"items": pack_bits(row.closed(), row.size)} for row in _rows(run)]
+    """What grading a run again may show, and to whom: all that it was scored on, to our own jail."""
+    sets = [_granted(row, everything=True) for row in _rows(run)]
     grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets)
     return Job(JAIL, sets, grant, {})
 
