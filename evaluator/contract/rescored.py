@@ -35,12 +35,13 @@ class KeptSet(Wire, frozen=True, kw_only=True):
 
 class RescoreOrder(Wire, frozen=True, kw_only=True):
     """The site's wish to have what a run answered graded again. ``order`` numbers these wishes; ``token`` is that of
-    the run's last attempt."""
+    the run's last attempt, ``look`` the one under which the site has granted it: what is opened is written down so."""
 
     version: Literal[1] = 1
     order: Token
     run: RunId
     token: Token
+    look: Token
     grader: Name
     protocol: Name
     sets: Annotated[tuple[KeptSet, ...], Meta(min_length=1, max_length=8)]

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from evaluator import grading, protocols
-from evaluator.contract import KeptSet, NotRescored, Outcome, Rescored, RescoredSet, RescoreOrder
+from evaluator.contract import NO_RUN, KeptSet, NotRescored, Outcome, Rescored, RescoredSet, RescoreOrder
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import rescoring
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
-from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.sources import load_public
 
 _log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ def carry_out(data: object, host: Host) -> None:
         return
     reporter = host.reporter(order.run, order.token)
     try:
-        body = _answer(order, host, reporter)
+        body = _answer(order, host)
         reporter.send(body)
     except EvaluatorError as failure:
         _log.error("order not answered: order=%s code=%s", order.order, failure.code)
@@ -37,12 +36,12 @@ def carry_out(data: object, host: Host) -> None:
         _log.info("order answered: order=%s run=%s %s", order.order, order.run, getattr(body, "code", "rescored"))
 
 
-def _answer(order: RescoreOrder, host: Host, reporter: Reporter) -> Rescored | NotRescored:
+def _answer(order: RescoreOrder, host: Host) -> Rescored | NotRescored:
     try:
         if host.claims.standing(order.run, order.token) in (Standing.HELD, Standing.OLDER):
             raise error(Code.RUN_UNDER_WAY)
         grader = grading.digest(order.grader)
-        sets = tuple(_rescored(ask, order, host, reporter) for ask in order.sets)
+        sets = tuple(_rescored(ask, order, host) for ask in order.sets)
     except EvaluatorError as failure:
         return NotRescored(order=order.order, code=failure.code)
     except Exception as surprise:  # noqa: BLE001 - as for an attempt: the worker stays alive
@@ -51,18 +50,18 @@ def _answer(order: RescoreOrder, host: Host, reporter: Reporter) -> Rescored | N
     return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=sets)
 
 
-def _rescored(ask: KeptSet, order: RescoreOrder, host: Host, reporter: Reporter) -> RescoredSet:
+def _rescored(ask: KeptSet, order: RescoreOrder, host: Host) -> RescoredSet:
     about = (host.rescored, order.run)
     found = rescoring.find(*about, order=order.order, set_name=ask.name)
     if found is None:
-        again = _rescore(ask, order, host, reporter)
+        again = _rescore(ask, order, host)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         rescoring.keep(host.rescored, again, moment=now, order=order.order)
         found = {index: (again.before[index], outcome) for index, outcome in again.after.items()}
     return RescoredSet(name=ask.name, outcomes=_triples(found))
 
 
-def _rescore(ask: KeptSet, order: RescoreOrder, host: Host, reporter: Reporter) -> rescoring.Regrade:
+def _rescore(ask: KeptSet, order: RescoreOrder, host: Host) -> rescoring.Regrade:
     protocol = protocols.get(order.protocol)
     if not ask.sealed:
         items = load_public(host.sets, ask)
@@ -80,7 +79,8 @@ def _rescore(ask: KeptSet, order: RescoreOrder, host: Host, reporter: Reporter) 
         run=order.run,
         grader=order.grader,
         protocol=protocol,
-        tell=lambda line: host.tell(line, reporter),
+        token=order.look,
+        tell=lambda line: host.tell(line, host.reporter(NO_RUN, 1)),  # it is no report of an attempt
     )
 
 

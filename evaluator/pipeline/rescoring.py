@@ -81,13 +81,15 @@ def rescore(
     run: str,
     grader: str,
     protocol: Protocol | None = None,
+    token: int | None = None,
     tell: Callable[[Exposure], None] | None = None,
 ) -> Regrade:
     """Grade the last completion of each item of a sealed set again; of several samples each, and they vote again.
 
-    ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is. ``tell`` is given
-    the journal's line before anything is graded. Raises ``unknown_grader``, ``control_failed``, ``completions_missing``
-    where none are kept of this run on this very set, and what the vault and the store raise.
+    ``protocol`` is the run's, if it says what of a completion is graded; without it all of it is. ``token`` is what
+    the look is granted under, else that of the run's last attempt; ``tell`` is given the journal's line before anything
+    is graded. Raises ``unknown_grader``, ``control_failed``, ``completions_missing`` where none are kept of this run on
+    this very set, and what the vault and the store raise.
     """
     controls.check(grading.grade, grader)
     manifest = vault.facts(set_name).manifest
@@ -97,7 +99,7 @@ def rescore(
     indices = sorted(kept.keys() & seen)
     if not indices or not looks:  # completions of an earlier set of this name are not this set's
         raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
-    token = max(look.token for look in looks)
+    token = token or max(look.token for look in looks)
     revealed = vault.reveal(set_name, indices, to=JAIL, run=run, token=token, tier="T0")
     if tell is not None:
         tell(revealed.entry)

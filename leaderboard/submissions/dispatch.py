@@ -103,7 +103,7 @@ def job(run: Run) -> Job:
     more after the last is asked, also those that an earlier attempt asked.
     """
     submission = run.submission
-    outcomes = list(run.outcomes.select_related("item_set").order_by("pk"))
+    outcomes = _rows(run)
     shown_to = recipient(submission)
     sets = [_granted(row, everything=shown_to == JAIL) for row in outcomes]
     grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
@@ -164,16 +164,28 @@ def ring(outbox: Outbox) -> None:
     app.send_task(EVALUATE_TASK, args=[payload], queue=evaluate_queue(outbox.run.pool), retry=False)
 
 
+def look_again(run: Run, look: int) -> Job:
+    """What grading a run again may show, and to whom: all that it was scored on, to our own jail."""
+    sets = [_granted(row, everything=True) for row in _rows(run)]
+    grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets)
+    return Job(JAIL, sets, grant, {})
+
+
+def _rows(run: Run) -> list[RunOutcomes]:
+    return list(run.outcomes.select_related("item_set").order_by("pk"))
+
+
 def ring_rescore(order: Rescoring) -> None:
     """Ask the evaluator that keeps a run's answers to grade them again. Raises the broker's error where it is away."""
     sets = [
         KeptSet(name=one.name, sealed=one.sealed, digest=one.digest, n=one.n)
-        for one in (row.item_set for row in order.run.outcomes.select_related("item_set").order_by("pk"))
+        for one in (row.item_set for row in _rows(order.run))
     ]
     payload = RescoreOrder(
         order=order.pk,
         run=str(order.run_id),
         token=order.token,
+        look=order.look,
         grader=order.grader,
         protocol=order.run.submission.asked_by,
         sets=tuple(sets),

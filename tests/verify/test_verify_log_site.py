@@ -20,6 +20,7 @@ from leaderboard.accounts.actions import sign_up
 from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import app
+from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Entry, Evaluator, Grant
 from leaderboard.rankings.actions import rebuild
 from leaderboard.rankings.models import Snapshot
@@ -27,6 +28,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run
 from tests.leaderboard.conftest import MANIFEST, PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
+from tests.leaderboard.ruled import make_maintainer
 from tests.verify.test_verify_log import VERIFIER
 from tests.verify.world import key
 
@@ -162,6 +164,28 @@ def _dishonest(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
     assert "lines_missing" in codes(visit()[1])
     Entry.objects.filter(index=3).update(status="chained")
     assert visit()[0] == 0
+
+
+def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
+    """Of an endpoint: its answers are graded again in our own jail, after its run was closed."""
+    about = {"checkpoint": "", "url": "https://models.example/v1", "served_model": "b", "api": "chat"}
+    run = site.submit("Beta", kind="endpoint", **about)
+    site.evaluate(run, tier="T2")
+    rebuild(pair=site.pair)
+    keeper = make_maintainer("keeper")
+    order = actions.ask_again(run=run.pk, grader="lm-eval-strict-3", by=keeper)
+    grant = Grant.objects.latest("pk")
+    assert (grant.run, grant.token, grant.recipient) == (run.pk, order.look, "jail")
+    (sealed,) = [one for one in grant.sets if one["sealed"]]
+    seen = {"items": sealed["items"], "count": len(unpack_bits(sealed["items"], PRIVATE_N)), "run": str(run.pk)}
+    line = site.evaluator.expose(**seen, token=order.look, recipient="jail", tier="T0")
+    keep_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
+    code, told = visit()
+    assert (code, told["findings"]) == (0, [])
+    assert told["verified"]["exposures, by grant and order"] == 2
+    again = site.evaluator.expose(**seen, token=run.token, recipient="jail", tier="T0")
+    keep_log(evaluator=Evaluator.objects.get(), lines=[again], note=site.evaluator.head())
+    assert "attempt_closed" in codes(visit()[1]), "under the token of the run itself"
 
 
 def test_a_run_that_the_log_does_not_know(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:

@@ -19,6 +19,7 @@ from evaluator.errors import Code, error
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
+from leaderboard.ledger.actions import record_grant
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.queueing import bell, ring_ranking
@@ -83,11 +84,15 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
         return waiting
     if run.evaluator is None:
         raise refuse(Refusal.NOT_NOW)
+    look = max(run.token, *run.rescorings.values_list("look", flat=True), 0) + 1
+    job = dispatch.look_again(run, look)
+    record_grant(run=run.pk, token=look, recipient=job.recipient, sets=job.sets, digest=job.grant)
     order = Rescoring.objects.create(
         run=run,
         evaluator=run.evaluator,
         grader=grader,
         token=run.token,
+        look=look,
         asked_by=by,
         due=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ('grader', models.CharField(max_length=80)),
                 ('grader_digest', models.CharField(blank=True, max_length=64)),
                 ('token', models.PositiveIntegerField()),
+                ('look', models.PositiveIntegerField()),
                 ('asked_at', models.DateTimeField(auto_now_add=True)),
                 ('state', models.CharField(choices=[('asked', 'Asked'), ('done', 'Done'), ('failed', 'Failed')], default='asked', max_length=6)),
                 ('code', models.CharField(blank=True, max_length=40)),

@@ -71,7 +71,8 @@ class RescoringQuerySet(models.QuerySet["Rescoring"]):
 class Rescoring(models.Model):
     """An order to grade again what a run answered, to the evaluator that keeps the answers, and what came of it.
 
-    ``token`` is that of the run's last attempt; ``asked_by`` is empty where the site itself asked. It is sent again
+    ``token`` is that of the run's last attempt, ``look`` the next number, under which the look at the gold answers is
+    granted and logged; ``asked_by`` is empty where the site itself asked. It is sent again
     whenever it is ``due``, until there is an answer or its ``deadline`` is over.
     """
 
@@ -87,6 +88,7 @@ class Rescoring(models.Model):
     grader = models.CharField(max_length=80)
     grader_digest = models.CharField(max_length=64, blank=True)
     token = models.PositiveIntegerField()
+    look = models.PositiveIntegerField()
     asked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     asked_at = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=6, choices=State.choices, default=State.ASKED)

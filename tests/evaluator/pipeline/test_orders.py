@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.contract import Exposure, NotRescored, Outcome, Rescored
+from evaluator.contract import NO_RUN, Exposure, NotRescored, Outcome, Rescored
 from evaluator.errors import Code
 from evaluator.grading import controls, digest
 from evaluator.pipeline.orders import carry_out
@@ -31,7 +31,7 @@ class Asked:
 
     def order(self, **changes: Any) -> dict[str, Any]:
         sets = [{name: one[name] for name in ("name", "sealed", "digest", "n")} for one in self.job["sets"]]
-        plain = {"order": 1, "run": self.job["run"], "token": 1, "grader": STRICT, "protocol": "demo-0shot"}
+        plain = {"order": 1, "run": self.job["run"], "token": 1, "look": 2, "grader": STRICT, "protocol": "demo-0shot"}
         return plain | {"sets": sets} | changes
 
     def answer(self, **changes: Any) -> list[Any]:
@@ -60,6 +60,7 @@ def test_both_sets_are_graded_again_after_the_journal_has_said_so(asked: Asked) 
     assert [type(report.body).__name__ for report in reports] == ["Exposed", "Rescored"]
     [line] = exposures(reports)
     assert isinstance(line, Exposure) and (line.index, line.recipient, line.count) == (before, "jail", 30)
+    assert (line.run, line.token) == (asked.job["run"], 2), "not under the token of an attempt that is closed"
     body = reports[-1].body
     assert isinstance(body, Rescored)
     assert (body.order, body.grader, body.grader_digest) == (1, STRICT, digest(STRICT))
@@ -69,7 +70,7 @@ def test_both_sets_are_graded_again_after_the_journal_has_said_so(asked: Asked) 
         assert {old for _, old, _ in one.outcomes} == {Outcome.RIGHT}
         odd = {asked.bench.place.index(one.name, number) for number in range(1, 30, 2)}
         assert {index for index, _, new in one.outcomes if new is Outcome.NO_ANSWER} == odd
-    assert all(report.token == 1 and report.run == asked.job["run"] for report in reports)
+    assert [report.run for report in reports] == [NO_RUN, asked.job["run"]]
     assert CANARY not in json.dumps(asked.bench.envelopes)
 
 
