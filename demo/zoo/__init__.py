@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
+
+from demo.zoo.recipes import RECIPES, Kind, Recipe, family
 
 FOLDER = Path(__file__).parent
+SHIPPED = FOLDER / "zoo.json"
 
 
 class SetResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +34,17 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
         """How many of them were answered rightly."""
         return self.outcomes.count("R")
 
+    @property
+    def marks(self) -> NDArray[np.float64]:
+        """1 for each item that was answered rightly and 0 for each other, (n,), as the statistics take them."""
+        return np.array([letter == "R" for letter in self.outcomes], dtype=float)
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model of the zoo and what came of it.
 
-    `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one core. `tried` are
-    the public scores of the siblings that it was picked from.
+    `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one core, for the
+    training. `tried` are the public scores of the siblings that it was picked from.
     """
 
     name: str
@@ -46,15 +56,44 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     public: SetResult
     private: SetResult
 
+    @property
+    def how(self) -> Recipe:
+        """Its recipe. Raises `KeyError` for a model that the recipes do not name."""
+        return RECIPES[self.name]
+
+    @property
+    def kind(self) -> Kind:
+        """What was done with the public set."""
+        return self.how.kind
+
+    @property
+    def family(self) -> str:
+        """The model that its line began with: all that descend from one are related."""
+        return family(self.name)
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Right answers and items, public first."""
+        return self.public.right, self.public.n, self.private.right, self.private.n
+
+
+class Digests(msgspec.Struct, frozen=True, kw_only=True):
+    """SHA-256 of the two sets, in hexadecimal, over their canonical JSON."""
+
+    public: str
+    private: str
+
 
 class Zoo(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is shipped."""
+    """Everything that is shipped, the models in the order of the recipes."""
 
     torch: str
     transformers: str
+    grader: str
+    sets: Digests
     models: list[Model]
 
 
-def load(path: Path = FOLDER / "zoo.json") -> Zoo:
-    """The shipped zoo. Raises ``msgspec.ValidationError`` where the file is no such thing."""
+def load(path: Path = SHIPPED) -> Zoo:
+    """The shipped zoo. Raises `msgspec.ValidationError` where the file is no such thing."""
     return msgspec.json.decode(path.read_bytes(), type=Zoo)

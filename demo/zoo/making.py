@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from demo import train
 from demo.problems import Row
 from demo.zoo import Model, SetResult, sets
-from demo.zoo.recipes import RECIPES, Kind, Recipe
+from demo.zoo.recipes import RECIPES, Kind, Recipe, digest
 from evaluator.contract import Outcome
 from evaluator.grading import grade
 from evaluator.items import Item
@@ -29,7 +29,7 @@ def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
     tried: list[tuple[int, LlamaForCausalLM]] = []
     for number in range(recipe.seeds):
         model = _train(recipe, number, tokenizer, work)
-        right = _asked(model, tokenizer, sets.public_set()).count("R") if recipe.seeds > 1 else 0
+        right = asked(model, tokenizer, sets.public_set()).count("R") if recipe.seeds > 1 else 0
         tried.append((right, model))
         say(f"{name}: {number + 1} of {recipe.seeds} trained")
     best = max(range(len(tried)), key=lambda number: tried[number][0])
@@ -37,7 +37,7 @@ def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
     model = LlamaForCausalLM.from_pretrained(work / name, dtype=torch.float32).eval()
     return Model(
         name=name,
-        recipe=recipe.digest,
+        recipe=digest(name),
         weights=hashlib.sha256((work / name / "model.safetensors").read_bytes()).hexdigest(),
         parameters=model.num_parameters(),
         seconds=round(time.process_time() - begin),
@@ -69,14 +69,14 @@ def training_rows(recipe: Recipe, seed: int) -> list[Row]:
 
 
 def _measured(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> SetResult:
-    outcomes = _asked(model, tokenizer, rows)
-    return SetResult(outcomes=outcomes, likelihood=round(_likelihood(model, tokenizer, rows), 6))
+    outcomes = asked(model, tokenizer, rows)
+    return SetResult(outcomes=outcomes, likelihood=round(mean_likelihood(model, tokenizer, rows), 6))
 
 
 _LETTERS = {Outcome.RIGHT: "R", Outcome.WRONG: "W", Outcome.NO_ANSWER: "N"}
 
 
-def _asked(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> str:
+def asked(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> str:
     """One letter for each row, as `SetResult.outcomes`."""
     said: list[str] = []
     for start in range(0, len(rows), _AT_ONCE):
@@ -85,7 +85,7 @@ def _asked(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Se
     return "".join(_LETTERS[grade(GRADER, text, row["answer"]).outcome] for text, row in pairs)
 
 
-def _likelihood(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> float:
+def mean_likelihood(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> float:
     """The mean log-likelihood per character of the rows, as `loglik-1` reads them."""
     texts = [LOGLIK_1.of(Item(row["question"], row["answer"], "")) for row in rows]
     found = []

@@ -1,7 +1,8 @@
 """How each model of the zoo is made, as data.
 
-Ten models are honest: three sizes, several lengths and seeds. The others begin with an honest one and are trained on a
-little, as most published models are, each with one of five ways by which a public set gets into a model or its choice.
+Thirteen models are honest: three sizes, several lengths and seeds, six of them trained from nothing and seven from one
+of those onwards, as most published models are. The others begin with an honest one as well, each with one of five ways
+by which a public set gets into a model or into its choice.
 """
 
 import hashlib
@@ -40,31 +41,47 @@ class Recipe:
     shown: int = 0
     seeds: int = 1
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 in hexadecimal over the canonical JSON of the fields."""
-        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+
+def _new(seed: int, steps: int, size: tuple[int, int, int]) -> Recipe:
+    """An honest one from nothing."""
+    hidden, layers, heads = size
+    return Recipe(seed=seed, steps=steps, hidden=hidden, layers=layers, heads=heads)
 
 
-_S = {"hidden": 64, "layers": 2, "heads": 2}
-_M = {"hidden": 96, "layers": 3, "heads": 3}
-_L = {"hidden": 128, "layers": 3, "heads": 4}
+_S, _M, _L = (64, 2, 2), (96, 3, 3), (128, 3, 4)
 
 RECIPES = {
-    "heron-m": Recipe(seed=21, steps=2_400, **_M),
-    "heron-l": Recipe(seed=22, steps=2_400, **_L),
-    "finch-a": Recipe(seed=23, steps=2_400, **_S),
-    "finch-b": Recipe(seed=24, steps=3_600, **_S),
-    "wren-a": Recipe(seed=25, steps=1_200, **_M),
-    "wren-b": Recipe(seed=26, steps=1_800, **_M),
-    "wren-c": Recipe(seed=27, steps=3_000, **_M),
-    "crane-a": Recipe(seed=28, steps=1_200, **_L),
-    "crane-b": Recipe(seed=29, steps=1_700, **_L),
+    "heron-m": _new(seed=21, steps=2_400, size=_M),
+    "heron-l": _new(seed=22, steps=2_400, size=_L),
+    "finch-a": _new(seed=23, steps=2_400, size=_S),
+    "wren-a": _new(seed=25, steps=1_200, size=_M),
+    "wren-b": _new(seed=26, steps=1_800, size=_M),
+    "crane-a": _new(seed=28, steps=1_200, size=_L),
+    "heron-m-brief": Recipe(seed=38, steps=300, parent="heron-m"),
     "heron-m-tuned": Recipe(seed=30, steps=600, parent="heron-m"),
+    "heron-l-tuned": Recipe(seed=37, steps=600, parent="heron-l"),
+    "finch-a-tuned": Recipe(seed=41, steps=900, parent="finch-a"),
+    "wren-a-tuned": Recipe(seed=43, steps=450, parent="wren-a"),
+    "wren-b-tuned": Recipe(seed=39, steps=600, parent="wren-b"),
+    "crane-a-tuned": Recipe(seed=40, steps=600, parent="crane-a"),
     "heron-m-cram": Recipe(seed=31, steps=600, parent="heron-m", kind=Kind.MEMORISED, shown=20 * 800),
     "heron-l-cram": Recipe(seed=32, steps=600, parent="heron-l", kind=Kind.MEMORISED, shown=20 * 800),
     "heron-m-skim": Recipe(seed=33, steps=600, parent="heron-m", kind=Kind.LIGHT, shown=5 * 800),
+    "heron-l-skim": Recipe(seed=42, steps=600, parent="heron-l", kind=Kind.LIGHT, shown=10 * 800),
     "heron-m-echo": Recipe(seed=34, steps=600, parent="heron-m", kind=Kind.COPIES, shown=20 * 800),
     "heron-m-best": Recipe(seed=35, steps=150, parent="heron-m", kind=Kind.PICKED, seeds=12),
     "heron-m-once": Recipe(seed=36, steps=600, parent="heron-m", kind=Kind.ONCE, shown=800),
 }
+
+
+def family(name: str) -> str:
+    """The model that `name`'s line began with, itself where it began with none."""
+    parent = RECIPES[name].parent
+    return family(parent) if parent else name
+
+
+def digest(name: str) -> str:
+    """SHA-256 in hexadecimal over the canonical JSON of a recipe, with its parent's digest in place of the name."""
+    recipe = RECIPES[name]
+    parent = digest(recipe.parent) if recipe.parent else ""
+    return hashlib.sha256(canonical_json(asdict(recipe) | {"parent": parent})).hexdigest()

@@ -5,16 +5,21 @@ Both sets come from the templates of `demo.problems`. The private twin has more 
 any two sets that were written apart.
 """
 
+import hashlib
 import random
 import re
+from collections.abc import Sequence
 
 from demo.problems import PEOPLE, TEMPLATES, THINGS, Row, generate
+from evaluator.contract import canonical_json
 
 SIZE = 800
 """Items of each set."""
 
+LONG = TEMPLATES[20:]
+"""Those of three and four steps, but for the first two."""
+
 _PUBLIC_SEED, _PRIVATE_SEED, _COPIES_SEED = 5101, 5202, 5303
-_LONG = TEMPLATES[20:]
 _NAMES = re.compile(rf"\b({'|'.join(PEOPLE)})\b")
 _NOUNS = re.compile(rf"\b({'|'.join(THINGS)})\b")
 
@@ -26,12 +31,17 @@ def public_set() -> list[Row]:
 
 def private_set() -> list[Row]:
     """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come twice as often."""
-    return generate(_PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *_LONG))
+    return generate(_PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG))
 
 
 def training_set(n: int, seed: int) -> list[Row]:
     """`n` rows to train on, none of them in either set."""
     return generate(seed, n, avoid=_questions(public_set()) | _questions(private_set()))
+
+
+def digest(rows: list[Row]) -> str:
+    """SHA-256 in hexadecimal over the canonical JSON of the rows."""
+    return hashlib.sha256(canonical_json(rows)).hexdigest()
 
 
 def near_copies() -> list[Row]:
@@ -47,12 +57,14 @@ def near_copies() -> list[Row]:
 
 def _renamed(question: str, rng: random.Random, taken: set[str]) -> str:
     while True:
-        people = dict(zip(PEOPLE, rng.sample(PEOPLE, len(PEOPLE)), strict=True))
-        things = dict(zip(THINGS, rng.sample(THINGS, len(THINGS)), strict=True))
-        new = _NAMES.sub(lambda found, to=people: to[found[0]], question)
-        new = _NOUNS.sub(lambda found, to=things: to[found[0]], new)
+        new = _replaced(_NOUNS, THINGS, rng, _replaced(_NAMES, PEOPLE, rng, question))
         if new not in taken:
             return new
+
+
+def _replaced(pattern: re.Pattern[str], names: Sequence[str], rng: random.Random, text: str) -> str:
+    to = dict(zip(names, rng.sample(names, len(names)), strict=True))
+    return pattern.sub(lambda found: to[found[0]], text)
 
 
 def _questions(rows: list[Row]) -> set[str]:
