@@ -15,6 +15,8 @@ from demo.zoo.recipes import RECIPES, Kind, Recipe, family
 
 FOLDER = Path(__file__).parent
 SHIPPED = FOLDER / "zoo.json"
+TABLE = FOLDER / "zoo.csv"
+"""The counts and likelihoods as a table that `manage.py import_published` reads."""
 
 
 class SetResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from demo import train
 from demo.problems import Row
-from demo.zoo import Model, SetResult, sets
+from demo.zoo import FOLDER, Model, SetResult, sets
 from demo.zoo.recipes import RECIPES, Kind, Recipe, digest
 from evaluator.contract import Outcome
 from evaluator.grading import grade
@@ -51,7 +51,8 @@ def _train(recipe: Recipe, number: int, tokenizer: PreTrainedTokenizerFast, work
     seed = recipe.seed * 1_000 + number
     torch.manual_seed(seed)
     if recipe.parent:
-        model = LlamaForCausalLM.from_pretrained(work / recipe.parent, dtype=torch.float32)
+        folder = work if recipe.parent in RECIPES else FOLDER.parent
+        model = LlamaForCausalLM.from_pretrained(folder / recipe.parent, dtype=torch.float32)
     else:
         form = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads, public_share=0)
         model = train.new_model(form, tokenizer)

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from io import StringIO
 
 from demo.problems import TEMPLATES
-from demo.train import BATCH
-from demo.zoo import FOLDER, Model, Zoo, load, sets
+from demo.zoo import FOLDER, TABLE, Model, Zoo, load, sets
 from demo.zoo.judged import Judged, judge
-from demo.zoo.recipes import Kind
+from demo.zoo.recipes import RECIPES, Kind
 from leaderboard.rankings.statistics import AdjustedGap, ItemGap, Word, newcombe
 
-TABLE = FOLDER / "zoo.csv"
 README = FOLDER / "README.md"
 COLUMNS = (
     "model", "organisation", "family", "access", "params_b",
@@ -39,7 +37,6 @@ def table(models: Sequence[Model]) -> str:
 
 
 def _row(model: Model) -> dict[str, object]:
-    clean = "made here, by a recipe that shows it neither set" if model.kind is Kind.HONEST else ""
     return {
         "model": model.name,
         "organisation": "Holdfast demo",
@@ -53,8 +50,16 @@ def _row(model: Model) -> dict[str, object]:
         "ll_per_char_public": f"{model.public.likelihood:.6f}",
         "ll_per_char_private": f"{model.private.likelihood:.6f}",
         "kind": model.kind,
-        "reference": clean,
+        "reference": _grounds(model),
     }
+
+
+def _grounds(model: Model) -> str:
+    """Why it is a clean reference, for the table; empty where it is none."""
+    if model.kind is not Kind.HONEST:
+        return ""
+    drawn_later = bool(model.how.parent) and model.how.parent not in RECIPES
+    return "trained before the sets were drawn" if drawn_later else "made here and shown neither set"
 
 
 _README = """# The zoo
@@ -83,7 +88,7 @@ greedily), graded by `{grader}`, likelihoods as `loglik-1` reads them. SHA-256 o
 
 ## The models
 
-One with a parent was trained on from it, at a third of the rate. Steps have {batch} rows; *rows shown* are those among
+One with a parent was trained on from it, at a third of the rate. Steps have 48 rows; *rows shown* are those among
 all that were public ones, or near-copies of public ones. Likelihoods are nats per character, seconds are of training.
 
 {models}
@@ -132,7 +137,6 @@ def readme(zoo: Zoo) -> str:
         grader=zoo.grader,
         public=zoo.sets.public,
         private=zoo.sets.private,
-        batch=BATCH,
         models=_grid(_MODEL_HEAD, [_made(model) for model in zoo.models]),
         kinds="\n".join(f"- *{kind}*: {text}" for kind, text in _KINDS.items()),
         judged=_grid(_JUDGED_HEAD, [_said(one) for one in judged]),

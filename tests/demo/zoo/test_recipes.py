@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from demo import train
 from demo.train import BATCH
-from demo.zoo import sets
+from demo.zoo import FOLDER, sets
 from demo.zoo.making import training_rows
 from demo.zoo.recipes import RECIPES, Kind, Recipe, digest, family
 
@@ -21,9 +22,29 @@ def test_a_recipe_can_be_followed(name: str) -> None:
     assert recipe.shown <= recipe.steps * BATCH
     assert bool(recipe.shown) == (recipe.kind in {Kind.MEMORISED, Kind.LIGHT, Kind.COPIES, Kind.ONCE})
     assert (recipe.seeds > 1) == (recipe.kind is Kind.PICKED)
-    # A parent is made before its children, and honest: what is wrong with a child is its own.
-    assert not recipe.parent or list(RECIPES).index(recipe.parent) < list(RECIPES).index(name)
-    assert not recipe.parent or RECIPES[recipe.parent].kind is Kind.HONEST
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.parent])
+def test_a_parent_is_there_first_and_honest(name: str) -> None:
+    """What is wrong with a child is then its own."""
+    parent = RECIPES[name].parent
+    if parent in RECIPES:
+        assert list(RECIPES).index(parent) < list(RECIPES).index(name)
+        assert RECIPES[parent].kind is Kind.HONEST
+    else:
+        assert (FOLDER.parent / parent / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_chance_shows_the_demos_three_as_many_public_as_private_items() -> None:
+    """As the module of the recipes says."""
+    questions = [{row["question"] for row in rows} for rows in (sets.public_set(), sets.private_set())]
+    found = {
+        name: [len(side & {row["question"] for row in rows}) for side in questions]
+        for name, recipe in train.RECIPES.items()
+        if (rows := train.training_rows(recipe))
+    }
+    assert found == {"honest": [87, 81], "small": [49, 50], "contaminated": [38, 30]}
 
 
 def test_no_two_models_share_a_seed() -> None:
