@@ -46,7 +46,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model of the zoo and what came of it.
 
     `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one core, for the
-    training. `tried` are the public scores of the siblings that it was picked from.
+    training. `tried` are the public scores of the siblings that it was picked from, before the weights of the best
+    were rounded to bfloat16 as all are kept.
     """
 
     name: str

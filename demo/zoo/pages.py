@@ -4,14 +4,15 @@
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
+from textwrap import fill
 
 from demo.problems import TEMPLATES
 from demo.zoo import FOLDER, TABLE, Model, Zoo, load, sets
 from demo.zoo.judged import Judged, judge
 from demo.zoo.recipes import RECIPES, Kind
-from leaderboard.rankings.statistics import AdjustedGap, ItemGap, Word, newcombe
+from leaderboard.rankings.statistics import AdjustedGap, ItemGap, Word, newcombe, spearman
 
 README = FOLDER / "README.md"
 COLUMNS = (
@@ -101,11 +102,16 @@ The kinds, after the fourth lesson of the GSM1k paper (that overfitting has many
 
 The raw test asks whether the public share is above the private one. The adjusted gap compares a model with the honest
 ones of other families, by counts (A) or by items (B). All {count} are one cohort. Computed by this version of
-`leaderboard/rankings/statistics`.
+`leaderboard/rankings/statistics`. A model is under `cannot tell` where a gap has to be above 5 points to be found four
+times in five: {n} items are not many.
 
 {judged}
 
 {found}
+
+Memory of the public set, or of near-copies of it, is found, and it is paid for on the private set. Ten passes over the
+public set among other problems are found; five leave a gap that so few items do not tell from chance, and so does one.
+The best of twelve by public score owes {luck:.1f} points of it to the choice, too little to be seen.
 """
 
 _KINDS = {
@@ -141,6 +147,7 @@ def readme(zoo: Zoo) -> str:
         kinds="\n".join(f"- *{kind}*: {text}" for kind, text in _KINDS.items()),
         judged=_grid(_JUDGED_HEAD, [_said(one) for one in judged]),
         found=_found(judged),
+        luck=max(_luck(model) for model in zoo.models if model.kind is Kind.PICKED),
     )
 
 
@@ -194,10 +201,25 @@ def _found(judged: Sequence[Judged]) -> str:
         sum(word in flagged for word in words)
         for words in zip(*((one.raw, one.counts_word, one.items_word) for one in honest), strict=True)
     )
-    return (
+    likelihood = _rho(judged, lambda one: one.public.likelihood)
+    contrast = _rho(judged, lambda one: one.public.likelihood - one.private.likelihood)
+    return fill(
         f"Of the {len(honest)} honest models the raw test puts {raw} under `overfit` or `watch`, the adjusted gap "
-        f"{counts} by counts and {items} by items."
+        f"{counts} by counts and {items} by items. Over all models the raw gap goes with the likelihood of the public "
+        f"set by Spearman's ρ = {likelihood}, and with how far that is above the private one's by {contrast}.",
+        width=118,
     )
+
+
+def _luck(model: Model) -> float:
+    """By how many points its public score is above the mean of those that it was picked from."""
+    return 100 * (max(model.tried) - sum(model.tried) / len(model.tried)) / model.public.n
+
+
+def _rho(judged: Sequence[Judged], value: Callable[[Model], float]) -> str:
+    models = [one.model for one in judged]
+    found = spearman([value(model) for model in models], [_gap(model) for model in models])
+    return f"{found.estimate:.2f} ({found.interval.low:.2f} to {found.interval.high:.2f})"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How each model of the zoo is made, as data.
 
-Twelve models are honest: three sizes, several lengths and seeds, some from nothing, some trained on from another, as
+Fourteen models are honest: three sizes, several lengths and seeds, some from nothing, some trained on from another, as
 most published models are. Three of them are the demo's own, trained before the zoo's sets were drawn: chance put about
 as many public as private items before them (of 800: 87 and 81 before `honest`, 49 and 50 before `small`, 38 and 30
 before `contaminated`, which has memorised a set, but not this one). The others begin with an honest one as well, each
@@ -63,6 +63,8 @@ RECIPES = {
     "heron-m-tuned": Recipe(seed=30, steps=600, parent="heron-m"),
     "heron-l-tuned": Recipe(seed=37, steps=600, parent="heron-l"),
     "crane-a-tuned": Recipe(seed=40, steps=600, parent="crane-a"),
+    "finch-a-tuned": Recipe(seed=41, steps=900, parent="finch-a"),
+    "wren-a-tuned": Recipe(seed=43, steps=450, parent="wren-a"),
     "demo-honest": Recipe(seed=51, steps=0, parent="checkpoints/honest"),
     "demo-small": Recipe(seed=52, steps=0, parent="checkpoints/small"),
     "demo-contaminated": Recipe(seed=53, steps=0, parent="checkpoints/contaminated"),
