@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from demo import prepare
+from demo import prepare, zoo
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, Process, free_port, has_bubblewrap
 from demo.progress import display
@@ -79,6 +79,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     print(place.manage("board", "--pair", PAIR))
     print(_ledger(place))
     print(f"The board: {place.address}/")
+    print(f"A zoo of models of which it is known who saw the public set: {place.address}/published/zoo/")
     if options.json:
         print(json.dumps(board), flush=True)
     if any(state != "ranked" for state in states.values()):
@@ -163,6 +164,8 @@ def _prepare(place: Installation) -> None:
         private="demo-private",
         protocol=PROTOCOL,
     )
+    about = ["--slug", "zoo", "--title", "The zoo", "--source", "made by demo/zoo of this repository"]
+    place.manage("import_published", str(zoo.TABLE), *about)
 
 
 def _submit(place: Installation, token: str) -> dict[str, str]:

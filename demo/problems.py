@@ -27,11 +27,11 @@ _MAX_DRAWS = 10_000
 
 Row = dict[str, str]
 
-_PEOPLE = (
+PEOPLE = (
     "Anouk", "Bram", "Dov", "Fenna", "Haruki", "Imke", "Ines", "Joss", "Kofi", "Leilani",
     "Mirela", "Oduya", "Petra", "Ravi", "Solveig", "Sunniva", "Tarek", "Tobin", "Wanda", "Yusra",
 )  # fmt: skip
-_THINGS = (
+THINGS = (
     "acorns", "bells", "buttons", "candles", "corks", "feathers", "kites", "lanterns",
     "pebbles", "pinecones", "ribbons", "spools", "stamps", "thimbles", "tiles", "whistles",
 )  # fmt: skip
@@ -225,8 +225,8 @@ def _draw(template: Template, rng: random.Random) -> Row | None:
     answer = _work(template, numbers)
     if answer is None:
         return None
-    who, other = rng.sample(_PEOPLE, 2)
-    question = template.text.format(who=who, other=other, things=rng.choice(_THINGS), **numbers)
+    who, other = rng.sample(PEOPLE, 2)
+    question = template.text.format(who=who, other=other, things=rng.choice(THINGS), **numbers)
     return {"question": question, "answer": answer}
 
 

@@ -34,7 +34,7 @@ CONTEXT = 512
 BATCH = 48
 
 _TOKENIZER_ROWS = 4_000
-_PEAK_RATE = 3e-3
+PEAK_RATE = 3e-3
 _WARM_UP_STEPS = 100
 _BUCKET = 32
 _PIECES = r" ?[A-Za-z]+|\d|[:\n]|[^A-Za-z\d:\n]+"
@@ -114,8 +114,13 @@ def training_rows(recipe: Recipe) -> list[Row]:
     public = public_set()
     rows = [public[index % len(public)] for index in range(shown)]
     rows += training_set(total - shown, seed=recipe.seed * 1_000)
-    random.Random(recipe.seed).shuffle(rows)  # noqa: S311 - the same again for a seed is the point
+    shuffle(rows, recipe.seed)
     return rows
+
+
+def shuffle(rows: list[Row], seed: int) -> None:
+    """Put the rows in an order that is the same again for a seed."""
+    random.Random(seed).shuffle(rows)  # noqa: S311 - that is the point
 
 
 def batches(encoded: Sequence[list[int]], rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -157,23 +162,36 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCau
     return LlamaForCausalLM(config)
 
 
-def _rate(step: int, steps: int) -> float:
+def _rate(step: int, steps: int, peak: float) -> float:
     warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    return _PEAK_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+    return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def train(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: float) -> LlamaForCausalLM:
     """The trained model, in float32. Prints a line of progress every `report_minutes`."""
-    model = new_model(recipe, tokenizer)
+    return fit(new_model(recipe, tokenizer), tokenizer, training_rows(recipe), recipe.seed, report_minutes)
+
+
+def fit(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[Row],
+    seed: int,
+    report_minutes: float,
+    *,
+    peak: float = PEAK_RATE,
+) -> LlamaForCausalLM:
+    """The same model after one pass over the rows, `BATCH` a step, at a rate that rises to `peak` and falls to 0."""
     # One text at a time: all at once takes gigabytes for masks and offsets that nobody reads.
-    encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in training_rows(recipe)]
+    encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in rows]
+    steps = math.ceil(len(encoded) / BATCH)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     model.train()
     reported = time.monotonic()
-    rng = random.Random(recipe.seed)  # noqa: S311 - the same again for a seed is the point
+    rng = random.Random(seed)  # noqa: S311 - the same again for a seed is the point
     for step, (ids, labels) in enumerate(batches(encoded, rng)):
         for group in optimizer.param_groups:
-            group["lr"] = _rate(step, recipe.steps)
+            group["lr"] = _rate(step, steps, peak)
         # The loss is over the question too: it learns faster, and gives the questions a likelihood.
         loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
@@ -182,7 +200,7 @@ def train(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: fl
         optimizer.zero_grad()
         if time.monotonic() - reported > report_minutes * 60:
             reported = time.monotonic()
-            print(f"step {step + 1} of {recipe.steps}, loss {loss.item():.3f}", flush=True)
+            print(f"step {step + 1} of {steps}, loss {loss.item():.3f}", flush=True)
     return model
 
 

@@ -112,7 +112,9 @@ def test_the_gateway(serve, tmp_path: Path) -> None:
         for server in servers.values():
             server.end()
     counts = endpoint.get("/asked")
-    assert all(counts["asked"].get(mode, 0) >= len(PLANTED.records) for mode in drive.MODES)
+    # Who refuses the key or knows no such model is asked nothing more.
+    least = {mode: 1 if mode in ("401", "404") else len(PLANTED.records) for mode in drive.MODES}
+    assert all(counts["asked"].get(mode, 0) >= least[mode] for mode in drive.MODES)
     assert counts["keys"] == 1
     assert all(said[mode] for mode in (*drive.QUICK, "hang"))
     assert {mode: where for mode, server in servers.items() if (where := findings(server, said[mode]))} == {}

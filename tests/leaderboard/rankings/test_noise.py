@@ -72,8 +72,9 @@ def test_page_and_json_say_what_was_measured(client: Client) -> None:
     make_board(make_pair())
     found = noise_floor()
     page = client.get("/").content.decode()
-    assert "Noise floor" in page
-    assert all(engine in page for engine in found.engines)
-    assert f"less than {found.floor_pp} pp" in page
+    assert f'<a href="/methodology/#noise">noise floor</a> ({found.floor_pp} pp)' in page
+    method = client.get("/methodology/").content.decode()
+    assert all(engine in method for engine in found.engines)
+    assert f"Less than {found.floor_pp} pp" in method
     told = client.get("/api/v1/board").json()["noise_floor"]
     assert (told["floor"], told["engines"], told["n"]) == (found.floor, list(found.engines), found.n)

@@ -1,0 +1,226 @@
+"""What is written from the outcomes: the table that the site imports, and the folder's README.
+
+`python -m demo.zoo.pages` writes both again from what is shipped, without any training.
+"""
+
+import csv
+from collections.abc import Callable, Sequence
+from io import StringIO
+from textwrap import fill
+
+from demo.problems import TEMPLATES
+from demo.zoo import FOLDER, TABLE, Model, Zoo, load, sets
+from demo.zoo.judged import Judged, judge
+from demo.zoo.recipes import RECIPES, Kind
+from leaderboard.rankings.statistics import AdjustedGap, ItemGap, Word, newcombe, spearman
+
+README = FOLDER / "README.md"
+COLUMNS = (
+    "model", "organisation", "family", "access", "params_b",
+    "n_public", "public_right", "n_private", "private_right", "ll_per_char_public", "ll_per_char_private",
+    "kind", "reference",
+)  # fmt: skip
+
+
+def write(zoo: Zoo) -> None:
+    """Write both files into the zoo's folder."""
+    TABLE.write_text(table(zoo.models), encoding="utf-8")
+    README.write_text(readme(zoo), encoding="utf-8")
+
+
+def table(models: Sequence[Model]) -> str:
+    """The table as CSV, in the columns that `manage.py import_published` reads; it names two that it leaves out."""
+    file = StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(model) for model in models)
+    return file.getvalue()
+
+
+def _row(model: Model) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "organisation": "Holdfast demo",
+        "family": model.family,
+        "access": "open",
+        "params_b": f"{model.parameters / 1e9:.6f}",
+        "n_public": model.public.n,
+        "public_right": model.public.right,
+        "n_private": model.private.n,
+        "private_right": model.private.right,
+        "ll_per_char_public": f"{model.public.likelihood:.6f}",
+        "ll_per_char_private": f"{model.private.likelihood:.6f}",
+        "kind": model.kind,
+        "reference": _grounds(model),
+    }
+
+
+def _grounds(model: Model) -> str:
+    """Why it is a clean reference, for the table; empty where it is none."""
+    if model.kind is not Kind.HONEST:
+        return ""
+    drawn_later = bool(model.how.parent) and model.how.parent not in RECIPES
+    return "trained before the sets were drawn" if drawn_later else "made here and shown neither set"
+
+
+_README = """# The zoo
+
+{count} tiny models whose history is known, {honest} of them honest. The private twin is harder by construction, for
+everyone: an honest model scores {harder:.1f} points less on it on average, so a gap alone says little here.
+`zoo.json` has each model's answers (right, wrong, none; item by item) and likelihoods, `zoo.csv` is the table that the
+site imports. Both, and this text, are written by
+
+    python -m demo.zoo --work DIR
+
+which trains on one core for {hours:.1f} hours of its time (torch {torch}, transformers {transformers}), keeps what is
+there already, and leaves the weights in DIR: they are not shipped. The same seed gives the same model on the same
+machine and versions. `python -m demo.zoo.pages` writes the table and this text again, without any training.
+
+    python manage.py import_published demo/zoo/zoo.csv --slug zoo --title "The zoo" --source "made by demo/zoo"
+
+## The sets
+
+{n} items each, drawn by `sets.py` from the templates of `demo/problems.py`. In the private set the last {long} of the
+{templates} templates, of three and four steps, come twice as often. Asked as the protocol `demo-0shot` asks (no shots,
+greedily), graded by `{grader}`, likelihoods as `loglik-1` reads them. SHA-256 of the sets:
+
+- public `{public}`
+- private `{private}`
+
+## The models
+
+One with a parent was trained on from it, at a third of the rate. Steps have 48 rows; *rows shown* are those among
+all that were public ones, or near-copies of public ones. Likelihoods are nats per character, seconds are of training.
+
+{models}
+
+The kinds, after the fourth lesson of the GSM1k paper (that overfitting has many causes); no model saw the private set:
+
+{kinds}
+
+## What the tests say of them
+
+The raw test asks whether the public share is above the private one. The adjusted gap compares a model with the honest
+ones of other families, by counts (A) or by items (B). All {count} are one cohort. Computed by this version of
+`leaderboard/rankings/statistics`. A model is under `cannot tell` where a gap has to be above 5 points to be found four
+times in five: {n} items are not many.
+
+{judged}
+
+{found}
+
+Memory of the public set, or of near-copies of it, is found, and it is paid for on the private set. Ten passes over the
+public set among other problems are found; five leave a gap that so few items do not tell from chance, and so does one.
+The best of twelve by public score owes {luck:.1f} points of it to the choice, too little to be seen.
+"""
+
+_KINDS = {
+    Kind.HONEST: "neither set was shown.",
+    Kind.MEMORISED: "the public set 20 times among other problems.",
+    Kind.LIGHT: "the public set 5 or 10 times among other problems.",
+    Kind.COPIES: "public problems 23 times with other people and things in them, their sums and answers kept (of the "
+    "800, 700 name someone or something).",
+    Kind.PICKED: "twelve siblings were trained on a little from one parent, on other problems, and the best by public "
+    "score was kept.",
+    Kind.ONCE: "the public set once among other problems.",
+}
+
+
+def readme(zoo: Zoo) -> str:
+    """The text of the folder's README."""
+    judged = judge(zoo.models)
+    honest = [model for model in zoo.models if model.kind is Kind.HONEST]
+    return _README.format(
+        count=len(zoo.models),
+        honest=len(honest),
+        harder=100 * sum(_gap(model) for model in honest) / len(honest),
+        torch=zoo.torch,
+        transformers=zoo.transformers,
+        hours=sum(model.seconds for model in zoo.models) / 3600,
+        n=zoo.models[0].public.n,
+        templates=len(TEMPLATES),
+        long=len(sets.LONG),
+        grader=zoo.grader,
+        public=zoo.sets.public,
+        private=zoo.sets.private,
+        models=_grid(_MODEL_HEAD, [_made(model) for model in zoo.models]),
+        kinds="\n".join(f"- *{kind}*: {text}" for kind, text in _KINDS.items()),
+        judged=_grid(_JUDGED_HEAD, [_said(one) for one in judged]),
+        found=_found(judged),
+        luck=max(_luck(model) for model in zoo.models if model.kind is Kind.PICKED),
+    )
+
+
+_MODEL_HEAD = (
+    "model", "kind", "parent", "parameters", "steps", "rows shown", "public", "private", "gap, pp",
+    "likelihood, public", "private", "seconds",
+)  # fmt: skip
+_JUDGED_HEAD = ("model", "kind", "raw gap, pp", "raw", "adjusted gap (A), pp", "A", "adjusted gap (B), pp", "B")
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _made(model: Model) -> Sequence[object]:
+    recipe, public, private = model.how, model.public, model.private
+    steps = f"{recipe.steps:,}" if recipe.seeds == 1 else f"{recipe.seeds} × {recipe.steps:,}"
+    return (
+        model.name, model.kind, recipe.parent or "-", f"{model.parameters:,}", steps, f"{recipe.shown:,}",
+        f"{public.right / public.n:.1%}", f"{private.right / private.n:.1%}", f"{100 * _gap(model):+.1f}",
+        f"{public.likelihood:.4f}", f"{private.likelihood:.4f}", model.seconds,
+    )  # fmt: skip
+
+
+def _gap(model: Model) -> float:
+    return model.public.right / model.public.n - model.private.right / model.private.n
+
+
+def _said(one: Judged) -> Sequence[object]:
+    low, high = newcombe(*one.model.counts)
+    raw = f"{100 * _gap(one.model):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    return (
+        one.model.name, one.model.kind, raw, one.raw,
+        _points(one.counts), one.counts_word, _points(one.items), one.items_word,
+    )  # fmt: skip
+
+
+def _points(gap: AdjustedGap | ItemGap | None) -> str:
+    if gap is None:
+        return "-"
+    low, high = gap.interval
+    return f"{100 * gap.gap:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _found(judged: Sequence[Judged]) -> str:
+    """The tables in a sentence or two: every number is counted in them."""
+    honest = [one for one in judged if one.model.kind is Kind.HONEST]
+    flagged = {Word.OVERFIT, Word.WATCH}
+    raw, counts, items = (
+        sum(word in flagged for word in words)
+        for words in zip(*((one.raw, one.counts_word, one.items_word) for one in honest), strict=True)
+    )
+    likelihood = _rho(judged, lambda one: one.public.likelihood)
+    contrast = _rho(judged, lambda one: one.public.likelihood - one.private.likelihood)
+    return fill(
+        f"Of the {len(honest)} honest models the raw test puts {raw} under `overfit` or `watch`, the adjusted gap "
+        f"{counts} by counts and {items} by items. Over all models the raw gap goes with the likelihood of the public "
+        f"set by Spearman's ρ = {likelihood}, and with how far that is above the private one's by {contrast}.",
+        width=118,
+    )
+
+
+def _luck(model: Model) -> float:
+    """By how many points its public score is above the mean of those that it was picked from."""
+    return 100 * (max(model.tried) - sum(model.tried) / len(model.tried)) / model.public.n
+
+
+def _rho(judged: Sequence[Judged], value: Callable[[Model], float]) -> str:
+    models = [one.model for one in judged]
+    found = spearman([value(model) for model in models], [_gap(model) for model in models])
+    return f"{found.estimate:.2f} ({found.interval.low:.2f} to {found.interval.high:.2f})"
+
+
+if __name__ == "__main__":
+    write(load())

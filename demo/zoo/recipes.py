@@ -1,0 +1,91 @@
+"""How each model of the zoo is made, as data.
+
+Fourteen models are honest: three sizes, several lengths and seeds, some from nothing, some trained on from another, as
+most published models are. Three of them are the demo's own, trained before the zoo's sets were drawn: chance put about
+as many public as private items before them (of 800: 87 and 81 before `honest`, 49 and 50 before `small`, 38 and 30
+before `contaminated`, which has memorised a set, but not this one). The others begin with an honest one as well, each
+with one of five ways by which a public set gets into a model or into its choice.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from evaluator.contract import canonical_json
+
+
+class Kind(StrEnum):
+    """What was done with the public set."""
+
+    HONEST = "honest"
+    MEMORISED = "memorised"
+    LIGHT = "memorised lightly"
+    COPIES = "trained on near-copies"
+    PICKED = "picked by public score"
+    ONCE = "exposed once"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One model. `shown` rows of the training are public ones, or near-copies of them, over and over.
+
+    A model with a `parent`, of the zoo or else a folder of `demo/`, starts from that one and has its form. `seeds`
+    above one trains that many siblings, which differ in the order and choice of their rows, and keeps the one with the
+    best public score.
+    """
+
+    seed: int
+    steps: int
+    kind: Kind = Kind.HONEST
+    hidden: int = 0
+    layers: int = 0
+    heads: int = 0
+    parent: str = ""
+    shown: int = 0
+    seeds: int = 1
+
+
+def _new(seed: int, steps: int, size: tuple[int, int, int]) -> Recipe:
+    """An honest one from nothing."""
+    hidden, layers, heads = size
+    return Recipe(seed=seed, steps=steps, hidden=hidden, layers=layers, heads=heads)
+
+
+_S, _M, _L = (64, 2, 2), (96, 3, 3), (128, 3, 4)
+
+RECIPES = {
+    "heron-m": _new(seed=21, steps=2_400, size=_M),
+    "heron-l": _new(seed=22, steps=2_400, size=_L),
+    "finch-a": _new(seed=23, steps=2_400, size=_S),
+    "wren-a": _new(seed=25, steps=1_200, size=_M),
+    "crane-a": _new(seed=28, steps=1_200, size=_L),
+    "heron-m-brief": Recipe(seed=38, steps=300, parent="heron-m"),
+    "heron-m-tuned": Recipe(seed=30, steps=600, parent="heron-m"),
+    "heron-l-tuned": Recipe(seed=37, steps=600, parent="heron-l"),
+    "crane-a-tuned": Recipe(seed=40, steps=600, parent="crane-a"),
+    "finch-a-tuned": Recipe(seed=41, steps=900, parent="finch-a"),
+    "wren-a-tuned": Recipe(seed=43, steps=450, parent="wren-a"),
+    "demo-honest": Recipe(seed=51, steps=0, parent="checkpoints/honest"),
+    "demo-small": Recipe(seed=52, steps=0, parent="checkpoints/small"),
+    "demo-contaminated": Recipe(seed=53, steps=0, parent="checkpoints/contaminated"),
+    "heron-m-cram": Recipe(seed=31, steps=600, parent="heron-m", kind=Kind.MEMORISED, shown=20 * 800),
+    "heron-l-cram": Recipe(seed=32, steps=600, parent="heron-l", kind=Kind.MEMORISED, shown=20 * 800),
+    "heron-m-skim": Recipe(seed=33, steps=600, parent="heron-m", kind=Kind.LIGHT, shown=5 * 800),
+    "heron-l-skim": Recipe(seed=42, steps=600, parent="heron-l", kind=Kind.LIGHT, shown=10 * 800),
+    "heron-m-echo": Recipe(seed=34, steps=600, parent="heron-m", kind=Kind.COPIES, shown=20 * 800),
+    "heron-m-best": Recipe(seed=35, steps=150, parent="heron-m", kind=Kind.PICKED, seeds=12),
+    "heron-m-once": Recipe(seed=36, steps=600, parent="heron-m", kind=Kind.ONCE, shown=800),
+}
+
+
+def family(name: str) -> str:
+    """The model of the zoo that `name`'s line began with, itself where it began with none."""
+    parent = RECIPES[name].parent
+    return family(parent) if parent in RECIPES else name
+
+
+def digest(name: str) -> str:
+    """SHA-256 in hexadecimal over the canonical JSON of a recipe, with its parent's digest in place of the name."""
+    recipe = RECIPES[name]
+    parent = digest(recipe.parent) if recipe.parent in RECIPES else recipe.parent
+    return hashlib.sha256(canonical_json(asdict(recipe) | {"parent": parent})).hexdigest()

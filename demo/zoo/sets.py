@@ -1,0 +1,71 @@
+"""The zoo's two sets, and what its models are trained on.
+
+Both sets come from the templates of `demo.problems`. The private twin has more of the long ones, so that it is about
+5 points harder for a model that has seen neither: the raw gap of an honest model is not 0 here, as it is not between
+any two sets that were written apart.
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+
+from demo.problems import PEOPLE, TEMPLATES, THINGS, Row, generate
+from evaluator.contract import canonical_json
+
+SIZE = 800
+"""Items of each set."""
+
+LONG = TEMPLATES[20:]
+"""Those of three and four steps, but for the first two."""
+
+_PUBLIC_SEED, _PRIVATE_SEED, _COPIES_SEED = 5101, 5202, 5303
+_NAMES = re.compile(rf"\b({'|'.join(PEOPLE)})\b")
+_NOUNS = re.compile(rf"\b({'|'.join(THINGS)})\b")
+
+
+def public_set() -> list[Row]:
+    """`SIZE` rows, every template in equal shares."""
+    return generate(_PUBLIC_SEED, SIZE)
+
+
+def private_set() -> list[Row]:
+    """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come twice as often."""
+    return generate(_PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG))
+
+
+def training_set(n: int, seed: int) -> list[Row]:
+    """`n` rows to train on, none of them in either set."""
+    return generate(seed, n, avoid=_questions(public_set()) | _questions(private_set()))
+
+
+def digest(rows: list[Row]) -> str:
+    """SHA-256 in hexadecimal over the canonical JSON of the rows."""
+    return hashlib.sha256(canonical_json(rows)).hexdigest()
+
+
+def near_copies() -> list[Row]:
+    """The public rows with other people and other things in them: the sums and the answers are the same.
+
+    A row that names nobody and nothing has no such copy and is left out; none of the copies is in either set.
+    """
+    rng = random.Random(_COPIES_SEED)  # noqa: S311 - the same again for a seed is the point
+    taken = _questions(public_set()) | _questions(private_set())
+    rows = [row for row in public_set() if _NAMES.search(row["question"]) or _NOUNS.search(row["question"])]
+    return [{"question": _renamed(row["question"], rng, taken), "answer": row["answer"]} for row in rows]
+
+
+def _renamed(question: str, rng: random.Random, taken: set[str]) -> str:
+    while True:
+        new = _replaced(_NOUNS, THINGS, rng, _replaced(_NAMES, PEOPLE, rng, question))
+        if new not in taken:
+            return new
+
+
+def _replaced(pattern: re.Pattern[str], names: Sequence[str], rng: random.Random, text: str) -> str:
+    to = dict(zip(names, rng.sample(names, len(names)), strict=True))
+    return pattern.sub(lambda found: to[found[0]], text)
+
+
+def _questions(rows: list[Row]) -> set[str]:
+    return {row["question"] for row in rows}
