@@ -183,6 +183,8 @@ def run_weights(used: Used) -> None:
     """A checkpoint in the jail, seen from outside while it is asked. What it read comes out as two numbers a set."""
     used.runs["weights"] = run = used.house.submit("weights", kind="checkpoint", checkpoint="small")
     used.wait(run, lambda state: state["state"] == "running")
+    [(model,)] = used.house.query("SELECT name FROM submissions_model WHERE name LIKE '%%weights'")
+    used.house.place.manage("register_lineage", "a-line", "--model", model)
     used.look_at_processes()
     state = used.wait(run, lambda state: state["state"] == "ranked")
     told = [one["likelihood"] for one in state["sets"]]
@@ -345,7 +347,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "run_id": sorted(used.runs.values()),
         "submission_id": [row[0] for row in submissions],
         "path:name": GUESSES,
-        "name": [row[0] for row in used.house.query("SELECT name FROM submissions_model")],
+        "name": ["a-line", *(row[0] for row in used.house.query("SELECT name FROM submissions_model"))],
     }
 
 
