@@ -46,7 +46,8 @@ def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None =
 
     Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in billions, ``since`` is
     a day; choices that are not known are left out. Accuracies, gaps and intervals are fractions; a gap is
-    public less private accuracy; intervals are 95%, Wilson's for a score and Newcombe's for a gap.
+    public less private accuracy; intervals are 95%, Wilson's for a score (under 100 items Clopper and Pearson's) and
+    Newcombe's for a gap.
     """
     pairs = SetPair.objects.all() if pair is None else SetPair.objects.filter(slug=pair)
     found = pairs.order_by("-pk").first()

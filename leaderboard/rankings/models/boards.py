@@ -36,7 +36,8 @@ WHY: Mapping[Why, str] = {
 
 
 class Score(Wire, frozen=True, kw_only=True):
-    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is Wilson's, 95%."""
+    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is Wilson's, 95%,
+    and under 100 items Clopper and Pearson's."""
 
     right: int
     n: int

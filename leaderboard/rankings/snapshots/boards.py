@@ -108,7 +108,7 @@ def _score(tally: Tally) -> Score:
         right=tally.right,
         n=tally.n,
         accuracy=tally.right / tally.n,
-        interval=statistics.wilson(tally.right, tally.n, LEVEL),
+        interval=statistics.accuracy_interval(tally.right, tally.n, LEVEL),
         wrong=tally.wrong,
         no_answer=tally.no_answer,
         truncated=tally.truncated,
