@@ -158,9 +158,9 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
         private_range="–".join(map(charts.percent, row.private.interval)),
         public=charts.percent(row.public.accuracy),
         gap=charts.points(row.gap),
-        gap_range=_range(row.interval),
+        gap_range=charts.span(row.interval),
         peers=charts.points(row.peers.gap) if row.peers else "",
-        peers_range=_range(row.peers.interval) if row.peers else "",
+        peers_range=charts.span(row.peers.interval) if row.peers else "",
         tone=drawn.TONES[word],
         word=EVIDENCE[word],
         why=_why(row, basis),
@@ -176,25 +176,16 @@ def _size(row: PublishedLine) -> str:
     return f"{row.parameters:g}B{active}"
 
 
-def _range(interval: tuple[float, float]) -> str:
-    low, high = map(charts.points, interval)
-    return f"{low} to {high}"
-
-
 def _why(row: PublishedLine, basis: Basis) -> str:
     """The number behind a word: the corrected p that decided it, or the gap that would have been seen."""
     word = row.word(basis)
     test = row.raw.greater if basis == "raw" else row.peers and row.peers.greater
     if word == "overfit" and test:
-        return f"Holm {_p(test.holm)}"
+        return f"Holm {charts.p_value(test.holm)}"
     if word == "watch" and test:
-        return f"BH {_p(test.benjamini_hochberg)}"
+        return f"BH {charts.p_value(test.benjamini_hochberg)}"
     visible = row.visible(basis)
     return "no test possible" if visible is None else f"visible from {charts.percent(visible)} pp"
-
-
-def _p(value: float) -> str:
-    return "p < .001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _families(analysis: Analysis) -> dict[str, Any]:
@@ -206,9 +197,9 @@ def _families(analysis: Analysis) -> dict[str, Any]:
             Family(
                 row=one,
                 mean=charts.points(one.raw.estimate),
-                interval=_range(one.raw.interval) if one.raw.interval else "",
+                interval=charts.span(one.raw.interval) if one.raw.interval else "",
                 peers=charts.points(one.peers.estimate) if one.peers else "",
-                prediction=_range(one.raw.prediction) if one.raw.prediction else "",
+                prediction=charts.span(one.raw.prediction) if one.raw.prediction else "",
                 p_sign=f"{one.p_sign:.3f}",
                 picture=drawn.family_forest(one, [line for line in analysis.lines if line.family == one.family], axis),
             )

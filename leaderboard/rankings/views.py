@@ -102,7 +102,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "peers": orders.peers(row, near) if len(near) > 1 else "",
                     "near": _lines(near),
                     "models": len(ranking),
-                    "worst": _range(row.worst) if row.private.truncated or row.public.truncated else "",
+                    "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
                 }
             )
     if not found:
@@ -242,9 +242,9 @@ def _line(row: Row, scores: charts.Axis, gaps: charts.Axis) -> Line:
         private_range="–".join(map(charts.percent, row.private.interval)),
         public=charts.percent(row.public.accuracy),
         gap=charts.points(row.gap),
-        gap_range=_range(row.interval),
+        gap_range=charts.span(row.interval),
         adjusted=charts.points(adjusted.gap) if adjusted else "",
-        adjusted_range=_range(adjusted.interval) if adjusted else "",
+        adjusted_range=charts.span(adjusted.interval) if adjusted else "",
         tone=charts.TONES[row.evidence],
         why=_why(row),
         dumbbell=charts.dumbbell(row, scores),
@@ -267,11 +267,6 @@ def _size(parameters: int) -> str:
     return str(parameters)
 
 
-def _range(interval: tuple[float, float]) -> str:
-    low, high = map(charts.points, interval)
-    return f"{low} to {high}"
-
-
 def _why(row: Row) -> str:
     """The number behind a word: the corrected p that decided it, or the gap that would have been seen."""
     judged = row.judged
@@ -283,14 +278,10 @@ def _why(row: Row) -> str:
     if judged.holm is None or judged.benjamini_hochberg is None:
         return "nothing to compare with" if judged.basis == "none" else "too few references like it"
     if judged.word == "overfit":
-        return f"Holm {_p(judged.holm)}{_rests_on(judged.fewest)}"
+        return f"Holm {charts.p_value(judged.holm)}{_rests_on(judged.fewest)}"
     if judged.word == "watch":
-        return f"BH {_p(judged.benjamini_hochberg)}{_rests_on(judged.fewest)}"
+        return f"BH {charts.p_value(judged.benjamini_hochberg)}{_rests_on(judged.fewest)}"
     return f"visible from {charts.percent(judged.visible or 0)} pp{_rests_on(judged.fewest)}"
-
-
-def _p(value: float) -> str:
-    return "p < .001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _rests_on(fewest: int | None) -> str:
@@ -318,8 +309,8 @@ def _families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
         Family(
             row=one,
             mean=charts.points(one.raw.estimate),
-            interval=_range(one.raw.interval) if one.raw.interval else "",
-            prediction=_range(one.raw.prediction) if one.raw.prediction else "",
+            interval=charts.span(one.raw.interval) if one.raw.interval else "",
+            prediction=charts.span(one.raw.prediction) if one.raw.prediction else "",
             p_sign=f"{one.p_sign:.3f}",
             picture=drawn.family_forest(one, [row for row in rows if row.family == one.family], axis),
         )

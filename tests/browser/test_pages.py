@@ -14,7 +14,15 @@ from tests.leaderboard.submissions.test_likelihoods import BOTH
 from tests.leaderboard.submissions.test_told import RECORD, VOTES
 
 LIKELIHOOD = BOTH[0]
-STRANGERS = ("/accounts/sign-in/", "/accounts/sign-up/", "/sets/", "/sets/demo/", "/ledger/")
+STRANGERS = (
+    "/accounts/sign-in/",
+    "/accounts/sign-up/",
+    "/sets/",
+    "/sets/demo/",
+    "/ledger/",
+    "/methodology/",
+    "/models/demo-small/",
+)
 STAGES = (
     "/sets/twins/",
     "/sets/twins/release/",

@@ -15,11 +15,13 @@ from leaderboard.rankings.charts.boards import (
     fitted,
     gap_axis,
     gap_interval,
+    p_value,
     percent,
     points,
     scale,
     scatter,
     score_axis,
+    span,
 )
 
 __all__ = [
@@ -37,9 +39,11 @@ __all__ = [
     "fitted",
     "gap_axis",
     "gap_interval",
+    "p_value",
     "percent",
     "points",
     "scale",
     "scatter",
     "score_axis",
+    "span",
 ]

@@ -75,6 +75,17 @@ def points(gap: float) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", "−")
 
 
+def span(interval: tuple[float, float]) -> str:
+    """An interval of gaps, in percentage points."""
+    low, high = map(points, interval)
+    return f"{low} to {high}"
+
+
+def p_value(p: float) -> str:
+    """A p as it is printed beside a word."""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def _grid(axis: Axis, *, width: int) -> SafeString:
     return format_html_join(
         "",
