@@ -39,5 +39,6 @@ def test_the_page_has_an_anchor_for_each_definition(client: Client, db: None) ->
     page = client.get("/methodology/").content.decode()
     for one in methodology.sections():
         assert f'<h2 id="{one.anchor}">' in page and f'href="#{one.anchor}"' in page
+    assert "`" not in page
     for linked in ("score", "gap", "ranks", "evidence", "adjusted", "noise"):
         assert f'id="{linked}"' in page
