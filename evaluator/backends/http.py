@@ -7,13 +7,14 @@ text is never quoted in an error.
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-
-import aiohttp
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from evaluator.backends.interface import Completion, Reading, Sampling, Served, Usage
 from evaluator.backends.returned import MOST, told
 from evaluator.errors import Code, EvaluatorError, error
+
+if TYPE_CHECKING:
+    import aiohttp
 
 MAX_ANSWER_BYTES = 8 << 20
 """An answer longer than this is refused: no completion of a few thousand tokens comes near."""
@@ -48,8 +49,9 @@ class HttpBackend:
         self.socket = socket
         self._model = model
         self._api = api
-        self._timeout = aiohttp.ClientTimeout(total=seconds)
+        self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
+        self._broken: tuple[type[Exception], ...] = (OSError,)
 
     @property
     def engine(self) -> str:
@@ -57,11 +59,15 @@ class HttpBackend:
         return self.served.engine
 
     async def __aenter__(self) -> Self:
+        # Imported here: it takes a fifth of a second, in which the server that will be asked starts as well.
+        import aiohttp  # noqa: PLC0415
+
+        self._broken = (aiohttp.ClientError, OSError)
         self._session = aiohttp.ClientSession(
             "http://model",
             connector=aiohttp.UnixConnector(path=str(self.socket), limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
+            timeout=aiohttp.ClientTimeout(total=self._seconds),
             auto_decompress=False,
             trust_env=False,
         )
@@ -132,7 +138,7 @@ class HttpBackend:
                 return response.status, await _read(response)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
-        except (aiohttp.ClientError, OSError):
+        except self._broken:
             raise error(Code.HOST_FAILED, "the connection broke") from None
 
     def _completion(self, data: Any) -> Completion:
@@ -157,7 +163,7 @@ def _decoded(body: bytes) -> Any:
         raise error(Code.HOST_FAILED, "not JSON") from None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: "aiohttp.ClientResponse") -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk

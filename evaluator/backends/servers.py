@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -147,7 +148,7 @@ async def _started(
         longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
         served = await asyncio.to_thread(_served, engine, placement)
         client = HttpBackend(path, model="model", api=api, longest=longest, served=served)
-        async with _running(command, variables, listener, given=None) as child, client:
+        async with _running(command, variables, listener) as child, client:
             try:
                 yield client
             except EvaluatorError as failure:
@@ -163,6 +164,51 @@ def _served(engine: Engine, placement: Placement | None) -> Served:
     return Served(engines.version(engine), placement.dtype, hardware(placement.gpus))
 
 
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that runs and listens at ``path``. It calls nobody before it is told whom."""
+
+    process: "subprocess.Popen[bytes]"
+    path: Path
+
+    def tell(self, given: bytes) -> None:
+        """Its settings, once. They are short: the pipe takes them whether or not anybody reads yet."""
+        assert self.process.stdin is not None  # noqa: S101 - asked for below
+        with contextlib.suppress(OSError):  # it died already, which waiting for it will show
+            self.process.stdin.write(given)
+            self.process.stdin.close()
+
+
+@contextlib.contextmanager
+def start_gateway(workdir: Path) -> Iterator[Gateway]:
+    """A gateway in a process group of its own, which is killed as a whole at the end.
+
+    Started before it is known what it will be told, it is ready sooner. Raises HOST_FAILED.
+    """
+    command = [sys.executable, "-m", "evaluator.hosts.gateway", "--parent", str(os.getpid())]
+    with _listening(workdir) as (listener, path):
+        try:
+            process = subprocess.Popen(
+                [*command, "--fd", str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_variables(1),
+                pass_fds=(listener.fileno(),),
+                start_new_session=True,
+            )
+        except OSError:
+            raise error(Code.HOST_FAILED, "it cannot be started") from None
+        listener.close()  # so that the socket ends with the child
+        try:
+            yield Gateway(process, path)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(OSError), process:
+                pass  # closes its standard input and waits for its end
+
+
 @contextlib.asynccontextmanager
 async def serve_endpoint(
     endpoint: EndpointTarget,
@@ -174,20 +220,21 @@ async def serve_endpoint(
     concurrency: int = 64,
     caps: Caps | None = None,
     settings: Mapping[str, float] | None = None,
+    gateway: Gateway | None = None,
 ) -> AsyncIterator[HttpBackend]:
     """A remote endpoint through the gateway, which alone learns ``key``, by its standard input.
 
-    At most ``concurrency`` requests are on their way there, fewer where it refuses. What does not fit under ``caps``
-    is not sent: it raises BUDGET_SPENT. ``settings`` overrides fields of the gateway's ``Patience``. Raises
-    ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
+    ``gateway`` is one that runs already; else one is started, in ``workdir``. At most ``concurrency`` requests are on
+    their way there, fewer where it refuses. What does not fit under ``caps`` is not sent: it raises BUDGET_SPENT.
+    ``settings`` overrides fields of the gateway's ``Patience``. Raises ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once
+    where the address may not or cannot be called.
     """
     told = {**asdict(endpoint), "key": key, "allow_private": allow_private, "concurrency": concurrency}
     given = json.dumps({**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}).encode()
-    command = [sys.executable, "-m", "evaluator.hosts.gateway", "--parent", str(os.getpid())]
-    with _listening(workdir) as (listener, path):
-        command += ["--fd", str(listener.fileno())]
-        client = HttpBackend(path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS)
-        async with _running(command, _variables(1), listener, given=given), client:
+    with contextlib.nullcontext(gateway) if gateway else start_gateway(workdir) as started:
+        started.tell(given)
+        client = HttpBackend(started.path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS)
+        async with client:
             await _wait(client, ready_seconds)
             yield client
 
@@ -234,11 +281,11 @@ class _Child:
 
 @contextlib.asynccontextmanager
 async def _running(
-    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket, *, given: bytes | None
+    command: Sequence[str], variables: Mapping[str, str], listener: socket.socket
 ) -> AsyncIterator[_Child]:
     """The child in a process group of its own, which is killed as a whole at the end.
 
-    Its standard input brings ``given`` and ends; with None it stays open for as long as this process lives.
+    Its standard input stays open for as long as this process lives.
     """
     kills = _kills()
     try:
@@ -257,8 +304,6 @@ async def _running(
     ring: deque[bytes] = deque(maxlen=_RING_BYTES >> 12)
     reading = asyncio.create_task(_drain(process.stderr, ring))
     try:
-        if given is not None:
-            await _tell(process.stdin, given)
         yield _Child(process, ring, reading, kills)
     finally:
         if process.stdin is not None:
@@ -267,14 +312,6 @@ async def _running(
             os.killpg(process.pid, signal.SIGKILL)
         await asyncio.shield(process.wait())
         reading.cancel()
-
-
-async def _tell(stdin: asyncio.StreamWriter | None, given: bytes) -> None:
-    assert stdin is not None  # noqa: S101 - asked for above
-    with contextlib.suppress(ConnectionError):  # it died already, which waiting for it will show
-        stdin.write(given)
-        await stdin.drain()
-    stdin.close()
 
 
 async def _drain(stderr: asyncio.StreamReader | None, ring: deque[bytes]) -> None:

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from evaluator.cli.failures import failure_record
 from evaluator.errors import EvaluatorError
@@ -19,32 +20,24 @@ REFUSED = 2
 INTERRUPTED = 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
-    # Imported here so that the package itself stays light for the modules it contains.
-    from evaluator.cli import (  # noqa: PLC0415
-        authoring,
-        grade,
-        harness,
-        keys,
-        loglik,
-        notices,
-        releasing,
-        rescore,
-        run,
-        sealing,
-    )
+_MODULES = ("run", "grade", "rescore", "loglik", "harness", "authoring", "keys", "sealing", "notices", "releasing")
+ALONE = ("run", "grade")
+"""Commands that are started often, and whose module is all that is loaded for them."""
 
+
+def build_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of every command; of no other than ``command`` where that stands alone."""
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Evaluate, grade and seal sets of items.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, grade, rescore, loglik, harness, authoring, keys, sealing, notices, releasing):
-        module.add_commands(commands)
+    for name in (command,) if command in ALONE else _MODULES:
+        # Imported here so that the package itself stays light for the modules it contains.
+        import_module(f"evaluator.cli.{name}").add_commands(commands)
     return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command. Returns its exit code: 0, 2 for an enumerated error, 130 for Ctrl-C."""
-    args = build_parser().parse_args(argv)
+    args = build_parser(argv[0] if argv else "").parse_args(argv)
     try:
         return int(args.handler(args) or 0)
     except EvaluatorError as failure:

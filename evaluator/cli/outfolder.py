@@ -22,7 +22,7 @@ from evaluator import grading
 from evaluator.backends import Usage
 from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading import ballots
+from evaluator.grading import Grade, ballots
 from evaluator.grading.ballots import Said
 from evaluator.items import Item
 from evaluator.pipeline.disk import disk_errors, write_durably
@@ -54,6 +54,7 @@ class OutFolder:
         self.outcomes: dict[int, Outcome] = {}
         self.spent: dict[tuple[int, int | None], Usage] = {}
         self.said: dict[int, dict[int, Said]] = {}
+        self._grades: dict[tuple[int, int | None], Mapping[str, Grade]] = {}
         self._folder = folder
         self._identity = dict(identity)
         self._n = n
@@ -102,6 +103,7 @@ class OutFolder:
         for result in results:
             said = Said(result.extracted, result.outcome)
             self._take(result.index, result.sample, said, result.completion.usage)
+            self._grades[result.index, result.sample] = result.beside
 
     def sync(self) -> None:
         """Force to disk what was kept."""
@@ -113,7 +115,7 @@ class OutFolder:
         counts = {grader: Counter[Outcome]() for grader in grading.ids()}
         for lines in self._answers(protocol.samples):
             for grader, counted in counts.items():
-                said = [_regraded(grader, line, items[line.index], protocol) for line in lines]
+                said = [self._graded(grader, line, items[line.index], protocol) for line in lines]
                 counted[ballots.decide(said).outcome] += 1
         table = {
             grader: {"n": self._n}
@@ -137,6 +139,16 @@ class OutFolder:
         if votes is not None:
             write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
         return votes
+
+    def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Said:
+        """What a grader says of one answer: said when it came, or said now of an answer of an earlier start."""
+        grades = self._grades.get((line.index, line.sample))
+        if grades and grader == protocol.grader:
+            return Said(line.extracted, Outcome[line.outcome.upper()])
+        found = (grades or {}).get(grader)
+        if found is None:
+            found = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
+        return Said(found.extracted, found.outcome)
 
     def _answers(self, samples: int) -> Iterable[Sequence[Line]]:
         """The lines of each item that has all of its answers, by number."""
@@ -197,11 +209,6 @@ class OutFolder:
         for line in self._lines():
             said = Said(line.extracted, Outcome[line.outcome.upper()])
             self._take(line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out))
-
-
-def _regraded(grader: str, line: Line, item: Item, protocol: Protocol) -> Said:
-    found = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
-    return Said(found.extracted, found.outcome)
 
 
 def _encode(result: Result) -> bytes:

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from evaluator import protocols
 from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import Caps, HttpBackend, Served
-from evaluator.backends.servers import EndpointTarget, serve_checkpoint, serve_endpoint
+from evaluator.backends.servers import EndpointTarget, Gateway, serve_checkpoint, serve_endpoint, start_gateway
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
@@ -89,7 +89,8 @@ def protocols_command(args: argparse.Namespace) -> int:
 class _Model:
     """The model of a run: a jailed or trusted checkpoint; or an endpoint, its key and how it may be asked.
 
-    ``identity`` says which model it is: the digest of a checkpoint, the address of an endpoint.
+    ``identity`` says which model it is: the digest of a checkpoint, the address of an endpoint. ``gateway`` is what an
+    endpoint will be asked through.
     """
 
     identity: str
@@ -98,6 +99,7 @@ class _Model:
     template: str = ""
     key: str = field(default="", repr=False)
     timeout: float = 0
+    gateway: Gateway | None = None
     caps: Caps = field(default_factory=Caps)
 
 
@@ -105,8 +107,23 @@ def run_command(args: argparse.Namespace) -> int:
     """Evaluate, keep the outcomes, print the counts. Returns 0; raises the run's error."""
     started = time.monotonic()
     protocol = protocols.get(args.protocol)
+    with _gateway(args) as gateway:
+        return _run(args, protocol, gateway, started=started)
+
+
+@contextmanager
+def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
+    """For an endpoint its gateway, which starts while the set is read."""
+    if args.estimate or endpoint.endpoint_of(args) is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as work, start_gateway(Path(work)) as gateway:
+        yield gateway
+
+
+def _run(args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float) -> int:
     items, shots = load_items(args.set), _load_shots(args, protocol)
-    model = _model(args)
+    model = replace(_model(args), gateway=gateway)
     if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
     if args.likelihood:
@@ -118,7 +135,9 @@ def run_command(args: argparse.Namespace) -> int:
         "protocol": protocol.digest,
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
-        source = PublicSource(name=args.set.stem, items=items, shots=shots, done=out.done, kept=out.kept)
+        source = PublicSource(
+            name=args.set.stem, items=items, shots=shots, pool=identity["shots"], done=out.done, kept=out.kept
+        )
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
@@ -235,6 +254,7 @@ async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIt
                 concurrency=concurrency,
                 caps=model.caps,
                 settings={"timeout_seconds": model.timeout},
+                gateway=model.gateway,
             )
         async with server as backend:
             yield backend

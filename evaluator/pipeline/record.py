@@ -47,4 +47,5 @@ def _shots(protocol: Protocol, source: Source) -> ShotsShown:
     """Which shots were shown: indices into a public pool, for each item of the whole set."""
     drawn = protocol.draws(source.n, len(source.shots))
     digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
-    return ShotsShown(name=source.name, pool=set_digest(source.shots) if source.shots else "", drawn=digest)
+    pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
+    return ShotsShown(name=source.name, pool=pool, drawn=digest)

@@ -14,11 +14,15 @@ from evaluator.pipeline.models import folder_inside
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicSource:
-    """A set whose items lie open on this host. ``kept`` are answers of earlier attempts: by index, by sample."""
+    """A set whose items lie open on this host. ``kept`` are answers of earlier attempts: by index, by sample.
+
+    ``pool`` is the digest of the shots, where somebody has worked it out already.
+    """
 
     name: str
     items: Sequence[Item]
     shots: Sequence[Item] = ()
+    pool: str = ""
     done: frozenset[int] = frozenset()
     kept: Mapping[int, Mapping[int, Said]] = field(default_factory=dict, repr=False)
 

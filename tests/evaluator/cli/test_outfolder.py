@@ -10,6 +10,7 @@ from evaluator.backends import Completion
 from evaluator.cli.outfolder import OutFolder
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError
+from evaluator.grading import Grade
 from evaluator.items import Item
 from evaluator.pipeline.run import Result
 
@@ -128,6 +129,19 @@ def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
     }
     assert json.loads((tmp_path / "graders.json").read_bytes()) == table
     assert {counts["n"] for counts in table.values()} == {5}
+
+
+def test_what_was_graded_as_it_came_is_not_graded_again_before_the_next_start(tmp_path: Path) -> None:
+    items = [Item(question="q", answer="18", gold="18")]
+    said = {"lm-eval-strict-3": Grade(Outcome.TRUNCATED, ""), "lm-eval-flexible-3": Grade(Outcome.WRONG, "3")}
+    graders = [("numeric-1", "no_answer"), ("lm-eval-strict-3", "truncated"), ("lm-eval-flexible-3", "wrong")]
+    with OutFolder(tmp_path, WHO, n=1) as out:
+        out.append([Result(0, Outcome.NO_ANSWER, "", Completion("#### 18", cut=False), beside=said)])
+        table = out.compare(items, protocols.get("demo-0shot"))
+    assert all(table[grader][outcome] == 1 for grader, outcome in graders)
+    with OutFolder(tmp_path, WHO, n=1) as out:
+        table = out.compare(items, protocols.get("demo-0shot"))
+    assert {table[grader]["right"] for grader, _ in graders} == {1}
 
 
 def test_a_folder_of_an_earlier_version_has_no_cut(tmp_path: Path) -> None:
