@@ -8,7 +8,16 @@ from leaderboard.submissions.models.rescoring import (
     Rescoring,
     side_by_side,
 )
-from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, Outbox, PackedOutcomes, Receipt, RunOutcomes
+from leaderboard.submissions.models.results import (
+    COUNTED,
+    UNASSIGNED,
+    Outbox,
+    PackedOutcomes,
+    Receipt,
+    RunOutcomes,
+    Told,
+    told_of,
+)
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
 
@@ -31,6 +40,8 @@ __all__ = [
     "Run",
     "RunOutcomes",
     "Submission",
+    "Told",
     "seconds_from_now",
     "side_by_side",
+    "told_of",
 ]
