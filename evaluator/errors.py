@@ -109,6 +109,7 @@ class Code(StrEnum):
     BUDGET_SPENT = "budget_spent"
     # runs
     INCOMPLETE = "incomplete"
+    SPLIT_RUN = "split_run"
     CONTROL_FAILED = "control_failed"
     COMPLETIONS_MISSING = "completions_missing"
     RUN_UNDER_WAY = "run_under_way"
@@ -178,7 +179,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "A signed tree head does not verify.", "Get it again from who signed it; do not mend it by hand."
     ),
     Code.ALLOCATION_INVALID: _ours(
-        "The strata and blocks asked for do not fit the set.", "Ask for fewer blocks, or smaller shares."
+        "The strata and blocks asked for do not fit the set.", "Ask for fewer blocks and seasons, or other shares."
     ),
     Code.BLOCK_REFUSED: _ours(
         "This recipient may not see these blocks of the set.", "Compare the tiers and the season on both sides."
@@ -294,6 +295,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
     ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
+    Code.SPLIT_RUN: _ours(
+        "Another evaluator asked all but a few items, whose counts would single them out.", "Submit the model again."
+    ),
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
         "Install the evaluator again from a clean copy, then run its tests.",

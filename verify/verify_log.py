@@ -15,6 +15,7 @@ import base64
 import functools
 import hashlib
 import http.client
+import itertools
 import json
 import re
 import sys
@@ -57,9 +58,7 @@ def _table(raw):  # multiples 0 … 15 of 16^i times the point, for i = 0 … 63
     x, table = P - x if x & 1 != sign else x, []
     point = (x, y, 1, x * y % P)
     for _ in range(64):
-        table.append([(0, 1, 1, 0)])
-        for _ in range(15):
-            table[-1].append(_add(table[-1][-1], point))
+        table.append([*itertools.accumulate([point] * 15, _add, initial=(0, 1, 1, 0))])
         point = _add(table[-1][-1], point)
     return table if table[0][8][0] % P else []  # a key of small order would sign everything
 
@@ -118,18 +117,15 @@ def fetch(get):
     logs = [one["name"] for one in json.loads(files["evaluators.json"])["evaluators"]]
     pairs = [one["slug"] for one in json.loads(files["sets.json"])["pairs"]]
     files.update({f"ledger/{log}/heads.json": pages(f"ledger/{log}/heads") for log in logs})
-    files["runs.json"] = pages("runs")
-    files.update({f"board/{pair}.json": get(f"board?pair={pair}") for pair in pairs})
+    files.update({"runs.json": pages("runs"), **{f"board/{pair}.json": get(f"board?pair={pair}") for pair in pairs}})
     for log in logs:
         name, more = f"ledger/{log}/lines.jsonl", True
         while more:
             more = get(f"ledger/{log}/lines?start={files.setdefault(name, b'').count(10)}&limit=5000")
             files[name] += more
     files["grants.json"] = pages("grants")
-    for pair in pairs:
-        files[f"sets/{pair}.manifest.json"] = get(f"sets/{pair}/manifest")
-        files[f"sets/{pair}.json"] = get(f"sets/{pair}")
-    return files
+    files.update({f"sets/{pair}.manifest.json": get(f"sets/{pair}/manifest") for pair in pairs})
+    return {**files, **{f"sets/{pair}.json": get(f"sets/{pair}") for pair in pairs}}
 
 
 class Visit:
@@ -141,8 +137,7 @@ class Visit:
         self.forms, self.lines, self.openings = {}, defaultdict(list), defaultdict(list)  # lists of (log, line)
 
     def _need(self, holds, code, sentence):
-        if not holds:
-            self.findings.append((code, "".join(one if one.isprintable() else "?" for one in sentence)))
+        self.findings += [] if holds else [(code, "".join(one if one.isprintable() else "?" for one in sentence))]
         return bool(holds)
 
     def _read(self, name):
@@ -161,12 +156,11 @@ class Visit:
             self._board(name, of, {row.run: row for row in self._read(f"board/{of.slug}.json").rows})
             self._release(name, of, of.told, of["keys"])
 
-    def _compare(self, known):  # what is told against what is remembered: nothing is another, gone or shorter
+    def _compare(self, known):  # nothing is another, gone or shorter; rules, notes and scores go with their set or row
         for key, old in known.items():
             kind, new = key.split(" ")[0], self.facts.get(key)
             if new is None or (isinstance(old, list) and len(new) < len(old) and new == old[: len(new)]):
-                free = kind in ("rule", "note", "score")  # these go with their set, or make place for another
-                self._need(free, f"{kind}_gone", f"{key} was told before and is not now")
+                self._need(kind in ("rule", "note", "score"), f"{kind}_gone", f"{key} was told before and is not now")
             else:
                 same = (new[: len(old)] if isinstance(old, list) else new) == old
                 self._need(same, f"{kind}_changed", f"{key} is not what was told before")
@@ -228,6 +222,8 @@ class Visit:
         of = _Data(slug=slug, told=told, manifest=manifest, masks=masks, hashed=hashed, T2=0, gone=[0])
         of.update({one: sum(masks[b.id] for b in blocks if b.stratum == one) for one in ("local", "spare")})
         of["season"] = sum(masks[one] for one in seasons[: told.season + 1])
+        rest = sum(masks[one] for one in exposed if one not in seasons)  # of each part: what is gone, what waits
+        of["parts"] = dict.fromkeys((rest, of.local, of.spare, *(masks[one] for one in seasons)), (0, 0))
         of["keys"] = {one.name: one.public for one in manifest.maintainers}
         self._need(self.sets.setdefault(name, of).hashed == hashed, "set_twice", f"{name} has two manifests")
         pair = [name, told.public.name, told.public.digest, told.public.n, told.protocol, told.grader]
@@ -246,12 +242,15 @@ class Visit:
             good = signed(of["keys"].get(one.maintainer, ""), b"holdfast/notice/v1\n" + _body(one), one.signature)
             self._need(good, "notice_unsigned", f"{at} is not signed by a maintainer")
             about = (one.set, one.root, one.index, one.previous, notices[place].hash)
-            good = about == (name, manifest.root, place, previous, hashed)
-            self._need(good, "notice_broken", f"{at} does not follow the one before")
+            self._need(about == (name, manifest.root, place, previous, hashed), "notice_broken", f"{at} is misplaced")
             good = place < len(self.known.get(f"notices {name}", [])) or when > self.visited - 7 * DAY
             self._need(when >= last and good, "notice_backdated", f"{at} is dated before what was told earlier")
             item = of.masks.get(one.block, (1 << manifest.n) - 1) if one.item is None else 1 << one.item
-            of.gone.append(of.gone[-1] | item)
+            for part, (gone, waited) in of.parts.items():  # what is named waits: for a cell that leaves one, or none
+                waits, left = waited | item & part & ~gone, part & ~gone
+                step = waits == left or manifest.get("cell", 100) <= min(_ones(waits), _ones(left & ~waits))
+                of.parts[part] = (gone | waits, 0) if step else (gone, waits)
+            of.gone.append(sum(gone for gone, _ in of.parts.values()))
             previous, last = hashed, when
             hashes.append(hashed)
 
@@ -264,8 +263,9 @@ class Visit:
             self._need(hashed == one.hash, "grant_hash_wrong", f"{key} is not what its hash is of")
             self._need(self.facts.setdefault(key, hashed) == hashed, "grant_twice", f"{key} is there in two forms")
             self.grants[one.run, one.token] = one.recipient, {(x.name, x.digest): _bits(x["items"]) for x in one.sets}
-            for mine, masks in ((x, self.sets[x.name].masks) for x in one.sets if x.name in self.sets):
-                self.forms.setdefault((one.run, mine.name), sum(masks[block] for block in mine.blocks or masks))
+            for mine, of in ((x, self.sets[x.name]) for x in one.sets if x.name in self.sets):
+                form = sum(of.masks[block] for block in mine.blocks or of.masks)  # less what counted no longer by then
+                self.forms.setdefault((one.run, mine.name), form & (~of.gone[-1] | _bits(mine["items"])))
         self.counts.update({"grants, by their hashes": len(self.grants), "runs listed": len(self.runs)})
 
     def _run(self, run, name):

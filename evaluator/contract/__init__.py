@@ -132,7 +132,8 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
 class SetAsk(Wire, frozen=True, kw_only=True):
     """One set to be asked. ``n`` is the whole set; ``done`` marks the items graded already (see :func:`pack_bits`).
 
-    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item.
+    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item. ``without``
+    marks those of their items that count no longer and are not asked.
     """
 
     name: Name
@@ -141,6 +142,7 @@ class SetAsk(Wire, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     blocks: Annotated[tuple[BlockId, ...], Meta(max_length=10_000)] = ()
     done: Bitmap = ""
+    without: Bitmap = ""
 
 
 class Limits(Wire, frozen=True, kw_only=True):

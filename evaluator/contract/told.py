@@ -25,7 +25,7 @@ class Budget(Wire, frozen=True, kw_only=True):
 Share = Annotated[float, Meta(ge=0, le=1)]
 """A part of a whole set, as an aggregate over it."""
 LEAST_CELL = 100
-"""No part of a sealed set that is told of has fewer items."""
+"""No part of a sealed set that is told of has fewer items; a set may only be sealed with a lower bound of its own."""
 
 
 class VoteBin(Wire, frozen=True, kw_only=True):

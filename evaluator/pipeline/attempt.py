@@ -94,6 +94,8 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                     asyncio.run(_evaluate(spec, host, protocol, sources, sink))
                 finally:
                     sink.close()
+                if sink.unclosed:  # the rest of a run that another evaluator began
+                    raise error(Code.SPLIT_RUN)
                 votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
                 graders = sink.graders(protocol.grader)
         seconds = time.monotonic() - begin
@@ -229,7 +231,8 @@ def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
     recipient, tier = _recipient(spec, host)
-    form = manifest.indices(_form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier)))
+    blocks = _form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier))
+    form = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
     done = unpack_bits(ask.done, ask.n)
     if done - form:
         raise error(Code.BAD_MESSAGE, "an item is done that is not asked")

@@ -13,7 +13,7 @@ from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import SIDES, Rescoring, Run, RunOutcomes, Submission, side_by_side, told
+from leaderboard.submissions.models import SIDES, Rescoring, Run, Submission, Told, side_by_side, told_of
 from leaderboard.submissions.states import RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -280,7 +280,7 @@ def _run(one: Run) -> dict[str, Any]:
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
-        "sets": [_counts(row) for row in told(one)],
+        "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
 
@@ -302,10 +302,9 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
     }
 
 
-def _counts(row: RunOutcomes) -> dict[str, Any]:
-    names = ("n", "right", "wrong", "no_answer", "truncated", "votes")
-    about = {"set": row.item_set.name, "sealed": row.item_set.sealed, "likelihood": _likelihood(row.read)}
-    return {name: getattr(row, name) for name in names} | about
+def _counts(told: Told) -> dict[str, Any]:
+    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "votes")
+    return {name: getattr(told, name) for name in names} | {"likelihood": _likelihood(told.read)}
 
 
 def _likelihood(read: SetLikelihood | None) -> dict[str, Any] | None:

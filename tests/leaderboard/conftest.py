@@ -53,6 +53,7 @@ MANIFEST = Manifest(
     ),
     seasons=(0,),
     cap=3,
+    cell=1,
 )
 """The sealed set of the tests, without a spare block: what weights are asked is the whole set."""
 

@@ -57,6 +57,7 @@ def manifest(name: str, n: int, blocks: list[tuple[str, int, int]], seasons: lis
         "blocks": [{"id": i, "stratum": s, "start": at, "n": size} for i, (s, at, size) in enumerate(blocks)],
         "seasons": seasons,
         "cap": sum(blocks[one][2] for one in seasons),
+        "cell": 1,
         "terms": {
             "protocol": "demo-0shot",
             "protocol_digest": "a1" * 32,

@@ -224,12 +224,12 @@ def _sound(rows: Sequence[RunOutcomes], tallies: Mapping[int, Source]) -> frozen
 
 
 def _of_headline(row: RunOutcomes, headline: str) -> Beside:
-    return Beside(headline, row.item_set.name, row.n, row.counted, _counts(row))
+    return Beside(headline, row.item_set.name, row.n, row.counted, _counts(row) if row.told() else None)
 
 
 def _of_other(run: Run, row: RunOutcomes, grader: str, source: Source | None, sound: frozenset[int]) -> Beside:
     known = 0 if source is None else source.n if isinstance(source, GraderTally) else source.counted
-    told = not row.item_set.sealed or run.tier in TOLD_TIERS
+    told = row.told() is not None and (not row.item_set.sealed or run.tier in TOLD_TIERS)
     whole = known == row.n and (isinstance(source, RescoredOutcomes) or row.item_set_id in sound)
     counts = _counts(source) if source is not None and told and whole else None
     return Beside(grader, row.item_set.name, row.n, known, counts)

@@ -103,7 +103,8 @@ def test_notices_are_told_with_their_reason(client: Client, twins: SetPair, seal
     benchmarks.post_notices(data=[first.to_dict(), second.to_dict()])
     page = text_of(client.get(PAGE))
     assert "block 2 retired" in page and "shown often enough" in page
-    assert "item 45 retired" in page and "its answer was wrong" in page
+    assert "item 45 withdrawn, waits" in page and "its answer was wrong" in page
+    assert "1 withdrawn item still counts" in page and "by 1/n at most" in page
     assert "1 retired, 1 single items retired" in page and "version 2" in page
     third = sealed.notice(second, kind="compromise", reason="leaked")
     benchmarks.post_notices(data=[one.to_dict() for one in (first, second, third)])
