@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from evaluator.contract import Outcome, pack_bits, unpack_bits
 from evaluator.ledger import notices as steps
+from evaluator.ledger.entries import entry_hash
 from evaluator.ledger.manifests import Block, Manifest
 from evaluator.ledger.notices import Notice
 from evaluator.ledger.tree import leaf_hash, root
@@ -94,7 +95,8 @@ class Site:
         packed = bytes(row.packed)
         lines = [self.evaluator.expose(**about, **shown)]
         lines.append(self.evaluator.close([Outcome(packed[at]) for at in form], **about))
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, note="")
+        told = [self.evaluator.tallies[entry_hash(lines[1])]]
+        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, tallies=told)
 
     def notice(self, **about: Any) -> None:
         """A maintainer posts one more notice."""
@@ -165,16 +167,17 @@ class Adversary:
             for granted in one["sets"]
             if granted["sealed"] and one["token"] == 1
         }
-        models = {one["id"]: one["model"] for one in self._json("/api/v1/runs")["runs"] if one["model"]}
+        runs = self._json("/api/v1/runs")["runs"]
+        models = {one["id"]: one["model"] for one in runs if one["model"]}
         self._board()
         for run, model in models.items():
             self._run(run, model)
         for fact in self._json("/sets/pair/release/evidence.json")["runs"]:
             self._learn(fact["model"], OWN, self._counting(fact["run"], len(told)), fact["right"], fact["n"])
-        for raw in self.client.get("/api/v1/ledger/evaluator-1/lines").content.splitlines():
-            line = json.loads(raw)
-            if line["kind"] == "closing":
-                self._learn(models[line["run"]], OWN, self._forms[line["run"]], line["right"], line["count"])
+        for one in runs:
+            for told in one["tallies"]:
+                n = sum(told[count] for count in ("right", "wrong", "no_answer", "truncated"))
+                self._learn(one["model"], OWN, self._forms[one["id"]], told["right"], n)
 
     def _board(self) -> None:
         rows = self._json("/api/v1/board?pair=pair")["rows"]

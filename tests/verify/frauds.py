@@ -245,6 +245,24 @@ def dropped_exposure(world: World) -> None:
     del world.lines[index_of(world, "exposure", 1)]
 
 
+@fraud("tally_differs")
+def score_and_tally_better_than_the_closing(world: World) -> None:
+    world.lies[run_id(2)] = {"right": 5, "truncated": 0}
+    row_of(world, 2)["private"].update(right=5, truncated=0, accuracy=1.0)
+
+
+@fraud("tally_differs")
+def tally_of_another_line(world: World) -> None:
+    world.lies[run_id(2)] = {"line": "0b" * 32}
+
+
+@fraud("run_withheld")
+def run_that_missed_the_close(world: World) -> None:
+    world.rows.remove(row_of(world, 2))
+    world.runs[1].update(state="graded", model=None, queued_at=None)
+    row_of(world, 1)["judged"] = {"closed": "2026-06-02"}
+
+
 @fraud("run_withheld")
 def withheld_run(world: World) -> None:
     world.rows.remove(row_of(world, 2))
