@@ -308,7 +308,7 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
         "failure": problem,
-        "changed": {row.item_set.name: row.changed for row in one.changes() if published},
+        "changed": {changed.set: changed.counts for changed in one.changes() if published},
     }
 
 

@@ -51,6 +51,16 @@ class GraderTally(models.Model):
         return f"{self.run_id}: {self.grader}"
 
 
+@dataclass(frozen=True)
+class Changed:
+    """What grading again changed on one set, for maintainers: counts of each kind, over ``known`` of ``n`` answers."""
+
+    set: str
+    counts: dict[str, int]
+    known: int
+    n: int
+
+
 class RescoringQuerySet(models.QuerySet["Rescoring"]):
     """Orders to grade again."""
 
@@ -115,9 +125,10 @@ class Rescoring(models.Model):
     def __str__(self) -> str:
         return f"{self.run_id} by {self.grader}"
 
-    def changes(self) -> "models.QuerySet[RescoredOutcomes]":
+    def changes(self) -> "list[Changed]":
         """What it came to, set by set."""
-        return self.outcomes.select_related("item_set").order_by("pk").defer("packed")
+        rows = self.outcomes.select_related("item_set").order_by("pk").defer("packed")
+        return [Changed(row.item_set.name, row.changed, row.counted, row.n) for row in rows]
 
     def end(self, state: State, **changes: Any) -> None:
         """Write down how it ended. Only for an order whose run is locked."""
