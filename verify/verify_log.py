@@ -315,7 +315,7 @@ class Visit:
                 self._need(good, "run_withheld", f"{run} is ranked and has no row")
             newest = max([(row.get("judged") or {}).get("closed", "") for row in rows.values()], default="")
             waits = one and one.state == "graded" and max(line.moment[:10] for line in last.values()) >= newest
-            ended = waits or one and one.state in ("ranked", "failed", "cancelled")
+            ended = waits or (one and one.state in ("ranked", "failed", "cancelled"))
             if done and not ended and max(_time(line.moment) for line in last.values()) < self.now - DAY:
                 self._need(False, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
 

@@ -50,16 +50,14 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
 
 
-def keep_log(
-    *, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", tallies: Sequence[Tally] = ()
-) -> None:
-    """Keep lines of an evaluator's log, the tallies of its closings, and a head that it signed over the log.
+def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()) -> None:
+    """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the log.
 
     Raises ``bad_message`` and keeps none.
     """
     if lines:
         keep_entries(evaluator=evaluator, entries=lines)
-    for one in tallies:
+    for one in opened:
         _keep_tally(evaluator, one)
     if note:
         _keep_head(evaluator, note)

@@ -129,12 +129,12 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         return self.filter(**{columns.get(name, name): value for name, value in wanted.items() if value})
 
     def opened(self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]) -> "dict[uuid.UUID, list[dict[str, Any]]]":
-        """What opens the last closing of each of these runs, evaluator by evaluator; by run.
+        """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by run.
 
         Of a run that several evaluators took part in, all or none: none where one closed fewer items than the set's
         ``least``, which no number may single out.
         """
-        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by("index")
+        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by("line__token", "index")
         last = {(one.run, one.set_name, one.evaluator_id): one for one in closings}
         small = {(one.run, one.set_name) for one in last.values() if one.counted < least.get(one.set_name, LEAST_CELL)}
         found: dict[uuid.UUID, list[dict[str, Any]]] = {}

@@ -199,8 +199,8 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     shown = list(found[: query.limit])
     least = {one.name: one.cell for one in ItemSet.objects.filter(sealed=True)}
     ranked = [one.pk for one in shown if one.state == RunState.RANKED]
-    tallies = Entry.objects.opened(ranked, least=least)
-    return {"runs": [_listed(one) | {"tallies": tallies.get(one.pk, [])} for one in shown]}
+    opened = Entry.objects.opened(ranked, least=least)
+    return {"runs": [_listed(one) | {"tallies": opened.get(one.pk, [])} for one in shown]}
 
 
 @router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")

@@ -96,7 +96,7 @@ class Site:
         lines = [self.evaluator.expose(**about, **shown)]
         lines.append(self.evaluator.close([Outcome(packed[at]) for at in form], **about))
         told = [self.evaluator.tallies[entry_hash(lines[1])]]
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, tallies=told)
+        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, opened=told)
 
     def notice(self, **about: Any) -> None:
         """A maintainer posts one more notice."""

@@ -115,7 +115,7 @@ class World:
         """What opens the last closing of each ranked run, by run."""
         ranked = {one["id"] for one in self.runs if one["state"] == "ranked"}
         found: dict[str, list[dict[str, Any]]] = {}
-        for fields, line in zip(self.lines, self.log(), strict=True):
+        for fields, line in sorted(zip(self.lines, self.log(), strict=True), key=lambda one: one[0].get("token", 0)):
             if fields["kind"] == "closing" and fields["run"] in ranked:
                 told = _opening(fields) | {"line": entry_hash(line)}
                 found[fields["run"]] = [told | self.lies.get(fields["run"], {})]

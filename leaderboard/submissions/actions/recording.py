@@ -55,7 +55,7 @@ def record_report(*, envelope: object) -> Disposition:
     with transaction.atomic():
         if isinstance(report.body, Exposed):
             body = report.body
-            keep_log(evaluator=evaluator, lines=body.entries, note=body.head, tallies=body.tallies)
+            keep_log(evaluator=evaluator, lines=body.entries, note=body.head, opened=body.tallies)
         run = Run.objects.locked(report.run)
         if run is not None and isinstance(report.body, Rescored | NotRescored):
             return keep_answer(run, evaluator, report.token, report.body)
