@@ -314,19 +314,18 @@ class Visit:
                 good = newer is None or newer > one.queued_at or not form & ~of.gone[-1]
                 self._need(good, "run_withheld", f"{run} is ranked and has no row")
             newest = max([(row.get("judged") or {}).get("closed", "") for row in rows.values()], default="")
-            waits = one and one.state == "graded" and max(line.moment[:10] for line in last.values()) >= newest
-            ended = waits or (one and one.state in ("ranked", "failed", "cancelled"))
-            if done and not ended and max(_time(line.moment) for line in last.values()) < self.now - DAY:
-                self._need(False, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
+            if done and not (one and one.state in ("ranked", "failed", "cancelled")):
+                at = max(line.moment for line in last.values())  # a graded run may wait for the next close
+                good = _time(at) >= self.now - DAY or (one and one.state == "graded" and at[:10] >= newest)
+                self._need(good, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
 
     def _tallies(self, run, of, last):  # what closings committed to; of a run with a small one nothing need be opened
         told, total = {one.line: one for one in self.runs.get(run, {}).get("tallies", [])}, Counter(unopened=0)
         small = any(x.count - x.not_counted < of.manifest.get("cell", 100) for x in last)
         for line in last:
             one, n = told.get(_leaf(canonical(line))), line.count - line.not_counted
-            opened = {name: one[name] for name in one if name != "line"} if one else {}
-            opens = hashlib.sha256(b"holdfast/tally/v1\n" + canonical(opened)).hexdigest() == line.tally
-            good = opens and sum(one[x] for x in OUTCOMES) == n
+            data = b"holdfast/tally/v1\n" + canonical({x: y for x, y in (one or {}).items() if x != "line"})
+            good = hashlib.sha256(data).hexdigest() == line.tally and sum(one[x] for x in OUTCOMES) == n
             self._need(good or (small and not one), "tally_differs", f"{run}: what a closing committed to is not told")
             total.update({x: one[x] for x in OUTCOMES} if one else {"unopened": n})
         return total

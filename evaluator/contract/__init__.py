@@ -294,10 +294,7 @@ class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True
 
 
 class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
-    """Lines of the evaluator's log, what opens those that are closings, and its newest signed tree head.
-
-    Kept by the site whatever the token says.
-    """
+    """Lines of the evaluator's log, what opens its closings, its newest signed head. Kept whatever the token says."""
 
     entries: Annotated[tuple[LogLine, ...], Meta(max_length=1000)] = ()
     tallies: Annotated[tuple[Tally, ...], Meta(max_length=1000)] = ()

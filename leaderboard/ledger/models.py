@@ -134,7 +134,9 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         Of a run that several evaluators took part in, all or none: none where one closed fewer items than the set's
         ``least``, which no number may single out.
         """
-        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by("line__token", "index")
+        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by(
+            "line__token", "index"
+        )
         last = {(one.run, one.set_name, one.evaluator_id): one for one in closings}
         small = {(one.run, one.set_name) for one in last.values() if one.counted < least.get(one.set_name, LEAST_CELL)}
         found: dict[uuid.UUID, list[dict[str, Any]]] = {}
