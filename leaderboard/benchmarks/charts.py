@@ -106,7 +106,7 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
     label = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return format_html(
         '<svg class="strip" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
-        'aria-label="Blocks: {}; {} retired, {} single items retired">{}</svg>',
+        'aria-label="Blocks: {}; {} retired, {} items with an erratum">{}</svg>',
         WIDTH,
         HEIGHT,
         label,
