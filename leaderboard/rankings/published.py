@@ -11,7 +11,9 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from leaderboard.rankings import charts, exports
+from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
+from leaderboard.rankings.charts.dots import of_line
 from leaderboard.rankings.findings import counted, findings
 from leaderboard.rankings.forms import (
     AXIS_CHOICES,
@@ -123,6 +125,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
         "scatter": drawn.scatter(rows, query.basis, analysis.panel),
         "score_scale": charts.scale(scores),
         "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
+        "slopes": orders.draw_slopes([of_line(row, query.basis) for row in rows]) if len(rows) > 1 else "",
+        "most_slopes": orders.MOST_SLOPES if len(rows) > orders.MOST_SLOPES else 0,
         **_families(analysis),
         **_likelihood(analysis, query.basis),
     }

@@ -19,10 +19,10 @@ from leaderboard.rankings.charts.boards import (
     percent,
     points,
     scale,
-    scatter,
     score_axis,
     span,
 )
+from leaderboard.rankings.charts.planes import scatter
 
 __all__ = [
     "GAP_WIDTH",

@@ -97,7 +97,7 @@ def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_
     assert diagonal is not None and dots.keys() == {"low", "even"}
     assert float(dots["low"].get("cx", "")) == float(diagonal.get("x2", ""))
     assert float(dots["low"].get("cy", "")) == float(diagonal.get("y1", ""))
-    assert "2 ranked" in picture.get("aria-label", "")
+    assert "2 models" in picture.get("aria-label", "")
 
 
 def test_a_name_cannot_break_out_of_a_picture() -> None:
