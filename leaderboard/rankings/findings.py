@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.rankings.models import Analysis, Basis, Correlation, Likelihood, PublishedLine, PublishedTable, Tested
+from leaderboard.rankings.models import (
+    Analysis,
+    Basis,
+    Correlation,
+    LeakContrast,
+    Likelihood,
+    PublishedLine,
+    PublishedTable,
+    Tested,
+)
 
 HOLM, FALSE_SHARE, WATCHED = 0.05, 0.05, 0.10
+ALONE = 0.05
 SELDOM = 0.05
 NAMED = 6
 """Of longer lists only the length is told; the rows have the names."""
@@ -36,6 +46,19 @@ def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
     """How many models have each word."""
     words = [line.word(basis) for line in analysis.lines]
     return {word: words.count(word) for word in ("overfit", "watch", "no_evidence", "cannot_tell")}
+
+
+def leak(one: LeakContrast) -> str:
+    """Whether weights do better on what endpoints may have been shown, how sure that is, what would have been seen."""
+    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
+    low, high = map(_pp, one.interval)
+    more = f"more than chance would give one model in twenty ({_p(one.p)})" if one.p <= ALONE else "no more than chance"
+    seen = f"A leak of {100 * one.visible:.1f} pp" if one.visible else "No leak that is possible"
+    return (
+        f"{100 * exposed:.1f}% of the {one.exposed_n:,} items that endpoints may have been shown, {100 * local:.1f}%"
+        f" of the {one.local_n:,} that never left: {_pp(one.difference)} pp (95% {low} to {high}), {more}."
+        f" {seen} would have been found four times in five."
+    )
 
 
 def _named(lines: Sequence[PublishedLine]) -> str:
