@@ -138,6 +138,7 @@ def published_as_json(
         "source": table.source,
         "url": table.url,
         "equally_hard": table.equally_hard,
+        "ran_by": table.ran_by,
         "public": table.public_name,
         "private": table.private_name,
         "digest": table.digest,

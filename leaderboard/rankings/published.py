@@ -44,6 +44,7 @@ class Line:
     anchor: str
     rank: str
     size: str
+    kind: str
     private: str
     private_range: str
     public: str
@@ -109,7 +110,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
     rows = query.shown(analysis)
     scores = drawn.score_axis(rows, whole=query.axis == "whole")
     gaps = drawn.gap_axis(row.interval for row in rows)
-    lines = [_line(row, query.basis, scores, gaps) for row in rows]
+    kinds = dict(table.rows.exclude(kind="").values_list("model", "kind"))
+    lines = [_line(row, query.basis, scores, gaps, kinds.get(row.model, "")) for row in rows]
     hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
     return {
         "table": table,
@@ -150,7 +152,7 @@ def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis) -> Line:
+def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis, kind: str) -> Line:
     best, worst = row.rank_range
     word = row.word(basis)
     return Line(
@@ -158,6 +160,7 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
         anchor=f"model-{slugify(row.model)}",
         rank=str(best) if best == worst else f"{best}–{worst}",
         size=_size(row),
+        kind=kind,
         private=charts.percent(row.private.accuracy),
         private_range="–".join(map(charts.percent, row.private.interval)),
         public=charts.percent(row.public.accuracy),
@@ -176,8 +179,8 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
 def _size(row: PublishedLine) -> str:
     if row.parameters is None:
         return ""
-    active = f" ({row.active_parameters:g} active)" if row.active_parameters else ""
-    return f"{row.parameters:g}B{active}"
+    active = f" ({charts.size(row.active_parameters * 1e9)} active)" if row.active_parameters else ""
+    return f"{charts.size(row.parameters * 1e9)}{active}"
 
 
 def _why(row: PublishedLine, basis: Basis) -> str:

@@ -20,6 +20,7 @@ from leaderboard.rankings.charts.boards import (
     points,
     scale,
     score_axis,
+    size,
     span,
 )
 from leaderboard.rankings.charts.planes import scatter
@@ -45,5 +46,6 @@ __all__ = [
     "scale",
     "scatter",
     "score_axis",
+    "size",
     "span",
 ]

@@ -81,6 +81,15 @@ def span(interval: tuple[float, float]) -> str:
     return f"{low} to {high}"
 
 
+def size(parameters: float) -> str:
+    """A number of parameters in three digits: 434000 is ``434k``."""
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        # What rounds to a thousand of one unit is one of the next.
+        if parameters >= 0.9995 * unit:
+            return f"{parameters / unit:.3g}{letter}"
+    return f"{parameters:.3g}"
+
+
 def p_value(p: float) -> str:
     """A p as it is printed beside a word."""
     return "p < .001" if p < 0.001 else f"p = {p:.3f}"

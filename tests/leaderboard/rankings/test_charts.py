@@ -58,6 +58,22 @@ def test_percent_has_one_decimal() -> None:
     assert [charts.percent(share) for share in (0, 0.8291, 1)] == ["0.0", "82.9", "100.0"]
 
 
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        (156000, "156k"),
+        (434000, "434k"),
+        (999_900, "1M"),
+        (1.5e9, "1.5B"),
+        (141e9, "141B"),
+        (1.8e12, "1.8T"),
+        (12, "12"),
+    ],
+)
+def test_a_size_has_three_digits(parameters: float, text: str) -> None:
+    assert charts.size(parameters) == text
+
+
 def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     row = make(400, 200)
     picture = parse(charts.dumbbell(row, charts.WHOLE))
