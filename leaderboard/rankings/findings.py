@@ -7,7 +7,6 @@ from leaderboard.rankings.models import (
     Analysis,
     Basis,
     Correlation,
-    LeakContrast,
     Likelihood,
     PublishedLine,
     PublishedTable,
@@ -15,7 +14,6 @@ from leaderboard.rankings.models import (
 )
 
 HOLM, FALSE_SHARE, WATCHED = 0.05, 0.05, 0.10
-ALONE = 0.05
 SELDOM = 0.05
 NAMED = 6
 """Of longer lists only the length is told; the rows have the names."""
@@ -32,6 +30,7 @@ class Finding:
 def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
     """The questions and answers of one table, the most asked first."""
     found = [
+        Finding("Which models look fitted to the public set, and how sure is that?", _plainly(table, analysis)),
         Finding("Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)),
         Finding("And by the test that the table itself prints?", _printed(analysis)),
         Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
@@ -48,22 +47,29 @@ def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
     return {word: words.count(word) for word in ("overfit", "watch", "no_evidence", "cannot_tell")}
 
 
-def leak(one: LeakContrast) -> str:
-    """Whether weights do better on what endpoints may have been shown, how sure that is, what would have been seen."""
-    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
-    low, high = map(_pp, one.interval)
-    more = f"more than chance would give one model in twenty ({_p(one.p)})" if one.p <= ALONE else "no more than chance"
-    seen = f"A leak of {100 * one.visible:.1f} pp" if one.visible else "No leak that is possible"
-    return (
-        f"{100 * exposed:.1f}% of the {one.exposed_n:,} items that endpoints may have been shown, {100 * local:.1f}%"
-        f" of the {one.local_n:,} that never left: {_pp(one.difference)} pp (95% {low} to {high}), {more}."
-        f" {seen} would have been found four times in five."
-    )
-
-
 def _named(lines: Sequence[PublishedLine]) -> str:
     names = [line.model for line in sorted(lines, key=lambda line: -line.gap)]
     return f" ({', '.join(names)})" if 0 < len(names) <= NAMED else ""
+
+
+def _plainly(table: PublishedTable, analysis: Analysis) -> str:
+    """The answer under the supposition that is shown first, without a name of a test."""
+    number = counted(analysis, analysis.basis)
+    hot = [line for line in analysis.lines if line.word(analysis.basis) == "overfit"]
+    than = (
+        f"than on {table.private_name}, which is held for equally hard"
+        if analysis.basis == "raw"
+        else "than models of other families with the same private score lead to expect"
+    )
+    first = (
+        f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {table.public_name} {than}, by more than chance. "
+        "If no model were fitted to it, even one such word would come about in at most one table of twenty."
+        if hot
+        else f"None that this can show: nowhere is the score on {table.public_name} higher {than}, by more than chance."
+    )
+    watched = f" {number['watch']} more may be: of these and those about one in ten may be wrong."
+    noisy = f" {number['cannot_tell']} are too noisy to tell."
+    return first + (watched if number["watch"] else "") + (noisy if number["cannot_tell"] else "")
 
 
 def _raw(table: PublishedTable, analysis: Analysis) -> str:

@@ -29,6 +29,7 @@ from leaderboard.rankings.models import (
     Basis,
     FamilyLine,
     PublishedLine,
+    PublishedRow,
     PublishedSnapshot,
     PublishedTable,
 )
@@ -110,8 +111,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
     rows = query.shown(analysis)
     scores = drawn.score_axis(rows, whole=query.axis == "whole")
     gaps = drawn.gap_axis(row.interval for row in rows)
-    kinds = dict(table.rows.exclude(kind="").values_list("model", "kind"))
-    lines = [_line(row, query.basis, scores, gaps, kinds.get(row.model, "")) for row in rows]
+    known = {row.model: row for row in table.rows.exclude(kind="").only("model", "kind", "reference")}
+    lines = [_line(row, query.basis, scores, gaps, _kind(known.get(row.model))) for row in rows]
     hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
     return {
         "table": table,
@@ -176,6 +177,10 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
     )
 
 
+def _kind(row: PublishedRow | None) -> str:
+    return ": ".join(filter(None, (row.kind, row.reference))) if row else ""
+
+
 def _size(row: PublishedLine) -> str:
     if row.parameters is None:
         return ""
@@ -192,7 +197,7 @@ def _why(row: PublishedLine, basis: Basis) -> str:
     if word == "watch" and test:
         return f"BH {charts.p_value(test.benjamini_hochberg)}"
     visible = row.visible(basis)
-    return "no test possible" if visible is None else f"visible from {charts.percent(visible)} pp"
+    return "no test possible" if visible is None else f"visible from {charts.percent(visible)}\N{NO-BREAK SPACE}pp"
 
 
 def _families(analysis: Analysis) -> dict[str, Any]:

@@ -76,8 +76,8 @@ def points(gap: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """An interval of gaps, in percentage points."""
-    low, high = map(points, interval)
+    """An interval of gaps, in percentage points, cut where no gap can be."""
+    low, high = (points(min(max(end, -1.0), 1.0)) for end in interval)
     return f"{low} to {high}"
 
 

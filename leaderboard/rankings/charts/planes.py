@@ -28,7 +28,7 @@ def draw_scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ())
     expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
     places = ((dot, WHOLE.x(dot.public, width=SIDE), WHOLE.x(dot.private, width=SIDE)) for dot in on_top(dots))
     return format_html(
-        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} models; '
+        '<svg class="sc" viewBox="0 0 352 348" role="img" aria-label="Private against public accuracy of {} models; '
         'those below the diagonal do worse on the private set">{}'
         '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>{}'
         '<text class="note" x="326" y="268" text-anchor="end">below the dashed line:</text>'
@@ -52,7 +52,7 @@ def draw_likelihood(dots: Sequence[Dot]) -> SafeString:
     spots = {dot.model: (dot, across.x(at, width=SIDE), up.x(dot.gap, width=SIDE)) for dot, at in read}
     ordered = [spots[dot.model] for dot in on_top([dot for dot, _ in read])]
     return format_html(
-        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Gap against log-likelihood per character of the '
+        '<svg class="sc" viewBox="0 0 352 348" role="img" aria-label="Gap against log-likelihood per character of the '
         'public items, {} models">{}<g class="weak">{}</g>{}</svg>',
         len(read),
         _plane(across, up),

@@ -13,7 +13,7 @@ from evaluator.ledger.manifests import Block
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings import actions, findings, snapshots, statistics
+from leaderboard.rankings import actions, sentences, snapshots, statistics
 from leaderboard.rankings.models import LeakContrast, Row
 from leaderboard.submissions.models import UNASSIGNED, Run
 from tests.leaderboard import sealed
@@ -148,5 +148,5 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair) -> None:
 
 def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
     fields = {"exposed_right": 150, "exposed_n": 150, "local_right": 140, "local_n": 140, "difference": 0.0}
-    text = findings.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
+    text = sentences.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
     assert "No leak that is possible would have been found" in text
