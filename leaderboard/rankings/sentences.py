@@ -14,9 +14,7 @@ def evidence(row: Row) -> str:
     if judged.cut:
         return "Too many of its answers on one of the sets were cut off: what it would have scored is not known."
     if judged.holm is None:
-        return (
-            "Too few reference models are like it, and the sets may differ in how hard they are: its gap tells nothing."
-        )
+        return "Few reference models are like it, and the sets may differ in how hard they are: its gap tells nothing."
     return f"{_compared(row, judged)}{_sure(judged)}"
 
 
@@ -33,7 +31,7 @@ def _sure(judged: Judged) -> str:
     seen = f"{percent(judged.visible or 0)} pp"
     said = {
         "overfit": "That is more than chance, and evidence that it is fitted to the public set, whatever the cause:"
-        " were none of the models decided with it, even one such word among them would come about once in twenty at most.",
+        " were none of the models decided with it, even one such word would come about once in twenty at most.",
         "watch": "That is more than chance often gives: of all models with this word or “overfit” about one in ten may "
         "have it by chance.",
         "no_evidence": f"That is no more than chance. A gap of {seen} would have been found four times in five; a "

@@ -2,6 +2,7 @@
 
 Only numbers and words are decided here. Colours are named, by ``meta``, and filled in by ``static/chart.js`` from the
 style sheet's roles, so that one figure serves light and dark. Names are escaped: Plotly reads some HTML in its texts.
+There is none in ours but line breaks, because it makes the rest of inline styles, which the content policy stops.
 """
 
 import json
@@ -118,7 +119,7 @@ def _percents(shares: Iterable[float]) -> list[float]:
 def _told(dot: Dot) -> str:
     read = f"<br>likelihood {dot.likelihood:.3f}".replace("-", "−") if dot.likelihood is not None else ""
     return (
-        f"<b>{escape(dot.model, quote=False)}</b> {escape(dot.family, quote=False)}"
+        f"{escape(dot.model, quote=False)}"
         f"<br>private {percent(dot.private)}%, public {percent(dot.public)}%"
         f"<br>gap {points(dot.gap)} pp ({span(dot.interval)}){read}<br>{dot.word}"
     )
@@ -127,7 +128,7 @@ def _told(dot: Dot) -> str:
 def _of_family(line: FamilyLine) -> str:
     around = f" ({span(line.raw.interval)})" if line.raw.interval else ""
     name = escape(line.family, quote=False)
-    return f"<b>{name}</b><br>mean {points(line.raw.estimate)} pp{around}<br>models: {line.members}"
+    return f"{name}<br>mean {points(line.raw.estimate)} pp{around}<br>models: {line.members}"
 
 
 def _words(dots: Sequence[Dot]) -> list[tuple[str, list[Dot]]]:
@@ -177,7 +178,7 @@ def _figure(
     layout = go.Layout(
         xaxis=across,
         yaxis=up,
-        height=560 if rows is None else max(320, 150 + _ROW * rows),
+        height=560 if rows is None else max(240, 150 + _ROW * rows),
         margin={"l": 56, "r": 16, "t": 16, "b": 48},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hovermode="closest",
