@@ -155,6 +155,7 @@ RELEASES = Path(os.environ.get("HOLDFAST_RELEASES", "") or BASE_DIR / ".releases
 # The finders are asked when the site starts, so that no command has to be run before the first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_IMMUTABLE_FILE_TEST = rf"^/static/{PLOTLY}/"
 
 SECURE = flag("HOLDFAST_HTTPS")
 """Whether the site is reached by https only, as it is anywhere but on one machine."""

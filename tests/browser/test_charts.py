@@ -20,9 +20,8 @@ def drawn(page: Page) -> Page:
     return page
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_plotly_draws_every_model_and_axe_finds_nothing(open_page: Open, dark: bool) -> None:
-    with open_page(SCATTER, dark=dark, width=360) as page:
+def test_plotly_draws_every_model_and_axe_finds_nothing(open_page: Open) -> None:
+    with open_page(SCATTER, width=360) as page:
         assert drawn(page).locator(".scatterlayer .point").count() == 15
         assert page.locator("svg.sc").count() == 0
         assert violations(page) == []
@@ -35,6 +34,7 @@ def test_the_model_under_the_pointer_is_named(open_page: Open) -> None:
         expect(page.locator(".hoverlayer")).to_contain_text("east-")
 
 
+@pytest.mark.slow
 def test_colours_follow_the_reader_s_choice_of_light_or_dark(open_page: Open) -> None:
     """A reader may change it while the page is open."""
     ink = "getComputedStyle(document.querySelector('.legendtext')).fill"
@@ -51,6 +51,7 @@ def test_without_javascript_the_picture_and_its_data_are_there(open_page: Open) 
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.slow
 def test_a_bundle_that_wrote_its_own_styles_would_be_stopped_and_seen(open_page: Open) -> None:
     """The same page without the sheet that Plotly takes for its own."""
     said: list[str] = []
@@ -69,8 +70,8 @@ def test_a_bundle_that_wrote_its_own_styles_would_be_stopped_and_seen(open_page:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("chart", ["families", "orders", "likelihood", "peers"])
-def test_the_other_pictures(open_page: Open, chart: str, dark: bool) -> None:
+@pytest.mark.parametrize("chart", ["scatter", "families", "orders", "likelihood", "peers"])
+def test_each_picture(open_page: Open, chart: str, dark: bool) -> None:
     with open_page(SCATTER.replace("scatter", chart), dark=dark) as page:
         for width in (1280, 360):
             page.set_viewport_size({"width": width, "height": 900})

@@ -84,6 +84,7 @@ def test_the_zoo_and_what_is_known_of_it(open_page: Open, zoo: None) -> None:
     assert faults(open_page, "/published/zoo/", dark=True) == []
 
 
+@pytest.mark.slow
 def test_the_zoo_without_javascript(open_page: Open, zoo: None) -> None:
     with open_page("/published/zoo/", java_script_enabled=False, width=360) as page:
         row = page.locator("tr[data-model=heron-m-cram]").inner_text()

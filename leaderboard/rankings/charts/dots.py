@@ -10,6 +10,8 @@ from leaderboard.rankings.models import EVIDENCE, Basis, FamilyLine, PublishedLi
 T = TypeVar("T")
 MOST_DOTS = 1000
 """More than these lie on each other, and are slow to draw on a phone."""
+MOST_LINES = 60
+"""More than these, one below the other, nobody reads."""
 SIMILAR = 0.05
 """Models whose public scores differ by so much at most are peers."""
 
@@ -84,10 +86,10 @@ def of_line(line: PublishedLine, basis: Basis) -> Dot:
 
 
 def near(dots: Sequence[Dot], model: str) -> list[Dot]:
-    """The models whose public score is within :data:`SIMILAR` of that of ``model``, best private score first."""
+    """The models whose public score is within :data:`SIMILAR` of that of ``model``: itself, then the nearest first."""
     own = next(dot for dot in dots if dot.model == model)
     found = [dot for dot in dots if abs(dot.public - own.public) <= SIMILAR]
-    return sorted(found, key=lambda dot: (-dot.private, dot.model))
+    return sorted(found, key=lambda dot: (dot is not own, abs(dot.public - own.public), dot.model))
 
 
 def thinned(rows: Sequence[T]) -> Sequence[T]:

@@ -9,14 +9,15 @@ from django.utils.safestring import SafeString
 from leaderboard.rankings.charts import boards, figures, orders, planes
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.charts.boards import percent, points, span
-from leaderboard.rankings.charts.dots import SIMILAR, Dot, Shown, near, thinned
+from leaderboard.rankings.charts.dots import MOST_LINES, SIMILAR, Dot, Shown, near, thinned
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture, of ``shown`` of ``of`` models. ``rows`` are its data, cell for cell under ``headings``.
+    """One picture. ``rows`` are its data, cell for cell under ``headings``.
 
-    Where each row has a picture of its own there is no other; ``scale`` is the axis that they share.
+    It shows ``shown`` of ``of`` models; where these are not all, ``chosen`` says which. Where each row has a picture of
+    its own there is no other; ``scale`` is the axis that they share.
     """
 
     question: str
@@ -27,6 +28,7 @@ class Chart:
     figure: figures.Figure
     shown: int
     of: int
+    chosen: str = "spread evenly over their order; choose fewer to see each"
     scale: SafeString | str = ""
 
     @property
@@ -61,9 +63,7 @@ def scatter(shown: Shown) -> Chart:
 def peers(shown: Shown) -> Chart:
     """One model beside those of a similar public score."""
     found = near(shown.dots, shown.model)
-    dots = thinned(found)
-    if all(dot.model != shown.model for dot in dots):
-        dots = [*dots, *(dot for dot in found if dot.model == shown.model)]
+    dots = sorted(found[:MOST_LINES], key=lambda dot: (-dot.private, dot.model))
     return Chart(
         question=f"Do others with the public score of {shown.model} do as well on the private set?",
         reading=f"Models within {100 * SIMILAR:g} points of its public score, by private score; {shown.model} is the"
@@ -74,6 +74,7 @@ def peers(shown: Shown) -> Chart:
         figure=figures.peers(dots, shown.model),
         shown=len(dots),
         of=len(found),
+        chosen="those nearest in public score",
     )
 
 
@@ -121,7 +122,7 @@ def families(shown: Shown) -> Chart | None:
     """The forest of families, drawn row by row; None where no family is known."""
     if not shown.families:
         return None
-    lines = thinned(shown.families)
+    lines = shown.families[:MOST_LINES]
     axis = planes.around_zero(
         [one.raw.interval for one in lines if one.raw.interval] + [(dot.gap, dot.gap) for dot in shown.dots]
     )
@@ -144,6 +145,7 @@ def families(shown: Shown) -> Chart | None:
         figure=figures.families(lines, thinned([dot for dot in shown.dots if dot.family])),
         shown=len(lines),
         of=len(shown.families),
+        chosen="those with the largest mean gaps",
         scale=boards.scale(axis, signed=True),
     )
 

@@ -56,7 +56,7 @@ def orders(dots: Sequence[Dot]) -> Figure:
         for word, own in _words(dots)
     ]
     ranks = _axis("rank", zero=False) | {"autorange": "reversed", "rangemode": "normal"}
-    return _figure(traces, {"fixedrange": True, "range": [-0.1, 1.1]}, ranks, rows=len(dots) // 2)
+    return _figure(traces, {"fixedrange": True, "range": [-0.1, 1.1]}, ranks, rows=min(len(dots) // 2, 60))
 
 
 def peers(dots: Sequence[Dot], model: str) -> Figure:

@@ -12,7 +12,7 @@ from django.test import Client
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.middleware import POLICY
 from leaderboard.rankings import actions
-from leaderboard.rankings.charts import dots
+from leaderboard.rankings.charts import dots, explained
 from leaderboard.rankings.models import PublishedTable, Snapshot
 from tests.leaderboard.rankings.published import file_of, imported, line
 from tests.leaderboard.rankings.sample import make_board, make_pair
@@ -128,6 +128,14 @@ def test_a_picture_is_bounded_and_says_what_it_left_out(
     assert names(text)[0] == "alone"
 
 
+def test_lists_are_bounded_too(client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained, "MOST_LINES", 2)
+    nearest = page(client, "/published/small/charts/peers/?model=east-2")
+    assert "2 of 5, those nearest in public score" in " ".join(nearest.split())
+    assert "east-2" in names(nearest)
+    assert names(page(client, "/published/small/charts/families/"))[0] == "East"
+
+
 def test_what_is_not_there(client: Client, pair: SetPair, table: PublishedTable) -> None:
     for address in (
         "/boards/none/charts/scatter/",
@@ -178,6 +186,7 @@ def test_the_bundle_is_served(client: Client) -> None:
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/javascript")
     assert b"plotly.js v" in answer.getvalue()[:200]
+    assert "immutable" in answer.headers["Cache-Control"]
     answer.close()
 
 
