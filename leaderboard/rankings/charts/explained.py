@@ -65,7 +65,7 @@ def peers(shown: Shown) -> Chart:
     found = near(shown.dots, shown.model)
     dots = sorted(found[:MOST_LINES], key=lambda dot: (-dot.private, dot.model))
     return Chart(
-        question=f"Do others with the public score of {shown.model} do as well on the private set?",
+        question=f"Does {shown.model} do as well on the private set as its peers?",
         reading=f"Models within {100 * SIMILAR:g} points of its public score, by private score; {shown.model} is the"
         " large mark. One far to the left of its peers knows the public set better than its skill explains.",
         picture=orders.draw_peers(shown.model, dots),

@@ -49,6 +49,8 @@ def orders(dots: Sequence[Dot]) -> Figure:
             y=[place for dot in own for place in (dot.public_rank, dot.rank, None)],
             text=[text for dot in own for text in (_told(dot), _told(dot), None)],
             mode="lines+markers",
+            line={"dash": "dash" if own[0].tone == "open" else "solid", "width": 3 if own[0].tone == "hot" else 1.5},
+            marker={"symbol": SYMBOLS.get(own[0].tone, "circle"), "size": 8},
             hovertemplate="%{text}<extra></extra>",
             name=word,
             meta=own[0].tone,
