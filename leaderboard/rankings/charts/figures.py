@@ -73,8 +73,7 @@ def peers(dots: Sequence[Dot], model: str) -> Figure:
             "marker": {"size": [15 if dot.model == model else 8 for dot in own]},
         }
 
-    up = {"categoryorder": "array", "categoryarray": names[::-1], "automargin": True, "fixedrange": True}
-    return _figure(_by_word(dots, places), _axis("private accuracy, %", zero=False), up, rows=len(dots))
+    return _figure(_by_word(dots, places), _axis("private accuracy, %", zero=False), _named(names), rows=len(dots))
 
 
 def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
@@ -105,8 +104,7 @@ def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
         for name, tone, above in (("family's mean", "cool", False), ("mean above zero", "hot", True))
         if (own := [line for line in lines if line.raw.above is above])
     ]
-    up = {"categoryorder": "array", "categoryarray": names[::-1], "automargin": True, "fixedrange": True}
-    return _figure([members, *means], _axis("gap, pp"), up, rows=len(lines))
+    return _figure([members, *means], _axis("gap, pp"), _named(names), rows=len(lines))
 
 
 def _private(dots: Iterable[Dot]) -> Iterable[float]:
@@ -171,6 +169,12 @@ def _line(x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash:
 
 def _axis(title: str, *, zero: bool = True) -> dict[str, Any]:
     return {"title": {"text": title}, "zeroline": zero, "automargin": True}
+
+
+def _named(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names, the first on top. Plotly would take those that look like numbers or dates for such."""
+    first_below = {"categoryorder": "array", "categoryarray": names[::-1]}
+    return {"type": "category", "automargin": True, "fixedrange": True, **first_below}
 
 
 def _figure(

@@ -171,6 +171,14 @@ def test_a_name_breaks_out_of_nothing(client: Client) -> None:
         assert "<b>Fam" not in json.dumps(figure(text))
 
 
+def test_names_that_look_like_numbers_stay_names(client: Client) -> None:
+    imported(file_of(line("7", "2024-01-01", public=220), line("13", "1e3", public=210)))
+    peers = figure(page(client, "/published/small/charts/peers/"))
+    families = figure(page(client, "/published/small/charts/families/"))
+    assert peers["layout"]["yaxis"]["type"] == families["layout"]["yaxis"]["type"] == "category"
+    assert set(peers["layout"]["yaxis"]["categoryarray"]) == {"7", "13"}
+
+
 def test_the_bundle_is_ours_and_asked_for_by_these_pages_only(client: Client, pair: SetPair) -> None:
     answer = client.get("/boards/demo/charts/scatter/")
     text = answer.content.decode()
