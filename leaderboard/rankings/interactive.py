@@ -52,7 +52,7 @@ def _shown(request: HttpRequest, dots: Sequence[Dot], curve: Curve, families: It
     if dots and all(dot.model != model for dot in dots):
         raise Http404("no such model among those shown")
     named = {dot.family for dot in dots}
-    return Shown(dots, curve, [one for one in families if one.family in named], model)
+    return Shown(dots, len(dots), curve, [one for one in families if one.family in named], model)
 
 
 def _page(request: HttpRequest, name: str, title: str, home: str, shown: Shown) -> HttpResponse:

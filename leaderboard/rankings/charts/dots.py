@@ -39,10 +39,11 @@ class Dot:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a picture is of: the models asked for, the curve of (private, public) points that the references lead to
+    """What a picture is of: models, of ``total`` that were asked for, the curve of (private, public) points that the references lead to
     expect, and the mean gaps of their families. ``model`` is whose peers are asked for; it is among ``dots``."""
 
     dots: Sequence[Dot]
+    total: int
     curve: Sequence[tuple[float, float]]
     families: Sequence[FamilyLine]
     model: str

@@ -56,7 +56,7 @@ def scatter(shown: Shown) -> Chart:
         rows=[_model(dot) for dot in dots],
         figure=figures.scatter(dots, shown.curve),
         shown=len(dots),
-        of=len(shown.dots),
+        of=shown.total,
     )
 
 
@@ -91,7 +91,7 @@ def ranks(shown: Shown) -> Chart:
         rows=[(dot.model, str(dot.public_rank), str(dot.rank), points(dot.gap), _word(dot)) for dot in dots],
         figure=figures.orders(dots),
         shown=len(dots),
-        of=len(shown.dots),
+        of=shown.total,
     )
 
 
