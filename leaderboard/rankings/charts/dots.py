@@ -39,8 +39,9 @@ class Dot:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a picture is of: models, of ``total`` that were asked for, the curve of (private, public) points that the references lead to
-    expect, and the mean gaps of their families. ``model`` is whose peers are asked for; it is among ``dots``."""
+    """What a picture is of: models, of ``total`` that were asked for; the curve of (private, public) points that the
+    references lead to expect; the mean gaps of their families. ``model`` is whose peers are asked for, one of ``dots``.
+    """
 
     dots: Sequence[Dot]
     total: int

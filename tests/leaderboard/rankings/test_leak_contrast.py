@@ -17,6 +17,7 @@ from leaderboard.rankings import actions, sentences, snapshots, statistics
 from leaderboard.rankings.models import LeakContrast, Row
 from leaderboard.submissions.models import UNASSIGNED, Run
 from tests.leaderboard import sealed
+from tests.leaderboard.closing import drafted
 from tests.leaderboard.rankings.sample import make_pair, make_run
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +56,7 @@ def run(pair: SetPair, model: str = "m", *, exposed: int, local: int, **about: A
 
 
 def row(pair: SetPair) -> Row:
-    (found,) = snapshots.build(pair).rows
+    (found,) = drafted(pair).rows
     return found
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('rankings', '0004_families_of_a_board'),
+        ('rankings', '0005_cohorts_by_grader'),
     ]
 
     operations = [
