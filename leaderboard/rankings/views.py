@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import PairState
-from leaderboard.rankings import charts, exports
+from leaderboard.rankings import charts, exports, sentences
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.forms import (
@@ -103,6 +103,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "near": _lines(near),
                     "models": len(ranking),
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
+                    "leak": sentences.leak(row.leak) if row.leak else "",
+                    "says": sentences.evidence(row),
+                    "graders": [(one, charts.points(one.gap)) for one in row.graders],
                 }
             )
     if not found:
