@@ -1,6 +1,7 @@
 """The pictures of a published table."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -23,7 +24,7 @@ from leaderboard.rankings.charts.boards import (
     points,
     scatter_frame,
 )
-from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine, Row
+from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine
 
 TONES: Mapping[EvidenceWord, str] = {
     "overfit": "hot",
@@ -165,7 +166,15 @@ def plane(across: Axis, up: Axis, *, bottom: int) -> SafeString:
     )
 
 
-def family_forest(family: FamilyLine, members: Sequence[PublishedLine | Row], axis: Axis) -> SafeString:
+class HasGap(Protocol):
+    """Whatever has a gap, as a fraction."""
+
+    @property
+    def gap(self) -> float:
+        """Public less private accuracy."""
+
+
+def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> SafeString:
     """One family of the forest plot: its members' gaps as ticks, their mean as a diamond on its interval."""
     pooled = family.raw
     ticks = format_html_join(

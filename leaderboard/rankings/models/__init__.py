@@ -29,6 +29,7 @@ from leaderboard.rankings.models.boards import (
     Row,
     Score,
     Snapshot,
+    SnapshotRow,
     Unranked,
     Why,
     unranked,
@@ -45,11 +46,14 @@ from leaderboard.rankings.models.cohorts import (
     Reference,
     Verdict,
 )
+from leaderboard.rankings.models.columns import BOARD_SORTS, Coded, Columns, Mask, Positions, searched
+from leaderboard.rankings.models.current import Board, board
 from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
     "ACCESS",
+    "BOARD_SORTS",
     "EVIDENCE",
     "WHY",
     "WORDS",
@@ -57,9 +61,12 @@ __all__ = [
     "Adjusted",
     "Analysis",
     "Basis",
+    "Board",
     "BoardPanel",
+    "Coded",
     "Cohort",
     "CohortBasis",
+    "Columns",
     "Correlation",
     "EvidenceCode",
     "EvidenceWord",
@@ -69,12 +76,14 @@ __all__ = [
     "Likelihood",
     "Likelihoods",
     "Likely",
+    "Mask",
     "NoiseFloor",
     "Order",
     "PanelFacts",
     "PanelMember",
     "PeerTest",
     "PooledGap",
+    "Positions",
     "PublishedLine",
     "PublishedRow",
     "PublishedSnapshot",
@@ -86,11 +95,14 @@ __all__ = [
     "Score",
     "Share",
     "Snapshot",
+    "SnapshotRow",
     "Tested",
     "Unranked",
     "Verdict",
     "Why",
     "Without",
+    "board",
     "noise_floor",
+    "searched",
     "unranked",
 ]

@@ -1,6 +1,8 @@
 """A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +12,8 @@ from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models.analysis import FamilyLine
-from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
+from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged, WriteOnce
+from leaderboard.rankings.models.columns import Columns
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
@@ -137,15 +140,17 @@ class Unranked(Wire, frozen=True, kw_only=True):
         return WHY[self.why]
 
 
-def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
-    """The models that were submitted to ``pair`` and are not in ``ranking``, by name.
+def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]:
+    """The models that were submitted to ``pair`` and are not in ``snapshot``, by name.
 
     Read when it is asked for, not kept in a snapshot, so that nobody is shown as waiting who no longer waits. A run
-    that failed by its submitter's fault is shown to him alone.
+    that failed by its submitter's fault is shown to him alone. The cost is that of those who wait, not of the ranked.
     """
+    own = Run.objects.filter(submission__pair=pair, submission__protocol="")
+    ranked = SnapshotRow.objects.filter(snapshot=snapshot, model=models.OuterRef("submission__model__name"))
     runs = (
-        Run.objects.filter(submission__pair=pair, submission__protocol="")
-        .exclude(submission__model__name__in=[row.model for row in ranking])
+        own.filter(submission__model__in=own.filter(_may_wait(pair)).values("submission__model"))
+        .exclude(models.Exists(ranked))
         .select_related("submission__model__organisation")
         .order_by("submission__model__name", "-queued_at", "-pk")
         .distinct("submission__model__name")
@@ -160,6 +165,15 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
         for run in runs
         if (why := _why_unranked(run, pair)) is not None
     )
+
+
+def _may_wait(pair: SetPair) -> models.Q:
+    """Runs for which :func:`_why_unranked` may have a reason. Ranked ones are looked through only where one of them
+    may have lost its row: that reads them all."""
+    open_ = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
+    found = open_ | models.Q(state=RunState.FAILED, fault=Fault.OURS) | models.Q(retracted=True)
+    found |= models.Q(post_release=True)
+    return found | models.Q(state=RunState.RANKED) if pair.ranked_by or pair.private.version else found
 
 
 def _why_unranked(run: Run, pair: SetPair) -> Why | None:
@@ -182,29 +196,45 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     return "retired" if pair.private.version else None
 
 
+_AT_ONCE = 2000
+"""Rows that are written or read by one statement."""
+
+
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     """Snapshots, newest last in order of their keys."""
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
+        return self.filter(pair=pair, method__startswith=READABLE).defer("columns").order_by("-pk").first()
+
+    def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
+        """A new snapshot of this ranking, with its rows and what they are sorted and filtered by."""
+        made = self.create(columns=Columns.of(ranking).pack(), **fields)
+        SnapshotRow.objects.bulk_create(
+            (
+                SnapshotRow(snapshot=made, position=position, model=row.model, body=msgspec.json.encode(row).decode())
+                for position, row in enumerate(ranking)
+            ),
+            batch_size=_AT_ONCE,
+        )
+        return made
 
 
-class Snapshot(models.Model):
-    """One computed ranking of one pair, with what it was computed from.
+class Snapshot(WriteOnce):
+    """One computed ranking of one pair, with what it was computed from. Its rows stand in :class:`SnapshotRow`.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
     are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
-    :class:`FamilyLine` each.
+    :class:`FamilyLine` each. ``columns`` are packed; snapshots from before there were any have none.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
     created = models.DateTimeField(auto_now_add=True)
     inputs_hash = models.CharField(max_length=64)
     method = models.CharField(max_length=40)
-    rows = models.JSONField()
     panel = models.JSONField(null=True)
     families = models.JSONField(default=list)
+    columns = models.BinaryField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -219,15 +249,27 @@ class Snapshot(models.Model):
     def __str__(self) -> str:
         return f"{self.pair_id} at {self.created:%Y-%m-%d %H:%M:%S}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only: a snapshot that was read by somebody is never changed under them."""
-        if not self._state.adding:
-            raise TypeError("a snapshot is never changed")
-        super().save(*args, **kwargs)
-
     def ranking(self) -> tuple[Row, ...]:
-        """The ranked rows, best private score first."""
-        return msgspec.convert(self.rows, tuple[Row, ...])
+        """All ranked rows, best private score first. Pages ask for :meth:`at` instead."""
+        return tuple(row.read() for row in self.rows.order_by("position"))
+
+    def at(self, positions: Sequence[int]) -> list[Row]:
+        """The rows at these positions, in this order."""
+        found = {
+            row.position: row.read()
+            for first in range(0, len(positions), _AT_ONCE)
+            for row in self.rows.filter(position__in=positions[first : first + _AT_ONCE])
+        }
+        return [found[position] for position in positions if position in found]
+
+    def row_of(self, model: str) -> Row | None:
+        """The row of one model; None where it has none."""
+        row = self.rows.filter(model=model).first()
+        return row.read() if row else None
+
+    def index(self) -> Columns:
+        """What its rows are sorted and filtered by; a process keeps those of the newest snapshots."""
+        return _columns(self.pk, self.created)
 
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
@@ -236,3 +278,30 @@ class Snapshot(models.Model):
     def pooled(self) -> tuple[FamilyLine, ...]:
         """The mean gap of each lineage, the largest first."""
         return msgspec.convert(self.families, tuple[FamilyLine, ...])
+
+
+@lru_cache(maxsize=4)
+def _columns(pk: int, _: datetime) -> Columns:
+    """By key and moment, since nothing of a snapshot ever changes."""
+    snapshot = Snapshot.objects.only("columns").get(pk=pk)
+    return Columns.unpack(bytes(snapshot.columns)) if snapshot.columns else Columns.of(snapshot.ranking())
+
+
+class SnapshotRow(WriteOnce):
+    """One row of a snapshot: a :class:`Row` as JSON text, so that it is read without a detour."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="rows", db_index=False)
+    position = models.PositiveIntegerField()
+    model = models.CharField(max_length=80)
+    body = models.TextField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),)
+        indexes = (models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),)
+
+    def __str__(self) -> str:
+        return f"{self.model} in {self.snapshot_id}"
+
+    def read(self) -> Row:
+        """The row."""
+        return msgspec.json.decode(self.body, type=Row)
