@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from html import escape
 from urllib.parse import quote
 
-from django.template.loader import render_to_string
-from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from leaderboard.outlines import Outline
 from leaderboard.rankings import charts
 from leaderboard.rankings.models import Row, searched
 
@@ -17,10 +17,10 @@ _FIELDS = (
     "private_range", "form", "public", "public_counts", "public_rank", "dumbbell", "gap", "gap_interval", "gap_range",
     "adjusted", "adjusted_range", "tone", "word", "why",
 )  # fmt: skip
-"""What ``rankings/row.html`` may print."""
+"""What ``rankings/row.html`` prints."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     """One row as it is printed."""
 
@@ -40,42 +40,45 @@ class Line:
     dumbbell: SafeString
     gap_interval: SafeString
 
-    @property
-    def html(self) -> SafeString:
-        """The row of a table without the adjusted gap."""
-        return self._html(adjusted=False)
-
-    @property
-    def html_adjusted(self) -> SafeString:
-        """The row of a table that has a column for the adjusted gap."""
-        return self._html(adjusted=True)
-
-    def _html(self, *, adjusted: bool) -> SafeString:
+    def html(self, *, adjusted: bool = False) -> SafeString:
+        """As a row of a table, with a column for the adjusted gap or without."""
         row = self.row
         shape = _shape(adjusted=adjusted, family=bool(row.family), form=row.tier != "T0" or row.version > 0)
-        texts = {"model": row.model, "organisation": row.organisation, "family": row.family, "text": searched(row)}
-        return SafeString(
-            shape.format_map(
-                vars(self)
-                | {name: escape(text) for name, text in texts.items()}
-                | {
-                    "family_address": quote(row.family, safe=""),
-                    "private_counts": f"{row.private.right}/{row.private.n}",
-                    "form": row.form,
-                    "public_counts": f"{row.public.right}/{row.public.n}",
-                    "public_rank": row.public_rank,
-                    "adjusted": self.adjusted or "–",
-                    "word": row.word,
-                }
-            )
-        )
+        values = vars(self) | {
+            "model": escape(row.model),
+            "organisation": _escaped(row.organisation),
+            "family": _escaped(row.family),
+            "text": escape(searched(row)),
+            "about": escape(self.about),
+            "family_address": _quoted(row.family),
+            "private_counts": f"{row.private.right}/{row.private.n}",
+            "form": row.form,
+            "public_counts": f"{row.public.right}/{row.public.n}",
+            "public_rank": row.public_rank,
+            "adjusted": self.adjusted or "–",
+            "word": row.word,
+        }
+        return shape.filled(values)
 
 
 @cache
-def _shape(**shape: bool) -> str:
-    """The template of a row with its values left open: rendered once for each shape, then only filled in."""
-    marks = {name: SafeString(f"{{{name}}}") for name in _FIELDS}
-    return render_to_string("rankings/row.html", {"is": shape, "line": marks})
+def _shape(**shape: bool) -> Outline:
+    return Outline("rankings/row.html", _FIELDS, {"is": shape})
+
+
+@lru_cache(maxsize=4096)
+def _escaped(name: str) -> str:
+    return escape(name)
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def table_rows(printed: Sequence[Line], *, adjusted: bool = False) -> SafeString:
+    """The rows of a table, one below the other."""
+    return SafeString("".join(line.html(adjusted=adjusted) for line in printed))
 
 
 def lines(rows: Sequence[Row], *, whole: bool = False) -> list[Line]:

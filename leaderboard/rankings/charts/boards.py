@@ -8,6 +8,7 @@ written into a picture is one of ours; names are escaped.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from math import ceil, floor
 
 from django.utils.html import format_html, format_html_join
@@ -32,8 +33,9 @@ class Axis:
 
     def x(self, share: float, *, width: float) -> float:
         """Where ``share`` lies on a line of ``width``, held inside the ends."""
-        held = min(max(share, self.lo), self.hi)
-        return round((held - self.lo) / (self.hi - self.lo) * width, 1)
+        lo, hi = self.lo, self.hi
+        held = lo if share < lo else hi if share > hi else share
+        return round((held - lo) / (hi - lo) * width, 1)
 
 
 WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -73,7 +75,7 @@ def percent(share: float) -> str:
 def points(gap: float) -> str:
     """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
     text = f"{100 * gap:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def span(interval: tuple[float, float]) -> str:
@@ -95,6 +97,7 @@ def _grid(axis: Axis, *, width: int) -> str:
     )
 
 
+@lru_cache(maxsize=64)
 def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
     """The ticks of an axis, printed once above its column."""
     words = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
@@ -173,23 +176,7 @@ def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> S
     expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
     axis, bottom = WHOLE, TOP + SIDE
     ordered = sorted(rows, key=lambda row: row.evidence == "overfit")
-    dots = format_html_join(
-        "",
-        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}: private {}%, public {}%</title></circle>',
-        (
-            (
-                TONES[row.evidence],
-                row.model,
-                round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1),
-                round(bottom - axis.x(row.private.accuracy, width=SIDE), 1),
-                5.5 if row.evidence == "overfit" else 4.5,
-                row.model,
-                percent(row.private.accuracy),
-                percent(row.public.accuracy),
-            )
-            for row in ordered
-        ),
-    )
+    dots = SafeString("".join(_dot(row, axis, bottom) for row in ordered))
     return format_html(
         '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} ranked '
         'models; those below the diagonal do worse on problems nobody has seen">{}'
@@ -207,6 +194,17 @@ def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> S
     )
 
 
+def _dot(row: Row, axis: Axis, bottom: int) -> str:
+    """One model of the scatter; of what is written, only its name is not ours."""
+    name, radius = escape(row.model), 5.5 if row.evidence == "overfit" else 4.5
+    x = round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1)
+    y = round(bottom - axis.x(row.private.accuracy, width=SIDE), 1)
+    return (
+        f'<circle class="{TONES[row.evidence]}" data-model="{name}" cx="{x}" cy="{y}" r="{radius}"><title>{name}: '
+        f"private {percent(row.private.accuracy)}%, public {percent(row.public.accuracy)}%</title></circle>"
+    )
+
+
 def expected(curve: Sequence[tuple[float, float]], axis: Axis, *, bottom: int) -> SafeString:
     """What a panel expects, as a line through (private, public) points; nothing without points."""
     if not curve:
@@ -218,6 +216,7 @@ def expected(curve: Sequence[tuple[float, float]], axis: Axis, *, bottom: int) -
     return format_html('<polyline class="curve" points="{}"/>', " ".join(points_))
 
 
+@lru_cache(maxsize=4)
 def scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
     """Grid, ticks and names of the axes of public against private accuracy."""
     right = LEFT + SIDE

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from django.db import models
+from django.db import connection, models
 
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
@@ -146,12 +146,12 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]
     Read when it is asked for, not kept in a snapshot, so that nobody is shown as waiting who no longer waits. A run
     that failed by its submitter's fault is shown to him alone. The cost is that of those who wait, not of the ranked.
     """
-    own = Run.objects.filter(submission__pair=pair, submission__protocol="")
     ranked = SnapshotRow.objects.filter(snapshot=snapshot, model=models.OuterRef("submission__model__name"))
     runs = (
-        own.filter(submission__model__in=own.filter(_may_wait(pair)).values("submission__model"))
+        Run.objects.filter(_may_wait(pair), submission__pair=pair, submission__protocol="")
         .exclude(models.Exists(ranked))
         .select_related("submission__model__organisation")
+        .only(*_UNRANKED)
         .order_by("submission__model__name", "-queued_at", "-pk")
         .distinct("submission__model__name")
     )
@@ -167,13 +167,26 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]
     )
 
 
+_UNRANKED = (
+    "state", "fault", "retracted", "post_release", "submission__kind", "submission__model__name",
+    "submission__model__organisation__name",
+)  # fmt: skip
+
+
 def _may_wait(pair: SetPair) -> models.Q:
-    """Runs for which :func:`_why_unranked` may have a reason. Ranked ones are looked through only where one of them
-    may have lost its row: that reads them all."""
-    open_ = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
-    found = open_ | models.Q(state=RunState.FAILED, fault=Fault.OURS) | models.Q(retracted=True)
-    found |= models.Q(post_release=True)
-    return found | models.Q(state=RunState.RANKED) if pair.ranked_by or pair.private.version else found
+    """All runs of the models one of whose runs may give :func:`_why_unranked` a reason.
+
+    They are looked up first and by runs alone, because no planner knows how few they are. Where ranked ones may have
+    lost their row, it is any model's.
+    """
+    if pair.ranked_by or pair.private.version:
+        return models.Q()
+    waits = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
+    failed = models.Q(state=RunState.FAILED, fault=Fault.OURS)
+    out = models.Q(retracted=True) | models.Q(post_release=True)
+    asked = list(Run.objects.filter(waits | failed | out).values_list("submission", flat=True))
+    known = Submission.objects.filter(pk__in=asked).values_list("model", flat=True)
+    return models.Q(submission__model__in=set(known))
 
 
 def _why_unranked(run: Run, pair: SetPair) -> Why | None:
@@ -196,8 +209,14 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     return "retired" if pair.private.version else None
 
 
+_row = msgspec.json.Decoder(Row).decode
+_AT = "SELECT position, body FROM rankings_snapshotrow WHERE snapshot_id = %s AND position = ANY(%s)"
 _AT_ONCE = 2000
 """Rows that are written or read by one statement."""
+
+
+_LARGE = ("columns", "families", "panel")
+"""What a page has no use for once it was drawn."""
 
 
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
@@ -205,7 +224,7 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair, method__startswith=READABLE).defer("columns").order_by("-pk").first()
+        return self.filter(pair=pair, method__startswith=READABLE).defer(*_LARGE).order_by("-pk").first()
 
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
         """A new snapshot of this ranking, with its rows and what they are sorted and filtered by."""
@@ -255,11 +274,12 @@ class Snapshot(WriteOnce):
 
     def at(self, positions: Sequence[int]) -> list[Row]:
         """The rows at these positions, in this order."""
-        found = {
-            row.position: row.read()
-            for first in range(0, len(positions), _AT_ONCE)
-            for row in self.rows.filter(position__in=positions[first : first + _AT_ONCE])
-        }
+        found: dict[int, Row] = {}
+        with connection.cursor() as cursor:
+            # By hand: to put 50 numbers into a query costs the ORM as much as all the rest of a page.
+            for first in range(0, len(positions), _AT_ONCE):
+                cursor.execute(_AT, [self.pk, list(positions[first : first + _AT_ONCE])])
+                found |= {position: _row(body) for position, body in cursor}
         return [found[position] for position in positions if position in found]
 
     def row_of(self, model: str) -> Row | None:
@@ -270,6 +290,10 @@ class Snapshot(WriteOnce):
     def index(self) -> Columns:
         """What its rows are sorted and filtered by; a process keeps those of the newest snapshots."""
         return _columns(self.pk, self.created)
+
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """What the references lead to expect, as (private, public) points; a process keeps those of the newest."""
+        return _curve(self.pk, self.created)
 
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
@@ -285,6 +309,12 @@ def _columns(pk: int, _: datetime) -> Columns:
     """By key and moment, since nothing of a snapshot ever changes."""
     snapshot = Snapshot.objects.only("columns").get(pk=pk)
     return Columns.unpack(bytes(snapshot.columns)) if snapshot.columns else Columns.of(snapshot.ranking())
+
+
+@lru_cache(maxsize=4)
+def _curve(pk: int, _: datetime) -> tuple[tuple[float, float], ...]:
+    panel = Snapshot.objects.only("panel").get(pk=pk).facts()
+    return panel.curve if panel else ()
 
 
 class SnapshotRow(WriteOnce):
@@ -304,4 +334,4 @@ class SnapshotRow(WriteOnce):
 
     def read(self) -> Row:
         """The row."""
-        return msgspec.json.decode(self.body, type=Row)
+        return _row(self.body)

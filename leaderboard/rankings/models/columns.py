@@ -97,7 +97,8 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
     ``orders`` are permutations of the positions as int32, one for each of :data:`BOARD_SORTS` but the first, in which
     the rows stand. ``text`` is what is searched, in lower case, ``starts`` where each row's begins. ``parameters`` (-1
     where unknown) and ``ended`` (as :func:`day`) are int64, ``public`` accuracies and ``gap`` fractions as float64.
-    ``hottest`` are the positions of the first overfit rows by the lower end of the gap's interval, the largest first.
+    ``hottest`` are the positions of the first overfit rows by the lower end of the gap's interval, the largest first,
+    ``read`` those of the rows whose likelihood is known, as int32.
     """
 
     models: int
@@ -114,6 +115,7 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
     public: bytes
     gap: bytes
     hottest: list[int]
+    read: bytes
 
     @classmethod
     def of(cls, rows: "Sequence[Row]") -> "Columns":
@@ -134,6 +136,7 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
             public=_packed((row.public.accuracy for row in rows), np.float64),
             gap=_packed((row.gap for row in rows), np.float64),
             hottest=sorted(red, key=lambda position: -rows[position].interval[0])[:HOTTEST],
+            read=np.array([position for position, row in enumerate(rows) if row.likelihood], np.int32).tobytes(),
         )
 
     def pack(self) -> bytes:
@@ -181,6 +184,12 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
         if len(gaps) > most:
             gaps = gaps[np.linspace(0, len(gaps) - 1, most).round().astype(int)]
         return [Tick(gap) for gap in gaps.tolist()]
+
+    def read_evenly(self, most: int) -> tuple[list[int], int]:
+        """At most so many rows whose likelihood is known, evenly over the ranking, and how many there are."""
+        known = np.frombuffer(self.read, np.int32)
+        kept = known[np.linspace(0, len(known) - 1, most).round().astype(int)] if len(known) > most else known
+        return list(kept.tolist()), len(known)
 
     def texts_with(self, wanted: str) -> Mask:
         """The rows whose text holds ``wanted``, which is in lower case.
