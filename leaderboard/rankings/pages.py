@@ -69,17 +69,16 @@ def page(found: Board, query: BoardQuery, frame: Frame) -> Filled:
     )
 
 
-_frames: OrderedDict[tuple[str, str], Frame] = OrderedDict()
+_frames: OrderedDict[str, Frame] = OrderedDict()
 
 
 def frame(found: Board, request: HttpRequest, *, kept: bool) -> Frame:
-    """What is the same on every page of a board at this address; ``kept`` where also for every reader."""
-    key = (request.path, found.version)
-    if kept and key in _frames:
-        return _frames[key]
+    """What is the same on every page of a board, whatever its address; ``kept`` where also for every reader."""
+    if kept and (known := _frames.get(found.version)):
+        return known
     made = Frame(Outline("rankings/board.html", _MARKS, _shown(found), request), _selects(found.columns))
     if kept:
-        _frames[key] = made
+        _frames[found.version] = made
         while len(_frames) > FRAMES:
             _frames.popitem(last=False)
     return made
