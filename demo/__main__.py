@@ -73,7 +73,8 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     if not has_bubblewrap():
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
-    states = _watch(place, _submit(place, token), token, say, programs)
+    runs = _submit(place, token)
+    _watch(place, runs, token, say, programs)
     say(f"Closing the board: {place.manage('close_cohort', PAIR).strip()}")
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
@@ -82,7 +83,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     print(f"A zoo of models of which it is known who saw the public set: {place.address}/published/zoo/")
     if options.json:
         print(json.dumps(board), flush=True)
-    if any(state != "ranked" for state in states.values()):
+    if any(place.get(f"/api/v1/runs/{run}", token=token)["state"] != "ranked" for run in runs.values()):
         return 1
     if not options.once:
         print("Serving until Ctrl-C.", flush=True)
@@ -184,25 +185,24 @@ def _watch(
     token: str,
     say: Callable[[str], None],
     programs: dict[str, Process],
-) -> dict[str, str]:
-    """Show each run's progress until all have ended. Returns their final states by model.
+) -> None:
+    """Show each run's progress until all are graded or have failed.
 
     Raises :class:`ServiceFailed` where a program has ended, since nothing would go on then.
     """
-    states: dict[str, str] = {}
+    ended: set[str] = set()
     with contextlib.ExitStack() as stack:
         shown = display(runs, stack, say)
-        while len(states) < len(runs):
+        while len(ended) < len(runs):
             for name, run in runs.items():
                 now = place.get(f"/api/v1/runs/{run}", token=token)
                 shown.show(name, now)
-                if now["final"]:
-                    states[name] = now["state"]
+                if now["final"] or now["state"] == "graded":
+                    ended.add(name)
             for name, program in programs.items():
                 if program.poll() is not None:
                     raise ServiceFailed(f"the {name} has ended (log: {place.log(name)})")
             time.sleep(0.25)
-    return states
 
 
 if __name__ == "__main__":

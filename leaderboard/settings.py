@@ -79,6 +79,8 @@ BROKER_URL = os.environ.get("BROKER_URL", "")
 LEASE_SECONDS = number("HOLDFAST_LEASE_SECONDS", 60, least=0.5)
 RUN_SECONDS = number("HOLDFAST_RUN_SECONDS", 6 * 3600, least=1)
 QUEUE_SECONDS = number("HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1)
+COHORT_SECONDS = number("HOLDFAST_COHORT_SECONDS", 0, least=0)
+"""How long a cohort stays open after its first run has ended; 0 where maintainers close it by ``close_cohort``."""
 RING_SECONDS = number("HOLDFAST_RING_SECONDS", max(60, 4 * LEASE_SECONDS), least=1)
 MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1))
 CONCURRENCY = int(number("HOLDFAST_CONCURRENCY", 32, least=1))

@@ -137,7 +137,7 @@ def _why(row: Row) -> str:
     """The number behind a word: the corrected p that decided it, or the gap that would have been seen."""
     judged = row.judged
     if judged is None:
-        return "at the next close"
+        return "by this grader at the next close"
     if judged.cut:
         cut = max(side.truncated / side.n for side in (row.public, row.private))
         return f"{charts.percent(cut)}% cut off"

@@ -158,7 +158,8 @@ def _evidence() -> Iterator[Section]:
         "evidence",
         "Evidence",
         (
-            "A word is decided once, when maintainers close the board, for all runs since the close before, and stays"
+            "Scores on the sealed set are published, and words decided once and for all, when the board is closed: for"
+            " all runs since the close before"
             f" (method `{cohorts.METHOD}`). Later models change no earlier word; another method decides beside it.",
             "Which test it is follows from the pair. Sets that are exchangeable by construction (one generator, or one"
             " set split at random; sealed with the set): the raw gap. Any other pair: the adjusted gap.",
@@ -173,7 +174,7 @@ def _evidence() -> Iterator[Section]:
                 " there is nothing to compare with",
             ),
             ("no evidence", "none of these, which does not say that there is no gap"),
-            ("not decided yet", "the run came after the last close"),
+            ("not decided yet", "the board is made by another grader since, and was not closed again"),
         ),
     )
     yield Section(

@@ -13,7 +13,7 @@ from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import SIDES, Rescoring, Run, RunOutcomes, Submission, side_by_side
+from leaderboard.submissions.models import SIDES, Rescoring, Run, RunOutcomes, Submission, side_by_side, told
 from leaderboard.submissions.states import RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -110,7 +110,8 @@ class GradeAgain(Strict):
 
 
 class RescoringOut(Schema):
-    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference."""
+    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference,
+    once the run's cohort is closed."""
 
     id: int
     run: UUID
@@ -123,7 +124,8 @@ class RescoringOut(Schema):
 
 
 class RunOut(Schema):
-    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded.
+    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded, and lacks
+    the sealed set until its cohort is closed.
 
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
     ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
@@ -223,7 +225,7 @@ def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     user = viewer(request)
     if user is None or not user.is_staff:
         raise refuse(Refusal.NOT_FOUND)
-    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).order_by("-pk")]
+    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")]
 
 
 def _listed(one: Run) -> dict[str, Any]:
@@ -278,8 +280,8 @@ def _run(one: Run) -> dict[str, Any]:
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
-        "sets": [_counts(row) for row in one.outcomes.select_related("item_set").order_by("pk")] if graded else [],
-        "graders": _graders(one) if graded else [],
+        "sets": [_counts(row) for row in told(one)],
+        "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
 
 
@@ -291,11 +293,12 @@ def _graders(one: Run) -> list[dict[str, Any]]:
 
 def _rescoring(one: Rescoring) -> dict[str, Any]:
     names = ("id", "grader", "state", "asked_at", "ended_at")
+    published = one.run.state == RunState.RANKED
     problem = explain_code(one.code) if one.code else None
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
         "failure": problem,
-        "changed": {row.item_set.name: row.changed for row in one.changes()},
+        "changed": {row.item_set.name: row.changed for row in one.changes() if published},
     }
 
 

@@ -20,7 +20,7 @@ from leaderboard.submissions.states import LIVE, RunState
 READABLE = "board-"
 """How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
-Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "regraded", "post_release"]
+Why = Literal["waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
@@ -29,6 +29,7 @@ ACCESS: Mapping[Submission.Kind, Access] = {
 WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
+    "graded": "graded, to be published when its cohort is closed",
     "incomplete": "could not be finished yet",
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
@@ -194,18 +195,25 @@ def _why_unranked(run: Run, pair: SetPair) -> Why | None:
         return "retracted"
     if run.post_release:
         return "post_release"
-    if run.state == RunState.QUEUED:
-        return "waiting"
-    if run.state in (*LIVE, RunState.GRADED):
-        return "running"
-    if run.state == RunState.RANKED and (why := _why_left_out(run, pair)):
-        return why
-    return "incomplete" if run.state == RunState.FAILED and run.fault == Fault.OURS else None
+    if run.state in (RunState.GRADED, RunState.RANKED):
+        return _why_left_out(run, pair)
+    if run.state == RunState.FAILED:
+        return "incomplete" if run.fault == Fault.OURS else None
+    return _UNDER_WAY.get(RunState(run.state))
+
+
+_UNDER_WAY: Mapping[RunState, Why] = {
+    RunState.QUEUED: "waiting",
+    RunState.LEASED: "running",
+    RunState.RUNNING: "running",
+}
 
 
 def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     if pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
         return "regraded"
+    if run.state == RunState.GRADED:
+        return "graded"
     return "retired" if pair.private.version else None
 
 

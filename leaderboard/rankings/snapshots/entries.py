@@ -107,13 +107,21 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 def newest(pair: SetPair) -> tuple[Entry, ...]:
     """The newest run of each model, by when it was queued, among those with an outcome for every item."""
-    runs = _counting(pair).order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
-    return tuple(_entries(pair, runs))
+    return tuple(_entries(pair, _newest_of_each(_counting(pair))))
+
+
+def published(pair: SetPair) -> tuple[Entry, ...]:
+    """The newest of each model among the runs whose cohort is closed: no score is told before."""
+    return tuple(_entries(pair, _newest_of_each(_counting(pair).filter(pk__in=Verdict.objects.values("run")))))
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
     """The entries of these runs, as far as they still count, in the order of the runs' keys."""
     return tuple(_entries(pair, _counting(pair).filter(pk__in=list(runs)).order_by("pk")))
+
+
+def _newest_of_each(runs: QuerySet[Run]) -> QuerySet[Run]:
+    return runs.order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
 
 
 def _counting(pair: SetPair) -> QuerySet[Run]:
@@ -130,7 +138,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     found = list(runs)
     counts = _outcomes(pair, found, gone)
     beside = _beside(pair, found, gone)
-    judged = Verdict.objects.of_runs(run.pk for run in found)
+    judged = Verdict.objects.of_runs((run.pk for run in found), grader=pair.board_grader)
     tries = _tries(pair)
     for run in found:
         public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
@@ -146,8 +154,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     protocol=pair.protocol,
                     grader=pair.board_grader,
                     tries=tries.get(run.submission.model_id, 1),
-                    # A word is about the outcomes that it was decided over.
-                    judged=None if pair.ranked_by else judged.get(run.pk),
+                    judged=judged.get(run.pk),
                     graders=beside.get(run.pk, ()),
                     likelihood=_likelihood(public, private),
                 )

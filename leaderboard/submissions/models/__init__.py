@@ -8,7 +8,15 @@ from leaderboard.submissions.models.rescoring import (
     Rescoring,
     side_by_side,
 )
-from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, Outbox, PackedOutcomes, Receipt, RunOutcomes
+from leaderboard.submissions.models.results import (
+    COUNTED,
+    UNASSIGNED,
+    Outbox,
+    PackedOutcomes,
+    Receipt,
+    RunOutcomes,
+    told,
+)
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
 
@@ -33,4 +41,5 @@ __all__ = [
     "Submission",
     "seconds_from_now",
     "side_by_side",
+    "told",
 ]

@@ -140,6 +140,16 @@ class RunOutcomes(PackedOutcomes):
         return SetCounts(name=self.item_set.name, n=self.n, **counts)
 
 
+def told(run: Run) -> list[RunOutcomes]:
+    """What of a run may be shown, set by set: nothing before it is graded, and of a sealed set nothing before the close
+    of its cohort, not even to its submitter: who sees a score may submit against it. Without the outcomes themselves.
+    """
+    if run.state not in (RunState.GRADED, RunState.RANKED):
+        return []
+    found = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
+    return [row for row in found if run.state == RunState.RANKED or not row.item_set.sealed]
+
+
 class Receipt(models.Model):
     """A report that was taken, so that it is never applied twice."""
 

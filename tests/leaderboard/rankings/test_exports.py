@@ -6,9 +6,10 @@ from io import StringIO
 
 import pytest
 
-from leaderboard.rankings import actions, exports
+from leaderboard.rankings import exports
 from leaderboard.rankings.models import Board
 from leaderboard.rankings.snapshots import Entry, Tally, rank
+from tests.leaderboard.closing import publish
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
 TALLY = Tally(n=10, right=4, wrong=4, no_answer=1, truncated=1)
@@ -34,7 +35,7 @@ def test_no_name_is_a_formula(name: str) -> None:
 def test_json_is_plain_and_keeps_missing_scores_apart() -> None:
     pair = make_pair()
     make_board(pair)
-    ranking = actions.rebuild(pair=pair).ranking()
+    ranking = publish(pair=pair).ranking()
     data = json.loads(json.dumps(exports.as_json(Board.of(pair), ranking)))
     contaminated = next(row for row in data["rows"] if row["model"] == "demo-contaminated")
     assert contaminated["public"]["right"] == 397
