@@ -14,7 +14,7 @@ from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.models import FamilyLine, Row, Snapshot
 
-MOST_FAMILIES, MOST_TICKS, MOST_READ = 40, 200, 60
+MOST_FAMILIES, MOST_TICKS, MOST_READ = 40, 40, 60
 """How many are drawn at most, so that a page costs the same however many there are; beside them it says how many."""
 
 

@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 from leaderboard import kept
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import actions, pages
-from leaderboard.rankings.models import Snapshot, boards
+from leaderboard.rankings.models import Board, Snapshot, boards
 from leaderboard.rankings.snapshots import METHOD
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
@@ -79,6 +79,22 @@ def test_a_person_sees_himself_and_a_stranger_nobody(client: Client, pair: SetPa
         assert "no-store" in mine.headers["Cache-Control"] and "ETag" not in mine.headers
         assert "Sign in" in theirs.content.decode() and "csrfmiddlewaretoken" not in theirs.content.decode()
         assert not theirs.cookies
+
+
+def test_a_build_that_takes_everybody_for_a_stranger_would_have_been_seen(
+    client: Client, pair: SetPair, user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "stranger", lambda request: True)
+    with pytest.raises(AssertionError):
+        test_a_person_sees_himself_and_a_stranger_nobody(client, pair, user)
+
+
+def test_a_build_whose_version_leaves_out_who_waits_would_have_been_seen(
+    client: Client, pair: SetPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Board, "version", property(lambda board: str(board.snapshot.pk)))
+    with pytest.raises(AssertionError):
+        test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(client, pair)
 
 
 def test_it_is_the_page_that_would_be_made_anew(client: Client, pair: SetPair) -> None:
