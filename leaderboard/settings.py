@@ -6,6 +6,8 @@ not find one there.
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +154,14 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# Plotly's own bundle, for the pages that load it on demand; the version in the address lets browsers keep it.
+PLOTLY = f"plotly-{version('plotly')}"
+STATICFILES_DIRS = [BASE_DIR / "static", (PLOTLY, str(files("plotly") / "package_data"))]
 RELEASES = Path(os.environ.get("HOLDFAST_RELEASES", "") or BASE_DIR / ".releases")
 # The finders are asked when the site starts, so that no command has to be run before the first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_IMMUTABLE_FILE_TEST = rf"^/static/{PLOTLY}/"
 
 SECURE = flag("HOLDFAST_HTTPS")
 """Whether the site is reached by https only, as it is anywhere but on one machine."""

@@ -94,7 +94,7 @@ def drop_reference(*, pair: SetPair, model: str) -> None:
 
 @transaction.atomic
 def import_published(
-    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = ""
+    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = "", ran_by: str = ""
 ) -> PublishedTable:
     """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
 
@@ -111,6 +111,7 @@ def import_published(
         source=source,
         url=url,
         equally_hard=equally_hard,
+        ran_by=ran_by,
         public_name=table.public_name,
         private_name=table.private_name,
         digest=table.digest,

@@ -48,7 +48,7 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """Everything, in the order in which a run goes through it."""
-    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_order())
+    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_leaks(), *_order())
 
 
 def markdown() -> str:
@@ -193,6 +193,24 @@ def _evidence() -> Iterator[Section]:
             f" {_pp(fragility.CONTAMINATION)} pp for the word to be another.",
         ),
         code="t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)        x, y: logits of private and public",
+    )
+
+
+def _leaks() -> Iterator[Section]:
+    yield Section(
+        "leak",
+        "Has the private set leaked?",
+        (
+            "Items are dealt by a committed seed before the first use: some blocks may be shown to endpoints, others"
+            " only to weights that run here without a network. Both are as hard by the draw. So weights that were"
+            " trained on what an endpoint was shown do better on the exposed blocks than on the local ones; the"
+            " difference has Miettinen and Nurminen's interval and one-sided test, and beside it stands the smallest"
+            " leak that would have been found four times in five. It is of one model alone, not corrected for how many"
+            " there are, and changes no word of evidence.",
+            f"Told of weights where both parts have at least {LEAST_CELL} items, and no longer once items are retired:"
+            " what was taken out of one part could be too few to hide in. Endpoints have none: a run asks"
+            " one what its provider has never seen or what it has, not both, so there is nothing to compare.",
+        ),
     )
 
 

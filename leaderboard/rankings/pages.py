@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
@@ -64,7 +64,7 @@ def page(found: Board, query: BoardQuery, frame: Frame) -> Filled:
             "asked": f"?{address}" if address else "",
             "and_asked": f"&amp;{address}" if address else "",
             "found": _ranked(query, rows, len(positions)) if rows else _nothing(found),
-            "scatter": _scatter(found, rows) if rows else "",
+            "scatter": _scatter(found, rows, query.address(page=1)) if rows else "",
         },
     )
 
@@ -198,7 +198,15 @@ def _nothing(found: Board) -> str:
     return f'<p class="note">No model matches. <a href="?">Show all {models}.</a></p>' if models else ""
 
 
-def _scatter(found: Board, rows: Sequence[Row]) -> SafeString:
+def _scatter(found: Board, rows: Sequence[Row], address: str) -> SafeString:
     curve = found.snapshot.curve() if found.snapshot else ()
     said = "<figcaption>The solid curve is what the reference models lead to\nexpect.</figcaption>"
-    return SafeString(f'<figure class="scatter">{charts.scatter(rows, curve)}{said if curve else ""}</figure>')
+    larger = _larger(found.pair.slug).filled({"address": escape(address)})
+    return SafeString(f'<figure class="scatter">{charts.scatter(rows, curve)}{said if curve else ""}{larger}</figure>')
+
+
+@lru_cache(maxsize=64)
+def _larger(slug: str) -> Outline:
+    """The way to the picture's own page."""
+    chart = {"chart": "scatter", "what": "private against public score", "pair": {"slug": slug}}
+    return Outline("rankings/interactive.html", ("address",), chart)

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from leaderboard import kept
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.outlines import Filled
-from leaderboard.rankings import charts, exports, pages, pictures
+from leaderboard.rankings import charts, exports, pages, pictures, sentences
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.forms import BoardQuery
 from leaderboard.rankings.lines import lines, scales, table_rows
@@ -73,6 +73,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "similar": similar,
                     "models": snapshot.index().models,
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
+                    "leak": sentences.leak(row.leak) if row.leak else "",
+                    "says": sentences.evidence(row),
+                    "graders": [(one, charts.points(one.gap)) for one in row.graders],
                 }
             )
     if not found:

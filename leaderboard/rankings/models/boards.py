@@ -79,13 +79,31 @@ class GraderScore(Wire, frozen=True, kw_only=True):
     gap: float
 
 
+class LeakContrast(Wire, frozen=True, kw_only=True):
+    """Weights on blocks that endpoints may be shown less on blocks that never left, as fractions.
+
+    ``interval`` is Miettinen and Nurminen's 95%, ``p`` one-sided and of this model alone; ``visible`` the smallest leak
+    that would have been found four times in five, None where none would. No word of evidence depends on it.
+    """
+
+    exposed_right: int
+    exposed_n: int
+    local_right: int
+    local_n: int
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    visible: float | None
+
+
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
-    private set it was asked, ``version`` how many notices had retired something. An endpoint has no ``likelihood``.
+    private set it was asked, ``version`` how many notices had retired something. An endpoint has neither
+    ``likelihood`` nor ``leak``.
     """
 
     model: str
@@ -114,6 +132,7 @@ class Row(Wire, frozen=True, kw_only=True):
     version: int = 0
     likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
+    leak: LeakContrast | None = None
 
     @property
     def form(self) -> str:

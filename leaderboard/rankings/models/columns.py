@@ -178,6 +178,10 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
         """The rows of one family."""
         return list(np.flatnonzero(self.family.are(name)).tolist())
 
+    def families_at(self, positions: Positions) -> set[str]:
+        """The families of these rows."""
+        return {self.family.names[code] for code in np.unique(np.frombuffer(self.family.codes, np.int32)[positions])}
+
     def ticks(self, family: str, most: int) -> "list[Tick]":
         """The gaps of one family's rows, the smallest first; where there are more, so many that stand for all."""
         gaps = np.sort(np.frombuffer(self.gap, np.float64)[self.family.are(family)])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from math import isnan
 
 import numpy as np
 
@@ -14,17 +15,18 @@ from leaderboard.rankings.models import (
     Cohort,
     FamilyLine,
     GraderScore,
+    LeakContrast,
     PooledGap,
     Row,
     Score,
     Snapshot,
     noise_floor,
 )
-from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Tally, facts, matrix, published
+from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Strata, Tally, facts, matrix, published
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
 
-METHOD = "board-5"
+METHOD = "board-6"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 FEWEST_POOLED = 3
 """Members that a family needs for an interval of its mean."""
@@ -139,6 +141,18 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         version=entry.version,
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
+        leak=_leak(entry.strata) if entry.strata else None,
+    )
+
+
+def _leak(found: Strata) -> LeakContrast:
+    one = statistics.leak_contrast((found.exposed_right, found.exposed_n), (found.local_right, found.local_n), LEVEL)
+    return LeakContrast(
+        **asdict(found),
+        difference=one.difference,
+        interval=one.interval,
+        p=one.p,
+        visible=None if isnan(one.visible) else one.visible,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from leaderboard.rankings import exports
 from leaderboard.rankings.models import Board
 from leaderboard.rankings.snapshots import Entry, Tally, rank
+from leaderboard.rankings.snapshots.entries import Graded
 from tests.leaderboard.closing import publish
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
@@ -50,3 +51,10 @@ def test_json_before_the_first_ranking_is_empty_and_not_zero() -> None:
     data = exports.as_json(Board.of(make_pair()), ())
     assert data["rows"] == []
     assert data["as_of"] is None
+
+
+def test_csv_has_every_grader_side_by_side() -> None:
+    graders = (Graded("numeric-1", 4, 10, 3, 10), Graded("lm-eval-strict-3", 2, 10, 2, 10))
+    rows = rank([Entry("m", "Org", "weights", "run", TALLY, TALLY, graders=graders)])
+    (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
+    assert line["graders"] == "numeric-1: public 4/10, private 3/10; lm-eval-strict-3: public 2/10, private 2/10"

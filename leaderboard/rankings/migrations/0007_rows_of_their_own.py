@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
     """A snapshot's rows leave its one value for a table, so that a page reads those that it shows."""
 
     dependencies = [
-        ('rankings', '0005_cohorts_by_grader'),
+        ('rankings', '0006_who_ran_a_table'),
     ]
 
     operations = [
