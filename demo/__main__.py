@@ -29,6 +29,19 @@ CHECKPOINTS = ("honest", "contaminated", "small")
 RELEASE_AFTER = "2030-01-01T00:00:00Z"
 """When the demo's private set may be released if no three models of distinct lineages have solved it before."""
 LINES_SHOWN = 6
+MADE_HERE = "The demo trained and asked these models itself, outside the evaluator, and knows how each was made."
+ZOO = "The zoo: models of which it is known who saw the public set"
+PAPER = Path(os.environ.get("HOLDFAST_DATA", ROOT.parent / "shared" / "data")) / "published" / "gsm1k_table.csv"
+ABOUT_PAPER = (
+    *("--slug", "gsm1k", "--title", "GSM8K and GSM1k", "--public", "GSM8K", "--private", "GSM1k"),
+    *(
+        "--source",
+        "H. Zhang et al. (2024), arXiv 2405.00332v4, Appendix F",
+        "--url",
+        "https://arxiv.org/abs/2405.00332",
+    ),
+    *("--equally-hard", "written by hand to match; annotators could not tell the sets apart"),
+)
 
 
 def main() -> int:
@@ -73,16 +86,18 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     if not has_bubblewrap():
         say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
-    states = _watch(place, _submit(place, token), token, say, programs)
+    runs = _submit(place, token)
+    _watch(place, runs, token, say, programs)
     say(f"Closing the board: {place.manage('close_cohort', PAIR).strip()}")
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(_ledger(place))
     print(f"The board: {place.address}/")
-    print(f"A zoo of models of which it is known who saw the public set: {place.address}/published/zoo/")
+    for table in reversed(place.get("/api/v1/published")):
+        print(f"{table['title']}, a table read by the same tests: {place.address}/published/{table['table']}/")
     if options.json:
         print(json.dumps(board), flush=True)
-    if any(state != "ranked" for state in states.values()):
+    if any(place.get(f"/api/v1/runs/{run}", token=token)["state"] != "ranked" for run in runs.values()):
         return 1
     if not options.once:
         print("Serving until Ctrl-C.", flush=True)
@@ -165,8 +180,15 @@ def _prepare(place: Installation) -> None:
         private="demo-private",
         protocol=PROTOCOL,
     )
-    about = ["--slug", "zoo", "--title", "The zoo", "--source", "made by demo/zoo of this repository"]
+    _bring_tables(place)
+
+
+def _bring_tables(place: Installation) -> None:
+    """The zoo, and the paper's table where the real data are."""
+    about = ["--slug", "zoo", "--title", ZOO, "--source", "demo/zoo of this repository", "--ran-by", MADE_HERE]
     place.manage("import_published", str(zoo.TABLE), *about)
+    if PAPER.is_file():
+        place.manage("import_published", str(PAPER), *ABOUT_PAPER)
 
 
 def _submit(place: Installation, token: str) -> dict[str, str]:
@@ -185,25 +207,24 @@ def _watch(
     token: str,
     say: Callable[[str], None],
     programs: dict[str, Process],
-) -> dict[str, str]:
-    """Show each run's progress until all have ended. Returns their final states by model.
+) -> None:
+    """Show each run's progress until all are graded or have failed.
 
     Raises :class:`ServiceFailed` where a program has ended, since nothing would go on then.
     """
-    states: dict[str, str] = {}
+    ended: set[str] = set()
     with contextlib.ExitStack() as stack:
         shown = display(runs, stack, say)
-        while len(states) < len(runs):
+        while len(ended) < len(runs):
             for name, run in runs.items():
                 now = place.get(f"/api/v1/runs/{run}", token=token)
                 shown.show(name, now)
-                if now["final"]:
-                    states[name] = now["state"]
+                if now["final"] or now["state"] == "graded":
+                    ended.add(name)
             for name, program in programs.items():
                 if program.poll() is not None:
                     raise ServiceFailed(f"the {name} has ended (log: {place.log(name)})")
             time.sleep(0.25)
-    return states
 
 
 if __name__ == "__main__":

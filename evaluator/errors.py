@@ -109,7 +109,6 @@ class Code(StrEnum):
     BUDGET_SPENT = "budget_spent"
     # runs
     INCOMPLETE = "incomplete"
-    SPLIT_RUN = "split_run"
     CONTROL_FAILED = "control_failed"
     COMPLETIONS_MISSING = "completions_missing"
     RUN_UNDER_WAY = "run_under_way"
@@ -295,9 +294,6 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
     ),
     Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
-    Code.SPLIT_RUN: _ours(
-        "Another evaluator asked all but a few items, whose counts would single them out.", "Submit the model again."
-    ),
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
         "Install the evaluator again from a clean copy, then run its tests.",

@@ -6,6 +6,8 @@ not find one there.
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,8 @@ BROKER_URL = os.environ.get("BROKER_URL", "")
 LEASE_SECONDS = number("HOLDFAST_LEASE_SECONDS", 60, least=0.5)
 RUN_SECONDS = number("HOLDFAST_RUN_SECONDS", 6 * 3600, least=1)
 QUEUE_SECONDS = number("HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1)
+COHORT_SECONDS = number("HOLDFAST_COHORT_SECONDS", 0, least=0)
+"""How long a cohort stays open after its first run has ended; 0 where maintainers close it by ``close_cohort``."""
 RING_SECONDS = number("HOLDFAST_RING_SECONDS", max(60, 4 * LEASE_SECONDS), least=1)
 MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1))
 CONCURRENCY = int(number("HOLDFAST_CONCURRENCY", 32, least=1))
@@ -146,11 +150,14 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# Plotly's own bundle, for the pages that load it on demand; the version in the address lets browsers keep it.
+PLOTLY = f"plotly-{version('plotly')}"
+STATICFILES_DIRS = [BASE_DIR / "static", (PLOTLY, str(files("plotly") / "package_data"))]
 RELEASES = Path(os.environ.get("HOLDFAST_RELEASES", "") or BASE_DIR / ".releases")
 # The finders are asked when the site starts, so that no command has to be run before the first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_IMMUTABLE_FILE_TEST = rf"^/static/{PLOTLY}/"
 
 SECURE = flag("HOLDFAST_HTTPS")
 """Whether the site is reached by https only, as it is anywhere but on one machine."""

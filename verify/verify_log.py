@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 DAY, MOST = 86400, 1 << 30  # seconds; bytes of one answer
-OUTCOMES = ("right", "wrong", "no_answer", "truncated", "not_counted")
+OUTCOMES = ("right", "wrong", "no_answer", "truncated")
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D, BASE = -121665 * pow(121666, P - 2, P) % P, (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
@@ -191,13 +191,12 @@ class Visit:
 
     def _line(self, place, raw, checked):
         line, at = json.loads(raw, object_hook=_Data), f"line {place[1]} of {place[0]}"
-        told = {"exposure": lambda: _ones(_bits(line["items"])), "closing": lambda: sum(line[one] for one in OUTCOMES)}
-        exact = canonical(line) == raw and told.get(line.kind, lambda: None)() == line.get("count")
-        good = self._need(exact, "line_malformed", f"{at} is not canonical, or its counts do not add up")
+        exact = canonical(line) == raw and (line.kind != "exposure" or _ones(_bits(line["items"])) == line.count)
+        good = self._need(exact, "line_malformed", f"{at} is not canonical, or its count is another")
         good &= self._need((line.evaluator, line.index, line.previous) == place, "chain_broken", f"{at}: misplaced")
         genuine = checked or signed(self.keys[place[0]], b"holdfast/log/v2\n" + _body(line), line.signature)
         good &= self._need(genuine, "line_unsigned", f"{at} is not signed by its evaluator")
-        where = self.lines[line.run, line.set] if line.kind in told else self.openings[line.set]
+        where = self.lines[line.run, line.set] if "run" in line else self.openings[line.set]
         where.extend([(place[0], line)] if line.kind != "enrolment" else [])
         return good
 
@@ -303,20 +302,33 @@ class Visit:
             lines, form = self.lines.get((run, name), []), self.forms.get((run, name), 0)
             lines = sorted(lines, key=lambda one: one[1].token)  # the last attempt of each log says what it came to
             last = {log: line for log, line in lines if line.kind == "closing"}
-            total = {one: sum(line[one] for line in last.values()) for one in (*OUTCOMES, "count")}
+            total = {one: sum(line[one] for line in last.values()) for one in ("count", "not_counted")}
             top = max([one.token for one in last.values()] or [MOST])  # what the jail sees later is graded again
             shown = [x for _, x in lines if x.kind == "exposure" and (x.token <= top or x.recipient != "jail")]
             if run in rows:
-                self._row(rows[run], of, form, shown, total)
+                self._row(rows[run], of, form, shown, total | self._tallies(run, of, last.values()))
                 continue
             one, done = self.runs.get(run), last and total["count"] - total["not_counted"] >= _ones(form)
             if one and one.state == "ranked" and one.pair == of.slug and not (one.retracted or one.post_release):
                 newer = {model: self.runs.get(run, one).queued_at for run, model in plain}.get(one.model, "")
                 good = newer is None or newer > one.queued_at or not form & ~of.gone[-1]
                 self._need(good, "run_withheld", f"{run} is ranked and has no row")
-            ended = one and one.state in ("ranked", "failed", "cancelled")
-            if done and not ended and max(_time(line.moment) for line in last.values()) < self.now - DAY:
-                self._need(False, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
+            newest = max([(row.get("judged") or {}).get("closed", "") for row in rows.values()], default="")
+            if done and not (one and one.state in ("ranked", "failed", "cancelled")):
+                at = max(line.moment for line in last.values())  # a graded run may wait for the next close
+                good = _time(at) >= self.now - DAY or (one and one.state == "graded" and at[:10] >= newest)
+                self._need(good, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
+
+    def _tallies(self, run, of, last):  # what closings committed to; of a run with a small one nothing need be opened
+        told, total = {one.line: one for one in self.runs.get(run, {}).get("tallies", [])}, Counter(unopened=0)
+        small = any(x.count - x.not_counted < of.manifest.get("cell", 100) for x in last)
+        for line in last:
+            one, n = told.get(_leaf(canonical(line))), line.count - line.not_counted
+            data = b"holdfast/tally/v1\n" + canonical({x: y for x, y in (one or {}).items() if x != "line"})
+            good = hashlib.sha256(data).hexdigest() == line.tally and sum(one[x] for x in OUTCOMES) == n
+            self._need(good or (small and not one), "tally_differs", f"{run}: what a closing committed to is not told")
+            total.update({x: one[x] for x in OUTCOMES} if one else {"unopened": n})
+        return total
 
     def _row(self, row, of, form, shown, total):
         mine, at, one, late = row.private, row.run, self.runs.get(row.run), of.told.notices[row.version :]
@@ -327,14 +339,14 @@ class Visit:
         n, good = _ones(form & ~of.gone[: row.version + 1][-1]), row.public.n == of.told.public.n
         self._need(0 < n == mine.n and good, "form_differs", f"row {at} is not over its form")
         lost, good = total["count"] - mine.n, abs(mine.accuracy * mine.n - mine.right) < 1e-6
-        good = good and lost >= 0 and sum(mine[one] for one in OUTCOMES[:4]) == mine.n
-        good = good and all(total[one] - lost <= mine[one] <= total[one] for one in OUTCOMES[:4])
+        good = good and lost >= 0 and sum(mine[one] for one in OUTCOMES) == mine.n
+        good = good and all(total[one] - lost <= mine[one] <= total[one] + total["unopened"] for one in OUTCOMES)
         self._need(total["count"], "row_without_closing", f"row {at}: no log says what it came to")
         self._need(good or not total["count"], "score_differs", f"row {at} has other counts than its log")
         left = functools.reduce(lambda left, line: left & ~_bits(line["items"]), shown, form)
         self._need(not left, "form_not_exposed", f"row {at} counts items that no log says it was shown")
         self._need({line.tier for line in shown} <= {row.tier}, "tier_differs", f"row {at} was shown as another tier")
-        self.facts[f"score {row.run} {row.version}"] = " ".join(str(mine[one]) for one in (*OUTCOMES[:4], "n"))
+        self.facts[f"score {row.run} {row.version}"] = " ".join(str(mine[one]) for one in (*OUTCOMES, "n"))
         self.counts["rows of the board, by their logs"] += 1
 
     def _release(self, name, of, told, keys):

@@ -28,6 +28,17 @@ LEAST_CELL = 100
 """No part of a sealed set that is told of has fewer items; a set may only be sealed with a lower bound of its own."""
 
 
+class Tally(Wire, frozen=True, kw_only=True):
+    """What opens the commitment of a closing: how its counted items came out, and the salt. ``line`` is its hash."""
+
+    line: Hex32
+    right: Count
+    wrong: Count
+    no_answer: Count
+    truncated: Count
+    salt: Hex32
+
+
 class VoteBin(Wire, frozen=True, kw_only=True):
     """The ``n`` votes whose share lies in (``low``, ``high``] tenths: their mean ``share``, and how many are right."""
 

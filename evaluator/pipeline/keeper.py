@@ -15,7 +15,6 @@ from evaluator.backends import Usage
 from evaluator.contract import (
     LEAST_CELL,
     Checkpoint,
-    Closing,
     Endpoint,
     Graded,
     GraderCounts,
@@ -30,7 +29,6 @@ from evaluator.contract import (
 from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Said
-from evaluator.ledger.closings import Closed
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result
@@ -58,7 +56,6 @@ class Keeper:
         self.artefact = ""
         self.template = ""
         self.record: Record | None = None
-        self.unclosed = False
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
         self._spec, self._host = spec, host
@@ -133,27 +130,12 @@ class Keeper:
         self.heartbeat.asking(done, total)
 
     def close(self) -> None:
-        """Commit in the journal to what the run has come to here, as far as it came, and tell the site.
-
-        A closing's counts are public: where they would single out fewer items than the smallest cell, there is none.
-        """
+        """Commit in the journal to what the run has come to here, as far as it came, and tell the site."""
         run, token = self._spec.run, self._spec.token
         for name in sorted(self._sealed):
-            closed = self._host.completions.closed(run, name)
-            if closed and self._may_close(name, closed):
+            if closed := self._host.completions.closed(run, name):
                 line = self._host.vault.close_run(name, closed, run=run, token=token, artefact=self.artefact)
                 self._host.tell(line, self.reporter, head=True)
-            elif closed:
-                self.unclosed = True
-
-    def _may_close(self, name: str, closed: Sequence[Closed]) -> bool:
-        """Whether what was closed before, what has come to it and what is left to ask are each nothing or a cell."""
-        cell = self._host.vault.facts(name).manifest.cell
-        journal = self._host.entries() if self._spec.token > 1 else ()  # a first attempt has nothing before it
-        told = (line for line in journal if isinstance(line, Closing))
-        mine = (line.count - line.not_counted for line in told if (line.run, line.set) == (self._spec.run, name))
-        before, now = max(mine, default=0), sum(one.outcome is not Outcome.NOT_COUNTED for one in closed)
-        return all(piece == 0 or piece >= cell for piece in (before, now - before, self._assigned[name] - now))
 
     def counts(self) -> tuple[SetCounts, ...]:
         """What this attempt graded, set by set."""

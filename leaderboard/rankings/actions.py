@@ -1,4 +1,4 @@
-"""The writes of this app: a new snapshot and the runs that it ranks, and tables that others published."""
+"""The writes of this app: closing a cohort, a new snapshot, and tables that others published."""
 
 from dataclasses import asdict
 
@@ -18,7 +18,7 @@ from leaderboard.submissions.models import Model
 
 @transaction.atomic
 def rebuild(*, pair: SetPair) -> Snapshot:
-    """Bring the ranking of ``pair`` up to date and mark the runs in it as ranked.
+    """Bring the ranking of ``pair`` up to date: the runs whose cohort is closed, by what counts now.
 
     The lock on the pair lets two rebuilds follow each other, so that the newest snapshot is never made of
     older counts. Equal inputs make no second snapshot: the newest one is returned.
@@ -28,25 +28,28 @@ def rebuild(*, pair: SetPair) -> Snapshot:
     newest = Snapshot.objects.current(pair)
     if newest is None or newest.inputs_hash != draft.inputs_hash:
         newest = draft.save(pair)
-    submissions.mark_ranked(run_ids=draft.graded)
     SetPair.objects.filter(pk=pair.pk, stale=True).update(stale=False)
     return newest
 
 
 @transaction.atomic
 def close_cohort(*, pair: SetPair) -> Cohort | None:
-    """Decide the word of every counting run that has none yet, and show it; None where there is no such run.
+    """Decide the word of every counting run that has none yet, and publish score and word together.
 
-    What was decided before stays as it is. Where this version decides by another method, the earlier cohorts are
+    Returns None where there is no such run. A run that a newer one of its model replaces has had its turn too. What
+    was decided before stays as it is. Where this version decides by another method, the earlier cohorts are
     decided by it too, run for run and against the panels that were frozen with them, beside what was decided then.
     """
     SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
+    # Read first: a run that is graded after this moment belongs to the next cohort.
+    graded = submissions.graded(pair=pair)
     for earlier in snapshots.cohorts.outdated(pair):
         _save(pair, earlier.number, snapshots.cohorts.again(earlier))
     draft = snapshots.cohorts.draft(pair)
     newest = None
     if draft.runs:
         newest = _save(pair, Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1, draft)
+    submissions.mark_ranked(run_ids=graded)
     rebuild(pair=pair)
     return newest
 
@@ -57,6 +60,7 @@ def _save(pair: SetPair, number: int, draft: snapshots.cohorts.Draft) -> Cohort:
         pair=pair,
         number=number,
         method=snapshots.cohorts.METHOD,
+        grader=pair.board_grader,
         panel=decision.panel.to_dict(),
         inputs_hash=decision.inputs_hash,
     )
@@ -90,7 +94,7 @@ def drop_reference(*, pair: SetPair, model: str) -> None:
 
 @transaction.atomic
 def import_published(
-    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = ""
+    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = "", ran_by: str = ""
 ) -> PublishedTable:
     """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
 
@@ -107,6 +111,7 @@ def import_published(
         source=source,
         url=url,
         equally_hard=equally_hard,
+        ran_by=ran_by,
         public_name=table.public_name,
         private_name=table.private_name,
         digest=table.digest,

@@ -67,7 +67,7 @@ def published_tables(request: HttpRequest) -> list[dict[str, str]]:
 
 @router.get("/published/{slug}", auth=None, summary="One published table and what is found in it")
 def published_table(request: HttpRequest, slug: str, choices: Query[Choices]) -> dict[str, Any]:
-    """What the table's page shows for the same choices, as fractions. We ran none of it.
+    """What the table's page shows for the same choices, as fractions. No evaluator of this site measured it.
 
     ``basis`` is what the evidence supposes: ``raw``, that both sets are equally hard, or ``peers``, that most other
     models are fair. Choices that are not known are left out.

@@ -10,7 +10,9 @@ from leaderboard.rankings.models import (
     EVIDENCE,
     Basis,
     EvidenceWord,
+    GraderScore,
     Judged,
+    LeakContrast,
     PublishedLine,
     PublishedSnapshot,
     PublishedTable,
@@ -36,6 +38,8 @@ COLUMNS = (
     "gap", "gap_lo", "gap_hi", "worst_gap_lo", "worst_gap_hi", "smallest_visible_gap",
     "evidence", "basis", "p", "p_holm", "p_bh", "visible_gap", "adjusted_gap", "adjusted_lo", "adjusted_hi",
     "adjusted_by", "references", "fewest_contaminated", "closed", "tries", "ended", "run",
+    "leak_exposed_right", "leak_exposed_n", "leak_local_right", "leak_local_n", "leak", "leak_lo", "leak_hi", "leak_p",
+    "leak_visible", "graders",
 )  # fmt: skip
 
 
@@ -84,7 +88,21 @@ def _line(row: Row) -> list[object]:
         *_side(private), *_side(public), private.truncated, public.truncated,
         row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
         row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,
+        *_leak(row.leak), "; ".join(map(_by, row.graders)),
     ]  # fmt: skip
+
+
+def _leak(leak: LeakContrast | None) -> list[object]:
+    if leak is None:
+        return [None] * 9
+    counts = (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n)
+    return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
+
+
+def _by(one: GraderScore) -> str:
+    """What one grader makes of a model on both sets, in one piece: graders come and go, columns should not."""
+    public, private = f"{one.public_right}/{one.public_n}", f"{one.private_right}/{one.private_n}"
+    return f"{one.grader}: public {public}, private {private}"
 
 
 def _decision(judged: Judged | None) -> list[object]:
@@ -120,6 +138,7 @@ def published_as_json(
         "source": table.source,
         "url": table.url,
         "equally_hard": table.equally_hard,
+        "ran_by": table.ran_by,
         "public": table.public_name,
         "private": table.private_name,
         "digest": table.digest,

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from leaderboard.rankings.models import Analysis, Basis, Correlation, Likelihood, PublishedLine, PublishedTable, Tested
+from leaderboard.rankings.models import (
+    Analysis,
+    Basis,
+    Correlation,
+    Likelihood,
+    PublishedLine,
+    PublishedTable,
+    Tested,
+)
 
 HOLM, FALSE_SHARE, WATCHED = 0.05, 0.05, 0.10
 SELDOM = 0.05
@@ -22,6 +30,7 @@ class Finding:
 def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
     """The questions and answers of one table, the most asked first."""
     found = [
+        Finding("Which models look fitted to the public set, and how sure is that?", _plainly(table, analysis)),
         Finding("Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)),
         Finding("And by the test that the table itself prints?", _printed(analysis)),
         Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
@@ -41,6 +50,26 @@ def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
 def _named(lines: Sequence[PublishedLine]) -> str:
     names = [line.model for line in sorted(lines, key=lambda line: -line.gap)]
     return f" ({', '.join(names)})" if 0 < len(names) <= NAMED else ""
+
+
+def _plainly(table: PublishedTable, analysis: Analysis) -> str:
+    """The answer under the supposition that is shown first, without a name of a test."""
+    number = counted(analysis, analysis.basis)
+    hot = [line for line in analysis.lines if line.word(analysis.basis) == "overfit"]
+    than = (
+        f"than on {table.private_name}, which is held for equally hard"
+        if analysis.basis == "raw"
+        else "than models of other families with the same private score lead to expect"
+    )
+    first = (
+        f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {table.public_name} {than}, by more than chance. "
+        "If no model were fitted to it, even one such word would come about in at most one table of twenty."
+        if hot
+        else f"None that this can show: nowhere is the score on {table.public_name} higher {than}, by more than chance."
+    )
+    watched = f" {number['watch']} more may be: of these and those about one in ten may be wrong."
+    noisy = f" {number['cannot_tell']} are too noisy to tell."
+    return first + (watched if number["watch"] else "") + (noisy if number["cannot_tell"] else "")
 
 
 def _raw(table: PublishedTable, analysis: Analysis) -> str:

@@ -48,7 +48,7 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """Everything, in the order in which a run goes through it."""
-    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_order())
+    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_leaks(), *_order())
 
 
 def markdown() -> str:
@@ -158,7 +158,8 @@ def _evidence() -> Iterator[Section]:
         "evidence",
         "Evidence",
         (
-            "A word is decided once, when maintainers close the board, for all runs since the close before, and stays"
+            "Scores on the sealed set are published, and words decided once and for all, when the board is closed: for"
+            " all runs since the close before"
             f" (method `{cohorts.METHOD}`). Later models change no earlier word; another method decides beside it.",
             "Which test it is follows from the pair. Sets that are exchangeable by construction (one generator, or one"
             " set split at random; sealed with the set): the raw gap. Any other pair: the adjusted gap.",
@@ -173,7 +174,7 @@ def _evidence() -> Iterator[Section]:
                 " there is nothing to compare with",
             ),
             ("no evidence", "none of these, which does not say that there is no gap"),
-            ("not decided yet", "the run came after the last close"),
+            ("not decided yet", "the board is made by another grader since, and was not closed again"),
         ),
     )
     yield Section(
@@ -192,6 +193,24 @@ def _evidence() -> Iterator[Section]:
             f" {_pp(fragility.CONTAMINATION)} pp for the word to be another.",
         ),
         code="t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)        x, y: logits of private and public",
+    )
+
+
+def _leaks() -> Iterator[Section]:
+    yield Section(
+        "leak",
+        "Has the private set leaked?",
+        (
+            "Items are dealt by a committed seed before the first use: some blocks may be shown to endpoints, others"
+            " only to weights that run here without a network. Both are as hard by the draw. So weights that were"
+            " trained on what an endpoint was shown do better on the exposed blocks than on the local ones; the"
+            " difference has Miettinen and Nurminen's interval and one-sided test, and beside it stands the smallest"
+            " leak that would have been found four times in five. It is of one model alone, not corrected for how many"
+            " there are, and changes no word of evidence.",
+            f"Told of weights where both parts have at least {LEAST_CELL} items, and no longer once items are retired:"
+            " what was taken out of one part could be too few to hide in. Endpoints have none: a run asks"
+            " one what its provider has never seen or what it has, not both, so there is nothing to compare.",
+        ),
     )
 
 

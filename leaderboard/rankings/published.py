@@ -11,7 +11,9 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from leaderboard.rankings import charts, exports
+from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
+from leaderboard.rankings.charts.dots import of_line
 from leaderboard.rankings.findings import counted, findings
 from leaderboard.rankings.forms import (
     AXIS_CHOICES,
@@ -27,6 +29,7 @@ from leaderboard.rankings.models import (
     Basis,
     FamilyLine,
     PublishedLine,
+    PublishedRow,
     PublishedSnapshot,
     PublishedTable,
 )
@@ -42,6 +45,7 @@ class Line:
     anchor: str
     rank: str
     size: str
+    kind: str
     private: str
     private_range: str
     public: str
@@ -107,7 +111,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
     rows = query.shown(analysis)
     scores = drawn.score_axis(rows, whole=query.axis == "whole")
     gaps = drawn.gap_axis(row.interval for row in rows)
-    lines = [_line(row, query.basis, scores, gaps) for row in rows]
+    known = {row.model: row for row in table.rows.exclude(kind="").only("model", "kind", "reference")}
+    lines = [_line(row, query.basis, scores, gaps, _kind(known.get(row.model))) for row in rows]
     hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
     return {
         "table": table,
@@ -123,6 +128,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
         "scatter": drawn.scatter(rows, query.basis, analysis.panel),
         "score_scale": charts.scale(scores),
         "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
+        "slopes": orders.draw_slopes([of_line(row, query.basis) for row in rows]) if len(rows) > 1 else "",
+        "most_slopes": orders.MOST_SLOPES if len(rows) > orders.MOST_SLOPES else 0,
         **_families(analysis),
         **_likelihood(analysis, query.basis),
     }
@@ -146,7 +153,7 @@ def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis) -> Line:
+def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis, kind: str) -> Line:
     best, worst = row.rank_range
     word = row.word(basis)
     return Line(
@@ -154,6 +161,7 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
         anchor=f"model-{slugify(row.model)}",
         rank=str(best) if best == worst else f"{best}–{worst}",
         size=_size(row),
+        kind=kind,
         private=charts.percent(row.private.accuracy),
         private_range="–".join(map(charts.percent, row.private.interval)),
         public=charts.percent(row.public.accuracy),
@@ -169,11 +177,15 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
     )
 
 
+def _kind(row: PublishedRow | None) -> str:
+    return ": ".join(filter(None, (row.kind, row.reference))) if row else ""
+
+
 def _size(row: PublishedLine) -> str:
     if row.parameters is None:
         return ""
-    active = f" ({row.active_parameters:g} active)" if row.active_parameters else ""
-    return f"{row.parameters:g}B{active}"
+    active = f" ({charts.size(row.active_parameters * 1e9)} active)" if row.active_parameters else ""
+    return f"{charts.size(row.parameters * 1e9)}{active}"
 
 
 def _why(row: PublishedLine, basis: Basis) -> str:
@@ -185,7 +197,7 @@ def _why(row: PublishedLine, basis: Basis) -> str:
     if word == "watch" and test:
         return f"BH {charts.p_value(test.benjamini_hochberg)}"
     visible = row.visible(basis)
-    return "no test possible" if visible is None else f"visible from {charts.percent(visible)} pp"
+    return "no test possible" if visible is None else f"visible from {charts.percent(visible)}\N{NO-BREAK SPACE}pp"
 
 
 def _families(analysis: Analysis) -> dict[str, Any]:

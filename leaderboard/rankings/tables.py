@@ -6,7 +6,8 @@ The file has a heading and one line for each model. With P and Q for the two set
   share ``P_acc`` or the count ``P_right``;
 - read where they are: ``organisation``, or the part of ``hf_or_api_id`` before the stroke; ``params_b`` and
   ``active_params_b`` in billions; ``diff_printed`` and ``z_printed``, the table's own; ``ll_per_char_P``;
-  ``reference``, what is known from elsewhere that makes a model a clean reference.
+  ``reference``, what is known from elsewhere that makes a model a clean reference; ``kind``, how it is known to have
+  been made.
 
 Every other column is left out and named to whoever imports. An empty cell is missing, which is never 0.
 """
@@ -25,8 +26,17 @@ from leaderboard.errors import Refusal, refuse
 MOST_BYTES, MOST_ROWS, MOST_TOLD = 1_000_000, 1_000, 20
 _ACCESS = {"open": "open", "closed": "closed", "api": "closed"}
 _ALWAYS = ("model", "family", "access")
-_ALSO = ("organisation", "hf_or_api_id", "params_b", "active_params_b", "diff_printed", "z_printed", "reference")
-_LENGTHS = {"model": 120, "family": 80, "organisation": 120, "hf_or_api_id": 200, "reference": 200}
+_ALSO = (
+    "organisation",
+    "hf_or_api_id",
+    "params_b",
+    "active_params_b",
+    "diff_printed",
+    "z_printed",
+    "reference",
+    "kind",
+)
+_LENGTHS = {"model": 120, "family": 80, "organisation": 120, "hf_or_api_id": 200, "reference": 200, "kind": 80}
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,12})?")
 
 
@@ -84,6 +94,7 @@ class Line:
     printed_z: float | None
     loglik: float | None
     reference: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -222,6 +233,7 @@ class _Reader:
             printed_z=self._number_in("z_printed"),
             loglik=self._number_in(f"ll_per_char_{self.names[0]}", negative=True),
             reference=self._text("reference", optional=True),
+            kind=self._text("kind", optional=True),
         )
         return line if len(self.complaints) == before else None
 

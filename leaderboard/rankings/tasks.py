@@ -6,20 +6,21 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import OursAgain, quiet_database
 from leaderboard.rankings import actions
+from leaderboard.submissions import actions as submissions
 
 logger = logging.getLogger(__name__)
 
 
 @app.task(name=REBUILD_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def rebuild(slug: str) -> None:
-    """Bring the ranking of one pair up to date. Safe to call any number of times.
+    """Bring the ranking of one pair up to date, and close its cohort where that is due by the clock.
 
-    What fails here is asked for again by the housekeeping, which finds graded runs that no ranking holds.
+    Safe to call any number of times. What fails here is asked for again by the housekeeping.
     """
     try:
         with quiet_database():
             pair = SetPair.objects.select_related("public", "private").filter(slug=slug).first()
             if pair is not None:
-                actions.rebuild(pair=pair)
+                (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(pair=pair)
     except OursAgain as failure:
         logger.warning("ranking put off: %s %s", failure.code, failure.detail)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import PairState
-from leaderboard.rankings import charts, exports
+from leaderboard.rankings import charts, exports, sentences
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.forms import (
@@ -103,6 +103,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "near": _lines(near),
                     "models": len(ranking),
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
+                    "leak": sentences.leak(row.leak) if row.leak else "",
+                    "says": sentences.evidence(row),
+                    "graders": [(one, charts.points(one.gap)) for one in row.graders],
                 }
             )
     if not found:
@@ -271,7 +274,7 @@ def _why(row: Row) -> str:
     """The number behind a word: the corrected p that decided it, or the gap that would have been seen."""
     judged = row.judged
     if judged is None:
-        return "at the next close"
+        return "by this grader at the next close"
     if judged.cut:
         cut = max(side.truncated / side.n for side in (row.public, row.private))
         return f"{charts.percent(cut)}% cut off"

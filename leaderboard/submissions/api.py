@@ -10,7 +10,9 @@ from ninja import Field, Query, Router, Schema, Status
 from evaluator.contract import SetLikelihood
 from leaderboard.accounts.api import Bearer, Problem, Strict, viewer
 from leaderboard.accounts.models import User
+from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, explain_code, refuse
+from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import SIDES, Rescoring, Run, Submission, Told, side_by_side, told_of
@@ -110,7 +112,8 @@ class GradeAgain(Strict):
 
 
 class RescoringOut(Schema):
-    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference."""
+    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference,
+    once the run's cohort is closed."""
 
     id: int
     run: UUID
@@ -123,7 +126,8 @@ class RescoringOut(Schema):
 
 
 class RunOut(Schema):
-    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded.
+    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded, and lacks
+    the sealed set until its cohort is closed.
 
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
     ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
@@ -182,13 +186,21 @@ def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
 
 @router.get("/runs", auth=None, summary="Every run, and what became of it")
 def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
-    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else."""
+    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else.
+
+    ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its ``tally`` the SHA-256 of
+    ``holdfast/tally/v1``, a line end, and the canonical JSON of all other fields.
+    """
     found = Run.objects.select_related("submission__model", "submission__pair", "evaluator").order_by("pk")
     if query.pair:
         found = found.filter(submission__pair__slug=query.pair)
     if query.after is not None:
         found = found.filter(pk__gt=query.after)
-    return {"runs": [_listed(one) for one in found[: query.limit]]}
+    shown = list(found[: query.limit])
+    least = {one.name: one.cell for one in ItemSet.objects.filter(sealed=True)}
+    ranked = [one.pk for one in shown if one.state == RunState.RANKED]
+    opened = Entry.objects.opened(ranked, least=least)
+    return {"runs": [_listed(one) | {"tallies": opened.get(one.pk, [])} for one in shown]}
 
 
 @router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
@@ -223,7 +235,7 @@ def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     user = viewer(request)
     if user is None or not user.is_staff:
         raise refuse(Refusal.NOT_FOUND)
-    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).order_by("-pk")]
+    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")]
 
 
 def _listed(one: Run) -> dict[str, Any]:
@@ -278,8 +290,8 @@ def _run(one: Run) -> dict[str, Any]:
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
-        "sets": [_counts(told) for told in told_of(one)] if graded else [],
-        "graders": _graders(one) if graded else [],
+        "sets": [_counts(told) for told in told_of(one)],
+        "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
 
 
@@ -291,11 +303,12 @@ def _graders(one: Run) -> list[dict[str, Any]]:
 
 def _rescoring(one: Rescoring) -> dict[str, Any]:
     names = ("id", "grader", "state", "asked_at", "ended_at")
+    published = one.run.state == RunState.RANKED
     problem = explain_code(one.code) if one.code else None
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
         "failure": problem,
-        "changed": {changed.set: changed.counts for changed in one.changes()},
+        "changed": {changed.set: changed.counts for changed in one.changes() if published},
     }
 
 

@@ -41,7 +41,9 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
     (RunState.QUEUED, RunState.LEASED): Step("an evaluator has begun the attempt", "recorder"),
     (RunState.LEASED, RunState.RUNNING): Step("the first item is asked", "recorder"),
     (RunState.RUNNING, RunState.GRADED): Step("every item has an outcome and the counts agree", "recorder"),
-    (RunState.GRADED, RunState.RANKED): Step("a ranking holds it", "recorder"),
+    (RunState.GRADED, RunState.RANKED): Step(
+        "its cohort is closed, and its scores are published", "maintainer, or the clock"
+    ),
     (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
     (RunState.RUNNING, RunState.QUEUED): Step("the attempt was lost: next token, items left only", "reaper"),
     (RunState.QUEUED, RunState.FAILED): Step("its time in the queue is over", "reaper"),

@@ -26,7 +26,11 @@ WORDS = {
     RunState.QUEUED: ("Queued.", "It begins as soon as an evaluator is free."),
     RunState.LEASED: ("Starting.", "An evaluator has taken it and loads the model."),
     RunState.RUNNING: ("Running.", "The model is being asked."),
-    RunState.GRADED: ("Graded.", "Every item has an outcome; the ranking is being made."),
+    RunState.GRADED: (
+        "Graded.",
+        "Every item has an outcome. What it came to on the sealed set is published, with all "
+        "others of its cohort, when that is closed.",
+    ),
     RunState.RANKED: ("Ranked.", "Every item has an outcome, and the board shows it."),
     RunState.FAILED: ("Failed.", "It has no score and is not ranked."),
     RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
@@ -95,14 +99,16 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if found is None:
         raise Http404
     graded = found.state in (RunState.GRADED, RunState.RANKED)
-    sets = told_of(found) if graded else []
+    sets = told_of(found)
     context = {
         "run": found,
-        "words": APART if found.submission.protocol and graded else WORDS[RunState(found.state)],
+        "words": APART
+        if found.submission.protocol and found.state == RunState.RANKED
+        else WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
         "sets": sets,
         "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
-        "graders": graders(found) if graded else [],
+        "graders": graders(found) if found.state == RunState.RANKED else [],
         "grader_form": GraderForm() if graded and user is not None and user.is_staff else None,
         "record": found.record if graded else None,
         "read": [row.read for row in sets if row.read],

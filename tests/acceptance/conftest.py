@@ -132,7 +132,7 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
             broker_url=broker_url,
             port=free_port(),
             source=source,
-            settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1"} | settings,
+            settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1", "HOLDFAST_COHORT_SECONDS": "0.001"} | settings,
         )
         public, private = rows or (public_set()[:120], private_set()[:120])
         prepare.make_keys(place)

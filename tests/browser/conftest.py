@@ -15,7 +15,7 @@ from demo.screenshot import chromium, find_chromium
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.actions import post_notices, register_set
 from leaderboard.rankings import actions
-from leaderboard.submissions.actions import commit_weights, propose
+from leaderboard.submissions.actions import assign_lineage, commit_weights, propose, register_lineage
 from tests.leaderboard import sealed
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_board, make_pair
@@ -30,6 +30,9 @@ def board(transactional_db: None) -> None:
     """Everything that is in the database is put there before the browser starts: Django and its loop do not mix."""
     pair = make_pair()
     make_board(pair)
+    register_lineage(name="demo", parents=[])
+    for model in ("demo-honest", "demo-contaminated", "demo-small"):
+        assign_lineage(model=model, lineage="demo")
     actions.close_cohort(pair=pair)
 
 

@@ -66,7 +66,7 @@ def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
         ):
             assert piece in shown
         assert row.bounding_box()["width"] <= 360  # type: ignore[index]
-        assert not page.locator("thead").is_visible()
+        assert not page.locator(".board thead").is_visible()
 
 
 def test_dark_is_dark(open_page: Open) -> None:
@@ -108,7 +108,7 @@ def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
         page.fill("[name=q]", "contaminated")
         page.select_option("[name=axis]", "whole")
         page.get_by_role("button", name="Show").click()
-        assert page.locator("tbody tr").count() == 1
+        assert page.locator(".board tbody tr").count() == 1
         assert page.locator("[name=q]").input_value() == "contaminated"
         assert "axis=whole" in page.url
 
@@ -116,10 +116,10 @@ def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
 def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
     with open_page("/") as page:
         page.fill("[name=q]", "replay")
-        assert page.locator("tbody tr:visible").count() == 2
+        assert page.locator(".board tbody tr:visible").count() == 2
         assert page.locator("[data-count]").inner_text() == "2 of 5"
         page.fill("[name=q]", "")
-        assert page.locator("tbody tr:visible").count() == 5
+        assert page.locator(".board tbody tr:visible").count() == 5
 
 
 def test_a_row_under_the_pointer_lights_its_dot_in_the_scatter(open_page: Open) -> None:

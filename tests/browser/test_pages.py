@@ -22,6 +22,7 @@ STRANGERS = (
     "/ledger/",
     "/methodology/",
     "/models/demo-small/",
+    "/families/demo/",
 )
 STAGES = (
     "/sets/twins/",
@@ -37,6 +38,7 @@ STAFF = (
     "/sets/register/pair/?private=fresh",
     "/sets/proposed/registered/",
     "/sets/twins/burn/",
+    "/sets/twins/graders/",
     "/sets/twins/release/",
     "/sets/proposed/release/",
     "/commitments/",

@@ -1,14 +1,30 @@
 """A published table as people meet it: wide and narrow, light and dark, without JavaScript."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from django.core.management import call_command
+
+from demo.__main__ import MADE_HERE, ZOO
+from demo.zoo import TABLE
 from tests.browser.conftest import Open, violations
-from tests.leaderboard.rankings.published import imported
+from tests.leaderboard.rankings.published import gsm1k, imported
 
 
 @pytest.fixture(autouse=True)
 def table(transactional_db: None) -> None:
     imported()
+
+
+@pytest.fixture
+def zoo() -> None:
+    about = ["--slug", "zoo", "--title", ZOO, "--source", "demo/zoo", "--ran-by", MADE_HERE]
+    call_command("import_published", str(TABLE), *about)
+
+
+@pytest.fixture
+def paper(data_dir: Path) -> None:
+    gsm1k(data_dir)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -51,3 +67,39 @@ def test_a_model_lights_up_in_both_pictures(open_page: Open) -> None:
     with open_page("/published/small/") as page:
         page.locator("tr[data-model=east-2]").hover()
         assert page.locator("circle.lit").count() == 2
+
+
+def faults(open_page: Open, address: str, *, dark: bool) -> list[str]:
+    """What axe finds, all details open, wide and on a phone; and whether a phone has to be pushed sideways."""
+    with open_page(address, dark=dark) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        found = violations(page)
+        page.set_viewport_size({"width": 360, "height": 900})
+        found += violations(page)
+        width = page.evaluate("document.documentElement.scrollWidth")
+    return [*found, *([f"{width} pixels wide"] if width > 360 else [])]
+
+
+def test_the_zoo_and_what_is_known_of_it(open_page: Open, zoo: None) -> None:
+    assert faults(open_page, "/published/zoo/", dark=True) == []
+
+
+@pytest.mark.slow
+def test_the_zoo_without_javascript(open_page: Open, zoo: None) -> None:
+    with open_page("/published/zoo/", java_script_enabled=False, width=360) as page:
+        row = page.locator("tr[data-model=heron-m-cram]").inner_text()
+        assert "known: memorised" in row and "434k" in row and "overfit" in row
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/orders/"])
+def test_the_paper_s_table(open_page: Open, paper: None, page: str, dark: bool) -> None:
+    assert faults(open_page, f"/published/gsm1k/{page}", dark=dark) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/peers/"])
+def test_the_zoo_in_the_light_and_its_pictures(open_page: Open, zoo: None, page: str) -> None:
+    assert faults(open_page, f"/published/zoo/{page}", dark=False) == []

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from evaluator.contract import Outcome, pack_bits, unpack_bits
 from evaluator.ledger import notices as steps
+from evaluator.ledger.entries import entry_hash
 from evaluator.ledger.manifests import Block, Manifest
 from evaluator.ledger.notices import Notice
 from evaluator.ledger.tree import leaf_hash, root
@@ -23,7 +24,7 @@ from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Party
-from leaderboard.rankings.actions import rebuild
+from leaderboard.rankings.actions import close_cohort, rebuild
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Model, RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
@@ -86,7 +87,7 @@ class Site:
         done = {"state": RunState.GRADED, "ended_at": timezone.now(), "queued_at": timezone.now(), "evaluator": known}
         Run.objects.filter(pk=run.pk).update(**done, protocol_digest=ruled.PROTOCOL_DIGEST)
         self._log(run, rows[True], form, "jail" if tier == "T0" else HOSTED if tier == "T1" else "models.example")
-        rebuild(pair=self.pair)
+        close_cohort(pair=SetPair.objects.get(pk=self.pair.pk))
 
     def _log(self, run: Run, row: RunOutcomes, form: list[int], to: str) -> None:
         about = {"run": str(run.pk), "set": row.item_set.name, "root": row.item_set.digest}
@@ -94,7 +95,8 @@ class Site:
         packed = bytes(row.packed)
         lines = [self.evaluator.expose(**about, **shown)]
         lines.append(self.evaluator.close([Outcome(packed[at]) for at in form], **about))
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, note="")
+        told = [self.evaluator.tallies[entry_hash(lines[1])]]
+        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, opened=told)
 
     def notice(self, **about: Any) -> None:
         """A maintainer posts one more notice."""
@@ -165,16 +167,17 @@ class Adversary:
             for granted in one["sets"]
             if granted["sealed"] and one["token"] == 1
         }
-        models = {one["id"]: one["model"] for one in self._json("/api/v1/runs")["runs"] if one["model"]}
+        runs = self._json("/api/v1/runs")["runs"]
+        models = {one["id"]: one["model"] for one in runs if one["model"]}
         self._board()
         for run, model in models.items():
             self._run(run, model)
         for fact in self._json("/sets/pair/release/evidence.json")["runs"]:
             self._learn(fact["model"], OWN, self._counting(fact["run"], len(told)), fact["right"], fact["n"])
-        for raw in self.client.get("/api/v1/ledger/evaluator-1/lines").content.splitlines():
-            line = json.loads(raw)
-            if line["kind"] == "closing":
-                self._learn(models[line["run"]], OWN, self._forms[line["run"]], line["right"], line["count"])
+        for one in runs:
+            for told in one["tallies"]:
+                n = sum(told[count] for count in ("right", "wrong", "no_answer", "truncated"))
+                self._learn(one["model"], OWN, self._forms[one["id"]], told["right"], n)
 
     def _board(self) -> None:
         rows = self._json("/api/v1/board?pair=pair")["rows"]

@@ -94,7 +94,7 @@ def grade(
     blocks: Sequence[int] | None = None,
     **changes: Any,
 ) -> Run:
-    """A graded run with these private items right (or the first so many), the others wrong.
+    """A ranked run with these private items right (or the first so many), the others wrong.
 
     ``by`` also closes it on its log, as far as the site has that; ``blocks`` are those asked, all by default.
     """
@@ -105,7 +105,7 @@ def grade(
         model=model, submitted_by=user, pair=pair, kind=kind, idempotency_key=uuid.uuid4().hex, fingerprint="0" * 64,
         **asked,
     )  # fmt: skip
-    fields: dict[str, Any] = {"protocol_digest": PROTOCOL_DIGEST, "state": RunState.GRADED, "ended_at": _now()}
+    fields: dict[str, Any] = {"protocol_digest": PROTOCOL_DIGEST, "state": RunState.RANKED, "ended_at": _now()}
     fields |= {"evaluator": Evaluator.objects.filter(name=by.name).first() if by else None, "queued_at": _now()}
     total = pair.public.n + pair.private.n
     run = Run.objects.create(

@@ -87,7 +87,7 @@ def count_run(pair: SetPair, evaluator: FakeEvaluator, model: str, *, right: int
 
     run = make_run(pair, model, public=100, private=right)
     known = Evaluator.objects.get(name=evaluator.name)
-    Run.objects.filter(pk=run.pk).update(evaluator=known, protocol_digest=PROTOCOL)
+    Run.objects.filter(pk=run.pk).update(evaluator=known, protocol_digest=PROTOCOL, state="ranked")
     actions.register_lineage(name=lineage, parents=[])
     Model.objects.filter(name=model).update(open_weights=True)
     actions.assign_lineage(model=model, lineage=lineage)

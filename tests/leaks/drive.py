@@ -340,6 +340,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
     lines = used.house.query("SELECT count(*) FROM ledger_entry")[0][0]
     return {
         "slug": ["twins"],
+        "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
         "slug:evaluator": ["demo"],
         "evaluator": ["demo"],
         "index": sorted({0, 1, int(lines) - 1}),

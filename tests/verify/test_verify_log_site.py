@@ -22,11 +22,11 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.celery import app
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Entry, Evaluator, Grant
-from leaderboard.rankings.actions import rebuild
 from leaderboard.rankings.models import Snapshot
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import MANIFEST, PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
 from tests.leaderboard.ruled import make_maintainer
 from tests.verify.test_verify_log import VERIFIER
@@ -121,7 +121,7 @@ def test_the_site_is_watched(site: Site, visit: Callable[..., tuple[int, Any]], 
     site.submit("Gamma")
     site.evaluate(weights)
     site.evaluate(endpoint, tier="T2")
-    rebuild(pair=site.pair)
+    publish(pair=site.pair)
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
     verified = told["verified"]
@@ -130,7 +130,7 @@ def test_the_site_is_watched(site: Site, visit: Callable[..., tuple[int, Any]], 
     assert verified["exposures, by grant and order"] == verified["closings, by grant and order"] == 2
     assert verified["evaluator-1: lines, signed and chained"] == 4
     site.notice(1)
-    rebuild(pair=site.pair)
+    publish(pair=site.pair)
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
     rows = json.loads((tmp_path / "state" / "files" / "board" / "pair.json").read_bytes())["rows"]
@@ -171,7 +171,7 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: C
     about = {"checkpoint": "", "url": "https://models.example/v1", "served_model": "b", "api": "chat"}
     run = site.submit("Beta", kind="endpoint", **about)
     site.evaluate(run, tier="T2")
-    rebuild(pair=site.pair)
+    publish(pair=site.pair)
     keeper = make_maintainer("keeper")
     order = actions.ask_again(run=run.pk, grader="lm-eval-strict-3", by=keeper)
     grant = Grant.objects.latest("pk")
@@ -190,5 +190,5 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: C
 
 def test_a_run_that_the_log_does_not_know(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
     site.evaluate(site.submit("Alpha"), closed=False)
-    rebuild(pair=site.pair)
+    publish(pair=site.pair)
     assert codes(visit()[1]) == {"row_without_closing"}

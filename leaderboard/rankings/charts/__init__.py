@@ -19,10 +19,11 @@ from leaderboard.rankings.charts.boards import (
     percent,
     points,
     scale,
-    scatter,
     score_axis,
+    size,
     span,
 )
+from leaderboard.rankings.charts.planes import scatter
 
 __all__ = [
     "GAP_WIDTH",
@@ -45,5 +46,6 @@ __all__ = [
     "scale",
     "scatter",
     "score_axis",
+    "size",
     "span",
 ]

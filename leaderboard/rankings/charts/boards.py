@@ -76,9 +76,18 @@ def points(gap: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """An interval of gaps, in percentage points."""
-    low, high = map(points, interval)
+    """An interval of gaps, in percentage points, cut where no gap can be."""
+    low, high = (points(min(max(end, -1.0), 1.0)) for end in interval)
     return f"{low} to {high}"
+
+
+def size(parameters: float) -> str:
+    """A number of parameters in three digits: 434000 is ``434k``."""
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        # What rounds to a thousand of one unit is one of the next.
+        if parameters >= 0.9995 * unit:
+            return f"{parameters / unit:.3g}{letter}"
+    return f"{parameters:.3g}"
 
 
 def p_value(p: float) -> str:
@@ -174,92 +183,4 @@ def draw_interval(gap: float, interval: tuple[float, float], tone: str, axis: Ax
         lo=lo,
         hi=hi,
         gap=axis.x(gap, width=GAP_WIDTH),
-    )
-
-
-SIDE, LEFT, TOP = 292, 40, 14
-"""The scatter's square and where it begins, in its own units."""
-
-
-def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
-    """Private against public accuracy, with the diagonal on which both are equal, and what the references lead to
-    expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
-    axis, bottom = WHOLE, TOP + SIDE
-    ordered = sorted(rows, key=lambda row: row.evidence == "overfit")
-    dots = format_html_join(
-        "",
-        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}: private {}%, public {}%</title></circle>',
-        (
-            (
-                TONES[row.evidence],
-                row.model,
-                round(LEFT + axis.x(row.public.accuracy, width=SIDE), 1),
-                round(bottom - axis.x(row.private.accuracy, width=SIDE), 1),
-                5.5 if row.evidence == "overfit" else 4.5,
-                row.model,
-                percent(row.private.accuracy),
-                percent(row.public.accuracy),
-            )
-            for row in ordered
-        ),
-    )
-    return format_html(
-        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Private against public accuracy of {} ranked '
-        'models; those below the diagonal do worse on problems nobody has seen">{}'
-        '<line class="diag" x1="{}" y1="{}" x2="{}" y2="{}"/>{}'
-        '<text class="note" x="326" y="268" text-anchor="end">below the line: worse</text>'
-        '<text class="note" x="326" y="284" text-anchor="end">on unseen problems</text>{}</svg>',
-        len(rows),
-        scatter_frame(axis, bottom=bottom),
-        LEFT,
-        bottom,
-        LEFT + SIDE,
-        TOP,
-        expected(curve, axis, bottom=bottom),
-        dots,
-    )
-
-
-def expected(curve: Sequence[tuple[float, float]], axis: Axis, *, bottom: int) -> SafeString:
-    """What a panel expects, as a line through (private, public) points; nothing without points."""
-    if not curve:
-        return SafeString("")
-    points_ = (
-        f"{round(LEFT + axis.x(public, width=SIDE), 1)},{round(bottom - axis.x(private, width=SIDE), 1)}"
-        for private, public in curve
-    )
-    return format_html('<polyline class="curve" points="{}"/>', " ".join(points_))
-
-
-def scatter_frame(axis: Axis, *, bottom: int) -> SafeString:
-    """Grid, ticks and names of the axes of public against private accuracy."""
-    right = LEFT + SIDE
-    lines = format_html_join(
-        "",
-        '<line class="grid" x1="{0}" x2="{0}" y1="{2}" y2="{3}"/>'
-        '<line class="grid" x1="{4}" x2="{5}" y1="{1}" y2="{1}"/>'
-        '<text x="{0}" y="{6}" text-anchor="middle">{7}</text><text x="{8}" y="{9}" text-anchor="end">{7}</text>',
-        (
-            (
-                LEFT + x,
-                bottom - x,
-                bottom,
-                TOP,
-                LEFT,
-                right,
-                bottom + 17,
-                f"{100 * tick:g}",
-                LEFT - 7,
-                bottom - x + 4,
-            )
-            for tick in axis.ticks
-            for x in (axis.x(tick, width=SIDE),)
-        ),
-    )
-    return format_html(
-        '{}<text class="ax" x="{}" y="343" text-anchor="middle">public accuracy, %</text>'
-        '<text class="ax" transform="translate(11 {}) rotate(-90)" text-anchor="middle">private accuracy, %</text>',
-        lines,
-        LEFT + SIDE // 2,
-        TOP + SIDE // 2,
     )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from leaderboard.rankings.charts.boards import LEFT, SIDE, TONES, TOP, fitted, percent, points
-from leaderboard.rankings.charts.published import gap_axis, plane
+from leaderboard.rankings.charts.boards import fitted, percent
+from leaderboard.rankings.charts.dots import Dot, of_row
+from leaderboard.rankings.charts.planes import draw_likelihood
 from leaderboard.rankings.models import Row
 
 MOST_SLOPES = 60
@@ -15,28 +16,33 @@ _STEP, _LEFT, _RIGHT, _WIDE = 16, 150, 350, 500
 
 
 def slopes(rows: Sequence[Row]) -> SafeString:
+    """As :func:`draw_slopes`, of ranked rows."""
+    return draw_slopes([of_row(row) for row in rows])
+
+
+def draw_slopes(dots: Sequence[Dot]) -> SafeString:
     """A line for each model from its public rank to its private one, among these rows; reds on top.
 
     Equal ranks stand below each other in order of the names, so that every line has ends of its own.
     """
-    shown = rows[:MOST_SLOPES]
-    public = sorted(shown, key=lambda row: (row.public_rank, row.model))
-    private = sorted(shown, key=lambda row: (row.rank, row.model))
-    places = {row.model: (public.index(row), private.index(row)) for row in shown}
+    shown = dots[:MOST_SLOPES]
+    public = sorted(shown, key=lambda dot: (dot.public_rank, dot.model))
+    private = sorted(shown, key=lambda dot: (dot.rank, dot.model))
+    places = {dot.model: (public.index(dot), private.index(dot)) for dot in shown}
     height = _STEP * len(shown) + 40
-    ordered = sorted(shown, key=lambda row: row.evidence in ("overfit", "watch"))
+    ordered = sorted(shown, key=lambda dot: dot.tone in ("hot", "warm"))
     lines = format_html_join(
         "",
         '<g class="{}" data-model="{}"><line x1="{}" y1="{}" x2="{}" y2="{}"/>'
         '<text x="{}" y="{}" text-anchor="end">{} {}</text><text x="{}" y="{}">{} {}</text></g>',
         (
             (
-                TONES[row.evidence], row.model, _LEFT, _y(first), _RIGHT, _y(second),
-                _LEFT - 6, _y(first) + 4, _short(row.model), row.public_rank,
-                _RIGHT + 6, _y(second) + 4, row.rank, _short(row.model),
+                dot.tone, dot.model, _LEFT, _y(first), _RIGHT, _y(second),
+                _LEFT - 6, _y(first) + 4, _short(dot.model), dot.public_rank,
+                _RIGHT + 6, _y(second) + 4, dot.rank, _short(dot.model),
             )
-            for row in ordered
-            for first, second in (places[row.model],)
+            for dot in ordered
+            for first, second in (places[dot.model],)
         ),
     )  # fmt: skip
     return format_html(
@@ -61,13 +67,19 @@ def _short(name: str) -> str:
 
 
 def peers(row: Row, near: Sequence[Row]) -> SafeString:
-    """The private scores of models with a similar public score on one line; ``row`` is the large dot."""
+    """As :func:`draw_peers`, of ranked rows."""
+    return draw_peers(row.model, [of_row(one) for one in near])
+
+
+def draw_peers(model: str, near: Sequence[Dot]) -> SafeString:
+    """The private scores of models with a similar public score on one line; ``model`` is the large dot."""
+    own = next(dot for dot in near if dot.model == model)
     axis = fitted(
-        min(one.private.interval[0] if one is row else one.private.accuracy for one in near),
-        max(one.private.interval[1] if one is row else one.private.accuracy for one in near),
+        min(one.private_interval[0] if one is own else one.private for one in near),
+        max(one.private_interval[1] if one is own else one.private for one in near),
     )
     width = 480
-    lo, hi = (axis.x(end, width=width) for end in row.private.interval)
+    lo, hi = (axis.x(end, width=width) for end in own.private_interval)
     ticks = format_html_join(
         "",
         '<line class="grid" x1="{0}" x2="{0}" y1="4" y2="40"/><text x="{0}" y="56" text-anchor="middle">{1}</text>',
@@ -78,13 +90,13 @@ def peers(row: Row, near: Sequence[Row]) -> SafeString:
         '<circle class="{}" cx="{}" cy="22" r="{}"><title>{}: private {}%</title></circle>',
         (
             (
-                TONES[one.evidence],
-                axis.x(one.private.accuracy, width=width),
-                7 if one is row else 4,
+                one.tone,
+                axis.x(one.private, width=width),
+                7 if one is own else 4,
                 one.model,
-                percent(one.private.accuracy),
+                percent(one.private),
             )
-            for one in sorted(near, key=lambda one: one is row)
+            for one in sorted(near, key=lambda one: one is own)
         ),
     )
     return format_html(
@@ -92,8 +104,8 @@ def peers(row: Row, near: Sequence[Row]) -> SafeString:
         'public score; {} has {}%">{}<rect class="ci" x="{}" y="15" width="{}" height="14" rx="7"/>{}</svg>',
         width + 24,
         len(near),
-        row.model,
-        percent(row.private.accuracy),
+        model,
+        percent(own.private),
         ticks,
         lo,
         round(max(hi - lo, 1.0), 1),
@@ -102,31 +114,5 @@ def peers(row: Row, near: Sequence[Row]) -> SafeString:
 
 
 def likelihood(rows: Sequence[Row]) -> SafeString:
-    """The gap against the log-likelihood per character of the public items, of the rows that have one; reds on top."""
-    known = [(row, row.likelihood.public.per_character) for row in rows if row.likelihood]
-    across = fitted(min(at for _, at in known), max(at for _, at in known))
-    gaps, bottom = gap_axis((row.gap, row.gap) for row, _ in known), TOP + SIDE
-    dots = format_html_join(
-        "",
-        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="4.5">'
-        "<title>{}: gap {} pp, likelihood {}</title></circle>",
-        (
-            (
-                TONES[row.evidence],
-                row.model,
-                round(LEFT + across.x(at, width=SIDE), 1),
-                round(bottom - gaps.x(row.gap, width=SIDE), 1),
-                row.model,
-                points(row.gap),
-                f"{at:.3f}".replace("-", "−"),
-            )
-            for row, at in sorted(known, key=lambda one: one[0].evidence == "overfit")
-        ),
-    )
-    return format_html(
-        '<svg class="sc" viewBox="0 0 344 348" role="img" aria-label="Gap against log-likelihood per character of the '
-        'public items, {} models">{}{}</svg>',
-        len(known),
-        plane(across, gaps, bottom=bottom),
-        dots,
-    )
+    """The gap against the log-likelihood per character of the public items, of the rows that have one."""
+    return draw_likelihood([of_row(row) for row in rows])

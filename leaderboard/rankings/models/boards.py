@@ -12,12 +12,12 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models.analysis import FamilyLine
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
 from leaderboard.submissions.models import Rescoring, Run, Submission
-from leaderboard.submissions.states import LIVE, RunState
+from leaderboard.submissions.states import RunState
 
 READABLE = "board-"
 """How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
-Why = Literal["waiting", "running", "incomplete", "retracted", "retired", "regraded", "post_release"]
+Why = Literal["waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
@@ -26,6 +26,7 @@ ACCESS: Mapping[Submission.Kind, Access] = {
 WHY: Mapping[Why, str] = {
     "waiting": "waiting",
     "running": "being asked",
+    "graded": "graded, to be published when its cohort is closed",
     "incomplete": "could not be finished yet",
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
@@ -75,13 +76,31 @@ class GraderScore(Wire, frozen=True, kw_only=True):
     gap: float
 
 
+class LeakContrast(Wire, frozen=True, kw_only=True):
+    """Weights on blocks that endpoints may be shown less on blocks that never left, as fractions.
+
+    ``interval`` is Miettinen and Nurminen's 95%, ``p`` one-sided and of this model alone; ``visible`` the smallest leak
+    that would have been found four times in five, None where none would. No word of evidence depends on it.
+    """
+
+    exposed_right: int
+    exposed_n: int
+    local_right: int
+    local_n: int
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    visible: float | None
+
+
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
-    private set it was asked, ``version`` how many notices there were. An endpoint has no ``likelihood``.
+    private set it was asked, ``version`` how many notices there were. An endpoint has neither ``likelihood`` nor
+    ``leak``.
     """
 
     model: str
@@ -110,6 +129,7 @@ class Row(Wire, frozen=True, kw_only=True):
     version: int = 0
     likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
+    leak: LeakContrast | None = None
 
     @property
     def form(self) -> str:
@@ -167,18 +187,25 @@ def _why_unranked(run: Run, pair: SetPair) -> Why | None:
         return "retracted"
     if run.post_release:
         return "post_release"
-    if run.state == RunState.QUEUED:
-        return "waiting"
-    if run.state in (*LIVE, RunState.GRADED):
-        return "running"
-    if run.state == RunState.RANKED and (why := _why_left_out(run, pair)):
-        return why
-    return "incomplete" if run.state == RunState.FAILED and run.fault == Fault.OURS else None
+    if run.state in (RunState.GRADED, RunState.RANKED):
+        return _why_left_out(run, pair)
+    if run.state == RunState.FAILED:
+        return "incomplete" if run.fault == Fault.OURS else None
+    return _UNDER_WAY.get(RunState(run.state))
+
+
+_UNDER_WAY: Mapping[RunState, Why] = {
+    RunState.QUEUED: "waiting",
+    RunState.LEASED: "running",
+    RunState.RUNNING: "running",
+}
 
 
 def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     if pair.ranked_by and not Rescoring.objects.newest([run], pair.ranked_by):
         return "regraded"
+    if run.state == RunState.GRADED:
+        return "graded"
     return "retired" if pair.private.version else None
 
 

@@ -125,11 +125,15 @@ class WriteOnce(models.Model):
 
 
 class Cohort(WriteOnce):
-    """One close of one pair's board by one method. ``panel`` is a :class:`BoardPanel`, frozen."""
+    """One close of one pair's board by one method, over one grader's outcomes.
+
+    ``panel`` is a :class:`BoardPanel`, frozen.
+    """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="cohorts")
     number = models.PositiveIntegerField()
     method = models.CharField(max_length=40)
+    grader = models.CharField(max_length=80)
     panel = models.JSONField()
     inputs_hash = models.CharField(max_length=64)
     closed_at = models.DateTimeField(auto_now_add=True)
@@ -152,9 +156,9 @@ class Cohort(WriteOnce):
 class VerdictQuerySet(models.QuerySet["Verdict"]):
     """What cohorts decided about runs."""
 
-    def of_runs(self, runs: Iterable[UUID]) -> dict[UUID, "Judged"]:
-        """The newest method's verdict about each run that has one."""
-        found = self.filter(run__in=list(runs)).select_related("cohort").order_by("cohort_id")
+    def of_runs(self, runs: Iterable[UUID], *, grader: str) -> dict[UUID, "Judged"]:
+        """The newest method's verdict about each run that has one over the outcomes of ``grader``."""
+        found = self.filter(run__in=list(runs), cohort__grader=grader).select_related("cohort").order_by("cohort_id")
         return {one.run_id: one.judged() for one in found}
 
     def of_model(self, name: str) -> "VerdictQuerySet":

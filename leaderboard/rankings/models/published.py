@@ -1,6 +1,6 @@
-"""Tables that others published: reference rows with their source, apart from everything that we ran.
+"""Tables from elsewhere: reference rows with their source, apart from everything that an evaluator of ours asked.
 
-Nothing here was asked by an evaluator, so nothing here has a run, a seal or a line in the ledger.
+So nothing here has a run, a seal or a line in the ledger.
 """
 
 from typing import Any
@@ -29,7 +29,8 @@ class _WrittenOnce(models.Model):
 class PublishedTable(_WrittenOnce):
     """One table of public and private scores, as published. ``digest`` is the SHA-256 of the file it came in.
 
-    ``equally_hard`` is why its authors hold the two sets for equally hard, or '' where they do not say so.
+    ``equally_hard`` is why its authors hold the two sets for equally hard, or '' where they do not say so. ``ran_by``
+    is a sentence on who ran the models, where it was not somebody who published them elsewhere.
     """
 
     slug = models.SlugField(max_length=60, unique=True)
@@ -37,6 +38,7 @@ class PublishedTable(_WrittenOnce):
     source = models.CharField(max_length=400)
     url = models.CharField(max_length=300, blank=True, validators=[URLValidator(schemes=["https", "http"])])
     equally_hard = models.CharField(max_length=400, blank=True)
+    ran_by = models.CharField(max_length=200, blank=True)
     public_name = models.CharField(max_length=60)
     private_name = models.CharField(max_length=60)
     imported_at = models.DateTimeField(auto_now_add=True)
@@ -64,7 +66,7 @@ class PublishedRow(_WrittenOnce):
     ``public_right`` and ``private_right`` are counts, taken from the printed shares where the table has no others.
     ``parameters`` are in billions; ``printed_gap`` and ``printed_z`` are the table's own difference and statistic;
     ``loglik`` is the log-likelihood per character of the public items; ``reference`` what is known from elsewhere that
-    makes it a clean reference. What the table does not say is NULL, or ''.
+    makes it a clean reference, ``kind`` how it is known to have been made. What the table does not say is NULL, or ''.
     """
 
     class Access(models.TextChoices):
@@ -89,6 +91,7 @@ class PublishedRow(_WrittenOnce):
     printed_z = models.FloatField(null=True)
     loglik = models.FloatField(null=True)
     reference = models.CharField(max_length=200, blank=True)
+    kind = models.CharField(max_length=80, blank=True)
 
     class Meta:
         ordering = ("line",)

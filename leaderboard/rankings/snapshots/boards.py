@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from uuid import UUID
+from math import isnan
 
 import numpy as np
 
@@ -15,19 +15,18 @@ from leaderboard.rankings.models import (
     Cohort,
     FamilyLine,
     GraderScore,
+    LeakContrast,
     PooledGap,
     Row,
     Score,
     Snapshot,
     noise_floor,
 )
-from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Tally, facts, matrix, newest
+from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Strata, Tally, facts, matrix, published
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
-from leaderboard.submissions.models import Run
-from leaderboard.submissions.states import RunState
 
-METHOD = "board-5"
+METHOD = "board-6"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 FEWEST_POOLED = 3
 """Members that a family needs for an interval of its mean."""
@@ -39,16 +38,12 @@ SEED = 20240501
 
 @dataclass(frozen=True)
 class Draft:
-    """A ranking that is computed and not yet saved, and the graded runs that it took note of.
-
-    A run that a newer one of the same model replaces is among ``graded`` too: it has had its turn.
-    """
+    """A ranking that is computed and not yet saved."""
 
     rows: tuple[Row, ...]
     panel: BoardPanel | None
     families: tuple[FamilyLine, ...]
     inputs_hash: str
-    graded: tuple[UUID, ...]
 
     def save(self, pair: SetPair) -> Snapshot:
         """Write it down as the newest snapshot of ``pair``."""
@@ -146,6 +141,18 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         version=entry.version,
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
+        leak=_leak(entry.strata) if entry.strata else None,
+    )
+
+
+def _leak(found: Strata) -> LeakContrast:
+    one = statistics.leak_contrast((found.exposed_right, found.exposed_n), (found.local_right, found.local_n), LEVEL)
+    return LeakContrast(
+        **asdict(found),
+        difference=one.difference,
+        interval=one.interval,
+        p=one.p,
+        visible=None if isnan(one.visible) else one.visible,
     )
 
 
@@ -155,12 +162,10 @@ def _graded(one: Graded) -> GraderScore:
 
 
 def build(pair: SetPair) -> Draft:
-    """Gather the newest complete run of every model that was asked ``pair`` and rank them."""
-    # Read first: a run that is graded after this moment belongs to the next ranking.
-    graded = tuple(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
-    entries = newest(pair)
+    """Gather the newest run that is decided of every model that was asked ``pair`` and rank them."""
+    entries = published(pair)
     panel = _panel(pair)
-    return Draft(rank(entries), panel, families(entries), inputs_hash=_hash(pair, entries, panel), graded=graded)
+    return Draft(rank(entries), panel, families(entries), inputs_hash=_hash(pair, entries, panel))
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
@@ -211,7 +216,7 @@ def _covariance(own: Sequence[Entry]) -> Floats:
 
 def _panel(pair: SetPair) -> BoardPanel | None:
     """Whom the newest cohort was compared with; None before the first close."""
-    cohort = Cohort.objects.filter(pair=pair).order_by("pk").last()
+    cohort = Cohort.objects.filter(pair=pair, grader=pair.board_grader).order_by("pk").last()
     return cohort.facts() if cohort else None
 
 

@@ -52,7 +52,7 @@ class Draft:
 
 
 def draft(pair: SetPair) -> Draft:
-    """The next cohort of ``pair``: the newest complete run of every model, less those that were decided before."""
+    """The next cohort of ``pair``: the newest complete run of every model, less those decided before by this grader."""
     entries = newest(pair)
     by_model = {entry.model: entry for entry in entries}
     named = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
@@ -64,6 +64,8 @@ def draft(pair: SetPair) -> Draft:
 def outdated(pair: SetPair) -> Iterable[Cohort]:
     """The cohorts of ``pair`` that no verdicts of this method exist for, in order, each as it was decided last."""
     found = {one.number: one for one in Cohort.objects.filter(pair=pair).order_by("pk")}
+    # What was decided over another grader's outcomes cannot be decided over these.
+    found = {number: one for number, one in found.items() if one.grader == pair.board_grader}
     done = set(Cohort.objects.filter(pair=pair, method=METHOD).values_list("number", flat=True))
     return [one for number, one in sorted(found.items()) if number not in done]
 
@@ -79,6 +81,8 @@ def again(cohort: Cohort) -> Draft:
 
 def recompute(cohort: Cohort) -> bool | None:
     """Whether a cohort's verdicts come out again, bit for bit; None where items or runs no longer count as then."""
+    if cohort.grader != cohort.pair.board_grader:
+        return None
     made = again(cohort)
     if (made.decision.inputs_hash, METHOD) != (cohort.inputs_hash, cohort.method):
         return None

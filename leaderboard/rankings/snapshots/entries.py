@@ -8,8 +8,10 @@ from uuid import UUID
 
 import numpy as np
 from django.db.models import Count, QuerySet
+from numpy.typing import NDArray
 
-from evaluator.contract import Outcome, Tier
+from evaluator.contract import LEAST_CELL, Outcome, Tier
+from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models import ACCESS, Access, Judged, Likelihoods, Likely, Verdict
@@ -29,6 +31,7 @@ from leaderboard.submissions.models import (
 from leaderboard.submissions.states import RunState
 
 LEVEL = 0.95
+Indices = NDArray[np.intp]
 _VALUES = np.full(256, np.nan)
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0
 _VALUES[Outcome.RIGHT] = 1.0
@@ -58,13 +61,23 @@ class Graded:
 
 
 @dataclass(frozen=True)
+class Strata:
+    """Right answers of weights on the blocks that endpoints may be shown, and on those that never leave."""
+
+    exposed_right: int
+    exposed_n: int
+    local_right: int
+    local_n: int
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model's complete run.
 
     ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and of the public set, 0 for one that
     the model was not asked or that no longer counts; empty where only counts are known. ``family`` is its lineage,
-    ``graders`` what each grader makes of it; ``tries`` how many runs of the model on this pair are complete, ``ended``
-    the day of this one.
+    ``graders`` what each grader makes of it, ``strata`` how it did on either part of the private set, as far as that
+    may be told; ``tries`` how many runs of the model on this pair are complete, ``ended`` the day of this one.
     """
 
     model: str
@@ -87,6 +100,7 @@ class Entry:
     judged: Judged | None = None
     likelihood: Likelihoods | None = None
     graders: tuple[Graded, ...] = ()
+    strata: Strata | None = None
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -108,13 +122,21 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 def newest(pair: SetPair) -> tuple[Entry, ...]:
     """The newest run of each model, by when it was queued, among those with an outcome for every item."""
-    runs = _counting(pair).order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
-    return tuple(_entries(pair, runs))
+    return tuple(_entries(pair, _newest_of_each(_counting(pair))))
+
+
+def published(pair: SetPair) -> tuple[Entry, ...]:
+    """The newest of each model among the runs whose cohort is closed: no score is told before."""
+    return tuple(_entries(pair, _newest_of_each(_counting(pair).filter(pk__in=Verdict.objects.values("run")))))
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
     """The entries of these runs, as far as they still count, in the order of the runs' keys."""
     return tuple(_entries(pair, _counting(pair).filter(pk__in=list(runs)).order_by("pk")))
+
+
+def _newest_of_each(runs: QuerySet[Run]) -> QuerySet[Run]:
+    return runs.order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
 
 
 def _counting(pair: SetPair) -> QuerySet[Run]:
@@ -128,10 +150,12 @@ def _counting(pair: SetPair) -> QuerySet[Run]:
 def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     manifest, notices = pair.private.facts(), pair.private.signed_notices()
     gone = retired(manifest, notices) if manifest and notices else frozenset()
+    # Nothing of a part is told once items are retired: what a step took out of it could be too few to hide in.
+    parts = _parts(manifest) if manifest and not gone else None
     found = list(runs)
     counts = _outcomes(pair, found, gone)
     beside = _beside(pair, found, gone)
-    judged = Verdict.objects.of_runs(run.pk for run in found)
+    judged = Verdict.objects.of_runs((run.pk for run in found), grader=pair.board_grader)
     tries = _tries(pair)
     for run in found:
         public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
@@ -148,10 +172,10 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     protocol=pair.protocol,
                     grader=pair.board_grader,
                     tries=tries.get(run.submission.model_id, 1),
-                    # A word is about the outcomes that it was decided over.
-                    judged=None if pair.ranked_by else judged.get(run.pk),
+                    judged=judged.get(run.pk),
                     graders=beside.get(run.pk, ()),
                     likelihood=_likelihood(public, private),
+                    strata=_strata(private, run, parts) if parts else None,
                 )
 
 
@@ -190,6 +214,24 @@ def _pairs(pair: SetPair, found: Iterable[Beside]) -> Iterable[Graded]:
     for grader, sides in graders.items():
         if len(sides) == len(sets):
             yield Graded(grader, *sides["public"], *sides["private"])
+
+
+def _parts(manifest: Manifest) -> tuple[Indices, Indices]:
+    """The indices of the exposed and of the local items of a set."""
+    exposed, local = (sorted(manifest.indices(manifest.block_ids((one,)))) for one in ("exposed", "local"))
+    return np.array(exposed, dtype=np.intp), np.array(local, dtype=np.intp)
+
+
+def _strata(private: PackedOutcomes, run: Run, parts: tuple[Indices, Indices]) -> Strata | None:
+    """Of weights, where both parts are large enough to be told."""
+    if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
+        return None
+    values = _VALUES[np.frombuffer(private.over(frozenset()), np.uint8)]
+    asked = [one[np.isfinite(one)] for one in (values[part] for part in parts)]
+    if min(map(len, asked)) < LEAST_CELL:
+        return None
+    (exposed, exposed_n), (local, local_n) = ((int(one.sum()), len(one)) for one in asked)
+    return Strata(exposed, exposed_n, local, local_n)
 
 
 def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:

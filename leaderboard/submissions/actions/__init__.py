@@ -5,6 +5,8 @@ from leaderboard.submissions.actions.lineages import assign_lineage, commit_weig
 from leaderboard.submissions.actions.queueing import (
     cancel,
     drain_outbox,
+    graded,
+    is_due,
     mark_ranked,
     reap,
     requeue,
@@ -29,6 +31,8 @@ __all__ = [
     "follow_rule",
     "follow_rules",
     "forecast",
+    "graded",
+    "is_due",
     "mark_ranked",
     "propose",
     "publish",

@@ -69,9 +69,8 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
 
 def _complete_runs() -> RunQuerySet:
     """Of weights that we ran ourselves, asked by their pair's own protocol: a later run of an endpoint under the same
-    name, or by another protocol, takes nothing from them."""
-    done = (RunState.GRADED, RunState.RANKED)
-    return Run.objects.filter(state__in=done, post_release=False, tier="T0", submission__protocol="")
+    name, or by another protocol, takes nothing from them. Of a run whose cohort is open nothing is told here either."""
+    return Run.objects.filter(state=RunState.RANKED, post_release=False, tier="T0", submission__protocol="")
 
 
 def _facts(runs: RunQuerySet) -> Iterator[RunFact]:

@@ -19,7 +19,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
 from leaderboard.submissions import dispatch
-from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.models import Outbox, Rescoring, Run, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
@@ -163,11 +163,26 @@ def cancel(*, run: UUID) -> Run:
     return locked
 
 
+def graded(*, pair: SetPair) -> list[UUID]:
+    """The runs on a pair that wait for the close of their cohort, less those that its grader has not graded yet."""
+    found = list(Run.objects.filter(submission__pair=pair, state=RunState.GRADED))
+    if pair.ranked_by:
+        known = Rescoring.objects.newest(found, pair.ranked_by)
+        found = [run for run in found if run in known or run.submission.protocol]
+    return [run.pk for run in found]
+
+
+def is_due(*, pair: SetPair) -> bool:
+    """Whether the clock closes the cohort of a pair: its first run has waited for as long as one is open."""
+    waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS).filter(submission__pair=pair)
+    return settings.COHORT_SECONDS > 0 and waiting.exists()
+
+
 def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
-    """Move graded runs that a ranking now holds to ranked; returns how many there were."""
+    """Move the graded runs of a cohort that is closed to ranked; returns how many there were."""
     moved = 0
     with transaction.atomic():
-        # In one order everywhere, so that two rebuilds at once cannot wait for each other.
+        # In one order everywhere, so that two closes at once cannot wait for each other.
         for run in Run.objects.select_for_update().filter(pk__in=run_ids, state=RunState.GRADED).order_by("pk"):
             run.move(RunState.RANKED)
             moved += 1
@@ -175,10 +190,11 @@ def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
 
 
 def ring_unranked() -> int:
-    """Ask again for the rankings that lack something: graded runs, or what maintainers have said. Returns how many."""
-    waiting = Run.objects.unranked(older_than_seconds=settings.LEASE_SECONDS)
-    pairs = set(waiting.values_list("submission__pair__slug", flat=True))
-    pairs |= set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
+    """Ask again for rankings that lack what maintainers have said, and for closes that are due. Returns how many."""
+    pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
+    if settings.COHORT_SECONDS:
+        due = Run.objects.waiting(older_than_seconds=max(settings.COHORT_SECONDS, settings.LEASE_SECONDS))
+        pairs |= set(due.values_list("submission__pair__slug", flat=True))
     return sum(bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in sorted(pairs))  # type: ignore[misc]
 
 

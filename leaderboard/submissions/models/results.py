@@ -177,9 +177,13 @@ class RunOutcomes(PackedOutcomes):
 
 
 def told_of(run: Run) -> list[Told]:
-    """What may be told of a graded run, set by set."""
+    """What of a run may be told, set by set: nothing before it is graded, and of a sealed set nothing before the close
+    of its cohort, not even to its submitter: who sees a score may submit against it."""
+    if run.state not in (RunState.GRADED, RunState.RANKED):
+        return []
     rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
-    return [told for row in rows if (told := row.told()) is not None]
+    open_ones = (row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed)
+    return [told for row in open_ones if (told := row.told()) is not None]
 
 
 class Receipt(models.Model):

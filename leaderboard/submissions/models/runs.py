@@ -33,17 +33,9 @@ class RunQuerySet(models.QuerySet["Run"]):
         late = models.Q(state__in=[RunState.QUEUED, *LIVE], deadline__lt=Now())
         return self.filter(lost | late)
 
-    def unranked(self, *, older_than_seconds: float) -> "RunQuerySet":
-        """Graded runs that no ranking holds although they ended a while ago, and no newer run replaced them."""
-        newer = Run.objects.filter(
-            submission__model=models.OuterRef("submission__model"),
-            submission__pair=models.OuterRef("submission__pair"),
-            submission__protocol=models.OuterRef("submission__protocol"),
-            state=RunState.RANKED,
-            queued_at__gte=models.OuterRef("queued_at"),
-        )
-        waiting = self.filter(state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds))
-        return waiting.exclude(models.Exists(newer))
+    def waiting(self, *, older_than_seconds: float) -> "RunQuerySet":
+        """Runs that were graded so long ago and whose cohort is still open."""
+        return self.filter(state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds))
 
     def visible_to(self, user: User | None) -> "RunQuerySet":
         """Ranked runs are everybody's; any other is its submitter's and the staff's."""

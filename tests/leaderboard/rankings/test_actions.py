@@ -7,6 +7,7 @@ from leaderboard.rankings import actions, tasks
 from leaderboard.rankings.models import Snapshot
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import publish
 from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.django_db
 def test_rebuilding_ranks_the_graded_runs_and_no_others() -> None:
     pair = make_pair()
     make_board(pair)
-    snapshot = actions.rebuild(pair=pair)
+    snapshot = publish(pair=pair)
     assert len(snapshot.ranking()) == Run.objects.filter(state=RunState.RANKED).count() == 5
     assert Run.objects.filter(state=RunState.GRADED).count() == 0
     assert Run.objects.filter(state__in=[RunState.RUNNING, RunState.FAILED]).count() == 3
@@ -24,10 +25,10 @@ def test_rebuilding_ranks_the_graded_runs_and_no_others() -> None:
 def test_equal_counts_make_no_second_snapshot() -> None:
     pair = make_pair()
     make_board(pair)
-    first = actions.rebuild(pair=pair)
-    assert actions.rebuild(pair=pair) == first
+    first = publish(pair=pair)
+    assert publish(pair=pair) == first
     make_run(pair, "new-one", public=5, private=5)
-    second = actions.rebuild(pair=pair)
+    second = publish(pair=pair)
     assert second.pk > first.pk
     assert Snapshot.objects.current(pair) == second
     assert len(second.ranking()) == len(first.ranking()) + 1
@@ -37,13 +38,13 @@ def test_an_older_run_of_a_model_does_not_wait_for_ever() -> None:
     pair = make_pair()
     make_run(pair, "again", public=1, private=1)
     make_run(pair, "again", public=2, private=2)
-    actions.rebuild(pair=pair)
+    publish(pair=pair)
     assert not Run.objects.exclude(state=RunState.RANKED).exists()
 
 
 def test_a_snapshot_is_never_changed() -> None:
     pair = make_pair()
-    snapshot = actions.rebuild(pair=pair)
+    snapshot = publish(pair=pair)
     snapshot.rows = [{}]
     with pytest.raises(TypeError, match="never changed"):
         snapshot.save()
@@ -53,7 +54,7 @@ def test_a_snapshot_is_never_changed() -> None:
 def test_the_stored_rows_read_back_as_they_were_computed() -> None:
     pair = make_pair()
     make_board(pair)
-    rows = actions.rebuild(pair=pair).ranking()
+    rows = publish(pair=pair).ranking()
     assert Snapshot.objects.get().ranking() == rows
     assert all(row.public.n == row.private.n == 400 for row in rows)
 

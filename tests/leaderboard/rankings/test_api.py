@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from leaderboard.rankings import actions
+from tests.leaderboard.closing import publish
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 def test_the_board_as_json(client: Client) -> None:
     pair = make_pair()
     make_board(pair)
-    snapshot = actions.rebuild(pair=pair)
+    snapshot = publish(pair=pair)
     make_pair("newer")
     data = client.get("/api/v1/board?pair=demo").json()
     assert [row["model"] for row in data["rows"]] == [row.model for row in snapshot.ranking()]
@@ -29,7 +29,7 @@ def test_an_unknown_pair_has_a_code(client: Client) -> None:
 def test_no_answer_holds_an_outcome_by_item(client: Client) -> None:
     pair = make_pair()
     make_board(pair)
-    actions.rebuild(pair=pair)
+    publish(pair=pair)
     text = client.get("/api/v1/board").content.decode()
     assert "packed" not in text
     assert max(map(len, text.split(","))) < 200

@@ -58,6 +58,22 @@ def test_percent_has_one_decimal() -> None:
     assert [charts.percent(share) for share in (0, 0.8291, 1)] == ["0.0", "82.9", "100.0"]
 
 
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        (156000, "156k"),
+        (434000, "434k"),
+        (999_900, "1M"),
+        (1.5e9, "1.5B"),
+        (141e9, "141B"),
+        (1.8e12, "1.8T"),
+        (12, "12"),
+    ],
+)
+def test_a_size_has_three_digits(parameters: float, text: str) -> None:
+    assert charts.size(parameters) == text
+
+
 def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     row = make(400, 200)
     picture = parse(charts.dumbbell(row, charts.WHOLE))
@@ -97,7 +113,7 @@ def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_
     assert diagonal is not None and dots.keys() == {"low", "even"}
     assert float(dots["low"].get("cx", "")) == float(diagonal.get("x2", ""))
     assert float(dots["low"].get("cy", "")) == float(diagonal.get("y1", ""))
-    assert "2 ranked" in picture.get("aria-label", "")
+    assert "2 models" in picture.get("aria-label", "")
 
 
 def test_a_name_cannot_break_out_of_a_picture() -> None:

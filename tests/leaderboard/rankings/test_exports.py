@@ -6,8 +6,10 @@ from io import StringIO
 
 import pytest
 
-from leaderboard.rankings import actions, exports
+from leaderboard.rankings import exports
 from leaderboard.rankings.snapshots import Entry, Tally, rank
+from leaderboard.rankings.snapshots.entries import Graded
+from tests.leaderboard.closing import publish
 from tests.leaderboard.rankings.sample import make_board, make_pair
 
 TALLY = Tally(n=10, right=4, wrong=4, no_answer=1, truncated=1)
@@ -33,7 +35,7 @@ def test_no_name_is_a_formula(name: str) -> None:
 def test_json_is_plain_and_keeps_missing_scores_apart() -> None:
     pair = make_pair()
     make_board(pair)
-    data = json.loads(json.dumps(exports.as_json(pair, actions.rebuild(pair=pair))))
+    data = json.loads(json.dumps(exports.as_json(pair, publish(pair=pair))))
     contaminated = next(row for row in data["rows"] if row["model"] == "demo-contaminated")
     assert contaminated["public"]["right"] == 397
     assert contaminated["private"]["n"] == 400
@@ -47,3 +49,10 @@ def test_json_before_the_first_ranking_is_empty_and_not_zero() -> None:
     data = exports.as_json(make_pair(), None)
     assert data["rows"] == []
     assert data["as_of"] is None
+
+
+def test_csv_has_every_grader_side_by_side() -> None:
+    graders = (Graded("numeric-1", 4, 10, 3, 10), Graded("lm-eval-strict-3", 2, 10, 2, 10))
+    rows = rank([Entry("m", "Org", "weights", "run", TALLY, TALLY, graders=graders)])
+    (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
+    assert line["graders"] == "numeric-1: public 4/10, private 3/10; lm-eval-strict-3: public 2/10, private 2/10"

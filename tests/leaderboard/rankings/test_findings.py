@@ -31,12 +31,27 @@ def test_the_small_table() -> None:
     assert "With the printed gaps" not in said(table, "Do models")
 
 
+def test_the_first_answer_names_no_test() -> None:
+    answer = said(imported(), "Which models look")
+    assert answer == (
+        "2 of 15 (east-2, east-1): higher on open than on shut, which is held for equally hard, by more than chance. If no"
+        " model were fitted to it, even one such word would come about in at most one table of twenty. 13 are too"
+        " noisy to tell."
+    )
+    assert not {"Holm", "Benjamini", "p"} & set(answer.split())
+
+
+def test_where_nothing_stands_out_the_first_answer_says_only_that() -> None:
+    table = imported(file_of(*[line(f"m{i}", f"F{i}", public=200, private=200) for i in range(9)]), equally_hard="")
+    assert said(table, "Which models look").startswith("None that this can show: nowhere is the score on open higher")
+
+
 def test_where_nobody_vouches_for_equal_difficulty_it_is_said() -> None:
     assert said(imported(equally_hard=""), "Which gaps").endswith("Nobody vouches for that here.")
 
 
 def test_a_table_of_one_model_leaves_out_what_it_cannot_answer() -> None:
-    assert [question.split()[0] for question in told(imported(file_of(line("only"))))] == ["Which", "And"]
+    assert [question.split()[0] for question in told(imported(file_of(line("only"))))] == ["Which", "Which", "And"]
 
 
 def test_a_longer_list_is_counted_only() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from leaderboard.rankings.models import WORDS, Row, Snapshot, unranked
-from leaderboard.rankings.snapshots import build
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import drafted
 from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
@@ -14,7 +14,7 @@ def test_models_without_a_score_stand_apart_by_name() -> None:
     pair = make_pair()
     make_board(pair)
     make_run(pair, "aa-waiting", state=RunState.QUEUED, left_open=400)
-    found = unranked(pair, build(pair).rows)
+    found = unranked(pair, drafted(pair).rows)
     assert [(one.model, one.why) for one in found] == [
         ("aa-waiting", "waiting"), ("half-asked", "incomplete"), ("late-one", "running"),
     ]  # fmt: skip
@@ -31,15 +31,15 @@ def test_a_ranked_model_that_is_asked_again_keeps_its_row_only() -> None:
     pair = make_pair()
     make_run(pair, "again", public=5, private=5)
     make_run(pair, "again", state=RunState.QUEUED, left_open=400)
-    assert unranked(pair, build(pair).rows) == ()
+    assert unranked(pair, drafted(pair).rows) == ()
 
 
 def test_the_current_snapshot_is_the_newest_of_its_pair() -> None:
     pair, other = make_pair("one"), make_pair("other")
     assert Snapshot.objects.current(pair) is None
-    build(pair).save(pair)
-    newest = build(pair).save(pair)
-    build(other).save(other)
+    drafted(pair).save(pair)
+    newest = drafted(pair).save(pair)
+    drafted(other).save(other)
     assert Snapshot.objects.current(pair) == newest
 
 
@@ -47,7 +47,7 @@ def test_the_current_snapshot_is_the_newest_of_its_pair() -> None:
 def test_rows_are_read_strictly() -> None:
     pair = make_pair()
     make_board(pair)
-    data = build(pair).rows[0].to_dict()
+    data = drafted(pair).rows[0].to_dict()
     assert Row.from_dict(data).to_dict() == data
     from evaluator.errors import EvaluatorError
 

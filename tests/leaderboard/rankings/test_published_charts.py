@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from leaderboard.rankings.charts import WIDTH, published
+from leaderboard.rankings.charts import WIDTH, planes, published
 from leaderboard.rankings.models import Analysis, PublishedSnapshot
 from tests.leaderboard.rankings.published import imported
 
@@ -33,8 +33,11 @@ def test_a_dot_for_each_model_reds_last_and_a_curve(analysis: Analysis) -> None:
     assert all(0 <= x <= 344 for x in numbers(svg, "cx"))
 
 
-def test_models_at_the_floor_are_small_beside_the_likelihood(analysis: Analysis) -> None:
-    svg = published.likelihood(analysis.lines, "raw", strong=0.5)
+def test_models_at_the_floor_are_small_beside_the_likelihood(
+    analysis: Analysis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planes, "STRONG", 0.5)
+    svg = published.likelihood(analysis.lines, "raw")
     ET.fromstring(svg)
     weak = sum(one.public.accuracy < 0.5 for one in analysis.lines if one.loglik is not None)
     assert (svg.count("<circle"), svg.count('r="3.0"')) == (14, weak)
@@ -54,7 +57,7 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
 
 
 def test_each_word_has_a_tone_of_its_own(analysis: Analysis) -> None:
-    assert len(set(published.TONES.values())) == len(published.TONES) == len(published.ORDER)
+    assert len(set(published.TONES.values())) == len(published.TONES) == 4
     axis = published.score_axis(analysis.lines, whole=False)
     hot = next(line for line in analysis.lines if line.raw.word == "overfit")
     assert 'class="db hot"' in published.dumbbell(hot, "raw", axis)

@@ -159,7 +159,7 @@ def test_the_list_of_tables(client: Client) -> None:
 def test_the_page_asks_little_of_the_database(
     client: Client, table: PublishedTable, django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         client.get("/published/small/")
 
 

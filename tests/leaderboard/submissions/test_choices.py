@@ -10,11 +10,11 @@ from evaluator.contract import Budget, Endpoint, JobSpec
 from leaderboard.accounts.actions import issue_token
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.snapshots import boards
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Outbox, Run, Submission
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.submissions.test_submitting import ENDPOINT, URL
 
@@ -61,9 +61,9 @@ def test_a_second_protocol_never_mixes_into_the_ranking(make_run: Any, wide: Set
     own, apart = make_run(), make_run(protocol=CHAT)
     for run in (own, apart):
         finish(run, evaluator)
-    draft = boards.build(wide)
-    assert [row.run for row in draft.rows] == [str(own.pk)], "the newer run of the same model is another score"
-    assert set(draft.graded) == {own.pk, apart.pk}
+    rows = publish(pair=wide).ranking()
+    assert [row.run for row in rows] == [str(own.pk)], "the newer run of the same model is another score"
+    assert set(Run.objects.filter(state=RunState.RANKED)) == {own, apart}
 
 
 def test_the_same_would_be_mixed_if_it_were_the_pairs_own(
@@ -73,7 +73,7 @@ def test_the_same_would_be_mixed_if_it_were_the_pairs_own(
     own, newer = make_run(), make_run()
     for run in (own, newer):
         finish(run, evaluator)
-    assert [row.run for row in boards.build(wide).rows] == [str(newer.pk)]
+    assert [row.run for row in publish(pair=wide).ranking()] == [str(newer.pk)]
 
 
 def test_a_second_protocol_is_no_evidence_for_a_release(make_run: Any, wide: SetPair, evaluator: FakeEvaluator) -> None:
@@ -81,6 +81,8 @@ def test_a_second_protocol_is_no_evidence_for_a_release(make_run: Any, wide: Set
     own, apart = make_run(), make_run(protocol=CHAT)
     for run in (own, apart):
         finish(run, evaluator)
+    assert not actions.weigh(wide).evidence.runs, "its cohort is open"
+    publish(pair=wide)
     assert [fact.run for fact in actions.weigh(wide).evidence.runs] == [str(own.pk)]
 
 

@@ -19,6 +19,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.models import Lineage, Model, Run
 from leaderboard.submissions.tasks import reap
 from tests.leaderboard import ruled
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeEvaluator, truth
 from tests.leaderboard.ruled import BY_DATE, FUTURE, grade, make_heir, make_maintainer, make_model, make_pair, state_of
 
@@ -94,6 +95,7 @@ def test_a_run_as_an_evaluator_reports_it_counts_once_it_is_closed(
     for report in reports:
         assert not is_met(pair)
         actions.record_report(envelope=report)
+    publish(pair=pair)
     assert actions.follow_rule(slug="pair") is PairState.SEALED, "nothing is closed on the log"
     outcomes = [truth("private", index) for index in range(9)]
     closing = by.close(outcomes, run=str(run.pk), root=pair.private.digest)

@@ -8,11 +8,10 @@ from django.test import Client
 
 from evaluator.contract import LEAST_CELL, Outcome
 from leaderboard.benchmarks.models import ItemSet, SetPair
-from leaderboard.rankings.actions import rebuild
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run, Told, results, told_of
-from leaderboard.submissions.states import RunState
 from tests.leaderboard import ruled
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, FakeEvaluator
 
 pytestmark = pytest.mark.django_db
@@ -32,8 +31,7 @@ def run(small: SetPair, evaluator: FakeEvaluator) -> Run:
 
 def told_anywhere(pair: SetPair, run: Run, client: Client) -> set[str]:
     """Where the private counts of the run are told."""
-    board = rebuild(pair=pair).ranking()
-    Run.objects.filter(pk=run.pk).update(state=RunState.RANKED)
+    board = publish(pair=pair).ranking()
     api = client.get(f"/api/v1/runs/{run.pk}").json()
     page = client.get(f"/runs/{run.pk}/").content.decode()
     found = {

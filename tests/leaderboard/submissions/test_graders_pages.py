@@ -8,9 +8,9 @@ from django.test import Client
 from evaluator.contract import Finished, GraderCounts, Outcome
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.accounts.models import ApiToken
-from leaderboard.rankings.actions import rebuild
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import GraderTally, Rescoring, Run
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeAttempt, FakeEvaluator, truth
 from tests.leaderboard.regraded import STRICT, House
 from tests.leaderboard.ruled import make_maintainer
@@ -50,7 +50,7 @@ def ranked(run: Any, evaluator: FakeEvaluator, pair: Any) -> Any:
         Run.objects.filter(pk=run.pk).update(tier=tier)
         for report in finished(evaluator.begin(run), *graders):
             record_report(envelope=report)
-        rebuild(pair=pair)
+        publish(pair=pair)
         run.refresh_from_db()
         return run
 
@@ -134,6 +134,8 @@ def test_maintainers_ask_and_read_the_log(house: House, client: Client) -> None:
     assert "Its evaluator is asked" in text_of(answer)
     order = Rescoring.objects.get()
     record_report(envelope=house.answer(order))
+    assert "told when the cohort of the run is closed" in text_of(client.get("/sets/pair/graders/"))
+    publish(pair=house.run.submission.pair)
     log = text_of(client.get("/sets/pair/graders/"))
     assert f"private: {'right to no_answer'}" in log and "keeper" in log
     again = client.post("/sets/pair/graders/", {"grader": "lm-eval-flexible-3"}, follow=True)
@@ -177,5 +179,7 @@ def test_by_api(house: House, client: Client, user: Any) -> None:
     record_report(envelope=house.answer(Rescoring.objects.get()))
     client.force_login(house.keeper)
     [one] = client.get(path).json()
-    assert (one["state"], one["failure"]) == ("done", None)
+    assert (one["state"], one["failure"], one["changed"]) == ("done", None, {})
+    publish(pair=house.run.submission.pair)
+    [one] = client.get(path).json()
     assert set(one["changed"]) == {"public", "private"}

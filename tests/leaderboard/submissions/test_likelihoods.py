@@ -13,6 +13,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Run, seconds_from_now
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import drafted, publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator
 
 ENDPOINT = {
@@ -38,6 +39,9 @@ def told(run: Any, evaluator: FakeEvaluator, **told: Any) -> None:
 def test_they_are_shown_on_the_page_and_by_the_api(client: Client, run: Any, evaluator: FakeEvaluator) -> None:
     told(run, evaluator, likelihoods=BOTH)
     client.force_login(run.submission.submitted_by)
+    assert [one["set"] for one in client.get(f"/api/v1/runs/{run.pk}").json()["sets"]] == ["public"]
+    assert "-0.6401" not in client.get(f"/runs/{run.pk}/").content.decode()
+    publish(pair=run.submission.pair)
     sets = {one["set"]: one["likelihood"] for one in client.get(f"/api/v1/runs/{run.pk}").json()["sets"]}
     assert sets == {
         "public": {"definition": "loglik-1", "n": PUBLIC_N, "per_character": -0.5123, "standard_error": 0.0087},
@@ -58,6 +62,7 @@ def test_a_reading_that_failed_costs_no_outcome_and_says_why(
     client: Client, run: Any, evaluator: FakeEvaluator
 ) -> None:
     told(run, evaluator, likelihood_failed=Code.PROMPT_TOO_LONG)
+    publish(pair=run.submission.pair)
     client.force_login(run.submission.submitted_by)
     shown = client.get(f"/api/v1/runs/{run.pk}").json()
     assert (shown["failure"], shown["likelihood_failed"]["code"]) == (None, "prompt_too_long")
@@ -65,7 +70,7 @@ def test_a_reading_that_failed_costs_no_outcome_and_says_why(
     page = client.get(f"/runs/{run.pk}/").content.decode()
     assert EXPLANATIONS[Code.PROMPT_TOO_LONG].sentence.split("'")[0] in page
     assert "Log-likelihood per character" not in page
-    [row] = snapshots.build(run.submission.pair).rows
+    [row] = publish(pair=run.submission.pair).ranking()
     assert row.likelihood is None
 
 
@@ -127,7 +132,7 @@ def test_the_message_has_room_for_two_whole_numbers_only(change: dict[str, Any])
 
 def test_they_stand_in_the_ranking(run: Any, evaluator: FakeEvaluator) -> None:
     told(run, evaluator, likelihoods=BOTH)
-    draft = snapshots.build(run.submission.pair)
+    draft = drafted(run.submission.pair)
     [row] = draft.rows
     assert row.likelihood
     assert (row.likelihood.public.per_character, row.likelihood.public.standard_error) == (-0.5123, 0.0087)

@@ -10,11 +10,11 @@ from evaluator.contract import Finished, SetCounts
 from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.actions import rebuild
 from leaderboard.rankings.models import WHY, unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Commitment, Lineage, Model, Run
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
 from tests.leaderboard.ruled import grade, make_maintainer, make_model, make_pair
 
@@ -86,7 +86,7 @@ def test_a_model_is_assigned_a_lineage_and_another_one() -> None:
 def test_a_retracted_run_keeps_its_outcomes_and_makes_the_board_stale(evaluator: FakeEvaluator) -> None:
     pair, other = make_pair(), make_pair(slug="other")
     run = grade(pair, make_model("Alpha"), 5)
-    rebuild(pair=pair)
+    publish(pair=pair)
     assert actions.retract_run(run=run.pk).retracted
     assert dict(SetPair.objects.values_list("slug", "stale")) == {"pair": True, "other": False}
     assert run.outcomes.get(item_set=pair.private).right == 5
@@ -141,11 +141,11 @@ def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:
 
 def words(pair: SetPair) -> dict[str, str]:
     """What is said of each model that has no rank."""
-    return {one.model: one.word for one in unranked(pair, rebuild(pair=pair).ranking())}
+    return {one.model: one.word for one in unranked(pair, publish(pair=pair).ranking())}
 
 
 def ranked(pair: SetPair) -> list[str]:
-    return sorted(row.model for row in rebuild(pair=pair).ranking())
+    return sorted(row.model for row in publish(pair=pair).ranking())
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from evaluator.errors import Code
 from leaderboard.celery import app
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import Grant
+from leaderboard.rankings.tasks import rebuild
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Outbox, Run, seconds_from_now
@@ -143,7 +144,26 @@ def test_every_state_that_waits_has_a_deadline(run: Any, evaluator: FakeEvaluato
     assert (run.state, run.code, run.fault) == (RunState.FAILED, Code.DEADLINE, "ours")
 
 
-def test_a_ranking_that_was_not_made_is_asked_for_again(run: Any, evaluator: FakeEvaluator, bell: Any) -> None:
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_a_cohort_is_closed_by_the_clock_only_where_that_is_wanted(
+    run: Any, evaluator: FakeEvaluator, settings: Any, seconds: int
+) -> None:
+    settings.COHORT_SECONDS = seconds
+    for report in evaluator.begin(run).story():
+        record_report(envelope=report)
+    pair = run.submission.pair
+    for ended, due in ((-60, False), (-3700, bool(seconds))):
+        pass_seconds(run, ended_at=ended)
+        assert (actions.is_due(pair=pair), actions.ring_unranked()) == (due, due)
+        rebuild(pair.slug)
+        run.refresh_from_db()
+        assert run.state == ("ranked" if due else "graded")
+
+
+def test_a_close_that_did_not_come_is_asked_for_again(
+    run: Any, evaluator: FakeEvaluator, bell: Any, settings: Any
+) -> None:
+    settings.COHORT_SECONDS = 0.001
     for report in evaluator.begin(run).story():
         record_report(envelope=report)
     assert actions.ring_unranked() == 0, "it has just been asked for"
@@ -152,18 +172,6 @@ def test_a_ranking_that_was_not_made_is_asked_for_again(run: Any, evaluator: Fak
     assert bell[-1][:2] == ("holdfast.rebuild", ["pair"])
     assert actions.mark_ranked(run_ids=[run.pk]) == 1
     assert actions.mark_ranked(run_ids=[run.pk]) == 0
-    assert actions.ring_unranked() == 0
-
-
-def test_a_graded_run_that_a_newer_one_replaced_is_not_rung_for(make_run: Any, evaluator: FakeEvaluator) -> None:
-    evaluator.register()
-    older, newer = make_run(), make_run()
-    for run in (older, newer):
-        for report in evaluator.begin(run).story():
-            record_report(envelope=report)
-        pass_seconds(run, ended_at=-60)
-    assert actions.ring_unranked() == 1
-    actions.mark_ranked(run_ids=[newer.pk])
     assert actions.ring_unranked() == 0
 
 

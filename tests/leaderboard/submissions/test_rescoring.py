@@ -10,11 +10,11 @@ from django.core.management import CommandError, call_command
 from evaluator.contract import KeptSet, Outcome, RescoredSet
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.actions import rebuild
 from leaderboard.rankings.models import unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import Disposition, record_report
 from leaderboard.submissions.models import RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
 from tests.leaderboard.regraded import DIGEST, STRICT, House, harsher
 
@@ -168,7 +168,7 @@ def test_only_maintainers(house: House, user: Any) -> None:
 
 def row_of(pair: Any) -> Any:
     pair.refresh_from_db()
-    [row] = rebuild(pair=pair).ranking()
+    [row] = publish(pair=pair).ranking()
     return row
 
 
@@ -193,7 +193,7 @@ def test_a_switch_waits_for_every_run_or_leaves_it_out(house: House, pair: Any) 
     assert (caught.value.code, caught.value.detail) == (Refusal.NOT_RESCORED, "1 of 1 runs")
     actions.switch_grader(slug="pair", grader=STRICT, by=house.keeper, leave_out=True)
     pair.refresh_from_db()
-    assert rebuild(pair=pair).ranking() == ()
+    assert publish(pair=pair).ranking() == ()
     assert [one.why for one in unranked(pair, ())] == ["regraded"]
 
 
@@ -212,7 +212,7 @@ def test_a_newly_graded_run_is_graded_by_the_boards_grader_too(
     house.attempt = attempt
     record_report(envelope=house.answer(order))
     pair.refresh_from_db()
-    assert {row.model for row in rebuild(pair=pair).ranking()} == {"Model-1", "Other"}
+    assert {row.model for row in publish(pair=pair).ranking()} == {"Model-1", "Other"}
 
 
 def test_by_command(house: House, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,11 @@ from django.test import Client
 
 from evaluator.contract import Budget, Record, ShotsShown, VoteBin, Votes
 from evaluator.errors import Code, EvaluatorError
+from leaderboard.rankings.actions import rebuild
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import RunOutcomes
 from leaderboard.submissions.states import RunState
+from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator
 from tests.leaderboard.submissions.test_pages import text_of
 
@@ -80,6 +82,7 @@ def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, us
     run = told.finish(votes=(VOTES,), record=RECORD)
     assert run.state == RunState.GRADED
     assert Record.from_dict(run.record) == RECORD
+    publish(pair=run.submission.pair)
     public, private = run.outcomes.order_by("pk")
     assert (Votes.from_dict(public.votes), private.votes) == (VOTES, None)
     client.force_login(user)
@@ -97,6 +100,25 @@ def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, us
     found = client.get(f"/api/v1/runs/{run.pk}").json()
     assert (Record.from_dict(found["record"]), found["protocol"]) == (RECORD, "demo-0shot")
     assert [one["votes"] and Votes.from_dict(one["votes"]) for one in found["sets"]] == [VOTES, None]
+
+
+@pytest.mark.parametrize("staff", [False, True])
+def test_nobody_is_told_of_the_sealed_set_before_the_close(told: Told, client: Client, user: Any, staff: bool) -> None:
+    """Neither its submitter, who could submit against the number, nor the maintainers."""
+    pair = told.finish().submission.pair
+    user.is_staff = staff
+    user.save()
+    client.force_login(user)
+    for close, sets in ((rebuild, ["public"]), (publish, ["public", "private"])):
+        close(pair=pair)
+        found = client.get(f"/api/v1/runs/{told.run.pk}").json()
+        assert [one["set"] for one in found["sets"]] == sets
+        assert {one["set"] for one in found["graders"]} == (set(sets) if len(sets) == 2 else set())
+        page = text_of(client.get(f"/runs/{told.run.pk}/"))
+        assert ("private" in page.partition("<table")[2].partition("</table>")[0]) == (len(sets) == 2)
+        board = client.get("/api/v1/board?pair=pair").json()
+        assert [row["model"] for row in board["rows"]] == (["Model-1"] if len(sets) == 2 else [])
+        assert [one["why"] for one in board["unranked"]] == ([] if len(sets) == 2 else ["graded"])
 
 
 def test_nothing_more_is_needed_to_finish(told: Told) -> None:

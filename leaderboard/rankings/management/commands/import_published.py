@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--equally-hard", default="", help="why the authors hold the two sets for equally hard, if they say so"
         )
+        parser.add_argument("--ran-by", default="", help="a sentence on who ran the models, where nobody else did")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, keep, and say what was understood; a file that is known already is left as it is."""
@@ -43,7 +44,7 @@ class Command(BaseCommand):
                 table=table,
                 slug=options["slug"] or slugify(path.stem)[:60],
                 title=options["title"] or f"{table.public_name} and {table.private_name}",
-                **{name: options[name] for name in ("source", "url", "equally_hard")},
+                **{name: options[name] for name in ("source", "url", "equally_hard", "ran_by")},
             )
         except SiteError as failure:
             raise CommandError(str(failure)) from None

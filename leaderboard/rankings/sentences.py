@@ -1,0 +1,54 @@
+"""What one row says, in plain sentences; every number in them is the row's own."""
+
+from leaderboard.rankings.charts import p_value, percent, points, span
+from leaderboard.rankings.models import Judged, LeakContrast, Row
+
+ALONE = 0.05
+
+
+def evidence(row: Row) -> str:
+    """Why the row has its word, and how sure that is."""
+    judged = row.judged
+    if judged is None:
+        return "Nothing is decided about these outcomes: words are decided when maintainers close the board."
+    if judged.cut:
+        return "Too many of its answers on one of the sets were cut off: what it would have scored is not known."
+    if judged.holm is None:
+        return "Few reference models are like it, and the sets may differ in how hard they are: its gap tells nothing."
+    return f"{_compared(row, judged)}{_sure(judged)}"
+
+
+def _compared(row: Row, judged: Judged) -> str:
+    if judged.basis == "panel" and judged.adjusted:
+        gap, than = judged.adjusted.gap, "than reference models of the same private score lead to expect"
+    else:
+        gap, than = row.gap, "than on the sealed set, which is as hard by the way both were made"
+    side = "higher" if gap >= 0 else "lower"
+    return f"It scores {percent(abs(gap))} pp {side} on the public set {than}. "
+
+
+def _sure(judged: Judged) -> str:
+    seen = f"{percent(judged.visible or 0)} pp"
+    said = {
+        "overfit": "That is more than chance, and evidence that it is fitted to the public set, whatever the cause:"
+        " were none of the models decided with it, even one such word would come about once in twenty at most.",
+        "watch": "That is more than chance often gives: of all models with this word or “overfit” about one in ten may "
+        "have it by chance.",
+        "no_evidence": f"That is no more than chance. A gap of {seen} would have been found four times in five; a "
+        "smaller one may be there.",
+        "cannot_tell": f"That is no more than chance, and the test is weak here: only a gap of {seen} or more would"
+        " have been found four times in five.",
+    }
+    return said[judged.word]
+
+
+def leak(one: LeakContrast) -> str:
+    """Whether weights do better on what endpoints may have been shown, how sure that is, what would have been seen."""
+    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
+    chance = f"more than chance would give one model in twenty ({p_value(one.p)})"
+    seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No leak that is possible"
+    return (
+        f"{percent(exposed)}% of the {one.exposed_n:,} items that endpoints may have been shown, {percent(local)}% of"
+        f" the {one.local_n:,} that never left: {points(one.difference)} pp (95% {span(one.interval)}), "
+        f"{chance if one.p <= ALONE else 'no more than chance'}. {seen} would have been found four times in five."
+    )
