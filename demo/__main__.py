@@ -169,6 +169,7 @@ def _prepare(place: Installation) -> None:
     prepare.make_public_set(place, "demo-public", public_set())
     terms = [*prepare.make_maintainers(place), "--release-after", RELEASE_AFTER, "--protocol", PROTOCOL]
     terms += ["--twin-of", str(place.sets / "demo-public" / "items.jsonl"), "--twins-by", "generator"]
+    terms += ["--smallest-cell", "36"]  # a block of these 400 problems, which guard nothing
     prepare.make_sealed_set(place, "demo-private", private_set(), options=terms)
     prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
     prepare.tell_site(

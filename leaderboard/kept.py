@@ -75,8 +75,8 @@ def answer(
         response.headers["Cache-Control"] = "private, no-store"
         return response
     digest = sha256(f"{what}\n{version}".encode("utf-8", "replace")).hexdigest()[:32]
-    packed = _takes_gzip(request)
-    tag = f'"{digest}-gzip"' if packed else f'"{digest}"'
+    zipped = _takes_gzip(request)
+    tag = f'"{digest}-gzip"' if zipped else f'"{digest}"'
     found = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Cookie, Authorization"}
     if _has(request, tag):
         return HttpResponse(status=304, headers=found)
@@ -85,9 +85,9 @@ def answer(
         made = make()
         data = made.zipped() if isinstance(made, Filled) else gzip.compress(made.encode(), LEVEL, mtime=0)
         shelf.put(digest, data)
-    content = data if packed else gzip.decompress(data)
+    content = data if zipped else gzip.decompress(data)
     found |= {**(headers or {}), "Content-Length": str(len(content))}
-    if packed:
+    if zipped:
         found["Content-Encoding"] = "gzip"
     return HttpResponse(b"" if request.method == "HEAD" else content, content_type=content_type, headers=found)
 

@@ -15,6 +15,7 @@ import base64
 import functools
 import hashlib
 import http.client
+import itertools
 import json
 import re
 import sys
@@ -24,7 +25,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 DAY, MOST = 86400, 1 << 30  # seconds; bytes of one answer
-OUTCOMES = ("right", "wrong", "no_answer", "truncated", "not_counted")
+OUTCOMES = ("right", "wrong", "no_answer", "truncated")
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D, BASE = -121665 * pow(121666, P - 2, P) % P, (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
@@ -57,9 +58,7 @@ def _table(raw):  # multiples 0 … 15 of 16^i times the point, for i = 0 … 63
     x, table = P - x if x & 1 != sign else x, []
     point = (x, y, 1, x * y % P)
     for _ in range(64):
-        table.append([(0, 1, 1, 0)])
-        for _ in range(15):
-            table[-1].append(_add(table[-1][-1], point))
+        table.append([*itertools.accumulate([point] * 15, _add, initial=(0, 1, 1, 0))])
         point = _add(table[-1][-1], point)
     return table if table[0][8][0] % P else []  # a key of small order would sign everything
 
@@ -118,18 +117,15 @@ def fetch(get):
     logs = [one["name"] for one in json.loads(files["evaluators.json"])["evaluators"]]
     pairs = [one["slug"] for one in json.loads(files["sets.json"])["pairs"]]
     files.update({f"ledger/{log}/heads.json": pages(f"ledger/{log}/heads") for log in logs})
-    files["runs.json"] = pages("runs")
-    files.update({f"board/{pair}.json": get(f"board?pair={pair}") for pair in pairs})
+    files.update({"runs.json": pages("runs"), **{f"board/{pair}.json": get(f"board?pair={pair}") for pair in pairs}})
     for log in logs:
         name, more = f"ledger/{log}/lines.jsonl", True
         while more:
             more = get(f"ledger/{log}/lines?start={files.setdefault(name, b'').count(10)}&limit=5000")
             files[name] += more
     files["grants.json"] = pages("grants")
-    for pair in pairs:
-        files[f"sets/{pair}.manifest.json"] = get(f"sets/{pair}/manifest")
-        files[f"sets/{pair}.json"] = get(f"sets/{pair}")
-    return files
+    files.update({f"sets/{pair}.manifest.json": get(f"sets/{pair}/manifest") for pair in pairs})
+    return {**files, **{f"sets/{pair}.json": get(f"sets/{pair}") for pair in pairs}}
 
 
 class Visit:
@@ -141,8 +137,7 @@ class Visit:
         self.forms, self.lines, self.openings = {}, defaultdict(list), defaultdict(list)  # lists of (log, line)
 
     def _need(self, holds, code, sentence):
-        if not holds:
-            self.findings.append((code, "".join(one if one.isprintable() else "?" for one in sentence)))
+        self.findings += [] if holds else [(code, "".join(one if one.isprintable() else "?" for one in sentence))]
         return bool(holds)
 
     def _read(self, name):
@@ -161,12 +156,11 @@ class Visit:
             self._board(name, of, {row.run: row for row in self._read(f"board/{of.slug}.json").rows})
             self._release(name, of, of.told, of["keys"])
 
-    def _compare(self, known):  # what is told against what is remembered: nothing is another, gone or shorter
+    def _compare(self, known):  # nothing is another, gone or shorter; rules, notes and scores go with their set or row
         for key, old in known.items():
             kind, new = key.split(" ")[0], self.facts.get(key)
             if new is None or (isinstance(old, list) and len(new) < len(old) and new == old[: len(new)]):
-                free = kind in ("rule", "note", "score")  # these go with their set, or make place for another
-                self._need(free, f"{kind}_gone", f"{key} was told before and is not now")
+                self._need(kind in ("rule", "note", "score"), f"{kind}_gone", f"{key} was told before and is not now")
             else:
                 same = (new[: len(old)] if isinstance(old, list) else new) == old
                 self._need(same, f"{kind}_changed", f"{key} is not what was told before")
@@ -197,13 +191,12 @@ class Visit:
 
     def _line(self, place, raw, checked):
         line, at = json.loads(raw, object_hook=_Data), f"line {place[1]} of {place[0]}"
-        told = {"exposure": lambda: _ones(_bits(line["items"])), "closing": lambda: sum(line[one] for one in OUTCOMES)}
-        exact = canonical(line) == raw and told.get(line.kind, lambda: None)() == line.get("count")
-        good = self._need(exact, "line_malformed", f"{at} is not canonical, or its counts do not add up")
+        exact = canonical(line) == raw and (line.kind != "exposure" or _ones(_bits(line["items"])) == line.count)
+        good = self._need(exact, "line_malformed", f"{at} is not canonical, or its count is another")
         good &= self._need((line.evaluator, line.index, line.previous) == place, "chain_broken", f"{at}: misplaced")
         genuine = checked or signed(self.keys[place[0]], b"holdfast/log/v2\n" + _body(line), line.signature)
         good &= self._need(genuine, "line_unsigned", f"{at} is not signed by its evaluator")
-        where = self.lines[line.run, line.set] if line.kind in told else self.openings[line.set]
+        where = self.lines[line.run, line.set] if "run" in line else self.openings[line.set]
         where.extend([(place[0], line)] if line.kind != "enrolment" else [])
         return good
 
@@ -228,6 +221,8 @@ class Visit:
         of = _Data(slug=slug, told=told, manifest=manifest, masks=masks, hashed=hashed, T2=0, gone=[0])
         of.update({one: sum(masks[b.id] for b in blocks if b.stratum == one) for one in ("local", "spare")})
         of["season"] = sum(masks[one] for one in seasons[: told.season + 1])
+        rest = sum(masks[one] for one in exposed if one not in seasons)  # of each part: what is gone, what waits
+        of["parts"] = dict.fromkeys((rest, of.local, of.spare, *(masks[one] for one in seasons)), (0, 0))
         of["keys"] = {one.name: one.public for one in manifest.maintainers}
         self._need(self.sets.setdefault(name, of).hashed == hashed, "set_twice", f"{name} has two manifests")
         pair = [name, told.public.name, told.public.digest, told.public.n, told.protocol, told.grader]
@@ -246,12 +241,15 @@ class Visit:
             good = signed(of["keys"].get(one.maintainer, ""), b"holdfast/notice/v1\n" + _body(one), one.signature)
             self._need(good, "notice_unsigned", f"{at} is not signed by a maintainer")
             about = (one.set, one.root, one.index, one.previous, notices[place].hash)
-            good = about == (name, manifest.root, place, previous, hashed)
-            self._need(good, "notice_broken", f"{at} does not follow the one before")
+            self._need(about == (name, manifest.root, place, previous, hashed), "notice_broken", f"{at} is misplaced")
             good = place < len(self.known.get(f"notices {name}", [])) or when > self.visited - 7 * DAY
             self._need(when >= last and good, "notice_backdated", f"{at} is dated before what was told earlier")
             item = of.masks.get(one.block, (1 << manifest.n) - 1) if one.item is None else 1 << one.item
-            of.gone.append(of.gone[-1] | item)
+            for part, (gone, waited) in of.parts.items():  # what is named waits: for a cell that leaves one, or none
+                waits, left = waited | item & part & ~gone, part & ~gone
+                step = waits == left or manifest.get("cell", 100) <= min(_ones(waits), _ones(left & ~waits))
+                of.parts[part] = (gone | waits, 0) if step else (gone, waits)
+            of.gone.append(sum(gone for gone, _ in of.parts.values()))
             previous, last = hashed, when
             hashes.append(hashed)
 
@@ -264,8 +262,9 @@ class Visit:
             self._need(hashed == one.hash, "grant_hash_wrong", f"{key} is not what its hash is of")
             self._need(self.facts.setdefault(key, hashed) == hashed, "grant_twice", f"{key} is there in two forms")
             self.grants[one.run, one.token] = one.recipient, {(x.name, x.digest): _bits(x["items"]) for x in one.sets}
-            for mine, masks in ((x, self.sets[x.name].masks) for x in one.sets if x.name in self.sets):
-                self.forms.setdefault((one.run, mine.name), sum(masks[block] for block in mine.blocks or masks))
+            for mine, of in ((x, self.sets[x.name]) for x in one.sets if x.name in self.sets):
+                form = sum(of.masks[block] for block in mine.blocks or of.masks)  # less what counted no longer by then
+                self.forms.setdefault((one.run, mine.name), form & (~of.gone[-1] | _bits(mine["items"])))
         self.counts.update({"grants, by their hashes": len(self.grants), "runs listed": len(self.runs)})
 
     def _run(self, run, name):
@@ -303,20 +302,33 @@ class Visit:
             lines, form = self.lines.get((run, name), []), self.forms.get((run, name), 0)
             lines = sorted(lines, key=lambda one: one[1].token)  # the last attempt of each log says what it came to
             last = {log: line for log, line in lines if line.kind == "closing"}
-            total = {one: sum(line[one] for line in last.values()) for one in (*OUTCOMES, "count")}
+            total = {one: sum(line[one] for line in last.values()) for one in ("count", "not_counted")}
             top = max([one.token for one in last.values()] or [MOST])  # what the jail sees later is graded again
             shown = [x for _, x in lines if x.kind == "exposure" and (x.token <= top or x.recipient != "jail")]
             if run in rows:
-                self._row(rows[run], of, form, shown, total)
+                self._row(rows[run], of, form, shown, total | self._tallies(run, of, last.values()))
                 continue
             one, done = self.runs.get(run), last and total["count"] - total["not_counted"] >= _ones(form)
             if one and one.state == "ranked" and one.pair == of.slug and not (one.retracted or one.post_release):
                 newer = {model: self.runs.get(run, one).queued_at for run, model in plain}.get(one.model, "")
                 good = newer is None or newer > one.queued_at or not form & ~of.gone[-1]
                 self._need(good, "run_withheld", f"{run} is ranked and has no row")
-            ended = one and one.state in ("ranked", "failed", "cancelled")
-            if done and not ended and max(_time(line.moment) for line in last.values()) < self.now - DAY:
-                self._need(False, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
+            newest = max([(row.get("judged") or {}).get("closed", "") for row in rows.values()], default="")
+            if done and not (one and one.state in ("ranked", "failed", "cancelled")):
+                at = max(line.moment for line in last.values())  # a graded run may wait for the next close
+                good = _time(at) >= self.now - DAY or (one and one.state == "graded" and at[:10] >= newest)
+                self._need(good, "run_withheld", f"{run} is complete on the log; nothing says what became of it")
+
+    def _tallies(self, run, of, last):  # what closings committed to; of a run with a small one nothing need be opened
+        told, total = {one.line: one for one in self.runs.get(run, {}).get("tallies", [])}, Counter(unopened=0)
+        small = any(x.count - x.not_counted < of.manifest.get("cell", 100) for x in last)
+        for line in last:
+            one, n = told.get(_leaf(canonical(line))), line.count - line.not_counted
+            data = b"holdfast/tally/v1\n" + canonical({x: y for x, y in (one or {}).items() if x != "line"})
+            good = hashlib.sha256(data).hexdigest() == line.tally and sum(one[x] for x in OUTCOMES) == n
+            self._need(good or (small and not one), "tally_differs", f"{run}: what a closing committed to is not told")
+            total.update({x: one[x] for x in OUTCOMES} if one else {"unopened": n})
+        return total
 
     def _row(self, row, of, form, shown, total):
         mine, at, one, late = row.private, row.run, self.runs.get(row.run), of.told.notices[row.version :]
@@ -327,14 +339,14 @@ class Visit:
         n, good = _ones(form & ~of.gone[: row.version + 1][-1]), row.public.n == of.told.public.n
         self._need(0 < n == mine.n and good, "form_differs", f"row {at} is not over its form")
         lost, good = total["count"] - mine.n, abs(mine.accuracy * mine.n - mine.right) < 1e-6
-        good = good and lost >= 0 and sum(mine[one] for one in OUTCOMES[:4]) == mine.n
-        good = good and all(total[one] - lost <= mine[one] <= total[one] for one in OUTCOMES[:4])
+        good = good and lost >= 0 and sum(mine[one] for one in OUTCOMES) == mine.n
+        good = good and all(total[one] - lost <= mine[one] <= total[one] + total["unopened"] for one in OUTCOMES)
         self._need(total["count"], "row_without_closing", f"row {at}: no log says what it came to")
         self._need(good or not total["count"], "score_differs", f"row {at} has other counts than its log")
         left = functools.reduce(lambda left, line: left & ~_bits(line["items"]), shown, form)
         self._need(not left, "form_not_exposed", f"row {at} counts items that no log says it was shown")
         self._need({line.tier for line in shown} <= {row.tier}, "tier_differs", f"row {at} was shown as another tier")
-        self.facts[f"score {row.run} {row.version}"] = " ".join(str(mine[one]) for one in (*OUTCOMES[:4], "n"))
+        self.facts[f"score {row.run} {row.version}"] = " ".join(str(mine[one]) for one in (*OUTCOMES, "n"))
         self.counts["rows of the board, by their logs"] += 1
 
     def _release(self, name, of, told, keys):

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.ledger.entries import GENESIS
-from evaluator.ledger.notices import Kind, Reason, notice_hash, retired, sign_notice, verify_notices
+from evaluator.ledger.notices import Kind, Reason, notice_hash, retired, sign_notice, verify_notices, waiting
 from evaluator.sealing import formats
 from evaluator.sealing.keys import load_party_keys
 
@@ -49,5 +49,6 @@ def _notice(args: argparse.Namespace) -> int:
         draft.replace(path)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(path)) from None
-    gone = retired(manifest, (*known, notice))
-    return show(args, notice.to_dict() | {"version": len(known) + 1, "active": manifest.n - len(gone)})
+    all_of_them = (*known, notice)
+    counts = {"active": manifest.n - len(retired(manifest, all_of_them)), "wait": len(waiting(manifest, all_of_them))}
+    return show(args, notice.to_dict() | {"version": len(all_of_them)} | counts)

@@ -12,6 +12,7 @@ from typing import Any
 from evaluator import grading, protocols
 from evaluator.authoring.check import check, read_lines
 from evaluator.cli.show import show
+from evaluator.contract import LEAST_CELL
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
 from evaluator.ledger.manifests import Identity, Manifest, Terms, Twins
@@ -58,6 +59,8 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument("--spare", type=_share, default=Fraction(1, 10), help="share kept unused until release (0.1)")
     seal.add_argument("--blocks", type=int, default=8, help="number of exposed blocks (8)")
     seal.add_argument("--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)")
+    least = "the fewest items that a published number is over; lower only where little is guarded (%(default)s)"
+    seal.add_argument("--smallest-cell", type=int, default=LEAST_CELL, metavar="N", help=least)
     seal.add_argument("--protocol", help="the published protocol that the set is asked with")
     seal.add_argument("--grader", default="numeric-1", help="the grader (default: %(default)s)")
     seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")
@@ -84,7 +87,9 @@ def _seal(args: argparse.Namespace) -> int:
         shots=shots,
         seed=args.seed,
         created=now,
-        shares=Shares(local=args.local, spare=args.spare, blocks=args.blocks, seasons=args.seasons),
+        shares=Shares(
+            local=args.local, spare=args.spare, blocks=args.blocks, seasons=args.seasons, cell=args.smallest_cell
+        ),
         covenant=_covenant(args, now),
     )
     write_set(sealed, args.out)
@@ -181,6 +186,7 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         "blocks": [block.n for block in manifest.blocks],
         "seasons": list(manifest.seasons),
         "cap": manifest.cap,
+        "smallest_cell": manifest.cell,
         "rule": in_words(manifest.rule) if manifest.rule else "",
         "maintainers": [party.name for party in manifest.maintainers],
         "quorum": manifest.quorum,

@@ -33,6 +33,7 @@ from evaluator.contract.told import (
     Record,
     Returned,
     ShotsShown,
+    Tally,
     VoteBin,
     Votes,
 )
@@ -58,6 +59,7 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "RunId",
     "ShotsShown",
     "Signature",
+    "Tally",
     "Token",
     "VoteBin",
     "Votes",
@@ -132,7 +134,8 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
 class SetAsk(Wire, frozen=True, kw_only=True):
     """One set to be asked. ``n`` is the whole set; ``done`` marks the items graded already (see :func:`pack_bits`).
 
-    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item.
+    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item. ``without``
+    marks those of their items that count no longer and are not asked.
     """
 
     name: Name
@@ -141,6 +144,7 @@ class SetAsk(Wire, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     blocks: Annotated[tuple[BlockId, ...], Meta(max_length=10_000)] = ()
     done: Bitmap = ""
+    without: Bitmap = ""
 
 
 class Limits(Wire, frozen=True, kw_only=True):
@@ -207,18 +211,16 @@ class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True
 
 class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):
     """An attempt has graded its last item of a set. ``outcomes`` is the Merkle root over what this evaluator keeps of
-    the run on this set (see ``evaluator.ledger.closings``); the five counts are over the same ``count`` items."""
+    the run on this set: ``count`` items, of which ``not_counted`` have no answer that counts. ``tally`` commits to what
+    the others came to, which is told once the run's cohort is closed (see ``evaluator.ledger.closings``)."""
 
     run: RunId
     token: Token
     artefact: Artefact = ""
     outcomes: Hex32
     count: Count
-    right: Count
-    wrong: Count
-    no_answer: Count
-    truncated: Count
     not_counted: Count
+    tally: Hex32
 
 
 class Enrolment(Line, tag_field="kind", tag="enrolment", frozen=True, kw_only=True):
@@ -292,9 +294,10 @@ class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True
 
 
 class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
-    """Lines of the evaluator's log, and its newest signed tree head. Kept by the site whatever the token says."""
+    """Lines of the evaluator's log, what opens its closings, its newest signed head. Kept whatever the token says."""
 
     entries: Annotated[tuple[LogLine, ...], Meta(max_length=1000)] = ()
+    tallies: Annotated[tuple[Tally, ...], Meta(max_length=1000)] = ()
     head: Note = ""
 
 

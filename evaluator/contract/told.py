@@ -25,7 +25,18 @@ class Budget(Wire, frozen=True, kw_only=True):
 Share = Annotated[float, Meta(ge=0, le=1)]
 """A part of a whole set, as an aggregate over it."""
 LEAST_CELL = 100
-"""No part of a sealed set that is told of has fewer items."""
+"""No part of a sealed set that is told of has fewer items; a set may only be sealed with a lower bound of its own."""
+
+
+class Tally(Wire, frozen=True, kw_only=True):
+    """What opens the commitment of a closing: how its counted items came out, and the salt. ``line`` is its hash."""
+
+    line: Hex32
+    right: Count
+    wrong: Count
+    no_answer: Count
+    truncated: Count
+    salt: Hex32
 
 
 class VoteBin(Wire, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from evaluator.contract import BlockId, Count, Hex32, Moment, Name, Wire, canonical_json
+from evaluator.contract import LEAST_CELL, BlockId, Count, Hex32, Moment, Name, Wire, canonical_json
 from evaluator.errors import Code, error
 from evaluator.ledger.notes import TreeHead, cosigned_by, open_note, verify_head
 from evaluator.ledger.rules import Rule
@@ -70,6 +70,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     of their items, and so of all that such endpoints ever see together. ``quorum`` of ``maintainers`` release the
     set once ``rule`` is met; ``witnesses`` may cosign its tree head. ``licence`` is what it is released under (SPDX).
     ``twins`` is there where the set is as hard as a public one by the way both were made, not by anybody's judgement.
+    ``cell`` is the fewest items that any published number may be over, or that two of them may differ by.
     """
 
     version: Literal[2] = 2
@@ -91,20 +92,28 @@ class Manifest(Wire, frozen=True, kw_only=True):
     witnesses: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
     licence: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9.+-]{1,60}\Z")] = "CC-BY-4.0"
     twins: Twins | None = None
+    cell: Annotated[int, Meta(ge=1, le=LEAST_CELL)] = LEAST_CELL
 
     def verify(self) -> None:
         """Check it against itself. Raises ``seal_broken`` for a wrong root, and ``allocation_invalid`` for blocks that
-        do not cover the set or seasons that are not exposed blocks, and for a quorum that its maintainers cannot reach.
+        do not cover the set, seasons that are not exposed blocks, a quorum that its maintainers cannot reach, and a
+        part that somebody is asked with fewer items than the smallest cell.
         """
         if len(self.leaves) != self.n or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root:
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
         if not (self._covers() and self._seasons_fit() and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
+        asked = (sum(block.n for block in part) for part in self.parts() if part[0].stratum != "spare")
+        smallest = min(asked, default=self.cell)
+        if smallest < self.cell:
+            raise error(Code.ALLOCATION_INVALID, f"a part of {smallest} items, of at least {self.cell}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message; without ``twins`` where there are none, as before there was that field."""
+        """As for every message; without ``twins`` and ``cell`` where they are the usual ones, as before there were such
+        fields."""
         data = super().to_dict()
-        return data if self.twins else {name: value for name, value in data.items() if name != "twins"}
+        usual = {"twins": None, "cell": LEAST_CELL}
+        return {name: value for name, value in data.items() if name not in usual or value != usual[name]}
 
     def digest(self) -> Hex32:
         """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""
@@ -121,6 +130,15 @@ class Manifest(Wire, frozen=True, kw_only=True):
         if any(block not in known for block in wanted):
             raise error(Code.BAD_MESSAGE, "a block that the set does not have")
         return frozenset(index for block in wanted for index in known[block])
+
+    def parts(self) -> tuple[tuple[Block, ...], ...]:
+        """The blocks by who is asked them: a part for each season, one for the other exposed blocks, for the local and
+        for the spare ones. Every form is made of whole parts, as far as they count."""
+        seasons, parts = frozenset(self.seasons), dict[BlockId | Stratum, tuple[Block, ...]]()
+        for block in self.blocks:
+            of = block.id if block.id in seasons else block.stratum
+            parts[of] = (*parts.get(of, ()), block)
+        return tuple(parts.values())
 
     def origin(self) -> str:
         """What the set's signed tree head names as its log."""

@@ -1,5 +1,7 @@
 """Maintainers' signed notices about a sealed set: what of it no longer counts, and why.
 
+What counts changes in steps that no outcome of an item, nor of a few, can be read from (:func:`retired`).
+
 Notices of a set are chained like an evaluator's log. A reason is one of a list, never a text: a sentence about an
 item could give it away.
 """
@@ -69,22 +71,50 @@ def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
     return previous
 
 
+def named(manifest: Manifest, notices: Sequence[Notice]) -> tuple[frozenset[int], ...]:
+    """The indices that each notice is about."""
+    everything = frozenset(range(manifest.n))
+    return tuple(
+        manifest.indices([one.block])
+        if one.block is not None
+        else frozenset([one.item])
+        if one.item is not None
+        else everything
+        for one in notices
+    )
+
+
 def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
-    """The indices of the items that no longer count."""
-    gone: set[int] = set()
-    for notice in notices:
-        if notice.kind == "compromise":
-            return frozenset(range(manifest.n))
-        gone |= manifest.indices([notice.block]) if notice.block is not None else {notice.item or 0}
-    return frozenset(gone)
+    """The indices of the items that no longer count; no new run is asked them either.
+
+    Of each of the set's parts, what notices name waits until it is at least the smallest cell and leaves as much, or
+    leaves nothing. So all that is ever published is over whole pieces of at least so many items, and any two of such
+    numbers differ by whole pieces.
+    """
+    about = named(manifest, notices)
+    parts = (frozenset(at for block in part for at in block.indices()) for part in manifest.parts()) if about else ()
+    return frozenset[int]().union(*(_steps(part, about, manifest.cell) for part in parts))
+
+
+def waiting(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
+    """The indices that notices name and that still count."""
+    return frozenset[int]().union(*named(manifest, notices)) - retired(manifest, notices)
 
 
 def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
-    """The blocks that nobody is asked any more; of a compromised set, all. An erratum's item is asked, not scored."""
-    every = frozenset(block.id for block in manifest.blocks)
-    if any(notice.kind == "compromise" for notice in notices):
-        return every
-    return frozenset(notice.block for notice in notices if notice.block is not None)
+    """The blocks of which nothing counts any more, and that nobody is asked."""
+    gone = retired(manifest, notices)
+    return frozenset(block.id for block in manifest.blocks if gone.issuperset(block.indices()))
+
+
+def _steps(part: frozenset[int], about: Sequence[frozenset[int]], cell: int) -> frozenset[int]:
+    gone = waits = frozenset[int]()
+    for items in about:
+        waits |= part & items - gone
+        left = part - gone
+        if waits == left or cell <= len(waits) <= len(left) - cell:
+            gone, waits = gone | waits, frozenset()
+    return gone
 
 
 def _check_form(notice: Notice) -> None:

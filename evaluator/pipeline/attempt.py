@@ -229,7 +229,8 @@ def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
     recipient, tier = _recipient(spec, host)
-    form = manifest.indices(_form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier)))
+    blocks = _form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier))
+    form = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
     done = unpack_bits(ask.done, ask.n)
     if done - form:
         raise error(Code.BAD_MESSAGE, "an item is done that is not asked")

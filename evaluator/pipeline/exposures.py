@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from evaluator.contract import NO_RUN, Closing, Exposed, Exposure, LogLine
+from evaluator.contract import NO_RUN, Closing, Exposure, LogLine
 from evaluator.pipeline.disk import disk_errors
 
 AT_A_TIME = 100
@@ -33,8 +33,8 @@ class Shipped:
             self._path.write_text(str(self.last), encoding="ascii")
 
 
-def ship(lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Exposed], None]) -> None:
-    """Send the lines that are not known to be in the spool, by ``send(run, token, body)`` of their attempt.
+def ship(lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Sequence[LogLine]], None]) -> None:
+    """Send the lines that are not known to be in the spool, by ``send(run, token, lines)`` of their attempt.
 
     A line that belongs to no attempt is sent as one of :data:`evaluator.contract.NO_RUN`.
     """
@@ -42,7 +42,7 @@ def ship(lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, E
     for (run, token), group in groupby(waiting, key=_attempt):
         same = list(group)
         for start in range(0, len(same), AT_A_TIME):
-            send(run, token, Exposed(entries=tuple(same[start : start + AT_A_TIME])))
+            send(run, token, same[start : start + AT_A_TIME])
     if lines:
         shipped.mark(lines[-1].index)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Shape
 
-from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, Tier
+from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, Tally, Tier
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
 from evaluator.ledger.manifests import Manifest
@@ -48,6 +48,9 @@ class Opener(Shape):
 
     def close_run(self, set_name: str, closed: Sequence[Closed], /, *, run: str, token: int, artefact: str) -> Closing:
         """Commit to what a run has come to on a set, in the journal."""
+
+    def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> Tally | None:
+        """What opens the commitment of a closing."""
 
     def open_key(self, sealed_key: str, /, *, bound_to: str) -> str:
         """A submitter's API key."""
@@ -95,19 +98,29 @@ class Host:
         if line.index > self.shipped.last + 1:
             self.ship_lines()
         else:
-            reporter.send(Exposed(entries=(line,)))
+            reporter.send(self.exposed([line]))
             self.shipped.mark(line.index)
         if head:
             reporter.send(Exposed(head=self.tree_head()))
 
+    def exposed(self, lines: Sequence[LogLine]) -> Exposed:
+        """The report of lines. Of a closing that a later one of the same run went beyond, the counts stay unopened."""
+        closings = (line for line in lines if isinstance(line, Closing))
+        opened = (self.vault.open_tally(one, self.completions.closed(one.run, one.set)) for one in closings)
+        return Exposed(entries=tuple(lines), tallies=tuple(one for one in opened if one is not None))
+
     def ship_lines(self) -> None:
         """Spool the journal's lines that are not known to be in the spool."""
-        ship(self.entries(), self.shipped, lambda run_id, token, body: self.reporter(run_id, token).send(body))
+
+        def send(run_id: str, token: int, lines: Sequence[LogLine]) -> None:
+            self.reporter(run_id, token).send(self.exposed(lines))
+
+        ship(self.entries(), self.shipped, send)
 
     def ship_again(self, after: int) -> None:
         """Spool the journal's lines behind ``after``, whatever was sent before, and the signed head over all."""
         reporter = self.reporter(NO_RUN, 1)
         waiting = [line for line in self.entries() if line.index > after]
         for start in range(0, len(waiting), AT_A_TIME):
-            reporter.send(Exposed(entries=tuple(waiting[start : start + AT_A_TIME])))
+            reporter.send(self.exposed(waiting[start : start + AT_A_TIME]))
         reporter.send(Exposed(head=self.tree_head()))

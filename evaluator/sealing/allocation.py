@@ -13,7 +13,7 @@ from fractions import Fraction
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from evaluator.contract import Hex32, canonical_json
+from evaluator.contract import LEAST_CELL, Hex32, canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record
 from evaluator.ledger.manifests import Block, Stratum
@@ -27,13 +27,15 @@ class Shares:
     """How a set is divided. ``spare`` is a share of all items, ``local`` of what is left, both at least 0 and below 1.
 
     The rest is cut into ``blocks`` exposed blocks, or as many as there are items; ``seasons`` of them are for
-    self-declared endpoints, None for 2 of at least eight, 1 of at least four and none of fewer.
+    self-declared endpoints, None for 2 of at least eight, 1 of at least four and none of fewer. ``cell`` is the fewest
+    items that a published number may be over (``Manifest.cell``).
     """
 
     local: Fraction = Fraction(1, 5)
     spare: Fraction = Fraction(1, 10)
     blocks: int = 8
     seasons: int | None = None
+    cell: int = LEAST_CELL
 
 
 def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:

@@ -96,6 +96,7 @@ def seal_set(
         shots=ShotFacts(n=len(shots), digest=set_digest(shots)) if shots else None,
         created=created,
         covenant=covenant,
+        cell=shares.cell,
     )
     return SealedSet(
         manifest,

@@ -1,14 +1,29 @@
 """The vault: the only source of sealed plaintext. It writes down who will see an item before it decrypts it."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.contract import BlockId, Closing, Enrolment, Exposure, Hex32, Opening, Outcome, Tier, pack_bits
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from evaluator.contract import (
+    BlockId,
+    Closing,
+    Enrolment,
+    Exposure,
+    Hex32,
+    Opening,
+    Outcome,
+    Tally,
+    Tier,
+    canonical_json,
+    pack_bits,
+)
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
-from evaluator.ledger.closings import Closed, closing_root
+from evaluator.ledger.closings import Closed, closing_root, tally, tally_commitment
+from evaluator.ledger.entries import GENESIS, entry_hash
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notices import retired_blocks
 from evaluator.sealing import formats
@@ -115,7 +130,7 @@ class Vault:
     ) -> Closing:
         """Commit to what a run has come to on a set so far. Raises what the journal raises."""
         manifest = self._load(set_name).manifest
-        outcomes = Counter(item.outcome for item in closed)
+        told = tally(closed, line=GENESIS, salt=self._tally_salt(set_name, manifest.root, run, token))
         return self._journal.record(
             Closing,
             run=run,
@@ -125,8 +140,19 @@ class Vault:
             artefact=artefact,
             outcomes=closing_root(closed),
             count=len(closed),
-            **{outcome.name.lower(): outcomes[outcome] for outcome in Outcome},
+            not_counted=sum(item.outcome is Outcome.NOT_COUNTED for item in closed),
+            tally=tally_commitment(told),
         )
+
+    def open_tally(self, line: Closing, closed: Sequence[Closed]) -> Tally | None:
+        """The counts that a closing of this evaluator committed to; None where ``closed`` is more than it was over."""
+        told = tally(closed, line=entry_hash(line), salt=self._tally_salt(line.set, line.root, line.run, line.token))
+        return told if tally_commitment(told) == line.tally else None
+
+    def _tally_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
+        """Made again whenever it is needed: of a run that was closed twice, each closing has its own."""
+        about = {"domain": "holdfast/tally-salt/v1", "set": set_name, "root": root, "run": run, "token": token}
+        return HKDFExpand(SHA256(), formats.SALT_BYTES, canonical_json(about)).derive(self._keys.completions)
 
     def enrol(self, set_name: str, host: Identity) -> Wrap:
         """The set's key, wrapped for another host; the journal says so first. Raises ``not_enrolled`` and others."""

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from evaluator.ledger.manifests import Manifest
-from evaluator.ledger.notices import Notice, retired, retired_blocks
+from evaluator.ledger.notices import Notice, retired, waiting
 
 WIDTH, HEIGHT = 1000, 28
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -26,7 +26,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One block. ``season`` counts from 1, None outside the seasons; ``errata`` are indices of single retired items."""
+    """One block. ``season`` counts from 1, None outside the seasons; ``errata`` are indices of single items with a
+    notice; ``waits`` of its items have one and still count."""
 
     id: int
     kind: str
@@ -35,6 +36,7 @@ class Part:
     season: int | None = None
     gone: bool = False
     errata: tuple[int, ...] = ()
+    waits: int = 0
 
     @property
     def name(self) -> str:
@@ -45,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Stratum:
-    """All blocks of one kind. ``gone`` of its ``n`` items no longer count."""
+    """All blocks of one kind. ``gone`` of its ``n`` items no longer count, ``waits`` have a notice and still do."""
 
     kind: str
     title: str
@@ -53,11 +55,12 @@ class Stratum:
     blocks: int
     n: int
     gone: int
+    waits: int
 
 
 def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
     """The blocks in order of their items."""
-    gone = retired_blocks(manifest, notices)
+    gone, waits = retired(manifest, notices), waiting(manifest, notices)
     single = {notice.item for notice in notices if notice.item is not None}
     seasons = {block: number for number, block in enumerate(manifest.seasons, start=1)}
     return tuple(
@@ -67,8 +70,9 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
             start=block.start,
             n=block.n,
             season=seasons.get(block.id),
-            gone=block.id in gone,
+            gone=gone.issuperset(block.indices()),
             errata=tuple(sorted(single & set(block.indices()))),
+            waits=len(waits.intersection(block.indices())),
         )
         for block in manifest.blocks
     )
@@ -77,13 +81,14 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
 def strata(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Stratum, ...]:
     """The kinds of blocks that the set has."""
     gone = retired(manifest, notices)
-    blocks, items, lost = Counter[str](), Counter[str](), Counter[str]()
+    blocks, items, lost, waits = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for part in parts(manifest, notices):
         blocks[part.kind] += 1
         items[part.kind] += part.n
         lost[part.kind] += sum(index in gone for index in range(part.start, part.start + part.n))
+        waits[part.kind] += part.waits
     return tuple(
-        Stratum(kind, title, who, blocks[kind], items[kind], lost[kind])
+        Stratum(kind, title, who, blocks[kind], items[kind], lost[kind], waits[kind])
         for kind, (title, who) in KINDS.items()
         if blocks[kind]
     )
@@ -101,7 +106,7 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
     label = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     return format_html(
         '<svg class="strip" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '
-        'aria-label="Blocks: {}; {} retired, {} single items retired">{}</svg>',
+        'aria-label="Blocks: {}; {} retired, {} items with an erratum">{}</svg>',
         WIDTH,
         HEIGHT,
         label,

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 
+from evaluator.contract import LEAST_CELL
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.rules import Rule, in_words
@@ -50,6 +51,11 @@ class ItemSet(models.Model):
     def facts(self) -> Manifest | None:
         """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged row."""
         return Manifest.from_dict(self.manifest) if self.manifest else None
+
+    @property
+    def cell(self) -> int:
+        """The fewest items that a number which is told may be over: of a sealed set its manifest's, else 1."""
+        return int(self.manifest.get("cell", LEAST_CELL)) if self.sealed else 1
 
     def rule_words(self) -> str:
         """When a sealed set may be released, as words; empty where nothing was promised."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
-from evaluator.contract import LogLine, Recipient, fits
+from evaluator.contract import LogLine, Recipient, Tally, fits
 from evaluator.errors import Code, EvaluatorError, error
+from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
 from evaluator.ledger.notes import verify_head
@@ -49,13 +50,26 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
 
 
-def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str) -> None:
-    """Keep lines of an evaluator's log and a head that it signed over them. Raises ``bad_message`` and keeps none."""
+def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()) -> None:
+    """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the log.
+
+    Raises ``bad_message`` and keeps none.
+    """
     if lines:
         keep_entries(evaluator=evaluator, entries=lines)
+    for one in opened:
+        _keep_tally(evaluator, one)
     if note:
         _keep_head(evaluator, note)
     _compare_heads(evaluator)
+
+
+def _keep_tally(evaluator: Evaluator, told: Tally) -> None:
+    closing = evaluator.entries.filter(kind="closing", entry_hash=told.line).first()
+    counted = told.right + told.wrong + told.no_answer + told.truncated
+    if closing is None or closing.line["tally"] != tally_commitment(told) or counted != closing.counted:
+        raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
+    Entry.objects.filter(pk=closing.pk).update(tally=told.to_dict())
 
 
 def _keep_head(evaluator: Evaluator, note: str) -> None:

@@ -1,11 +1,12 @@
 """Who evaluates, what the site allowed them to show, and what they say they showed."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import models
 
-from evaluator.contract import LogLine, canonical_json
+from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
 
@@ -127,6 +128,23 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         columns = {"evaluator": "evaluator__name", "set": "set_name"}
         return self.filter(**{columns.get(name, name): value for name, value in wanted.items() if value})
 
+    def opened(self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]) -> "dict[uuid.UUID, list[dict[str, Any]]]":
+        """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by run.
+
+        Of a run that several evaluators took part in, all or none: none where one closed fewer items than the set's
+        ``least``, which no number may single out.
+        """
+        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by(
+            "line__token", "index"
+        )
+        last = {(one.run, one.set_name, one.evaluator_id): one for one in closings}
+        small = {(one.run, one.set_name) for one in last.values() if one.counted < least.get(one.set_name, LEAST_CELL)}
+        found: dict[uuid.UUID, list[dict[str, Any]]] = {}
+        for (run, name, _), one in last.items():
+            if run is not None and one.tally and (run, name) not in small:
+                found.setdefault(run, []).append(one.tally)
+        return found
+
     def published(self) -> "EntryQuerySet":
         """Lines that follow their evaluator's log without a gap, newest first."""
         return self.filter(status=Entry.Status.CHAINED).select_related("evaluator").order_by("-pk")
@@ -137,6 +155,7 @@ class Entry(models.Model):
 
     A line that came before its predecessor is ``pending``; one that contradicts a line already there, or
     does not continue the chain, is ``conflicting``: it is kept, since its signature proves who wrote it.
+    ``tally`` are the counts that a closing commits to (a ``contract.Tally``), where they are known.
     ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none; ``count`` is then 0.
     """
 
@@ -157,6 +176,7 @@ class Entry(models.Model):
     tier = models.CharField(max_length=2, blank=True)
     count = models.PositiveIntegerField(default=0)
     line: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+    tally: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     previous = models.CharField(max_length=64)
     entry_hash = models.CharField(max_length=64)
     status = models.CharField(max_length=11, choices=Status.choices)
@@ -203,6 +223,11 @@ class Entry(models.Model):
             entry_hash=entry_hash(line),
             status=cls.Status.PENDING,
         )
+
+    @property
+    def counted(self) -> int:
+        """Of a closing, how many items have an outcome that counts."""
+        return self.count - int(self.line["not_counted"])
 
     @property
     def words(self) -> str:

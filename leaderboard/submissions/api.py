@@ -10,10 +10,12 @@ from ninja import Field, Query, Router, Schema, Status
 from evaluator.contract import SetLikelihood
 from leaderboard.accounts.api import Bearer, Problem, Strict, viewer
 from leaderboard.accounts.models import User
+from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, explain_code, refuse
+from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import SIDES, Rescoring, Run, RunOutcomes, Submission, side_by_side, told
+from leaderboard.submissions.models import SIDES, Rescoring, Run, Submission, Told, side_by_side, told_of
 from leaderboard.submissions.states import RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -184,13 +186,21 @@ def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
 
 @router.get("/runs", auth=None, summary="Every run, and what became of it")
 def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
-    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else."""
+    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else.
+
+    ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its ``tally`` the SHA-256 of
+    ``holdfast/tally/v1``, a line end, and the canonical JSON of all other fields.
+    """
     found = Run.objects.select_related("submission__model", "submission__pair", "evaluator").order_by("pk")
     if query.pair:
         found = found.filter(submission__pair__slug=query.pair)
     if query.after is not None:
         found = found.filter(pk__gt=query.after)
-    return {"runs": [_listed(one) for one in found[: query.limit]]}
+    shown = list(found[: query.limit])
+    least = {one.name: one.cell for one in ItemSet.objects.filter(sealed=True)}
+    ranked = [one.pk for one in shown if one.state == RunState.RANKED]
+    opened = Entry.objects.opened(ranked, least=least)
+    return {"runs": [_listed(one) | {"tallies": opened.get(one.pk, [])} for one in shown]}
 
 
 @router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
@@ -280,7 +290,7 @@ def _run(one: Run) -> dict[str, Any]:
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
-        "sets": [_counts(row) for row in told(one)],
+        "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
 
@@ -298,14 +308,13 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
         "failure": problem,
-        "changed": {row.item_set.name: row.changed for row in one.changes() if published},
+        "changed": {changed.set: changed.counts for changed in one.changes() if published},
     }
 
 
-def _counts(row: RunOutcomes) -> dict[str, Any]:
-    names = ("n", "right", "wrong", "no_answer", "truncated", "votes")
-    about = {"set": row.item_set.name, "sealed": row.item_set.sealed, "likelihood": _likelihood(row.read)}
-    return {name: getattr(row, name) for name in names} | about
+def _counts(told: Told) -> dict[str, Any]:
+    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "votes")
+    return {name: getattr(told, name) for name in names} | {"likelihood": _likelihood(told.read)}
 
 
 def _likelihood(read: SetLikelihood | None) -> dict[str, Any] | None:

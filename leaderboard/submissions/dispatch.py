@@ -23,7 +23,7 @@ from evaluator.contract import (
     journal_queue,
     pack_bits,
 )
-from evaluator.ledger.notices import retired_blocks
+from evaluator.ledger.notices import retired
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Grant, Party
@@ -54,7 +54,7 @@ def recipient(submission: Submission) -> str:
 
 @dataclass(frozen=True)
 class Form:
-    """What of a sealed set a run is scored on: blocks, ascending, and the items in them."""
+    """What of a sealed set a run is scored on: blocks, ascending, and the items in them that still count."""
 
     tier: Tier
     blocks: tuple[BlockId, ...]
@@ -71,7 +71,7 @@ def tier_of(submission: Submission) -> Tier:
 
 
 def form(submission: Submission) -> Form:
-    """The form of a new run: the blocks of its tier that are not retired.
+    """The form of a new run: what still counts of the blocks of its tier.
 
     All self-declared endpoints of a season have the same one. Raises ``public_only`` where the tier sees nothing of
     the set, ``pair_retired`` where nothing is left.
@@ -89,11 +89,11 @@ def form(submission: Submission) -> Form:
     }
     if not usual[tier]:
         raise refuse(Refusal.PUBLIC_ONLY)
-    gone = retired_blocks(manifest, pair.private.signed_notices())
-    blocks = tuple(block for block in usual[tier] if block not in gone)
+    gone = retired(manifest, pair.private.signed_notices())
+    blocks = tuple(block for block in usual[tier] if not gone >= manifest.indices([block]))
     if not blocks:
         raise refuse(Refusal.PAIR_RETIRED)
-    return Form(tier, blocks, manifest.indices(blocks))
+    return Form(tier, blocks, manifest.indices(blocks) - gone)
 
 
 def job(run: Run) -> Job:
@@ -134,6 +134,8 @@ def _system(submission: Submission) -> Checkpoint | Endpoint:
 def _asked(row: RunOutcomes) -> SetAsk:
     done = row.closed()
     item_set = row.item_set
+    manifest = item_set.facts()
+    without = manifest.indices(row.blocks) - frozenset(row.assigned()) if manifest else ()
     return SetAsk(
         name=item_set.name,
         sealed=item_set.sealed,
@@ -141,6 +143,7 @@ def _asked(row: RunOutcomes) -> SetAsk:
         n=row.size,
         blocks=tuple(row.blocks),
         done=pack_bits(done, row.size) if done else "",
+        without=pack_bits(without, row.size) if without else "",
     )
 
 

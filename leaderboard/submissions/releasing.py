@@ -14,6 +14,7 @@ from evaluator.contract import canonical_json
 from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notes import open_note
+from evaluator.ledger.notices import named, waiting
 from evaluator.ledger.releases import SignedStatement, statement_digest
 from evaluator.ledger.rules import (
     ClauseState,
@@ -246,11 +247,16 @@ def _commitment(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
 def _division(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     notices = pair.private.signed_notices()
     shown = charts.parts(manifest, notices)
-    told = [{"notice": one, "reason": REASONS[one.reason], "moment": moment_of(one.moment)} for one in notices]
+    waits = waiting(manifest, notices)
+    told = [
+        {"notice": one, "reason": REASONS[one.reason], "moment": moment_of(one.moment), "waits": bool(items & waits)}
+        for one, items in zip(notices, named(manifest, notices), strict=True)
+    ]
     return {
         "strip": charts.strip(shown, season=pair.season + 1),
         "parts": shown,
         "strata": charts.strata(manifest, notices),
         "notices": told,
+        "waits": len(waits),
         "season": pair.season + 1,
     }

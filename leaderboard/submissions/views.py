@@ -18,7 +18,7 @@ from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, GraderForm, SubmissionForm
-from leaderboard.submissions.models import Beside, Run, side_by_side, told
+from leaderboard.submissions.models import Beside, Run, side_by_side, told_of
 from leaderboard.submissions.states import RunState
 
 PAGE_LENGTH = 50
@@ -99,7 +99,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if found is None:
         raise Http404
     graded = found.state in (RunState.GRADED, RunState.RANKED)
-    sets = told(found)
+    sets = told_of(found)
     context = {
         "run": found,
         "words": APART

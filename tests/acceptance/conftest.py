@@ -25,7 +25,7 @@ from demo.services import start_redis, stop
 
 FINAL = {"ranked", "failed", "cancelled"}
 PAIR = "twins"
-ONE_BLOCK = ("--local", "0", "--spare", "0", "--blocks", "1")
+ONE_BLOCK = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
 """How a set is sealed that a listed endpoint is asked whole."""
 
 

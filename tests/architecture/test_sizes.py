@@ -13,6 +13,9 @@ SOURCES = sorted(
     if "migrations" not in path.parts
 )
 
+LONGER = {"verify_log.py": 420, "verify_release.py": 420}
+"""A stranger is handed one file, and no second one to import (ADR 16)."""
+
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_ceilings(path: Path) -> None:
@@ -25,7 +28,7 @@ def test_ceilings(path: Path) -> None:
         and node.end_lineno - node.lineno + 1 > 50
     ]
     assert not long
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= LONGER.get(path.name, 400)
 
 
 def test_rooms_that_must_not_be() -> None:

@@ -22,7 +22,7 @@ NAME = "evaluator-1"
 CANARY = "violet-kayak"
 """Stands in every question of the sealed set."""
 SEED = bytes(range(32))
-ALL = Shares(local=Fraction(0), spare=Fraction(0), blocks=1)
+ALL = Shares(local=Fraction(0), spare=Fraction(0), blocks=1, cell=1)
 """One block, which every endpoint on the list may see."""
 PLAIN = Covenant()
 

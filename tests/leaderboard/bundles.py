@@ -17,6 +17,7 @@ from evaluator.ledger import signatures
 from evaluator.ledger.manifests import Manifest, Party
 from evaluator.ledger.rules import Date, Lineages, Rule
 from evaluator.sealing import formats
+from evaluator.sealing.allocation import Shares
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.keys import Keys, generate_keys, load_keys
@@ -67,7 +68,7 @@ class Offline:
         covenant = Covenant(terms=TERMS, rule=rule, maintainers=parties, quorum=2, signer=signer)
         sealed = seal_set(
             parse_items(PLANTED.jsonl().splitlines()), name="private", hosts=[load_keys(folder / "keys").identity()],
-            created=datetime(2026, 1, 2, tzinfo=UTC), seed=SEED, covenant=covenant,
+            created=datetime(2026, 1, 2, tzinfo=UTC), seed=SEED, covenant=covenant, shares=Shares(cell=1),
         )  # fmt: skip
         write_set(sealed, folder / "set")
         return cls(folder, signers)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -25,11 +26,13 @@ from evaluator.contract import (
     Report,
     SetCounts,
     Started,
+    Tally,
     pack_bits,
     unpack_bits,
 )
 from evaluator.errors import Code
 from evaluator.ledger import signatures
+from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.envelopes import seal_report
 from evaluator.ledger.manifests import Block, Manifest
@@ -53,8 +56,12 @@ MANIFEST = Manifest(
     ),
     seasons=(0,),
     cap=3,
+    cell=1,
 )
 """The sealed set of the tests, without a spare block: what weights are asked is the whole set."""
+
+
+COUNTED = tuple(outcome for outcome in Outcome if outcome is not Outcome.NOT_COUNTED)
 
 
 def truth(name: str, index: int) -> Outcome:
@@ -72,6 +79,7 @@ class FakeEvaluator:
     head_index: int = -1
     head_hash: str = GENESIS
     tree: Tree = field(default_factory=Tree)
+    tallies: dict[str, Tally] = field(default_factory=dict)
 
     def identity(self) -> dict[str, str]:
         host_pub = self.host.public_key().public_bytes_raw().hex()
@@ -107,8 +115,9 @@ class FakeEvaluator:
         return self._sign(Exposure, fields | changes)
 
     def close(self, outcomes: Sequence[Outcome], **changes: Any) -> Closing:
-        """The next line: a run is closed with these outcomes."""
-        counts = {outcome.name.lower(): outcomes.count(outcome) for outcome in Outcome}
+        """The next line: a run is closed with these outcomes. What opens it is kept in ``tallies``."""
+        counts = {outcome.name.lower(): outcomes.count(outcome) for outcome in COUNTED}
+        told = Tally(line=GENESIS, salt="5a" * 32, **counts)
         fields: dict[str, Any] = {
             "evaluator": self.name,
             "index": self.head_index + 1,
@@ -120,8 +129,12 @@ class FakeEvaluator:
             "root": MANIFEST.root,
             "outcomes": "0c" * 32,
             "count": len(outcomes),
+            "not_counted": outcomes.count(Outcome.NOT_COUNTED),
+            "tally": tally_commitment(told),
         }
-        return self._sign(Closing, fields | counts | changes)
+        line: Closing = self._sign(Closing, fields | changes)
+        self.tallies[self.head_hash] = msgspec.structs.replace(told, line=self.head_hash)
+        return line
 
     def _sign(self, kind: Any, fields: dict[str, Any]) -> Any:
         entry = sign_entry(self.key, kind, **fields)
@@ -199,7 +212,8 @@ class FakeAttempt:
 
     def exposed(self, *entries: LogLine, head: str = "") -> dict[str, Any]:
         lines = entries or (() if head else (self.evaluator.expose(run=self.spec["run"]),))
-        return self.report(Exposed(entries=lines, head=head))
+        told = tuple(one for one in self.evaluator.tallies.values() if one.line in map(entry_hash, lines))
+        return self.report(Exposed(entries=lines, tallies=told, head=head))
 
     def story(self) -> list[dict[str, Any]]:
         """Every report of an undisturbed attempt, in order."""

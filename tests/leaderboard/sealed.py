@@ -61,7 +61,7 @@ def seal(name: str = "twin", *, rule: Rule | None = RULE, **changes: Any) -> Sea
     fields: dict[str, Any] = {
         "name": name, "n": N, "root": root(leaves).hex(), "leaves": tuple(leaf.hex() for leaf in leaves),
         "created": MOMENT, "seed_hash": "5e" * 32, "key_check": "c4" * 32, "blocks": tuple(blocks), "seasons": (6, 7),
-        "cap": 20, "rule": rule, "maintainers": tuple(parties[:3]), "quorum": 2, "witnesses": (parties[3],),
+        "cap": 20, "cell": 10, "rule": rule, "maintainers": tuple(parties[:3]), "quorum": 2, "witnesses": (parties[3],),
         "terms": Terms(protocol="demo-0shot", protocol_digest=PROTOCOL, grader="numeric-1", grader_digest="9" * 64),
     }  # fmt: skip
     manifest = Manifest(**fields | changes)

@@ -37,7 +37,7 @@ from evaluator.sealing.vault import Vault
 VERIFIER = Path(__file__).parents[2] / "verify" / "verify_release.py"
 PEOPLE = ("ada", "ben", "cleo", "dora", "eve")
 MODELS = ("ant", "bee", "cat", "dog")
-N, SHARES, ERRATUM = 20, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=5), 3
+N, SHARES, ERRATUM = 20, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=5, cell=1), 3
 RULE = Rule(any_of=(Lineages(models=3, numerator=95, denominator=100),))
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SEED = bytes(range(32))

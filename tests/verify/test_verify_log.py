@@ -13,6 +13,7 @@ import pytest
 from evaluator.ledger import signatures
 from evaluator.ledger.notes import TreeHead, sign_head
 from evaluator.ledger.tree import Tree, leaf_hash
+from tests.verify import frauds_of_scores  # noqa: F401 - it adds its own
 from tests.verify.frauds import FRAUDS
 from tests.verify.world import LOG, honest, key, moment
 

@@ -177,12 +177,12 @@ def change_an_answer(forger: Forger) -> None:
 
 
 def change_a_count(forger: Forger) -> None:
-    """The closing counts ``dog`` a little better than its answers are; the evidence names that closing."""
+    """The closing says that ``dog`` answered one item less than it did; the evidence names that closing."""
 
     def edit(rows: Rows) -> None:
         for row in rows:
             if row["kind"] == "closing" and row["run"] == DOG:
-                row.update(right=row["right"] + 1, wrong=row["wrong"] - 1)
+                row.update(not_counted=row["not_counted"] + 1)
 
     forger.log(edit)
     forger.evidence(forger.rename_closings)

@@ -11,7 +11,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.contract import Closing, Enrolment, Exposure, Opening, canonical_json, pack_bits
+from evaluator.contract import Closing, Enrolment, Exposure, Opening, Tally, canonical_json, pack_bits
+from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notes import TreeHead, cosign, sign_head
@@ -57,6 +58,7 @@ def manifest(name: str, n: int, blocks: list[tuple[str, int, int]], seasons: lis
         "blocks": [{"id": i, "stratum": s, "start": at, "n": size} for i, (s, at, size) in enumerate(blocks)],
         "seasons": seasons,
         "cap": sum(blocks[one][2] for one in seasons),
+        "cell": 1,
         "terms": {
             "protocol": "demo-0shot",
             "protocol_digest": "a1" * 32,
@@ -91,6 +93,8 @@ class World:
     notices: list[dict[str, Any]] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=lambda: {"pair": "sealed", "old": "released"})
     voters: tuple[str, ...] = MAINTAINERS[:2]
+    lies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By run, what its tally is told to be instead."""
     spoil: Any = None
     """Called with the finished answers: what an operator does who has no key for it."""
 
@@ -102,10 +106,20 @@ class World:
         made: list[Any] = []
         for index, fields in enumerate(self.lines):
             chain = {"evaluator": LOG, "index": index, "previous": entry_hash(made[-1]) if made else GENESIS}
-            facts = {name: value for name, value in fields.items() if name != "kind"}
+            facts = _committed(_without(fields, "kind"))
             facts = {"moment": moment(index + 10), "root": self.root(fields["set"])} | facts
             made.append(sign_entry(key(self.signer), KINDS[fields["kind"]], **chain, **facts))
         return made
+
+    def tallies(self) -> dict[str, list[dict[str, Any]]]:
+        """What opens the last closing of each ranked run, by run."""
+        ranked = {one["id"] for one in self.runs if one["state"] == "ranked"}
+        found: dict[str, list[dict[str, Any]]] = {}
+        for fields, line in sorted(zip(self.lines, self.log(), strict=True), key=lambda one: one[0].get("token", 0)):
+            if fields["kind"] == "closing" and fields["run"] in ranked:
+                told = _opening(fields) | {"line": entry_hash(line)}
+                found[fields["run"]] = [told | self.lies.get(fields["run"], {})]
+        return found
 
     def head(self, size: int) -> dict[str, Any]:
         """The signed head over the first lines."""
@@ -193,7 +207,7 @@ class World:
 
     def files(self) -> dict[str, bytes]:
         """What the site answers."""
-        log, grants = self.log(), deepcopy(self.grants)
+        log, grants, tallies = self.log(), deepcopy(self.grants), self.tallies()
         for one in grants:
             one["hash"] = leaf_hash(canonical_json({"kind": "grant", "version": 1, **one})).hex()
         public = public_hex(key(self.signer))
@@ -202,7 +216,7 @@ class World:
             "evaluators.json": {"evaluators": [listed]},
             "sets.json": {"pairs": [{"slug": "pair"}, {"slug": "old"}]},
             f"ledger/{LOG}/heads.json": {"heads": [self.head(size) for size in (*self.heads, len(log))]},
-            "runs.json": {"runs": self.runs},
+            "runs.json": {"runs": [one | {"tallies": tallies.get(one["id"], [])} for one in self.runs]},
             "grants.json": {"grants": grants},
             "board/pair.json": {"rows": self.rows},
             "board/old.json": {"rows": []},
@@ -214,6 +228,19 @@ class World:
         if self.spoil is not None:
             self.spoil(answers, files)
         return files | {name: canonical_json(answer) + b"\n" for name, answer in answers.items()}
+
+
+def _opening(fields: dict[str, Any]) -> dict[str, Any]:
+    """What opens a closing, but for the line."""
+    return {name: fields[name] for name in COUNTS[:4]} | {"salt": "5a" * 32}
+
+
+def _committed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a line; of a closing, its counts behind their commitment."""
+    if "right" not in fields:
+        return fields
+    told = Tally.from_dict(_opening(fields) | {"line": GENESIS})
+    return {"tally": tally_commitment(told)} | _without(fields, *COUNTS[:4])
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -102,8 +102,8 @@ class Row(Wire, frozen=True, kw_only=True):
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
-    private set it was asked, ``version`` how many notices had retired something. An endpoint has neither
-    ``likelihood`` nor ``leak``.
+    private set it was asked, ``version`` how many notices there were. An endpoint has neither ``likelihood`` nor
+    ``leak``.
     """
 
     model: str

@@ -25,6 +25,7 @@ from leaderboard.submissions.models import (
     Run,
     RunOutcomes,
     Submission,
+    Told,
     side_by_side,
 )
 from leaderboard.submissions.states import RunState
@@ -159,11 +160,12 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     for run in found:
         public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
         if public is not None and private is not None:
-            tallies = _tally(public, frozenset()), _tally(private, gone)
-            if tallies[1].n:
+            told = public.told(), private.told(gone)
+            if told[0] and told[1] and told[1].n:
                 yield _entry(
                     run,
-                    *tallies,
+                    _tally(told[0]),
+                    _tally(told[1]),
                     version=len(notices),
                     outcomes=private.over(gone),
                     public_outcomes=public.over(frozenset()),
@@ -267,9 +269,7 @@ def _entry(run: Run, public: Tally, private: Tally, **about: Any) -> Entry:
     )
 
 
-def _tally(one: PackedOutcomes, retired_items: frozenset[int]) -> Tally:
-    """The counts over the items that still count."""
-    counts = one.counts_over(retired_items)
+def _tally(counts: Told) -> Tally:
     return Tally(
         n=counts.n,
         right=counts.right,

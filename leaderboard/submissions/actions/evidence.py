@@ -18,7 +18,7 @@ from evaluator.ledger.notices import retired
 from evaluator.ledger.rules import Evidence, LineageFact, RunFact, Verdict, decide
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.models import Lineage, Run, RunOutcomes
+from leaderboard.submissions.models import Lineage, Run, RunOutcomes, Told
 from leaderboard.submissions.models.runs import RunQuerySet
 from leaderboard.submissions.states import RunState
 
@@ -88,7 +88,9 @@ def _facts(runs: RunQuerySet) -> Iterator[RunFact]:
         if item_set.pk not in sets:
             sets[item_set.pk] = _in_force(item_set)
         gone, protocol = sets[item_set.pk]
-        yield _fact(run, stored[run.pk], gone, protocol, closings.get((run.pk, item_set.name), ()))
+        if counts := stored[run.pk].told(gone):
+            complete = stored[run.pk].is_complete
+            yield _fact(run, counts, protocol, closings.get((run.pk, item_set.name), ()), complete=complete)
 
 
 def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
@@ -100,10 +102,7 @@ def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
     return gone, manifest.terms.protocol_digest if manifest.terms else ""
 
 
-def _fact(
-    run: Run, row: RunOutcomes, gone: frozenset[int], protocol: str, closings: tuple[tuple[int, str], ...]
-) -> RunFact:
-    counts = row.counts_over(gone)
+def _fact(run: Run, counts: Told, protocol: str, closings: tuple[tuple[int, str], ...], *, complete: bool) -> RunFact:
     model = run.submission.model
     # Any evaluator can sign a closing about any run; a run is committed by the one that graded it.
     closed = any(evaluator == run.evaluator_id for evaluator, _ in closings)
@@ -116,7 +115,7 @@ def _fact(
         n=counts.n,
         assigned=counts.n,
         right=counts.right,
-        complete=row.is_complete and closed,
+        complete=complete and closed,
         retracted=run.retracted,
         flagged=run.evaluator is None or run.evaluator.flagged,
         current=not protocol or run.protocol_digest == protocol,

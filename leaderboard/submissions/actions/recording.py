@@ -54,7 +54,8 @@ def record_report(*, envelope: object) -> Disposition:
     evaluator = Evaluator.objects.get(name=report.evaluator)
     with transaction.atomic():
         if isinstance(report.body, Exposed):
-            keep_log(evaluator=evaluator, lines=report.body.entries, note=report.body.head)
+            body = report.body
+            keep_log(evaluator=evaluator, lines=body.entries, note=body.head, opened=body.tallies)
         run = Run.objects.locked(report.run)
         if run is not None and isinstance(report.body, Rescored | NotRescored):
             return keep_answer(run, evaluator, report.token, report.body)

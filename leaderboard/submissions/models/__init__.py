@@ -15,7 +15,8 @@ from leaderboard.submissions.models.results import (
     PackedOutcomes,
     Receipt,
     RunOutcomes,
-    told,
+    Told,
+    told_of,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
@@ -39,7 +40,8 @@ __all__ = [
     "Run",
     "RunOutcomes",
     "Submission",
+    "Told",
     "seconds_from_now",
     "side_by_side",
-    "told",
+    "told_of",
 ]

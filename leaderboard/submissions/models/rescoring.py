@@ -51,6 +51,16 @@ class GraderTally(models.Model):
         return f"{self.run_id}: {self.grader}"
 
 
+@dataclass(frozen=True)
+class Changed:
+    """What grading again changed on one set, for maintainers: counts of each kind, over ``known`` of ``n`` answers."""
+
+    set: str
+    counts: dict[str, int]
+    known: int
+    n: int
+
+
 class RescoringQuerySet(models.QuerySet["Rescoring"]):
     """Orders to grade again."""
 
@@ -115,9 +125,10 @@ class Rescoring(models.Model):
     def __str__(self) -> str:
         return f"{self.run_id} by {self.grader}"
 
-    def changes(self) -> "models.QuerySet[RescoredOutcomes]":
+    def changes(self) -> "list[Changed]":
         """What it came to, set by set."""
-        return self.outcomes.select_related("item_set").order_by("pk").defer("packed")
+        rows = self.outcomes.select_related("item_set").order_by("pk").defer("packed")
+        return [Changed(row.item_set.name, row.changed, row.counted, row.n) for row in rows]
 
     def end(self, state: State, **changes: Any) -> None:
         """Write down how it ended. Only for an order whose run is locked."""
@@ -224,12 +235,12 @@ def _sound(rows: Sequence[RunOutcomes], tallies: Mapping[int, Source]) -> frozen
 
 
 def _of_headline(row: RunOutcomes, headline: str) -> Beside:
-    return Beside(headline, row.item_set.name, row.n, row.counted, _counts(row))
+    return Beside(headline, row.item_set.name, row.n, row.counted, _counts(row) if row.told() else None)
 
 
 def _of_other(run: Run, row: RunOutcomes, grader: str, source: Source | None, sound: frozenset[int]) -> Beside:
     known = 0 if source is None else source.n if isinstance(source, GraderTally) else source.counted
-    told = not row.item_set.sealed or run.tier in TOLD_TIERS
+    told = row.told() is not None and (not row.item_set.sealed or run.tier in TOLD_TIERS)
     whole = known == row.n and (isinstance(source, RescoredOutcomes) or row.item_set_id in sound)
     counts = _counts(source) if source is not None and told and whole else None
     return Beside(grader, row.item_set.name, row.n, known, counts)

@@ -1,6 +1,10 @@
-"""What came of runs, and the messages about them. No column here could hold the text of an item."""
+"""What came of runs, and the messages about them. No column here could hold the text of an item.
+
+What of it leaves the site goes through one gate, ``PackedOutcomes.told``.
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import models
@@ -15,6 +19,30 @@ COUNTED = (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED)
 """Outcomes that close an item. One that is not counted stays open and is asked again."""
 UNASSIGNED = 9
 """The byte of an item that is not in the run's form. No outcome has this value."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What may be told of one run on one set: counts over ``n`` items, none or at least the smallest ``cell``.
+
+    Pages, the API, evidence and rankings are made of these and see no row; ``votes`` and ``read`` are as in
+    :class:`RunOutcomes`. Raises ValueError for a small cell.
+    """
+
+    set: str
+    sealed: bool
+    cell: int
+    n: int
+    right: int
+    wrong: int
+    no_answer: int
+    truncated: int
+    votes: dict[str, Any] | None = None
+    read: SetLikelihood | None = None
+
+    def __post_init__(self) -> None:
+        if 0 < self.n < self.cell:
+            raise ValueError("a small cell is not told")
 
 
 class PackedOutcomes(models.Model):
@@ -47,15 +75,18 @@ class PackedOutcomes(models.Model):
         """Whether no item is open."""
         return self.counted == self.n
 
-    def counts_over(self, retired: frozenset[int]) -> SetCounts:
-        """The outcomes over the assigned items that still count."""
-        if not retired:
-            counts = {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in Outcome}
-            return SetCounts(name=self.item_set.name, n=self.n, **counts)
-        values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
-        active = bytes(value for value in values if value != UNASSIGNED)
-        counts = {outcome.name.lower(): active.count(outcome) for outcome in Outcome}
-        return SetCounts(name=self.item_set.name, n=len(active), **counts)
+    def told(self, retired: frozenset[int] = frozenset()) -> Told | None:
+        """The gate: the outcomes over the assigned items that still count, None where these are a small cell."""
+        n, counts = self.n, {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in COUNTED}
+        if retired:
+            values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
+            active = bytes(value for value in values if value != UNASSIGNED)
+            n, counts = len(active), {outcome.name.lower(): active.count(outcome) for outcome in COUNTED}
+        item_set = self.item_set
+        try:
+            return Told(set=item_set.name, sealed=item_set.sealed, cell=item_set.cell, n=n, **counts)
+        except ValueError:
+            return None
 
     def over(self, retired: frozenset[int]) -> bytes:
         """One byte for each item of the set: its outcome, 0 where it was not assigned or no longer counts."""
@@ -101,6 +132,11 @@ class RunOutcomes(PackedOutcomes):
     def __str__(self) -> str:
         return f"{self.run_id}: {self.item_set_id}"
 
+    def told(self, retired: frozenset[int] = frozenset()) -> Told | None:
+        """The same, with what is known of the whole run only: its votes and likelihood."""
+        counts = super().told(retired)
+        return counts and replace(counts, votes=self.votes, read=self.read)
+
     @property
     def read(self) -> SetLikelihood | None:
         """How likely the model found the texts of the set; None of an endpoint, and where reading failed."""
@@ -140,14 +176,14 @@ class RunOutcomes(PackedOutcomes):
         return SetCounts(name=self.item_set.name, n=self.n, **counts)
 
 
-def told(run: Run) -> list[RunOutcomes]:
-    """What of a run may be shown, set by set: nothing before it is graded, and of a sealed set nothing before the close
-    of its cohort, not even to its submitter: who sees a score may submit against it. Without the outcomes themselves.
-    """
+def told_of(run: Run) -> list[Told]:
+    """What of a run may be told, set by set: nothing before it is graded, and of a sealed set nothing before the close
+    of its cohort, not even to its submitter: who sees a score may submit against it."""
     if run.state not in (RunState.GRADED, RunState.RANKED):
         return []
-    found = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
-    return [row for row in found if run.state == RunState.RANKED or not row.item_set.sealed]
+    rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
+    open_ones = (row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed)
+    return [told for row in open_ones if (told := row.told()) is not None]
 
 
 class Receipt(models.Model):

@@ -57,7 +57,7 @@ def test_sealing_leaves_no_plaintext(desk: Desk) -> None:
     for role in ("maintainer", "witness"):
         desk.run("keygen", str(desk.folder / "keys" / role), "--role", role, "--name", role)
     party = [f"--{role}={desk.folder / 'keys' / role / 'party.json'}" for role in ("maintainer", "witness")]
-    form = ["--local", "0", "--spare", "0", "--blocks", "1"]
+    form = ["--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1"]
     names = ["--keys", keys, "--name", "twin", *form, *party, "--sign", str(desk.folder / "keys" / "maintainer")]
     desk.run("seal", items, *names, "--out", str(sealed))
     desk.run("cosign", str(sealed / "head.txt"), "--keys", str(desk.folder / "keys" / "witness"))

@@ -15,6 +15,7 @@ from tests.evaluator.authoring.problems import item, jsonl, mixed
 
 PUBLIC = mixed(75)
 N = 40
+TWIN = ("--name", "twin", "--smallest-cell", "1")
 Rows = list[dict[str, str]]
 
 
@@ -115,7 +116,7 @@ def test_the_whole_way(desk: Desk) -> None:
 
     desk.answer("check", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--out", desk / "report")
     desk.answer("keygen", desk / "keys")
-    sealed = ("seal", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--keys", desk / "keys", "--name", "twin")
+    sealed = ("seal", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--keys", desk / "keys", *TWIN)
     assert desk.answer(*sealed, "--out", desk / "twin")["warnings"] == []
 
 
@@ -246,7 +247,7 @@ def test_check_names_lines_and_never_a_text(desk: Desk) -> None:
 
 def test_errors_stop_sealing_and_warnings_do_not(desk: Desk) -> None:
     desk.answer("keygen", desk / "keys")
-    seal = ("seal", desk / "new.jsonl", "--keys", desk / "keys", "--name", "twin", "--out", desk / "twin")
+    seal = ("seal", desk / "new.jsonl", "--keys", desk / "keys", *TWIN, "--out", desk / "twin")
     public = ("--public", desk / "public.jsonl")
     desk.write("new.jsonl", [*mixed(5, start=1000), PUBLIC[3]])
     assert desk.refusal(*seal, *public)[0] == "check_failed"

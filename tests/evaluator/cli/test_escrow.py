@@ -61,7 +61,9 @@ def place(tmp_path: Path, command: Command) -> Path:
     command("keygen", tmp_path / "host", "--name", "host-1")
     command("keygen", tmp_path / "escrow", "--name", "escrow-1")
     keys = ("--keys", tmp_path / "host", "--keys", tmp_path / "escrow" / "identity.json")
-    made = command("seal", tmp_path / "items.jsonl", *keys, "--name", "twin", "--out", tmp_path / "twin")
+    made = command(
+        "seal", tmp_path / "items.jsonl", *keys, "--smallest-cell", "1", "--name", "twin", "--out", tmp_path / "twin"
+    )
     assert made["hosts"] == ["escrow-1", "host-1"]
     (tmp_path / "items.jsonl").unlink()
     return tmp_path

@@ -28,6 +28,7 @@ def test_one_after_the_other(world: World) -> None:
     """The first was made with the set, about item 3, which lies in block 1. A set's version counts its notices."""
     block = done(*notice(world, "retire_block", "spent", "--block", 1))
     assert (block["version"], block["active"], block["index"], block["maintainer"]) == (2, 17, 1, "ada")
+    assert block["wait"] == 0, "the set's smallest cell is one item"
     again = done(*notice(world, "erratum", "duplicate", "--item", 0, by="ben"))
     assert (again["version"], again["active"]) == (3, 16)
     known = formats.read_notices(world.set, world.manifest)

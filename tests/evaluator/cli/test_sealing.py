@@ -14,6 +14,7 @@ from tests.leaks.canaries import plant
 from tests.leaks.scanner import Scanner
 
 PLANTED = plant(5, seed=1)
+SMALL = ("--smallest-cell", "1")
 
 
 def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -46,7 +47,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_from_keys_to_a_sealed_set(folder: Path) -> None:
-    common = ("--keys", folder / "keys", "--name", "twin", "--shots", folder / "shots.jsonl", "--seed", "ab" * 32)
+    common = (
+        *SMALL,
+        "--keys",
+        folder / "keys",
+        "--name",
+        "twin",
+        "--shots",
+        folder / "shots.jsonl",
+        "--seed",
+        "ab" * 32,
+    )
     made = answer("seal", folder / "items.jsonl", *common, "--out", folder / "twin")
     assert (made["name"], made["n"], made["sealed"], made["shots"], made["hosts"]) == ("twin", 5, True, 3, ["host-a"])
     assert made == answer("inspect", folder / "twin")
@@ -59,7 +70,9 @@ def test_from_keys_to_a_sealed_set(folder: Path) -> None:
 def test_sealing_needs_public_keys_only(folder: Path) -> None:
     for private in (folder / "keys").glob("*.key"):
         private.unlink()
-    answer("seal", folder / "items.jsonl", "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin")
+    answer(
+        "seal", folder / "items.jsonl", *SMALL, "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin"
+    )
 
 
 def test_inspecting_a_public_set(folder: Path) -> None:
@@ -94,7 +107,9 @@ def test_refusals(folder: Path) -> None:
 
 
 def test_a_broken_set_is_not_inspected(folder: Path) -> None:
-    answer("seal", folder / "items.jsonl", "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin")
+    answer(
+        "seal", folder / "items.jsonl", *SMALL, "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin"
+    )
     sealed = folder / "twin" / "items.sealed"
     sealed.write_bytes(sealed.read_bytes()[:-1])
     assert refusal("inspect", folder / "twin") == "seal_broken"
@@ -109,7 +124,17 @@ def test_a_seed_of_another_form_is_a_usage_error(folder: Path, seed: str) -> Non
 
 
 def test_a_twin_by_construction_says_of_which_set(folder: Path) -> None:
-    common = ("--keys", folder / "keys", "--name", "twin", "--twin-of", folder / "shots.jsonl", "--twins-by", "split")
+    common = (
+        *SMALL,
+        "--keys",
+        folder / "keys",
+        "--name",
+        "twin",
+        "--twin-of",
+        folder / "shots.jsonl",
+        "--twins-by",
+        "split",
+    )
     made = answer("seal", folder / "items.jsonl", *common, "--out", folder / "twin")
     assert made["twins_by"] == "split"
     manifest = formats.read_manifest(folder / "twin")
@@ -119,5 +144,5 @@ def test_a_twin_by_construction_says_of_which_set(folder: Path) -> None:
         refusal("seal", folder / "items.jsonl", *common[:-3], folder / "none", "--out", folder / "o")
         == "set_unreadable"
     )
-    plain = answer("seal", folder / "items.jsonl", *common[:4], "--out", folder / "plain")
+    plain = answer("seal", folder / "items.jsonl", *common[:6], "--out", folder / "plain")
     assert plain["twins_by"] == "" and b"twins" not in (folder / "plain" / "manifest.json").read_bytes()

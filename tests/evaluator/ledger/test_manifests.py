@@ -24,6 +24,7 @@ MANIFEST = Manifest(
     ),
     seasons=(1,),
     cap=1,
+    cell=1,
 )
 
 

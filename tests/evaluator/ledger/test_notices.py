@@ -54,7 +54,7 @@ def test_a_chain_of_every_kind_by_two_maintainers() -> None:
 
 
 def test_what_no_longer_counts() -> None:
-    """An erratum's item is not scored, and may still be asked; a retired block is neither."""
+    """Where the smallest cell is one item, nothing ever waits."""
     block = notice(kind="retire_block")
     item = notice(block)
     gone = notice(block, item, kind="compromise")

@@ -19,7 +19,7 @@ from tests.evaluator.installed import CANARY, Installed, install
 from tests.evaluator.pipeline.attempts import Acting, Bench, right
 
 N = 60
-SHARES = Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=6, seasons=2)
+SHARES = Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=6, seasons=2, cell=1)
 
 
 EACH = 40

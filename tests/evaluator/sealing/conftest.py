@@ -22,7 +22,7 @@ from tests.leaks.canaries import plant
 RUN = "12345678-1234-1234-1234-123456789012"
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SEED = bytes(range(32))
-ALL = Shares(local=Fraction(0), spare=Fraction(0), blocks=1)
+ALL = Shares(local=Fraction(0), spare=Fraction(0), blocks=1, cell=1)
 """One block, which every endpoint on the list may see."""
 
 

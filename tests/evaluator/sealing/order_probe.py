@@ -12,6 +12,7 @@ from pathlib import Path
 from evaluator.items import Item
 from evaluator.sealing import formats, keys
 from evaluator.sealing import open as opening
+from evaluator.sealing.allocation import Shares
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import seal_set, write_set
@@ -70,7 +71,8 @@ def main() -> int:
     identity = keys.generate_keys(FOLDER / "keys", name="host-a")
     host = keys.load_keys(FOLDER / "keys")
     items = [Item(f"question {number}", str(number), str(number)) for number in range(5)]
-    write_set(seal_set(items, name="twin", hosts=[identity], created=datetime.now(UTC)), FOLDER / "twin")
+    sealed = seal_set(items, name="twin", hosts=[identity], created=datetime.now(UTC), shares=Shares(cell=1))
+    write_set(sealed, FOLDER / "twin")
     vault = Vault(host, {"twin": FOLDER / "twin"}.get, Journal(JOURNAL, "host-a", host.report), Recipients())
     vault.facts("twin")
     formats.SUITE, opening.AESGCM = WatchedSuite(formats.SUITE), WatchedCipher

@@ -26,7 +26,7 @@ from evaluator.sealing.vault import Vault
 from tests.evaluator.sealing.collusion import LISTED, Loot, Rules, check_journal, check_law, conspire
 from tests.evaluator.sealing.conftest import CREATED, RUN, SEED, Host, dealt
 
-N, SHARES = 160, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=8, seasons=3)
+N, SHARES = 160, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=8, seasons=3, cell=1)
 ITEMS = dealt([Item(f"How many is {k}?", f"#### {k}", str(k)) for k in range(N)], SHARES)
 SEASONS = (None, 0, 1, 2, 3, 999)
 """None before self-declared endpoints are let in; three that the set has blocks for; two that it has none for."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,8 +35,9 @@ def opened(sealed: SealedSet, host: Host) -> list[Item]:
     return [open_item(key, sealed.manifest, item) for item in sealed.items]
 
 
-def seal(host: Host, items: list[Item], **options: bytes | None) -> SealedSet:
-    return seal_set(items, name="twin", hosts=[host.identity], created=CREATED, **{"seed": SEED, **options})
+def seal(host: Host, items: list[Item], **options: Any) -> SealedSet:
+    fixed = {"seed": SEED, "shares": Shares(cell=1), **options}
+    return seal_set(items, name="twin", hosts=[host.identity], created=CREATED, **fixed)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -140,7 +142,10 @@ def test_a_full_disk_leaves_nothing(host: Host, tmp_path: Path, monkeypatch: pyt
 
 def test_times_are_written_in_utc(host: Host) -> None:
     abroad = datetime(2026, 1, 2, 5, 4, 5, tzinfo=timezone(timedelta(hours=2)))
-    assert seal_set(ITEMS, name="twin", hosts=[], created=abroad).manifest.created == "2026-01-02T03:04:05Z"
+    whole = Shares(cell=1)
+    assert (
+        seal_set(ITEMS, name="twin", hosts=[], created=abroad, shares=whole).manifest.created == "2026-01-02T03:04:05Z"
+    )
     assert CREATED.tzinfo is UTC
 
 
@@ -155,7 +160,13 @@ def test_times_are_written_in_utc(host: Host) -> None:
     ],
 )
 def test_what_cannot_be_sealed(options: dict[str, object], code: Code) -> None:
-    usual: dict[str, object] = {"items": ITEMS, "name": "twin", "hosts": [], "created": CREATED}
+    usual: dict[str, object] = {
+        "items": ITEMS,
+        "name": "twin",
+        "hosts": [],
+        "created": CREATED,
+        "shares": Shares(cell=1),
+    }
     usual.update(options)
     with pytest.raises(EvaluatorError) as caught:
         seal_set(usual.pop("items"), **usual)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ MANIFEST: dict[str, Any] = {
     "seed_hash": "5e" * 32,
     "key_check": "c4" * 32,
     "blocks": [{"id": 0, "stratum": "exposed", "start": 0, "n": 5}],
+    "cell": 1,
 }
 PUBLIC: dict[str, Any] = {"name": "public", "n": 7, "digest": "a" * 64, "sealed": False}
 PAIR = {"slug": "pair", "title": "A pair", "public": "public", "private": "private"}

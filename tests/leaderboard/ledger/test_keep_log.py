@@ -22,7 +22,7 @@ def test_an_enrolment_from_escrow_is_public(
         assert main(["keygen", str(tmp_path / name), "--name", name]) == 0
     folder, escrow = str(tmp_path / "twin"), str(tmp_path / "escrow-1")
     seal = ["seal", str(tmp_path / "items.jsonl"), "--keys", escrow, "--name", "twin", "--out", folder]
-    assert main([*seal, "--local", "0", "--spare", "0"]) == 0
+    assert main([*seal, "--local", "0", "--spare", "0", "--smallest-cell", "1"]) == 0
     home = tmp_path / "escrow-home"
     identity = str(tmp_path / "host-2" / "identity.json")
     assert main(["enrol", identity, "--set", folder, "--keys", escrow, "--home", str(home)]) == 0

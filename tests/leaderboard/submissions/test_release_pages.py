@@ -57,7 +57,7 @@ def test_a_pair_says_what_it_is_committed_to(client: Client, twins: SetPair, sea
     assert "python3 verify_log.py --site http://testserver --state watched" in page
     assert "Honest limit." in page and "never more than 20 items" in page
     assert "Nothing has been retired: this is version 0." in page
-    assert 'aria-label="Blocks: 6 exposed, 2 season, 1 local, 1 spare; 0 retired, 0 single items retired"' in page
+    assert 'aria-label="Blocks: 6 exposed, 2 season, 1 local, 1 spare; 0 retired, 0 items with an erratum"' in page
 
 
 def test_a_head_that_does_not_verify_is_nobodys(client: Client, twins: SetPair, sealed: Sealed) -> None:
@@ -103,8 +103,9 @@ def test_notices_are_told_with_their_reason(client: Client, twins: SetPair, seal
     benchmarks.post_notices(data=[first.to_dict(), second.to_dict()])
     page = text_of(client.get(PAGE))
     assert "block 2 retired" in page and "shown often enough" in page
-    assert "item 45 retired" in page and "its answer was wrong" in page
-    assert "1 retired, 1 single items retired" in page and "version 2" in page
+    assert "item 45 withdrawn, waits" in page and "its answer was wrong" in page
+    assert "1 withdrawn item still counts" in page and "by 1/n at most" in page
+    assert "1 retired, 1 items with an erratum" in page and "version 2" in page
     third = sealed.notice(second, kind="compromise", reason="leaked")
     benchmarks.post_notices(data=[one.to_dict() for one in (first, second, third)])
     page = text_of(client.get(PAGE))

@@ -36,7 +36,7 @@ def test_asked_recorded_and_logged_and_the_old_rows_stay(house: House, caplog: p
     order.refresh_from_db()
     assert (order.state, order.grader_digest, order.code) == ("done", DIGEST, "")
     assert own(house.run) == before
-    rows = {row.item_set.name: row for row in order.changes()}
+    rows = {row.item_set.name: row for row in order.outcomes.select_related("item_set")}
     for name, n in (("public", PUBLIC_N), ("private", PRIVATE_N)):
         lost = sum(truth(name, i) is not harsher(name, i) for i in range(n))
         assert lost and rows[name].changed == {"right to no_answer": lost}
@@ -139,7 +139,7 @@ def test_an_answer_that_did_not_count_is_left_out(house: House) -> None:
     sets = (RescoredSet(name="private", outcomes=tuple(again)), RescoredSet(name="public", outcomes=public))
     order = house.ask()
     record_report(envelope=house.answer(order, sets=sets))
-    row = order.changes().get(item_set__name="private")
+    row = order.outcomes.get(item_set__name="private")
     assert (row.counted, row.n) == (PRIVATE_N - 1, PRIVATE_N)
     assert not row.covers(frozenset()) and row.covers(frozenset({wrong}))
 

@@ -47,5 +47,5 @@ class Command(BaseCommand):
 
 def _line(order: Rescoring) -> str:
     words = [str(order.run_id), order.grader, order.state, order.code]
-    words += [f"{row.item_set.name}: {kind} {count};" for row in order.changes() for kind, count in row.changed.items()]
+    words += [f"{one.set}: {kind} {count};" for one in order.changes() for kind, count in one.counts.items()]
     return " ".join(word for word in words if word)

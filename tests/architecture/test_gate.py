@@ -1,0 +1,81 @@
+"""ADR 15: what came of a sealed set leaves the site through ``PackedOutcomes.told`` and by no other way."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "leaderboard"
+ROWS = {"PackedOutcomes", "RunOutcomes", "RescoredOutcomes", "GraderTally", "packed", "outcomes", "tallies"}
+"""The rows that hold outcomes, their column, and the relations that lead to them."""
+MAY = {
+    "submissions/models/results.py": "the rows and the gate",
+    "submissions/models/rescoring.py": "the rows of other graders; what it tells asks the gate",
+    "submissions/models/__init__.py": "their names",
+    "submissions/actions/recording.py": "writes them",
+    "submissions/actions/rescoring.py": "writes them",
+    "submissions/actions/queueing.py": "counts what is still to be asked",
+    "submissions/actions/submitting.py": "makes them",
+    "submissions/dispatch.py": "says what is still to be asked",
+    "submissions/actions/evidence.py": "asks the gate",
+    "rankings/snapshots/entries.py": "asks the gate; ranks need the matrix",
+    "rankings/snapshots/boards.py": "ranks from the matrix",
+    "rankings/snapshots/cohorts.py": "decides from the matrix",
+}
+"""Who may, and why. No page, API, export, chart, command or task."""
+SOURCES = sorted(
+    path
+    for path in SITE.rglob("*.py")
+    if not {"migrations", "statistics"} & set(path.parts) and str(path.relative_to(SITE)) not in MAY
+)
+
+
+def reads(source: str) -> set[str]:
+    """The forbidden names in a source: as a name, an attribute, an import, a keyword or a lookup in a string."""
+    return {name for node in ast.walk(ast.parse(source)) for name in _names(node) if name in ROWS}
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.alias):
+        yield node.name
+    elif isinstance(node, ast.keyword) and node.arg:
+        yield from node.arg.split("__")
+    elif isinstance(node, ast.Constant) and re.fullmatch(r"packed|\w+__\w+", str(node.value)):
+        yield from str(node.value).split("__")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SITE)))
+def test_no_row_is_read_but_by_those_who_may(path: Path) -> None:
+    assert not reads(path.read_text())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: path.name)
+def test_no_template_reaches_a_row(path: Path) -> None:
+    assert not re.findall(r"\.(?:packed|outcomes|tallies|rescorings|item_set)\b", path.read_text())
+
+
+@pytest.mark.parametrize("name", MAY)
+def test_who_may_is_there(name: str) -> None:
+    assert (SITE / name).exists() and reads((SITE / name).read_text())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rows = run.outcomes.all()",
+        "from leaderboard.submissions.models import RunOutcomes",
+        "Run.objects.values('outcomes__right')",
+        "Run.objects.filter(outcomes__right__gte=3)",
+        "getattr(row, 'packed')",
+        "x = run.tallies.get(grader='numeric-1').right",
+    ],
+)
+def test_another_way_is_found(source: str) -> None:
+    assert reads(source)
