@@ -13,6 +13,7 @@ from leaderboard.rankings import charts
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.models import FamilyLine, Row, Snapshot
+from leaderboard.rankings.models.boards import SNAPSHOTS
 
 MOST_FAMILIES, MOST_TICKS, MOST_READ = 40, 40, 60
 """How many are drawn at most, so that a page costs the same however many there are; beside them it says how many."""
@@ -35,7 +36,7 @@ def of_board(snapshot: Snapshot) -> dict[str, Any]:
     return _of_board(snapshot.pk, snapshot.created)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=SNAPSHOTS)
 def _of_board(pk: int, _: datetime) -> dict[str, Any]:
     """By key and moment, since nothing of a snapshot ever changes."""
     snapshot = Snapshot.objects.defer("columns").get(pk=pk)

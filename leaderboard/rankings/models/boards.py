@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
@@ -242,6 +242,8 @@ _AT_ONCE = 2000
 """Rows that are written or read by one statement."""
 
 
+SNAPSHOTS = 16
+"""Of so many a process keeps what their pages have in common."""
 _LARGE = ("columns", "families", "panel")
 """What a page has no use for once it was drawn."""
 
@@ -253,6 +255,7 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
         return self.filter(pair=pair, method__startswith=READABLE).defer(*_LARGE).order_by("-pk").first()
 
+    @transaction.atomic
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
         """A new snapshot of this ranking, with its rows and what they are sorted and filtered by."""
         made = self.create(columns=Columns.of(ranking).pack(), **fields)
@@ -331,14 +334,14 @@ class Snapshot(WriteOnce):
         return msgspec.convert(self.families, tuple[FamilyLine, ...])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=SNAPSHOTS)
 def _columns(pk: int, _: datetime) -> Columns:
     """By key and moment, since nothing of a snapshot ever changes."""
     snapshot = Snapshot.objects.only("columns").get(pk=pk)
     return Columns.unpack(bytes(snapshot.columns)) if snapshot.columns else Columns.of(snapshot.ranking())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=SNAPSHOTS)
 def _curve(pk: int, _: datetime) -> tuple[tuple[float, float], ...]:
     panel = Snapshot.objects.only("panel").get(pk=pk).facts()
     return panel.curve if panel else ()
