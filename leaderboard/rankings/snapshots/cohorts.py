@@ -25,10 +25,13 @@ from leaderboard.rankings.snapshots.entries import LEVEL, Entry, facts, matrix, 
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.counts import Peers
 
-METHOD = "evidence-1"
+METHOD = "evidence-2"
 """Names everything below that turns a cohort into verdicts; other verdicts for equal inputs need a new name."""
 LARGEST_TRIED = 200
 """Up to so many runs in a cohort, how much of the panel each word rests on is worked out: half a second each."""
+DIGITS, PLACES = 3, 4
+"""Digits of a p-value and decimals of a gap that are kept of what single items went into: words are decided before, and
+whoever is told more could hold guesses about items against it."""
 NO_EVIDENCE = 0.5
 """The one-sided p of a gap of nothing."""
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
@@ -198,9 +201,9 @@ def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
     own, theirs = (matrix([entry]), matrix(others))
     gap = statistics.item_gap((own[0][0], own[1][0]), theirs, LEVEL)
     adjusted = Adjusted(
-        gap=gap.gap,
-        interval=(gap.interval.low, gap.interval.high),
-        expected=entry.public.right / entry.public.n - gap.gap,
+        gap=round(gap.gap, PLACES),
+        interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
+        expected=round(entry.public.right / entry.public.n - gap.gap, PLACES),
         references=len(others) - len(gap.put_aside),
         by="items",
     )
@@ -236,16 +239,20 @@ def _judged(
         Judged(
             word=cast("EvidenceWord", verdict.word.value.replace(" ", "_")),
             basis=basis,
-            p=verdict.p,
-            holm=verdict.holm,
-            benjamini_hochberg=verdict.benjamini_hochberg,
-            visible=one.test.visible if one else None,
+            p=_rough(verdict.p),
+            holm=_rough(verdict.holm),
+            benjamini_hochberg=_rough(verdict.benjamini_hochberg),
+            visible=round(one.test.visible, PLACES) if one else None,
             adjusted=one.adjusted if one else None,
             cut=statistics.is_cut(*_counts(entry)),
             fewest=_fewest(place, cases, cohort, panel) if tried and verdict.p is not None else None,
         )
         for place, (entry, one, verdict) in enumerate(zip(cohort, tests, verdicts, strict=True))
     ]
+
+
+def _rough(p: float | None) -> float | None:
+    return None if p is None else float(f"{p:.{DIGITS}g}")
 
 
 def _fewest(

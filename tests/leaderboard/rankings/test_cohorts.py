@@ -82,6 +82,7 @@ def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPai
     assert row.judged is not None and row.judged.adjusted is not None
     assert (row.judged.basis, row.judged.adjusted.by, row.judged.adjusted.references) == ("panel", "items", 10)
     assert row.judged.adjusted.interval[0] > 0 and row.judged.fewest is not None
+    assert row.judged.p == float(f"{row.judged.p:.3g}") and row.judged.adjusted.gap == round(row.judged.adjusted.gap, 4)
     facts = Snapshot.objects.current(panel).facts()  # type: ignore[union-attr]
     assert facts is not None and len(facts.references) == 10 and facts.curve
     assert {member.why for member in facts.references} == {"trained before the public set"}
@@ -196,10 +197,10 @@ def test_another_method_decides_anew_beside_the_old(panel: SetPair, monkeypatch:
     assert first is not None
     told = bodies(first)
     actions.drop_reference(pair=panel, model="clean-1")  # the panel that was frozen is the one that counts
-    monkeypatch.setattr(cohorts, "METHOD", "evidence-2")
+    monkeypatch.setattr(cohorts, "METHOD", "evidence-3")
     assert actions.close_cohort(pair=panel) is None
     old, new = Cohort.objects.order_by("pk")
-    assert (old.number, new.number, old.method, new.method) == (1, 1, "evidence-1", "evidence-2")
+    assert (old.number, new.number, old.method, new.method) == (1, 1, "evidence-2", "evidence-3")
     assert bodies(old) == told
     assert bodies(new) == told
     assert new.facts() == old.facts()
