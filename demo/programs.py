@@ -84,6 +84,7 @@ class Installation:
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_RING_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
+            "HOLDFAST_BOARD_SECONDS": "0",  # whoever looks on wants to see it at once
             **self.settings,
         }
 

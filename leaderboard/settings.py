@@ -87,6 +87,10 @@ RING_SECONDS = number("HOLDFAST_RING_SECONDS", max(60, 4 * LEASE_SECONDS), least
 MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1))
 CONCURRENCY = int(number("HOLDFAST_CONCURRENCY", 32, least=1))
 POOL = os.environ.get("HOLDFAST_POOL", "default")
+BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0)
+"""How old a board may be that is shown to somebody."""
+KEPT_BYTES = int(number("HOLDFAST_KEPT_BYTES", 64_000_000, least=0))
+"""Room in each process for pages that are kept as they were sent."""
 PRIVATE_ENDPOINTS = flag("HOLDFAST_PRIVATE_ENDPOINTS")
 """Whether an endpoint may stand on a private address. The evaluator's own list decides for itself."""
 

@@ -9,9 +9,10 @@ for (const one of document.querySelectorAll("[data-model]")) {
   for (const event of ["pointerleave", "focusout"]) one.addEventListener(event, light(false));
 }
 
-// Typing filters the rows at once. Choosing waits for the button, because arrow keys choose too.
+// Typing filters the rows at once, where all of them are on this page. Choosing waits for the button, because arrow keys
+// choose too.
 const filters = document.querySelector("form.filters:has([data-count])");
-if (filters) {
+if (filters && !document.querySelector("nav.pages")) {
   const rows = [...document.querySelectorAll("tr[data-text]")];
   const count = filters.querySelector("[data-count]");
   const ofAll = count.textContent.slice(count.textContent.indexOf(" of"));

@@ -25,6 +25,7 @@ os.environ["DATABASE_URL"] = _POSTGRES.url
 os.environ["BROKER_URL"] = "memory://"
 os.environ["SECRET_KEY"] = "for tests only"
 os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
+os.environ["HOLDFAST_BOARD_SECONDS"] = "0"
 
 
 @pytest.fixture(scope="session")

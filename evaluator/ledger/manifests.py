@@ -134,11 +134,10 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def parts(self) -> tuple[tuple[Block, ...], ...]:
         """The blocks by who is asked them: a part for each season, one for the other exposed blocks, for the local and
         for the spare ones. Every form is made of whole parts, as far as they count."""
-        seasons, parts = frozenset(self.seasons), dict[BlockId | Stratum, tuple[Block, ...]]()
+        seasons, parts = frozenset(self.seasons), dict[BlockId | Stratum, list[Block]]()
         for block in self.blocks:
-            of = block.id if block.id in seasons else block.stratum
-            parts[of] = (*parts.get(of, ()), block)
-        return tuple(parts.values())
+            parts.setdefault(block.id if block.id in seasons else block.stratum, []).append(block)
+        return tuple(map(tuple, parts.values()))
 
     def origin(self) -> str:
         """What the set's signed tree head names as its log."""

@@ -1,17 +1,19 @@
 """The ranking as JSON, mounted at ``/api/v1``."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
-from leaderboard.benchmarks.models import SetPair
+from leaderboard import kept
 from leaderboard.errors import Refusal, refuse
 from leaderboard.rankings import exports
 from leaderboard.rankings.findings import findings
 from leaderboard.rankings.forms import BoardQuery, PublishedQuery
-from leaderboard.rankings.models import PublishedSnapshot, PublishedTable, Snapshot
+from leaderboard.rankings.models import PublishedSnapshot, PublishedTable
+from leaderboard.rankings.models import board as current
 
 router = Router(tags=["rankings"])
 
@@ -32,7 +34,9 @@ class BoardChoices(Schema):
 
     q: str = ""
     family: str = ""
+    organisation: str = ""
     access: str = ""
+    protocol: str = ""
     evidence: str = ""
     min: str = ""
     max: str = ""
@@ -41,7 +45,7 @@ class BoardChoices(Schema):
 
 
 @router.get("/board", auth=None, summary="The ranking of one pair of sets")
-def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None) -> dict[str, Any]:
+def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None) -> HttpResponse:
     """The rows that the board's page shows for the same choices, on all its pages, and the models without a score.
 
     Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in billions, ``since`` is
@@ -49,13 +53,17 @@ def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None =
     public less private accuracy; intervals are 95%, Wilson's for a score (under 100 items Clopper and Pearson's) and
     Newcombe's for a gap.
     """
-    pairs = SetPair.objects.all() if pair is None else SetPair.objects.filter(slug=pair)
-    found = pairs.order_by("-pk").first()
+    found = current(pair)
     if found is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
-    snapshot = Snapshot.objects.current(found)
-    shown = BoardQuery.from_dict(request.GET).shown(snapshot.ranking()) if snapshot else ()
-    return exports.as_json(found, snapshot, shown)
+    query = BoardQuery.from_dict(request.GET)
+
+    def made() -> str:
+        rows = found.rows(query.positions(found.columns).tolist())
+        return json.dumps(exports.as_json(found, rows))
+
+    what = f"{request.path}?{query.address(page=1)}"
+    return kept.answer(request, made, what=what, version=found.version, content_type="application/json; charset=utf-8")
 
 
 @router.get("/published", auth=None, summary="The tables that others published")

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Any
 
-from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models import (
     EVIDENCE,
     Basis,
+    Board,
     EvidenceWord,
     GraderScore,
     Judged,
@@ -19,10 +19,8 @@ from leaderboard.rankings.models import (
     Row,
     Score,
     Share,
-    Snapshot,
     Tested,
     noise_floor,
-    unranked,
 )
 
 UNITS = (
@@ -53,21 +51,21 @@ PUBLISHED_COLUMNS = (
 )  # fmt: skip
 
 
-def as_json(pair: SetPair, snapshot: Snapshot | None, shown: Sequence[Row] | None = None) -> dict[str, Any]:
-    """The board, or the rows ``shown`` of it, as JSON data; missing scores stand apart and are never 0."""
-    rows = snapshot.ranking() if snapshot else ()
+def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
+    """The board with these ``rows`` of it as JSON data; missing scores stand apart and are never 0."""
+    snapshot = board.snapshot
     return {
-        "pair": pair.slug,
+        "pair": board.pair.slug,
         "units": UNITS,
         "as_of": snapshot and snapshot.created.isoformat(),
         "method": snapshot and snapshot.method,
         "inputs_hash": snapshot and snapshot.inputs_hash,
         "panel": snapshot and snapshot.panel,
         "families": snapshot.families if snapshot else [],
-        "models": len(rows),
+        "models": board.columns.models,
         "noise_floor": noise_floor().summary(),
-        "rows": [row.to_dict() | {"word": row.word} for row in (rows if shown is None else shown)],
-        "unranked": [one.to_dict() | {"word": one.word} for one in unranked(pair, rows)],
+        "rows": [row.to_dict() | {"word": row.word} for row in rows],
+        "unranked": [one.to_dict() | {"word": one.word} for one in board.unranked],
     }
 
 

@@ -1,49 +1,35 @@
 """What a reader may choose about a board or a published table, by the address alone."""
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
+from urllib.parse import urlencode
 
+import numpy as np
 from django.http import QueryDict
 
-from leaderboard.rankings.models import EVIDENCE, WORDS, Analysis, Basis, PublishedLine, Row
+from leaderboard.rankings.models import (
+    BOARD_SORTS,
+    EVIDENCE,
+    WORDS,
+    Analysis,
+    Basis,
+    Columns,
+    Mask,
+    Positions,
+    PublishedLine,
+)
 
 ACCESS_CHOICES = (("", "all access"), ("weights", "weights"), ("endpoint", "endpoint"))
 AXIS_CHOICES = (("fit", "axis: rows shown"), ("whole", "axis: 0 to 100%"))
-
-
 BOARD_EVIDENCE = (("", "all evidence"), *WORDS.items())
-_BOARD_WORDS = tuple(WORDS)
-PAGE_ROWS = 100
+PAGE_ROWS = 50
 """Rows on one page of a board, so that a page costs the same however many models there are."""
 
 
-def _adjusted(row: Row) -> float:
-    return -row.judged.adjusted.gap if row.judged and row.judged.adjusted else _LAST
-
-
 _LAST = float("inf")
-BOARD_SORTS: Mapping[str, tuple[str, Callable[[Row], tuple[object, ...]]]] = {
-    "private": ("by private score", lambda row: (row.rank,)),
-    "public": ("by public score", lambda row: (row.public_rank,)),
-    "gap": ("largest gap first", lambda row: (-row.gap,)),
-    "adjusted": ("largest adjusted gap first", lambda row: (_adjusted(row),)),
-    "evidence": ("by evidence", lambda row: (_BOARD_WORDS.index(row.evidence), -row.gap)),
-    "size": ("largest model first", lambda row: (-row.parameters if row.parameters else _LAST,)),
-    "family": ("by family", lambda row: (not row.family, row.family.lower())),
-    "organisation": ("by organisation", lambda row: (row.organisation.lower(),)),
-    "access": ("by access", lambda row: (row.access,)),
-    "tries": ("most tries first", lambda row: (-row.tries,)),
-    "date": ("newest first", lambda row: (-_day(row.ended),)),
-    "model": ("by name", lambda row: (row.model.lower(),)),
-}
-"""How a board's rows may be ordered, missing values last; ties by private score and name, as they come."""
 BOARD_SORT_CHOICES = tuple((name, label) for name, (label, _) in BOARD_SORTS.items())
-
-
-def _day(text: str) -> int:
-    return int(text.replace("-", "") or 0)
 
 
 @dataclass(frozen=True)
@@ -55,7 +41,9 @@ class BoardQuery:
 
     q: str
     family: str
+    organisation: str
     access: str
+    protocol: str
     evidence: str
     smallest: float | None
     largest: float | None
@@ -71,7 +59,9 @@ class BoardQuery:
         return cls(
             q=data.get("q", "").strip()[:80],
             family=data.get("family", "").strip()[:80],
+            organisation=data.get("organisation", "").strip()[:200],
             access=_one_of(data.get("access", ""), dict(ACCESS_CHOICES)),
+            protocol=data.get("protocol", "").strip()[:80],
             evidence=_one_of(data.get("evidence", ""), dict(BOARD_EVIDENCE)),
             smallest=_billions(data.get("min", "")),
             largest=_billions(data.get("max", "")),
@@ -81,29 +71,47 @@ class BoardQuery:
             page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 else 1,
         )
 
-    def shown(self, ranking: Sequence[Row]) -> tuple[Row, ...]:
+    def positions(self, columns: Columns) -> Positions:
         """The rows that the reader asked for, in the order asked for, on all pages."""
-        wanted = [row for row in ranking if self._wants(row)]
-        return tuple(wanted if self.sort == "private" else sorted(wanted, key=BOARD_SORTS[self.sort][1]))
+        order, wanted = columns.order(self.sort), self._wanted(columns)
+        return order if wanted is None else order[wanted[order]]
 
-    def of_page(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def of_page(self, positions: Positions) -> list[int]:
         """Those of them that this page holds."""
-        return rows[(self.page - 1) * PAGE_ROWS : self.page * PAGE_ROWS]
+        return list(positions[(self.page - 1) * PAGE_ROWS : self.page * PAGE_ROWS].tolist())
 
-    def _wants(self, row: Row) -> bool:
-        text = " ".join((row.model, row.organisation, row.family)).lower()
-        size = row.parameters / 1e9 if row.parameters else None
-        return (
-            self.q.lower() in text
-            and self.family in ("", row.family)
-            and self.access in ("", row.access)
-            and self.evidence in ("", row.evidence)
-            and (self.smallest is None or (size is not None and size >= self.smallest))
-            and (self.largest is None or (size is not None and size <= self.largest))
-            and row.ended >= self.since
+    def address(self, **changes: Any) -> str:
+        """The choices as the query of an address, without what is left open anyway; equal ones give equal texts."""
+        named = {"min": "smallest", "max": "largest"}
+        values = {name: changes.get(name, getattr(self, named.get(name, name))) for name in _CHOICES}
+        chosen = {name: value for name, value in values.items() if value not in ("", None, _CHOICES[name])}
+        return urlencode(
+            {
+                name: f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+                for name, value in chosen.items()
+            }
         )
 
+    def _wanted(self, columns: Columns) -> Mask | None:
+        """Which rows are asked for; None for all."""
+        masks = []
+        if self.q:
+            masks.append(columns.texts_with(self.q.lower()))
+        for name in ("family", "organisation", "access", "protocol", "evidence"):
+            if chosen := getattr(self, name):
+                masks.append(getattr(columns, name).are(chosen))
+        if self.smallest is not None or self.largest is not None:
+            masks.append(columns.sized(self.smallest, self.largest))
+        if self.since:
+            masks.append(columns.since(self.since))
+        return np.logical_and.reduce(masks) if masks else None
 
+
+_CHOICES: Mapping[str, object] = {
+    "q": "", "family": "", "organisation": "", "access": "", "protocol": "", "evidence": "",
+    "min": None, "max": None, "since": "", "sort": "private", "axis": "fit", "page": 1,
+}  # fmt: skip
+"""What may stand in a board's address, and what each is where it does not."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 

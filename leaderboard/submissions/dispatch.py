@@ -90,7 +90,8 @@ def form(submission: Submission) -> Form:
     if not usual[tier]:
         raise refuse(Refusal.PUBLIC_ONLY)
     gone = retired(manifest, pair.private.signed_notices())
-    blocks = tuple(block for block in usual[tier] if not gone >= manifest.indices([block]))
+    spent = {block.id for block in manifest.blocks if gone.issuperset(block.indices())}
+    blocks = tuple(block for block in usual[tier] if block not in spent)
     if not blocks:
         raise refuse(Refusal.PAIR_RETIRED)
     return Form(tier, blocks, manifest.indices(blocks) - gone)

@@ -190,9 +190,10 @@ class Adversary:
             self._learn(row["model"], row["grader"], items, private["right"], private["n"])
             for one in row["graders"]:
                 self._learn(row["model"], one["grader"], items, one["private_right"], one["private_n"])
-            for part in ("exposed", "local") if row["leak"] else ():
-                inside = items & self._manifest.indices(self._manifest.block_ids((part,)))
-                self._learn(row["model"], row["grader"], inside, row["leak"][f"{part}_right"], row["leak"][f"{part}_n"])
+            for stratum in ("exposed", "local") if row["leak"] else ():
+                part = items & self._manifest.indices(self._manifest.block_ids((stratum,)))
+                right, n = row["leak"][f"{stratum}_right"], row["leak"][f"{stratum}_n"]
+                self._learn(row["model"], row["grader"], part, right, n)
 
     def _run(self, run: str, model: str) -> None:
         told = self._json(f"/api/v1/runs/{run}")

@@ -7,6 +7,7 @@ written into a picture is one of ours; names are escaped.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor
 
 from django.utils.html import format_html, format_html_join
@@ -31,8 +32,9 @@ class Axis:
 
     def x(self, share: float, *, width: float) -> float:
         """Where ``share`` lies on a line of ``width``, held inside the ends."""
-        held = min(max(share, self.lo), self.hi)
-        return round((held - self.lo) / (self.hi - self.lo) * width, 1)
+        lo, hi = self.lo, self.hi
+        held = lo if share < lo else hi if share > hi else share
+        return round((held - lo) / (hi - lo) * width, 1)
 
 
 WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -72,7 +74,7 @@ def percent(share: float) -> str:
 def points(gap: float) -> str:
     """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
     text = f"{100 * gap:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", "−")
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def span(interval: tuple[float, float]) -> str:
@@ -95,14 +97,15 @@ def p_value(p: float) -> str:
     return "p < .001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _grid(axis: Axis, *, width: int) -> SafeString:
-    return format_html_join(
-        "",
-        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>',
-        ((axis.x(t, width=width), HEIGHT) for t in axis.ticks),
+@lru_cache(maxsize=64)
+def _grid(axis: Axis, *, width: int) -> str:
+    return "".join(
+        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>'.format(axis.x(t, width=width), HEIGHT)
+        for t in axis.ticks
     )
 
 
+@lru_cache(maxsize=64)
 def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
     """The ticks of an axis, printed once above its column."""
     words = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
@@ -140,23 +143,15 @@ def draw_dumbbell(marks: Marks, axis: Axis) -> SafeString:
 
     The ring is wider than the dot, so that both are seen where they coincide.
     """
-    private, public = (axis.x(side, width=WIDTH) for side in (marks.private, marks.public))
-    lo, hi = (axis.x(end, width=WIDTH) for end in marks.interval)
-    return format_html(
-        '<svg class="db {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">{grid}'
-        '<rect class="ci" x="{lo}" y="7" width="{band}" height="14" rx="7"/>'
-        '<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
-        '<circle class="pub" cx="{public}" cy="14" r="5.8"/><circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>',
-        tone=marks.tone,
-        left=-PAD,
-        width=WIDTH + 2 * PAD,
-        height=HEIGHT,
-        label=f"private {percent(marks.private)}%, public {percent(marks.public)}%",
-        grid=_grid(axis, width=WIDTH),
-        lo=lo,
-        band=round(max(hi - lo, 1.0), 1),
-        private=private,
-        public=public,
+    private, public = axis.x(marks.private, width=WIDTH), axis.x(marks.public, width=WIDTH)
+    lo, hi = axis.x(marks.interval[0], width=WIDTH), axis.x(marks.interval[1], width=WIDTH)
+    # Nothing but our own numbers and tones goes in, and a page has many of these: they need no escaping.
+    return SafeString(
+        f'<svg class="db {marks.tone}" viewBox="{-PAD} 0 {WIDTH + 2 * PAD} {HEIGHT}" role="img" '
+        f'aria-label="private {percent(marks.private)}%, public {percent(marks.public)}%">{_grid(axis, width=WIDTH)}'
+        f'<rect class="ci" x="{lo}" y="7" width="{round(max(hi - lo, 1.0), 1)}" height="14" rx="7"/>'
+        f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/><circle class="pub" cx="{public}" cy="14" '
+        f'r="5.8"/><circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>'
     )
 
 
@@ -167,20 +162,14 @@ def gap_interval(row: Row, axis: Axis) -> SafeString:
 
 def draw_interval(gap: float, interval: tuple[float, float], tone: str, axis: Axis) -> SafeString:
     """The gap as a dot on its interval, against the line of no gap."""
-    lo, hi = (axis.x(end, width=GAP_WIDTH) for end in interval)
-    return format_html(
-        '<svg class="gb {tone}" viewBox="{left} 0 {width} {height}" role="img" aria-label="{label}">'
-        '<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
-        '<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
-        '<line class="end" x1="{lo}" x2="{lo}" y1="10" y2="18"/><line class="end" x1="{hi}" x2="{hi}" y1="10" y2="18"/>'
-        '<circle class="pt" cx="{gap}" cy="14" r="4"/></svg>',
-        tone=tone,
-        left=-PAD,
-        width=GAP_WIDTH + 2 * PAD,
-        height=HEIGHT,
-        label=f"95% interval of the gap: {points(interval[0])} to {points(interval[1])} percentage points",
-        zero=axis.x(0, width=GAP_WIDTH),
-        lo=lo,
-        hi=hi,
-        gap=axis.x(gap, width=GAP_WIDTH),
+    lo, hi = axis.x(interval[0], width=GAP_WIDTH), axis.x(interval[1], width=GAP_WIDTH)
+    zero, at = axis.x(0, width=GAP_WIDTH), axis.x(gap, width=GAP_WIDTH)
+    return SafeString(
+        f'<svg class="gb {tone}" viewBox="{-PAD} 0 {GAP_WIDTH + 2 * PAD} {HEIGHT}" role="img" '
+        f'aria-label="95% interval of the gap: {points(interval[0])} to {points(interval[1])} percentage points">'
+        f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
+        f'<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
+        f'<line class="end" x1="{lo}" x2="{lo}" y1="10" y2="18"/>'
+        f'<line class="end" x1="{hi}" x2="{hi}" y1="10" y2="18"/>'
+        f'<circle class="pt" cx="{at}" cy="14" r="4"/></svg>'
     )

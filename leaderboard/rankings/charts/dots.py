@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from leaderboard.rankings.charts.boards import TONES
 from leaderboard.rankings.models import EVIDENCE, Basis, FamilyLine, PublishedLine, Row
@@ -16,8 +16,7 @@ SIMILAR = 0.05
 """Models whose public scores differ by so much at most are peers."""
 
 
-@dataclass(frozen=True)
-class Dot:
+class Dot(NamedTuple):
     """One model. Shares are fractions, intervals 95%; ``word`` is its evidence, ``tone`` the class that carries it.
 
     ``likelihood`` is per character of the public items, in nats; None where the model was not read.

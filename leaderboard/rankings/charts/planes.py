@@ -1,6 +1,8 @@
 """Pictures on two axes: private against public score, and the gap against the likelihood of the public items."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from html import escape
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -74,13 +76,13 @@ def on_top(dots: Sequence[Dot]) -> list[Dot]:
 
 def _marks(places: Iterable[tuple[Dot, float, float]], radii: Mapping[str, float] = RADII) -> SafeString:
     """Dots at (right, up) from the plane's corner, each with its numbers as a title."""
-    return format_html_join(
-        "",
-        '<circle class="{}" data-model="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>',
-        (
-            (dot.tone, dot.model, round(LEFT + x, 1), round(BOTTOM - y, 1), radii[dot.tone], _told(dot))
+    # A page may have a thousand of these: of what is written only the names are not ours, and they are escaped.
+    return SafeString(
+        "".join(
+            f'<circle class="{dot.tone}" data-model="{escape(dot.model)}" cx="{round(LEFT + x, 1)}" '
+            f'cy="{round(BOTTOM - y, 1)}" r="{radii[dot.tone]}"><title>{escape(_told(dot))}</title></circle>'
             for dot, x, y in places
-        ),
+        )
     )
 
 
@@ -100,6 +102,7 @@ def _expected(curve: Sequence[tuple[float, float]]) -> SafeString:
     return format_html('<polyline class="curve" points="{}"/>', " ".join(points_))
 
 
+@lru_cache(maxsize=4)
 def _frame(axis: Axis) -> SafeString:
     """Grid, ticks and names of the axes of public against private accuracy."""
     right = LEFT + SIDE

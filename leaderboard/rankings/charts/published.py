@@ -1,6 +1,7 @@
 """The pictures of a published table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -17,10 +18,10 @@ from leaderboard.rankings.charts.boards import (
     fitted,
     points,
 )
-from leaderboard.rankings.charts.dots import Dot, of_line
+from leaderboard.rankings.charts.dots import of_line
 from leaderboard.rankings.charts.planes import around_zero as gap_axis
 from leaderboard.rankings.charts.planes import draw_likelihood, draw_scatter
-from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine, Row
+from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine
 
 __all__ = [
     "TONES",
@@ -71,7 +72,15 @@ def likelihood(lines: Sequence[PublishedLine], basis: Basis) -> SafeString:
     return draw_likelihood([of_line(line, basis) for line in lines])
 
 
-def family_forest(family: FamilyLine, members: Sequence[PublishedLine | Row | Dot], axis: Axis) -> SafeString:
+class HasGap(Protocol):
+    """Whatever has a gap, as a fraction."""
+
+    @property
+    def gap(self) -> float:
+        """Public less private accuracy."""
+
+
+def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> SafeString:
     """One family of the forest plot: its members' gaps as ticks, their mean as a diamond on its interval."""
     pooled = family.raw
     ticks = format_html_join(

@@ -30,6 +30,7 @@ from leaderboard.rankings.models.boards import (
     Row,
     Score,
     Snapshot,
+    SnapshotRow,
     Unranked,
     Why,
     unranked,
@@ -46,11 +47,14 @@ from leaderboard.rankings.models.cohorts import (
     Reference,
     Verdict,
 )
+from leaderboard.rankings.models.columns import BOARD_SORTS, Coded, Columns, Mask, Positions, searched
+from leaderboard.rankings.models.current import Board, board
 from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
 __all__ = [
     "ACCESS",
+    "BOARD_SORTS",
     "EVIDENCE",
     "WHY",
     "WORDS",
@@ -58,9 +62,12 @@ __all__ = [
     "Adjusted",
     "Analysis",
     "Basis",
+    "Board",
     "BoardPanel",
+    "Coded",
     "Cohort",
     "CohortBasis",
+    "Columns",
     "Correlation",
     "EvidenceCode",
     "EvidenceWord",
@@ -71,12 +78,14 @@ __all__ = [
     "Likelihood",
     "Likelihoods",
     "Likely",
+    "Mask",
     "NoiseFloor",
     "Order",
     "PanelFacts",
     "PanelMember",
     "PeerTest",
     "PooledGap",
+    "Positions",
     "PublishedLine",
     "PublishedRow",
     "PublishedSnapshot",
@@ -88,11 +97,14 @@ __all__ = [
     "Score",
     "Share",
     "Snapshot",
+    "SnapshotRow",
     "Tested",
     "Unranked",
     "Verdict",
     "Why",
     "Without",
+    "board",
     "noise_floor",
+    "searched",
     "unranked",
 ]

@@ -1,18 +1,21 @@
 """A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from django.db import models
+from django.db import connection, models, transaction
 
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models.analysis import FamilyLine
-from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged
+from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged, WriteOnce
+from leaderboard.rankings.models.columns import Columns
 from leaderboard.submissions.models import Rescoring, Run, Submission
-from leaderboard.submissions.states import RunState
+from leaderboard.submissions.states import LIVE, RunState
 
 READABLE = "board-"
 """How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
@@ -157,16 +160,18 @@ class Unranked(Wire, frozen=True, kw_only=True):
         return WHY[self.why]
 
 
-def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
-    """The models that were submitted to ``pair`` and are not in ``ranking``, by name.
+def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]:
+    """The models that were submitted to ``pair`` and are not in ``snapshot``, by name.
 
     Read when it is asked for, not kept in a snapshot, so that nobody is shown as waiting who no longer waits. A run
-    that failed by its submitter's fault is shown to him alone.
+    that failed by its submitter's fault is shown to him alone. The cost is that of those who wait, not of the ranked.
     """
+    ranked = SnapshotRow.objects.filter(snapshot=snapshot, model=models.OuterRef("submission__model__name"))
     runs = (
-        Run.objects.filter(submission__pair=pair, submission__protocol="")
-        .exclude(submission__model__name__in=[row.model for row in ranking])
+        Run.objects.filter(_may_wait(pair), submission__pair=pair, submission__protocol="")
+        .exclude(models.Exists(ranked))
         .select_related("submission__model__organisation")
+        .only(*_UNRANKED)
         .order_by("submission__model__name", "-queued_at", "-pk")
         .distinct("submission__model__name")
     )
@@ -180,6 +185,28 @@ def unranked(pair: SetPair, ranking: Iterable[Row]) -> tuple[Unranked, ...]:
         for run in runs
         if (why := _why_unranked(run, pair)) is not None
     )
+
+
+_UNRANKED = (
+    "state", "fault", "retracted", "post_release", "submission__kind", "submission__model__name",
+    "submission__model__organisation__name",
+)  # fmt: skip
+
+
+def _may_wait(pair: SetPair) -> models.Q:
+    """All runs of the models one of whose runs may give :func:`_why_unranked` a reason.
+
+    They are looked up first and by runs alone, because no planner knows how few they are. Where ranked ones may have
+    lost their row, it is any model's.
+    """
+    if pair.ranked_by or pair.private.version:
+        return models.Q()
+    waits = models.Q(state__in=[RunState.QUEUED, *sorted(LIVE), RunState.GRADED])
+    failed = models.Q(state=RunState.FAILED, fault=Fault.OURS)
+    out = models.Q(retracted=True) | models.Q(post_release=True)
+    asked = list(Run.objects.filter(waits | failed | out).values_list("submission", flat=True))
+    known = Submission.objects.filter(pk__in=asked).values_list("model", flat=True)
+    return models.Q(submission__model__in=set(known))
 
 
 def _why_unranked(run: Run, pair: SetPair) -> Why | None:
@@ -209,29 +236,54 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     return "retired" if pair.private.version else None
 
 
+_row = msgspec.json.Decoder(Row).decode
+_AT = "SELECT position, body FROM rankings_snapshotrow WHERE snapshot_id = %s AND position = ANY(%s)"
+_AT_ONCE = 2000
+"""Rows that are written or read by one statement."""
+
+
+SNAPSHOTS = 16
+"""Of so many a process keeps what their pages have in common."""
+_LARGE = ("columns", "families", "panel")
+"""What a page has no use for once it was drawn."""
+
+
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     """Snapshots, newest last in order of their keys."""
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
+        return self.filter(pair=pair, method__startswith=READABLE).defer(*_LARGE).order_by("-pk").first()
+
+    @transaction.atomic
+    def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
+        """A new snapshot of this ranking, with its rows and what they are sorted and filtered by."""
+        made = self.create(columns=Columns.of(ranking).pack(), **fields)
+        SnapshotRow.objects.bulk_create(
+            (
+                SnapshotRow(snapshot=made, position=position, model=row.model, body=msgspec.json.encode(row).decode())
+                for position, row in enumerate(ranking)
+            ),
+            batch_size=_AT_ONCE,
+        )
+        return made
 
 
-class Snapshot(models.Model):
-    """One computed ranking of one pair, with what it was computed from.
+class Snapshot(WriteOnce):
+    """One computed ranking of one pair, with what it was computed from. Its rows stand in :class:`SnapshotRow`.
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
     are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
-    :class:`FamilyLine` each.
+    :class:`FamilyLine` each. ``columns`` are packed; snapshots from before there were any have none.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
     created = models.DateTimeField(auto_now_add=True)
     inputs_hash = models.CharField(max_length=64)
     method = models.CharField(max_length=40)
-    rows = models.JSONField()
     panel = models.JSONField(null=True)
     families = models.JSONField(default=list)
+    columns = models.BinaryField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -246,15 +298,32 @@ class Snapshot(models.Model):
     def __str__(self) -> str:
         return f"{self.pair_id} at {self.created:%Y-%m-%d %H:%M:%S}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only: a snapshot that was read by somebody is never changed under them."""
-        if not self._state.adding:
-            raise TypeError("a snapshot is never changed")
-        super().save(*args, **kwargs)
-
     def ranking(self) -> tuple[Row, ...]:
-        """The ranked rows, best private score first."""
-        return msgspec.convert(self.rows, tuple[Row, ...])
+        """All ranked rows, best private score first. Pages ask for :meth:`at` instead."""
+        return tuple(row.read() for row in self.rows.order_by("position"))
+
+    def at(self, positions: Sequence[int]) -> list[Row]:
+        """The rows at these positions, in this order."""
+        found: dict[int, Row] = {}
+        with connection.cursor() as cursor:
+            # By hand: to put 50 numbers into a query costs the ORM as much as all the rest of a page.
+            for first in range(0, len(positions), _AT_ONCE):
+                cursor.execute(_AT, [self.pk, list(positions[first : first + _AT_ONCE])])
+                found |= {position: _row(body) for position, body in cursor}
+        return [found[position] for position in positions if position in found]
+
+    def row_of(self, model: str) -> Row | None:
+        """The row of one model; None where it has none."""
+        row = self.rows.filter(model=model).first()
+        return row.read() if row else None
+
+    def index(self) -> Columns:
+        """What its rows are sorted and filtered by; a process keeps those of the newest snapshots."""
+        return _columns(self.pk, self.created)
+
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """What the references lead to expect, as (private, public) points; a process keeps those of the newest."""
+        return _curve(self.pk, self.created)
 
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
@@ -263,3 +332,36 @@ class Snapshot(models.Model):
     def pooled(self) -> tuple[FamilyLine, ...]:
         """The mean gap of each lineage, the largest first."""
         return msgspec.convert(self.families, tuple[FamilyLine, ...])
+
+
+@lru_cache(maxsize=SNAPSHOTS)
+def _columns(pk: int, _: datetime) -> Columns:
+    """By key and moment, since nothing of a snapshot ever changes."""
+    snapshot = Snapshot.objects.only("columns").get(pk=pk)
+    return Columns.unpack(bytes(snapshot.columns)) if snapshot.columns else Columns.of(snapshot.ranking())
+
+
+@lru_cache(maxsize=SNAPSHOTS)
+def _curve(pk: int, _: datetime) -> tuple[tuple[float, float], ...]:
+    panel = Snapshot.objects.only("panel").get(pk=pk).facts()
+    return panel.curve if panel else ()
+
+
+class SnapshotRow(WriteOnce):
+    """One row of a snapshot: a :class:`Row` as JSON text, so that it is read without a detour."""
+
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="rows", db_index=False)
+    position = models.PositiveIntegerField()
+    model = models.CharField(max_length=80)
+    body = models.TextField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),)
+        indexes = (models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),)
+
+    def __str__(self) -> str:
+        return f"{self.model} in {self.snapshot_id}"
+
+    def read(self) -> Row:
+        """The row."""
+        return _row(self.body)

@@ -120,7 +120,7 @@ class WriteOnce(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert only: what was decided and read stays as it was."""
         if not self._state.adding:
-            raise TypeError("a closed cohort is never changed")
+            raise TypeError("what was decided and read is never changed")
         super().save(*args, **kwargs)
 
 

@@ -47,11 +47,11 @@ class Draft:
 
     def save(self, pair: SetPair) -> Snapshot:
         """Write it down as the newest snapshot of ``pair``."""
-        return Snapshot.objects.create(
+        return Snapshot.objects.write(
+            self.rows,
             pair=pair,
             inputs_hash=self.inputs_hash,
             method=METHOD,
-            rows=[row.to_dict() for row in self.rows],
             panel=self.panel and self.panel.to_dict(),
             families=[family.to_dict() for family in self.families],
         )

@@ -121,6 +121,11 @@ class Run(models.Model):
         indexes = (
             models.Index(fields=["state", "lease_expires"], name="run_by_lease"),
             models.Index(fields=["submission", "state"], name="run_by_submission"),
+            models.Index(
+                fields=["submission"],
+                condition=models.Q(retracted=True) | models.Q(post_release=True),
+                name="run_left_out",
+            ),
         )
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 
 from leaderboard.rankings import exports
+from leaderboard.rankings.models import Board
 from leaderboard.rankings.snapshots import Entry, Tally, rank
 from leaderboard.rankings.snapshots.entries import Graded
 from tests.leaderboard.closing import publish
@@ -35,7 +36,8 @@ def test_no_name_is_a_formula(name: str) -> None:
 def test_json_is_plain_and_keeps_missing_scores_apart() -> None:
     pair = make_pair()
     make_board(pair)
-    data = json.loads(json.dumps(exports.as_json(pair, publish(pair=pair))))
+    ranking = publish(pair=pair).ranking()
+    data = json.loads(json.dumps(exports.as_json(Board.of(pair), ranking)))
     contaminated = next(row for row in data["rows"] if row["model"] == "demo-contaminated")
     assert contaminated["public"]["right"] == 397
     assert contaminated["private"]["n"] == 400
@@ -46,7 +48,7 @@ def test_json_is_plain_and_keeps_missing_scores_apart() -> None:
 
 @pytest.mark.django_db
 def test_json_before_the_first_ranking_is_empty_and_not_zero() -> None:
-    data = exports.as_json(make_pair(), None)
+    data = exports.as_json(Board.of(make_pair()), ())
     assert data["rows"] == []
     assert data["as_of"] is None
 

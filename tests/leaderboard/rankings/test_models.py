@@ -14,7 +14,7 @@ def test_models_without_a_score_stand_apart_by_name() -> None:
     pair = make_pair()
     make_board(pair)
     make_run(pair, "aa-waiting", state=RunState.QUEUED, left_open=400)
-    found = unranked(pair, drafted(pair).rows)
+    found = unranked(pair, drafted(pair).save(pair))
     assert [(one.model, one.why) for one in found] == [
         ("aa-waiting", "waiting"), ("half-asked", "incomplete"), ("late-one", "running"),
     ]  # fmt: skip
@@ -24,14 +24,14 @@ def test_a_failure_of_the_submitters_is_told_to_nobody_else() -> None:
     pair = make_pair()
     make_run(pair, "theirs", state=RunState.FAILED, fault="theirs", left_open=1)
     make_run(pair, "withdrawn", state=RunState.CANCELLED, left_open=1)
-    assert unranked(pair, ()) == ()
+    assert unranked(pair, None) == ()
 
 
 def test_a_ranked_model_that_is_asked_again_keeps_its_row_only() -> None:
     pair = make_pair()
     make_run(pair, "again", public=5, private=5)
     make_run(pair, "again", state=RunState.QUEUED, left_open=400)
-    assert unranked(pair, drafted(pair).rows) == ()
+    assert unranked(pair, drafted(pair).save(pair)) == ()
 
 
 def test_the_current_snapshot_is_the_newest_of_its_pair() -> None:

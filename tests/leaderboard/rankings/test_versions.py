@@ -47,7 +47,7 @@ def erratum(item: int) -> dict[str, Any]:
 
 def test_an_erratum_takes_one_item_off_whoever_was_asked_it(board: SetPair) -> None:
     first = publish(pair=board)
-    before = Snapshot.objects.get().rows
+    before = Snapshot.objects.get().ranking()
     assert scores(first) == {"Alpha": (6, 9, 0), "Beta": (5, 9, 0), "Served": (1, 3, 0)}
     post(board, erratum(0))
     second = publish(pair=board)
@@ -57,7 +57,7 @@ def test_an_erratum_takes_one_item_off_whoever_was_asked_it(board: SetPair) -> N
     assert scores(third) == {"Alpha": (5, 7, 2), "Beta": (4, 7, 2), "Served": (0, 2, 2)}
     kept = Snapshot.objects.order_by("pk")
     assert list(kept.values_list("pk", flat=True)) == [first.pk, second.pk, third.pk]
-    assert kept[0].rows == before and scores(kept[1]) == scores(second)
+    assert kept[0].ranking() == before and scores(kept[1]) == scores(second)
     assert len({one.inputs_hash for one in kept}) == 3
     assert Snapshot.objects.current(board) == third
 
@@ -120,7 +120,7 @@ def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> No
     actions.retract_run(run=Run.objects.get(submission__model__name="Beta").pk)
     snapshot = publish(pair=board)
     assert set(scores(snapshot)) == {"Alpha", "Served"}
-    assert {one.model: one.word for one in unranked(board, snapshot.ranking())} == {"Beta": WHY["retracted"]}
+    assert {one.model: one.word for one in unranked(board, snapshot)} == {"Beta": WHY["retracted"]}
 
 
 def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
@@ -128,7 +128,7 @@ def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
     post(board, {"kind": "compromise", "reason": "leaked"})
     snapshot = publish(pair=board)
     assert not snapshot.ranking()
-    words = [one.word for one in unranked(SetPair.objects.get(pk=board.pk), ())]
+    words = [one.word for one in unranked(SetPair.objects.get(pk=board.pk), None)]
     assert words == [WHY["retired"]] * 3
 
 
@@ -137,7 +137,7 @@ def test_a_run_after_the_release_has_no_rank_and_an_older_one_keeps_it(board: Se
     grade(board, make_model("Alpha"), 9, post_release=True)
     snapshot = publish(pair=board)
     assert scores(snapshot)["Alpha"] == (6, 9, 0)
-    assert {one.model: one.word for one in unranked(board, snapshot.ranking())} == {"Late": WHY["post_release"]}
+    assert {one.model: one.word for one in unranked(board, snapshot)} == {"Late": WHY["post_release"]}
     assert not Run.objects.exclude(state=RunState.RANKED).exists()
 
 

@@ -141,7 +141,7 @@ def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:
 
 def words(pair: SetPair) -> dict[str, str]:
     """What is said of each model that has no rank."""
-    return {one.model: one.word for one in unranked(pair, publish(pair=pair).ranking())}
+    return {one.model: one.word for one in unranked(pair, publish(pair=pair))}
 
 
 def ranked(pair: SetPair) -> list[str]:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import charts, exports
-from leaderboard.rankings.models import Row, Snapshot, unranked
+from leaderboard.rankings.models import Board, Row
 
 HEADINGS = ("rank", "model", "private", "", "public", "", "gap, pp", "95% interval", "evidence")
 RIGHT_ALIGNED = (2, 3, 4, 5, 6, 7)
@@ -30,13 +30,13 @@ class Command(BaseCommand):
         pair = pairs.order_by("-pk").first()
         if pair is None:
             raise CommandError("no such pair is registered")
-        snapshot = Snapshot.objects.current(pair)
+        board = Board.of(pair)
+        rows = board.snapshot.ranking() if board.snapshot else ()
         if options["json"]:
-            self.stdout.write(json.dumps(exports.as_json(pair, snapshot)))
+            self.stdout.write(json.dumps(exports.as_json(board, rows)))
             return
-        rows = snapshot.ranking() if snapshot else ()
         self.stdout.write(table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet.")
-        for one in unranked(pair, rows):
+        for one in board.unranked:
             self.stdout.write(f"not ranked: {one.model} ({one.word})")
 
 

@@ -1,0 +1,107 @@
+"""A board of many models for ``bench.web``: random counts, the real ranking, the site's own tables."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from uuid import UUID
+
+from bench.plain.models import PlainRow
+from leaderboard.accounts.models import Organisation, User
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.rankings.models import EvidenceCode, Judged, Likelihoods, Likely, Row, Snapshot
+from leaderboard.rankings.snapshots import METHOD, Entry, Tally, rank
+from leaderboard.rankings.snapshots.boards import families
+from leaderboard.submissions.models import Model, Run, Submission
+
+PUBLIC, PRIVATE = 1319, 1205
+FAMILIES, ORGANISATIONS = 400, 150
+WAITING = 30
+SIZES = (0.5, 1.5, 3, 7, 8, 13, 14, 32, 70, None)
+WORDS: Sequence[EvidenceCode] = ("no_evidence",) * 70 + ("cannot_tell",) * 15 + ("watch",) * 3 + ("overfit",) * 2
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def fill(models: int, seed: int) -> tuple[Row, ...]:
+    """Write a pair with so many ranked models and a few that wait, and the same rows for the plain page."""
+    rows = rank([_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(models)])  # noqa: S311
+    public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC, digest="a" * 64)
+    private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE, digest="b" * 64)
+    pair = SetPair.objects.create(
+        slug="pair", title="A board of many", public=public, private=private, protocol="gsm8k-8shot", grader="numeric-1"
+    )
+    pooled = families([_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(min(models, 2000))])  # noqa: S311
+    _write_runs(pair, [row.model for row in rows])
+    Snapshot.objects.write(
+        rows,
+        pair=pair,
+        method=METHOD,
+        inputs_hash="c" * 64,
+        families=[one.to_dict() for one in pooled],
+    )
+    PlainRow.objects.bulk_create(map(PlainRow.of, rows), batch_size=5000)
+    return rows
+
+
+def _entry(number: int, rng: random.Random) -> Entry:
+    skill, gap = rng.betavariate(4, 3), rng.gauss(0.01, 0.02)
+    public, private = (min(max(share, 0.0), 1.0) for share in (skill + gap, skill))
+    family, size = f"Family {number % FAMILIES}", rng.choice(SIZES)
+    weights = rng.random() < 0.7
+    return Entry(
+        model=f"model-{number:06d}-{size or 'x'}b-{rng.choice(('base', 'chat', 'instruct', 'math'))}",
+        organisation=f"Laboratory {number % ORGANISATIONS}",
+        access="weights" if weights else "endpoint",
+        run=str(UUID(int=number)),
+        public=_tally(public, PUBLIC),
+        private=_tally(private, PRIVATE),
+        family=family if rng.random() < 0.9 else "",
+        parameters=int(size * 1e9) if size else None,
+        open_weights=weights,
+        protocol="gsm8k-8shot",
+        grader="numeric-1",
+        tries=rng.randint(1, 4),
+        ended=(date(2025, 1, 1) + timedelta(days=rng.randrange(600))).isoformat(),
+        judged=_judged(rng.choice(WORDS), rng.random()),
+        likelihood=_likelihoods(rng.gauss(-0.6, 0.1)) if weights else None,
+    )
+
+
+def _tally(share: float, n: int) -> Tally:
+    right = round(share * n)
+    return Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+
+
+def _judged(word: EvidenceCode, p: float) -> Judged:
+    return Judged(
+        word=word if word != "pending" else "cannot_tell", basis="twins", p=p, holm=p, benjamini_hochberg=p,
+        visible=0.04, adjusted=None, cut=False, fewest=None, closed="2026-01-31",
+    )  # fmt: skip
+
+
+def _likelihoods(mean: float) -> Likelihoods:
+    public, private = (Likely(per_character=at, standard_error=0.01, n=1200) for at in (mean, mean - 0.01))
+    return Likelihoods(definition="characters-1", public=public, private=private)
+
+
+def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
+    """What the site itself would hold: a run for each model, of which some are waiting."""
+    owner, user = Organisation.objects.create(name="Laboratory"), User.objects.create(username="submitter")
+    for first in range(0, len(names) + WAITING, 5000):
+        batch = list(islice([*names, *(f"waiting-{number}" for number in range(WAITING))], first, first + 5000))
+        models = Model.objects.bulk_create(Model(name=name, organisation=owner) for name in batch)
+        submissions = Submission.objects.bulk_create(
+            Submission(
+                model=one, submitted_by=user, pair=pair, kind="checkpoint", idempotency_key=one.name,
+                fingerprint="0" * 64, checkpoint="weights",
+            )
+            for one in models
+        )  # fmt: skip
+        Run.objects.bulk_create(_run(one, waits=one.model.name.startswith("waiting-")) for one in submissions)
+
+
+def _run(submission: Submission, *, waits: bool) -> Run:
+    return Run(
+        submission=submission, pool="default", state="queued" if waits else "ranked", queued_at=START,
+        deadline=START + timedelta(days=3650), total=PUBLIC + PRIVATE, ended_at=None if waits else START,
+    )  # fmt: skip

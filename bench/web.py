@@ -1,0 +1,181 @@
+"""The board's pages under load, beside a plain page of Django's own: ``python -m bench.web``.
+
+The real site answers from one gunicorn worker that is held to one core; PostgreSQL and the eight visitors have another.
+*First* is the first request for a page that nobody asked for before, *again* any later one, *304* one by somebody who
+has the page. The plain page shows the same rows in the same order, without pictures and uncompressed. Exits 1 where a
+limit is broken.
+"""
+
+import argparse
+import gzip
+import os
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.visits import Visits, ask, drive
+from demo.services import EmbeddedPostgres, start, stop, wait_until
+
+FASTER, LATE, HEAVY = 20.0, 0.025, 60_000
+ROOT = Path(__file__).parents[1]
+SECONDS = 2.0
+ROWS = 50
+"""On a page, as the site has it; it cannot be asked before Django is set up."""
+SORTS = (
+    "private", "public", "gap", "adjusted", "evidence", "size", "family", "organisation", "access", "protocol", "tries",
+    "date", "model",
+)  # fmt: skip
+
+
+def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
+    """What is asked for, by name: each gives the query of one page, another one each time as far as there are more."""
+    sorts = {f"sort={name}": _paged(f"sort={name}", min(pages, 40)) for name in SORTS}
+    return {
+        "any page": lambda rng: f"page={rng.randint(1, pages)}&sort={rng.choice(SORTS)}",
+        "deep page": lambda rng: f"page={rng.randint(max(1, pages * 9 // 10), pages)}",
+        **sorts,
+        "text": lambda rng: f"q={rng.randrange(models // 10):05d}",
+        "common text": lambda rng: f"q=instruct&page={rng.randint(1, max(1, pages // 5))}",
+        "family": lambda rng: f"family=Family+{rng.randrange(400)}&sort={rng.choice(SORTS)}",
+        "access and evidence": lambda rng: (
+            f"access=weights&evidence=watch&sort={rng.choice(SORTS)}&page={rng.randint(1, 5)}"
+        ),
+        "size and date": lambda rng: (
+            f"min=7&since=2026-{rng.randint(1, 6):02d}-{rng.randint(1, 28):02d}&page={rng.randint(1, 9)}"
+        ),
+    }
+
+
+def _paged(query: str, pages: int) -> Callable[[random.Random], str]:
+    return lambda rng: f"{query}&page={rng.randint(1, pages)}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure each size of board."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each line")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    return max([one(models, options.seconds, options.seed) for models in options.models])
+
+
+def one(models: int, seconds: float, seed: int) -> int:
+    """One board in a database of its own, in a process of its own, so that Django starts with it."""
+    child = os.fork()
+    if child == 0:
+        os._exit(_measured(models, seconds, seed))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _measured(models: int, seconds: float, seed: int) -> int:
+    cores = sorted(os.sched_getaffinity(0))
+    site_core, other = {cores[0]}, {cores[-1]}
+    os.sched_setaffinity(0, other)
+    with tempfile.TemporaryDirectory(prefix="holdfast-web-") as folder:
+        postgres = EmbeddedPostgres(Path(folder) / "postgres", throwaway=True)
+        environment = {
+            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": "for this bench only",
+            "DJANGO_SETTINGS_MODULE": "bench.plain.settings", "HOLDFAST_ALLOWED_HOSTS": "localhost",
+        }  # fmt: skip
+        os.environ.update(environment)
+        try:
+            begin = time.perf_counter()
+            _fill(models, seed)
+            print(f"\n{models:,} models, written in {time.perf_counter() - begin:.0f} s", end="")
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            os.sched_setaffinity(0, site_core)
+            gunicorn = [sys.executable, "-m", "gunicorn", "leaderboard.wsgi", "--bind", f"127.0.0.1:{port}"]
+            site = start([*gunicorn, "--no-control-socket"], env=os.environ, log=Path(folder) / "site", folder=ROOT)
+            os.sched_setaffinity(0, other)
+            wait_until(lambda: _answers(port), seconds=60, what="the site", process=site)
+            try:
+                return 0 if _report(port, models, seconds, random.Random(seed)) else 1  # noqa: S311
+            finally:
+                stop([site])
+        finally:
+            postgres.stop()
+
+
+def _fill(models: int, seed: int) -> None:
+    # Django is set up by now.
+    import django  # noqa: PLC0415
+    from django.core.management import call_command  # noqa: PLC0415
+
+    django.setup()
+    from bench import boards  # noqa: PLC0415
+
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    boards.fill(models, seed)
+    from django.db import connection  # noqa: PLC0415
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    connection.close()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return ask(port, "/healthz").status == 200
+    except OSError:
+        return False
+
+
+def _report(port: int, models: int, seconds: float, rng: random.Random) -> bool:
+    """Print the lines of one board; whether all limits hold."""
+    print(f"; load {os.getloadavg()[0]:.1f}")
+    begin = time.perf_counter()
+    front = ask(port, "/")
+    print(f"the very first page of a process: {time.perf_counter() - begin:.3f} s")
+    good = _weight(port, len(front.body))
+    line("bare", "an empty answer", drive(port, ["/healthz"], seconds=seconds))
+    line("plain", "first page", plain := drive(port, ["/plain/"], seconds=seconds))
+    good &= line("again", "first page", drive(port, ["/"], seconds=seconds), plain)
+    good &= line("304", "first page", drive(port, ["/"], seconds=seconds, tag=front.headers["etag"]), plain)
+    asked: set[str] = set()
+    for name, query in kinds(models, -(-models // ROWS)).items():
+        queries = [one for one in dict.fromkeys(query(rng) for _ in range(int(seconds * 400))) if one not in asked]
+        asked.update(queries)
+        beside = drive(port, [f"/plain/?{one}" for one in queries], seconds=seconds)
+        line("plain", name, beside)
+        first = drive(port, [f"/?{one}" for one in queries], seconds=seconds, once=True)
+        good &= line("first", name, first, beside)
+        again = [f"/?{one}" for one in queries[:50]]
+        drive(port, again, seconds=60, once=True)
+        good &= line("again", name, drive(port, again, seconds=seconds), beside)
+    return good
+
+
+def _weight(port: int, page: int) -> bool:
+    """The bytes of a first view, each part compressed."""
+    parts = {"page": page}
+    for name in ("holdfast.css", "holdfast.js", "holdfast.svg"):
+        parts[name] = len(gzip.compress(ask(port, f"/static/{name}").text.encode()))
+    print(f"first view: {sum(parts.values()):,} bytes compressed ({parts}), limit {HEAVY:,}")
+    return sum(parts.values()) <= HEAVY
+
+
+def line(way: str, name: str, found: Visits, beside: Visits | None = None) -> bool:
+    """Print one line; whether its limits hold."""
+    statuses = ",".join(map(str, sorted(found.statuses)))
+    text = (
+        f"{name:20} {way:6} {found.per_second:7.0f}/s  p50 {1000 * found.median:6.1f}  p99 {1000 * found.p99:6.1f} ms"
+    )
+    text += f"  {found.bytes:7,} B  {statuses}"
+    if beside is None:
+        print(text, flush=True)
+        return True
+    ratio = found.per_second / beside.per_second
+    missed = [what for what, fails in (("20 x", ratio < FASTER), ("25 ms", found.p99 > LATE)) if fails]
+    print(f"{text}  {ratio:5.1f} x{'  misses ' + ', '.join(missed) if missed else ''}", flush=True)
+    return not missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
