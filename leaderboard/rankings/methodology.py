@@ -207,9 +207,9 @@ def _leaks() -> Iterator[Section]:
             " difference has Miettinen and Nurminen's interval and one-sided test, and beside it stands the smallest"
             " leak that would have been found four times in five. It is of one model alone, not corrected for how many"
             " there are, and changes no word of evidence.",
-            f"Told of weights where both parts have at least {LEAST_CELL} items, and no longer once items are retired:"
-            " what was taken out of one part could be too few to hide in. Endpoints have none: a run asks"
-            " one what its provider has never seen or what it has, not both, so there is nothing to compare.",
+            f"Told of weights where either part by itself has at least {LEAST_CELL} items (fewer in a demonstration"
+            " that is sealed so). Endpoints have none: a run asks one what its provider has never seen or what it has,"
+            " not both, so there is nothing to compare.",
         ),
     )
 

@@ -8,9 +8,8 @@ from uuid import UUID
 
 import numpy as np
 from django.db.models import Count, QuerySet
-from numpy.typing import NDArray
 
-from evaluator.contract import LEAST_CELL, Outcome, Tier
+from evaluator.contract import Outcome, Tier
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
@@ -31,7 +30,6 @@ from leaderboard.submissions.models import (
 from leaderboard.submissions.states import RunState
 
 LEVEL = 0.95
-Indices = NDArray[np.intp]
 _VALUES = np.full(256, np.nan)
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0
 _VALUES[Outcome.RIGHT] = 1.0
@@ -150,8 +148,7 @@ def _counting(pair: SetPair) -> QuerySet[Run]:
 def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     manifest, notices = pair.private.facts(), pair.private.signed_notices()
     gone = retired(manifest, notices) if manifest and notices else frozenset()
-    # Nothing of a part is told once items are retired: what a step took out of it could be too few to hide in.
-    parts = _parts(manifest) if manifest and not gone else None
+    beyond = _beyond(manifest, gone) if manifest else None
     found = list(runs)
     counts = _outcomes(pair, found, gone)
     beside = _beside(pair, found, gone)
@@ -175,7 +172,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     judged=judged.get(run.pk),
                     graders=beside.get(run.pk, ()),
                     likelihood=_likelihood(public, private),
-                    strata=_strata(private, run, parts) if parts else None,
+                    strata=_strata(private, run, *beyond) if beyond else None,
                 )
 
 
@@ -216,22 +213,23 @@ def _pairs(pair: SetPair, found: Iterable[Beside]) -> Iterable[Graded]:
             yield Graded(grader, *sides["public"], *sides["private"])
 
 
-def _parts(manifest: Manifest) -> tuple[Indices, Indices]:
-    """The indices of the exposed and of the local items of a set."""
-    exposed, local = (sorted(manifest.indices(manifest.block_ids((one,)))) for one in ("exposed", "local"))
-    return np.array(exposed, dtype=np.intp), np.array(local, dtype=np.intp)
+def _beyond(manifest: Manifest, gone: frozenset[int]) -> tuple[frozenset[int], frozenset[int]]:
+    """What does not count of a set for its exposed items alone, and for its local ones."""
+    exposed, local = (manifest.indices(manifest.block_ids((one,))) for one in ("exposed", "local"))
+    items = frozenset(range(manifest.n))
+    return items - exposed | gone, items - local | gone
 
 
-def _strata(private: PackedOutcomes, run: Run, parts: tuple[Indices, Indices]) -> Strata | None:
-    """Of weights, where both parts are large enough to be told."""
+def _strata(
+    private: PackedOutcomes, run: Run, beyond_exposed: frozenset[int], beyond_local: frozenset[int]
+) -> Strata | None:
+    """Of weights, as far as the gate tells either part by itself. What counts of a part changes in steps (ADR 15)."""
     if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
         return None
-    values = _VALUES[np.frombuffer(private.over(frozenset()), np.uint8)]
-    asked = [one[np.isfinite(one)] for one in (values[part] for part in parts)]
-    if min(map(len, asked)) < LEAST_CELL:
+    exposed, local = private.told(beyond_exposed), private.told(beyond_local)
+    if exposed is None or local is None or not (exposed.n and local.n):
         return None
-    (exposed, exposed_n), (local, local_n) = ((int(one.sum()), len(one)) for one in asked)
-    return Strata(exposed, exposed_n, local, local_n)
+    return Strata(exposed.right, exposed.n, local.right, local.n)
 
 
 def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:

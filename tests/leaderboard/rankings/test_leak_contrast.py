@@ -21,19 +21,20 @@ from tests.leaderboard.closing import drafted
 from tests.leaderboard.rankings.sample import make_pair, make_run
 
 pytestmark = pytest.mark.django_db
-EXPOSED, LOCAL, SPARE = 150, 140, 10
+HALF, LOCAL, SPARE = 120, 140, 10
+EXPOSED = 2 * HALF
 
 
 @pytest.fixture
 def twins() -> sealed.Sealed:
-    sizes = (("exposed", EXPOSED), ("local", LOCAL), ("spare", SPARE))
-    starts = (0, EXPOSED, EXPOSED + LOCAL)
+    sizes = (("exposed", HALF), ("exposed", HALF), ("local", LOCAL), ("spare", SPARE))
+    starts = (0, HALF, EXPOSED, EXPOSED + LOCAL)
     blocks = tuple(
         Block(id=number, stratum=stratum, start=start, n=n)  # type: ignore[arg-type]
         for number, ((stratum, n), start) in enumerate(zip(sizes, starts, strict=True))
     )
     leaves = [leaf_hash(f"large {number}".encode()) for number in range(EXPOSED + LOCAL + SPARE)]
-    fields: dict[str, Any] = {"n": len(leaves), "root": root(leaves).hex(), "seasons": (), "cap": 0}
+    fields: dict[str, Any] = {"n": len(leaves), "root": root(leaves).hex(), "seasons": (), "cap": 0, "cell": 100}
     return sealed.seal("large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields)
 
 
@@ -48,7 +49,7 @@ def run(pair: SetPair, model: str = "m", *, exposed: int, local: int, **about: A
     kept = made.outcomes.get(item_set=pair.private)
     right, wrong = bytes([Outcome.RIGHT]), bytes([Outcome.WRONG])
     asked = right * exposed + wrong * (EXPOSED - exposed) + right * local + wrong * (LOCAL - local)
-    kept.packed, kept.n, kept.blocks = asked + bytes([UNASSIGNED]) * SPARE, len(asked), [0, 1]
+    kept.packed, kept.n, kept.blocks = asked + bytes([UNASSIGNED]) * SPARE, len(asked), [0, 1, 2]
     kept.right = asked.count(right)
     kept.wrong = len(asked) - kept.right
     kept.save()
@@ -61,18 +62,18 @@ def row(pair: SetPair) -> Row:
 
 
 def test_the_two_parts_are_told_apart_and_compared(pair: SetPair) -> None:
-    run(pair, exposed=135, local=100)
+    run(pair, exposed=216, local=100)
     leak = row(pair).leak
     assert leak is not None
-    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (135, EXPOSED, 100, LOCAL)
-    expected = statistics.leak_contrast((135, EXPOSED), (100, LOCAL))
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (216, EXPOSED, 100, LOCAL)
+    expected = statistics.leak_contrast((216, EXPOSED), (100, LOCAL))
     assert (leak.difference, leak.interval, leak.p, leak.visible) == expected
     assert leak.p < 0.001
 
 
 def test_it_changes_no_word(pair: SetPair) -> None:
-    run(pair, "leaked", exposed=140, local=60)
-    run(pair, "even", exposed=104, local=96)
+    run(pair, "leaked", exposed=220, local=40)
+    run(pair, "even", exposed=164, local=96)
     actions.close_cohort(pair=pair)
     rows = {one.model: one for one in snapshots.build(pair).rows}
     assert rows["leaked"].private.right == rows["even"].private.right
@@ -81,12 +82,12 @@ def test_it_changes_no_word(pair: SetPair) -> None:
 
 
 def test_endpoints_have_none(pair: SetPair) -> None:
-    run(pair, exposed=135, local=100, kind="endpoint")
+    run(pair, exposed=216, local=100, kind="endpoint")
     assert row(pair).leak is None
 
 
 def test_other_tiers_than_our_own_have_none(pair: SetPair) -> None:
-    Run.objects.filter(pk=run(pair, exposed=135, local=100).pk).update(tier="T1")
+    Run.objects.filter(pk=run(pair, exposed=216, local=100).pk).update(tier="T1")
     assert row(pair).leak is None
 
 
@@ -96,40 +97,43 @@ def test_a_set_without_a_manifest_has_none() -> None:
     assert row(pair).leak is None
 
 
-def test_no_part_under_a_hundred_items_is_told() -> None:
-    """Eighty exposed and 24 local ones."""
-    pair = sealed.register(sealed.seal())
-    make_run(pair, "m", public=100, private=100)
-    assert row(pair).leak is None
-
-
-def test_the_part_that_is_asked_counts_not_the_part_that_is_there(pair: SetPair) -> None:
-    made = run(pair, exposed=135, local=100)
+def test_no_part_of_which_fewer_than_a_hundred_items_were_asked_is_told(pair: SetPair) -> None:
+    made = run(pair, exposed=216, local=100)
     kept = made.outcomes.get(item_set=pair.private)
     kept.packed = bytes(kept.packed)[: EXPOSED + 99] + bytes([UNASSIGNED]) * (LOCAL - 99 + SPARE)
-    kept.n, kept.right, kept.wrong = EXPOSED + 99, 234, 15
+    kept.n, kept.right, kept.wrong = EXPOSED + 99, 315, 24
     kept.save()
     assert row(pair).leak is None
 
 
-def test_nothing_is_told_once_items_are_retired(pair: SetPair, twins: sealed.Sealed) -> None:
-    """Else the part that a retired item was taken out of would give away its outcome."""
-    run(pair, exposed=135, local=100)
-    assert row(pair).leak is not None
-    post_notices(data=[twins.notice(None, kind="retire_block", block=0, reason="spent").to_dict()])
+def test_what_is_retired_leaves_its_part_in_a_step(pair: SetPair, twins: sealed.Sealed) -> None:
+    """Of the exposed items a whole block goes; a single item of the local ones waits."""
+    run(pair, exposed=216, local=100)
+    first = twins.notice(None, kind="erratum", item=EXPOSED, reason="wrong_gold")
+    second = twins.notice(first, kind="retire_block", block=0, reason="spent")
+    post_notices(data=[first.to_dict(), second.to_dict()])
+    leak = row(SetPair.objects.get(pk=pair.pk)).leak
+    assert leak is not None
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (216 - HALF, HALF, 100, LOCAL)
+
+
+def test_a_part_that_is_gone_is_compared_with_nothing(pair: SetPair, twins: sealed.Sealed) -> None:
+    run(pair, exposed=216, local=100)
+    first = twins.notice(None, kind="retire_block", block=2, reason="spent")
+    post_notices(data=[first.to_dict()])
     assert row(SetPair.objects.get(pk=pair.pk)).leak is None
 
 
 def test_the_model_s_page_says_it_with_what_would_have_been_seen(client: Client, pair: SetPair) -> None:
-    run(pair, "leaky", exposed=135, local=100)
-    run(pair, "sound", exposed=100, local=94, kind="checkpoint")
-    run(pair, "asked", exposed=100, local=94, kind="endpoint")
+    run(pair, "leaky", exposed=216, local=100)
+    run(pair, "sound", exposed=160, local=94, kind="checkpoint")
+    run(pair, "asked", exposed=160, local=94, kind="endpoint")
     actions.close_cohort(pair=pair)
     leaky, sound, asked = (
         " ".join(unescape(client.get(f"/models/{name}/").content.decode()).split())
         for name in ("leaky", "sound", "asked")
     )
-    assert "90.0% of the 150 items that endpoints may have been shown, 71.4% of the 140 that never left" in leaky
+    assert "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left" in leaky
     assert "more than chance would give one model in twenty (p < .001)" in leaky
     assert "no more than chance. A leak of" in sound and "would have been found four times in five" in sound
     assert "that never left" not in asked
@@ -137,8 +141,8 @@ def test_the_model_s_page_says_it_with_what_would_have_been_seen(client: Client,
 
 
 def test_csv_and_json_have_it(client: Client, pair: SetPair) -> None:
-    run(pair, "leaky", exposed=135, local=100)
-    run(pair, "asked", exposed=100, local=94, kind="endpoint")
+    run(pair, "leaky", exposed=216, local=100)
+    run(pair, "asked", exposed=160, local=94, kind="endpoint")
     actions.close_cohort(pair=pair)
     lines = {one["model"]: one for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))}
     told = {one["model"]: one["leak"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]}
