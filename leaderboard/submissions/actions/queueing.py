@@ -19,7 +19,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
 from leaderboard.submissions import dispatch
-from leaderboard.submissions.models import Outbox, Rescoring, Run, Submission, seconds_from_now
+from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
@@ -164,12 +164,11 @@ def cancel(*, run: UUID) -> Run:
 
 
 def graded(*, pair: SetPair) -> list[UUID]:
-    """The runs on a pair that wait for the close of their cohort, less those that its grader has not graded yet."""
-    found = list(Run.objects.filter(submission__pair=pair, state=RunState.GRADED))
-    if pair.ranked_by:
-        known = Rescoring.objects.newest(found, pair.ranked_by)
-        found = [run for run in found if run in known or run.submission.protocol]
-    return [run.pk for run in found]
+    """The runs on a pair that wait for the close of their cohort.
+
+    Also such as the board's grader has not graded again: who keeps their answers may never come back.
+    """
+    return list(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
 
 
 def is_due(*, pair: SetPair) -> bool:
