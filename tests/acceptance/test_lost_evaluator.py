@@ -120,6 +120,7 @@ def test_paused_past_its_lease(disturbed) -> None:
     assert house.query("SELECT stale_reports FROM submissions_run WHERE id = %s", run)[0][0] > 0
 
 
+@pytest.mark.slow
 def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
     """The same scenario on a build whose recorder takes reports of any attempt: it has to fail there."""
     source = mutant("leaderboard/submissions/states.py", "same_token = token == attempt.token", "same_token = True")

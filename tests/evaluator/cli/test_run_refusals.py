@@ -23,7 +23,7 @@ from tests.evaluator.installed import rows, write_rows
         ("html", Code.ENDPOINT_BAD_RESPONSE),
         ("empty", Code.ENDPOINT_BAD_RESPONSE),
         ("500", Code.ENDPOINT_ERROR),
-        ("never", Code.ENDPOINT_TIMEOUT),
+        pytest.param("never", Code.ENDPOINT_TIMEOUT, marks=pytest.mark.slow),  # four patient waits
         ("401", Code.ENDPOINT_UNAUTHORIZED),
     ],
 )
