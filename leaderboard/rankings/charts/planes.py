@@ -162,5 +162,5 @@ def _plane(across: Axis, up: Axis) -> SafeString:
         vertical,
         level,
         LEFT + SIDE // 2,
-        TOP + SIDE // 2,
+        TOP + SIDE * 3 // 8,  # between two ticks of four steps, whose words would run into it
     )
