@@ -1,5 +1,7 @@
 """Pages of one picture: drawn again by Plotly under the policy of every page, and whole without any script."""
 
+import time
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -41,7 +43,10 @@ def test_colours_follow_the_reader_s_choice_of_light_or_dark(open_page: Open) ->
     with open_page(SCATTER) as page:
         light = drawn(page).evaluate(ink)
         page.emulate_media(color_scheme="dark")
-        page.wait_for_function(f"{ink} !== '{light}'")
+        # Not by a function in the page, which the content policy would not let it make of a string.
+        until = time.monotonic() + 10
+        while page.evaluate(ink) == light:
+            assert time.monotonic() < until
 
 
 def test_without_javascript_the_picture_and_its_data_are_there(open_page: Open) -> None:
