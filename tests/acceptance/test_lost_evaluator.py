@@ -75,6 +75,7 @@ def test_killed(disturbed) -> None:
     assert again <= asked - kept, "an item was asked again although its outcome was recorded"
 
 
+@pytest.mark.slow
 def test_a_broker_that_forgets_everything(make_house, steady) -> None:
     """The evaluator has done its work, and every report of it is gone with the broker's memory."""
     house = make_house(rows=ROWS, HOLDFAST_RING_SECONDS="3")

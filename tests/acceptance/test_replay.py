@@ -27,6 +27,7 @@ def halves(data_dir: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     return rows[:middle], rows[middle:]
 
 
+@pytest.mark.slow
 def test_seven_real_systems(make_house: Callable, serve: Callable, data_dir: Path, halves: tuple) -> None:
     recorded = load_systems(data_dir)
     house = make_house(rows=halves, protocol="gsm8k-cot-5shot", shots=data_dir / "gsm8k" / "train.jsonl")
