@@ -120,17 +120,10 @@ def _line(row: Row, scores: charts.Axis, gaps: charts.Axis) -> Line:
 
 def _about(row: Row) -> str:
     """Size, access, tries and date of a row, as far as they are known."""
-    size = _size(row.parameters) if row.parameters else ""
+    size = charts.size(row.parameters) if row.parameters else ""
     access = "open weights" if row.open_weights else row.access
     tries = f"{row.tries} tries" if row.tries > 1 else ""
     return " · ".join(part for part in (size, access, tries, row.ended) if part)
-
-
-def _size(parameters: int) -> str:
-    for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if parameters >= unit:
-            return f"{parameters / unit:.3g}{letter}"
-    return str(parameters)
 
 
 def _why(row: Row) -> str:

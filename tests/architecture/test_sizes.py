@@ -13,7 +13,7 @@ SOURCES = sorted(
     if "migrations" not in path.parts
 )
 
-LONGER = {"verify_log.py": 420, "verify_release.py": 420}
+LONGER = {"verify_log.py": 412}
 """A stranger is handed one file, and no second one to import (ADR 16)."""
 
 
