@@ -8,6 +8,7 @@ from typing import Any
 from typing import Protocol as Shape
 
 from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, Tally, Tier
+from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
 from evaluator.ledger.manifests import Manifest
@@ -105,9 +106,14 @@ class Host:
 
     def exposed(self, lines: Sequence[LogLine]) -> Exposed:
         """The report of lines. Of a closing that a later one of the same run went beyond, the counts stay unopened."""
-        closings = (line for line in lines if isinstance(line, Closing))
-        opened = (self.vault.open_tally(one, self.completions.closed(one.run, one.set)) for one in closings)
+        opened = (self._opened(line) for line in lines if isinstance(line, Closing))
         return Exposed(entries=tuple(lines), tallies=tuple(one for one in opened if one is not None))
+
+    def _opened(self, line: Closing) -> Tally | None:
+        try:
+            return self.vault.open_tally(line, self.completions.closed(line.run, line.set))
+        except EvaluatorError:  # answers that cannot be read any more must not keep the log from the site
+            return None
 
     def ship_lines(self) -> None:
         """Spool the journal's lines that are not known to be in the spool."""

@@ -76,3 +76,15 @@ def test_an_item_that_counts_no_longer_is_not_asked(bench: Bench) -> None:
     assert asked == set(range(30)) - {3, 4} and set(outcomes(reports).values()) == {Outcome.RIGHT}
     assert closed(reports) == [(28, 28)]
     assert [(one.name, one.n) for one in reports[-1].body.sets] == [("open", 30), ("closed", 28)]
+
+
+def test_answers_that_cannot_be_read_keep_no_line_of_the_log_back(bench: Bench) -> None:
+    """The log heals without them; only what that closing committed to stays unopened."""
+    attempt(bench, 1, answers=30)
+    [kept] = (bench.place.folder / "home" / "completions").glob("*.sealed")
+    kept.write_bytes(b"no answers\n" + kept.read_bytes())
+    bench.host, bench.envelopes[:] = bench.open(), []
+    bench.host.ship_again(-1)
+    bodies = [report.body for report in bench.finish() if isinstance(report.body, Exposed)]
+    assert [line for body in bodies for line in body.entries] == list(bench.host.entries())
+    assert [one for body in bodies for one in body.tallies] == []
