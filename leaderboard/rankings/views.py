@@ -10,7 +10,7 @@ from leaderboard.outlines import Filled
 from leaderboard.rankings import charts, exports, pages, pictures, sentences
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.forms import BoardQuery
-from leaderboard.rankings.lines import lines, scales, table_rows
+from leaderboard.rankings.lines import line, printed, table
 from leaderboard.rankings.models import Snapshot, Verdict
 from leaderboard.rankings.models import board as current
 
@@ -67,9 +67,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                 {
                     "pair": pair,
                     "snapshot": snapshot,
-                    "line": lines([row])[0],
+                    "line": line(row),
                     "peers": orders.peers(row, near) if len(near) > 1 else "",
-                    "near": lines(near),
+                    "near": [line(one) for one in near],
                     "similar": similar,
                     "models": snapshot.index().models,
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
@@ -93,8 +93,8 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         members = snapshot.index().of_family(name) if snapshot else []
         if snapshot and members:
             rows = snapshot.at(members[:MOST_MEMBERS])
-            table = {"rows": table_rows(lines(rows)), "shown": len(rows), "members": len(members), **scales(rows)}
-            found.append({"pair": pair, "snapshot": snapshot, **table, **pictures.of_families(snapshot, name)})
+            shown = {"shown": len(rows), "members": len(members), **table([printed(row) for row in rows])}
+            found.append({"pair": pair, "snapshot": snapshot, **shown, **pictures.of_families(snapshot, name)})
     if not found:
         raise Http404("no such family")
     return render(request, "rankings/family.html", {"name": name, "found": found})

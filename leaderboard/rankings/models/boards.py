@@ -304,13 +304,18 @@ class Snapshot(WriteOnce):
 
     def at(self, positions: Sequence[int]) -> list[Row]:
         """The rows at these positions, in this order."""
+        found = self.by_position(positions)
+        return [found[position] for position in positions if position in found]
+
+    def by_position(self, positions: Sequence[int]) -> dict[int, Row]:
+        """Those of the rows at these positions that there are."""
         found: dict[int, Row] = {}
         with connection.cursor() as cursor:
             # By hand: to put 50 numbers into a query costs the ORM as much as all the rest of a page.
             for first in range(0, len(positions), _AT_ONCE):
                 cursor.execute(_AT, [self.pk, list(positions[first : first + _AT_ONCE])])
                 found |= {position: _row(body) for position, body in cursor}
-        return [found[position] for position in positions if position in found]
+        return found
 
     def row_of(self, model: str) -> Row | None:
         """The row of one model; None where it has none."""
