@@ -74,6 +74,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "models": snapshot.index().models,
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
                     "leak": sentences.leak(row.leak) if row.leak else "",
+                    "contact": sentences.contact(row),
                     "says": sentences.evidence(row),
                     "graders": [(one, charts.points(one.gap)) for one in row.graders],
                 }
