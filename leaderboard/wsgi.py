@@ -8,4 +8,8 @@ from leaderboard.settings import require_complete
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
 require_complete()
-application = get_wsgi_application()
+
+# It reads the settings, so they have to be named before.
+from leaderboard.kept import AtOnce  # noqa: E402
+
+application = AtOnce(get_wsgi_application())

@@ -23,15 +23,18 @@ _TEXTS = (
 )  # fmt: skip
 _DRAWN = ("dumbbell", "gap_interval", "adjusted_cell")
 """What depends on the rows beside it."""
-RECENT = 8192
-"""Rows that a process keeps as they are printed: about 28 MB."""
+RECENT = 12_288
+"""Rows that a process keeps as they are printed: about 30 MB."""
 
 
 class Printed(NamedTuple):
-    """A row as HTML, in pieces: between them belong its two pictures and the cell of its adjusted gap."""
+    """A row as HTML, in pieces: between them belong its two pictures and the cell of its adjusted gap.
 
-    pieces: tuple[str, str, str, str]
-    adjusted_cell: str
+    In UTF-8: a true minus or a dash would make a text twice as large.
+    """
+
+    pieces: tuple[bytes, bytes, bytes, bytes]
+    adjusted_cell: bytes
     has_adjusted: bool
     dot: charts.Dot
 
@@ -39,10 +42,9 @@ class Printed(NamedTuple):
 def printed(row: Row) -> Printed:
     """The row, ready to stand beside others."""
     texts = line(row)
-    first, second, third, last = _shape(row.family != "", texts["form"] != "")
-    pieces = (first.filled(texts), second.filled(texts), third.filled(texts), last.filled(texts))
-    cell = _cell().filled(texts)
-    return Printed(pieces, cell, texts["adjusted_range"] != "", charts.of_row(row))
+    shape = _shape(row.family != "", texts["form"] != "")
+    first, second, third, last, cell = [piece.filled(texts).encode() for piece in (*shape, _cell())]
+    return Printed((first, second, third, last), cell, texts["adjusted_range"] != "", charts.of_row(row))
 
 
 @cache
@@ -98,17 +100,18 @@ def table(rows: Sequence[Printed], *, whole: bool = False) -> Table:
     scores, gaps = charts.score_axis(dots, whole=whole), charts.gap_axis(dots)
     adjusted = any(one.has_adjusted for one in rows)
     return {
-        "rows": SafeString("".join([_drawn(one, scores, gaps, adjusted=adjusted) for one in rows])),
+        "rows": SafeString(b"".join([_drawn(one, scores, gaps, adjusted=adjusted) for one in rows]).decode()),
         "score_scale": charts.scale(scores),
         "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
         "has_adjusted": adjusted,
     }
 
 
-def _drawn(one: Printed, scores: charts.Axis, gaps: charts.Axis, *, adjusted: bool) -> str:
+def _drawn(one: Printed, scores: charts.Axis, gaps: charts.Axis, *, adjusted: bool) -> bytes:
     (first, second, third, last), dot = one.pieces, one.dot
-    cell = one.adjusted_cell if adjusted else ""
-    return f"{first}{charts.dumbbell(dot, scores)}{second}{charts.gap_interval(dot, gaps)}{third}{cell}{last}"
+    cell = one.adjusted_cell if adjusted else b""
+    pictures = charts.dumbbell(dot, scores).encode(), charts.gap_interval(dot, gaps).encode()
+    return b"".join((first, pictures[0], second, pictures[1], third, cell, last))
 
 
 @lru_cache(maxsize=4096)

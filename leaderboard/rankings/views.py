@@ -33,7 +33,9 @@ def board(request: HttpRequest, slug: str | None = None) -> HttpResponse:
     def made() -> Filled:
         return pages.page(found, query, pages.frame(found, request, kept=kept.stranger(request)))
 
-    return kept.answer(request, made, what=f"{request.path}?{query.address()}", version=found.version)
+    return kept.answer(
+        request, made, what=f"{request.path}?{query.address()}", version=found.version, until=found.until
+    )
 
 
 @require_safe
@@ -48,6 +50,7 @@ def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
         lambda: exports.as_csv(found.rows(query.positions(found.columns).tolist())),
         what=f"{request.path}?{query.address(page=1)}",
         version=found.version,
+        until=found.until,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{slug}.csv"'},
     )
