@@ -93,8 +93,11 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         members = snapshot.index().of_family(name) if snapshot else []
         if snapshot and members:
             rows = snapshot.at(members[:MOST_MEMBERS])
-            table = {"rows": table_rows(lines(rows)), "shown": len(rows), "members": len(members), **scales(rows)}
-            found.append({"pair": pair, "snapshot": snapshot, **table, **pictures.of_families(snapshot, name)})
+            printed = lines(rows)
+            adjusted = any(line.adjusted for line in printed)
+            table = {"rows": table_rows(printed, adjusted=adjusted), "has_adjusted": adjusted, **scales(rows)}
+            many = {"shown": len(rows), "members": len(members)}
+            found.append({"pair": pair, "snapshot": snapshot, **table, **many, **pictures.of_families(snapshot, name)})
     if not found:
         raise Http404("no such family")
     return render(request, "rankings/family.html", {"name": name, "found": found})

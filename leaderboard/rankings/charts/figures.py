@@ -64,7 +64,7 @@ def orders(dots: Sequence[Dot]) -> Figure:
 
 def peers(dots: Sequence[Dot], model: str) -> Figure:
     """The private score of each on its interval, best on top; ``model`` is the large mark."""
-    names = [escape(dot.model, quote=False) for dot in dots]
+    names = [dot.model for dot in dots]
 
     def places(own: Sequence[Dot]) -> dict[str, Any]:
         return {
@@ -79,7 +79,7 @@ def peers(dots: Sequence[Dot], model: str) -> Figure:
 
 def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
     """Each family's mean gap on its interval and its members' gaps, in percentage points; the largest on top."""
-    names = [escape(line.family, quote=False) for line in lines]
+    names = [line.family for line in lines]
     members = go.Scatter(
         x=_percents(dot.gap for dot in dots),
         y=[escape(dot.family, quote=False) for dot in dots],
@@ -174,8 +174,15 @@ def _axis(title: str, *, zero: bool = True) -> dict[str, Any]:
 
 def _named(names: Sequence[str]) -> dict[str, Any]:
     """An axis of names, the first on top. Plotly would take those that look like numbers or dates for such."""
-    first_below = {"categoryorder": "array", "categoryarray": names[::-1]}
-    return {"type": "category", "automargin": True, "fixedrange": True, **first_below}
+    escaped = [escape(name, quote=False) for name in names]
+    first_below = {"categoryorder": "array", "categoryarray": escaped[::-1]}
+    ticks = {"tickvals": escaped, "ticktext": [escape(_short(name), quote=False) for name in names]}
+    return {"type": "category", "automargin": True, "fixedrange": True, **first_below, **ticks}
+
+
+def _short(name: str) -> str:
+    """A name beside which there is room for a picture on a phone; models of a kind differ at either end."""
+    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
 
 
 def _figure(
