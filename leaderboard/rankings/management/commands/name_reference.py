@@ -14,7 +14,7 @@ from leaderboard.rankings.models import Reference
 class Command(BaseCommand):
     """Names a reference of a pair. It counts from the next close of the board on."""
 
-    help = "Hold a model for not fitted to the public set of a pair, so that others are compared with it, and say why; or drop it."
+    help = "Hold a model for not fitted to a pair's public set, so that others are compared with it; or drop it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """PAIR, MODEL and one of ``--because WORDS`` and ``--drop``."""
