@@ -1,14 +1,18 @@
 """Pages kept as they were sent: made and compressed once for everybody who is nobody in particular.
 
 An answer is known by what was asked and by the version of everything that it shows. So its tag is known before it is
-made: who has it already is told so (304), and who has not is given the bytes that the last one was given.
+made: who has it already is told so (304), and who has not is given the bytes that the last one was given. Who asks what
+a stranger asked a moment ago is answered before the request has reached Django at all.
 """
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from threading import Lock
+from time import monotonic
+from typing import Any, NamedTuple
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
@@ -19,6 +23,16 @@ from leaderboard.outlines import Filled
 
 LEVEL = 1
 """Of the compression: a page that nobody asked for before waits for it."""
+
+
+AT_ONCE, LARGEST_AT_ONCE = 500, 65_536
+"""How many answers are at hand before Django, and of how many bytes at most."""
+
+
+class Answer(HttpResponse):
+    """What may be said again to any stranger who asks the same ``until`` then, on the clock of ``monotonic``."""
+
+    until = 0.0
 
 
 class Shelf:
@@ -65,8 +79,11 @@ def answer(
     version: str,
     content_type: str = "text/html; charset=utf-8",
     headers: Mapping[str, str] | None = None,
+    until: float = 0.0,
 ) -> HttpResponse:
     """What ``make`` gives, for a reader of this request. ``what`` and ``version`` together must settle it.
+
+    ``until`` then, on the clock of ``monotonic``, the version need not be looked at again.
 
     Who is signed in, or has a message waiting, gets one of his own, which nobody keeps.
     """
@@ -79,7 +96,7 @@ def answer(
     tag = f'"{digest}-gzip"' if zipped else f'"{digest}"'
     found = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Cookie, Authorization"}
     if _has(request, tag):
-        return HttpResponse(status=304, headers=found)
+        return _until(until, Answer(status=304, headers=found))
     data = shelf.get(digest)
     if data is None:
         made = make()
@@ -89,7 +106,13 @@ def answer(
     found |= {**(headers or {}), "Content-Length": str(len(content))}
     if zipped:
         found["Content-Encoding"] = "gzip"
-    return HttpResponse(b"" if request.method == "HEAD" else content, content_type=content_type, headers=found)
+    said = b"" if request.method == "HEAD" else content
+    return _until(until, Answer(said, content_type=content_type, headers=found))
+
+
+def _until(moment: float, response: Answer) -> Answer:
+    response.until = moment
+    return response
 
 
 def stranger(request: HttpRequest) -> bool:
@@ -110,3 +133,59 @@ def _has(request: HttpRequest, tag: str) -> bool:
     """Whether the reader says that he has this very answer; a proxy may have marked the tag as weak."""
     tags = [one.removeprefix("W/") for one in parse_etags(request.headers.get("If-None-Match", ""))]
     return tag in tags or "*" in tags
+
+
+class Said(NamedTuple):
+    """An answer as it left Django: a status line, headers, a body."""
+
+    until: float
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class AtOnce:
+    """A WSGI application, and before it what it answered strangers a moment ago.
+
+    Django takes longer to look at a request than a kept page takes to send. All that an answer depends on is compared
+    as it was sent; any cookie or key sends the request on.
+    """
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self.application = application
+        self._said: dict[tuple[object, ...], Said] = {}
+        self._lock = Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as the application does or did."""
+        if "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ:
+            return self.application(environ, start_response)
+        asked = tuple([environ.get(name) for name in _ASKED])
+        said = self._said.get(asked)
+        if said and monotonic() < said.until:
+            start_response(said.status, said.headers.copy())
+            return [said.body]
+        heard: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
+            heard.append((status, headers.copy()))
+            return start_response(status, headers, *failure)
+
+        response = self.application(environ, start)
+        if isinstance(response, Answer) and len(response.content) <= LARGEST_AT_ONCE and monotonic() < response.until:
+            self._keep(asked, Said(response.until, *heard[-1], response.content))
+        return response
+
+    def _keep(self, asked: tuple[object, ...], said: Said) -> None:
+        with self._lock:
+            self._said.pop(asked, None)
+            self._said[asked] = said
+            while len(self._said) > AT_ONCE:
+                del self._said[next(iter(self._said))]
+
+
+_ASKED = (
+    "REQUEST_METHOD", "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT",
+    "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT_ENCODING", "HTTP_IF_NONE_MATCH",
+)  # fmt: skip
+"""What a kept answer depends on, beside who asks."""

@@ -1,5 +1,6 @@
 """The site as a WSGI application."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -8,4 +9,12 @@ from leaderboard.settings import require_complete
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
 require_complete()
-application = get_wsgi_application()
+
+# It reads the settings, so they have to be named before.
+from leaderboard.kept import AtOnce  # noqa: E402
+
+application = AtOnce(get_wsgi_application())
+
+# What is loaded by now stays, and the collector need not look at it again and again while somebody waits.
+gc.collect()
+gc.freeze()

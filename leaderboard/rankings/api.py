@@ -63,7 +63,8 @@ def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None =
         return json.dumps(exports.as_json(found, rows))
 
     what = f"{request.path}?{query.address(page=1)}"
-    return kept.answer(request, made, what=what, version=found.version, content_type="application/json; charset=utf-8")
+    kind = "application/json; charset=utf-8"
+    return kept.answer(request, made, what=what, version=found.version, content_type=kind, until=found.until)
 
 
 @router.get("/published", auth=None, summary="The tables that others published")

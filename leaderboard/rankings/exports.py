@@ -9,6 +9,7 @@ from leaderboard.rankings.models import (
     EVIDENCE,
     Basis,
     Board,
+    Contact,
     EvidenceWord,
     GraderScore,
     Judged,
@@ -37,7 +38,10 @@ COLUMNS = (
     "evidence", "basis", "p", "p_holm", "p_bh", "visible_gap", "adjusted_gap", "adjusted_lo", "adjusted_hi",
     "adjusted_by", "references", "fewest_contaminated", "closed", "tries", "ended", "run",
     "leak_exposed_right", "leak_exposed_n", "leak_local_right", "leak_local_n", "leak", "leak_lo", "leak_hi", "leak_p",
-    "leak_visible", "graders",
+    "leak_visible",
+    "first_look", "shown_before", "shown_since", "shown_first", "contact_seen_right", "contact_seen_n",
+    "contact_fresh_right", "contact_fresh_n", "contact", "contact_lo", "contact_hi", "contact_p", "contact_visible",
+    "graders",
 )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def _line(row: Row) -> list[object]:
         *_side(private), *_side(public), private.truncated, public.truncated,
         row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
         row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,
-        *_leak(row.leak), "; ".join(map(_by, row.graders)),
+        *_leak(row.leak), *_contact(row.contact), "; ".join(map(_by, row.graders)),
     ]  # fmt: skip
 
 
@@ -95,6 +99,16 @@ def _leak(leak: LeakContrast | None) -> list[object]:
         return [None] * 9
     counts = (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n)
     return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
+
+
+def _contact(contact: Contact | None) -> list[object]:
+    if contact is None:
+        return [None] * 13
+    looked, one = [contact.look, contact.before, contact.since, contact.fresh], contact.contrast
+    if one is None:
+        return [*looked, *[None] * 9]
+    counts = (one.seen_right, one.seen_n, one.fresh_right, one.fresh_n)
+    return [*looked, *counts, one.difference, *one.interval, one.p, one.visible]
 
 
 def _by(one: GraderScore) -> str:

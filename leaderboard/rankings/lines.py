@@ -1,69 +1,117 @@
 """A row of a ranking as it is printed: numbers as text, pictures as SVG, the whole as HTML."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, lru_cache
 from html import escape
+from threading import Lock
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from django.utils.safestring import SafeString
 
 from leaderboard.outlines import Outline
 from leaderboard.rankings import charts
-from leaderboard.rankings.models import Row, searched
+from leaderboard.rankings.models import Row, Snapshot, searched
 
-_FIELDS = (
+Line: TypeAlias = dict[str, Any]
+"""A row's own ``row``, and what ``rankings/row.html`` prints of it, by name and ready for it, but for the pictures."""
+_TEXTS = (
     "anchor", "model", "text", "rank", "organisation", "family", "family_address", "about", "private", "private_counts",
-    "private_range", "form", "public", "public_counts", "public_rank", "dumbbell", "gap", "gap_interval", "gap_range",
-    "adjusted", "adjusted_range", "tone", "word", "why",
+    "private_range", "form", "public", "public_counts", "public_rank", "gap", "gap_range", "tone", "word", "why",
 )  # fmt: skip
-"""What ``rankings/row.html`` prints."""
+_DRAWN = ("dumbbell", "gap_interval", "adjusted_cell")
+"""What depends on the rows beside it."""
+RECENT = 12_288
+"""Rows that a process keeps as they are printed: about 30 MB."""
 
 
-@dataclass
-class Line:
-    """One row as it is printed."""
+class Printed(NamedTuple):
+    """A row as HTML, in pieces: between them belong its two pictures and the cell of its adjusted gap.
 
-    row: Row
-    anchor: str
-    rank: str
-    about: str
-    private: str
-    private_range: str
-    public: str
-    gap: str
-    gap_range: str
-    adjusted: str
-    adjusted_range: str
-    tone: str
-    why: str
-    dumbbell: SafeString
-    gap_interval: SafeString
+    In UTF-8: a true minus or a dash would make a text twice as large.
+    """
 
-    def html(self, *, adjusted: bool = False) -> SafeString:
-        """As a row of a table, with a column for the adjusted gap or without."""
-        row = self.row
-        shape = _shape(adjusted=adjusted, family=bool(row.family), form=row.tier != "T0" or row.version > 0)
-        values = vars(self) | {
-            "model": escape(row.model),
-            "organisation": _escaped(row.organisation),
-            "family": _escaped(row.family),
-            "text": escape(searched(row)),
-            "about": escape(self.about),
-            "family_address": _quoted(row.family),
-            "private_counts": f"{row.private.right}/{row.private.n}",
-            "form": row.form,
-            "public_counts": f"{row.public.right}/{row.public.n}",
-            "public_rank": row.public_rank,
-            "adjusted": self.adjusted or "–",
-            "word": row.word,
-        }
-        return shape.filled(values)
+    pieces: tuple[bytes, bytes, bytes, bytes]
+    adjusted_cell: bytes
+    has_adjusted: bool
+    dot: charts.Dot
+
+
+def printed(row: Row) -> Printed:
+    """The row, ready to stand beside others."""
+    texts = line(row)
+    shape = _shape(row.family != "", texts["form"] != "")
+    first, second, third, last, cell = [piece.filled(texts).encode() for piece in (*shape, _cell())]
+    return Printed((first, second, third, last), cell, texts["adjusted_range"] != "", charts.of_row(row))
 
 
 @cache
-def _shape(**shape: bool) -> Outline:
-    return Outline("rankings/row.html", _FIELDS, {"is": shape})
+def _shape(family: bool, form: bool) -> tuple[Outline, ...]:
+    return Outline("rankings/row.html", (*_TEXTS, *_DRAWN), {"is": {"family": family, "form": form}}).cut(_DRAWN)
+
+
+@cache
+def _cell() -> Outline:
+    return Outline("rankings/adjusted.html", ("adjusted", "adjusted_range"), {})
+
+
+class Recent:
+    """The rows that were printed last, at most so many; nothing of a snapshot ever changes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._kept: OrderedDict[tuple[int, datetime, int], Printed] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, snapshot: Snapshot, positions: Sequence[int]) -> list[Printed]:
+        """The rows at these positions, in this order; one query for those that are not here."""
+        keys = [(snapshot.pk, snapshot.created, position) for position in positions]
+        with self._lock:
+            found = {key: kept for key in keys if (kept := self._kept.get(key))}
+        if missing := [position for *_, position in keys if (snapshot.pk, snapshot.created, position) not in found]:
+            rows = snapshot.by_position(missing)
+            found |= {(snapshot.pk, snapshot.created, position): printed(row) for position, row in rows.items()}
+        with self._lock:
+            for key, one in found.items():
+                self._kept[key] = one
+                self._kept.move_to_end(key)
+            while len(self._kept) > self.limit:
+                self._kept.popitem(last=False)
+        return [found[key] for key in keys if key in found]
+
+
+recent = Recent(RECENT)
+
+
+class Table(TypedDict):
+    """What ``rankings/rows.html`` prints: rows one below the other, and the ticks that stand above their columns."""
+
+    rows: SafeString
+    score_scale: SafeString
+    gap_scale: SafeString
+    has_adjusted: bool
+
+
+def table(rows: Sequence[Printed], *, whole: bool = False) -> Table:
+    """The rows, drawn on axes that all of them share: what they need, or the ``whole`` range of the scores."""
+    dots = [one.dot for one in rows]
+    scores, gaps = charts.score_axis(dots, whole=whole), charts.gap_axis(dots)
+    adjusted = any(one.has_adjusted for one in rows)
+    return {
+        "rows": SafeString(b"".join([_drawn(one, scores, gaps, adjusted=adjusted) for one in rows]).decode()),
+        "score_scale": charts.scale(scores),
+        "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
+        "has_adjusted": adjusted,
+    }
+
+
+def _drawn(one: Printed, scores: charts.Axis, gaps: charts.Axis, *, adjusted: bool) -> bytes:
+    (first, second, third, last), dot = one.pieces, one.dot
+    cell = one.adjusted_cell if adjusted else b""
+    pictures = charts.dumbbell(dot, scores).encode(), charts.gap_interval(dot, gaps).encode()
+    return b"".join((first, pictures[0], second, pictures[1], third, cell, last))
 
 
 @lru_cache(maxsize=4096)
@@ -76,54 +124,46 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def table_rows(printed: Sequence[Line], *, adjusted: bool = False) -> SafeString:
-    """The rows of a table, one below the other."""
-    return SafeString("".join(line.html(adjusted=adjusted) for line in printed))
-
-
-def lines(rows: Sequence[Row], *, whole: bool = False) -> list[Line]:
-    """The rows, drawn on axes that all of them share: what they need, or the ``whole`` range of the scores."""
-    scores, gaps = charts.score_axis(rows, whole=whole), charts.gap_axis(rows)
-    return [_line(row, scores, gaps) for row in rows]
-
-
-def scales(rows: Sequence[Row], *, whole: bool = False) -> dict[str, SafeString]:
-    """The ticks of those axes, as they stand above the columns."""
-    scores, gaps = charts.score_axis(rows, whole=whole), charts.gap_axis(rows)
+def line(row: Row) -> Line:
+    """The texts of a row."""
+    (best, worst), private, public, judged = row.rank_range, row.private, row.public, row.judged
+    name, (low, high) = escape(row.model), private.interval
+    adjusted = judged.adjusted if judged else None
     return {
-        "score_scale": charts.scale(scores),
-        "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
+        "row": row,
+        "anchor": f"model-{name}",
+        "model": name,
+        "text": escape(searched(row)),
+        "rank": str(best) if best == worst else f"{best}–{worst}",
+        "organisation": _escaped(row.organisation),
+        "family": _escaped(row.family),
+        "family_address": _quoted(row.family),
+        "about": escape(_about(row)),
+        "private": charts.percent(private.accuracy),
+        "private_counts": f"{private.right}/{private.n}",
+        "private_range": f"{charts.percent(low)}–{charts.percent(high)}",
+        "form": row.form if row.tier != "T0" or row.version else "",
+        "public": charts.percent(public.accuracy),
+        "public_counts": f"{public.right}/{public.n}",
+        "public_rank": row.public_rank,
+        "gap": charts.points(row.gap),
+        "gap_range": charts.span(row.interval),
+        "adjusted": charts.points(adjusted.gap) if adjusted else "–",
+        "adjusted_range": charts.span(adjusted.interval) if adjusted else "",
+        "tone": charts.TONES[row.evidence],
+        "word": row.word,
+        "why": _why(row),
     }
-
-
-def _line(row: Row, scores: charts.Axis, gaps: charts.Axis) -> Line:
-    best, worst = row.rank_range
-    adjusted = row.judged.adjusted if row.judged else None
-    return Line(
-        row=row,
-        anchor=f"model-{row.model}",
-        rank=str(best) if best == worst else f"{best}–{worst}",
-        about=_about(row),
-        private=charts.percent(row.private.accuracy),
-        private_range="–".join(map(charts.percent, row.private.interval)),
-        public=charts.percent(row.public.accuracy),
-        gap=charts.points(row.gap),
-        gap_range=charts.span(row.interval),
-        adjusted=charts.points(adjusted.gap) if adjusted else "",
-        adjusted_range=charts.span(adjusted.interval) if adjusted else "",
-        tone=charts.TONES[row.evidence],
-        why=_why(row),
-        dumbbell=charts.dumbbell(row, scores),
-        gap_interval=charts.gap_interval(row, gaps),
-    )
 
 
 def _about(row: Row) -> str:
     """Size, access, tries and date of a row, as far as they are known."""
-    size = charts.size(row.parameters) if row.parameters else ""
-    access = "open weights" if row.open_weights else row.access
-    tries = f"{row.tries} tries" if row.tries > 1 else ""
-    return " · ".join(part for part in (size, access, tries, row.ended) if part)
+    text: str = "open weights" if row.open_weights else row.access
+    if row.parameters:
+        text = f"{charts.size(row.parameters)} · {text}"
+    if row.tries > 1:
+        text += f" · {row.tries} tries"
+    return f"{text} · {row.ended}" if row.ended else text
 
 
 def _why(row: Row) -> str:

@@ -220,8 +220,30 @@ def _leaks() -> Iterator[Section]:
             " leak that would have been found four times in five. It is of one model alone, not corrected for how many"
             " there are, and changes no word of evidence.",
             f"Told of weights where either part by itself has at least {LEAST_CELL} items (fewer in a demonstration"
-            " that is sealed so). Endpoints have none: a run asks one what its provider has never seen or what it has,"
-            " not both, so there is nothing to compare.",
+            " that is sealed so).",
+        ),
+    )
+    yield Section(
+        "first-look",
+        "Was it a first look?",
+        (
+            "An endpoint sees what it is asked, and whoever runs it may keep that. So a row says how many of a run's"
+            " items its provider had been shown before, by the lines that evaluators sign before they decrypt. The"
+            " provider is the host that is called. Before is what other runs showed it before this one's first line, by"
+            " a log's own order and, between logs, by their clocks; at first contact is what this run was the first to"
+            " show it. A run's own earlier attempts are part of it. Lines that come late count in the next ranking.",
+            "Who was self-declared has seen the season's block; once listed it is asked all exposed blocks, and meets"
+            " the others for the first time. Which item lies where was drawn before the first use, so both sides are as"
+            " hard, and a model that learned from what its provider was shown does better on that side: compared, told"
+            " and left out of every word of evidence as above. Only whole parts of the set are compared (each season's"
+            " block is one, the other exposed blocks another), so that no number is over fewer than"
+            f" {LEAST_CELL} items; a part of which the provider had been shown some items only is on neither side.",
+        ),
+        (
+            ("first look", "the provider had been shown none of the items before; there is nothing to compare"),
+            ("in part", "some before, some not; compared where either side has a whole part"),
+            ("not a first look", "each of them before; there is nothing to compare"),
+            ("not known", "the published logs do not say of each item when this run showed it"),
         ),
     )
 

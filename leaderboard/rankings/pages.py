@@ -23,8 +23,8 @@ from leaderboard.rankings.forms import (
     PAGE_ROWS,
     BoardQuery,
 )
-from leaderboard.rankings.lines import lines, scales, table_rows
-from leaderboard.rankings.models import Board, Coded, Columns, Row, noise_floor
+from leaderboard.rankings.lines import Printed, recent, table
+from leaderboard.rankings.models import Board, Coded, Columns, noise_floor
 
 CALLOUTS = 3
 MOST_WAITING, MOST_OPTIONS = 50, 40
@@ -49,7 +49,7 @@ class Frame:
 def page(found: Board, query: BoardQuery, frame: Frame) -> Filled:
     """The whole page."""
     positions = query.positions(found.columns)
-    rows = found.rows(query.of_page(positions))
+    rows = recent.of(found.snapshot, query.of_page(positions)) if found.snapshot else []
     address = escape(query.address(page=1))
     return Filled(
         frame.outline,
@@ -157,17 +157,14 @@ def _chosen(part: str, name: str, value: str) -> str:
     return part.replace(f'<option value="{value}"', f'<option value="{value}" selected', 1)
 
 
-def _ranked(query: BoardQuery, rows: Sequence[Row], total: int) -> str:
-    whole = query.axis == "whole"
-    printed = lines(rows, whole=whole)
-    adjusted = any(line.adjusted for line in printed)
+def _ranked(query: BoardQuery, rows: Sequence[Printed], total: int) -> str:
     sorts = escape(query.address(page=1, sort=""))
-    return _table(adjusted=adjusted).filled(
+    shown = table(rows, whole=query.axis == "whole")
+    return _table(adjusted=shown["has_adjusted"]).filled(
         {
-            "rows": table_rows(printed, adjusted=adjusted),
             "sorts": f"{sorts}&amp;" if sorts else "",
             "pages": _turning(query, -(-total // PAGE_ROWS)),
-            **scales(rows, whole=whole),
+            **shown,
         }
     )
 
@@ -198,11 +195,12 @@ def _nothing(found: Board) -> str:
     return f'<p class="note">No model matches. <a href="?">Show all {models}.</a></p>' if models else ""
 
 
-def _scatter(found: Board, rows: Sequence[Row], address: str) -> SafeString:
+def _scatter(found: Board, rows: Sequence[Printed], address: str) -> SafeString:
     curve = found.snapshot.curve() if found.snapshot else ()
     said = "<figcaption>The solid curve is what the reference models lead to\nexpect.</figcaption>"
     larger = _larger(found.pair.slug).filled({"address": escape(address)})
-    return SafeString(f'<figure class="scatter">{charts.scatter(rows, curve)}{said if curve else ""}{larger}</figure>')
+    picture = charts.scatter([one.dot for one in rows], curve)
+    return SafeString(f'<figure class="scatter">{picture}{said if curve else ""}{larger}</figure>')
 
 
 @lru_cache(maxsize=64)

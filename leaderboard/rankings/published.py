@@ -24,7 +24,6 @@ from leaderboard.rankings.forms import (
     PublishedQuery,
 )
 from leaderboard.rankings.models import (
-    EVIDENCE,
     Analysis,
     Basis,
     FamilyLine,
@@ -109,8 +108,8 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
     rows = query.shown(analysis)
-    scores = drawn.score_axis(rows, whole=query.axis == "whole")
-    gaps = drawn.gap_axis(row.interval for row in rows)
+    dots = [of_line(row, query.basis) for row in rows]
+    scores, gaps = charts.score_axis(dots, whole=query.axis == "whole"), charts.gap_axis(dots)
     known = {row.model: row for row in table.rows.exclude(kind="").only("model", "kind", "reference")}
     lines = [_line(row, query.basis, scores, gaps, _kind(known.get(row.model))) for row in rows]
     hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
@@ -155,7 +154,7 @@ def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
 
 def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis, kind: str) -> Line:
     best, worst = row.rank_range
-    word = row.word(basis)
+    dot = of_line(row, basis)
     return Line(
         row=row,
         anchor=f"model-{slugify(row.model)}",
@@ -169,11 +168,11 @@ def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Ax
         gap_range=charts.span(row.interval),
         peers=charts.points(row.peers.gap) if row.peers else "",
         peers_range=charts.span(row.peers.interval) if row.peers else "",
-        tone=drawn.TONES[word],
-        word=EVIDENCE[word],
+        tone=dot.tone,
+        word=dot.word,
         why=_why(row, basis),
-        dumbbell=drawn.dumbbell(row, basis, scores),
-        gap_interval=drawn.gap_interval(row, basis, gaps),
+        dumbbell=charts.dumbbell(dot, scores),
+        gap_interval=charts.gap_interval(dot, gaps),
     )
 
 

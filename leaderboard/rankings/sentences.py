@@ -1,7 +1,7 @@
 """What one row says, in plain sentences; every number in them is the row's own."""
 
 from leaderboard.rankings.charts import p_value, percent, points, span
-from leaderboard.rankings.models import Judged, LeakContrast, Row
+from leaderboard.rankings.models import Contact, ContactContrast, Judged, LeakContrast, Row
 
 ALONE = 0.05
 
@@ -45,10 +45,49 @@ def _sure(judged: Judged) -> str:
 def leak(one: LeakContrast) -> str:
     """Whether weights do better on what endpoints may have been shown, how sure that is, what would have been seen."""
     exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
-    chance = f"more than chance would give one model in twenty ({p_value(one.p)})"
-    seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No leak that is possible"
     return (
         f"{percent(exposed)}% of the {one.exposed_n:,} items that endpoints may have been shown, {percent(local)}% of"
-        f" the {one.local_n:,} that never left: {points(one.difference)} pp (95% {span(one.interval)}), "
-        f"{chance if one.p <= ALONE else 'no more than chance'}. {seen} would have been found four times in five."
+        f" the {one.local_n:,} that never left: {_contrast(one)}"
     )
+
+
+def contact(row: Row) -> str:
+    """What an endpoint's provider had been shown before, and whether it does better on that; empty of weights."""
+    one, n = row.contact, row.private.n
+    if one is None:
+        return ""
+    if one.look == "unknown":
+        return "Not known: the published logs do not say yet of each of these items when the provider was shown it."
+    if one.look == "first":
+        return f"Yes: its provider had been shown none of these {n:,} items before, so there is nothing to compare."
+    if one.look == "again":
+        return (
+            f"No: its provider had been shown each of these {n:,} items before, the first on {one.since}, and there are"
+            " none at first contact to compare with."
+        )
+    return f"In part. {_part(one, n)}"
+
+
+def _part(one: Contact, n: int) -> str:
+    since = f", the first on {one.since}" if one.since else ""
+    if one.contrast is None:
+        return (
+            f"Of these {n:,} items its provider had been shown {one.before:,} before{since}; {one.fresh:,} it was shown"
+            " here for the first time. One side is too small to compare: it has no whole part of the set."
+        )
+    seen, fresh = one.contrast.seen_right / one.contrast.seen_n, one.contrast.fresh_right / one.contrast.fresh_n
+    aside = n - one.contrast.seen_n - one.contrast.fresh_n
+    left = f" The other {aside:,} are of parts that had been shown incompletely, and count on neither side."
+    return (
+        f"{percent(seen)}% of the {one.contrast.seen_n:,} items that its provider had been shown before{since};"
+        f" {percent(fresh)}% of the {one.contrast.fresh_n:,} that it had not: {_contrast(one.contrast)}"
+        f"{left if aside else ''}"
+    )
+
+
+def _contrast(one: LeakContrast | ContactContrast) -> str:
+    alone = f"more than chance would give one model in twenty ({p_value(one.p)})"
+    chance = alone if one.p <= ALONE else "no more than chance"
+    seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No leak that is possible"
+    difference = f"{points(one.difference)} pp (95% {span(one.interval)})"
+    return f"{difference}, {chance}. {seen} would have been found four times in five."

@@ -10,7 +10,7 @@ from leaderboard.outlines import Filled
 from leaderboard.rankings import charts, exports, pages, pictures, sentences
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.forms import BoardQuery
-from leaderboard.rankings.lines import lines, scales, table_rows
+from leaderboard.rankings.lines import line, printed, table
 from leaderboard.rankings.models import Snapshot, Verdict
 from leaderboard.rankings.models import board as current
 
@@ -33,7 +33,9 @@ def board(request: HttpRequest, slug: str | None = None) -> HttpResponse:
     def made() -> Filled:
         return pages.page(found, query, pages.frame(found, request, kept=kept.stranger(request)))
 
-    return kept.answer(request, made, what=f"{request.path}?{query.address()}", version=found.version)
+    return kept.answer(
+        request, made, what=f"{request.path}?{query.address()}", version=found.version, until=found.until
+    )
 
 
 @require_safe
@@ -48,6 +50,7 @@ def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
         lambda: exports.as_csv(found.rows(query.positions(found.columns).tolist())),
         what=f"{request.path}?{query.address(page=1)}",
         version=found.version,
+        until=found.until,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{slug}.csv"'},
     )
@@ -67,13 +70,14 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                 {
                     "pair": pair,
                     "snapshot": snapshot,
-                    "line": lines([row])[0],
+                    "line": line(row),
                     "peers": orders.peers(row, near) if len(near) > 1 else "",
-                    "near": lines(near),
+                    "near": [line(one) for one in near],
                     "similar": similar,
                     "models": snapshot.index().models,
                     "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
                     "leak": sentences.leak(row.leak) if row.leak else "",
+                    "contact": sentences.contact(row),
                     "says": sentences.evidence(row),
                     "graders": [(one, charts.points(one.gap)) for one in row.graders],
                 }
@@ -93,11 +97,8 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         members = snapshot.index().of_family(name) if snapshot else []
         if snapshot and members:
             rows = snapshot.at(members[:MOST_MEMBERS])
-            printed = lines(rows)
-            adjusted = any(line.adjusted for line in printed)
-            table = {"rows": table_rows(printed, adjusted=adjusted), "has_adjusted": adjusted, **scales(rows)}
-            many = {"shown": len(rows), "members": len(members)}
-            found.append({"pair": pair, "snapshot": snapshot, **table, **many, **pictures.of_families(snapshot, name)})
+            shown = {"shown": len(rows), "members": len(members), **table([printed(row) for row in rows])}
+            found.append({"pair": pair, "snapshot": snapshot, **shown, **pictures.of_families(snapshot, name)})
     if not found:
         raise Http404("no such family")
     return render(request, "rankings/family.html", {"name": name, "found": found})

@@ -4,12 +4,14 @@ The sealed set has 560 items in the usual cells; what each model makes of an ite
 answer alike: the worst that can be.
 """
 
+import base64
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from django.utils import timezone
@@ -25,6 +27,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator, Party
 from leaderboard.rankings.actions import close_cohort, rebuild
+from leaderboard.rankings.snapshots import contacts
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Model, RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
@@ -35,11 +38,11 @@ from tests.leaderboard.conftest import FakeEvaluator
 STRICT, OWN = "lm-eval-strict-3", "numeric-1"
 SIZES = (("exposed", 105), ("exposed", 105), ("exposed", 110), ("exposed", 110), ("local", 115), ("spare", 15))
 N = sum(size for _, size in SIZES)
-HOSTED = "hosted.example"
+HOSTED, DECLARED = "hosted.example", "models.example"
 
 
 def sealed() -> Manifest:
-    """Blocks 0 to 2 are exposed, 3 is the season's, 4 local, 5 spare."""
+    """Blocks 0 to 3 are exposed, 3 is the season's and 2 the next one's, 4 local, 5 spare."""
     leaves = [leaf_hash(f"sealed {number}".encode()) for number in range(N)]
     blocks, start = [], 0
     for number, (stratum, size) in enumerate(SIZES):
@@ -47,7 +50,7 @@ def sealed() -> Manifest:
         start += size
     usual = {name: value for name, value in ruled.manifest().to_dict().items() if name != "cell"}
     facts = {"n": N, "root": root(leaves).hex(), "leaves": [leaf.hex() for leaf in leaves], "blocks": blocks}
-    made = Manifest.from_dict(usual | facts | {"seasons": [3], "cap": SIZES[3][1]})
+    made = Manifest.from_dict(usual | facts | {"seasons": [3, 2], "cap": SIZES[2][1] + SIZES[3][1]})
     made.verify()
     return made
 
@@ -69,14 +72,10 @@ class Site:
         found: list[bool] = (own if grader == OWN else kept).tolist()
         return self.hidden.setdefault((model, grader), found)
 
-    def run(self, model: str, tier: str) -> None:
+    def run(self, model: str, tier: str, *, host: str = "") -> None:
         """A new run of a model, graded and closed."""
-        url = {"T1": f"https://{HOSTED}/v1", "T2": "https://models.example/v1"}.get(tier, "")
-        how = {"url": url, "served_model": "m", "api": "chat"} if url else {"checkpoint": "honest"}
-        kind: Any = "endpoint" if url else "checkpoint"
-        ask = Ask(pair="pair", model=model, kind=kind, open_weights=True, **how)
-        run = actions.submit(user=self.user, key=f"{model}-{tier}-{Run.objects.count()}", ask=ask).run
-        assert run.tier == tier
+        host = host or {"T0": "jail", "T1": HOSTED, "T2": DECLARED}[tier]
+        run = self._submit(model, tier, host)
         rows = {row.item_set.sealed: row for row in run.outcomes.select_related("item_set")}
         right, form = self.truth(model), rows[True].open()
         rows[True].merge((at, Outcome.RIGHT if right[at] else Outcome.WRONG) for at in form)
@@ -86,17 +85,43 @@ class Site:
         known = Evaluator.objects.get(name=self.evaluator.name)
         done = {"state": RunState.GRADED, "ended_at": timezone.now(), "queued_at": timezone.now(), "evaluator": known}
         Run.objects.filter(pk=run.pk).update(**done, protocol_digest=ruled.PROTOCOL_DIGEST)
-        self._log(run, rows[True], form, "jail" if tier == "T0" else HOSTED if tier == "T1" else "models.example")
+        self._show(run, form, host)
+        self._close(run, rows[True], form)
         close_cohort(pair=SetPair.objects.get(pk=self.pair.pk))
 
-    def _log(self, run: Run, row: RunOutcomes, form: list[int], to: str) -> None:
-        about = {"run": str(run.pk), "set": row.item_set.name, "root": row.item_set.digest}
-        shown = {"items": pack_bits(form, N), "count": len(form), "recipient": to, "tier": run.tier}
+    def break_off(self, model: str, tier: str, host: str, *items: int) -> None:
+        """A run is shown to an endpoint as far as these items, and no further."""
+        run = self._submit(model, tier, host)
+        over = {"state": RunState.FAILED, "ended_at": timezone.now(), "code": "lost", "fault": "ours"}
+        Run.objects.filter(pk=run.pk).update(**over)
+        self._show(run, list(items), host)
+
+    def list(self, host: str) -> None:
+        """Who was self-declared is listed from now on."""
+        Party.objects.create(recipient=host, tier="T1")
+
+    def _submit(self, model: str, tier: str, host: str) -> Run:
+        endpoint = {"url": f"https://{host}/v1", "served_model": "m", "api": "chat"}
+        how = {"checkpoint": "honest"} if tier == "T0" else endpoint
+        kind: Any = "checkpoint" if tier == "T0" else "endpoint"
+        ask = Ask(pair="pair", model=model, kind=kind, open_weights=True, **how)
+        run = actions.submit(user=self.user, key=f"{model}-{tier}-{Run.objects.count()}", ask=ask).run
+        assert run.tier == tier
+        return run
+
+    def _show(self, run: Run, items: Sequence[int], to: str) -> None:
+        about = self._about(run) | {"items": pack_bits(items, N), "count": len(items), "recipient": to}
+        line = self.evaluator.expose(**about, tier=run.tier)
+        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line])
+
+    def _close(self, run: Run, row: RunOutcomes, form: Sequence[int]) -> None:
         packed = bytes(row.packed)
-        lines = [self.evaluator.expose(**about, **shown)]
-        lines.append(self.evaluator.close([Outcome(packed[at]) for at in form], **about))
-        told = [self.evaluator.tallies[entry_hash(lines[1])]]
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=lines, opened=told)
+        line = self.evaluator.close([Outcome(packed[at]) for at in form], **self._about(run))
+        told = [self.evaluator.tallies[entry_hash(line)]]
+        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line], opened=told)
+
+    def _about(self, run: Run) -> dict[str, str]:
+        return {"run": str(run.pk), "set": self.pair.private.name, "root": self.pair.private.digest}
 
     def notice(self, **about: Any) -> None:
         """A maintainer posts one more notice."""
@@ -116,7 +141,7 @@ class Site:
 
     def switch(self, grader: str) -> None:
         """All runs are graded again, and the board is made by that grader."""
-        for run in Run.objects.filter(rescorings=None):
+        for run in Run.objects.filter(rescorings=None, state=RunState.RANKED):
             self._again(run)
         by = ruled.make_maintainer("mary")
         actions.switch_grader(slug="pair", grader=grader, by=by)
@@ -152,6 +177,7 @@ class Adversary:
 
     client: Any
     sums: dict[tuple[str, str], dict[frozenset[int], int]] = field(default_factory=dict)
+    contrasts: set[str] = field(default_factory=set)
 
     def _json(self, path: str) -> Any:
         return json.loads(self.client.get(path).content)
@@ -169,6 +195,7 @@ class Adversary:
         }
         runs = self._json("/api/v1/runs")["runs"]
         models = {one["id"]: one["model"] for one in runs if one["model"]}
+        self._shown = contacts.shown(self._lines())
         self._board()
         for run, model in models.items():
             self._run(run, model)
@@ -194,6 +221,25 @@ class Adversary:
                 part = items & self._manifest.indices(self._manifest.block_ids((stratum,)))
                 right, n = row["leak"][f"{stratum}_right"], row["leak"][f"{stratum}_n"]
                 self._learn(row["model"], row["grader"], part, right, n)
+
+            if row["contact"] and row["contact"]["contrast"]:
+                self._contact(row, items)
+
+    def _contact(self, row: dict[str, Any], items: frozenset[int]) -> None:
+        """Either side is over whole parts, by what the provider had been shown before and at first contact."""
+        told, counts = row["contact"]["contrast"], sum(1 << at for at in items)
+        known = self._shown[UUID(row["run"])]
+        for side, shown in (("seen", known.before), ("fresh", known.fresh)):
+            over = contacts.whole(contacts.parts_of(self._manifest), counts, shown & counts)
+            part = frozenset(at for at in items if over >> at & 1)
+            self._learn(row["model"], row["grader"], part, told[f"{side}_right"], told[f"{side}_n"])
+        self.contrasts.add(row["run"])
+
+    def _lines(self) -> Iterable[contacts.Line]:
+        for one in reversed(self._json("/api/v1/ledger?set=private&kind=exposure&limit=1000")["entries"]):
+            if one["recipient"] != "jail":
+                items = int.from_bytes(base64.b64decode(one["items"]), "little")
+                yield contacts.Line(UUID(one["run"]), one["recipient"], one["moment"], items)
 
     def _run(self, run: str, model: str) -> None:
         told = self._json(f"/api/v1/runs/{run}")

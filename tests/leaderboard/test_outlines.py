@@ -31,6 +31,13 @@ def test_what_is_fixed_is_escaped_and_values_are_put_in_as_they_are(outline: Out
     assert text == "<p>&lt;&amp;&gt;</p>" + "x" * 500 + "<b>-2<b>!"
 
 
+def test_cut_gives_what_stands_between_its_marks(outline: Outline) -> None:
+    values = {"one": "1", "two": "100%"}
+    pieces = [piece.filled(values) for piece in outline.cut(("one",))]
+    assert pieces == ["<p>&lt;&amp;&gt;</p>" + "x" * 500, "-100%", "!"]
+    assert "1".join(pieces) == outline.filled(values)
+
+
 @given(one=st.text(max_size=400), two=st.text(max_size=400))
 def test_zipped_is_the_same_text(one: str, two: str) -> None:
     outline = Outline.__new__(Outline)

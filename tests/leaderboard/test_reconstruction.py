@@ -16,8 +16,9 @@ from evaluator.ledger import notices
 from evaluator.ledger.manifests import Manifest
 from leaderboard.errors import SiteError
 from leaderboard.rankings.actions import close_cohort
+from leaderboard.rankings.snapshots import contacts
 from leaderboard.submissions import dispatch
-from tests.leaderboard.adversary import OWN, STRICT, Adversary, Site, site
+from tests.leaderboard.adversary import DECLARED, OWN, STRICT, Adversary, Site, site
 from tests.leaderboard.conftest import FakeEvaluator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bell")]
@@ -29,17 +30,23 @@ def held(evaluator: FakeEvaluator, user: Any) -> Site:
 
 
 def story(held: Site) -> Iterator[None]:
-    """What a season brings, event by event: item 7 lies in block 0, 150 in block 1, 440 is local."""
+    """What a season brings, event by event: item 7 lies in block 0, 150 in block 1, 440 is local.
+
+    Two providers are asked before they are listed, and a run of one of them breaks off in between, in block 0.
+    """
     events: list[Callable[[], Any]] = [
         lambda: held.run("Ant", "T0"),
         lambda: held.run("Ant", "T1"),
         lambda: held.run("Bee", "T2"),
+        lambda: become_listed(held, "Ant", "later.example", 100),
         lambda: held.errata(150),
         lambda: held.errata(440),
         lambda: held.retire(0),
         lambda: held.run("Ant", "T0"),
         lambda: close_cohort(pair=held.pair),
         lambda: held.run("Bee", "T2"),
+        lambda: held.list(DECLARED),
+        lambda: held.run("Bee", "T1", host=DECLARED),
         lambda: held.errata(7, 330, 331),
         lambda: held.switch(STRICT),
         lambda: held.run("Ant", "T1"),
@@ -55,21 +62,32 @@ def by_chance(held: Site, seed: int) -> Iterator[None]:
     """Twelve events of any kind, in any order."""
     rng = np.random.default_rng(seed)
     held.run("Ant", "T0")
-    for _ in range(12):
+    for step in range(12):
         tier, item, block = (str(rng.choice(["T0", "T1", "T2"])), int(rng.integers(560)), int(rng.integers(5)))
-        kind = rng.choice(["run", "errata", "errata", "retire", "switch", "close"])
-        if kind == "run":
-            with suppress(SiteError):  # of the season nothing may be left
-                held.run(str(rng.choice(["Ant", "Bee"])), tier)
-        elif kind == "errata":
-            held.errata(item, (item + 1) % 560)
-        elif kind == "retire":
-            held.retire(block)
-        elif kind == "switch":
-            held.switch(str(rng.choice([OWN, STRICT])))
-        else:
-            close_cohort(pair=held.pair)
+        model = str(rng.choice(["Ant", "Bee"]))
+        kind = rng.choice(["run", "errata", "errata", "retire", "switch", "close", "list", "list"])
+        with suppress(SiteError):  # of the season nothing may be left
+            if kind == "run":
+                held.run(model, tier)
+            elif kind == "errata":
+                held.errata(item, (item + 1) % 560)
+            elif kind == "retire":
+                held.retire(block)
+            elif kind == "switch":
+                held.switch(str(rng.choice([OWN, STRICT])))
+            elif kind == "list":
+                become_listed(held, model, f"later-{step}.example", item)
+            else:
+                close_cohort(pair=held.pair)
         yield
+
+
+def become_listed(held: Site, model: str, host: str, item: int) -> None:
+    """Asked while it was self-declared and again since it is listed; between the two a run broke off at an item."""
+    held.run(model, "T2", host=host)
+    held.list(host)
+    held.break_off(model, "T1", host, item)
+    held.run(model, "T1", host=host)
 
 
 @pytest.mark.parametrize("seed", [None, 1])
@@ -78,6 +96,7 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
     for _ in story(held) if seed is None else by_chance(held, seed):
         adversary.look()
     assert adversary.sums and adversary.known() == {}
+    assert adversary.contrasts, "providers were compared with themselves"
     pieces = [len(one) for one in adversary.pieces()]
     assert min(pieces) >= LEAST_CELL and len(pieces) > len(adversary.sums), "sums were told apart, by whole pieces"
 
@@ -101,7 +120,12 @@ def asked_still(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dispatch, "retired", blocks_only)
 
 
-@pytest.mark.parametrize("break_it", [at_once, in_all, asked_still])
+def by_item(patch: pytest.MonkeyPatch) -> None:
+    """What a provider had been shown is told apart item by item, wherever a run broke off."""
+    patch.setattr(contacts, "whole", lambda parts, counts, side: side & counts)
+
+
+@pytest.mark.parametrize("break_it", [at_once, in_all, asked_still, by_item])
 def test_the_attack_succeeds_on_a_build_without_the_rule(
     held: Site, client: Client, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[pytest.MonkeyPatch], None]
 ) -> None:

@@ -4,13 +4,9 @@ from leaderboard.rankings.charts.boards import (
     GAP_WIDTH,
     HEIGHT,
     PAD,
-    TONES,
     WHOLE,
     WIDTH,
     Axis,
-    Marks,
-    draw_dumbbell,
-    draw_interval,
     dumbbell,
     fitted,
     gap_axis,
@@ -23,6 +19,7 @@ from leaderboard.rankings.charts.boards import (
     size,
     span,
 )
+from leaderboard.rankings.charts.dots import TONES, Dot, of_row
 from leaderboard.rankings.charts.planes import scatter
 
 __all__ = [
@@ -33,13 +30,12 @@ __all__ = [
     "WHOLE",
     "WIDTH",
     "Axis",
-    "Marks",
-    "draw_dumbbell",
-    "draw_interval",
+    "Dot",
     "dumbbell",
     "fitted",
     "gap_axis",
     "gap_interval",
+    "of_row",
     "p_value",
     "percent",
     "points",

@@ -5,21 +5,20 @@ Colours come from the style sheet's roles, so that one picture serves light and 
 written into a picture is one of ours; names are escaped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import ceil, floor
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from leaderboard.rankings.models import Row
+from leaderboard.rankings.charts.dots import Dot
 
 WIDTH, HEIGHT, PAD = 256, 28, 8
 GAP_WIDTH = 128
+_BOX, _GAP_BOX = (f'viewBox="{-PAD} 0 {width + 2 * PAD} {HEIGHT}" role="img"' for width in (WIDTH, GAP_WIDTH))
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
-TONES = {"overfit": "hot", "watch": "warm", "no_evidence": "cool", "cannot_tell": "open", "pending": "open"}
-"""The class that carries each evidence: colour, and weight or dashes with it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,23 @@ class Axis:
         lo, hi = self.lo, self.hi
         held = lo if share < lo else hi if share > hi else share
         return round((held - lo) / (hi - lo) * width, 1)
+
+    def places(self, width: float) -> Callable[[float], str]:
+        """As :meth:`x`, of many shares and as text."""
+        lo, hi = self.lo, self.hi
+        span = hi - lo
+
+        def place(share: float) -> str:
+            held = lo if share < lo else hi if share > hi else share
+            return f"{(held - lo) / span * width:.1f}"
+
+        return place
+
+    @cached_property
+    def grid(self) -> str:
+        """Its ticks as lines through a dumbbell."""
+        ticks = map(self.places(WIDTH), self.ticks)
+        return f'<path class="grid" d="{"".join(f"M{at} 0v{HEIGHT}" for at in ticks)}"/>'
 
 
 WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -52,18 +68,18 @@ def fitted(lo: float, hi: float) -> Axis:
     return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
 
 
-def score_axis(rows: Sequence[Row], *, whole: bool) -> Axis:
+def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
     """The shared axis of the scores: 0 to 100%, or what the rows shown need."""
-    if whole or not rows:
+    if whole or not dots:
         return WHOLE
-    shares = [share for row in rows for share in (*row.private.interval, row.public.accuracy)]
-    return fitted(max(min(shares), 0.0), min(max(shares), 1.0))
+    low = min([min(dot.private_interval[0], dot.public) for dot in dots])
+    high = max([max(dot.private_interval[1], dot.public) for dot in dots])
+    return fitted(max(low, 0.0), min(high, 1.0))
 
 
-def gap_axis(rows: Sequence[Row]) -> Axis:
+def gap_axis(dots: Sequence[Dot]) -> Axis:
     """The shared axis of the gaps; zero is always on it."""
-    ends = [end for row in rows for end in row.interval]
-    return fitted(min([-0.05, *ends]), max([0.05, *ends]))
+    return fitted(min([-0.05, *(dot.interval[0] for dot in dots)]), max([0.05, *(dot.interval[1] for dot in dots)]))
 
 
 def percent(share: float) -> str:
@@ -74,13 +90,15 @@ def percent(share: float) -> str:
 def points(gap: float) -> str:
     """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
     text = f"{100 * gap:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    if text in ("+0.0", "-0.0"):
+        return "0.0"
+    return f"−{text[1:]}" if gap < 0 else text
 
 
 def span(interval: tuple[float, float]) -> str:
     """An interval of gaps, in percentage points, cut where no gap can be."""
-    low, high = (points(min(max(end, -1.0), 1.0)) for end in interval)
-    return f"{low} to {high}"
+    low, high = interval
+    return f"{points(max(low, -1.0))} to {points(min(high, 1.0))}"
 
 
 def size(parameters: float) -> str:
@@ -95,14 +113,6 @@ def size(parameters: float) -> str:
 def p_value(p: float) -> str:
     """A p as it is printed beside a word."""
     return "p < .001" if p < 0.001 else f"p = {p:.3f}"
-
-
-@lru_cache(maxsize=64)
-def _grid(axis: Axis, *, width: int) -> str:
-    return "".join(
-        '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1}"/>'.format(axis.x(t, width=width), HEIGHT)
-        for t in axis.ticks
-    )
 
 
 @lru_cache(maxsize=64)
@@ -122,54 +132,31 @@ def _tick(tick: float, *, signed: bool) -> str:
     return number.replace("-", "−")
 
 
-@dataclass(frozen=True)
-class Marks:
-    """What a dumbbell shows, in fractions, and the tone of its line."""
-
-    private: float
-    interval: tuple[float, float]
-    public: float
-    tone: str
-
-
-def dumbbell(row: Row, axis: Axis) -> SafeString:
-    """The dumbbell of a ranked row."""
-    tone = TONES[row.evidence]
-    return draw_dumbbell(Marks(row.private.accuracy, row.private.interval, row.public.accuracy, tone), axis)
-
-
-def draw_dumbbell(marks: Marks, axis: Axis) -> SafeString:
+def dumbbell(dot: Dot, axis: Axis) -> SafeString:
     """The private score as a dot on its interval's band, the public one as a ring, the gap as the line between.
 
     The ring is wider than the dot, so that both are seen where they coincide.
     """
-    private, public = axis.x(marks.private, width=WIDTH), axis.x(marks.public, width=WIDTH)
-    lo, hi = axis.x(marks.interval[0], width=WIDTH), axis.x(marks.interval[1], width=WIDTH)
+    place, (low, high) = axis.places(WIDTH), dot.private_interval
+    lo, hi, at, ring = place(low), place(high), place(dot.private), place(dot.public)
     # Nothing but our own numbers and tones goes in, and a page has many of these: they need no escaping.
     return SafeString(
-        f'<svg class="db {marks.tone}" viewBox="{-PAD} 0 {WIDTH + 2 * PAD} {HEIGHT}" role="img" '
-        f'aria-label="private {percent(marks.private)}%, public {percent(marks.public)}%">{_grid(axis, width=WIDTH)}'
-        f'<rect class="ci" x="{lo}" y="7" width="{round(max(hi - lo, 1.0), 1)}" height="14" rx="7"/>'
-        f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/><circle class="pub" cx="{public}" cy="14" '
-        f'r="5.8"/><circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>'
+        f'<svg class="db {dot.tone}" {_BOX} '
+        f'aria-label="private {percent(dot.private)}%, public {percent(dot.public)}%">{axis.grid}'
+        f'<rect class="ci" x="{lo}" y="7" width="{max(float(hi) - float(lo), 1.0):.1f}" height="14" rx="7"/>'
+        f'<line class="gap" x1="{at}" x2="{ring}" y1="14" y2="14"/><circle class="pub" cx="{ring}" cy="14" r="5.8"/>'
+        f'<circle class="prv" cx="{at}" cy="14" r="4.2"/></svg>'
     )
 
 
-def gap_interval(row: Row, axis: Axis) -> SafeString:
-    """The gap of a ranked row on its interval."""
-    return draw_interval(row.gap, row.interval, TONES[row.evidence], axis)
-
-
-def draw_interval(gap: float, interval: tuple[float, float], tone: str, axis: Axis) -> SafeString:
+def gap_interval(dot: Dot, axis: Axis) -> SafeString:
     """The gap as a dot on its interval, against the line of no gap."""
-    lo, hi = axis.x(interval[0], width=GAP_WIDTH), axis.x(interval[1], width=GAP_WIDTH)
-    zero, at = axis.x(0, width=GAP_WIDTH), axis.x(gap, width=GAP_WIDTH)
+    place, (low, high) = axis.places(GAP_WIDTH), dot.interval
+    lo, hi, zero, at = place(low), place(high), place(0.0), place(dot.gap)
     return SafeString(
-        f'<svg class="gb {tone}" viewBox="{-PAD} 0 {GAP_WIDTH + 2 * PAD} {HEIGHT}" role="img" '
-        f'aria-label="95% interval of the gap: {points(interval[0])} to {points(interval[1])} percentage points">'
+        f'<svg class="gb {dot.tone}" {_GAP_BOX} '
+        f'aria-label="95% interval of the gap: {points(low)} to {points(high)} percentage points">'
         f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
         f'<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
-        f'<line class="end" x1="{lo}" x2="{lo}" y1="10" y2="18"/>'
-        f'<line class="end" x1="{hi}" x2="{hi}" y1="10" y2="18"/>'
-        f'<circle class="pt" cx="{at}" cy="14" r="4"/></svg>'
+        f'<path class="end" d="M{lo} 10v8M{hi} 10v8"/><circle class="pt" cx="{at}" cy="14" r="4"/></svg>'
     )

@@ -51,7 +51,7 @@ def scatter(shown: Shown) -> Chart:
     return Chart(
         question="Which models do worse on problems nobody has seen?",
         reading=_DIAGONAL + (_CURVE if shown.curve else ""),
-        picture=planes.draw_scatter(dots, shown.curve),
+        picture=planes.scatter(dots, shown.curve),
         headings=_MODELS,
         rows=[_model(dot) for dot in dots],
         figure=figures.scatter(dots, shown.curve),
@@ -111,7 +111,7 @@ def likelihood(shown: Shown) -> Chart | None:
         question="Does a large gap go with a high likelihood of the public items?",
         reading="The further right, the likelier a model finds the texts of the public items, as it would"
         " if it had been trained on them; but better models find any text likelier.",
-        picture=planes.draw_likelihood(dots),
+        picture=planes.likelihood(dots),
         headings=("Model", "Log-likelihood per character, nats", "Gap, pp", "Public, %", "Evidence"),
         rows=[
             (dot.model, f"{at:.3f}".replace("-", "−"), points(dot.gap), percent(dot.public), _word(dot))

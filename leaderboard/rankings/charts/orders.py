@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from leaderboard.rankings.charts import planes
 from leaderboard.rankings.charts.boards import fitted, percent
 from leaderboard.rankings.charts.dots import Dot, of_row
-from leaderboard.rankings.charts.planes import draw_likelihood
 from leaderboard.rankings.models import Row
 
 MOST_SLOPES = 60
@@ -115,4 +115,4 @@ def draw_peers(model: str, near: Sequence[Dot]) -> SafeString:
 
 def likelihood(rows: Sequence[Row]) -> SafeString:
     """The gap against the log-likelihood per character of the public items, of the rows that have one."""
-    return draw_likelihood([of_row(row) for row in rows])
+    return planes.likelihood([of_row(row) for row in rows])

@@ -8,8 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from leaderboard.rankings.charts.boards import WHOLE, Axis, fitted, percent, points
-from leaderboard.rankings.charts.dots import Dot, of_row
-from leaderboard.rankings.models import Row
+from leaderboard.rankings.charts.dots import Dot
 
 SIDE, LEFT, TOP = 292, 40, 14
 """The plane's square and where it begins, in its own units."""
@@ -20,15 +19,10 @@ STRONG = 0.2
 _ORDER = ("cool", "open", "warm", "hot")
 
 
-def scatter(rows: Sequence[Row], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
-    """As :func:`draw_scatter`, of ranked rows."""
-    return draw_scatter([of_row(row) for row in rows], curve)
-
-
-def draw_scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
+def scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> SafeString:
     """Private against public accuracy, with the diagonal on which both are equal, and what the references lead to
     expect as a ``curve`` of (private, public) points. Reds are drawn last, on top."""
-    places = ((dot, WHOLE.x(dot.public, width=SIDE), WHOLE.x(dot.private, width=SIDE)) for dot in on_top(dots))
+    places = ((dot, SIDE * dot.public, SIDE * dot.private) for dot in on_top(dots))
     return format_html(
         '<svg class="sc" viewBox="0 0 352 348" role="img" aria-label="Private against public accuracy of {} models; '
         'those below the diagonal do worse on the private set">{}'
@@ -46,7 +40,7 @@ def draw_scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ())
     )
 
 
-def draw_likelihood(dots: Sequence[Dot]) -> SafeString:
+def likelihood(dots: Sequence[Dot]) -> SafeString:
     """The gap against the log-likelihood per character, of the models that were read; the weak ones small and first."""
     read = [(dot, dot.likelihood) for dot in dots if dot.likelihood is not None]
     across = fitted(min(at for _, at in read), max(at for _, at in read))
@@ -71,24 +65,22 @@ def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
 
 def on_top(dots: Sequence[Dot]) -> list[Dot]:
     """Grey first, so that colours lie on top."""
-    return sorted(dots, key=lambda dot: _ORDER.index(dot.tone))
+    return [dot for tone in _ORDER for dot in dots if dot.tone == tone]
 
 
 def _marks(places: Iterable[tuple[Dot, float, float]], radii: Mapping[str, float] = RADII) -> SafeString:
     """Dots at (right, up) from the plane's corner, each with its numbers as a title."""
+    return SafeString("".join([_mark(dot, LEFT + x, BOTTOM - y, radii[dot.tone]) for dot, x, y in places]))
+
+
+def _mark(dot: Dot, x: float, y: float, radius: float) -> str:
     # A page may have a thousand of these: of what is written only the names are not ours, and they are escaped.
-    return SafeString(
-        "".join(
-            f'<circle class="{dot.tone}" data-model="{escape(dot.model)}" cx="{round(LEFT + x, 1)}" '
-            f'cy="{round(BOTTOM - y, 1)}" r="{radii[dot.tone]}"><title>{escape(_told(dot))}</title></circle>'
-            for dot, x, y in places
-        )
-    )
-
-
-def _told(dot: Dot) -> str:
+    name = escape(dot.model)
     read = f", likelihood {dot.likelihood:.3f}".replace("-", "−") if dot.likelihood is not None else ""
-    return f"{dot.model}: private {percent(dot.private)}%, public {percent(dot.public)}%{read}"
+    return (
+        f'<circle class="{dot.tone}" data-model="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">'
+        f"<title>{name}: private {percent(dot.private)}%, public {percent(dot.public)}%{read}</title></circle>"
+    )
 
 
 def _expected(curve: Sequence[tuple[float, float]]) -> SafeString:

@@ -1,75 +1,39 @@
 """The pictures of a published table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from leaderboard.rankings.charts import planes
 from leaderboard.rankings.charts.boards import (
     HEIGHT,
     PAD,
-    WHOLE,
     WIDTH,
     Axis,
-    Marks,
-    draw_dumbbell,
-    draw_interval,
-    fitted,
     points,
 )
 from leaderboard.rankings.charts.dots import of_line
 from leaderboard.rankings.charts.planes import around_zero as gap_axis
-from leaderboard.rankings.charts.planes import draw_likelihood, draw_scatter
-from leaderboard.rankings.models import Basis, EvidenceWord, FamilyLine, PanelFacts, PublishedLine
+from leaderboard.rankings.models import Basis, FamilyLine, PanelFacts, PublishedLine
 
 __all__ = [
-    "TONES",
-    "dumbbell",
     "family_forest",
     "gap_axis",
-    "gap_interval",
     "likelihood",
     "scatter",
-    "score_axis",
 ]
-
-TONES: Mapping[EvidenceWord, str] = {
-    "overfit": "hot",
-    "watch": "warm",
-    "no_evidence": "cool",
-    "cannot_tell": "open",
-}
-"""The class that carries each word: colour, and weight or dashes with it."""
-
-
-def score_axis(lines: Sequence[PublishedLine], *, whole: bool) -> Axis:
-    """The shared axis of the scores: 0 to 100%, or what the rows shown need."""
-    if whole or not lines:
-        return WHOLE
-    shares = [share for line in lines for share in (*line.private.interval, line.public.accuracy)]
-    return fitted(max(min(shares), 0.0), min(max(shares), 1.0))
-
-
-def dumbbell(line: PublishedLine, basis: Basis, axis: Axis) -> SafeString:
-    """Private and public score of a published row."""
-    tone = TONES[line.word(basis)]
-    return draw_dumbbell(Marks(line.private.accuracy, line.private.interval, line.public.accuracy, tone), axis)
-
-
-def gap_interval(line: PublishedLine, basis: Basis, axis: Axis) -> SafeString:
-    """The raw gap of a published row on its interval."""
-    return draw_interval(line.gap, line.interval, TONES[line.word(basis)], axis)
 
 
 def scatter(lines: Sequence[PublishedLine], basis: Basis, panel: PanelFacts | None) -> SafeString:
     """Private against public accuracy, with the diagonal, and what the other models lead to expect as a curve."""
-    return draw_scatter([of_line(line, basis) for line in lines], panel.curve if panel else ())
+    return planes.scatter([of_line(line, basis) for line in lines], panel.curve if panel else ())
 
 
 def likelihood(lines: Sequence[PublishedLine], basis: Basis) -> SafeString:
     """The gap against the log-likelihood per character."""
-    return draw_likelihood([of_line(line, basis) for line in lines])
+    return planes.likelihood([of_line(line, basis) for line in lines])
 
 
 class HasGap(Protocol):

@@ -24,7 +24,6 @@ from leaderboard.rankings.models.boards import (
     WHY,
     Access,
     GraderScore,
-    LeakContrast,
     Likelihoods,
     Likely,
     Row,
@@ -49,6 +48,7 @@ from leaderboard.rankings.models.cohorts import (
 )
 from leaderboard.rankings.models.columns import BOARD_SORTS, Coded, Columns, Mask, Positions, searched
 from leaderboard.rankings.models.current import Board, board
+from leaderboard.rankings.models.leaks import Contact, ContactContrast, LeakContrast, Look
 from leaderboard.rankings.models.noise import NoiseFloor, noise_floor
 from leaderboard.rankings.models.published import PublishedRow, PublishedSnapshot, PublishedTable
 
@@ -68,6 +68,8 @@ __all__ = [
     "Cohort",
     "CohortBasis",
     "Columns",
+    "Contact",
+    "ContactContrast",
     "Correlation",
     "EvidenceCode",
     "EvidenceWord",
@@ -78,6 +80,7 @@ __all__ = [
     "Likelihood",
     "Likelihoods",
     "Likely",
+    "Look",
     "Mask",
     "NoiseFloor",
     "Order",

@@ -14,6 +14,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models.analysis import FamilyLine
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged, WriteOnce
 from leaderboard.rankings.models.columns import Columns
+from leaderboard.rankings.models.leaks import Contact, LeakContrast
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
@@ -79,23 +80,6 @@ class GraderScore(Wire, frozen=True, kw_only=True):
     gap: float
 
 
-class LeakContrast(Wire, frozen=True, kw_only=True):
-    """Weights on blocks that endpoints may be shown less on blocks that never left, as fractions.
-
-    ``interval`` is Miettinen and Nurminen's 95%, ``p`` one-sided and of this model alone; ``visible`` the smallest leak
-    that would have been found four times in five, None where none would. No word of evidence depends on it.
-    """
-
-    exposed_right: int
-    exposed_n: int
-    local_right: int
-    local_n: int
-    difference: float
-    interval: tuple[float, float]
-    p: float
-    visible: float | None
-
-
 class Row(Wire, frozen=True, kw_only=True):
     """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
 
@@ -103,7 +87,7 @@ class Row(Wire, frozen=True, kw_only=True):
     ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
     All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
     private set it was asked, ``version`` how many notices there were. An endpoint has neither ``likelihood`` nor
-    ``leak``.
+    ``leak``, weights have no ``contact``.
     """
 
     model: str
@@ -133,6 +117,7 @@ class Row(Wire, frozen=True, kw_only=True):
     likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
     leak: LeakContrast | None = None
+    contact: Contact | None = None
 
     @property
     def form(self) -> str:
@@ -304,13 +289,18 @@ class Snapshot(WriteOnce):
 
     def at(self, positions: Sequence[int]) -> list[Row]:
         """The rows at these positions, in this order."""
+        found = self.by_position(positions)
+        return [found[position] for position in positions if position in found]
+
+    def by_position(self, positions: Sequence[int]) -> dict[int, Row]:
+        """Those of the rows at these positions that there are."""
         found: dict[int, Row] = {}
         with connection.cursor() as cursor:
             # By hand: to put 50 numbers into a query costs the ORM as much as all the rest of a page.
             for first in range(0, len(positions), _AT_ONCE):
                 cursor.execute(_AT, [self.pk, list(positions[first : first + _AT_ONCE])])
                 found |= {position: _row(body) for position, body in cursor}
-        return [found[position] for position in positions if position in found]
+        return found
 
     def row_of(self, model: str) -> Row | None:
         """The row of one model; None where it has none."""

@@ -19,18 +19,26 @@ from leaderboard.rankings.models.columns import Columns
 class Board:
     """One pair, its newest ranking, None before the first, and who has no rank yet.
 
-    ``version`` is a SHA-256 of all of that and of the program: equal versions give equal pages.
+    ``version`` is a SHA-256 of all of that and of the program: equal versions give equal pages. It was read at
+    ``moment`` on the clock of ``monotonic``, and may be shown ``until`` then without another look.
     """
 
     pair: SetPair
     snapshot: Snapshot | None
     unranked: tuple[Unranked, ...]
+    moment: float
 
     @classmethod
     def of(cls, pair: SetPair) -> "Board":
         """As the database has it at this moment."""
+        moment = monotonic()
         snapshot = Snapshot.objects.current(pair)
-        return cls(pair, snapshot, unranked(pair, snapshot))
+        return cls(pair, snapshot, unranked(pair, snapshot), moment)
+
+    @property
+    def until(self) -> float:
+        """When the database has to be asked again."""
+        return self.moment + settings.BOARD_SECONDS
 
     @cached_property
     def version(self) -> str:
@@ -55,7 +63,7 @@ class Board:
         return self.snapshot.at(positions) if self.snapshot else []
 
 
-_read: dict[str | None, tuple[float, Board]] = {}
+_read: dict[str | None, Board] = {}
 
 
 def board(slug: str | None) -> Board | None:
@@ -63,16 +71,15 @@ def board(slug: str | None) -> Board | None:
 
     No older than ``BOARD_SECONDS``.
     """
-    moment, known = _read.get(slug, (0.0, None))
-    now = monotonic()
-    if known and now - moment < settings.BOARD_SECONDS:
+    known = _read.get(slug)
+    if known and monotonic() < known.until:
         return known
     pairs = SetPair.objects.select_related("private")
     pair = pairs.order_by("-pk").first() if slug is None else pairs.filter(slug=slug).first()
     if pair is None:
         _read.pop(slug, None)
         return None
-    _read[slug] = now, (found := Board.of(pair))
+    found = _read[slug] = Board.of(pair)
     return found
 
 

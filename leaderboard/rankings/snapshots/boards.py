@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isnan
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from leaderboard.rankings import statistics
 from leaderboard.rankings.models import (
     BoardPanel,
     Cohort,
+    Contact,
+    ContactContrast,
     FamilyLine,
     GraderScore,
     LeakContrast,
@@ -22,11 +25,12 @@ from leaderboard.rankings.models import (
     Snapshot,
     noise_floor,
 )
+from leaderboard.rankings.snapshots.contacts import Met
 from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Strata, Tally, facts, matrix, published
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
 
-METHOD = "board-6"
+METHOD = "board-7"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
 FEWEST_POOLED = 3
 """Members that a family needs for an interval of its mean."""
@@ -142,18 +146,27 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
         leak=_leak(entry.strata) if entry.strata else None,
+        contact=_contact(entry.contact) if entry.contact else None,
     )
 
 
 def _leak(found: Strata) -> LeakContrast:
-    one = statistics.leak_contrast((found.exposed_right, found.exposed_n), (found.local_right, found.local_n), LEVEL)
-    return LeakContrast(
-        **asdict(found),
-        difference=one.difference,
-        interval=one.interval,
-        p=one.p,
-        visible=None if isnan(one.visible) else one.visible,
-    )
+    test = _test((found.exposed_right, found.exposed_n), (found.local_right, found.local_n))
+    return LeakContrast(**asdict(found), **test)
+
+
+def _contact(found: Met) -> Contact:
+    sides, contrast = found.sides, None
+    if sides:
+        test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
+        contrast = ContactContrast(**asdict(sides), **test)
+    return Contact(look=found.look, before=found.before, fresh=found.fresh, since=found.since, contrast=contrast)
+
+
+def _test(shown: tuple[int, int], unseen: tuple[int, int]) -> dict[str, Any]:
+    one = statistics.leak_contrast(shown, unseen, LEVEL)
+    visible = None if isnan(one.visible) else one.visible
+    return {"difference": one.difference, "interval": one.interval, "p": one.p, "visible": visible}
 
 
 def _graded(one: Graded) -> GraderScore:

@@ -95,14 +95,15 @@ def recompute(cohort: Cohort) -> bool | None:
 
 
 def _drafted(pair: SetPair, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]) -> Draft:
-    """Verdicts must not depend on what was decided before, nor on how often a model came back since."""
+    """Verdicts must not depend on what was decided before, on how often a model came back since, nor on who had been
+    shown what."""
     cohort = sorted((_bare(entry) for entry in cohort), key=lambda entry: entry.run)
     panel = sorted(((_bare(entry), why) for entry, why in references), key=lambda one: one[0].run)
     return Draft(tuple(UUID(entry.run) for entry in cohort), decide(pair.twins_by, cohort, panel))
 
 
 def _bare(entry: Entry) -> Entry:
-    return replace(entry, judged=None, tries=1, version=0)
+    return replace(entry, judged=None, tries=1, version=0, contact=None)
 
 
 @dataclass(frozen=True)

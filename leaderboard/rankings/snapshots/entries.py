@@ -14,6 +14,7 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings.models import ACCESS, Access, Judged, Likelihoods, Likely, Verdict
+from leaderboard.rankings.snapshots.contacts import Contacts, Met
 from leaderboard.rankings.statistics.logits import Floats
 from leaderboard.submissions.models import (
     COUNTED,
@@ -74,8 +75,9 @@ class Entry:
 
     ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and of the public set, 0 for one that
     the model was not asked or that no longer counts; empty where only counts are known. ``family`` is its lineage,
-    ``graders`` what each grader makes of it, ``strata`` how it did on either part of the private set, as far as that
-    may be told; ``tries`` how many runs of the model on this pair are complete, ``ended`` the day of this one.
+    ``graders`` what each grader makes of it, ``strata`` how weights did on either part of the private set and
+    ``contact`` how an endpoint's provider met it, as far as that may be told; ``tries`` how many runs of the model on
+    this pair are complete, ``ended`` the day of this one.
     """
 
     model: str
@@ -99,6 +101,7 @@ class Entry:
     likelihood: Likelihoods | None = None
     graders: tuple[Graded, ...] = ()
     strata: Strata | None = None
+    contact: Met | None = None
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -110,7 +113,10 @@ def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """What is hashed of an entry: everything, outcomes by their digests."""
-    return asdict(entry) | {
+    known = asdict(entry)
+    if entry.contact is None:
+        del known["contact"]  # as when there was none: what was decided then comes out again
+    return known | {
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
         "judged": entry.judged and entry.judged.to_dict(),
@@ -150,6 +156,7 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     gone = retired(manifest, notices) if manifest and notices else frozenset()
     beyond = _beyond(manifest, gone) if manifest else None
     found = list(runs)
+    contacts = Contacts.of(manifest) if manifest and any(map(_is_endpoint, found)) else None
     counts = _outcomes(pair, found, gone)
     beside = _beside(pair, found, gone)
     judged = Verdict.objects.of_runs((run.pk for run in found), grader=pair.board_grader)
@@ -173,7 +180,12 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
                     graders=beside.get(run.pk, ()),
                     likelihood=_likelihood(public, private),
                     strata=_strata(private, run, *beyond) if beyond else None,
+                    contact=_contact(private, run, gone, contacts) if contacts else None,
                 )
+
+
+def _is_endpoint(run: Run) -> bool:
+    return run.submission.kind == Submission.Kind.ENDPOINT
 
 
 def _outcomes(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[tuple[UUID, int], PackedOutcomes]:
@@ -230,6 +242,15 @@ def _strata(
     if exposed is None or local is None or not (exposed.n and local.n):
         return None
     return Strata(exposed.right, exposed.n, local.right, local.n)
+
+
+def _contact(private: PackedOutcomes, run: Run, gone: frozenset[int], contacts: Contacts) -> Met | None:
+    """Of endpoints. Which items count is told, and what came of them where the gate tells it."""
+    if not _is_endpoint(run):
+        return None
+    counting = np.frombuffer(private.over(gone), np.uint8) > 0
+    items = int.from_bytes(np.packbits(counting, bitorder="little").tobytes(), "little")
+    return contacts.met(run.pk, items, private.told)
 
 
 def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:

@@ -37,13 +37,13 @@ def test_a_fitted_axis_is_round_holds_both_ends_and_has_few_ticks(one: float, ot
 
 def test_a_gap_axis_holds_zero_and_every_interval() -> None:
     rows = [make(397, 262), make(262, 397), make(330, 330)]
-    axis = charts.gap_axis(rows)
+    axis = charts.gap_axis([charts.of_row(row) for row in rows])
     assert 0.0 in axis.ticks
     assert all(axis.lo <= row.interval[0] and row.interval[1] <= axis.hi for row in rows)
 
 
 def test_an_axis_without_rows_is_the_whole_range() -> None:
-    assert charts.score_axis([], whole=False) == charts.score_axis([make()], whole=True) == charts.WHOLE
+    assert charts.score_axis([], whole=False) == charts.score_axis([charts.of_row(make())], whole=True) == charts.WHOLE
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_size_has_three_digits(parameters: float, text: str) -> None:
 
 def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     row = make(400, 200)
-    picture = parse(charts.dumbbell(row, charts.WHOLE))
+    picture = parse(charts.dumbbell(charts.of_row(row), charts.WHOLE))
     dot, ring = (picture.find(f"{SVG}circle[@class='{name}']") for name in ("prv", "pub"))
     band = picture.find(f"{SVG}rect")
     assert dot is not None and ring is not None and band is not None
@@ -91,14 +91,15 @@ def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     [("overfit", "hot"), ("watch", "warm"), ("no_evidence", "cool"), ("cannot_tell", "open"), ("pending", "open")],
 )
 def test_the_tone_follows_the_evidence(word: EvidenceCode, tone: str) -> None:
-    row = replace(make(), evidence=word)
-    for picture in (charts.dumbbell(row, charts.WHOLE), charts.gap_interval(row, charts.gap_axis([row]))):
+    dot = charts.of_row(replace(make(), evidence=word))
+    for picture in (charts.dumbbell(dot, charts.WHOLE), charts.gap_interval(dot, charts.gap_axis([dot]))):
         assert tone in parse(picture).get("class", "").split()
 
 
 def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> None:
     for row in (make(397, 262), make(331, 328), make(262, 397)):
-        picture = parse(charts.gap_interval(row, charts.gap_axis([row])))
+        dot = charts.of_row(row)
+        picture = parse(charts.gap_interval(dot, charts.gap_axis([dot])))
         zero, whisker = (picture.find(f"{SVG}line[@class='{name}']") for name in ("zero", "wh"))
         assert zero is not None and whisker is not None
         inside = float(whisker.get("x1", "")) <= float(zero.get("x1", "")) <= float(whisker.get("x2", ""))
@@ -107,7 +108,7 @@ def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> N
 
 def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_lower() -> None:
     rows = [make(400, 0, model="low"), make(200, 200, model="even")]
-    picture = parse(charts.scatter(rows))
+    picture = parse(charts.scatter([charts.of_row(row) for row in rows]))
     dots = {dot.get("data-model"): dot for dot in picture.findall(f"{SVG}circle")}
     diagonal = picture.find(f"{SVG}line[@class='diag']")
     assert diagonal is not None and dots.keys() == {"low", "even"}
@@ -117,18 +118,18 @@ def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_
 
 
 def test_a_name_cannot_break_out_of_a_picture() -> None:
-    picture = charts.scatter([make(model='"><script>alert(1)</script>')])
+    picture = charts.scatter([charts.of_row(make(model='"><script>alert(1)</script>'))])
     assert "<script" not in picture
     assert len(parse(picture).findall(f"{SVG}circle")) == 1
 
 
 def test_no_picture_styles_itself() -> None:
-    row = make()
-    axis = charts.gap_axis([row])
+    dot = charts.of_row(make())
+    axis = charts.gap_axis([dot])
     pictures = (
-        charts.dumbbell(row, charts.WHOLE),
-        charts.gap_interval(row, axis),
-        charts.scatter([row]),
+        charts.dumbbell(dot, charts.WHOLE),
+        charts.gap_interval(dot, axis),
+        charts.scatter([dot]),
         charts.scale(axis),
     )
     assert not any("style" in picture for picture in pictures)

@@ -9,8 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from leaderboard import kept
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings import actions, pages
-from leaderboard.rankings.models import Board, Snapshot, boards
+from leaderboard.rankings import actions, lines, pages
+from leaderboard.rankings.models import Adjusted, Board, Judged, Snapshot, boards
 from leaderboard.rankings.snapshots import METHOD
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
@@ -124,6 +124,7 @@ def test_a_page_costs_the_same_on_a_large_board(
     client: Client, models: int, django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large(make_pair(), models)
+    monkeypatch.setattr(pages, "recent", lines.Recent(0))
     client.get("/")
     read: list[str] = []
     monkeypatch.setattr(boards, "_row", lambda body, decode=boards._row: read.append(body) or decode(body))
@@ -136,6 +137,39 @@ def test_a_page_costs_the_same_on_a_large_board(
         read.clear()
         assert client.get(address).status_code == 200
         assert len(read) <= 61
+
+
+def test_a_row_that_was_printed_is_not_read_again(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    snapshot, recent = large(make_pair(), 60), lines.Recent(50)
+    with django_assert_num_queries(1):
+        first = recent.of(snapshot, range(30))
+    with django_assert_num_queries(1):
+        both = recent.of(snapshot, [50, 20, 0])
+    assert both[1:] == [first[20], first[0]] and recent.of(snapshot, []) == []
+    recent.of(snapshot, range(10, 60))
+    with django_assert_num_queries(0):
+        recent.of(snapshot, range(10, 60))
+    with django_assert_num_queries(1):
+        assert recent.of(snapshot, [0]) == first[:1]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(client: Client, known: bool) -> None:
+    adjusted = Adjusted(gap=0.031, interval=(0.01, 0.05), expected=0.5, references=9, by="counts")
+    judged = Judged(
+        word="watch", basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
+        adjusted=adjusted if known else None, cut=False, fewest=None,
+    )  # fmt: skip
+    rows = [row(0, family="F", judged=judged), row(1, family="F")]
+    Snapshot.objects.write(rows, pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
+    for address in ("/", "/families/F/"):
+        page = client.get(address).content.decode()
+        table = page[page.index("<table") : page.index("</table>")]
+        cells = [part.count("<td") + part.count("<th ") for part in table.split("<tr ")[1:]]
+        assert cells == [9 if known else 8] * 3, address
+        assert ("+3.1<small>+1.0 to +5.0</small>" in table) == ("Adjusted, pp" in table) == known
 
 
 def test_what_grows_with_the_board_is_bounded_and_says_so(client: Client) -> None:

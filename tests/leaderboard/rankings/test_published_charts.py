@@ -5,8 +5,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from leaderboard.rankings.charts import WIDTH, planes, published
-from leaderboard.rankings.models import Analysis, PublishedSnapshot
+from leaderboard.rankings import charts
+from leaderboard.rankings.charts import TONES, WIDTH, planes, published
+from leaderboard.rankings.charts.dots import of_line
+from leaderboard.rankings.models import EVIDENCE, Analysis, PublishedSnapshot
 from tests.leaderboard.rankings.published import imported
 
 pytestmark = pytest.mark.django_db
@@ -57,9 +59,8 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
 
 
 def test_each_word_has_a_tone_of_its_own(analysis: Analysis) -> None:
-    assert len(set(published.TONES.values())) == len(published.TONES) == 4
-    axis = published.score_axis(analysis.lines, whole=False)
-    hot = next(line for line in analysis.lines if line.raw.word == "overfit")
-    assert 'class="db hot"' in published.dumbbell(hot, "raw", axis)
-    assert 'class="gb hot"' in published.gap_interval(hot, "raw", published.gap_axis([hot.interval]))
-    assert published.score_axis([], whole=False) == published.score_axis(analysis.lines, whole=True)
+    assert len({TONES[word] for word in EVIDENCE}) == len(EVIDENCE) == 4
+    dots = [of_line(line, "raw") for line in analysis.lines]
+    hot = next(dot for dot in dots if dot.word == EVIDENCE["overfit"])
+    assert 'class="db hot"' in charts.dumbbell(hot, charts.score_axis(dots, whole=False))
+    assert 'class="gb hot"' in charts.gap_interval(hot, charts.gap_axis([hot]))

@@ -1,0 +1,131 @@
+"""The adjusted gap on ConStat's published tables, beside what ConStat says: ``python -m bench.constat FOLDER``.
+
+FOLDER is a clone of ConStat's repository (``eth-sri/ConStat``, Apache 2.0), whose ``tables/`` hold the scores of 65
+models on GSM8K and on two benchmarks made to be like it: 20 references, then 27 others and 18 that were contaminated
+on purpose. Method A reads the counts and nothing else; ConStat had every answer, and 10,000 bootstraps. Its time is
+taken here, by its own code, on answers drawn at random with the published counts.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple
+
+import numpy as np
+
+from leaderboard.rankings import statistics
+from leaderboard.rankings.statistics import Sides
+
+REFERENCES = 20
+ON_PURPOSE = "contamination-models"
+TABLES = ("gsm8k_synthetic", "gsm8k_rephrase")
+THEIR_BOOTSTRAPS = 10_000
+LEAST_CORRELATION, LEAST_FASTER = 0.97, 10_000
+"""Of the gaps, and how much less CPU a model has to cost than ConStat takes for it."""
+
+
+class Published(NamedTuple):
+    """A row: counts on GSM8K and on the other benchmark, what ConStat said, whether it was contaminated on purpose."""
+
+    sides: Sides
+    delta: float
+    p: float
+    on_purpose: bool
+
+
+def read(path: Path) -> list[Published]:
+    """The rows of a table. Raises ``ValueError`` where a share and its error are of no whole number of items."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Published(
+                Sides(*counts(row, "score_model"), *counts(row, "score_model_ref")),
+                float(row["delta"]),
+                float(row["p_value"]),
+                ON_PURPOSE in row["model"],
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def counts(row: dict[str, str], name: str) -> tuple[int, int]:
+    """(right, n) of a share p with its standard error √(p(1 - p)/n)."""
+    share, error = float(row[name]), float(row[f"{name}_std"])
+    n = round(share * (1 - share) / error**2)
+    right = round(share * n)
+    if abs(right / n - share) > 1e-6:
+        raise ValueError(f"{row['model']}: {share} is no share of {n} items")
+    return right, n
+
+
+def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
+    """A line of figures, the correlation of the others' gaps, and the CPU seconds that one model by itself costs."""
+    references, targets = [row.sides for row in rows[:REFERENCES]], rows[REFERENCES:]
+    start = process_time()
+    panels = [statistics.fit_panel(references, robust=robust) for _ in targets]
+    ours = [statistics.gaps_against(panel, [row.sides])[0] for panel, row in zip(panels, targets, strict=True)]
+    spent = (process_time() - start) / len(targets)
+    gaps, deltas = np.array([one.gap for one in ours]), np.array([row.delta for row in targets])
+    others = [not row.on_purpose for row in targets]
+    correlation = float(np.corrcoef(gaps[others], deltas[others])[0, 1])
+    alike = sum((one.p <= 0.05) == (row.p <= 0.05) for one, row in zip(ours, targets, strict=True))
+    found = sum(one.p <= 0.05 for one, row in zip(ours, targets, strict=True) if row.on_purpose)
+    theirs = sum(row.p <= 0.05 for row in targets if row.on_purpose)
+    named = sum(one.p <= 0.05 for one, other in zip(ours, others, strict=True) if other)
+    named_theirs = sum(row.p <= 0.05 for row in targets if not row.on_purpose)
+    line = (
+        f"{correlation:.3f}   {100 * np.abs(gaps - deltas)[others].mean():5.2f} pp   {alike}/{len(targets)}   "
+        f"{found:2} and {theirs:2} of {len(targets) - sum(others)}   {named:2} and {named_theirs:2} of {sum(others)}   "
+        f"{len(panels[0].put_aside)}"
+    )
+    return line, correlation, spent
+
+
+def their_time(folder: Path, rows: list[Published], bootstraps: int) -> float:
+    """CPU seconds of one bootstrap of ConStat's own code for one model."""
+    sys.path.insert(0, str(folder / "src"))
+    from constat import ConStat  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    rng = np.random.default_rng(1)
+
+    def answers(right: int, n: int) -> np.ndarray:
+        return rng.permutation(np.arange(n) < right).astype(float)
+
+    whole = [row.sides for row in rows[: REFERENCES + 1]]
+    public = [answers(one.public_right, one.public_n) for one in whole]
+    private = [answers(one.private_right, one.private_n) for one in whole]
+    test = ConStat(n_bootstrap=bootstraps)
+    start = process_time()
+    test.test(public[-1], private[-1], np.array(public[:-1]), np.array(private[:-1]))
+    return (process_time() - start) / bootstraps
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print both tables; exit 1 where a limit is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--bootstraps", type=int, default=100, help="of ConStat, to take its time")
+    options = parser.parse_args(arguments)
+    print(
+        "ours and theirs: correlation and mean difference of the 27 others' gaps, models called alike at .05, how many"
+    )
+    print("of the 18 contaminated on purpose and of the 27 others each names; references that ours puts aside\n")
+    worst, spent, rows = 1.0, 0.0, list[Published]()
+    for name in TABLES:
+        rows = read(options.folder / "tables" / f"{name}.csv")
+        for robust in (False, True):
+            line, correlation, spent = compare(rows, robust=robust)
+            print(f"{name:18}{'A robust' if robust else 'A':14}{line}")
+            worst = min(worst, correlation)
+    theirs = THEIR_BOOTSTRAPS * their_time(options.folder, rows, options.bootstraps)
+    print(
+        f"\nCPU for one model: ours, robust, {1000 * spent:.2f} ms; ConStat's {theirs:.0f} s for {THEIR_BOOTSTRAPS:,}",
+        end="",
+    )
+    print(f" bootstraps ({options.bootstraps} were run): {theirs / spent:,.0f} x")
+    return int(worst < LEAST_CORRELATION or theirs / spent < LEAST_FASTER)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
