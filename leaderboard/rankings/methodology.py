@@ -48,7 +48,7 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """Everything, in the order in which a run goes through it."""
-    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_leaks(), *_order())
+    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_adjusted(), *_leaks(), *_order())
 
 
 def markdown() -> str:
@@ -178,23 +178,24 @@ def _evidence() -> Iterator[Section]:
             ),
             (
                 "cannot tell",
-                f"too noisy to say: more than"
-                f" {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which comes first; or a"
-                f" gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one time in five; or"
+                f"too noisy to say: more than {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which"
+                f" comes first; or a gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one time in five; or"
                 " there is nothing to compare with",
             ),
             ("no evidence", "no more than chance, which does not say that there is no gap"),
             ("not decided yet", "the board is made by another grader since, and was not closed again"),
         ),
     )
+
+
+def _adjusted() -> Iterator[Section]:
     yield Section(
         "adjusted",
         "Adjusted gap",
         (
             "The public score less what reference models of the same private score lead to expect, so that a set that"
-            " is harder counts against nobody. References are models that"
-            f" maintainers hold for not fitted to the public set, each with its reason on the board; at least"
-            f" {statistics.FEWEST_REFERENCES}"
+            " is harder counts against nobody. References are models that maintainers hold for not fitted to the public"
+            f" set, each with its reason on the board; at least {statistics.FEWEST_REFERENCES}"
             " of other lineages than the model's own, else only the raw gap is shown. A reference that looks"
             " fitted to it is put aside and named.",
             "By the items where all have outcomes: a logistic analysis of covariance of right on the item's easiness"
