@@ -179,8 +179,8 @@ def _evidence() -> Iterator[Section]:
             (
                 "cannot tell",
                 f"too noisy to say: more than {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which"
-                f" comes first; or a gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one time in five; or"
-                " there is nothing to compare with",
+                f" comes first; or a gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one"
+                " time in five; or there is nothing to compare with",
             ),
             ("no evidence", "no more than chance, which does not say that there is no gap"),
             ("not decided yet", "the board is made by another grader since, and was not closed again"),
