@@ -8,6 +8,7 @@ from leaderboard.rankings.models import (
     Basis,
     Correlation,
     Likelihood,
+    PanelFacts,
     PublishedLine,
     PublishedTable,
     Tested,
@@ -52,20 +53,26 @@ def _named(lines: Sequence[PublishedLine]) -> str:
     return f" ({', '.join(names)})" if 0 < len(names) <= NAMED else ""
 
 
+def _set(name: str) -> str:
+    """A set that has no name of its own is called what it is."""
+    return f"the {name} set" if name in ("public", "private") else name
+
+
 def _plainly(table: PublishedTable, analysis: Analysis) -> str:
     """The answer under the supposition that is shown first, without a name of a test."""
     number = counted(analysis, analysis.basis)
     hot = [line for line in analysis.lines if line.word(analysis.basis) == "overfit"]
+    public = _set(table.public_name)
     than = (
-        f"than on {table.private_name}, which is held for equally hard"
+        f"than on {_set(table.private_name)}, which is held for equally hard"
         if analysis.basis == "raw"
         else "than models of other families with the same private score lead to expect"
     )
     first = (
-        f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {table.public_name} {than}, by more than chance. "
+        f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {public} {than}, by more than chance. "
         "If no model were fitted to it, even one such word would come about in at most one table of twenty."
         if hot
-        else f"None that this can show: nowhere is the score on {table.public_name} higher {than}, by more than chance."
+        else f"None that this can show: nowhere is the score on {public} higher {than}, by more than chance."
     )
     watched = f" {number['watch']} more may be: of these and those about one in ten may be wrong."
     noisy = f" {number['cannot_tell']} are too noisy to tell."
@@ -116,14 +123,20 @@ def _peers(analysis: Analysis) -> str:
     nearest, test = min(tested, key=lambda one: one[1].greater.p)
     aside = analysis.panel.put_aside
     left = f"put aside as suspect: {', '.join(aside)}" if aside else "none of them was put aside as suspect"
-    known = "clean by what is known from elsewhere" if analysis.panel.known else "not known to be clean"
+    which = "surest" if firm else "nearest"
     return (
         f"{len(firm)} of {len(tested)} stand out after Holm's correction{_named(firm)}, {len(likely)} more after "
-        f"Benjamini and Hochberg's{_named(likely)}. The nearest is {nearest.model}: {_pp(test.gap)} pp beside what its "
+        f"Benjamini and Hochberg's{_named(likely)}. The {which} is {nearest.model}: {_pp(test.gap)} pp beside what its "
         f"peers' scores lead to expect, {_p(test.greater.p)} alone, {_p(test.greater.holm)} among all. Each model is "
-        f"compared with those of other families among {len(analysis.panel.references) + len(aside)}; they are {known}, "
-        f"and {left}. If most of them are fitted to the public set, this test sees little."
+        f"compared with those of other families among {len(analysis.panel.references) + len(aside)}; {left}. "
+        f"{_vouched(analysis.panel)}"
     )
+
+
+def _vouched(panel: PanelFacts) -> str:
+    if panel.known:
+        return "It is known from elsewhere that these are not fitted to the public set."
+    return "Whether these are fitted to the public set themselves is not known; if most are, this test sees little."
 
 
 def _families(analysis: Analysis) -> str:
@@ -193,7 +206,7 @@ def _r(value: float, places: int = 2) -> str:
 
 
 def _p(value: float) -> str:
-    return "p < .001" if value < 0.001 else f"p = {value:.3f}"
+    return ("p < .001" if value < 0.001 else f"p = {value:.3f}").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _pp(value: float) -> str:

@@ -48,7 +48,7 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """Everything, in the order in which a run goes through it."""
-    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_leaks(), *_order())
+    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_adjusted(), *_leaks(), *_order())
 
 
 def markdown() -> str:
@@ -160,36 +160,49 @@ def _evidence() -> Iterator[Section]:
         (
             "Scores on the sealed set are published, and words decided once and for all, when the board is closed: for"
             " all runs since the close before"
-            f" (method `{cohorts.METHOD}`). Later models change no earlier word; another method decides beside it.",
+            f" (method `{cohorts.METHOD}`). Later models change no earlier word; another method decides beside it."
+            " A gap is evidence that a model is fitted to the public set, whatever the cause.",
             "Which test it is follows from the pair. Sets that are exchangeable by construction (one generator, or one"
             " set split at random; sealed with the set): the raw gap. Any other pair: the adjusted gap.",
         ),
         (
-            ("overfit", f"Holm's corrected p over the close is at most {OVERFIT_LEVEL:g}"),
-            ("watch", f"Benjamini and Hochberg's is at most {WATCH_LEVEL:g}"),
+            (
+                "overfit",
+                f"more than chance: Holm's corrected p over the close is at most {OVERFIT_LEVEL:g}, so that even one"
+                f" such word comes about by chance in at most {_pp(OVERFIT_LEVEL)} closes of 100",
+            ),
+            (
+                "watch",
+                f"weaker: Benjamini and Hochberg's is at most {WATCH_LEVEL:g}, so that of all models with this word or"
+                f" “overfit” about {_pp(WATCH_LEVEL)} in 100 have it by chance",
+            ),
             (
                 "cannot tell",
-                f"more than {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which comes first; or a"
-                f" gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one time in five; or"
-                " there is nothing to compare with",
+                f"too noisy to say: more than {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which"
+                f" comes first; or a gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one"
+                " time in five; or there is nothing to compare with",
             ),
-            ("no evidence", "none of these, which does not say that there is no gap"),
+            ("no evidence", "no more than chance, which does not say that there is no gap"),
             ("not decided yet", "the board is made by another grader since, and was not closed again"),
         ),
     )
+
+
+def _adjusted() -> Iterator[Section]:
     yield Section(
         "adjusted",
         "Adjusted gap",
         (
-            "The public score less what reference models of the same private score lead to expect: models that"
-            f" maintainers hold for clean, each with its reason on the board; at least {statistics.FEWEST_REFERENCES}"
+            "The public score less what reference models of the same private score lead to expect, so that a set that"
+            " is harder counts against nobody. References are models that maintainers hold for not fitted to the public"
+            f" set, each with its reason on the board; at least {statistics.FEWEST_REFERENCES}"
             " of other lineages than the model's own, else only the raw gap is shown. A reference that looks"
-            " contaminated itself is put aside and named.",
+            " fitted to it is put aside and named.",
             "By the items where all have outcomes: a logistic analysis of covariance of right on the item's easiness"
             " and on the set, compared with the same contrast of each reference in turn. Else by the counts: a curve"
             " through the references on the logit scale, with their own spread τ² (Paule and Mandel). References and"
             f" models are compared between {_pp(of_counts.LOWEST)}% and {_pp(of_counts.HIGHEST)}% private score.",
-            f"“Turns with n references” is the fewest that would have to be contaminated by"
+            f"“Turns with n references” is the fewest that would have to be fitted to the public set by"
             f" {_pp(fragility.CONTAMINATION)} pp for the word to be another.",
         ),
         code="t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)        x, y: logits of private and public",
@@ -241,8 +254,9 @@ def _order() -> Iterator[Section]:
         "ranks",
         "Ranks",
         (
-            "By private score. A rank is a range where a model is not told apart from others on the private items that"
-            " both were asked: from 1 + the number of models that are better beyond chance, to the number of models"
+            "By private score. A range such as 2–3 says that the scores are too close, on so many items, to tell which"
+            " of these places it is: the model is not told apart from others on the private items that both were"
+            " asked. It goes from 1 + the number of models that are better beyond chance, to the number of models"
             f" less those that are worse. Up to {ranksets.EXACT_UP_TO} models all ranges hold at once with"
             f" {_pp(intervals.LEVEL)}% confidence (largest studentised difference, stepped down, multiplier bootstrap:"
             f" Mogstad, Romano, Shaikh and Wilhelm, 2024); beyond, each holds by itself (method `{METHOD}`).",

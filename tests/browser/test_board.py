@@ -3,7 +3,11 @@
 import pytest
 from playwright.sync_api import Page
 
+from leaderboard.rankings.models import Adjusted, Snapshot
+from leaderboard.rankings.snapshots import METHOD
 from tests.browser.conftest import Open, violations
+from tests.leaderboard.rankings.sample import make_pair
+from tests.leaderboard.rankings.test_sentences import row
 
 pytestmark = pytest.mark.usefixtures("board")
 
@@ -67,6 +71,23 @@ def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
             assert piece in shown
         assert row.bounding_box()["width"] <= 360  # type: ignore[index]
         assert not page.locator(".board thead").is_visible()
+
+
+@pytest.fixture
+def panel(board: None) -> None:
+    """A board whose words rest on reference models: it has a column more."""
+    adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
+    one = row(basis="panel", adjusted=adjusted, word="no_evidence", fewest=12)
+    Snapshot.objects.write([one], pair=make_pair("panel", twins_by=""), method=METHOD, inputs_hash="a" * 64)
+
+
+def test_the_evidence_is_never_beyond_the_edge(open_page: Open, panel: None) -> None:
+    with open_page("/boards/panel/", width=1280) as page:
+        assert page.locator("th", has_text="Adjusted, pp").count() == 1
+        assert page.locator(".wrap:has(.board)").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        page.set_viewport_size({"width": 360, "height": 900})
+        assert page.locator("td.peers").evaluate("one => getComputedStyle(one, '::before').content") == '"adjusted "'
+        assert violations(page) == []
 
 
 def test_dark_is_dark(open_page: Open) -> None:

@@ -64,10 +64,15 @@ def peers(shown: Shown) -> Chart:
     """One model beside those of a similar public score."""
     found = near(shown.dots, shown.model)
     dots = sorted(found[:MOST_LINES], key=lambda dot: (-dot.private, dot.model))
+    beside = (
+        "One far to the left of its peers knows the public set better than its skill explains."
+        if len(found) > 1
+        else "There is no other, so nothing can be compared."
+    )
     return Chart(
         question=f"Does {shown.model} do as well on the private set as its peers?",
         reading=f"Models within {100 * SIMILAR:g} points of its public score, by private score; {shown.model} is the"
-        " large mark. One far to the left of its peers knows the public set better than its skill explains.",
+        f" large mark. {beside}",
         picture=orders.draw_peers(shown.model, dots),
         headings=_MODELS,
         rows=[_model(dot) for dot in dots],

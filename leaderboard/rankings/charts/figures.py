@@ -38,7 +38,7 @@ def likelihood(dots: Sequence[Dot]) -> Figure:
     """The gap in percentage points against the log-likelihood per character of the public items."""
     known = [dot for dot in dots if dot.likelihood is not None]
     marks = _by_word(known, lambda own: {"x": [dot.likelihood for dot in own], "y": _percents(dot.gap for dot in own)})
-    return _figure(marks, _axis("log-likelihood per character, public items", zero=False), _axis("gap, pp"))
+    return _figure(marks, _axis("log-likelihood per character,<br>public items", zero=False), _axis("gap, pp"))
 
 
 def orders(dots: Sequence[Dot]) -> Figure:
@@ -57,13 +57,14 @@ def orders(dots: Sequence[Dot]) -> Figure:
         )
         for word, own in _words(dots)
     ]
-    ranks = _axis("rank", zero=False) | {"autorange": "reversed", "rangemode": "normal"}
-    return _figure(traces, {"fixedrange": True, "range": [-0.1, 1.1]}, ranks, rows=min(len(dots) // 2, 60))
+    last = max((max(dot.public_rank, dot.rank) for dot in dots), default=1)
+    ranks = _axis("rank", zero=False) | {"range": [last + 0.5, 0.5], "tick0": 1, "dtick": -(-last // 15)}
+    return _figure(traces, {"fixedrange": True, "range": [-0.3, 1.3]}, ranks, rows=min(len(dots) // 2, 60))
 
 
 def peers(dots: Sequence[Dot], model: str) -> Figure:
     """The private score of each on its interval, best on top; ``model`` is the large mark."""
-    names = [escape(dot.model, quote=False) for dot in dots]
+    names = [dot.model for dot in dots]
 
     def places(own: Sequence[Dot]) -> dict[str, Any]:
         return {
@@ -73,12 +74,12 @@ def peers(dots: Sequence[Dot], model: str) -> Figure:
             "marker": {"size": [15 if dot.model == model else 8 for dot in own]},
         }
 
-    return _figure(_by_word(dots, places), _axis("private accuracy, %", zero=False), _named(names), rows=len(dots))
+    return _figure(_by_word(dots, places), _axis("private, %", zero=False), _named(names), rows=len(dots))
 
 
 def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
     """Each family's mean gap on its interval and its members' gaps, in percentage points; the largest on top."""
-    names = [escape(line.family, quote=False) for line in lines]
+    names = [line.family for line in lines]
     members = go.Scatter(
         x=_percents(dot.gap for dot in dots),
         y=[escape(dot.family, quote=False) for dot in dots],
@@ -168,13 +169,20 @@ def _line(x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash:
 
 
 def _axis(title: str, *, zero: bool = True) -> dict[str, Any]:
-    return {"title": {"text": title}, "zeroline": zero, "automargin": True}
+    return {"title": {"text": title, "standoff": 8}, "zeroline": zero, "automargin": True}
 
 
 def _named(names: Sequence[str]) -> dict[str, Any]:
     """An axis of names, the first on top. Plotly would take those that look like numbers or dates for such."""
-    first_below = {"categoryorder": "array", "categoryarray": names[::-1]}
-    return {"type": "category", "automargin": True, "fixedrange": True, **first_below}
+    escaped = [escape(name, quote=False) for name in names]
+    first_below = {"categoryorder": "array", "categoryarray": escaped[::-1]}
+    ticks = {"tickvals": escaped, "ticktext": [escape(_short(name), quote=False) for name in names]}
+    return {"type": "category", "automargin": True, "fixedrange": True, **first_below, **ticks}
+
+
+def _short(name: str) -> str:
+    """A name beside which there is room for a picture on a phone; models of a kind differ at either end."""
+    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
 
 
 def _figure(
@@ -185,7 +193,7 @@ def _figure(
         xaxis=across,
         yaxis=up,
         height=560 if rows is None else max(240, 150 + _ROW * rows),
-        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        margin={"l": 56, "r": 16, "t": 16, "b": 56},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         hovermode="closest",
         template="none",

@@ -12,7 +12,7 @@ from leaderboard.rankings.models import Row
 
 MOST_SLOPES = 60
 """More lines than these cannot be told apart."""
-_STEP, _LEFT, _RIGHT, _WIDE = 16, 150, 350, 500
+_STEP, _LEFT, _RIGHT, _WIDE = 16, 150, 226, 376
 
 
 def slopes(rows: Sequence[Row]) -> SafeString:
@@ -63,7 +63,7 @@ def _y(place: int) -> int:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
+    return name if len(name) <= 16 else f"{name[:15]}…"
 
 
 def peers(row: Row, near: Sequence[Row]) -> SafeString:

@@ -82,8 +82,8 @@ def test_gsm1k(data_dir: Path) -> None:
     assert "nearest is math-shepherd-mistral-7b-rl: +5.2 pp" in said(table, "And if")
     assert said(table, "Does the order").startswith("Hardly: 45 of 1,949 pairs that differ in public score (2.3%)")
     likelihood = said(table, "Do models")
-    assert "over 45 models is 0.26 (−0.04 to 0.52, p = 0.085)" in likelihood
-    assert "With the printed gaps it is 0.264, p = 0.079." in likelihood
+    assert "over 45 models is 0.26 (−0.04 to 0.52, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.085)" in likelihood
+    assert "With the printed gaps it is 0.264, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.079." in likelihood
     assert "Among the 36 models that solve at least 20% of the public set it is 0.02 (0.03 with the" in likelihood
     assert "it rests on the models that solve less." in likelihood
     assert "Phi (+3.6 pp over 6), Mistral (+2.2 pp over 10), CodeLlama (+1.9 pp over 12)" in said(table, "Which fam")

@@ -1,5 +1,6 @@
 """The methodology is what is in force: no number of it is written down twice."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from evaluator.protocols import in_words
 from leaderboard.rankings import methodology
 from leaderboard.rankings.statistics import evidence
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "methodology.md"
+ROOT = Path(__file__).parents[3]
+DOCUMENT, TEMPLATES = ROOT / "docs" / "methodology.md", ROOT / "templates"
 
 
 def test_the_document_is_made_from_what_is_in_force() -> None:
@@ -42,3 +44,10 @@ def test_the_page_has_an_anchor_for_each_definition(client: Client, db: None) ->
     assert "`" not in page
     for linked in ("score", "gap", "ranks", "evidence", "adjusted", "noise"):
         assert f'id="{linked}"' in page
+
+
+def test_nobody_is_called_clean_or_cheating(client: Client, db: None) -> None:
+    """Neither on this page nor by the words of a template: a gap is evidence, and none is no acquittal."""
+    page = client.get("/methodology/").content.decode()
+    for text in (page, *(path.read_text(encoding="utf-8") for path in TEMPLATES.rglob("*.html"))):
+        assert not re.findall(r"(?i)\bclean\b|cheat", text)

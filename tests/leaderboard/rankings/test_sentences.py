@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 from msgspec.structs import replace
 
 from leaderboard.rankings import sentences
-from leaderboard.rankings.models import Adjusted, Judged, Row
-from leaderboard.rankings.snapshots import Entry, Tally, rank
+from leaderboard.rankings.models import Adjusted, Judged, Row, Snapshot
+from leaderboard.rankings.snapshots import METHOD, Entry, Tally, rank
+from tests.leaderboard.rankings.sample import make_pair
 
 FIELDS: dict[str, Any] = {
     "word": "overfit", "basis": "twins", "p": 0.001, "holm": 0.01, "benjamini_hochberg": 0.01, "visible": 0.067,
@@ -46,3 +48,13 @@ def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
 
 def test_before_a_decision_it_is_said_that_there_is_none() -> None:
     assert sentences.evidence(replace(row(), judged=None, evidence="pending")).startswith("Nothing is decided")
+
+
+@pytest.mark.parametrize("basis", ["panel", "twins"])
+@pytest.mark.django_db
+def test_a_family_s_page_shows_what_its_words_were_decided_by(client: Client, basis: str) -> None:
+    adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
+    one = replace(row(basis=basis, adjusted=adjusted if basis == "panel" else None), family="demo")
+    Snapshot.objects.write([one], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
+    page = client.get("/families/demo/").content.decode()
+    assert ("Adjusted, pp" in page and "+2.1<small>−5.0 to +9.0" in page) is (basis == "panel")

@@ -14,7 +14,7 @@ from leaderboard.rankings.models import Reference
 class Command(BaseCommand):
     """Names a reference of a pair. It counts from the next close of the board on."""
 
-    help = "Hold a model for a clean reference on a pair, and say why; or drop it."
+    help = "Hold a model for not fitted to a pair's public set, so that others are compared with it; or drop it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """PAIR, MODEL and one of ``--because WORDS`` and ``--drop``."""
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("model", metavar="MODEL", help="the model's name")
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument("--because", metavar="WORDS", help="the evidence, for readers; at most 300 characters")
-        what.add_argument("--drop", action="store_true", help="hold it for clean no longer")
+        what.add_argument("--drop", action="store_true", help="hold it for that no longer")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write it down and say how many references the pair has now."""
