@@ -152,7 +152,7 @@ def line(row: Row) -> Line:
         "adjusted_range": charts.span(adjusted.interval) if adjusted else "",
         "tone": charts.TONES[row.evidence],
         "word": row.word,
-        "why": _why(row),
+        "why": escape(_why(row)),
     }
 
 
