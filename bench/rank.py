@@ -17,7 +17,7 @@ from leaderboard.rankings.statistics import Sides
 
 BOARD_LIMIT, ROW_LIMIT = 10.0, 0.050
 PUBLIC_SHARE = 0.52
-REFERENCES = 20
+REFERENCES, FAMILIES, DRAWS = 20, 400, 800
 
 
 def outcomes(models: int, items: int, seed: int) -> Floats:
@@ -34,10 +34,20 @@ def sides(matrix: Floats, public: int) -> list[Sides]:
     return [Sides(int(a), public, int(b), n) for a, b in zip(left, right, strict=True)]
 
 
+def associated(counts: list[Sides]) -> None:
+    """Gap against likelihood, as if all models had been read: drawn as often as a board of this size is."""
+    rng = np.random.default_rng(1)
+    read, gaps = rng.normal(-0.6, 0.1, len(counts)), [one.public_right / one.public_n for one in counts]
+    statistics.kendall(read, gaps)
+    statistics.bca_over_families(read, gaps, [n % FAMILIES for n in range(len(counts))], rng, draws=DRAWS)
+
+
 def board(matrix: Floats, public: int) -> None:
-    """Everything a ranking prints: private scores and rank ranges over all items, raw and adjusted gaps, words."""
+    """Everything a ranking prints: private scores and rank ranges over all items, raw and adjusted gaps, words, and how
+    gaps go with likelihoods."""
     statistics.rank_sets(matrix)
     counts = sides(matrix, public)
+    associated(counts)
     for one in counts:
         statistics.wilson(one.private_right, one.private_n)
         statistics.newcombe(*one)

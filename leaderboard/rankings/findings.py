@@ -37,7 +37,7 @@ def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
         Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
         Finding("Which families?", _families(analysis)),
         Finding("Does the order of the models change?", _order(analysis)),
-        Finding("Do models that find the public items likelier have larger gaps?", _likelihood(analysis.likelihood)),
+        Finding("Do models that find the public items likelier have larger gaps?", likelihood(analysis.likelihood)),
     ]
     return tuple(one for one in found if one.answer)
 
@@ -164,7 +164,8 @@ def _order(analysis: Analysis) -> str:
     )
 
 
-def _likelihood(found: Likelihood | None) -> str:
+def likelihood(found: Likelihood | None) -> str:
+    """How strongly gap and likelihood go together, how fragile that is, and what is left of it."""
     if found is None:
         return ""
     sentences = [
@@ -180,6 +181,9 @@ def _likelihood(found: Likelihood | None) -> str:
         f"Leaving out one family moves it from {_r(found.lowest.estimate)} (without {found.lowest.family}) to "
         f"{_r(found.highest.estimate)} (without {found.highest.family})."
         if found.lowest and found.highest
+        else "",
+        f"With the difference, public less private, in place of the likelihood it is {_found(found.contrast)}."
+        if found.contrast
         else "",
     ]
     return " ".join(filter(None, sentences))

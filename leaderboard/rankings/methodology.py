@@ -11,7 +11,7 @@ from evaluator.contract import LEAST_CELL, Outcome
 from evaluator.protocols.likelihood import LOGLIK_1
 from leaderboard.rankings import statistics
 from leaderboard.rankings.models import noise_floor
-from leaderboard.rankings.snapshots import METHOD, cohorts
+from leaderboard.rankings.snapshots import METHOD, cohorts, likelihoods
 from leaderboard.rankings.statistics import counts as of_counts
 from leaderboard.rankings.statistics import evidence, fragility, intervals, meta, ranksets
 from leaderboard.rankings.statistics.words import OVERFIT_LEVEL, WATCH_LEVEL
@@ -48,7 +48,17 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """Everything, in the order in which a run goes through it."""
-    return (*_asking(), *_protocols(), *_grading(), *_numbers(), *_evidence(), *_adjusted(), *_leaks(), *_order())
+    return (
+        *_asking(),
+        *_protocols(),
+        *_grading(),
+        *_numbers(),
+        *_evidence(),
+        *_adjusted(),
+        *_likelihood(),
+        *_leaks(),
+        *_order(),
+    )
 
 
 def markdown() -> str:
@@ -206,6 +216,22 @@ def _adjusted() -> Iterator[Section]:
             f" {_pp(fragility.CONTAMINATION)} pp for the word to be another.",
         ),
         code="t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)        x, y: logits of private and public",
+    )
+
+
+def _likelihood() -> Iterator[Section]:
+    yield Section(
+        "likelihood",
+        "Does the gap go with the likelihood?",
+        (
+            "Weights that were trained on the public items find their texts likelier. Better models find any text"
+            " likelier too, so a board says both: how the gap goes with the log-likelihood of the public items, and how"
+            " with the difference, public less private, which a model gains on both sides of.",
+            f"From {likelihoods.FEWEST} models on: Spearman's and Kendall's correlations with their intervals,"
+            " Spearman's also by a bootstrap that draws whole families (bias-corrected and accelerated), without the"
+            f" models that solve less than {likelihoods.STRONG:.0%} of the public set, with size and private score held"
+            " fixed, and with each family left out in turn. They annotate: no word of evidence depends on them.",
+        ),
     )
 
 

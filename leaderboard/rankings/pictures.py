@@ -9,7 +9,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from leaderboard.rankings import charts
+from leaderboard.rankings import charts, findings
 from leaderboard.rankings.charts import orders
 from leaderboard.rankings.charts import published as drawn
 from leaderboard.rankings.models import FamilyLine, Row, Snapshot
@@ -49,6 +49,7 @@ def _of_board(pk: int, _: datetime) -> dict[str, Any]:
         "most_slopes": len(first) if columns.models > len(first) else 0,
         "all_read": all_read,
         **_likelihoods(snapshot.at(read)),
+        "associated": findings.likelihood(snapshot.association()),
     }
 
 

@@ -144,7 +144,8 @@ class Likelihood(Wire, frozen=True, kw_only=True):
     """Log-likelihood per character of the public items against the gap; a missing one could not be computed.
 
     ``printed`` takes the gaps that the table prints, ``strong`` only models of at least 20% on the public set,
-    ``beside`` holds size and private score fixed.
+    ``beside`` holds size and private score fixed, ``contrast`` is that of the gap with how much likelier the public
+    items are than the private ones.
     """
 
     models: int
@@ -159,6 +160,7 @@ class Likelihood(Wire, frozen=True, kw_only=True):
     beside: Correlation | None
     lowest: Without | None
     highest: Without | None
+    contrast: Correlation | None = None
 
 
 class PanelFacts(Wire, frozen=True, kw_only=True):

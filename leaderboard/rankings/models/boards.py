@@ -11,7 +11,7 @@ from django.db import connection, models, transaction
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings.models.analysis import FamilyLine
+from leaderboard.rankings.models.analysis import FamilyLine, Likelihood
 from leaderboard.rankings.models.cohorts import WORDS, BoardPanel, EvidenceCode, Judged, WriteOnce
 from leaderboard.rankings.models.columns import Columns
 from leaderboard.rankings.models.leaks import Contact, LeakContrast
@@ -229,7 +229,7 @@ _AT_ONCE = 2000
 
 SNAPSHOTS = 16
 """Of so many a process keeps what their pages have in common."""
-_LARGE = ("columns", "families", "panel")
+_LARGE = ("columns", "families", "panel", "likelihood")
 """What a page has no use for once it was drawn."""
 
 
@@ -259,7 +259,8 @@ class Snapshot(WriteOnce):
 
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
     are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
-    :class:`FamilyLine` each. ``columns`` are packed; snapshots from before there were any have none.
+    :class:`FamilyLine` each, ``likelihood`` is a :class:`Likelihood`. ``columns`` are packed; snapshots from before
+    there were any have none.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -268,6 +269,7 @@ class Snapshot(WriteOnce):
     method = models.CharField(max_length=40)
     panel = models.JSONField(null=True)
     families = models.JSONField(default=list)
+    likelihood = models.JSONField(null=True)
     columns = models.BinaryField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
@@ -318,6 +320,10 @@ class Snapshot(WriteOnce):
     def facts(self) -> BoardPanel | None:
         """Whom the newest closed cohort was compared with; None before the first close."""
         return msgspec.convert(self.panel, BoardPanel | None)
+
+    def association(self) -> Likelihood | None:
+        """Likelihood against gap over all models that were read; None where they are too few."""
+        return msgspec.convert(self.likelihood, Likelihood | None)
 
     def pooled(self) -> tuple[FamilyLine, ...]:
         """The mean gap of each lineage, the largest first."""

@@ -19,12 +19,14 @@ from leaderboard.rankings.models import (
     FamilyLine,
     GraderScore,
     LeakContrast,
+    Likelihood,
     PooledGap,
     Row,
     Score,
     Snapshot,
     noise_floor,
 )
+from leaderboard.rankings.snapshots import likelihoods
 from leaderboard.rankings.snapshots.contacts import Met
 from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Strata, Tally, facts, matrix, published
 from leaderboard.rankings.statistics import counts as statistics_of_counts
@@ -47,6 +49,7 @@ class Draft:
     rows: tuple[Row, ...]
     panel: BoardPanel | None
     families: tuple[FamilyLine, ...]
+    likelihood: Likelihood | None
     inputs_hash: str
 
     def save(self, pair: SetPair) -> Snapshot:
@@ -58,6 +61,7 @@ class Draft:
             method=METHOD,
             panel=self.panel and self.panel.to_dict(),
             families=[family.to_dict() for family in self.families],
+            likelihood=self.likelihood and self.likelihood.to_dict(),
         )
 
 
@@ -178,7 +182,9 @@ def build(pair: SetPair) -> Draft:
     """Gather the newest run that is decided of every model that was asked ``pair`` and rank them."""
     entries = published(pair)
     panel = _panel(pair)
-    return Draft(rank(entries), panel, families(entries), inputs_hash=_hash(pair, entries, panel))
+    rows = rank(entries)
+    likelihood = likelihoods.of_rows(rows)
+    return Draft(rows, panel, families(entries), likelihood, inputs_hash=_hash(pair, entries, panel))
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
@@ -186,8 +192,8 @@ def recompute(snapshot: Snapshot) -> bool | None:
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
-    made, kept = (draft.rows, draft.panel, draft.families), (snapshot.ranking(), snapshot.facts(), snapshot.pooled())
-    return made == kept
+    made = (draft.rows, draft.panel, draft.families, draft.likelihood)
+    return made == (snapshot.ranking(), snapshot.facts(), snapshot.pooled(), snapshot.association())
 
 
 def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:

@@ -13,7 +13,6 @@ from evaluator.contract import canonical_json
 from leaderboard.rankings import statistics
 from leaderboard.rankings.models import (
     Analysis,
-    Correlation,
     EvidenceWord,
     FamilyLine,
     Likelihood,
@@ -29,16 +28,14 @@ from leaderboard.rankings.models import (
     Role,
     Share,
     Tested,
-    Without,
 )
+from leaderboard.rankings.snapshots import likelihoods
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.counts import Peers
 
 METHOD = "published-1"
 """Names everything below that turns rows into an analysis; another analysis of equal rows needs a new name."""
 SEED, LEVEL = 20240501, 0.95
-STRONG = 0.20
-"""Models below this public share hardly solve anything: both their gap and their likelihood are at the floor."""
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
 HASHED = (
     "line", "model", "organisation", "family", "access", "parameters", "active_parameters", "public_right", "public_n",
@@ -282,73 +279,18 @@ def _panel(rows: Sequence[PublishedRow], found: Peers) -> PanelFacts | None:
 
 
 def _likelihood(lines: Sequence[PublishedLine]) -> Likelihood | None:
-    """Likelihood against gap; ``None`` for fewer than eight models or a constant side."""
-    own = [line for line in lines if line.loglik is not None]
-    first = _spearman(own) if len(own) >= 8 else None
-    if first is None:
-        return None
-    strong = [line for line in own if line.public.accuracy >= STRONG]
-    families = sorted({line.family for line in own})
-    without = sorted(_without(own, families), key=lambda one: (one.estimate, one.family))
-    return Likelihood(
-        models=len(own),
-        families=len(families),
-        spearman=first,
-        kendall=cast("Correlation", _correlation(statistics.kendall(_logliks(own), _gaps(own), LEVEL))),
-        over_families=_over_families(own) if len(families) >= 3 else None,
-        printed=_spearman(own, printed=True),
-        strong=_spearman(strong),
-        strong_printed=_spearman(strong, printed=True),
-        strong_kendall=_correlation(statistics.kendall(_logliks(strong), _gaps(strong), LEVEL))
-        if len(strong) > 3
-        else None,
-        beside=_beside(own),
-        lowest=without[0] if without else None,
-        highest=without[-1] if without else None,
+    return likelihoods.associated(
+        [
+            likelihoods.Read(
+                likelihood=line.loglik,
+                gap=line.gap,
+                family=line.family,
+                public_score=line.public.accuracy,
+                private_score=line.private.accuracy,
+                parameters=line.parameters,
+                printed=line.printed_gap,
+            )
+            for line in lines
+            if line.loglik is not None
+        ]
     )
-
-
-def _logliks(lines: Sequence[PublishedLine]) -> list[float]:
-    return [line.loglik for line in lines if line.loglik is not None]
-
-
-def _gaps(lines: Sequence[PublishedLine]) -> list[float]:
-    return [line.gap for line in lines]
-
-
-def _spearman(lines: Sequence[PublishedLine], *, printed: bool = False) -> Correlation | None:
-    gaps = [line.printed_gap for line in lines if line.printed_gap is not None] if printed else _gaps(lines)
-    if len(lines) < 4 or len(gaps) < len(lines):
-        return None
-    return _correlation(statistics.spearman(_logliks(lines), gaps, LEVEL))
-
-
-def _correlation(one: statistics.Association) -> Correlation | None:
-    if _number(one.estimate) is None:
-        return None
-    return Correlation(estimate=one.estimate, interval=one.interval, p=one.p, n=one.n)
-
-
-def _over_families(lines: Sequence[PublishedLine]) -> tuple[float, float]:
-    names = [line.family for line in lines]
-    rng = np.random.default_rng(SEED)
-    return statistics.bca_over_families(_logliks(lines), _gaps(lines), names, rng, LEVEL)
-
-
-def _beside(lines: Sequence[PublishedLine]) -> Correlation | None:
-    """Spearman's correlation of what size and private score leave; of the models whose size is known."""
-    sized = [(line, line.parameters) for line in lines if line.parameters is not None]
-    if len(sized) < 8:
-        return None
-    own = [line for line, _ in sized]
-    given = ([float(np.log(size)) for _, size in sized], [line.private.accuracy for line in own])
-    return _correlation(statistics.partial_spearman(_logliks(own), _gaps(own), given, LEVEL))
-
-
-def _without(lines: Sequence[PublishedLine], families: Sequence[str]) -> list[Without]:
-    found = []
-    for family in families:
-        one = _spearman([line for line in lines if line.family != family])
-        if one is not None:
-            found.append(Without(family=family, estimate=one.estimate, p=one.p))
-    return found
