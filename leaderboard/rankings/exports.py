@@ -66,6 +66,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "inputs_hash": snapshot and snapshot.inputs_hash,
         "panel": snapshot and snapshot.panel,
         "families": snapshot.families if snapshot else [],
+        "likelihood": snapshot and snapshot.likelihood,
         "models": board.columns.models,
         "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.word} for row in rows],

@@ -122,6 +122,8 @@ def test_the_page_says_it_in_words(client: Client, models: int) -> None:
     Snapshot.objects.write(
         rows(models), pair=make_pair(), method=snapshots.METHOD, inputs_hash="a" * 64, likelihood=told
     )
+    kept = client.get("/api/v1/board").json()["likelihood"]
+    assert (kept and (kept["models"], kept["spearman"]["p"])) == (found and (found.models, found.spearman.p))
     page = client.get("/").content.decode()
     said = "over 11 models" in page and "in place of the likelihood it is" in page and "Drawing whole families" in page
     assert said == (found is not None) != ("Too few models were read" in page)
