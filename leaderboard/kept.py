@@ -172,7 +172,7 @@ class AtOnce:
             return start_response(status, headers, *failure)
 
         response = self.application(environ, start)
-        if isinstance(response, Answer) and len(response.content) <= LARGEST_AT_ONCE and monotonic() < response.until:
+        if isinstance(response, Answer) and _may_be_said_again(response):
             self._keep(asked, Said(response.until, *heard[-1], response.content))
         return response
 
@@ -182,6 +182,11 @@ class AtOnce:
             self._said[asked] = said
             while len(self._said) > AT_ONCE:
                 del self._said[next(iter(self._said))]
+
+
+def _may_be_said_again(response: Answer) -> bool:
+    """Whether it is small and holds for a while; a cookie is meant for one person."""
+    return not response.cookies and len(response.content) <= LARGEST_AT_ONCE and monotonic() < response.until
 
 
 _ASKED = (

@@ -99,6 +99,18 @@ def test_nothing_that_one_person_saw_is_said_to_another(asked: Asked, who: dict[
     assert asked.reached == 3
 
 
+def test_an_answer_with_a_cookie_is_meant_for_one(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_cookie(*given: Any, until: float = 0.0, **named: Any) -> Any:
+        response = plainly(*given, until=until, **named)
+        response.set_cookie("seen", "yes")
+        return response
+
+    plainly = kept.answer
+    monkeypatch.setattr(kept, "answer", with_cookie)
+    assert "Set-Cookie" in asked()[1] and "Set-Cookie" in asked()[1]
+    assert asked.reached == 2
+
+
 def test_it_is_no_longer_said_than_the_board_may_be_old(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     now = kept.monotonic()
     first = asked()
