@@ -102,6 +102,7 @@ class Installation:
             "HOLDFAST_KEYS": str(self.folder / name / "keys"),
             "HOLDFAST_SETS": str(self.sets),
             "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
+            "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
             **{name: str(path) for name, path in lists.items() if path.exists()},
         }
 

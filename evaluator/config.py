@@ -24,8 +24,9 @@ class Config:
     """Where things are on this host, and what it may run.
 
     ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
-    folders. ``recipients`` is the parsed allow-list of endpoints. ``trusted`` holds digests of
-    checkpoints that may run without a jail where there is no bubblewrap.
+    folders. ``announce_seconds`` lie between two announcements to the site. ``recipients`` is the parsed
+    allow-list of endpoints. ``trusted`` holds digests of checkpoints that may run without a jail where
+    there is no bubblewrap.
     """
 
     broker_url: str
@@ -34,6 +35,7 @@ class Config:
     sets: Path
     checkpoints: Path
     pool: str = "default"
+    announce_seconds: float = 20.0
     recipients: Mapping[str, Any] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
 
@@ -42,8 +44,9 @@ class Config:
         """Read the settings. Raises ``misconfigured``, naming the setting and never its value.
 
         BROKER_URL, HOLDFAST_HOME, HOLDFAST_KEYS and HOLDFAST_SETS must be set; HOLDFAST_CHECKPOINTS
-        defaults to ``checkpoints`` in HOLDFAST_HOME, HOLDFAST_POOL to ``default``, HOLDFAST_RECIPIENTS
-        (a TOML file) and HOLDFAST_TRUSTED (a file of digests) to none.
+        defaults to ``checkpoints`` in HOLDFAST_HOME, HOLDFAST_POOL to ``default``,
+        HOLDFAST_ANNOUNCE_SECONDS to 20, HOLDFAST_RECIPIENTS (a TOML file) and HOLDFAST_TRUSTED (a file of
+        digests) to none.
         """
         for name in FORBIDDEN:
             if environ.get(name):
@@ -56,6 +59,7 @@ class Config:
             sets=_folder(environ, "HOLDFAST_SETS"),
             checkpoints=_folder(environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False),
             pool=_pool(environ),
+            announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS", default=20.0),
             recipients=_recipients(environ),
             trusted=trusted_digests(environ),
         )
@@ -95,6 +99,16 @@ def _pool(environ: Mapping[str, str]) -> str:
         return msgspec.convert(environ.get("HOLDFAST_POOL") or "default", Name)
     except msgspec.ValidationError:
         raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name") from None
+
+
+def _seconds(environ: Mapping[str, str], name: str, *, default: float) -> float:
+    try:
+        seconds = float(environ.get(name) or default)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise error(Code.MISCONFIGURED, f"{name} is not a number of seconds from 0.1 to 3600")
+    return seconds
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

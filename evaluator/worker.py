@@ -22,10 +22,12 @@ from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
     EVALUATE_TASK,
+    NO_RUN,
     RECORD_QUEUE,
     RECORD_TASK,
     RESCORE_TASK,
     SHIP_TASK,
+    Announcement,
     Report,
     Ship,
     journal_queue,
@@ -40,13 +42,14 @@ from evaluator.pipeline.exposures import Shipped
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.models import folder_inside
 from evaluator.pipeline.orders import carry_out
+from evaluator.pipeline.presence import Announcer, Inventory, Presence
 from evaluator.pipeline.spool import Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
-from evaluator.sealing.formats import MANIFEST
-from evaluator.sealing.keys import load_keys
+from evaluator.sealing.formats import MANIFEST, read_manifest
+from evaluator.sealing.keys import Keys, load_keys
 from evaluator.sealing.recipients import Recipients
-from evaluator.sealing.vault import Vault
+from evaluator.sealing.vault import Vault, check_key
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +87,12 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
         completions=CompletionStore(config.home / "completions", keys.completions),
         rescored=config.home / "rescored",
         claims=Claims(config.home / "claims"),
+        presence=Presence(
+            home=config.home,
+            pool=config.pool,
+            inventory=Inventory(config.sets, partial(sealed_digest, keys), manifest=MANIFEST),
+            stopping=stopping,
+        ),
         seal=lambda report: _seal(report, keys.report),
         put=spool.put,
         stopping=stopping,
@@ -95,6 +104,12 @@ def sealed_set(sets: Path, name: str) -> Path | None:
     """The folder of a sealed set below ``sets``, also of one that came after this worker had started."""
     folder = folder_inside(sets, name)
     return folder if folder and (folder / MANIFEST).is_file() else None
+
+
+def sealed_digest(keys: Keys, folder: Path) -> str:
+    """Return the root of a sealed set that these keys open. Raises as :func:`check_key`."""
+    check_key(folder, keys)
+    return read_manifest(folder).root
 
 
 def _seal(report: Report, key: Any) -> dict[str, Any]:
@@ -124,6 +139,7 @@ class _Process:
 
     host: Host | None = None
     spool: Spool | None = None
+    announcer: Announcer | None = None
 
 
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -162,6 +178,20 @@ def publish_report(envelope: dict[str, Any]) -> None:
     )
 
 
+def publish_announcement(host: Host, announcement: Announcement) -> None:
+    """Send an announcement past the spool; it expires when the next two are due."""
+    reporter = host.reporter(NO_RUN, 1)
+    app.send_task(
+        RECORD_TASK,
+        args=[reporter.sealed(announcement)],
+        queue=RECORD_QUEUE,
+        ignore_result=True,
+        retry=False,
+        expires=3 * announcement.seconds,
+        argsrepr="(announcement)",
+    )
+
+
 def is_stopping() -> bool:
     """Whether Celery was told to stop, warm or cold."""
     return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
@@ -180,15 +210,23 @@ def _start(sender: Any, **_: object) -> None:
         if "solo" not in str(sender.pool_cls):
             raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
         dump_no_core()
-        _Process.host, _Process.spool = open_host(Config.from_env(os.environ), publish_report, stopping=is_stopping)
-        _Process.host.ship_lines()
-        _Process.spool.start()
+        config = Config.from_env(os.environ)
+        host, spool = open_host(config, publish_report, stopping=is_stopping)
+        _Process.host, _Process.spool = host, spool
+        host.ship_lines()
+        spool.start()
+        _Process.announcer = Announcer(
+            host.presence, partial(publish_announcement, host), seconds=config.announce_seconds
+        )
+        _Process.announcer.start()
 
     _or_exit(start)
 
 
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _stop(**_: object) -> None:
+    if _Process.announcer is not None:
+        _Process.announcer.close(seconds=1.0)
     if _Process.spool is not None:
         _Process.spool.close(seconds=CLOSE_SECONDS)
 

@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from evaluator.contract.announcements import JOB_VERSION, Announcement, HeldSet, OutOfService
 from evaluator.contract.base import (
     Artefact,
     Count,
     Hex32,
+    Moment,
     Name,
     Outcome,
     RunId,
@@ -40,16 +42,21 @@ from evaluator.contract.told import (
 from evaluator.errors import Code, error
 
 __all__ = [  # of what stands in the files beside this one; all that is defined below is there for others too
+    "JOB_VERSION",
     "LEAST_CELL",
+    "Announcement",
     "Artefact",
     "Budget",
     "Count",
     "GraderCounts",
     "Hardware",
+    "HeldSet",
     "Hex32",
     "KeptSet",
+    "Moment",
     "Name",
     "NotRescored",
+    "OutOfService",
     "Outcome",
     "Record",
     "RescoreOrder",
@@ -76,8 +83,6 @@ NO_RUN = "00000000-0000-0000-0000-000000000000"
 """The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
 
 Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
-Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
-"""A time in UTC, as ISO 8601 with a final ``Z``."""
 Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9\[][a-z0-9.:\[\]-]{0,299}\Z")]
 """Who saw an item: ``jail`` for weights we run, else the host (and port) of an endpoint."""
 Tier = Literal["T0", "T1", "T2", "T3"]
@@ -332,7 +337,7 @@ class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
     code: Code
 
 
-Body = Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
+Body = Announcement | Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
 
 
 class Report(Wire, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ Signature = Annotated[str, Meta(pattern=r"\A[0-9a-f]{128}\Z")]
 RunId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Token = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
+"""A time in UTC, as ISO 8601 with a final ``Z``."""
 Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 """The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
 

@@ -69,7 +69,8 @@ def run_job(data: object, host: Host) -> None:
     reporter = host.reporter(spec.run, spec.token)
     # The site rings again only for an attempt it has heard nothing of. If this one is over, its reports are
     # lost: saying so, behind them, makes the site begin another; where they were not lost it is too late.
-    code = Code.LOST if standing is Standing.OVER else _attempt(spec, host, reporter)
+    with host.presence.working_on(spec.run):
+        code = Code.LOST if standing is Standing.OVER else _attempt(spec, host, reporter)
     if code is not None:
         _log.warning("failed: run=%s token=%s code=%s", spec.run, spec.token, code)
         _last_words(host, reporter, code)

@@ -15,6 +15,7 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.claims import Claims
 from evaluator.pipeline.exposures import AT_A_TIME, Shipped, ship
 from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.presence import Presence
 from evaluator.pipeline.reports import Reporter, Seal
 from evaluator.pipeline.sources import Revealed
 from evaluator.sealing.completions import CompletionStore
@@ -62,6 +63,7 @@ class Host:
     """What this evaluator has and may do; from its own configuration, never from a job.
 
     ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data;
+    ``presence`` is the state that this evaluator announces;
     ``stopping`` says whether the worker was told to stop.
     """
 
@@ -78,6 +80,7 @@ class Host:
     completions: CompletionStore
     rescored: Path
     claims: Claims
+    presence: Presence
     seal: Seal
     put: Callable[[dict[str, Any]], None]
     stopping: Callable[[], bool] = lambda: False

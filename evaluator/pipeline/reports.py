@@ -32,8 +32,16 @@ class Reporter:
     def send(self, body: Body) -> None:
         """Spool one report; it is on disk when this returns. Raises ``disk_full`` or ``out_unwritable``."""
         with self._lock:
-            self._sequence += 1
-            self._put(self._seal(self._number(self._sequence, body)))
+            self._put(self._next(body))
+
+    def sealed(self, body: Body) -> dict[str, Any]:
+        """Return the envelope of one report that does not go through the spool."""
+        with self._lock:
+            return self._next(body)
+
+    def _next(self, body: Body) -> dict[str, Any]:
+        self._sequence += 1
+        return self._seal(self._number(self._sequence, body))
 
 
 class Heartbeat:

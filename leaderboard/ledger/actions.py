@@ -2,11 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
-from evaluator.contract import LogLine, Recipient, Tally, fits
+from evaluator.contract import Announcement, LogLine, Recipient, Tally, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import origin, verify_entry
@@ -32,6 +35,29 @@ def register_evaluator(*, identity: object, pool: str) -> Evaluator:
             known.pool = pool
             known.save(update_fields=["pool"])
     return known
+
+
+MISSED_ANNOUNCEMENTS = 3
+"""As many announcements in a row may be missing before an evaluator counts as away."""
+
+
+def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> bool:
+    """Store what an evaluator announced. Return False for one that is not newer than the last."""
+    moment = datetime.fromisoformat(announcement.moment)
+    allowance = timedelta(seconds=MISSED_ANNOUNCEMENTS * announcement.seconds)
+    newer = Evaluator.objects.filter(Q(announced_at__isnull=True) | Q(announced_at__lt=moment), pk=evaluator.pk)
+    stored = newer.update(
+        last_seen=Now(),
+        expected_by=Now() + allowance,
+        announced_at=moment,
+        announced_pool=announcement.pool,
+        sets=[held.to_dict() for held in announcement.sets],
+        reads=list(announcement.reads),
+        software=announcement.software,
+        out_of_service=announcement.out_of_service or "",
+        busy_with=announcement.run,
+    )
+    return bool(stored)
 
 
 def record_grant(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], digest: str) -> Grant:

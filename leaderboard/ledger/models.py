@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Now
 
 from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
@@ -21,6 +22,14 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
         """Those that take runs of a pool, in the order of their registration."""
         return self.filter(pool=pool).order_by("pk")
 
+    def live(self) -> "EvaluatorQuerySet":
+        """Those whose next announcement is not overdue by the database's clock."""
+        return self.filter(expected_by__gt=Now(), announced_pool=models.F("pool"))
+
+    def in_service(self) -> "EvaluatorQuerySet":
+        """Live ones that take runs."""
+        return self.live().filter(out_of_service="")
+
     def public_key_of(self, name: str) -> str | None:
         """The key that verifies an evaluator's reports; None for an unknown evaluator."""
         return self.filter(name=name).values_list("public_key", flat=True).first()
@@ -31,6 +40,11 @@ class Evaluator(models.Model):
 
     ``head_index`` and ``head_hash`` name the last line of its journal that follows without a gap.
     ``flagged`` is set for good once two signed lines of it contradict each other.
+
+    The other columns hold its last announcement (a ``contract.Announcement``): ``last_seen`` and
+    ``expected_by`` are by the database's clock, ``announced_at`` is by the evaluator's and orders
+    announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``; ``out_of_service`` is empty, or the
+    reason why it takes no runs.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -41,6 +55,15 @@ class Evaluator(models.Model):
     head_index = models.IntegerField(default=-1)
     head_hash = models.CharField(max_length=64, default="0" * 64)
     flagged = models.BooleanField(default=False)
+    last_seen = models.DateTimeField(null=True)
+    expected_by = models.DateTimeField(null=True)
+    announced_at = models.DateTimeField(null=True)
+    announced_pool = models.CharField(max_length=80, blank=True)
+    sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField(default=list)
+    reads: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list)
+    software = models.CharField(max_length=40, blank=True)
+    out_of_service = models.CharField(max_length=20, blank=True)
+    busy_with = models.UUIDField(null=True)
 
     objects = EvaluatorQuerySet.as_manager()
 
@@ -56,6 +79,10 @@ class Evaluator(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def holds(self, *, name: str, sealed: bool, digest: str) -> bool:
+        """Return True where its last announcement lists this very set."""
+        return {"name": name, "sealed": sealed, "digest": digest} in self.sets
 
     def tree(self) -> Tree:
         """The tree over the site's copy of its log, as far as that has no gap."""

@@ -84,6 +84,7 @@ def test_a_job_is_answered_and_nothing_of_it_is_in_the_log(
     for word in (CANARY, "boat", endpoint.url, job["grant"], "sets", "I count them"):
         assert word not in worker.log, word
     assert job["run"] in worker.log
+    assert [one.name for one in worker.announcements()[0].sets] == ["closed", "open"]
 
 
 def wait_for_folder(path: Path) -> None:

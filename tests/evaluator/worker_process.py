@@ -15,6 +15,7 @@ from evaluator.broker import celery_settings
 from evaluator.contract import (
     EVALUATE_TASK,
     RECORD_QUEUE,
+    Announcement,
     Failed,
     Finished,
     Report,
@@ -82,7 +83,13 @@ class Worker:
         return self.log_path.read_text()
 
     def reports(self) -> list[Report]:
-        return self.place.reports(self.broker.drain())
+        """All but announcements."""
+        found = self.place.reports(self.broker.drain())
+        return [report for report in found if not isinstance(report.body, Announcement)]
+
+    def announcements(self) -> list[Announcement]:
+        found = self.place.reports(self.broker.drain())
+        return [report.body for report in found if isinstance(report.body, Announcement)]
 
     def wait(self, true: Callable[[list[Report]], bool], seconds: float = 40) -> list[Report]:
         end = time.monotonic() + seconds

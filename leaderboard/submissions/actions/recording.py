@@ -17,6 +17,7 @@ from django.db.models.functions import Greatest, Least, Now
 
 from evaluator.contract import (
     LEAST_CELL,
+    Announcement,
     Exposed,
     Failed,
     Finished,
@@ -34,7 +35,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, error
 from evaluator.ledger.envelopes import open_envelope
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import keep_log, record_announcement
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
@@ -52,6 +53,9 @@ def record_report(*, envelope: object) -> Disposition:
     """Record one report. Raises ``bad_message`` for one that is malformed, forged, or does not fit its run."""
     report = open_envelope(envelope, Evaluator.objects.public_key_of)
     evaluator = Evaluator.objects.get(name=report.evaluator)
+    if isinstance(report.body, Announcement):
+        newer = record_announcement(evaluator=evaluator, announcement=report.body)
+        return Disposition.APPLIED if newer else Disposition.STALE
     with transaction.atomic():
         if isinstance(report.body, Exposed):
             body = report.body

@@ -1,0 +1,106 @@
+"""What an evaluator announces: what it holds and can open, its state, and that it goes on announcing."""
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluator.config import Config
+from evaluator.contract import JOB_VERSION, Announcement, OutOfService
+from evaluator.errors import Code, EvaluatorError, error
+from evaluator.pipeline import presence
+from evaluator.pipeline.presence import Announcer
+from evaluator.worker import open_host
+from tests.evaluator.installed import Installed, install
+
+
+class Place:
+    def __init__(self, place: Installed) -> None:
+        self.place, self.stopping = place, False
+        config = Config.from_env(place.environ("memory://"))
+        self.host = open_host(config, print, stopping=lambda: self.stopping)[0]
+
+    def held(self) -> dict[str, tuple[bool, str]]:
+        said = self.host.presence.announcement(seconds=1).sets
+        return {one.name: (one.sealed, one.digest) for one in said}
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Place:
+    return Place(install(tmp_path / "e"))
+
+
+def test_it_announces_the_sets_it_can_be_asked_about(at: Place) -> None:
+    sets = at.place.sets
+    expected = {name: (facts["sealed"], facts["digest"]) for name, facts in sets.items()}
+    assert at.held() == expected
+    assert at.held() == expected, "the second time from what it remembers"
+    folder = at.place.folder / "sets"
+    shutil.copytree(folder / "open", folder / "later")
+    (folder / "broken").mkdir()
+    (folder / "not a name").mkdir()
+    assert at.held().keys() == {*expected, "later"}
+
+
+def test_a_sealed_set_without_this_hosts_key_is_not_held(at: Place) -> None:
+    (at.place.folder / "sets" / "closed" / "wraps" / "evaluator-1.json").unlink()
+    assert at.held().keys() == {"open"}
+
+
+def test_an_announcement_holds_codes_names_and_digests_only(at: Place) -> None:
+    with at.host.presence.working_on("00000000-0000-0000-0000-00000000000a"):
+        said = at.host.presence.announcement(seconds=2)
+    assert (said.pool, said.reads, said.out_of_service) == ("default", (JOB_VERSION,), None)
+    assert said.run == "00000000-0000-0000-0000-00000000000a"
+    assert at.host.presence.announcement(seconds=2).run is None
+    assert str(at.place.folder) not in str(said.to_dict())
+    assert not {path.name for path in (at.place.folder / "home").iterdir()} & {"probe", "probe.tmp"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [(Code.DISK_FULL, OutOfService.DISK_FULL), (Code.OUT_UNWRITABLE, OutOfService.OUT_UNWRITABLE)],
+)
+def test_a_disk_that_takes_nothing_puts_it_out_of_service(
+    at: Place, monkeypatch: pytest.MonkeyPatch, refusal: Code, reason: OutOfService
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise error(refusal, str(path))
+
+    monkeypatch.setattr(presence, "write_durably", refuse)
+    assert at.host.presence.announcement(seconds=1).out_of_service is reason
+
+
+def test_a_stopping_worker_is_out_of_service(at: Place) -> None:
+    at.stopping = True
+    assert at.host.presence.announcement(seconds=1).out_of_service is OutOfService.STOPPING
+
+
+def test_it_goes_on_announcing_while_the_broker_is_away_and_says_goodbye(at: Place) -> None:
+    said: list[Announcement] = []
+    enough = threading.Event()
+
+    def publish(announcement: Announcement) -> None:
+        said.append(announcement)
+        if len(said) == 1:
+            raise ConnectionRefusedError
+        if len(said) == 3:
+            enough.set()
+
+    announcer = Announcer(at.host.presence, publish, seconds=0.01)
+    announcer.start()
+    assert enough.wait(10)
+    at.stopping = True
+    announcer.close(seconds=10)
+    assert said[-1].out_of_service is OutOfService.STOPPING
+    assert [one.moment for one in said] == sorted({one.moment for one in said})
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "1e9"])
+def test_the_time_between_announcements_is_checked(tmp_path: Path, seconds: str) -> None:
+    environ: dict[str, Any] = install(tmp_path).environ("memory://") | {"HOLDFAST_ANNOUNCE_SECONDS": seconds}
+    with pytest.raises(EvaluatorError) as refused:
+        Config.from_env(environ)
+    assert refused.value.code is Code.MISCONFIGURED

@@ -1,0 +1,67 @@
+"""What the site stores of an evaluator's announcements."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from evaluator.contract import NO_RUN, Announcement, HeldSet, OutOfService
+from evaluator.errors import EvaluatorError
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.actions import Disposition, record_report
+from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
+
+HELD = HeldSet(name="public", sealed=False, digest="a" * 64)
+
+
+def announce(evaluator: FakeEvaluator, *, later: float = 0, key: Any = None, **changes: Any) -> Disposition:
+    moment = datetime.now(UTC) + timedelta(seconds=later)
+    fields: dict[str, Any] = {
+        "moment": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "seconds": 20.0,
+        "pool": "default",
+        "sets": (HELD,),
+        "reads": (2,),
+        "software": "0.1.0",
+    }
+    attempt = FakeAttempt(key or evaluator, {"run": NO_RUN, "token": 1})
+    return record_report(envelope=attempt.report(Announcement(**fields | changes)))
+
+
+def test_an_announcement_is_stored(db: None, evaluator: FakeEvaluator) -> None:
+    row = evaluator.register()
+    assert not Evaluator.objects.live().exists()
+    assert announce(evaluator, run="00000000-0000-0000-0000-00000000000a") is Disposition.APPLIED
+    row.refresh_from_db()
+    assert (row.announced_pool, row.reads, row.software, row.out_of_service) == ("default", [2], "0.1.0", "")
+    assert row.holds(name="public", sealed=False, digest="a" * 64)
+    assert not row.holds(name="public", sealed=False, digest="b" * 64)
+    assert (row.expected_by - row.last_seen).total_seconds() == 60
+    assert list(Evaluator.objects.in_service()) == [row]
+
+
+def test_an_older_announcement_changes_nothing(db: None, evaluator: FakeEvaluator) -> None:
+    """Also one that is sent again, as by somebody who listens at the broker."""
+    row = evaluator.register()
+    announce(evaluator, sets=())
+    assert announce(evaluator, later=-60) is Disposition.STALE
+    row.refresh_from_db()
+    assert row.sets == []
+
+
+def test_who_is_out_of_service_silent_or_of_another_pool_takes_no_runs(db: None, evaluator: FakeEvaluator) -> None:
+    row = evaluator.register()
+    announce(evaluator, out_of_service=OutOfService.DISK_FULL)
+    assert list(Evaluator.objects.live()) == [row]
+    assert not Evaluator.objects.in_service().exists()
+    announce(evaluator, later=1, pool="gpus")
+    assert not Evaluator.objects.live().exists()
+    announce(evaluator, later=2)
+    Evaluator.objects.update(expected_by=datetime.now(UTC) - timedelta(seconds=1))
+    assert not Evaluator.objects.live().exists()
+
+
+def test_only_its_own_signature_counts(db: None, evaluator: FakeEvaluator) -> None:
+    evaluator.register()
+    with pytest.raises(EvaluatorError):
+        announce(evaluator, key=FakeEvaluator())
