@@ -149,7 +149,7 @@ def main() -> int:
         place = install(Path(name) / "endpoint", items)
         for latency in options.latency:
             server = begin(items, latency)
-            listed = place.allowing(server.url)
+            listed = place.allowing(server.url, model="steady", api="completions")
             measure(f"endpoint, {latency} s an answer", listed, server.system, policy=policy, pairs=options.pairs)
         if options.checkpoint:
             write_rows(items, generate(seed=7, n=ITEMS))

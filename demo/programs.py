@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from demo.services import ServiceFailed, start, wait_until
@@ -215,17 +214,24 @@ class Installation:
 
     # --- what an evaluator is given
 
-    def allow_endpoints(self, urls: Iterable[str]) -> None:
-        """Put endpoints on this machine on the evaluator's list, as hosts that its maintainers contracted.
+    def allow_endpoints(
+        self, endpoints: Iterable[tuple[str, str]], *, api: str = "completions", key_file: Path | None = None
+    ) -> None:
+        """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the site.
 
-        The site is told of the same parties: it asks an endpoint that nobody registered for less.
+        They are asked with the key in ``key_file``, or without one: nobody else has an account at them.
         """
-        urls = list(urls)
-        entries = [f'[[endpoint]]\nurl = "{url}"\ntier = "T1"\nallow_private = true\n' for url in urls]
+        endpoints = list(endpoints)
+        key = f'key_file = "{key_file}"' if key_file else "no_key = true"
+        entries = [
+            f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\napi = "{api}"\n{key}\nallow_private = true\n'
+            for url, model in endpoints
+        ]
         self.recipients.parent.mkdir(parents=True, exist_ok=True)
-        self.recipients.write_text("\n".join(entries))
-        for number, party in enumerate(sorted({urlsplit(url).netloc for url in urls}), start=1):
-            self.manage("register_party", party, "--name", f"Provider {number}", "--tier", "T1")
+        with self.recipients.open("a") as listed:
+            listed.write("\n".join([*entries, ""]))
+        for url, model in endpoints:
+            self.manage("register_endpoint", url, "--model", model, "--api", api)
 
 
 def has_bubblewrap() -> bool:

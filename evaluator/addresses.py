@@ -66,6 +66,8 @@ _NEVER = tuple(
 )
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 
+JAIL = "jail"
+"""The exposure log's name for weights that run here. No host may have it, or its lines would read as the jail's."""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._~@:+-]+)*/?", re.ASCII)
@@ -144,6 +146,8 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise refused from None
+    if not url.startswith(f"{parts.scheme}://"):  # HTTPS:// would be another text for the same address
+        raise refused
     if not parts.netloc or not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
         raise refused
     return parts
@@ -182,7 +186,7 @@ def _check_name(host: str, *, allow_private: bool) -> None:
         raise error(Code.ENDPOINT_REFUSED, "host")
     if not allow_private and (len(labels) == 1 or labels[-1] in _OWN_NAMES):
         raise error(Code.ENDPOINT_REFUSED, "host")
-    if host.startswith("metadata.") or host in ("metadata", "instance-data"):
+    if host.startswith("metadata.") or host in ("metadata", "instance-data", JAIL):
         raise error(Code.ENDPOINT_REFUSED, "host")
 
 

@@ -72,6 +72,7 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
     keys = load_keys(config.keys)
     journal = Journal(config.home / "journal.jsonl", keys.name, keys.report)
     recipients = Recipients.from_dict(config.recipients)
+    recipients.check_keys()
     spool = Spool(config.home / "spool", publish)
     host = Host(
         evaluator=keys.name,

@@ -15,13 +15,15 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
+"""Variables of the evaluators that hold the maintainers' keys for listed endpoints begin so."""
 EVALUATOR_ONLY = ("HOLDFAST_KEYS", "HOLDFAST_HOME", "HOLDFAST_RECIPIENTS", "HOLDFAST_API_KEY")
 """Variables of the evaluator. Each names a private key, or the folder that holds one."""
 
 
 def refuse_secrets(environ: Mapping[str, str]) -> None:
     """Raise where the environment of an evaluator has reached the site. Names the variable, never its value."""
-    seen = [name for name in EVALUATOR_ONLY if name in environ]
+    seen = [name for name in environ if name in EVALUATOR_ONLY or name.startswith(ENDPOINT_KEYS)]
     if seen:
         raise ImproperlyConfigured(f"{', '.join(seen)} belongs to the evaluator; the site does not start beside it")
 

@@ -165,7 +165,8 @@ class JobSpec(Wire, frozen=True, kw_only=True):
 
     ``token`` is the fencing token of the attempt; ``lease_seconds`` is how long the site waits for a
     report before it gives the run to another; ``grant`` is the hash of the site's record of what this
-    attempt may show to whom.
+    attempt may show to whom. ``tier`` is the site's own judgement of the system: it may lower the tier that the
+    evaluator's list gives, never raise it.
     """
 
     version: Literal[2] = 2
@@ -177,6 +178,7 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     sets: Annotated[tuple[SetAsk, ...], Meta(min_length=1, max_length=8)]
     grant: Hex32
     limits: Limits
+    tier: Tier = "T0"
 
 
 class Ship(Wire, frozen=True, kw_only=True):

@@ -44,8 +44,8 @@ from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
+from evaluator.policy import JAIL, recipient_of
 from evaluator.protocols.likelihood import LOGLIK_1
-from evaluator.sealing.recipients import JAIL, recipient_of
 
 _log = logging.getLogger(__name__)
 
@@ -211,10 +211,10 @@ def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[PublicSource
 
 
 def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
-    """The party that will be asked, and its tier by the whole address: a listed host may have other tenants."""
+    """Return the party that will be asked, and its tier: of an endpoint by its whole identity, and by whose key."""
     if isinstance(spec.system, Checkpoint):
-        return JAIL, "T0"
-    return recipient_of(spec.system.url), host.recipients.tier_of_url(spec.system.url)
+        return JAIL, spec.tier
+    return recipient_of(spec.system.url), max(spec.tier, host.recipients.tier_of(spec.system))
 
 
 def _public_source(ask: SetAsk, host: Host) -> PublicSource:
@@ -272,12 +272,11 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
             folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api
         )
     else:
-        listed = host.recipients.listed(system.url)
-        key = host.vault.open_key(system.sealed_key, bound_to=system.url) if system.sealed_key else ""
+        key = _key(system, spec.tier, host)
         server = serve_endpoint(
             _target(system),
             key=key,
-            allow_private=listed is not None and listed.allow_private,
+            allow_private=host.recipients.may_be_private(system.url),
             ready_seconds=READY_SECONDS,
             workdir=host.work,
             concurrency=spec.limits.concurrency,
@@ -286,6 +285,14 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
         del key
     async with server as backend:
         yield backend
+
+
+def _key(system: Endpoint, tier: Tier, host: Host) -> str:
+    """Return the submitter's own key, the maintainers' for an endpoint that is asked as T1, or none."""
+    if system.sealed_key:
+        return host.vault.open_key(system.sealed_key, bound_to=system.url)
+    listed = host.recipients.listed(system, tier=tier)
+    return listed.key() if listed else ""
 
 
 def _target(system: Endpoint) -> EndpointTarget:

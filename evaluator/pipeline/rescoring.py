@@ -22,10 +22,10 @@ from evaluator.grading.ballots import Said
 from evaluator.items import Item, set_digest
 from evaluator.pipeline.disk import disk_errors
 from evaluator.pipeline.host import Opener
+from evaluator.policy import JAIL
 from evaluator.protocols import Protocol
 from evaluator.sealing import appending
 from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
-from evaluator.sealing.recipients import JAIL
 
 UNSCORED = 255
 """In a packed column: no completion of this item was graded again."""

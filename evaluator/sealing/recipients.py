@@ -1,76 +1,79 @@
-"""Who may be shown sealed items. The evaluator's own configuration decides; a job only names its target.
+"""The evaluator's own list of recipients: which endpoints are T1, whose key they are asked with, which season is open.
 
-A recipient is a party: ``jail`` for weights that run here without a network, else the host (and port) of
-an endpoint. Tiers: T0 the jail; T1 an endpoint that the maintainers listed; anyone else is T2 where this
-configuration names the season of self-declared endpoints, and T3 where it does not.
-
-T0 may see exposed and local blocks, T1 exposed ones, T2 the one block of the season, T3 none; spare blocks nobody.
-All self-declared endpoints of a season see the same block, however many names they go by, and so all of them
-together never more than the blocks that the set's manifest names for its seasons.
+The list is configuration; a job only names its target. The rules stand in :mod:`evaluator.policy`.
 """
 
+import os
+import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from evaluator.contract import BlockId, Recipient, Tier
+from evaluator import addresses, policy
+from evaluator.contract import BlockId, Endpoint, Provider, Recipient, Tier
 from evaluator.errors import Code, error
 from evaluator.ledger.manifests import Manifest
+from evaluator.policy import EndpointId
 
-JAIL: Recipient = "jail"
-"""The recipient that stands for weights we run ourselves, shut in."""
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST_KEY = 4000
+_API_KEY_CHARACTERS = frozenset(map(chr, range(0x21, 0x7F)))
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One endpoint of the allow-list: its base address, its tier, and whether it may be a private address."""
+    """One endpoint of the list, exactly as a job must name it, and where the maintainers' key for it is.
+
+    The key is named, never written here: ``key_file`` is a file that only this user may read, ``key_env`` a variable
+    of this process. ``no_key`` is for an endpoint of the maintainers' own on a private address, which takes none.
+    """
 
     url: str
+    model: Annotated[str, Meta(min_length=1)]
+    api: Literal["completions", "chat"]
+    provider: Provider = ""
     tier: Literal["T1"] = "T1"
     allow_private: bool = False
+    key_file: str = ""
+    key_env: Annotated[str, Meta(pattern=r"\A(HOLDFAST_ENDPOINT_KEY_[A-Z0-9_]{1,60})?\Z")] = ""
+    no_key: bool = False
+
+    @property
+    def id(self) -> EndpointId:
+        """The endpoint as it is compared."""
+        return EndpointId(self.url, self.model, self.api, self.provider)
+
+    def check(self) -> None:
+        """Raise ``misconfigured`` or ``endpoint_refused`` for an entry that cannot be meant."""
+        addresses.check(self.url, allow_private=self.allow_private)
+        policy.recipient_of(self.url)
+        if [bool(self.key_file), bool(self.key_env), self.no_key].count(True) != 1 or (
+            self.no_key and not self.allow_private
+        ):
+            raise error(Code.MISCONFIGURED, "recipients: a key")
+
+    def key(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Read the maintainers' key, anew each time, so that it can be exchanged. Raises ``misconfigured``."""
+        if self.no_key:
+            return ""
+        key = _read_key(Path(self.key_file)) if self.key_file else environ.get(self.key_env, "").strip()
+        if not key or len(key) > _LONGEST_KEY or not _API_KEY_CHARACTERS.issuperset(key):
+            raise error(Code.MISCONFIGURED, f"recipients: no key in {self.key_env or 'key_file'} of {self._host()}")
+        return key
+
+    def _host(self) -> str:
+        return policy.recipient_of(self.url)
 
 
-@dataclass(frozen=True)
-class Address:
-    """The parts of an endpoint's address that say which party it is. ``path`` ends in a slash."""
-
-    scheme: str
-    recipient: Recipient
-    path: str
-
-
-def recipient_of(url: str) -> Recipient:
-    """The party behind an endpoint's address: lower-case host, with the port unless it is the scheme's own.
-
-    Raises ``endpoint_refused`` for an address that names no party without doubt (user information, another
-    scheme, no host, characters outside a plain address).
-    """
-    return _address(url).recipient
-
-
-def _address(url: str) -> Address:
-    address = _parse(url)
-    if address is None or address.recipient == JAIL:
-        raise error(Code.ENDPOINT_REFUSED)
-    return address
-
-
-def _parse(url: str) -> Address | None:
-    if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}%@?#') or ".." in url:
-        return None  # nothing that two parsers of addresses could read in two ways
+def _read_key(path: Path) -> str:
     try:
-        parts = urlsplit(url)
-        default = _DEFAULT_PORTS[parts.scheme]
-        host, port = parts.hostname or "", parts.port
-        name = f"[{host}]" if ":" in host else host.rstrip(".")
-        party = name if port in (None, default) else f"{name}:{port}"
-        return Address(parts.scheme, msgspec.convert(party, Recipient), parts.path.rstrip("/") + "/")
-    except (KeyError, ValueError):  # a ValidationError is a ValueError
-        return None
+        if path.stat().st_mode & _OTHERS:
+            raise error(Code.KEY_PERMISSIONS, path.name)
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        raise error(Code.MISCONFIGURED, f"recipients: {path.name} cannot be read") from None
 
 
 class Recipients:
@@ -79,12 +82,14 @@ class Recipients:
     __slots__ = ("_listed", "_season")
 
     def __init__(self, endpoints: Sequence[ListedEndpoint] = (), *, season: int | None = None) -> None:
-        self._listed = tuple((_address(endpoint.url), endpoint) for endpoint in endpoints)
+        for endpoint in endpoints:
+            endpoint.check()
+        self._listed = {endpoint.id: endpoint for endpoint in endpoints}
         self._season = season
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipients":
-        """Read parsed TOML: ``[[endpoint]]`` tables with ``url``, ``tier`` ("T1") and ``allow_private``, and
+        """Read parsed TOML: ``[[endpoint]]`` tables with the fields of :class:`ListedEndpoint`, and
         ``[self_declared]`` with ``season``, a number from 0.
 
         Raises ``misconfigured`` for anything else, naming the table's number.
@@ -92,51 +97,62 @@ class Recipients:
         tables = data.get("endpoint", [])
         if set(data) - {"endpoint", "self_declared"} or not isinstance(tables, list):
             raise error(Code.MISCONFIGURED, "recipients: only [[endpoint]] and [self_declared] are known")
-        endpoints = []
+        endpoints: list[ListedEndpoint] = []
         for number, table in enumerate(tables, start=1):
             try:
                 endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
-                _address(endpoint.url)
+                endpoint.check()
             except Exception:  # noqa: BLE001 - whatever is wrong with the table, its number is what helps
-                raise error(Code.MISCONFIGURED, f"recipients: endpoint {number}") from None
+                wanted = "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
+                raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}") from None
+            if endpoint.id in {other.id for other in endpoints}:
+                raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
         return cls(endpoints, season=_season(data.get("self_declared")))
 
-    def listed(self, url: str) -> ListedEndpoint | None:
-        """The allow-list's entry that covers ``url``: same scheme and party, and its path or one beneath it.
+    def check_keys(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Read every key once, so that a missing one is found at start.
 
-        The path counts because one host may serve many tenants.
+        Raises ``misconfigured`` and ``key_permissions``.
         """
-        asked = _address(url)
-        for known, endpoint in self._listed:
-            same = (known.scheme, known.recipient) == (asked.scheme, asked.recipient)
-            if same and asked.path.startswith(known.path):
-                return endpoint
-        return None
+        for endpoint in self._listed.values():
+            endpoint.key(environ)
 
-    def tier_of_url(self, url: str) -> Tier:
-        """The tier of an endpoint by its whole address: listed, self-declared, or nobody's."""
-        found = self.listed(url)
-        return found.tier if found else self._unlisted()
+    def listed(self, system: Endpoint, *, tier: Tier = "T0") -> ListedEndpoint | None:
+        """Return the entry that makes this very endpoint T1; None where it is not one, or ``tier`` is lower.
+
+        It holds the key that the endpoint is asked with.
+        """
+        return self._listed.get(EndpointId.of(system)) if max(tier, self.tier_of(system)) == "T1" else None
+
+    def may_be_private(self, url: str) -> bool:
+        """Return whether the maintainers let this very address be a private one, whoever's key and model it is."""
+        return any(endpoint.url == url and endpoint.allow_private for endpoint in self._listed.values())
+
+    def tier_of(self, system: Endpoint) -> Tier:
+        """Return the tier of an endpoint as a job names it: listed, self-declared, or neither.
+
+        Raises ``endpoint_refused`` for an address that names no party.
+        """
+        policy.recipient_of(system.url)
+        return policy.endpoint_tier(
+            EndpointId.of(system),
+            own_key=bool(system.sealed_key),
+            listed=self._listed,
+            season_open=self._season is not None,
+        )
 
     def tier(self, recipient: Recipient) -> Tier:
-        """The tier of a party by its name."""
-        if recipient == JAIL:
+        """Return the most that a party of this name may be; which endpoint of it is asked may lower it."""
+        if recipient == policy.JAIL:
             return "T0"
-        return "T1" if any(known.recipient == recipient for known, _ in self._listed) else self._unlisted()
+        if any(policy.recipient_of(endpoint.url) == recipient for endpoint in self._listed.values()):
+            return "T1"
+        return "T3" if self._season is None else "T2"
 
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
-        """The blocks of a set that a party of this tier may see, ascending."""
-        if tier == "T0":
-            return manifest.block_ids(("exposed", "local"))
-        if tier == "T1":
-            return manifest.block_ids(("exposed",))
-        if tier == "T2" and self._season is not None:
-            return manifest.seasons[self._season : self._season + 1]
-        return ()
-
-    def _unlisted(self) -> Tier:
-        return "T3" if self._season is None else "T2"
+        """Return the blocks of a set that a party of this tier may see, ascending."""
+        return policy.blocks(tier, manifest, season=self._season)
 
 
 def _season(table: object) -> int | None:

@@ -9,15 +9,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from evaluator.contract import Announcement, LogLine, Recipient, Tally, fits
+from evaluator.contract import Announcement, Endpoint, LogLine, Recipient, Tally, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
 from evaluator.ledger.notes import verify_head
+from evaluator.policy import recipient_of
 from leaderboard.celery import ring_ship
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, Party
+from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, ListedEndpoint, Party
+
+LONGEST_URL = 1000
+"""Of a listed endpoint: longer ones do not fit the index."""
 
 
 def register_evaluator(*, identity: object, pool: str) -> Evaluator:
@@ -74,6 +78,28 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
     if not fits(recipient, Recipient) or not name or kind not in Party.Kind or tier not in ("T1", "T2", "T3"):
         raise refuse(Refusal.BAD_REGISTRATION, "party")
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
+
+
+def list_endpoint(*, url: str, model: str, api: str, provider: str = "") -> ListedEndpoint:
+    """Enter an endpoint that the evaluators' lists name as T1. Raises ``bad_registration``.
+
+    The evaluators decide: an entry that their lists lack leads to runs that they refuse.
+    """
+    about = {"kind": "endpoint", "url": url, "model": model, "api": api, "provider": provider}
+    try:
+        recipient_of(url)
+    except EvaluatorError:
+        raise refuse(Refusal.BAD_REGISTRATION, "url") from None
+    if len(url) > LONGEST_URL or not fits(about, Endpoint):
+        raise refuse(Refusal.BAD_REGISTRATION, "endpoint")
+    return ListedEndpoint.objects.get_or_create(url=url, model=model, api=api, provider=provider)[0]
+
+
+def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> None:
+    """Remove an endpoint from the list: its later runs are self-declared. Raises ``not_found``."""
+    found = ListedEndpoint.objects.filter(url=url, model=model, api=api, provider=provider)
+    if not found.delete()[0]:
+        raise refuse(Refusal.NOT_FOUND, "endpoint")
 
 
 def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()) -> None:

@@ -11,7 +11,7 @@ from evaluator.errors import EvaluatorError
 from evaluator.ledger.entries import origin
 from evaluator.ledger.notes import vkey
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Entry, Evaluator, Grant
+from leaderboard.ledger.models import Entry, Evaluator, Grant, ListedEndpoint
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -100,6 +100,13 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """
     known = Grant.objects.filter(pk__gt=query.after).order_by("pk")
     return {"grants": [_grant(one) for one in known[: query.limit]]}
+
+
+@router.get("/endpoints", auth=None, summary="The endpoints that are asked as T1, with a key of the maintainers")
+def endpoints(request: HttpRequest) -> dict[str, Any]:
+    """A submission is T1 where it names one of them exactly, letter by letter, and brings no key of its own."""
+    names = ("url", "model", "api", "provider")
+    return {"endpoints": [{name: getattr(one, name) for name in names} for one in ListedEndpoint.objects.all()]}
 
 
 @router.get("/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size")

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
+from evaluator.policy import EndpointId
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -123,7 +124,8 @@ class Grant(models.Model):
 class Party(models.Model):
     """Whom the site takes a recipient for. The evaluator's own list decides; this one may only be stricter.
 
-    A recipient without a row is a self-declared endpoint (T2). Weights that we run are T0 without a row.
+    A row names the party and may lower the tier of its endpoints; ``T1`` here lowers nothing and grants nothing: an
+    endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights that we run are T0 without a row.
     """
 
     class Kind(models.TextChoices):
@@ -145,6 +147,33 @@ class Party(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.recipient}"
+
+
+class ListedEndpoint(models.Model):
+    """One endpoint that the evaluators' lists name as T1, exactly as a submission has to name it.
+
+    The evaluators hold the maintainers' key for it and decide; this copy lets the site grant the same blocks.
+    """
+
+    url = models.CharField(max_length=1000)
+    model = models.CharField(max_length=200)
+    api = models.CharField(max_length=20)
+    provider = models.CharField(max_length=40, blank=True)
+    registered_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["url", "model", "api", "provider"], name="listed_endpoint_once"),
+        )
+        ordering = ("url", "model", "api", "provider")
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.url}"
+
+    @property
+    def identity(self) -> EndpointId:
+        """The endpoint as it is compared."""
+        return EndpointId(self.url, self.model, self.api, self.provider)
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):

@@ -9,6 +9,7 @@ from evaluator import addresses
 from evaluator.contract import Budget, Name, Provider, canonical_json, fits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
+from evaluator.policy import recipient_of
 from leaderboard.errors import Refusal
 
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
@@ -128,6 +129,7 @@ def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> No | None:
         return No(Refusal.BAD_API_KEY)
     try:
         addresses.check(ask.url, allow_private=private_endpoints)
+        recipient_of(ask.url)
     except EvaluatorError as failure:
         return No(failure.code)
     return None

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
+from evaluator import policy
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.rules import moment_of
 from leaderboard.accounts.views import maintainers_only
@@ -20,8 +21,6 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.ledger.models import Entry
 
 SHOWN_RECIPIENTS = 6
-MAY_SEE = {"exposed": {"T0", "T1"}, "season": {"T0", "T1", "T2"}, "local": {"T0"}, "spare": set[str]()}
-"""Which tiers may be shown a kind of block; a line that says otherwise is pointed out."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ def _row(name: str, part: charts.Part, block: BlockBurn) -> dict[str, Any]:
         "times": total.reveals / part.n,
         "people": people,
         "more": max(0, len(ordered) - SHOWN_RECIPIENTS),
-        "wrong": sorted({tier for _, tier in block.by} - MAY_SEE[part.kind]),
+        "wrong": sorted({tier for _, tier in block.by} - policy.tiers_shown(part.kind)),
         "first": _moment(total.first),
         "last": _moment(total.last),
     }

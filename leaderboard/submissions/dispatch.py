@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
-from evaluator import addresses
+from evaluator import policy
 from evaluator.contract import (
     EVALUATE_TASK,
     RESCORE_TASK,
@@ -24,13 +24,11 @@ from evaluator.contract import (
     pack_bits,
 )
 from evaluator.ledger.notices import retired
+from evaluator.policy import JAIL, EndpointId
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Grant, Party
+from leaderboard.ledger.models import Grant, ListedEndpoint, Party
 from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
-
-JAIL = "jail"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ def recipient(submission: Submission) -> str:
     """Who will see the items: ``jail`` for weights that an evaluator runs, else the endpoint's host and port."""
     if submission.kind == Submission.Kind.CHECKPOINT:
         return JAIL
-    target = addresses.check(submission.url, allow_private=True)
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+    return policy.recipient_of(submission.url)
 
 
 @dataclass(frozen=True)
@@ -62,12 +58,18 @@ class Form:
 
 
 def tier_of(submission: Submission) -> Tier:
-    """What the site takes the recipient for. The evaluator's own list decides; this may only be stricter."""
-    shown_to = recipient(submission)
-    if shown_to == JAIL:
+    """Return the tier that the site grants. The evaluator's own list decides; this may only be stricter.
+
+    An endpoint is T1 where it is listed exactly as it was submitted and comes without a key of the submitter's. The
+    tier of its party, where one is registered, lowers that.
+    """
+    if submission.kind == Submission.Kind.CHECKPOINT:
         return "T0"
-    known = Party.objects.filter(recipient=shown_to).values_list("tier", flat=True).first()
-    return cast("Tier", known or "T2")
+    asked = EndpointId(submission.url, submission.served_model, submission.api, submission.provider)
+    listed = [one.identity for one in ListedEndpoint.objects.filter(url=submission.url)]
+    tier = policy.endpoint_tier(asked, own_key=bool(submission.sealed_key), listed=listed, season_open=True)
+    known = Party.objects.filter(recipient=recipient(submission)).values_list("tier", flat=True).first()
+    return max(tier, cast("Tier", known or tier))
 
 
 def form(submission: Submission) -> Form:
@@ -81,17 +83,12 @@ def form(submission: Submission) -> Form:
     if manifest is None:
         raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)
     tier = tier_of(submission)
-    usual: dict[Tier, tuple[BlockId, ...]] = {
-        "T0": manifest.block_ids(("exposed", "local")),
-        "T1": manifest.block_ids(("exposed",)),
-        "T2": manifest.seasons[pair.season : pair.season + 1],
-        "T3": (),
-    }
-    if not usual[tier]:
+    usual = policy.blocks(tier, manifest, season=pair.season)
+    if not usual:
         raise refuse(Refusal.PUBLIC_ONLY)
     gone = retired(manifest, pair.private.signed_notices())
     spent = {block.id for block in manifest.blocks if gone.issuperset(block.indices())}
-    blocks = tuple(block for block in usual[tier] if block not in spent)
+    blocks = tuple(block for block in usual if block not in spent)
     if not blocks:
         raise refuse(Refusal.PAIR_RETIRED)
     return Form(tier, blocks, manifest.indices(blocks) - gone)
@@ -121,6 +118,7 @@ def job(run: Run) -> Job:
             concurrency=settings.CONCURRENCY,
             budget=Budget.from_dict(submission.budget) if submission.budget else None,
         ),
+        tier=cast("Tier", run.tier),
     )
     return Job(shown_to, sets, grant, spec.to_dict())
 

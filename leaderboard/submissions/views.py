@@ -15,6 +15,7 @@ from evaluator.contract import Votes
 from leaderboard.accounts.models import User
 from leaderboard.accounts.views import carry_out
 from leaderboard.errors import SiteError, explain_code
+from leaderboard.ledger.models import ListedEndpoint
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, GraderForm, SubmissionForm
@@ -51,7 +52,7 @@ def _signed_in(request: HttpRequest) -> User:
 def submit(request: HttpRequest) -> HttpResponse:
     """The form, and what becomes of it."""
     if request.method != "POST":
-        return render(request, "submissions/submit.html", {"form": SubmissionForm.blank()})
+        return _form(request, SubmissionForm.blank())
     form = SubmissionForm(request.POST)
     status = 422
     if form.is_valid():
@@ -64,7 +65,12 @@ def submit(request: HttpRequest) -> HttpResponse:
             field = failure.detail if failure.detail in form.fields else None
             form.add_error(field, f"{told['message']} {told['advice']}")
             status = failure.status
-    return render(request, "submissions/submit.html", {"form": form}, status=status)
+    return _form(request, form, status=status)
+
+
+def _form(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:
+    context = {"form": form, "listed": ListedEndpoint.objects.all()}
+    return render(request, "submissions/submit.html", context, status=status)
 
 
 @login_required

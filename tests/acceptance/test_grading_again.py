@@ -35,7 +35,7 @@ def until_answered(house, run: str, count: int) -> list[tuple[str, str]]:
 def graded(make_house: Callable, steady: Callable) -> tuple:
     house = make_house(rows=ROWS)
     endpoint = steady(*ROWS, latency=0.01)
-    house.place.allow_endpoints([endpoint.url])
+    house.place.allow_endpoints([(endpoint.url, "steady")])
     house.begin("recorder", "evaluator", "site")
     run = house.submit_endpoint("regraded", endpoint)
     state = house.ranked(run)

@@ -112,7 +112,7 @@ def test_a_chain_is_ranked_by_what_stands_behind_it(
 ) -> None:
     sides = {"public": public_set()[:N], "private": private_set()[:N]}
     front, house = litellm(), make_house(rows=tuple(sides.values()))
-    house.place.allow_endpoints([front.url])
+    house.place.allow_endpoints([(front.url, ROUTED)])
     house.begin("recorder", "evaluator", "site")
     house.ranked(house.submit_endpoint("chained", front, served=ROUTED))
     row = house.board()["chained"]

@@ -44,7 +44,7 @@ def disturbed(make_house, steady) -> Callable[..., tuple]:
     def begin(source: Path = ROOT) -> tuple:
         house = make_house(rows=ROWS, source=source, HOLDFAST_CONCURRENCY=str(IN_FLIGHT))
         endpoint = steady(*ROWS)
-        house.place.allow_endpoints([endpoint.url])
+        house.place.allow_endpoints([(endpoint.url, "steady")])
         house.begin("recorder", "evaluator", "site")
         house.ranked(house.submit_endpoint("undisturbed", endpoint))
         before = endpoint.received()
@@ -80,7 +80,7 @@ def test_a_broker_that_forgets_everything(make_house, steady) -> None:
     """The evaluator has done its work, and every report of it is gone with the broker's memory."""
     house = make_house(rows=ROWS, HOLDFAST_RING_SECONDS="3")
     endpoint = steady(*ROWS, latency=0.01)
-    house.place.allow_endpoints([endpoint.url])
+    house.place.allow_endpoints([(endpoint.url, "steady")])
     house.begin("evaluator", "site")
     run = house.submit_endpoint("forgotten", endpoint)
     broker = redis.Redis.from_url(house.place.broker_url.replace("redis+socket://", "unix://"))

@@ -32,7 +32,7 @@ def test_seven_real_systems(make_house: Callable, serve: Callable, data_dir: Pat
     recorded = load_systems(data_dir)
     house = make_house(rows=halves, protocol="gsm8k-cot-5shot", shots=data_dir / "gsm8k" / "train.jsonl")
     endpoint = serve("replay.py", "--data", str(data_dir))
-    house.place.allow_endpoints([endpoint.url])
+    house.place.allow_endpoints((endpoint.url, name) for name in SYSTEMS)
     house.begin("recorder", "evaluator", "site")
     runs = {name: house.submit_endpoint(name, endpoint, served=name) for name in SYSTEMS}
     assert len(runs) == 7

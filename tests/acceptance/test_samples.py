@@ -24,7 +24,7 @@ def test_samples_are_asked_once_voted_on_and_told_of_as_aggregates(
     sets = ("--title", "Twins", "--public", "open", "--private", "twin", "--protocol", "demo-0shot")
     house.place.manage("register_pair", "twins", *sets, "--also", PROTOCOL)
     endpoint = steady(*ROWS, latency=0.01)
-    house.place.allow_endpoints([endpoint.url])
+    house.place.allow_endpoints([(endpoint.url, "steady")])
     house.begin("recorder", "evaluator", "site")
     house.ranked(house.submit_endpoint("asked-as-usual", endpoint))
     before = sum(endpoint.received().values())

@@ -58,9 +58,17 @@ class Installed:
             "HOLDFAST_RECIPIENTS": str(path),
         }
 
-    def allowing(self, url: str) -> "Installed":
-        table = f'[[endpoint]]\nurl = "{url}"\ntier = "T1"\nallow_private = true\n'
+    def allowing(self, url: str, *, model: str = "m", api: str = "chat", **about: str) -> "Installed":
+        """List an endpoint that takes no key, unless ``about`` says where one is."""
+        about = {"url": url, "model": model, "api": api} | about
+        lines = [f'{name} = "{value}"' for name, value in about.items()]
+        lines += [] if set(about) & {"key_file", "key_env"} else ["no_key = true"]
+        table = "\n".join(["[[endpoint]]", *lines, "allow_private = true", ""])
         return dataclasses.replace(self, recipients=self.recipients + table)
+
+    def season(self, number: int) -> "Installed":
+        """Open a season of self-declared endpoints. After all that is listed: it is the file's last table."""
+        return dataclasses.replace(self, recipients=self.recipients + f"[self_declared]\nseason = {number}\n")
 
     def index(self, name: str, number: int) -> int:
         """Where the question with this number lies in a set."""

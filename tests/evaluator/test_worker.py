@@ -69,7 +69,7 @@ def test_a_job_is_answered_and_nothing_of_it_is_in_the_log(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.01)
-    place = place.allowing(endpoint.url)
+    place = place.allowing(endpoint.url, model="steady", api="completions")
     url = request.getfixturevalue("own_redis") if kind == "redis" else f"filesystem://{tmp_path}/broker"
     worker = start_worker(place, url)
     if kind == "filesystem":
@@ -99,7 +99,7 @@ def test_hostile_messages_are_refused_unread_and_the_worker_lives(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0)
-    place = place.allowing(endpoint.url)
+    place = place.allowing(endpoint.url, model="steady", api="completions")
     worker = start_worker(place, own_redis)
     send = worker.broker.send
     send("SECRET-1")
@@ -154,7 +154,7 @@ def test_the_same_message_twice_is_done_once(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0)
-    worker = start_worker(place.allowing(endpoint.url), own_redis)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
     job = place.job(endpoint.system)
     for _ in range(3):
         worker.broker.send(job)
@@ -172,7 +172,7 @@ def test_a_killed_worker_loses_nothing_that_was_spooled_and_a_new_token_goes_on(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.3)
-    worker = start_worker(place.allowing(endpoint.url), own_redis)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
     job = place.job(endpoint.system)
     worker.broker.send(job)
     first = worker.wait(has_some)
@@ -211,7 +211,7 @@ def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.2)
-    worker = start_worker(place.allowing(endpoint.url), own_redis)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
     worker.broker.send(place.job(endpoint.system))
     worker.wait(has_some)
     worker.process.send_signal(signal.SIGTERM)
@@ -226,7 +226,7 @@ def test_a_worker_told_to_stop_gives_a_long_run_up_within_thirty_seconds(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 2.0)
-    worker = start_worker(place.allowing(endpoint.url), own_redis)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
     job = place.job(endpoint.system) | {"limits": {"seconds": 600.0, "concurrency": 1}}
     worker.broker.send(job)
     worker.wait(lambda reports: bool(outcomes(reports)))
@@ -246,7 +246,7 @@ def bereft(
     endpoint = start_steady(place.all_rows(), 0.2)
     (tmp_path / "r").mkdir()
     redis, url = start_redis(tmp_path / "r")
-    worker = start_worker(place.allowing(endpoint.url), url)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), url)
     worker.broker.send(place.job(endpoint.system))
     worker.wait(has_some)
     redis.kill()
@@ -303,7 +303,7 @@ def test_progress_is_live(
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.4)
-    worker = start_worker(place.allowing(endpoint.url), own_redis)
+    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
     worker.broker.send(place.job(endpoint.system) | {"lease_seconds": 3.0})
     worker.wait(has_some)
     reports = worker.wait(ended)

@@ -24,8 +24,8 @@ from evaluator.ledger.notices import Notice
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.ledger.actions import keep_log
-from leaderboard.ledger.models import Evaluator, Party
+from leaderboard.ledger.actions import keep_log, list_endpoint
+from leaderboard.ledger.models import Evaluator
 from leaderboard.rankings.actions import close_cohort, rebuild
 from leaderboard.rankings.snapshots import contacts
 from leaderboard.submissions import actions
@@ -98,7 +98,7 @@ class Site:
 
     def list(self, host: str) -> None:
         """Who was self-declared is listed from now on."""
-        Party.objects.create(recipient=host, tier="T1")
+        list_endpoint(url=f"https://{host}/v1", model="m", api="chat")
 
     def _submit(self, model: str, tier: str, host: str) -> Run:
         endpoint = {"url": f"https://{host}/v1", "served_model": "m", "api": "chat"}
@@ -164,7 +164,7 @@ class Site:
 def site(evaluator: FakeEvaluator, user: Any) -> Site:
     """Nothing has happened yet."""
     evaluator.register()
-    Party.objects.create(recipient=HOSTED, tier="T1")
+    list_endpoint(url=f"https://{HOSTED}/v1", model="m", api="chat")
     for name in ("Ant", "Bee"):
         ruled.make_model(name, name.lower())
     Model.objects.update(organisation=user.organisation())

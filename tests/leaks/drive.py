@@ -54,7 +54,7 @@ class Used:
     """A house in use, and canaries that are in no item: each is for the field that its name says.
 
     ``typed`` is what visitors write into forms and forgers into messages, ``address`` what they ask for, ``api_key``
-    a submitter's, ``forced`` stands in rows that the database refuses, ``bundle`` lies where releases will.
+    a submitter's, ``provider_key`` the maintainers' for what they listed, ``forced`` stands in rows that the database refuses, ``bundle`` lies where releases will.
     ``pages`` are answers given while something was wrong, ``states`` what a submitter was told of runs meanwhile,
     ``running`` what could be seen of processes from outside.
     """
@@ -67,6 +67,7 @@ class Used:
     begun: float = field(default_factory=time.time)
     typed: Canary = field(default_factory=lambda: token("typed"))
     api_key: Canary = field(default_factory=lambda: token("api key"))
+    provider_key: Canary = field(default_factory=lambda: token("provider key"))
     address: Canary = field(default_factory=lambda: token("address"))
     forced: Canary = field(default_factory=lambda: token("forced"))
     bundle: Canary = field(default_factory=lambda: token("bundle"))
@@ -85,7 +86,7 @@ class Used:
     @property
     def secrets(self) -> list[Canary]:
         """All that must be found nowhere."""
-        by_hand = [self.typed, self.address, self.api_key, self.forced, self.bundle]
+        by_hand = [self.typed, self.address, self.api_key, self.provider_key, self.forced, self.bundle]
         return [*self.planted.canaries, *self.keys, *by_hand]
 
     @property
@@ -156,7 +157,13 @@ _PRIVATE = ("host", "report", "completions")
 def open_the_doors(used: Used) -> None:
     """Start every program, and let everybody in: an author, another author, a maintainer."""
     used.wiretap.begin()
-    used.house.place.allow_endpoints(f"{used.endpoint.url}/{mode}/v1" for mode in MODES)
+    place = used.house.place
+    key_file = place.keys / "provider.key"
+    key_file.touch(mode=0o600)
+    key_file.write_text(used.provider_key.text)
+    place.allow_endpoints([(f"{used.endpoint.url}/{mode}/v1", mode) for mode in MODES], key_file=key_file)
+    with place.recipients.open("a") as listed:
+        listed.write("[self_declared]\nseason = 0\n")
     used.house.begin("recorder", "evaluator", "site")
     address = used.house.place.address
     names = {"stranger": "", "submitter": "author", "other submitter": "rival", "maintainer": "keeper"}
@@ -199,7 +206,7 @@ def run_broken_weights(used: Used) -> None:
 
 
 def run_endpoints(used: Used, failing: Sequence[str]) -> None:
-    """Endpoints that answer in many ways, one of them with a key, and such as fail in the ways ``failing``."""
+    """Endpoints that answer in many ways, one of them with an author's key, and such as fail in the ways ``failing``."""
     answered = [used.submit("right", api_key=used.api_key.text)]
     answered += [used.submit(mode) for mode in ("slip", "echo", "babble")]
     failed = {mode: used.submit(mode) for mode in failing}
@@ -211,7 +218,7 @@ def run_endpoints(used: Used, failing: Sequence[str]) -> None:
         assert state["failure"]["code"] == CODES[mode], (mode, state)
     asked = used.asked()
     assert all(asked[mode] for mode in (*failing, "right", "slip", "echo", "babble")), "it failed before it was asked"
-    assert used.endpoint.get("/asked")["keys"] == 1
+    assert used.endpoint.get("/asked")["keys"] == 2
 
 
 def break_checkpoint(used: Used) -> None:

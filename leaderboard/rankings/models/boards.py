@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 from django.db import connection, models, transaction
 
+from evaluator import policy
 from evaluator.contract import Tier, Wire
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
@@ -122,8 +123,7 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def form(self) -> str:
         """Which part of the private set the score is over, in plain words."""
-        form = {"T0": "exposed and local blocks", "T1": "exposed blocks", "T2": "the season's block", "T3": "none"}
-        return form[self.tier] + (f", version {self.version}" if self.version else "")
+        return policy.FORMS[self.tier] + (f", version {self.version}" if self.version else "")
 
     @property
     def word(self) -> str:

@@ -11,9 +11,9 @@ from typing import Self
 from uuid import UUID
 
 from evaluator.ledger.manifests import Manifest
+from evaluator.policy import JAIL
 from leaderboard.ledger.models import Entry as LogLine
 from leaderboard.rankings.models import Look
-from leaderboard.submissions.dispatch import JAIL
 from leaderboard.submissions.models import Told
 
 Gate = Callable[[frozenset[int]], Told | None]

@@ -9,6 +9,7 @@ import pytest
 
 from demo.problems import public_set
 from demo.services import EmbeddedPostgres
+from tests.acceptance.conftest import ONE_BLOCK
 from tests.leaks import drive
 from tests.leaks.canaries import plant
 
@@ -38,7 +39,8 @@ def begin(make_house, serve, postgres_server: EmbeddedPostgres, tmp_path: Path) 
     def make(**options: Path) -> drive.Used:
         planted = plant(40, seed=int.from_bytes(os.urandom(4)))
         settings = {"HOLDFAST_RELEASES": str(tmp_path / "releases"), "HOLDFAST_LEASE_SECONDS": "4"}
-        house = make_house(rows=(PUBLIC, planted.records), HOLDFAST_MAX_ATTEMPTS="20", **settings, **options)
+        seal = (*ONE_BLOCK, "--seasons", "1")
+        house = make_house(rows=(PUBLIC, planted.records), seal=seal, HOLDFAST_MAX_ATTEMPTS="20", **settings, **options)
         gold = drive.write_gold(tmp_path / "gold" / "gold.jsonl", planted)
         endpoint = serve("hostile_endpoint.py", "--gold", str(gold))
         begun.append(drive.Used(house, postgres_server, planted, endpoint, tmp_path / "releases"))

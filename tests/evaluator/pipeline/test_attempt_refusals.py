@@ -1,12 +1,14 @@
 import base64
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evaluator.contract import Failed, Finished, Started
+from evaluator.contract import Failed, Finished, Started, unpack_bits
 from evaluator.errors import Code
 from evaluator.pipeline.attempt import run_job
+from evaluator.sealing.allocation import Shares
 from evaluator.sealing.seal import seal_secret
 from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Bench, exposures, last_code
@@ -123,9 +125,9 @@ def test_an_unlisted_endpoint_gets_public_sets_and_no_private_address(bench: Ben
 
 
 def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
-    sealed_key = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to=URL)
-    reports = bench.run(bench.place.job(ENDPOINT | {"sealed_key": sealed_key}))
+    monkeypatch.setenv("HOLDFAST_ENDPOINT_KEY_URL", "sk-secret")
+    bench = Bench(install(tmp_path).allowing(URL, key_env="HOLDFAST_ENDPOINT_KEY_URL"), monkeypatch)
+    reports = bench.run(bench.place.job(ENDPOINT))
     assert len(outcomes(reports)) == 60
     assert {(entry.recipient, entry.tier) for entry in exposures(reports)} == {("models.example", "T1")}
     assert bench.served[0]["key"] == "sk-secret"
@@ -134,10 +136,79 @@ def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monke
     assert b"sk-secret" not in files
 
 
+def keyed(bench: Bench, key: str = "sk-hers") -> dict[str, Any]:
+    """The listed endpoint, asked with a key of the submitter's own."""
+    return ENDPOINT | {"sealed_key": seal_secret(bench.place.identity.host_pub, key, bound_to=URL)}
+
+
+def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """An evaluator that lists one endpoint, with a key of its own, and lets self-declared ones see one block of four."""
+    monkeypatch.setenv("HOLDFAST_ENDPOINT_KEY_URL", "sk-ours")
+    shares = Shares(local=Fraction(0), spare=Fraction(0), blocks=4, seasons=1, cell=1)
+    place = install(tmp_path, shares=shares).allowing(URL, key_env="HOLDFAST_ENDPOINT_KEY_URL").season(0)
+    return Bench(place, monkeypatch)
+
+
+REFUSED = (Code.RECIPIENT_REFUSED, Code.BLOCK_REFUSED, Code.ENDPOINT_REFUSED)
+OTHERWISE: tuple[dict[str, str], ...] = (
+    {"model": "m-mine"},
+    {"model": "openai/m"},
+    {"api": "completions"},
+    {"url": URL + "/"},
+    {"url": URL + "/tenants/me/deployments/logger"},
+    {"url": URL.replace("models", "MODELS")},
+    {"url": URL.replace("/v1", ":443/v1")},
+    {"url": URL.replace("/v1", "//v1")},
+)
+
+
+@pytest.mark.parametrize("change", [*OTHERWISE, {}], ids=str)
+def test_a_stranger_at_a_listed_host_is_shown_what_any_stranger_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    """With a key of her own, at another path or with another model: her account's log holds one block at most."""
+    bench = strangers(tmp_path, monkeypatch)
+    manifest = bench.place.manifest()
+    system = ENDPOINT | change if change else keyed(bench)
+    mine = manifest.indices(manifest.seasons)
+    bench.run_with(bench.host, bench.place.job(system))
+    assert bench.served == [], "it asked for all, and is refused before anything is started"
+    reports = bench.run(bench.place.job(system, blocks=manifest.seasons))
+    assert next(one.body.code for one in reports if isinstance(one.body, Failed)) in REFUSED
+    shown = exposures(reports)
+    assert {index for line in shown for index in unpack_bits(line.items, manifest.n)} in (set(), mine)
+    assert {(line.recipient, line.tier) for line in shown} <= {("models.example", "T2")}
+    assert [one["key"] for one in bench.served] in ([], ["" if change else "sk-hers"])
+
+
+@pytest.mark.parametrize("change", [{}, OTHERWISE[0], OTHERWISE[4]], ids=str)
+def test_where_a_host_is_listed_whole_her_log_holds_every_exposed_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    """The attack above, on a build that trusts the host, whatever is asked there and with whose key."""
+    monkeypatch.setattr("evaluator.policy.endpoint_tier", lambda endpoint, **about: "T1")
+    bench = strangers(tmp_path, monkeypatch)
+    system = ENDPOINT | change if change else keyed(bench)
+    shown = exposures(bench.run(bench.place.job(system)))
+    assert {index for line in shown for index in unpack_bits(line.items, 30)} == set(range(30))
+
+
+def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = strangers(tmp_path, monkeypatch)
+    bench.run_with(bench.host, bench.place.job(ENDPOINT, tier="T2"))
+    assert bench.served == []
+    reports = bench.run(bench.place.job(ENDPOINT, tier="T2", blocks=bench.place.manifest().seasons))
+    assert {line.tier for line in exposures(reports)} == {"T2"}
+    assert [one["key"] for one in bench.served] == [""]
+
+
 def test_a_key_sealed_for_another_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
+    bench = strangers(tmp_path, monkeypatch)
     stolen = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1")
-    assert last_code(bench.run(bench.place.job(ENDPOINT | {"sealed_key": stolen}))) is Code.BAD_MESSAGE
+    assert (
+        last_code(bench.run(bench.place.job(ENDPOINT | {"sealed_key": stolen}, blocks=bench.place.manifest().seasons)))
+        is Code.BAD_MESSAGE
+    )
     rubbish = base64.b64encode(b"rubbish").decode()
     bench.open()
     run_job(bench.place.job(ENDPOINT | {"sealed_key": rubbish}), bench.host)

@@ -11,7 +11,6 @@ from evaluator.backends import servers
 from evaluator.contract import Finished
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
-from evaluator.sealing.seal import seal_secret
 from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.pipeline.attempts import ENDPOINT, Bench, last_code
 
@@ -24,11 +23,14 @@ def begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_stub: Callable[[str], Any]
 ) -> Callable[..., tuple[Bench, Any, dict[str, Any]]]:
     def made(**limits: Any) -> tuple[Bench, Any, dict[str, Any]]:
-        stub = start_stub("ok")
-        bench = Bench(install(tmp_path, n=10).allowing(stub.url), monkeypatch)
+        stub, key_file = start_stub("ok"), tmp_path / "provider.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(KEY)
+        bench = Bench(
+            install(tmp_path, n=10).allowing(stub.url, provider="hosted_vllm", key_file=str(key_file)), monkeypatch
+        )
         monkeypatch.setattr(attempt, "serve_endpoint", servers.serve_endpoint)
-        key = seal_secret(bench.place.identity.host_pub, KEY, bound_to=stub.url)
-        system = ENDPOINT | {"url": stub.url, "provider": "hosted_vllm", "sealed_key": key}
+        system = ENDPOINT | {"url": stub.url, "provider": "hosted_vllm"}
         return bench, stub, bench.place.job(system, limits={"seconds": 60.0, "concurrency": 8, **limits})
 
     return made

@@ -52,7 +52,7 @@ def test_the_template_is_in_it_where_it_was_rendered(bench: Bench) -> None:
 
 
 def test_of_an_endpoint_by_a_provider_and_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
+    bench = Bench(install(tmp_path).allowing(URL, provider="anthropic"), monkeypatch)
     bench.model = Model("m-2024-08-06", f"the {CANARY} of number 7")
     limits = {"seconds": 60.0, "concurrency": 8, "budget": BUDGET}
     spec = bench.place.job(ENDPOINT | {"provider": "anthropic"}, limits=limits)

@@ -13,11 +13,13 @@ from evaluator.contract import Exposure, Tier, unpack_bits
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.manifests import Manifest
-from evaluator.sealing.recipients import ListedEndpoint, Recipients, recipient_of
+from evaluator.policy import recipient_of
+from evaluator.sealing.recipients import ListedEndpoint, Recipients
 from evaluator.sealing.vault import Vault
 from tests.evaluator.sealing.conftest import RUN, Host
 
 LISTED = "https://contracted.example/v1"
+CONTRACTED = ListedEndpoint(LISTED, model="m", api="chat", key_env="HOLDFAST_ENDPOINT_KEY_CONTRACTED")
 TIERS: tuple[Tier, ...] = get_args(Tier)
 Rules = Callable[[int | None], Recipients]
 """Makes the evaluator's own list, for a season or for none."""
@@ -25,7 +27,7 @@ Rules = Callable[[int | None], Recipients]
 
 def build(season: int | None) -> Recipients:
     """The list as this build has it: one contracted host."""
-    return Recipients([ListedEndpoint(LISTED)], season=season)
+    return Recipients([CONTRACTED], season=season)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def spellings(host: str, draw: random.Random) -> Iterator[str]:
     """Ways of writing one account's address; the vault is asked for the party that each names."""
     cased = "".join(draw.choice((letter.lower(), letter.upper())) for letter in host)
     port = draw.randrange(1, 65536)
-    six = ":".join(f"{draw.randrange(65536):x}" for _ in range(8))
+    six = ":".join(["2a00", *(f"{draw.randrange(1, 65536):x}" for _ in range(7))])
     yield from (f"https://{host}/v1", f"https://{cased}/", f"https://{host}./v1", f"http://{host}:{port}/v1")
     yield from (f"https://[{six}]/v1", f"https://[{six.upper()}]:{port}/", f"http://10.{port % 256}.0.1:{port}/")
     yield from (f"https://contracted.example.{host}/v1", f"https://contracted.example:{port}/v1", "https://jail./v1")

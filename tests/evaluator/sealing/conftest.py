@@ -52,7 +52,7 @@ class Host:
     def vault(
         self, set_folder: Path, *, name: str = "twin", urls: tuple[str, ...] = (), journal: Journal | None = None
     ) -> Vault:
-        listed = Recipients([ListedEndpoint(url) for url in urls])
+        listed = Recipients([ListedEndpoint(url, "m", "chat", key_env="HOLDFAST_ENDPOINT_KEY_X") for url in urls])
         return Vault(self.keys, {name: set_folder}.get, journal or self.journal(), listed)
 
     def opened(self, set_folder: Path) -> list[Item]:

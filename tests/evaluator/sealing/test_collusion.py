@@ -20,10 +20,10 @@ from evaluator.ledger.manifests import Manifest, Party
 from evaluator.ledger.notices import Notice, notice_hash, sign_notice
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.formats import NOTICES, to_line
-from evaluator.sealing.recipients import ListedEndpoint, Recipients
+from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
 from evaluator.sealing.vault import Vault
-from tests.evaluator.sealing.collusion import LISTED, Loot, Rules, check_journal, check_law, conspire
+from tests.evaluator.sealing.collusion import CONTRACTED, Loot, Rules, check_journal, check_law, conspire
 from tests.evaluator.sealing.conftest import CREATED, RUN, SEED, Host, dealt
 
 N, SHARES = 160, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=8, seasons=3, cell=1)
@@ -131,7 +131,7 @@ class AnyTenant(Recipients):
 
 
 def rules_of(kind: type[Recipients]) -> Rules:
-    return lambda season: kind([ListedEndpoint(LISTED)], season=season)
+    return lambda season: kind([CONTRACTED], season=season)
 
 
 def fails(loot: Loot, manifest: Manifest) -> bool:

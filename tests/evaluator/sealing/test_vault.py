@@ -10,7 +10,7 @@ import pytest
 from evaluator.contract import unpack_bits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.entries import verify_chain
-from evaluator.sealing.recipients import recipient_of
+from evaluator.policy import recipient_of
 from evaluator.sealing.seal import seal_secret
 from evaluator.sealing.vault import Vault
 from tests.evaluator.sealing.conftest import ITEMS, RUN, SHOTS, Host
