@@ -261,7 +261,7 @@ def check_rule(rule, evidence, moment):
     """The evidence meets the rule at the moment of the statement."""
     need(len({run["run"] for run in evidence["runs"]}) == len(evidence["runs"]), "the evidence tells a run twice")
     dates = [_moment(one["moment"]) for one in rule["any_of"] if one["kind"] == "date"]
-    met = any(_disjoint(_good(one, evidence), one["models"]) for one in rule["any_of"] if one["kind"] == "lineages")
+    met = any(_apart(_good(one, evidence), one["models"]) for one in rule["any_of"] if one["kind"] == "lineages")
     need(met or any(_moment(moment) >= date for date in dates), "the evidence does not meet the release rule")
 
 
@@ -281,24 +281,50 @@ def _ancestries(lineages):
 
 
 def _good(clause, evidence):
-    """The ancestries of the models that have enough right."""
-    known, good = _ancestries(evidence["lineages"]), {}
-    told = Counter(model for model, _ in {(run["model"], run["lineage"]) for run in evidence["runs"]})
+    """The runs that have enough right, each with its ancestry."""
+    known, good = _ancestries(evidence["lineages"]), []
+    of = lambda run: (run["model"], run.get("artefact", ""))
+    told = Counter(weights for weights, _ in {(of(run), run["lineage"]) for run in evidence["runs"]})
     for run in evidence["runs"]:
         whole = run["complete"] and run["current"] and 0 < run["n"] == run["assigned"] and run["right"] <= run["n"]
         fair = run["tier"] == "T0" and not run["retracted"] and not run["flagged"]
         enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
         free = run["open_weights"] or not clause["open_weights"]
-        if whole and fair and enough and free and run["lineage"] in known and told[run["model"]] == 1:
-            good[run["model"]] = known[run["lineage"]]
-    return list(good.values())
+        if whole and fair and enough and free and run["lineage"] in known and told[of(run)] == 1:
+            good.append((run, known[run["lineage"]]))
+    return good
 
 
-def _disjoint(sets, wanted):
-    """Whether so many of the sets have no element in common, two by two. A set that holds another is not tried."""
-    least = [one for one in set(sets) if not any(other < one for other in sets)]
-    after = ([other for other in least[place:] if not other & one] for place, one in enumerate(least))
-    return wanted == 0 or any(_disjoint(rest, wanted - 1) for rest in after)
+def same_weights(one, other):
+    """Whether two runs may be of the same weights: unknown ones, equal files, or more than a tenth of the tensors."""
+    mine, theirs = (run.get("weights") or {"tensors": []} for run in (one, other))
+    if not mine["tensors"] or not theirs["tensors"] or one["artefact"] == other["artefact"] != "":
+        return True
+    mine, theirs = dict(mine["tensors"]), dict(theirs["tensors"])
+    shared = sum(size for tensor, size in mine.items() if tensor in theirs)
+    return shared * 10 > min(sum(mine.values()), sum(theirs.values()))
+
+
+def _conflict(one, other):
+    """Whether two runs count as one: one model, a common ancestor, one base model, or the same weights."""
+    (run, above), (peer, others) = one, other
+    based = run.get("base_model") is not None and run.get("base_model") == peer.get("base_model")
+    return run["model"] == peer["model"] or bool(above & others) or based or same_weights(run, peer)
+
+
+def _apart(runs, wanted):
+    """Whether so many of the runs count, no two of them as one. One with all the conflicts of another is not tried."""
+    conflicts = [{at for at, peer in enumerate(runs) if peer is run or _conflict(run, peer)} for run in runs]
+    least = []
+    for place in sorted(range(len(runs)), key=lambda place: len(conflicts[place])):
+        if not any(conflicts[other] <= conflicts[place] for other in least):
+            least.append(place)
+
+    def found(rest, wanted):
+        after = ([other for other in rest[at:] if other not in conflicts[place]] for at, place in enumerate(rest))
+        return wanted == 0 or any(found(others, wanted - 1) for others in after)
+
+    return found(least, wanted)
 
 
 def check_log(lines, note, statement, digest):
@@ -331,6 +357,9 @@ def check_runs(files, log, evidence, gone):
     need(released == set(closings), "completions are missing or too many")
     for run, closing in closings.items():
         outcomes = check_completions(files[f"completions/{run}.jsonl"], closing, run)
+        held = facts[run].get("weights")
+        of = (facts[run].get("artefact", ""), sha256(canonical(held)).hexdigest() if held else "")
+        need((closing.get("artefact", ""), closing.get("weights", "")) == of, f"{run} was of other weights")
         fact, active = facts[run], [outcome for index, outcome in outcomes.items() if index not in gone]
         # fewer than n are here where another evaluator asked the rest; as many can only be the very same
         fits = len(active) < fact["n"] or (len(active) == fact["n"] and active.count(1) == fact["right"])

@@ -13,7 +13,8 @@ from typing import Any
 
 from evaluator.artefacts.config import check_tokenizer, read_architecture, read_config
 from evaluator.artefacts.safetensors import Tensors, read_tensors
-from evaluator.contract import canonical_json
+from evaluator.artefacts.tensors import read_weights
+from evaluator.contract import Weights, canonical_json
 from evaluator.errors import Code, error
 
 MAX_FILES = 2000
@@ -35,12 +36,16 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFacts:
-    """What a checkpoint is. ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files."""
+    """What a checkpoint is. ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files.
+
+    ``weights`` are its tensors by their content, which no file name and no README changes.
+    """
 
     digest: str
     architecture: str
     parameters: int
     files: tuple[FileFacts, ...]
+    weights: Weights
 
     @property
     def template(self) -> str:
@@ -60,10 +65,11 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
         check_tokenizer(folder)
         parameters = _count_parameters(folder)
         files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
+        weights = read_weights(sorted(folder.glob("*.safetensors")))
     except OSError as problem:
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
     digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
-    return CheckpointFacts(digest, architecture, parameters, files)
+    return CheckpointFacts(digest, architecture, parameters, files, weights)
 
 
 def _plain_files(folder: Path) -> Iterator[Path]:

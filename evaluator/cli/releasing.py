@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from evaluator.cli.show import show
 from evaluator.contract import Closing, LogLine, Moment, Outcome, canonical_json
@@ -21,7 +22,7 @@ from evaluator.ledger.releases import (
     statement_digest,
     vote,
 )
-from evaluator.ledger.rules import Evidence, Verdict, decide, in_words, moment_of, read_evidence
+from evaluator.ledger.rules import Evidence, RunFact, Verdict, copies, decide, in_words, moment_of, read_evidence
 from evaluator.sealing import bundle, formats
 from evaluator.sealing.allocation import deal
 from evaluator.sealing.completions import CompletionStore
@@ -94,7 +95,12 @@ def _vote(
     party, key = load_party_keys(args.keys)
     if party not in manifest.maintainers:
         raise error(Code.NOT_A_MAINTAINER, party.name)
-    verdict = _verdict(manifest, evidence, _past(signed.statement.moment, datetime.now(UTC)))
+    moment = _past(signed.statement.moment, datetime.now(UTC))
+    qualifying = _qualifying(manifest, evidence, moment)
+    warnings = _warnings(qualifying)
+    if not args.json:
+        print(_table(qualifying), *warnings, sep="\n")
+    verdict = _verdict(manifest, evidence, moment)
     voted = vote(signed, maintainer=party.name, private_key=key)
     _write(out, formats.to_line(voted))
     facts = {
@@ -107,8 +113,51 @@ def _vote(
         "statement": statement_digest(voted.statement),
         "votes": [one.maintainer for one in voted.votes],
         "quorum": manifest.quorum,
+        "warnings": warnings,
     }
+    if args.json:
+        facts["runs"] = [_row(run) for run in qualifying]
     return show(args, facts)
+
+
+def _qualifying(manifest: Manifest, evidence: Evidence, now: datetime) -> tuple[RunFact, ...]:
+    """The runs with enough right for any clause, each once."""
+    verdict = decide(manifest.rule, evidence, now=now) if manifest.rule else None
+    found = {run.run: run for state in verdict.clauses for run in state.qualifying} if verdict else {}
+    return tuple(found.values())
+
+
+def _row(run: RunFact) -> dict[str, Any]:
+    """What a maintainer must know of a run before signing, in one row."""
+    return {
+        "run": run.run,
+        "model": run.model,
+        "lineage": run.lineage or "",
+        "base_model": run.base_model or "",
+        "right": f"{run.right}/{run.n}",
+        "artefact": run.artefact,
+        "weights": run.weights.digest() if run.weights else "",
+    }
+
+
+def _table(runs: Sequence[RunFact]) -> str:
+    """The qualifying runs, one a row, with the first digits of both digests."""
+    names = ("run", "model", "lineage", "base model", "right", "artefact", "weights")
+    rows = [[value[:12] if at >= 5 else value or "-" for at, value in enumerate(_row(run).values())] for run in runs]
+    table = [list(names), *([value or "unknown" for value in row] for row in rows)]
+    widths = [max(len(row[at]) for row in table) for at in range(len(names))]
+    return "\n".join("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)) for row in table)
+
+
+def _warnings(runs: Sequence[RunFact]) -> list[str]:
+    """The pairs of qualifying models that are, or may be, the same weights."""
+    return [f"warning: {one.model} and {other.model} count as one: {_why(one, other)}" for one, other in copies(runs)]
+
+
+def _why(one: RunFact, other: RunFact) -> str:
+    if one.artefact and one.artefact == other.artefact:
+        return "their files are identical"
+    return "their tensors overlap" if one.weights and other.weights else "the tensors of one are unknown"
 
 
 def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
@@ -163,7 +212,7 @@ def _check_closings(
     evidence: Evidence,
     gone: Collection[int],
 ) -> None:
-    """The evidence has every closing of this log that is about its runs, and counts as they and the notices say.
+    """Hold the evidence against every closing of this log that is about its runs: weights and counts.
 
     Of a run that other evaluators took part in, fewer than its n items are here; as many are the very same. Raises
     ``evidence_differs``, and ``seal_broken`` where the answers kept are not those that a closing commits to.
@@ -176,6 +225,9 @@ def _check_closings(
                 raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
             last[line.run] = line
     for run, line in last.items():
+        weights = facts[run].weights
+        if (line.artefact, line.weights) != (facts[run].artefact, weights.digest() if weights else ""):
+            raise error(Code.EVIDENCE_DIFFERS, f"run {run} was of other weights")
         closed = store.closed(run, manifest.name)
         if closing_root(closed) != line.outcomes:
             raise error(Code.SEAL_BROKEN, f"the completions of run {run}")

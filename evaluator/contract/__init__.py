@@ -39,11 +39,13 @@ from evaluator.contract.told import (
     VoteBin,
     Votes,
 )
+from evaluator.contract.weights import MOST_TENSORS, Weights
 from evaluator.errors import Code, error
 
 __all__ = [  # of what stands in the files beside this one; all that is defined below is there for others too
     "JOB_VERSION",
     "LEAST_CELL",
+    "MOST_TENSORS",
     "Announcement",
     "Artefact",
     "Budget",
@@ -70,6 +72,7 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "Token",
     "VoteBin",
     "Votes",
+    "Weights",
     "Wire",
     "canonical_json",
 ]
@@ -219,15 +222,24 @@ class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True
 class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):
     """An attempt has graded its last item of a set. ``outcomes`` is the Merkle root over what this evaluator keeps of
     the run on this set: ``count`` items, of which ``not_counted`` have no answer that counts. ``tally`` commits to what
-    the others came to, which is told once the run's cohort is closed (see ``evaluator.ledger.closings``)."""
+    the others came to, which is told once the run's cohort is closed (see ``evaluator.ledger.closings``). ``weights``
+    is the digest of the tensors that were asked (:meth:`Weights.digest`), empty for an endpoint."""
 
     run: RunId
     token: Token
     artefact: Artefact = ""
+    weights: Artefact = ""
     outcomes: Hex32
     count: Count
     not_counted: Count
     tally: Hex32
+
+    def to_dict(self) -> dict[str, Any]:
+        """As for every message, without ``weights`` where there are none, as before there was such a field."""
+        data = super().to_dict()
+        if not self.weights:
+            del data["weights"]
+        return data
 
 
 class Enrolment(Line, tag_field="kind", tag="enrolment", frozen=True, kw_only=True):
@@ -320,10 +332,12 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
 
     ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them; ``graders``
     what each published grader makes of the answers. ``record`` is of this attempt. Of weights that run here all items
-    were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither.
+    were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither,
+    and no ``weights``, which say what tensors ``artefact`` holds.
     """
 
     artefact: Artefact = ""
+    weights: Weights | None = None
     sets: Annotated[tuple[SetCounts, ...], Meta(min_length=1, max_length=8)]
     votes: Annotated[tuple[Votes, ...], Meta(max_length=8)] = ()
     graders: Annotated[tuple[GraderCounts, ...], Meta(max_length=256)] = ()

@@ -101,6 +101,7 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
         reporter.send(
             Finished(
                 artefact=sink.artefact,
+                weights=sink.weights,
                 sets=sink.counts(),
                 votes=votes,
                 graders=graders,
@@ -266,7 +267,7 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(host.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
-        sink.artefact, sink.template = facts.digest, facts.template
+        sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
         jailed = is_jailed(facts.digest, trusted=host.trusted)
         server = serve_checkpoint(
             folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api

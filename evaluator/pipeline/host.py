@@ -48,7 +48,9 @@ class Opener(Shape):
     ) -> Revealed:
         """Items, once the journal has the exposure."""
 
-    def close_run(self, set_name: str, closed: Sequence[Closed], /, *, run: str, token: int, artefact: str) -> Closing:
+    def close_run(
+        self, set_name: str, closed: Sequence[Closed], /, *, run: str, token: int, artefact: str, weights: str
+    ) -> Closing:
         """Commit to what a run has come to on a set, in the journal."""
 
     def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> Tally | None:

@@ -24,6 +24,7 @@ from evaluator.contract import (
     SetCounts,
     SetLikelihood,
     Votes,
+    Weights,
     canonical_json,
 )
 from evaluator.errors import Code
@@ -54,6 +55,7 @@ class Keeper:
         self.reporter = reporter
         self.heartbeat = Heartbeat(reporter, seconds=beat, total=total, done=done)
         self.artefact = ""
+        self.weights: Weights | None = None
         self.template = ""
         self.record: Record | None = None
         self.likelihoods: tuple[SetLikelihood, ...] = ()
@@ -132,9 +134,12 @@ class Keeper:
     def close(self) -> None:
         """Commit in the journal to what the run has come to here, as far as it came, and tell the site."""
         run, token = self._spec.run, self._spec.token
+        weights = self.weights.digest() if self.weights else ""
         for name in sorted(self._sealed):
             if closed := self._host.completions.closed(run, name):
-                line = self._host.vault.close_run(name, closed, run=run, token=token, artefact=self.artefact)
+                line = self._host.vault.close_run(
+                    name, closed, run=run, token=token, artefact=self.artefact, weights=weights
+                )
                 self._host.tell(line, self.reporter, head=True)
 
     def counts(self) -> tuple[SetCounts, ...]:

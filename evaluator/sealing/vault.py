@@ -126,7 +126,7 @@ class Vault:
         return Revealed(self._decrypt(self._load(set_name), indices), entry)
 
     def close_run(
-        self, set_name: str, closed: Sequence[Closed], *, run: str, token: int, artefact: str = ""
+        self, set_name: str, closed: Sequence[Closed], *, run: str, token: int, artefact: str = "", weights: str = ""
     ) -> Closing:
         """Commit to what a run has come to on a set so far. Raises what the journal raises."""
         manifest = self._load(set_name).manifest
@@ -138,6 +138,7 @@ class Vault:
             set=set_name,
             root=manifest.root,
             artefact=artefact,
+            weights=weights,
             outcomes=closing_root(closed),
             count=len(closed),
             not_counted=sum(item.outcome is Outcome.NOT_COUNTED for item in closed),

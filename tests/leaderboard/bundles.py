@@ -94,7 +94,8 @@ class Offline:
             outcome = Outcome(bytes(row.packed)[index])
             store.append(str(run.pk), "private", index, outcome, f"#### {index}")
         vault = Vault(self.keys, {"private": self.folder / "set"}.get, journal, Recipients())
-        vault.close_run("private", store.closed(str(run.pk), "private"), run=str(run.pk), token=1)
+        weights = {"artefact": run.artefact, "weights": run.weights}
+        vault.close_run("private", store.closed(str(run.pk), "private"), run=str(run.pk), token=1, **weights)
         evaluator = Evaluator.objects.get(name=self.keys.name)
         Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
         keep_log(evaluator=evaluator, lines=journal.entries(), note="")

@@ -1,5 +1,6 @@
 """A pair whose sealed set has a release rule and maintainers with real keys, and runs that count for it."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
-from evaluator.contract import Outcome, canonical_json
+from evaluator.contract import Outcome, Weights, canonical_json
 from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS
 from evaluator.ledger.manifests import Manifest, Party, Terms
@@ -21,7 +22,17 @@ from leaderboard.benchmarks.models import ItemSet, PairStep, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.models import UNASSIGNED, Lineage, Model, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.models import (
+    UNASSIGNED,
+    Lineage,
+    LineageRecord,
+    Model,
+    Run,
+    RunOutcomes,
+    Submission,
+    TensorList,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import MANIFEST, PRIVATE_N, PUBLIC_N, FakeEvaluator
 
@@ -81,7 +92,28 @@ def make_model(name: str, lineage: str | None = None, *, open_weights: bool = Tr
     owner, _ = Organisation.objects.get_or_create(name="Analytical")
     known = Lineage.objects.get_or_create(name=lineage)[0] if lineage else None
     facts = {"organisation": owner, "open_weights": open_weights, "lineage": known}
-    return Model.objects.get_or_create(name=name, defaults=facts)[0]
+    model, created = Model.objects.get_or_create(name=name, defaults=facts)
+    if created and known:
+        LineageRecord.objects.create(model=model, artefact=artefact_of(name), lineage=known)
+    return model
+
+
+def artefact_of(model: str) -> str:
+    """The digest of the files of a model's weights, which are its own."""
+    return hashlib.sha256(model.encode()).hexdigest()
+
+
+def tensors_of(*names: str) -> Weights:
+    """Weights of tensors of these names, a thousand bytes each."""
+    return Weights(
+        bytes=1000 * len(names), count=len(names), tensors=tuple(sorted((artefact_of(one)[:32], 1000) for one in names))
+    )
+
+
+def list_tensors(weights: Weights) -> str:
+    """Keep the list, as the recorder does, and return its digest."""
+    TensorList.objects.get_or_create(digest=weights.digest(), defaults={"data": weights.to_dict()})
+    return weights.digest()
 
 
 def grade(
@@ -108,6 +140,8 @@ def grade(
     fields: dict[str, Any] = {"protocol_digest": PROTOCOL_DIGEST, "state": RunState.RANKED, "ended_at": _now()}
     fields |= {"evaluator": Evaluator.objects.filter(name=by.name).first() if by else None, "queued_at": _now()}
     total = pair.public.n + pair.private.n
+    if kind == "checkpoint":
+        fields |= {"artefact": artefact_of(model.name), "weights": list_tensors(tensors_of(model.name))}
     run = Run.objects.create(
         submission=submission, pool="default", deadline=seconds_from_now(3600), total=total, **fields | changes
     )
@@ -124,10 +158,22 @@ def grade(
     return run
 
 
+def regrade(run: Run, right: int) -> None:
+    """Grade the run's private items again: so many are right now."""
+    run.outcomes.filter(item_set__sealed=True).delete()
+    sealed = run.submission.pair.private
+    manifest = sealed.facts()
+    assert manifest is not None
+    form = list(manifest.block_ids(("exposed", "local")))
+    indices = sorted(manifest.indices(form))
+    _outcomes(run, sealed, {at: Outcome.RIGHT if at < right else Outcome.WRONG for at in indices}, form)
+
+
 def close(by: FakeEvaluator, run: Run, outcomes: Sequence[Outcome]) -> None:
     """The evaluator closes the run, and the site gets the line."""
     private = run.submission.pair.private
-    line = by.close(outcomes, run=str(run.pk), set=private.name, root=private.digest)
+    weights = {"artefact": run.artefact, "weights": run.weights}
+    line = by.close(outcomes, run=str(run.pk), set=private.name, root=private.digest, **weights)
     keep_log(evaluator=Evaluator.objects.get(name=by.name), lines=[line], note="")
 
 

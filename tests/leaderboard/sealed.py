@@ -28,6 +28,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.models import Model, Run
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_run
+from tests.leaderboard.ruled import artefact_of, list_tensors, tensors_of
 
 N, PROTOCOL = 120, "d" * 64
 EXPOSED, LOCAL, SPARE = 8, 24, 16
@@ -87,12 +88,13 @@ def count_run(pair: SetPair, evaluator: FakeEvaluator, model: str, *, right: int
 
     run = make_run(pair, model, public=100, private=right)
     known = Evaluator.objects.get(name=evaluator.name)
-    Run.objects.filter(pk=run.pk).update(evaluator=known, protocol_digest=PROTOCOL, state="ranked")
+    weights = {"artefact": artefact_of(model), "weights": list_tensors(tensors_of(model))}
+    Run.objects.filter(pk=run.pk).update(evaluator=known, protocol_digest=PROTOCOL, state="ranked", **weights)
     actions.register_lineage(name=lineage, parents=[])
     Model.objects.filter(name=model).update(open_weights=True)
     actions.assign_lineage(model=model, lineage=lineage)
     outcomes = [Outcome.RIGHT] * right + [Outcome.WRONG] * (N - right)
-    about = {"run": str(run.pk), "set": pair.private.name, "root": pair.private.digest}
+    about = {"run": str(run.pk), "set": pair.private.name, "root": pair.private.digest, **weights}
     keep_entries(evaluator=known, entries=[evaluator.close(outcomes, **about)])
     return run
 

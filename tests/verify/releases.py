@@ -6,6 +6,7 @@ the evidence. Item 3 has an erratum, item 4's answers hold half a surrogate pair
 """
 
 import contextlib
+import hashlib
 import importlib.util
 import io
 import json
@@ -20,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evaluator.cli import main
-from evaluator.contract import Outcome, canonical_json
+from evaluator.contract import Outcome, Weights, canonical_json
 from evaluator.items import parse_items
 from evaluator.ledger.entries import entry_hash
 from evaluator.ledger.manifests import Manifest
@@ -190,7 +191,9 @@ def ask(world: World) -> None:
                 wrong = index == ERRATUM or (model == "dog" and index % 4 == 0)
                 text = f"{model} says {index} " + ("\ud800" if index == 4 else "é")
                 store.append(run, "twin", index, Outcome.WRONG if wrong else Outcome.RIGHT, text)
-            closings.append(entry_hash(vault.close_run("twin", store.closed(run, "twin"), run=run, token=token)))
+            asked_of = {"artefact": artefact(model), "weights": weights(model).digest()}
+            line = vault.close_run("twin", store.closed(run, "twin"), run=run, token=token, **asked_of)
+            closings.append(entry_hash(line))
         active = [one for one in store.closed(run, "twin") if one.index != ERRATUM]
         right = sum(one.outcome is Outcome.RIGHT for one in active)
         facts.append(fact(run, model, n=len(active), right=right, closings=tuple(closings)))
@@ -202,11 +205,25 @@ def ask(world: World) -> None:
     world.evidence.write_bytes(formats.to_line(evidence))
 
 
+def artefact(model: str) -> str:
+    """The digest of a model's files."""
+    return hashlib.sha256(model.encode()).hexdigest()
+
+
+def weights(model: str) -> Weights:
+    """A model's two tensors, which no other model has."""
+    tensors = sorted((artefact(f"{model} {number}")[:32], 1000) for number in range(2))
+    return Weights(bytes=2000, count=2, tensors=tuple(tensors))
+
+
 def fact(run: str, model: str, *, n: int, right: int, closings: tuple[str, ...] = ()) -> RunFact:
     return RunFact(
         run=run,
         model=model,
         lineage=model,
+        base_model=f"{model}-base",
+        artefact=artefact(model),
+        weights=weights(model),
         open_weights=True,
         tier="T0",
         n=n,

@@ -22,7 +22,7 @@ from evaluator.ledger.notes import TreeHead, cosign, open_note, sign_head
 from evaluator.ledger.releases import SignedStatement, signed_bytes
 from evaluator.sealing import allocation, bundle
 from tests.verify.forging import Forger, Rows, blind, read_bundle, sign_contents, verdict, write_bundle
-from tests.verify.releases import ERRATUM, SEED, World, done, load_verifier, make_world
+from tests.verify.releases import ERRATUM, SEED, World, artefact, done, load_verifier, make_world, weights
 
 HONEST = load_verifier()
 RUN = "00000000-0000-0000-0000-00000000000{}"
@@ -92,6 +92,42 @@ def count_a_run_thrice(forger: Forger) -> None:
     for number in (1, 2, 3):
         del forger.files[f"completions/{RUN.format(number)}.jsonl"]
     forger.evidence(edit)
+
+
+def _one_checkpoint(forger: Forger) -> None:
+    """The log of an evaluator that was given one checkpoint under three names."""
+
+    def edit(rows: Rows) -> None:
+        for row in rows:
+            if row["kind"] == "closing":
+                row.update(artefact=artefact("ant"), weights=weights("ant").digest())
+
+    forger.log(edit)
+
+
+def count_copies(forger: Forger) -> None:
+    """Three names and three lineages of one checkpoint; the maintainers do not look."""
+    _one_checkpoint(forger)
+    same = {"artefact": artefact("ant"), "weights": weights("ant").to_dict()}
+
+    def edit(value: dict[str, Any]) -> None:
+        forger.rename_closings(value)
+        for run in value["runs"]:
+            run.update(same)
+
+    forger.evidence(edit)
+
+
+def hide_copies(forger: Forger) -> None:
+    """The same, with evidence that tells the copies apart."""
+    _one_checkpoint(forger)
+    forger.evidence(forger.rename_closings)
+
+
+def hide_an_overlap(forger: Forger) -> None:
+    """Only the list of tensors is another one than the log commits to."""
+    other = weights("bee").to_dict()
+    forger.evidence(lambda value: value["runs"][2].update(weights=other | {"bytes": 2001}))
 
 
 def count_more_right(forger: Forger) -> None:
@@ -245,7 +281,10 @@ FRAUDS = [
     Fraud(forge_a_vote, "cleo did not sign this"),
     Fraud(vote_from_outside, "mallory did not sign this"),
     Fraud(change_evidence_after_the_votes, "the statement is about another evidence"),
-    Fraud(count_a_run_thrice, "the evidence tells a run twice"),
+    Fraud(count_a_run_thrice, "the evidence tells a run twice", "the evidence does not meet the release rule"),
+    Fraud(count_copies, "the evidence does not meet the release rule"),
+    Fraud(hide_copies, "was of other weights"),
+    Fraud(hide_an_overlap, "the evidence does not meet the release rule", "was of other weights"),
     Fraud(count_more_right, f"the evidence counts {DOG} otherwise"),
     Fraud(withdraw_the_notice, "the evidence counts .* otherwise"),
     Fraud(change_the_notice, "notice 0 is not signed"),

@@ -10,7 +10,7 @@ from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions.models import Commitment, Lineage, Model, Run
+from leaderboard.submissions.models import MODEL_NAME, Commitment, Lineage, LineageRecord, Model, Run
 
 
 def register_lineage(*, name: str, parents: list[str]) -> Lineage:
@@ -34,14 +34,33 @@ def register_lineage(*, name: str, parents: list[str]) -> Lineage:
     return lineage
 
 
-def assign_lineage(*, model: str, lineage: str) -> Model:
-    """Say which lineage a model belongs to. Raises ``unknown_lineage``, ``not_found``."""
-    known = Model.objects.filter(name=model).first()
-    if known is None:
-        raise refuse(Refusal.NOT_FOUND, "model")
-    known.lineage = _lineage(lineage)
-    known.save(update_fields=["lineage"])
-    return known
+def assign_lineage(*, model: str, lineage: str, weights: str = "", base_model: str = "") -> LineageRecord | None:
+    """Record the lineage of a model's weights, which ``weights`` names by the digest of their files.
+
+    Without it the weights of the newest run that is over are meant. Returns None where there is no such run: then only
+    the model's family on the board is recorded, and nothing counts for a release. Raises ``unknown_lineage``,
+    ``not_found``, ``invalid_field``.
+    """
+    if weights and not fits(weights, Hex32):
+        raise refuse(Refusal.INVALID_FIELD, "weights")
+    if base_model and not re.fullmatch(MODEL_NAME, base_model):
+        raise refuse(Refusal.INVALID_FIELD, "base model")
+    with transaction.atomic():
+        known = Model.objects.select_for_update().filter(name=model).first()
+        if known is None:
+            raise refuse(Refusal.NOT_FOUND, "model")
+        known.lineage = _lineage(lineage)
+        known.save(update_fields=["lineage"])
+        artefact = weights or _newest_artefact(known)
+        if not artefact:
+            return None
+        facts = {"lineage": known.lineage, "base_model": base_model}
+        return LineageRecord.objects.update_or_create(model=known, artefact=artefact, defaults=facts)[0]
+
+
+def _newest_artefact(model: Model) -> str:
+    over = Run.objects.filter(submission__model=model, ended_at__isnull=False).exclude(artefact="")
+    return over.order_by("-queued_at", "-pk").values_list("artefact", flat=True).first() or ""
 
 
 def _lineage(name: str) -> Lineage:

@@ -40,7 +40,7 @@ from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
 from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
 from leaderboard.submissions.actions.rescoring import follow_grader, keep_answer, keep_tallies
-from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, TensorList, seconds_from_now
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
@@ -175,9 +175,18 @@ def _finished(run: Run, body: Finished) -> None:
     claims = [claim.to_dict() for claim in body.sets]
     record = body.record.to_dict() if body.record else None
     run.change(claimed=claims, record=record, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
-    run.change(likelihood_failed=body.likelihood_failed or "")
+    run.change(likelihood_failed=body.likelihood_failed or "", weights=_weights(body))
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
+
+
+def _weights(body: Finished) -> str:
+    """Keep the list of the tensors once, however many runs there are of it. Returns its digest, empty for none."""
+    if body.weights is None:
+        return ""
+    digest = body.weights.digest()
+    TensorList.objects.get_or_create(digest=digest, defaults={"data": body.weights.to_dict()})
+    return digest
 
 
 def _votes(rows: dict[str, RunOutcomes], votes: Sequence[Votes]) -> None:

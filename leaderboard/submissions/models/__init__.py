@@ -19,7 +19,16 @@ from leaderboard.submissions.models.results import (
     told_of,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
-from leaderboard.submissions.models.systems import MODEL_NAME, SERVED_NAME, Commitment, Lineage, Model, Submission
+from leaderboard.submissions.models.systems import (
+    MODEL_NAME,
+    SERVED_NAME,
+    Commitment,
+    Lineage,
+    LineageRecord,
+    Model,
+    Submission,
+    TensorList,
+)
 
 __all__ = [
     "COUNTED",
@@ -31,6 +40,7 @@ __all__ = [
     "Commitment",
     "GraderTally",
     "Lineage",
+    "LineageRecord",
     "Model",
     "Outbox",
     "PackedOutcomes",
@@ -40,6 +50,7 @@ __all__ = [
     "Run",
     "RunOutcomes",
     "Submission",
+    "TensorList",
     "Told",
     "seconds_from_now",
     "side_by_side",

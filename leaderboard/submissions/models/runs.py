@@ -56,10 +56,10 @@ class Run(models.Model):
 
     ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
     began the attempt, empty until somebody has. ``claimed`` are the counts of a Finished that came before the last
-    outcomes. Lease and deadline are by the database's clock. ``artefact`` is the digest of the weights, as the
-    evaluator found them, ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
-    ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
-    weights that nobody had committed to before the set was released.
+    outcomes. Lease and deadline are by the database's clock. ``artefact`` is the digest of the weights' files, as the
+    evaluator found them, ``weights`` that of their tensors (``TensorList``), ``likelihood_failed`` the code of what
+    kept them from reading; ``record`` is the ``contract.Record`` of the last attempt. A ``retracted`` run counts for
+    nothing; a ``post_release`` one is of weights that nobody had committed to before the set was released.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -84,6 +84,7 @@ class Run(models.Model):
     protocol_digest = models.CharField(max_length=64, blank=True)
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
+    weights = models.CharField(max_length=64, blank=True, default="")
     record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     likelihood_failed = models.CharField(max_length=40, blank=True)
     retracted = models.BooleanField(default=False)

@@ -33,7 +33,8 @@ class Lineage(models.Model):
 class Model(models.Model):
     """A model as the board names it. Names are plain ASCII and unique without regard to case.
 
-    ``lineage`` is set by maintainers; a model without one never counts for a release.
+    ``lineage`` is the family that maintainers recorded last: models of one family never judge each other on the board.
+    For a release only a ``LineageRecord`` of the very weights counts.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -54,6 +55,33 @@ class Model(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LineageRecord(models.Model):
+    """The lineage of one model's weights, by the digest of their files, as maintainers recorded it.
+
+    Other weights under the same name have none until maintainers record one. ``base_model`` names the pretrained
+    weights that these were made from, empty where maintainers did not state it.
+    """
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="lineage_records")
+    artefact = models.CharField(max_length=64)
+    lineage = models.ForeignKey(Lineage, on_delete=models.PROTECT, related_name="records")
+    base_model = models.CharField(max_length=80, blank=True)
+    recorded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["model", "artefact"], name="lineage_record_once"),
+            models.CheckConstraint(condition=models.Q(artefact__regex=HEX32), name="lineage_record_is_of_weights"),
+            models.CheckConstraint(
+                condition=models.Q(base_model="") | models.Q(base_model__regex=MODEL_NAME),
+                name="lineage_record_base_is_plain",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model_id} {self.artefact[:12]}: {self.lineage_id}"
 
 
 class Submission(models.Model):
@@ -133,6 +161,19 @@ class Submission(models.Model):
     def run(self) -> "Run":
         """The run that this submission asked for."""
         return self.runs.get()
+
+
+class TensorList(models.Model):
+    """The tensors of weights that were evaluated (``contract.Weights``), by the digest that closings commit to."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="tensors_are_sha256"),)
+
+    def __str__(self) -> str:
+        return self.digest
 
 
 class Commitment(models.Model):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from evaluator.cli import releasing
+from evaluator.cli import main, releasing
 from evaluator.contract import Outcome
 from evaluator.errors import EvaluatorError
 from evaluator.ledger import signatures
@@ -20,7 +20,17 @@ from evaluator.ledger.rules import Date, Evidence, Rule, read_evidence
 from evaluator.sealing import bundle, formats
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import generate_keys
-from tests.verify.releases import PEOPLE, World, command, done, items_of, make_world, refused
+from tests.verify.releases import (
+    PEOPLE,
+    World,
+    artefact,
+    command,
+    done,
+    items_of,
+    make_world,
+    refused,
+    weights,
+)
 
 QUESTIONS = [json.loads(line)["question"].encode() for line in items_of()]
 
@@ -80,6 +90,55 @@ def test_a_release_by_three_of_five(world: World) -> None:
     assert (world.folder / "bundle" / "LICENSE.txt").read_bytes() == world.identity.read_bytes()
     items = (world.folder / "bundle" / "items.jsonl").read_bytes()
     assert all(question in items for question in QUESTIONS)
+
+
+# --- the runs that a maintainer signs for
+
+
+def first_of(world: World, *options: object) -> tuple[object, ...]:
+    about = ("--set", world.set, "--evidence", world.evidence, "--evaluator", world.identity)
+    return ("sign", *about, "--keys", world.keys("ada"), "--out", world.folder / "statement.json", *options)
+
+
+def test_signers_are_shown_each_run_with_its_lineage_base_model_and_digests(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = done(*first_of(world))
+    rows = {row["model"]: row for row in shown["runs"]}
+    assert sorted(rows) == ["ant", "bee", "cat"] and shown["warnings"] == []
+    assert (rows["bee"]["lineage"], rows["bee"]["base_model"], rows["bee"]["right"]) == ("bee", "bee-base", "17/17")
+    assert (rows["bee"]["artefact"], rows["bee"]["weights"]) == (artefact("bee"), weights("bee").digest())
+    (world.folder / "statement.json").unlink()
+    assert main([str(one) for one in first_of(world)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["run", "model", "lineage", "base", "model", "right", "artefact", "weights"]
+    assert len(table[1:4]) == 3 and artefact("ant")[:12] in table[1] and "bee-base" in table[2]
+
+
+@pytest.mark.parametrize(
+    ("same", "why"),
+    [
+        ({"artefact": artefact("ant"), "weights": weights("ant").to_dict()}, "their files are identical"),
+        ({"weights": weights("ant").to_dict()}, "their tensors overlap"),
+        ({"weights": None}, "the tensors of one are unknown"),
+    ],
+)
+def test_signers_are_warned_of_copies_and_the_rule_is_not_met(
+    world: World, capsys: pytest.CaptureFixture[str], same: dict[str, Any], why: str
+) -> None:
+    changed_evidence(world, lambda data: [run.update(same) for run in data["runs"][1:3]])
+    assert main([str(one) for one in first_of(world)]) == 2
+    said = capsys.readouterr()
+    assert f"warning: ant and bee count as one: {why}" in said.out and "rule" in said.err
+    assert not (world.folder / "statement.json").exists()
+
+
+def test_evidence_of_other_weights_than_the_log_commits_to_opens_nothing(world: World) -> None:
+    """The site tells three copies apart that the evaluator's own log does not."""
+    other = {"artefact": artefact("other"), "weights": weights("other").to_dict()}
+    changed_evidence(world, lambda data: data["runs"][1].update(other))
+    statement = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
+    assert closed(world, *world.release(statement, world.folder / "bundle")) == "evidence_differs"
 
 
 def test_all_32_subsets_of_five_maintainers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

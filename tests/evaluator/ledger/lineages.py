@@ -1,9 +1,11 @@
 """Random lineage graphs with runs, and the release rule told in the plainest way: by trying every subset."""
 
+import hashlib
 from itertools import combinations
 
 from hypothesis import strategies as st
 
+from evaluator.contract import Weights
 from evaluator.ledger.rules import Evidence, LineageFact, Lineages, RunFact
 
 NAMES = "abcdefg"
@@ -14,9 +16,21 @@ def run_id(number: int) -> str:
     return f"00000000-0000-0000-0000-{number:012d}"
 
 
+def weights(*tensors: str, **sized: int) -> Weights:
+    """Weights of these tensors, each of a hundred bytes unless it is given its own size."""
+    sizes = {hashlib.sha256(name.encode()).hexdigest()[:32]: size for name, size in sized.items()}
+    sizes |= {hashlib.sha256(name.encode()).hexdigest()[:32]: 100 for name in tensors}
+    return Weights(bytes=sum(sizes.values()), count=len(sizes), tensors=tuple(sorted(sizes.items())))
+
+
+def artefact(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 def run(model: str, right: int = 19, n: int = 20, *, number: int = 0, **changed: object) -> RunFact:
-    """A run that counts, of a model of the lineage of its name, where nothing is changed."""
+    """A run that counts, of a model of the lineage of its name, with weights of its own, where nothing is changed."""
     fields = {"model": model, "lineage": model, "open_weights": True, "tier": "T0", "complete": True}
+    fields |= {"artefact": artefact(model), "weights": weights(f"{model} 1", f"{model} 2")}
     about = {"run": run_id(number or ord(model[0])), "n": n, "assigned": n, "right": right}
     return RunFact(**(fields | about | changed))  # type: ignore[arg-type]
 
@@ -47,7 +61,7 @@ def runs(draw: st.DrawFn) -> tuple[RunFact, ...]:
     for number in range(draw(st.integers(3, 9))):
         place = (draw(st.integers(0, 5)) + number) % 6
         lineage = draw(st.sampled_from([NAMES[place]] * 9 + [*NAMES]))
-        odd = draw(st.sampled_from([{}] * 9 + ODD))
+        odd = draw(st.sampled_from([{}] * 9 + ODD + COPIES))
         fields: dict[str, object] = {"lineage": lineage, "right": draw(st.sampled_from([18, 19, 19, 19, 20])), **odd}
         found.append(run("uvwxyz"[place], number=number + 1, **fields))  # type: ignore[arg-type]
     return tuple(found)
@@ -65,8 +79,17 @@ ODD: list[dict[str, object]] = [
     {"assigned": 21},
     {"n": 0, "assigned": 0, "right": 0},
     {"right": 21},
+    {"weights": None},
 ]
 """What keeps a run from counting, one at a time."""
+COPIES: list[dict[str, object]] = [
+    {"artefact": artefact("copy"), "weights": weights("copy 1", "copy 2")},
+    {"artefact": artefact("readme"), "weights": weights("copy 1", "copy 2")},
+    {"artefact": artefact("tuned"), "weights": weights("copy 1", tuned=800)},
+    {"artefact": artefact("apart"), "weights": weights("copy 1", apart=900)},
+    {"base_model": "base"},
+]
+"""Copies and what is nearly one: the last but one of the weights shares just one part in ten, which is not too much."""
 
 
 def counts(clause: Lineages, one: RunFact) -> bool:
@@ -114,24 +137,36 @@ def _reaches(start: str, goal: str, above: dict[str, set[str]]) -> bool:
     return False
 
 
-def families(clause: Lineages, evidence: Evidence) -> dict[str, set[str]]:
-    """The family of each model that has a run that counts, and one lineage in all its runs."""
+def families(clause: Lineages, evidence: Evidence) -> dict[str, tuple[RunFact, set[str]]]:
+    """Each run that counts with its family: of one lineage in all that is told of these weights under this name."""
     found = {}
     for one in evidence.runs:
-        told = {other.lineage for other in evidence.runs if other.model == one.model}
+        of = [other.lineage for other in evidence.runs if (other.model, other.artefact) == (one.model, one.artefact)]
         known = family(one.lineage, evidence.lineages) if one.lineage is not None else None
-        if counts(clause, one) and len(told) == 1 and known is not None:
-            found[one.model] = known
+        if counts(clause, one) and len(set(of)) == 1 and known is not None:
+            found[one.run] = (one, known)
     return found
 
 
+def apart(one: tuple[RunFact, set[str]], other: tuple[RunFact, set[str]]) -> bool:
+    """The rule's words about two runs, one by one."""
+    (first, above), (second, others) = one, other
+    if first.model == second.model or above & others or (first.base_model and first.base_model == second.base_model):
+        return False
+    if first.weights is None or second.weights is None or first.artefact == second.artefact:
+        return False
+    mine, theirs = dict(first.weights.tensors), dict(second.weights.tensors)
+    shared = sum(size for tensor, size in mine.items() if tensor in theirs)
+    return 10 * shared <= min(sum(mine.values()), sum(theirs.values()))
+
+
 def most(clause: Lineages, evidence: Evidence) -> int:
-    """The size of the largest set of models with no ancestor in common, by trying every subset."""
+    """The size of the largest set of runs that are apart, two by two, by trying every subset."""
     known = families(clause, evidence)
     fits = [
         len(chosen)
         for size in range(len(known) + 1)
-        for chosen in combinations(known, size)
-        if all(not known[one] & known[other] for one, other in combinations(chosen, 2))
+        for chosen in combinations(known.values(), size)
+        if all(apart(one, other) for one, other in combinations(chosen, 2))
     ]
     return max(fits)

@@ -1,5 +1,6 @@
 """The release rule: against an oracle that tries every subset, and the cases that were thought of beforehand."""
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -19,6 +20,7 @@ from evaluator.ledger.rules import (
     Rule,
     RunFact,
     Short,
+    copies,
     decide,
     default_rule,
     evidence_digest,
@@ -28,7 +30,19 @@ from evaluator.ledger.rules import (
     read_rule,
     rule_digest,
 )
-from tests.evaluator.ledger.lineages import MOMENT, ODD, evidence_of, families, graphs, most, run, run_id, runs
+from tests.evaluator.ledger.lineages import (
+    MOMENT,
+    ODD,
+    artefact,
+    evidence_of,
+    families,
+    graphs,
+    most,
+    run,
+    run_id,
+    runs,
+    weights,
+)
 from tests.verify.releases import load_verifier
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
@@ -68,8 +82,10 @@ def test_agrees_with_every_subset(
     best = most(clause, evidence)
     chosen = verdict.clauses[0].models
     assert verdict.met == (best >= wanted) == strangers_word(rule, evidence, NOW)
-    assert len(chosen) == min(best, wanted) and set(chosen) <= set(known)
-    assert sum(len(known[one]) for one in chosen) == len(set().union(*(known[one] for one in chosen)))
+    assert len(chosen) == min(best, wanted) == len(set(chosen)) and set(chosen) <= {
+        one.model for one, _ in known.values()
+    }
+    assert {one.run for one in verdict.clauses[0].qualifying} == set(known)
     assert verdict.models == (chosen if verdict.met else ())
 
 
@@ -179,6 +195,78 @@ def test_closed_weights_count_where_the_clause_says_so() -> None:
 def test_a_model_of_two_lineages_counts_for_none() -> None:
     assert not met(*three(), run("a", number=9, lineage="d"))
     assert not met(*three(), run("a", number=9, lineage=None))
+    assert met(*three(), run("a", number=9, lineage=None, artefact=artefact("newer"), weights=weights("newer")))
+
+
+# --- equal and overlapping weights
+
+
+def test_equal_weights_under_three_names_and_lineages_count_once() -> None:
+    """The attack as it was made: three names, three lineages, one checkpoint."""
+    one = {"artefact": artefact("honest"), "weights": weights("x", "y")}
+    assert not met(*(run(name, **one) for name in "abc"))
+    assert not met(run("a", **one), run("b", **one), run("c"))
+    assert met(run("a", **one), run("b"), run("c"))
+
+
+def test_a_changed_readme_other_shards_and_other_names_make_no_other_weights() -> None:
+    assert not met(*(run(name, weights=weights("x", "y")) for name in "abc"))
+
+
+def test_equal_files_are_equal_weights_whatever_is_listed_of_them() -> None:
+    assert not met(run("a", artefact=artefact("x")), run("b", artefact=artefact("x")), run("c"))
+
+
+@pytest.mark.parametrize(("shared", "counts"), [(99, True), (100, True), (101, False)])
+def test_weights_that_share_more_than_a_tenth_of_the_smaller_count_once(shared: int, counts: bool) -> None:
+    small = weights(shared=shared, small=1000 - shared)
+    assert met(run("a", weights=small), run("b", weights=weights(shared=shared, large=10**9)), run("c")) is counts
+
+
+def test_weights_of_which_nothing_is_known_count_alone_only() -> None:
+    one = Rule(any_of=(Lineages(models=1, numerator=95, denominator=100),))
+    assert met(run("a", weights=None, artefact=""), rule=one)
+    assert not met(run("a", weights=None, artefact=""), run("b"), run("c"))
+    assert met(run("a", weights=None, artefact=""), run("b"), run("c"), run("d"))
+
+
+def test_one_base_model_under_two_lineages_counts_once() -> None:
+    assert not met(run("a", base_model="x"), run("b", base_model="x"), run("c"))
+    assert met(run("a", base_model="x"), run("b", base_model="y"), run("c"))
+
+
+def test_the_best_run_of_a_model_counts_whatever_came_later() -> None:
+    worse = run("a", 1, number=9, artefact=artefact("worse"), weights=weights("worse"), lineage=None)
+    assert met(*three(), worse) and met(*three(), run("a", 1, number=9))
+
+
+def test_copies_are_named() -> None:
+    facts = [run("a", weights=weights("x")), run("b", weights=weights("x")), run("c"), run("a", number=7)]
+    assert [(one.model, other.model) for one, other in copies(facts)] == [("a", "b")]
+
+
+def test_evidence_of_version_1_keeps_its_digest_and_counts_as_of_unknown_weights() -> None:
+    old = json.loads(json.dumps(evidence())) | {"version": 1}
+    old["runs"] = [
+        {k: v for k, v in one.items() if k not in ("base_model", "artefact", "weights")} for one in old["runs"]
+    ]
+    known = read_evidence(old)
+    assert json.loads(json.dumps(known.to_dict())) == old and not decide(RULE, known, now=NOW).met
+    with pytest.raises(EvaluatorError):
+        read_evidence(evidence() | {"version": 1})
+
+
+def test_many_copies_and_many_lineages_are_decided_at_once() -> None:
+    """Two hundred copies, and a hundred models of which each overlaps the next: no search without end."""
+    copied = [run(f"m{k}", number=k + 1, lineage=f"l{k}", weights=weights("x")) for k in range(200)]
+    lineages = [LineageFact(name=f"l{k}") for k in range(200)]
+    assert not met(*copied, lineages=lineages)
+    ring = [
+        run(f"m{k}", number=k + 1, lineage=f"l{k}", artefact=artefact(f"{k}"), weights=weights(f"t{k}", f"t{k + 1}"))
+        for k in range(100)
+    ]
+    eight = Rule(any_of=(Lineages(models=8, numerator=95, denominator=100),))
+    assert met(*ring, lineages=lineages, rule=eight)
 
 
 # --- T010: lineage graphs
@@ -342,7 +430,8 @@ def evidence() -> dict[str, Any]:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"version": 2},
+        {"version": 3},
+        {"version": 1},
         {"set": "A set"},
         {"root": "00"},
         {"moment": "2026-02-30T00:00:00Z"},

@@ -16,12 +16,23 @@ from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.models import Lineage, Model, Run
+from leaderboard.submissions.models import Lineage, LineageRecord, Model, Run
 from leaderboard.submissions.tasks import reap
 from tests.leaderboard import ruled
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeEvaluator, truth
-from tests.leaderboard.ruled import BY_DATE, FUTURE, grade, make_heir, make_maintainer, make_model, make_pair, state_of
+from tests.leaderboard.ruled import (
+    BY_DATE,
+    FUTURE,
+    artefact_of,
+    grade,
+    make_heir,
+    make_maintainer,
+    make_model,
+    make_pair,
+    state_of,
+    tensors_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -72,12 +83,14 @@ def test_the_evidence_names_runs_closings_and_descent(by: FakeEvaluator) -> None
     pair = make_pair()
     run = grade(pair, make_model("Alpha", "alpha"), 8, by=by)
     actions.register_lineage(name="alpha", parents=[actions.register_lineage(name="origin", parents=[]).name])
+    actions.assign_lineage(model="Alpha", lineage="alpha", base_model="Alpha-base")
     evidence = actions.weigh(pair).evidence
     assert [(one.name, one.parents) for one in evidence.lineages] == [("alpha", ("origin",)), ("origin", ())]
     assert evidence.runs == (
         RunFact(
             run=str(run.pk), model="Alpha", lineage="alpha", open_weights=True, tier="T0", n=9, assigned=9, right=8,
-            complete=True, closings=(by.head_hash,),
+            complete=True, closings=(by.head_hash,), artefact=artefact_of("Alpha"), weights=tensors_of("Alpha"),
+            base_model="Alpha-base",
         ),
     )  # fmt: skip
 
@@ -89,16 +102,18 @@ def test_a_run_as_an_evaluator_reports_it_counts_once_it_is_closed(
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=right, denominator=9),)))
     run = actions.submit(user=user, key="key", ask=ask(open_weights=True)).run
     actions.register_lineage(name="alpha", parents=[])
-    actions.assign_lineage(model="Model-1", lineage="alpha")
+    weights = {"artefact": artefact_of("Model-1"), "weights": tensors_of("Model-1")}
+    actions.assign_lineage(model="Model-1", lineage="alpha", weights=artefact_of("Model-1"))
     attempt = by.begin(run)
-    reports = [attempt.started(protocol_digest=ruled.PROTOCOL_DIGEST), *attempt.graded(), attempt.finished()]
+    reports = [attempt.started(protocol_digest=ruled.PROTOCOL_DIGEST), *attempt.graded(), attempt.finished(**weights)]
     for report in reports:
         assert not is_met(pair)
         actions.record_report(envelope=report)
     publish(pair=pair)
     assert actions.follow_rule(slug="pair") is PairState.SEALED, "nothing is closed on the log"
     outcomes = [truth("private", index) for index in range(9)]
-    closing = by.close(outcomes, run=str(run.pk), root=pair.private.digest)
+    about = {"artefact": artefact_of("Model-1"), "weights": tensors_of("Model-1").digest()}
+    closing = by.close(outcomes, run=str(run.pk), root=pair.private.digest, **about)
     actions.record_report(envelope=attempt.exposed(closing))
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
 
@@ -235,12 +250,12 @@ def a_retraction(pair: SetPair, by: FakeEvaluator) -> None:
 
 
 def a_regrade(pair: SetPair, by: FakeEvaluator) -> None:
-    grade(pair, Model.objects.get(name="Beta"), 7, by=by)
+    ruled.regrade(Run.objects.get(submission__model__name="Beta"), 7)
 
 
 def a_notice(pair: SetPair, by: FakeEvaluator) -> None:
     """Two of Beta's nine items were wrong: of the seven that are left when both wrong golds go, it has six."""
-    grade(pair, Model.objects.get(name="Beta"), 8, by=by)
+    ruled.regrade(Run.objects.get(submission__model__name="Beta"), 8)
     assert actions.follow_rule(slug="pair") is not PairState.SEALED
     sent = [ruled.notice(pair.private, kind="erratum", reason="wrong_gold", item=0)]
     sent.append(ruled.notice(pair.private, sent, kind="erratum", reason="ambiguous", item=1))
@@ -264,7 +279,7 @@ def another_descent(pair: SetPair, by: FakeEvaluator) -> None:
 
 
 def no_descent(pair: SetPair, by: FakeEvaluator) -> None:
-    Model.objects.filter(name="Beta").update(lineage=None)
+    LineageRecord.objects.filter(model__name="Beta").delete()
 
 
 DOWN = [a_retraction, a_regrade, a_notice, a_compromise, a_flag, another_descent, no_descent]
@@ -289,17 +304,90 @@ def test_back_to_sealed(
 def test_it_may_become_releasable_again(met: SetPair, by: FakeEvaluator) -> None:
     a_regrade(met, by)
     assert actions.follow_rule(slug="pair") is PairState.SEALED
-    grade(met, Model.objects.get(name="Beta"), 8, by=by)
+    ruled.regrade(Run.objects.get(submission__model__name="Beta"), 8)
     assert actions.follow_rule(slug="pair") is state_of(met) is PairState.RELEASABLE
     assert PairStep.objects.count() == 3
 
 
-def test_the_newest_complete_run_of_a_model_counts(met: SetPair, by: FakeEvaluator) -> None:
+def test_the_best_run_of_a_model_s_weights_counts_whatever_its_owner_submits_later(
+    met: SetPair, by: FakeEvaluator
+) -> None:
+    """An owner who submits worse weights, or the same with less luck, cannot take the rule back."""
     beta = Model.objects.get(name="Beta")
     grade(met, beta, 0, by=by, queued_at=timezone.now() - timedelta(hours=1))
     grade(met, beta, 0, by=by, state="failed", fault="ours", code="incomplete")
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    grade(met, beta, 1, by=by)
     assert (len(facts(met)), facts(met)["Beta"].right) == (3, 9)
+    worse = {"artefact": artefact_of("worse"), "weights": ruled.list_tensors(tensors_of("worse"))}
+    grade(met, beta, 1, by=by, **worse)
+    assert len(actions.weigh(met).evidence.runs) == 4
+    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+
+
+def test_a_retracted_run_stands_behind_any_that_counts(met: SetPair, by: FakeEvaluator) -> None:
+    grade(met, Model.objects.get(name="Beta"), 8, by=by)
+    actions.retract_run(run=Run.objects.filter(submission__model__name="Beta").earliest("queued_at").pk)
+    assert facts(met)["Beta"].right == 8 and not facts(met)["Beta"].retracted
+
+
+# --- equal weights under several names
+
+
+def copied(pair: SetPair, by: FakeEvaluator, name: str, **about: Any) -> Run:
+    """A run of the checkpoint ``honest`` under a name that maintainers gave a lineage of its own."""
+    weights = {"artefact": artefact_of("honest"), "weights": ruled.list_tensors(tensors_of("honest"))} | about
+    run = grade(pair, make_model(name, name.lower()), 9, by=by, **weights)
+    actions.assign_lineage(model=name, lineage=name.lower())
+    return run
+
+
+def test_byte_identical_weights_under_three_names_do_not_meet_a_rule_of_three(by: FakeEvaluator) -> None:
+    pair = make_pair()
+    for name in ("Alpha", "Beta", "Gamma"):
+        copied(pair, by, name)
+    verdict = actions.weigh(pair).verdict
+    assert verdict is not None and not verdict.met and len(verdict.clauses[0].models) == 1
+    assert {fact.artefact for fact in verdict.clauses[0].qualifying} == {artefact_of("honest")}
+    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    for name in ("Delta", "Epsilon"):
+        grade(pair, make_model(name, name.lower()), 9, by=by)
+    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+
+
+def test_a_changed_readme_does_not_help(by: FakeEvaluator) -> None:
+    pair = make_pair()
+    for name in ("Alpha", "Beta", "Gamma"):
+        copied(pair, by, name, artefact=artefact_of(f"honest with the README of {name}"))
+    assert not is_met(pair)
+
+
+def test_other_weights_under_a_name_have_no_lineage(by: FakeEvaluator) -> None:
+    """The lineage was recorded of ``small``; then the owner submits ``honest`` under the same name."""
+    pair = make_pair()
+    for name in ("Alpha", "Beta"):
+        grade(pair, make_model(name, name.lower()), 9, by=by)
+    gamma = make_model("Gamma", "gamma")
+    grade(pair, gamma, 1, by=by)
+    other = {"artefact": artefact_of("other"), "weights": ruled.list_tensors(tensors_of("other"))}
+    grade(pair, gamma, 9, by=by, **other)
+    assert not is_met(pair)
+    assert {one.artefact: one.lineage for one in actions.weigh(pair).evidence.runs if one.model == "Gamma"} == {
+        artefact_of("Gamma"): "gamma", artefact_of("other"): None,
+    }  # fmt: skip
+    actions.assign_lineage(model="Gamma", lineage="gamma", weights=artefact_of("other"))
+    assert is_met(pair)
+
+
+def test_weights_that_the_closing_does_not_commit_to_are_unknown(by: FakeEvaluator) -> None:
+    pair = make_pair()
+    for name in ("Alpha", "Beta", "Gamma"):
+        grade(pair, make_model(name, name.lower()), 9, by=by)
+    assert is_met(pair)
+    Run.objects.filter(submission__model__name="Gamma").update(weights=ruled.list_tensors(tensors_of("x")))
+    assert facts(pair)["Gamma"].weights is None and not is_met(pair)
+
+
+# --- what else moves it
 
 
 def test_an_erratum_that_mends_a_wrong_gold_raises_what_was_short(by: FakeEvaluator) -> None:

@@ -12,7 +12,7 @@ from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.models import WHY, unranked
 from leaderboard.submissions import actions
-from leaderboard.submissions.models import Commitment, Lineage, Model, Run
+from leaderboard.submissions.models import Commitment, Lineage, LineageRecord, Model, Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
@@ -74,10 +74,16 @@ def test_a_model_is_assigned_a_lineage_and_another_one() -> None:
     make_model("Alpha")
     for name in ("llama", "qwen"):
         actions.register_lineage(name=name, parents=[])
-        assert str(actions.assign_lineage(model="Alpha", lineage=name).lineage) == name
+        assert actions.assign_lineage(model="Alpha", lineage=name) is None, "no weights are known yet"
+        record = actions.assign_lineage(model="Alpha", lineage=name, weights="a7" * 32, base_model="Llama-3")
+        assert record is not None and (record.lineage.name, record.base_model) == (name, "Llama-3")
     assert refused(lambda: actions.assign_lineage(model="Nobody", lineage="llama")) is Refusal.NOT_FOUND
     assert refused(lambda: actions.assign_lineage(model="Alpha", lineage="none")) is Refusal.UNKNOWN_LINEAGE
-    assert str(Model.objects.get().lineage) == "qwen"
+    for field in ({"weights": "a7"}, {"base_model": "../x"}):
+        assert refused(lambda field=field: actions.assign_lineage(model="Alpha", lineage="qwen", **field)) is (
+            Refusal.INVALID_FIELD
+        )
+    assert str(Model.objects.get().lineage) == "qwen" == LineageRecord.objects.get().lineage.name
 
 
 # --- retraction

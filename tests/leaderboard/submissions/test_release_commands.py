@@ -175,9 +175,16 @@ def test_the_pairs_own_runs_are_no_ground_for_a_warning(evaluator: FakeEvaluator
 def test_registering_a_lineage() -> None:
     make_model("Alpha"), make_model("Beta")
     assert told("register_lineage", "llama") == "llama: no model named"
-    assert told("register_lineage", "child", "--parent", "llama", "--model", "Alpha", "--model", "Beta") == (
-        "child: Alpha, Beta"
+    out, err = StringIO(), StringIO()
+    both = ["child", "--parent", "llama", "--model", "Alpha", "--model", "Beta"]
+    call_command("register_lineage", *both, stdout=out, stderr=err)
+    assert out.getvalue() == "child: Alpha, Beta\n"
+    assert "no run of Alpha is over; repeat this then, or name its --weights" in err.getvalue()
+    assert told("register_lineage", "child", "--model", "Alpha", "--weights", DIGEST, "--base", "Llama-3") == (
+        f"child: Alpha\nAlpha: weights {DIGEST}"
     )
+    with pytest.raises(CommandError, match="one --model"):
+        call_command("register_lineage", *both, "--weights", DIGEST)
     assert set(Model.objects.values_list("lineage__name", flat=True)) == {"child"}
     assert list(Lineage.objects.get(name="child").parents.values_list("name", flat=True)) == ["llama"]
 

@@ -1,4 +1,4 @@
-"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL …]``."""
+"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL … [--weights DIGEST] [--base MODEL]]``."""
 
 from typing import Any
 
@@ -19,14 +19,29 @@ class Command(BaseCommand):
         parser.add_argument("name", metavar="NAME")
         parser.add_argument("--parent", action="append", default=[], metavar="NAME", help="what it was made from")
         parser.add_argument("--model", action="append", default=[], metavar="MODEL", help="a model of this lineage")
+        newest = "the digest of its weights' files (default: those of its newest run)"
+        parser.add_argument("--weights", default="", metavar="DIGEST", help=newest)
+        parser.add_argument(
+            "--base", default="", metavar="MODEL", help="the pretrained weights that they were made from"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
+        models = options["model"]
+        if options["weights"] and len(models) != 1:
+            raise CommandError("--weights are those of one --model")
+        about = {"weights": options["weights"], "base_model": options["base"]}
         try:
             with transaction.atomic():
                 lineage = actions.register_lineage(name=options["name"], parents=options["parent"])
-                for model in options["model"]:
-                    actions.assign_lineage(model=model, lineage=lineage.name)
+                records = {
+                    model: actions.assign_lineage(model=model, lineage=lineage.name, **about) for model in models
+                }
         except SiteError as failure:
             raise CommandError(str(failure)) from None
-        self.stdout.write(f"{lineage}: {', '.join(options['model']) or 'no model named'}")
+        self.stdout.write(f"{lineage}: {', '.join(models) or 'no model named'}")
+        for model, record in records.items():
+            if record is None:
+                self.stderr.write(f"warning: no run of {model} is over; repeat this then, or name its --weights")
+            else:
+                self.stdout.write(f"{model}: weights {record.artefact}")
