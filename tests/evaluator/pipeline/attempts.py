@@ -9,7 +9,7 @@ import pytest
 
 from evaluator.backends import Backend, Completion, FakeBackend, Sampling
 from evaluator.config import Config
-from evaluator.contract import Exposed, Exposure, Failed, Finished
+from evaluator.contract import Exposed, Exposure, Failed, Finished, Weights
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
@@ -17,7 +17,8 @@ from evaluator.pipeline.host import Host
 from evaluator.worker import open_host
 from tests.evaluator.installed import Installed
 
-FACTS = type("Facts", (), {"digest": "cd" * 32, "template": "ef" * 32})
+WEIGHTS = Weights(bytes=1000, count=1, tensors=(("ab" * 16, 1000),))
+FACTS = type("Facts", (), {"digest": "cd" * 32, "template": "ef" * 32, "weights": WEIGHTS})
 CHECKPOINT = {"kind": "checkpoint", "name": "model"}
 URL = "https://models.example/v1"
 ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}

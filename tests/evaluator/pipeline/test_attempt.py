@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evaluator.backends import Backend, FakeBackend
-from evaluator.contract import Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
+from evaluator.contract import Closing, Exposed, Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
 from evaluator.errors import Code, error
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
@@ -20,6 +20,7 @@ from tests.evaluator.pipeline.attempts import (
     CHECKPOINT,
     ENDPOINT,
     URL,
+    WEIGHTS,
     Acting,
     Bench,
     exposures,
@@ -229,3 +230,18 @@ def test_graded_groups_are_small(bench: Bench) -> None:
     reports = bench.run(bench.place.job(CHECKPOINT))
     sizes = [len(report.body.outcomes) for report in reports if isinstance(report.body, Graded)]
     assert max(sizes) <= bench.host.policy.group
+
+
+def test_the_closing_commits_to_the_tensors_that_the_last_report_lists(bench: Bench) -> None:
+    reports = bench.run(bench.place.job(CHECKPOINT))
+    closings = [line for one in reports if isinstance(one.body, Exposed) for line in one.body.entries]
+    [closing] = [line for line in closings if isinstance(line, Closing)]
+    finished = reports[-1].body
+    assert isinstance(finished, Finished) and finished.weights == WEIGHTS
+    assert (closing.artefact, closing.weights) == (finished.artefact, WEIGHTS.digest())
+
+
+def test_an_endpoint_has_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
+    reports = bench.run(bench.place.job(ENDPOINT))
+    assert isinstance(reports[-1].body, Finished) and reports[-1].body.weights is None

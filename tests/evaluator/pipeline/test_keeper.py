@@ -73,7 +73,7 @@ def test_the_same_fails_where_answers_are_not_kept_as_they_arrive(
 def test_answers_of_another_system_or_weights_are_not_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     job = bench.place.job(CHECKPOINT)
     killed(bench, job)
-    facts = type("Facts", (), {"digest": "ef" * 32, "template": ""})
+    facts = type("Facts", (), {"digest": "ef" * 32, "template": "", "weights": None})
     monkeypatch.setattr("evaluator.pipeline.attempt.inspect_checkpoint", lambda folder: facts)
     asked, _ = again(bench, job)
     assert len(asked) == 60
