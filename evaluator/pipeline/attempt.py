@@ -150,6 +150,7 @@ async def _evaluate(
     policy = replace(host.policy, concurrency=spec.limits.concurrency)
     if isinstance(spec.system, Endpoint):
         policy = for_endpoint(policy)
+    secret = host.vault.order_secret(spec.run, spec.token)
     asked = False
     try:
         async with (
@@ -157,7 +158,7 @@ async def _evaluate(
             beside(_until_told(host.stopping)),
             _serve(spec, protocol, host, sink) as backend,
         ):
-            await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy)
+            await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy, secret=secret)
             sink.record = record_of(
                 protocol,
                 sources,

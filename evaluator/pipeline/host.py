@@ -56,6 +56,9 @@ class Opener(Shape):
     def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> Tally | None:
         """What opens the commitment of a closing."""
 
+    def order_secret(self, run: str, token: int, /) -> bytes:
+        """What decides the order in which an attempt asks."""
+
     def open_key(self, sealed_key: str, /, *, bound_to: str) -> str:
         """A submitter's API key."""
 

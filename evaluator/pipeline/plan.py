@@ -1,9 +1,11 @@
 """What is asked, in which portions, and how often something is tried again. Pure: no clock, no chance.
 
-An item is asked when it has no outcome yet. Sets are asked one after the other, items in the order of
-their set, so that a resumed run asks what an undisturbed one would have asked.
+An item is asked when it has no outcome yet. A run asks the items of all its sets in one order that is drawn for each
+attempt: whoever is asked cannot tell by the place in the row which set a question is from. What is read and not asked
+goes set by set.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -59,6 +61,40 @@ def batches(sets: Sequence[Collection[int]], *, size: int) -> Iterator[Batch]:
         left = sorted(indices)
         for start in range(0, len(left), size):
             yield Batch(position, tuple(left[start : start + size]))
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Items to be asked next, in this order, as (position of the set, index in it)."""
+
+    items: tuple[tuple[int, int], ...]
+
+    def of(self, position: int) -> tuple[int, ...]:
+        """Return the indices of one set, ascending: what is revealed together."""
+        return tuple(sorted(index for place, index in self.items if place == position))
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The sets that it has items of, ascending."""
+        return tuple(sorted({position for position, _ in self.items}))
+
+
+def portions(sets: Sequence[Collection[int]], *, size: int, names: Sequence[str], secret: bytes) -> Iterator[Portion]:
+    """Cut what is left of all sets, in one drawn order, into portions of at most ``size`` items for each open set.
+
+    The place of an item is a keyed hash of its set's name and its index, so that the same ``secret`` brings what is
+    left in the same order, whatever was asked already. Without one the order is that of the sets.
+    """
+
+    def rank(item: tuple[int, int]) -> bytes:
+        position, index = item
+        return hashlib.blake2b(f"{names[position]}:{index}".encode(), key=secret, digest_size=16).digest()
+
+    everything = ((position, index) for position, left in enumerate(sets) for index in left)
+    order = sorted(everything, key=rank if secret else None)
+    step = size * max(1, sum(bool(left) for left in sets))
+    for start in range(0, len(order), step):
+        yield Portion(tuple(order[start : start + step]))
 
 
 def waits(policy: Policy, chance: Callable[[], float]) -> Iterator[float]:

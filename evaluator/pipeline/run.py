@@ -24,7 +24,7 @@ from evaluator.grading import Grade, controls, grade, others
 from evaluator.grading.ballots import Said, decide
 from evaluator.items import Item
 from evaluator.pipeline.beside import beside, first_error
-from evaluator.pipeline.plan import Policy, Streak, batches, waits
+from evaluator.pipeline.plan import Policy, Streak, portions, waits
 from evaluator.protocols import Protocol
 
 
@@ -138,10 +138,14 @@ async def run(
     sink: Sink,
     *,
     policy: Policy,
+    secret: bytes = b"",
     chance: Callable[[], float] = random.random,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Ask every open item of ``sources`` and hand the outcomes to ``sink``.
+    """Ask every open item of ``sources``, all sets mixed, and hand the outcomes to ``sink``.
+
+    ``secret`` decides the order, without one it is that of the sets. Where a set is sealed there must be one, that the
+    system under test cannot know.
 
     Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` answers in
     a row, or all of them, did not come; ``incomplete`` where some did not, ``budget_spent`` where that is
@@ -154,7 +158,7 @@ async def run(
     controls.check(grade, protocol.grader)
     done = sum(len(source.done) for source in sources)
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
-    questions = _questions(sources, protocol, policy)
+    questions = _questions(sources, protocol, policy, secret)
     sampling = Sampling(
         max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature, bos=protocol.bos
     )
@@ -174,18 +178,27 @@ async def run(
         raise error(asker.last if not tally.answered else Code.INCOMPLETE)
 
 
-def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy) -> Iterator[_Question]:
-    """Every open item with its prompt, once for each sample that is missing. A batch is revealed when the one before
-    is used up, not earlier."""
+def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy, secret: bytes) -> Iterator[_Question]:
+    """Yield every open item with its prompt, once for each sample that is missing.
+
+    A portion is revealed when the one before is used up, not earlier: of each set together, so that each costs one
+    line of the journal.
+    """
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
     open_items = [
         [index for index in source.form - source.done if len(source.kept.get(index, ())) < protocol.samples]
         for source in sources
     ]
-    for batch in batches(open_items, size=max(policy.batch, policy.concurrency)):
-        source = sources[batch.position]
-        for index, item in zip(batch.indices, source.reveal(batch.indices), strict=True):
-            drawn = [source.shots[shot] for shot in shots[batch.position][index]]
+    names = [source.name for source in sources]
+    size = max(policy.batch, policy.concurrency)
+    for portion in portions(open_items, size=size, names=names, secret=secret):
+        revealed = {
+            position: dict(zip(portion.of(position), sources[position].reveal(portion.of(position)), strict=True))
+            for position in portion.positions
+        }
+        for position, index in portion.items:
+            source, item = sources[position], revealed[position][index]
+            drawn = [source.shots[shot] for shot in shots[position][index]]
             prompt = protocol.prompt(item, drawn)
             for sample in sorted(set(range(protocol.samples)) - set(source.kept.get(index, ()))):
                 yield _Question(source.name, index, sample, prompt, item.gold)

@@ -33,6 +33,8 @@ from evaluator.sealing.keys import Keys
 from evaluator.sealing.open import SetKey, open_item, open_salted_item, open_secret, open_seed, open_set_key
 from evaluator.sealing.recipients import Recipients
 
+_ORDER_BYTES = 32
+
 
 @dataclass(frozen=True, slots=True)
 class SealedFacts:
@@ -154,6 +156,11 @@ class Vault:
         """Made again whenever it is needed: of a run that was closed twice, each closing has its own."""
         about = {"domain": "holdfast/tally-salt/v1", "set": set_name, "root": root, "run": run, "token": token}
         return HKDFExpand(SHA256(), formats.SALT_BYTES, canonical_json(about)).derive(self._keys.completions)
+
+    def order_secret(self, run: str, token: int) -> bytes:
+        """Return what decides the order in which an attempt asks: made of this host's key, so nobody else knows it."""
+        about = {"domain": "holdfast/order/v1", "run": run, "token": token}
+        return HKDFExpand(SHA256(), _ORDER_BYTES, canonical_json(about)).derive(self._keys.completions)
 
     def enrol(self, set_name: str, host: Identity) -> Wrap:
         """The set's key, wrapped for another host; the journal says so first. Raises ``not_enrolled`` and others."""

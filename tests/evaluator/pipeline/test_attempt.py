@@ -106,15 +106,18 @@ def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench
 
 @pytest.mark.parametrize("code", [Code.HOST_FAILED, Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE])
 def test_what_was_graded_is_sent_before_failed(bench: Bench, code: Code) -> None:
+    asked: list[str] = []
+
     def act(prompt: str) -> str:
-        if "number 20?" in prompt:
+        asked.append(prompt)
+        if len(asked) == 20:
             raise error(code)
         return right(prompt)
 
     bench.model = Acting(act)
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert last_code(reports) is code
-    assert {("open", i) for i in range(10)} <= set(outcomes(reports))
+    assert len(outcomes(reports)) >= 10
 
 
 def test_an_item_without_an_answer_makes_the_run_incomplete(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
