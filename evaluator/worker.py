@@ -126,7 +126,6 @@ def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     return celery_settings(url) | {
         "worker_pool": "solo",
         "worker_concurrency": 1,
-        "worker_enable_remote_control": False,  # its replies would show the arguments of tasks
         "worker_redirect_stdouts": False,
     }
 

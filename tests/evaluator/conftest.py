@@ -13,6 +13,11 @@ from typing import Any
 
 import pytest
 
+from demo.services import start_redis, stop
+from tests.evaluator.endpoints import Steady, steady_endpoints
+from tests.evaluator.installed import Installed, write_rows
+from tests.evaluator.worker_process import Broker, Worker
+
 STUB = Path(__file__).parents[1] / "servers" / "stub_endpoint.py"
 LINES = ["Question: Tom has 3 apples and 4 pears.\nAnswer: 3 + 4 = 7\n#### 7", "Question: How many?\nAnswer: 12"]
 
@@ -100,3 +105,39 @@ def small_files() -> Callable[[], contextlib.AbstractContextManager[int]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     return limit
+
+
+@pytest.fixture
+def start_steady(tmp_path: Path) -> Iterator[Callable[..., Steady]]:
+    with steady_endpoints() as start:
+
+        def begin(rows: list[dict[str, str]], latency: float) -> Steady:
+            write_rows(tmp_path / "gold.jsonl", rows)
+            return start(tmp_path / "gold.jsonl", latency)
+
+        yield begin
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    workers: list[Worker] = []
+
+    def begin(place: Installed, url: str) -> Worker:
+        workers.append(Worker(place, Broker(url)))
+        return workers[-1]
+
+    yield begin
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            worker.process.kill()
+        worker.process.wait()
+        worker.broker.connection.release()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[str]:
+    """A broker of this test's own, so that what one test leaves is nothing to another."""
+    (tmp_path / "r").mkdir()
+    process, url = start_redis(tmp_path / "r")
+    yield url
+    stop([process])

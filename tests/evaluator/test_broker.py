@@ -39,8 +39,8 @@ def seen_while_writing(connection: Connection, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(filesystem, "lock", lock)
     # kombu remembers for all connections of a process which queues are bound: another test, another queue
     with connection.SimpleQueue(uuid.uuid4().hex) as queue:
-        queue.put({"some": "report"})
-        assert queue.get(timeout=5).payload == {"some": "report"}
+        queue.put([["a report"], {}, {}], headers={"task": "record", "id": "one"})
+        assert queue.get(timeout=5).payload == [["a report"], {}, {}]
     return sizes
 
 
@@ -77,7 +77,7 @@ def test_a_worker_of_the_command_line_takes_it_too(tmp_path: Path) -> None:
     """Celery's command line hands BROKER_URL to the application by itself."""
     app = Celery("test", broker=f"filesystem://{tmp_path}/broker")
     with app.connection_for_read() as connection:
-        assert type(connection.transport).__module__ == "evaluator.broker"
+        assert type(connection.transport).__module__ == "evaluator.broker.folder"
 
 
 @pytest.mark.parametrize("url", ["redis://localhost:6379/0", "redis+socket:///run/redis.sock"])

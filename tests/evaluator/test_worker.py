@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +22,9 @@ from evaluator.contract import (
     evaluate_queue,
 )
 from evaluator.errors import Code
-from tests.evaluator.endpoints import Steady, steady_endpoints
-from tests.evaluator.installed import CANARY, Installed, install, outcomes, write_rows
+from tests.evaluator.endpoints import Steady
+from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.worker_process import Broker, Worker, ended, has_some
-
-
-@pytest.fixture
-def start_steady(tmp_path: Path) -> Iterator[Callable[..., Steady]]:
-    with steady_endpoints() as start:
-
-        def begin(rows: list[dict[str, str]], latency: float) -> Steady:
-            write_rows(tmp_path / "gold.jsonl", rows)
-            return start(tmp_path / "gold.jsonl", latency)
-
-        yield begin
-
-
-@pytest.fixture
-def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    workers: list[Worker] = []
-
-    def begin(place: Installed, url: str) -> Worker:
-        workers.append(Worker(place, Broker(url)))
-        return workers[-1]
-
-    yield begin
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.kill()
-        worker.process.wait()
-        worker.broker.connection.release()
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[str]:
-    """A broker of this test's own, so that what one test leaves is nothing to another."""
-    (tmp_path / "r").mkdir()
-    process, url = start_redis(tmp_path / "r")
-    yield url
-    stop([process])
 
 
 @pytest.mark.parametrize("kind", ["redis", "filesystem"])

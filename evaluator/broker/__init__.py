@@ -1,54 +1,31 @@
-"""The bell between site and evaluator: Celery's settings on both sides of the wall, and a folder as broker.
+"""The broker between site and evaluator: Celery's settings on both sides of the wall, and the transports.
 
-Celery's own filesystem transport writes a message into the file that readers look for. A reader that is
-quick finds half of it and ends its whole worker; with twenty looks a second that happens. Here a message
-is written aside and then renamed, so that a reader finds all of it or nothing.
+Whoever can write to the broker is not trusted. What a worker reads there is screened by our own transports, before
+kombu and Celery take it apart: see ``screening``.
 """
 
 import logging
-import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from celery import Celery
 from celery.worker import consumer
-from kombu.transport import TRANSPORT_ALIASES, filesystem
-from kombu.utils.json import dumps
+from kombu.transport import TRANSPORT_ALIASES
+
+from evaluator.broker.folder import POLLING_SECONDS, Channel, Transport
+
+__all__ = ["POLLING_SECONDS", "Channel", "Consumer", "Transport", "Unquoted", "celery_settings", "quarantined"]
 
 _log = logging.getLogger(__name__)
 
-POLLING_SECONDS = 0.05
-"""Celery's default of a second makes every hand-over take one."""
-
-# Under the library's own name: Celery's command line takes BROKER_URL from the environment, past all settings.
-TRANSPORT_ALIASES["filesystem"] = "evaluator.broker:Transport"
-
-
-class Channel(filesystem.Channel):  # type: ignore[misc]
-    """The filesystem channel, with messages and tables that are whole whenever they are seen."""
-
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
-        name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
-        draft = Path(self.data_folder_out, f".{name}")
-        draft.write_text(dumps(payload), encoding="utf-8")
-        draft.rename(draft.with_name(name))
-
-    def get_table(self, exchange: str) -> list[Any]:
-        """The queues of an exchange. Its file is empty for a moment after it was made: then look again."""
-        for _ in range(20):
-            try:
-                return list(super().get_table(exchange))
-            except ValueError:
-                time.sleep(POLLING_SECONDS)
-        return list(super().get_table(exchange))
-
-
-class Transport(filesystem.Transport):  # type: ignore[misc]
-    """A folder as broker."""
-
-    Channel = Channel
+# Under the library's own names: Celery's command line takes BROKER_URL from the environment, past all settings.
+TRANSPORT_ALIASES |= {
+    "filesystem": "evaluator.broker:Transport",
+    "redis": "evaluator.broker.redis:Transport",
+    "rediss": "evaluator.broker.redis:Transport",
+}
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
@@ -58,6 +35,11 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     could end every worker with it.
     """
 
+    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+        # Workers need not know each other: what they would send goes past the screen, to every one of them at once.
+        alone = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+        super().__init__(*args, worker_options={**(worker_options or {}), **alone}, **options)
+
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
         """What is done with each message."""
         receive = super().create_task_handler(*args, **options)
@@ -65,7 +47,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         def guarded(message: Any) -> None:
             try:
                 receive(message)
-            except (TypeError, ValueError, LookupError, AttributeError) as problem:
+            except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as problem:
                 _log.warning("message dropped: %s", type(problem).__name__)
                 message.reject_log_error(_log, self.connection_errors)
 
@@ -98,6 +80,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_create_missing_queues": True,
         "worker_consumer": "evaluator.broker:Consumer",
         "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": False,  # its replies would show the arguments of tasks
         "worker_send_task_events": False,
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {},
@@ -105,6 +88,13 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
     if broker_url.startswith("filesystem://"):
         settings["broker_transport_options"] = _folders(Path(urlsplit(broker_url).path))
     return settings
+
+
+def quarantined(app: Celery) -> dict[str, int]:
+    """Return how many messages were set aside at the broker, by queue. Raises the broker's error where it is away."""
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        count: Callable[[], dict[str, int]] | None = getattr(channel, "quarantined", None)
+        return count() if count else {}
 
 
 def _folders(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""A folder as broker: kombu's filesystem transport, for messages and tables that are whole whenever they are seen.
+
+kombu writes a message into the file that readers look for. A reader that is quick finds half of it and ends its whole
+worker. Here a message is written to a hidden file and then renamed, and what a reader finds is screened.
+"""
+
+import fcntl
+import os
+import stat
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+from evaluator.broker.quarantine import MOST, Rejected, reject
+from evaluator.broker.screening import MAX_MESSAGE_BYTES, Undecodable, screen
+
+POLLING_SECONDS = 0.05
+"""Celery's default of a second makes every hand-over take one."""
+_QUARANTINE = "quarantine"
+
+
+class Channel(filesystem.Channel):  # type: ignore[misc]
+    """The filesystem channel, with whole messages, whole tables and a quarantine."""
+
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+        name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
+        draft = Path(self.data_folder_out, f".{name}")
+        draft.write_text(dumps(payload), encoding="utf-8")
+        draft.rename(draft.with_name(name))
+
+    def _get(self, queue: str) -> dict[str, Any]:
+        """Return the oldest message of ``queue`` that can be decoded; set aside those that cannot."""
+        folder = Path(self.data_folder_in)
+        for name in sorted(path.name for path in folder.iterdir()):
+            if name.startswith(".") or name.partition(".")[2] != f"{queue}.msg":
+                continue
+            taken = folder / f".{name}.taken"
+            try:
+                (folder / name).rename(taken)
+            except OSError:
+                continue  # another reader was quicker
+            message = self._open(taken, queue)
+            if message is not None:
+                return message
+        raise Empty
+
+    def _open(self, path: Path, queue: str) -> dict[str, Any] | None:
+        raw = _read(path)
+        with suppress(OSError):
+            path.unlink()
+        if raw is None:
+            self._set_aside(reject(b"", queue=queue, reason="unreadable"))
+            return None
+        try:
+            return screen(raw)
+        except Undecodable as problem:
+            self._set_aside(reject(raw, queue=queue, reason=problem.reason))
+            return None
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """Return the queues of an exchange. Its file is empty for a moment after it was made: then look again."""
+        for _ in range(20):
+            try:
+                return list(super().get_table(exchange))
+            except (ValueError, TypeError):
+                time.sleep(POLLING_SECONDS)
+        self._drop_table(exchange)
+        return []
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Bind a queue, to a table made anew where the one on disk cannot be read."""
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except (ValueError, TypeError):
+            self.get_table(exchange)
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+
+    def _drop_table(self, exchange: str) -> None:
+        file = self._exchange_file(exchange)
+        self._set_aside(reject(_read(file) or b"", queue=f"{exchange}.exchange", reason="json"))
+        with suppress(OSError):
+            file.unlink()
+
+    def _set_aside(self, rejected: Rejected) -> None:
+        """Store the beginning of a message, and count it. A disk that is full must not end the worker."""
+        with suppress(OSError):
+            folder = self._quarantine()
+            folder.mkdir(mode=0o700, exist_ok=True)
+            stored = sorted(folder.glob("*.bad"))
+            for old in stored[: max(0, len(stored) + 1 - MOST)]:
+                old.unlink(missing_ok=True)
+            path = folder / f"{time.time_ns()}.{rejected.digest[:16]}.{rejected.queue}.bad"
+            path.write_bytes(rejected.head)
+            _count_one(folder / f"{rejected.queue}.count")
+
+    def _quarantine(self) -> Path:
+        return Path(self.data_folder_in).parent / _QUARANTINE
+
+    def quarantined(self) -> dict[str, int]:
+        """Return how many messages were set aside, by queue."""
+        counts = {}
+        for path in self._quarantine().glob("*.count"):
+            with suppress(OSError, ValueError):
+                counts[path.name.removesuffix(".count")] = int(path.read_text(encoding="ascii"))
+        return counts
+
+
+class Transport(filesystem.Transport):  # type: ignore[misc]
+    """A folder as broker."""
+
+    Channel = Channel
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the file's bytes, one more than are read at most; None of what is no plain file or cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_MESSAGE_BYTES + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _count_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        text = file.read(32)
+        file.seek(0)
+        file.truncate()
+        file.write(str(int(text) + 1 if text.isdigit() else 1))
