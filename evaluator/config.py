@@ -26,7 +26,8 @@ class Config:
     ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
     folders. ``announce_seconds`` lie between two announcements to the site. ``recipients`` is the parsed
     allow-list of endpoints. ``trusted`` holds digests of checkpoints that may run without a jail where
-    there is no bubblewrap.
+    there is no bubblewrap. An endpoint that falls silent is waited for ``outage_seconds``, one that has
+    never answered ``start_seconds``.
     """
 
     broker_url: str
@@ -38,6 +39,8 @@ class Config:
     announce_seconds: float = 20.0
     recipients: Mapping[str, Any] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
+    outage_seconds: float = 1800.0
+    start_seconds: float = 120.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -46,7 +49,7 @@ class Config:
         BROKER_URL, HOLDFAST_HOME, HOLDFAST_KEYS and HOLDFAST_SETS must be set; HOLDFAST_CHECKPOINTS
         defaults to ``checkpoints`` in HOLDFAST_HOME, HOLDFAST_POOL to ``default``,
         HOLDFAST_ANNOUNCE_SECONDS to 20, HOLDFAST_RECIPIENTS (a TOML file) and HOLDFAST_TRUSTED (a file of
-        digests) to none.
+        digests) to none, HOLDFAST_ENDPOINT_OUTAGE_SECONDS to 1800, HOLDFAST_ENDPOINT_START_SECONDS to 120.
         """
         for name in FORBIDDEN:
             if environ.get(name):
@@ -62,6 +65,8 @@ class Config:
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS", default=20.0),
             recipients=_recipients(environ),
             trusted=trusted_digests(environ),
+            outage_seconds=_patience(environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS", default=1800.0),
+            start_seconds=_patience(environ, "HOLDFAST_ENDPOINT_START_SECONDS", default=120.0),
         )
 
 
@@ -101,14 +106,18 @@ def _pool(environ: Mapping[str, str]) -> str:
         raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name") from None
 
 
-def _seconds(environ: Mapping[str, str], name: str, *, default: float) -> float:
+def _seconds(environ: Mapping[str, str], name: str, *, default: float, least: float = 0.1, most: float = 3600) -> float:
     try:
         seconds = float(environ.get(name) or default)
     except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise error(Code.MISCONFIGURED, f"{name} is not a number of seconds from 0.1 to 3600")
+        seconds = -1.0
+    if not least <= seconds <= most:
+        raise error(Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}")
     return seconds
+
+
+def _patience(environ: Mapping[str, str], name: str, *, default: float) -> float:
+    return _seconds(environ, name, default=default, least=0, most=86_400)
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

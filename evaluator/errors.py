@@ -106,6 +106,16 @@ class Code(StrEnum):
     ENDPOINT_RATE_LIMITED = "endpoint_rate_limited"
     ENDPOINT_REDIRECTED = "endpoint_redirected"
     ENDPOINT_REJECTED = "endpoint_rejected"
+    ENDPOINT_REFUSES_ITEMS = "endpoint_refuses_items"
+    ENDPOINT_REASONING_ONLY = "endpoint_reasoning_only"
+    ENDPOINT_NO_CREDIT = "endpoint_no_credit"
+    ENDPOINT_STREAM_ONLY = "endpoint_stream_only"
+    ENDPOINT_OUTPUT_LIMIT = "endpoint_output_limit"
+    ENDPOINT_NO_MAX_TOKENS = "endpoint_no_max_tokens"
+    ENDPOINT_NO_MAX_COMPLETION_TOKENS = "endpoint_no_max_completion_tokens"
+    ENDPOINT_NO_TEMPERATURE = "endpoint_no_temperature"
+    ENDPOINT_NO_STOP = "endpoint_no_stop"
+    ENDPOINT_NO_SEED = "endpoint_no_seed"
     BUDGET_SPENT = "budget_spent"
     # runs
     INCOMPLETE = "incomplete"
@@ -135,7 +145,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
     Code.PROTOCOL_UNFIT: _theirs(
         "This protocol cannot be asked of a system of this kind.",
-        "Choose another: weights are given a text, messages go to chat APIs.",
+        "Choose another: weights are given a text, messages go to chat APIs, likelihoods are read of weights only.",
     ),
     Code.UNKNOWN_SET: _ours("The evaluator does not hold this set.", "Install the set on the evaluator."),
     Code.SET_MISMATCH: _ours(
@@ -268,32 +278,71 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.ENDPOINT_REFUSED: _theirs("This address may not be called.", "Give a public https address."),
     Code.ENDPOINT_UNREACHABLE: _theirs(
-        "The endpoint cannot be reached.", "Check that it is up, then resubmit.", again=True
+        "The endpoint cannot be reached.", "Check that it is up, then continue the run.", again=True
     ),
     Code.ENDPOINT_TIMEOUT: _theirs(
-        "The endpoint did not answer in time.", "Check that it is up, then resubmit.", again=True
+        "The endpoint did not answer in time.", "Check that it is up, then continue the run.", again=True
     ),
     Code.ENDPOINT_ERROR: _theirs(
-        "The endpoint answers with server errors.", "Check its own log, then resubmit.", again=True
+        "The endpoint answers with server errors.", "Check its own log, then continue the run.", again=True
     ),
     Code.ENDPOINT_BAD_RESPONSE: _theirs(
         "The endpoint's answer is not an OpenAI-compatible completion.", "Check the address and the kind of API."
     ),
-    Code.ENDPOINT_UNAUTHORIZED: _theirs("The endpoint refuses the API key.", "Submit again with a valid key."),
+    Code.ENDPOINT_UNAUTHORIZED: _theirs("The endpoint refuses the API key.", "Continue the run with a valid key."),
     Code.ENDPOINT_NOT_FOUND: _theirs(
         "The endpoint does not know this path or model.", "Check the address and the model."
     ),
     Code.ENDPOINT_RATE_LIMITED: _theirs(
-        "The endpoint refuses more requests.", "Raise its limit, then resubmit.", again=True
+        "The endpoint refuses more requests.", "Raise its limit, then continue the run.", again=True
     ),
     Code.ENDPOINT_REDIRECTED: _theirs("The endpoint redirects, which is never followed.", "Give the final address."),
     Code.ENDPOINT_REJECTED: _theirs(
-        "The endpoint rejects the request as such.", "Check the kind of API, the model and its context length."
+        "The endpoint rejects the request as such.", "Check the kind of API and the model, then read its own log."
+    ),
+    Code.ENDPOINT_REFUSES_ITEMS: _theirs(
+        "The endpoint refuses to answer most of the items.",
+        "Check its content filter and the rights of the key, then continue the run.",
+    ),
+    Code.ENDPOINT_REASONING_ONLY: _theirs(
+        "The endpoint puts whole answers into the reasoning field and leaves the content empty.",
+        "Correct the server's reasoning parser, then continue the run.",
+    ),
+    Code.ENDPOINT_NO_CREDIT: _theirs(
+        "The account behind the API key has no credit left.", "Add credit at the provider, then continue the run."
+    ),
+    Code.ENDPOINT_STREAM_ONLY: _theirs(
+        "The endpoint only streams its answers.", "Give an address that answers a request without 'stream' as a whole."
+    ),
+    Code.ENDPOINT_OUTPUT_LIMIT: _theirs(
+        "The endpoint writes fewer tokens than the protocol allows an answer.",
+        "Choose a protocol with a lower limit, or raise the endpoint's.",
+    ),
+    Code.ENDPOINT_NO_MAX_TOKENS: _theirs(
+        "The endpoint refuses the parameter max_tokens.",
+        "Choose a protocol that sends max_completion_tokens, such as gsm1k-0shot-reasoning-api.",
+    ),
+    Code.ENDPOINT_NO_MAX_COMPLETION_TOKENS: _theirs(
+        "The endpoint refuses the parameter max_completion_tokens.",
+        "Choose a protocol that sends max_tokens, such as gsm1k-5shot-api-2.",
+    ),
+    Code.ENDPOINT_NO_TEMPERATURE: _theirs(
+        "The endpoint refuses the parameter temperature.",
+        "Choose a protocol that sends none, such as gsm1k-0shot-reasoning-api.",
+    ),
+    Code.ENDPOINT_NO_STOP: _theirs(
+        "The endpoint refuses the parameter stop.",
+        "Choose a protocol that sends none, such as gsm1k-0shot-reasoning-api.",
+    ),
+    Code.ENDPOINT_NO_SEED: _theirs(
+        "The endpoint refuses the parameter seed.", "Choose a protocol that draws nothing at random."
     ),
     Code.BUDGET_SPENT: _theirs(
         "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
     ),
-    Code.INCOMPLETE: _ours("Some items could not be asked, so the run is not ranked.", "Queue it again.", again=True),
+    Code.INCOMPLETE: _ours(
+        "Some items could not be asked, so the run is not ranked.", "Continue it: the items left are asked.", again=True
+    ),
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
         "Install the evaluator again from a clean copy, then run its tests.",

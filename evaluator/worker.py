@@ -97,6 +97,7 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
         seal=lambda report: _seal(report, keys.report),
         put=spool.put,
         stopping=stopping,
+        patience={"outage_seconds": config.outage_seconds, "start_seconds": config.start_seconds},
     )
     return host, spool
 

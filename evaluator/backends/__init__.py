@@ -2,7 +2,7 @@
 
 from evaluator.backends.fake import FakeBackend
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Backend, Completion, Reader, Reading, Sampling, Served, Usage
+from evaluator.backends.interface import Backend, Completion, ItemRefused, Reader, Reading, Sampling, Served, Usage
 from evaluator.backends.servers import Caps, EndpointTarget, serve_checkpoint, serve_endpoint
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "EndpointTarget",
     "FakeBackend",
     "HttpBackend",
+    "ItemRefused",
     "Reader",
     "Reading",
     "Sampling",

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable
 
-from evaluator.backends.interface import Completion, Reading, Sampling
+from evaluator.backends.interface import Completion, Reading, Sampling, before_stop
 
 _TOKEN = re.compile(r"\s*\S+\s*\Z|\s*\S+")
 
@@ -27,8 +27,8 @@ class FakeBackend:
         tokens = _TOKEN.findall(whole)
         cut = len(tokens) > sampling.max_tokens
         text = "".join(tokens[: sampling.max_tokens]) if cut else whole
-        ends = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
-        return Completion(text[: min(ends)], cut=False) if ends else Completion(text, cut=cut)
+        ended = before_stop(text, sampling.stop)
+        return Completion(text, cut=cut) if ended is None else Completion(ended, cut=False)
 
     async def read(self, text: str) -> Reading:
         """Read ``text``."""

@@ -7,10 +7,11 @@ text is never quoted in an error.
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from evaluator.backends.interface import Completion, Reading, Sampling, Served, Usage
+from evaluator.backends.interface import Completion, ItemRefused, Reading, Sampling, Served, Usage, before_stop
 from evaluator.backends.returned import MOST, told
+from evaluator.contract import Reason
 from evaluator.errors import Code, EvaluatorError, error
 
 if TYPE_CHECKING:
@@ -82,15 +83,24 @@ class HttpBackend:
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
         path, question = self._question(prompt)
-        request: dict[str, Any] = {"model": self._model, **question, "max_tokens": self.room(sampling.max_tokens)}
-        request["temperature"] = sampling.temperature
-        if sampling.stop:  # some APIs refuse an empty list
+        request: dict[str, Any] = {"model": self._model, **question, sampling.limit: self.room(sampling.max_tokens)}
+        if sampling.temperature is not None:
+            request["temperature"] = sampling.temperature
+        if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
             request["stop"] = list(sampling.stop)
         if sampling.bos == "never":
             request["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
         if sampling.seed is not None:
             request["seed"] = sampling.seed
-        return self._completion(await self._ask("POST", path, request))
+        return self._completion(await self._ask("POST", path, request), sampling)
+
+    async def waiting(self) -> bool:
+        """Return true if the server is a gateway whose endpoint answers nothing at present."""
+        try:
+            status, body = await self._exchange("GET", "/state", None)
+            return status == 200 and _decoded(body)["waiting"] is True
+        except (EvaluatorError, KeyError, TypeError):
+            return False
 
     def room(self, max_tokens: int) -> int:
         """How many tokens the server may be asked for, where ``max_tokens`` are wanted."""
@@ -141,7 +151,8 @@ class HttpBackend:
         except self._broken:
             raise error(Code.HOST_FAILED, "the connection broke") from None
 
-    def _completion(self, data: Any) -> Completion:
+    def _completion(self, data: Any, sampling: Sampling) -> Completion:
+        """The text of an answer up to the first stop string: a server may have ignored those that it was sent."""
         try:
             [choice] = data["choices"]
             text = choice["message"]["content"] if self._api == "chat" else choice["text"]
@@ -153,7 +164,10 @@ class HttpBackend:
         said = data.get("model")
         if isinstance(said, str) and len(self.returned) < MOST:
             self.returned.add(told(self._model, said))
-        return Completion(_without_surrogates(text), cut=reason == "length", usage=_usage(data))
+        ended = before_stop(text, sampling.stop)
+        cut = reason == "length" and ended is None
+        text = _without_surrogates(text if ended is None else ended)
+        return Completion(text, cut=cut, usage=_usage(data), reason=_reason(choice.get("reason")))
 
 
 def _decoded(body: bytes) -> Any:
@@ -183,14 +197,26 @@ def _usage(data: Any) -> Usage:
 
 
 def _refusal(data: Any) -> EvaluatorError:
-    """The code that a server names, where it is one that a server may name: it could not blame us with "lost"."""
+    """The code that a server names, where it is one that a server may name: it could not blame us with "lost".
+
+    With a reason it is about one item only.
+    """
+    reason = None
     try:
+        reason = _reason(data["error"].get("reason"))
         if data["error"].get("param") in ("input_tokens", "input_text"):  # vLLM's way to say so
             return error(Code.PROMPT_TOO_LONG)
         code = Code(data["error"]["code"])
     except (KeyError, TypeError, ValueError, AttributeError):
         code = Code.HOST_FAILED
-    return error(code if code in _SAYABLE or code.startswith("endpoint_") else Code.HOST_FAILED)
+    if not (code in _SAYABLE or code.startswith("endpoint_")):
+        return error(Code.HOST_FAILED)
+    return error(code) if reason is None else ItemRefused(code, reason)
+
+
+def _reason(value: object) -> Reason | None:
+    """The reason that a gateway names, where it is one."""
+    return next((reason for reason in get_args(Reason) if reason == value), None)
 
 
 def _without_surrogates(text: str) -> str:

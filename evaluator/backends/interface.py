@@ -1,22 +1,44 @@
 """What a backend is: a prompt goes in, a completion comes out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from evaluator.contract import Reason
+from evaluator.errors import Code, TheirsNever
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text.
 
-    ``seed`` settles a draw, where what is asked takes one. ``bos``: before the prompt stands what the tokenizer puts
-    there by itself, or never anything. Only our own model servers can be told.
+    A client cuts the text at ``stop`` in any case; ``stops`` says whether the server is sent them too. ``limit`` is
+    the name under which it is sent ``max_tokens``; a ``temperature`` of None is not sent. ``seed`` settles a draw,
+    where what is asked takes one. ``bos``: before the prompt stands what the tokenizer puts there by itself, or never
+    anything. Only our own model servers can be told.
     """
 
     max_tokens: int
     stop: tuple[str, ...] = ()
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     seed: int | None = None
     bos: Literal["tokenizer", "never"] = "tokenizer"
+    stops: Literal["sent", "cut"] = "sent"
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+
+def before_stop(text: str, stop: Sequence[str]) -> str | None:
+    """Return the text before the first stop string, None where it holds none."""
+    ends = [at for string in stop if string and (at := text.find(string)) >= 0]
+    return text[: min(ends)] if ends else None
+
+
+class ItemRefused(TheirsNever):
+    """An endpoint refuses one item and answers others. ``reason`` is what the item is counted under."""
+
+    def __init__(self, code: Code, reason: Reason) -> None:
+        super().__init__(code)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +51,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote. ``cut`` is true where it was stopped by ``max_tokens``, in mid-sentence."""
+    """What a model wrote. ``cut`` is true where it was stopped by ``max_tokens``, in mid-sentence.
+
+    ``reason`` says why an endpoint wrote nothing, where it says so itself.
+    """
 
     text: str
     cut: bool
     usage: Usage = field(default=Usage(), compare=False)
+    reason: Reason | None = None
 
     def __repr__(self) -> str:
         """Lengths only: completions of sealed items reach no log through a careless format string."""
@@ -71,7 +97,10 @@ class Reader(Protocol):
 
 
 class Backend(Protocol):
-    """A model that can be asked. May be asked many things at once; raises EvaluatorError only."""
+    """A model that can be asked. May be asked many things at once; raises EvaluatorError only.
+
+    An ``ItemRefused`` is about the one question, every other error about the model.
+    """
 
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue ``prompt``. The text ends before the first stop string."""

@@ -219,6 +219,7 @@ async def serve_endpoint(
     workdir: Path,
     concurrency: int = 64,
     caps: Caps | None = None,
+    answers: int = 0,
     settings: Mapping[str, float] | None = None,
     gateway: Gateway | None = None,
 ) -> AsyncIterator[HttpBackend]:
@@ -226,10 +227,11 @@ async def serve_endpoint(
 
     ``gateway`` is one that runs already; else one is started, in ``workdir``. At most ``concurrency`` requests are on
     their way there, fewer where it refuses. What does not fit under ``caps`` is not sent: it raises BUDGET_SPENT.
-    ``settings`` overrides fields of the gateway's ``Patience``. Raises ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once
-    where the address may not or cannot be called.
+    ``answers`` are those that earlier attempts of the run got. ``settings`` overrides fields of the gateway's
+    ``Patience``. Raises ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
     """
     told = {**asdict(endpoint), "key": key, "allow_private": allow_private, "concurrency": concurrency}
+    told["answers"] = answers
     given = json.dumps({**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}).encode()
     with contextlib.nullcontext(gateway) if gateway else start_gateway(workdir) as started:
         started.tell(given)

@@ -29,6 +29,9 @@ def add_options(ask: argparse.ArgumentParser) -> None:
     group.add_argument("--url", default="", help="where LiteLLM finds the provider, if not at its usual address")
     group.add_argument("--key-stdin", action="store_true", help="read the API key from standard input")
     group.add_argument("--timeout", type=_positive, default=120.0, help="seconds for one request (%(default)s)")
+    group.add_argument(
+        "--patience", type=_seconds, default=1800.0, help="seconds to wait for one that fell silent (%(default)s)"
+    )
     group.add_argument("--estimate", action="store_true", help="say what asking would come to, and ask nothing")
     group.add_argument("--max-tokens-total", type=_whole, help="spend no more tokens than this, resumed runs included")
     group.add_argument("--max-cost", type=_positive, help="spend no more money than this, resumed runs included")
@@ -39,6 +42,12 @@ def add_options(ask: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> float:
     if not 0 < (number := float(text)) <= 1e9:
         raise argparse.ArgumentTypeError("a number above 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 86_400:
+        raise argparse.ArgumentTypeError("a number from 0 to 86400")
     return number
 
 

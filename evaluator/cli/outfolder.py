@@ -41,6 +41,7 @@ class Line(msgspec.Struct, frozen=True):
     tokens_in: int = 0
     tokens_out: int = 0
     sample: int | None = None
+    reason: str = ""
 
 
 class OutFolder:
@@ -57,6 +58,7 @@ class OutFolder:
         self._grades: dict[tuple[int, int | None], Mapping[str, Grade]] = {}
         self._folder = folder
         self._identity = dict(identity)
+        self.reasons: dict[tuple[int, int | None], str] = {}
         self._n = n
         self._file = -1
         self._size = 0
@@ -102,7 +104,7 @@ class OutFolder:
         self._size += len(lines)
         for result in results:
             said = Said(result.extracted, result.outcome)
-            self._take(result.index, result.sample, said, result.completion.usage)
+            self._take(result.index, result.sample, said, result.completion.usage, result.completion.reason or "")
             self._grades[result.index, result.sample] = result.beside
 
     def sync(self) -> None:
@@ -179,8 +181,10 @@ class OutFolder:
         lines = (_decode(line) for line in data.split(b"\n"))
         return {(line.index, line.sample): line for line in lines if line and line.index < self._n}.values()
 
-    def _take(self, index: int, sample: int | None, said: Said, usage: Usage) -> None:
+    def _take(self, index: int, sample: int | None, said: Said, usage: Usage, reason: str) -> None:
         self.spent[index, sample] = usage
+        if reason:
+            self.reasons[index, sample] = reason
         if sample is None:
             self.outcomes[index] = said.outcome
         else:
@@ -208,7 +212,7 @@ class OutFolder:
             os.ftruncate(self._file, self._size)
         for line in self._lines():
             said = Said(line.extracted, Outcome[line.outcome.upper()])
-            self._take(line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out))
+            self._take(line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out), line.reason)
 
 
 def _encode(result: Result) -> bytes:
@@ -221,6 +225,7 @@ def _encode(result: Result) -> bytes:
         tokens_in=result.completion.usage.tokens_in,
         tokens_out=result.completion.usage.tokens_out,
         sample=result.sample,
+        reason=result.completion.reason or "",
     )
     return msgspec.json.encode(line) + b"\n"
 

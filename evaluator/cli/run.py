@@ -29,11 +29,13 @@ from evaluator.config import trusted_digests
 from evaluator.contract import Outcome, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
+from evaluator.pipeline.beside import beside
 from evaluator.pipeline.models import is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
 from evaluator.pipeline.record import record_of
 from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.waiting import watch_endpoint
 from evaluator.protocols import Protocol
 
 READY_SECONDS = 300.0
@@ -99,6 +101,7 @@ class _Model:
     template: str = ""
     key: str = field(default="", repr=False)
     timeout: float = 0
+    patience: float = 0
     gateway: Gateway | None = None
     caps: Caps = field(default_factory=Caps)
 
@@ -189,10 +192,11 @@ async def _ask(
     policy = Policy(concurrency=in_flight)
     if remote:
         policy = for_endpoint(policy)
-    async with _serve(model, protocol, in_flight) as backend:
+    async with _serve(model, protocol, in_flight, answers=len(keeper.out.spent)) as backend:
         if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
-        await run([source], protocol, backend, keeper, policy=policy)
+        async with beside(watch_endpoint(backend if remote else None, keeper.waiting, seconds=policy.watch_seconds)):
+            await run([source], protocol, backend, keeper, policy=policy)
         keeper.out.record(record_of(protocol, [source], backend, remote=remote, template=model.template))
         await reading.read(source, backend, policy)
 
@@ -216,6 +220,10 @@ class _Keeper:
         """Move the bar."""
         self.bar.update(done - self.bar.n)
 
+    def waiting(self, waits: bool) -> None:
+        """Say whether the endpoint is waited for."""
+        tqdm.write("waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr)
+
 
 def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...]:
     if not protocol.shots:
@@ -228,7 +236,8 @@ def _model(args: argparse.Namespace) -> _Model:
         through = [] if target.adapter == "plain" else [target.adapter]
         identity = canonical_json([target.url, target.model, target.api, *through]).decode()
         caps = endpoint.caps_of(args, target)
-        return _Model(identity, target, key=endpoint.read_key(args), timeout=args.timeout, caps=caps)
+        key = endpoint.read_key(args)
+        return _Model(identity, target, key=key, timeout=args.timeout, patience=args.patience, caps=caps)
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
@@ -236,7 +245,7 @@ def _model(args: argparse.Namespace) -> _Model:
 
 
 @asynccontextmanager
-async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIterator[HttpBackend]:
+async def _serve(model: _Model, protocol: Protocol, concurrency: int, *, answers: int) -> AsyncIterator[HttpBackend]:
     """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
@@ -253,7 +262,8 @@ async def _serve(model: _Model, protocol: Protocol, concurrency: int) -> AsyncIt
                 workdir=workdir,
                 concurrency=concurrency,
                 caps=model.caps,
-                settings={"timeout_seconds": model.timeout},
+                answers=answers,
+                settings={"timeout_seconds": model.timeout, "outage_seconds": model.patience},
                 gateway=model.gateway,
             )
         async with server as backend:
@@ -283,6 +293,10 @@ def _print_counts(
     record |= {"not_counted": n - len(out.outcomes), "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
     record["seconds"] = round(seconds, 3)
     record |= reading.record()
+    if reasons := Counter(out.reasons.values()):
+        record["reasons"] = dict(sorted(reasons.items()))
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        print(f"warning: no answer from the endpoint: {listed}", file=sys.stderr)
     if reading.failure:
         print(f"not read: {reading.failure}", file=sys.stderr)
     if failure:

@@ -32,6 +32,8 @@ from evaluator.contract.told import (
     LEAST_CELL,
     Budget,
     Hardware,
+    Reason,
+    Reasons,
     Record,
     Returned,
     ShotsShown,
@@ -60,6 +62,8 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "NotRescored",
     "OutOfService",
     "Outcome",
+    "Reason",
+    "Reasons",
     "Record",
     "RescoreOrder",
     "Rescored",
@@ -305,9 +309,12 @@ class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
 
 
 class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True):
-    """Still alive. ``done`` of ``total`` items have an outcome; ``loading`` comes before the first."""
+    """Still alive. ``done`` of ``total`` items have an outcome; ``loading`` comes before the first.
 
-    phase: Literal["loading", "asking"]
+    The attempt is ``waiting`` while an endpoint gives no answer at all.
+    """
+
+    phase: Literal["loading", "asking", "waiting"]
     done: Count
     total: Count
 
@@ -333,7 +340,8 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them; ``graders``
     what each published grader makes of the answers. ``record`` is of this attempt. Of weights that run here all items
     were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither,
-    and no ``weights``, which say what tensors ``artefact`` holds.
+    and no ``weights``, which say what tensors ``artefact`` holds; ``reasons`` count why it gave no answer, of the sets
+    whose every item has its answer here.
     """
 
     artefact: Artefact = ""
@@ -344,6 +352,7 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
     record: Record | None = None
     likelihoods: Annotated[tuple[SetLikelihood, ...], Meta(max_length=8)] = ()
     likelihood_failed: Code | None = None
+    reasons: Annotated[tuple[Reasons, ...], Meta(max_length=8)] = ()
     seconds: Annotated[float, Meta(ge=0)]
 
 

@@ -68,6 +68,22 @@ class Votes(Wire, frozen=True, kw_only=True):
     brier: Share
 
 
+Reason = Literal["filtered", "refused", "too_long", "bad_response", "reasoning_only"]
+"""Why an endpoint gave an item no answer: its content filter or the model's own refusal, another refusal of the
+request, a prompt beyond its context, a body that is no completion, an answer in the reasoning field only. Each follows
+from what the endpoint sent, never from the right answer."""
+
+
+class Reasons(Wire, frozen=True, kw_only=True):
+    """How often each reason occurred among the ``n`` items of a set, the whole item selection and nothing less."""
+
+    name: Name
+    n: Annotated[int, Meta(ge=1, le=1_000_000)]
+    counts: Annotated[
+        tuple[tuple[Reason, Annotated[int, Meta(ge=1, le=1_000_000)]], ...], Meta(min_length=1, max_length=5)
+    ]
+
+
 Version = Annotated[str, Meta(pattern=r"\A([a-z][a-z-]{0,29}( [0-9][0-9A-Za-z.+-]{0,39})?)?\Z")]
 """A program and its version, such as ``vllm 0.32.0``; empty where it is not ours."""
 Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9 ()@.,_/+-]{0,80}\Z")]

@@ -44,6 +44,7 @@ from evaluator.pipeline.record import record_of
 from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
+from evaluator.pipeline.waiting import watch_endpoint
 from evaluator.policy import JAIL, recipient_of
 from evaluator.protocols.likelihood import LOGLIK_1
 
@@ -97,6 +98,7 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                     sink.close()
                 votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
                 graders = sink.graders(protocol.grader)
+                reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
         seconds = time.monotonic() - begin
         reporter.send(
             Finished(
@@ -105,6 +107,7 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
                 sets=sink.counts(),
                 votes=votes,
                 graders=graders,
+                reasons=reasons,
                 record=sink.record,
                 likelihoods=sink.likelihoods,
                 likelihood_failed=sink.likelihood_failed,
@@ -158,7 +161,9 @@ async def _evaluate(
             beside(_until_told(host.stopping)),
             _serve(spec, protocol, host, sink) as backend,
         ):
-            await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy, secret=secret)
+            watched = backend if isinstance(spec.system, Endpoint) else None
+            async with beside(watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)):
+                await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy, secret=secret)
             sink.record = record_of(
                 protocol,
                 sources,
@@ -283,6 +288,8 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
             workdir=host.work,
             concurrency=spec.limits.concurrency,
             caps=_left(spec.limits.budget, sink.spent()) if spec.limits.budget else None,
+            answers=sink.answers() + sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets),
+            settings={**host.patience, "run_seconds": spec.limits.seconds},
         )
         del key
     async with server as backend:

@@ -1,7 +1,7 @@
 """What an evaluator has and may do, as an attempt sees it."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Host:
 
     ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data;
     ``presence`` is the state that this evaluator announces;
-    ``stopping`` says whether the worker was told to stop.
+    ``stopping`` says whether the worker was told to stop. ``patience`` overrides fields of the gateway's.
     """
 
     evaluator: str
@@ -90,6 +90,7 @@ class Host:
     put: Callable[[dict[str, Any]], None]
     stopping: Callable[[], bool] = lambda: False
     policy: Policy = field(default_factory=Policy)
+    patience: Mapping[str, float] = field(default_factory=dict)
 
     def reporter(self, run_id: str, token: int) -> Reporter:
         """A new voice of this evaluator for one attempt."""

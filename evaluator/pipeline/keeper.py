@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import get_args
 
 from evaluator import grading
 from evaluator.backends import Usage
@@ -20,6 +21,8 @@ from evaluator.contract import (
     GraderCounts,
     JobSpec,
     Outcome,
+    Reason,
+    Reasons,
     Record,
     SetCounts,
     SetLikelihood,
@@ -114,6 +117,7 @@ class Keeper:
             tokens=(usage.tokens_in, usage.tokens_out),
             cut=result.completion.cut,
             beside={grader: (other.extracted, other.outcome) for grader, other in result.beside.items()},
+            reason=result.completion.reason or "",
         )
         if result.sample is not None:
             said = self._said[name].setdefault(result.index, {})
@@ -130,6 +134,10 @@ class Keeper:
     def progress(self, done: int, total: int) -> None:
         """From now on the heartbeat says so."""
         self.heartbeat.asking(done, total)
+
+    def waiting(self, waits: bool) -> None:
+        """Have the heartbeat say whether the endpoint is waited for."""
+        self.heartbeat.waiting(waits)
 
     def close(self) -> None:
         """Commit in the journal to what the run has come to here, as far as it came, and tell the site."""
@@ -167,6 +175,28 @@ class Keeper:
         items = [[one for _, one in sorted(said[index].items())] for index in sorted(source.form)]
         return ballots.summary(source.name, items, least=LEAST_CELL if source.name in self._sealed else 1)
 
+    def reasons(self, sources: Sequence[PublicSource | SealedSource]) -> tuple[Reasons, ...]:
+        """Count why the endpoint gave no answer, over all attempts. A set of which an answer is not here has none.
+
+        A reason follows from what the endpoint sent, so it says nothing of a right answer; of a sealed set it is
+        counted over the whole item selection, of at least ``LEAST_CELL`` items, or not at all.
+        """
+        counted = []
+        for source in sources:
+            stored = self._host.completions.answered(self._spec.run, source.name, asked=self._asked)
+            here = [stored[index] for index in source.form if index in stored]
+            least = LEAST_CELL if source.name in self._sealed else 1
+            if len(here) == len(source.form) >= least:
+                counts = Counter(reason for item in here if (reason := _reason(item)) is not None)
+                if counts:
+                    pairs = tuple(sorted(counts.items()))
+                    counted.append(Reasons(name=source.name, n=len(here), counts=pairs))
+        return tuple(counted)
+
+    def answers(self) -> int:
+        """Count the answers of this run that are stored here, without those that the endpoint refused."""
+        return sum(not stored.reason for stored in self._host.completions.read(self._spec.run))
+
     def graders(self, headline: str) -> tuple[GraderCounts, ...]:
         """What each published grader makes of the run's answers that are kept here, over all of its attempts.
 
@@ -180,6 +210,14 @@ class Keeper:
                 outcomes = (one.outcome if grader == headline else _beside(one, grader) for one in kept)
                 found.append(_counted(grader, ask.name, Counter(one for one in outcomes if one is not None)))
         return tuple(found)
+
+
+def _reason(item: Answered) -> Reason | None:
+    """The reason of an item without an answer; of several samples the first one's."""
+    if item.outcome is not Outcome.NO_ANSWER:
+        return None
+    named = {answer.reason for answer in item.answers}
+    return next((reason for reason in get_args(Reason) if reason in named), None)
 
 
 def _beside(kept: Answered, grader: str) -> Outcome | None:

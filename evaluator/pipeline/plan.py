@@ -18,8 +18,10 @@ class Policy:
     a kill leaves little revealed but unasked; some hundreds, since each batch waits for the disk, which is most
     of what opening costs (``bench/reveal.py``); at least as many as are in flight, so that nobody waits.
     One item is tried ``tries`` times, after waits that double from ``first_wait`` up to ``longest_wait``.
-    ``give_up`` items in a row without an answer end the run. Outcomes are handed on every
-    ``flush_seconds``, or as soon as ``group`` of them have gathered. ``seeded`` says that draws are given seeds.
+    ``give_up`` items in a row without an answer end the run, and so does an endpoint that refuses more than
+    ``most_refused`` of the items. Outcomes are handed on every
+    ``flush_seconds``, or as soon as ``group`` of them have gathered. ``seeded`` says that draws are given seeds. Every
+    ``watch_seconds`` the gateway is asked whether the endpoint is silent.
     """
 
     concurrency: int = 32
@@ -28,13 +30,17 @@ class Policy:
     first_wait: float = 0.5
     longest_wait: float = 10.0
     give_up: int = 20
+    most_refused: float = 0.5
     flush_seconds: float = 1.0
     group: int = 200
     seeded: bool = True
+    watch_seconds: float = 1.0
 
 
 WAITING = 3
 """Questions handed to the gateway for each that may be on its way."""
+FEWEST = 8
+"""Questions handed to the gateway at least: it tells a refused item from a refused key by what others meet with."""
 
 
 def for_endpoint(policy: Policy) -> Policy:
@@ -44,7 +50,7 @@ def for_endpoint(policy: Policy) -> Policy:
     refusal asked for is on its way to nobody, and another takes its place. Seeds are not sent: some APIs refuse a
     request that has one, and none is bound by it.
     """
-    return replace(policy, tries=1, concurrency=WAITING * policy.concurrency, seeded=False)
+    return replace(policy, tries=1, concurrency=max(FEWEST, WAITING * policy.concurrency), seeded=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Heartbeat:
         self._now = now or (lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
         self._last = self._now()
         self._lapsed = False
+        self._waits = False
         self._beat = Progress(phase="loading", done=done, total=total)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -71,7 +72,13 @@ class Heartbeat:
 
     def asking(self, done: int, total: int) -> None:
         """From now on the beats say that ``done`` of ``total`` items have an outcome."""
-        self._beat = Progress(phase="asking", done=done, total=total)
+        self._beat = Progress(phase="waiting" if self._waits else "asking", done=done, total=total)
+
+    def waiting(self, waits: bool) -> None:
+        """From now on the beats say that the endpoint is waited for, or no more. Not before the first item is asked."""
+        self._waits = waits
+        if self._beat.phase != "loading":
+            self.asking(self._beat.done, self._beat.total)
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()

@@ -6,18 +6,23 @@ while answers still arrive, and before any error leaves this module: what was gr
 wrong afterwards. An item that got no answer has no outcome and stays
 open, so that the same run, queued again, asks it again.
 
+An endpoint may refuse single items and answer the others. Such an item has no answer, which is its outcome, with a
+reason that is counted. It is held back until all is asked: where most items are refused, the endpoint is at fault, the
+run ends with a code that says so, and those items stay open.
+
 Where a protocol asks several samples of an item, each is kept under its number and only their vote is an outcome; an
 item that lacks some stays open, and only those are asked again.
 """
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol as Shape
 
-from evaluator.backends import Backend, Completion, Sampling
+from evaluator.backends import Backend, Completion, ItemRefused, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, controls, grade, others
@@ -160,7 +165,12 @@ async def run(
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
     questions = _questions(sources, protocol, policy, secret)
     sampling = Sampling(
-        max_tokens=protocol.max_tokens, stop=protocol.stop, temperature=protocol.temperature, bos=protocol.bos
+        max_tokens=protocol.max_tokens,
+        stop=protocol.stop,
+        temperature=protocol.temperature,
+        bos=protocol.bos,
+        stops=protocol.stops,
+        limit=protocol.limit,
     )
     asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
     sink.progress(tally.done, tally.total)
@@ -168,9 +178,11 @@ async def run(
         for index, said in source.kept.items():
             asker.ballots[source.name, index] = dict(said)
             asker.vote(source.name, index)
-    async with _handing_on(tally), first_error(), asyncio.TaskGroup() as group:
-        for _ in range(min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))):
-            group.create_task(asker.ask_all(questions))
+    async with _handing_on(tally):
+        async with first_error(), asyncio.TaskGroup() as group:
+            for _ in range(min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))):
+                group.create_task(asker.ask_all(questions))
+        asker.keep_refused()
     controls.check(grade, protocol.grader)
     if asker.spent:
         raise error(Code.BUDGET_SPENT)
@@ -204,6 +216,12 @@ def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy, se
                 yield _Question(source.name, index, sample, prompt, item.gold)
 
 
+_SOME_ARE_ANSWERED = frozenset(
+    {Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_NOT_FOUND, Code.ENDPOINT_REDIRECTED, Code.ENDPOINT_REJECTED}
+)
+"""Codes that blame the key, the address or the request as such, which an answer to any question refutes."""
+
+
 @dataclass(slots=True)
 class _Asker:
     """Asks questions one after the other; several do so at once, from one shared iterator."""
@@ -218,12 +236,16 @@ class _Asker:
     sleep: Callable[[float], Awaitable[None]]
     last: Code = Code.INCOMPLETE
     spent: bool = False
+    refused: list[tuple[_Question, ItemRefused]] = field(default_factory=list)
     ballots: dict[tuple[str, int], dict[int, Said]] = field(default_factory=dict)
 
     async def ask_all(self, questions: Iterator[_Question]) -> None:
         for question in questions:
             try:
                 completion = await self._ask(question)
+            except ItemRefused as refusal:
+                self.refused.append((question, refusal))
+                self._bound_refused()
             except EvaluatorError as failure:
                 if failure.code is Code.BUDGET_SPENT:  # the answers that are paid for may still be on their way
                     self.spent = True
@@ -233,6 +255,18 @@ class _Asker:
                 self._miss(failure.code)
             else:
                 self._keep(question, completion)
+
+    def _bound_refused(self) -> None:
+        """Raise the code of the commonest reason once more of the items are refused than the policy allows."""
+        items = {(question.name, question.index) for question, _ in self.refused}
+        if len(items) > self.policy.most_refused * self.tally.total:
+            commonest = Counter(refusal.code for _, refusal in self.refused).most_common(1)[0][0]
+            raise error(Code.ENDPOINT_REFUSES_ITEMS if commonest in _SOME_ARE_ANSWERED else commonest)
+
+    def keep_refused(self) -> None:
+        """Give the refused items their outcome: no answer."""
+        for question, refusal in self.refused:
+            self._keep(question, Completion("", cut=False, reason=refusal.reason))
 
     async def _ask(self, question: _Question) -> Completion:
         """The answer, after as many tries as the policy grants. Raises the last try's error."""

@@ -11,6 +11,11 @@ own chat template renders, with the same budget. ``gsm1k-5shot-api`` is how the 
 as one user message, with 4,096 tokens. ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a
 temperature that such models are made for, and the thinking is not graded. ``lmsi-5shot-sc32`` is the self-consistency
 of "Large Language Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
+
+``gsm1k-5shot-chat-2`` and ``gsm1k-5shot-api-2`` are the chat protocols without ``Question:`` as a stop string, which
+ends the answer of a model that restates the question before it begins: use these for chat.
+``gsm1k-5shot-reasoning-api`` and ``gsm1k-0shot-reasoning-api`` ask the reasoning models of the large providers, which
+refuse ``max_tokens``, ``temperature`` and ``stop``.
 """
 
 from evaluator.errors import Code, error
@@ -18,6 +23,8 @@ from evaluator.protocols.protocol import Asked, Protocol
 from evaluator.protocols.words import in_words
 
 _STOP = ("Question:", "</s>", "<|im_end|>")
+_END = ("</s>", "<|im_end|>")
+_BOXED = "{question}\n\nReason step by step, and put your final answer within \\boxed{{}}."
 _PUBLISHED = (
     Protocol(
         id="gsm8k-cot-5shot",
@@ -38,7 +45,7 @@ _PUBLISHED = (
         max_tokens=32_768,
         stop=(),
         temperature=0.6,
-        question="{question}\n\nReason step by step, and put your final answer within \\boxed{{}}.",
+        question=_BOXED,
         ask="message",
         thinking="stripped",
     ),
@@ -52,6 +59,33 @@ _PUBLISHED = (
         drawn="once",
         samples=32,
         vote="majority",
+    ),
+    Protocol(id="gsm1k-5shot-chat-2", shots=5, shot_seed=1234, max_tokens=1000, stop=_END, ask="message"),
+    Protocol(id="gsm1k-5shot-api-2", shots=5, shot_seed=1234, max_tokens=4096, stop=_END, ask="message"),
+    Protocol(
+        id="gsm1k-5shot-reasoning-api",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=32_768,
+        stop=_END,
+        temperature=None,
+        ask="message",
+        thinking="stripped",
+        stops="cut",
+        limit="max_completion_tokens",
+    ),
+    Protocol(
+        id="gsm1k-0shot-reasoning-api",
+        shots=0,
+        shot_seed=None,
+        max_tokens=32_768,
+        stop=(),
+        temperature=None,
+        question=_BOXED,
+        ask="message",
+        thinking="stripped",
+        stops="cut",
+        limit="max_completion_tokens",
     ),
 )
 _BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}

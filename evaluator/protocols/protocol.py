@@ -30,6 +30,10 @@ class Protocol:
     the tokenizer puts there by itself, or never anything. ``thinking``: graded as it stands, or what stands in
     ``<think>`` is taken away before any grader reads the answer. ``samples`` are drawn of each question; ``vote`` says
     how they become one answer.
+
+    ``stops``: the stop strings are sent with the question, or a text is cut at them here only; it is cut here in any
+    case. ``limit`` is the name of the parameter that bounds an answer. A ``temperature`` of None is not sent: reasoning
+    models of the large providers refuse any but their own.
     """
 
     id: str
@@ -37,7 +41,7 @@ class Protocol:
     shot_seed: int | None
     max_tokens: int
     stop: tuple[str, ...]
-    temperature: float = 0.0
+    temperature: float | None = 0.0
     question: str = "Question: {question}\nAnswer:"
     shot: str = "Question: {question}\nAnswer: {answer}\n\n"
     grader: str = "numeric-1"
@@ -47,6 +51,8 @@ class Protocol:
     thinking: Literal["graded", "stripped"] = "graded"
     samples: int = 1
     vote: Literal["none", "majority"] = "none"
+    stops: Literal["sent", "cut"] = "sent"
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -85,7 +91,7 @@ class Protocol:
 
     def seed(self, set_name: str, index: int, sample: int) -> int | None:
         """What settles one draw, the same in every run; None where nothing is drawn. It is below 2**31."""
-        if self.temperature == 0:
+        if not self.temperature:
             return None
         drawn = hashlib.sha256(canonical_json([self.id, set_name, index, sample])).digest()
         return int.from_bytes(drawn[:4]) >> 1
@@ -115,6 +121,8 @@ class Protocol:
         """
         if (self.samples > 1) != (self.vote != "none"):
             return False
+        if self.temperature is None or self.limit != "max_tokens":  # our own model servers take neither
+            return asked == "chat" and self.ask == "message"
         if self.ask == "message":
             return asked != "completions"
         return asked == "checkpoint" or self.bos == "tokenizer"

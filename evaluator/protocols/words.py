@@ -33,11 +33,16 @@ def _bos(protocol: Protocol) -> str:
 
 def _answered(protocol: Protocol) -> str:
     ends = f", up to {' or '.join(repr(stop) for stop in protocol.stop)}" if protocol.stop else ""
-    return f"At most {protocol.max_tokens:,} tokens{ends}."
+    named = f" (sent as {protocol.limit})" if protocol.limit != "max_tokens" else ""
+    here = ", where the text is cut here; no stop is sent" if protocol.stop and protocol.stops == "cut" else ""
+    return f"At most {protocol.max_tokens:,} tokens{named}{ends}{here}."
 
 
 def _samples(protocol: Protocol) -> str:
-    drawn = "greedily" if protocol.temperature == 0 else f"at temperature {protocol.temperature:g}"
+    if protocol.temperature is None:
+        drawn = "at the endpoint's own temperature"
+    else:
+        drawn = f"at temperature {protocol.temperature:g}" if protocol.temperature else "greedily"
     if protocol.samples == 1:
         return f"One answer, drawn {drawn}."
     vote = "; their majority is the answer" if protocol.vote == "majority" else ""

@@ -30,6 +30,7 @@ class StoredCompletion:
     one answer of several; None for the only one, and for the vote on several, which has no text of its own.
     ``tokens`` are those of the prompt and of the answer, as they were counted. ``cut`` says whether the token limit
     ended it; None where that was not written down. ``beside`` is what the other graders read, and their outcomes.
+    ``reason`` is why an endpoint gave none; empty where it gave one.
     """
 
     set_name: str
@@ -41,6 +42,7 @@ class StoredCompletion:
     tokens: tuple[int, int] = (0, 0)
     cut: bool | None = None
     beside: Beside = field(default_factory=dict, repr=False, hash=False)
+    reason: str = ""
 
     @property
     def was_cut(self) -> bool:
@@ -64,7 +66,7 @@ class Answered:
         return replace(first, outcome=self.outcome, text=text, sample=None)
 
 
-_LATER: list[Any] = ["", None, (0, 0), None, {}]
+_LATER: list[Any] = ["", None, (0, 0), None, {}, ""]
 """What the fifth and each later value of an answer are where it was written before there were any."""
 
 
@@ -93,13 +95,14 @@ class CompletionStore:
         tokens: tuple[int, int] = (0, 0),
         cut: bool | None = None,
         beside: Beside | None = None,
+        reason: str = "",
         durable: bool = False,
     ) -> None:
         """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        held = [set_name, index, int(outcome), text, asked, sample, tokens, cut, dict(beside or {})]
+        held = [set_name, index, int(outcome), text, asked, sample, tokens, cut, dict(beside or {}), reason]
         plain = json.dumps(held).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
@@ -188,6 +191,8 @@ class CompletionStore:
         except (InvalidTag, ValueError):
             return None
         held: list[Any] = json.loads(plain)
-        set_name, index, outcome, text, asked, sample, (read, written), cut, others = held + _LATER[len(held) - 4 :]
+        held += _LATER[len(held) - 4 :]
+        set_name, index, outcome, text, asked, sample, tokens, cut, others, reason = held
         beside = {grader: (answer, Outcome(other)) for grader, (answer, other) in others.items()}
-        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, (read, written), cut, beside)
+        counts = (tokens[0], tokens[1])
+        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, counts, cut, beside, reason)

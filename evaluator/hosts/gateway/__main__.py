@@ -14,11 +14,11 @@ from aiohttp import web
 
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts import serving
-from evaluator.hosts.gateway.asking import Gateway
+from evaluator.hosts.gateway.asking import Gateway, ItemRefused
 from evaluator.hosts.gateway.settings import Settings, read_settings
 
 MAX_REQUEST_BYTES = 16 << 20
-_FIELDS = ("max_tokens", "stop", "temperature", "seed")
+_FIELDS = ("max_tokens", "max_completion_tokens", "stop", "temperature", "seed")
 _STATUS = {
     Code.ENDPOINT_RATE_LIMITED: 429,
     Code.ENDPOINT_TIMEOUT: 504,
@@ -37,8 +37,14 @@ def application(gateway: Gateway, settings: Settings) -> web.Application:
         try:
             question = read_question(await request.read(), settings)
             return web.json_response(await gateway.ask(question))
+        except ItemRefused as refused:
+            told = {"code": refused.code.value, "reason": refused.reason}
+            return web.json_response({"error": told}, status=422)
         except EvaluatorError as problem:
             return _refuse(problem)
+
+    async def state(_: web.Request) -> web.Response:
+        return web.json_response({"waiting": gateway.waiting})
 
     async def opened(_: web.Application) -> AsyncIterator[None]:
         await gateway.open()
@@ -48,6 +54,7 @@ def application(gateway: Gateway, settings: Settings) -> web.Application:
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app.cleanup_ctx.append(opened)
     app.router.add_get("/health", health)
+    app.router.add_get("/state", state)
     path = "/v1/chat/completions" if settings.api == "chat" else "/v1/completions"
     app.router.add_post(path, complete)
     return app

@@ -5,17 +5,27 @@ import random
 import time
 from typing import Any
 
+from evaluator.contract import Reason
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts.gateway.adapter import Adapter, Refused
 from evaluator.hosts.gateway.budget import Amount, Budget, counted, worst_case
 from evaluator.hosts.gateway.gate import Gate
 from evaluator.hosts.gateway.pace import Pace
-from evaluator.hosts.gateway.patience import Patience, delay, retry_after_seconds
+from evaluator.hosts.gateway.patience import LATER, History, Patience, delay, retry_after_seconds
 from evaluator.hosts.gateway.plain import PlainAdapter
 from evaluator.hosts.gateway.settings import Settings
+from evaluator.hosts.gateway.standing import Standing
 
-HOPELESS = frozenset({Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_NOT_FOUND})
-"""What any other question would be told too: of what has not been sent, nothing is."""
+WAITING_AFTER = 2.0
+"""Seconds without an answer, after a failure that passes by itself, from which on the endpoint is waited for."""
+
+
+class ItemRefused(Exception):
+    """The endpoint refuses one item and answers others."""
+
+    def __init__(self, code: Code, reason: Reason) -> None:
+        super().__init__(code.value)
+        self.code, self.reason = code, reason
 
 
 class Gateway:
@@ -24,12 +34,18 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._adapter = _adapter(settings)
-        self._gate: Gate | None = None
+        self._gate = Gate(Pace(settings.concurrency), Budget(settings.caps))
+        self._standing = Standing(self._gate, answers=settings.answers, under_way=self._under_way)
+        self._begin = time.monotonic()
+        self._silent_since: float | None = None
+        self._failing: set[int] = set()
+        self._open = 0
+        self._is_open = False
         self.problem: EvaluatorError | None = None
 
     async def open(self) -> None:
         """Check where the adapter leads. A refusal is kept in ``problem``."""
-        self._gate = Gate(Pace(self._settings.concurrency), Budget(self._settings.caps))
+        self._is_open = True
         try:
             await self._adapter.open()
         except EvaluatorError as problem:
@@ -39,66 +55,128 @@ class Gateway:
         """Close the connections."""
         await self._adapter.close()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the endpoint answers nothing at present, and is asked again later."""
+        silent = self._silent_since is not None and time.monotonic() - self._silent_since >= WAITING_AFTER
+        return self._open > 0 and silent
+
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """A completion with its ``usage``, after as many attempts as patience allows. Raises EvaluatorError."""
-        if self.problem or self._gate is None:
+        """Return a completion with its ``usage``, after as many attempts as patience allows.
+
+        Raises EvaluatorError, or ItemRefused where the endpoint answers others.
+        """
+        if self.problem or not self._is_open:
             raise self.problem or error(Code.INTERNAL)
-        worst = worst_case(question)
-        tries = _Tries(self._settings.patience)
+        tries = _Tries(self._settings.patience, answers=self._standing.answers)
+        self._open += 1
+        try:
+            return await self._ask(question, worst_case(question), tries)
+        except Refused as refused:
+            if await self._standing.is_about_item(refused) and refused.reason is not None:
+                raise ItemRefused(refused.code, refused.reason) from None
+            problem = error(_about_all(refused, self._standing.answers))
+            if problem.code not in LATER:
+                self._gate.shut(problem)
+            raise problem from None
+        finally:
+            self._open -= 1
+            self._failing.discard(id(tries))
+            self._standing.consider()
+
+    async def _ask(self, question: dict[str, Any], worst: Amount, tries: "_Tries") -> dict[str, Any]:
+        """One question, again and again. Raises its last refusal."""
         while True:
             sent = await self._gate.enter(worst, again=tries.any)
             spent = Amount()
             try:
                 answer = await self._adapter.ask_once(question)
             except Refused as refused:
-                pause = tries.after(refused)
+                pause = self._pause(refused, tries)
                 if refused.code is Code.ENDPOINT_TIMEOUT:
                     spent = worst  # it may have written all of an answer that came too late
                 if refused.overloaded:
                     self._gate.refused(sent, worst, spent=spent, wait=pause or 0.0)
                 else:
-                    if refused.code in HOPELESS:
-                        self._gate.shut(error(refused.code))
                     self._gate.failed(worst, spent=spent)
                 if pause is None:
-                    raise error(refused.code) from None
+                    raise
             except BaseException:
                 self._gate.failed(worst, spent=spent)
                 raise
             else:
                 spent = counted(answer, worst)
                 self._gate.answered(sent, worst, spent=spent)
+                self._failing.clear()
+                self._silent_since = None
+                self._standing.answered()
                 usage = {"prompt_tokens": spent.tokens_in, "completion_tokens": spent.tokens_out}
                 return {**answer, "usage": usage}
             await asyncio.sleep(pause)
+
+    def _pause(self, refused: Refused, tries: "_Tries") -> float | None:
+        """Return the seconds until the next attempt, None to give up."""
+        now = time.monotonic()
+        if refused.code in LATER:
+            self._failing.add(id(tries))
+            if self._silent_since is None:
+                self._silent_since = now
+        else:
+            self._failing.clear()  # it answers, if only to refuse
+            self._silent_since = None
+        alone = self._failing == {id(tries)} and self._under_way() > 1
+        return tries.after(
+            refused,
+            answers=self._standing.answers,
+            alone=alone,
+            silence=now - self._silent_since if self._silent_since is not None else 0.0,
+            left=self._begin + self._settings.patience.run_seconds - now,
+        )
+
+    def _under_way(self) -> int:
+        return self._open - self._standing.undecided - self._gate.waiting
 
 
 class _Tries:
     """What one question has met with so far."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, *, answers: int) -> None:
         self._patience = patience
-        self._failures = self._refusals = 0
+        self._history = History()
+        self._answers = answers
 
     @property
     def any(self) -> bool:
         """Whether it was asked before."""
-        return self._failures + self._refusals > 0
+        return self._history.failures + self._history.refusals > 0
 
-    def after(self, refused: Refused) -> float | None:
-        """Seconds until the next attempt, None to give up."""
+    def after(self, refused: Refused, *, answers: int, alone: bool, silence: float, left: float) -> float | None:
+        """Seconds until the next attempt, None to give up. ``alone``: of all questions under way this one fails."""
+        history = self._history
         if refused.code is Code.ENDPOINT_RATE_LIMITED:
-            self._refusals += 1
+            history.refusals += 1
+        elif answers > self._answers or alone:
+            history.alive += 1
         else:
-            self._failures += 1
+            history.silent += 1
+        history.silence = silence
+        self._answers = answers
         return delay(
             self._patience,
             refused.code,
-            failures=self._failures,
-            refusals=self._refusals,
+            history,
+            answered=answers > 0,
             retry_after=retry_after_seconds(refused.retry_after, now=time.time()),
+            left=left,
             chance=random.random(),  # noqa: S311 - jitter
         )
+
+
+def _about_all(refused: Refused, answers: int) -> Code:
+    """The code of a refusal that is about all questions: after answers a 403 is no verdict on the key."""
+    if refused.code is Code.ENDPOINT_UNAUTHORIZED and answers and not refused.about_key:
+        return Code.ENDPOINT_REFUSES_ITEMS
+    return refused.code
 
 
 def _adapter(settings: Settings) -> Adapter:

@@ -70,7 +70,7 @@ def worst_case(question: dict[str, Any]) -> Amount:
     """What a question costs at most: its prompt by an estimate, and all the tokens it allows."""
     texts = [question["prompt"]] if "prompt" in question else [part.get("content") for part in question["messages"]]
     prompt = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
-    allowed = question.get("max_tokens")
+    allowed = question.get("max_tokens", question.get("max_completion_tokens"))
     return Amount(math.ceil(prompt / _BYTES_PER_TOKEN), allowed if isinstance(allowed, int) else 0)
 
 

@@ -27,6 +27,7 @@ class Gate:
         self._again: deque[_Waiting] = deque()
         self._fresh: deque[_Waiting] = deque()
         self._shut: EvaluatorError | None = None
+        self._held = False
         self._away = 0
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -69,13 +70,40 @@ class Gate:
             if not one.turn.done():
                 one.turn.set_exception(problem)
 
+    @property
+    def waiting(self) -> int:
+        """Questions that wait to be sent for the first time."""
+        return sum(not one.turn.done() for one in self._fresh)
+
+    @property
+    def paused(self) -> bool:
+        """Whether a pause that the endpoint asked for is not over."""
+        return self._pace.not_before > time.monotonic()
+
+    def hold(self) -> None:
+        """Let no question through for the first time until :meth:`release`."""
+        self._held = True
+
+    def release(self) -> None:
+        """Go on after :meth:`hold`."""
+        self._held = False
+        self._open()
+
+    def let_one(self) -> None:
+        """Let one fresh question through, though the others are held."""
+        while self._fresh and self._fresh[0].turn.done():
+            self._fresh.popleft()
+        if self._fresh:
+            self._again.append(self._fresh.popleft())
+            self._open()
+
     def _back(self, worst: Amount, spent: Amount) -> None:
         self._away -= 1
         self._budget.settle(worst, spent)
         self._open()
 
     def _open(self) -> None:
-        while queue := self._again or self._fresh:
+        while queue := self._again or (None if self._held else self._fresh):
             if queue[0].turn.done():  # nobody waits for it any more
                 queue.popleft()
             elif self._away and (self._away >= self._pace.limit or not self._budget.fits(queue[0].worst)):

@@ -1,4 +1,4 @@
-"""When to ask an endpoint again, and when to give up. Pure: time and chance are arguments."""
+"""Patience with an endpoint: the next attempt, or none. Pure: time and chance are arguments."""
 
 import math
 from dataclasses import dataclass
@@ -6,15 +6,23 @@ from email.utils import parsedate_to_datetime
 
 from evaluator.errors import Code
 
-RETRIED = frozenset((Code.ENDPOINT_UNREACHABLE, Code.ENDPOINT_TIMEOUT, Code.ENDPOINT_ERROR, Code.ENDPOINT_RATE_LIMITED))
+LATER = frozenset((Code.ENDPOINT_UNREACHABLE, Code.ENDPOINT_TIMEOUT, Code.ENDPOINT_ERROR, Code.ENDPOINT_RATE_LIMITED))
+"""Failures that pass by themselves, however long that takes."""
+RETRIED = LATER | {Code.ENDPOINT_BAD_RESPONSE}
+_POLITE = 10
+"""Refusals for a rate limit after which a server's Retry-After alone is no reason to ask so soon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Bounds of one question. Times in seconds.
 
-    ``attempts`` counts failures of the endpoint; refusals for its rate limit are counted apart, since a busy
-    provider gives many of them to a client that does nothing wrong.
+    ``attempts`` counts failures while the endpoint answers other questions; refusals for its rate limit are counted
+    apart, since a busy provider gives many of them to a client that does nothing wrong.
+
+    An endpoint that answers nothing at all is waited for: ``outage_seconds`` where it has answered in this run before,
+    ``start_seconds`` where it never has. ``run_seconds`` is the time of the whole run, within which a Retry-After is
+    obeyed.
     """
 
     timeout_seconds: float = 120.0
@@ -22,26 +30,74 @@ class Patience:
     rate_limited_attempts: int = 30
     backoff_seconds: float = 0.5
     longest_wait_seconds: float = 60.0
+    outage_seconds: float = 1800.0
+    start_seconds: float = 0.0
+    run_seconds: float = 21_600.0
+
+
+@dataclass(slots=True)
+class History:
+    """Failures of one question: ``alive`` while the endpoint answered others, ``silent`` while it answered nothing.
+
+    ``silence`` is how long it has answered nothing, in seconds.
+    """
+
+    alive: int = 0
+    silent: int = 0
+    refusals: int = 0
+    silence: float = 0.0
+
+    @property
+    def failures(self) -> int:
+        """All but refusals for a rate limit."""
+        return self.alive + self.silent
 
 
 def delay(
-    patience: Patience, code: Code, *, failures: int, refusals: int, retry_after: float | None, chance: float
+    patience: Patience,
+    code: Code,
+    history: History,
+    *,
+    answered: bool,
+    retry_after: float | None,
+    left: float,
+    chance: float,
 ) -> float | None:
-    """Seconds until the next attempt, None to give up.
+    """Return the seconds until the next attempt, None to give up.
 
-    ``failures`` and ``refusals`` count what has happened including this time; ``chance`` is uniform in 0 … 1.
-    The endpoint's own Retry-After is obeyed; one that is longer than we wait means giving up. Else backoff
-    is exponential with full jitter in its upper half.
+    ``history`` includes this failure; ``answered`` says that the endpoint has answered in this run, ``left`` is what
+    remains of its time; ``chance`` is uniform in 0 … 1. The endpoint's own Retry-After is obeyed within that time.
+    Else backoff is exponential with full jitter in its upper half.
     """
     if code not in RETRIED:
         return None
-    limited = code is Code.ENDPOINT_RATE_LIMITED
-    if (refusals >= patience.rate_limited_attempts) if limited else (failures >= patience.attempts):
+    if code is Code.ENDPOINT_RATE_LIMITED:
+        if history.refusals >= patience.rate_limited_attempts:
+            return None
+        count = history.refusals
+    elif _is_hopeless(patience, code, history, answered=answered):
         return None
+    else:
+        count = history.failures
     if retry_after is not None:
-        return retry_after if retry_after <= patience.longest_wait_seconds else None
-    count = min(refusals if limited else failures, 30)
-    longest = min(patience.backoff_seconds * 2.0 ** (count - 1), patience.longest_wait_seconds)
+        polite = _backoff(patience, count - _POLITE, 0.0) if count > _POLITE else 0.0
+        wait = max(retry_after, polite)
+        return wait if wait <= left else None
+    wait = _backoff(patience, count, chance)
+    return wait if wait <= left else None
+
+
+def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: bool) -> bool:
+    """Return true where one question has failed too often, or the endpoint has been silent too long."""
+    if history.failures < patience.attempts:
+        return False
+    if code not in LATER or history.alive >= patience.attempts:
+        return True
+    return history.silence >= (patience.outage_seconds if answered else patience.start_seconds)
+
+
+def _backoff(patience: Patience, count: int, chance: float) -> float:
+    longest = min(patience.backoff_seconds * 2.0 ** (min(count, 30) - 1), patience.longest_wait_seconds)
     return longest * (0.5 + chance / 2)
 
 

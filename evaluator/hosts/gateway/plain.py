@@ -4,9 +4,8 @@ The remote side is hostile: its body is read up to a bound, decoded strictly, an
 """
 
 import asyncio
-import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import aiohttp
@@ -15,7 +14,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from evaluator import addresses
 from evaluator.addresses import Target
 from evaluator.errors import Code, error
-from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, completion, judge
+from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, bad_response
+from evaluator.hosts.gateway.answers import read_completion
+from evaluator.hosts.gateway.bodies import decoded, is_stream, unpacked
+from evaluator.hosts.gateway.refusals import refusal, refusal_in_answer
 
 _MAX_LINE_BYTES = 8190
 """Of each line of a response's head."""
@@ -106,8 +108,8 @@ async def ask_once(
     url = target.url + _PATHS[api]
     try:
         async with session.post(url, json=question, allow_redirects=False) as response:
-            judge(response.status, response.headers)
-            body = await _read(response)
+            status, headers = response.status, response.headers
+            body = b"" if 300 <= status < 400 else await _read(response)
     except TimeoutError:
         raise Refused(Code.ENDPOINT_TIMEOUT) from None
     except aiohttp.ClientConnectorCertificateError:
@@ -115,20 +117,28 @@ async def ask_once(
     except (aiohttp.ClientConnectorError, aiohttp.ServerConnectionError, aiohttp.ClientOSError, OSError):
         raise Refused(Code.ENDPOINT_UNREACHABLE) from None
     except (aiohttp.ClientError, ValueError):
-        raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    return read_answer(body, api)
-
-
-def read_answer(body: bytes, api: Api) -> dict[str, Any]:
-    """The one completion in a body, rebuilt. Raises Refused."""
+        raise bad_response() from None
+    if 200 <= status < 300:
+        body = unpacked(body, headers)
+        if is_stream(body, headers.get("Content-Type", "")):
+            raise Refused(Code.ENDPOINT_STREAM_ONLY, reason="bad_response")
+        return read_answer(body, api, sent=question)
     try:
-        data = json.loads(body)
-        [choice] = data["choices"]
-        text = choice["message"]["content"] if api == "chat" else choice["text"]
-        reason, usage, model = choice.get("finish_reason"), data.get("usage"), data.get("model")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    return completion(text, reason, usage, api, model=model)
+        body = unpacked(body, headers)
+    except Refused:
+        body = b""  # the status says enough
+    raise refusal(status, headers, body, question)
+
+
+def read_answer(body: bytes, api: Api, *, sent: Collection[str] = ()) -> dict[str, Any]:
+    """Return the completion in a body, rebuilt. Raises Refused."""
+    try:
+        data = decoded(body)
+    except (ValueError, RecursionError):
+        raise bad_response() from None
+    if refused := refusal_in_answer(data, sent):
+        raise refused
+    return read_completion(data, api)
 
 
 def valid_key(key: str) -> bool:
@@ -142,6 +152,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             response.close()
-            raise Refused(Code.ENDPOINT_BAD_RESPONSE)
+            raise bad_response()
         await asyncio.sleep(0)  # an endless body does not starve the others
     return bytes(body)

@@ -12,8 +12,8 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -23,8 +23,11 @@ import httpx
 from evaluator import addresses
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts.gateway import guard
-from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, completion, judge
+from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, bad_response
+from evaluator.hosts.gateway.answers import completion
+from evaluator.hosts.gateway.bodies import as_utf8, decoded, is_stream, unpacked
 from evaluator.hosts.gateway.plain import valid_key
+from evaluator.hosts.gateway.refusals import refusal, refusal_in_answer, refusal_of_library
 
 _SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",  # no .env file is read
@@ -36,10 +39,14 @@ _SETTINGS = {
 }
 
 
+_SAID_BESIDE = ("reasoning_content", "reasoning", "refusal")
+
+
 @dataclass(slots=True)
 class _Seen:
-    """Why the last request of one question failed, if it did."""
+    """Why the last request of one question failed, if it did. ``sent`` are the names of the question's fields."""
 
+    sent: frozenset[str] = frozenset()
     refusal: Refused | None = None
 
 
@@ -79,7 +86,7 @@ class LiteLLMAdapter:
 
     async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
         """One attempt. Raises Refused."""
-        seen = _Seen()
+        seen = _Seen(frozenset(question))
         _seen.set(seen)
         try:
             async with asyncio.timeout(self._seconds):
@@ -89,7 +96,7 @@ class LiteLLMAdapter:
         except EvaluatorError:
             raise
         except Exception as problem:  # noqa: BLE001 - anything at all, and its text may hold the key or the prompt
-            raise seen.refusal or _own_refusal(problem) from None
+            raise seen.refusal or _own_refusal(problem, seen.sent) from None
         return read_response(response, self._api)
 
     async def _ask(self, question: dict[str, Any]) -> Any:
@@ -104,15 +111,23 @@ class LiteLLMAdapter:
 
 
 def read_response(response: Any, api: Api) -> dict[str, Any]:
-    """The one completion in the library's object. Raises Refused."""
+    """Return the first completion in the library's object. Raises Refused."""
     try:
-        [choice] = response.choices
+        choice = response.choices[0]
         text = choice.message.content if api == "chat" else choice.text
         reason, usage = choice.finish_reason, getattr(response, "usage", None)
         counts = usage and {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-    except (AttributeError, TypeError, ValueError):
-        raise Refused(Code.ENDPOINT_BAD_RESPONSE) from None
-    return completion(text, reason, counts, api, model=getattr(response, "model", None))
+    except (AttributeError, TypeError, ValueError, IndexError):
+        raise bad_response() from None
+    said = {name: getattr(getattr(choice, "message", None), name, None) for name in _SAID_BESIDE}
+    said["refusal"] = said["refusal"] or _provider_field(choice, "refusal")
+    return completion(text, reason, counts, api, model=getattr(response, "model", None), message=said)
+
+
+def _provider_field(choice: Any, name: str) -> object:
+    """A field of a message that the library does not know."""
+    fields = getattr(getattr(choice, "message", None), "provider_specific_fields", None)
+    return fields.get(name) if isinstance(fields, dict) else None
 
 
 def _load() -> ModuleType:
@@ -172,8 +187,7 @@ def _bound_clients(*, allow_private: bool) -> None:
                 raise error(Code.ENDPOINT_REFUSED, "another address")
             response = await send(self, request, stream=True, **{**about, "follow_redirects": False})
             try:
-                judge(response.status_code, response.headers)
-                response.stream = _Bounded(response.stream)
+                await _judge(response)
                 if not stream:
                     await response.aread()
             except BaseException:
@@ -184,25 +198,44 @@ def _bound_clients(*, allow_private: bool) -> None:
     httpx.AsyncClient.send = bounded  # type: ignore[method-assign]
 
 
-class _Bounded(httpx.AsyncByteStream):
-    """A body that ends with a refusal where it grows too long."""
+async def _judge(response: httpx.Response) -> None:
+    """Read a body within the bound, and leave a plain one in UTF-8 to the library. Raises Refused."""
+    status, headers = response.status_code, response.headers
+    sent = _seen.get(_Seen()).sent
+    body = b"" if 300 <= status < 400 else await _read(response)
+    if not 200 <= status < 300:
+        with suppress(Refused):  # the status says enough
+            body = unpacked(body, headers)
+        raise refusal(status, headers, body, sent)
+    body = as_utf8(unpacked(body, headers))
+    if is_stream(body, headers.get("Content-Type", "")):
+        raise Refused(Code.ENDPOINT_STREAM_ONLY, reason="bad_response")
+    try:
+        refused = refusal_in_answer(decoded(body), sent)
+    except (ValueError, RecursionError):
+        raise bad_response() from None
+    if refused:
+        raise refused
+    for name in ("Content-Encoding", "Content-Length"):
+        headers.pop(name, None)
+    if "charset" in headers.get("Content-Type", "").lower():
+        headers["Content-Type"] = "application/json"
+    response.stream = httpx.ByteStream(body)
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                too_long = Refused(Code.ENDPOINT_BAD_RESPONSE)
-                _remember(too_long)
-                raise too_long
-            yield chunk
-
-    async def aclose(self) -> None:
-        """Close what is bounded."""
-        await self._stream.aclose()
+async def _read(response: httpx.Response) -> bytes:
+    """Return the body as it was sent, and give the connection back. Raises Refused where it grows too long."""
+    body, stream = bytearray(), response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
+    try:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise bad_response()
+            await asyncio.sleep(0)
+    finally:
+        await stream.aclose()
+    return bytes(body)
 
 
 @contextmanager
@@ -243,12 +276,9 @@ def _is_certificate(problem: BaseException | None) -> bool:
     return False
 
 
-def _own_refusal(problem: Exception) -> Refused:
+def _own_refusal(problem: Exception, sent: frozenset[str]) -> Refused:
     """What the library itself refused, before or after the request: a missing key, a parameter, a strange body."""
     status = getattr(problem, "status_code", None)
     if isinstance(status, int) and 400 <= status < 500:
-        try:
-            judge(status, {})
-        except Refused as refused:
-            return refused
-    return Refused(Code.ENDPOINT_BAD_RESPONSE)
+        return refusal_of_library(status, str(problem), sent)
+    return bad_response()

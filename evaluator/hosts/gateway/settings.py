@@ -17,7 +17,8 @@ class Settings:
     """One endpoint and how it is asked. The key is in no representation.
 
     ``adapter`` is ``plain`` for an OpenAI-compatible API at ``url``; or ``litellm``, where ``model`` begins with the
-    provider's name and ``url`` may be empty. At most ``concurrency`` questions are on their way at once.
+    provider's name and ``url`` may be empty. At most ``concurrency`` questions are on their way at once. ``answers``
+    are those that earlier attempts of the run got from this endpoint.
     """
 
     model: str
@@ -27,6 +28,7 @@ class Settings:
     key: str = field(default="", repr=False)
     allow_private: bool = False
     concurrency: int = 64
+    answers: int = 0
     patience: Patience = field(default_factory=Patience)
     caps: Caps = field(default_factory=Caps)
 
@@ -45,4 +47,6 @@ def read_settings(text: bytes) -> Settings:
         raise error(Code.MISCONFIGURED, "adapter")
     if not (isinstance(settings.concurrency, int) and 1 <= settings.concurrency <= MOST_AT_ONCE):
         raise error(Code.MISCONFIGURED, "concurrency")
+    if not (isinstance(settings.answers, int) and settings.answers >= 0):
+        raise error(Code.MISCONFIGURED, "answers")
     return settings

@@ -43,7 +43,7 @@ def test_what_was_graded_is_kept_when_the_endpoint_dies(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:
     endpoint = start_steady(0.15)
-    asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8")
+    asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8", "--patience", "0")
     child = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     outcomes = tmp_path / "out" / "outcomes.jsonl"
     wait_until(lambda: outcomes.exists() and outcomes.read_bytes().count(b"\n") >= 20)

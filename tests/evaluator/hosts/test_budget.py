@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from evaluator.hosts.gateway.adapter import Refused, completion
+from evaluator.hosts.gateway.adapter import Refused
+from evaluator.hosts.gateway.answers import completion
 from evaluator.hosts.gateway.budget import Amount, Budget, Caps, counted, worst_case
 
 

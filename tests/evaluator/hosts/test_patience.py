@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.errors import EXPLANATIONS, Code
-from evaluator.hosts.gateway.patience import RETRIED, Patience, delay, retry_after_seconds
+from evaluator.hosts.gateway.patience import LATER, RETRIED, History, Patience, delay, retry_after_seconds
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -38,10 +38,23 @@ def test_any_header_is_read_without_an_exception(header: str) -> None:
     assert seconds is None or seconds >= 0
 
 
-def once(code: Code, patience: Patience | None = None, **counts: float | None) -> float | None:
+def once(code: Code, patience: Patience | None = None, **about: float) -> float | None:
+    """Seconds until the next attempt. The endpoint never answered, unless ``answered``."""
+    history = History(
+        alive=int(about.get("failures", 1)),
+        silent=int(about.get("silent", 0)),
+        refusals=int(about.get("refusals", 1)),
+        silence=about.get("silence", 0.0),
+    )
     return delay(
-        patience or Patience(), code, **{"failures": 1, "refusals": 1, "retry_after": None, "chance": 1.0, **counts}
-    )  # type: ignore[arg-type]
+        patience or Patience(),
+        code,
+        history,
+        answered=bool(about.get("answered", False)),
+        retry_after=about.get("retry_after"),
+        left=about.get("left", 21_600.0),
+        chance=about.get("chance", 1.0),
+    )
 
 
 @pytest.mark.parametrize("code", sorted(set(Code) - RETRIED))
@@ -50,7 +63,8 @@ def test_what_cannot_get_better_is_not_asked_again(code: Code) -> None:
 
 
 def test_only_codes_that_may_pass_are_retried() -> None:
-    assert all(EXPLANATIONS[code].again for code in RETRIED)
+    assert all(EXPLANATIONS[code].again for code in LATER)
+    assert {Code.ENDPOINT_BAD_RESPONSE} == RETRIED - LATER
 
 
 def test_backoff_doubles_up_to_the_longest_wait() -> None:
@@ -73,8 +87,34 @@ def test_failures_and_refusals_are_counted_apart() -> None:
     assert once(Code.ENDPOINT_RATE_LIMITED, patience, failures=0, refusals=5) is None
 
 
-def test_retry_after_is_taken_as_it_is_or_not_at_all() -> None:
-    patience = Patience(longest_wait_seconds=30)
-    assert once(Code.ENDPOINT_RATE_LIMITED, patience, retry_after=30.0, chance=0.0) == 30.0
-    assert once(Code.ENDPOINT_ERROR, patience, retry_after=2.0, chance=0.0) == 2.0
-    assert once(Code.ENDPOINT_RATE_LIMITED, patience, retry_after=30.1) is None
+def test_retry_after_is_obeyed_within_the_time_of_the_run() -> None:
+    assert once(Code.ENDPOINT_RATE_LIMITED, retry_after=61.0, chance=0.0) == 61.0
+    assert once(Code.ENDPOINT_RATE_LIMITED, retry_after=3600.0, left=3600.0) == 3600.0
+    assert once(Code.ENDPOINT_ERROR, retry_after=2.0, chance=0.0) == 2.0
+    assert once(Code.ENDPOINT_RATE_LIMITED, retry_after=61.0, left=60.0) is None
+
+
+def test_a_server_that_always_says_at_once_is_asked_ever_more_slowly() -> None:
+    waits = [once(Code.ENDPOINT_RATE_LIMITED, retry_after=0.0, refusals=n, chance=0.0) for n in range(1, 30)]
+    assert waits[:10] == [0.0] * 10
+    assert sum(wait or 0.0 for wait in waits) > 300
+
+
+@pytest.mark.parametrize("code", sorted(LATER - {Code.ENDPOINT_RATE_LIMITED}))
+def test_an_endpoint_that_fell_silent_is_waited_for(code: Code) -> None:
+    """Before, the fourth failure ended it: a restart of a minute cost the run."""
+    silent = {"failures": 0, "silent": 40, "answered": True}
+    assert once(code, silence=1799.0, **silent) is not None
+    assert once(code, silence=1800.0, **silent) is None
+    assert once(code, silence=60.0, failures=0, silent=40) is None  # it has never answered
+    assert once(code, Patience(start_seconds=120), silence=60.0, failures=0, silent=40) is not None
+
+
+def test_a_question_that_fails_while_others_are_answered_is_given_up() -> None:
+    assert once(Code.ENDPOINT_ERROR, failures=3, answered=True) is not None
+    assert once(Code.ENDPOINT_ERROR, failures=4, answered=True) is None
+
+
+def test_a_bad_body_is_asked_again_and_is_no_outage() -> None:
+    assert once(Code.ENDPOINT_BAD_RESPONSE, failures=0, silent=3, answered=True) is not None
+    assert once(Code.ENDPOINT_BAD_RESPONSE, failures=0, silent=4, answered=True) is None

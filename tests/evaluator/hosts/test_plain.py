@@ -28,11 +28,20 @@ def test_only_the_text_and_the_reason_go_on() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "given_on"),
-    [("length", "length"), ("stop", "stop"), ("content_filter", "stop"), (None, "stop"), (7, "stop")],
+    [
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("stop", "stop"),
+        ("end_turn", "stop"),
+        ("content_filter", "stop"),
+        (None, "length"),  # it did not say that the text has ended
+        (7, "stop"),
+    ],
 )
 def test_finish_reasons(reason: Any, given_on: str) -> None:
     assert (
-        read_answer(body({"text": "", "finish_reason": reason}), "completions")["choices"][0]["finish_reason"]
+        read_answer(body({"text": "7", "finish_reason": reason}), "completions")["choices"][0]["finish_reason"]
         == given_on
     )
 
@@ -58,7 +67,8 @@ def test_a_choice_that_is_no_completion(choice: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [{}, {"content": 7}, {"content": [{"type": "text", "text": "x"}]}, None, "x", {"role": "assistant"}]
+    "message",
+    [{}, {"content": 7}, {"content": [7]}, {"content": [{"type": "image"}]}, None, "x", {"role": "assistant"}],
 )
 def test_a_message_that_is_no_completion(message: Any) -> None:
     with pytest.raises(Refused):
@@ -71,7 +81,7 @@ def test_any_body_is_an_answer_or_a_bad_response(raw: bytes) -> None:
         try:
             answer = read_answer(raw, api)  # type: ignore[arg-type]
         except Refused as refused:
-            assert refused.code is Code.ENDPOINT_BAD_RESPONSE
+            assert refused.reason is not None or refused.code is Code.ENDPOINT_NO_CREDIT
         else:
             assert len(answer["choices"]) == 1
 

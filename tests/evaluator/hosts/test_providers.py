@@ -32,7 +32,9 @@ EXPECTED: dict[str, Any] = {
     "503": [Code.ENDPOINT_ERROR, None, True],
     "limited": [Code.ENDPOINT_RATE_LIMITED, "1", True],
     "redirect": [Code.ENDPOINT_REDIRECTED, None, False],
-    "gzip": [Code.ENDPOINT_BAD_RESPONSE, None, False],
+    "gzip": {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": " 2" * 1000}, "finish_reason": "stop"}]
+    },
     "endless": [Code.ENDPOINT_BAD_RESPONSE, None, False],
     "html": [Code.ENDPOINT_BAD_RESPONSE, None, False],
     "drop": [Code.ENDPOINT_UNREACHABLE, None, False],

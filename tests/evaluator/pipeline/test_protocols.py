@@ -43,7 +43,14 @@ def outcome(protocol: Protocol, backend: Saying) -> Outcome:
 def test_the_sampling_is_the_protocols(name: str) -> None:
     protocol, backend = replace(protocols.get(name), shots=0), Saying("18")
     outcome(protocol, backend)
-    expected = Sampling(protocol.max_tokens, protocol.stop, protocol.temperature, bos=protocol.bos)
+    expected = Sampling(
+        protocol.max_tokens,
+        protocol.stop,
+        protocol.temperature,
+        bos=protocol.bos,
+        stops=protocol.stops,
+        limit=protocol.limit,
+    )
     assert backend.asked == [
         replace(expected, seed=protocol.seed("set", 0, sample)) for sample in range(protocol.samples)
     ]

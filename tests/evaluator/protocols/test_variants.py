@@ -13,6 +13,7 @@ REASONING = protocols.get("gsm1k-0shot-reasoning")
 ITEM = Item(question="How many {eggs}?", answer="#### 3", gold="3")
 LATER = {
     "drawn": "once", "ask": "message", "bos": "never", "thinking": "stripped", "samples": 2, "vote": "majority",
+    "stops": "cut", "limit": "max_completion_tokens",
 }  # fmt: skip
 
 
@@ -91,6 +92,10 @@ FITS: dict[str, set[Asked]] = {
     "gsm1k-5shot-api": {"checkpoint", "chat"},
     "gsm1k-0shot-reasoning": {"checkpoint", "chat"},
     "lmsi-5shot-sc32": {"checkpoint", "completions", "chat"},
+    "gsm1k-5shot-chat-2": {"checkpoint", "chat"},
+    "gsm1k-5shot-api-2": {"checkpoint", "chat"},
+    "gsm1k-5shot-reasoning-api": {"chat"},
+    "gsm1k-0shot-reasoning-api": {"chat"},
 }
 
 

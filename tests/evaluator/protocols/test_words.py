@@ -11,6 +11,7 @@ BASE = replace(protocols.get("gsm1k-5shot"), id="x")
 CHANGES: dict[str, object] = {
     "shots": 4, "shot_seed": 1, "max_tokens": 7, "stop": ("!",), "temperature": 0.3, "grader": "numeric-2",
     "drawn": "once", "ask": "message", "bos": "tokenizer", "thinking": "stripped", "samples": 3,
+    "stops": "cut", "limit": "max_completion_tokens",
 }  # fmt: skip
 SHOWN_AS_THEY_ARE = {"id", "question", "shot"}
 
