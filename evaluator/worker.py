@@ -46,10 +46,10 @@ from evaluator.pipeline.presence import Announcer, Inventory, Presence
 from evaluator.pipeline.spool import Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
-from evaluator.sealing.formats import MANIFEST, read_manifest
+from evaluator.sealing.formats import MANIFEST
 from evaluator.sealing.keys import Keys, load_keys
 from evaluator.sealing.recipients import Recipients
-from evaluator.sealing.vault import Vault, check_key
+from evaluator.sealing.vault import Vault, check_set
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +109,8 @@ def sealed_set(sets: Path, name: str) -> Path | None:
 
 
 def sealed_digest(keys: Keys, folder: Path) -> str:
-    """Return the root of a sealed set that these keys open. Raises as :func:`check_key`."""
-    check_key(folder, keys)
-    return read_manifest(folder).root
+    """Return the root of a sealed set that is whole and that these keys open. Raises as :func:`check_set`."""
+    return check_set(folder, keys).root
 
 
 def _seal(report: Report, key: Any) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class Visit:
         genuine = checked or signed(self.keys[place[0]], b"holdfast/log/v2\n" + _body(line), line.signature)
         good &= self._need(genuine, "line_unsigned", f"{at} is not signed by its evaluator")
         where = self.lines[line.run, line.set] if "run" in line else self.openings[line.set]
-        where.extend([(place[0], line)] if line.kind != "enrolment" else [])
+        where.extend([(place[0], line)] if line.kind not in ("enrolment", "drill") else [])
         return good
 
     def _set(self, slug):

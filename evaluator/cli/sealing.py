@@ -15,13 +15,17 @@ from evaluator.cli.show import show
 from evaluator.contract import LEAST_CELL
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
-from evaluator.ledger.manifests import Identity, Manifest, Terms, Twins
+from evaluator.ledger.entries import entry_hash
+from evaluator.ledger.manifests import Identity, Terms, Twins
 from evaluator.ledger.rules import Rule, default_rule, in_words, moment_of, read_rule
 from evaluator.sealing import formats
 from evaluator.sealing.allocation import Shares
-from evaluator.sealing.keys import load_keys, load_party_keys
+from evaluator.sealing.checking import check_folder
+from evaluator.sealing.exposure import Journal
+from evaluator.sealing.keys import Keys, load_keys, load_party_keys
+from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
-from evaluator.sealing.vault import check_key
+from evaluator.sealing.vault import Vault, check_key
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,9 +38,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     inspect.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines")
     inspect.set_defaults(handler=_inspect)
 
-    verify = subparsers.add_parser("verify", help="check a sealed set against itself, and that keys open it")
+    verify = subparsers.add_parser("verify", help="check every file of a sealed set, and that keys open it")
     verify.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder")
     verify.add_argument("--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened")
+    drill = "a drill: decrypt every item in memory and compare it with its leaf; needs --keys and --home"
+    verify.add_argument("--all", action="store_true", help=drill)
+    verify.add_argument("--home", type=Path, metavar="HOME", help="where the keys' journal is, which records the drill")
     verify.set_defaults(handler=_verify)
     for command in (seal, inspect, verify):
         command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -158,28 +165,40 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    if args.all and not (args.keys and args.home):
+        raise error(Code.MISCONFIGURED, "--all needs --keys and --home")
     facts = _sealed_facts(args.path)
-    formats.read_seed(args.path)
     if args.keys:
         keys = load_keys(args.keys)
         check_key(args.path, keys)
         facts["opens_for"] = keys.name
+        if args.all:
+            facts |= _drill(args.path, facts["name"], keys, args.home)
     return show(args, facts)
 
 
+def _drill(folder: Path, name: str, keys: Keys, home: Path) -> dict[str, Any]:
+    """Open every item for nobody, once the journal says so; the line's place is what a maintainer writes down."""
+    journal = Journal(home / "journal.jsonl", keys.name, keys.report)
+    try:
+        line = Vault(keys, {name: folder}.get, journal, Recipients()).drill(name)
+    finally:
+        journal.close()
+    return {"opened": line.count, "line": line.index, "hash": entry_hash(line)}
+
+
 def _sealed_facts(folder: Path) -> dict[str, Any]:
-    manifest = formats.read_manifest(folder)
-    formats.read_items(folder, manifest)
-    hosts = sorted(path.stem for path in (folder / formats.WRAPS).glob("*.json"))
-    for host in hosts:
-        formats.read_wrap(folder, host)
+    checked = check_folder(folder)
+    manifest = checked.contents.manifest
     return {
         "name": manifest.name,
         "n": manifest.n,
         "digest": manifest.root,
         "sealed": True,
+        "version": manifest.version,
+        "uncovered": list(checked.uncovered),
         "shots": manifest.shots.n if manifest.shots else 0,
-        "hosts": hosts,
+        "hosts": list(checked.hosts),
         "created": manifest.created,
         "manifest": manifest.digest(),
         "strata": {name: len(manifest.indices(manifest.block_ids((name,)))) for name in ("exposed", "local", "spare")},
@@ -190,21 +209,11 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         "rule": in_words(manifest.rule) if manifest.rule else "",
         "maintainers": [party.name for party in manifest.maintainers],
         "quorum": manifest.quorum,
-        "cosigned": _cosigned(folder, manifest),
-        "notices": len(formats.read_notices(folder, manifest)),
+        "cosigned": list(checked.cosigned),
+        "notices": len(checked.notices),
         "licence": manifest.licence,
         "twins_by": manifest.twins.by if manifest.twins else "",
     }
-
-
-def _cosigned(folder: Path, manifest: Manifest) -> list[str]:
-    """Who cosigned the set's tree head. Raises ``head_invalid`` where it is not a maintainer's, or missing."""
-    note = formats.read_head(folder)
-    if not note:
-        if manifest.maintainers:
-            raise error(Code.HEAD_INVALID, f"{folder.name} has maintainers and no {formats.HEAD}")
-        return []
-    return sorted(manifest.verify_note(note))
 
 
 def _public_facts(file: Path) -> dict[str, Any]:

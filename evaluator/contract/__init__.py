@@ -259,7 +259,14 @@ class Opening(Line, tag_field="kind", tag="opening", frozen=True, kw_only=True):
     statement: Hex32
 
 
-LogLine = Exposure | Closing | Enrolment | Opening
+class Drill(Line, tag_field="kind", tag="drill", frozen=True, kw_only=True):
+    """All ``count`` items of the set are about to be decrypted in memory and compared with their leaves, for nobody:
+    a maintainer tries out whether a copy and its keys can still be opened."""
+
+    count: Count
+
+
+LogLine = Exposure | Closing | Enrolment | Opening | Drill
 
 
 class SetCounts(Wire, frozen=True, kw_only=True):

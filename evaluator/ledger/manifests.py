@@ -71,9 +71,13 @@ class Manifest(Wire, frozen=True, kw_only=True):
     set once ``rule`` is met; ``witnesses`` may cosign its tree head. ``licence`` is what it is released under (SPDX).
     ``twins`` is there where the set is as hard as a public one by the way both were made, not by anybody's judgement.
     ``cell`` is the fewest items that any published number may be over, or that two of them may differ by.
+
+    From version 3 on it commits to the files too: ``ciphertexts`` is the RFC 6962 root over the ciphertexts' lines,
+    ``sealed_seed`` the leaf hash of the sealed seed's line. So everybody who holds the folder can check all of it
+    without a key.
     """
 
-    version: Literal[2] = 2
+    version: Literal[2, 3] = 2
     name: Name
     n: SIZE
     root: Hex32
@@ -82,6 +86,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
     created: Moment
     seed_hash: Hex32
     key_check: Hex32
+    ciphertexts: Hex32 | None = None
+    sealed_seed: Hex32 | None = None
     blocks: Annotated[tuple[Block, ...], Meta(min_length=1, max_length=10_000)]
     seasons: Annotated[tuple[BlockId, ...], Meta(max_length=1000)] = ()
     cap: Count = 0
@@ -95,12 +101,17 @@ class Manifest(Wire, frozen=True, kw_only=True):
     cell: Annotated[int, Meta(ge=1, le=LEAST_CELL)] = LEAST_CELL
 
     def verify(self) -> None:
-        """Check it against itself. Raises ``seal_broken`` for a wrong root, and ``allocation_invalid`` for blocks that
-        do not cover the set, seasons that are not exposed blocks, a quorum that its maintainers cannot reach, and a
-        part that somebody is asked with fewer items than the smallest cell.
+        """Check it against itself.
+
+        Raises ``seal_broken`` for a wrong root and for commitments to files that are not those of its version, and
+        ``allocation_invalid`` for blocks that do not cover the set, seasons that are not exposed blocks, a quorum that
+        its maintainers cannot reach, and a part that somebody is asked with fewer items than the smallest cell.
         """
         if len(self.leaves) != self.n or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root:
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
+        commits = (self.ciphertexts is not None, self.sealed_seed is not None)
+        if commits != (self.version >= 3,) * 2:
+            raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
         if not (self._covers() and self._seasons_fit() and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
         asked = (sum(block.n for block in part) for part in self.parts() if part[0].stratum != "spare")
@@ -109,10 +120,10 @@ class Manifest(Wire, frozen=True, kw_only=True):
             raise error(Code.ALLOCATION_INVALID, f"a part of {smallest} items, of at least {self.cell}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message; without ``twins`` and ``cell`` where they are the usual ones, as before there were such
-        fields."""
+        """As for every message; without the fields that came later where they are the usual ones, as before there were
+        such fields."""
         data = super().to_dict()
-        usual = {"twins": None, "cell": LEAST_CELL}
+        usual = {"twins": None, "cell": LEAST_CELL, "ciphertexts": None, "sealed_seed": None}
         return {name: value for name, value in data.items() if name not in usual or value != usual[name]}
 
     def digest(self) -> Hex32:

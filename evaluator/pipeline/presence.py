@@ -1,5 +1,6 @@
 """Presence of an evaluator: what it holds, what it works on, and the announcements that say so."""
 
+import hashlib
 import logging
 import threading
 import time
@@ -27,13 +28,16 @@ _log = logging.getLogger(__name__)
 PROBE = b"\0" * 65_536
 """A report, and what a file system needs around it, fit into as much."""
 
-Stamp = tuple[tuple[str, int, int], ...]
+Stamp = tuple[tuple[str, int, int | str], ...]
 SealedDigest = Callable[[Path], str]
 """Gives the root of the sealed set in a folder. Raises EvaluatorError where it cannot be opened."""
 
 
 class Inventory:
-    """The sets below a folder. Each is read again only when one of its files has changed."""
+    """The sets below a folder. Each is read again only when one of its files has changed.
+
+    Of a sealed set the files themselves are compared, since a bit that flips on a disk changes no time and no size.
+    """
 
     def __init__(self, sets: Path, sealed_digest: SealedDigest, *, manifest: str) -> None:
         self._sets, self._sealed_digest, self._manifest = sets, sealed_digest, manifest
@@ -50,7 +54,7 @@ class Inventory:
         return tuple(one for one in found if one is not None)
 
     def _look(self, folder: Path) -> HeldSet | None:
-        stamp = _stamp(folder)
+        stamp = _stamp(folder, whole=(folder / self._manifest).is_file())
         known = self._read.get(folder)
         if known is None or known[0] != stamp:
             known = self._read[folder] = (stamp, self._read_set(folder))
@@ -67,9 +71,16 @@ class Inventory:
             return None
 
 
-def _stamp(folder: Path) -> Stamp:
+def _stamp(folder: Path, *, whole: bool) -> Stamp:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return tuple(
+        (path.name, path.stat().st_mtime_ns, _digest(path) if whole else path.stat().st_size) for path in files
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Presence:

@@ -10,8 +10,9 @@ refused in any other byte form: a flipped bit is then found even where a lenient
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,7 +24,7 @@ from evaluator.contract import Count, Hex32, Name, Wire, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.manifests import Identity, Manifest, Party
 from evaluator.ledger.notices import Notice, verify_notices
-from evaluator.ledger.tree import leaf_hash
+from evaluator.ledger.tree import leaf_hash, root
 
 MANIFEST, ITEMS, WRAPS, SHOTS = "manifest.json", "items.sealed", "wraps", "shots.jsonl"
 SEED, HEAD, NOTICES = "seed.sealed", "head.txt", "notices.jsonl"
@@ -47,13 +48,28 @@ class SealedItem(Wire, frozen=True, kw_only=True):
 
 
 class Wrap(Wire, frozen=True, kw_only=True):
-    """The set's key, HPKE-sealed to one host's public key."""
+    """The set's key, HPKE-sealed to one host's public key.
 
-    version: Literal[1] = 1
+    Wraps are added when hosts are enrolled, so no manifest can commit to them. From version 2 on, that of sets of
+    version 3, a wrap names the ``manifest`` that it belongs to and has a ``checksum`` over its other fields: damage is
+    found without a key, while a forged one opens nothing (``key_check``).
+    """
+
+    version: Literal[1, 2] = 1
     set: Name
     host: Name
     host_pub: Hex32
     wrapped: _Base64
+    manifest: Hex32 | None = None
+    checksum: Hex32 | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As for every message, without what version 1 did not have."""
+        return {name: value for name, value in super().to_dict().items() if value is not None}
+
+    def sum(self) -> Hex32:
+        """The leaf hash of the canonical JSON of all other fields."""
+        return leaf_hash(canonical_json({**self.to_dict(), "checksum": ""})).hex()
 
 
 class SealedSeed(Wire, frozen=True, kw_only=True):
@@ -78,9 +94,25 @@ def wrap_context(manifest: Manifest, host: str) -> bytes:
     return canonical_json({"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host})
 
 
-def seed_context(manifest: Manifest) -> bytes:
-    """What the sealed seed is bound to: the whole manifest."""
-    return canonical_json({"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()})
+def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002 - as the fields are called
+    """What the sealed seed is bound to: the items, and the allocation that it is the seed of.
+
+    The manifest commits to the sealed seed, so that the seed cannot be bound to the manifest.
+    """
+    about = {"set": set, "root": root, "seed_hash": seed_hash}
+    return canonical_json({"domain": "holdfast/sealed-seed/v2", **about})
+
+
+def seed_context_of(manifest: Manifest) -> bytes:
+    """The same for a set of any version; before version 3 it was the whole manifest."""
+    if manifest.version < 3:
+        return canonical_json({"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()})
+    return seed_context(set=manifest.name, root=manifest.root, seed_hash=manifest.seed_hash)
+
+
+def ciphertext_root(lines: Iterable[bytes]) -> Hex32:
+    """What a manifest of version 3 says of the lines of the ciphertexts."""
+    return root([leaf_hash(line) for line in lines]).hex()
 
 
 def key_check(raw: bytes) -> Hex32:
@@ -136,7 +168,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
-    """The ciphertexts of a set, in order and complete. Raises ``seal_broken`` with the line's number."""
+    """The ciphertexts of a set, in order and complete, and from version 3 on those that its manifest commits to.
+
+    Raises ``seal_broken``, with the line's number where one is malformed.
+    """
     try:
         lines = (folder / ITEMS).read_bytes().splitlines(keepends=True)
     except OSError:
@@ -148,16 +183,19 @@ def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
     for index, item in enumerate(found):
         if item is None or item.index != index:
             raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} line {index + 1}")
+    if manifest.ciphertexts is not None and ciphertext_root(lines) != manifest.ciphertexts:
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} has other ciphertexts than were committed to")
     return records
 
 
-def read_seed(folder: Path) -> SealedSeed:
-    """The sealed seed of a set. Raises ``seal_broken``."""
+def read_seed(folder: Path, manifest: Manifest) -> SealedSeed:
+    """The sealed seed of a set, from version 3 on the one its manifest commits to. Raises ``seal_broken``."""
     try:
         sealed = from_line(SealedSeed, (folder / SEED).read_bytes())
     except OSError:
         sealed = None
-    if sealed is None:
+    differs = sealed is not None and manifest.sealed_seed not in (None, leaf_hash(to_line(sealed)).hex())
+    if sealed is None or differs:
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
     return sealed
 
@@ -198,15 +236,22 @@ def parse_notices(content: bytes, manifest: Manifest) -> tuple[Notice, ...]:
     return notices
 
 
-def read_wrap(folder: Path, host: str) -> Wrap:
-    """The set's key as wrapped for ``host``. Raises ``not_enrolled`` if there is none or it is damaged."""
+def read_wrap(folder: Path, host: str, manifest: Manifest) -> Wrap:
+    """The set's key as wrapped for ``host``. Raises ``not_enrolled`` if there is none or it is damaged or another's."""
     try:
         wrap = from_line(Wrap, (folder / WRAPS / f"{host}.json").read_bytes())
     except OSError:
         wrap = None
-    if wrap is None:
-        raise error(Code.NOT_ENROLLED, folder.name)
+    if wrap is None or (wrap.set, wrap.host) != (manifest.name, host) or not _belongs(wrap, manifest):
+        raise error(Code.NOT_ENROLLED, f"{folder.name}/{WRAPS}/{host}.json")
     return wrap
+
+
+def _belongs(wrap: Wrap, manifest: Manifest) -> bool:
+    """Whether the wrap is of the form that the set's version asks for, whole, and names this manifest."""
+    if manifest.version < 3:
+        return (wrap.version, wrap.manifest, wrap.checksum) == (1, None, None)
+    return (wrap.version, wrap.manifest, wrap.checksum) == (2, manifest.digest(), wrap.sum())
 
 
 def read_identity(path: Path) -> Identity:

@@ -66,7 +66,7 @@ def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
     """The seed of the allocation (32 bytes), checked against its public hash. Raises ``seal_broken``."""
     ciphertext = formats.from_base64(sealed.ciphertext)
     nonce = bytes.fromhex(sealed.nonce)
-    seed = key.decrypt(nonce, ciphertext, formats.seed_context(manifest)) if ciphertext else None
+    seed = key.decrypt(nonce, ciphertext, formats.seed_context_of(manifest)) if ciphertext else None
     if seed is None or seed_hash(seed) != manifest.seed_hash:
         del seed
         raise error(Code.SEAL_BROKEN, f"the seed of {manifest.name}")

@@ -15,6 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import replace
 
 from evaluator.contract import canonical_json
 from evaluator.errors import Code, error
@@ -22,7 +23,7 @@ from evaluator.items import Item, item_record, set_digest
 from evaluator.ledger.manifests import Block, Identity, Manifest, Party, ShotFacts, Terms, Twins
 from evaluator.ledger.notes import sign_head
 from evaluator.ledger.rules import Rule
-from evaluator.ledger.tree import root
+from evaluator.ledger.tree import leaf_hash, root
 from evaluator.sealing import allocation, formats
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.formats import SealedItem, SealedSeed, Wrap
@@ -86,10 +87,20 @@ def seal_set(
         allocation.salt(seed, name, index) + canonical_json(item_record(item)) for index, item in enumerate(dealt)
     ]
     key = randomness(formats.KEY_BYTES)
+    leaves = [formats.item_leaf(data) for data in salted]
+    sealed = tuple(
+        _encrypt(key, index, data, formats.item_context(name, index, leaves[index].hex()), randomness)
+        for index, data in enumerate(salted)
+    )
+    about = {"set": name, "root": root(leaves).hex(), "seed_hash": allocation.seed_hash(seed)}
+    sealed_seed = _encrypt_seed(key, seed, formats.seed_context(**about), randomness)
     manifest = _manifest(
+        version=3,
         name=name,
-        leaves=[formats.item_leaf(data) for data in salted],
-        seed_hash=allocation.seed_hash(seed),
+        leaves=leaves,
+        ciphertexts=formats.ciphertext_root(map(formats.to_line, sealed)),
+        sealed_seed=leaf_hash(formats.to_line(sealed_seed)).hex(),
+        seed_hash=about["seed_hash"],
         key_check=formats.key_check(key),
         blocks=blocks,
         seasons=allocation.plan_seasons(blocks, shares),
@@ -100,8 +111,8 @@ def seal_set(
     )
     return SealedSet(
         manifest,
-        tuple(_encrypt(key, manifest, index, data, randomness) for index, data in enumerate(salted)),
-        _encrypt_seed(key, manifest, seed, randomness),
+        sealed,
+        sealed_seed,
         tuple(wrap_key(key, manifest, host) for host in hosts),
         tuple(shots),
         _signed_head(manifest, covenant),
@@ -152,7 +163,11 @@ def _signed_head(manifest: Manifest, covenant: Covenant) -> str:
 def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
     """The set's key, sealed to one host and bound to the manifest. Raises ``key_unreadable``."""
     wrapped = _hpke(host.host_pub, key, formats.wrap_context(manifest, host.name))
-    return Wrap(set=manifest.name, host=host.name, host_pub=host.host_pub, wrapped=formats.to_base64(wrapped))
+    wrap = Wrap(set=manifest.name, host=host.name, host_pub=host.host_pub, wrapped=formats.to_base64(wrapped))
+    if manifest.version < 3:
+        return wrap
+    wrap = replace(wrap, version=2, manifest=manifest.digest())
+    return replace(wrap, checksum=wrap.sum())
 
 
 def seal_secret(host_pub: str, secret: str, *, bound_to: str = "") -> str:
@@ -190,15 +205,13 @@ def _check(items: Sequence[Item], shots: Sequence[Item]) -> None:
             raise error(Code.SET_DUPLICATE_QUESTION, f"item {number} is also a public shot")
 
 
-def _encrypt_seed(key: bytes, manifest: Manifest, seed: bytes, randomness: Randomness) -> SealedSeed:
+def _encrypt_seed(key: bytes, seed: bytes, context: bytes, randomness: Randomness) -> SealedSeed:
     nonce = randomness(formats.NONCE_BYTES)
-    ciphertext = AESGCM(key).encrypt(nonce, seed, formats.seed_context(manifest))
-    return SealedSeed(nonce=nonce.hex(), ciphertext=formats.to_base64(ciphertext))
+    return SealedSeed(nonce=nonce.hex(), ciphertext=formats.to_base64(AESGCM(key).encrypt(nonce, seed, context)))
 
 
-def _encrypt(key: bytes, manifest: Manifest, index: int, salted: bytes, randomness: Randomness) -> SealedItem:
+def _encrypt(key: bytes, index: int, salted: bytes, context: bytes, randomness: Randomness) -> SealedItem:
     nonce = randomness(formats.NONCE_BYTES)
-    context = formats.item_context(manifest.name, index, manifest.leaves[index])
     ciphertext = AESGCM(key).encrypt(nonce, salted, context)
     return SealedItem(index=index, nonce=nonce.hex(), ciphertext=formats.to_base64(ciphertext))
 

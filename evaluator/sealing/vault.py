@@ -1,5 +1,6 @@
 """The vault: the only source of sealed plaintext. It writes down who will see an item before it decrypts it."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from evaluator.contract import (
     BlockId,
     Closing,
+    Drill,
     Enrolment,
     Exposure,
     Hex32,
@@ -20,13 +22,15 @@ from evaluator.contract import (
     canonical_json,
     pack_bits,
 )
-from evaluator.errors import Code, EvaluatorError, error
-from evaluator.items import Item, load_items, set_digest
+from evaluator.errors import Code, error
+from evaluator.items import Item
 from evaluator.ledger.closings import Closed, closing_root, tally, tally_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notices import retired_blocks
 from evaluator.sealing import formats
+from evaluator.sealing.allocation import deal
+from evaluator.sealing.checking import read_contents
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.formats import SealedItem, Wrap
 from evaluator.sealing.keys import Keys
@@ -64,10 +68,13 @@ class OpenedSet:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Loaded:
+    """A set that was checked; ``files`` are the digests of what was read, to compare the disk with."""
+
     folder: Path
     manifest: Manifest
     sealed: tuple[SealedItem, ...]
     shots: tuple[Item, ...]
+    files: tuple[str, ...]
 
 
 class Vault:
@@ -78,11 +85,12 @@ class Vault:
     ) -> None:
         self._keys, self._find, self._journal, self._recipients = keys, find, journal, recipients
         self._loaded: dict[str, _Loaded] = {}
+        self._asking: dict[str, tuple[str, int]] = {}
         self._retired: dict[str, tuple[bytes, frozenset[BlockId]]] = {}
 
     def facts(self, name: str) -> SealedFacts:
-        """A set's public facts, once its commitment verifies. Raises ``unknown_set``, ``seal_broken``."""
-        loaded = self._load(name)
+        """A set's public facts, once its files on disk hold. Raises ``unknown_set``, ``seal_broken``."""
+        loaded = self._fresh(name)
         return SealedFacts(loaded.manifest, loaded.shots)
 
     def allowed(self, set_name: str, *, to: str, tier: Tier = "T0") -> tuple[BlockId, ...]:
@@ -103,9 +111,15 @@ class Vault:
 
         What the recipient may see is this evaluator's own configuration, never the caller's word. Raises
         ``recipient_refused`` where that is nothing, ``block_refused`` where it is not all of ``indices``,
-        ``unknown_set``, ``seal_broken``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside
-        the set, and what the journal raises.
+        ``unknown_set``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside the set, and what
+        the journal raises. Before the first reveal of an attempt the set's files are compared with what was read of
+        them: ``seal_broken`` where one is damaged, or was exchanged for another set's.
         """
+        if self._asking.get(set_name) != (run, token):
+            known = self._load(set_name).manifest
+            if self._fresh(set_name).manifest != known:
+                raise error(Code.SEAL_BROKEN, f"{set_name} is another set than it was")
+            self._asking[set_name] = (run, token)
         manifest = self._load(set_name).manifest
         blocks = self.allowed(set_name, to=to, tier=tier)
         if not blocks:
@@ -172,13 +186,26 @@ class Vault:
 
     def open_all(self, set_name: str, *, statement: Hex32) -> OpenedSet:
         """The whole set, for its release under the statement of this digest; the journal says so first."""
-        loaded = self._load(set_name)
+        loaded = self._fresh(set_name)
         manifest = loaded.manifest
         key = self._key(loaded)
         line = self._journal.record(Opening, set=set_name, root=manifest.root, statement=statement)
-        seed = open_seed(key, manifest, formats.read_seed(loaded.folder))
+        seed = open_seed(key, manifest, formats.read_seed(loaded.folder, manifest))
         items = tuple(open_salted_item(key, manifest, sealed) for sealed in loaded.sealed)
         return OpenedSet(manifest, seed, items, line)
+
+    def drill(self, set_name: str) -> Drill:
+        """Decrypt every item and the seed, compare them with their leaves and with the deal, and forget them.
+
+        The journal's line is on disk before. Raises ``seal_broken`` with the number of an item that does not open.
+        """
+        loaded = self._fresh(set_name)
+        manifest = loaded.manifest
+        key = self._key(loaded)
+        line = self._journal.record(Drill, set=set_name, root=manifest.root, count=manifest.n)
+        if not _is_dealt(key, loaded):
+            raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
+        return line
 
     def open_key(self, sealed_key: str, *, bound_to: str = "") -> str:
         """A submitter's API key, sealed to this host for this use. Raises ``bad_message``."""
@@ -201,12 +228,30 @@ class Vault:
         return _open_key(loaded.folder, loaded.manifest, self._keys)
 
     def _load(self, name: str) -> _Loaded:
+        """The set as it was read, at the latest now."""
         if name not in self._loaded:
             folder = self._find(name)
             if folder is None:
                 raise error(Code.UNKNOWN_SET, name)
             self._loaded[name] = _read(name, folder)
         return self._loaded[name]
+
+    def _fresh(self, name: str) -> _Loaded:
+        """The set, once its files are seen to be what was read of them; read and checked again where they are not."""
+        known = self._loaded.get(name)
+        if known is not None and _digests(known.folder) != known.files:
+            del self._loaded[name]
+        return self._load(name)
+
+
+def check_set(folder: Path, keys: Keys) -> Manifest:
+    """Check what runs read of a set, and that these keys open its key; no item is opened. Returns its manifest.
+
+    Raises ``unknown_set``, ``seal_broken``, ``not_enrolled``.
+    """
+    manifest = read_contents(folder).manifest
+    _open_key(folder, manifest, keys)
+    return manifest
 
 
 def check_key(folder: Path, keys: Keys) -> None:
@@ -218,24 +263,32 @@ def check_key(folder: Path, keys: Keys) -> None:
 
 
 def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
-    return open_set_key(formats.read_wrap(folder, keys.name), manifest, keys.host, keys.name)
+    return open_set_key(formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name)
+
+
+def _is_dealt(key: SetKey, loaded: _Loaded) -> bool:
+    """Whether every item opens, and lies where the committed seed deals it."""
+    seed = open_seed(key, loaded.manifest, formats.read_seed(loaded.folder, loaded.manifest))
+    items = [open_item(key, loaded.manifest, sealed) for sealed in loaded.sealed]
+    return deal(items, seed, loaded.manifest.blocks) == list(range(loaded.manifest.n))
 
 
 def _read(name: str, folder: Path) -> _Loaded:
-    manifest = formats.read_manifest(folder)
-    if manifest.name != name:
-        raise error(Code.SEAL_BROKEN, f"{name} holds the set {manifest.name}")
-    sealed = formats.read_items(folder, manifest)
-    return _Loaded(folder, manifest, sealed, _read_shots(folder, manifest))
+    before = _digests(folder)
+    found = read_contents(folder)
+    if found.manifest.name != name:
+        raise error(Code.SEAL_BROKEN, f"{name} holds the set {found.manifest.name}")
+    return _Loaded(folder, found.manifest, found.sealed, found.shots, before)
 
 
-def _read_shots(folder: Path, manifest: Manifest) -> tuple[Item, ...]:
-    if manifest.shots is None:
-        return ()
+def _digests(folder: Path) -> tuple[str, ...]:
+    """The digests of the files that runs read, empty for one that is not there or cannot be read."""
+    return tuple(_digest(folder / name) for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS))
+
+
+def _digest(path: Path) -> str:
     try:
-        shots = load_items(folder / formats.SHOTS)
-    except EvaluatorError:
-        shots = ()
-    if (len(shots), set_digest(shots)) != (manifest.shots.n, manifest.shots.digest):
-        raise error(Code.SEAL_BROKEN, f"{manifest.name}/{formats.SHOTS}")
-    return shots
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

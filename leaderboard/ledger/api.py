@@ -25,7 +25,7 @@ class LedgerQuery(Schema):
     set: str = Field("", max_length=80)
     recipient: str = Field("", max_length=300)
     tier: Literal["", "T0", "T1", "T2", "T3"] = ""
-    kind: Literal["", "exposure", "closing", "enrolment", "opening"] = ""
+    kind: Literal["", "exposure", "closing", "enrolment", "opening", "drill"] = ""
     run: UUID | None = None
     before: int | None = Field(None, ge=1, le=2**62)
     limit: int = Field(100, ge=1, le=1000)

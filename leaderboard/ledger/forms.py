@@ -10,6 +10,7 @@ KINDS = [
     ("closing", "run closed"),
     ("enrolment", "host enrolled"),
     ("opening", "opened for release"),
+    ("drill", "tried out, for nobody"),
 ]
 TIERS = [("", "every tier"), *((tier, tier) for tier in ("T0", "T1", "T2", "T3"))]
 

@@ -294,6 +294,7 @@ class Entry(models.Model):
             "closing": f"closed a run over {items}",
             "enrolment": f"key wrapped for {self.line.get('host', '')}",
             "opening": "opened for release",
+            "drill": f"tried out: {items} decrypted in memory and compared, for nobody",
         }[self.kind]
 
     def log_line(self) -> LogLine:

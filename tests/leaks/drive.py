@@ -144,7 +144,7 @@ def _keys(place: Any) -> tuple[Canary, ...]:
     files = [key(bytes.fromhex((place.keys / f"{name}.key").read_text()), f"{name}.key") for name in _PRIVATE]
     folder = place.sets / "twin"
     manifest = formats.read_manifest(folder)
-    opened = open_set_key(formats.read_wrap(folder, keys.name), manifest, keys.host, keys.name)
+    opened = open_set_key(formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name)
     return (*files, key(opened._wrap.args[0], "set key"))  # it shows its bytes to nobody, so we reach inside
 
 

@@ -3,6 +3,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from evaluator.backends import Backend, FakeBackend
 from evaluator.contract import Closing, Exposed, Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
-from evaluator.errors import Code, error
+from evaluator.errors import Code, Fault, error
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
 from evaluator.sealing.completions import CompletionStore
@@ -248,3 +249,16 @@ def test_an_endpoint_has_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
     reports = bench.run(bench.place.job(ENDPOINT))
     assert isinstance(reports[-1].body, Finished) and reports[-1].body.weights is None
+
+
+def test_fault_d12_a_set_that_was_damaged_since_the_last_run_fails_the_next_as_ours(bench: Bench) -> None:
+    assert isinstance(bench.run(bench.place.job(CHECKPOINT))[-1].body, Finished)
+    path = bench.place.folder / "sets" / "closed" / "items.sealed"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    bench.host = replace(bench.open(), vault=bench.host.vault)  # one vault, as of a worker that goes on
+    job = bench.place.job(CHECKPOINT)
+    reports = [one for one in bench.run(job) if one.run == job["run"]]
+    assert last_code(reports) is Code.SEAL_BROKEN and error(Code.SEAL_BROKEN).fault is Fault.OURS
+    assert exposures(reports) == []

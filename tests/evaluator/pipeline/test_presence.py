@@ -1,5 +1,6 @@
 """What an evaluator announces: what it holds and can open, its state, and that it goes on announcing."""
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -47,6 +48,20 @@ def test_it_announces_the_sets_it_can_be_asked_about(at: Place) -> None:
 def test_a_sealed_set_without_this_hosts_key_is_not_held(at: Place) -> None:
     (at.place.folder / "sets" / "closed" / "wraps" / "evaluator-1.json").unlink()
     assert at.held().keys() == {"open"}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "items.sealed", "seed.sealed", "wraps/evaluator-1.json"])
+def test_a_sealed_set_that_is_damaged_is_not_held_though_no_time_and_no_size_has_changed(at: Place, name: str) -> None:
+    assert at.held().keys() == {"open", "closed"}
+    path = at.place.folder / "sets" / "closed" / name
+    content, times = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert at.held().keys() == {"open"}
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert at.held().keys() == {"open", "closed"}
 
 
 def test_an_announcement_holds_codes_names_and_digests_only(at: Place) -> None:

@@ -94,9 +94,11 @@ def test_another_set_under_the_name_is_refused(host: Host, set_folder: Path, tmp
     (set_folder / "items.sealed").write_bytes((other / "items.sealed").read_bytes())
     assert refusal(host, set_folder) is Code.SEAL_BROKEN
     (set_folder / "wraps/host-a.json").write_bytes((other / "wraps/host-a.json").read_bytes())
-    assert refusal(host, set_folder) is Code.NOT_ENROLLED
+    assert refusal(host, set_folder) is Code.SEAL_BROKEN
     (set_folder / "wraps/host-a.json").write_bytes(wrap)
     (set_folder / "manifest.json").write_bytes((other / "manifest.json").read_bytes())
+    assert refusal(host, set_folder) is Code.SEAL_BROKEN
+    (set_folder / "seed.sealed").write_bytes((other / "seed.sealed").read_bytes())
     assert refusal(host, set_folder) is Code.NOT_ENROLLED
     assert manifest != (other / "manifest.json").read_bytes()
 

@@ -11,6 +11,7 @@ from evaluator.contract import unpack_bits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.entries import verify_chain
 from evaluator.policy import recipient_of
+from evaluator.sealing import formats
 from evaluator.sealing.seal import seal_secret
 from evaluator.sealing.vault import Vault
 from tests.evaluator.sealing.conftest import ITEMS, RUN, SHOTS, Host
@@ -106,7 +107,11 @@ def test_a_secret_of_a_submitter(vault: Vault, host: Host) -> None:
         vault.open_key(bound, bound_to="https://evil.example/v1")
 
 
-def test_neither_repr_nor_a_traceback_with_locals_shows_text(host: Host, set_folder: Path) -> None:
+def test_neither_repr_nor_a_traceback_with_locals_shows_text(
+    host: Host, set_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = formats.read_manifest(set_folder).ciphertexts
+    monkeypatch.setattr(formats, "ciphertext_root", lambda lines: committed)  # else it is found before it is opened
     scanner = Scanner(plant(6, seed=1).canaries)
     vault = host.vault(set_folder)
     revealed = vault.reveal("twin", range(6), to="jail", run=RUN, token=1)
