@@ -87,6 +87,13 @@ class Code(StrEnum):
     CHECKPOINT_BAD_FILE = "checkpoint_bad_file"
     CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
     CHECKPOINT_BAD_TEMPLATE = "checkpoint_bad_template"
+    CHECKPOINT_ADAPTER = "checkpoint_adapter"
+    CHECKPOINT_LFS_POINTER = "checkpoint_lfs_pointer"
+    CHECKPOINT_QUANTISED = "checkpoint_quantised"
+    CHECKPOINT_MISSING_TENSORS = "checkpoint_missing_tensors"
+    CHECKPOINT_WRONG_SHAPES = "checkpoint_wrong_shapes"
+    CHECKPOINT_BAD_NUMBERS = "checkpoint_bad_numbers"
+    CHECKPOINT_TOO_COSTLY = "checkpoint_too_costly"
     # model servers
     JAIL_MISSING = "jail_missing"
     HOST_FAILED = "host_failed"
@@ -228,7 +235,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CHECKPOINT_UNKNOWN: _theirs("The evaluator knows no checkpoint of this name.", "Check the folder's name."),
     Code.CHECKPOINT_NO_CONFIG: _theirs("The checkpoint has no config.json.", "Add the model's config.json."),
     Code.CHECKPOINT_BAD_CONFIG: _theirs(
-        "The checkpoint's config.json is not usable.", "Save the model again with its library."
+        "A configuration file of the checkpoint is not usable.", "Save the model again with its library."
     ),
     Code.CHECKPOINT_NO_TOKENIZER: _theirs(
         "The checkpoint has no tokenizer.json.", "Save the fast tokenizer beside it."
@@ -253,6 +260,35 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CHECKPOINT_BAD_TEMPLATE: _theirs(
         "The checkpoint's chat template is missing, or does not show the question once and unchanged.",
         "Mend the template, or choose a protocol that does not use it.",
+    ),
+    Code.CHECKPOINT_ADAPTER: _theirs(
+        "The checkpoint is an adapter, or has one among its files: it is not clear which model is meant.",
+        "Merge it into its base model, and submit the whole model without the adapter's files.",
+    ),
+    Code.CHECKPOINT_LFS_POINTER: _theirs(
+        "A file of the checkpoint is a Git LFS pointer, not the file itself.",
+        "Fetch the files with 'git lfs pull' and copy them again.",
+    ),
+    Code.CHECKPOINT_QUANTISED: _theirs(
+        "The weights are quantised in a way that this evaluator's engine cannot read.",
+        "Submit the weights in 16 or 32 bits, or ask the maintainers for a pool with another engine.",
+    ),
+    Code.CHECKPOINT_MISSING_TENSORS: _theirs(
+        "The checkpoint lacks weights that its configuration needs; they would be random numbers.",
+        "Save the whole model under its library's names, with its output head where it is not tied, and compare"
+        " config.json with the model.",
+    ),
+    Code.CHECKPOINT_WRONG_SHAPES: _theirs(
+        "Weights of the checkpoint have other shapes than its configuration says.",
+        "Save the model and its config.json together.",
+    ),
+    Code.CHECKPOINT_BAD_NUMBERS: _theirs(
+        "Weights of the checkpoint are not finite numbers, or a whole matrix of them is zero.",
+        "Save the weights again from a model that gives sensible answers, and compare the copy's checksum.",
+    ),
+    Code.CHECKPOINT_TOO_COSTLY: _theirs(
+        "Reading the checkpoint's headers or tokenizer takes more memory or time than any real one's.",
+        "Save the model again with its library.",
     ),
     Code.JAIL_MISSING: _ours("Bubblewrap is missing, so no model can be shut in.", "Install bubblewrap."),
     Code.HOST_FAILED: _theirs(

@@ -1,25 +1,38 @@
-"""How a process that runs strangers' weights is shut in: bubblewrap, in its first form.
+"""Shutting in a process that runs strangers' weights, with bubblewrap.
 
 Inside there is no network, no home, no file of this machine but the system's programs, the interpreter and
 what the caller names; the root is read-only and temporary folders live in memory. The process dies with
 whoever started it, and dumps no core.
+
+- Memory and processes are limited by a control group where this process may make one, and each process's own
+  data by a resource limit besides. Of all processes on the machine the kernel ends those inside first.
+- A seccomp filter lets through the system calls that model servers need and no others: no new namespaces, no
+  tracing, no keyrings, no io_uring, no sockets but Unix and internet ones.
+- ``missing`` lists what this machine lacks of it.
 
 Two traps shape this module. ``RLIMIT_NPROC`` does not bind root, so where the launcher is root the inmate
 runs under an unprivileged uid of its own. And process 1 inside is bubblewrap itself, whose memory still
 holds the environment it was started with, so it is started with an empty one.
 """
 
+import contextlib
 import ctypes
+import errno
 import functools
 import os
 import resource
+import shlex
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.errors import Code, error
@@ -30,11 +43,68 @@ MAX_PROCESSES = 4096
 """Processes and threads of an inmate. Far above what a model server needs, far below what hurts a host."""
 MAX_MEMORY_FILES = 1 << 30
 """Bytes that each temporary folder inside may hold."""
+MAX_MEMORY = 2 << 30
+"""Bytes of memory that everything inside may take together, where the caller says nothing else."""
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
 _DETAILS = ("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system")
 _HOME = "/home/inmate"
 _PR_SET_PDEATHSIG = 1
+_EMPTY_SECONDS = 60.0
+"""Seconds after which a control group without processes belongs to a process that has ended."""
+_LIMIT_FILES = {
+    ("cgroup2", "memory"): "memory.max",
+    ("cgroup2", "pids"): "pids.max",
+    ("cgroup", "memory"): "memory.limit_in_bytes",
+    ("cgroup", "pids"): "pids.max",
+}
+
+_ALLOWED = 0x7FFF0000  # SCMP_ACT_ALLOW
+_REFUSED = 0x00050000 | errno.ENOSYS  # SCMP_ACT_ERRNO: as of a kernel without the call, which programs expect
+_EQUAL, _MASKED_EQUAL = 4, 7  # SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
+_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
+_NETLINK_ROUTE = 0
+_CALLS = """
+    accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown clock_getres
+    clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
+    epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2
+    execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod
+    fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fstat
+    fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake futimesat
+    get_mempolicy get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid
+    geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority
+    getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid
+    gettimeofday getuid getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
+    ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
+    landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr lseek lstat
+    madvise mbind membarrier memfd_create mincore mkdir mkdirat mknod mknodat mlock mlock2
+    mlockall mmap mprotect mremap msync munlock munlockall munmap nanosleep newfstatat open
+    openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free
+    pkey_mprotect poll ppoll prctl pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev
+    pwritev2 read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg rename renameat
+    renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
+    rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo
+    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam
+    sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
+    sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile
+    sendmmsg sendmsg sendto set_mempolicy set_robust_list set_thread_area set_tid_address
+    setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid setresgid
+    setresuid setreuid setrlimit setsid setsockopt setuid shmat shmctl shmdt shmget shutdown
+    sigaltstack signalfd signalfd4 stat statfs statx symlink symlinkat sync_file_range sysinfo
+    tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime
+    timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink
+    unlinkat utime utimensat utimes vfork wait4 waitid write writev
+"""
+"""System calls that are let through: those of the default filter of container runtimes, under which PyTorch, vLLM and
+CUDA are run everywhere, without those that trace, that reach another process's memory, that splice pages or that need
+a capability which no process inside has."""
+_CONDITIONAL_CALLS = (
+    *(("socket", ((0, _EQUAL, family, 0),)) for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)),
+    ("socket", ((0, _EQUAL, socket.AF_NETLINK, 0), (2, _EQUAL, _NETLINK_ROUTE, 0))),  # to list interfaces
+    ("socketpair", ((0, _EQUAL, socket.AF_UNIX, 0),)),
+    ("clone", ((0, _MASKED_EQUAL, _NAMESPACES, 0),)),
+)
+"""Those that are let through for some arguments only: a position, a comparison, and what is compared with."""
 
 
 def available() -> bool:
@@ -49,29 +119,49 @@ def wrap(
     writable: Sequence[Path],
     devices: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
+    memory: int = MAX_MEMORY,
 ) -> list[str]:
     """The command line that runs ``command`` in the jail.
 
     ``readable`` and ``writable`` are seen inside under their own paths, and so are ``devices``, which are the
-    GPUs' and no others; ``environment`` is all that the process finds beside PATH, HOME and LANG. Inherited
-    descriptors (``pass_fds``) stay open. Start it from a thread that lives as long as the process should: Linux
-    ends it with that thread.
+    GPUs' and no others; ``environment`` is all that the process finds beside PATH, HOME and LANG. ``memory`` is in
+    bytes. Inherited descriptors (``pass_fds``) stay open. Start it once, within a minute, from a thread that lives
+    as long as the process should: Linux ends it with that thread.
     Raises JAIL_MISSING.
     """
     if not available():
         raise error(Code.JAIL_MISSING)
     shown = [*_interpreter(), *readable]
     privileged = _works(privileged=True) and not writable and all(map(_open_to_all, shown))
+    data = None if devices else memory  # a GPU's driver reserves more addresses than there is memory
     return [
+        *_launcher(_filter(), _make_groups(memory)),
         *_walls(privileged=privileged),
         *_binds("--ro-bind", shown),
         *_binds("--bind", writable),
         *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
         *_variables(environment or {}),
         *("--remount-ro", "/", "--"),
-        *_limits(privileged=privileged),
+        *_limits(privileged=privileged, data=data),
         *command,
     ]
+
+
+def missing() -> list[str]:
+    """Guards that this machine lacks, each in a sentence for the people who run it."""
+    if not available():
+        return ["bubblewrap does not work here: only checkpoints that Holdfast ships are run, and not shut in"]
+    lacks = []
+    if _filter() is None:
+        lacks.append("libseccomp is not installed: no system call is refused inside the jail")
+        if _works(privileged=True):
+            lacks.append("user namespaces can be made inside the jail, which the filter would refuse")
+    controlled = {name for group in _group_parents() for name in group.limits}
+    if "memory" not in controlled:
+        lacks.append("no memory control group can be made: each process is limited, all of them together are not")
+    if "pids" not in controlled:
+        lacks.append("no pids control group can be made: processes are counted by user only")
+    return lacks
 
 
 def die_with_parent(parent: int) -> None:
@@ -92,7 +182,13 @@ def dump_no_core() -> None:
 def _works(*, privileged: bool) -> bool:
     if shutil.which("bwrap") is None or (privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None)):
         return False
-    probe = [*_walls(privileged=privileged), "--remount-ro", "/", "--", *_limits(privileged=privileged), "true"]
+    return _runs(None, privileged=privileged)
+
+
+def _runs(program: int | None, *, privileged: bool) -> bool:
+    """Try a jail of one form, with or without a filter."""
+    walls, limits = _walls(privileged=privileged), _limits(privileged=privileged)
+    probe = [*_launcher(program, ()), *walls, "--remount-ro", "/", "--", *limits, "true"]
     try:
         done = subprocess.run(probe, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -100,8 +196,25 @@ def _works(*, privileged: bool) -> bool:
     return done.returncode == 0
 
 
+def _launcher(program: int | None, groups: Sequence[Path]) -> list[str]:
+    """The beginning of the command line: a shell that enters the control groups, then becomes bubblewrap.
+
+    The filter is read from this process's descriptor ``program``, by a number that the inmate does not inherit for
+    another purpose.
+    """
+    script = ["echo 1000 >/proc/self/oom_score_adj"]
+    script += [f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} || exit 125" for group in groups]
+    bwrap = shlex.quote(shutil.which("bwrap") or "bwrap")
+    if program is None:
+        script.append(f'exec {bwrap} "$@"')
+    else:
+        script.append("n=3; while [ -e /proc/self/fd/$n ]; do n=$((n + 1)); done")
+        script.append(f'eval "exec {bwrap} --seccomp $n \\"\\$@\\" $n</proc/{os.getpid()}/fd/{program}"')
+    return ["/usr/bin/env", "-i", "/bin/sh", "-c", "; ".join(script), "jail"]
+
+
 def _walls(*, privileged: bool) -> list[str]:
-    arguments = ["/usr/bin/env", "-i", shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session"]
+    arguments = ["--die-with-parent", "--new-session"]
     spaces = ("ipc", "pid", "net", "uts")
     arguments += [f"--unshare-{space}" for space in spaces] + ["--unshare-cgroup-try"]
     arguments += ["--hostname", "jail", "--cap-drop", "ALL"]
@@ -125,13 +238,135 @@ def _walls(*, privileged: bool) -> list[str]:
     return arguments
 
 
-def _limits(*, privileged: bool) -> list[str]:
-    limits = ["/usr/bin/prlimit", "--core=0", f"--nproc={MAX_PROCESSES}", "--"]
+def _limits(*, privileged: bool, data: int | None = None) -> list[str]:
+    limits = ["/usr/bin/prlimit", "--core=0", f"--nproc={MAX_PROCESSES}"]
+    limits += ["--"] if data is None else [f"--data={data}", "--"]
     if not privileged:
         return limits
     identity = ["--reuid", str(INMATE_UID), "--regid", str(INMATE_UID), "--clear-groups"]
     powers = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
     return [*limits, shutil.which("setpriv") or "setpriv", *identity, *powers]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """A control group in which this process may make others: by controller the file that limits it."""
+
+    folder: Path
+    limits: Mapping[str, str]
+
+
+def _make_groups(memory: int) -> tuple[Path, ...]:
+    """New control groups with their limits, empty yet. Those of processes that have ended are removed first."""
+    made = []
+    values = {"memory": memory, "pids": MAX_PROCESSES}
+    for parent in _group_parents():
+        for old in parent.folder.glob("holdfast-*"):
+            with contextlib.suppress(OSError):  # busy, or another process was faster
+                if time.time() - old.stat().st_mtime > _EMPTY_SECONDS:
+                    old.rmdir()
+        with contextlib.suppress(OSError):
+            group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
+            for name, file in parent.limits.items():
+                (group / file).write_text(str(values[name]), encoding="ascii")
+            for swap in (group / "memory.swap.max", group / "memory.oom.group"):
+                if swap.exists():
+                    swap.write_text("0" if "swap" in swap.name else "1", encoding="ascii")
+            made.append(group)
+    return tuple(made)
+
+
+@functools.cache
+def _group_parents() -> tuple[_Parent, ...]:
+    """Where control groups can be made with limits on memory and processes, in version 2 or else in version 1."""
+    found = []
+    for kind, controllers, folder in _hierarchies():
+        wanted = {name: _LIMIT_FILES[kind, name] for name in controllers if (kind, name) in _LIMIT_FILES}
+        candidates = (folder, folder.parent) if kind == "cgroup2" else (folder,)
+        for candidate in candidates:
+            if wanted and _can_limit(candidate, wanted):
+                found.append(_Parent(candidate, wanted))
+                break
+    return tuple(found)
+
+
+def _hierarchies() -> Iterator[tuple[str, Sequence[str], Path]]:
+    """Each mounted hierarchy: its kind, its controllers, the folder of this process's own group."""
+    try:
+        own = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()]
+        mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="ascii").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return
+    for _, mount, kind, options, *_ in mounts:
+        for _, names, path in own:
+            controllers = [name for name in names.split(",") if name]
+            if kind == "cgroup2" and not controllers:
+                inside = Path(mount, path.lstrip("/"))
+                with contextlib.suppress(OSError):
+                    yield kind, (inside / "cgroup.controllers").read_text(encoding="ascii").split(), inside
+            elif kind == "cgroup" and controllers and set(controllers) <= set(options.split(",")):
+                inside = Path(mount, path.lstrip("/"))
+                yield kind, controllers, inside if inside.is_dir() else Path(mount)
+
+
+def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
+    """Whether a group made here has the files that limit it; where they are not enabled yet, this enables them."""
+    enabled = parent / "cgroup.subtree_control"
+    try:
+        if enabled.exists() and not set(wanted) <= set(enabled.read_text(encoding="ascii").split()):
+            enabled.write_text(" ".join(f"+{name}" for name in wanted), encoding="ascii")
+        probe = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent))
+    except OSError:
+        return False
+    try:
+        return all(os.access(probe / file, os.W_OK) for file in (*wanted.values(), "cgroup.procs"))
+    finally:
+        probe.rmdir()
+
+
+class _Comparison(ctypes.Structure):
+    """libseccomp's ``struct scmp_arg_cmp``."""
+
+    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+
+
+@functools.cache
+def _filter() -> int | None:
+    """A descriptor from which the compiled filter can be read, None where it cannot be made or does not work."""
+    try:
+        library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
+    except OSError:
+        return None
+    library.seccomp_init.restype = ctypes.c_void_p
+    context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_REFUSED)))
+    if not context:
+        return None
+    try:
+        return _compiled(library, context)
+    finally:
+        library.seccomp_release(context)
+
+
+def _compiled(library: ctypes.CDLL, context: ctypes.c_void_p) -> int | None:
+    for name in _CALLS.split():
+        _allow(library, context, name)
+    for name, conditions in _CONDITIONAL_CALLS:
+        _allow(library, context, name, *(_Comparison(*condition) for condition in conditions))
+    program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    exported = library.seccomp_export_bpf(context, program) == 0
+    if not exported or not _runs(program, privileged=_works(privileged=True)):
+        os.close(program)
+        return None
+    return program
+
+
+def _allow(library: ctypes.CDLL, context: ctypes.c_void_p, name: str, *conditions: _Comparison) -> None:
+    number = library.seccomp_syscall_resolve_name(name.encode())
+    if number < 0:  # another architecture's, or newer than the library
+        return
+    compared = (_Comparison * len(conditions))(*conditions)
+    if library.seccomp_rule_add_array(context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared) != 0:
+        raise OSError(ctypes.get_errno(), name)
 
 
 def _binds(option: str, paths: Iterable[Path]) -> list[str]:

@@ -1,6 +1,7 @@
 """Reading what a submitter hands in, without running any of it. Shared with the site: no torch here."""
 
 from evaluator.artefacts.checkpoint import CheckpointFacts, FileFacts, inspect_checkpoint
-from evaluator.artefacts.sizes import Sizes, read_sizes
+from evaluator.artefacts.loading import Loading, read_loading, read_sizes
+from evaluator.artefacts.sizes import Sizes
 
-__all__ = ["CheckpointFacts", "FileFacts", "Sizes", "inspect_checkpoint", "read_sizes"]
+__all__ = ["CheckpointFacts", "FileFacts", "Loading", "Sizes", "inspect_checkpoint", "read_loading", "read_sizes"]

@@ -9,11 +9,11 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from evaluator.artefacts.config import check_tokenizer, read_architecture, read_config
-from evaluator.artefacts.safetensors import Tensors, read_tensors
+from evaluator.artefacts.config import check_tokenizer, read_architecture
+from evaluator.artefacts.loading import read_sizes
 from evaluator.artefacts.tensors import read_weights
+from evaluator.artefacts.weights import weight_files
 from evaluator.contract import Weights, canonical_json
 from evaluator.errors import Code, error
 
@@ -22,7 +22,9 @@ MAX_BYTES = 4 << 40
 """Apparent size of a checkpoint: a sparse file is as large as it claims to be."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".dill")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
-_INDEX = "model.safetensors.index.json"
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_POINTER_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class CheckpointFacts:
     """What a checkpoint is. ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files.
 
     ``weights`` are its tensors by their content, which no file name and no README changes.
+    ``parameters`` counts the numbers of the model: packed ones as many as they stand for.
     """
 
     digest: str
@@ -55,21 +58,27 @@ class CheckpointFacts:
 
 
 def inspect_checkpoint(folder: Path) -> CheckpointFacts:
-    """Read a folder's headers and hash its files. Runs nothing of it. Raises the CHECKPOINT_* codes."""
+    """Read a folder's headers and hash its files. Runs nothing of it. Raises the CHECKPOINT_* codes.
+
+    Reading a hostile file may take gigabytes: a process that holds keys has a child do it
+    (:mod:`evaluator.backends.inspection`).
+    """
     if not folder.is_dir():
         raise error(Code.CHECKPOINT_UNKNOWN, folder.name)
     try:
         paths = sorted(_plain_files(folder))
+        _refuse_adapters(folder)
+        _refuse_pointers(folder, paths)
         _refuse_pickles(folder, paths)
-        architecture = read_architecture(folder)
+        read_architecture(folder)
         check_tokenizer(folder)
-        parameters = _count_parameters(folder)
+        sizes = read_sizes(folder)
         files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
-        weights = read_weights(sorted(folder.glob("*.safetensors")))
+        weights = read_weights(weight_files(folder))
     except OSError as problem:
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
     digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
-    return CheckpointFacts(digest, architecture, parameters, files, weights)
+    return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights)
 
 
 def _plain_files(folder: Path) -> Iterator[Path]:
@@ -89,34 +98,22 @@ def _plain_files(folder: Path) -> Iterator[Path]:
                 raise error(Code.CHECKPOINT_BAD_FILE, _name(folder, path))
 
 
+def _refuse_adapters(folder: Path) -> None:
+    if any((folder / name).exists() for name in _ADAPTERS):
+        raise error(Code.CHECKPOINT_ADAPTER)
+
+
+def _refuse_pointers(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse files that only name the object in Git LFS that should be in their place."""
+    for path in paths:
+        if path.stat().st_size < _POINTER_BYTES and path.read_bytes().startswith(_POINTER):
+            raise error(Code.CHECKPOINT_LFS_POINTER, _name(folder, path))
+
+
 def _refuse_pickles(folder: Path, paths: Sequence[Path]) -> None:
     for path in paths:
         if path.name.lower().endswith(_PICKLES):
             raise error(Code.CHECKPOINT_PICKLE, _name(folder, path))
-
-
-def _count_parameters(folder: Path) -> int:
-    shards = {path.name: read_tensors(path) for path in sorted(folder.glob("*.safetensors"))}
-    if not shards:
-        raise error(Code.CHECKPOINT_NO_WEIGHTS)
-    index = folder / _INDEX
-    if index.is_file():
-        _check_index(read_config(index, limit=64 << 20), shards)
-    elif len(shards) > 1 or "model.safetensors" not in shards:
-        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {_INDEX}")
-    return sum(tensors.parameters for tensors in shards.values())
-
-
-def _check_index(index: dict[str, Any], shards: dict[str, Tensors]) -> None:
-    """The index and the shards name the same tensors in the same files."""
-    named = index.get("weight_map")
-    if not isinstance(named, dict) or not all(isinstance(shard, str) for shard in named.values()):
-        raise error(Code.CHECKPOINT_BAD_HEADER, _INDEX)
-    if missing := set(named.values()) - shards.keys():
-        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {_INDEX} are missing")
-    held = {(tensor, shard) for shard, tensors in shards.items() for tensor in tensors.names}
-    if held != set(named.items()):
-        raise error(Code.CHECKPOINT_BAD_HEADER, _INDEX)
 
 
 def _name(folder: Path, path: Path) -> str:

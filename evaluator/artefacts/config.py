@@ -9,7 +9,12 @@ from evaluator.artefacts.strict_json import NotStrict, read_object
 from evaluator.errors import Code, error
 
 MAX_CONFIG_BYTES = 4 << 20
-MAX_TOKENIZER_BYTES = 128 << 20
+MAX_TOKENIZER_BYTES = 64 << 20
+"""Twice the largest of the well-known models, which have vocabularies of 262,144 tokens."""
+_READ_BESIDES = (
+    *("tokenizer_config.json", "generation_config.json", "special_tokens_map.json"),
+    *("preprocessor_config.json", "processor_config.json"),
+)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _LAYERS = 1 << 12
@@ -39,7 +44,7 @@ def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     if path.stat().st_size > limit:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name)
     try:
-        config = read_object(path.read_bytes())
+        config = read_object(path.read_bytes(), infinity=True)
     except NotStrict:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
     for key, value in _walk(config):
@@ -64,7 +69,7 @@ def check_tokenizer(folder: Path) -> None:
         read_object(path.read_bytes())
     except NotStrict:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
-    for name in ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json"):
+    for name in _READ_BESIDES:
         if (folder / name).is_file():
             read_config(folder / name)
 

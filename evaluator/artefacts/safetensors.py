@@ -15,6 +15,10 @@ from evaluator.artefacts.strict_json import NotStrict, read_object
 from evaluator.errors import Code, EvaluatorError, error
 
 MAX_HEADER_BYTES = 100_000_000
+PLAIN_HEADER_BYTES = 8 << 20
+"""Bytes of a header that are decoded without asking what takes them."""
+TENSOR_BYTES = 1024
+"""Bytes of a longer header for each tensor that it names: real ones take some hundred and fifty."""
 MAX_TENSORS = 200_000
 MAX_NAME = 512
 _BITS = {
@@ -24,10 +28,20 @@ _BITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tensors:
-    """What a header says: the names of the tensors, how many numbers they hold together, and how many bytes."""
+class Tensor:
+    """One tensor of a file: the format's name of its type, its shape, its first and last byte in the file."""
 
-    names: frozenset[str]
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """Contents of a header: the tensors by name, and how many numbers and bytes they hold together."""
+
+    entries: Mapping[str, Tensor]
     parameters: int
     size: int
 
@@ -45,42 +59,39 @@ def read_tensors(path: Path) -> Tensors:
         if length > size - 8:
             raise error(Code.CHECKPOINT_TRUNCATED if file.read(1) == b"{" else Code.CHECKPOINT_BAD_HEADER, path.name)
         raw = file.read(length)
+    if length > max(PLAIN_HEADER_BYTES, TENSOR_BYTES * raw.count(b'"data_offsets"')):
+        raise _bad(path)  # decoding what is no list of tensors takes thirty times its size
     try:
         header = read_object(raw) if raw[:1] == b"{" else None
     except NotStrict:
         header = None
     if header is None:
         raise _bad(path)
-    return _tensors(header, size - 8 - length, path)
+    return _tensors(header, size, 8 + length, path)
 
 
-def _tensors(header: Mapping[str, Any], data_bytes: int, path: Path) -> Tensors:
+def _tensors(header: Mapping[str, Any], size: int, start: int, path: Path) -> Tensors:
     entries = dict(header)
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _bad(path)
     if not 0 < len(entries) <= MAX_TENSORS or any(not name or len(name) > MAX_NAME for name in entries):
         raise _bad(path)
-    spans = []
-    parameters = 0
-    for entry in entries.values():
-        count, begin, end = _entry(entry, path)
-        parameters += count
-        spans.append((begin, end))
-    spans.sort()
-    reached = 0
-    for begin, end in spans:  # from zero, without a hole or an overlap
-        if begin != reached:
+    tensors = {name: _entry(entry, start, path) for name, entry in entries.items()}
+    reached = start
+    for begin, end in sorted((tensor.begin, tensor.end) for tensor in tensors.values()):
+        if begin != reached:  # from zero, without a hole or an overlap
             raise _bad(path)
         reached = end
-    if reached > data_bytes:
+    if reached > size:
         raise error(Code.CHECKPOINT_TRUNCATED, path.name)
-    if reached < data_bytes:  # something hides behind the tensors
+    if reached < size:  # something hides behind the tensors
         raise _bad(path)
-    return Tensors(frozenset(entries), parameters, reached)
+    parameters = sum(prod(tensor.shape) for tensor in tensors.values())
+    return Tensors(tensors, parameters, reached - start)
 
 
-def _entry(entry: Any, path: Path) -> tuple[int, int, int]:
+def _entry(entry: Any, start: int, path: Path) -> Tensor:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise _bad(path)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -90,7 +101,7 @@ def _entry(entry: Any, path: Path) -> tuple[int, int, int]:
     count = prod(shape)
     if count >= 1 << 48 or offsets[1] - offsets[0] != count * bits // 8:
         raise _bad(path)
-    return count, offsets[0], offsets[1]
+    return Tensor(str(dtype), tuple(shape), start + offsets[0], start + offsets[1])
 
 
 def _naturals(value: Any) -> bool:

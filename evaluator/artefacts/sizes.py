@@ -1,13 +1,12 @@
-"""How much memory a checkpoint will want, from its headers and its config alone."""
+"""The memory that a checkpoint will want, from its headers and its config alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from math import prod
 from typing import Any
 
-from evaluator.artefacts.config import read_architecture, read_config
-from evaluator.artefacts.safetensors import read_tensors
-from evaluator.errors import Code, error
+from evaluator.artefacts.quantised import dense_shapes
+from evaluator.artefacts.safetensors import Tensors
 
 _SHORTEST = 2048
 """The context of a model whose config names none."""
@@ -26,20 +25,15 @@ class Sizes:
     heads: int
 
 
-def read_sizes(folder: Path) -> Sizes:
-    """Read them. Raises the CHECKPOINT_* codes; call ``inspect_checkpoint`` first, which checks more."""
-    try:
-        architecture = read_architecture(folder)
-        config = read_config(folder / "config.json")
-        shards = [read_tensors(path) for path in folder.glob("*.safetensors")]
-    except OSError:
-        raise error(Code.CHECKPOINT_BAD_FILE) from None
+def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Tensors]) -> Sizes:
+    """Work them out. Packed numbers are counted as many as they stand for, and weighed as they are stored."""
+    parameters = sum(prod(shape) for shard in shards for shape in dense_shapes(shard.entries, config).values())
     text = config.get("text_config")
     config = {**config, **text} if isinstance(text, dict) else config
     heads = _largest(config, "num_attention_heads", _largest(config, "n_head", 1))
     return Sizes(
         architecture=architecture,
-        parameters=sum(shard.parameters for shard in shards),
+        parameters=parameters,
         weights=sum(shard.size for shard in shards),
         cached=_cached(config, heads),
         context=_largest(config, "max_position_embeddings", _largest(config, "n_positions", _SHORTEST)),

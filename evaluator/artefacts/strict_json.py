@@ -8,10 +8,14 @@ class NotStrict(ValueError):
     """The bytes are not one JSON object of one meaning."""
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """Decode one JSON object. Raises NotStrict for all else: another encoding, a duplicate key, NaN, great depth."""
+def read_object(raw: bytes, *, infinity: bool = False) -> dict[str, Any]:
+    """Decode one JSON object. Raises NotStrict for all else: another encoding, a duplicate key, NaN, great depth.
+
+    Infinity is no JSON, and refused unless ``infinity`` is expected: model libraries write it as a bound.
+    """
+    constant = _bound if infinity else _refuse
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=constant)
     except (ValueError, RecursionError):
         raise NotStrict from None
     if not isinstance(value, dict):
@@ -24,6 +28,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise NotStrict
     return found
+
+
+def _bound(name: str) -> float:
+    if name == "NaN":
+        raise NotStrict
+    return float(name)
 
 
 def _refuse(_: str) -> NoReturn:

@@ -24,6 +24,9 @@ class Engine(StrEnum):
 AUTO = "auto"
 CHOICES = (AUTO, "vllm", "transformers")
 """What HOLDFAST_ENGINE may say."""
+_READ_ON_CPU = frozenset({"awq", "gptq", "compressed-tensors"})
+_READ_ON_GPU = _READ_ON_CPU | {"fp8", "fbgemm_fp8", "mxfp4", "modelopt"}
+"""Methods by which weights are packed that vLLM reads by itself. Our own host reads none."""
 _OUT_OF_MEMORY = re.compile(
     rb"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc"
     rb"|No available memory for the cache blocks|larger than the available KV cache|less than desired GPU memory"
@@ -50,6 +53,13 @@ def order(choice: str, architecture: str, *, known: frozenset[str] | None, on_gp
         return (Engine.TRANSFORMERS,)
     own = (Engine.VLLM,) if architecture in known else ()
     return (*own, Engine.VLLM_TRANSFORMERS, *((Engine.TRANSFORMERS,) if choice == AUTO else ()))
+
+
+def reads(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
+    """Tell the engines that read weights packed by this method; every one reads those that are not packed."""
+    if not quantisation:
+        return True
+    return engine is not Engine.TRANSFORMERS and quantisation in (_READ_ON_GPU if on_gpu else _READ_ON_CPU)
 
 
 def vllm_architectures() -> frozenset[str] | None:
@@ -80,9 +90,9 @@ def version(engine: Engine) -> str:
     return str(engine)
 
 
-def program(engine: Engine, folder: Path, placement: Placement | None) -> tuple[str, list[str]]:
+def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, list[str]]:
     """The module that is run, and its arguments behind those that say where to listen."""
-    if engine is Engine.TRANSFORMERS or placement is None:
+    if engine is Engine.TRANSFORMERS:
         return "evaluator.hosts.transformers", ["--model", str(folder)]
     return "evaluator.hosts.vllm", ["--model", str(folder), "--", *vllm_arguments(engine, folder, placement)]
 

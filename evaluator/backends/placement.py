@@ -24,6 +24,8 @@ _BESIDE = 2 * GIB
 """On each GPU: the driver's context, activations, captured graphs."""
 _LARGEST_SHARE = 0.92
 _SPARE = 512 << 20
+_SERVER = 16 * GIB
+"""What a model server takes at most beside its weights: libraries, activations, the likelihoods of whole texts."""
 _SHARES = (1, 2, 4, 8)
 
 
@@ -85,6 +87,16 @@ def _on_cpu(sizes: Sizes, memory: int) -> Placement:
     wanted = token * _TYPICAL * SEQUENCES
     cache = max(token * context, min(wanted, (memory - 4 * sizes.parameters) // 4))
     return Placement(0, 0.0, -(-cache // GIB), context, "float32", need)
+
+
+def memory_limit(sizes: Sizes, placement: Placement, *, available: int) -> int:
+    """Bytes that a model server may take of the host's memory, at most what is there.
+
+    Room for the libraries, for a batch's numbers, and for the weights twice while they are converted.
+    """
+    weights = 4 * sizes.parameters if not placement.gpus else sizes.weights
+    wanted = _SERVER + 2 * weights + placement.cache * GIB + placement.need * (not placement.gpus)
+    return max(min(wanted, available - _SPARE), GIB)
 
 
 def too_large(need: int, room: int) -> EvaluatorError:

@@ -22,14 +22,16 @@ from typing import Literal
 
 import evaluator
 from evaluator import jail
-from evaluator.artefacts import read_sizes
+from evaluator.artefacts import Loading
+from evaluator.artefacts.verdicts import read_verdict
 from evaluator.backends import engines
 from evaluator.backends.engines import Engine
 from evaluator.backends.hardware import hardware
 from evaluator.backends.http import HttpBackend
+from evaluator.backends.inspection import read_loading
 from evaluator.backends.interface import Served
-from evaluator.backends.placement import Placement, available_memory, find_gpus, needs, place
-from evaluator.errors import Code, EvaluatorError, error
+from evaluator.backends.placement import Placement, available_memory, find_gpus, memory_limit, needs, place
+from evaluator.errors import Code, EvaluatorError, TheirsNever, error
 
 _LONGEST_SOCKET_PATH = 100
 _BACKLOG = 4096
@@ -77,18 +79,24 @@ async def serve_checkpoint(
 ) -> AsyncIterator[HttpBackend]:
     """A model loaded from ``folder`` by the first engine that can, which ends when the block does.
 
-    Not inspected here: call ``artefacts.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
+    Not inspected here: call ``inspection.inspect_checkpoint`` first. ``threads`` is for the arithmetic; by
     default OMP_NUM_THREADS, else every core that this process may use. ``engine`` is one of ``engines.CHOICES``; by
-    default HOLDFAST_ENGINE, else ``auto``. By ``api`` chat its own template renders what is asked.
+    default HOLDFAST_ENGINE, else ``auto``. By ``api`` chat its own template renders what is asked. Weights that are
+    not whole, or not numbers, are refused before the first answer.
 
-    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT.
+    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_* codes.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-    tried, placement = await asyncio.to_thread(_plan, folder, engine or engines.chosen(os.environ))
+    loading = await asyncio.to_thread(_loading, folder)
+    if api == "chat" and not loading.chat:
+        raise error(Code.CHECKPOINT_BAD_TEMPLATE, "there is none")
+    tried, placement = await asyncio.to_thread(_plan, loading, engine or engines.chosen(os.environ))
     async with contextlib.AsyncExitStack() as stack:
         for one in tried:
-            started = _started(one, folder, placement, jailed=jailed, workdir=workdir, threads=threads, api=api)
+            started = _started(
+                one, folder, loading, placement, jailed=jailed, workdir=workdir, threads=threads, api=api
+            )
             try:
                 backend = await stack.enter_async_context(_ready(started, ready_seconds))
             except EvaluatorError as failure:
@@ -99,14 +107,21 @@ async def serve_checkpoint(
         yield backend
 
 
-def _plan(folder: Path, choice: str) -> tuple[tuple[Engine, ...], Placement | None]:
-    """The engines to try, and where the model is put. What is no checkpoint is left for our host to refuse."""
+def _loading(folder: Path) -> Loading:
+    """Facts of a checkpoint that has been inspected. One that has not, and is none, fails like a server of it."""
     try:
-        sizes = read_sizes(folder)
-    except EvaluatorError:
-        return (Engine.TRANSFORMERS,), None
-    gpus = find_gpus()
+        return read_loading(folder)
+    except TheirsNever as refused:
+        raise error(Code.HOST_FAILED, refused.code) from None
+
+
+def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]:
+    """The engines to try, and where the model is put. Raises CHECKPOINT_QUANTISED where none can read the weights."""
+    sizes, gpus = loading.sizes, find_gpus()
     tried = engines.order(choice, sizes.architecture, known=engines.vllm_architectures(), on_gpu=bool(gpus))
+    tried = tuple(one for one in tried if engines.reads(one, loading.quantisation, on_gpu=bool(gpus)))
+    if not tried:
+        raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
     if Engine.TRANSFORMERS in tried[:1]:  # it takes one GPU, or the CPU
         gpus = gpus[:1]
     return tried, place(sizes, gpus, memory=available_memory())
@@ -125,7 +140,8 @@ async def _ready(
 async def _started(
     engine: Engine,
     folder: Path,
-    placement: Placement | None,
+    loading: Loading,
+    placement: Placement,
     *,
     jailed: bool,
     workdir: Path,
@@ -136,31 +152,40 @@ async def _started(
     with _listening(workdir) as (listener, path):
         module, arguments = engines.program(engine, folder, placement)
         variables = _variables(threads)
-        if engine is not Engine.TRANSFORMERS and placement:
+        if engine is not Engine.TRANSFORMERS:
             variables |= engines.vllm_variables(placement, home="/tmp" if jailed else str(path.parent))  # noqa: S108
         command = [sys.executable, "-m", module, "--lifeline", "--fd", str(listener.fileno())]
         if not jailed:
             command += ["--parent", str(os.getpid())]
         command += arguments
         if jailed:
-            shown = [_PACKAGE, folder]
-            command = jail.wrap(command, readable=shown, writable=[], devices=engines.devices(), environment=variables)
-        longest = None if engine is Engine.TRANSFORMERS or placement is None else placement.context
+            command = jail.wrap(
+                command,
+                readable=[_PACKAGE, *(folder / name for name in loading.served)],
+                writable=[],
+                devices=engines.devices(),
+                environment=variables,
+                memory=memory_limit(loading.sizes, placement, available=available_memory()),
+            )
+        longest = None if engine is Engine.TRANSFORMERS else placement.context
         served = await asyncio.to_thread(_served, engine, placement)
         client = HttpBackend(path, model="model", api=api, longest=longest, served=served)
         async with _running(command, variables, listener) as child, client:
             try:
                 yield client
             except EvaluatorError as failure:
-                if failure.code is Code.HOST_FAILED and await child.ran_out_of_memory():
-                    raise (error(Code.ENGINE_OOM) if placement is None else needs(placement)) from None
+                if failure.code is not Code.HOST_FAILED:
+                    raise
+                out_of_memory = await child.ran_out_of_memory()
+                if verdict := child.verdict():
+                    raise verdict from None
+                if out_of_memory:
+                    raise needs(placement) from None
                 raise
 
 
-def _served(engine: Engine, placement: Placement | None) -> Served:
+def _served(engine: Engine, placement: Placement) -> Served:
     """For the record. Our own host chooses its numbers by the rule that the placement has."""
-    if placement is None:
-        return Served(engines.version(engine))
     return Served(engines.version(engine), placement.dtype, hardware(placement.gpus))
 
 
@@ -279,6 +304,10 @@ class _Child:
                 await self.process.wait()
         killed = self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         return engines.ran_out_of_memory(b"".join(self.last_words), killed=killed, kills=_kills() - self.kills)
+
+    def verdict(self) -> EvaluatorError | None:
+        """Why it refused the checkpoint, if it did: call when it has ended."""
+        return read_verdict(b"".join(self.last_words))
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import serve_checkpoint
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluator.artefacts import inspect_checkpoint
+from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import serve_checkpoint
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests

@@ -18,8 +18,8 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluator import protocols
-from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import Caps, HttpBackend, Served
+from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import EndpointTarget, Gateway, serve_checkpoint, serve_endpoint, start_gateway
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record

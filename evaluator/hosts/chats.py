@@ -16,6 +16,8 @@ from evaluator.hosts.templates import BadTemplate
 
 FOLDER = "HOLDFAST_CHAT_FOLDER"
 """The variable that names the checkpoint's folder."""
+SPECIALS = "HOLDFAST_CHAT_SPECIALS"
+"""The variable that holds its tokenizer's special tokens by role, as JSON."""
 _KEPT = ("model", "max_tokens", "temperature", "seed", "n", "stop", "top_p")
 
 Scope = MutableMapping[str, Any]
@@ -30,7 +32,7 @@ class Chats:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._renderer = Renderer(Path(os.environ[FOLDER]))
+        self._renderer = Renderer(Path(os.environ[FOLDER]), json.loads(os.environ.get(SPECIALS, "null")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

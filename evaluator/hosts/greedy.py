@@ -38,6 +38,7 @@ class GreedyModel:
             )
         except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
             raise error(Code.HOST_FAILED, type(problem).__name__) from None
+        self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)
         self._ends = _end_tokens(model, self._tokenizer)
         self._pad = self._tokenizer.pad_token_id
         if self._pad is None:

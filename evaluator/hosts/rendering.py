@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +17,14 @@ SECONDS = 10.0
 
 
 class Renderer:
-    """Renders the chat template of a checkpoint folder. An async context manager."""
+    """Renders the chat template of a checkpoint folder. An async context manager.
 
-    def __init__(self, folder: Path, *, seconds: float = SECONDS) -> None:
+    ``specials`` are its tokenizer's special tokens by role; by default they are read from its files.
+    """
+
+    def __init__(self, folder: Path, specials: Mapping[str, str] | None = None, *, seconds: float = SECONDS) -> None:
         self._folder = folder
+        self._specials = specials
         self._seconds = seconds
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
@@ -58,7 +63,7 @@ class Renderer:
 
     async def _exchange(self, messages: Messages) -> dict[str, Any]:
         if self._child is None:
-            told = json.dumps(read_template(self._folder))
+            told = json.dumps(read_template(self._folder, self._specials))
             self._child = await _started()
             self._child.stdin.write(told.encode() + b"\n")  # type: ignore[union-attr]
         stdin, stdout = self._child.stdin, self._child.stdout

@@ -13,6 +13,7 @@ import json
 import resource
 import secrets
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,15 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evaluator.artefacts.chat import chat_template, special_tokens
 from evaluator.jail import die_with_parent
 
-MAX_TEMPLATE = 1 << 20
-"""Characters of a template. Real ones have some ten thousand."""
 MAX_PROMPT = 4 << 20
 """Characters of a rendered prompt."""
 MAX_MEMORY = 512 << 20
 """Bytes of address space of the child."""
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 """The date that templates are told, always: a prompt that changes with the day could not be asked twice."""
-_SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
 Messages = list[dict[str, str]]
 
@@ -51,21 +50,15 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def read_template(folder: Path) -> dict[str, Any]:
-    """The template of a checkpoint folder and its special tokens, as the child wants them. Raises BadTemplate."""
-    config = _read_json(folder / "tokenizer_config.json")
-    template: Any = config.get("chat_template")
-    beside = folder / "chat_template.jinja"
-    if beside.is_file() and beside.stat().st_size <= MAX_TEMPLATE:
-        template = beside.read_text(encoding="utf-8", errors="replace")
-    elif (folder / "chat_template.json").is_file():
-        template = _read_json(folder / "chat_template.json").get("chat_template")
-    if isinstance(template, list):  # several, by name
-        named = [one for one in template if isinstance(one, dict) and one.get("name") == "default"]
-        template = named[0].get("template") if named else None
-    if not isinstance(template, str) or len(template) > MAX_TEMPLATE:
+def read_template(folder: Path, specials: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The template of a checkpoint folder with its special tokens, as the child wants them. Raises BadTemplate.
+
+    ``specials`` are those of the loaded tokenizer; by default they are read from its files.
+    """
+    template = chat_template(folder)
+    if template is None:
         raise BadTemplate("no template")
-    return {"template": template, "specials": {name: _token(config[name]) for name in _SPECIALS if config.get(name)}}
+    return {"template": template, "specials": dict(special_tokens(folder) if specials is None else specials)}
 
 
 def render(template: str, specials: dict[str, str], messages: Messages) -> str:
@@ -101,7 +94,8 @@ def _filled(skeleton: str, marks: list[str], messages: Messages, *, strip: bool)
 
 def _rendered(program: Template, specials: dict[str, str], messages: Messages) -> str:
     parts, size = [], 0
-    for part in program.generate(messages=messages, add_generation_prompt=True, **specials):
+    given = {**specials, "messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+    for part in program.generate(**given):
         parts.append(part)
         size += len(part)
         if size > MAX_PROMPT:
@@ -132,18 +126,6 @@ def _refuse(message: object = "") -> str:
 def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any) -> str:
     """As Transformers has it: without the escapes for HTML that Jinja's own filter adds."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
-
-
-def _token(value: Any) -> str:
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _answer(told: dict[str, Any], line: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The Transformers host: ``python -m evaluator.hosts.transformers --model DIR (--socket PATH | --fd N)``.
 
 Serves ``/health``, ``/v1/models``, ``/v1/completions`` and ``/v1/chat/completions`` of a checkpoint folder on a
-Unix socket. Meant to run in the jail, where there is no network; ``trust_remote_code`` is off besides.
+Unix socket. Meant to run in the jail, where there is no network; ``trust_remote_code`` is off besides. A checkpoint
+that is not whole is refused before it is loaded (:mod:`evaluator.hosts.preflight`).
 """
 
 import argparse
@@ -12,10 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
+from evaluator.artefacts.verdicts import line_of
 from evaluator.errors import Code, EvaluatorError
 from evaluator.hosts import serving
 from evaluator.hosts.batching import Answer, Batcher, OutOfMemory, TooLong
 from evaluator.hosts.greedy import GreedyModel
+from evaluator.hosts.preflight import check
 from evaluator.hosts.reading import MAX_REQUEST_BYTES, BadRequest, read_chat, read_request, rendered
 from evaluator.hosts.rendering import Renderer
 from evaluator.hosts.templates import BadTemplate
@@ -106,10 +109,12 @@ def main() -> None:
     arguments = parser.parse_args()
     serving.follow_parent(arguments)
     try:
+        check(arguments.model)
         model = GreedyModel(arguments.model)
     except EvaluatorError as problem:
-        raise SystemExit(str(problem)) from None
-    app = application(Batcher(model), Renderer(arguments.model), arguments.model.name)
+        raise SystemExit(line_of(problem)) from None
+    renderer = Renderer(arguments.model, model.special_tokens)
+    app = application(Batcher(model), renderer, arguments.model.name)
     serving.serve(app, arguments)
 
 

@@ -7,6 +7,7 @@ the jail needs no folder that both sides can write, and has it end with whoever 
 import argparse
 import os
 import socket
+import subprocess
 import sys
 from importlib import import_module
 
@@ -33,8 +34,26 @@ def listen_on(descriptor: int) -> None:
         raise SystemExit("this version of vLLM cannot be given a socket")
 
 
+def check(folder: str) -> str:
+    """Have a child check the checkpoint as our own host does. Returns its special tokens as JSON.
+
+    A child, since vLLM forks and must find no library in use. Raises SystemExit where the checkpoint is refused; the
+    child has written why.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluator.hosts.preflight", folder],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(2)
+    return done.stdout.strip()
+
+
 def main() -> None:
-    """Start vLLM in this process."""
+    """Start vLLM in this process, once the checkpoint has been checked."""
     parser = argparse.ArgumentParser(prog="evaluator.hosts.vllm")
     parser.add_argument("--model", required=True, help="folder whose chat template is rendered")
     serving.add_arguments(parser)
@@ -42,6 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     serving.follow_parent(arguments)
     os.environ[chats.FOLDER] = arguments.model
+    os.environ[chats.SPECIALS] = check(arguments.model)
     if arguments.fd is not None:
         listen_on(arguments.fd)
     sys.argv = ["vllm", *arguments.command]

@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from evaluator import protocols
-from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import Caps, EndpointTarget, HttpBackend, Reader, Usage, serve_checkpoint, serve_endpoint
+from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.contract import (
     BlockId,
     Budget,

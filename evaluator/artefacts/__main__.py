@@ -1,0 +1,44 @@
+"""``python -m evaluator.artefacts FOLDER [--loading]``: inspect a checkpoint in this process, which then ends.
+
+Prints one JSON object, or on standard error a verdict. Started by :mod:`evaluator.backends.inspection`, so that a
+hostile file costs a child its time and memory, and nothing to the process that holds keys.
+"""
+
+import argparse
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from evaluator.artefacts.checkpoint import inspect_checkpoint
+from evaluator.artefacts.loading import read_loading
+from evaluator.artefacts.verdicts import line_of
+from evaluator.contract import Weights
+from evaluator.errors import Code, EvaluatorError, error
+
+
+def main() -> int:
+    """Inspect. Returns 0, or 2 with a verdict."""
+    parser = argparse.ArgumentParser(prog="evaluator.artefacts")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--loading", action="store_true", help="what an engine must know; hashes nothing")
+    parser.add_argument("--memory", type=int, required=True, help="bytes of address space")
+    parser.add_argument("--seconds", type=int, required=True, help="of computing")
+    arguments = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_AS, (arguments.memory, arguments.memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds))
+    try:
+        read = read_loading if arguments.loading else inspect_checkpoint
+        print(json.dumps(asdict(read(arguments.folder)), default=Weights.to_dict))
+    except EvaluatorError as refused:
+        print(line_of(refused), file=sys.stderr)
+        return 2
+    except (MemoryError, RecursionError):
+        print(line_of(error(Code.CHECKPOINT_TOO_COSTLY)), file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,81 @@
+"""Weights that are stored packed: by which method, and the shapes of the matrices that they stand for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from evaluator.artefacts.safetensors import Tensor
+
+_PACKED = ("qweight", "weight_packed")
+"""Last parts of the names of packed matrices: of AWQ and GPTQ; of compressed-tensors."""
+_METHODS = {
+    **{"awq": "awq", "gptq": "gptq", "fp8": "fp8", "compressed-tensors": "compressed-tensors"},
+    **{"bitsandbytes": "bitsandbytes", "mxfp4": "mxfp4", "modelopt": "modelopt", "fbgemm_fp8": "fbgemm_fp8"},
+    **{"torchao": "torchao", "quark": "quark", "hqq": "hqq", "eetq": "eetq", "aqlm": "aqlm", "quip": "quip"},
+}
+_COMPANIONS = frozenset(
+    {
+        *("qzeros", "scales", "g_idx", "weight_scale", "weight_scale_inv", "weight_zero_point", "weight_shape"),
+        *("weight_g_idx", "input_scale", "weight_global_scale", "input_global_scale", "k_scale", "v_scale"),
+    }
+)
+"""Last parts of the names of what belongs to a packed matrix and is no parameter of the model."""
+
+
+def method_of(config: Mapping[str, Any]) -> str:
+    """The quantisation that config.json names, ``unknown`` for one that is not well known, empty for none."""
+    found = config.get("quantization_config") or config.get("compression_config")
+    if not found:
+        return ""
+    if not isinstance(found, dict):
+        return "unknown"
+    method = found.get("quant_method")
+    if not isinstance(method, str):
+        return "bitsandbytes" if found.get("load_in_4bit") or found.get("load_in_8bit") else "unknown"
+    return _METHODS.get(method.replace("_", "-"), _METHODS.get(method, "unknown"))
+
+
+def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shape of every matrix as it is once unpacked, under the name that it then has.
+
+    About right where a method is not known: a packed byte then counts for two numbers.
+    """
+    method = method_of(config)
+    if not method:
+        return {name: tensor.shape for name, tensor in tensors.items()}
+    bits = _bits(config)
+    shapes = {}
+    for name, tensor in tensors.items():
+        stem, _, last = name.rpartition(".")
+        if last in _COMPANIONS or ".quant_state." in name or "absmax" in last or "quant_map" in last:
+            continue
+        if last in _PACKED:
+            shapes[f"{stem}.weight"] = _unpacked(tensor.shape, last, method, bits)
+        elif method == "bitsandbytes" and tensor.dtype == "U8":
+            shapes[name] = (2 * tensor.shape[0],) if tensor.shape else tensor.shape
+        else:
+            shapes[name] = tensor.shape
+    return shapes
+
+
+def _unpacked(shape: tuple[int, ...], last: str, method: str, bits: int) -> tuple[int, ...]:
+    if len(shape) != 2:
+        return shape
+    rows, columns = shape
+    each = 32 // bits  # numbers in one stored integer
+    if last == "weight_packed":
+        return (rows, columns * each)
+    return (columns * each, rows) if method == "awq" else (columns, rows * each)
+
+
+def _bits(config: Mapping[str, Any]) -> int:
+    """Bits of a number, 4 where nothing usable is said."""
+    found = config.get("quantization_config") or config.get("compression_config")
+    stack: list[Any] = [found]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, dict):
+            for key in ("bits", "w_bit", "num_bits"):
+                if here.get(key) in (2, 3, 4, 8):
+                    return int(here[key])
+            stack += here.values()
+    return 4

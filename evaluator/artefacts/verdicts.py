@@ -1,0 +1,27 @@
+"""A child's verdict on a checkpoint, as one line that another process can believe.
+
+The child has read hostile files, so its line is held against a strict pattern: a code about checkpoints or model
+servers, and a detail of plain words, numbers and dotted names.
+"""
+
+import re
+
+from evaluator.errors import Code, EvaluatorError, error
+
+_DETAIL = re.compile(r"[A-Za-z0-9 ,.:;_()/-]{0,200}", re.ASCII)
+_LINE = re.compile(rb"^verdict ([a-z_]{1,40}) ?([A-Za-z0-9 ,.:;_()/-]{0,200})$", re.MULTILINE)
+_ALLOWED = frozenset({code for code in Code if code.startswith("checkpoint_")} | {Code.ENGINE_OOM, Code.HOST_FAILED})
+
+
+def line_of(failure: EvaluatorError) -> str:
+    """The line that says it. A detail that holds anything unusual is left out."""
+    detail = failure.detail if _DETAIL.fullmatch(failure.detail) else ""
+    return f"verdict {failure.code} {detail}".rstrip()
+
+
+def read_verdict(output: bytes) -> EvaluatorError | None:
+    """The last verdict in what a child wrote, None where there is none that may be believed."""
+    for code, detail in reversed(_LINE.findall(output)):
+        if code.decode() in _ALLOWED:
+            return error(Code(code.decode()), detail.decode())
+    return None
