@@ -18,6 +18,7 @@ from celery import Celery
 from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown
 from celery.worker import state
 
+from evaluator import jail
 from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
@@ -211,6 +212,8 @@ def _start(sender: Any, **_: object) -> None:
             raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
         dump_no_core()
         config = Config.from_env(os.environ)
+        for lack in jail.missing():
+            _log.warning("jail: %s", lack)
         host, spool = open_host(config, publish_report, stopping=is_stopping)
         _Process.host, _Process.spool = host, spool
         host.ship_lines()

@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from evaluator import protocols
+from evaluator import jail, protocols
 from evaluator.backends import Caps, HttpBackend, Served
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.backends.servers import EndpointTarget, Gateway, serve_checkpoint, serve_endpoint, start_gateway
@@ -241,6 +241,8 @@ def _model(args: argparse.Namespace) -> _Model:
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
+    for lack in jail.missing():
+        print(f"jail: {lack}", file=sys.stderr)
     return _Model(facts.digest, folder, jailed, facts.template)
 
 
