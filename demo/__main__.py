@@ -24,11 +24,13 @@ from demo.progress import display
 from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
 
 PAIR = "demo"
+PUBLIC, PRIVATE = "demo-public", "demo-private"
 PROTOCOL = "demo-0shot"
 CHECKPOINTS = ("honest", "contaminated", "small")
 RELEASE_AFTER = "2030-01-01T00:00:00Z"
 """When the demo's private set may be released if no three models of distinct lineages have solved it before."""
 LINES_SHOWN = 6
+MOST_EVALUATORS = 8
 MADE_HERE = "The demo trained and asked these models itself, outside the evaluator, and knows how each was made."
 ZOO = "The zoo: models of which it is known who saw the public set"
 PAPER = Path(os.environ.get("HOLDFAST_DATA", ROOT.parent / "shared" / "data")) / "published" / "gsm1k_table.csv"
@@ -65,6 +67,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="end after the table instead of serving")
     parser.add_argument("--json", action="store_true", help="print the board's rows as one JSON object, last")
     parser.add_argument("--port", type=int, default=0, help="the site's port (default: 8000, or a free one)")
+    parser.add_argument(
+        "--evaluators",
+        type=int,
+        choices=range(1, MOST_EVALUATORS + 1),
+        default=1,
+        metavar="N",
+        help=f"evaluators that serve the same pool, each with its own keys (1 to {MOST_EVALUATORS}; default: 1)",
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its state")
     return parser.parse_args()
 
@@ -78,7 +88,9 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     place = _installation(options, stack, say)
     say("Preparing keys, the public set and its sealed twin")
     prepare.once(place.folder / "prepared", lambda: _prepare(place))
-    say("Starting the site, the recorder and an evaluator")
+    prepare.enrol_evaluators(place, PRIVATE)
+    number = "an evaluator" if place.evaluators == 1 else f"{place.evaluators} evaluators"
+    say(f"Starting the site, the recorder and {number}")
     programs = {}
     for name, begin in place.starts.items():
         programs[name] = begin()
@@ -107,8 +119,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
 
 def _ledger(place: Installation) -> str:
     """What was committed to before the first score, and the newest lines of the public ledger."""
-    [pair] = place.get("/api/v1/sets")["pairs"]
-    private = pair["private"]
+    private = place.get(f"/api/v1/sets/{PAIR}")["private"]
     newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={LINES_SHOWN}")["entries"]
     words = [_line(line) for line in newest]
     head = f"Sealed {private['n']} items under {private['digest'][:16]}…; who was shown what, newest first:"
@@ -116,8 +127,10 @@ def _ledger(place: Installation) -> str:
 
 
 def _line(line: dict[str, Any]) -> str:
-    items, run = f"{line['count']:>4} items", line["run"][:8]
-    return f"  {line['index']:>4}  {line['kind']:9} {items}  run {run}  {line['entry_hash'][:16]}…"
+    """An entry of the ledger; an enrolment has neither items nor a run."""
+    items = f"{line['count']:>4} items" if "count" in line else " " * 10
+    run = f"run {line['run'][:8]}" if line.get("run") else " " * 12
+    return f"  {line['index']:>4}  {line['kind']:9} {items}  {run}  {line['entry_hash'][:16]}…"
 
 
 def _narrator() -> Callable[[str], None]:
@@ -133,6 +146,7 @@ def _installation(options: argparse.Namespace, stack: contextlib.ExitStack, say:
         database_url=os.environ.get("DATABASE_URL") or _embedded_postgres(folder, stack, say),
         broker_url=os.environ.get("BROKER_URL") or _embedded_broker(folder, stack, say),
         port=options.port or _preferred_port(),
+        evaluators=options.evaluators,
     )
 
 
@@ -166,18 +180,18 @@ def _preferred_port() -> int:
 
 def _prepare(place: Installation) -> None:
     prepare.make_keys(place)
-    prepare.make_public_set(place, "demo-public", public_set())
+    prepare.make_public_set(place, PUBLIC, public_set())
     terms = [*prepare.make_maintainers(place), "--release-after", RELEASE_AFTER, "--protocol", PROTOCOL]
-    terms += ["--twin-of", str(place.sets / "demo-public" / "items.jsonl"), "--twins-by", "generator"]
+    terms += ["--twin-of", str(place.sets / PUBLIC / "items.jsonl"), "--twins-by", "generator"]
     terms += ["--smallest-cell", "36"]  # a block of these 400 problems, which guard nothing
-    prepare.make_sealed_set(place, "demo-private", private_set(), options=terms)
+    prepare.make_sealed_set(place, PRIVATE, private_set(), options=terms)
     prepare.trust_shipped_checkpoints(place, CHECKPOINTS)
     prepare.tell_site(
         place,
         slug=PAIR,
         title="Demo problems",
-        public="demo-public",
-        private="demo-private",
+        public=PUBLIC,
+        private=PRIVATE,
         protocol=PROTOCOL,
     )
     _bring_tables(place)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from demo.programs import Installation
 from evaluator.artefacts import inspect_checkpoint
+from evaluator.sealing.formats import WRAPS
 
 Rows = Sequence[dict[str, str]]
 
@@ -18,6 +19,24 @@ def make_keys(place: Installation, *, name: str = "demo") -> None:
     """Make the evaluator's keys unless they are there. They are never overwritten."""
     if not place.keys.exists():
         place.engine("keygen", str(place.keys), "--name", name)
+
+
+def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -> None:
+    """Make keys for every evaluator after the first, wrap the sealed set's key to each and register it.
+
+    The first evaluator enrols them, and its journal records it, so none of them may be running. Does
+    nothing for those that are enrolled already.
+    """
+    for number, evaluator in enumerate(place.evaluator_names[1:], start=2):
+        keys, party = place.keys_of(evaluator), f"{name}-{number}"
+        if not keys.exists():
+            place.engine("keygen", str(keys), "--name", party)
+        if not (place.sets / private / WRAPS / f"{party}.json").exists():
+            home = place.home_of("evaluator")
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            opened_by = ["--set", str(place.sets / private), "--keys", str(place.keys), "--home", str(home)]
+            place.engine("enrol", str(keys / "identity.json"), *opened_by)
+        place.manage("register_evaluator", str(keys / "identity.json"))
 
 
 def make_public_set(place: Installation, name: str, rows: Rows, *, shots: Path | None = None) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -35,7 +36,10 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Installation:
-    """Where everything of one installation lives. ``source`` is the tree whose code is run."""
+    """Where everything of one installation lives. ``source`` is the tree whose code is run.
+
+    ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they share the sets.
+    """
 
     folder: Path
     database_url: str
@@ -45,6 +49,7 @@ class Installation:
     source: Path = ROOT
     checkpoints: Path = ROOT / "demo" / "checkpoints"
     settings: Mapping[str, str] = field(default_factory=dict)
+    evaluators: int = 1
 
     @property
     def address(self) -> str:
@@ -52,9 +57,22 @@ class Installation:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def evaluator_names(self) -> tuple[str, ...]:
+        """Program names of the evaluators, which are also the folders of their state."""
+        return ("evaluator", *(f"evaluator-{number}" for number in range(2, self.evaluators + 1)))
+
+    @property
     def keys(self) -> Path:
-        """The evaluator's keys."""
-        return self.folder / "evaluator" / "keys"
+        """The first evaluator's keys."""
+        return self.keys_of("evaluator")
+
+    def keys_of(self, evaluator: str) -> Path:
+        """Return the folder of an evaluator's keys."""
+        return self.folder / evaluator / "keys"
+
+    def home_of(self, evaluator: str) -> Path:
+        """Return the folder of an evaluator's journal, spool and stored answers."""
+        return self.folder / evaluator / "home"
 
     @property
     def sets(self) -> Path:
@@ -97,8 +115,8 @@ class Installation:
         return _inherited() | {
             "PYTHONPATH": str(self.source),
             "BROKER_URL": self.broker_url,
-            "HOLDFAST_HOME": str(self.folder / name / "home"),
-            "HOLDFAST_KEYS": str(self.folder / name / "keys"),
+            "HOLDFAST_HOME": str(self.home_of(name)),
+            "HOLDFAST_KEYS": str(self.keys_of(name)),
             "HOLDFAST_SETS": str(self.sets),
             "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
             "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
@@ -134,7 +152,8 @@ class Installation:
     @property
     def starts(self) -> dict[str, Callable[[], Process]]:
         """How each program is started, by its name, in a good order."""
-        return {"recorder": self.start_recorder, "evaluator": self.start_evaluator, "site": self.start_site}
+        evaluators = {name: partial(self.start_evaluator, name) for name in self.evaluator_names}
+        return {"recorder": self.start_recorder, **evaluators, "site": self.start_site}
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""

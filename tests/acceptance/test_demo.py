@@ -11,7 +11,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from demo.programs import ROOT, free_port
+from demo import prepare
+from demo.problems import private_set, public_set
+from demo.programs import ROOT, Installation, free_port
+from demo.services import EmbeddedPostgres
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -29,8 +32,8 @@ def environment(**changes: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | changes
 
 
-def once(folder: Path, **changes: str) -> tuple[str, dict[str, dict]]:
-    arguments = command(folder, "--once", "--json")
+def once(folder: Path, *options: str, **changes: str) -> tuple[str, dict[str, dict]]:
+    arguments = command(folder, "--once", "--json", *options)
     done = subprocess.run(
         arguments, cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=280, check=False
     )
@@ -70,10 +73,29 @@ def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
     assert living(folder) == []
 
 
+def second_pair(folder: Path) -> None:
+    """Register another pair over sets of its own on the demo's stored state, as an operator might."""
+    server = EmbeddedPostgres(folder / "postgres")
+    place = Installation(folder=folder, database_url=server.start(), broker_url="memory://", port=free_port())
+    try:
+        prepare.make_public_set(place, "other-open", public_set()[:40])
+        one_block = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
+        prepare.make_sealed_set(place, "other-twin", private_set()[:40], options=one_block)
+        names = {"title": "Another pair", "public": "other-open", "private": "other-twin"}
+        prepare.tell_site(place, slug="other", protocol="demo-0shot", **names)
+    finally:
+        server.stop()
+
+
 def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
-    said, rows = once(folder)
+    """With a second pair on the site, and a second evaluator that joins."""
+    second_pair(folder)
+    said, rows = once(folder, "--evaluators", "2")
+    assert "2 evaluators" in said
+    assert (folder / "evaluator-2" / "home" / "journal.jsonl").exists()
     assert said.count("ranked") >= 3
     assert "running" not in said
+    assert "Sealed 400 items" in said
     assert len(rows) == 3
     assert "no run waits for a word" in said
     assert rows["demo-contaminated"]["evidence"] == "overfit"
