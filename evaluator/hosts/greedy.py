@@ -28,16 +28,19 @@ class GreedyModel:
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
             self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(
+            model, found = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=_dtype(device),
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
+                output_loading_info=True,
             )
         except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
             raise error(Code.HOST_FAILED, type(problem).__name__) from None
+        if found["missing_keys"] or found["mismatched_keys"]:  # a config may name other files than were checked
+            raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
         self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)
         self._ends = _end_tokens(model, self._tokenizer)
         self._pad = self._tokenizer.pad_token_id

@@ -136,9 +136,11 @@ def test_what_is_needed_goes_through_the_filter(form: str) -> None:
             socket.create_connection(server.getsockname()).close()
         memory = multiprocessing.shared_memory.SharedMemory(create=True, size=4096); memory.close(); memory.unlink()
         done.append([name for _, name in socket.if_nameindex()])
+        status = subprocess.run(['/bin/cat', '/proc/self/status'], capture_output=True, text=True).stdout
+        done.append('Seccomp:\\t2' in status)  # a child has the filter too
         print(json.dumps(done))
         """
-    ) == ["thread", "child", "x", ["lo"]]
+    ) == ["thread", "child", "x", ["lo"], jail._filter() is not None]
 
 
 GREEDY: dict[str, str] = {
@@ -371,3 +373,18 @@ def test_launched_by_another_user_the_filter_and_the_limit_hold() -> None:
         pytest.skip("this machine lets no unprivileged user make namespaces")
     assert printed.split() == ["-1"]
     assert not any("libseccomp" in lack for lack in lacks)
+
+
+def test_the_terminal_names_what_is_lacking(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from evaluator.cli import main
+    from evaluator.cli import run as run_module
+
+    monkeypatch.setattr(run_module.jail, "missing", lambda: ["a wall"])
+    monkeypatch.setattr(run_module, "is_jailed", lambda *_, **__: True)
+    asked = ["--model", str(tiny_checkpoint), "--set", str(tmp_path / "set.jsonl"), "--out", str(tmp_path / "out")]
+    (tmp_path / "set.jsonl").write_text(json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n")
+    (tmp_path / "out").write_text("no folder")
+    assert main(["run", *asked, "--protocol", "demo-0shot"]) != 0
+    assert "jail: a wall" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """Which engine runs a checkpoint, how it is started, and what becomes of one that cannot."""
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,3 +159,59 @@ def test_a_checkpoint_that_is_larger_than_the_memory(
     with pytest.raises(EvaluatorError) as caught:
         served(shutil.copytree(tiny_checkpoint, tmp_path / "copy"), tmp_path / "w")
     assert caught.value.code is Code.ENGINE_OOM
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes", "unknown"])
+def test_our_own_host_reads_no_packed_weights(method: str) -> None:
+    assert not engines.reads(OURS, method, on_gpu=True)
+    assert not engines.reads(OURS, method, on_gpu=False)
+    assert engines.reads(OURS, "", on_gpu=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "cpu", "gpu"),
+    [
+        ("awq", True, True),
+        ("gptq", True, True),
+        ("compressed-tensors", True, True),
+        ("fp8", False, True),
+        ("mxfp4", False, True),
+        ("bitsandbytes", False, False),
+        ("unknown", False, False),
+    ],
+)
+def test_packed_weights_that_vllm_reads(method: str, cpu: bool, gpu: bool) -> None:
+    assert engines.reads(OWN, method, on_gpu=False) is cpu
+    assert engines.reads(OWN, method, on_gpu=True) is gpu
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes"])
+def test_packed_weights_are_refused_by_name_before_a_server_starts(
+    tiny_checkpoint: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": method}}))
+    code, detail = refused(folder, tmp_path, monkeypatch)
+    assert (code, detail) == (Code.CHECKPOINT_QUANTISED, method)
+
+
+def test_a_chat_without_a_template_is_refused_before_a_server_starts(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _ = refused(tiny_checkpoint, tmp_path, monkeypatch, api="chat")
+    assert code is Code.CHECKPOINT_BAD_TEMPLATE
+
+
+def refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Code, str]:
+    """What ends a start in which no server may be started."""
+    monkeypatch.setattr(servers, "_running", lambda *_: pytest.fail("a server was started"))
+
+    async def run() -> None:
+        about: dict[str, Any] = {"jailed": False, "ready_seconds": 60, "workdir": tmp_path / "w", "threads": 1}
+        async with servers.serve_checkpoint(folder, engine="transformers", **about, **options):
+            pytest.fail("it was served")
+
+    with pytest.raises(EvaluatorError) as caught:
+        asyncio.run(run())
+    return caught.value.code, caught.value.detail

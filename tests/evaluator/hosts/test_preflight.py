@@ -15,7 +15,7 @@ from evaluator import jail
 from evaluator.backends import Sampling, serve_checkpoint
 from evaluator.errors import Code, EvaluatorError, Fault
 from evaluator.hosts import preflight
-from tests.evaluator.hosts.damage import DAMAGES, DOWN, MISSING, ODD, change, untied
+from tests.evaluator.hosts.damage import DAMAGES, DOWN, MISSING, ODD, change, configure, untied
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,6 +74,18 @@ def test_mixtures_of_experts_are_compared_as_they_are_merged(tmp_path: Path) -> 
     change(tmp_path, lambda w: {name: t for name, t in w.items() if "experts.2.w1" not in name})
     with pytest.raises(EvaluatorError):
         preflight.check(tmp_path)
+
+
+def test_a_config_that_names_other_files_than_were_checked(folder: Path) -> None:
+    """Of two shards the first alone: what is in the second would be random."""
+    from evaluator.hosts.greedy import GreedyModel
+
+    ODD["shards, consolidated"](folder)
+    GreedyModel(folder)
+    configure(folder, transformers_weights="model-00001-of-00002.safetensors")
+    with pytest.raises(EvaluatorError) as caught:
+        GreedyModel(folder)
+    assert caught.value.code is MISSING
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from jinja2.exceptions import SecurityError
 
 from evaluator.hosts.rendering import Renderer
 from evaluator.hosts.templates import BadTemplate, read_template, render
+from tests.services import find_data
 
 USER = [{"role": "user", "content": "Tom has 3 pears.\n  How many? "}]
 PLAIN = "{{ bos_token }}{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</s>{% endfor %}<assistant>"
@@ -164,3 +166,108 @@ def test_no_template(tmp_path: Path, config: str) -> None:
     (tmp_path / "tokenizer_config.json").write_text(config)
     with pytest.raises(BadTemplate):
         prompt_of(tmp_path)
+
+
+MAPPED = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
+
+
+def as_transformers(folder: Path) -> str:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return str(tokenizer.apply_chat_template(USER, tokenize=False, add_generation_prompt=True))
+
+
+def with_config(folder: Path, **settings: object) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize(
+    "token", ["<bos>", {"content": "<bos>", "lstrip": False, "special": True}], ids=["text", "object"]
+)
+def test_special_tokens_that_only_their_map_names(
+    tiny_checkpoint: Path, tmp_path: Path, token: object, newer: bool
+) -> None:
+    """Transformers reads the map unless the tokenizer's configuration lists its added tokens itself."""
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "chat_template.jinja").write_text(MAPPED)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config.pop("added_tokens_decoder", None)
+    listed = {"0": {"content": "<pad>", "special": True}, "1": {"content": "<eos>", "special": True}}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config | ({"added_tokens_decoder": listed} if newer else {}))
+    )
+    (folder / "special_tokens_map.json").write_text(json.dumps({"bos_token": token}))
+    prompt = prompt_of(folder)
+    assert prompt == as_transformers(folder)
+    assert prompt.startswith("<bos>[user]") is not newer
+
+
+def test_an_engine_hands_on_the_tokens_of_the_loaded_tokenizer(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Some stand in no file but in the tokenizer's class."""
+    from evaluator.hosts.preflight import special_tokens
+
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "chat_template.jinja").write_text(MAPPED)
+    with_config(folder, tokenizer_class="GPT2Tokenizer")
+
+    async def run() -> str:
+        async with Renderer(folder, special_tokens(folder)) as renderer:
+            return await renderer.prompt(USER)
+
+    assert asyncio.run(run()) == as_transformers(folder)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if tools is not none %}TOOLS{{ tools | length }}{% endif %}",
+        "{% if tools is none and documents is none %}NONE{% endif %}",
+        "{% if documents is not none and documents | length %}DOCUMENTS{% endif %}",
+        "{% if tools is defined and tools %}T{% else %}F{% endif %}",
+        "{% if add_generation_prompt is defined and add_generation_prompt %}GO{% endif %}",
+        "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{{ add_generation_prompt }}",
+        "{% if enable_thinking is defined and enable_thinking is false %}OFF{% endif %}",
+        "{{ custom_tools is defined }}{{ date_string is defined }}{{ builtin_tools is defined }}{{ messages | length }}",
+    ],
+)
+def test_names_that_templates_ask_for(tiny_checkpoint: Path, tmp_path: Path, template: str) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}|" + template)
+    assert prompt_of(folder) == as_transformers(folder)
+
+
+HUB = (find_data() or Path("nowhere")) / "hub_files"
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not HUB.is_dir(), reason="no real hub files here")
+@pytest.mark.parametrize("name", sorted(path.name for path in HUB.glob("chat_templates/*")))
+@pytest.mark.parametrize("flat", [True, False])
+def test_real_templates_are_rendered_as_transformers_does(
+    tiny_checkpoint: Path, tmp_path: Path, name: str, flat: bool
+) -> None:
+    """As they were laid out for reading, and as their collection says that they are to be used."""
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    template = (HUB / "chat_templates" / name).read_text()
+    (folder / "chat_template.jinja").write_text(template.replace("    ", "").replace("\n", "") if flat else template)
+    with_config(folder, bos_token="<pad>")
+    assert prompt_of(folder) == as_transformers(folder)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not HUB.is_dir(), reason="no real hub files here")
+@pytest.mark.parametrize("name", sorted(path.name for path in HUB.glob("models/*")))
+def test_real_models_are_asked_as_transformers_does(tiny_checkpoint: Path, tmp_path: Path, name: str) -> None:
+    """Their own template and special tokens, around a small tokenizer; a template that writes today's date is given a
+    fixed one here."""
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (HUB / "models" / name / file).is_file():
+            shutil.copy(HUB / "models" / name / file, folder / file)
+    with_config(folder, tokenizer_class="PreTrainedTokenizerFast")
+    dated = re.compile(r"(Today's Date: |Today Date: )[^\n]*?(\.\n|\n)")
+    assert dated.sub("", prompt_of(folder)) == dated.sub("", as_transformers(folder))
