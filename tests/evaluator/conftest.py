@@ -1,8 +1,10 @@
 """What the engine's tests share: a tiny checkpoint made on the spot, and endpoints that misbehave."""
 
 import contextlib
+import itertools
 import json
 import resource
+import secrets
 import subprocess
 import sys
 import urllib.request
@@ -19,6 +21,7 @@ from tests.evaluator.installed import Installed, write_rows
 from tests.evaluator.worker_process import Broker, Worker
 
 STUB = Path(__file__).parents[1] / "servers" / "stub_endpoint.py"
+ODD = STUB.with_name("odd_endpoint.py")
 LINES = ["Question: Tom has 3 apples and 4 pears.\nAnswer: 3 + 4 = 7\n#### 7", "Question: How many?\nAnswer: 12"]
 
 
@@ -86,6 +89,23 @@ def start_stub() -> Iterator[Callable[[str], Stub]]:
             return Stub(child.stdout.readline().strip())
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def odd_endpoints() -> Iterator[str]:
+    """The address of all endpoints that are odd in one way each."""
+    with subprocess.Popen([sys.executable, str(ODD)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        yield child.stdout.readline().strip()
+        child.kill()
+
+
+@pytest.fixture
+def start_odd(odd_endpoints: str) -> Callable[..., Stub]:
+    """Endpoints that know the answers and are odd in one way: see ``odd_endpoint.py``."""
+    names = itertools.count()
+    mark = secrets.token_hex(4)
+    return lambda odd, when="always": Stub(f"{odd_endpoints}/{odd}/{when}/{mark}-{next(names)}/v1")
 
 
 @pytest.fixture

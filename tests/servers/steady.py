@@ -122,7 +122,7 @@ async def serve(options: argparse.Namespace) -> None:
     app.router.add_post("/lie", steady.lie)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", options.port)
     await site.start()
     host, port = runner.addresses[0][:2]
     print(f"http://{host}:{port}/v1", flush=True)
@@ -136,4 +136,5 @@ if __name__ == "__main__":
     parser.add_argument("--wrong-share", type=float, default=0.3)
     parser.add_argument("--refuse", type=float, default=0.0)
     parser.add_argument("--hang", type=int)
+    parser.add_argument("--port", type=int, default=0)
     asyncio.run(serve(parser.parse_args()))

@@ -93,6 +93,9 @@ class Gateway:
                 answer = await self._adapter.ask_once(question)
             except Refused as refused:
                 pause = self._pause(refused, tries)
+                if refused.reason is None and refused.code not in LATER:
+                    self._gate.shut(error(refused.code))
+                self._standing.failed(refused)
                 if refused.code is Code.ENDPOINT_TIMEOUT:
                     spent = worst  # it may have written all of an answer that came too late
                 if refused.overloaded:

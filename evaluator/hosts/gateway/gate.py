@@ -86,8 +86,9 @@ class Gate:
 
     def release(self) -> None:
         """Go on after :meth:`hold`."""
-        self._held = False
-        self._open()
+        if self._held:
+            self._held = False
+            self._open()
 
     def let_one(self) -> None:
         """Let one fresh question through, though the others are held."""

@@ -41,6 +41,12 @@ class Standing:
         self.answers += 1
         self._in_a_row = 0
         self._decide(about_item=True)
+        self._gate.release()
+
+    def failed(self, refused: Refused) -> None:
+        """Send no further question while it is open whether the endpoint refuses them all."""
+        if refused.reason is not None and (refused.about_key or not self.answers):
+            self._gate.hold()
 
     async def is_about_item(self, refused: Refused) -> bool:
         """Return true if the refusal is about its item, false if it is about all of them."""
@@ -64,9 +70,11 @@ class Standing:
 
     def consider(self) -> None:
         """Decide, or let one more question through, where nothing is under way any more."""
-        if not self._undecided or self._under_way() > 0:
+        if self._under_way() > 0:
             return
-        if len(self._undecided) >= FIRST or not self._gate.waiting:
+        if not self._undecided:
+            self._gate.release()
+        elif len(self._undecided) >= FIRST or not self._gate.waiting:
             self._decide(about_item=False)
         else:
             self._gate.let_one()
@@ -76,5 +84,3 @@ class Standing:
         for decision in undecided:
             if not decision.done():
                 decision.set_result(about_item)
-        if about_item and undecided:
-            self._gate.release()

@@ -1,0 +1,161 @@
+"""What endpoints were reported to do in public, through the real gateway: read, asked again, or named."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from evaluator.backends import Completion, HttpBackend, ItemRefused, Sampling
+from evaluator.errors import Code, EvaluatorError
+from evaluator.hosts.gateway.__main__ import application
+from evaluator.hosts.gateway.asking import Gateway
+from evaluator.hosts.gateway.patience import Patience
+from evaluator.hosts.gateway.settings import Settings
+
+N = 24
+QUICK = Patience(timeout_seconds=20.0, backoff_seconds=0.01)
+Start = Callable[..., Any]
+
+
+def ask(url: str, workdir: Path, *, n: int = N, answers: int = 0, **sampling: Any) -> list[Any]:
+    """Ask ``n`` questions at once: completions, reasons of refused items, codes of other failures."""
+
+    async def one(backend: Any, number: int) -> Any:
+        asked = Sampling(**{"max_tokens": 96, "stop": ("\n",)} | sampling)
+        try:
+            return await backend.complete(f"Which boat is number {number}?", asked)
+        except ItemRefused as refused:
+            return refused.reason
+        except EvaluatorError as failure:
+            return failure.code
+
+    async def run() -> list[Any]:
+        told = Settings(
+            url=url, model="m", api="chat", allow_private=True, concurrency=8, answers=answers, patience=QUICK
+        )
+        runner = web.AppRunner(application(Gateway(told), told), access_log=None)
+        await runner.setup()
+        await web.UnixSite(runner, str(workdir / "s"), backlog=1024).start()
+        async with HttpBackend(workdir / "s", model="m", api="chat") as backend:
+            found = await asyncio.gather(*(one(backend, number) for number in range(n)))
+        await runner.cleanup()
+        return found
+
+    return asyncio.run(run())
+
+
+def right(found: list[Any]) -> int:
+    return sum(
+        isinstance(one, Completion) and one.text == f" It is number {number}" for number, one in enumerate(found)
+    )
+
+
+@pytest.mark.parametrize("odd", ["parts", "two", "end_turn", "gzip", "created201", "bom", "finish_null", "run_on"])
+def test_read(odd: str, start_odd: Start, tmp_path: Path) -> None:
+    assert right(ask(start_odd(odd).url, tmp_path)) == N
+
+
+def test_latin_1_is_read(start_odd: Start, tmp_path: Path) -> None:
+    found = ask(start_odd("latin1").url, tmp_path, n=3)
+    assert [one.text for one in found] == [f" It is number {number} caf\u00e9" for number in range(3)]
+
+
+@pytest.mark.parametrize("odd", ["error200", "html200", "nochoices200", "badjson200", "empty200", "error500"])
+@pytest.mark.parametrize("when", ["once", "once-item:20"])
+def test_once_is_asked_again(odd: str, when: str, start_odd: Start, tmp_path: Path) -> None:
+    stub = start_odd(odd, when)
+    assert right(ask(stub.url, tmp_path)) == N
+    assert len(stub.requests()) == N + 1
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ("error200", "bad_response"),
+        ("html200", "bad_response"),
+        ("bomb", "bad_response"),
+        ("sse", "bad_response"),
+        ("filter400", "filtered"),
+        ("moderation403", "filtered"),
+        ("legal451", "filtered"),
+        ("forbidden403", "refused"),
+        ("unauthorized401", "refused"),
+        ("context400", "too_long"),
+        ("reasoning_only", "reasoning_only"),
+        ("reasoning_field", "reasoning_only"),
+        ("thinking_parts_only", "reasoning_only"),
+    ],
+)
+def test_one_item_is_refused_and_the_others_are_answered(
+    odd: str, reason: str, start_odd: Start, tmp_path: Path
+) -> None:
+    """The first item, so that its refusal comes before any answer: it waits until others show what it is about."""
+    found = ask(start_odd(odd, "item:0").url, tmp_path)
+    assert found[0] == reason
+    assert right(found) == N - 1
+
+
+@pytest.mark.parametrize("odd", ["filter400", "moderation403", "forbidden403", "html200"])
+def test_the_last_item_of_a_resumed_run_is_refused_alone(odd: str, start_odd: Start, tmp_path: Path) -> None:
+    [found] = ask(start_odd(odd).url, tmp_path, n=1, answers=100)
+    assert isinstance(found, str) and not isinstance(found, Code)
+
+
+@pytest.mark.parametrize(
+    ("odd", "code"),
+    [
+        ("unauthorized401", Code.ENDPOINT_UNAUTHORIZED),
+        ("forbidden403", Code.ENDPOINT_UNAUTHORIZED),
+        ("credit402", Code.ENDPOINT_NO_CREDIT),
+        ("quota429", Code.ENDPOINT_NO_CREDIT),
+        ("filter400", Code.ENDPOINT_REFUSES_ITEMS),
+        ("context400", Code.PROMPT_TOO_LONG),
+        ("output400", Code.ENDPOINT_OUTPUT_LIMIT),
+        ("stream400", Code.ENDPOINT_STREAM_ONLY),
+        ("sse", Code.ENDPOINT_STREAM_ONLY),
+        ("html200", Code.ENDPOINT_BAD_RESPONSE),
+        ("reasoning_only", Code.ENDPOINT_REASONING_ONLY),
+        ("refuses-max_tokens", Code.ENDPOINT_NO_MAX_TOKENS),
+        ("refuses-temperature", Code.ENDPOINT_NO_TEMPERATURE),
+        ("refuses-stop", Code.ENDPOINT_NO_STOP),
+    ],
+)
+def test_what_is_refused_for_everything_ends_at_once(odd: str, code: Code, start_odd: Start, tmp_path: Path) -> None:
+    stub = start_odd(odd)
+    assert set(ask(stub.url, tmp_path, n=200)) == {code}
+    asked = Counter(request["item"] for request in stub.requests())
+    assert len(asked) <= 8
+
+
+def test_a_key_that_is_revoked_during_a_run_ends_it(start_odd: Start, tmp_path: Path) -> None:
+    stub = start_odd("unauthorized401")
+    assert set(ask(stub.url, tmp_path, n=200, answers=1000)) == {Code.ENDPOINT_UNAUTHORIZED}
+    assert len(stub.requests()) <= 8
+
+
+def test_reasoning_models_are_asked_without_what_they_refuse(start_odd: Start, tmp_path: Path) -> None:
+    about = {"limit": "max_completion_tokens", "temperature": None, "stops": "cut"}
+    stub = start_odd("refuses-max_tokens")
+    assert right(ask(stub.url, tmp_path, n=4, **about)) == 4
+    assert {tuple(sorted(request["body"])) for request in stub.requests()} == {
+        ("max_completion_tokens", "messages", "model")
+    }
+
+
+@pytest.mark.parametrize("odd", ["finish_max", "finish_null_cut"])
+def test_a_text_that_did_not_end_is_cut(odd: str, start_odd: Start, tmp_path: Path) -> None:
+    assert all(one.cut for one in ask(start_odd(odd).url, tmp_path, n=3))
+
+
+@pytest.mark.parametrize("odd", ["refusal_field", "filtered200"])
+def test_a_models_own_refusal_is_an_answer_with_a_reason(odd: str, start_odd: Start, tmp_path: Path) -> None:
+    found = ask(start_odd(odd).url, tmp_path, n=3)
+    assert [(one.text, one.reason) for one in found] == [("", "filtered")] * 3
+
+
+def test_thinking_up_to_the_limit_is_cut(start_odd: Start, tmp_path: Path) -> None:
+    assert ask(start_odd("null_length").url, tmp_path, n=2) == [Completion("", cut=True)] * 2
