@@ -37,6 +37,8 @@ class Refusal(StrEnum):
     BAD_API_KEY = "bad_api_key"
     NO_EVALUATOR = "no_evaluator"
     NOT_NOW = "not_now"
+    KEY_NEEDED = "key_needed"
+    CONTINUED_TOO_OFTEN = "continued_too_often"
     NOT_RESCORED = "not_rescored"
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
@@ -95,6 +97,14 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         503, "No evaluator is registered that could hold this key.", "Try again later.", Fault.OURS, again=True
     ),
     Refusal.NOT_NOW: Explanation(409, "The run's state does not allow this.", "Look at the run's page."),
+    Refusal.KEY_NEEDED: Explanation(
+        422,
+        "The run needs the endpoint's API key again: the one before was refused or has been erased.",
+        "Give a valid key.",
+    ),
+    Refusal.CONTINUED_TOO_OFTEN: Explanation(
+        409, "The run has been continued as often as is allowed.", "Submit the model again."
+    ),
     Refusal.NOT_RESCORED: Explanation(
         409, "Some runs have not been graded again by this grader.", "Have them graded again first, or leave them out."
     ),

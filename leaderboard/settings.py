@@ -93,6 +93,10 @@ BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0)
 """How old a board may be that is shown to somebody."""
 KEPT_BYTES = int(number("HOLDFAST_KEPT_BYTES", 64_000_000, least=0))
 """Room in each process for pages that are kept as they were sent."""
+KEY_GRACE_SECONDS = number("HOLDFAST_KEY_GRACE_SECONDS", 259_200, least=0)
+"""Seconds for which the sealed API key of a failed run stays, so that its author can continue it."""
+MAX_CONTINUES = int(number("HOLDFAST_MAX_CONTINUES", 3, least=0))
+"""Times that an author may continue one run."""
 PRIVATE_ENDPOINTS = flag("HOLDFAST_PRIVATE_ENDPOINTS")
 """Whether an endpoint may stand on a private address. The evaluator's own list decides for itself."""
 

@@ -85,6 +85,11 @@ class No:
     detail: str = ""
 
 
+def is_api_key(text: str) -> bool:
+    """Return true for a text that can be an endpoint's API key."""
+    return _API_KEY.fullmatch(text) is not None
+
+
 def malformed(ask: Ask, *, private_endpoints: bool) -> No | None:
     """What is wrong with a submission as it is written; nothing may be looked up by it before this is None."""
     for name in ("pair", "model"):
@@ -125,7 +130,7 @@ def _malformed_checkpoint(ask: Ask) -> No | None:
 def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> No | None:
     if bad := _bad_field(ask):
         return No(Refusal.INVALID_FIELD, bad)
-    if ask.api_key and not _API_KEY.fullmatch(ask.api_key):
+    if ask.api_key and not is_api_key(ask.api_key):
         return No(Refusal.BAD_API_KEY)
     try:
         addresses.check(ask.url, allow_private=private_endpoints)

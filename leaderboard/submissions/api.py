@@ -87,6 +87,7 @@ class CountsOut(Schema):
     wrong: int
     no_answer: int
     truncated: int
+    reasons: dict[str, int] | None = Field(description="Why an endpoint gave no answer, where it gave none.")
     votes: dict[str, Any] | None = Field(description="Aggregates over several samples of each item, if there were.")
     likelihood: LikelihoodOut | None
 
@@ -103,6 +104,12 @@ class GraderOut(Schema):
     wrong: int | None
     no_answer: int | None
     truncated: int | None
+
+
+class ContinueIn(Strict):
+    """A new API key, if the one before was refused or has been erased."""
+
+    api_key: str = Field("", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end.")
 
 
 class GradeAgain(Strict):
@@ -141,6 +148,7 @@ class RunOut(Schema):
     total: int
     percent: int
     attempts: int
+    continued: int
     pair: str
     model: str
     protocol: str
@@ -213,6 +221,18 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 
 @router.post(
+    "/runs/{uuid:run_id}/continue",
+    auth=Bearer(),
+    response={200: RunOut, (400, 401, 404, 409, 422, 503): Problem},
+    summary="Continue a failed run",
+)
+def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[str, Any]:
+    """For its author. The items left are asked; no answered item is asked again."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    return _run(actions.continue_run(run=run_id, by=user, api_key=order.api_key))
+
+
+@router.post(
     "/runs/{uuid:run_id}/rescorings",
     auth=Bearer(),
     response={201: RescoringOut, (401, 403, 404, 409, 422): Problem},
@@ -275,6 +295,7 @@ def _run(one: Run) -> dict[str, Any]:
         "total",
         "percent",
         "attempts",
+        "continued",
         "queued_at",
         "started_at",
         "ended_at",
@@ -313,7 +334,7 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
 
 
 def _counts(told: Told) -> dict[str, Any]:
-    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "votes")
+    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "reasons", "votes")
     return {name: getattr(told, name) for name in names} | {"likelihood": _likelihood(told.read)}
 
 

@@ -98,6 +98,19 @@ class SubmissionForm(forms.Form):
         return fields | {"pair": self.cleaned_data["pair"].slug}
 
 
+class ContinueForm(forms.Form):
+    """A failed run that is to go on, with another API key if need be."""
+
+    api_key = forms.CharField(
+        required=False,
+        max_length=4000,
+        strip=False,
+        label="New API key",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Only if the one before was refused or has been erased. Sealed at once, erased when the run ends.",
+    )
+
+
 class GraderForm(forms.Form):
     """A grader, by its id. The evaluators know which there are, and refuse others."""
 

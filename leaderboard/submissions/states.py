@@ -49,7 +49,7 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
     (RunState.QUEUED, RunState.FAILED): Step("its time in the queue is over", "reaper"),
     (RunState.LEASED, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
     (RunState.RUNNING, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
-    (RunState.FAILED, RunState.QUEUED): Step("queued again, outcomes kept", "maintainer"),
+    (RunState.FAILED, RunState.QUEUED): Step("queued again, outcomes kept", "maintainer, or its author"),
     (RunState.QUEUED, RunState.CANCELLED): Step("withdrawn", "submitter"),
     (RunState.LEASED, RunState.CANCELLED): Step("withdrawn", "submitter"),
     (RunState.RUNNING, RunState.CANCELLED): Step("withdrawn", "submitter"),

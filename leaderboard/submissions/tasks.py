@@ -60,6 +60,7 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
 def reap() -> None:
     """Take back lost runs, ask again for rankings that were not made, and see whether a release rule is met."""
     housekeeping(actions.reap)
+    housekeeping(actions.erase_old_keys)
     housekeeping(actions.ring_unranked)
     housekeeping(actions.follow_rules)
 

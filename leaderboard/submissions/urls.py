@@ -10,6 +10,7 @@ urlpatterns = [
     path("commitments/", views.commitments, name="commitments"),
     path("runs/<uuid:run_id>/", views.run, name="run"),
     path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel-run"),
+    path("runs/<uuid:run_id>/continue/", views.continue_run, name="continue-run"),
     path("runs/<uuid:run_id>/requeue/", views.requeue, name="requeue-run"),
     path("runs/<uuid:run_id>/grade-again/", graders.again, name="grade-again"),
     path("sets/<slug:slug>/graders/", graders.graders, name="set-graders"),

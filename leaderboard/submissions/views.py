@@ -1,9 +1,11 @@
 """Submitting a model, one's own submissions, and the page of a run."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -18,7 +20,8 @@ from leaderboard.errors import SiteError, explain_code
 from leaderboard.ledger.models import ListedEndpoint
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.forms import CommitmentForm, GraderForm, SubmissionForm
+from leaderboard.submissions.continuation import is_continuable
+from leaderboard.submissions.forms import CommitmentForm, ContinueForm, GraderForm, SubmissionForm
 from leaderboard.submissions.models import Beside, Run, side_by_side, told_of
 from leaderboard.submissions.states import RunState
 
@@ -120,9 +123,16 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "read": [row.read for row in sets if row.read],
         "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
         "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
+        "continue_form": ContinueForm() if _may_continue(found, user) else None,
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }
     return render(request, "submissions/run.html", context)
+
+
+def _may_continue(run: Run, user: User | None) -> bool:
+    """Whether a run that a user sees may go on: an unranked one is its author's and the staff's."""
+    goes_on = run.state == RunState.FAILED and is_continuable(run.code)
+    return goes_on and user is not None and run.continued < settings.MAX_CONTINUES
 
 
 def graders(run: Run) -> list[tuple[str, list[Beside]]]:
@@ -138,6 +148,16 @@ def graders(run: Run) -> list[tuple[str, list[Beside]]]:
 def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Withdraw one's own run."""
     return _act(request, run_id, actions.cancel, done="The run is cancelled.")
+
+
+@login_required
+@require_POST
+def continue_run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Go on with one's own failed run."""
+    form = ContinueForm(request.POST)
+    api_key = form.cleaned_data["api_key"] if form.is_valid() else ""
+    action = partial(actions.continue_run, by=_signed_in(request), api_key=api_key)
+    return _act(request, run_id, action, done="The run goes on with the items that are left.")
 
 
 @login_required

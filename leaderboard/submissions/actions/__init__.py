@@ -1,5 +1,6 @@
 """All that writes across the models of a submission: taking one, recording reports, looking after runs."""
 
+from leaderboard.submissions.actions.continuing import continue_run, erase_old_keys
 from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
 from leaderboard.submissions.actions.lineages import assign_lineage, commit_weights, register_lineage, retract_run
 from leaderboard.submissions.actions.queueing import (
@@ -26,8 +27,10 @@ __all__ = [
     "assign_lineage",
     "cancel",
     "commit_weights",
+    "continue_run",
     "drain_outbox",
     "drain_rescorings",
+    "erase_old_keys",
     "follow_rule",
     "follow_rules",
     "forecast",

@@ -19,6 +19,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
 from leaderboard.submissions import dispatch
+from leaderboard.submissions.continuation import needs_key_no_more
 from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
 from leaderboard.submissions.states import LIVE, RunState
 
@@ -129,12 +130,13 @@ def _next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
 def fail(run: Run, code: Code) -> None:
     """End a run without a score; whose fault it was follows from the code. Outcomes are kept."""
     run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value)
-    erase_key(run)
+    if needs_key_no_more(code):
+        erase_key(run)
 
 
 def erase_key(run: Run) -> None:
     """Forget the endpoint's sealed API key: the run has ended."""
-    Submission.objects.filter(pk=run.submission_id).update(sealed_key="", sealed_to=None)
+    Submission.objects.filter(pk=run.submission_id).erase_keys()
 
 
 def requeue(*, run: UUID) -> Run:
@@ -145,9 +147,14 @@ def requeue(*, run: UUID) -> Run:
             raise refuse(Refusal.NOT_FOUND)
         if locked.state != RunState.FAILED:
             raise refuse(Refusal.NOT_NOW)
-        _next_attempt(locked, attempts=1, pause_seconds=0.0)
-        ring_now(locked)
+        queue_again(locked)
     return locked
+
+
+def queue_again(run: Run) -> None:
+    """Queue a failed run, which is locked, with the items that are left."""
+    _next_attempt(run, attempts=1, pause_seconds=0.0)
+    ring_now(run)
 
 
 def cancel(*, run: UUID) -> Run:

@@ -24,6 +24,7 @@ from evaluator.contract import (
     Graded,
     NotRescored,
     Progress,
+    Reasons,
     Record,
     Report,
     Rescored,
@@ -133,8 +134,9 @@ def _started(run: Run, token: int, body: Started) -> Disposition:
 
 
 def _progress(run: Run, body: Progress) -> None:
-    if body.phase == "asking":
+    if body.phase != "loading":
         _ask(run)
+        run.change(phase=body.phase)
     run.change(done=Greatest(F("done"), Least(F("total"), body.done)))
 
 
@@ -172,6 +174,7 @@ def _finished(run: Run, body: Finished) -> None:
     if body.record and not _fits(body.record, run, rows):
         raise error(Code.BAD_MESSAGE, "a record is not of the run")
     _likelihoods(run, rows, body.likelihoods)
+    _reasons(run, rows, body.reasons)
     claims = [claim.to_dict() for claim in body.sets]
     record = body.record.to_dict() if body.record else None
     run.change(claimed=claims, record=record, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
@@ -224,6 +227,22 @@ def _likelihoods(run: Run, rows: dict[str, RunOutcomes], told: Sequence[SetLikel
     for name, row in rows.items():
         row.likelihood = found[name].to_dict() if told else None
         row.save(update_fields=["likelihood"])
+
+
+def _reasons(run: Run, rows: dict[str, RunOutcomes], reasons: Sequence[Reasons]) -> None:
+    """Store why an endpoint gave no answer, set by set: over the whole item selection, of a sealed set no small one."""
+    by_set = {one.name: one for one in reasons}
+    if reasons and run.submission.kind != Submission.Kind.ENDPOINT:
+        raise error(Code.BAD_MESSAGE, "reasons are of endpoints only")
+    if len(by_set) != len(reasons) or not by_set.keys() <= rows.keys():
+        raise error(Code.BAD_MESSAGE, "reasons are not for the sets of the run")
+    for name, row in rows.items():
+        counts = {str(reason): count for reason, count in by_set[name].counts} if name in by_set else None
+        least = LEAST_CELL if row.item_set.sealed else 1
+        if counts and (by_set[name].n != row.n or row.n < least or sum(counts.values()) > row.n):
+            raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
+        row.reasons = counts
+        row.save(update_fields=["reasons"])
 
 
 def _total(counts: SetCounts) -> int:

@@ -74,9 +74,20 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         budget=budget.to_dict() if budget else None,
         sealed_key=seal_secret(evaluator.host_pub, ask.api_key, bound_to=ask.url) if evaluator else "",
         sealed_to=evaluator,
+        keyed=bool(ask.api_key),
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
+
+
+def seal_key(submission: Submission, api_key: str) -> None:
+    """Seal another API key for a submission and store it. Raises ``no_evaluator``."""
+    evaluator = Evaluator.objects.of_pool(settings.POOL).first()
+    if evaluator is None:
+        raise refuse(Refusal.NO_EVALUATOR)
+    submission.sealed_key = seal_secret(evaluator.host_pub, api_key, bound_to=submission.url)
+    submission.sealed_to = evaluator
+    submission.save(update_fields=["sealed_key", "sealed_to"])
 
 
 def _agrees(model: Model, ask: Ask) -> bool:

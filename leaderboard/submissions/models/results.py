@@ -25,8 +25,8 @@ UNASSIGNED = 9
 class Told:
     """What may be told of one run on one set: counts over ``n`` items, none or at least the smallest ``cell``.
 
-    Pages, the API, evidence and rankings are made of these and see no row; ``votes`` and ``read`` are as in
-    :class:`RunOutcomes`. Raises ValueError for a small cell.
+    Pages, the API, evidence and rankings are made of these and see no row; ``votes``, ``read`` and ``reasons`` are
+    as in :class:`RunOutcomes`. Raises ValueError for a small cell.
     """
 
     set: str
@@ -39,6 +39,7 @@ class Told:
     truncated: int
     votes: dict[str, Any] | None = None
     read: SetLikelihood | None = None
+    reasons: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
         if 0 < self.n < self.cell:
@@ -99,13 +100,15 @@ class RunOutcomes(PackedOutcomes):
 
     ``blocks`` are those of a sealed set that the run is scored on (its form), empty for the whole set; items outside
     them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of several samples an item, where there is one, and
-    ``likelihood`` the ``contract.SetLikelihood`` of weights.
+    ``likelihood`` the ``contract.SetLikelihood`` of weights. ``reasons`` count why an endpoint gave no answer, over the
+    whole item selection; None where that is not known.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
     blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
     votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    reasons: "models.JSONField[dict[str, int] | None, dict[str, int] | None]" = models.JSONField(null=True)
 
     class Meta:
         constraints = (
@@ -135,7 +138,7 @@ class RunOutcomes(PackedOutcomes):
     def told(self, retired: frozenset[int] = frozenset()) -> Told | None:
         """The same, with what is known of the whole run only: its votes and likelihood."""
         counts = super().told(retired)
-        return counts and replace(counts, votes=self.votes, read=self.read)
+        return counts and replace(counts, votes=self.votes, read=self.read, reasons=self.reasons)
 
     @property
     def read(self) -> SetLikelihood | None:

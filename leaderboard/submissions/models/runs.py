@@ -56,10 +56,11 @@ class Run(models.Model):
 
     ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
     began the attempt, empty until somebody has. ``claimed`` are the counts of a Finished that came before the last
-    outcomes. Lease and deadline are by the database's clock. ``artefact`` is the digest of the weights' files, as the
-    evaluator found them, ``weights`` that of their tensors (``TensorList``), ``likelihood_failed`` the code of what
-    kept them from reading; ``record`` is the ``contract.Record`` of the last attempt. A ``retracted`` run counts for
-    nothing; a ``post_release`` one is of weights that nobody had committed to before the set was released.
+    outcomes; ``continued`` counts how often its author went on after a failure. Lease and deadline are by the
+    database's clock. ``artefact`` is the digest of the weights' files, as the evaluator found them, ``weights`` that of
+    their tensors (``TensorList``), ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
+    ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
+    weights that nobody had committed to before the set was released.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -70,6 +71,7 @@ class Run(models.Model):
     token = models.PositiveIntegerField(default=1)
     worker = models.CharField(max_length=32, blank=True)
     attempts = models.PositiveIntegerField(default=1)
+    continued = models.PositiveIntegerField(default=0)
     queued_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

@@ -84,10 +84,23 @@ class LineageRecord(models.Model):
         return f"{self.model_id} {self.artefact[:12]}: {self.lineage_id}"
 
 
+class SubmissionQuerySet(models.QuerySet["Submission"]):
+    """Submissions, by the API key that is stored of them."""
+
+    def with_key(self) -> "SubmissionQuerySet":
+        """Those whose sealed key is still there."""
+        return self.exclude(sealed_key="")
+
+    def erase_keys(self) -> int:
+        """Forget their sealed keys. Returns how many rows were written."""
+        return self.update(sealed_key="", sealed_to=None)
+
+
 class Submission(models.Model):
     """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
 
-    ``sealed_key`` is the endpoint's API key, HPKE-sealed to ``sealed_to``; it is erased when the run ends.
+    ``sealed_key`` is the endpoint's API key, HPKE-sealed to ``sealed_to``; it is erased when the run ends, or
+    after a grace time where the run may go on. ``keyed`` says that there was one.
     ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen. ``protocol`` is
     empty for the pair's own: only such a run is ranked, and counts for a release. ``provider`` is empty for an API like
     OpenAI's own, else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
@@ -112,9 +125,12 @@ class Submission(models.Model):
     budget: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
     sealed_key = models.CharField(max_length=16_000, blank=True)
     sealed_to = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="+")
+    keyed = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=100)
     fingerprint = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
+
+    objects = SubmissionQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -151,6 +167,11 @@ class Submission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} on {self.pair_id}"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its sealed API key is still there."""
+        return bool(self.sealed_key)
 
     @property
     def asked_by(self) -> str:

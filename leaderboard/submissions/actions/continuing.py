@@ -1,0 +1,58 @@
+"""Continuing a failed run at its author's wish: the items left are asked, no answered item is asked again.
+
+The sealed API key of a run that may go on stays for ``KEY_GRACE_SECONDS`` after the failure. Housekeeping erases it
+then; to continue later, or after the key was refused, the author gives a key again.
+"""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from leaderboard.accounts.models import User
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions.actions import queueing
+from leaderboard.submissions.actions.submitting import seal_key
+from leaderboard.submissions.admission import is_api_key
+from leaderboard.submissions.continuation import is_continuable
+from leaderboard.submissions.models import Run, Submission, seconds_from_now
+from leaderboard.submissions.states import RunState
+
+
+def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
+    """Queue a failed run again with the items left, with a new ``api_key`` if one is given.
+
+    Raises ``not_found`` for a run of another author, ``not_now`` for one that cannot go on,
+    ``continued_too_often``, ``key_needed`` where its key is gone, ``invalid_field`` for a key that it never had,
+    ``bad_api_key`` and ``no_evaluator``.
+    """
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is None or not (by.is_staff or locked.submission.submitted_by_id == by.pk):
+            raise refuse(Refusal.NOT_FOUND)
+        if locked.state != RunState.FAILED or not is_continuable(locked.code):
+            raise refuse(Refusal.NOT_NOW)
+        if locked.continued >= settings.MAX_CONTINUES:
+            raise refuse(Refusal.CONTINUED_TOO_OFTEN)
+        _renew_key(locked.submission, api_key)
+        locked.change(continued=locked.continued + 1)
+        queueing.queue_again(locked)
+    return locked
+
+
+def _renew_key(submission: Submission, api_key: str) -> None:
+    """Seal a new key, or see that the one from before is still there."""
+    if api_key:
+        if not submission.keyed:  # an endpoint that is asked without one, or with the maintainers'
+            raise refuse(Refusal.INVALID_FIELD, "api_key")
+        if not is_api_key(api_key):
+            raise refuse(Refusal.BAD_API_KEY)
+        seal_key(submission, api_key)
+    elif submission.keyed and not submission.has_key:
+        raise refuse(Refusal.KEY_NEEDED)
+
+
+def erase_old_keys() -> int:
+    """Erase the sealed keys of runs that failed longer ago than the grace time. Returns how many."""
+    failed = Run.objects.filter(state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS))
+    return Submission.objects.with_key().filter(runs__in=failed).erase_keys()

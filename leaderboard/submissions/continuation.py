@@ -1,0 +1,30 @@
+"""Rules of continuing a failed run: after which codes, and how long its sealed key stays. Pure."""
+
+from evaluator.errors import EXPLANATIONS, Code
+
+_AFTER_A_CHANGE = frozenset(
+    {
+        Code.ENDPOINT_BAD_RESPONSE,
+        Code.ENDPOINT_NOT_FOUND,
+        Code.ENDPOINT_NO_CREDIT,
+        Code.ENDPOINT_REASONING_ONLY,
+        Code.ENDPOINT_REFUSES_ITEMS,
+        Code.ENDPOINT_UNAUTHORIZED,
+    }
+)
+"""Codes of what the author can put right at the endpoint, with the run as it is."""
+
+
+def is_continuable(code: str) -> bool:
+    """Return true for the code of a failure after which the same run may go on."""
+    if code not in set(Code):
+        return False
+    return EXPLANATIONS[Code(code)].again or code in _AFTER_A_CHANGE
+
+
+def needs_key_no_more(code: Code) -> bool:
+    """Return true where a failed run's API key is erased at once.
+
+    The run cannot go on, or the key was refused, or all the time that the author granted it is over.
+    """
+    return code in (Code.ENDPOINT_UNAUTHORIZED, Code.DEADLINE) or not is_continuable(code)
