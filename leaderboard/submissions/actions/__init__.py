@@ -1,11 +1,12 @@
 """All that writes across the models of a submission: taking one, recording reports, looking after runs."""
 
-from leaderboard.submissions.actions.continuing import continue_run, erase_old_keys
+from leaderboard.submissions.actions.continuing import continue_run
 from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
 from leaderboard.submissions.actions.lineages import assign_lineage, commit_weights, register_lineage, retract_run
 from leaderboard.submissions.actions.queueing import (
     cancel,
     drain_outbox,
+    erase_old_keys,
     graded,
     is_due,
     mark_ranked,

@@ -15,7 +15,7 @@ from leaderboard.submissions.actions import queueing
 from leaderboard.submissions.actions.submitting import seal_key
 from leaderboard.submissions.admission import is_api_key
 from leaderboard.submissions.continuation import is_continuable
-from leaderboard.submissions.models import Run, Submission, seconds_from_now
+from leaderboard.submissions.models import Run, Submission
 from leaderboard.submissions.states import RunState
 
 
@@ -50,9 +50,3 @@ def _renew_key(submission: Submission, api_key: str) -> None:
         seal_key(submission, api_key)
     elif submission.keyed and not submission.has_key:
         raise refuse(Refusal.KEY_NEEDED)
-
-
-def erase_old_keys() -> int:
-    """Erase the sealed keys of runs that failed longer ago than the grace time. Returns how many."""
-    failed = Run.objects.filter(state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS))
-    return Submission.objects.with_key().filter(runs__in=failed).erase_keys()

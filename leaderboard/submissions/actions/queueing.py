@@ -88,6 +88,7 @@ def reap() -> int:
         for run in overdue.select_related("submission")[:500]:
             _take_back(run)
             taken += 1
+    erase_old_keys()
     return taken
 
 
@@ -137,6 +138,12 @@ def fail(run: Run, code: Code) -> None:
 def erase_key(run: Run) -> None:
     """Forget the endpoint's sealed API key: the run has ended."""
     Submission.objects.filter(pk=run.submission_id).erase_keys()
+
+
+def erase_old_keys() -> int:
+    """Erase the sealed keys of runs that failed longer ago than the grace time. Returns how many."""
+    failed = Run.objects.filter(state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS))
+    return Submission.objects.with_key().filter(runs__in=failed).erase_keys()
 
 
 def requeue(*, run: UUID) -> Run:
