@@ -58,7 +58,7 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Take back lost runs, erase keys that no run needs any more, ask again for rankings that were not made, and see whether a release rule is met."""
+    """Requeue expired attempts, erase old keys, ask for missing rankings, and see whether a release rule is met."""
     housekeeping(actions.reap)
     housekeeping(actions.ring_unranked)
     housekeeping(actions.follow_rules)
