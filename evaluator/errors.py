@@ -6,6 +6,7 @@ report, log line or page can carry the text of an item, a prompt or a completion
 The tree splits first by whose fault it is, then by whether the same attempt may work later.
 """
 
+import errno
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -20,12 +21,21 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a code means to a person. ``again`` is true where the same attempt may work later."""
+    """What a code means to a person.
+
+    ``again`` is true where the same attempt may work later, ``elsewhere`` where another one may, on another host.
+    """
 
     fault: Fault
     again: bool
     sentence: str
     advice: str
+    elsewhere: bool = False
+
+    @property
+    def retried(self) -> bool:
+        """Return True where the site starts another attempt by itself: our side failed, and may yet work."""
+        return (self.again or self.elsewhere) and self.fault is Fault.OURS
 
 
 class Code(StrEnum):
@@ -98,6 +108,9 @@ class Code(StrEnum):
     JAIL_MISSING = "jail_missing"
     HOST_FAILED = "host_failed"
     HOST_TIMEOUT = "host_timeout"
+    HOST_DIED = "host_died"
+    HOST_HUNG = "host_hung"
+    HOST_RESOURCES = "host_resources"
     ENGINE_MISSING = "engine_missing"
     ENGINE_OOM = "engine_oom"
     HARNESS_SEALED = "harness_sealed"
@@ -130,6 +143,7 @@ class Code(StrEnum):
     COMPLETIONS_MISSING = "completions_missing"
     RUN_UNDER_WAY = "run_under_way"
     DEADLINE = "deadline"
+    NOT_STARTED = "not_started"
     LOST = "lost"
     DISK_FULL = "disk_full"
     OUT_UNWRITABLE = "out_unwritable"
@@ -142,8 +156,8 @@ def _theirs(sentence: str, advice: str, *, again: bool = False) -> Explanation:
     return Explanation(Fault.THEIRS, again, sentence, advice)
 
 
-def _ours(sentence: str, advice: str, *, again: bool = False) -> Explanation:
-    return Explanation(Fault.OURS, again, sentence, advice)
+def _ours(sentence: str, advice: str, *, again: bool = False, elsewhere: bool = False) -> Explanation:
+    return Explanation(Fault.OURS, again, sentence, advice, elsewhere)
 
 
 EXPLANATIONS: dict[Code, Explanation] = {
@@ -290,18 +304,41 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Reading the checkpoint's headers or tokenizer takes more memory or time than any real one's.",
         "Save the model again with its library.",
     ),
-    Code.JAIL_MISSING: _ours("Bubblewrap is missing, so no model can be shut in.", "Install bubblewrap."),
+    Code.JAIL_MISSING: _ours(
+        "Bubblewrap is missing, so no model can be shut in.",
+        "Install bubblewrap on the evaluator's host.",
+        elsewhere=True,
+    ),
     Code.HOST_FAILED: _theirs(
         "The model server stopped while loading or answering.", "Check that the checkpoint loads on your side."
     ),
     Code.HOST_TIMEOUT: _ours(
         "The model server was not ready in time.", "Try again when the host is less busy.", again=True
     ),
+    Code.HOST_DIED: _ours(
+        "The model server was ended, or crashed, before it had answered.",
+        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint may be what ends it.",
+        elsewhere=True,
+    ),
+    Code.HOST_HUNG: _ours(
+        "The model server stopped responding.",
+        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint may be what stops it.",
+        elsewhere=True,
+    ),
+    Code.HOST_RESOURCES: _ours(
+        "The evaluator's host lacks file descriptors, processes or memory to start a program.",
+        "Raise the limits of the evaluator's service: see docs/operations.md.",
+        again=True,
+    ),
     Code.ENGINE_MISSING: _ours(
-        "The engine that the settings name is not installed.", "Install it, or set HOLDFAST_ENGINE to auto."
+        "A package that the engine needs is not installed on the evaluator's host.",
+        "Install it there; 'python -m evaluator doctor' names it and its requirements file.",
+        elsewhere=True,
     ),
     Code.ENGINE_OOM: _ours(
-        "The model does not fit into the memory of this host.", "Run it on a host with more or larger GPUs."
+        "The model does not fit into the memory of this host.",
+        "Run it on a host with more or larger GPUs.",
+        elsewhere=True,
     ),
     Code.HARNESS_SEALED: _theirs(
         "A sealed set never goes through lm-evaluation-harness, which keeps what it asks.", "Give a public file."
@@ -377,7 +414,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
     ),
     Code.INCOMPLETE: _ours(
-        "Some items could not be asked, so the run is not ranked.", "Continue it: the items left are asked.", again=True
+        "Some items could not be asked, so the run is not ranked.", "Continue it: the items left are asked."
     ),
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
@@ -392,11 +429,18 @@ EXPLANATIONS: dict[Code, Explanation] = {
         again=True,
     ),
     Code.DEADLINE: _ours(
-        "The run did not end within its time.", "Queue it again, or ask for a longer limit.", again=True
+        "The run did not end within its time.",
+        "Maintainers can queue the run again: it goes on where it stopped.",
+    ),
+    Code.NOT_STARTED: _ours(
+        "No evaluator began the run within its time in the queue.",
+        "Nothing is wrong with the submission. Submit again once the status page shows an evaluator in service.",
     ),
     Code.LOST: _ours("The evaluator was lost too often.", "Look at the evaluators, then queue it again.", again=True),
     Code.DISK_FULL: _ours("The disk is full.", "Free some space, then run again: what was graded is kept.", again=True),
-    Code.OUT_UNWRITABLE: _ours("The output folder cannot be written.", "Choose a folder that can be."),
+    Code.OUT_UNWRITABLE: _ours(
+        "A folder on the evaluator's host cannot be written.", "Make it writable, or choose another.", elsewhere=True
+    ),
     Code.OUT_OF_ANOTHER_RUN: _theirs(
         "The output folder belongs to another run.", "Choose another folder, or the same model, set and protocol."
     ),
@@ -474,3 +518,21 @@ def error(code: Code, detail: str = "") -> EvaluatorError:
     """The exception that belongs to ``code``, of the class its explanation names."""
     known = EXPLANATIONS[code]
     return _CLASSES[known.fault, known.again](code, detail)
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+
+
+def host_error(failure: OSError, detail: str = "") -> EvaluatorError:
+    """Return what an operating system's error means where only our own host can be at fault."""
+    if failure.errno in _FULL:
+        return error(Code.DISK_FULL, detail)
+    if failure.errno in _SCARCE:
+        return error(Code.HOST_RESOURCES, detail)
+    return error(Code.OUT_UNWRITABLE, detail)
+
+
+def is_host_error(failure: OSError) -> bool:
+    """Return True for errors that no file of a submitter's can cause: too few descriptors, no memory, a bad disk."""
+    return failure.errno in _SCARCE | _FULL | {errno.EIO}

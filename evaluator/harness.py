@@ -69,7 +69,7 @@ async def harness(
     """
     check_public(list(splits.values()))
     if not all(map(find_spec, _NEEDED)):
-        raise error(Code.HARNESS_FAILED, "lm-eval[api] is not installed")
+        raise error(Code.ENGINE_MISSING, "lm-eval[api]: install requirements/test.txt")
     with tempfile.TemporaryDirectory(prefix="holdfast-lm-eval-") as home:
         out = Path(home, "out.json")
         told = {

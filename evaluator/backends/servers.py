@@ -25,13 +25,15 @@ from evaluator import jail
 from evaluator.artefacts import Loading
 from evaluator.artefacts.verdicts import read_verdict
 from evaluator.backends import engines
+from evaluator.backends.endings import ending
 from evaluator.backends.engines import Engine
 from evaluator.backends.hardware import hardware
+from evaluator.backends.health import watched
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.inspection import read_loading
 from evaluator.backends.interface import Served
 from evaluator.backends.placement import Placement, available_memory, find_gpus, memory_limit, needs, place
-from evaluator.errors import Code, EvaluatorError, TheirsNever, error
+from evaluator.errors import Code, EvaluatorError, TheirsNever, error, host_error
 
 _LONGEST_SOCKET_PATH = 100
 _BACKLOG = 4096
@@ -84,7 +86,8 @@ async def serve_checkpoint(
     default HOLDFAST_ENGINE, else ``auto``. By ``api`` chat its own template renders what is asked. Weights that are
     not whole, or not numbers, are refused before the first answer.
 
-    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_* codes.
+    Raises JAIL_MISSING, ENGINE_MISSING, ENGINE_OOM, HOST_FAILED, HOST_TIMEOUT and the CHECKPOINT_* codes; for as long
+    as it serves HOST_DIED and HOST_HUNG.
     """
     folder = folder.absolute()
     threads = threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
@@ -95,12 +98,20 @@ async def serve_checkpoint(
     async with contextlib.AsyncExitStack() as stack:
         for one in tried:
             started = _started(
-                one, folder, loading, placement, jailed=jailed, workdir=workdir, threads=threads, api=api
+                one,
+                folder,
+                loading,
+                placement,
+                ready_seconds=ready_seconds,
+                jailed=jailed,
+                workdir=workdir,
+                threads=threads,
+                api=api,
             )
             try:
-                backend = await stack.enter_async_context(_ready(started, ready_seconds))
+                backend = await stack.enter_async_context(started)
             except EvaluatorError as failure:
-                if failure.code is not Code.HOST_FAILED or one is tried[-1]:
+                if failure.code not in (Code.HOST_FAILED, Code.HOST_DIED) or one is tried[-1]:
                     raise
             else:
                 break
@@ -128,27 +139,20 @@ def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]
 
 
 @contextlib.asynccontextmanager
-async def _ready(
-    started: "contextlib.AbstractAsyncContextManager[HttpBackend]", seconds: float
-) -> AsyncIterator[HttpBackend]:
-    async with started as backend:
-        await _wait(backend, seconds)
-        yield backend
-
-
-@contextlib.asynccontextmanager
 async def _started(
     engine: Engine,
     folder: Path,
     loading: Loading,
     placement: Placement,
     *,
+    ready_seconds: float,
     jailed: bool,
     workdir: Path,
     threads: int,
     api: Literal["completions", "chat"],
 ) -> AsyncIterator[HttpBackend]:
-    """One engine with its client. A server that ran out of memory is named so, whenever that shows."""
+    """One engine that is ready, with its client. Why a server ended is found out, whenever it does."""
+    engines.require(engine)
     with _listening(workdir) as (listener, path):
         module, arguments = engines.program(engine, folder, placement)
         variables = _variables(threads)
@@ -171,17 +175,21 @@ async def _started(
         served = await asyncio.to_thread(_served, engine, placement)
         client = HttpBackend(path, model="model", api=api, longest=longest, served=served)
         async with _running(command, variables, listener) as child, client:
+            ready = False
             try:
-                yield client
+                await _wait(client, ready_seconds)
+                ready = True
+                async with watched(client):
+                    yield client
             except EvaluatorError as failure:
                 if failure.code is not Code.HOST_FAILED:
                     raise
-                out_of_memory = await child.ran_out_of_memory()
+                code = await child.ending(ready=ready)
                 if verdict := child.verdict():
                     raise verdict from None
-                if out_of_memory:
+                if code is Code.ENGINE_OOM:
                     raise needs(placement) from None
-                raise
+                raise (failure if code is Code.HOST_FAILED else error(code)) from None
 
 
 def _served(engine: Engine, placement: Placement) -> Served:
@@ -195,6 +203,14 @@ class Gateway:
 
     process: "subprocess.Popen[bytes]"
     path: Path
+
+    async def ended(self) -> bool:
+        """Return True where the process has ended. Its connection breaks first, so wait a moment for that."""
+        for _ in range(20):
+            if self.process.poll() is not None:
+                return True
+            await asyncio.sleep(0.05)
+        return False
 
     def tell(self, given: bytes) -> None:
         """Its settings, once. They are short: the pipe takes them whether or not anybody reads yet."""
@@ -222,8 +238,8 @@ def start_gateway(workdir: Path) -> Iterator[Gateway]:
                 pass_fds=(listener.fileno(),),
                 start_new_session=True,
             )
-        except OSError:
-            raise error(Code.HOST_FAILED, "it cannot be started") from None
+        except OSError as failure:
+            raise host_error(failure, "the gateway cannot be started") from None
         listener.close()  # so that the socket ends with the child
         try:
             yield Gateway(process, path)
@@ -258,12 +274,21 @@ async def serve_endpoint(
     told = {**asdict(endpoint), "key": key, "allow_private": allow_private, "concurrency": concurrency}
     told["answers"] = answers
     given = json.dumps({**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}).encode()
+    if endpoint.adapter == "litellm":
+        engines.require_package("litellm")
     with contextlib.nullcontext(gateway) if gateway else start_gateway(workdir) as started:
         started.tell(given)
         client = HttpBackend(started.path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS)
         async with client:
-            await _wait(client, ready_seconds)
-            yield client
+            try:
+                await _wait(client, ready_seconds)
+                async with watched(client):
+                    yield client
+            except EvaluatorError as failure:
+                # The gateway is our own program, and rebuilds whatever an endpoint says.
+                if failure.code is not Code.HOST_FAILED:
+                    raise
+                raise error(Code.HOST_DIED if await started.ended() else Code.INTERNAL, failure.detail) from None
 
 
 async def _wait(backend: HttpBackend, seconds: float) -> None:
@@ -277,14 +302,20 @@ async def _wait(backend: HttpBackend, seconds: float) -> None:
 @contextlib.contextmanager
 def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
     """A Unix socket in a folder of its own, that only this user can enter."""
-    workdir.mkdir(parents=True, exist_ok=True)
     roomy = len(str(workdir.absolute())) < _LONGEST_SOCKET_PATH - 20  # the kernel allows 107 characters
-    with tempfile.TemporaryDirectory(prefix="s-", dir=workdir if roomy else None) as private:
-        path = Path(private).absolute() / "model"
-        with socket.socket(socket.AF_UNIX) as listener:
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            private = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="s-", dir=workdir if roomy else None, ignore_cleanup_errors=True)
+            )
+            path = Path(private).absolute() / "model"
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
             listener.bind(str(path))
             listener.listen(_BACKLOG)
-            yield listener, path
+        except OSError as failure:
+            raise host_error(failure, str(workdir)) from None
+        yield listener, path
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +327,17 @@ class _Child:
     reading: "asyncio.Task[None]"
     kills: int
 
-    async def ran_out_of_memory(self) -> bool:
-        """Whether it ended for want of memory. Waits a moment for its end: its connection breaks first."""
+    async def ending(self, *, ready: bool) -> Code:
+        """Return why it ended, HOST_FAILED where it did not. Waits a moment: its connection breaks first."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await asyncio.shield(self.reading)
                 await self.process.wait()
-        killed = self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
-        return engines.ran_out_of_memory(b"".join(self.last_words), killed=killed, kills=_kills() - self.kills)
+        status, words = self.process.returncode, b"".join(self.last_words)
+        killed = status in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        if engines.ran_out_of_memory(words, killed=killed, kills=_kills() - self.kills):
+            return Code.ENGINE_OOM
+        return ending(words, status=status, ready=ready)
 
     def verdict(self) -> EvaluatorError | None:
         """Why it refused the checkpoint, if it did: call when it has ended."""
@@ -329,8 +363,8 @@ async def _running(
             pass_fds=(listener.fileno(),),
             start_new_session=True,
         )
-    except OSError:
-        raise error(Code.HOST_FAILED, "it cannot be started") from None
+    except OSError as failure:
+        raise host_error(failure, "the model server cannot be started") from None
     listener.close()  # so that the socket ends with the child
     ring: deque[bytes] = deque(maxlen=_RING_BYTES >> 12)
     reading = asyncio.create_task(_drain(process.stderr, ring))

@@ -4,6 +4,7 @@ The checkpoint's own generation settings are ignored but for its end-of-text tok
 the protocol's affair.
 """
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class GreedyModel:
                 output_loading_info=True,
             )
         except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
-            raise error(Code.HOST_FAILED, type(problem).__name__) from None
+            number = errno.errorcode.get(problem.errno or 0, "") if isinstance(problem, OSError) else ""
+            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {number}".strip()) from None
         if found["missing_keys"] or found["mismatched_keys"]:  # a config may name other files than were checked
             raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
         self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)

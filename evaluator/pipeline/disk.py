@@ -1,24 +1,20 @@
 """Writing so that it is still there after a crash, and naming what a disk refuses."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evaluator.errors import Code, error
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from evaluator.errors import host_error
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors about ``path`` into ``disk_full`` or ``out_unwritable``."""
+    """Turn the system's errors about ``path`` into ``disk_full``, ``host_resources`` or ``out_unwritable``."""
     try:
         yield
     except OSError as failure:
-        code = Code.DISK_FULL if failure.errno in _FULL else Code.OUT_UNWRITABLE
-        raise error(code, str(path)) from None
+        raise host_error(failure, str(path)) from None
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol as Shape
 
 from evaluator.contract import Exposure
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading.ballots import Said
 from evaluator.items import Item, load_items, set_digest
 from evaluator.pipeline.models import folder_inside
@@ -62,7 +62,10 @@ def load_public(sets: Path, asked: Known) -> Sequence[Item]:
     folder = folder_inside(sets, asked.name)
     if folder is None or not (folder / "items.jsonl").is_file():
         raise error(Code.UNKNOWN_SET, asked.name)
-    items = load_items(folder / "items.jsonl")
+    try:
+        items = load_items(folder / "items.jsonl")
+    except EvaluatorError:  # the copy on this host is damaged, which is not the submitter's fault
+        raise error(Code.SET_MISMATCH, asked.name) from None
     if (len(items), set_digest(items)) != (asked.n, asked.digest):
         raise error(Code.SET_MISMATCH, asked.name)
     return items

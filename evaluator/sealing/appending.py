@@ -1,20 +1,17 @@
 """Appending whole lines to a file that may lose power, fill its disk or be shared by two processes."""
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from evaluator.errors import Code, EvaluatorError, error
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from evaluator.errors import Code, EvaluatorError, error, host_error, is_host_error
 
 
 def failure(problem: OSError, otherwise: Code, detail: str) -> EvaluatorError:
-    """``disk_full`` where that is what the system says, else the given code."""
-    return error(Code.DISK_FULL if problem.errno in _FULL else otherwise, detail)
+    """Return ``disk_full`` or ``host_resources`` where that is what the system says, else the given code."""
+    return host_error(problem, detail) if is_host_error(problem) else error(otherwise, detail)
 
 
 def open_for_appending(path: Path) -> int:

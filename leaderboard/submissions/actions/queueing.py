@@ -25,8 +25,6 @@ from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
 
-RETRIED = frozenset({Code.LOST, Code.INTERNAL, Code.HOST_TIMEOUT, Code.DISK_FULL})
-"""Codes after which the next attempt starts by itself. The others need somebody to act first."""
 LONGEST_PAUSE_SECONDS = 300.0
 
 
@@ -95,14 +93,14 @@ def reap() -> int:
 def _take_back(run: Run) -> None:
     late = Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists()
     if late:
-        fail(run, Code.DEADLINE)
+        fail(run, Code.NOT_STARTED if run.state == RunState.QUEUED else Code.DEADLINE)
     else:
         retry_or_fail(run, Code.LOST)
 
 
 def retry_or_fail(run: Run, code: Code) -> None:
     """After a lost or failed attempt: the next one where the code allows it and attempts are left."""
-    if code in RETRIED and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
+    if EXPLANATIONS[code].retried and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
         pause = 0.0 if code is Code.LOST else min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
         _next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)
     else:

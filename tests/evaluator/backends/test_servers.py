@@ -11,12 +11,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evaluator import jail
-from evaluator.backends import Completion, HttpBackend, Sampling, serve_checkpoint
-from evaluator.errors import Code, EvaluatorError
+from evaluator.backends import (
+    Completion,
+    EndpointTarget,
+    HttpBackend,
+    Sampling,
+    engines,
+    health,
+    serve_checkpoint,
+    serve_endpoint,
+)
+from evaluator.backends.endings import ending
+from evaluator.backends.servers import start_gateway
+from evaluator.errors import EXPLANATIONS, Code, EvaluatorError, error
 from tests.evaluator.processes import alive, cmdline, descendants, wait_for
 
 JAILS = [
@@ -121,19 +133,159 @@ def test_a_working_folder_with_a_long_name(tiny_checkpoint: Path, tmp_path: Path
     assert ask(tiny_checkpoint, tmp_path / ("long-" * 30)).cut
 
 
-def test_a_server_that_is_killed_while_answering(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def model_servers() -> list[int]:
+    return [pid for pid, _ in descendants(os.getpid()) if "hosts.transformers" in cmdline(pid)]
+
+
+def serving(checkpoint: Path, workdir: Path, *, jailed: bool = False) -> Any:
+    return serve_checkpoint(checkpoint, jailed=jailed, ready_seconds=120, workdir=workdir, threads=1)
+
+
+@pytest.mark.parametrize("jailed", JAILS)
+def test_a_server_that_is_killed_while_answering(tiny_checkpoint: Path, tmp_path: Path, jailed: bool) -> None:
     async def run() -> None:
-        async with serve_checkpoint(
-            tiny_checkpoint, jailed=False, ready_seconds=120, workdir=tmp_path, threads=1
-        ) as backend:
-            for pid, _ in descendants(os.getpid()):
-                if "hosts.transformers" in cmdline(pid):
-                    os.kill(pid, signal.SIGKILL)
+        async with serving(tiny_checkpoint, tmp_path, jailed=jailed) as backend:
+            for pid in model_servers():
+                os.kill(pid, signal.SIGKILL)
             await backend.complete("Question:", Sampling(5))
 
     with pytest.raises(EvaluatorError) as caught:
         asyncio.run(run())
-    assert caught.value.code is Code.HOST_FAILED
+    assert caught.value.code is Code.HOST_DIED
+    assert EXPLANATIONS[Code.HOST_DIED].retried
+
+
+def test_a_server_that_is_killed_while_loading(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    async def kill_soon() -> None:
+        while not model_servers():
+            await asyncio.sleep(0.01)
+        for pid in model_servers():
+            os.kill(pid, signal.SIGKILL)
+
+    async def run() -> None:
+        killing = asyncio.create_task(kill_soon())
+        async with serving(tiny_checkpoint, tmp_path):
+            pass
+        await killing
+
+    with pytest.raises(EvaluatorError) as caught:
+        asyncio.run(run())
+    assert caught.value.code is Code.HOST_DIED
+
+
+def test_a_server_that_stops_responding_is_found(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(health, "LIMIT_SECONDS", 1.0)
+
+    async def run() -> None:
+        async with serving(tiny_checkpoint, tmp_path) as backend:
+            for pid in model_servers():
+                os.kill(pid, signal.SIGSTOP)
+            await backend.complete("Question:", Sampling(5))
+
+    with pytest.raises(EvaluatorError) as caught:
+        asyncio.run(asyncio.wait_for(run(), 30))
+    assert caught.value.code is Code.HOST_HUNG
+    assert not model_servers()
+
+
+def test_a_watch_finds_a_hang_within_a_minute() -> None:
+    assert health.PROBE_SECONDS + health.LIMIT_SECONDS < 60
+
+
+def test_a_server_that_is_slow_but_well_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(health, "LIMIT_SECONDS", 0.2)
+
+    class Slow:
+        probes = 0
+
+        async def ready(self) -> None:
+            self.probes += 1
+            if self.probes % 2:
+                raise error(Code.ENDPOINT_UNREACHABLE)
+
+    async def run() -> int:
+        slow = Slow()
+        async with health.watched(slow):
+            await asyncio.sleep(0.5)
+        return slow.probes
+
+    assert asyncio.run(run()) > 5
+
+
+def test_too_few_descriptors_are_ours(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """As with ``ulimit -n``: the parent can start nothing, or the child cannot load; never the checkpoint's fault."""
+    script = (
+        "import asyncio, resource, sys\nfrom pathlib import Path\n"
+        "from evaluator.backends import Sampling, serve_checkpoint\nfrom evaluator.errors import EvaluatorError\n"
+        "async def run():\n"
+        "    about = dict(jailed=False, ready_seconds=60, workdir=Path(sys.argv[2]), threads=1)\n"
+        "    async with serve_checkpoint(Path(sys.argv[1]), **about) as backend:\n"
+        "        await backend.complete('x', Sampling(2))\n"
+        "limit = int(sys.argv[3])\nresource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))\n"
+        "try:\n    asyncio.run(run())\n"
+        "except EvaluatorError as failure:\n    print(failure.code, failure.fault, flush=True)\n"
+        "else:\n    print('served')\n"
+    )
+    for limit in ("12", "16", "24"):
+        command = [sys.executable, "-c", script, str(tiny_checkpoint), str(tmp_path), limit]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
+        assert done.stdout.strip() == "served" or done.stdout.strip().endswith(" ours"), (limit, done)
+
+
+def test_a_working_folder_that_cannot_be_made_is_ours(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert code_of(tiny_checkpoint, tmp_path / "file" / "w") is Code.OUT_UNWRITABLE
+    assert EXPLANATIONS[Code.OUT_UNWRITABLE].retried
+
+
+def test_a_missing_package_is_named_with_its_requirements(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(EvaluatorError) as caught:
+        ask(tiny_checkpoint, tmp_path)
+    assert caught.value.code is Code.ENGINE_MISSING
+    assert "requirements/hosts.txt" in str(caught.value)
+    assert (Path(__file__).parents[3] / "requirements/hosts.txt").is_file()
+
+
+def test_a_gateway_that_is_killed_is_ours(tmp_path: Path) -> None:
+    target = EndpointTarget("http://127.0.0.1:9", "m")
+
+    async def run() -> None:
+        with start_gateway(tmp_path) as gateway:
+            about = {"key": "", "allow_private": True, "ready_seconds": 20, "workdir": tmp_path, "gateway": gateway}
+            async with serve_endpoint(target, **about) as backend:  # type: ignore[arg-type]
+                gateway.process.kill()
+                await backend.complete("Question:", Sampling(5))
+
+    with pytest.raises(EvaluatorError) as caught:
+        asyncio.run(run())
+    assert caught.value.code is Code.HOST_DIED
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "ready", "code"),
+    [
+        (b"", -9, False, Code.HOST_DIED),
+        (b"", 137, False, Code.HOST_DIED),
+        (b"", -11, True, Code.HOST_DIED),
+        (b"Traceback", 1, False, Code.HOST_FAILED),
+        (b"Traceback", 1, True, Code.HOST_DIED),
+        (b"", None, True, Code.HOST_FAILED),
+        (b"OSError: [Errno 24] Too many open files", 1, False, Code.HOST_RESOURCES),
+        (b"RuntimeError: can't start new thread", 1, False, Code.HOST_RESOURCES),
+        (b"OSError: [Errno 28] No space left on device", 1, False, Code.DISK_FULL),
+        (b"ModuleNotFoundError: No module named 'transformers'", 1, False, Code.ENGINE_MISSING),
+    ],
+)
+def test_the_ending_of_a_server(words: bytes, status: int | None, ready: bool, code: Code) -> None:
+    assert ending(words, status=status, ready=ready) is code
 
 
 @pytest.mark.parametrize("jailed", JAILS)

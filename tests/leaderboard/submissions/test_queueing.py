@@ -141,7 +141,8 @@ def test_every_state_that_waits_has_a_deadline(run: Any, evaluator: FakeEvaluato
     pass_seconds(run, deadline=-1)
     assert actions.reap() == 1
     run.refresh_from_db()
-    assert (run.state, run.code, run.fault) == (RunState.FAILED, Code.DEADLINE, "ours")
+    code = Code.DEADLINE if begun else Code.NOT_STARTED
+    assert (run.state, run.code, run.fault) == (RunState.FAILED, code, "ours")
 
 
 @pytest.mark.parametrize("seconds", [0, 3600])

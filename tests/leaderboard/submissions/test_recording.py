@@ -163,11 +163,10 @@ def test_reports_after_the_end_change_nothing(run: Any, evaluator: FakeEvaluator
 @pytest.mark.parametrize("code", list(Code))
 def test_every_code_ends_or_repeats_the_attempt(run: Any, evaluator: FakeEvaluator, code: Code) -> None:
     from evaluator.errors import EXPLANATIONS
-    from leaderboard.submissions.actions.queueing import RETRIED
 
     attempt = evaluator.begin(run)
     record(attempt.started(), attempt.failed(code))
-    if code in RETRIED:
+    if EXPLANATIONS[code].retried:
         assert state_of(run) is RunState.QUEUED
         assert (run.token, run.attempts, run.worker, run.code) == (2, 2, "", "")
     else:
