@@ -58,6 +58,8 @@ _LIMIT_FILES = {
     ("cgroup", "memory"): "memory.limit_in_bytes",
     ("cgroup", "pids"): "pids.max",
 }
+_SWAP_FILE_1 = "memory.memsw.limit_in_bytes"
+"""Memory and swap together, in version 1 where the kernel counts swap."""
 
 _ALLOWED = 0x7FFF0000  # SCMP_ACT_ALLOW
 _REFUSED = 0x00050000 | errno.ENOSYS  # SCMP_ACT_ERRNO: as of a kernel without the call, which programs expect
@@ -269,9 +271,9 @@ def _make_groups(memory: int) -> tuple[Path, ...]:
             group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
             for name, file in parent.limits.items():
                 (group / file).write_text(str(values[name]), encoding="ascii")
-            for swap in (group / "memory.swap.max", group / "memory.oom.group"):
-                if swap.exists():
-                    swap.write_text("0" if "swap" in swap.name else "1", encoding="ascii")
+            for file, value in (("memory.swap.max", "0"), ("memory.oom.group", "1"), (_SWAP_FILE_1, str(memory))):
+                if (group / file).exists():
+                    (group / file).write_text(value, encoding="ascii")
             made.append(group)
     return tuple(made)
 

@@ -6,6 +6,7 @@ missing=
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v chromium >/dev/null || missing="$missing chromium"
+ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
 [ -n "$missing" ] || exit 0
 
 as_root=
@@ -14,7 +15,7 @@ if command -v apt-get >/dev/null; then
     echo "Installing$missing"
     $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
 elif command -v dnf >/dev/null; then
-    $as_root dnf install -y -q $(echo "$missing" | sed 's/redis-server/redis/')
+    $as_root dnf install -y -q $(echo "$missing" | sed 's/redis-server/redis/; s/libseccomp2/libseccomp/')
 else
     false
 fi || echo "Could not install$missing: the tests that need them will be skipped"

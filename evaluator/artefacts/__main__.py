@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, required=True, help="of computing")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (arguments.memory, arguments.memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5))  # the first is told apart
     try:
         read = read_loading if arguments.loading else inspect_checkpoint
         print(json.dumps(asdict(read(arguments.folder)), default=Weights.to_dict))

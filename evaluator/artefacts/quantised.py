@@ -7,15 +7,18 @@ from evaluator.artefacts.safetensors import Tensor
 
 _PACKED = ("qweight", "weight_packed")
 """Last parts of the names of packed matrices: of AWQ and GPTQ; of compressed-tensors."""
-_METHODS = {
-    **{"awq": "awq", "gptq": "gptq", "fp8": "fp8", "compressed-tensors": "compressed-tensors"},
-    **{"bitsandbytes": "bitsandbytes", "mxfp4": "mxfp4", "modelopt": "modelopt", "fbgemm_fp8": "fbgemm_fp8"},
-    **{"torchao": "torchao", "quark": "quark", "hqq": "hqq", "eetq": "eetq", "aqlm": "aqlm", "quip": "quip"},
+COMPARABLE = frozenset({"", "awq", "gptq", "fp8", "compressed-tensors"})
+"""Methods of which the names and the shapes of the unpacked matrices are known."""
+_METHODS = COMPARABLE | {
+    *("bitsandbytes", "mxfp4", "modelopt", "fbgemm_fp8", "torchao", "quark", "hqq", "eetq", "aqlm", "quip"),
+    *("auto-round", "vptq", "higgs", "spqr", "bitnet", "fp_quant", "quanto", "gguf", "sinq"),
 }
+_WIDTHS = {"U8": 8, "I8": 8, "I16": 16, "I32": 32, "I64": 64}
 _COMPANIONS = frozenset(
     {
         *("qzeros", "scales", "g_idx", "weight_scale", "weight_scale_inv", "weight_zero_point", "weight_shape"),
         *("weight_g_idx", "input_scale", "weight_global_scale", "input_global_scale", "k_scale", "v_scale"),
+        *("weight_scale_2", "weight_scale_2_inv"),
     }
 )
 """Last parts of the names of what belongs to a packed matrix and is no parameter of the model."""
@@ -31,7 +34,8 @@ def method_of(config: Mapping[str, Any]) -> str:
     method = found.get("quant_method")
     if not isinstance(method, str):
         return "bitsandbytes" if found.get("load_in_4bit") or found.get("load_in_8bit") else "unknown"
-    return _METHODS.get(method.replace("_", "-"), _METHODS.get(method, "unknown"))
+    spellings = [spelling for spelling in (method, method.replace("_", "-")) if spelling in _METHODS]
+    return spellings[0] if spellings else "unknown"
 
 
 def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -46,25 +50,25 @@ def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> di
     shapes = {}
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
-        if last in _COMPANIONS or ".quant_state." in name or "absmax" in last or "quant_map" in last:
+        if last in _COMPANIONS or ".quant_state." in name or last.endswith(("absmax", "quant_map", "_scales")):
             continue
         if last in _PACKED:
-            shapes[f"{stem}.weight"] = _unpacked(tensor.shape, last, method, bits)
-        elif method == "bitsandbytes" and tensor.dtype == "U8":
-            shapes[name] = (2 * tensor.shape[0],) if tensor.shape else tensor.shape
+            shapes[f"{stem}.weight"] = _unpacked(tensor, last, method, bits)
+        elif tensor.dtype == "U8" and tensor.shape and method not in COMPARABLE:
+            shapes[name] = (*tensor.shape[:-1], 2 * tensor.shape[-1])
         else:
             shapes[name] = tensor.shape
     return shapes
 
 
-def _unpacked(shape: tuple[int, ...], last: str, method: str, bits: int) -> tuple[int, ...]:
-    if len(shape) != 2:
-        return shape
-    rows, columns = shape
-    each = 32 // bits  # numbers in one stored integer
+def _unpacked(tensor: Tensor, last: str, method: str, bits: int) -> tuple[int, ...]:
+    if len(tensor.shape) != 2:
+        return tensor.shape
+    rows, columns = tensor.shape
+    width = _WIDTHS.get(tensor.dtype, 32)
     if last == "weight_packed":
-        return (rows, columns * each)
-    return (columns * each, rows) if method == "awq" else (columns, rows * each)
+        return (rows, columns * width // bits)
+    return (columns * width // bits, rows) if method == "awq" else (columns, rows * width // bits)
 
 
 def _bits(config: Mapping[str, Any]) -> int:

@@ -33,7 +33,7 @@ _PACKAGE = Path(evaluator.__path__[0])
 def inspect_checkpoint(folder: Path) -> CheckpointFacts:
     """As :func:`evaluator.artefacts.inspect_checkpoint`, by a child. Raises the CHECKPOINT_* codes.
 
-    ``checkpoint_too_costly`` where the child exceeds its limits; ``host_failed`` where it does not answer.
+    ``checkpoint_too_costly`` where the child exceeds its limits; ``host_timeout`` where it does not answer.
     """
     reply = _ask(folder, [])
     files = tuple(FileFacts(**one) for one in reply["files"])
@@ -73,8 +73,10 @@ def _ask(folder: Path, options: list[str]) -> dict[str, Any]:
         return reply
     if verdict := read_verdict(done.stderr):
         raise verdict
-    ended = {sign for number in (signal.SIGXCPU, signal.SIGKILL, signal.SIGSEGV) for sign in (-number, 128 + number)}
-    raise error(Code.CHECKPOINT_TOO_COSTLY if done.returncode in ended else Code.INTERNAL, "inspection")
+    ended = -done.returncode if done.returncode < 0 else done.returncode - 128
+    if ended == signal.SIGKILL:  # by the kernel, for want of memory that others took
+        raise error(Code.HOST_TIMEOUT, "inspection")
+    raise error(Code.CHECKPOINT_TOO_COSTLY if ended in (signal.SIGXCPU, signal.SIGSEGV) else Code.INTERNAL)
 
 
 def _size(folder: Path) -> int:

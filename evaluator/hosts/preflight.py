@@ -28,7 +28,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from evaluator.artefacts.config import read_config
-from evaluator.artefacts.quantised import dense_shapes, method_of
+from evaluator.artefacts.quantised import COMPARABLE, dense_shapes, method_of
 from evaluator.artefacts.safetensors import Tensor
 from evaluator.artefacts.verdicts import line_of
 from evaluator.artefacts.weights import read_shards
@@ -70,8 +70,11 @@ def special_tokens(folder: Path) -> dict[str, str]:
 def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> frozenset[str]:
     """Compare names and shapes. Returns the tensors that the model does not use.
 
-    An architecture that the library does not have is left for the engine to check: vLLM refuses what lacks a weight.
+    An architecture that the library does not have, and packed weights whose shapes say too little, are left for the
+    engine to check: vLLM refuses what lacks a weight.
     """
+    if method_of(config) not in COMPARABLE:
+        return frozenset()
     shapes = dense_shapes(tensors, config)
     try:
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -98,18 +101,17 @@ def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
     missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
     if missing:
         raise error(Code.CHECKPOINT_MISSING_TENSORS, _describe(missing, unexpected, len(tensors)))
-    loose = method_of(config) in ("bitsandbytes", "unknown")  # their packed shapes say too little
-    if found["mismatched_keys"] and not loose:
+    if found["mismatched_keys"]:
         raise error(Code.CHECKPOINT_WRONG_SHAPES, f"{len(found['mismatched_keys'])} tensors")
     ignored = re.compile("|".join([_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())]))
     return frozenset(unexpected | {name for name in tensors if ignored.search(name)})
 
 
 def _class_of(settings: Any) -> Any:
-    """The class that loads this configuration, None where the library has none for texts."""
+    """The class that loads this configuration, None where the library has none."""
     mapping = AutoModelForCausalLM._model_mapping
     if type(settings) not in mapping:
-        return None
+        return getattr(transformers, (settings.architectures or [""])[0], None)
     found = mapping[type(settings)]
     if not isinstance(found, tuple):
         return found

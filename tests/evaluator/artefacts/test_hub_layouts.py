@@ -118,6 +118,14 @@ PACKED: dict[str, tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]] = {
         {"load_in_4bit": True, "quant_method": "bitsandbytes"},
         {"a.weight": ("U8", [4096, 1]), "a.weight.absmax": ("U8", [128]), "a.weight.quant_map": ("F32", [16])},
     ),
+    "mxfp4": (
+        {"quant_method": "mxfp4"},
+        {"a.gate_up_proj_blocks": ("U8", [1, 64, 4, 16]), "a.gate_up_proj_scales": ("U8", [1, 64, 4])},
+    ),
+    "modelopt": (
+        {"quant_method": "modelopt"},
+        {"a.weight": ("U8", [64, 64]), "a.weight_scale": ("F8_E4M3", [64, 8]), "a.weight_scale_2": ("F32", [])},
+    ),
 }
 BYTES = {"I32": 4, "F16": 2, "BF16": 2, "F32": 4, "U8": 1, "I64": 8, "F8_E4M3": 1}
 

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from evaluator import jail
 from evaluator.backends import Sampling, serve_checkpoint
@@ -86,6 +88,52 @@ def test_a_config_that_names_other_files_than_were_checked(folder: Path) -> None
     with pytest.raises(EvaluatorError) as caught:
         GreedyModel(folder)
     assert caught.value.code is MISSING
+
+
+def packed(folder: Path, method: str, pack: Callable[[str, torch.Tensor], dict[str, torch.Tensor]]) -> None:
+    """Have every matrix of the layers packed."""
+    configure(folder, quantization_config={"quant_method": method, "bits": 4})
+    change(
+        folder,
+        lambda w: {
+            key: part
+            for name, tensor in w.items()
+            for key, part in (pack(name.removesuffix(".weight"), tensor) if "proj" in name else {name: tensor}).items()
+        },
+    )
+
+
+PACKS: dict[str, Callable[[str, torch.Tensor], dict[str, torch.Tensor]]] = {
+    "awq": lambda name, t: {
+        f"{name}.qweight": torch.ones(t.shape[1], t.shape[0] // 8, dtype=torch.int32),
+        f"{name}.scales": torch.ones(1, t.shape[0], dtype=torch.float16),
+        f"{name}.qzeros": torch.zeros(1, t.shape[0] // 8, dtype=torch.int32),
+    },
+    "gptq": lambda name, t: {
+        f"{name}.qweight": torch.ones(t.shape[1] // 8, t.shape[0], dtype=torch.int32),
+        f"{name}.scales": torch.ones(1, t.shape[0], dtype=torch.float16),
+        f"{name}.g_idx": torch.zeros(t.shape[1], dtype=torch.int32),
+    },
+    "compressed-tensors": lambda name, t: {
+        f"{name}.weight_packed": torch.ones(t.shape[0], t.shape[1] // 8, dtype=torch.int32),
+        f"{name}.weight_scale": torch.ones(t.shape[0], 1, dtype=torch.bfloat16),
+        f"{name}.weight_shape": torch.tensor(t.shape),
+    },
+    "fp8": lambda name, t: {
+        f"{name}.weight": t.to(torch.float8_e4m3fn),
+        f"{name}.weight_scale_inv": torch.ones(1, 1),
+    },
+}
+
+
+@pytest.mark.parametrize("method", PACKS)
+def test_packed_weights_are_compared_as_what_they_stand_for(folder: Path, method: str) -> None:
+    packed(folder, method, PACKS[method])
+    preflight.check(folder)
+    change(folder, lambda w: {name: t for name, t in w.items() if "layers.1.mlp.down_proj" not in name})
+    with pytest.raises(EvaluatorError) as caught:
+        preflight.check(folder)
+    assert (caught.value.code, caught.value.detail) == (MISSING, DOWN)
 
 
 @pytest.mark.parametrize(
