@@ -38,6 +38,19 @@ _SHARED = (
     Control("She keeps", "18", _CUT, cut=True),
 )
 _CONTROLS = {
+    "numeric-2": (
+        *_SHARED,
+        Control("The answer is $18.00.", "18", _RIGHT),
+        Control("#### 17\nWait, no.\n#### 18", "18", _RIGHT),
+        Control("The answer is 17 or 18.", "17", _WRONG),
+        Control("#### 12,34", "1234", _WRONG),
+        Control("First 16, then 18", "18", _CUT, cut=True),
+        Control("The answer is eighteen.", "18", _RIGHT),
+        Control("The answer is negative 18.", "18", _WRONG),
+        Control("[THINK]The answer is 17.[/THINK]She makes 18 dollars.", "18", _RIGHT),
+        Control("#### 18\n\nQuestion: pens?\nAnswer: 5\n#### 25", "18", _RIGHT),
+        Control(r"\boxed{18\sqrt{2}}", "18", _WRONG),
+    ),
     "numeric-1": (
         *_SHARED,
         Control("The answer is $18.00.", "18", _RIGHT),

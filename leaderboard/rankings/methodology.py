@@ -29,7 +29,8 @@ OUTCOMES = {
     Outcome.NOT_COUNTED: "the system could not be asked; such an item is asked again, and a run is ranked without none",
 }
 GRADERS = {
-    "numeric-1": "reads a stated answer as a person would; the headline of every board",
+    "numeric-2": "reads where and how an answer is stated as a person would; the default of what is new",
+    "numeric-1": "reads a stated answer as a person would, in fewer forms; of every protocol of before numeric-2",
     "lm-eval-strict-3": "lm-evaluation-harness, task gsm8k 3.0, strict-match",
     "lm-eval-flexible-3": "lm-evaluation-harness, task gsm8k 3.0, flexible-extract",
 }

@@ -128,7 +128,7 @@ def test_all_graders_and_their_counts(tmp_path: Path, capsys: pytest.CaptureFixt
     counts = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert counts["n"] == 2
     assert {name: (c["n"], c["right"], c["no_answer"]) for name, c in counts["graders"].items()} == {
-        "numeric-1": (2, 2, 0), "lm-eval-strict-3": (2, 1, 1), "lm-eval-flexible-3": (2, 1, 0),
+        "numeric-1": (2, 2, 0), "numeric-2": (2, 2, 0), "lm-eval-strict-3": (2, 1, 1), "lm-eval-flexible-3": (2, 1, 0),
     }  # fmt: skip
 
 

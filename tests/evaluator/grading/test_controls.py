@@ -72,7 +72,7 @@ MUTANTS: dict[str, tuple[object, str, object]] = {
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_mutants_of_the_headline_grader_fail(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutants_of_numeric_1_fail(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, what, instead = MUTANTS[name]
     monkeypatch.setattr(where, what, instead)
     failed(grading.grade, "numeric-1")

@@ -11,7 +11,8 @@ from evaluator.contract import Outcome
 from tests.evaluator.grading.test_recorded import COUNTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "grading.md").read_text()
-ROW = re.compile(r"^\| `([^|]*)` \| `([^`]*)` \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([^|]*)` \| `([^`]*)` \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \|$", re.MULTILINE)
+GRADERS = ("numeric-2", "numeric-1", "lm-eval-strict-3", "lm-eval-flexible-3")
 WORDS = {Outcome.RIGHT: "right", Outcome.WRONG: "wrong", Outcome.NO_ANSWER: "∅"}
 ROWS = ROW.findall(TEXT)
 
@@ -24,10 +25,7 @@ def test_the_table_was_found() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_a_form(row: tuple[str, ...]) -> None:
     completion, gold, *said = row
-    found = [
-        WORDS[grading.grade(grading.resolve(name), completion.replace("\\n", "\n"), gold).outcome]
-        for name in ("numeric", "strict", "flexible")
-    ]
+    found = [WORDS[grading.grade(grader, completion.replace("\\n", "\n"), gold).outcome] for grader in GRADERS]
     assert found == said
 
 

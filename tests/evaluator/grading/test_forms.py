@@ -217,7 +217,7 @@ def test_a_grade_does_not_show_what_was_extracted() -> None:
 
 
 def test_unknown_grader() -> None:
-    for call in (lambda: grading.digest("numeric-2"), lambda: grading.grade("numeric-2", "18", "18")):
+    for call in (lambda: grading.digest("numeric-99"), lambda: grading.grade("numeric-99", "18", "18")):
         with pytest.raises(EvaluatorError) as caught:
             call()
         assert caught.value.code is Code.UNKNOWN_GRADER

@@ -1,6 +1,6 @@
 """A completion of a megabyte is graded in linear time by each grader, whatever it is made of (G008).
 
-Eight shapes at a time are graded by a process that the kernel kills after thirty seconds of CPU time: a pattern
+Eight shapes at a time are graded by a process that the kernel kills after sixty seconds of CPU time: a pattern
 that backtracks over a megabyte would need hours.
 """
 
@@ -10,7 +10,7 @@ import sys
 import pytest
 
 SIZE = 1 << 20
-CPU_SECONDS = 30
+CPU_SECONDS = 60
 SHAPES = [
     "#", "#### ", "####\n", "9", ",", "1,", "1,,", "1 ", "111 ", "1. ", "1.\n", "1/", "1-", "- ", "-1 ", "1e", "e1", " ", "\n", "\t",
     "\\boxed{", "\\boxed{1", "{", "}", "`", "```", "```\n", "<", "<<", "<<1", "<think>", "</think>", "answer is ", "answer to ",

@@ -8,6 +8,7 @@ from evaluator.errors import Code, EvaluatorError
 
 PINNED = {
     "numeric-1": "4b135ad7a2bafdbd5018dbd35979287aed08e40d04c02b6cf64b7086f9603b39",
+    "numeric-2": "a1fc16abd2e2351b713140455b7d69694fd2853b72a726599e31e82645c72b74",
     "lm-eval-strict-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
     "lm-eval-flexible-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
 }
@@ -20,7 +21,7 @@ def test_published_graders_never_change() -> None:
 
 @pytest.mark.parametrize(
     ("name", "grader"),
-    [("numeric", "numeric-1"), ("strict", "lm-eval-strict-3"), ("flexible", "lm-eval-flexible-3"), *zip(PINNED, PINNED, strict=True)],
+    [("numeric", "numeric-2"), ("strict", "lm-eval-strict-3"), ("flexible", "lm-eval-flexible-3"), *zip(PINNED, PINNED, strict=True)],
 )  # fmt: skip
 def test_short_names(name: str, grader: str) -> None:
     assert grading.resolve(name) == grader

@@ -31,7 +31,7 @@ def told(reports: list[Any]) -> dict[tuple[str, str], tuple[int, int, int]]:
 
 
 HALF = {
-    **{("numeric-1", name): (30, 30, 0) for name in SETS},
+    **{(grader, name): (30, 30, 0) for grader in ("numeric-1", "numeric-2") for name in SETS},
     **{("lm-eval-strict-3", name): (30, 15, 15) for name in SETS},
     **{("lm-eval-flexible-3", name): (30, 15, 0) for name in SETS},
 }
@@ -79,7 +79,9 @@ def test_a_grader_that_fails_its_control_items_has_no_counts(bench: Bench, monke
     wrong = (controls.Control("#### 18", "18", Outcome.WRONG),)
     monkeypatch.setitem(controls._CONTROLS, "lm-eval-flexible-3", wrong)
     bench.model = Acting(mixed)
-    assert {grader for grader, _ in told(bench.run(bench.place.job(CHECKPOINT)))} == {"numeric-1", "lm-eval-strict-3"}
+    assert {grader for grader, _ in told(bench.run(bench.place.job(CHECKPOINT)))} == {
+        *("numeric-1", "numeric-2", "lm-eval-strict-3")
+    }
 
 
 class Drawing:
