@@ -69,7 +69,7 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     least = "the fewest items that a published number is over; lower only where little is guarded (%(default)s)"
     seal.add_argument("--smallest-cell", type=int, default=LEAST_CELL, metavar="N", help=least)
     seal.add_argument("--protocol", help="the published protocol that the set is asked with")
-    seal.add_argument("--grader", default="numeric-1", help="the grader (default: %(default)s)")
+    seal.add_argument("--grader", help="the grader (default: the protocol's)")
     seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")
     after = "GSM1k's rule: three open models of distinct lineages at 95%%, or this moment (UTC)"
     seal.add_argument("--release-after", metavar="MOMENT", help=after)
@@ -129,8 +129,9 @@ def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
     )
 
 
-def _terms(protocol: str, grader: str) -> Terms:
+def _terms(protocol: str, grader: str | None) -> Terms:
     asked = protocols.get(protocol)
+    grader = grader or asked.grader
     return Terms(protocol=protocol, protocol_digest=asked.digest, grader=grader, grader_digest=grading.digest(grader))
 
 

@@ -15,7 +15,8 @@ of "Large Language Models Can Self-Improve": 32 samples at 0.7, 256 tokens each,
 ``gsm1k-5shot-chat-2`` and ``gsm1k-5shot-api-2`` are the chat protocols without ``Question:`` as a stop string, which
 ends the answer of a model that restates the question before it begins: use these for chat.
 ``gsm1k-5shot-reasoning-api`` and ``gsm1k-0shot-reasoning-api`` ask the reasoning models of the large providers, which
-refuse ``max_tokens``, ``temperature`` and ``stop``.
+refuse ``max_tokens``, ``temperature`` and ``stop``. These four are graded by ``numeric-2``, those of before by
+``numeric-1``.
 """
 
 from evaluator.errors import Code, error
@@ -60,8 +61,24 @@ _PUBLISHED = (
         samples=32,
         vote="majority",
     ),
-    Protocol(id="gsm1k-5shot-chat-2", shots=5, shot_seed=1234, max_tokens=1000, stop=_END, ask="message"),
-    Protocol(id="gsm1k-5shot-api-2", shots=5, shot_seed=1234, max_tokens=4096, stop=_END, ask="message"),
+    Protocol(
+        id="gsm1k-5shot-chat-2",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=1000,
+        stop=_END,
+        grader="numeric-2",
+        ask="message",
+    ),
+    Protocol(
+        id="gsm1k-5shot-api-2",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=4096,
+        stop=_END,
+        grader="numeric-2",
+        ask="message",
+    ),
     Protocol(
         id="gsm1k-5shot-reasoning-api",
         shots=5,
@@ -69,6 +86,7 @@ _PUBLISHED = (
         max_tokens=32_768,
         stop=_END,
         temperature=None,
+        grader="numeric-2",
         ask="message",
         thinking="stripped",
         stops="cut",
@@ -81,6 +99,7 @@ _PUBLISHED = (
         max_tokens=32_768,
         stop=(),
         temperature=None,
+        grader="numeric-2",
         question=_BOXED,
         ask="message",
         thinking="stripped",

@@ -24,10 +24,10 @@ def test_published_protocols_never_change() -> None:
         "gsm1k-5shot-api": "d5a731178d7b560947340e3b8bbc382e38faa64da198666dc1f7ac787150b002",
         "gsm1k-0shot-reasoning": "5af9fa3bfe5d78508bcc8952fc33f9257a31e721ee883ed70eb12b03294f5924",
         "lmsi-5shot-sc32": "57b346cf70b02811242a340c88e19e11b8ac48d5f1ed5a872b6cb525ce184ffc",
-        "gsm1k-5shot-chat-2": "adb8615c64778858a551b251b2455d5633a8dee46d9a1064002ecd3dbb510f70",
-        "gsm1k-5shot-api-2": "360698061b48e1be91b0611a3b198e3751d274f45f3982ff1b33ce276ed815f2",
-        "gsm1k-5shot-reasoning-api": "d9bda92a40f0c01f039089369e83b91251672705cdb9a1ba03bbd509ee67525b",
-        "gsm1k-0shot-reasoning-api": "71be3b20211cff23dc30c1d847f3cf85805fc804f03005d5342abd96e680ec8c",
+        "gsm1k-5shot-chat-2": "65c5e015b46db92d63ba9269d23357dfffd278952b679d5554cb792723db97a5",
+        "gsm1k-5shot-api-2": "3595a517bc058ec9aad7d4376c486baf28e4425bbf2137cfe90b00ed4fb9b03a",
+        "gsm1k-5shot-reasoning-api": "a611b8d88aed86c000c87fa768e3958dba39322eab093a183f609ccf741e3a63",
+        "gsm1k-0shot-reasoning-api": "e37fa1456f4c7859bb6a6cb35ab995a80253850c9b42cc935f4368ae41a11090",
     }
 
 

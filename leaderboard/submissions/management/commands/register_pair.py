@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 
+from evaluator import grading, protocols
 from leaderboard.benchmarks.actions import register_pair
 from leaderboard.errors import SiteError
 from leaderboard.submissions.actions import forecast
@@ -25,10 +26,11 @@ class Command(BaseCommand):
         for name in ("title", "public", "private", "protocol"):
             parser.add_argument(f"--{name}", required=True)
         parser.add_argument("--also", action="append", default=[], help="a further protocol that may be chosen")
-        parser.add_argument("--grader", default="numeric-1")
+        parser.add_argument("--grader", help="the grader that the runs are graded by (default: the protocol's)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
+        options["grader"] = options["grader"] or _grader_of(options["protocol"])
         names = ("slug", "title", "public", "private", "protocol", "also", "grader")
         try:
             validate_slug(options["slug"])
@@ -42,3 +44,7 @@ class Command(BaseCommand):
         if verdict is not None and verdict.met:
             grounds = f"as {', '.join(verdict.models)} last did elsewhere" if verdict.models else "by its date"
             self.stderr.write(f"warning: the release rule of {pair.private} would be met at once, {grounds}")
+
+
+def _grader_of(protocol: str) -> str:
+    return protocols.get(protocol).grader if protocol in protocols.ids() else grading.HEADLINE
