@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator import grading, protocols
-from evaluator.contract import LEAST_CELL, Outcome
+from evaluator.contract import LEAST_CELL, Outcome, Reason
 from evaluator.protocols.likelihood import LOGLIK_1
 from leaderboard.rankings import statistics
 from leaderboard.rankings.models import noise_floor
@@ -27,6 +27,13 @@ OUTCOMES = {
     Outcome.NO_ANSWER: "no answer could be read",
     Outcome.TRUNCATED: "the token limit ended the text before an answer could be read",
     Outcome.NOT_COUNTED: "the system could not be asked; such an item is asked again, and a run is ranked without none",
+}
+REASONS: dict[Reason, str] = {
+    "filtered": "a content filter or a moderation refused the item, or the model itself in the field for that",
+    "refused": "the endpoint refused the request for this item with another status",
+    "too_long": "the prompt did not fit into the endpoint's context",
+    "bad_response": "the response was no completion, however often it was asked for",
+    "reasoning_only": "the answer stood in the reasoning field only",
 }
 GRADERS = {
     "numeric-2": "reads where and how an answer is stated as a person would; the default of what is new",
@@ -94,6 +101,11 @@ def _asking() -> Iterator[Section]:
             "Where several samples are asked, each is kept and graded; the outcome of an item is that of the answer"
             " which most of them gave, of equals the one that came first. maj@k is told without bias, as the mean over"
             f" all subsets of k answers. Of a sealed set no cell of fewer than {LEAST_CELL} items is told.",
+            "A text ends before the first stop string of its protocol. It is cut there here, whatever the server does,"
+            " for every engine and every endpoint, before any grader reads it. Chat models are best asked by"
+            " `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: a model that restates the question loses its answer where"
+            " `Question:` is a stop string. Reasoning models of the large providers refuse `max_tokens`, `temperature`"
+            " or `stop`; the protocols that end in `-reasoning-api` send none of them.",
             "Weights that run here then read every item that they were asked, in the same load of the engine, without"
             f" shots and without a cache of prefixes (`{LOGLIK_1.id}`): the mean log-likelihood per character of each"
             " set, in nats. Endpoints are not read.",
@@ -125,6 +137,24 @@ def _grading() -> Iterator[Section]:
         "Outcomes",
         ("Every assigned item counts in the denominator, so no answer and a cut-off answer are not right.",),
         tuple((outcome.name.lower().replace("_", " "), meaning) for outcome, meaning in OUTCOMES.items()),
+    )
+    yield Section(
+        "reasons",
+        "Why an endpoint gave no answer",
+        (
+            "An endpoint may refuse one item and answer the others. Such an item has no answer, and the run goes on. A"
+            " response that is no completion is asked for again first. The reason is counted over a whole set, for a"
+            f" sealed one over at least {LEAST_CELL} items or not at all. It follows from what the endpoint sent, never"
+            " from the right answer.",
+            "Where more than half of the items are refused, the run ends with a code that names the commonest reason,"
+            " and those items stay open. A key that is refused for the first questions ends it at once.",
+            "An answer that stands in the reasoning field only, with an empty content, is not read: whether it is an"
+            " answer or a thought cannot be known. An endpoint that answers so throughout is set up wrongly; its run"
+            " ends with a code that says so, and goes on when that is put right. Of a content in parts the text is"
+            " read and the thinking is not. Of several choices the first is read. A finish reason of null says that the"
+            " text did not end, so it counts as cut.",
+        ),
+        tuple((reason.replace("_", " "), meaning) for reason, meaning in REASONS.items()),
     )
 
 

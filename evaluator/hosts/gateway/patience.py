@@ -80,7 +80,7 @@ def delay(
     else:
         count = history.failures
     if retry_after is not None:
-        polite = _backoff(patience, count - _POLITE, 0.0) if count > _POLITE else 0.0
+        polite = _backoff(patience, count - _POLITE, 0.0) if answered and count > _POLITE else 0.0
         wait = max(retry_after, polite)
         return wait if wait <= left else None
     wait = _backoff(patience, count, chance)

@@ -77,15 +77,15 @@ RESCORES_COMPLETIONS = [
 QUOTES_ENDPOINTS = [
     (
         "evaluator/hosts/gateway/plain.py",
-        "            judge(response.status, response.headers)\n",
-        "            if response.status == 400:\n"
-        "                raise Refused(Code.ENDPOINT_REJECTED, await response.text())\n"
-        "            judge(response.status, response.headers)\n",
+        "    raise refusal(status, headers, body, question)\n",
+        "    if status == 400:\n"
+        "        raise Refused(Code.ENDPOINT_REJECTED, body.decode())\n"
+        "    raise refusal(status, headers, body, question)\n",
     ),
     (
         "evaluator/hosts/gateway/asking.py",
-        "raise error(refused.code) from None",
-        'raise error(refused.code, refused.retry_after or "") from None',
+        "problem = error(_about_all(refused, self._standing.answers))",
+        'problem = error(_about_all(refused, self._standing.answers), refused.retry_after or "")',
     ),
     (
         "evaluator/hosts/gateway/__main__.py",
@@ -94,8 +94,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/backends/http.py",
-        'code.startswith("endpoint_") else Code.HOST_FAILED)',
-        'code.startswith("endpoint_") else Code.HOST_FAILED, data["error"].get("said", ""))',
+        "return error(code) if reason is None else ItemRefused(code, reason)",
+        'return error(code, data["error"].get("said", ""))',
     ),
     (
         "evaluator/pipeline/attempt.py",

@@ -95,7 +95,7 @@ def test_retry_after_is_obeyed_within_the_time_of_the_run() -> None:
 
 
 def test_a_server_that_always_says_at_once_is_asked_ever_more_slowly() -> None:
-    waits = [once(Code.ENDPOINT_RATE_LIMITED, retry_after=0.0, refusals=n, chance=0.0) for n in range(1, 30)]
+    waits = [once(Code.ENDPOINT_RATE_LIMITED, retry_after=0.0, refusals=n, answered=True) for n in range(1, 30)]
     assert waits[:10] == [0.0] * 10
     assert sum(wait or 0.0 for wait in waits) > 300
 
