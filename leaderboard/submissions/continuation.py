@@ -4,22 +4,25 @@ from evaluator.errors import EXPLANATIONS, Code
 
 _AFTER_A_CHANGE = frozenset(
     {
+        Code.DEADLINE,
         Code.ENDPOINT_BAD_RESPONSE,
         Code.ENDPOINT_NOT_FOUND,
         Code.ENDPOINT_NO_CREDIT,
         Code.ENDPOINT_REASONING_ONLY,
         Code.ENDPOINT_REFUSES_ITEMS,
         Code.ENDPOINT_UNAUTHORIZED,
+        Code.INCOMPLETE,
     }
 )
-"""Codes of what the author can put right at the endpoint, with the run as it is."""
+"""Codes after which nothing is tried by itself, and the same run may still end well."""
 
 
 def is_continuable(code: str) -> bool:
     """Return true for the code of a failure after which the same run may go on."""
     if code not in set(Code):
         return False
-    return EXPLANATIONS[Code(code)].again or code in _AFTER_A_CHANGE
+    known = EXPLANATIONS[Code(code)]
+    return known.again or known.retried or code in _AFTER_A_CHANGE
 
 
 def needs_key_no_more(code: Code) -> bool:
