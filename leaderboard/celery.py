@@ -14,9 +14,13 @@ from django.core.exceptions import ImproperlyConfigured
 from evaluator.broker import celery_settings
 from evaluator.contract import RECORD_QUEUE, RECORD_TASK, SHIP_TASK, Ship, journal_queue
 from leaderboard.errors import quiet_database
-from leaderboard.settings import require_complete
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
+# Of the recorder, unless another program has read its settings by now.
+os.environ.setdefault("HOLDFAST_PROGRAM", "recorder")
+
+# It reads what was just named.
+from leaderboard.settings import require_complete
 
 REAP_TASK = "holdfast.reap"
 DRAIN_TASK = "holdfast.drain"
@@ -71,6 +75,17 @@ def ring_ship(evaluator: str, *, after: int) -> None:
     """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is away."""
     order = Ship(after=after).to_dict()
     app.send_task(SHIP_TASK, args=[order], queue=journal_queue(evaluator), expires=ASK_LOGS_SECONDS, retry=False)
+
+
+def broker_answers() -> bool:
+    """Return if the broker takes a connection and answers on it."""
+    with app.connection_for_write() as connection:
+        try:
+            connection.connect()
+            connection.channel().close()
+        except (*connection.connection_errors, *connection.channel_errors, OSError):
+            return False
+    return True
 
 
 @celeryd_init.connect  # type: ignore[untyped-decorator]

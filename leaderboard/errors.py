@@ -12,8 +12,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import ClassVar
 
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError
 
 from evaluator.errors import EXPLANATIONS as ENGINE_EXPLANATIONS
 from evaluator.errors import Code, Fault
@@ -23,6 +23,7 @@ class Refusal(StrEnum):
     """The enumerated reasons why a request is not accepted."""
 
     BAD_REQUEST = "bad_request"
+    BAD_ADDRESS = "bad_address"
     BAD_JSON = "bad_json"
     INVALID_FIELD = "invalid_field"
     UNAUTHORIZED = "unauthorized"
@@ -54,6 +55,10 @@ class Refusal(StrEnum):
     PUBLIC_ONLY = "public_only"
     UNKNOWN_LINEAGE = "unknown_lineage"
     UNKNOWN_USER = "unknown_user"
+    NAME_TAKEN = "name_taken"
+    CONFLICT = "conflict"
+    TOO_MANY = "too_many_attempts"
+    BUSY = "busy"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
 
@@ -71,6 +76,9 @@ class Explanation:
 
 EXPLANATIONS: dict[Refusal, Explanation] = {
     Refusal.BAD_REQUEST: Explanation(400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."),
+    Refusal.BAD_ADDRESS: Explanation(
+        400, "The address has a control character in its path or query.", "Leave it out: no name here has one."
+    ),
     Refusal.BAD_JSON: Explanation(400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."),
     Refusal.INVALID_FIELD: Explanation(422, "A field is missing, unknown or not valid.", "Mend the fields named."),
     Refusal.UNAUTHORIZED: Explanation(401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."),
@@ -146,6 +154,18 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."
     ),
     Refusal.UNKNOWN_USER: Explanation(422, "There is no account of this name.", "Sign up first."),
+    Refusal.NAME_TAKEN: Explanation(
+        409, "An account or an organisation of this name is here already.", "Choose another name."
+    ),
+    Refusal.CONFLICT: Explanation(
+        409, "Another request has just changed the same thing.", "Load the page again and look before you repeat it."
+    ),
+    Refusal.TOO_MANY: Explanation(
+        429, "There were too many attempts from this address.", "Wait a moment, then try again.", again=True
+    ),
+    Refusal.BUSY: Explanation(
+        503, "The site is busy and gave this request up.", "Try again in a few seconds.", Fault.OURS, again=True
+    ),
     Refusal.DATABASE_AWAY: Explanation(
         503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
     ),
@@ -160,6 +180,9 @@ class SiteError(Exception):
 
     fault: ClassVar[Fault]
     again: ClassVar[bool]
+
+    retry_after = 5
+    """Seconds to wait before the same request, where it may work later."""
 
     def __init__(self, code: Refusal | Code, detail: str = "") -> None:
         super().__init__(code, detail)
@@ -243,13 +266,60 @@ def sqlstate(failure: BaseException) -> str:
     return str(state) if state else type(failure).__name__
 
 
+_CONFLICTS = {
+    "user_name_unique_without_case": Refusal.NAME_TAKEN,
+    "accounts_user_username_key": Refusal.NAME_TAKEN,
+    "organisation_name_unique_without_case": Refusal.NAME_TAKEN,
+    "accounts_organisation_name_key": Refusal.NAME_TAKEN,
+    "model_name_unique_without_case": Refusal.MODEL_TAKEN,
+    "submissions_model_name_key": Refusal.MODEL_TAKEN,
+    "submission_once_per_key": Refusal.KEY_REUSED,
+    "rankings_publishedtable_slug_key": Refusal.ALREADY_REGISTERED,
+    "rankings_publishedtable_digest_key": Refusal.ALREADY_REGISTERED,
+}
+"""The refusal of each unique constraint that two requests can race for; any other is ``conflict``."""
+_RACES = frozenset({"23505", "23503", "23P01"})
+"""Unique, foreign-key and exclusion violations: another request was quicker."""
+_GIVEN_UP = frozenset({"57014", "55P03", "40P01", "40001", "25P03"})
+"""Statement time-out, lock time-out, deadlock, serialisation failure, idle transaction."""
+
+
+def refusal_of(failure: BaseException) -> SiteError:
+    """Return the refusal that belongs to a database's error, with its code and none of its words.
+
+    A race is the loser's ``conflict``, a value that no column holds is ``bad_request``; the site's own faults are
+    ``busy``, ``database_away`` and ``internal``.
+    """
+    state = sqlstate(failure)
+    if isinstance(failure, IntegrityError) and state in _RACES:
+        diagnostics = getattr(failure.__cause__, "diag", None)
+        return refuse(_CONFLICTS.get(getattr(diagnostics, "constraint_name", None) or "", Refusal.CONFLICT))
+    if isinstance(failure, DataError):
+        return refuse(Refusal.BAD_REQUEST)
+    if isinstance(failure, OperationalError | InterfaceError):
+        return refuse(Refusal.BUSY if state in _GIVEN_UP else Refusal.DATABASE_AWAY, state)
+    return refuse(Refusal.INTERNAL, state)
+
+
+@contextmanager
+def conflicts_refused() -> Iterator[None]:
+    """Turn a lost race for a unique name into its refusal. Everything written inside is undone then, and only that."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as failure:
+        if sqlstate(failure) not in _RACES:
+            raise
+        raise refusal_of(failure) from None
+
+
 @contextmanager
 def quiet_database() -> Iterator[None]:
-    """Turn a database's error into ``database_away`` or ``internal``, with its code and none of its words."""
+    """Turn a database's error into ``busy``, ``database_away`` or ``internal``, with its code and none of its words."""
     try:
         yield
     except (OperationalError, InterfaceError) as failure:
-        raise refuse(Refusal.DATABASE_AWAY, sqlstate(failure)) from None
+        raise refusal_of(failure) from None
     except DatabaseError as failure:
         raise refuse(Refusal.INTERNAL, sqlstate(failure)) from None
 

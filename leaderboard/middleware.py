@@ -1,25 +1,28 @@
 """What every answer of the site carries, and what it says when the database is away."""
 
 import logging
+import re
 from collections.abc import Callable
+from urllib.parse import unquote_plus
 
 from django.conf import settings
-from django.db import Error, InterfaceError, OperationalError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
 
-from leaderboard.errors import Refusal, explain, sqlstate
+from leaderboard.errors import Refusal, SiteError, explain, refusal_of, refuse, sqlstate
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 5
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # Swagger's own script writes style attributes.
 DOCS_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Control characters, but for the white space that a text of several lines may have."""
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -43,8 +46,22 @@ class Headers:
         return response
 
 
+class PlainAddresses:
+    """Refuse an address with a control character: no name of the site has one, and no column holds NUL."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer 400 before the address is looked up, or as usual."""
+        query = unquote_plus(request.META.get("QUERY_STRING", ""))
+        if _CONTROL.search(request.path_info) or _CONTROL.search(query):
+            return refused(request, refuse(Refusal.BAD_ADDRESS))
+        return self.answer(request)
+
+
 class DatabaseAway:
-    """Turns a database's error into 503 (or 500) without a word of what the database said."""
+    """Turns a database's error into the refusal that it means, without a word of what the database said."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -59,16 +76,21 @@ class DatabaseAway:
 
 
 def database_failure(request: HttpRequest, failure: BaseException) -> HttpResponse:
-    """503 with Retry-After where the database is away, else 500; JSON for the API, else a page."""
-    away = isinstance(failure, OperationalError | InterfaceError)
-    code = Refusal.DATABASE_AWAY if away else Refusal.INTERNAL
+    """Answer a database's error by its refusal: JSON for the API, else a page. A lost race is no error of the log."""
+    refusal = refusal_of(failure)
     route = request.resolver_match.route if request.resolver_match else "?"
-    logger.error("database error %s at %s", sqlstate(failure), route)
-    status = 503 if away else 500
+    level = logging.ERROR if refusal.status >= 500 else logging.INFO
+    logger.log(level, "database error %s at %s", sqlstate(failure), route)
+    return refused(request, refusal)
+
+
+def refused(request: HttpRequest, refusal: SiteError) -> HttpResponse:
+    """Answer a request that never came to its view: JSON for the API, else a page that asks no database."""
+    status = refusal.status
     if request.path.startswith("/api/"):
-        response: HttpResponse = JsonResponse(explain(code), status=status)
+        response: HttpResponse = JsonResponse(explain(refusal.code), status=status)
     else:
         response = HttpResponse(render_to_string(f"{status}.html"), status=status)
-    if away:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if refusal.again:
+        response.headers["Retry-After"] = str(refusal.retry_after)
     return response

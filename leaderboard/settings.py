@@ -5,12 +5,19 @@ not find one there.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from django.core.checks.security.base import (
+    SECRET_KEY_INSECURE_PREFIX,
+    SECRET_KEY_MIN_LENGTH,
+    SECRET_KEY_MIN_UNIQUE_CHARACTERS,
+)
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -44,9 +51,31 @@ def database(url: str) -> dict[str, Any]:
     return settings
 
 
-def number(name: str, default: float, *, least: float) -> float:
-    """The number in an environment variable, at least ``least``."""
-    text = os.environ.get(name, str(default))
+def limited(options: str, **seconds: float) -> str:
+    """PostgreSQL's start options with time-outs behind those that the address gives."""
+    return " ".join(filter(None, [options, *(f"-c {name}={round(1000 * most)}" for name, most in seconds.items())]))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable of the environment, as ``docs/operations.md`` lists it."""
+
+    default: str
+    about: str
+
+
+KNOWN: dict[str, Setting] = {}
+"""Every variable that the site reads, by name; ``manage.py settings_table`` writes them into the manual."""
+
+
+def _read(name: str, default: object, about: str, shown: str) -> str:
+    KNOWN.setdefault(name, Setting(shown or str(default), about))
+    return os.environ.get(name, str(default))
+
+
+def number(name: str, default: float, *, least: float, about: str = "", shown: str = "") -> float:
+    """The number in an environment variable, at least ``least``. ``shown`` is the default in words."""
+    text = _read(name, f"{default:g}" if default < 1e6 else f"{default:.0f}", about, shown)
     try:
         value = float(text)
     except ValueError:
@@ -56,12 +85,52 @@ def number(name: str, default: float, *, least: float) -> float:
     return value
 
 
-def flag(name: str) -> bool:
-    """The truth in an environment variable: ``1`` or ``0``, absent is ``0``."""
-    text = os.environ.get(name, "0")
+def flag(name: str, *, default: bool = False, about: str = "", shown: str = "") -> bool:
+    """The truth in an environment variable: ``1`` or ``0``."""
+    text = _read(name, int(default), about, shown)
     if text not in ("0", "1"):
         raise ImproperlyConfigured(f"{name} must be 0 or 1")
     return text == "1"
+
+
+def text(name: str, default: str = "", *, about: str = "", shown: str = "") -> str:
+    """The text in an environment variable; an empty one is the default."""
+    return _read(name, default, about, shown) or default
+
+
+def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> list[str]:
+    """The names in an environment variable, separated by commas."""
+    return [one.strip() for one in text(name, default, about=about, shown=shown).split(",") if one.strip()]
+
+
+def proxies(listed: Sequence[str]) -> list[str]:
+    """The proxies whose ``X-Forwarded-For`` counts: networks, and ``unix`` for a Unix socket; ``none`` stands alone."""
+    for one in listed:
+        try:
+            if one not in ("unix", "none"):
+                ip_network(one)
+        except ValueError:
+            raise ImproperlyConfigured(
+                "HOLDFAST_PROXIES lists addresses, networks as 10.0.0.0/8, 'unix', or only 'none'"
+            ) from None
+    return [one for one in listed if one != "none"]
+
+
+def is_loopback(host: str) -> bool:
+    """Return if a host of ``HOLDFAST_ALLOWED_HOSTS`` is this machine only."""
+    return host in LOOPBACK or host.startswith("127.")
+
+
+def refuse_weak_secret(secret: str) -> None:
+    """Raise for a ``SECRET_KEY`` that Django's own check (security.W009) would warn of. Its text is not repeated."""
+    long_enough = len(secret) >= SECRET_KEY_MIN_LENGTH
+    varied = len(set(secret)) >= SECRET_KEY_MIN_UNIQUE_CHARACTERS
+    if not (long_enough and varied) or secret.startswith(SECRET_KEY_INSECURE_PREFIX):
+        raise ImproperlyConfigured(
+            f"SECRET_KEY is too weak: it needs {SECRET_KEY_MIN_LENGTH} characters of at least "
+            f"{SECRET_KEY_MIN_UNIQUE_CHARACTERS} kinds. Make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
 
 
 def require_complete() -> None:
@@ -69,36 +138,135 @@ def require_complete() -> None:
     missing = [name for name in ("SECRET_KEY", "DATABASE_URL", "BROKER_URL") if not os.environ.get(name)]
     if missing:
         raise ImproperlyConfigured(f"set {', '.join(missing)}")
+    refuse_weak_secret(SECRET_KEY)
+    if SECURE and PROGRAM == "site" and not LISTED_PROXIES:
+        raise ImproperlyConfigured(
+            "set HOLDFAST_PROXIES: https ends at a proxy, which alone may say who asks ('none' if there is none)"
+        )
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 refuse_secrets(os.environ)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DEBUG = flag("HOLDFAST_DEBUG")
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
-ALLOWED_HOSTS = [host for host in os.environ.get("HOLDFAST_ALLOWED_HOSTS", "").split(",") if host]
-DATABASES = {"default": settings} if (settings := database(os.environ.get("DATABASE_URL", ""))) else {}
-BROKER_URL = os.environ.get("BROKER_URL", "")
+PROGRAM = text(
+    "HOLDFAST_PROGRAM",
+    "command",
+    about="`site`, `recorder`, `command` or `migration`: whose database time-outs count. Each program sets it itself.",
+    shown="by program",
+)
+DEBUG = flag("HOLDFAST_DEBUG", about="Django's debug mode: shows tracebacks. Never where others can reach the site.")
+SECRET_KEY = text("SECRET_KEY", about="Signs sessions and forms: at least 50 characters.", shown="must be set")
+ALLOWED_HOSTS = names(
+    "HOLDFAST_ALLOWED_HOSTS",
+    ",".join(LOOPBACK),
+    about="The host names that the site answers to, separated by commas.",
+)
+BROKER_URL = text("BROKER_URL", about="The broker, as `redis://host/0`.", shown="must be set")
+TIMEOUTS = {"site": (10, 5, 30), "recorder": (600, 60, 900), "command": (3600, 300, 3600), "migration": (0, 0, 0)}
+"""Of the database, by program, in seconds: a statement, waiting for a lock, a transaction that does nothing."""
+_STATEMENT, _LOCK, _IDLE = TIMEOUTS.get(PROGRAM, TIMEOUTS["command"])
+STATEMENT_SECONDS = number(
+    "HOLDFAST_STATEMENT_SECONDS",
+    _STATEMENT,
+    least=0,
+    about="The database ends a statement after so long; the visitor gets 503 and Retry-After. 0 is never.",
+    shown="10, recorder 600, commands 3600, migrations 0",
+)
+LOCK_SECONDS = number(
+    "HOLDFAST_LOCK_SECONDS",
+    _LOCK,
+    least=0,
+    about="It gives up waiting for a lock after so long.",
+    shown="5, recorder 60, commands 300, migrations 0",
+)
+IDLE_TRANSACTION_SECONDS = number(
+    "HOLDFAST_IDLE_TRANSACTION_SECONDS",
+    _IDLE,
+    least=0,
+    about="It ends a connection whose transaction does nothing for so long.",
+    shown="30, recorder 900, commands 3600, migrations 0",
+)
+DATABASE_URL = text(
+    "DATABASE_URL", about="The site's PostgreSQL, as `postgresql://user@host/name`.", shown="must be set"
+)
+DATABASES = {"default": settings} if (settings := database(DATABASE_URL)) else {}
+if DATABASES:
+    DATABASES["default"]["OPTIONS"]["options"] = limited(
+        DATABASES["default"]["OPTIONS"].get("options", ""),
+        statement_timeout=STATEMENT_SECONDS,
+        lock_timeout=LOCK_SECONDS,
+        idle_in_transaction_session_timeout=IDLE_TRANSACTION_SECONDS,
+    )
 
-LEASE_SECONDS = number("HOLDFAST_LEASE_SECONDS", 60, least=0.5)
-RUN_SECONDS = number("HOLDFAST_RUN_SECONDS", 6 * 3600, least=1)
-QUEUE_SECONDS = number("HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1)
-COHORT_SECONDS = number("HOLDFAST_COHORT_SECONDS", 0, least=0)
-"""How long a cohort stays open after its first run has ended; 0 where maintainers close it by ``close_cohort``."""
-RING_SECONDS = number("HOLDFAST_RING_SECONDS", max(60, 4 * LEASE_SECONDS), least=1)
-MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1))
-CONCURRENCY = int(number("HOLDFAST_CONCURRENCY", 32, least=1))
-POOL = os.environ.get("HOLDFAST_POOL", "default")
-BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0)
-"""How old a board may be that is shown to somebody."""
-KEPT_BYTES = int(number("HOLDFAST_KEPT_BYTES", 64_000_000, least=0))
-"""Room in each process for pages that are kept as they were sent."""
-KEY_GRACE_SECONDS = number("HOLDFAST_KEY_GRACE_SECONDS", 259_200, least=0)
-"""Seconds for which the sealed API key of a failed run stays, so that its author can continue it."""
-MAX_CONTINUES = int(number("HOLDFAST_MAX_CONTINUES", 3, least=0))
-"""Times that an author may continue one run."""
-PRIVATE_ENDPOINTS = flag("HOLDFAST_PRIVATE_ENDPOINTS")
-"""Whether an endpoint may stand on a private address. The evaluator's own list decides for itself."""
+LEASE_SECONDS = number(
+    "HOLDFAST_LEASE_SECONDS", 60, least=0.5, about="A run goes to the next attempt after so long without a report."
+)
+RUN_SECONDS = number("HOLDFAST_RUN_SECONDS", 6 * 3600, least=1, about="How long one attempt at a run may take.")
+QUEUE_SECONDS = number("HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1, about="How long a run may wait for an evaluator.")
+COHORT_SECONDS = number(
+    "HOLDFAST_COHORT_SECONDS",
+    0,
+    least=0,
+    about="How long a cohort stays open after its first run has ended; 0 where maintainers close it by `close_cohort`.",
+)
+RING_SECONDS = number(
+    "HOLDFAST_RING_SECONDS",
+    max(60, 4 * LEASE_SECONDS),
+    least=1,
+    about="How long until a waiting run is announced again.",
+    shown="4 leases, at least 60",
+)
+MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has."))
+CONCURRENCY = int(
+    number("HOLDFAST_CONCURRENCY", 32, least=1, about="How many items of a run an evaluator asks at the same time.")
+)
+POOL = text("HOLDFAST_POOL", "default", about="The pool of evaluators that new runs are for.")
+BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0, about="How old a board may be that a visitor sees.")
+KEPT_BYTES = int(
+    number(
+        "HOLDFAST_KEPT_BYTES",
+        64_000_000,
+        least=0,
+        about="Room in each process of the site for cached pages.",
+    )
+)
+SIGN_INS = int(
+    number(
+        "HOLDFAST_SIGN_INS",
+        30,
+        least=1,
+        about="Attempts to sign in that one address has in ten minutes, for all accounts together.",
+    )
+)
+SIGN_INS_ACCOUNT = int(
+    number(
+        "HOLDFAST_SIGN_INS_ACCOUNT",
+        10,
+        least=1,
+        about="Attempts to sign in that one address has in five minutes for one account; a success gives them back.",
+    )
+)
+SIGN_UPS = int(
+    number("HOLDFAST_SIGN_UPS", 30, least=1, about="Attempts to make an account that one address has in an hour.")
+)
+LISTED_PROXIES = names(
+    "HOLDFAST_PROXIES",
+    about="The proxies whose `X-Forwarded-For` counts: addresses, networks, `unix` for a Unix socket, or `none`.",
+    shown="none; must be set where HTTPS is on",
+)
+PROXIES = proxies(LISTED_PROXIES)
+KEY_GRACE_SECONDS = number(
+    "HOLDFAST_KEY_GRACE_SECONDS",
+    259_200,
+    least=0,
+    about="How long the sealed API key of a failed run stays, so that its author can continue it.",
+)
+MAX_CONTINUES = int(number("HOLDFAST_MAX_CONTINUES", 3, least=0, about="How often an author may continue one run."))
+PRIVATE_ENDPOINTS = flag(
+    "HOLDFAST_PRIVATE_ENDPOINTS",
+    about="Let an endpoint stand on a private address. The evaluator's own list decides for itself.",
+)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -119,6 +287,7 @@ MIDDLEWARE = [
     "leaderboard.middleware.Headers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "leaderboard.middleware.PlainAddresses",
     "leaderboard.middleware.DatabaseAway",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -145,9 +314,16 @@ WSGI_APPLICATION = "leaderboard.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTH_PASSWORD_VALIDATORS = [
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+# Any account may be made a maintainer's later, when its password cannot be read any more.
+AUTH_PASSWORD_VALIDATORS += [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    }
 ]
 CSRF_FAILURE_VIEW = "leaderboard.accounts.views.forbidden"
 LOGIN_URL = "login"
@@ -163,17 +339,35 @@ STATIC_URL = "static/"
 # Plotly's own bundle, for the pages that load it on demand; the version in the address lets browsers keep it.
 PLOTLY = f"plotly-{version('plotly')}"
 STATICFILES_DIRS = [BASE_DIR / "static", (PLOTLY, str(files("plotly") / "package_data"))]
-RELEASES = Path(os.environ.get("HOLDFAST_RELEASES", "") or BASE_DIR / ".releases")
+RELEASES = Path(
+    text(
+        "HOLDFAST_RELEASES",
+        str(BASE_DIR / ".releases"),
+        about="The folder of the bundles of released sets.",
+        shown="`.releases` in the source tree",
+    )
+)
 # The finders are asked when the site starts, so that no command has to be run before the first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_IMMUTABLE_FILE_TEST = rf"^/static/{PLOTLY}/"
 
-SECURE = flag("HOLDFAST_HTTPS")
-"""Whether the site is reached by https only, as it is anywhere but on one machine."""
+SECURE = flag(
+    "HOLDFAST_HTTPS",
+    default=not DEBUG and not all(map(is_loopback, ALLOWED_HOSTS)),
+    about="The site is reached by https only: cookies and redirects say so, and HSTS for a year.",
+    shown="1, but 0 in debug mode and where all allowed hosts are loopback",
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
+# A load balancer that asks without TLS gets an answer, not a redirect.
+SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|healthz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # leaderboard.middleware.Headers sets X-Frame-Options and frame-ancestors on every answer
+    "security.W005",  # other hosts of the domain are not this site's to force to https
+    "security.W021",  # nor is a browser's preload list, which nobody leaves within months
+]
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"

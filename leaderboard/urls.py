@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from math import isfinite
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -26,13 +28,15 @@ class StrictParser(Parser):
     """JSON as the standard means it: a key once, no NaN, in UTF-8, nested no deeper than Python likes."""
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
-        """The body as an object. Raises ``bad_json``."""
+        """The body as an object. Raises ``bad_json``, and ``invalid_field`` for a value that no field can have."""
         try:
             data = json.loads(request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise refuse(Refusal.BAD_JSON) from None
         if not isinstance(data, dict):
             raise refuse(Refusal.BAD_JSON)
+        if not _storable(data):
+            raise refuse(Refusal.INVALID_FIELD, "a text with NUL or half a character, or a number beyond all floats")
         return data
 
 
@@ -45,6 +49,23 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
+
+
+def _storable(data: Any) -> bool:
+    """Return if every text is Unicode without NUL, as a database can hold it, and every number finite."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif (isinstance(one, str) and _UNSTORABLE.search(one)) or (isinstance(one, float) and not isfinite(one)):
+            return False
+    return True
+
+
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 api = NinjaAPI(
@@ -63,7 +84,7 @@ def tell(request: HttpRequest, failure: SiteError) -> HttpResponse:
     if failure.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if failure.again:
-        response.headers["Retry-After"] = "5"
+        response.headers["Retry-After"] = str(failure.retry_after)
     return response
 
 

@@ -5,9 +5,12 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
+os.environ.setdefault("HOLDFAST_PROGRAM", "site")
+
+# It reads what was just named.
 from leaderboard.settings import require_complete
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "leaderboard.settings")
 require_complete()
 
 # It reads the settings, so they have to be named before.

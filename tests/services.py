@@ -23,7 +23,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 os.environ["DATABASE_URL"] = _POSTGRES.url
 os.environ["BROKER_URL"] = "memory://"
-os.environ["SECRET_KEY"] = "for tests only"
+os.environ["SECRET_KEY"] = "for tests only, and long enough: 0123456789 abcdefghij"
 os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
 os.environ["HOLDFAST_BOARD_SECONDS"] = "0"
 

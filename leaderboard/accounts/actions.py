@@ -1,14 +1,15 @@
 """Joining, and giving programs a way in."""
 
-from django.db import transaction
-
 from leaderboard.accounts.models import ApiToken, Membership, Organisation, User
-from leaderboard.errors import Refusal, refuse
+from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 
 
 def sign_up(*, username: str, password: str | None, organisation: str) -> User:
-    """Make a person and the organisation they submit for; without a password they use tokens only."""
-    with transaction.atomic():
+    """Make a person and the organisation they submit for; without a password they use tokens only.
+
+    Raises ``name_taken`` where either name is here already.
+    """
+    with conflicts_refused():
         user = User.objects.create_user(username=username, password=password)
         Membership.objects.create(user=user, organisation=Organisation.objects.create(name=organisation))
     return user
@@ -28,7 +29,15 @@ def revoke_token(*, user: User, token: int) -> bool:
 def enrol(*, username: str) -> User:
     """The person of this name; where there is none, one who can use tokens only."""
     known = User.objects.filter(username__iexact=username).first()
-    return known or sign_up(username=username, password=None, organisation=username)
+    if known is None:
+        try:
+            return sign_up(username=username, password=None, organisation=username)
+        except SiteError:
+            # Another process enrolled the same person meanwhile, or an organisation has the name.
+            known = User.objects.filter(username__iexact=username).first()
+            if known is None:
+                raise
+    return known
 
 
 def person(*, username: str) -> User:

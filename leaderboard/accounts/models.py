@@ -96,6 +96,19 @@ class ApiToken(models.Model):
         return self.name
 
 
+class Bucket(models.Model):
+    """Attempts that one visitor has left, as the moment at which all of them will be there again.
+
+    ``key`` is a SHA-256: a name that somebody typed is not stored, it may be a password.
+    """
+
+    key = models.CharField(max_length=64, primary_key=True)
+    full_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+
 def token_digest(secret: str) -> str:
     """What is stored of a token's secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -3,44 +3,93 @@
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
 from django.db import Error as DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from leaderboard.accounts import actions
+from leaderboard.accounts import actions, throttle
 from leaderboard.accounts.forms import SignUp, TokenName
 from leaderboard.accounts.models import User
-from leaderboard.errors import EXPLANATIONS, Refusal, SiteError, explain
-from leaderboard.middleware import database_failure
+from leaderboard.celery import broker_answers
+from leaderboard.errors import Refusal, SiteError, refuse
+from leaderboard.middleware import database_failure, refused
 
 Rest = ParamSpec("Rest")
 View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 
 
 @require_safe
-def health(request: HttpRequest) -> HttpResponse:
-    """Whether the site answers; the database is not asked."""
+def live(request: HttpRequest) -> HttpResponse:
+    """Say that the process answers; nothing else is asked."""
     return HttpResponse("ok\n", "text/plain")
+
+
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """Say that database and broker answer, or 503 and which of them does not."""
+    answers = {"database": _database_answers(), "broker": broker_answers()}
+    text = "".join(f"{name}: {'ok' if well else 'away'}\n" for name, well in answers.items())
+    if all(answers.values()):
+        return HttpResponse(text, "text/plain")
+    return HttpResponse(text, "text/plain", status=503, headers={"Retry-After": "5"})
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+class SignIn(LoginView):
+    """The sign-in page, which pays for an attempt before a password is hashed."""
+
+    redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Sign in. Answers 429 after too many attempts, 503 where too many passwords are being hashed."""
+        username = request.POST.get("username", "")
+        try:
+            throttle.charge_sign_in(request, username)
+            with throttle.hashing():
+                response = super().post(request, *args, **options)
+        except SiteError as failure:
+            return refused(request, failure)
+        if request.user.is_authenticated:
+            throttle.forget_attempts(request, username)
+        return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
     """Make an account and sign in with it."""
     form = SignUp(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        user = actions.sign_up(**form.facts())
-        login(request, user)
-        return redirect("mine")
-    return render(
-        request, "registration/sign_up.html", {"form": form, "section": "account"}, status=422 if form.errors else 200
-    )
+    status = 422
+    try:
+        if request.method == "POST":
+            throttle.charge_sign_up(request)
+        if request.method == "POST" and form.is_valid():
+            with throttle.hashing():
+                user = actions.sign_up(**form.facts())
+            login(request, user)
+            return redirect("mine")
+    except SiteError as failure:
+        if failure.again:
+            return refused(request, failure)
+        form.add_error(None, failure.advised())
+        status = failure.status
+    context = {"form": form, "section": "account"}
+    return render(request, "registration/sign_up.html", context, status=status if form.errors else 200)
 
 
 @login_required
@@ -92,10 +141,7 @@ def carry_out(request: HttpRequest, action: Callable[[], object], *, done: str) 
 
 def problem(request: HttpRequest, code: Refusal) -> HttpResponse:
     """The answer to a request that cannot be met: JSON for the API, else a page that asks no database."""
-    status = EXPLANATIONS[code].status
-    if request.path.startswith("/api/"):
-        return JsonResponse(explain(code), status=status)
-    return HttpResponse(render_to_string(f"{status}.html"), status=status)
+    return refused(request, refuse(code))
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.errors import Refusal, refuse
+from leaderboard.errors import Refusal, conflicts_refused, refuse
 from leaderboard.rankings import snapshots
 from leaderboard.rankings.models import Cohort, PublishedRow, PublishedTable, Reference, Snapshot, Verdict
 from leaderboard.rankings.models.cohorts import LONGEST_REASON
@@ -120,7 +120,8 @@ def import_published(
         one.full_clean()
     except ValidationError as failure:
         raise refuse(Refusal.INVALID_FIELD, ", ".join(sorted(failure.message_dict))) from None
-    one.save()
+    with conflicts_refused():
+        one.save()
     PublishedRow.objects.bulk_create(PublishedRow(table=one, **asdict(line)) for line in table.lines)
     snapshots.analyse(one).save()
     return one

@@ -14,7 +14,7 @@ SITE = {
     "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
     "DATABASE_URL": "postgresql://nobody@/nothing?host=/nowhere",
     "BROKER_URL": "memory://",
-    "SECRET_KEY": "for tests only",
+    "SECRET_KEY": "for tests only, and long enough: 0123456789 abcdefghij",
 }
 SITE_SECRETS = ["HOLDFAST_KEYS", "HOLDFAST_HOME", "HOLDFAST_RECIPIENTS", "HOLDFAST_API_KEY"]
 MODEL_LIBRARIES = {"torch", "transformers", "vllm", "litellm", "lm_eval", "tokenizers"}

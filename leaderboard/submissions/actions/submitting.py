@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
-from leaderboard.errors import Refusal, refuse
+from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions import queueing
@@ -95,11 +95,18 @@ def _agrees(model: Model, ask: Ask) -> bool:
 
 
 def _new_model(organisation: Organisation, ask: Ask) -> Model:
+    """Enter the model. Where another request entered the name meanwhile, in whatever case, its facts are compared."""
     facts = {"open_weights": ask.open_weights, "parameters": ask.parameters, "organisation": organisation}
-    model, created = Model.objects.get_or_create(name=ask.model, defaults=facts)
-    if not created and model.organisation != organisation:
-        raise refuse(Refusal.MODEL_TAKEN)
-    return model
+    try:
+        with conflicts_refused():
+            return Model.objects.create(name=ask.model, **facts)
+    except SiteError:
+        model = Model.objects.filter(name__iexact=ask.model).first()
+        if model is None or model.organisation != organisation:
+            raise
+        if not _agrees(model, ask):
+            raise refuse(Refusal.MODEL_DIFFERS) from None
+        return model
 
 
 def _queue(submission: Submission) -> Run:

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
+from kombu import Connection
 
 from leaderboard.accounts import actions
 from leaderboard.accounts.models import ApiToken, Organisation, User
+from leaderboard.celery import app
+from leaderboard.errors import Refusal, SiteError
 
 GOOD = {
     "username": "ada",
@@ -48,6 +51,8 @@ def test_joining_and_signing_in_and_out(client: Client, db: None) -> None:
         {"organisation": "=1+1"},
         {"password1": "12345678", "password2": "12345678"},
         {"password2": "another 7 rotor"},
+        {"password1": "short 7 rot", "password2": "short 7 rot"},
+        {"password1": "8371926450172839", "password2": "8371926450172839"},
         {"password1": "x" * 1_000_000},
     ],
     ids=lambda changes: str(changes)[:40],
@@ -71,9 +76,12 @@ def test_signing_in_leads_nowhere_else(client: Client, db: None, following: str)
 
 def test_names_are_unique_without_case_in_the_database_too(db: None) -> None:
     actions.sign_up(username="ada", password=None, organisation="Analytical")
-    for username, organisation in (("ADA", "Other"), ("bob", "ANALYTICAL"), ("eve", "a<b>")):
-        with pytest.raises(IntegrityError), transaction.atomic():
+    for username, organisation in (("ADA", "Other"), ("bob", "ANALYTICAL")):
+        with pytest.raises(SiteError) as refused:
             actions.sign_up(username=username, password=None, organisation=organisation)
+        assert refused.value.code is Refusal.NAME_TAKEN
+    with pytest.raises(IntegrityError), transaction.atomic():
+        actions.sign_up(username="eve", password=None, organisation="a<b>")
     assert (User.objects.count(), Organisation.objects.count()) == (1, 1)
 
 
@@ -117,5 +125,24 @@ def test_the_command_enrols_and_prints_a_token(db: None) -> None:
         call_command("create_token", "a b")
 
 
-def test_health_asks_no_database(client: Client) -> None:
-    assert client.get("/healthz").content == b"ok\n"
+@pytest.mark.parametrize("path", ["/livez", "/healthz"])
+def test_to_be_alive_asks_no_database(client: Client, path: str) -> None:
+    assert client.get(path).content == b"ok\n"
+
+
+def test_to_be_ready_asks_database_and_broker(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.content) == (200, b"database: ok\nbroker: ok\n")
+    monkeypatch.setattr(app, "connection_for_write", lambda: Connection("redis://127.0.0.1:9/0"))
+    away = client.get("/readyz")
+    assert (away.status_code, away.content) == (503, b"database: ok\nbroker: away\n")
+    assert away.headers["Retry-After"] == "5"
+
+
+def test_not_ready_without_a_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise OperationalError("no password here")
+
+    monkeypatch.setattr(connection, "cursor", away)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.content) == (503, b"database: away\nbroker: ok\n")

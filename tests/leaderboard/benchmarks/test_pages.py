@@ -187,7 +187,7 @@ def test_every_file_is_served_to_be_saved(client: Client, bundle: Release) -> No
     "name",
     [
         "../secret", "..%2fsecret", "%2e%2e/secret", "completions/../../secret", "/etc/passwd", "./README.md",
-        "completions//0c0c0c0c-0c0c-4c0c-8c0c-0c0c0c0c0c0c.jsonl", "completions", "unlisted", "README.md%00", "",
+        "completions//0c0c0c0c-0c0c-4c0c-8c0c-0c0c0c0c0c0c.jsonl", "completions", "unlisted", "README.md%ff", "",
     ],
 )  # fmt: skip
 def test_nothing_else_is_served(client: Client, bundle: Release, settings: Any, name: str) -> None:

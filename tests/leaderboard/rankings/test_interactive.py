@@ -143,7 +143,6 @@ def test_what_is_not_there(client: Client, pair: SetPair, table: PublishedTable)
         "/boards/demo/charts/peers/?model=nobody",
         "/published/none/charts/scatter/",
         "/published/small/charts/none/",
-        "/published/small/charts/peers/?model=%00",
     ):
         assert client.get(address).status_code == 404, address
 

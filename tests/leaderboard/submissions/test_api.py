@@ -178,11 +178,11 @@ def test_a_token_that_was_ended(client: Client, token: str, user: Any, end: str)
         ("/api/v1/ledger?limit=-1", 422),
         ("/api/v1/ledger?limit=1e9", 422),
         ("/api/v1/ledger?before=99999999999999999999", 422),
-        ("/api/v1/ledger?before=%00", 422),
+        ("/api/v1/ledger?before=%00", 400),
     ],
 )
 def test_bad_addresses(client: Client, db: None, path: str, status: int) -> None:
-    assert is_problem(client.get(path), status, {404: "not_found", 422: "invalid_field"}[status])
+    assert is_problem(client.get(path), status, {400: "bad_address", 404: "not_found", 422: "invalid_field"}[status])
 
 
 @pytest.mark.parametrize("number", ["0", "999999999999999999999999", "1"])
