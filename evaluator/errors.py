@@ -209,7 +209,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "A signed tree head does not verify.", "Get it again from who signed it; do not mend it by hand."
     ),
     Code.ALLOCATION_INVALID: _ours(
-        "The strata and blocks asked for do not fit the set.", "Ask for fewer blocks and seasons, or other shares."
+        "The strata and blocks asked for do not fit the set.",
+        "Seal with one of the allocations that are listed, or with more items.",
     ),
     Code.BLOCK_REFUSED: _ours(
         "This recipient may not see these blocks of the set.", "Compare the tiers and the season on both sides."

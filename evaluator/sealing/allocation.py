@@ -70,6 +70,85 @@ def plan_seasons(blocks: Sequence[Block], shares: Shares) -> tuple[int, ...]:
     return tuple(exposed[len(exposed) - wanted :])
 
 
+def plan(n: int, shares: Shares) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    """Blocks and seasons of a set of ``n`` items, each part that anybody is asked of at least ``shares.cell`` items.
+
+    Raises ``allocation_invalid`` with allocations that fit, as options of the seal command.
+    """
+    blocks = plan_blocks(n, shares)
+    exposed = sum(block.stratum == "exposed" for block in blocks)
+    if shares.seasons is not None and not 0 <= shares.seasons <= exposed:
+        raise error(
+            Code.ALLOCATION_INVALID, f"{shares.seasons} seasons of {exposed} exposed blocks; {_advice(n, shares)}"
+        )
+    seasons = plan_seasons(blocks, shares)
+    smallest = _smallest_part(blocks, seasons)
+    if smallest < shares.cell:
+        found = f"of {n:,} items a part of {smallest}, of at least {shares.cell}"
+        raise error(Code.ALLOCATION_INVALID, f"{found}; {_advice(n, shares)}")
+    return blocks, seasons
+
+
+def fits(n: int, shares: Shares) -> bool:
+    """Return true where :func:`plan` refuses nothing."""
+    blocks = plan_blocks(n, shares)
+    exposed = sum(block.stratum == "exposed" for block in blocks)
+    if shares.seasons is not None and shares.seasons > exposed:
+        return False
+    return _smallest_part(blocks, plan_seasons(blocks, shares)) >= shares.cell
+
+
+def proposals(n: int, cell: int) -> tuple[Shares, ...]:
+    """Allocations of a set of ``n`` items that fit, those first that keep a local part and most seasons."""
+    found = []
+    for with_local, seasons in _GOALS:
+        candidates = (
+            Shares(local=local, spare=spare, blocks=blocks, seasons=seasons, cell=cell)
+            for spare in _SPARES
+            for local in (_LOCALS if with_local else (Fraction(0),))
+            for blocks in range(_MOST_BLOCKS, seasons, -1)
+        )
+        found += [next((shares for shares in candidates if fits(n, shares)), None)]
+    return tuple(shares for shares in found if shares is not None)[:_MOST_PROPOSALS]
+
+
+_GOALS = ((True, 2), (True, 1), (False, 2), (False, 1), (True, 0), (False, 0))
+_SPARES = (Fraction(1, 10), Fraction(1, 20), Fraction(0))
+_LOCALS = (Fraction(1, 5), Fraction(1, 4), Fraction(3, 10), Fraction(1, 3), Fraction(2, 5), Fraction(1, 2))
+_MOST_BLOCKS = 8
+_MOST_PROPOSALS = 3
+_LARGEST = 1_000_000
+
+
+def _smallest_part(blocks: Sequence[Block], seasons: Sequence[int]) -> int:
+    """The items of the smallest part that is asked: a season's block, the other exposed ones, the local ones."""
+    parts: dict[int | str, int] = {}
+    for block in blocks:
+        if block.stratum != "spare":
+            part = block.id if block.id in seasons else block.stratum
+            parts[part] = parts.get(part, 0) + block.n
+    return min(parts.values())
+
+
+def _advice(n: int, shares: Shares) -> str:
+    proposed = proposals(n, shares.cell)
+    smallest = next((size for size in _sizes(n) if fits(size, shares)), None)
+    needed = f"as asked it takes {smallest:,} items" if smallest else "as asked no size fits"
+    if not proposed:
+        return f"no allocation fits: a set has at least {shares.cell} items; {needed}"
+    return f"these fit: {', '.join(_options(one) for one in proposed)}; {needed}"
+
+
+def _sizes(n: int) -> range:
+    return range(n + 1, min(_LARGEST, max(100 * n, 20_000)))
+
+
+def _options(shares: Shares) -> str:
+    cell = f" --smallest-cell {shares.cell}" if shares.cell != LEAST_CELL else ""
+    strata = f"--local {shares.local} --spare {shares.spare}"
+    return f"'{strata} --blocks {shares.blocks} --seasons {shares.seasons}{cell}'"
+
+
 def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[int]:
     """The order in which the items lie in the sealed set: element k is the position of item k of the set.
 

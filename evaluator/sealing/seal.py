@@ -81,7 +81,7 @@ def seal_set(
     """
     _check(items, shots)
     seed = randomness(allocation.SEED_BYTES) if seed is None else seed
-    blocks = allocation.plan_blocks(len(items), shares)
+    blocks, seasons = allocation.plan(len(items), shares)
     dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
     salted = [
         allocation.salt(seed, name, index) + canonical_json(item_record(item)) for index, item in enumerate(dealt)
@@ -103,7 +103,7 @@ def seal_set(
         seed_hash=about["seed_hash"],
         key_check=formats.key_check(key),
         blocks=blocks,
-        seasons=allocation.plan_seasons(blocks, shares),
+        seasons=seasons,
         shots=ShotFacts(n=len(shots), digest=set_digest(shots)) if shots else None,
         created=created,
         covenant=covenant,

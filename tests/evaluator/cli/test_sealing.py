@@ -100,7 +100,10 @@ def test_refusals(folder: Path) -> None:
         refusal("seal", folder / "none", "--keys", folder / "keys", "--name", "t", "--out", folder / "out")
         == "set_unreadable"
     )
-    assert refusal(*seal[:2], "--name", "../t", "--out", folder / "out", "--keys", folder / "keys") == "bad_message"
+    assert (
+        refusal(*seal[:2], *SMALL, "--name", "../t", "--out", folder / "out", "--keys", folder / "keys")
+        == "bad_message"
+    )
     (folder / "items.jsonl").write_bytes(PLANTED.jsonl() + b'{"question": "q", "answer": "CNRY"}\n')
     assert refusal(*seal, "--keys", folder / "keys") == "check_failed"
     assert not (folder / "out").exists()
