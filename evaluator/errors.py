@@ -232,7 +232,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "The evidence does not meet the release rule.", "Wait until it does; the set's page shows what is missing."
     ),
     Code.EVIDENCE_UNREADABLE: _ours(
-        "The evidence is not a file that the site wrote.", "Export it again with 'manage.py release_evidence'."
+        "The evidence is not a file that the site wrote.",
+        "Export it again with 'manage.py release_progress SLUG --evidence FILE'.",
     ),
     Code.EVIDENCE_DIFFERS: _ours(
         "The statement is about another set, root or evidence.", "Sign anew over the files that you hold."
@@ -333,7 +334,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.ENGINE_MISSING: _ours(
         "A package that the engine needs is not installed on the evaluator's host.",
-        "Install it there; 'python -m evaluator doctor' names it and its requirements file.",
+        "Install it there: requirements/hosts.txt lists what engines need.",
         elsewhere=True,
     ),
     Code.ENGINE_OOM: _ours(
