@@ -97,7 +97,7 @@ def test_every_command_that_is_named_exists_and_takes_its_options() -> None:
     found = named()
     assert [f"{one.file}: {one.text} - {fault(one)}" for one in found if fault(one)] == []
     counts = {program: sum(one.program == program for one in found) for program in ("manage.py", "evaluator", "make")}
-    assert counts["manage.py"] > 60 and counts["evaluator"] > 60 and counts["make"] > 10, counts
+    assert counts["manage.py"] > 50 and counts["evaluator"] > 40 and counts["make"] > 10, counts
 
 
 @pytest.mark.parametrize(
