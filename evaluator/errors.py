@@ -104,6 +104,7 @@ class Code(StrEnum):
     CHECKPOINT_WRONG_SHAPES = "checkpoint_wrong_shapes"
     CHECKPOINT_BAD_NUMBERS = "checkpoint_bad_numbers"
     CHECKPOINT_TOO_COSTLY = "checkpoint_too_costly"
+    CHECKPOINT_UNKNOWN_MODEL = "checkpoint_unknown_model"
     # model servers
     JAIL_MISSING = "jail_missing"
     HOST_FAILED = "host_failed"
@@ -305,6 +306,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.CHECKPOINT_TOO_COSTLY: _theirs(
         "Reading the checkpoint's headers or tokenizer takes more memory or time than any real one's.",
         "Save the model again with its library.",
+    ),
+    Code.CHECKPOINT_UNKNOWN_MODEL: _theirs(
+        "The evaluator's libraries do not know this kind of model, so its weights cannot be checked.",
+        "Use an architecture of the installed Transformers release, or ask the maintainers for a newer one.",
     ),
     Code.JAIL_MISSING: _ours(
         "Bubblewrap is missing, so no model can be shut in.",

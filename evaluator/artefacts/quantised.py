@@ -7,7 +7,7 @@ from evaluator.artefacts.safetensors import Tensor
 
 _PACKED = ("qweight", "weight_packed")
 """Last parts of the names of packed matrices: of AWQ and GPTQ; of compressed-tensors."""
-COMPARABLE = frozenset({"", "awq", "gptq", "fp8", "compressed-tensors"})
+COMPARABLE = frozenset({"", "awq", "gptq", "fp8", "fbgemm_fp8", "compressed-tensors", "mxfp4", "modelopt"})
 """Methods of which the names and the shapes of the unpacked matrices are known."""
 _METHODS = COMPARABLE | {
     *("bitsandbytes", "mxfp4", "modelopt", "fbgemm_fp8", "torchao", "quark", "hqq", "eetq", "aqlm", "quip"),
@@ -54,7 +54,10 @@ def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> di
             continue
         if last in _PACKED:
             shapes[f"{stem}.weight"] = _unpacked(tensor, last, method, bits)
-        elif tensor.dtype == "U8" and tensor.shape and method not in COMPARABLE:
+        elif last.endswith("_blocks") and len(tensor.shape) == 4:  # of MXFP4: experts, rows, groups, bytes
+            experts, rows, groups, size = tensor.shape
+            shapes[name.removesuffix("_blocks")] = (experts, 2 * groups * size, rows)
+        elif tensor.dtype == "U8" and tensor.shape:
             shapes[name] = (*tensor.shape[:-1], 2 * tensor.shape[-1])
         else:
             shapes[name] = tensor.shape

@@ -51,7 +51,8 @@ _SMALLEST_MATRIX = 64
 def check(folder: Path) -> None:
     """Check a checkpoint whose headers have been inspected.
 
-    Raises CHECKPOINT_MISSING_TENSORS, CHECKPOINT_WRONG_SHAPES, CHECKPOINT_BAD_NUMBERS.
+    Raises CHECKPOINT_MISSING_TENSORS, CHECKPOINT_WRONG_SHAPES, CHECKPOINT_BAD_NUMBERS, CHECKPOINT_UNKNOWN_MODEL,
+    CHECKPOINT_QUANTISED.
     """
     shards = read_shards(folder)
     tensors = {name: tensor for shard in shards.values() for name, tensor in shard.entries.items()}
@@ -70,11 +71,10 @@ def special_tokens(folder: Path) -> dict[str, str]:
 def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> frozenset[str]:
     """Compare names and shapes. Returns the tensors that the model does not use.
 
-    An architecture that the library does not have, and packed weights whose shapes say too little, are left for the
-    engine to check: vLLM refuses what lacks a weight.
+    What cannot be compared is refused: an engine would fill what is missing without a word.
     """
     if method_of(config) not in COMPARABLE:
-        return frozenset()
+        raise error(Code.CHECKPOINT_QUANTISED, method_of(config))
     shapes = dense_shapes(tensors, config)
     try:
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -82,9 +82,9 @@ def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
             del settings.quantization_config
         kind = _class_of(settings)
     except Exception:  # noqa: BLE001 - a library's exception may be anything
-        return frozenset()
+        raise error(Code.CHECKPOINT_UNKNOWN_MODEL) from None
     if kind is None:
-        return frozenset()
+        raise error(Code.CHECKPOINT_UNKNOWN_MODEL)
     with _without_numbers(), FakeTensorMode(allow_non_fake_inputs=True):
         given = {name: torch.empty(shape, dtype=_dtype(tensors.get(name))) for name, shape in shapes.items()}
         try:

@@ -126,6 +126,53 @@ PACKS: dict[str, Callable[[str, torch.Tensor], dict[str, torch.Tensor]]] = {
 }
 
 
+def test_experts_in_four_bits_are_compared_as_what_they_stand_for(tmp_path: Path) -> None:
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    config = GptOssConfig(
+        num_hidden_layers=2, hidden_size=64, intermediate_size=32, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=100, num_local_experts=2, head_dim=16,
+    )  # fmt: skip
+    GptOssForCausalLM(config).save_pretrained(tmp_path)
+    change(tmp_path, lambda w: {name: t + 1 for name, t in w.items()})
+    configure(tmp_path, quantization_config={"quant_method": "mxfp4"})
+
+    def pack(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        parts = {}
+        for name, tensor in weights.items():
+            if name.endswith("_proj") and "experts" in name:
+                experts, columns, rows = tensor.shape
+                parts[f"{name}_blocks"] = torch.ones(experts, rows, columns // 32, 16, dtype=torch.uint8)
+                parts[f"{name}_scales"] = torch.ones(experts, rows, columns // 32, dtype=torch.uint8)
+            else:
+                parts[name] = tensor
+        return parts
+
+    change(tmp_path, pack)
+    preflight.check(tmp_path)
+    change(tmp_path, lambda w: {name: t for name, t in w.items() if "layers.1.mlp.experts.down_proj" not in name})
+    with pytest.raises(EvaluatorError) as caught:
+        preflight.check(tmp_path)
+    assert caught.value.code is MISSING
+
+
+@pytest.mark.parametrize(
+    "settings", [{"model_type": "unheard-of"}, {"model_type": "llama", "num_hidden_layers": "many"}], ids=repr
+)
+def test_what_cannot_be_compared_is_refused(folder: Path, settings: dict[str, str]) -> None:
+    configure(folder, **settings)
+    with pytest.raises(EvaluatorError) as caught:
+        preflight.check(folder)
+    assert caught.value.code is Code.CHECKPOINT_UNKNOWN_MODEL
+
+
+def test_packed_weights_that_cannot_be_compared_are_refused(folder: Path) -> None:
+    configure(folder, quantization_config={"quant_method": "bitsandbytes"})
+    with pytest.raises(EvaluatorError) as caught:
+        preflight.check(folder)
+    assert caught.value.code is Code.CHECKPOINT_QUANTISED
+
+
 @pytest.mark.parametrize("method", PACKS)
 def test_packed_weights_are_compared_as_what_they_stand_for(folder: Path, method: str) -> None:
     packed(folder, method, PACKS[method])
