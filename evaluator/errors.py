@@ -437,11 +437,11 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.DEADLINE: _ours(
         "The run did not end within its time.",
-        "Maintainers can queue the run again: it goes on where it stopped.",
+        "Continue it: it goes on where it stopped. Maintainers can set a longer limit.",
     ),
     Code.NOT_STARTED: _ours(
         "No evaluator began the run within its time in the queue.",
-        "Nothing is wrong with the submission. Submit again once the status page shows an evaluator in service.",
+        "Nothing is wrong with the submission. Continue it once the status page shows an evaluator in service.",
     ),
     Code.LOST: _ours("The evaluator was lost too often.", "Look at the evaluators, then queue it again.", again=True),
     Code.DISK_FULL: _ours("The disk is full.", "Free some space, then run again: what was graded is kept.", again=True),

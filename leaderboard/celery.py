@@ -27,10 +27,12 @@ DRAIN_TASK = "holdfast.drain"
 REBUILD_TASK = "holdfast.rebuild"
 """Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``."""
 ASK_LOGS_TASK = "holdfast.ask_logs"
+WATCH_TASK = "holdfast.watch"
 HOUSEKEEPING_QUEUE = "housekeeping"
 RANKINGS_QUEUE = "rankings"
 BEAT_SECONDS = 2.0
 ASK_LOGS_SECONDS = 60.0
+WATCH_SECONDS = 10.0
 
 
 class QuietTask(Task):  # type: ignore[misc]
@@ -54,11 +56,13 @@ app.conf.update(
         REAP_TASK: {"queue": HOUSEKEEPING_QUEUE},
         DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},
         ASK_LOGS_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        WATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
     },
     # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
     beat_schedule={
         "reap": {"task": REAP_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
         "drain": {"task": DRAIN_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
+        "watch": {"task": WATCH_TASK, "schedule": WATCH_SECONDS, "options": {"expires": WATCH_SECONDS}},
         "ask logs": {"task": ASK_LOGS_TASK, "schedule": ASK_LOGS_SECONDS, "options": {"expires": ASK_LOGS_SECONDS}},
     },
     # A broker that is away must not hold up a request: the outbox rings again.

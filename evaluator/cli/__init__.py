@@ -20,7 +20,19 @@ REFUSED = 2
 INTERRUPTED = 130
 
 
-_MODULES = ("run", "grade", "rescore", "loglik", "harness", "authoring", "keys", "sealing", "notices", "releasing")
+_MODULES = (
+    "run",
+    "grade",
+    "rescore",
+    "loglik",
+    "harness",
+    "authoring",
+    "keys",
+    "sealing",
+    "notices",
+    "releasing",
+    "doctor",
+)
 ALONE = ("run", "grade")
 """Commands that are started often, and whose module is all that is loaded for them."""
 

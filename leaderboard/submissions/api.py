@@ -132,6 +132,43 @@ class RescoringOut(Schema):
     changed: dict[str, dict[str, int]]
 
 
+class WaitingOut(Schema):
+    """Why a queued run has not begun, and its place in the queue of its pool."""
+
+    position: int
+    reason: str
+
+
+class PoolOut(Schema):
+    """One pool of evaluators, and the runs that wait for it."""
+
+    name: str
+    sentence: str
+    registered: int
+    in_service: int
+    waiting: int
+    running: int
+    oldest: datetime | None
+
+
+class FindingOut(Schema):
+    """One thing that a maintainer should know; a ``problem`` keeps runs from ending."""
+
+    code: str
+    sentence: str
+    advice: str
+    problem: bool
+
+
+class StatusOut(Schema):
+    """Status of the site. ``beat`` is when its housekeeping last ran; ``findings`` are shown to maintainers only."""
+
+    ok: bool
+    beat: datetime | None
+    pools: list[PoolOut]
+    findings: list[FindingOut] | None = None
+
+
 class RunOut(Schema):
     """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded, and lacks
     the sealed set until its cohort is closed.
@@ -159,6 +196,7 @@ class RunOut(Schema):
     ended_at: datetime | None
     failure: Problem | None
     fault: str
+    waiting: WaitingOut | None
     likelihood_failed: Problem | None
     sets: list[CountsOut]
     graders: list[GraderOut]
@@ -209,6 +247,15 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     ranked = [one.pk for one in shown if one.state == RunState.RANKED]
     opened = Entry.objects.opened(ranked, least=least)
     return {"runs": [_listed(one) | {"tallies": opened.get(one.pk, [])} for one in shown]}
+
+
+@router.get("/status", auth=None, response={200: StatusOut}, summary="Status of the evaluators")
+def status(request: HttpRequest) -> dict[str, Any]:
+    """How the pools stand. Maintainers, by token or session, are shown every finding."""
+    found = actions.status()
+    user = viewer(request)
+    staff = user is not None and user.is_staff
+    return actions.public_facts(found) | {"findings": found.findings if staff else None}
 
 
 @router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
@@ -310,6 +357,7 @@ def _run(one: Run) -> dict[str, Any]:
         "protocol": one.submission.asked_by,
         "record": one.record if graded else None,
         "failure": explain_code(one.code) if one.code else None,
+        "waiting": actions.waiting(one),
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],

@@ -12,6 +12,7 @@ _AFTER_A_CHANGE = frozenset(
         Code.ENDPOINT_REFUSES_ITEMS,
         Code.ENDPOINT_UNAUTHORIZED,
         Code.INCOMPLETE,
+        Code.NOT_STARTED,
     }
 )
 """Codes after which nothing is tried by itself, and the same run may still end well."""

@@ -11,8 +11,8 @@ from django.db import close_old_connections
 
 from evaluator.contract import RECORD_TASK
 from evaluator.errors import EvaluatorError
-from leaderboard.celery import DRAIN_TASK, REAP_TASK, app
-from leaderboard.errors import OursAgain, Refusal, quiet_database
+from leaderboard.celery import DRAIN_TASK, REAP_TASK, WATCH_TASK, app
+from leaderboard.errors import OursAgain, Refusal, SiteError, quiet_database
 from leaderboard.submissions import actions
 
 logger = logging.getLogger(__name__)
@@ -50,10 +50,26 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
         patiently(lambda: actions.record_report(envelope=args[0]))
     except EvaluatorError as failure:
         logger.warning("refused a report: %s %s", failure.code, failure.detail)
+        _count(args[0], failure)
     except OursAgain as failure:
         logger.error("report not recorded: %s %s", failure.code, failure.detail)
         if failure.code is Refusal.DATABASE_AWAY:
             raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
+
+
+def _count(envelope: object, refusal: EvaluatorError) -> None:
+    """Count a refused report. Where the database is away, the log has it."""
+    try:
+        with quiet_database():
+            actions.refuse_report(envelope, refusal)
+    except SiteError as failure:
+        logger.warning("refused report not counted: %s %s", failure.code, failure.detail)
+
+
+@app.task(name=WATCH_TASK)  # type: ignore[untyped-decorator]
+def watch() -> None:
+    """Stamp the heartbeat by which a dead beat is seen."""
+    housekeeping(actions.watch)
 
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]

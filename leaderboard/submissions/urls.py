@@ -7,6 +7,7 @@ from leaderboard.submissions import burning, graders, releasing, views
 urlpatterns = [
     path("submit/", views.submit, name="submit"),
     path("mine/", views.mine, name="mine"),
+    path("status/", views.status, name="status"),
     path("commitments/", views.commitments, name="commitments"),
     path("runs/<uuid:run_id>/", views.run, name="run"),
     path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel-run"),

@@ -17,7 +17,7 @@ from evaluator.contract import Votes
 from leaderboard.accounts.models import User
 from leaderboard.accounts.views import carry_out
 from leaderboard.errors import SiteError, explain_code
-from leaderboard.ledger.models import ListedEndpoint
+from leaderboard.ledger.models import Evaluator, ListedEndpoint
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.continuation import is_continuable
@@ -115,6 +115,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         if found.submission.protocol and found.state == RunState.RANKED
         else WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
+        "waiting": actions.waiting(found),
         "sets": sets,
         "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
         "graders": graders(found) if found.state == RunState.RANKED else [],
@@ -133,6 +134,14 @@ def _may_continue(run: Run, user: User | None) -> bool:
     """Whether a run that a user sees may go on: an unranked one is its author's and the staff's."""
     goes_on = run.state == RunState.FAILED and is_continuable(run.code)
     return goes_on and user is not None and run.continued < settings.MAX_CONTINUES
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """Show how the pools stand, and to maintainers every finding."""
+    user = request.user if isinstance(request.user, User) else None
+    evaluators = Evaluator.objects.order_by("pk") if user is not None and user.is_staff else ()
+    return render(request, "submissions/status.html", {"status": actions.status(), "evaluators": evaluators})
 
 
 def graders(run: Run) -> list[tuple[str, list[Beside]]]:

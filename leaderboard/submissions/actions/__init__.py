@@ -3,6 +3,7 @@
 from leaderboard.submissions.actions.continuing import continue_run
 from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
 from leaderboard.submissions.actions.lineages import assign_lineage, commit_weights, register_lineage, retract_run
+from leaderboard.submissions.actions.operations import examine, public_facts, refuse_report, status, waiting, watch
 from leaderboard.submissions.actions.queueing import (
     cancel,
     drain_outbox,
@@ -32,6 +33,7 @@ __all__ = [
     "drain_outbox",
     "drain_rescorings",
     "erase_old_keys",
+    "examine",
     "follow_rule",
     "follow_rules",
     "forecast",
@@ -39,15 +41,20 @@ __all__ = [
     "is_due",
     "mark_ranked",
     "propose",
+    "public_facts",
     "publish",
     "reap",
     "record_report",
+    "refuse_report",
     "register_lineage",
     "requeue",
     "retract_run",
     "ring_unranked",
+    "status",
     "submit",
     "switch_grader",
+    "waiting",
+    "watch",
     "weigh",
     "withdraw",
 ]

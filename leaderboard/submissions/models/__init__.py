@@ -1,5 +1,6 @@
 """Models, submissions and runs. No column here could hold the text of an item: outcomes are one byte each."""
 
+from leaderboard.submissions.models.operations import BEAT, Heartbeat, RefusedReport
 from leaderboard.submissions.models.rescoring import (
     SIDES,
     Beside,
@@ -31,6 +32,7 @@ from leaderboard.submissions.models.systems import (
 )
 
 __all__ = [
+    "BEAT",
     "COUNTED",
     "MODEL_NAME",
     "SERVED_NAME",
@@ -39,12 +41,14 @@ __all__ = [
     "Beside",
     "Commitment",
     "GraderTally",
+    "Heartbeat",
     "Lineage",
     "LineageRecord",
     "Model",
     "Outbox",
     "PackedOutcomes",
     "Receipt",
+    "RefusedReport",
     "RescoredOutcomes",
     "Rescoring",
     "Run",

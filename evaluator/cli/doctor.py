@@ -1,0 +1,155 @@
+"""The command that examines an evaluator's host: settings, keys, packages, jail, disk, broker and sets.
+
+It changes nothing, opens no sealed item and prints one line a finding, with what to do.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from kombu import Connection
+
+from evaluator import jail
+from evaluator.backends import engines
+from evaluator.broker import celery_settings
+from evaluator.config import Config
+from evaluator.errors import EvaluatorError
+from evaluator.items import load_items
+from evaluator.sealing.checking import check_folder
+from evaluator.sealing.formats import MANIFEST
+from evaluator.sealing.keys import Keys, load_keys
+from evaluator.sealing.vault import check_key
+
+FREE_BYTES = 1 << 30
+FREE_FILES = 10_000
+DESCRIPTORS = 4096
+BROKER_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an operator should know. A ``problem`` keeps runs from ending; anything else is a note."""
+
+    name: str
+    sentence: str
+    advice: str
+    problem: bool = True
+
+    def __str__(self) -> str:
+        return f"{'problem' if self.problem else 'note'}: {self.name}: {self.sentence} {self.advice}"
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``doctor``."""
+    doctor = subparsers.add_parser("doctor", help="say what is wrong with this evaluator's host, and what to do")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(handler=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    findings = examine(Config.from_env(os.environ))
+    wrong = any(finding.problem for finding in findings)
+    if args.json:
+        print(json.dumps({"ok": not wrong, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            print(finding)
+        if not wrong:
+            print("ok: this host can take runs")
+    return int(wrong)
+
+
+def examine(config: Config) -> list[Finding]:
+    """Return what is wrong with a host."""
+    keys, found = _keys(config)
+    for check in (_packages, _jail, _limits):
+        found += check()
+    for look in (_disk, _broker):
+        found += look(config)
+    return found + list(_sets(config, keys))
+
+
+def _keys(config: Config) -> tuple[Keys | None, list[Finding]]:
+    try:
+        return load_keys(config.keys), []
+    except EvaluatorError as failure:
+        return None, [Finding("keys", str(failure), "Runs on sealed sets fail until then.")]
+
+
+def _packages() -> Iterator[Finding]:
+    wanted = {"torch": True, "transformers": True, "litellm": False, "vllm": False}
+    if shutil.which("nvidia-smi") is None:
+        del wanted["vllm"]
+    for name, problem in wanted.items():
+        if find_spec(name) is None:
+            advice = f"Install {engines.REQUIREMENTS[name]}."
+            yield Finding("package", f"{name} is not installed.", advice, problem=problem)
+
+
+def _jail() -> Iterator[Finding]:
+    if not jail.available():
+        advice = "Install it, and allow user namespaces or start the evaluator as root."
+        yield Finding("jail", "Bubblewrap is missing or does not work: only trusted checkpoints run.", advice)
+        return
+    for lack in jail.missing():
+        yield Finding("jail", lack, "See docs/operations.md.", problem=False)
+
+
+def _limits() -> Iterator[Finding]:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < DESCRIPTORS:
+        sentence = f"A process may open {soft} files only."
+        yield Finding("limits", sentence, f"Raise LimitNOFILE to {DESCRIPTORS} at least.", problem=soft < 256)
+
+
+def _disk(config: Config) -> Iterator[Finding]:
+    for folder in (config.home, config.home / "spool", config.home / "work"):
+        if not folder.is_dir():
+            continue
+        about = os.statvfs(folder)
+        if about.f_bavail * about.f_frsize < FREE_BYTES or (about.f_files > 0 and about.f_favail < FREE_FILES):
+            yield Finding("disk", f"{folder} has less than 1 GiB or {FREE_FILES:,} files left.", "Free some space.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding("disk", f"{folder} cannot be written.", "Give it to the user that the evaluator runs as.")
+    if not config.home.is_dir():
+        yield Finding("disk", f"{config.home} is no folder.", "It is made when the evaluator starts.", problem=False)
+
+
+def _broker(config: Config) -> Iterator[Finding]:
+    settings = celery_settings(config.broker_url)
+    try:
+        options = {**settings["broker_transport_options"], "socket_connect_timeout": BROKER_SECONDS}
+        with Connection(config.broker_url, transport_options=options) as connection:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises, and its text may hold a password
+        sentence = f"The broker cannot be reached ({type(failure).__name__})."
+        yield Finding("broker", sentence, "Start it, and compare BROKER_URL with the site's.")
+
+
+def _sets(config: Config, keys: Keys | None) -> Iterator[Finding]:
+    folders = [folder for folder in sorted(config.sets.iterdir()) if folder.is_dir()]
+    if not folders:
+        yield Finding("sets", f"There is no set in {config.sets}.", "Copy the pairs' sets there.")
+    for folder in folders:
+        try:
+            _checker(folder, keys)(folder)
+        except EvaluatorError as failure:
+            yield Finding("sets", f"{folder.name}: {failure}", "Runs on it go to other evaluators.")
+
+
+def _checker(folder: Path, keys: Keys | None) -> Callable[[Path], object]:
+    if not (folder / MANIFEST).is_file():
+        return lambda one: load_items(one / "items.jsonl")
+
+    def check(one: Path) -> None:
+        check_folder(one)
+        if keys is not None:
+            check_key(one, keys)
+
+    return check

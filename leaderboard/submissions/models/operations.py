@@ -1,0 +1,47 @@
+"""Facts about the site's own programs: when its housekeeping last ran, and which reports it refused."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+BEAT = "beat"
+
+
+class Heartbeat(models.Model):
+    """The last time a scheduled task ran, by the database's clock. ``facts`` are counts that it found."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+    facts: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def stamp(cls, name: str, **facts: Any) -> None:
+        """Record that a task ran now."""
+        fields = {"at": Now(), "facts": facts}
+        cls.objects.update_or_create(name=name, defaults=fields, create_defaults=fields)
+
+
+class RefusedReport(models.Model):
+    """Reports of one day that were refused for one reason: a count, and size and digest of the last of them.
+
+    Nothing of a report itself is stored: what it says may be anything. ``claimed`` is the evaluator that it names,
+    where there is one of that name; a refused report proves nothing about who sent it.
+    """
+
+    day = models.DateField()
+    code = models.CharField(max_length=40)
+    claimed = models.CharField(max_length=80, blank=True)
+    count = models.PositiveIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=64)
+    last = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["day", "code", "claimed"], name="refused_once_a_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.code} on {self.day}"

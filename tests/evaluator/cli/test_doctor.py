@@ -1,0 +1,75 @@
+"""The doctor of an evaluator's host: one line a finding, and an exit code."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evaluator import jail
+from evaluator.cli import doctor, main
+from tests.evaluator.installed import install
+
+
+@pytest.fixture
+def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Callable[[], tuple[int, str]]:
+    place = install(tmp_path / "e", n=4)
+    monkeypatch.setattr(jail, "available", lambda: True)
+    monkeypatch.setattr(jail, "missing", lambda: [])
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    for name, value in place.environ(f"filesystem://{tmp_path}/broker").items():
+        monkeypatch.setenv(name, value)
+
+    def examine() -> tuple[int, str]:
+        return main(["doctor"]), capsys.readouterr().out
+
+    return examine
+
+
+def test_a_host_that_can_take_runs(examined: Callable[[], tuple[int, str]]) -> None:
+    code, text = examined()
+    assert code == 0, text
+    assert text.splitlines()[-1] == "ok: this host can take runs"
+
+
+def test_a_missing_package_is_named(examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    code, text = examined()
+    assert code == 1
+    assert "problem: package: transformers is not installed. Install requirements/hosts.txt." in text
+    assert "note: package: litellm is not installed." in text
+
+
+def test_a_full_disk(examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=100, f_favail=1)
+    monkeypatch.setattr(doctor.os, "statvfs", lambda _: full)
+    code, text = examined()
+    assert code == 1
+    assert "problem: disk: " in text
+
+
+def test_a_broker_that_is_away_and_no_jail(
+    examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_URL", f"redis+socket://{tmp_path}/none")
+    monkeypatch.setattr(jail, "available", lambda: False)
+    code, text = examined()
+    assert code == 1
+    assert "problem: broker: " in text
+    assert "problem: jail: " in text
+
+
+def test_damaged_sets(examined: Callable[[], tuple[int, str]], tmp_path: Path, capsys: Any) -> None:
+    sets = tmp_path / "e" / "sets"
+    (sets / "open" / "items.jsonl").write_text("{")
+    for path in (sets / "closed").glob("*items*"):
+        path.write_bytes(path.read_bytes()[:-20])
+    code, text = examined()
+    assert code == 1
+    assert "problem: sets: open: set_bad_json" in text
+    assert "problem: sets: closed: " in text
+    assert main(["doctor", "--json"]) == 1
+    assert not json.loads(capsys.readouterr().out)["ok"]
