@@ -46,7 +46,7 @@ class Odd:
         """One question."""
         body = await request.json()
         prompt = body.get("prompt") or body["messages"][-1]["content"]
-        number = int(NUMBER.findall(prompt)[-1])
+        number = int((NUMBER.findall(prompt) or ["0"])[-1])
         self.requests.append({"item": number, "body": body})
         about_it = self.when in ("always", "once") or number == self.item
         if about_it and not (self.when.startswith("once") and self.misbehaved):

@@ -33,6 +33,27 @@ def read_completion(data: Any, api: Api) -> dict[str, Any]:
     return completion(content, reason, usage, api, model=model, message=message)
 
 
+def simplified(data: Any) -> Any:
+    """Return a decoded body with one choice and its content as a text, where it is of this API: a library wants both.
+
+    A body of another API, or one that is no completion, is returned as it is.
+    """
+    try:
+        choice = _first(data["choices"])
+        message = choice["message"]
+        content = message["content"]
+        text, thought = _text(content, "chat")
+    except (ValueError, KeyError, TypeError, AttributeError, Refused):
+        return data
+    if isinstance(content, list):
+        message = {**message, "content": text or None}
+        if thought and not text:
+            message["reasoning_content"] = message.get("reasoning_content") or "thought"
+        if _refusal(message, content):
+            message["refusal"] = message.get("refusal") or "refusal"
+    return {**data, "choices": [{**choice, "index": 0, "message": message}]}
+
+
 def completion(
     content: object,
     reason: object,

@@ -8,6 +8,7 @@ beyond a bound or unpacked, no address is called that the deny list has, and an 
 import asyncio
 import contextvars
 import importlib
+import json
 import logging
 import os
 import socket
@@ -24,7 +25,7 @@ from evaluator import addresses
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts.gateway import guard
 from evaluator.hosts.gateway.adapter import MAX_BODY_BYTES, Api, Refused, bad_response
-from evaluator.hosts.gateway.answers import completion
+from evaluator.hosts.gateway.answers import completion, simplified
 from evaluator.hosts.gateway.bodies import as_utf8, decoded, is_stream, unpacked
 from evaluator.hosts.gateway.plain import valid_key
 from evaluator.hosts.gateway.refusals import refusal, refusal_in_answer, refusal_of_library
@@ -211,7 +212,9 @@ async def _judge(response: httpx.Response) -> None:
     if is_stream(body, headers.get("Content-Type", "")):
         raise Refused(Code.ENDPOINT_STREAM_ONLY, reason="bad_response")
     try:
-        refused = refusal_in_answer(decoded(body), sent)
+        data = decoded(body)
+        refused = refusal_in_answer(data, sent)
+        body = json.dumps(simplified(data)).encode()
     except (ValueError, RecursionError):
         raise bad_response() from None
     if refused:

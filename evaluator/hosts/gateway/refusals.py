@@ -10,7 +10,7 @@ from typing import Any
 
 from evaluator.contract import Reason
 from evaluator.errors import Code
-from evaluator.hosts.gateway.adapter import Refused
+from evaluator.hosts.gateway.adapter import Refused, bad_response
 from evaluator.hosts.gateway.bodies import decoded
 
 _OVERLOADED = (503, 529)
@@ -111,7 +111,7 @@ def refusal_in_answer(data: Any, sent: Collection[str]) -> Refused | None:
         return Refused(Code.ENDPOINT_NO_CREDIT)
     if _FILTERED.search(text):
         return Refused(Code.ENDPOINT_REFUSES_ITEMS, reason="filtered")
-    return None
+    return bad_response()
 
 
 def refusal_of_library(status: int, message: str, sent: Collection[str]) -> Refused:

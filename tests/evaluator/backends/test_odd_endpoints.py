@@ -1,6 +1,7 @@
 """What endpoints were reported to do in public, through the real gateway: read, asked again, or named."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,18 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evaluator.backends import Completion, HttpBackend, ItemRefused, Sampling
 from evaluator.errors import Code, EvaluatorError
 from evaluator.hosts.gateway.__main__ import application
+from evaluator.hosts.gateway.adapter import Refused
 from evaluator.hosts.gateway.asking import Gateway
-from evaluator.hosts.gateway.patience import Patience
+from evaluator.hosts.gateway.bodies import unpacked
+from evaluator.hosts.gateway.patience import LATER, Patience
+from evaluator.hosts.gateway.plain import read_answer
+from evaluator.hosts.gateway.refusals import refusal
 from evaluator.hosts.gateway.settings import Settings
 
 N = 24
@@ -159,3 +166,80 @@ def test_a_models_own_refusal_is_an_answer_with_a_reason(odd: str, start_odd: St
 
 def test_thinking_up_to_the_limit_is_cut(start_odd: Start, tmp_path: Path) -> None:
     assert ask(start_odd("null_length").url, tmp_path, n=2) == [Completion("", cut=True)] * 2
+
+
+# --- whatever comes back
+
+SENT = ("model", "messages", "max_tokens", "temperature", "stop")
+WORDS = st.sampled_from(
+    ["max_tokens", "not supported", "context length", "content_filter", "insufficient_quota", "stream", "at most", "x"]
+)
+TEXT = st.lists(WORDS, max_size=4).map(" ".join) | st.text(max_size=20)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "code", "type", "param", "message", "metadata", "choices", "content", "text", "detail"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+CHOICE = st.fixed_dictionaries({}, optional={"message": VALUE, "text": VALUE, "finish_reason": VALUE, "index": VALUE})
+ANSWER = st.fixed_dictionaries(
+    {}, optional={"choices": VALUE | st.lists(CHOICE, max_size=3), "error": VALUE, "usage": VALUE}
+)
+BODY = st.binary(max_size=60) | (VALUE | ANSWER).map(lambda value: json.dumps(value).encode())
+
+
+@given(BODY, st.sampled_from(["completions", "chat"]))
+def test_any_body_of_a_200_is_an_answer_or_a_refusal_of_its_item(body: bytes, api: Any) -> None:
+    """No exception of another kind, so that no body can end a run with a crash."""
+    try:
+        answer = read_answer(body, api, sent=SENT)
+    except Refused as refused:
+        assert refused.reason is not None or refused.code in LATER | {Code.ENDPOINT_NO_CREDIT}
+    else:
+        assert len(answer["choices"]) == 1
+
+
+@given(BODY, st.integers(201, 999))
+def test_any_refusal_has_a_code_of_ours_and_quotes_nothing(body: bytes, status: int) -> None:
+    refused = refusal(status, {"Retry-After": "1"}, body, SENT)
+    assert refused.code in set(Code)
+    assert refused.args == (refused.code.value,)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "br", "identity", "gzip, gzip", ""]))
+def test_any_encoding_is_unpacked_or_refused(body: bytes, encoding: str) -> None:
+    try:
+        assert isinstance(unpacked(body, {"Content-Encoding": encoding}), bytes)
+    except Refused as refused:
+        assert refused.reason == "bad_response"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code"),
+    [
+        (400, "Unsupported value: 'temperature' does not support 0 with this model. Only 1 is supported.", Code.ENDPOINT_NO_TEMPERATURE),
+        (400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", Code.ENDPOINT_NO_MAX_TOKENS),
+        (400, "max_tokens is too large: 4096. This model supports at most 2048 completion tokens.", Code.ENDPOINT_OUTPUT_LIMIT),
+        (400, "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens", Code.PROMPT_TOO_LONG),
+        (400, "prompt is too long: 210000 tokens > 200000 maximum", Code.PROMPT_TOO_LONG),
+        (400, "Your credit balance is too low to access the API.", Code.ENDPOINT_NO_CREDIT),
+        (400, "The response was filtered due to the prompt triggering content management policy", Code.ENDPOINT_REFUSES_ITEMS),
+        (400, "API key not valid. Please pass a valid API key.", Code.ENDPOINT_UNAUTHORIZED),
+        (400, "This model only supports streaming: set stream=true.", Code.ENDPOINT_STREAM_ONLY),
+        (400, '{"model": "m", "max_tokens": 20, "stop": ["x"], "temperature": 0.0}', Code.ENDPOINT_REJECTED),
+        (400, "something else", Code.ENDPOINT_REJECTED),
+        (429, "You exceeded your current quota, please check your plan and billing details.", Code.ENDPOINT_NO_CREDIT),
+        (429, "Rate limit reached for requests per minute", Code.ENDPOINT_RATE_LIMITED),
+        (403, "Country, region, or territory not supported", Code.ENDPOINT_UNAUTHORIZED),
+    ],
+)  # fmt: skip
+def test_words_of_providers(status: int, message: str, code: Code) -> None:
+    assert refusal(status, {}, json.dumps({"error": {"message": message}}).encode(), SENT).code is code

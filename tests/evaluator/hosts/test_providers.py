@@ -161,3 +161,33 @@ def test_the_wall_stands_at_the_connection_itself(private: bool, refused: str) -
 @pytest.mark.parametrize("address", ["/run/socket", b"\0x", ("not an address", 1), (), None, ("169.254.169.254", 80)])
 def test_sockets_that_lead_elsewhere(address: Any) -> None:
     assert not _permitted(address, allow_private=True)
+
+
+ODD: dict[str, Code] = {
+    "refuses-max_tokens": Code.ENDPOINT_NO_MAX_TOKENS,
+    "filter400": Code.ENDPOINT_REFUSES_ITEMS,
+    "context400": Code.PROMPT_TOO_LONG,
+    "output400": Code.ENDPOINT_OUTPUT_LIMIT,
+    "credit402": Code.ENDPOINT_NO_CREDIT,
+    "quota429": Code.ENDPOINT_NO_CREDIT,
+    "moderation403": Code.ENDPOINT_REFUSES_ITEMS,
+    "legal451": Code.ENDPOINT_REFUSES_ITEMS,
+    "error200": Code.ENDPOINT_BAD_RESPONSE,
+    "badjson200": Code.ENDPOINT_BAD_RESPONSE,
+    "nochoices200": Code.ENDPOINT_BAD_RESPONSE,
+    "sse": Code.ENDPOINT_STREAM_ONLY,
+    "reasoning_only": Code.ENDPOINT_REASONING_ONLY,
+}
+READ = ("created201", "bom", "end_turn", "two", "parts", "latin1", "filtered200", "finish_max")
+
+
+def test_what_was_reported_in_public_is_named_or_read(start_odd: Callable[..., Any]) -> None:
+    """In one process, since loading the library takes seconds."""
+    found, _ = probe(*(f"{odd}={start_odd(odd).url}" for odd in (*ODD, *READ)))
+    assert {odd: found[odd][0] if isinstance(found[odd], list) else found[odd] for odd in ODD} == ODD
+    choices = {odd: found[odd]["choices"][0] for odd in READ}
+    answered = ("created201", "bom", "end_turn", "two", "parts")
+    assert {choices[odd]["message"]["content"] for odd in answered} == {" It is number 0"}
+    assert choices["latin1"]["message"]["content"] == " It is number 0 caf\u00e9"
+    assert choices["filtered200"]["reason"] == "filtered"
+    assert choices["finish_max"]["finish_reason"] == "length"
