@@ -184,13 +184,15 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.SET_DUPLICATE_QUESTION: _theirs("Two items ask the same question.", "Remove one of the two."),
     Code.SET_GOLD_NOT_NUMERIC: _theirs(
-        "An item's answer does not end in a number.", "End it in '#### N', or make it the bare number."
+        "An item's answer does not end in a number.",
+        "End it in '#### N' with a decimal number, or make it the bare number.",
     ),
     Code.SET_TOO_FEW_SHOTS: _theirs(
         "The shot pool holds fewer items than the protocol shows.", "Give a larger pool with --shots."
     ),
     Code.RESPONSES_UNREADABLE: _theirs(
-        "The file of responses cannot be read.", "Give one JSON object a line, with 'response' and 'gold'."
+        "The file of responses cannot be read.",
+        "Give one JSON object a line, with 'response' (text or null) and 'gold' as text: a bare decimal number.",
     ),
     Code.KEY_UNREADABLE: _ours(
         "A key file is missing or is not a key.", "Make keys with 'python -m evaluator keygen'."
@@ -217,13 +219,15 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "This recipient may not see these blocks of the set.", "Compare the tiers and the season on both sides."
     ),
     Code.SHEET_UNREADABLE: _theirs(
-        "A sheet (CSV) does not have the rows and columns it should.", "Export it again with the columns it came with."
+        "A sheet (CSV) does not have the rows and columns it should.",
+        "Export it again as UTF-8, separated by commas, with the columns it came with.",
     ),
     Code.ATTESTATION_MISSING: _theirs(
         "An author has not attested that no model was used.", "Ask the author to fill the attestation in."
     ),
     Code.CHECK_FAILED: _theirs(
-        "The set has errors that stop sealing.", "Run 'python -m evaluator check' and mend what it lists."
+        "The set has errors that stop sealing.",
+        "Mend the lines that are named; 'python -m evaluator check ITEMS.jsonl --public FILE' lists all.",
     ),
     Code.SELECTION_IMPOSSIBLE: _theirs(
         "The set cannot be matched to the public one at this size.", "Ask for fewer items, or write more."

@@ -41,13 +41,25 @@ def gold_of(answer: str) -> str:
     """The number an answer ends in: what follows its only ``####``, or the whole answer if bare.
 
     Commas are dropped and a Unicode minus becomes ``-``. Raises ``set_gold_not_numeric`` for anything
-    else: several markers, words, a clock time, bad grouping, more than 100 characters.
+    else: several markers, words, a clock time, bad grouping, more than 100 characters; of some kinds with their name.
     """
     parts = answer.split(_MARKER)
     written = parts[-1].strip()
     if len(parts) > 2 or len(written) > _LONGEST_GOLD or not _GOLD.fullmatch(written):
-        raise error(Code.SET_GOLD_NOT_NUMERIC)
+        raise error(Code.SET_GOLD_NOT_NUMERIC, _kind(written))
     return written.replace(",", "").replace("\u2212", "-")
+
+
+_KINDS = (
+    (re.compile(r"[0-9]\s?[/\u2044\u2215]\s?[0-9]|[¼-¾⅐-⅞]|\\[a-z]?frac"), "its gold answer is a fraction"),
+    (re.compile(r"[$€£¥₹]"), "its gold answer has a sign of a currency"),
+    (re.compile(r"%"), "its gold answer has a percent sign"),
+)
+
+
+def _kind(written: str) -> str:
+    """The kind of a gold answer that is refused, without its text; empty where it has no name."""
+    return next((kind for pattern, kind in _KINDS if pattern.search(written[:_LONGEST_GOLD])), "")
 
 
 def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:
@@ -94,8 +106,9 @@ def _parse_line(line: bytes, number: int) -> Item:
     question, answer = _fields(line, number)
     try:
         return Item(question=question, answer=answer, gold=gold_of(answer))
-    except EvaluatorError:
-        raise error(Code.SET_GOLD_NOT_NUMERIC, f"line {number}") from None
+    except EvaluatorError as refused:
+        kind = f": {refused.detail}" if refused.detail else ""
+        raise error(Code.SET_GOLD_NOT_NUMERIC, f"line {number}{kind}") from None
 
 
 def _fields(line: bytes, number: int) -> tuple[str, str]:

@@ -74,15 +74,16 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
 def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Finding]]:
     """Each line by itself, so that all that is wrong is told at once."""
     items: dict[int, Item] = {}
-    bad: dict[Code, list[int]] = {}
+    bad: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             items[number] = parse_items([line])[0]
         except EvaluatorError as failure:
-            bad.setdefault(failure.code, []).append(number)
-    found = [Finding(code.value, tuple(numbers)) for code, numbers in bad.items()]
+            kind = failure.detail.partition(": ")[2]
+            bad.setdefault(f"{failure.code.value} ({kind})" if kind else failure.code.value, []).append(number)
+    found = [Finding(reason, tuple(numbers)) for reason, numbers in bad.items()]
     return items, found if items or found else [Finding(Code.SET_EMPTY.value, ())]
 
 

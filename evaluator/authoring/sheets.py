@@ -29,16 +29,30 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            fields = reader.fieldnames or ()
+            missing = [name for name in columns if name not in fields]
             rows = [] if missing else list(reader)
-    except (OSError, UnicodeError, csv.Error):
+    except UnicodeError:
+        raise error(Code.SHEET_UNREADABLE, f"{path.name} is not UTF-8") from None
+    except (OSError, csv.Error):
         raise error(Code.SHEET_UNREADABLE, path.name) from None
     if missing:
-        raise error(Code.SHEET_UNREADABLE, f"{path.name} lacks the column {missing[0]}")
+        separator = _other_separator(fields)
+        reason = f"is separated by {separator}" if separator else f"lacks the column {missing[0]}"
+        raise error(Code.SHEET_UNREADABLE, f"{path.name} {reason}")
     for number, row in enumerate(rows, start=1):
         if None in row or any(row[name] is None for name in columns):
             raise error(Code.SHEET_UNREADABLE, f"{path.name} row {number}")
     return rows
+
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _other_separator(fields: Sequence[str]) -> str:
+    """The name of what separates the columns where a comma does not; empty where that is not the fault."""
+    whole = "".join(fields)
+    return next((name for mark, name in _SEPARATORS.items() if len(fields) == 1 and mark in whole), "")
 
 
 def numbered(path: Path, rows: Sequence[Mapping[str, str]], column: str) -> dict[int, Mapping[str, str]]:

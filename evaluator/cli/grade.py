@@ -13,13 +13,16 @@ from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 
 ALL = "all"
+_ARRAY = ": a JSON array"
 _Graded = tuple[grading.Grade, ...]
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``grade`` and ``graders``."""
     command = commands.add_parser("grade", help="grade a file of responses")
-    command.add_argument("file", type=Path, help="JSON lines with response and gold; cut (true or false) is optional")
+    command.add_argument(
+        "file", type=Path, help="JSON lines with response and gold, both text; cut (true or false) is optional"
+    )
     command.add_argument(
         "--grader",
         required=True,
@@ -76,16 +79,23 @@ def _graded(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
         try:
             response, gold, cut = _fields(json.loads(line.decode("utf-8-sig")))
             yield tuple(grading.grade(grader, response, gold, cut=cut) for grader in graders)
-        except (ValueError, RecursionError, EvaluatorError):
-            raise error(Code.RESPONSES_UNREADABLE, f"line {number}") from None
+        except EvaluatorError as refused:
+            kind = f": {refused.detail}" if refused.detail else ""
+            raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
+        except (ValueError, RecursionError):
+            begins_array = number == 1 and line.lstrip(b"\xef\xbb\xbf").strip() == b"["
+            raise error(Code.RESPONSES_UNREADABLE, f"line {number}{_ARRAY if begins_array else ''}") from None
 
 
 def _fields(record: object) -> tuple[str, str, bool]:
+    """Response, gold and cut of one line; a response of null is an empty one."""
     match record:
-        case {"response": str(response), "gold": str(gold), "cut": bool(cut)}:
-            return response, gold, cut
-        case {"response": str(response), "gold": str(gold), **rest} if "cut" not in rest:
-            return response, gold, False
+        case {"response": str() | None as response, "gold": str(gold), "cut": bool(cut)}:
+            return response or "", gold, cut
+        case {"response": str() | None as response, "gold": str(gold), **rest} if "cut" not in rest:
+            return response or "", gold, False
+        case [dict(), *_]:
+            raise error(Code.RESPONSES_UNREADABLE, _ARRAY.removeprefix(": "))
     raise error(Code.RESPONSES_UNREADABLE)
 
 

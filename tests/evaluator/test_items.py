@@ -51,7 +51,9 @@ def test_gold(answer: str, gold: str) -> None:
 )  # fmt: skip
 def test_gold_in_any_other_form_is_refused(answer: str) -> None:
     problem = refusal(line("a"), line(SECRET, answer))
-    assert (problem.code, problem.detail) == (Code.SET_GOLD_NOT_NUMERIC, "line 2")
+    number, _, kind = problem.detail.partition(": ")
+    assert (problem.code, number) == (Code.SET_GOLD_NOT_NUMERIC, "line 2")
+    assert ("fraction" in kind, "currency" in kind, "percent" in kind) == tuple(mark in answer for mark in "/$%")
 
 
 @pytest.mark.parametrize(

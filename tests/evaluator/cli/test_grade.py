@@ -48,7 +48,7 @@ def test_json_prints_the_counts_last(tmp_path: Path, capsys: pytest.CaptureFixtu
     "bad",
     [
         "{", "[]", "null", '"x"', {"response": "1"}, {"gold": "1"}, {"response": 1, "gold": "1"}, {"response": "1", "gold": 1},
-        {"response": None, "gold": "1"}, answer(gold="3:30"), answer(gold=""), answer(cut="yes"), answer(cut=1), "[" * 100_000,
+        {"response": 5, "gold": "1"}, answer(gold="3:30"), answer(gold=""), answer(cut="yes"), answer(cut=1), "[" * 100_000,
     ],
     ids=range(14),
 )  # fmt: skip
@@ -62,6 +62,48 @@ def test_a_bad_line_is_named_and_what_stands_before_is_graded(
     assert "responses_unreadable" in shown.err
     assert "(line 3)" in shown.err
     assert "secret" not in shown.err
+
+
+@pytest.mark.parametrize(("cut", "outcome"), [({}, "no_answer"), ({"cut": True}, "truncated")])
+def test_a_response_of_null_is_no_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cut: dict[str, bool], outcome: str
+) -> None:
+    path = write(tmp_path, {"response": None, "gold": "18"} | cut, answer())
+    assert main(["grade", str(path), "--grader", "all"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert {one["outcome"] for one in first.values()} == {outcome}
+    assert {one["outcome"] for one in second.values()} == {"right"}
+
+
+@pytest.mark.parametrize(
+    ("gold", "reason"),
+    [
+        ("1/4", "a fraction"), ("-3/4", "a fraction"), ("1 1/2", "a fraction"), ("¼", "a fraction"), ("#### 1/4", "a fraction"), ("$18", "a sign of a currency"),
+        ("18 €", "a sign of a currency"), ("18%", "a percent sign"), (r"\frac{1}{4}", "a fraction"),
+    ],
+)  # fmt: skip
+def test_a_gold_answer_of_a_known_kind_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], gold: str, reason: str
+) -> None:
+    assert main(["grade", str(write(tmp_path, answer(), answer("0.25", gold))), "--grader", "numeric"]) == 2
+    said = capsys.readouterr().err
+    assert f"(line 2: its gold answer has {reason}" in said or f"(line 2: its gold answer is {reason}" in said
+    assert "decimal" in said and "as text" in said
+    assert gold not in said
+
+
+def test_a_gold_answer_that_is_no_text_is_told_to_be_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(write(tmp_path, {"response": "18", "gold": 18})), "--grader", "numeric"]) == 2
+    said = capsys.readouterr().err
+    assert "(line 1)" in said and "'gold' as text" in said
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_array_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], indent: int | None) -> None:
+    path = write(tmp_path, json.dumps([answer(), answer()], indent=indent))
+    assert main(["grade", str(path), "--grader", "numeric"]) == 2
+    said = capsys.readouterr().err
+    assert "(line 1: a JSON array" in said and "one JSON object a line" in said
 
 
 def test_bytes_that_are_no_text_are_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
