@@ -43,7 +43,8 @@ def test_a_missing_package_is_named(examined: Callable[[], tuple[int, str]], mon
     assert "note: package: litellm is not installed." in text
 
 
-def test_a_full_disk(examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "e" / "home").mkdir(exist_ok=True)
     full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=100, f_favail=1)
     monkeypatch.setattr(doctor.os, "statvfs", lambda _: full)
     code, text = examined()
