@@ -6,6 +6,7 @@ missing=
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v chromium >/dev/null || missing="$missing chromium"
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx"
 ldconfig -p 2>/dev/null | grep -q 'libseccomp\.so\.2' || missing="$missing libseccomp2"
 [ -n "$missing" ] || exit 0
 
