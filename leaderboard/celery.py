@@ -28,11 +28,14 @@ REBUILD_TASK = "holdfast.rebuild"
 """Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``."""
 ASK_LOGS_TASK = "holdfast.ask_logs"
 WATCH_TASK = "holdfast.watch"
+PRUNE_TASK = "holdfast.prune"
 HOUSEKEEPING_QUEUE = "housekeeping"
 RANKINGS_QUEUE = "rankings"
 BEAT_SECONDS = 2.0
 ASK_LOGS_SECONDS = 60.0
 WATCH_SECONDS = 10.0
+PRUNE_SECONDS = 3600.0
+"""Often, since a schedule that is kept in memory starts anew with the recorder; each time a bounded number."""
 
 
 class QuietTask(Task):  # type: ignore[misc]
@@ -57,11 +60,13 @@ app.conf.update(
         DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},
         ASK_LOGS_TASK: {"queue": HOUSEKEEPING_QUEUE},
         WATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
+        PRUNE_TASK: {"queue": HOUSEKEEPING_QUEUE},
     },
     # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
     beat_schedule={
         "reap": {"task": REAP_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
         "drain": {"task": DRAIN_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
+        "prune": {"task": PRUNE_TASK, "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
         "watch": {"task": WATCH_TASK, "schedule": WATCH_SECONDS, "options": {"expires": WATCH_SECONDS}},
         "ask logs": {"task": ASK_LOGS_TASK, "schedule": ASK_LOGS_SECONDS, "options": {"expires": ASK_LOGS_SECONDS}},
     },

@@ -221,6 +221,12 @@ MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many a
 CONCURRENCY = int(
     number("HOLDFAST_CONCURRENCY", 32, least=1, about="How many items of a run an evaluator asks at the same time.")
 )
+RETENTION_DAYS = number(
+    "HOLDFAST_RETENTION_DAYS",
+    90,
+    least=1,
+    about="How long receipts and job specifications of ended runs, and counts of refused reports, are stored.",
+)
 POOL = text("HOLDFAST_POOL", "default", about="The pool of evaluators that new runs are for.")
 BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0, about="How old a board may be that a visitor sees.")
 KEPT_BYTES = int(

@@ -3,15 +3,23 @@
 A claim is a file ``RUN.TOKEN`` that its process holds locked while the attempt lasts. The site decides which
 token counts; this only keeps one host from doing the same work twice and from going back to an older
 attempt, and tells an attempt that is under way from one that is over.
+
+A claim below the highest of its run says nothing that this does not, and goes when the next is made. The highest goes
+after ``RETENTION_DAYS``: longer than any message lives, and the site refuses an attempt that is over anyway.
 """
 
 import fcntl
 import os
+import time
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
 
 from evaluator.pipeline.disk import disk_errors, sync_folder
+
+RETENTION_DAYS = 90
+_DAY = 86_400.0
 
 
 class Standing(Enum):
@@ -48,6 +56,7 @@ class Claims:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
+        self._pruned = 0.0
 
     def standing(self, run: str, token: int) -> Standing:
         """How the attempt stands."""
@@ -74,7 +83,22 @@ class Claims:
                 os.close(descriptor)
                 return None
             sync_folder(self._folder)
+        self._prune(run, token)
         return Claim(descriptor)
+
+    def _prune(self, run: str, token: int) -> None:
+        """Delete the claims of earlier attempts at a run, and once a day those that are old."""
+        with suppress(OSError):
+            for path in self._folder.glob(f"{run}.*"):
+                if int(path.suffix[1:]) < token:
+                    path.unlink(missing_ok=True)
+            now = time.time()
+            if now - self._pruned < _DAY:
+                return
+            self._pruned = now
+            for path in self._folder.iterdir():
+                if path.stat().st_mtime < now - RETENTION_DAYS * _DAY:
+                    path.unlink(missing_ok=True)
 
 
 def _lock_new(descriptor: int) -> bool:

@@ -11,7 +11,7 @@ from django.db import close_old_connections
 
 from evaluator.contract import RECORD_TASK
 from evaluator.errors import EvaluatorError
-from leaderboard.celery import DRAIN_TASK, REAP_TASK, WATCH_TASK, app
+from leaderboard.celery import DRAIN_TASK, PRUNE_TASK, REAP_TASK, WATCH_TASK, app
 from leaderboard.errors import OursAgain, Refusal, SiteError, quiet_database
 from leaderboard.submissions import actions
 
@@ -70,6 +70,12 @@ def _count(envelope: object, refusal: EvaluatorError) -> None:
 def watch() -> None:
     """Stamp the heartbeat by which a dead beat is seen."""
     housekeeping(actions.watch)
+
+
+@app.task(name=PRUNE_TASK)  # type: ignore[untyped-decorator]
+def prune() -> None:
+    """Delete rows that are past their time."""
+    housekeeping(lambda: actions.prune().total)
 
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]

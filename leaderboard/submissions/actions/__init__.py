@@ -18,6 +18,7 @@ from leaderboard.submissions.actions.queueing import (
 from leaderboard.submissions.actions.recording import record_report
 from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, withdraw
 from leaderboard.submissions.actions.rescoring import ask_again, ask_all_again, drain_rescorings, switch_grader
+from leaderboard.submissions.actions.retention import prune
 from leaderboard.submissions.actions.submitting import submit
 from leaderboard.submissions.states import Disposition
 
@@ -41,6 +42,7 @@ __all__ = [
     "is_due",
     "mark_ranked",
     "propose",
+    "prune",
     "public_facts",
     "publish",
     "reap",

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from evaluator.pipeline.claims import Claims, Standing
@@ -37,3 +38,17 @@ def test_runs_do_not_disturb_each_other(tmp_path: Path) -> None:
     with claim:
         assert claims.standing(OTHER, 1) is Standing.NEW
         assert claims.claim(OTHER, 1)
+
+
+def test_claims_of_earlier_attempts_and_old_ones_are_deleted(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    for run, token in ((RUN, 1), (RUN, 2), (OTHER, 1)):
+        with claims.claim(run, token):  # type: ignore[union-attr]
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{RUN}.2", f"{OTHER}.1"])
+    assert claims.standing(RUN, 1) is Standing.OLDER
+    os.utime(tmp_path / f"{OTHER}.1", (1, 1))
+    with Claims(tmp_path).claim(RUN, 3):  # type: ignore[union-attr]
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [f"{RUN}.3"]
+    assert Claims(tmp_path).standing(RUN, 3) is Standing.OVER

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 
 from evaluator.contract import RECORD_TASK
-from leaderboard.celery import ASK_LOGS_TASK, DRAIN_TASK, REAP_TASK, WATCH_TASK, app
+from leaderboard.celery import ASK_LOGS_TASK, DRAIN_TASK, PRUNE_TASK, REAP_TASK, WATCH_TASK, app
 from leaderboard.errors import OursAgain, Refusal, SiteError
 from leaderboard.submissions import actions, tasks
 from leaderboard.submissions.models import Receipt
@@ -123,8 +123,9 @@ def test_routes_are_those_that_the_recorder_listens_to() -> None:
         "holdfast.drain": "housekeeping",
         "holdfast.ask_logs": "housekeeping",
         "holdfast.watch": "housekeeping",
+        "holdfast.prune": "housekeeping",
     }
     scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
-    assert scheduled == {REAP_TASK, DRAIN_TASK, ASK_LOGS_TASK, WATCH_TASK}
+    assert scheduled == {REAP_TASK, DRAIN_TASK, ASK_LOGS_TASK, WATCH_TASK, PRUNE_TASK}
     assert set(queues) <= set(app.tasks) | {"holdfast.rebuild", "holdfast.ask_logs"}
     assert (app.conf.result_backend, app.conf.accept_content) == (None, ["json"])

@@ -1,0 +1,56 @@
+"""Retention: rows that nothing reads any more are deleted after a time, a bounded number at once.
+
+- Receipts and job specifications of runs that have ended: fences and final states refuse what they would refuse.
+- Counts of refused reports.
+
+Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants, which third parties
+hold against the evaluators' logs.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from leaderboard.submissions.models import Outbox, Receipt, RefusedReport, Run, seconds_from_now
+from leaderboard.submissions.states import FINAL, RunState
+
+AT_ONCE = 20_000
+"""Rows of each kind that one call deletes, so that no lock is held for long."""
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many rows of each kind were deleted, or would be."""
+
+    receipts: int
+    job_specifications: int
+    refused_reports: int
+
+    @property
+    def total(self) -> int:
+        """All of them together."""
+        return self.receipts + self.job_specifications + self.refused_reports
+
+
+def prune(*, dry_run: bool = False) -> Pruned:
+    """Delete what is older than RETENTION_DAYS by the database's clock. With ``dry_run`` only count it."""
+    before = seconds_from_now(-settings.RETENTION_DAYS * _DAY)
+    ended = Run.objects.filter(state__in=[RunState.GRADED, *FINAL], ended_at__lt=before)
+    old_day = models.functions.TruncDate(Now() - timedelta(days=settings.RETENTION_DAYS))
+    return Pruned(
+        receipts=_delete(Receipt.objects.filter(run__in=ended), dry_run=dry_run),
+        job_specifications=_delete(Outbox.objects.filter(run__in=ended), dry_run=dry_run),
+        refused_reports=_delete(RefusedReport.objects.filter(day__lt=old_day), dry_run=dry_run),
+    )
+
+
+def _delete(rows: "models.QuerySet[models.Model]", *, dry_run: bool) -> int:
+    if dry_run:
+        return rows.count()
+    chosen = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+    deleted, _ = rows.model._default_manager.filter(pk__in=chosen).delete()
+    return deleted

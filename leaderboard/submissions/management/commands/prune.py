@@ -1,0 +1,29 @@
+"""``manage.py prune [--dry-run]``."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from leaderboard.errors import SiteError, quiet_database
+from leaderboard.submissions import actions
+
+
+class Command(BaseCommand):
+    """Deletes rows that nothing reads any more, as the housekeeping does every hour."""
+
+    help = "Delete receipts, job specifications and counts of refused reports that are past their time."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """--dry-run."""
+        parser.add_argument("--dry-run", action="store_true", help="count them only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Delete or count, and say how many of each."""
+        try:
+            with quiet_database():
+                pruned = actions.prune(dry_run=options["dry_run"])
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        for name, count in asdict(pruned).items():
+            self.stdout.write(f"{name.replace('_', ' ')}: {count}")
