@@ -22,6 +22,7 @@ from evaluator.hosts.gateway.patience import LATER, Patience
 from evaluator.hosts.gateway.plain import read_answer
 from evaluator.hosts.gateway.refusals import refusal
 from evaluator.hosts.gateway.settings import Settings
+from evaluator.hosts.gateway.standing import Standing
 
 N = 24
 QUICK = Patience(timeout_seconds=20.0, backoff_seconds=0.01)
@@ -53,6 +54,51 @@ def ask(url: str, workdir: Path, *, n: int = N, answers: int = 0, **sampling: An
         return found
 
     return asyncio.run(run())
+
+
+RUN_ON = "18\n\nQuestion: Which boat is number 7?\nAnswer: 7"
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize("guarded", [True, False])
+def test_text_behind_a_stop_string_is_cut_for_every_server(
+    api: Any, guarded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own model servers are asked by the same client. Without the cut the text goes on, as it did before."""
+
+    async def answer(_: web.Request) -> web.Response:
+        content = {"message": {"content": RUN_ON}, "text": RUN_ON}
+        return web.json_response({"choices": [{"index": 0, "finish_reason": "length", **content}]})
+
+    async def run() -> Completion:
+        app = web.Application()
+        app.router.add_post("/v1/{tail:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.UnixSite(runner, str(tmp_path / "s")).start()
+        async with HttpBackend(tmp_path / "s", model="m", api=api) as backend:
+            found = await backend.complete("x", Sampling(9, ("Question:", "</s>"), stops="cut"))
+        await runner.cleanup()
+        return found
+
+    if not guarded:
+        monkeypatch.setattr("evaluator.backends.http.before_stop", lambda text, stop: None)
+    expected = Completion("18\n\n", cut=False) if guarded else Completion(RUN_ON, cut=True)
+    assert asyncio.run(run()) == expected
+
+
+def test_without_waiting_for_the_others_one_refused_item_ends_all(
+    start_odd: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build that is broken on purpose: what the tests below see, they would see there."""
+
+    async def never(self: Standing, refused: Refused) -> bool:
+        return False
+
+    monkeypatch.setattr(Standing, "is_about_item", never)
+    found = ask(start_odd("forbidden403", "item:0").url, tmp_path, n=200)
+    assert Code.ENDPOINT_UNAUTHORIZED in found
+    assert right(found) < 199
 
 
 def right(found: list[Any]) -> int:
