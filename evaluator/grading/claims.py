@@ -24,8 +24,16 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(
-    r"\W(?:because|since|given that|due to|assuming|whereas|so that|for example|e\.?g\b|i\.?e\b|check|checking|verif\w+"
+    r"\W(?:as\s(?=[^.;\n]{1,60}=)|because|since|given that|due to|assuming"
+    r"|whereas|so that|for example|e\.?g\b|i\.?e\b|check|checking|verif\w+"
     r"|proof|note|reason|explanation|porque|weil|denn|car|perché|parce que|потому|因为|なぜなら|लेकिन)\b",
+    re.IGNORECASE,
+)
+_LOOSE_REASON = re.compile(r",?\s(?:because|since|given that|as(?=\s[^.;\n]{1,60}=))\s", re.IGNORECASE)
+_CONCLUDED = re.compile(r"\b(?:so|thus|therefore|hence|which means|it follows)\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(
+    rf"[0-9][^\n]{{0,60}}?\b(?:wait|oops|sorry|i mean|i meant|or rather|scratch that|correction|(?<=, )no)[,:]?\s"
+    rf"(?:no[,:]?\s)?(?:it's\s|it is\s)?(?={_NUMBER})",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\s?(?:\(([^()\n]*)\)|\[([^\[\]\n]*)\])")
@@ -75,6 +83,9 @@ _UNIT = re.compile(r"\s?([A-Za-z]{1,14})")
 def claimed(claim: str) -> Number | None:
     """The number that a marked text states: one without a value for a hedge or an expression, None for no number."""
     claim = claim[:LONGEST].replace("**", "").replace("__", "")
+    taken_back = _TAKEN_BACK.search(claim)
+    if taken_back:
+        claim = claim[taken_back.end() :]
     bare = without_negated(claim)
     if bare is None:
         return next((replace(number, value=None) for number in quantities(claim)), None)
@@ -88,6 +99,14 @@ def without_negated(text: str) -> str | None:
     """The text without ``not 17`` and the like, or None where every number of it is negated."""
     bare = _NEGATED.sub(" ", text)
     return None if bare != text and not any(quantities(bare)) else bare
+
+
+def without_reason(sentence: str) -> str:
+    """The sentence up to ``because …``, where a number stands before that and nothing is concluded after it."""
+    reason = _LOOSE_REASON.search(sentence)
+    if not reason or _CONCLUDED.search(sentence, reason.end()) or not any(quantities(sentence[: reason.start()])):
+        return sentence
+    return sentence[: reason.start()]
 
 
 def is_hedged_by(found: Number, following: str) -> bool:

@@ -11,7 +11,7 @@ Steps:
 import re
 from dataclasses import replace
 
-from evaluator.grading.claims import ALTERNATIVE, claimed, without_negated
+from evaluator.grading.claims import ALTERNATIVE, claimed, without_negated, without_reason
 from evaluator.grading.numbers import Number, last_token
 from evaluator.grading.quantities import preferred, quantities, words_as_digits
 
@@ -149,7 +149,7 @@ def _is_pronoun(sentence: str) -> bool:
 
 
 def _loose(line: str) -> Number | None:
-    affirmed = without_negated(line)
+    affirmed = without_negated(without_reason(line))
     if affirmed is None:
         return next((replace(number, value=None) for number in quantities(line)), None)
     found = list(quantities(affirmed))

@@ -35,6 +35,11 @@ _NEXT_QUESTION = re.compile(
 _CONCLUDES = re.compile(
     r"=|\b(?:so|therefore|thus|hence|total|makes?|answer|altogether|needs?|earns?)\b", re.IGNORECASE
 )
+_BARE_ANSWER = re.compile(r"\W{0,5}[0-9][0-9.,]{0,30}\W{0,5}(?:[A-Za-z]{1,20}\W{0,5}){0,3}")
+_NEXT_PROBLEM = re.compile(
+    r"(?<=\n)\n[ \n]{0,4}(?=[A-Z][^\n?]{30,800}\?[ ]{0,3}\n)"
+    r"(?!(?i:is|are|was|does|did|do|let|wait|hmm|should|shall|can|could|would|so|what|why|how)\b)(?=[^\n]*[0-9])"
+)
 _MOST_QUESTIONS = 8
 _LONGEST_END = 1 << 16
 _LONGEST_SHOWN = 64
@@ -77,9 +82,20 @@ def _before_next_question(text: str) -> str:
             continue
         blank_line = before.endswith("\n\n") or not before.strip(" ").endswith("\n")
         concluded = blank_line and _CONCLUDES.search(before) and re.search("[0-9]", before)
-        if concluded or stated(marks_of(before), before) is not None:
+        if concluded or _BARE_ANSWER.fullmatch(before.strip()) or stated(marks_of(before), before) is not None:
             return before
-    return text
+    return _before_next_problem(text)
+
+
+def _before_next_problem(text: str) -> str:
+    """The text up to a problem without a heading that follows an answer in the form of the examples at once."""
+    problem = _NEXT_PROBLEM.search(text)
+    if problem is None:
+        return text
+    before = text[: problem.start()]
+    last = max(before.rfind("####"), 0)
+    follows = "####" in before and before[last:].strip().count("\n") == 0
+    return before if follows and stated(marks_of(before), before) is not None else text
 
 
 def _shown(found: Number) -> str:

@@ -69,7 +69,7 @@ _TIMES = r"(?:\s?(?:\\cdot|\\times|[×*·]))?\s?"
 _OPERAND_IN_BRACES = r"\s?(?:\{([^{}]{0,60})\}|([0-9]))"
 _BELOW_ZERO = r"(?=(?:\s?°\s?[CF]?|\sdegrees?(?:\s(?:Celsius|Fahrenheit|C|F))?)?\sbelow\s(?:zero|freezing)\b)"
 _THIN = "[ \u00a0\u2009\u202f]"
-_ABBREVIATIONS = r"Rs|approx|ca|No|vs|Mr|Mrs|Ms|Dr|Fig|Eq|i\.e|e\.g"
+_ABBREVIATIONS = r"Mio|Mrd|Rs|approx|ca|No|vs|Mr|Mrs|Ms|Dr|Fig|Eq|i\.e|e\.g"
 _CURRENCY_CODES = "USD|EUR|GBP|INR|Rs|CAD|AUD|JPY|CNY|RMB|CHF|KRW|BRL|MXN"
 _WRAPPED = rf"\\(?:{_WRAPPERS})\*?\s?\{{([^{{}}]{{0,200}})\}}"
 

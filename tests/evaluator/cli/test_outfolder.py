@@ -124,6 +124,7 @@ def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
     }
     assert short == {
         "numeric-1": [2, 1, 0, 1, 1],
+        "numeric-2": [2, 1, 0, 1, 1],
         "lm-eval-strict-3": [0, 2, 1, 1, 1],
         "lm-eval-flexible-3": [2, 2, 0, 0, 1],
     }

@@ -71,6 +71,13 @@ READ = {
         ("The answer is 18. To check: 18 / 2 = 9.", "18"), ("Ans: 18 (in 3 steps)", "18"), ("Ans. 18 (2 steps)", "18"),
         ("Final: 18 (took 3 steps)", "18"), ("**Final Answer**\n\n18\n\nSteps: 3", "18"),
     ],
+    "reasons without a mark": [
+        ("18 inches, because 1 foot = 12 inches", "18"), ("It is 18 inches because 1 foot = 12 inches.", "18"), ("The answer is 18 inches as 1 foot = 12 inches.", "18"),
+        ("So it is 18 inches, since 1.5 * 12 = 18 and 1 foot = 12 inches.", "18"), ("She has 9 left because 16 - 7 = 9, so she makes 9 * 2 = 18.", "18"),
+        ("Because 1 foot = 12 inches, it is 18", "18"), ("The answer is 17, wait, no, 18.", "18"), ("The answer is 17, sorry, 18.", "18"),
+        ("18\n\nUser: next?\nAssistant: 25", "18"), ("#### 18\n\n\nJohn has 5 apples and buys 7. How many apples does he have?\n#### 12", "18"),
+        ("#### 17\n\nIs this right? I think that I forgot the 2 eggs of Sunday, did I?\n#### 18", "18"),
+    ],
     "headings": [
         ("#### 1 - Count\n16 - 7 = 9\n#### 2 - Multiply\n9 * 2 = 18 dollars", "18"), ("#### 1: Count\n16 - 7 = 9\n#### 2: Sell\nSo 18.", "18"),
         ("#### 1) Count\n9\n#### 2) Sell\n9 * 2 = 18", "18"), ("#### (1) Count\n9\n#### (2) Sell\n18 in all", "18"),

@@ -8,7 +8,7 @@ from evaluator.errors import Code, EvaluatorError
 
 PINNED = {
     "numeric-1": "4b135ad7a2bafdbd5018dbd35979287aed08e40d04c02b6cf64b7086f9603b39",
-    "numeric-2": "a1fc16abd2e2351b713140455b7d69694fd2853b72a726599e31e82645c72b74",
+    "numeric-2": "b17dd34300d074bbef1f7342596849baf1391e571095f0ed8d528cde99c25001",
     "lm-eval-strict-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
     "lm-eval-flexible-3": "f0032d1421c3f5a3434bd11f1109af0a8c998e532e6e5ba6804042ac38e75933",
 }
