@@ -79,7 +79,7 @@ def _measured(models: int, seconds: float, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="holdfast-web-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", throwaway=True)
         environment = {
-            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": "for this bench only: 0123456789 abcdefghij 0123456789",
+            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": "for this bench only " * 3,
             "DJANGO_SETTINGS_MODULE": "bench.plain.settings", "HOLDFAST_ALLOWED_HOSTS": "localhost",
         }  # fmt: skip
         os.environ.update(environment)
