@@ -30,6 +30,7 @@ from evaluator.config import Config
 from evaluator.contract import Finished
 from evaluator.items import load_items
 from evaluator.pipeline.attempt import run_job
+from evaluator.pipeline.leases import GrantedLeases
 from evaluator.pipeline.plan import Policy
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.exposure import Journal
@@ -102,7 +103,7 @@ def attempt(place: Installed, system: dict[str, Any], concurrency: int, *, polic
     size = max(policy.batch, concurrency)
     ready = open_before(place, Recipients.from_dict(config.recipients), before, size) if before else {}
     sent: list[dict[str, Any]] = []
-    host, spool = open_host(config, sent.append, stopping=lambda: False)
+    host, spool = open_host(config, sent.append, leases=GrantedLeases(), stopping=lambda: False)
     spool.start()
     watched = Watched(host.vault, ready)
     job = place.job(system, limits={"seconds": 3600.0, "concurrency": concurrency})

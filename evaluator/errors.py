@@ -139,6 +139,11 @@ class Code(StrEnum):
     ENDPOINT_NO_SEED = "endpoint_no_seed"
     BUDGET_SPENT = "budget_spent"
     # runs
+    KEY_NOT_SEALED = "key_not_sealed"
+    UNKNOWN_VERSION = "unknown_version"
+    EVALUATOR_AWAY = "evaluator_away"
+    OUT_OF_SERVICE = "out_of_service"
+    LEASE_LOST = "lease_lost"
     INCOMPLETE = "incomplete"
     CONTROL_FAILED = "control_failed"
     COMPLETIONS_MISSING = "completions_missing"
@@ -423,6 +428,29 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.BUDGET_SPENT: _theirs(
         "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
+    ),
+    Code.KEY_NOT_SEALED: _ours(
+        "The endpoint's API key is sealed to other evaluators than the ones that run now.",
+        "Start one of those evaluators, or submit again.",
+        again=True,
+    ),
+    Code.UNKNOWN_VERSION: _ours(
+        "The evaluator does not know the protocol or the message of a newer release.",
+        "Install the same release on the site and on the evaluators.",
+        again=True,
+    ),
+    Code.EVALUATOR_AWAY: _ours(
+        "No evaluator of the run's pool is running.", "Start one; the run then begins by itself.", again=True
+    ),
+    Code.OUT_OF_SERVICE: _ours(
+        "Every evaluator of the run's pool is out of service.",
+        "See the reason that each of them announces, and mend it.",
+        again=True,
+    ),
+    Code.LEASE_LOST: _ours(
+        "The evaluator's lease on the run ended before the attempt did.",
+        "See that site, broker and evaluator reach each other, then queue it again.",
+        again=True,
     ),
     Code.INCOMPLETE: _ours(
         "Some items could not be asked, so the run is not ranked.", "Continue it: the items left are asked."

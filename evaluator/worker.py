@@ -32,6 +32,7 @@ from evaluator.contract import (
     Report,
     Ship,
     journal_queue,
+    lease_queue,
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
@@ -41,6 +42,8 @@ from evaluator.pipeline.claims import Claims
 from evaluator.pipeline.disk import disk_errors
 from evaluator.pipeline.exposures import Shipped
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.inbox import Inbox, take_slot
+from evaluator.pipeline.leases import AnsweredLeases, Leases
 from evaluator.pipeline.models import folder_inside
 from evaluator.pipeline.orders import carry_out
 from evaluator.pipeline.presence import Announcer, Inventory, Presence
@@ -61,7 +64,7 @@ Publish = Callable[[dict[str, Any]], None]
 _T = TypeVar("_T")
 
 
-def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool]) -> tuple[Host, Spool]:
+def open_host(config: Config, publish: Publish, *, leases: Leases, stopping: Callable[[], bool]) -> tuple[Host, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
 
     Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``, ``disk_full`` and
@@ -82,7 +85,7 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
         work=config.home / "work",
         trusted=config.trusted,
         recipients=recipients,
-        vault=Vault(keys, partial(sealed_set, config.sets), journal, recipients),
+        vault=Vault(keys, partial(sealed_set, config.sets), journal, recipients, leases),
         entries=journal.entries,
         tree_head=journal.tree_head,
         shipped=Shipped(config.home / "journal.shipped"),
@@ -95,8 +98,10 @@ def open_host(config: Config, publish: Publish, *, stopping: Callable[[], bool])
             inventory=Inventory(config.sets, partial(sealed_digest, keys), manifest=MANIFEST),
             stopping=stopping,
         ),
+        leases=leases,
         seal=lambda report: _seal(report, keys.report),
         put=spool.put,
+        publish=publish,
         stopping=stopping,
         patience={"outage_seconds": config.outage_seconds, "start_seconds": config.start_seconds},
     )
@@ -141,6 +146,7 @@ class _Process:
     host: Host | None = None
     spool: Spool | None = None
     announcer: Announcer | None = None
+    inbox: Inbox | None = None
 
 
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -214,7 +220,10 @@ def _start(sender: Any, **_: object) -> None:
         config = Config.from_env(os.environ)
         for lack in jail.missing():
             _log.warning("jail: %s", lack)
-        host, spool = open_host(config, publish_report, stopping=is_stopping)
+        leases = AnsweredLeases(take_slot(config.home / "slots"))
+        host, spool = open_host(config, publish_report, leases=leases, stopping=is_stopping)
+        _Process.inbox = Inbox(app.connection_for_read, lease_queue(host.evaluator, leases.slot), leases.deliver)
+        _Process.inbox.start()
         _Process.host, _Process.spool = host, spool
         host.ship_lines()
         spool.start()
@@ -230,6 +239,8 @@ def _start(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     if _Process.announcer is not None:
         _Process.announcer.close(seconds=1.0)
+    if _Process.inbox is not None:
+        _Process.inbox.close(seconds=1.0)
     if _Process.spool is not None:
         _Process.spool.close(seconds=CLOSE_SECONDS)
 

@@ -27,6 +27,7 @@ from evaluator.contract.base import (
     Wire,
     canonical_json,
 )
+from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
 from evaluator.contract.rescored import GraderCounts, KeptSet, NotRescored, Rescored, RescoredSet, RescoreOrder
 from evaluator.contract.told import (
     LEAST_CELL,
@@ -57,6 +58,8 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "HeldSet",
     "Hex32",
     "KeptSet",
+    "LeaseAnswer",
+    "LeaseRefusal",
     "Moment",
     "Name",
     "NotRescored",
@@ -72,19 +75,24 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "RunId",
     "ShotsShown",
     "Signature",
+    "Slot",
     "Tally",
     "Token",
     "VoteBin",
     "Votes",
     "Weights",
     "Wire",
+    "Worker",
     "canonical_json",
+    "lease_queue",
 ]
 
 EVALUATE_TASK = "holdfast.evaluate"
 RECORD_TASK = "holdfast.record"
 SHIP_TASK = "holdfast.ship"
 RESCORE_TASK = "holdfast.rescore"
+LEASE_TASK = "holdfast.lease"
+"""No worker runs it: the process that is answered reads its queue itself."""
 RECORD_QUEUE = "record"
 NO_RUN = "00000000-0000-0000-0000-000000000000"
 """The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
@@ -130,17 +138,21 @@ Provider = Literal[
 other adapters of the library read files and the environment for what they send."""
 
 
+Ciphertext = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]+={0,2}\Z", max_length=16_000)]
+
+
 class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
     """An API at an address: OpenAI-compatible, or that of a ``provider``, which our gateway reaches by LiteLLM.
 
-    ``sealed_key`` is its API key, HPKE-sealed to the evaluator, in base64.
+    ``sealed_keys`` is its API key, HPKE-sealed to each evaluator that may be given the run, in base64, by the
+    evaluator's name. Empty where the endpoint wants none.
     """
 
     url: Annotated[str, Meta(min_length=8, max_length=2000)]
     model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
     api: Literal["completions", "chat"]
     provider: Provider = ""
-    sealed_key: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=16_000)] = ""
+    sealed_keys: Annotated[dict[Name, Ciphertext], Meta(max_length=100)] = msgspec.field(default_factory=dict)
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):
@@ -176,7 +188,7 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     evaluator's list gives, never raise it.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     run: RunId
     token: Token
     lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
@@ -326,6 +338,12 @@ class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True
     total: Count
 
 
+class Declined(Wire, tag_field="kind", tag="declined", frozen=True, kw_only=True):
+    """This evaluator cannot do the attempt and has not begun it: another may. It costs no attempt."""
+
+    code: Code
+
+
 class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
     """Lines of the evaluator's log, what opens its closings, its newest signed head. Kept whatever the token says."""
 
@@ -369,19 +387,21 @@ class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
     code: Code
 
 
-Body = Announcement | Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
+Body = Announcement | Declined | Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
 
 
 class Report(Wire, frozen=True, kw_only=True):
     """One report of one attempt. ``worker`` is random per attempt, so that a message delivered twice
-    cannot pass for one; ``sequence`` counts from 1 within (run, token, worker)."""
+    cannot pass for one; ``sequence`` counts from 1 within (run, token, worker). A report with a ``slot`` is
+    answered by a :class:`LeaseAnswer` where it is Started or Progress."""
 
     version: Literal[2] = 2
     evaluator: Name
     run: RunId
     token: Token
-    worker: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    worker: Worker
     sequence: Annotated[int, Meta(ge=1, le=2_147_483_647)]
+    slot: Slot | None = None
     body: Body
 
 

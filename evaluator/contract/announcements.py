@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from evaluator.contract.base import Hex32, Moment, Name, RunId, Wire
 
-JOB_VERSION = 2
+JOB_VERSION = 3
 """The version of ``JobSpec`` that this release writes and reads."""
 
 

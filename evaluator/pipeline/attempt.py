@@ -17,17 +17,23 @@ from evaluator import protocols
 from evaluator.backends import Caps, EndpointTarget, HttpBackend, Reader, Usage, serve_checkpoint, serve_endpoint
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.contract import (
+    JOB_VERSION,
     BlockId,
     Budget,
     Checkpoint,
+    Declined,
     Endpoint,
     Failed,
     Finished,
     JobSpec,
+    OutOfService,
+    RunId,
     SetAsk,
     SetLikelihood,
     Started,
     Tier,
+    Token,
+    fits,
     unpack_bits,
 )
 from evaluator.errors import Code, EvaluatorError, error
@@ -37,6 +43,7 @@ from evaluator.pipeline.beside import beside
 from evaluator.pipeline.claims import Standing
 from evaluator.pipeline.host import Host
 from evaluator.pipeline.keeper import Keeper
+from evaluator.pipeline.leases import LONGEST_BEGIN, Lease
 from evaluator.pipeline.likelihoods import read_sets
 from evaluator.pipeline.models import find_checkpoint, is_jailed
 from evaluator.pipeline.plan import Policy, for_endpoint
@@ -56,6 +63,26 @@ GRACE_SECONDS = 15.0
 """How long an attempt goes on once the worker was told to stop, in the hope of finishing."""
 
 
+BEGIN_TRIES = 3
+"""Times that an attempt reports its begin until the site answers."""
+
+DECLINED = frozenset(
+    {
+        Code.UNKNOWN_SET,
+        Code.SET_MISMATCH,
+        Code.SEAL_BROKEN,
+        Code.NOT_ENROLLED,
+        Code.NOTICE_INVALID,
+        Code.KEY_NOT_SEALED,
+        Code.UNKNOWN_VERSION,
+        Code.CHECKPOINT_UNKNOWN,
+        Code.DISK_FULL,
+        Code.OUT_UNWRITABLE,
+    }
+)
+"""Codes of what another evaluator may have: the attempt is declined before it begins, and costs nothing."""
+
+
 def run_job(data: object, host: Host) -> None:
     """Do one attempt, whatever the message says. Never raises an ``Exception``."""
     try:
@@ -63,6 +90,7 @@ def run_job(data: object, host: Host) -> None:
         standing = host.claims.standing(spec.run, spec.token)
     except EvaluatorError as refused:
         _log.warning("message refused: code=%s", refused.code)
+        _decline_unread(data, host)
         return
     if standing in (Standing.HELD, Standing.OLDER):
         _log.info("dropped: run=%s token=%s is %s", spec.run, spec.token, standing.name.lower())
@@ -77,50 +105,140 @@ def run_job(data: object, host: Host) -> None:
         _last_words(host, reporter, code)
 
 
-def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
-    """The attempt, up to ``Finished``. Returns the code of what ended it before."""
-    begin = time.monotonic()
+def _decline_unread(data: object, host: Host) -> None:
+    """Answer a job that cannot be read, as one of another release, by as much of it as names the attempt."""
+    if not isinstance(data, dict) or not fits(data.get("run"), RunId) or not fits(data.get("token"), Token):
+        return
+    code = Code.BAD_MESSAGE if data.get("version") == JOB_VERSION else Code.UNKNOWN_VERSION
+    _decline(host, host.reporter(data["run"], data["token"]), code)
+
+
+def _decline(host: Host, reporter: Reporter, code: Code) -> None:
+    """Say that another evaluator is to do it. Past the spool: a disk that is full is one of the reasons."""
+    _log.warning("declined: code=%s", code)
     try:
-        protocol = protocols.get(spec.protocol)
-        if not protocol.fits("checkpoint" if isinstance(spec.system, Checkpoint) else spec.system.api):
-            raise error(Code.PROTOCOL_UNFIT, protocol.id)
-        reporter.send(Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader))
+        host.publish(reporter.sealed(Declined(code=code)))
+    except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises; the site sends it again
+        _log.warning("not declined: %s", type(failure).__name__)
+
+
+def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
+    """The attempt, up to ``Finished``. Returns the code of what ended it before, where the site has to know."""
+    lease: Lease | None = None
+    try:
+        _require_service(host)
+        protocol = _protocol(spec)
+        _require_here(spec, host)
+        sources = _sources(spec, host, reporter)
         claim = host.claims.claim(spec.run, spec.token)
         if claim is None:
             return None
-        with claim:
-            sources = _sources(spec, host, reporter)
-            sink = Keeper(spec, host, reporter, sources)
-            with sink.heartbeat:
-                try:
-                    asyncio.run(_evaluate(spec, host, protocol, sources, sink))
-                finally:
-                    sink.close()
-                votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
-                graders = sink.graders(protocol.grader)
-                reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
-        seconds = time.monotonic() - begin
-        reporter.send(
-            Finished(
-                artefact=sink.artefact,
-                weights=sink.weights,
-                sets=sink.counts(),
-                votes=votes,
-                graders=graders,
-                reasons=reasons,
-                record=sink.record,
-                likelihoods=sink.likelihoods,
-                likelihood_failed=sink.likelihood_failed,
-                seconds=seconds,
-            )
-        )
+        held = host.leases.hold(run=spec.run, token=spec.token, worker=reporter.worker, seconds=spec.lease_seconds)
+        with claim, held as lease:
+            reporter.lease = lease
+            _begin(spec, protocol, host, reporter)
+            _carry_on(spec, host, protocol=protocol, sources=sources, reporter=reporter, lease=lease)
     except EvaluatorError as failure:
-        return failure.code
+        return _ended(failure.code, spec, host, reporter, lease)
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
         _log.error("run=%s token=%s %s", spec.run, spec.token, _describe(surprise))
         return Code.INTERNAL
     _log.info("finished: run=%s token=%s", spec.run, spec.token)
     return None
+
+
+def _ended(code: Code, spec: JobSpec, host: Host, reporter: Reporter, lease: Lease | None) -> Code | None:
+    """Return the code that the site has to know, None where it knows already or another evaluator may do it."""
+    if lease is None and code in DECLINED:
+        _decline(host, reporter, code)
+        return None
+    if lease is not None and lease.refusal is not None:
+        _log.warning("ended: run=%s token=%s refusal=%s", spec.run, spec.token, lease.refusal)
+        _ship(host)
+        return None
+    return code
+
+
+def _require_service(host: Host) -> None:
+    """Raise ``disk_full`` or ``out_unwritable`` where a write shows that this evaluator cannot work."""
+    reason = host.presence.out_of_service()
+    if reason in (OutOfService.DISK_FULL, OutOfService.OUT_UNWRITABLE):
+        raise error(Code(reason.value))
+
+
+def _protocol(spec: JobSpec) -> protocols.Protocol:
+    try:
+        protocol = protocols.get(spec.protocol)
+    except EvaluatorError as failure:  # the site knows it, so it is one of a newer release
+        raise error(Code.UNKNOWN_VERSION, failure.detail) from None
+    if not protocol.fits("checkpoint" if isinstance(spec.system, Checkpoint) else spec.system.api):
+        raise error(Code.PROTOCOL_UNFIT, protocol.id)
+    return protocol
+
+
+def _require_here(spec: JobSpec, host: Host) -> None:
+    """Raise ``checkpoint_unknown``, ``key_not_sealed`` where this evaluator lacks what another may have."""
+    if isinstance(spec.system, Checkpoint):
+        find_checkpoint(host.checkpoints, spec.system.name)
+    elif spec.system.sealed_keys and host.evaluator not in spec.system.sealed_keys:
+        raise error(Code.KEY_NOT_SEALED)
+
+
+def _begin(spec: JobSpec, protocol: protocols.Protocol, host: Host, reporter: Reporter) -> None:
+    """Report the begin until the site answers. Raises ``lease_lost`` unless it grants the lease."""
+    started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
+    lease = reporter.lease
+    assert lease is not None  # noqa: S101 - the caller holds it
+    patience = min(LONGEST_BEGIN, spec.lease_seconds) / BEGIN_TRIES
+    for _ in range(BEGIN_TRIES):
+        reporter.send(started)
+        if lease.wait(patience) or host.stopping():
+            break
+    lease.check()
+
+
+def _carry_on(
+    spec: JobSpec,
+    host: Host,
+    *,
+    protocol: protocols.Protocol,
+    sources: Sequence[PublicSource | SealedSource],
+    reporter: Reporter,
+    lease: Lease,
+) -> None:
+    """All that comes after the grant, up to ``Finished``."""
+    begin = time.monotonic()
+    sink = Keeper(spec, host, reporter, sources, lease)
+    with sink.heartbeat:
+        try:
+            asyncio.run(_evaluate(spec, host, protocol=protocol, sources=sources, sink=sink, lease=lease))
+        finally:
+            sink.close()
+        votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
+        graders = sink.graders(protocol.grader)
+        reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
+    reporter.send(
+        Finished(
+            artefact=sink.artefact,
+            weights=sink.weights,
+            sets=sink.counts(),
+            votes=votes,
+            graders=graders,
+            reasons=reasons,
+            record=sink.record,
+            likelihoods=sink.likelihoods,
+            likelihood_failed=sink.likelihood_failed,
+            seconds=time.monotonic() - begin,
+        )
+    )
+
+
+def _ship(host: Host) -> None:
+    """Report what the journal holds and the site may lack, after an attempt that it does not want to hear of."""
+    try:
+        host.ship_lines()
+    except EvaluatorError as failure:
+        _log.error("not reported: code=%s", failure.code)
 
 
 def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
@@ -144,9 +262,11 @@ def _describe(surprise: Exception) -> str:
 async def _evaluate(
     spec: JobSpec,
     host: Host,
+    *,
     protocol: protocols.Protocol,
     sources: Sequence[PublicSource | SealedSource],
     sink: Keeper,
+    lease: Lease,
 ) -> None:
     """Ask all, then have weights read all, in one load. Once all is asked, nothing costs an outcome any more: what
     ends the reading is told beside them."""
@@ -159,11 +279,13 @@ async def _evaluate(
         async with (
             asyncio.timeout(spec.limits.seconds),
             beside(_until_told(host.stopping)),
+            beside(lease.watch()),
             _serve(spec, protocol, host, sink) as backend,
         ):
+            questions = sink.resume(sources, protocol)
             watched = backend if isinstance(spec.system, Endpoint) else None
             async with beside(watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)):
-                await run(sink.resume(sources, protocol), protocol, backend, sink, policy=policy, secret=secret)
+                await run(questions, protocol, backend, sink, policy=policy, secret=secret, check=lease.check)
             sink.record = record_of(
                 protocol,
                 sources,
@@ -174,10 +296,10 @@ async def _evaluate(
             )
             asked = True
             if isinstance(spec.system, Checkpoint):
-                sink.likelihoods = await _read(sources, backend, policy)
+                sink.likelihoods = await _read(sources, backend, policy, lease)
     except (TimeoutError, EvaluatorError) as problem:
         failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
-        if not asked:
+        if not asked or failure.code is Code.LEASE_LOST:
             raise failure from None
         if not sink.likelihoods:
             sink.likelihood_failed = failure.code
@@ -185,11 +307,11 @@ async def _evaluate(
 
 
 async def _read(
-    sources: Sequence[PublicSource | SealedSource], reader: Reader, policy: Policy
+    sources: Sequence[PublicSource | SealedSource], reader: Reader, policy: Policy, lease: Lease
 ) -> tuple[SetLikelihood, ...]:
     """The likelihoods of all sets. Raises EvaluatorError only."""
     try:
-        return await read_sets(sources, LOGLIK_1, reader, policy=policy)
+        return await read_sets(sources, LOGLIK_1, reader, policy=policy, check=lease.check)
     except EvaluatorError:
         raise
     except Exception as surprise:  # noqa: BLE001 - the boundary of the reading, as of the attempt
@@ -236,6 +358,7 @@ def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -
     manifest = facts.manifest
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
+    host.vault.require_key(ask.name)
     recipient, tier = _recipient(spec, host)
     blocks = _form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier))
     form = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
@@ -298,8 +421,8 @@ async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: 
 
 def _key(system: Endpoint, tier: Tier, host: Host) -> str:
     """Return the submitter's own key, the maintainers' for an endpoint that is asked as T1, or none."""
-    if system.sealed_key:
-        return host.vault.open_key(system.sealed_key, bound_to=system.url)
+    if system.sealed_keys:
+        return host.vault.open_key(system.sealed_keys[host.evaluator], bound_to=system.url)
     listed = host.recipients.listed(system, tier=tier)
     return listed.key() if listed else ""
 

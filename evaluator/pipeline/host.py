@@ -14,6 +14,7 @@ from evaluator.ledger.closings import Closed
 from evaluator.ledger.manifests import Manifest
 from evaluator.pipeline.claims import Claims
 from evaluator.pipeline.exposures import AT_A_TIME, Shipped, ship
+from evaluator.pipeline.leases import Leases
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.presence import Presence
 from evaluator.pipeline.reports import Reporter, Seal
@@ -39,6 +40,9 @@ class Opener(Shape):
 
     def facts(self, name: str, /) -> Facts:
         """Public facts of a set."""
+
+    def require_key(self, name: str, /) -> None:
+        """Raise where the set's key does not open here."""
 
     def allowed(self, set_name: str, /, *, to: str, tier: Tier) -> tuple[BlockId, ...]:
         """The blocks that a recipient may see."""
@@ -67,9 +71,10 @@ class Opener(Shape):
 class Host:
     """What this evaluator has and may do; from its own configuration, never from a job.
 
-    ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data;
-    ``presence`` is the state that this evaluator announces;
-    ``stopping`` says whether the worker was told to stop. ``patience`` overrides fields of the gateway's.
+    ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data,
+    ``publish`` sends it at once or raises; ``presence`` is the state that this evaluator announces, ``leases`` what
+    the site lets it do; ``stopping`` says whether the worker was told to stop.
+    ``patience`` overrides fields of the gateway's.
     """
 
     evaluator: str
@@ -86,8 +91,10 @@ class Host:
     rescored: Path
     claims: Claims
     presence: Presence
+    leases: Leases
     seal: Seal
     put: Callable[[dict[str, Any]], None]
+    publish: Callable[[dict[str, Any]], None]
     stopping: Callable[[], bool] = lambda: False
     policy: Policy = field(default_factory=Policy)
     patience: Mapping[str, float] = field(default_factory=dict)
@@ -101,6 +108,7 @@ class Host:
             worker=secrets.token_hex(16),
             seal=self.seal,
             put=self.put,
+            slot=self.leases.slot,
         )
 
     def tell(self, line: LogLine, reporter: Reporter, *, head: bool = False) -> None:

@@ -34,6 +34,7 @@ from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Said
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.leases import Lease
 from evaluator.pipeline.reports import Heartbeat, Reporter
 from evaluator.pipeline.run import Result
 from evaluator.pipeline.sources import PublicSource, SealedSource
@@ -50,7 +51,12 @@ class Keeper:
     """The sink of an attempt: outcomes to reports, answers to the encrypted store, progress to the heartbeat."""
 
     def __init__(
-        self, spec: JobSpec, host: Host, reporter: Reporter, sources: Sequence[PublicSource | SealedSource]
+        self,
+        spec: JobSpec,
+        host: Host,
+        reporter: Reporter,
+        sources: Sequence[PublicSource | SealedSource],
+        lease: Lease,
     ) -> None:
         total = sum(len(source.form) for source in sources)
         done = sum(len(source.done) for source in sources)
@@ -63,7 +69,7 @@ class Keeper:
         self.record: Record | None = None
         self.likelihoods: tuple[SetLikelihood, ...] = ()
         self.likelihood_failed: Code | None = None
-        self._spec, self._host = spec, host
+        self._spec, self._host, self._lease = spec, host, lease
         self._asked = ""
         self._assigned = {source.name: len(source.form) for source in sources}
         self._said: dict[str, dict[int, dict[int, Said]]] = {source.name: {} for source in sources}
@@ -104,7 +110,7 @@ class Keeper:
         return Usage(sum(read for read, _ in tokens), sum(written for _, written in tokens))
 
     def answered(self, name: str, result: Result) -> None:
-        """Keep what was said here. Once the lease may be lost, no later attempt takes it: see ``Heartbeat``."""
+        """Store what was answered. Once the lease is lost, no later attempt takes it: another was at it by then."""
         usage = result.completion.usage
         self._host.completions.append(
             self._spec.run,
@@ -112,7 +118,7 @@ class Keeper:
             result.index,
             result.outcome,
             result.completion.text,
-            asked="" if self.heartbeat.lapsed() else self._asked,
+            asked=self._asked if self._lease.is_valid() else "",
             sample=result.sample,
             tokens=(usage.tokens_in, usage.tokens_out),
             cut=result.completion.cut,

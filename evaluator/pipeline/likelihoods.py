@@ -5,7 +5,7 @@ mean and its standard error leave this module, rounded.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from evaluator.backends import Reader
 from evaluator.contract import SetLikelihood, fits
@@ -21,11 +21,20 @@ _PARTS = 10_000
 
 
 async def read_sets(
-    sources: Sequence[Source], how: Likelihood, reader: Reader, *, policy: Policy
+    sources: Sequence[Source],
+    how: Likelihood,
+    reader: Reader,
+    *,
+    policy: Policy,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[SetLikelihood, ...]:
-    """Read every item that is asked of each set, those with an outcome too. Raises as :func:`likelihoods` does."""
+    """Read every item that is asked of each set, those with an outcome too. Raises as :func:`likelihoods` does.
+
+    ``check`` raises where nothing more may be read; it is called before each batch.
+    """
     found: list[list[Likely]] = [[] for _ in sources]
     for batch in batches([source.form for source in sources], size=max(policy.batch, policy.concurrency)):
+        check()
         items = sources[batch.position].reveal(batch.indices)
         found[batch.position] += await likelihoods(items, how, reader, concurrency=policy.concurrency)
     return tuple(summary(source.name, how, values) for source, values in zip(sources, found, strict=True))

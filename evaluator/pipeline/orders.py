@@ -71,17 +71,18 @@ def _rescore(ask: KeptSet, order: RescoreOrder, host: Host) -> rescoring.Regrade
     manifest = host.vault.facts(ask.name).manifest
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
         raise error(Code.SET_MISMATCH, ask.name)
-    return rescoring.rescore(
-        host.vault,
-        host.completions,
-        host.entries(),
-        set_name=ask.name,
-        run=order.run,
-        grader=order.grader,
-        protocol=protocol,
-        token=order.look,
-        tell=lambda line: host.tell(line, host.reporter(NO_RUN, 1)),  # it is no report of an attempt
-    )
+    with host.leases.permit(run=order.run, token=order.look):
+        return rescoring.rescore(
+            host.vault,
+            host.completions,
+            host.entries(),
+            set_name=ask.name,
+            run=order.run,
+            grader=order.grader,
+            protocol=protocol,
+            token=order.look,
+            tell=lambda line: host.tell(line, host.reporter(NO_RUN, 1)),  # it is no report of an attempt
+        )
 
 
 def _triples(found: Mapping[int, tuple[Outcome, Outcome]]) -> tuple[tuple[int, Outcome, Outcome], ...]:

@@ -2,12 +2,12 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
-from evaluator.contract import Body, Progress, Report
+from evaluator.contract import Body, Progress, Report, Slot, Started
 from evaluator.errors import EvaluatorError
+from evaluator.pipeline.leases import Lease
 
 _log = logging.getLogger(__name__)
 
@@ -16,13 +16,26 @@ Seal = Callable[[Report], dict[str, Any]]
 
 
 class Reporter:
-    """Sends the reports of one attempt. Sequence numbers count from 1; safe to be used from two threads."""
+    """Sends the reports of one attempt. Sequence numbers count from 1; safe to be used from two threads.
+
+    ``lease`` learns when each report was sent that the site answers.
+    """
 
     def __init__(
-        self, *, evaluator: str, run: str, token: int, worker: str, seal: Seal, put: Callable[[dict[str, Any]], None]
+        self,
+        *,
+        evaluator: str,
+        run: str,
+        token: int,
+        worker: str,
+        seal: Seal,
+        put: Callable[[dict[str, Any]], None],
+        slot: Slot | None = None,
     ) -> None:
+        self.worker = worker
+        self.lease: Lease | None = None
         self._number: Callable[[int, Body], Report] = lambda sequence, body: Report(
-            evaluator=evaluator, run=run, token=token, worker=worker, sequence=sequence, body=body
+            evaluator=evaluator, run=run, token=token, worker=worker, sequence=sequence, slot=slot, body=body
         )
         self._seal = seal
         self._put = put
@@ -41,34 +54,21 @@ class Reporter:
 
     def _next(self, body: Body) -> dict[str, Any]:
         self._sequence += 1
+        if self.lease is not None and isinstance(body, Started | Progress):
+            self.lease.sent(self._sequence)
         return self._seal(self._number(self._sequence, body))
 
 
 class Heartbeat:
-    """Says every ``seconds`` that the attempt is alive, from a thread of its own, while a model loads too.
+    """Reports every ``seconds`` that the attempt is alive, from a thread of its own, also while a model loads."""
 
-    ``lapsed`` says whether it once said nothing for half as long again, as where this process was stopped: the run
-    may then have been given to another attempt, though nobody here was told.
-    """
-
-    def __init__(
-        self, reporter: Reporter, *, seconds: float, total: int, done: int, now: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
         self._reporter = reporter
         self._seconds = seconds
-        # a clock that also counts the time for which the machine was asleep
-        self._now = now or (lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
-        self._last = self._now()
-        self._lapsed = False
         self._waits = False
         self._beat = Progress(phase="loading", done=done, total=total)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-
-    def lapsed(self) -> bool:
-        """Whether there was a silence, or is one."""
-        self._lapsed |= self._now() - self._last > 1.5 * self._seconds
-        return self._lapsed
 
     def asking(self, done: int, total: int) -> None:
         """From now on the beats say that ``done`` of ``total`` items have an outcome."""
@@ -90,8 +90,6 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            self.lapsed()
-            self._last = self._now()
             try:
                 self._reporter.send(self._beat)
             except EvaluatorError as failure:

@@ -144,6 +144,7 @@ async def run(
     *,
     policy: Policy,
     secret: bytes = b"",
+    check: Callable[[], None] = lambda: None,
     chance: Callable[[], float] = random.random,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
@@ -154,7 +155,8 @@ async def run(
 
     Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` answers in
     a row, or all of them, did not come; ``incomplete`` where some did not, ``budget_spent`` where that is
-    why. What was graded has reached the sink by then. ``chance`` and ``sleep`` are the randomness and the
+    why. What was graded has reached the sink by then. ``check`` raises where nothing more may be
+    revealed or asked; it is called before each. ``chance`` and ``sleep`` are the randomness and the
     time of the waits.
 
     The control items of the grader are graded before anything is revealed and after everything is graded. Raises
@@ -163,7 +165,7 @@ async def run(
     controls.check(grade, protocol.grader)
     done = sum(len(source.done) for source in sources)
     tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
-    questions = _questions(sources, protocol, policy, secret)
+    questions = _questions(sources, protocol, policy, secret=secret, check=check)
     sampling = Sampling(
         max_tokens=protocol.max_tokens,
         stop=protocol.stop,
@@ -172,7 +174,7 @@ async def run(
         stops=protocol.stops,
         limit=protocol.limit,
     )
-    asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), chance, sleep)
+    asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), check, chance, sleep)
     sink.progress(tally.done, tally.total)
     for source in sources:
         for index, said in source.kept.items():
@@ -190,7 +192,9 @@ async def run(
         raise error(asker.last if not tally.answered else Code.INCOMPLETE)
 
 
-def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy, secret: bytes) -> Iterator[_Question]:
+def _questions(
+    sources: Sequence[Source], protocol: Protocol, policy: Policy, *, secret: bytes, check: Callable[[], None]
+) -> Iterator[_Question]:
     """Yield every open item with its prompt, once for each sample that is missing.
 
     A portion is revealed when the one before is used up, not earlier: of each set together, so that each costs one
@@ -204,6 +208,7 @@ def _questions(sources: Sequence[Source], protocol: Protocol, policy: Policy, se
     names = [source.name for source in sources]
     size = max(policy.batch, policy.concurrency)
     for portion in portions(open_items, size=size, names=names, secret=secret):
+        check()
         revealed = {
             position: dict(zip(portion.of(position), sources[position].reveal(portion.of(position)), strict=True))
             for position in portion.positions
@@ -232,6 +237,7 @@ class _Asker:
     tally: _Tally
     policy: Policy
     streak: Streak
+    check: Callable[[], None]
     chance: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     last: Code = Code.INCOMPLETE
@@ -273,12 +279,14 @@ class _Asker:
         seed = self.protocol.seed(question.name, question.index, question.sample) if self.policy.seeded else None
         sampling = replace(self.sampling, seed=seed)
         for wait in waits(self.policy, self.chance):
+            self.check()
             try:
                 return await self.backend.complete(question.prompt, sampling)
             except EvaluatorError as failure:
                 if not failure.again:
                     raise
             await self.sleep(wait)
+        self.check()
         return await self.backend.complete(question.prompt, sampling)
 
     def _keep(self, question: _Question, completion: Completion) -> None:

@@ -137,7 +137,7 @@ class Recipients:
         policy.recipient_of(system.url)
         return policy.endpoint_tier(
             EndpointId.of(system),
-            own_key=bool(system.sealed_key),
+            own_key=bool(system.sealed_keys),
             listed=self._listed,
             season_open=self._season is not None,
         )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol as Shape
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -77,13 +78,29 @@ class _Loaded:
     files: tuple[str, ...]
 
 
+class Guard(Shape):
+    """The permission to reveal, which a process that works for a site has for one attempt at a time."""
+
+    def check(self, *, run: str, token: int) -> None:
+        """Raise ``lease_lost`` unless the attempt may reveal items now."""
+
+
 class Vault:
-    """Opens sealed sets for the recipients that may see them. ``find`` gives the folder of a set by its name."""
+    """Opens sealed sets for the recipients that may see them. ``find`` gives the folder of a set by its name.
+
+    ``guard`` is asked before each reveal; a command at a terminal works for no site and has none.
+    """
 
     def __init__(
-        self, keys: Keys, find: Callable[[str], Path | None], journal: Journal, recipients: Recipients
+        self,
+        keys: Keys,
+        find: Callable[[str], Path | None],
+        journal: Journal,
+        recipients: Recipients,
+        guard: Guard | None = None,
     ) -> None:
         self._keys, self._find, self._journal, self._recipients = keys, find, journal, recipients
+        self._guard = guard
         self._loaded: dict[str, _Loaded] = {}
         self._asking: dict[str, tuple[str, int]] = {}
         self._retired: dict[str, tuple[bytes, frozenset[BlockId]]] = {}
@@ -92,6 +109,10 @@ class Vault:
         """A set's public facts, once its files on disk hold. Raises ``unknown_set``, ``seal_broken``."""
         loaded = self._fresh(name)
         return SealedFacts(loaded.manifest, loaded.shots)
+
+    def require_key(self, name: str) -> None:
+        """Raise ``not_enrolled`` unless the set's key opens here. No item is opened."""
+        self._key(self._load(name))
 
     def allowed(self, set_name: str, *, to: str, tier: Tier = "T0") -> tuple[BlockId, ...]:
         """The blocks of a set that a recipient may see now: by its tier, less those that were retired.
@@ -109,12 +130,14 @@ class Vault:
     ) -> Revealed:
         """Open these items for the recipient ``to``; the journal's line is on disk before the first byte is.
 
-        What the recipient may see is this evaluator's own configuration, never the caller's word. Raises
-        ``recipient_refused`` where that is nothing, ``block_refused`` where it is not all of ``indices``,
-        ``unknown_set``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside the set, and what
-        the journal raises. Before the first reveal of an attempt the set's files are compared with what was read of
-        them: ``seal_broken`` where one is damaged, or was exchanged for another set's.
+        What the recipient may see is this evaluator's own configuration, never the caller's word. Raises ``lease_lost``
+        where the guard says so, ``recipient_refused`` where that is nothing, ``block_refused`` where it is not all of
+        ``indices``, ``unknown_set``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside the
+        set, and what the journal raises. Before the first reveal of an attempt the set's files are compared with what
+        was read of them: ``seal_broken`` where one is damaged, or was exchanged for another set's.
         """
+        if self._guard is not None:
+            self._guard.check(run=run, token=token)
         if self._asking.get(set_name) != (run, token):
             known = self._load(set_name).manifest
             if self._fresh(set_name).manifest != known:

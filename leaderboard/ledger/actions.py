@@ -46,7 +46,10 @@ MISSED_ANNOUNCEMENTS = 3
 
 
 def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> bool:
-    """Store what an evaluator announced. Return False for one that is not newer than the last."""
+    """Store what an evaluator announced. Return False for one that is not newer than the last.
+
+    Compare :meth:`Evaluator.abilities` before and after to see what is new.
+    """
     moment = datetime.fromisoformat(announcement.moment)
     allowance = timedelta(seconds=MISSED_ANNOUNCEMENTS * announcement.seconds)
     newer = Evaluator.objects.filter(Q(announced_at__isnull=True) | Q(announced_at__lt=moment), pk=evaluator.pk)

@@ -85,6 +85,11 @@ class Evaluator(models.Model):
         """Return True where its last announcement lists this very set."""
         return {"name": name, "sealed": sealed, "digest": digest} in self.sets
 
+    def abilities(self) -> tuple[object, ...]:
+        """Return what decides which runs it can be given: unequal values where something has changed."""
+        live = Evaluator.objects.live().filter(pk=self.pk).exists()
+        return (live, self.out_of_service, self.announced_pool, self.sets, self.reads)
+
     def tree(self) -> Tree:
         """The tree over the site's copy of its log, as far as that has no gap."""
         chained = self.entries.filter(status="chained").order_by("index")

@@ -1,5 +1,6 @@
 """Submitting and following runs as JSON, mounted at ``/api/v1``."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -174,6 +175,7 @@ class RunOut(Schema):
     the sealed set until its cohort is closed.
 
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
+    ``held_up`` says what keeps a queued run from beginning, and is null where it only waits for its turn.
     ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
     """
 
@@ -194,6 +196,7 @@ class RunOut(Schema):
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    held_up: Problem | None
     failure: Problem | None
     fault: str
     waiting: WaitingOut | None
@@ -280,6 +283,28 @@ def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[
 
 
 @router.post(
+    "/runs/{uuid:run_id}/cancel",
+    auth=Bearer(),
+    response={200: RunOut, (401, 404, 409): Problem},
+    summary="Cancel a run",
+)
+def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """For its submitter and maintainers. The evaluator stops before its next batch. 409 once the run has ended."""
+    return _act(request, run_id, actions.cancel)
+
+
+@router.post(
+    "/runs/{uuid:run_id}/requeue",
+    auth=Bearer(),
+    response={200: RunOut, (401, 403, 404, 409): Problem},
+    summary="Queue a failed run again",
+)
+def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """For maintainers. Outcomes are kept, only the items that are left are asked. 409 unless the run has failed."""
+    return _act(request, run_id, actions.requeue, maintainers_only=True)
+
+
+@router.post(
     "/runs/{uuid:run_id}/rescorings",
     auth=Bearer(),
     response={201: RescoringOut, (401, 403, 404, 409, 422): Problem},
@@ -303,6 +328,19 @@ def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     if user is None or not user.is_staff:
         raise refuse(Refusal.NOT_FOUND)
     return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")]
+
+
+def _act(
+    request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, maintainers_only: bool = False
+) -> dict[str, Any]:
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    own = Run.objects.all() if user.is_staff else Run.objects.filter(submission__submitted_by=user)
+    if not own.filter(pk=run_id).exists():
+        raise refuse(Refusal.NOT_FOUND)
+    if maintainers_only and not user.is_staff:
+        raise refuse(Refusal.FORBIDDEN)
+    action(run=run_id)
+    return _run(Run.objects.with_facts().get(pk=run_id))
 
 
 def _listed(one: Run) -> dict[str, Any]:
@@ -356,6 +394,7 @@ def _run(one: Run) -> dict[str, Any]:
         "model": one.submission.model.name,
         "protocol": one.submission.asked_by,
         "record": one.record if graded else None,
+        "held_up": explain_code(lack) if (lack := actions.waiting_for(one)) else None,
         "failure": explain_code(one.code) if one.code else None,
         "waiting": actions.waiting(one),
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,

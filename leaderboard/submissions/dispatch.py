@@ -1,13 +1,16 @@
 """From a run's rows to the job specification that crosses the wall, and the bell that announces it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from django.conf import settings
+from kombu.exceptions import ChannelError
 
 from evaluator import policy
 from evaluator.contract import (
     EVALUATE_TASK,
+    LEASE_TASK,
     RESCORE_TASK,
     BlockId,
     Budget,
@@ -15,20 +18,23 @@ from evaluator.contract import (
     Endpoint,
     JobSpec,
     KeptSet,
+    LeaseAnswer,
     Limits,
     RescoreOrder,
     SetAsk,
     Tier,
-    evaluate_queue,
     journal_queue,
+    lease_queue,
     pack_bits,
 )
+from evaluator.errors import Code
 from evaluator.ledger.notices import retired
 from evaluator.policy import JAIL, EndpointId
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import Grant, ListedEndpoint, Party
+from leaderboard.ledger.models import Evaluator, Grant, ListedEndpoint, Party
 from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
+from leaderboard.submissions.scheduling import Candidate, Needs
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def tier_of(submission: Submission) -> Tier:
         return "T0"
     asked = EndpointId(submission.url, submission.served_model, submission.api, submission.provider)
     listed = [one.identity for one in ListedEndpoint.objects.filter(url=submission.url)]
-    tier = policy.endpoint_tier(asked, own_key=bool(submission.sealed_key), listed=listed, season_open=True)
+    tier = policy.endpoint_tier(asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True)
     known = Party.objects.filter(recipient=recipient(submission)).values_list("tier", flat=True).first()
     return max(tier, cast("Tier", known or tier))
 
@@ -158,12 +164,51 @@ def _granted(row: RunOutcomes, *, everything: bool) -> dict[str, Any]:
     }
 
 
-def ring(outbox: Outbox) -> None:
-    """Send an attempt's job to its pool. Raises the broker's error where it is away."""
+def ring(outbox: Outbox, queue: str) -> None:
+    """Send an attempt's job to a queue, where it expires. Raises the broker's error where it is away."""
     payload = outbox.payload
-    if key := outbox.run.submission.sealed_key:
-        payload = payload | {"system": payload["system"] | {"sealed_key": key}}
-    app.send_task(EVALUATE_TASK, args=[payload], queue=evaluate_queue(outbox.run.pool), retry=False)
+    if keys := outbox.run.submission.sealed_keys:
+        payload = payload | {"system": payload["system"] | {"sealed_keys": keys}}
+    app.send_task(EVALUATE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False)
+
+
+def depth(queue: str) -> int:
+    """Return how many messages a queue holds, expired ones too. Raises the broker's error where it is away."""
+    with app.pool.acquire(block=True) as connection, connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except ChannelError:  # no such queue
+            return 0
+
+
+def answer(evaluator: str, slot: int, lease: LeaseAnswer) -> None:
+    """Answer one process of an evaluator. Raises the broker's error where it is away."""
+    queue = lease_queue(evaluator, slot)
+    app.send_task(LEASE_TASK, args=[lease.to_dict()], queue=queue, expires=settings.LEASE_SECONDS, retry=False)
+
+
+def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
+    """Return what an evaluator must have for an attempt. ``declined`` are those that lack something, and what."""
+    return Needs(
+        version=outbox.payload["version"],
+        sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in outbox.payload["sets"]),
+        sealed_to=frozenset(outbox.run.submission.sealed_keys),
+        declined=declined,
+    )
+
+
+def candidates(pool: str) -> list[Candidate]:
+    """Return the live evaluators of a pool."""
+    serving = set(Evaluator.objects.of_pool(pool).in_service().values_list("pk", flat=True))
+    return [
+        Candidate(
+            name=one.name,
+            in_service=one.pk in serving,
+            sets=frozenset((held["name"], held["sealed"], held["digest"]) for held in one.sets),
+            reads=frozenset(one.reads),
+        )
+        for one in Evaluator.objects.of_pool(pool).live()
+    ]
 
 
 def look_again(run: Run, look: int) -> Job:

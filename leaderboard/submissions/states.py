@@ -38,7 +38,7 @@ class Step:
 
 
 STEPS: Mapping[tuple[RunState, RunState], Step] = {
-    (RunState.QUEUED, RunState.LEASED): Step("an evaluator has begun the attempt", "recorder"),
+    (RunState.QUEUED, RunState.LEASED): Step("an evaluator has begun the attempt and is granted the lease", "recorder"),
     (RunState.LEASED, RunState.RUNNING): Step("the first item is asked", "recorder"),
     (RunState.RUNNING, RunState.GRADED): Step("every item has an outcome and the counts agree", "recorder"),
     (RunState.GRADED, RunState.RANKED): Step(
@@ -46,7 +46,9 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
     ),
     (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
     (RunState.RUNNING, RunState.QUEUED): Step("the attempt was lost: next token, items left only", "reaper"),
-    (RunState.QUEUED, RunState.FAILED): Step("its time in the queue is over", "reaper"),
+    (RunState.QUEUED, RunState.FAILED): Step(
+        "its time in the queue is over, or no evaluator will ever take it", "reaper, recorder"
+    ),
     (RunState.LEASED, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
     (RunState.RUNNING, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
     (RunState.FAILED, RunState.QUEUED): Step("queued again, outcomes kept", "maintainer, or its author"),

@@ -116,6 +116,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         else WORDS[RunState(found.state)],
         "problem": explain_code(found.code) if found.code else None,
         "waiting": actions.waiting(found),
+        "held_up": explain_code(lack) if (lack := actions.waiting_for(found)) else None,
         "sets": sets,
         "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
         "graders": graders(found) if found.state == RunState.RANKED else [],

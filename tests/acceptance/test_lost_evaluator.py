@@ -15,6 +15,8 @@ from demo.programs import ROOT
 ROWS = (public_set()[:120], private_set()[:120])
 TOTAL = 240
 IN_FLIGHT = 8
+HANDED_OVER = 3 * IN_FLIGHT
+"""Questions that the gateway has in hand at most: see ``evaluator.pipeline.plan.WAITING``."""
 
 
 def has_some(state: dict) -> bool:
@@ -77,36 +79,44 @@ def test_killed(disturbed) -> None:
 
 @pytest.mark.slow
 def test_a_broker_that_forgets_everything(make_house, steady) -> None:
-    """The evaluator has done its work, and every report of it is gone with the broker's memory."""
-    house = make_house(rows=ROWS, HOLDFAST_RING_SECONDS="3")
-    endpoint = steady(*ROWS, latency=0.01)
+    """The evaluator has done its work, and every report of its end is gone with the broker's memory."""
+    house = make_house(rows=ROWS)
+    endpoint = steady(*ROWS, latency=0.05)
     house.place.allow_endpoints([(endpoint.url, "steady")])
-    house.begin("evaluator", "site")
+    house.begin("recorder", "evaluator", "site")
     run = house.submit_endpoint("forgotten", endpoint)
+    house.wait(run, lambda state: state["state"] == "running")
+    house.kill("recorder")
     broker = redis.Redis.from_url(house.place.broker_url.replace("redis+socket://", "unix://"))
     until = time.monotonic() + 60
-    while len(endpoint.received()) < TOTAL or any((house.place.folder / "evaluator/home/spool").rglob("*.json")):
+    while any((house.place.folder / "evaluator/home/spool").rglob("*.json")) or endpoint_is_asked(endpoint):
         assert time.monotonic() < until
-        time.sleep(0.1)
-    assert house.run(run)["state"] == "queued"
+    assert house.run(run)["state"] == "running"
     broker.flushall()
     house.begin("recorder")
     house.ranked(run)
     assert_counted_once(house, run)
+    assert sum(endpoint.received().values()) <= TOTAL + HANDED_OVER
+
+
+def endpoint_is_asked(endpoint) -> bool:
+    before = endpoint.received()
+    time.sleep(1.0)
+    return endpoint.received() != before
 
 
 def pause_past_the_lease(disturbed, source: Path = ROOT) -> tuple:
-    """Stop the evaluator until its lease is gone, then let it go on, answered falsely, with what it held."""
+    """Stop the evaluator until its lease is gone, then let it go on with what its gateway was answered: falsely."""
     house, endpoint, run, before = disturbed(source)
     evaluator = house.processes["evaluator"].pid
     os.kill(evaluator, signal.SIGSTOP)
+    endpoint.post(f"/lie?times={IN_FLIGHT}")
     house.wait(run, lambda state: state["state"] == "queued", seconds=30)
     asked = sum(endpoint.received().values()) - sum(before.values())
     assert TOTAL - asked > 20, "the pause came too late to disturb anything"
-    endpoint.post(f"/lie?times={TOTAL - asked}")
     os.kill(evaluator, signal.SIGCONT)
     house.wait(run, lambda state: state["state"] in ("ranked", "failed"))
-    return house, run
+    return house, endpoint, run, before
 
 
 def assert_undisturbed(house, run: str) -> None:
@@ -115,9 +125,16 @@ def assert_undisturbed(house, run: str) -> None:
     assert_counted_once(house, run)
 
 
+def assert_asked_once(endpoint, before: dict[str, int]) -> None:
+    """The attempt whose lease was gone asked nothing more: only what was under way was asked again by the next."""
+    again = sum(endpoint.received().values()) - sum(before.values()) - TOTAL
+    assert again <= HANDED_OVER, f"{again} items were asked by both attempts"
+
+
 def test_paused_past_its_lease(disturbed) -> None:
-    house, run = pause_past_the_lease(disturbed)
+    house, endpoint, run, before = pause_past_the_lease(disturbed)
     assert_undisturbed(house, run)
+    assert_asked_once(endpoint, before)
     assert house.query("SELECT stale_reports FROM submissions_run WHERE id = %s", run)[0][0] > 0
 
 
@@ -125,6 +142,16 @@ def test_paused_past_its_lease(disturbed) -> None:
 def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
     """The same scenario on a build whose recorder takes reports of any attempt: it has to fail there."""
     source = mutant("leaderboard/submissions/states.py", "same_token = token == attempt.token", "same_token = True")
-    house, run = pause_past_the_lease(disturbed, source)
+    house, _, run, _ = pause_past_the_lease(disturbed, source)
     with pytest.raises(AssertionError):
         assert_undisturbed(house, run)
+
+
+@pytest.mark.slow
+def test_pause_is_noticed_without_the_evaluator_s_own_check(disturbed, mutant) -> None:
+    """And on a build whose evaluator takes its lease for valid for ever."""
+    passage = "            self._lost = self._lost or self.refusal is not None or self._now() >= self._until\n"
+    source = mutant("evaluator/pipeline/leases.py", passage, "")
+    _, endpoint, _, before = pause_past_the_lease(disturbed, source)
+    with pytest.raises(AssertionError, match="by both attempts"):
+        assert_asked_once(endpoint, before)

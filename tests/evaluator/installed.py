@@ -102,7 +102,7 @@ class Installed:
             for name, facts in self.sets.items()
         ]
         job = {
-            "version": 2,
+            "version": 3,
             "run": str(uuid.uuid4()),
             "token": 1,
             "lease_seconds": 5.0,

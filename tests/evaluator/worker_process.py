@@ -14,12 +14,16 @@ from kombu import Connection, Queue
 from evaluator.broker import celery_settings
 from evaluator.contract import (
     EVALUATE_TASK,
+    LEASE_TASK,
     RECORD_QUEUE,
     Announcement,
     Failed,
     Finished,
+    LeaseAnswer,
+    LeaseRefusal,
     Report,
     evaluate_queue,
+    lease_queue,
 )
 from tests.evaluator.installed import Installed, outcomes
 
@@ -35,6 +39,7 @@ class Broker:
         about = celery_settings(url)
         self.connection = Connection(about["broker_url"], transport_options=about["broker_transport_options"])
         self.envelopes: list[Any] = []
+        self.grants = True
 
     def send(self, *args: Any, task: str = EVALUATE_TASK, **kwargs: Any) -> None:
         body = [list(args), kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
@@ -54,8 +59,21 @@ class Broker:
                 message = queue.get(block=False)
                 self.envelopes.append(message.payload[0][0])
                 message.ack()
+                if self.grants:
+                    self.answer(message.payload[0][0]["report"])
         queue.close()
         return self.envelopes
+
+    def answer(self, report: dict[str, Any], refusal: LeaseRefusal | None = None) -> None:
+        """Answer a report as the recorder would."""
+        if report.get("slot") is None or report["body"]["kind"] not in ("started", "progress"):
+            return
+        about = {name: report[name] for name in ("run", "token", "worker", "sequence")}
+        told = LeaseAnswer(**about, refusal=refusal).to_dict()
+        body = [[told], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+        headers = {"lang": "py", "task": LEASE_TASK, "id": os.urandom(8).hex(), "argsrepr": "", "kwargsrepr": ""}
+        with self.connection.Producer() as producer:
+            producer.publish(body, headers=headers, routing_key=lease_queue(report["evaluator"], report["slot"]))
 
 
 class Worker:

@@ -14,6 +14,7 @@ from leaderboard.submissions.actions.queueing import (
     reap,
     requeue,
     ring_unranked,
+    waiting_for,
 )
 from leaderboard.submissions.actions.recording import record_report
 from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, withdraw
@@ -56,6 +57,7 @@ __all__ = [
     "submit",
     "switch_grader",
     "waiting",
+    "waiting_for",
     "watch",
     "weigh",
     "withdraw",

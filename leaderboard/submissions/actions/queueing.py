@@ -1,12 +1,14 @@
-"""Looking after runs: sending attempts out, taking lost ones back, ending what cannot go on.
+"""Looking after runs: dispatching attempts, requeueing expired ones, ending what cannot go on.
 
-The broker is only a bell. Whatever it loses is sent again from the outbox; whoever is lost is replaced
-by the next attempt, whose higher token shuts the lost one out.
+The database is the queue. The broker holds a few messages for each evaluator that serves, one a token, and each
+expires; what it loses is dispatched again. An attempt that is lost is replaced by the next one, whose higher token
+shuts the lost one out.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -14,18 +16,27 @@ from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 from kombu.exceptions import OperationalError as BrokerAway
 
+from evaluator.contract import LeaseAnswer, LeaseRefusal, evaluate_queue, journal_queue
 from evaluator.errors import EXPLANATIONS, Code
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
+from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.continuation import needs_key_no_more
-from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.models import Decline, Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.scheduling import Candidate, Route, route
 from leaderboard.submissions.states import LIVE, RunState
 
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 300.0
+MANY, FEW = 200, 10
+"""Attempts that are dispatched at a time by the housekeeping, and within a request."""
+PER_EVALUATOR = 4
+"""Messages that may stand in a queue for each evaluator that serves it: enough to keep it busy between two drains."""
+SLACK_SECONDS = 2.0
+"""An attempt is sent again only when the message before has surely expired."""
 
 
 def put_out(run: Run, *, pause_seconds: float = 0.0) -> None:
@@ -36,36 +47,150 @@ def put_out(run: Run, *, pause_seconds: float = 0.0) -> None:
 
 
 def ring_now(run: Run) -> None:
-    """Send a run's job as soon as its transaction is over; where that fails, the next drain does it."""
+    """Dispatch what is due of the run's pool as soon as the transaction is over; else the next drain does it."""
+    pool = run.pool
 
     def ring() -> None:
-        with suppress(SiteError), quiet_database(), transaction.atomic():
-            outbox = Outbox.objects.due().select_for_update(of=("self",), skip_locked=True).filter(run=run).first()
-            if outbox is not None:
-                _ring(outbox)
+        with suppress(SiteError), quiet_database():
+            drain_outbox(pool=pool, limit=FEW)
 
     transaction.on_commit(ring)
 
 
-def drain_outbox() -> int:
-    """Send every job that is due: first time, or again because nobody has begun it. Returns how many."""
-    sent = 0
+def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
+    """Dispatch the attempts that are due, of each pool as many as its queues have room for. Returns how many."""
+    due = Outbox.objects.due()
+    pools = sorted(set(due.order_by().values_list("run__pool", flat=True).distinct()))
+    return sum(_drain(one, limit) for one in pools if pool in (None, one))
+
+
+class _Rooms:
+    """How many messages each queue of a pool may still take. Raises the broker's error where it is away."""
+
+    def __init__(self, pool: str, serving: Collection[str]) -> None:
+        self.pool = evaluate_queue(pool)
+        self.own = {name: journal_queue(name) for name in serving}
+        self._left = {self.pool: PER_EVALUATOR * max(1, len(serving)) - dispatch.depth(self.pool)}
+        self._left |= {queue: PER_EVALUATOR - dispatch.depth(queue) for queue in self.own.values()}
+
+    def any_left(self) -> bool:
+        """Return True where some queue takes one more."""
+        return any(left > 0 for left in self._left.values())
+
+    def take(self, found: Route) -> str | None:
+        """Take a place for an attempt, in the emptiest queue it may go to. None where all are full."""
+        queues = [self.pool] if found.pool else [self.own[name] for name in found.names]
+        best = max(queues, key=lambda queue: self._left[queue])
+        if self._left[best] <= 0:
+            return None
+        self._left[best] -= 1
+        return best
+
+
+def _drain(pool: str, limit: int) -> int:
+    candidates = dispatch.candidates(pool)
+    try:
+        rooms = _Rooms(pool, [one.name for one in candidates if one.in_service])
+    except (BrokerAway, OSError) as failure:
+        logger.warning("the broker is away: %s", type(failure).__name__)
+        return 0
+    if not rooms.any_left():
+        return 0
+    claimed, hopeless = _claim(pool, candidates, rooms, limit)
+    for run, code in hopeless:
+        _fail_queued(run, code)
+    return _send(claimed)
+
+
+def _claim(
+    pool: str, candidates: Sequence[Candidate], rooms: _Rooms, limit: int
+) -> tuple[list[tuple[Outbox, str]], list[tuple[UUID, Code]]]:
+    """Claim attempts for the queues that have room, so that no other process sends them too, and let go of the rows.
+
+    Returns them with their queues, and the runs that no evaluator will ever take. A crash before they are sent costs
+    the time until they are due again.
+    """
+    silent = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True).values_list("name", flat=True)
+    quiet = frozenset(silent)
+    claimed: list[tuple[Outbox, str]] = []
+    hopeless: list[tuple[UUID, Code]] = []
+    waiting: dict[Code, list[Outbox]] = {}
     with transaction.atomic():
-        rows = Outbox.objects.due().select_related("run__submission")
-        for outbox in rows.select_for_update(of=("self",), skip_locked=True)[:500]:
-            if not _ring(outbox):
-                break
-            sent += 1
-    return sent
+        due = Outbox.objects.due().filter(run__pool=pool).select_related("run__submission")
+        rows = list(due.select_for_update(of=("self",), skip_locked=True)[:limit])
+        declined = _declined(rows)
+        for outbox in rows:
+            found = route(dispatch.needs(outbox, declined.get(outbox.run_id, {})), candidates, silent=quiet)
+            if found.waiting and found.hopeless:
+                hopeless.append((outbox.run_id, found.waiting))
+            elif found.waiting:
+                waiting.setdefault(found.waiting, []).append(outbox)
+            elif queue := rooms.take(found):
+                claimed.append((outbox, queue))
+        again = seconds_from_now(settings.RING_SECONDS + SLACK_SECONDS)
+        put_off = [outbox for group in waiting.values() for outbox in group]
+        Outbox.objects.filter(pk__in=[one.pk for one in (*put_off, *(row for row, _ in claimed))]).update(due=again)
+        for code, group in waiting.items():
+            Run.objects.filter(pk__in=[one.run_id for one in group], state=RunState.QUEUED).update(waiting=code)
+        sent = [row.run_id for row, _ in claimed]
+        Run.objects.filter(pk__in=sent, state=RunState.QUEUED).exclude(waiting="").update(waiting="")
+    return claimed, hopeless
 
 
-def _ring(outbox: Outbox) -> bool:
-    """Send, then note it: a crash in between sends twice, which evaluators drop; never not at all."""
-    if not bell(lambda: dispatch.ring(outbox)):
-        return False
-    due = seconds_from_now(settings.RING_SECONDS)
-    Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()), due=due)
-    return True
+def _declined(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
+    """By run, the evaluators that declined it lately, and what they lack."""
+    found: dict[UUID, dict[str, Code]] = {}
+    lately = Decline.objects.filter(declined_at__gt=seconds_from_now(-settings.RING_SECONDS))
+    about = lately.filter(run__in=[row.run_id for row in rows]).values_list("run", "evaluator__name", "code")
+    for run, name, code in about:
+        found.setdefault(run, {})[name] = Code(code)
+    return found
+
+
+def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:
+    """Send claimed attempts. Those behind the first that the broker does not take are due again."""
+    for sent, (outbox, queue) in enumerate(claimed):
+        if not bell(partial(dispatch.ring, outbox, queue)):
+            Outbox.objects.filter(pk__in=[row.pk for row, _ in claimed[sent:]]).update(due=Now())
+            return sent
+        Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()))
+    return len(claimed)
+
+
+def _fail_queued(run: UUID, code: Code) -> None:
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is not None and locked.state == RunState.QUEUED:
+            fail(locked, code)
+
+
+def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:
+    """Record that an evaluator cannot do a queued run, and have it sent elsewhere. Only for a run that is locked."""
+    about = {"code": code.value, "declined_at": Now()}
+    Decline.objects.update_or_create(run=run, evaluator=evaluator, defaults=about)
+    Outbox.objects.filter(run=run, token=run.token).update(due=Now())
+    ring_now(run)
+
+
+def follow_announcement(*, evaluator: Evaluator) -> None:
+    """Try again what waited for something that an evaluator now announces to have."""
+    evaluator.declines.all().delete()
+    stuck = Run.objects.filter(pool=evaluator.pool, state=RunState.QUEUED).exclude(waiting="")
+    Outbox.objects.queued().filter(run__in=stuck).update(due=Now())
+    pool = evaluator.pool
+    transaction.on_commit(lambda: drain_outbox(pool=pool))
+
+
+def waiting_for(run: Run) -> Code | None:
+    """Return what keeps a queued run from beginning; None where it only waits for its turn."""
+    if run.state != RunState.QUEUED:
+        return None
+    if run.waiting:
+        return Code(run.waiting)
+    of_pool = Evaluator.objects.of_pool(run.pool)
+    if of_pool.in_service().exists() or of_pool.filter(last_seen__isnull=True).exists():
+        return None
+    return Code.OUT_OF_SERVICE if of_pool.live().exists() else Code.EVALUATOR_AWAY
 
 
 def bell(ring: Callable[[], None]) -> bool:
@@ -108,11 +233,14 @@ def retry_or_fail(run: Run, code: Code) -> None:
 
 
 def _next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
+    revoke(run, LeaseRefusal.REPLACED)
     run.move(
         RunState.QUEUED,
         token=run.token + 1,
         attempts=attempts,
         worker="",
+        slot=None,
+        waiting="",
         evaluator=None,
         claimed=None,
         phase="",
@@ -128,9 +256,23 @@ def _next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
 
 def fail(run: Run, code: Code) -> None:
     """End a run without a score; whose fault it was follows from the code. Outcomes are kept."""
-    run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value)
+    revoke(run, LeaseRefusal.FAILED)
+    run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value, waiting="")
     if needs_key_no_more(code):
         erase_key(run)
+
+
+def revoke(run: Run, refusal: LeaseRefusal) -> None:
+    """Once the transaction is over, tell the process that holds the run's lease that it holds none any more."""
+    if run.state not in LIVE or run.evaluator is None or run.slot is None:
+        return
+    told = LeaseAnswer(run=str(run.pk), token=run.token, worker=run.worker, sequence=0, refusal=refusal)
+    transaction.on_commit(partial(answer, run.evaluator.name, run.slot, told))
+
+
+def answer(evaluator: str, slot: int, told: LeaseAnswer) -> None:
+    """Answer a process of an evaluator. Where the broker is away its lease runs out."""
+    bell(partial(dispatch.answer, evaluator, slot, told))
 
 
 def erase_key(run: Run) -> None:
@@ -170,7 +312,8 @@ def cancel(*, run: UUID) -> Run:
             raise refuse(Refusal.NOT_FOUND)
         if not locked.is_cancellable:
             raise refuse(Refusal.NOT_NOW)
-        locked.move(RunState.CANCELLED)
+        revoke(locked, LeaseRefusal.CANCELLED)
+        locked.move(RunState.CANCELLED, waiting="")
         erase_key(locked)
     return locked
 

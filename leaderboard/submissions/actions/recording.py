@@ -18,10 +18,13 @@ from django.db.models.functions import Greatest, Least, Now
 from evaluator.contract import (
     LEAST_CELL,
     Announcement,
+    Declined,
     Exposed,
     Failed,
     Finished,
     Graded,
+    LeaseAnswer,
+    LeaseRefusal,
     NotRescored,
     Progress,
     Reasons,
@@ -34,12 +37,20 @@ from evaluator.contract import (
     Votes,
     unpack_bits,
 )
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.envelopes import open_envelope
 from leaderboard.ledger.actions import keep_log, record_announcement
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.lineages import is_post_release
-from leaderboard.submissions.actions.queueing import erase_key, fail, retry_or_fail, ring_ranking
+from leaderboard.submissions.actions.queueing import (
+    answer,
+    decline,
+    erase_key,
+    fail,
+    follow_announcement,
+    retry_or_fail,
+    ring_ranking,
+)
 from leaderboard.submissions.actions.rescoring import follow_grader, keep_answer, keep_tallies
 from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, TensorList, seconds_from_now
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
@@ -55,20 +66,73 @@ def record_report(*, envelope: object) -> Disposition:
     report = open_envelope(envelope, Evaluator.objects.public_key_of)
     evaluator = Evaluator.objects.get(name=report.evaluator)
     if isinstance(report.body, Announcement):
-        newer = record_announcement(evaluator=evaluator, announcement=report.body)
-        return Disposition.APPLIED if newer else Disposition.STALE
-    with transaction.atomic():
-        if isinstance(report.body, Exposed):
-            body = report.body
-            keep_log(evaluator=evaluator, lines=body.entries, note=body.head, opened=body.tallies)
-        run = Run.objects.locked(report.run)
-        if run is not None and isinstance(report.body, Rescored | NotRescored):
-            return keep_answer(run, evaluator, report.token, report.body)
-        if run is not None:
-            return _record(run, evaluator, report)
-        if isinstance(report.body, Exposed):
-            return Disposition.STALE
+        return _announced(evaluator, report.body)
+    try:
+        with transaction.atomic():
+            return _take(evaluator, report)
+    except EvaluatorError:
+        _answer(evaluator, report, LeaseRefusal.BAD_MESSAGE)
+        raise
+
+
+def _announced(evaluator: Evaluator, body: Announcement) -> Disposition:
+    before = evaluator.abilities()
+    if not record_announcement(evaluator=evaluator, announcement=body):
+        return Disposition.STALE
+    evaluator.refresh_from_db()
+    if evaluator.abilities() != before:
+        follow_announcement(evaluator=evaluator)
+    return Disposition.APPLIED
+
+
+def _take(evaluator: Evaluator, report: Report) -> Disposition:
+    body = report.body
+    if isinstance(body, Exposed):
+        keep_log(evaluator=evaluator, lines=body.entries, note=body.head, opened=body.tallies)
+    run = Run.objects.locked(report.run)
+    if run is not None and isinstance(body, Rescored | NotRescored):
+        return keep_answer(run, evaluator, report.token, body)
+    if run is not None:
+        declined = isinstance(body, Declined)
+        disposition = _declined(run, evaluator, report) if declined else _record(run, evaluator, report)
+        refusal = _refusal(run, evaluator, report)
+        transaction.on_commit(partial(_answer, evaluator, report, refusal))
+        return disposition
+    if isinstance(body, Exposed):
+        return Disposition.STALE
     raise error(Code.BAD_MESSAGE, "no such run")
+
+
+def _answer(evaluator: Evaluator, report: Report, refusal: LeaseRefusal | None) -> None:
+    """Answer a report that asks for the lease, or for its renewal."""
+    if report.slot is None or not isinstance(report.body, Started | Progress):
+        return
+    told = LeaseAnswer(
+        run=report.run, token=report.token, worker=report.worker, sequence=report.sequence, refusal=refusal
+    )
+    answer(evaluator.name, report.slot, told)
+
+
+_ENDED = {
+    RunState.CANCELLED: LeaseRefusal.CANCELLED,
+    RunState.FAILED: LeaseRefusal.FAILED,
+    RunState.GRADED: LeaseRefusal.ENDED,
+    RunState.RANKED: LeaseRefusal.ENDED,
+}
+
+
+def _refusal(run: Run, evaluator: Evaluator, report: Report) -> LeaseRefusal | None:
+    """Return the reason why an attempt holds no lease of the run; None where it holds it. Only under the run's lock."""
+    if evaluator.pool != run.pool:
+        return LeaseRefusal.OTHER_POOL
+    if report.token != run.token:
+        return LeaseRefusal.REPLACED
+    if ended := _ENDED.get(RunState(run.state)):
+        return ended
+    if run.state not in LIVE:
+        return LeaseRefusal.NOT_BEGUN
+    holds = run.evaluator_id == evaluator.pk and run.worker == report.worker
+    return None if holds else LeaseRefusal.REPLACED
 
 
 def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
@@ -83,9 +147,19 @@ def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
     run.renew(lease_seconds=settings.LEASE_SECONDS)
     if isinstance(report.body, Exposed):
         return Disposition.APPLIED
+    if run.state == RunState.QUEUED and Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists():
+        fail(run, Code.NOT_STARTED)
+        return Disposition.LATE
     if run.state == RunState.QUEUED:
         _bind(run, evaluator, report)
     return _apply(run, report.token, cast("Attempted", report.body))
+
+
+def _declined(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
+    if evaluator.pool != run.pool or run.state != RunState.QUEUED or report.token != run.token:
+        return _stale(run)
+    decline(run=run, evaluator=evaluator, code=cast("Declined", report.body).code)
+    return Disposition.APPLIED
 
 
 def _stale(run: Run) -> Disposition:
@@ -98,6 +172,8 @@ def _bind(run: Run, evaluator: Evaluator, report: Report) -> None:
     run.move(
         RunState.LEASED,
         worker=report.worker,
+        slot=report.slot,
+        waiting="",
         evaluator=evaluator,
         started_at=Now(),
         phase="loading",

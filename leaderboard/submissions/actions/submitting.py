@@ -46,14 +46,14 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
     pair = SetPair.objects.filter(slug=ask.pair).first()
     organisation = user.organisation()
     model = Model.objects.filter(name__iexact=ask.model).first()
-    evaluator = Evaluator.objects.of_pool(settings.POOL).first() if ask.api_key else None
+    sealed_keys = _sealed(ask.api_key, bound_to=ask.url)
     facts = Facts(
         has_organisation=organisation is not None,
         pair_is_known=pair is not None,
         protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
         model_is_ours=model is None or model.organisation == organisation,
         model_agrees=model is None or _agrees(model, ask),
-        can_seal=evaluator is not None,
+        can_seal=bool(sealed_keys),
     )
     no = decide(ask, facts)
     if no or pair is None or organisation is None:
@@ -72,8 +72,7 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         provider=ask.provider,
         protocol="" if ask.protocol == pair.protocol else ask.protocol,
         budget=budget.to_dict() if budget else None,
-        sealed_key=seal_secret(evaluator.host_pub, ask.api_key, bound_to=ask.url) if evaluator else "",
-        sealed_to=evaluator,
+        sealed_keys=sealed_keys,
         keyed=bool(ask.api_key),
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
@@ -82,12 +81,19 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
 
 def seal_key(submission: Submission, api_key: str) -> None:
     """Seal another API key for a submission and store it. Raises ``no_evaluator``."""
-    evaluator = Evaluator.objects.of_pool(settings.POOL).first()
-    if evaluator is None:
+    sealed_keys = _sealed(api_key, bound_to=submission.url)
+    if not sealed_keys:
         raise refuse(Refusal.NO_EVALUATOR)
-    submission.sealed_key = seal_secret(evaluator.host_pub, api_key, bound_to=submission.url)
-    submission.sealed_to = evaluator
-    submission.save(update_fields=["sealed_key", "sealed_to"])
+    submission.sealed_keys = sealed_keys
+    submission.save(update_fields=["sealed_keys"])
+
+
+def _sealed(api_key: str, *, bound_to: str) -> dict[str, str]:
+    """Return an API key sealed to each evaluator that may be given the run, by name; empty where there is none."""
+    if not api_key:
+        return {}
+    evaluators = Evaluator.objects.of_pool(settings.POOL)
+    return {one.name: seal_secret(one.host_pub, api_key, bound_to=bound_to) for one in evaluators}
 
 
 def _agrees(model: Model, ask: Ask) -> bool:
@@ -114,7 +120,7 @@ def _queue(submission: Submission) -> Run:
     rows = [_outcomes(item_set, form) for item_set in submission.pair.sets()]
     run = Run.objects.create(
         submission=submission,
-        pool=submission.sealed_to.pool if submission.sealed_to else settings.POOL,
+        pool=settings.POOL,
         state=RunState.QUEUED,
         queued_at=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),

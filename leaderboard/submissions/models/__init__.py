@@ -12,6 +12,7 @@ from leaderboard.submissions.models.rescoring import (
 from leaderboard.submissions.models.results import (
     COUNTED,
     UNASSIGNED,
+    Decline,
     Outbox,
     PackedOutcomes,
     Receipt,
@@ -40,6 +41,7 @@ __all__ = [
     "UNASSIGNED",
     "Beside",
     "Commitment",
+    "Decline",
     "GraderTally",
     "Heartbeat",
     "Lineage",

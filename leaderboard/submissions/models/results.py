@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
+from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models.runs import Run
 from leaderboard.submissions.states import RunState
 
@@ -208,17 +209,20 @@ class Receipt(models.Model):
 class OutboxQuerySet(models.QuerySet["Outbox"]):
     """Job specifications that are to reach an evaluator."""
 
+    def queued(self) -> "OutboxQuerySet":
+        """Those of the current attempt of runs that no evaluator has begun, in the order of their making."""
+        return self.filter(run__state=RunState.QUEUED, run__token=models.F("token")).order_by("pk")
+
     def due(self) -> "OutboxQuerySet":
-        """Those that nobody has begun, and whose (next) sending is due by the database's clock."""
-        waiting = self.filter(run__state=RunState.QUEUED, run__token=models.F("token"), due__lte=Now())
-        return waiting.order_by("due", "pk")
+        """Those whose (next) dispatch is due by the database's clock."""
+        return self.queued().filter(due__lte=Now())
 
 
 class Outbox(models.Model):
     """One attempt's job specification, written in the transaction that made the attempt.
 
-    It is sent again and again until an evaluator has begun: the database is the truth, the broker the bell.
-    ``payload`` lacks the sealed API key, which stays in one place only.
+    It is dispatched until an evaluator has begun, with one message at a time: the database is the queue, the broker
+    carries what the evaluators can take soon. ``payload`` lacks the sealed API keys, which stay in one place only.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outbox")
@@ -232,7 +236,26 @@ class Outbox(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["run", "token"], name="outbox_once_per_attempt"),)
+        indexes = (models.Index(fields=["due"], name="outbox_by_due"),)
         verbose_name_plural = "outbox"
 
     def __str__(self) -> str:
         return f"{self.run_id} #{self.token}"
+
+
+class Decline(models.Model):
+    """An evaluator's statement that it cannot do a run, with the code of what it lacks; the newest of each."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="declines")
+    evaluator = models.ForeignKey(Evaluator, on_delete=models.CASCADE, related_name="declines")
+    code = models.CharField(max_length=40)
+    declined_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "evaluator"], name="decline_once_per_evaluator"),
+            models.CheckConstraint(condition=models.Q(code__regex="^[a-z_]+$"), name="decline_has_a_code"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.evaluator_id}"

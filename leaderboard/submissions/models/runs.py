@@ -55,8 +55,9 @@ class Run(models.Model):
     """One evaluation of a submission, over as many attempts as it takes.
 
     ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
-    began the attempt, empty until somebody has. ``claimed`` are the counts of a Finished that came before the last
-    outcomes; ``continued`` counts how often its author went on after a failure. Lease and deadline are by the
+    began the attempt, empty until somebody has; ``slot`` names the queue on which that one is answered. ``waiting`` is
+    the code of what every evaluator lacks for a queued run. ``claimed`` are the counts of a Finished that came before
+    the last outcomes; ``continued`` counts how often its author went on after a failure. Lease and deadline are by the
     database's clock. ``artefact`` is the digest of the weights' files, as the evaluator found them, ``weights`` that of
     their tensors (``TensorList``), ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
     ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
@@ -70,6 +71,8 @@ class Run(models.Model):
     state = models.CharField(max_length=9, choices=[(state.value, state.value) for state in RunState])
     token = models.PositiveIntegerField(default=1)
     worker = models.CharField(max_length=32, blank=True)
+    slot = models.PositiveSmallIntegerField(null=True)
+    waiting = models.CharField(max_length=40, blank=True)
     attempts = models.PositiveIntegerField(default=1)
     continued = models.PositiveIntegerField(default=0)
     queued_at = models.DateTimeField()

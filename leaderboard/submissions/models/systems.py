@@ -3,17 +3,19 @@
 from typing import TYPE_CHECKING, Any, get_args
 
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Cast, Lower
+from django.db.models.lookups import Regex
 
 from evaluator.contract import Provider
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
-from leaderboard.ledger.models import Evaluator
 
 if TYPE_CHECKING:
     from leaderboard.submissions.models.runs import Run
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
+"""The text of a JSON object whose values are base64, and no key in the clear."""
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
 
 
@@ -89,18 +91,18 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
     def with_key(self) -> "SubmissionQuerySet":
         """Those whose sealed key is still there."""
-        return self.exclude(sealed_key="")
+        return self.exclude(sealed_keys={})
 
     def erase_keys(self) -> int:
         """Forget their sealed keys. Returns how many rows were written."""
-        return self.update(sealed_key="", sealed_to=None)
+        return self.update(sealed_keys={})
 
 
 class Submission(models.Model):
     """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
 
-    ``sealed_key`` is the endpoint's API key, HPKE-sealed to ``sealed_to``; it is erased when the run ends, or
-    after a grace time where the run may go on. ``keyed`` says that there was one.
+    ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by the evaluator's name; it
+    is erased when the run ends, or after a grace time where the run may go on. ``keyed`` says that there was one.
     ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen. ``protocol`` is
     empty for the pair's own: only such a run is ranked, and counts for a release. ``provider`` is empty for an API like
     OpenAI's own, else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
@@ -123,8 +125,7 @@ class Submission(models.Model):
     provider = models.CharField(max_length=40, blank=True)
     protocol = models.CharField(max_length=80, blank=True)
     budget: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
-    sealed_key = models.CharField(max_length=16_000, blank=True)
-    sealed_to = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="+")
+    sealed_keys: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField(default=dict)
     keyed = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=100)
     fingerprint = models.CharField(max_length=64)
@@ -144,7 +145,7 @@ class Submission(models.Model):
                     api="",
                     provider="",
                     budget__isnull=True,
-                    sealed_key="",
+                    sealed_keys={},
                 )
                 | models.Q(
                     kind="endpoint",
@@ -157,7 +158,7 @@ class Submission(models.Model):
                 name="submission_is_one_kind",
             ),
             models.CheckConstraint(
-                condition=models.Q(sealed_key__regex=r"^[A-Za-z0-9+/]*={0,2}$"), name="submission_key_is_sealed"
+                condition=Regex(Cast("sealed_keys", models.TextField()), SEALED_KEYS), name="submission_key_is_sealed"
             ),
             models.CheckConstraint(
                 condition=models.Q(protocol="") | models.Q(protocol__regex=NAME), name="submission_protocol_is_plain"
@@ -171,7 +172,7 @@ class Submission(models.Model):
     @property
     def has_key(self) -> bool:
         """Whether its sealed API key is still there."""
-        return bool(self.sealed_key)
+        return bool(self.sealed_keys)
 
     @property
     def asked_by(self) -> str:

@@ -9,11 +9,12 @@ import pytest
 
 from evaluator.backends import Backend, Completion, FakeBackend, Sampling
 from evaluator.config import Config
-from evaluator.contract import Exposed, Exposure, Failed, Finished, Weights
+from evaluator.contract import Declined, Exposed, Exposure, Failed, Finished, Weights
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.leases import GrantedLeases
 from evaluator.worker import open_host
 from tests.evaluator.installed import Installed
 
@@ -47,7 +48,7 @@ class Bench:
     def open(self) -> Host:
         """A newly started process on the same folders."""
         config = Config.from_env(self.place.environ("memory://"))
-        host, spool = open_host(config, self.envelopes.append, stopping=lambda: self.stopping)
+        host, spool = open_host(config, self.envelopes.append, leases=GrantedLeases(), stopping=lambda: self.stopping)
         self.spool = spool
         spool.start()
         return host
@@ -83,7 +84,8 @@ class Acting:
 
 
 def last_code(reports: list[Any]) -> Code:
-    assert isinstance(reports[-1].body, Failed)
+    """The code of an attempt that failed, or was declined before it began."""
+    assert isinstance(reports[-1].body, Failed | Declined)
     assert not any(isinstance(report.body, Finished) for report in reports)
     code: Code = reports[-1].body.code
     return code

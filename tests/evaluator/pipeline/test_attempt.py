@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from evaluator.backends import Backend, FakeBackend
-from evaluator.contract import Closing, Exposed, Failed, Finished, Graded, Outcome, Progress, Started, unpack_bits
+from evaluator.contract import (
+    Closing,
+    Declined,
+    Exposed,
+    Failed,
+    Finished,
+    Graded,
+    Outcome,
+    Progress,
+    Started,
+    unpack_bits,
+)
 from evaluator.errors import Code, Fault, error
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
@@ -192,12 +203,11 @@ def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
     assert sorted(beat.done for beat in beats) == [beat.done for beat in beats]
 
 
-def test_an_exposure_whose_items_did_not_open_is_reported_all_the_same(bench: Bench) -> None:
+def test_a_set_that_is_not_enrolled_here_is_declined_before_anything_is_exposed(bench: Bench) -> None:
     wrap = bench.place.folder / "sets" / "closed" / "wraps" / f"{bench.place.identity.name}.json"
     wrap.unlink()
     reports = bench.run(bench.place.job(CHECKPOINT))
-    assert [report.body.code for report in reports if isinstance(report.body, Failed)] == [Code.NOT_ENROLLED]
-    assert sum(entry.count for entry in exposures(reports)) == 30
+    assert [report.body for report in reports] == [Declined(code=Code.NOT_ENROLLED)]
 
 
 def test_a_broken_journal_does_not_keep_failed_from_being_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +215,8 @@ def test_a_broken_journal_does_not_keep_failed_from_being_said(bench: Bench, mon
         raise error(Code.JOURNAL_BROKEN)
 
     monkeypatch.setattr(bench.host.__class__, "ship_lines", lambda self: broken())
-    assert last_code(bench.run(bench.place.job(CHECKPOINT) | {"protocol": "no-such"})) is Code.UNKNOWN_PROTOCOL
+    job = bench.place.job(CHECKPOINT) | {"protocol": "gsm8k-cot-5shot"}
+    assert last_code(bench.run(job)) is Code.SET_TOO_FEW_SHOTS
 
 
 def test_a_full_disk_under_the_spool_does_not_end_the_worker(

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from evaluator.contract import Failed, Finished, Started, unpack_bits
+from evaluator.contract import Declined, Failed, Finished, Started, unpack_bits
 from evaluator.errors import Code
 from evaluator.pipeline.attempt import run_job
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.seal import seal_secret
-from tests.evaluator.installed import install, outcomes
+from tests.evaluator.installed import NAME, install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Bench, exposures, last_code
 
 
@@ -26,8 +26,6 @@ def test_a_message_that_is_no_job_is_refused_and_says_nothing(bench: Bench, job:
 @pytest.mark.parametrize(
     "change",
     [
-        {"run": "../../../../etc/passwd"},
-        {"token": 0},
         {"lease_seconds": -1},
         {"sets": []},
         {"system": {"kind": "checkpoint", "name": "../keys"}},
@@ -36,7 +34,22 @@ def test_a_message_that_is_no_job_is_refused_and_says_nothing(bench: Bench, job:
     ],
     ids=repr,
 )
-def test_a_hostile_job_is_refused(bench: Bench, change: dict[str, Any]) -> None:
+def test_a_hostile_job_is_declined(bench: Bench, change: dict[str, Any]) -> None:
+    job = bench.place.job(CHECKPOINT)
+    [report] = bench.run(job | change)
+    assert (report.run, report.token, report.body) == (job["run"], 1, Declined(code=Code.BAD_MESSAGE))
+    assert bench.served == []
+
+
+@pytest.mark.parametrize("version", [1, 2, 4, "3", None])
+def test_a_job_of_another_release_is_declined_and_not_dropped(bench: Bench, version: object) -> None:
+    job = bench.place.job(CHECKPOINT) | {"version": version, "something": "new"}
+    [report] = bench.run(job)
+    assert (report.run, report.token, report.body) == (job["run"], 1, Declined(code=Code.UNKNOWN_VERSION))
+
+
+@pytest.mark.parametrize("change", [{"run": "../../../../etc/passwd"}, {"token": 0}], ids=repr)
+def test_a_job_that_names_no_attempt_is_dropped(bench: Bench, change: dict[str, Any]) -> None:
     assert bench.run(bench.place.job(CHECKPOINT) | change) == []
     assert bench.served == []
 
@@ -80,7 +93,7 @@ def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"protocol": "no-such"}, Code.UNKNOWN_PROTOCOL),
+        ({"protocol": "no-such"}, Code.UNKNOWN_VERSION),
         ({"system": {"kind": "checkpoint", "name": "elsewhere"}}, Code.CHECKPOINT_UNKNOWN),
         ({"protocol": "gsm8k-cot-5shot"}, Code.SET_TOO_FEW_SHOTS),
     ],
@@ -138,7 +151,7 @@ def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monke
 
 def keyed(bench: Bench, key: str = "sk-hers") -> dict[str, Any]:
     """The listed endpoint, asked with a key of the submitter's own."""
-    return ENDPOINT | {"sealed_key": seal_secret(bench.place.identity.host_pub, key, bound_to=URL)}
+    return ENDPOINT | {"sealed_keys": {NAME: seal_secret(bench.place.identity.host_pub, key, bound_to=URL)}}
 
 
 def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
@@ -205,10 +218,9 @@ def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(tmp_path: Path, monke
 def test_a_key_sealed_for_another_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = strangers(tmp_path, monkeypatch)
     stolen = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1")
-    assert (
-        last_code(bench.run(bench.place.job(ENDPOINT | {"sealed_key": stolen}, blocks=bench.place.manifest().seasons)))
-        is Code.BAD_MESSAGE
-    )
+    system = ENDPOINT | {"sealed_keys": {NAME: stolen}}
+    reports = bench.run(bench.place.job(system, blocks=bench.place.manifest().seasons))
+    assert last_code(reports) is Code.BAD_MESSAGE
     rubbish = base64.b64encode(b"rubbish").decode()
     bench.open()
-    run_job(bench.place.job(ENDPOINT | {"sealed_key": rubbish}), bench.host)
+    run_job(bench.place.job(ENDPOINT | {"sealed_keys": {NAME: rubbish}}), bench.host)

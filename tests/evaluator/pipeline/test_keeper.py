@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from evaluator.contract import Finished, Outcome
+from evaluator.pipeline import leases
 from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.reports import Heartbeat
 from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, right
 
@@ -82,21 +82,11 @@ def test_answers_of_another_system_or_weights_are_not_taken(bench: Bench, monkey
 def test_answers_of_an_attempt_that_lost_its_lease_are_not_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     job = bench.place.job(CHECKPOINT)
     with monkeypatch.context() as patched:
-        patched.setattr(Heartbeat, "lapsed", lambda _: True)
+        patched.setattr(leases._Granted, "is_valid", lambda _: False)
+        patched.setattr(leases._Granted, "check", lambda _: None)
         killed(bench, job)
     asked, _ = again(bench, job)
     assert len(asked) == 60
-
-
-def test_a_silence_is_noticed_during_and_after_it_and_not_forgotten() -> None:
-    time = 0.0
-    beats = Heartbeat(None, seconds=2.0, total=1, done=0, now=lambda: time)  # type: ignore[arg-type]
-    time = 2.9
-    assert not beats.lapsed()
-    time = 3.1
-    assert beats.lapsed()
-    time = 0.0
-    assert beats.lapsed()
 
 
 def test_an_endpoint_is_asked_with_the_jobs_concurrency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from evaluator.config import Config
 from evaluator.contract import JOB_VERSION, Announcement, OutOfService
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import presence
+from evaluator.pipeline.leases import GrantedLeases
 from evaluator.pipeline.presence import Announcer
 from evaluator.worker import open_host
 from tests.evaluator.installed import Installed, install
@@ -21,7 +22,7 @@ class Place:
     def __init__(self, place: Installed) -> None:
         self.place, self.stopping = place, False
         config = Config.from_env(place.environ("memory://"))
-        self.host = open_host(config, print, stopping=lambda: self.stopping)[0]
+        self.host = open_host(config, print, leases=GrantedLeases(), stopping=lambda: self.stopping)[0]
 
     def held(self) -> dict[str, tuple[bool, str]]:
         said = self.host.presence.announcement(seconds=1).sets

@@ -10,7 +10,6 @@ from evaluator import protocols
 from evaluator.backends import Completion, Sampling
 from evaluator.contract import Finished, GraderCounts, Outcome
 from evaluator.grading import controls, ids
-from evaluator.pipeline.reports import Heartbeat
 from tests.evaluator.pipeline import test_keeper
 from tests.evaluator.pipeline.attempts import CHECKPOINT, Acting, Bench
 
@@ -65,14 +64,6 @@ def test_what_another_evaluator_asked_is_not_counted(bench: Bench) -> None:
     assert {place: n for place, (n, _, _) in told(reports).items()} == {
         (grader, name): 27 if name == "open" else 30 for grader in ids() for name in SETS
     }
-
-
-def test_an_attempt_that_may_have_lost_its_lease_counts_its_own_answers(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Heartbeat, "lapsed", lambda _: True)
-    bench.model = Acting(mixed)
-    assert told(bench.run(bench.place.job(CHECKPOINT))) == HALF
 
 
 def test_a_grader_that_fails_its_control_items_has_no_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

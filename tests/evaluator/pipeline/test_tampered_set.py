@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.contract import Failed, Finished, Graded
+from evaluator.contract import Declined, Failed, Finished, Graded
 from evaluator.errors import EXPLANATIONS, Code, Fault
 from evaluator.items import Item
 from evaluator.sealing.seal import seal_set, write_set
@@ -33,7 +33,7 @@ def flip(file: Path, index: int) -> None:
 
 def code_of(reports: Sequence[Any]) -> Code:
     """What the run failed with; the journal's line about what was not opened may follow."""
-    (failed,) = [report.body for report in reports if isinstance(report.body, Failed)]
+    (failed,) = [report.body for report in reports if isinstance(report.body, Failed | Declined)]
     assert not any(isinstance(report.body, Finished) for report in reports)
     code: Code = failed.code
     return code

@@ -92,7 +92,7 @@ def test_the_listed_endpoint_is_t1_and_asked_with_the_maintainers_key() -> None:
 
 
 VARIANTS: tuple[dict[str, str], ...] = (
-    {"sealed_key": "AAAA"},
+    {"sealed_keys": {"evaluator-1": "AAAA"}},
     {"url": "https://api.example.com/v1/"},
     {"url": "https://api.example.com//v1"},
     {"url": "https://api.example.com/v1//"},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.contract import NO_RUN, Announcement, HeldSet, OutOfService
+from evaluator.contract import JOB_VERSION, NO_RUN, Announcement, HeldSet, OutOfService
 from evaluator.errors import EvaluatorError
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions import Disposition, record_report
@@ -21,7 +21,7 @@ def announce(evaluator: FakeEvaluator, *, later: float = 0, key: Any = None, **c
         "seconds": 20.0,
         "pool": "default",
         "sets": (HELD,),
-        "reads": (2,),
+        "reads": (JOB_VERSION,),
         "software": "0.1.0",
     }
     attempt = FakeAttempt(key or evaluator, {"run": NO_RUN, "token": 1})
@@ -33,7 +33,7 @@ def test_an_announcement_is_stored(db: None, evaluator: FakeEvaluator) -> None:
     assert not Evaluator.objects.live().exists()
     assert announce(evaluator, run="00000000-0000-0000-0000-00000000000a") is Disposition.APPLIED
     row.refresh_from_db()
-    assert (row.announced_pool, row.reads, row.software, row.out_of_service) == ("default", [2], "0.1.0", "")
+    assert (row.announced_pool, row.reads, row.software, row.out_of_service) == ("default", [JOB_VERSION], "0.1.0", "")
     assert row.holds(name="public", sealed=False, digest="a" * 64)
     assert not row.holds(name="public", sealed=False, digest="b" * 64)
     assert (row.expected_by - row.last_seen).total_seconds() == 60

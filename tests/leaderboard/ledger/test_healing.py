@@ -17,6 +17,7 @@ from evaluator.ledger.notes import open_note
 from evaluator.pipeline import host as hosts
 from evaluator.pipeline.exposures import ship
 from evaluator.pipeline.host import Host
+from evaluator.pipeline.leases import GrantedLeases
 from evaluator.worker import open_host, ship_log
 from leaderboard.ledger import actions
 from leaderboard.ledger.models import Entry, Evaluator
@@ -43,7 +44,10 @@ class Wire:
     def start(self) -> Host:
         """A process of the evaluator on its folders."""
         host, self._spool = open_host(
-            Config.from_env(self.place.environ("memory://")), self.sent.append, stopping=lambda: False
+            Config.from_env(self.place.environ("memory://")),
+            self.sent.append,
+            leases=GrantedLeases(),
+            stopping=lambda: False,
         )
         self._spool.start()
         return host

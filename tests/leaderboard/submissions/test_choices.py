@@ -102,9 +102,9 @@ def test_a_provider_and_a_budget_reach_the_evaluator(make_run: Any, evaluator: F
     run = make_run(**ENDPOINT, **MONEY, provider="anthropic", api_key="sk-1")
     spec = spec_of(run)
     assert isinstance(spec.system, Endpoint)
-    assert (spec.system.url, spec.system.provider, spec.system.sealed_key) == (URL, "anthropic", "")
+    assert (spec.system.url, spec.system.provider, spec.system.sealed_keys) == (URL, "anthropic", {})
     assert spec.limits.budget == Budget(tokens=1000, cost=0.5, price_in=2.0, price_out=8.0)
-    assert run.submission.sealed_key
+    assert run.submission.sealed_keys
 
 
 @pytest.mark.usefixtures("pair")

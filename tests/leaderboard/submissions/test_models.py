@@ -45,7 +45,7 @@ def test_models(user: Any, fields: Any, constraint: str) -> None:
         ({"checkpoint": ""}, "submission_is_one_kind"),
         ({"checkpoint": "../x"}, "submission_is_one_kind"),
         ({"url": "https://h.example"}, "submission_is_one_kind"),
-        ({"sealed_key": "QUJD"}, "submission_is_one_kind"),
+        ({"sealed_keys": {"evaluator-1": "QUJD"}}, "submission_is_one_kind"),
         ({"kind": "endpoint", "checkpoint": "", "url": "ftp://h", "served_model": "m", "api": "chat"}, None),
         ({"fingerprint": "x"}, "submission_has_fingerprint"),
     ],
@@ -59,8 +59,10 @@ def test_submissions(run: Any, fields: Any, constraint: str | None) -> None:
 def test_a_key_in_the_clear_is_refused(run: Any) -> None:
     fields = {"kind": "endpoint", "checkpoint": "", "url": "https://h.example", "served_model": "m", "api": "chat"}
     Submission.objects.filter(pk=run.submission_id).update(**fields)
-    clear = {"sealed_key": "sk-in-the-clear"}
-    refused(lambda: Submission.objects.filter(pk=run.submission_id).update(**clear), "submission_key_is_sealed")
+    one = Submission.objects.filter(pk=run.submission_id)
+    refused(lambda: one.update(sealed_keys={"evaluator-1": "sk-in-the-clear"}), "submission_key_is_sealed")
+    refused(lambda: one.update(sealed_keys={"evaluator-1": "QUJD", "b": "sk-in"}), "submission_key_is_sealed")
+    one.update(sealed_keys={"evaluator-1": "QUJD", "evaluator-2": "QUI="})
 
 
 @pytest.mark.parametrize(

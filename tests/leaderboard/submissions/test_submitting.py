@@ -156,17 +156,23 @@ def everything_stored() -> str:
 def test_an_api_key_is_stored_and_sent_sealed_only(
     user: Any, ask: Any, bell: Any, evaluator: FakeEvaluator, caplog: Any
 ) -> None:
+    other = FakeEvaluator(name="evaluator-2")
+    elsewhere = FakeEvaluator(name="evaluator-3")
     evaluator.register()
+    other.register()
+    elsewhere.register(pool="elsewhere")
     request = ask(**ENDPOINT, api_key=SECRET)
     run = actions.submit(user=user, key="k1", ask=request).run
     actions.drain_outbox()
     spec = JobSpec.from_dict(bell[-1][1][0])
-    assert open_secret(evaluator.host, spec.system.sealed_key, bound_to=URL) == SECRET
+    assert spec.system.sealed_keys.keys() == {"evaluator-1", "evaluator-2"}
+    for one in (evaluator, other):
+        assert open_secret(one.host, spec.system.sealed_keys[one.name], bound_to=URL) == SECRET
     assert "Model-1" in everything_stored(), "the scan finds what is there"
     for text in (everything_stored(), json.dumps(bell, default=str), repr(request), caplog.text):
         assert SECRET not in text
         assert SECRET.encode().hex() not in text
-    assert spec.system.sealed_key not in json.dumps(Outbox.objects.get(run=run).payload)
+    assert spec.system.sealed_keys["evaluator-1"] not in json.dumps(Outbox.objects.get(run=run).payload)
     assert Grant.objects.get(run=run.pk).recipient == "models.example.org"
 
 
@@ -175,7 +181,7 @@ def test_an_api_key_is_stored_and_sent_sealed_only(
 def test_a_sealed_key_is_erased_when_the_run_ends(user: Any, ask: Any, evaluator: FakeEvaluator, ending: str) -> None:
     evaluator.register()
     run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=SECRET)).run
-    sealed = run.submission.sealed_key
+    sealed = run.submission.sealed_keys["evaluator-1"]
     assert sealed and sealed in everything_stored()
     attempt = evaluator.begin(run)
     if ending == "graded":

@@ -46,7 +46,7 @@ def agrees(run: Run) -> bool:
     """The evaluator's own judgement of the job is no stricter than the site's."""
     spec = JobSpec.from_dict(Outbox.objects.get(run=run).payload)
     assert isinstance(spec.system, Endpoint)
-    sealed = {"sealed_key": run.submission.sealed_key} if run.submission.sealed_key else {}
+    sealed = {"sealed_keys": run.submission.sealed_keys}
     system = msgspec.structs.replace(spec.system, **sealed)
     return EVALUATORS.tier_of(system) <= run.tier == spec.tier
 
@@ -61,7 +61,7 @@ def test_with_a_key_of_the_submitters_it_is_self_declared(submitted: Any) -> Non
     assert (run.tier, granted(run), agrees(run)) == ("T2", SEASON, True)
 
 
-@pytest.mark.parametrize("change", [one for one in VARIANTS if "sealed_key" not in one], ids=str)
+@pytest.mark.parametrize("change", [one for one in VARIANTS if "sealed_keys" not in one], ids=str)
 def test_named_in_any_other_way_it_is_self_declared(submitted: Any, settings: Any, change: dict[str, str]) -> None:
     settings.PRIVATE_ENDPOINTS = True
     change = {("served_model" if name == "model" else name): value for name, value in change.items()}
