@@ -8,7 +8,7 @@ from django.db import connection
 from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.contract import EVALUATE_TASK, JobSpec
-from evaluator.errors import Code
+from evaluator.errors import EXPLANATIONS, Code
 from leaderboard.celery import app
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import Grant
@@ -263,3 +263,22 @@ def test_a_cancelled_run_stays_cancelled(run: Any, evaluator: FakeEvaluator) -> 
         with pytest.raises(SiteError):
             action(run=run.pk)
     assert actions.reap() == actions.drain_outbox() == 0
+
+
+@pytest.mark.parametrize("code", [Code.HOST_DIED, Code.HOST_HUNG, Code.HOST_RESOURCES, Code.ENGINE_MISSING])
+def test_a_checkpoint_that_ends_its_server_each_time_ends_bounded(
+    run: Any, evaluator: FakeEvaluator, settings: Any, code: Code
+) -> None:
+    settings.MAX_ATTEMPTS = 3
+    for attempt in (1, 2, 3):
+        assert (run.state, run.attempts) == (RunState.QUEUED, attempt)
+        begun = evaluator.begin(run)
+        record_report(envelope=begun.started())
+        record_report(envelope=begun.failed(code))
+        run.refresh_from_db()
+    assert (run.state, run.code, run.fault) == (RunState.FAILED, code, "ours")
+
+
+def test_the_sentence_on_a_dead_server_says_that_either_may_be_at_fault() -> None:
+    for code in (Code.HOST_DIED, Code.HOST_HUNG):
+        assert "checkpoint may be what" in EXPLANATIONS[code].advice
