@@ -120,7 +120,7 @@ class Installation:
             "HOLDFAST_SETS": str(self.sets),
             "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
             "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
-            "HOLDFAST_ENDPOINT_START_SECONDS": str(self.lease_seconds),
+            **{name: value for name, value in os.environ.items() if name.startswith("HOLDFAST_ENDPOINT_")},
             **{name: str(path) for name, path in lists.items() if path.exists()},
         }
 

@@ -27,16 +27,18 @@ from tests.leaks.wiretap import Wiretap
 QUICK = ("html", "garbled", "redirect", "400", "401", "500", "429", "reset", "torn")
 """Modes of the endpoint that fail soon."""
 CODES = {
-    "html": "endpoint_bad_response",
-    "garbled": "endpoint_bad_response",
-    "redirect": "endpoint_redirected",
-    "400": "endpoint_rejected",
-    "401": "endpoint_unauthorized",
-    "500": "endpoint_error",
-    "429": "endpoint_rate_limited",
-    "reset": "endpoint_unreachable",
-    "torn": "endpoint_bad_response",
+    "html": {"endpoint_bad_response"},
+    "garbled": {"endpoint_bad_response"},
+    "redirect": {"endpoint_redirected", "endpoint_refuses_items"},
+    "400": {"endpoint_rejected", "endpoint_refuses_items"},
+    "401": {"endpoint_unauthorized", "endpoint_refuses_items"},
+    "500": {"endpoint_error", "incomplete"},
+    "429": {"endpoint_rate_limited", "incomplete"},
+    "reset": {"endpoint_unreachable", "incomplete"},
+    "torn": {"endpoint_bad_response"},
 }
+"""The endpoint answers public items, which come between the sealed ones in an order drawn anew: what it does first
+decides between the two."""
 QUEUES = (
     ("record", "holdfast.record"),
     ("rankings", "holdfast.rebuild"),
@@ -214,7 +216,7 @@ def run_endpoints(used: Used, failing: Sequence[str]) -> None:
         used.wiretap.sample()
     for mode, run in failed.items():
         state = used.wait(run, lambda state: state["final"])
-        assert state["failure"]["code"] == CODES[mode], (mode, state)
+        assert state["failure"]["code"] in CODES[mode], (mode, state)
     asked = used.asked()
     assert all(asked[mode] for mode in (*failing, "right", "slip", "echo", "babble", "two")), (
         "it failed before it was asked"

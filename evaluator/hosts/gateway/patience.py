@@ -72,7 +72,8 @@ def delay(
     if code not in RETRIED:
         return None
     if code is Code.ENDPOINT_RATE_LIMITED:
-        if history.refusals >= patience.rate_limited_attempts:
+        silent = answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
+        if silent or history.refusals >= patience.rate_limited_attempts:
             return None
         count = history.refusals
     elif _is_hopeless(patience, code, history, answered=answered):

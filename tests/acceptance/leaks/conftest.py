@@ -32,9 +32,13 @@ def postgres_url(postgres_server: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def begin(make_house, serve, postgres_server: EmbeddedPostgres, tmp_path: Path) -> Iterator:
+def begin(
+    make_house, serve, postgres_server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator:
     """``begin(source=…)`` makes a house with a planted set in it; nothing is started yet."""
     begun = []
+    for name in ("OUTAGE", "START"):  # endpoints that fail on purpose are not waited for
+        monkeypatch.setenv(f"HOLDFAST_ENDPOINT_{name}_SECONDS", "2")
 
     def make(**options: Path) -> drive.Used:
         planted = plant(40, seed=int.from_bytes(os.urandom(4)))
