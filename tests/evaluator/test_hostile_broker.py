@@ -125,7 +125,7 @@ def test_the_evaluator_outlives_every_message_on_redis(
 ) -> None:
     place = install(tmp_path / "e", n=4)
     endpoint = start_steady(place.all_rows(), 0)
-    place = place.allowing(endpoint.url)
+    place = place.allowing(endpoint.url, model="steady", api="completions")
     worker = start_worker(place, own_redis)
     broker = client(own_redis)
     broker.hset("unacked", "bad", b"x")
@@ -151,7 +151,7 @@ def test_a_queue_that_is_no_list_is_moved_away(
 ) -> None:
     place = install(tmp_path / "e", n=4)
     endpoint = start_steady(place.all_rows(), 0)
-    place = place.allowing(endpoint.url)
+    place = place.allowing(endpoint.url, model="steady", api="completions")
     client(own_redis).set(POOL_QUEUE, "x")
     worker = start_worker(place, own_redis)
     wait(lambda: not client(own_redis).exists(POOL_QUEUE), worker.process, worker.log_path)
@@ -164,7 +164,7 @@ def test_the_evaluator_outlives_every_message_in_a_folder(
 ) -> None:
     place = install(tmp_path / "e", n=4)
     endpoint = start_steady(place.all_rows(), 0)
-    place = place.allowing(endpoint.url)
+    place = place.allowing(endpoint.url, model="steady", api="completions")
     worker = start_worker(place, f"filesystem://{tmp_path}/broker")
     folder = tmp_path / "broker" / "messages"
     wait(folder.is_dir, worker.process, worker.log_path)
