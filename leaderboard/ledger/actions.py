@@ -67,9 +67,12 @@ def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> 
     return bool(stored)
 
 
-def record_grant(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], digest: str) -> Grant:
+def record_grant(
+    *, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str, digest: str
+) -> Grant:
     """Write down what an attempt may show to whom. It must be in the same transaction as the attempt."""
-    return Grant.objects.create(run=run, token=token, recipient=recipient, sets=sets, hash=digest)
+    facts = {"recipient": recipient, "sets": sets, "salt": salt, "hash": digest}
+    return Grant.objects.create(run=run, token=token, **facts)
 
 
 def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:

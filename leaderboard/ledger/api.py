@@ -94,11 +94,13 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
 
 @router.get("/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first")
 def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
-    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version`` (1), ``run``,
-    ``token``, ``recipient`` and ``sets``, so that anyone can make it again. ``items`` are bitmaps in base64, least
-    significant bit first: the items of a set that the attempt may still ask; ``blocks`` is empty for a whole set.
+    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version`` (2), ``run``,
+    ``token``, ``recipient``, ``salt`` and ``sets``, so that anyone can make it again. ``recipient`` and ``salt`` are
+    null until an evaluator's log shows a reveal for the run, which names the recipient. Grants of version 1 have no
+    salt. ``items`` are bitmaps in base64, least significant bit first: the items of a set that the attempt may still
+    ask; ``blocks`` is empty for a whole set.
     """
-    known = Grant.objects.filter(pk__gt=query.after).order_by("pk")
+    known = Grant.objects.with_opened().filter(pk__gt=query.after).order_by("pk")
     return {"grants": [_grant(one) for one in known[: query.limit]]}
 
 
@@ -137,13 +139,15 @@ def _known(name: str) -> Evaluator:
     return known
 
 
-def _grant(one: Grant) -> dict[str, Any]:
+def _grant(one: Any) -> dict[str, Any]:
     names = ("name", "digest", "sealed", "blocks", "items")
     return {
         "id": one.pk,
         "run": str(one.run),
         "token": one.token,
-        "recipient": one.recipient,
+        "version": 2 if one.salt else 1,
+        "recipient": one.recipient if one.opened else None,
+        **({"salt": one.salt if one.opened else None} if one.salt else {}),
         "sets": [{name: granted[name] for name in names} for granted in one.sets],
         "hash": one.hash,
         "created": one.created.strftime(MOMENT),

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
-from evaluator.policy import EndpointId
+from evaluator.policy import JAIL, EndpointId
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -96,19 +96,37 @@ class Evaluator(models.Model):
         return Tree(bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator())
 
 
+class GrantQuerySet(models.QuerySet["Grant"]):
+    """Grants, in the order of their keys where it matters."""
+
+    def with_opened(self) -> "GrantQuerySet":
+        """Mark with ``opened`` the grants whose recipient is published.
+
+        A recipient is published once the log of an evaluator shows a reveal for its run: from then on the log
+        names it. Weights that we run have no recipient to withhold.
+        """
+        reveals = Entry.objects.filter(kind="exposure", run=models.OuterRef("run"), status=Entry.Status.CHAINED)
+        jailed = models.Q(recipient=JAIL)
+        return self.annotate(opened=models.Q(models.Exists(reveals)) | jailed | models.Q(salt=""))
+
+
 class Grant(models.Model):
     """What one attempt at one run may show to whom: written before the attempt is sent out.
 
     ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap of those not yet
-    graded. The evaluator repeats ``hash`` when it starts.
+    graded. The evaluator repeats ``hash`` when it starts. ``salt`` keeps a recipient that is not published yet from
+    being guessed by its hash; grants from before there were salts have none.
     """
 
     run = models.UUIDField()
     token = models.PositiveIntegerField()
     recipient = models.CharField(max_length=300)
     sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField()
+    salt = models.CharField(max_length=64, default="", blank=True)
     hash = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
+
+    objects = GrantQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -120,9 +138,15 @@ class Grant(models.Model):
         return f"{self.run} #{self.token}"
 
     @staticmethod
-    def digest(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]]) -> str:
-        """The hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal digits."""
-        fields = {"kind": "grant", "version": 1, "run": str(run), "token": token, "recipient": recipient, "sets": sets}
+    def digest(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str = "") -> str:
+        """Return the hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal digits.
+
+        With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1.
+        """
+        fields = {"kind": "grant", "version": 1, "run": str(run), "token": token}
+        fields |= {"recipient": recipient, "sets": sets}
+        if salt:
+            fields |= {"version": 2, "salt": salt}
         return leaf_hash(canonical_json(fields)).hex()
 
 

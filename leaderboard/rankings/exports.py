@@ -70,7 +70,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "models": board.columns.models,
         "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.word} for row in rows],
-        "unranked": [one.to_dict() | {"word": one.word} for one in board.unranked],
+        **board.unranked.to_dict(),
     }
 
 

@@ -95,8 +95,9 @@ def _shown(found: Board) -> dict[str, Any]:
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
         "callouts": [(row, charts.points(row.gap)) for row in callouts],
-        "unranked": found.unranked[:MOST_WAITING],
-        "waiting": len(found.unranked),
+        "unranked": found.unranked.named[:MOST_WAITING],
+        "unranked_models": len(found.unranked.named),
+        "pending": found.unranked.sentences(),
         **(pictures.of_board(snapshot) if snapshot else {}),
     }
 

@@ -1,5 +1,6 @@
 """From a run's rows to the job specification that crosses the wall, and the bell that announces it."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,8 +44,13 @@ class Job:
 
     recipient: str
     sets: list[dict[str, Any]]
+    salt: str
     grant: str
     payload: dict[str, Any]
+
+    def granted(self) -> dict[str, Any]:
+        """Return what is recorded of the grant besides run and token."""
+        return {"recipient": self.recipient, "sets": self.sets, "salt": self.salt, "digest": self.grant}
 
 
 def recipient(submission: Submission) -> str:
@@ -110,7 +116,8 @@ def job(run: Run) -> Job:
     outcomes = _rows(run)
     shown_to = recipient(submission)
     sets = [_granted(row, everything=shown_to == JAIL) for row in outcomes]
-    grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets)
+    salt = secrets.token_hex(32)
+    grant = Grant.digest(run=run.pk, token=run.token, recipient=shown_to, sets=sets, salt=salt)
     spec = JobSpec(
         run=str(run.pk),
         token=run.token,
@@ -126,7 +133,7 @@ def job(run: Run) -> Job:
         ),
         tier=cast("Tier", run.tier),
     )
-    return Job(shown_to, sets, grant, spec.to_dict())
+    return Job(shown_to, sets, salt, grant, spec.to_dict())
 
 
 def _system(submission: Submission) -> Checkpoint | Endpoint:
@@ -214,8 +221,9 @@ def candidates(pool: str) -> list[Candidate]:
 def look_again(run: Run, look: int) -> Job:
     """What grading a run again may show, and to whom: all that it was scored on, to our own jail."""
     sets = [_granted(row, everything=True) for row in _rows(run)]
-    grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets)
-    return Job(JAIL, sets, grant, {})
+    salt = secrets.token_hex(32)
+    grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets, salt=salt)
+    return Job(JAIL, sets, salt, grant, {})
 
 
 def _rows(run: Run) -> list[RunOutcomes]:

@@ -1,6 +1,8 @@
 """A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -145,11 +147,34 @@ class Unranked(Wire, frozen=True, kw_only=True):
         return WHY[self.why]
 
 
-def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]:
-    """The models that were submitted to ``pair`` and are not in ``snapshot``, by name.
+@dataclass(frozen=True)
+class NotRanked:
+    """The models that were submitted to a pair and have no row in a snapshot of it.
 
-    Read when it is asked for, not kept in a snapshot, so that nobody is shown as waiting who no longer waits. A run
-    that failed by its submitter's fault is shown to him alone. The cost is that of those who wait, not of the ranked.
+    ``named`` are those whose newest run was ranked before; the others are not public yet, so that ``pending`` only
+    counts them by reason.
+    """
+
+    named: tuple[Unranked, ...] = ()
+    pending: Mapping[Why, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return both as JSON data."""
+        return {
+            "unranked": [one.to_dict() | {"word": one.word} for one in self.named],
+            "pending": dict(self.pending),
+        }
+
+    def sentences(self) -> list[str]:
+        """Return the counts in words, such as "3 waiting"."""
+        return [f"{count} {WHY[why]}" for why, count in self.pending.items()]
+
+
+def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
+    """Return the models that were submitted to ``pair`` and are not in ``snapshot``.
+
+    Read when it is asked for rather than stored in a snapshot, so that it is true now. A run that failed by its
+    submitter's fault is not counted. The cost is that of those who wait, not of the ranked.
     """
     ranked = SnapshotRow.objects.filter(snapshot=snapshot, model=models.OuterRef("submission__model__name"))
     runs = (
@@ -160,15 +185,26 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> tuple[Unranked, ...]
         .order_by("submission__model__name", "-queued_at", "-pk")
         .distinct("submission__model__name")
     )
-    return tuple(
-        Unranked(
-            model=run.submission.model.name,
-            organisation=run.submission.model.organisation.name,
-            access=ACCESS[Submission.Kind(run.submission.kind)],
-            why=why,
-        )
-        for run in runs
-        if (why := _why_unranked(run, pair)) is not None
+    named: list[Unranked] = []
+    pending: Counter[Why] = Counter()
+    for run in runs:
+        why = _why_unranked(run, pair)
+        if why is None:
+            continue
+        if run.state == RunState.RANKED:
+            named.append(_unranked(run, why))
+        else:
+            pending[why] += 1
+    return NotRanked(tuple(named), {why: pending[why] for why in WHY if pending[why]})
+
+
+def _unranked(run: Run, why: Why) -> Unranked:
+    model = run.submission.model
+    return Unranked(
+        model=model.name,
+        organisation=model.organisation.name,
+        access=ACCESS[Submission.Kind(run.submission.kind)],
+        why=why,
     )
 
 

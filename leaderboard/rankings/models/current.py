@@ -11,7 +11,7 @@ from django.conf import settings
 
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings.models.boards import Row, Snapshot, Unranked, unranked
+from leaderboard.rankings.models.boards import NotRanked, Row, Snapshot, unranked
 from leaderboard.rankings.models.columns import Columns
 
 
@@ -25,7 +25,7 @@ class Board:
 
     pair: SetPair
     snapshot: Snapshot | None
-    unranked: tuple[Unranked, ...]
+    unranked: NotRanked
     moment: float
 
     @classmethod
@@ -49,7 +49,7 @@ class Board:
             "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
             "private": [private.n, private.digest, private.version, private.rule_words()],
             "snapshot": self.snapshot and [self.snapshot.pk, self.snapshot.created.isoformat()],
-            "unranked": [one.to_dict() for one in self.unranked],
+            **self.unranked.to_dict(),
         }
         return sha256(canonical_json(facts)).hexdigest()
 

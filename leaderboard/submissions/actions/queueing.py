@@ -42,7 +42,7 @@ SLACK_SECONDS = 2.0
 def put_out(run: Run, *, pause_seconds: float = 0.0) -> None:
     """Record the grant and the outbox row of a queued run's token. In the transaction that queues it."""
     job = dispatch.job(run)
-    record_grant(run=run.pk, token=run.token, recipient=job.recipient, sets=job.sets, digest=job.grant)
+    record_grant(run=run.pk, token=run.token, **job.granted())
     Outbox.objects.create(run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds))
 
 

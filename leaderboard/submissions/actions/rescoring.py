@@ -86,7 +86,7 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
         raise refuse(Refusal.NOT_NOW)
     look = max(run.token, *run.rescorings.values_list("look", flat=True), 0) + 1
     job = dispatch.look_again(run, look)
-    record_grant(run=run.pk, token=look, recipient=job.recipient, sets=job.sets, digest=job.grant)
+    record_grant(run=run.pk, token=look, **job.granted())
     order = Rescoring.objects.create(
         run=run,
         evaluator=run.evaluator,

@@ -27,17 +27,17 @@ def test_grants_can_be_hashed_again(client: Client, make_run: Any, evaluator: Fa
     told = all_pages(client, "/api/v1/grants", "grants", 2)
     assert [one["run"] for one in told] == [str(run.pk) for run in runs]
     for one in told:
-        fields = {name: one[name] for name in ("run", "token", "recipient", "sets")}
-        data = canonical_json({"kind": "grant", "version": 1} | fields)
+        fields = {name: one[name] for name in ("version", "run", "token", "recipient", "salt", "sets")}
+        data = canonical_json({"kind": "grant"} | fields)
         assert hashlib.sha256(b"\0" + data).hexdigest() == one["hash"] == Grant.objects.get(pk=one["id"]).hash
-    assert set(told[0]) == {"id", "run", "token", "recipient", "sets", "hash", "created"}
+    assert set(told[0]) == {"id", "version", "run", "token", "recipient", "salt", "sets", "hash", "created"}
     assert set(told[0]["sets"][0]) == {"name", "digest", "sealed", "blocks", "items"}
     assert told == all_pages(client, "/api/v1/grants", "grants", 1000)
 
 
 def test_only_what_is_listed_of_a_grant_is_told(client: Client, run: Any) -> None:
     facts = {"name": "private", "digest": "a" * 64, "sealed": True, "blocks": [0], "items": "AA==", "packed": "secret"}
-    record_grant(run=run.pk, token=2, recipient="jail", sets=[facts], digest="b" * 64)
+    record_grant(run=run.pk, token=2, recipient="jail", sets=[facts], salt="", digest="b" * 64)
     assert "secret" not in client.get("/api/v1/grants").content.decode()
 
 

@@ -28,7 +28,7 @@ def test_the_table_lines_up_and_names_those_without_a_score() -> None:
     assert [line[column:] for line in lines[:5]] == [
         "no evidence", "cannot tell", "cannot tell", "overfit", "cannot tell",
     ]  # fmt: skip
-    assert "not ranked: late-one (being asked)" in lines
+    assert "not ranked: 1 being asked" in lines
 
 
 def test_json_is_one_object_on_one_line() -> None:

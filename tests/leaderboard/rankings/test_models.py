@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaderboard.rankings.models import WORDS, Row, Snapshot, unranked
+from leaderboard.rankings.models import WORDS, NotRanked, Row, Snapshot, unranked
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import drafted
 from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
@@ -10,28 +10,28 @@ from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 pytestmark = pytest.mark.django_db
 
 
-def test_models_without_a_score_stand_apart_by_name() -> None:
+def test_models_that_were_never_ranked_are_counted_without_their_names() -> None:
     pair = make_pair()
     make_board(pair)
     make_run(pair, "aa-waiting", state=RunState.QUEUED, left_open=400)
     found = unranked(pair, drafted(pair).save(pair))
-    assert [(one.model, one.why) for one in found] == [
-        ("aa-waiting", "waiting"), ("half-asked", "incomplete"), ("late-one", "running"),
-    ]  # fmt: skip
+    assert found.named == ()
+    assert found.pending == {"waiting": 1, "running": 1, "incomplete": 1}
+    assert found.sentences()[0] == "1 waiting"
 
 
 def test_a_failure_of_the_submitters_is_told_to_nobody_else() -> None:
     pair = make_pair()
     make_run(pair, "theirs", state=RunState.FAILED, fault="theirs", left_open=1)
     make_run(pair, "withdrawn", state=RunState.CANCELLED, left_open=1)
-    assert unranked(pair, None) == ()
+    assert unranked(pair, None) == NotRanked()
 
 
 def test_a_ranked_model_that_is_asked_again_keeps_its_row_only() -> None:
     pair = make_pair()
     make_run(pair, "again", public=5, private=5)
     make_run(pair, "again", state=RunState.QUEUED, left_open=400)
-    assert unranked(pair, drafted(pair).save(pair)) == ()
+    assert unranked(pair, drafted(pair).save(pair)) == NotRanked()
 
 
 def test_the_current_snapshot_is_the_newest_of_its_pair() -> None:

@@ -120,7 +120,7 @@ def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> No
     actions.retract_run(run=Run.objects.get(submission__model__name="Beta").pk)
     snapshot = publish(pair=board)
     assert set(scores(snapshot)) == {"Alpha", "Served"}
-    assert {one.model: one.word for one in unranked(board, snapshot)} == {"Beta": WHY["retracted"]}
+    assert {one.model: one.word for one in unranked(board, snapshot).named} == {"Beta": WHY["retracted"]}
 
 
 def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
@@ -128,7 +128,7 @@ def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
     post(board, {"kind": "compromise", "reason": "leaked"})
     snapshot = publish(pair=board)
     assert not snapshot.ranking()
-    words = [one.word for one in unranked(SetPair.objects.get(pk=board.pk), None)]
+    words = [one.word for one in unranked(SetPair.objects.get(pk=board.pk), None).named]
     assert words == [WHY["retired"]] * 3
 
 
@@ -137,7 +137,7 @@ def test_a_run_after_the_release_has_no_rank_and_an_older_one_keeps_it(board: Se
     grade(board, make_model("Alpha"), 9, post_release=True)
     snapshot = publish(pair=board)
     assert scores(snapshot)["Alpha"] == (6, 9, 0)
-    assert {one.model: one.word for one in unranked(board, snapshot)} == {"Late": WHY["post_release"]}
+    assert {one.model: one.word for one in unranked(board, snapshot).named} == {"Late": WHY["post_release"]}
     assert not Run.objects.exclude(state=RunState.RANKED).exists()
 
 

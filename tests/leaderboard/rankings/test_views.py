@@ -81,8 +81,8 @@ def test_the_page_says_what_a_gap_is_and_accuses_nobody(client: Client, pair: Se
 
 def test_models_without_a_score_are_in_a_block_of_their_own(client: Client, pair: SetPair) -> None:
     words = get(client).words()
-    assert words.index("demo-small") < words.index("Not ranked yet") < words.index("late-one")
-    assert "theirs-broken" not in words
+    assert words.index("demo-small") < words.index("Not ranked yet") < words.index("1 being asked")
+    assert "theirs-broken" not in words and "late-one" not in words
 
 
 def test_one_address_for_the_newest_pair_and_one_for_each(client: Client, pair: SetPair) -> None:

@@ -36,8 +36,10 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(exports.as_json(board, rows)))
             return
         self.stdout.write(table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet.")
-        for one in board.unranked:
+        for one in board.unranked.named:
             self.stdout.write(f"not ranked: {one.model} ({one.word})")
+        for sentence in board.unranked.sentences():
+            self.stdout.write(f"not ranked: {sentence}")
 
 
 def cells(row: Row) -> tuple[str, ...]:
