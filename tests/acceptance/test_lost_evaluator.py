@@ -145,13 +145,3 @@ def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
     house, _, run, _ = pause_past_the_lease(disturbed, source)
     with pytest.raises(AssertionError):
         assert_undisturbed(house, run)
-
-
-@pytest.mark.slow
-def test_pause_is_noticed_without_the_evaluator_s_own_check(disturbed, mutant) -> None:
-    """And on a build whose evaluator takes its lease for valid for ever."""
-    passage = "            self._lost = self._lost or self.refusal is not None or self._now() >= self._until\n"
-    source = mutant("evaluator/pipeline/leases.py", passage, "")
-    _, endpoint, _, before = pause_past_the_lease(disturbed, source)
-    with pytest.raises(AssertionError, match="by both attempts"):
-        assert_asked_once(endpoint, before)
