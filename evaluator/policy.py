@@ -68,6 +68,21 @@ def recipient_of(url: str) -> Recipient:
         raise error(Code.ENDPOINT_REFUSED, "host") from None
 
 
+def site_of(recipient: Recipient) -> str:
+    """Return what the hosts of one owner share: the last two labels of a name, three below a country's second level.
+
+    An address is its own site; ports do not count. It may put owners together who share a provider, never part one.
+    """
+    if recipient.startswith("["):
+        return recipient.partition("]")[0] + "]"
+    host = recipient.partition(":")[0]
+    labels = host.split(".")
+    if labels[-1].isdigit():
+        return host
+    below_country = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
+    return ".".join(labels[-3:] if below_country else labels[-2:])
+
+
 def endpoint_tier(
     endpoint: EndpointId, *, own_key: bool, listed: Collection[EndpointId], season_open: bool
 ) -> Literal["T1", "T2", "T3"]:

@@ -53,6 +53,8 @@ class Refusal(StrEnum):
     NO_SUCCESSOR = "no_successor"
     PAIR_RETIRED = "pair_retired"
     PUBLIC_ONLY = "public_only"
+    COHORT_SHARE = "cohort_share_used"
+    SEASON_SHARE = "season_share_used"
     UNKNOWN_LINEAGE = "unknown_lineage"
     UNKNOWN_USER = "unknown_user"
     NAME_TAKEN = "name_taken"
@@ -149,6 +151,16 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     ),
     Refusal.PUBLIC_ONLY: Explanation(
         422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
+    ),
+    Refusal.COHORT_SHARE: Explanation(
+        429,
+        "Your organisation, or this endpoint's host, has its run of this cohort.",
+        "Submit again once the board's cohort is closed.",
+    ),
+    Refusal.SEASON_SHARE: Explanation(
+        429,
+        "Your organisation, or this endpoint's host, has used its runs on this season's block.",
+        "Submit again when the maintainers open the next season, or submit weights.",
     ),
     Refusal.UNKNOWN_LINEAGE: Explanation(
         422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."

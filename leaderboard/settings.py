@@ -217,6 +217,12 @@ RING_SECONDS = number(
     about="How long until a waiting run is announced again.",
     shown="4 leases, at least 60",
 )
+DECLARED_PER_COHORT = int(
+    number("HOLDFAST_DECLARED_PER_COHORT", 1, least=1, about="Runs of self-declared endpoints, by party and cohort.")
+)
+DECLARED_PER_SEASON = int(
+    number("HOLDFAST_DECLARED_PER_SEASON", 8, least=1, about="Runs of self-declared endpoints, by party and season.")
+)
 MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has."))
 CONCURRENCY = int(
     number("HOLDFAST_CONCURRENCY", 32, least=1, about="How many items of a run an evaluator asks at the same time.")

@@ -208,7 +208,7 @@ class RunOut(Schema):
 @router.post(
     "/submissions",
     auth=Bearer(),
-    response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 503): Problem},
+    response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 429, 503): Problem},
     summary="Submit a model",
 )
 def submit(request: HttpRequest, order: SubmissionIn) -> Any:

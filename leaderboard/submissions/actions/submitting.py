@@ -13,6 +13,7 @@ from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions import queueing
+from leaderboard.submissions.actions.quotas import check_declared
 from leaderboard.submissions.admission import Ask, Facts, No, decide, malformed
 from leaderboard.submissions.models import UNASSIGNED, Model, Run, RunOutcomes, Submission, seconds_from_now
 from leaderboard.submissions.states import RunState
@@ -117,6 +118,8 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
 
 def _queue(submission: Submission) -> Run:
     form = dispatch.form(submission)
+    if form.tier == "T2":
+        check_declared(submission, submission.pair.private, form.blocks)
     rows = [_outcomes(item_set, form) for item_set in submission.pair.sets()]
     run = Run.objects.create(
         submission=submission,

@@ -18,6 +18,7 @@ from leaderboard.submissions.models.results import (
     Receipt,
     RunOutcomes,
     Told,
+    runs_asked,
     told_of,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
@@ -58,6 +59,7 @@ __all__ = [
     "Submission",
     "TensorList",
     "Told",
+    "runs_asked",
     "seconds_from_now",
     "side_by_side",
     "told_of",

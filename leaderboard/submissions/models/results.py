@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.models.runs import Run
+from leaderboard.submissions.models.runs import Run, RunQuerySet
 from leaderboard.submissions.states import RunState
 
 COUNTED = (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED)
@@ -188,6 +188,11 @@ def told_of(run: Run) -> list[Told]:
     rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
     open_ones = (row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed)
     return [told for row in open_ones if (told := row.told()) is not None]
+
+
+def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:
+    """Return the runs that are asked these very blocks of a sealed set, whatever came of them."""
+    return Run.objects.filter(outcomes__item_set=item_set, outcomes__blocks=list(blocks)).distinct()
 
 
 class Receipt(models.Model):

@@ -147,7 +147,10 @@ def test_a_key_from_before_there_were_choices_still_fits(ask: Any) -> None:
 
 
 @pytest.mark.usefixtures("wide", "bell")
-def test_all_of_it_by_the_form_and_by_the_api(client: Client, user: Any, evaluator: FakeEvaluator) -> None:
+def test_all_of_it_by_the_form_and_by_the_api(
+    client: Client, user: Any, evaluator: FakeEvaluator, settings: Any
+) -> None:
+    settings.DECLARED_PER_COHORT = 2
     evaluator.register()
     client.force_login(user)
     assert CHAT in client.get("/submit/").content.decode()

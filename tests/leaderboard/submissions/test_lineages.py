@@ -210,8 +210,9 @@ def test_a_run_of_the_same_weights_after_the_release_is_no_commitment(
 
 
 def test_what_names_no_weights_is_after_the_release(
-    make_run: Any, pair: SetPair, known: FakeEvaluator, user: Any
+    make_run: Any, pair: SetPair, known: FakeEvaluator, user: Any, settings: Any
 ) -> None:
+    settings.DECLARED_PER_COHORT = 2
     """Of what an endpoint serves no evaluator tells a digest, whatever somebody committed to."""
     served = {"kind": "endpoint", "checkpoint": "", "served_model": "m", "api": "chat", "model": "Served"}
     assert not finish(make_run(**served, url="https://models.example/v1"), known, "").post_release

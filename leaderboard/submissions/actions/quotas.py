@@ -1,0 +1,52 @@
+"""Bound of what one party learns from a season's block: how many runs of self-declared endpoints it may have.
+
+Each score is one equation about the items that its endpoint was shown. As many runs as items give every item's outcome,
+so a party has fewer. Names are free, so runs count together by organisation, by host and by lineage.
+"""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q
+
+from evaluator import policy
+from leaderboard.benchmarks.models import ItemSet
+from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.models import Entry
+from leaderboard.submissions.models import Submission, runs_asked
+from leaderboard.submissions.states import RunState
+
+OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRADED)
+"""States of a run whose score comes with the next close."""
+_LOCKS = 0x5EA1
+
+
+def check_declared(submission: Submission, item_set: ItemSet, blocks: Iterable[int]) -> None:
+    """Refuse a run of a self-declared endpoint beyond its party's share of the season's block.
+
+    A run that was cancelled or failed counts where it was shown an item. The lock is held until the transaction ends,
+    so that submissions in parallel are counted one after the other. Raises ``cohort_share_used`` and
+    ``season_share_used``.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
+    shown = Exists(Entry.objects.filter(run=OuterRef("pk"), kind="exposure"))
+    ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
+    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2")
+    mine = _party(submission)
+    related = [run.state for run in runs.select_related("submission__model") if mine & _party(run.submission)]
+    if len(related) >= settings.DECLARED_PER_SEASON:
+        raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
+    if sum(state in OPEN_COHORT for state in related) >= settings.DECLARED_PER_COHORT:
+        raise refuse(Refusal.COHORT_SHARE, f"{settings.DECLARED_PER_COHORT} for each cohort")
+
+
+def _party(submission: Submission) -> frozenset[tuple[str, object]]:
+    """Return what a run is counted by. Two runs are of one party where they share any of it."""
+    model = submission.model
+    found: set[tuple[str, object]] = {("organisation", model.organisation_id)}
+    found.add(("host", policy.site_of(policy.recipient_of(submission.url))))
+    if model.lineage_id is not None:
+        found.add(("lineage", model.lineage_id))
+    return frozenset(found)
