@@ -194,7 +194,7 @@ def test_a_switch_waits_for_every_run_or_leaves_it_out(house: House, pair: Any) 
     actions.switch_grader(slug="pair", grader=STRICT, by=house.keeper, leave_out=True)
     pair.refresh_from_db()
     assert publish(pair=pair).ranking() == ()
-    assert [one.why for one in unranked(pair, None)] == ["regraded"]
+    assert [one.why for one in unranked(pair, None).named] == ["regraded"]
 
 
 def test_a_newly_graded_run_is_graded_by_the_boards_grader_too(
