@@ -154,12 +154,12 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     ),
     Refusal.COHORT_SHARE: Explanation(
         429,
-        "Your organisation, or this endpoint's host, has its run of this cohort.",
-        "Submit again once the board's cohort is closed.",
+        "The organisation, the endpoint's host or the lineage has its run of this cohort.",
+        "Submit or continue it once the board's cohort is closed.",
     ),
     Refusal.SEASON_SHARE: Explanation(
         429,
-        "Your organisation, or this endpoint's host, has used its runs on this season's block.",
+        "The organisation, the endpoint's host or the lineage has used its runs on this season's block.",
         "Submit again when the maintainers open the next season, or submit weights.",
     ),
     Refusal.UNKNOWN_LINEAGE: Explanation(

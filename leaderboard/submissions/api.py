@@ -273,7 +273,7 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 @router.post(
     "/runs/{uuid:run_id}/continue",
     auth=Bearer(),
-    response={200: RunOut, (400, 401, 404, 409, 422, 503): Problem},
+    response={200: RunOut, (400, 401, 404, 409, 422, 429, 503): Problem},
     summary="Continue a failed run",
 )
 def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 @router.post(
     "/runs/{uuid:run_id}/requeue",
     auth=Bearer(),
-    response={200: RunOut, (401, 403, 404, 409): Problem},
+    response={200: RunOut, (401, 403, 404, 409, 429): Problem},
     summary="Queue a failed run again",
 )
 def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:

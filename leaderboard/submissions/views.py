@@ -72,7 +72,8 @@ def submit(request: HttpRequest) -> HttpResponse:
 
 
 def _form(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:
-    context = {"form": form, "listed": ListedEndpoint.objects.all()}
+    shares = {"per_cohort": settings.DECLARED_PER_COHORT, "per_season": settings.DECLARED_PER_SEASON}
+    context = {"form": form, "listed": ListedEndpoint.objects.all(), **shares}
     return render(request, "submissions/submit.html", context, status=status)
 
 

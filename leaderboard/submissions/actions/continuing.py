@@ -24,7 +24,8 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
 
     Raises ``not_found`` for a run of another author, ``not_now`` for one that cannot go on,
     ``continued_too_often``, ``key_needed`` where its key is gone, ``invalid_field`` for a key that it never had,
-    ``bad_api_key`` and ``no_evaluator``.
+    ``bad_api_key``, ``no_evaluator``, and ``cohort_share_used`` or ``season_share_used`` where its party has submitted
+    others since.
     """
     with transaction.atomic():
         locked = Run.objects.locked(run)

@@ -23,6 +23,7 @@ from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
 from leaderboard.ledger.actions import record_grant
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.quotas import check_continued
 from leaderboard.submissions.continuation import needs_key_no_more
 from leaderboard.submissions.models import Decline, Outbox, Run, Submission, seconds_from_now
 from leaderboard.submissions.scheduling import Candidate, Route, route
@@ -299,7 +300,11 @@ def requeue(*, run: UUID) -> Run:
 
 
 def queue_again(run: Run) -> None:
-    """Queue a failed run, which is locked, with the items that are left."""
+    """Queue a failed run, which is locked, with the items that are left.
+
+    Raises ``cohort_share_used`` and ``season_share_used``.
+    """
+    check_continued(run)
     _next_attempt(run, attempts=1, pause_seconds=0.0)
     ring_now(run)
 

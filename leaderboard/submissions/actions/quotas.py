@@ -14,7 +14,7 @@ from evaluator import policy
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.models import Submission, runs_asked
+from leaderboard.submissions.models import Run, Submission, runs_asked, sealed_form
 from leaderboard.submissions.states import RunState
 
 OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRADED)
@@ -22,24 +22,36 @@ OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRAD
 _LOCKS = 0x5EA1
 
 
-def check_declared(submission: Submission, item_set: ItemSet, blocks: Iterable[int]) -> None:
+def check_declared(submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None) -> None:
     """Refuse a run of a self-declared endpoint beyond its party's share of the season's block.
 
     A run that was cancelled or failed counts where it was shown an item. The lock is held until the transaction ends,
-    so that submissions in parallel are counted one after the other. Raises ``cohort_share_used`` and
-    ``season_share_used``.
+    so that submissions in parallel are counted one after the other. The run ``but`` is not counted. Raises
+    ``cohort_share_used`` and ``season_share_used``.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
     shown = Exists(Entry.objects.filter(run=OuterRef("pk"), kind="exposure"))
     ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
-    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2")
+    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2").exclude(pk__in=[but.pk] if but else [])
     mine = _party(submission)
     related = [run.state for run in runs.select_related("submission__model") if mine & _party(run.submission)]
     if len(related) >= settings.DECLARED_PER_SEASON:
         raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
     if sum(state in OPEN_COHORT for state in related) >= settings.DECLARED_PER_COHORT:
         raise refuse(Refusal.COHORT_SHARE, f"{settings.DECLARED_PER_COHORT} for each cohort")
+
+
+def check_continued(run: Run) -> None:
+    """Refuse to queue a failed run again where its party's share was used meanwhile.
+
+    A run that failed before any item was shown does not count, so that its party may have submitted others since.
+    Raises as :func:`check_declared`.
+    """
+    if run.tier != "T2":
+        return
+    item_set, blocks = sealed_form(run)
+    check_declared(run.submission, item_set, blocks, but=run)
 
 
 def _party(submission: Submission) -> frozenset[tuple[str, object]]:

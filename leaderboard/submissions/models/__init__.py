@@ -19,6 +19,7 @@ from leaderboard.submissions.models.results import (
     RunOutcomes,
     Told,
     runs_asked,
+    sealed_form,
     told_of,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
@@ -60,6 +61,7 @@ __all__ = [
     "TensorList",
     "Told",
     "runs_asked",
+    "sealed_form",
     "seconds_from_now",
     "side_by_side",
     "told_of",

@@ -195,6 +195,12 @@ def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:
     return Run.objects.filter(outcomes__item_set=item_set, outcomes__blocks=list(blocks)).distinct()
 
 
+def sealed_form(run: Run) -> tuple[ItemSet, list[int]]:
+    """Return the sealed set of a run and the blocks of it that the run is asked."""
+    row = run.outcomes.select_related("item_set").defer("packed").get(item_set__sealed=True)
+    return row.item_set, row.blocks
+
+
 class Receipt(models.Model):
     """A report that was taken, so that it is never applied twice."""
 
