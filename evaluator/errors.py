@@ -168,7 +168,10 @@ def _ours(sentence: str, advice: str, *, again: bool = False, elsewhere: bool = 
 
 EXPLANATIONS: dict[Code, Explanation] = {
     Code.BAD_MESSAGE: _ours("A message did not follow the contract.", "Check that both programs are of one version."),
-    Code.UNKNOWN_PROTOCOL: _theirs("There is no protocol of this name.", "Choose one of the published protocols."),
+    Code.UNKNOWN_PROTOCOL: _ours(
+        "There is no protocol of this name here.",
+        "Choose a published one; where a pair names it, maintainers update this evaluator or withdraw the pair.",
+    ),
     Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
     Code.PROTOCOL_UNFIT: _theirs(
         "This protocol cannot be asked of a system of this kind.",

@@ -52,6 +52,12 @@ class Refusal(StrEnum):
     SECOND_PERSON = "second_person"
     NO_SUCCESSOR = "no_successor"
     PAIR_RETIRED = "pair_retired"
+    PAIR_RANKED = "pair_ranked"
+    PAIR_WITHDRAWN = "pair_withdrawn"
+    SET_OVER = "set_over"
+    TERMS_DIFFER = "terms_differ"
+    PROTOCOL_UNPUBLISHED = "protocol_unpublished"
+    GRADER_UNPUBLISHED = "grader_unpublished"
     PUBLIC_ONLY = "public_only"
     COHORT_SHARE = "cohort_share_used"
     SEASON_SHARE = "season_share_used"
@@ -148,6 +154,24 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
     ),
     Refusal.PAIR_RETIRED: Explanation(
         409, "Every block of this pair's sealed set is retired.", "Choose the pair that succeeds it."
+    ),
+    Refusal.PAIR_RANKED: Explanation(
+        409, "A run on this pair has a result.", "What was graded stays: a pair with results is never withdrawn."
+    ),
+    Refusal.PAIR_WITHDRAWN: Explanation(
+        409, "Maintainers have withdrawn this pair.", "Choose another pair; its page says why."
+    ),
+    Refusal.SET_OVER: Explanation(
+        409, "Nothing new is asked of this sealed set.", "Seal and register its successor, and pair that."
+    ),
+    Refusal.TERMS_DIFFER: Explanation(
+        409, "The sealed set is asked and graded otherwise.", "Name the protocol and the grader that it commits to."
+    ),
+    Refusal.PROTOCOL_UNPUBLISHED: Explanation(
+        422, "There is no published protocol of this id.", "Choose one of those that the form lists."
+    ),
+    Refusal.GRADER_UNPUBLISHED: Explanation(
+        422, "There is no published grader of this id.", "Choose one of those that the form lists."
     ),
     Refusal.PUBLIC_ONLY: Explanation(
         422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
@@ -262,7 +286,9 @@ def explain(code: Refusal | Code, detail: str = "") -> dict[str, str]:
 
 
 def explain_code(code: str) -> dict[str, str]:
-    """:func:`explain` for a run's stored code; one that this version no longer knows is explained as internal."""
+    """:func:`explain` for the code that ended a run; one that this version no longer knows is explained as internal."""
+    if code == Refusal.PAIR_WITHDRAWN:
+        return explain(Refusal.PAIR_WITHDRAWN)
     return explain(Code(code) if code in set(Code) else Code.INTERNAL)
 
 

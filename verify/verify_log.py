@@ -37,6 +37,7 @@ _time = lambda text: datetime.fromisoformat((text[:-1] + "." * (len(text) < 21))
 _dumps = functools.partial(json.dumps, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 canonical = lambda value: _dumps(value).encode()
 _body = lambda one: canonical({name: one[name] for name in one if name != "signature"})
+_state = lambda told: told.get("set_state", told["state"])  # of the sealed set, also where the pair was withdrawn
 _Data = type("_Data", (dict,), {"__getattr__": dict.__getitem__})  # a JSON object; data.name is data["name"]
 
 
@@ -134,7 +135,12 @@ class Visit:
     def __init__(self, files, known, now, visited=0):
         self.files, self.known, self.now, self.visited = files, known, now, visited
         self.facts, self.findings, self.counts, self.keys, self.sets, self.grants = {}, [], Counter(), {}, {}, {}
-        self.forms, self.lines, self.openings = {}, defaultdict(list), defaultdict(list)  # lists of (log, line)
+        self.pairs, self.forms, self.lines, self.openings = (
+            {},
+            {},
+            defaultdict(list),
+            defaultdict(list),
+        )  # lists of (log, line)
 
     def _need(self, holds, code, sentence):
         self.findings += [] if holds else [(code, "".join(one if one.isprintable() else "?" for one in sentence))]
@@ -153,8 +159,12 @@ class Visit:
             self._run(run, name)
         for name, of in self.sets.items():
             self._need(_ones(of.T2) <= of.manifest.cap, "cap_exceeded", f"{name}: self-declared endpoints saw too much")
-            self._board(name, of, {row.run: row for row in self._read(f"board/{of.slug}.json").rows})
             self._release(name, of, of.told, of["keys"])
+        for slug, told in self.pairs.items():
+            name = told.private.name
+            of = _Data(self.sets[name], slug=slug, told=told)
+            rows = {row.run: row for row in self._read(f"board/{slug}.json").rows}
+            self._withdrawn(slug, told, rows) if told.get("withdrawn") else self._board(name, of, rows)
 
     def _compare(self, known):  # nothing is another, gone or shorter; rules, notes and scores go with their set or row
         for key, old in known.items():
@@ -216,7 +226,9 @@ class Visit:
         good = good and bool(manifest.maintainers) <= manifest.quorum <= len(manifest.maintainers)
         self._need(good, "manifest_invalid", f"{name}: blocks, seasons, cap or signers do not fit")
         asked = all((manifest.terms or told)[one] == told[one] for one in ("protocol", "grader"))
-        self._need(asked, "terms_differ", f"{slug}: asked or graded otherwise than was committed to")
+        self._need(
+            asked or told.get("withdrawn"), "terms_differ", f"{slug}: asked or graded otherwise than was committed to"
+        )
         masks = {b.id: ((1 << b.n) - 1) << b.start for b in blocks}
         of = _Data(slug=slug, told=told, manifest=manifest, masks=masks, hashed=hashed, T2=0, gone=[0])
         of.update({one: sum(masks[b.id] for b in blocks if b.stratum == one) for one in ("local", "spare")})
@@ -224,7 +236,9 @@ class Visit:
         rest = sum(masks[one] for one in exposed if one not in seasons)  # of each part: what is gone, what waits
         of["parts"] = dict.fromkeys((rest, of.local, of.spare, *(masks[one] for one in seasons)), (0, 0))
         of["keys"] = {one.name: one.public for one in manifest.maintainers}
-        self._need(self.sets.setdefault(name, of).hashed == hashed, "set_twice", f"{name} has two manifests")
+        self.pairs[slug], shared = told, self.sets.setdefault(name, of)
+        self._need(shared.hashed == hashed, "set_twice", f"{name} has two manifests")
+        self._same_set(slug, shared.told, told)
         pair = [name, told.public.name, told.public.digest, told.public.n, told.protocol, told.grader]
         facts = {f"rule {name}": manifest.rule, f"note {name}": told.head, f"pair {slug}": pair}
         self.facts.update({key: _leaf(canonical(one)) for key, one in facts.items()}, **{f"set {name}": hashed})
@@ -232,7 +246,26 @@ class Visit:
         head, found = read_note(told.head, keys) if of["keys"] else ([], {})
         good = head == [f"holdfast/set/{name}", n, root, [hashed]] and {*found} & {*of["keys"]} and all(found.values())
         self._need(good or not of["keys"], "set_head_invalid", f"{name}: somebody named on its head did not sign it")
-        self._notices(name, manifest, told.notices, of)
+        self._notices(name, manifest, told.notices, of) if shared is of else None
+
+    def _same_set(self, slug, other, told):
+        """Compare the facts of one set as two pairs over it are told; remember a withdrawal, which is for ever."""
+        alike = all(other[one] == told[one] for one in ("head", "notices", "season", "evidence", "release"))
+        self._need(
+            alike and _state(other) == _state(told),
+            "pairs_differ",
+            f"{slug}: another pair over its set is told otherwise",
+        )
+        if told.get("withdrawn"):
+            self.facts[f"withdrawn {slug}"] = _leaf(canonical(told.withdrawn))
+
+    def _withdrawn(self, slug, told, rows):
+        """A pair that was withdrawn never had a result, neither now nor when it was looked at before."""
+        scored = {key.split(" ")[1] for key in self.known if key.startswith("score ")}
+        ranked = {run for run, one in self.runs.items() if one.pair == slug and one.state == "ranked"}
+        ranked |= {run for run in scored if self.known.get(f"run {run}") == slug} | set(rows)
+        self._need(not ranked, "withdrawn_ranked", f"{slug} is withdrawn, and had a result")
+        self.counts["pairs that were withdrawn, without a result"] += not ranked
 
     def _notices(self, name, manifest, notices, of):
         previous, last, hashes = "0" * 64, _time(manifest.created), self.facts.setdefault(f"notices {name}", [])
@@ -308,6 +341,8 @@ class Visit:
             total = {one: sum(line[one] for line in last.values()) for one in ("count", "not_counted")}
             top = max([one.token for one in last.values()] or [MOST])  # what the jail sees later is graded again
             shown = [x for _, x in lines if x.kind == "exposure" and (x.token <= top or x.recipient != "jail")]
+            if run in self.runs and self.runs[run].pair != of.slug and run not in rows:
+                continue
             if run in rows:
                 self._row(rows[run], of, form, shown, total | self._tallies(run, of, last.values()))
                 continue
@@ -336,6 +371,7 @@ class Visit:
     def _row(self, row, of, form, shown, total):
         mine, at, one, late = row.private, row.run, self.runs.get(row.run), of.told.notices[row.version :]
         good = one and one.state not in ("failed", "cancelled") and not (one.retracted or one.post_release)
+        good = good and one.pair == of.slug
         self._need(good and one.model in (None, row.model), "row_unknown", f"row {at} is of no run that may have one")
         good = row.version < len(of.gone) and all(_time(x.notice.moment) > self.now - DAY for x in late)
         self._need(good, "row_stale", f"row {at} is not over the items that count by the notices")
@@ -354,7 +390,7 @@ class Visit:
 
     def _release(self, name, of, told, keys):
         hashed = None
-        if told.state == "released" and self._need(told.release, "release_without_statement", f"{name} is released"):
+        if _state(told) == "released" and self._need(told.release, "release_without_statement", f"{name} is released"):
             statement, votes = told.release.statement.statement, told.release.statement.votes
             message, opener = b"holdfast/release/v1\n" + canonical(statement), statement.evaluator
             hashed = self.facts[f"release {name}"] = _leaf(message)
@@ -369,7 +405,7 @@ class Visit:
             good = good and self.keys.get(opener.name) == opener.report_pub
             self._need(good, "release_without_opening", f"{name}: no log says that it was opened under this statement")
         for _, line in self.openings[name]:
-            good = told.state == "proposed" and _time(line.moment) > self.now - 7 * DAY
+            good = _state(told) == "proposed" and _time(line.moment) > self.now - 7 * DAY
             self._need(good or line.statement == hashed, "opening_without_release", f"{name}: opened, not released")
 
 

@@ -296,7 +296,7 @@ def _good(clause, evidence):
 
 
 def same_weights(one, other):
-    """Whether two runs may be of the same weights: unknown ones, equal files, or more than a tenth of the tensors."""
+    """Return True for runs that may be of the same weights: unknown, of equal files, or sharing a tenth of tensors."""
     mine, theirs = (run.get("weights") or {"tensors": []} for run in (one, other))
     if not mine["tensors"] or not theirs["tensors"] or one["artefact"] == other["artefact"] != "":
         return True
@@ -306,14 +306,14 @@ def same_weights(one, other):
 
 
 def _conflict(one, other):
-    """Whether two runs count as one: one model, a common ancestor, one base model, or the same weights."""
+    """Return True for runs that count as one: one model, a common ancestor, one base model, or the same weights."""
     (run, above), (peer, others) = one, other
     based = run.get("base_model") is not None and run.get("base_model") == peer.get("base_model")
     return run["model"] == peer["model"] or bool(above & others) or based or same_weights(run, peer)
 
 
 def _apart(runs, wanted):
-    """Whether so many of the runs count, no two of them as one. One with all the conflicts of another is not tried."""
+    """Find so many runs of which no two count as one. A run with all the conflicts of another is not tried."""
     conflicts = [{at for at, peer in enumerate(runs) if peer is run or _conflict(run, peer)} for run in runs]
     least = []
     for place in sorted(range(len(runs)), key=lambda place: len(conflicts[place])):

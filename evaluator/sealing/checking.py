@@ -129,7 +129,7 @@ def _plain(folder: Path, *, but: str = "") -> Sequence[str]:
 
 
 def _cosigned(folder: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Who cosigned the head. Raises ``head_invalid`` also where a line of it is by nobody whom the manifest names."""
+    """Return the witnesses that cosigned the head. Raises ``head_invalid``, also for a line by a party not named."""
     note = formats.read_head(folder)
     if not note:
         if manifest.maintainers:

@@ -7,15 +7,18 @@ from typing import Annotated, Any, Literal
 from django.db import transaction
 from msgspec import Meta
 
-from evaluator.contract import Hex32, Name, Wire, canonical_json, fits
+from evaluator import grading, protocols
+from evaluator.contract import Hex32, Name, Wire, canonical_json
 from evaluator.errors import EvaluatorError
-from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.manifests import Manifest, Terms
 from evaluator.ledger.notices import Notice as SignedNotice
-from evaluator.ledger.notices import notice_hash, verify_notices
+from evaluator.ledger.notices import notice_hash, retired_blocks, verify_notices
 from leaderboard.benchmarks.models import ItemSet, Notice, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 
+FIXED = ("title", "public", "private", "protocol", "grader", "twins_by")
+"""What is registered of a pair once and for ever, besides its name."""
 RESERVED = frozenset({"register"})
 """What stands after ``/sets/`` and is no pair."""
 
@@ -92,16 +95,16 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
 def name_successor(*, slug: str, successor: str) -> SetPair:
     """Name the sealed set that takes over once this pair's is released. Raises ``no_successor`` for any that cannot.
 
-    It must be registered, sealed, not the set itself, and the private set of no pair that is on its way to release.
+    It must be registered, sealed, not the set itself, and not on its way to release.
     """
     pair = SetPair.objects.filter(slug=slug).select_related("private").first()
     heir = ItemSet.objects.filter(name=successor, sealed=True).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    if heir is None or heir == pair.private or heir.as_private.exclude(state=PairState.SEALED).exists():
+    if heir is None or heir == pair.private or heir.state != PairState.SEALED:
         raise refuse(Refusal.NO_SUCCESSOR, successor)
-    pair.successor = heir
-    pair.save(update_fields=["successor"])
+    pair.private.successor = heir
+    pair.private.save(update_fields=["successor"])
     return pair
 
 
@@ -111,15 +114,23 @@ def open_season(*, slug: str) -> SetPair:
     The evaluators' own configuration names the season too: until both say so, nothing of the new block is shown.
     """
     with transaction.atomic():
-        pair = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
-        manifest = pair.private.facts() if pair else None
-        if pair is None or manifest is None:
+        pair = SetPair.objects.filter(slug=slug).first()
+        if pair is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
-        if pair.season + 1 >= len(manifest.seasons):
+        pair.private = locked(pair.private_id)
+        manifest = pair.private.facts()
+        if manifest is None:
+            raise refuse(Refusal.UNKNOWN_PAIR)
+        if pair.private.season + 1 >= len(manifest.seasons):
             raise refuse(Refusal.PAIR_RETIRED, f"season {pair.season + 1} of {len(manifest.seasons)}")
-        pair.season += 1
-        pair.save(update_fields=["season"])
+        pair.private.season += 1
+        pair.private.save(update_fields=["season"])
     return pair
+
+
+def locked(item_set: int) -> ItemSet:
+    """The set, locked until the transaction ends: its release, its seasons and its notices change under this lock."""
+    return ItemSet.objects.select_for_update(of=("self",)).get(pk=item_set)
 
 
 def _sealed_fields(data: object) -> dict[str, Any]:
@@ -137,12 +148,13 @@ def _public_fields(data: object) -> dict[str, Any]:
     return {"name": facts.name, "sealed": False, "n": facts.n, "digest": facts.digest}
 
 
-def register_pair(
+def check_pair(
     *, slug: str, title: str, public: str, private: str, protocol: str, grader: str, also: Sequence[str] = ()
 ) -> SetPair:
-    """Register a pair of registered sets, the private one sealed. The same once more changes nothing.
+    """Return the pair as it would be registered, not saved, so that its facts can be confirmed before they are fixed.
 
-    ``also`` are the ids of further protocols that a submission may choose; registered once more, the pair allows more.
+    Raises ``bad_registration``, ``already_registered``, ``protocol_unpublished``, ``grader_unpublished``,
+    ``terms_differ`` and ``set_over``.
     """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
@@ -153,20 +165,84 @@ def register_pair(
     twins = manifest.twins if manifest else None
     if twins and twins.public != sets[public].digest:
         raise refuse(Refusal.BAD_REGISTRATION, "the sealed set says that it is the twin of another public set")
-    fields = {
-        "title": title,
-        "public": sets[public],
-        "private": sets[private],
-        "protocol": protocol,
-        "grader": grader,
-        "twins_by": twins.by if twins else "",
-    }
-    if not all(fits(other, Name) for other in also):
-        raise refuse(Refusal.BAD_REGISTRATION, "a protocol's id has small letters, digits, '.', '_' and '-'")
+    for name in (protocol, *also):
+        if name not in protocols.ids():
+            raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
+    if grader not in grading.ids():
+        raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
+    if manifest and manifest.terms:
+        _check_terms(manifest.terms, protocol, grader)
+    made = SetPair(
+        slug=slug,
+        title=title,
+        public=sets[public],
+        private=sets[private],
+        protocol=protocol,
+        grader=grader,
+        also=sorted({*also} - {protocol}),
+        twins_by=twins.by if twins else "",
+    )
+    _check_known(made, SetPair.objects.filter(slug=slug).first())
+    return made
+
+
+def _check_terms(terms: Terms, protocol: str, grader: str) -> None:
+    """Hold the protocol and the grader against what the sealed set committed to, by their digests as well."""
+    if (terms.protocol, terms.grader) != (protocol, grader):
+        raise refuse(Refusal.TERMS_DIFFER, f"{terms.protocol} and {terms.grader}")
+    if terms.protocol_digest != protocols.get(protocol).digest:
+        raise refuse(Refusal.TERMS_DIFFER, f"another {protocol} than this site knows")
+    if terms.grader_digest != grading.digest(grader):
+        raise refuse(Refusal.TERMS_DIFFER, f"another {grader} than this site knows")
+
+
+def register_pair(
+    *, slug: str, title: str, public: str, private: str, protocol: str, grader: str, also: Sequence[str] = ()
+) -> SetPair:
+    """Register a pair of registered sets, the private one sealed. The same once more changes nothing.
+
+    ``also`` are the ids of further protocols that a submission may choose; registered once more, the pair allows more.
+    A released, retired or compromised set has no new pair. Raises as :func:`check_pair`.
+    """
+    made = check_pair(
+        slug=slug, title=title, public=public, private=private, protocol=protocol, grader=grader, also=also
+    )
     with transaction.atomic():
-        known, created = SetPair.objects.select_for_update().get_or_create(slug=slug, defaults=fields)
-        if not created and any(getattr(known, name) != value for name, value in fields.items()):
-            raise refuse(Refusal.ALREADY_REGISTERED, slug)
-        known.also = sorted({*known.also, *also} - {protocol})
+        made.private = locked(made.private_id)
+        known = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
+        _check_known(made, known)
+        if known is None:
+            known = _saved(made)
+            _check_known(made, known)
+        known.also = sorted({*known.also, *made.also} - {protocol})
         known.save(update_fields=["also"])
     return known
+
+
+def _saved(made: SetPair) -> SetPair:
+    """The pair of this name, whoever of two that register it at once was first."""
+    facts = {name: getattr(made, name) for name in (*FIXED, "also")}
+    return SetPair.objects.get_or_create(slug=made.slug, defaults=facts)[0]
+
+
+def _check_known(made: SetPair, known: SetPair | None) -> None:
+    """Refuse another pair under a known name, and a new one over a set that is over or asked otherwise."""
+    if known is None:
+        _check_live(made)
+    elif any(getattr(known, name) != getattr(made, name) for name in FIXED) or known.withdrawn_at:
+        raise refuse(Refusal.ALREADY_REGISTERED, made.slug)
+
+
+def _check_live(made: SetPair) -> None:
+    """Refuse a new pair over a set that is over, or that another pair has asked and graded otherwise before."""
+    item_set, manifest = made.private, made.private.facts()
+    if item_set.state == PairState.RELEASED:
+        raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")
+    if manifest:
+        gone = retired_blocks(manifest, item_set.signed_notices())
+        asked = {block.id for block in manifest.blocks if block.stratum != "spare"}
+        if asked <= gone:
+            raise refuse(Refusal.SET_OVER, f"every item of {item_set.name} that models are asked is retired")
+    other = SetPair.objects.filter(private=item_set, withdrawn_at=None).first()
+    if other and (other.protocol, other.grader) != (made.protocol, made.grader):
+        raise refuse(Refusal.TERMS_DIFFER, f"{other.protocol} and {other.grader}, as {other.slug}")

@@ -28,7 +28,8 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
 
     ``notices`` are as their maintainers signed them, each with its hash. ``season`` counts the blocks that
     self-declared endpoints have had before. ``evidence`` is there once a release is proposed, ``release`` once it is
-    published: the signed statement, and the SHA-256 of every file of the bundle.
+    published: the signed statement, and the SHA-256 of every file of the bundle. All of these are the sealed set's, and
+    the same for every pair over it. ``withdrawn`` is there once the pair was withdrawn.
     """
     pair = _known(slug)
     private = pair.private
@@ -37,7 +38,8 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
         for one in private.notices.order_by("index")
     ]
     steps = [
-        {"old": step.old, "new": step.new, "moment": step.moment.strftime(MOMENT)} for step in pair.steps.order_by("pk")
+        {"old": step.old, "new": step.new, "moment": step.moment.strftime(MOMENT)}
+        for step in private.steps.order_by("pk")
     ]
     return _pair(pair) | {
         "season": pair.season,
@@ -48,6 +50,7 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
         "successor": _set(pair.successor) if pair.successor else None,
         "evidence": pair.evidence,
         "release": _release(pair),
+        "withdrawn": _withdrawn(pair),
     }
 
 
@@ -61,7 +64,7 @@ def manifest(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _known(slug: str) -> SetPair:
-    known = SetPair.objects.select_related("public", "private", "successor").filter(slug=slug).first()
+    known = SetPair.objects.select_related("public", "private__successor").filter(slug=slug).first()
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
     return known
@@ -69,16 +72,23 @@ def _known(slug: str) -> SetPair:
 
 def _release(pair: SetPair) -> dict[str, Any] | None:
     try:
-        release = pair.release
+        release = pair.private.release
     except ObjectDoesNotExist:
         return None
     published = release.published_at.strftime(MOMENT)
     return {"statement": release.statement, "contents": release.contents, "published": published}
 
 
+def _withdrawn(pair: SetPair) -> dict[str, str] | None:
+    if pair.withdrawn_at is None:
+        return None
+    return {"reason": pair.withdrawn_why, "moment": pair.withdrawn_at.strftime(MOMENT)}
+
+
 def _pair(pair: SetPair) -> dict[str, Any]:
-    names = ("slug", "title", "protocol", "also", "grader", "state")
+    names = ("slug", "title", "protocol", "also", "grader")
     shown: dict[str, Any] = {name: getattr(pair, name) for name in names}
+    shown |= {"state": pair.published_state, "set_state": pair.state}
     shown["release_rule"] = pair.private.manifest.get("rule")
     return shown | {"public": _set(pair.public), "private": _set(pair.private)}
 

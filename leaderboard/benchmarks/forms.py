@@ -7,6 +7,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import RegexValidator
 
+from evaluator import grading, protocols
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
@@ -55,6 +56,23 @@ class SealedSetForm(forms.Form):
         return text
 
 
+def _protocols() -> list[tuple[str, str]]:
+    """The published protocols, the newest first."""
+    return [(name, name) for name in reversed(protocols.ids())]
+
+
+def _graders() -> list[tuple[str, str]]:
+    """The published graders, the newest first."""
+    return [(name, name) for name in reversed(grading.ids())]
+
+
+class WithdrawalForm(forms.Form):
+    """Why a pair is withdrawn, and that it is meant."""
+
+    reason = forms.ChoiceField(choices=SetPair.Withdrawal.choices, widget=forms.RadioSelect)
+    sure = forms.BooleanField(label="I know that this cannot be taken back")
+
+
 class PairForm(forms.Form):
     """Which public set a sealed one is the twin of, and how both are asked."""
 
@@ -66,14 +84,14 @@ class PairForm(forms.Form):
     private = forms.ModelChoiceField(
         ItemSet.objects.filter(sealed=True).order_by("-pk"), to_field_name="name", label="Sealed set"
     )
-    protocol = forms.CharField(max_length=80, validators=[plain], help_text="How the questions are asked.")
+    protocol = forms.ChoiceField(choices=_protocols, help_text="How the questions are asked.")
     also = forms.CharField(
         required=False,
         max_length=800,
         label="Further protocols",
         help_text="Ids that a submission may choose instead, with spaces between them.",
     )
-    grader = forms.CharField(max_length=80, validators=[plain], help_text="How the answers are graded.")
+    grader = forms.ChoiceField(choices=_graders, help_text="How the answers are graded.")
 
     def clean_also(self) -> list[str]:
         """The ids one by one."""
@@ -97,10 +115,9 @@ class SuccessorForm(forms.Form):
 
     def __init__(self, *args: Any, pair: SetPair, **options: Any) -> None:
         super().__init__(*args, **options)
-        taken = SetPair.objects.exclude(state=PairState.SEALED).values("private")
         field = cast("forms.ModelChoiceField[ItemSet]", self.fields["successor"])
         field.queryset = (
-            ItemSet.objects.filter(sealed=True).exclude(pk=pair.private_id).exclude(pk__in=taken).order_by("-pk")
+            ItemSet.objects.filter(sealed=True, state=PairState.SEALED).exclude(pk=pair.private_id).order_by("-pk")
         )
         if pair.successor:
             field.initial = pair.successor.name

@@ -14,6 +14,8 @@ from leaderboard.benchmarks.states import PairState
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
+WITHDRAWN = "withdrawn"
+"""What stands for the state of a pair that was withdrawn."""
 
 
 class ItemSet(models.Model):
@@ -21,6 +23,10 @@ class ItemSet(models.Model):
 
     ``manifest`` is a sealed set's whole manifest as JSON, ``head`` its signed tree head (a C2SP note). ``version``
     counts the notices that retired something of it: scores name the version they are over.
+
+    A sealed set's way to release is its own, however many pairs are over it: its ``state``, the ``evidence`` that a
+    release is proposed over (as JSON), who proposed it, and the ``successor`` that takes its place. ``season`` counts
+    the blocks that self-declared endpoints have had.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -32,10 +38,31 @@ class ItemSet(models.Model):
     manifest: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict, blank=True)
     head = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=0)
+    season = models.PositiveIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, choices=[(state.value, state.value) for state in PairState], default=PairState.SEALED
+    )
+    successor = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="succeeds")
+    evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = (
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in PairState]), name="item_set_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(sealed=True) | models.Q(state="sealed", season=0, successor__isnull=True),
+                name="item_set_is_released_only_if_sealed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    state__in=["proposed", "released"], evidence__isnull=False, proposed_by__isnull=False
+                )
+                | models.Q(state__in=["sealed", "releasable"], evidence__isnull=True, proposed_by__isnull=True),
+                name="item_set_is_proposed_over_evidence",
+            ),
             models.CheckConstraint(condition=models.Q(name__regex=NAME), name="item_set_name_is_plain"),
             models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="item_set_digest_is_sha256"),
             models.CheckConstraint(condition=models.Q(n__gte=1, n__lte=1_000_000), name="item_set_has_items"),
@@ -93,10 +120,21 @@ class SetPair(models.Model):
     A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the pair's ranking.
 
     ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty where nothing did.
-    ``season`` counts the blocks that self-declared endpoints have had. The release rule is the manifest's; a release
-    is proposed over ``evidence``, as JSON, and needs ``successor``, the sealed set that takes the place of this one.
-    ``stale`` until a ranking takes note of what maintainers have said: a notice, a retracted run, a release.
+    Release, seasons and notices are the private set's, and so the same for every pair over it. ``stale`` until a
+    ranking takes note of what maintainers have said: a notice, a retracted run, a release.
+
+    A pair that was registered by mistake and has no ranked run may be withdrawn, for one of ``Withdrawal``'s reasons:
+    it stays listed, and nothing is submitted to it any more.
     """
+
+    class Withdrawal(models.TextChoices):
+        """Why a pair was withdrawn. One of a list, never a text."""
+
+        WRONG_PROTOCOL = "wrong_protocol", "it names the wrong protocol"
+        WRONG_GRADER = "wrong_grader", "it names the wrong grader"
+        WRONG_SETS = "wrong_sets", "it pairs the wrong sets"
+        DUPLICATE = "duplicate", "another pair is the same"
+        NOT_NEEDED = "not_needed", "it is not needed any more"
 
     slug = models.SlugField(max_length=80, unique=True)
     title = models.CharField(max_length=120)
@@ -106,15 +144,11 @@ class SetPair(models.Model):
     also: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
     grader = models.CharField(max_length=80)
     ranked_by = models.CharField(max_length=80, blank=True)
-    season = models.PositiveIntegerField(default=0)
     twins_by = models.CharField(max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")])
-    state = models.CharField(
-        max_length=10, choices=[(state.value, state.value) for state in PairState], default=PairState.SEALED
-    )
-    successor = models.ForeignKey(ItemSet, on_delete=models.PROTECT, null=True, related_name="succeeds")
-    evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
-    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     stale = models.BooleanField(default=False)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    withdrawn_why = models.CharField(max_length=20, blank=True, choices=Withdrawal.choices)
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -128,14 +162,13 @@ class SetPair(models.Model):
                 condition=models.Q(ranked_by="") | models.Q(ranked_by__regex=NAME), name="set_pair_ranked_by_is_plain"
             ),
             models.CheckConstraint(
-                condition=models.Q(state__in=[state.value for state in PairState]), name="set_pair_state_is_known"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(
-                    state__in=["proposed", "released"], evidence__isnull=False, proposed_by__isnull=False
-                )
-                | models.Q(state__in=["sealed", "releasable"], evidence__isnull=True, proposed_by__isnull=True),
-                name="set_pair_is_proposed_over_evidence",
+                condition=models.Q(withdrawn_at__isnull=True, withdrawn_by__isnull=True, withdrawn_why="")
+                | models.Q(
+                    withdrawn_at__isnull=False,
+                    withdrawn_by__isnull=False,
+                    withdrawn_why__in=["wrong_protocol", "wrong_grader", "wrong_sets", "duplicate", "not_needed"],
+                ),
+                name="set_pair_withdrawal_is_whole",
             ),
         )
 
@@ -151,28 +184,58 @@ class SetPair(models.Model):
         """The grader whose outcomes the ranking is made of."""
         return self.ranked_by or self.grader
 
+    @property
+    def state(self) -> str:
+        """How far the private set is on its way to release."""
+        return self.private.state
+
+    @property
+    def published_state(self) -> str:
+        """The state as pages and the API name it: that of the private set, or that the pair was withdrawn."""
+        return WITHDRAWN if self.withdrawn_at else self.state
+
+    @property
+    def season(self) -> int:
+        """How many blocks self-declared endpoints have had of the private set."""
+        return self.private.season
+
+    @property
+    def successor(self) -> ItemSet | None:
+        """The sealed set that takes the place of the private one."""
+        return self.private.successor
+
+    @property
+    def evidence(self) -> dict[str, Any] | None:
+        """What the release of the private set is proposed over."""
+        return self.private.evidence
+
+    @property
+    def proposed_by(self) -> User | None:
+        """Who proposed the release of the private set."""
+        return self.private.proposed_by
+
     def sets(self) -> tuple[ItemSet, ItemSet]:
         """The public set, then the private one."""
         return self.public, self.private
 
 
-class PairStep(models.Model):
-    """One step of a pair's release, for the record. ``by`` is empty where the rule itself decided."""
+class SetStep(models.Model):
+    """One step of a sealed set's release, for the record. ``by`` is empty where the rule itself decided."""
 
-    pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="steps")
+    item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="steps")
     old = models.CharField(max_length=10)
     new = models.CharField(max_length=10)
     by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     moment = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return f"{self.pair_id}: {self.old} → {self.new}"
+        return f"{self.item_set_id}: {self.old} → {self.new}"
 
 
 class Release(models.Model):
     """A released set: where its verified bundle lies, under HOLDFAST_RELEASES, and what was signed."""
 
-    pair = models.OneToOneField(SetPair, on_delete=models.PROTECT, related_name="release")
+    item_set = models.OneToOneField(ItemSet, on_delete=models.PROTECT, related_name="release")
     folder = models.CharField(max_length=80)
     statement: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
     contents: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField()
@@ -180,4 +243,4 @@ class Release(models.Model):
     published_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return f"{self.pair_id}: {self.folder}"
+        return f"{self.item_set_id}: {self.folder}"

@@ -121,4 +121,4 @@ def _known(slug: str) -> str:
 
 
 def _release(slug: str) -> Release:
-    return get_object_or_404(Release, pair__slug=slug)
+    return get_object_or_404(Release, item_set__as_private__slug=slug)

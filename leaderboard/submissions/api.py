@@ -119,6 +119,21 @@ class GradeAgain(Strict):
     grader: str = Field(max_length=80)
 
 
+class Withdrawal(Strict):
+    """Why a pair is withdrawn: one of the reasons that its page lists."""
+
+    reason: str = Field(max_length=20)
+
+
+class WithdrawnOut(Schema):
+    """A pair that was withdrawn."""
+
+    pair: str
+    state: str
+    reason: str
+    moment: datetime
+
+
 class RescoringOut(Schema):
     """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference,
     once the run's cohort is closed."""
@@ -343,6 +358,20 @@ def _act(
     return _run(Run.objects.with_facts().get(pk=run_id))
 
 
+@router.post(
+    "/sets/{slug}/withdrawal",
+    auth=Bearer(),
+    response={201: WithdrawnOut, (401, 403, 409, 422): Problem},
+    summary="Withdraw a pair",
+)
+def withdraw_pair(request: HttpRequest, slug: str, order: Withdrawal) -> Any:
+    """For maintainers, and for ever. Refused once a run on it has a result; its waiting runs are cancelled."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    pair = actions.withdraw_pair(slug=slug.replace("\0", ""), reason=order.reason, by=user)
+    names = {"pair": pair.slug, "state": pair.published_state, "reason": pair.withdrawn_why}
+    return Status(201, names | {"moment": pair.withdrawn_at})
+
+
 def _listed(one: Run) -> dict[str, Any]:
     public = one.state == RunState.RANKED
     return {
@@ -395,8 +424,8 @@ def _run(one: Run) -> dict[str, Any]:
         "protocol": one.submission.asked_by,
         "record": one.record if graded else None,
         "held_up": explain_code(lack) if (lack := actions.waiting_for(one)) else None,
-        "failure": explain_code(one.code) if one.code else None,
         "waiting": actions.waiting(one),
+        "failure": explain_code(one.ended_because) if one.ended_because else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],

@@ -21,7 +21,7 @@ PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Prov
 
 def _protocols() -> list[tuple[str, str]]:
     """Those that some pair allows besides its own."""
-    named = {name for also in SetPair.objects.values_list("also", flat=True) for name in also}
+    named = {name for also in SetPair.objects.filter(withdrawn_at=None).values_list("also", flat=True) for name in also}
     return [("", "the sets' own"), *((name, name) for name in sorted(named))]
 
 
@@ -30,7 +30,7 @@ class SubmissionForm(forms.Form):
 
     key = forms.CharField(widget=forms.HiddenInput, max_length=100)
     pair = forms.ModelChoiceField(
-        SetPair.objects.order_by("-pk"),
+        SetPair.objects.filter(withdrawn_at=None).order_by("-pk"),
         to_field_name="slug",
         empty_label=None,
         label="Sets",

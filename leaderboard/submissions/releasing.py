@@ -33,7 +33,7 @@ from leaderboard.accounts.models import User
 from leaderboard.accounts.views import carry_out, maintainers_only
 from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.benchmarks import charts, exports
-from leaderboard.benchmarks.forms import PairForm, SuccessorForm
+from leaderboard.benchmarks.forms import PairForm, SuccessorForm, WithdrawalForm
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair
 from leaderboard.benchmarks.states import STEPS, PairState
 from leaderboard.errors import SiteError
@@ -113,7 +113,7 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
         context |= _evidence(pair, manifest) | {"digest": manifest.digest()}
         context["rule_digest"] = rule_digest(manifest.rule) if manifest.rule else ""
         context["next_season"] = pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None
-    if released := Release.objects.filter(pair=pair).select_related("published_by").first():
+    if released := Release.objects.filter(item_set=pair.private).select_related("published_by").first():
         signed = SignedStatement.from_dict(released.statement)
         context |= {"release": released, "signed": signed, "statement_digest": statement_digest(signed.statement)}
         context["files"] = exports.files(released)
@@ -152,20 +152,42 @@ def withdraw(request: HttpRequest, slug: str) -> HttpResponse:
 @maintainers_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def register_pair(request: HttpRequest) -> HttpResponse:
-    """Pair a sealed set with a public one. Says what was committed to, and where the rule is met from the first day."""
+    """Pair a sealed set with a public one, in two pages: the facts, then all that will be fixed by them."""
     known = ItemSet.objects.filter(sealed=True, name=request.GET.get("private", "").replace("\0", "")).first()
     form = PairForm(request.POST) if request.method == "POST" else PairForm(initial=_usual(known))
     status = 422 if form.is_bound and not form.is_valid() else 200
     if form.is_bound and form.is_valid():
         try:
-            return redirect("pair-registered", benchmarks.register_pair(**form.facts()).slug)
+            if request.POST.get("confirmed"):
+                return redirect("pair-registered", benchmarks.register_pair(**form.facts()).slug)
+            made = benchmarks.check_pair(**form.facts())
+            context = {"form": form, "made": made, "manifest": made.private.facts()}
+            return render(request, "submissions/confirm_pair.html", context)
         except SiteError as failure:
             form.add_error(None, failure.advised())
             status = failure.status
-    context: dict[str, Any] = {"form": form, "known": known}
+    context = {"form": form, "known": known}
     if known and (manifest := known.facts()):
         context |= {"manifest": manifest} | _commitment(known, manifest)
     return render(request, "submissions/register_pair.html", context, status=status)
+
+
+@maintainers_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
+    """Withdraw a pair that has no results, for ever and in public."""
+    pair, by = get_object_or_404(_pairs(), slug=slug), cast("User", request.user)
+    form = WithdrawalForm(request.POST or None)
+    if form.is_valid():
+        reason = form.cleaned_data["reason"]
+        carry_out(
+            request,
+            lambda: actions.withdraw_pair(slug=pair.slug, reason=reason, by=by),
+            done="The pair is withdrawn.",
+        )
+        return redirect("set-pair", slug)
+    context = {"pair": pair, "form": form, "section": "sets"}
+    return render(request, "submissions/withdraw_pair.html", context, status=422 if form.errors else 200)
 
 
 @maintainers_only
@@ -187,20 +209,22 @@ def _usual(known: ItemSet | None) -> dict[str, str]:
 
 
 def _pairs() -> QuerySet[SetPair]:
-    return SetPair.objects.select_related("public", "private", "successor", "proposed_by")
+    return SetPair.objects.select_related("public", "private__successor", "private__proposed_by", "withdrawn_by")
 
 
 def _about(pair: SetPair) -> dict[str, Any]:
     steps = [
         {"step": one, "why": STEPS[PairState(one.old), PairState(one.new)].why}
-        for one in pair.steps.select_related("by").order_by("pk")
+        for one in pair.private.steps.select_related("by").order_by("pk")
     ]
-    return {"pair": pair, "words": WORDS[PairState(pair.state)], "steps": steps, "section": "sets"}
+    others = SetPair.objects.filter(private=pair.private).exclude(pk=pair.pk).order_by("pk")
+    words = WORDS[PairState(pair.state)]
+    return {"pair": pair, "words": words, "steps": steps, "others": others, "section": "sets"}
 
 
 def _path(pair: SetPair) -> Sequence[Happened]:
     """The states in order. One that was left backwards has not been reached."""
-    came = {one.new: one.moment for one in pair.steps.order_by("pk")} | {"sealed": pair.private.registered_at}
+    came = {one.new: one.moment for one in pair.private.steps.order_by("pk")} | {"sealed": pair.private.registered_at}
     order = list(PairState)
     reached = order.index(PairState(pair.state))
     return [

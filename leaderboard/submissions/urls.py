@@ -18,6 +18,7 @@ urlpatterns = [
     path("sets/<slug:slug>/graders/switch/", graders.switch, name="switch-grader"),
     path("sets/register/pair/", releasing.register_pair, name="register-pair"),
     path("sets/<slug:slug>/", releasing.set_pair, name="set-pair"),
+    path("sets/<slug:slug>/withdraw/", releasing.withdraw_pair, name="withdraw-pair"),
     path("sets/<slug:slug>/registered/", releasing.registered, name="pair-registered"),
     path("sets/<slug:slug>/release/", releasing.release, name="set-release"),
     path("sets/<slug:slug>/release/evidence.json", releasing.evidence, name="release-evidence"),

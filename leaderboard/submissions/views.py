@@ -115,9 +115,9 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "words": APART
         if found.submission.protocol and found.state == RunState.RANKED
         else WORDS[RunState(found.state)],
-        "problem": explain_code(found.code) if found.code else None,
         "waiting": actions.waiting(found),
         "held_up": explain_code(lack) if (lack := actions.waiting_for(found)) else None,
+        "problem": explain_code(found.ended_because) if found.ended_because else None,
         "sets": sets,
         "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
         "graders": graders(found) if found.state == RunState.RANKED else [],

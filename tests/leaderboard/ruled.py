@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
+from evaluator import grading, protocols
 from evaluator.contract import Outcome, Weights, canonical_json
 from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS
@@ -18,7 +19,7 @@ from evaluator.ledger.notices import Notice, notice_hash, sign_notice
 from evaluator.ledger.rules import Date, Lineages, Rule
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import Organisation, User
-from leaderboard.benchmarks.models import ItemSet, PairStep, SetPair
+from leaderboard.benchmarks.models import ItemSet, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
@@ -42,8 +43,13 @@ THREE = Rule(any_of=(Lineages(models=3, numerator=8, denominator=9), Date(moment
 BY_DATE = Rule(any_of=(Lineages(models=3, numerator=8, denominator=9), Date(moment=PAST)))
 SIGNERS: Mapping[str, Ed25519PrivateKey] = {name: signatures.generate() for name in ("ada", "grace", "mary")}
 """The maintainers' keys, by name. Two of the three make a quorum."""
-PROTOCOL_DIGEST = "b7" * 32
-TERMS = Terms(protocol="demo-0shot", protocol_digest=PROTOCOL_DIGEST, grader="numeric-1", grader_digest="b8" * 32)
+PROTOCOL_DIGEST = protocols.get("demo-0shot").digest
+TERMS = Terms(
+    protocol="demo-0shot",
+    protocol_digest=PROTOCOL_DIGEST,
+    grader="numeric-1",
+    grader_digest=grading.digest("numeric-1"),
+)
 
 
 def manifest(rule: Rule | None = THREE, *, name: str = "private") -> Manifest:
@@ -79,7 +85,7 @@ def make_pair(rule: Rule | None = THREE, *, slug: str = "pair", sealed: Manifest
 def make_heir(pair: SetPair) -> ItemSet:
     """A sealed set, named as successor of the pair's."""
     heir = make_set(manifest(THREE, name=f"{pair.private.name}-next"))
-    SetPair.objects.filter(pk=pair.pk).update(successor=heir)
+    ItemSet.objects.filter(pk=pair.private_id).update(successor=heir)
     pair.refresh_from_db()
     return heir
 
@@ -208,7 +214,7 @@ def state_of(pair: SetPair) -> PairState:
     """
     now = SetPair.objects.get(pk=pair.pk)
     states = [PairState.SEALED.value]
-    for step in PairStep.objects.filter(pair=pair).order_by("pk"):
+    for step in SetStep.objects.filter(item_set=pair.private).order_by("pk"):
         assert step.old == states[-1]
         states.append(step.new)
     assert states[-1] == now.state

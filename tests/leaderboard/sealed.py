@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.utils import timezone
 
+from evaluator import grading, protocols
 from evaluator.contract import Outcome, canonical_json, pack_bits
 from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS
@@ -22,7 +23,7 @@ from evaluator.ledger.rules import Date, Lineages, Rule, moment_of, read_evidenc
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions as benchmarks
-from leaderboard.benchmarks.models import ItemSet, PairStep, Release, SetPair
+from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.ledger.actions import keep_entries
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Model, Run
@@ -30,7 +31,7 @@ from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_run
 from tests.leaderboard.ruled import artefact_of, list_tensors, tensors_of
 
-N, PROTOCOL = 120, "d" * 64
+N, PROTOCOL = 120, protocols.get("demo-0shot").digest
 EXPOSED, LOCAL, SPARE = 8, 24, 16
 MOMENT = "2026-01-02T03:04:05Z"
 RULE = Rule(any_of=(Lineages(models=2, numerator=95, denominator=100), Date(moment="2030-01-01T00:00:00Z")))
@@ -63,7 +64,7 @@ def seal(name: str = "twin", *, rule: Rule | None = RULE, **changes: Any) -> Sea
         "name": name, "n": N, "root": root(leaves).hex(), "leaves": tuple(leaf.hex() for leaf in leaves),
         "created": MOMENT, "seed_hash": "5e" * 32, "key_check": "c4" * 32, "blocks": tuple(blocks), "seasons": (6, 7),
         "cap": 20, "cell": 10, "rule": rule, "maintainers": tuple(parties[:3]), "quorum": 2, "witnesses": (parties[3],),
-        "terms": Terms(protocol="demo-0shot", protocol_digest=PROTOCOL, grader="numeric-1", grader_digest="9" * 64),
+        "terms": Terms(protocol="demo-0shot", protocol_digest=PROTOCOL, grader="numeric-1", grader_digest=grading.digest("numeric-1")),
     }  # fmt: skip
     manifest = Manifest(**fields | changes)
     head = sign_head(manifest.head(), name="maintainer-1", private_key=keys["maintainer-1"])
@@ -146,10 +147,10 @@ def released(pair: SetPair, sealed: Sealed, by: User) -> Release:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     row = Release.objects.create(
-        pair=pair, folder=folder.name, statement=json.loads(canonical_json(signed.to_dict())), contents=contents,
+        item_set=pair.private, folder=folder.name, statement=json.loads(canonical_json(signed.to_dict())), contents=contents,
         published_by=by,
     )  # fmt: skip
-    SetPair.objects.filter(pk=pair.pk, state="proposed").update(state="released")
-    PairStep.objects.create(pair=pair, old="proposed", new="released", by=by, moment=timezone.now())
+    ItemSet.objects.filter(pk=pair.private_id, state="proposed").update(state="released")
+    SetStep.objects.create(item_set=pair.private, old="proposed", new="released", by=by, moment=timezone.now())
     pair.refresh_from_db()
     return row

@@ -5,6 +5,7 @@ He has the evaluator's and the maintainers' keys unless it says otherwise: what 
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -305,3 +306,61 @@ def release_taken_back(world: World) -> None:
 @spoiled("answer_malformed")
 def answer_of_another_form(answers: Answers, files: Files) -> None:
     answers["runs.json"].update(runs=[1, 2])
+
+
+# --- several pairs over one set, and pairs that were withdrawn
+
+TYPO = {"protocol": "demo-shot", "state": "withdrawn", "set_state": "sealed"}
+WITHDRAWN = TYPO | {"withdrawn": {"reason": "wrong_protocol", "moment": moment(9)}}
+"""A pair whose protocol does not exist, withdrawn before any run on it had a result."""
+
+
+@fraud("pairs_differ")
+def a_released_set_that_is_sealed_with_another_pair(world: World) -> None:
+    world.more["second"] = {"state": "released"}
+
+
+@fraud("pairs_differ")
+def a_notice_that_one_pair_hides(world: World) -> None:
+    world.more["second"] = {"notices": []}
+
+
+@fraud("row_unknown")
+def a_row_of_another_pair_s_run(world: World) -> None:
+    """The board of the second pair was not looked at before."""
+    world.more["second"] = {"rows": world.rows[:1]}
+
+
+@fraud("score_differs")
+def a_better_score_on_the_second_pair(world: World) -> None:
+    world.runs[0]["pair"] = "second"
+    row = deepcopy(world.rows.pop(0))
+    row["private"].update(right=17, wrong=0, no_answer=0, accuracy=1.0)
+    world.more["second"] = {"rows": [row]}
+
+
+@fraud("terms_differ")
+def a_wrong_protocol_that_nobody_withdrew(world: World) -> None:
+    world.more["second"] = {"protocol": "demo-shot"}
+
+
+@fraud("withdrawn_ranked")
+def a_withdrawn_pair_with_a_ranked_run(world: World) -> None:
+    world.runs[0]["pair"] = "second"
+    world.rows.pop(0)
+    world.more["second"] = WITHDRAWN
+
+
+@fraud("withdrawn_ranked")
+def a_withdrawn_pair_with_a_row(world: World) -> None:
+    world.more["second"] = WITHDRAWN | {"rows": world.rows[:1]}
+
+
+@fraud("withdrawn_ranked", later=True)
+def a_pair_withdrawn_to_hide_its_rows(world: World) -> None:
+    """Only who looked before knows that there were any."""
+    for one in world.runs:
+        one.update(state="cancelled", model=None, evaluator=None, queued_at=None, ended_at=None)
+    world.rows.clear()
+    told = {"state": "withdrawn", "set_state": "sealed", "withdrawn": WITHDRAWN["withdrawn"]}
+    world.spoil = lambda answers, files: answers["sets/pair.json"].update(told)

@@ -13,9 +13,12 @@ import pytest
 from evaluator.ledger import signatures
 from evaluator.ledger.notes import TreeHead, sign_head
 from evaluator.ledger.tree import Tree, leaf_hash
-from tests.verify import frauds_of_scores  # noqa: F401 - it adds its own
+from tests.verify import (
+    frauds,
+    frauds_of_scores,  # noqa: F401 - it adds its own
+)
 from tests.verify.frauds import FRAUDS
-from tests.verify.world import LOG, honest, key, moment
+from tests.verify.world import LOG, N, honest, key, moment
 
 SOURCE = Path(__file__).resolve().parents[2] / "verify" / "verify_log.py"
 
@@ -81,6 +84,26 @@ def test_an_honest_world_may_grow(stranger: Stranger, honest_files: dict[str, by
     world.grant(5, [0, 1, 2], range(4, 18), token=2)
     assert stranger.visit(world.files(), capsys) == (0, set())
     assert json.loads((stranger.state / "memory.json").read_bytes())["facts"][f"log {LOG}"][14:]
+
+
+def test_a_second_pair_and_a_withdrawn_typo_pass(stranger: Stranger, capsys: Any) -> None:
+    """A typo was for ever: its terms differ from the manifest's, and the whole site's check ended with 2."""
+    world = honest()
+    world.more = {"second": {}, "typo": frauds.WITHDRAWN}
+    world.run(7, "cancelled", "T0")
+    world.runs[-1]["pair"] = "typo"
+    for _ in range(2):
+        assert stranger.visit(world.files(), capsys) == (0, set())
+    world.more = {"typo": frauds.WITHDRAWN, "second": {}}
+    assert stranger.visit(world.files(), capsys) == (0, set()), "whichever comes first"
+    world.more["typo"] = {name: value for name, value in frauds.WITHDRAWN.items() if name != "withdrawn"}
+    assert "withdrawn_gone" in stranger.visit(world.files(), capsys)[1]
+
+
+def test_a_drill_is_a_line_like_others(stranger: Stranger, capsys: Any) -> None:
+    world = honest()
+    world.lines.append({"kind": "drill", "set": "private", "count": N})
+    assert stranger.visit(world.files(), capsys) == (0, set())
 
 
 @pytest.mark.parametrize("name", FRAUDS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.contract import Closing, Enrolment, Exposure, Opening, Tally, canonical_json, pack_bits
+from evaluator.contract import Closing, Drill, Enrolment, Exposure, Opening, Tally, canonical_json, pack_bits
 from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.manifests import Identity, Manifest
@@ -23,7 +23,13 @@ from evaluator.ledger.signatures import public_hex
 from evaluator.ledger.tree import Tree, leaf_hash, root
 
 N, SMALL = 24, 4
-KINDS: dict[str, Any] = {"exposure": Exposure, "closing": Closing, "enrolment": Enrolment, "opening": Opening}
+KINDS: dict[str, Any] = {
+    "exposure": Exposure,
+    "closing": Closing,
+    "enrolment": Enrolment,
+    "opening": Opening,
+    "drill": Drill,
+}
 COUNTS = ("right", "wrong", "no_answer", "truncated", "not_counted")
 MAINTAINERS, LOG = ("grace", "hedy", "radia"), "evaluator-1"
 BLOCKS = [("exposed", 0, 6), ("exposed", 6, 6), ("local", 12, 6), ("spare", 18, 6)]
@@ -95,6 +101,8 @@ class World:
     voters: tuple[str, ...] = MAINTAINERS[:2]
     lies: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By run, what its tally is told to be instead."""
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further pairs over the private set, by name, and what is told of each otherwise; ``rows`` are its board's."""
     spoil: Any = None
     """Called with the finished answers: what an operator does who has no key for it."""
 
@@ -225,6 +233,11 @@ class World:
         for slug, name in (("pair", "private"), ("old", "old-private")):
             answers[f"sets/{slug}.json"] = self.told_pair(slug, name)
             files[f"sets/{slug}.manifest.json"] = canonical_json(sealed(self.sets[name]).to_dict()) + b"\n"
+        for slug, other in self.more.items():
+            answers["sets.json"]["pairs"].append({"slug": slug})
+            answers[f"sets/{slug}.json"] = self.told_pair("pair", "private") | {"slug": slug} | _without(other, "rows")
+            answers[f"board/{slug}.json"] = {"rows": other.get("rows", [])}
+            files[f"sets/{slug}.manifest.json"] = files["sets/pair.manifest.json"]
         if self.spoil is not None:
             self.spoil(answers, files)
         return files | {name: canonical_json(answer) + b"\n" for name, answer in answers.items()}

@@ -21,6 +21,7 @@ from leaderboard.submissions.actions.releasing import follow_rule, follow_rules,
 from leaderboard.submissions.actions.rescoring import ask_again, ask_all_again, drain_rescorings, switch_grader
 from leaderboard.submissions.actions.retention import prune
 from leaderboard.submissions.actions.submitting import submit
+from leaderboard.submissions.actions.withdrawing import withdraw_pair
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
@@ -61,4 +62,5 @@ __all__ = [
     "watch",
     "weigh",
     "withdraw",
+    "withdraw_pair",
 ]

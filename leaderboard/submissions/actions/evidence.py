@@ -34,15 +34,15 @@ class Weighed:
 
 def weigh(pair: SetPair) -> Weighed:
     """Hold the evidence of this moment, by the database's clock, against the set's rule. Changes nothing."""
-    return _weighed(pair, _complete_runs().filter(submission__pair=pair))
+    return _weighed(pair, _complete_runs().filter(submission__pair__private=pair.private_id))
 
 
 def forecast(pair: SetPair) -> Weighed:
     """What the rule of a pair would say if each model did on its set as it last did on another one.
 
-    Every run of this pair itself is left out. A rule that would be met at once is no promise to keep a set sealed.
+    Every run on this set itself is left out. A rule that would be met at once is no promise to keep a set sealed.
     """
-    return _weighed(pair, _complete_runs().exclude(submission__pair=pair))
+    return _weighed(pair, _complete_runs().exclude(submission__pair__private=pair.private_id))
 
 
 def _weighed(pair: SetPair, runs: RunQuerySet) -> Weighed:

@@ -97,8 +97,8 @@ def is_post_release(run: Run, artefact: str) -> bool:
 
     An earlier run of the same weights is a commitment too. Nobody can commit to what an endpoint serves.
     """
-    pair = run.submission.pair
-    release = Release.objects.filter(pair=pair).first() if pair.state == PairState.RELEASED else None
+    item_set = run.submission.pair.private
+    release = Release.objects.filter(item_set=item_set).first() if item_set.state == PairState.RELEASED else None
     if release is None:
         return False
     if not re.fullmatch(r"[0-9a-f]{64}", artefact):

@@ -302,8 +302,10 @@ def requeue(*, run: UUID) -> Run:
 def queue_again(run: Run) -> None:
     """Queue a failed run, which is locked, with the items that are left.
 
-    Raises ``cohort_share_used`` and ``season_share_used``.
+    Raises ``pair_withdrawn``, ``cohort_share_used`` and ``season_share_used``.
     """
+    if run.submission.pair.withdrawn_at:
+        raise refuse(Refusal.PAIR_WITHDRAWN, run.submission.pair.slug)
     check_continued(run)
     _next_attempt(run, attempts=1, pause_seconds=0.0)
     ring_now(run)

@@ -20,7 +20,8 @@ from evaluator.contract import canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.releases import SignedStatement, Statement
 from leaderboard.accounts.models import User
-from leaderboard.benchmarks.models import PairStep, Release, SetPair
+from leaderboard.benchmarks.actions import locked as lock_set
+from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState, check_step
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.actions import keep_log
@@ -48,9 +49,10 @@ def follow_rule(*, slug: str) -> PairState:
 
 
 def follow_rules() -> int:
-    """Do so for every pair that is not released: a date may have come. Returns how many were looked at."""
-    slugs = list(SetPair.objects.exclude(state=PairState.RELEASED).values_list("slug", flat=True))
-    for slug in slugs:
+    """Do so for every paired set that is not released: a date may have come. Returns how many were looked at."""
+    pairs = SetPair.objects.exclude(private__state=PairState.RELEASED)
+    slugs = dict(pairs.order_by("-pk").values_list("private", "slug"))
+    for slug in slugs.values():
         follow_rule(slug=slug)
     return len(slugs)
 
@@ -63,7 +65,7 @@ def propose(*, slug: str, by: User) -> SetPair:
 def _freeze(pair: SetPair, by: User) -> None:
     heir = pair.successor
     # Named while it was sealed; it may be on its way to release by now.
-    if heir is None or heir.as_private.exclude(state=PairState.SEALED).exists():
+    if heir is None or heir.state != PairState.SEALED:
         raise refuse(Refusal.NO_SUCCESSOR, heir.name if heir else "")
     frozen = json.loads(canonical_json(_still_met(pair).evidence.to_dict()))
     _step(pair, PairState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
@@ -106,9 +108,10 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
                 raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what is proposed now")
             _still_met(locked)
             release = Release.objects.create(
-                pair=locked, folder=folder.name, statement=statement, contents=contents, published_by=by
+                item_set=locked.private, folder=folder.name, statement=statement, contents=contents, published_by=by
             )
-            _step(locked, PairState.RELEASED, by=by, stale=True)
+            _step(locked, PairState.RELEASED, by=by)
+            locked.private.as_private.update(stale=True)
     return release
 
 
@@ -129,25 +132,28 @@ def _may(pair: SetPair, by: User, wanted: PairState) -> None:
 
 def _second(pair: SetPair, by: User) -> None:
     _may(pair, by, PairState.PROPOSED)
-    if pair.proposed_by_id == by.pk:
+    if pair.private.proposed_by_id == by.pk:
         raise refuse(Refusal.SECOND_PERSON)
 
 
 def _locked(slug: str) -> SetPair:
-    pair = SetPair.objects.select_for_update(of=("self",)).select_related("private").filter(slug=slug).first()
+    """The pair, with its private set locked: every pair over the set waits for the same lock."""
+    pair = SetPair.objects.filter(slug=slug).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
+    pair.private = lock_set(pair.private_id)
     return pair
 
 
 def _step(pair: SetPair, new: PairState, *, by: User | None = None, **changes: Any) -> None:
     """One step of the table: the update names the old state, and its count is checked."""
-    old = PairState(pair.state)
+    item_set = pair.private
+    old = PairState(item_set.state)
     check_step(old, new)
-    if SetPair.objects.filter(pk=pair.pk, state=old).update(state=new, **changes) != 1:
+    if ItemSet.objects.filter(pk=item_set.pk, state=old).update(state=new, **changes) != 1:
         raise refuse(Refusal.BAD_STEP, f"{old} is over")
-    PairStep.objects.create(pair=pair, old=old, new=new, by=by)
-    pair.refresh_from_db()
+    SetStep.objects.create(item_set=item_set, old=old, new=new, by=by)
+    item_set.refresh_from_db()
 
 
 def _keep_log(folder: Path, statement: Statement) -> None:

@@ -61,7 +61,7 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         no = no or No(Refusal.INTERNAL)
         raise refuse(no.code, no.detail)
     budget = ask.budget()
-    return Submission.objects.create(
+    made = Submission.objects.create(
         model=model or _new_model(organisation, ask),
         submitted_by=user,
         pair=pair,
@@ -78,6 +78,10 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
+    # Its row refers to the pair's, which a withdrawal locks: one that was under way is over by now, and is seen.
+    if not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists():
+        raise refuse(Refusal.PAIR_WITHDRAWN, pair.slug)
+    return made
 
 
 def seal_key(submission: Submission, api_key: str) -> None:

@@ -13,6 +13,9 @@ from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models.systems import Submission
 from leaderboard.submissions.states import CANCELLABLE, FINAL, LIVE, Attempt, LostStep, RunState, check_step
 
+PAIR_WITHDRAWN = "pair_withdrawn"
+"""What ended a run whose pair was withdrawn, as a code for a reader; the run itself is cancelled."""
+
 
 def seconds_from_now(seconds: float) -> models.Expression:
     """A moment by the database's clock, which is the only clock that leases are measured with."""
@@ -150,6 +153,14 @@ class Run(models.Model):
     def is_final(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.state in FINAL
+
+    @property
+    def ended_because(self) -> str:
+        """The code of what ended it without a score: its own, or that its pair was withdrawn while it waited."""
+        withdrawn = self.submission.pair.withdrawn_at
+        if self.state == RunState.CANCELLED and withdrawn and self.ended_at and self.ended_at >= withdrawn:
+            return PAIR_WITHDRAWN
+        return self.code
 
     @property
     def is_cancellable(self) -> bool:

@@ -13,7 +13,7 @@ from evaluator.ledger.notices import notice_hash, sign_notice
 from evaluator.ledger.signatures import generate, public_hex
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions
-from leaderboard.benchmarks.models import PairStep, Release, SetPair
+from leaderboard.benchmarks.models import Release, SetPair, SetStep
 from tests.leaderboard.benchmarks.test_benchmarks import MANIFEST, PAIR, PUBLIC
 
 KEY = generate()
@@ -50,15 +50,19 @@ def test_a_pair_with_its_head_and_notices(client: Client, pair: SetPair) -> None
     allowed = (
         "slug title protocol also grader state release_rule public private season version head notices steps successor"
     )
-    assert set(told) == {*allowed.split(), "evidence", "release"}
+    assert set(told) == {*allowed.split(), "evidence", "release", "set_state", "withdrawn"}
     assert "leaves" not in json.dumps(told)
 
 
 def test_steps_and_release_are_told_without_names(client: Client, pair: SetPair) -> None:
     maintainer = User.objects.create(username="somebody-private", is_staff=True)
-    PairStep.objects.create(pair=pair, old="sealed", new="releasable", by=maintainer)
+    SetStep.objects.create(item_set=pair.private, old="sealed", new="releasable", by=maintainer)
     Release.objects.create(
-        pair=pair, folder="folder-on-disk", statement={"votes": []}, contents={"a": "b"}, published_by=maintainer
+        item_set=pair.private,
+        folder="folder-on-disk",
+        statement={"votes": []},
+        contents={"a": "b"},
+        published_by=maintainer,
     )
     body = client.get("/api/v1/sets/pair").content.decode()
     told = json.loads(body)

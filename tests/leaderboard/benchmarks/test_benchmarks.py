@@ -108,13 +108,13 @@ def test_a_commitment_is_never_changed(db: None) -> None:
 
 def test_a_pair_allows_more_protocols_and_never_fewer(db: None) -> None:
     assert both().also == []
-    call_command("register_pair", "pair", *COMMAND, "--also", "second-1", "--also", "demo-0shot")
-    assert both().also == ["second-1"]
-    actions.register_pair(**PAIR, **ASKED, also=["first-1"])
-    assert SetPair.objects.get().also == ["first-1", "second-1"]
+    call_command("register_pair", "pair", *COMMAND, "--also", "gsm1k-5shot", "--also", "demo-0shot")
+    assert both().also == ["gsm1k-5shot"]
+    actions.register_pair(**PAIR, **ASKED, also=["gsm1k-5shot-api"])
+    assert SetPair.objects.get().also == ["gsm1k-5shot", "gsm1k-5shot-api"]
     with pytest.raises(SiteError) as refused:
         actions.register_pair(**PAIR, **ASKED, also=["No Such"])
-    assert refused.value.code is Refusal.BAD_REGISTRATION
+    assert refused.value.code is Refusal.PROTOCOL_UNPUBLISHED
 
 
 def test_the_form_takes_further_protocols_one_by_one(db: None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from leaderboard.benchmarks.models import SetPair
+from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import STEPS, IllegalStep, PairState, check_step
 from tests.leaderboard.ruled import make_maintainer, make_pair
 
@@ -29,11 +29,11 @@ def name(edge: tuple[PairState, PairState]) -> str:
 def put(pair: SetPair, state: PairState) -> None:
     """Write the state as SQL that knows nothing of the table of steps; the evidence is what the state asks for."""
     frozen = state in (PairState.PROPOSED, PairState.RELEASED)
-    by = pair.proposed_by_id or make_maintainer(f"maintainer-{pair.pk}").pk
+    by = pair.private.proposed_by_id or make_maintainer(f"maintainer-{pair.pk}").pk
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE benchmarks_setpair SET state = %s, evidence = %s, proposed_by_id = %s WHERE id = %s",
-            [state.value, "{}" if frozen else None, by if frozen else None, pair.pk],
+            "UPDATE benchmarks_itemset SET state = %s, evidence = %s, proposed_by_id = %s WHERE id = %s",
+            [state.value, "{}" if frozen else None, by if frozen else None, pair.private_id],
         )
     pair.refresh_from_db()
 
@@ -83,42 +83,62 @@ def assert_refused(pair: SetPair, new: PairState, message: str) -> None:
 @pytest.mark.parametrize("state", PairState)
 def test_what_stays_as_it_is_takes_no_step(db: None, state: PairState) -> None:
     pair = walk(state)
-    SetPair.objects.filter(pk=pair.pk).update(stale=True, title="Another title", state=state)
+    ItemSet.objects.filter(pk=pair.private_id).update(version=7, state=state)
     pair.refresh_from_db()
-    assert (pair.state, pair.stale) == (state, True)
+    assert (pair.state, pair.private.version) == (state, 7)
 
 
 def test_it_is_the_trigger_that_holds_the_steps(db: None) -> None:
     pair = walk(PairState.RELEASED)
     assert_refused(pair, PairState.SEALED, "no step from released to sealed")
     with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER set_pair_hold_steps ON benchmarks_setpair")
+        cursor.execute("DROP TRIGGER item_set_hold_steps ON benchmarks_itemset")
     put(pair, PairState.SEALED)
     assert pair.state == PairState.SEALED
 
 
 @pytest.mark.parametrize("state", PairState)
-def test_a_pair_begins_sealed(db: None, state: PairState) -> None:
-    old = make_pair()
-    facts: dict[str, Any] = {"slug": "new", "title": "New", "public": old.public, "private": old.private}
-    facts |= {"protocol": "demo-0shot", "grader": "numeric-1", "state": state}
+def test_a_set_begins_sealed(db: None, state: PairState) -> None:
+    facts: dict[str, Any] = {"name": "new", "sealed": True, "n": 9, "digest": "a" * 64, "state": state}
     if state in (PairState.PROPOSED, PairState.RELEASED):
         facts |= {"evidence": {}, "proposed_by": make_maintainer("ada")}
     if state is PairState.SEALED:
+        assert ItemSet.objects.create(**facts).state == state
+        return
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        ItemSet.objects.create(**facts)
+    cause: Any = refused.value.__cause__
+    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", "a set begins sealed")
+    assert not ItemSet.objects.exists()
+
+
+@pytest.mark.parametrize("state", PairState)
+def test_a_second_pair_has_the_state_of_its_set_and_none_is_begun_over_a_released_one(
+    db: None, state: PairState
+) -> None:
+    old = walk(state)
+    facts: dict[str, Any] = {"slug": "new", "title": "New", "public": old.public, "private": old.private}
+    facts |= {"protocol": "demo-0shot", "grader": "numeric-1"}
+    if state is not PairState.RELEASED:
         assert SetPair.objects.create(**facts).state == state
         return
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         SetPair.objects.create(**facts)
     cause: Any = refused.value.__cause__
-    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", "a pair begins sealed")
-    assert SetPair.objects.count() == 1
+    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", "no new pair over a released set")
+
+
+def test_a_public_set_is_never_on_its_way_to_release(db: None) -> None:
+    pair = make_pair()
+    with pytest.raises(IntegrityError, match="item_set_is_released_only_if_sealed"), transaction.atomic():
+        ItemSet.objects.filter(pk=pair.public_id).update(state="releasable")
 
 
 @pytest.mark.parametrize("state", ["", "Sealed", "withdrawn"])
 def test_no_other_state_is_known(db: None, state: str) -> None:
     pair = make_pair()
     with pytest.raises(IntegrityError), transaction.atomic():
-        SetPair.objects.filter(pk=pair.pk).update(state=state)
+        ItemSet.objects.filter(pk=pair.private_id).update(state=state)
 
 
 @pytest.mark.parametrize("state", PairState)
@@ -126,5 +146,5 @@ def test_evidence_is_frozen_exactly_where_it_is_signed(db: None, state: PairStat
     pair = walk(state)
     frozen = state in (PairState.PROPOSED, PairState.RELEASED)
     wrong: dict[str, Any] = {"evidence": None} if frozen else {"evidence": {}}
-    with pytest.raises(IntegrityError, match="set_pair_is_proposed_over_evidence"), transaction.atomic():
-        SetPair.objects.filter(pk=pair.pk).update(**wrong)
+    with pytest.raises(IntegrityError, match="item_set_is_proposed_over_evidence"), transaction.atomic():
+        ItemSet.objects.filter(pk=pair.private_id).update(**wrong)

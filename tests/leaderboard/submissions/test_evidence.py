@@ -10,7 +10,7 @@ from django.utils import timezone
 from evaluator.contract import Closing, Exposure, Outcome
 from evaluator.ledger.rules import Date, Lineages, Rule, RunFact
 from leaderboard.benchmarks.actions import post_notices
-from leaderboard.benchmarks.models import PairStep, SetPair
+from leaderboard.benchmarks.models import SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.actions import keep_log
@@ -76,7 +76,7 @@ def test_three_models_of_distinct_lineages_make_a_pair_releasable(by: FakeEvalua
     assert state_of(pair) is PairState.SEALED, "weighing changes nothing"
     assert actions.follow_rule(slug="pair") is actions.follow_rule(slug="pair") is PairState.RELEASABLE
     assert state_of(pair) is PairState.RELEASABLE
-    assert list(PairStep.objects.values_list("old", "new", "by")) == [("sealed", "releasable", None)]
+    assert list(SetStep.objects.values_list("old", "new", "by")) == [("sealed", "releasable", None)]
 
 
 def test_the_evidence_names_runs_closings_and_descent(by: FakeEvaluator) -> None:
@@ -223,7 +223,7 @@ def test_the_day_makes_it_releasable_without_any_run() -> None:
     make_pair(Rule(any_of=(Date(moment=FUTURE),)), slug="later")
     make_pair(None, slug="never")
     assert actions.follow_rules() == 3
-    found = dict(SetPair.objects.values_list("slug", "state"))
+    found = dict(SetPair.objects.values_list("slug", "private__state"))
     assert found == {"pair": "releasable", "later": "sealed", "never": "sealed"}
     assert actions.weigh(SetPair.objects.get(slug="never")).verdict is None
 
@@ -297,7 +297,7 @@ def test_back_to_sealed(
     event(met, by)
     assert state_of(met) is before, "only the rule's own step leads back"
     assert actions.follow_rule(slug="pair") is state_of(met) is PairState.SEALED
-    assert list(PairStep.objects.order_by("-pk").values_list("old", "new", "by")[:1]) == [(before, "sealed", None)]
+    assert list(SetStep.objects.order_by("-pk").values_list("old", "new", "by")[:1]) == [(before, "sealed", None)]
     assert SetPair.objects.get().evidence is None
 
 
@@ -306,7 +306,7 @@ def test_it_may_become_releasable_again(met: SetPair, by: FakeEvaluator) -> None
     assert actions.follow_rule(slug="pair") is PairState.SEALED
     ruled.regrade(Run.objects.get(submission__model__name="Beta"), 8)
     assert actions.follow_rule(slug="pair") is state_of(met) is PairState.RELEASABLE
-    assert PairStep.objects.count() == 3
+    assert SetStep.objects.count() == 3
 
 
 def test_the_best_run_of_a_model_s_weights_counts_whatever_its_owner_submits_later(

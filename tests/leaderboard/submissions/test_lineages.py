@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from evaluator.contract import Finished, SetCounts
-from leaderboard.benchmarks.models import Release, SetPair
+from leaderboard.benchmarks.models import ItemSet, Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.models import WHY, unranked
@@ -126,9 +126,9 @@ def release(pair: SetPair) -> Release:
     mary, grace = make_maintainer("mary"), make_maintainer("grace")
     for state in (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED):
         frozen: dict[str, Any] = {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
-        SetPair.objects.filter(pk=pair.pk).update(state=state, **frozen)
+        ItemSet.objects.filter(pk=pair.private_id).update(state=state, **frozen)
     pair.refresh_from_db()
-    return Release.objects.create(pair=pair, folder="pair-1", statement={}, contents={}, published_by=grace)
+    return Release.objects.create(item_set=pair.private, folder="pair-1", statement={}, contents={}, published_by=grace)
 
 
 def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from evaluator.contract import canonical_json
 from evaluator.ledger.rules import Date, Lineages, Rule, evidence_digest, read_evidence
-from leaderboard.benchmarks.models import PairStep, Release, SetPair
+from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import EXPLANATIONS, Refusal
 from leaderboard.submissions import actions
@@ -71,16 +71,16 @@ def test_the_whole_way(releasable: SetPair, offline: Offline, tmp_path: Path, re
 
 
 def test_proposing_is_refused_in_a_sentence(releasable: SetPair, user: Any) -> None:
-    steps = PairStep.objects.count()
+    steps = SetStep.objects.count()
     make_maintainer("grace")
     assert sentence(Refusal.FORBIDDEN) in refusal("propose_release", "pair", "--by", "ada")
     assert sentence(Refusal.UNKNOWN_USER) in refusal("propose_release", "pair", "--by", "nobody")
     assert sentence(Refusal.UNKNOWN_PAIR) in refusal("propose_release", "nowhere", "--by", "grace")
     assert sentence(Refusal.BAD_STEP) in refusal("propose_release", "pair", "--by", "grace", "--withdraw")
-    SetPair.objects.update(successor=None)
+    ItemSet.objects.update(successor=None)
     assert sentence(Refusal.NO_SUCCESSOR) in refusal("propose_release", "pair", "--by", "grace")
     assert refusal("propose_release", "pair")
-    assert (PairStep.objects.count(), state_of(releasable)) == (steps, PairState.RELEASABLE)
+    assert (SetStep.objects.count(), state_of(releasable)) == (steps, PairState.RELEASABLE)
 
 
 def test_publishing_is_refused_in_a_sentence(proposed: SetPair, bundle: Path, releases: Path, tmp_path: Path) -> None:

@@ -247,7 +247,8 @@ def test_a_pair_is_registered_by_its_form(client: Client, twins: SetPair, boss: 
     page = text_of(client.get("/sets/register/pair/?private=fresh"))
     assert fresh.manifest.root in page and 'value="fresh" selected' in page
     text_of(client.get("/sets/register/pair/?private=no%ffsuch"))
-    done = client.post("/sets/register/pair/", PAIR | ASKED, follow=True)
+    assert "Is all of this right?" in text_of(client.post("/sets/register/pair/", PAIR | ASKED))
+    done = client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True)
     assert done.redirect_chain == [("/sets/new/registered/", 302)]
     page = text_of(done)
     assert fresh.manifest.root in page and "No models that are known already would meet" in page
@@ -263,8 +264,8 @@ def test_a_pair_is_registered_by_its_form(client: Client, twins: SetPair, boss: 
         ({"title": "a\0b"}, (422, "Null characters")),
         ({"public": "twin"}, (422, "Select a valid choice")),
         ({"private": "twins-public"}, (422, "Select a valid choice")),
-        ({"protocol": "No such"}, (422, "Use small letters")),
-        ({"grader": "numeric-1\n" * 2}, (422, "Use small letters")),
+        ({"protocol": "No such"}, (422, "Select a valid choice")),
+        ({"grader": "numeric-1\n" * 2}, (422, "Select a valid choice")),
         ({"slug": "twins"}, (409, "Something else is registered under this name: twins.")),
     ],
     ids=repr,
@@ -285,7 +286,7 @@ def test_a_rule_that_known_models_meet_is_pointed_out(
     meet(twins, evaluator)
     register_fresh(Rule(any_of=(Lineages(models=2, numerator=90, denominator=100),)))
     client.force_login(boss)
-    page = text_of(client.post("/sets/register/pair/", PAIR | ASKED, follow=True))
+    page = text_of(client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True))
     assert "Models that are known already would meet the release rule at once." in page
     assert "north-1, south-1" in page
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluator.ledger.rules import Lineages, Rule
-from leaderboard.benchmarks.models import PairStep, Release, SetPair
+from leaderboard.benchmarks.models import Release, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions
@@ -21,7 +21,7 @@ from tests.leaderboard.submissions.test_queueing import together
 # --- between the verifying and the step
 
 
-@pytest.mark.parametrize("crashing", [(Release, RuntimeError), (PairStep, KeyboardInterrupt)], ids=["early", "late"])
+@pytest.mark.parametrize("crashing", [(Release, RuntimeError), (SetStep, KeyboardInterrupt)], ids=["early", "late"])
 def test_a_crash_before_the_commit_leaves_nothing(
     proposed: SetPair, bundle: Path, releases: Path, monkeypatch: pytest.MonkeyPatch, crashing: tuple[Any, Any]
 ) -> None:
@@ -35,7 +35,7 @@ def test_a_crash_before_the_commit_leaves_nothing(
         patch.setattr(model.objects, "create", crash)
         publish(bundle)
     assert_nothing_came_of_it(proposed, releases)
-    assert publish(bundle).pair == proposed
+    assert publish(bundle).item_set == proposed.private
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS, sign_entry
 from evaluator.ledger.releases import SignedStatement, statement_digest
 from evaluator.ledger.rules import Date, Lineages, Rule
-from leaderboard.benchmarks.models import PairStep, Release, SetPair
+from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal
 from leaderboard.ledger.actions import keep_log
@@ -55,7 +55,7 @@ def test_a_proposal_freezes_the_evidence_of_its_moment(releasable: SetPair) -> N
     actions.register_lineage(name="later", parents=[])
     assert actions.follow_rule(slug="pair") is PairState.PROPOSED
     assert SetPair.objects.get().evidence == made.evidence
-    steps = list(PairStep.objects.order_by("pk").values_list("old", "new", "by__username"))
+    steps = list(SetStep.objects.order_by("pk").values_list("old", "new", "by__username"))
     assert steps == [("sealed", "releasable", None), ("releasable", "proposed", "ada")]
 
 
@@ -85,16 +85,16 @@ def test_it_is_not_proposed_twice(proposed: SetPair) -> None:
 
 def test_a_proposal_needs_a_sealed_successor(releasable: SetPair) -> None:
     ada, heir = make_maintainer("ada"), releasable.successor
-    SetPair.objects.update(successor=None)
+    ItemSet.objects.update(successor=None)
     assert refused(lambda: actions.propose(slug="pair", by=ada)).code is Refusal.NO_SUCCESSOR
     # One that is on its way to release itself is none any more.
     next_pair = SetPair.objects.create(
         slug="next", title="Next", public=releasable.public, private=heir, protocol="demo-0shot", grader="numeric-1"
     )
-    SetPair.objects.filter(slug="pair").update(successor=heir)
-    SetPair.objects.filter(pk=next_pair.pk).update(state=PairState.RELEASABLE)
+    ItemSet.objects.filter(as_private__slug="pair").update(successor=heir)
+    ItemSet.objects.filter(pk=next_pair.private_id).update(state=PairState.RELEASABLE)
     assert refused(lambda: actions.propose(slug="pair", by=ada)).code is Refusal.NO_SUCCESSOR
-    SetPair.objects.filter(pk=next_pair.pk).update(state=PairState.SEALED)
+    ItemSet.objects.filter(pk=next_pair.private_id).update(state=PairState.SEALED)
     assert actions.propose(slug="pair", by=ada).state == PairState.PROPOSED
 
 
@@ -112,7 +112,7 @@ def test_the_rule_has_to_hold_at_the_very_moment(db: None, evaluator: Any) -> No
 def test_a_proposal_can_be_taken_back_by_any_maintainer(proposed: SetPair) -> None:
     made = actions.withdraw(slug="pair", by=make_maintainer("grace"))
     assert state_of(made) is PairState.RELEASABLE
-    assert list(PairStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("releasable", "grace")]
+    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("releasable", "grace")]
     assert actions.propose(slug="pair", by=make_maintainer("grace")).state == PairState.PROPOSED
 
 
@@ -130,7 +130,7 @@ def test_a_bundle_that_verifies_is_published_by_another_maintainer(
     assert set(release.contents) == set(files_of(bundle)) - {"contents.json", "contents.sig"}
     assert [vote["maintainer"] for vote in release.statement["votes"]] == ["ada", "grace"]
     assert (release.published_by.username, SetPair.objects.get().stale) == ("grace", True)
-    assert list(PairStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("released", "grace")]
+    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("released", "grace")]
 
 
 def test_released_is_never_left(proposed: SetPair, bundle: Path, releases: Path) -> None:

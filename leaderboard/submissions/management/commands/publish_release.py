@@ -28,4 +28,4 @@ class Command(BaseCommand):
             release = actions.publish(slug=options["slug"], bundle=options["bundle"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
-        self.stdout.write(f"{release.pair.slug}: {release.pair.private} is released")
+        self.stdout.write(f"{options['slug']}: {release.item_set} is released")
