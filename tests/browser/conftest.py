@@ -13,9 +13,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from demo.screenshot import chromium, find_chromium
 from leaderboard.accounts.models import User
-from leaderboard.benchmarks.actions import post_notices, register_set
+from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
 from leaderboard.rankings import actions
-from leaderboard.submissions.actions import assign_lineage, commit_weights, propose, register_lineage
+from leaderboard.submissions.actions import assign_lineage, commit_weights, propose, register_lineage, withdraw_pair
 from tests.leaderboard import sealed
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_board, make_pair
@@ -70,6 +70,11 @@ def maintainer(board: None, client: Client, settings: Any, tmp_path: Path) -> st
     sealed.released(proposed, ready, user)
     fresh = sealed.seal("fresh")
     register_set(data=fresh.manifest.to_dict(), sealed=True, head=fresh.head)
+    register_pair(
+        slug="typo", title="The twins again", public="twins-public", private="twin", protocol="demo-0shot",
+        grader="numeric-1",
+    )  # fmt: skip
+    withdraw_pair(slug="typo", reason="duplicate", by=user)
     commit_weights(user=user, digest="ab" * 32)
     client.force_login(user)
     return client.cookies["sessionid"].value

@@ -26,6 +26,7 @@ STRANGERS = (
 )
 STAGES = (
     "/sets/twins/",
+    "/sets/typo/",
     "/sets/twins/release/",
     "/sets/proposed/release/",
     "/sets/released/",
@@ -37,6 +38,7 @@ STAFF = (
     "/sets/register/",
     "/sets/register/pair/?private=fresh",
     "/sets/proposed/registered/",
+    "/sets/twins/withdraw/",
     "/sets/twins/burn/",
     "/sets/twins/graders/",
     "/sets/twins/release/",
@@ -127,7 +129,11 @@ def test_a_set_is_registered_from_its_files(open_page: Open, maintainer: str, tm
         page.get_by_label("Short name").fill("newest-pair")
         page.get_by_label("Title").fill("The newest")
         page.get_by_label("Public set").select_option("twins-public")
-        page.get_by_role("button", name="Register the pair").click()
+        page.get_by_role("button", name="Check all of it").click()
+        assert page.locator("h1").inner_text() == "Is all of this right?"
+        assert violations(page) == []
+        page.get_by_label("I know that none of this can be changed").check()
+        page.get_by_role("button", name="Register the pair for ever").click()
         assert page.locator("h1").inner_text() == "What does The newest commit us to?"
         assert "Models that are known already would meet the release rule at once." in page.inner_text("main")
 
