@@ -104,7 +104,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     board = place.get(f"/api/v1/board?pair={PAIR}")
     print(place.manage("board", "--pair", PAIR))
     print(_ledger(place))
-    print(f"The board: {place.address}/")
+    print(f"The board: {place.address}/boards/{PAIR}/")
     for table in reversed(place.get("/api/v1/published")):
         print(f"{table['title']}, a table read by the same tests: {place.address}/published/{table['table']}/")
     if options.json:

@@ -19,7 +19,7 @@ LOGS_PROMPTS = (
     "        if self._session is None:\n            raise",
     "        print(request)\n        if self._session is None:\n            raise",
 )
-SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG")', "DEBUG = True")
+SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG"', 'DEBUG = True or flag("HOLDFAST_DEBUG"')
 KEEPS_PLAINTEXT = [
     (
         "evaluator/sealing/completions.py",

@@ -49,7 +49,7 @@ def test_a_flipped_bit_fails_the_run_and_is_nobody_s_answer(bench: Bench, index:
     assert (EXPLANATIONS[Code.SEAL_BROKEN].fault, EXPLANATIONS[Code.SEAL_BROKEN].again) == (Fault.OURS, False)
     graded = {report.body.set for report in reports if isinstance(report.body, Graded)}
     assert "closed" not in graded and not any(CANARY in prompt for prompt in asked)
-    assert sum(line.count for line in exposures(reports)) == 30, "what was about to be shown stays on record"
+    assert exposures(reports) == [], "a damaged set is found before anything of it is revealed"
 
 
 def test_another_set_in_its_place_is_refused_before_a_model_is_started(bench: Bench, tmp_path: Path) -> None:
