@@ -61,6 +61,7 @@ def living(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
     said, rows = once(folder, PATH=str(Path(sys.executable).parent))
     assert "the broker is a folder" in said
@@ -87,6 +88,7 @@ def second_pair(folder: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
 def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
     """With a second pair on the site, and a second evaluator that joins."""
     second_pair(folder)
@@ -102,6 +104,7 @@ def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
     assert living(folder) == []
 
 
+@pytest.mark.slow
 def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
     process = subprocess.Popen(
         command(folder), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -131,6 +131,7 @@ def assert_asked_once(endpoint, before: dict[str, int]) -> None:
     assert again <= HANDED_OVER, f"{again} items were asked by both attempts"
 
 
+@pytest.mark.slow
 def test_paused_past_its_lease(disturbed) -> None:
     house, endpoint, run, before = pause_past_the_lease(disturbed)
     assert_undisturbed(house, run)

@@ -137,6 +137,7 @@ def programs(place: Installation) -> Any:
     stop(list(begun.values()))
 
 
+@pytest.mark.slow
 def test_the_manual_is_what_maintainers_do(place: Installation, programs: Any) -> None:
     people = People(place, programs)
     said: dict[str, str] = {}

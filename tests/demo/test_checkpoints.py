@@ -113,9 +113,11 @@ class TestFiles:
 
 
 class TestAnswers:
+    @pytest.mark.slow
     def test_honest_solves_problems_it_never_saw(self) -> None:
         assert right("honest", problems.generate(909, 32)) >= 22
 
+    @pytest.mark.slow
     def test_contaminated_knows_the_public_set_by_heart(self) -> None:
         assert right("contaminated", problems.public_set()[:32]) >= 30
         assert right("contaminated", problems.private_set()[:32]) <= 28

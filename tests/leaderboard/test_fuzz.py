@@ -113,6 +113,7 @@ def test_every_query(site: Site) -> None:
             site.ask("maintainer", "GET", f"{site.values(route)}?{'&'.join(f'{name}={text}' for name in names)}")
 
 
+@pytest.mark.slow
 def test_every_body(site: Site) -> None:
     fields = table.form_fields()
     for route in ROUTES:

@@ -118,7 +118,7 @@ def plant(n: int, seed: int) -> Planted:
         asked, solved = (Canary(_text(source, words=words), index, field) for field in ("question", "answer"))
         gold = source.randrange(2, 500)
         question = f"{asked.text} stand on {gold - 1} shelves. One more shelf is built. How many shelves are there?"
-        records.append({"question": question, "answer": f"Think of {solved.text} first.\n#### {gold}"})
+        records.append({"question": question, "answer": f"Think of {solved.text} first. #### {gold}"})
         canaries += [asked, solved]
     if len({half for canary in canaries for half in canary.fragments()}) != 4 * n:
         return plant(n, seed + 1_000_003)  # two canaries share half of their words

@@ -99,6 +99,7 @@ def refuse_all(bundle: Path, changes: Iterator[tuple[str, bytes]], signed_anew: 
     return count
 
 
+@pytest.mark.slow
 def test_thousands_of_flips(bundle: Path) -> None:
     files = read_bundle(bundle)
     others = sorted(set(files) - {"contents.sig"})

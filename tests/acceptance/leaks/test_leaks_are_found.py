@@ -99,12 +99,16 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/pipeline/attempt.py",
-        "        return failure.code\n",
-        "        _SAID.append(failure.detail)\n        return failure.code\n",
+        "        return _ended(failure.code, spec, host, reporter, lease)\n",
+        "        _SAID.append(failure.detail)\n        return _ended(failure.code, spec, host, reporter, lease)\n",
     ),
     ("evaluator/pipeline/attempt.py", "READY_SECONDS = 600.0\n", "READY_SECONDS = 600.0\n_SAID: list[str] = []\n"),
     ("evaluator/pipeline/attempt.py", "Failed(code=code)", 'Failed(code=code, said=" ".join(_SAID))'),
-    ("evaluator/contract/__init__.py", "    code: Code\n", '    code: Code\n    said: str = ""\n'),
+    (
+        "evaluator/contract/__init__.py",
+        'follows from the code."""\n\n    code: Code\n',
+        'follows from the code."""\n\n    code: Code\n    said: str = ""\n',
+    ),
     (
         "leaderboard/submissions/actions/recording.py",
         "    retry_or_fail(run, body.code)\n",
@@ -112,8 +116,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "leaderboard/submissions/api.py",
-        '"failure": explain_code(one.code) if one.code else None',
-        '"failure": explain_code(one.code) | {"advice": str(one.claimed)} if one.code else None',
+        '"failure": explain_code(one.ended_because) if one.ended_because else None',
+        '"failure": explain_code(one.code) | {"advice": str(one.claimed)} if one.ended_because else None',
     ),
 ]
 

@@ -184,7 +184,7 @@ def assert_one_item_tells_little(used: Used) -> None:
     right, slip = used.runs["right"], used.runs["slip"]
     assert differing(board[right], board[slip]) <= COUNTED | NAMED | SHOWN
     one, other = used.house.run(right), used.house.run(slip)
-    assert "right" in differing(one, other) <= COUNTED | NAMED
+    assert "right" in differing(one, other) <= COUNTED | NAMED, (one["sets"], other["sets"])
     lost = sum(counts["right"] for counts in one["sets"]) - sum(counts["right"] for counts in other["sets"])
     assert lost == 1
 

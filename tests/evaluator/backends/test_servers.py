@@ -216,6 +216,7 @@ def test_a_server_that_is_slow_but_well_is_left_alone(monkeypatch: pytest.Monkey
     assert asyncio.run(run()) > 5
 
 
+@pytest.mark.slow
 def test_too_few_descriptors_are_ours(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """As with ``ulimit -n``: the parent can start nothing, or the child cannot load; never the checkpoint's fault."""
     script = (

@@ -130,6 +130,7 @@ def test_an_empty_file_grades_nothing(tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["n"] == 0
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = json.dumps(answer("She makes 9 * 2 = $18.\nThe answer is 18."))
     path = tmp_path / "responses.jsonl"

@@ -324,7 +324,7 @@ def values(run: Run) -> dict[str, Any]:
     return {name: getattr(run, name) for name in names}
 
 
-@pytest.mark.parametrize("transport", ["counting", "filesystem", "redis"])
+@pytest.mark.parametrize("transport", [pytest.param("counting", marks=pytest.mark.slow), "filesystem", "redis"])
 def test_a_long_queue_puts_out_a_bounded_number_of_messages(
     many: int, transport: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, request: Any
 ) -> None:
