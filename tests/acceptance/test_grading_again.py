@@ -46,7 +46,7 @@ def graded(make_house: Callable, steady: Callable) -> tuple:
 def test_a_run_is_graded_again_and_the_board_is_made_of_it_when_switched(graded: tuple) -> None:
     house, endpoint, run, state = graded
     beside = {(one["grader"], one["set"]): one for one in state["graders"]}
-    assert len(beside) == 6 and all(one["known"] == one["n"] == 40 for one in beside.values())
+    assert len(beside) == 8 and all(one["known"] == one["n"] == 40 for one in beside.values())
     before, asked, row = packed(house, run), sum(endpoint.received().values()), house.board()["regraded"]
     exposures = "SELECT count(*) FROM ledger_entry WHERE run = %s AND kind = 'exposure'"
     shown = house.query(exposures, run)[0][0]

@@ -33,6 +33,7 @@ def on_the_log(notices: list[Notice], monkeypatch: pytest.MonkeyPatch) -> list[i
     monkeypatch.setattr(OF_LOGS, "signed", lambda *_: True)
     facts = {"private": {"digest": SET.root, "n": SET.n}, "public": {"name": "p", "digest": "a" * 64, "n": 7}}
     facts |= {"season": 0, "head": "", "protocol": "demo-0shot", "grader": "numeric-1"}
+    facts |= {"state": "sealed", "evidence": None, "release": None, "withdrawn": None}
     told = [{"hash": "0" * 64, "notice": one.to_dict()} for one in notices]
     files = {"sets/twin.json": facts | {"notices": told}, "sets/twin.manifest.json": SET.to_dict() | {"terms": None}}
     files["sets/twin.manifest.json"] |= {"maintainers": [], "witnesses": [], "quorum": 0}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pytest_django.live_server_helper import LiveServer
 
+from evaluator import grading, protocols
 from evaluator.contract import Outcome, pack_bits, unpack_bits
 from evaluator.ledger.manifests import Manifest, Party, Terms
 from evaluator.ledger.notes import cosign, sign_head
@@ -33,7 +34,12 @@ from tests.leaderboard.ruled import make_maintainer
 from tests.verify.test_verify_log import VERIFIER
 from tests.verify.world import key
 
-TERMS = Terms(protocol="demo-0shot", protocol_digest="c" * 64, grader="numeric-1", grader_digest="d" * 64)
+TERMS = Terms(
+    protocol="demo-0shot",
+    protocol_digest=protocols.get("demo-0shot").digest,
+    grader="numeric-1",
+    grader_digest=grading.digest("numeric-1"),
+)
 
 
 def covenant() -> Manifest:
