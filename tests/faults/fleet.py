@@ -95,7 +95,7 @@ class Fleet:
         return self.house.submit_endpoint(name, self.endpoint, **order)
 
     def under_way(self, run: str, *, done: int = 10) -> None:
-        self.house.wait(run, lambda state: state["state"] == "running" and state["done"] >= done, seconds=150)
+        self.house.wait(run, lambda state: state["state"] == "running" and state["done"] >= done, seconds=60)
 
     def ends(self, run: str, *, seconds: float = 120) -> dict[str, Any]:
         """The state in which a run rests: ranked, failed or cancelled."""

@@ -272,7 +272,7 @@ class Case:
     fault: Fault
     early: bool = False
     """It strikes right after the submission rather than when the run is under way."""
-    extra: int = 8 * IN_FLIGHT
+    extra: int = 4 * IN_FLIGHT
 
 
 CASES = [
@@ -316,7 +316,7 @@ CASES = [
     Case("N03-endpoint-drops", endpoint_drops),
     Case("N11-endpoint-restarted", endpoint_restarted),
     Case("N12-endpoint-frozen", endpoint_frozen),
-    Case("X02-submitted-fifty-times", submitted_fifty_times, extra=TOTAL + 8 * IN_FLIGHT),
+    Case("X02-submitted-fifty-times", submitted_fifty_times, extra=TOTAL + 4 * IN_FLIGHT),
 ]
 
 
