@@ -44,7 +44,9 @@ def measure(command: Sequence[str], environ: dict[str, str], folder: Path) -> Re
     load = os.getloadavg()[0]
     with (folder / "out.txt").open("wb") as out:
         begin = time.perf_counter()
-        child = subprocess.Popen(command, env=os.environ | environ, stdout=out, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(
+            command, env=os.environ | environ, stdout=out, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.perf_counter() - begin
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -61,7 +63,9 @@ def run_once(name: str, known: Commands, latency: float) -> Reading:
         reading = measure(command, environ, Path(folder))
         received = endpoint.received()
     if len(received) != N or sum(received.values()) != N:
-        raise SystemExit(f"{name} asked {sum(received.values())} times for {len(received)} of {N} questions")
+        raise SystemExit(
+            f"{name} asked {sum(received.values())} times for {len(received)} of {N} questions"
+        )
     return reading
 
 
@@ -74,12 +78,21 @@ def show(latency: float, found: dict[str, list[Reading]]) -> bool:
     """Print the table of one latency, and what became of each target. Whether all were met."""
     ideal = math.ceil(N / CONCURRENCY) * latency
     median = {
-        name: Reading(*(statistics.median(getattr(one, what) for one in readings) for what in ("wall", "cpu", "load")))
+        name: Reading(
+            *(
+                statistics.median(getattr(one, what) for one in readings)
+                for what in ("wall", "cpu", "load")
+            )
+        )
         for name, readings in found.items()
     }
     ours = median["ours"]
-    print(f"\n{latency} s an answer, ideal {ideal:.1f} s, medians of {len(found['ours'])}", flush=True)
-    print(f"{'':9}{'wall s':>8}{'/ ideal':>9}{'/ ours':>8}{'CPU s':>8}{'/ ours':>8}{'ms/item':>9}{'load':>6}")
+    print(
+        f"\n{latency} s an answer, ideal {ideal:.1f} s, medians of {len(found['ours'])}", flush=True
+    )
+    print(
+        f"{'':9}{'wall s':>8}{'/ ideal':>9}{'/ ours':>8}{'CPU s':>8}{'/ ours':>8}{'ms/item':>9}{'load':>6}"
+    )
     for name, one in median.items():
         print(
             f"{name:9}{one.wall:8.1f}{one.wall / ideal:9.2f}{one.wall / ours.wall:8.1f}{one.cpu:8.1f}"
@@ -87,10 +100,17 @@ def show(latency: float, found: dict[str, list[Reading]]) -> bool:
         )
     limit = 1.15 * ideal + 1
     targets = [(f"ours takes at most {limit:.1f} s", ours.wall <= limit)]
-    targets += [(f"ours takes at most {MOST_CPU * 1000} ms of CPU an item", ours.cpu / N <= MOST_CPU)]
+    targets += [
+        (f"ours takes at most {MOST_CPU * 1000} ms of CPU an item", ours.cpu / N <= MOST_CPU)
+    ]
     for name, times in AT_LEAST.items():
         if name in median and latency == 0.2:
-            targets.append((f"{name} takes at least {times:.0f} times as long", median[name].wall >= times * ours.wall))
+            targets.append(
+                (
+                    f"{name} takes at least {times:.0f} times as long",
+                    median[name].wall >= times * ours.wall,
+                )
+            )
     for said, met in targets:
         print(f"  {said}: {verdict(met=met)}")
     return all(met for _, met in targets)
@@ -98,14 +118,20 @@ def show(latency: float, found: dict[str, list[Reading]]) -> bool:
 
 def main() -> int:
     """Measure and print. Returns 1 where a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, in alternating order")
     parser.add_argument("--runners", nargs="*", default=["ours", "lm-eval", "inspect", "bare"])
     options = parser.parse_args()
     prepare(options.runners)
     known = commands()
-    print(f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; peers under {bench_folder().name}/")
+    print(
+        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; peers under {bench_folder().name}/"
+    )
     met = True
     for latency in options.latencies:
         found: dict[str, list[Reading]] = {name: [] for name in options.runners}

@@ -60,7 +60,9 @@ def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[b
     command, _ = commands()["ours"](endpoint.url, folder)
     errors = (folder / "errors.txt").open("ab")
     with errors:
-        return subprocess.Popen([*command, "--timeout", str(timeout)], stdout=subprocess.DEVNULL, stderr=errors)
+        return subprocess.Popen(
+            [*command, "--timeout", str(timeout)], stdout=subprocess.DEVNULL, stderr=errors
+        )
 
 
 def indices(folder: Path) -> list[int]:
@@ -106,13 +108,26 @@ def run(latency: float, timeout: float, *, killed: bool) -> bool:
 
 def main() -> int:
     """Measure and print. Returns 1 where a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--latencies", type=float, nargs="*", default=[0.2, 2.0], help="seconds for each answer"
+    )
     options = parser.parse_args()
-    print(f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; at most {LIMIT} times the ideal")
-    print(f"{'':8}{'latency':>8}{'lost':>6}{'double':>8}{'asked twice':>13}{'refused':>9}{'early':>7}", end="")
+    print(
+        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; at most {LIMIT} times the ideal"
+    )
+    print(
+        f"{'':8}{'latency':>8}{'lost':>6}{'double':>8}{'asked twice':>13}{'refused':>9}{'early':>7}",
+        end="",
+    )
     print(f"{'at once':>9}{'wall s':>8}{'/ ideal':>9}{'floor':>7}{'load':>6}")
-    met = [run(latency, 3 * latency + 1, killed=killed) for latency in options.latencies for killed in (False, True)]
+    met = [
+        run(latency, 3 * latency + 1, killed=killed)
+        for latency in options.latencies
+        for killed in (False, True)
+    ]
     return 0 if all(met) else 1
 
 

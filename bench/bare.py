@@ -36,23 +36,38 @@ def transformers(model: Path, prompts: Sequence[str]) -> tuple[float, list[str]]
         batch = order[start : start + BATCH]
         padded = tokenizer.pad({"input_ids": [rows[index] for index in batch]}, return_tensors="pt")
         with torch.inference_mode():
-            found = network.generate(**padded, max_new_tokens=PROTOCOL.max_tokens, do_sample=False, eos_token_id=ends)
+            found = network.generate(
+                **padded, max_new_tokens=PROTOCOL.max_tokens, do_sample=False, eos_token_id=ends
+            )
         width = padded["input_ids"].shape[1]
         out |= dict(zip(batch, found[:, width:].tolist(), strict=True))
     seconds = time.perf_counter() - begin
-    return seconds, [tokenizer.decode(out[index], skip_special_tokens=True) for index in range(len(rows))]
+    return seconds, [
+        tokenizer.decode(out[index], skip_special_tokens=True) for index in range(len(rows))
+    ]
 
 
 def vllm(model: Path, prompts: Sequence[str]) -> tuple[float, list[str]]:
     """All prompts at once, in this process."""
-    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    os.environ |= {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+    }
     from vllm import LLM, SamplingParams  # noqa: PLC0415 - one of two engines
 
     engine: Any = LLM(
-        str(model), dtype="float32", enforce_eager=True, seed=0, generation_config="vllm", max_num_seqs=256
+        str(model),
+        dtype="float32",
+        enforce_eager=True,
+        seed=0,
+        generation_config="vllm",
+        max_num_seqs=256,
     )
     rows = [{"prompt_token_ids": engine.get_tokenizer()(prompt)["input_ids"]} for prompt in prompts]
-    sampling = SamplingParams(temperature=0, max_tokens=PROTOCOL.max_tokens, stop=list(PROTOCOL.stop))
+    sampling = SamplingParams(
+        temperature=0, max_tokens=PROTOCOL.max_tokens, stop=list(PROTOCOL.stop)
+    )
     begin = time.perf_counter()
     found = engine.generate(rows, sampling, use_tqdm=False)
     return time.perf_counter() - begin, [one.outputs[0].text for one in found]

@@ -18,19 +18,33 @@ PUBLIC, PRIVATE = 1319, 1205
 FAMILIES, ORGANISATIONS = 400, 150
 WAITING = 30
 SIZES = (0.5, 1.5, 3, 7, 8, 13, 14, 32, 70, None)
-WORDS: Sequence[EvidenceCode] = ("no_evidence",) * 70 + ("cannot_tell",) * 15 + ("watch",) * 3 + ("overfit",) * 2
+WORDS: Sequence[EvidenceCode] = (
+    ("no_evidence",) * 70 + ("cannot_tell",) * 15 + ("watch",) * 3 + ("overfit",) * 2
+)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def fill(models: int, seed: int) -> tuple[Row, ...]:
     """Write a pair with so many ranked models and a few that wait, and the same rows for the plain page."""
-    rows = rank([_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(models)])  # noqa: S311
+    rows = rank(
+        [_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(models)]  # noqa: S311
+    )
     public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC, digest="a" * 64)
     private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE, digest="b" * 64)
     pair = SetPair.objects.create(
-        slug="pair", title="A board of many", public=public, private=private, protocol="gsm8k-8shot", grader="numeric-1"
+        slug="pair",
+        title="A board of many",
+        public=public,
+        private=private,
+        protocol="gsm8k-8shot",
+        grader="numeric-1",
     )
-    pooled = families([_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(min(models, 2000))])  # noqa: S311
+    pooled = families(
+        [
+            _entry(number, random.Random(seed * 1_000_003 + number))  # noqa: S311
+            for number in range(min(models, 2000))
+        ]
+    )
     _write_runs(pair, [row.model for row in rows])
     Snapshot.objects.write(
         rows,
@@ -80,15 +94,24 @@ def _judged(word: EvidenceCode, p: float) -> Judged:
 
 
 def _likelihoods(mean: float) -> Likelihoods:
-    public, private = (Likely(per_character=at, standard_error=0.01, n=1200) for at in (mean, mean - 0.01))
+    public, private = (
+        Likely(per_character=at, standard_error=0.01, n=1200) for at in (mean, mean - 0.01)
+    )
     return Likelihoods(definition="characters-1", public=public, private=private)
 
 
 def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
     """What the site itself would hold: a run for each model, of which some are waiting."""
-    owner, user = Organisation.objects.create(name="Laboratory"), User.objects.create(username="submitter")
+    owner, user = (
+        Organisation.objects.create(name="Laboratory"),
+        User.objects.create(username="submitter"),
+    )
     for first in range(0, len(names) + WAITING, 5000):
-        batch = list(islice([*names, *(f"waiting-{number}" for number in range(WAITING))], first, first + 5000))
+        batch = list(
+            islice(
+                [*names, *(f"waiting-{number}" for number in range(WAITING))], first, first + 5000
+            )
+        )
         models = Model.objects.bulk_create(Model(name=name, organisation=owner) for name in batch)
         submissions = Submission.objects.bulk_create(
             Submission(
@@ -97,7 +120,9 @@ def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
             )
             for one in models
         )  # fmt: skip
-        Run.objects.bulk_create(_run(one, waits=one.model.name.startswith("waiting-")) for one in submissions)
+        Run.objects.bulk_create(
+            _run(one, waits=one.model.name.startswith("waiting-")) for one in submissions
+        )
 
 
 def _run(submission: Submission, *, waits: bool) -> Run:

@@ -64,7 +64,10 @@ def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
     references, targets = [row.sides for row in rows[:REFERENCES]], rows[REFERENCES:]
     start = process_time()
     panels = [statistics.fit_panel(references, robust=robust) for _ in targets]
-    ours = [statistics.gaps_against(panel, [row.sides])[0] for panel, row in zip(panels, targets, strict=True)]
+    ours = [
+        statistics.gaps_against(panel, [row.sides])[0]
+        for panel, row in zip(panels, targets, strict=True)
+    ]
     spent = (process_time() - start) / len(targets)
     gaps, deltas = np.array([one.gap for one in ours]), np.array([row.delta for row in targets])
     others = [not row.on_purpose for row in targets]
@@ -103,14 +106,18 @@ def their_time(folder: Path, rows: list[Published], bootstraps: int) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print both tables; exit 1 where a limit is broken."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bootstraps", type=int, default=100, help="of ConStat, to take its time")
     options = parser.parse_args(arguments)
     print(
         "ours and theirs: correlation and mean difference of the 27 others' gaps, models called alike at .05, how many"
     )
-    print("of the 18 contaminated on purpose and of the 27 others each names; references that ours puts aside\n")
+    print(
+        "of the 18 contaminated on purpose and of the 27 others each names; references that ours puts aside\n"
+    )
     worst, spent, rows = 1.0, 0.0, list[Published]()
     for name in TABLES:
         rows = read(options.folder / "tables" / f"{name}.csv")

@@ -43,11 +43,27 @@ LINES = (
     Line(World("  clusters of 10, sd .8", harder=0.3, cluster=0.8), (0.73, 0.02, NONE)),
     Line(World("clean, 4 of 20 contaminated", harder=0.3, dirty=4), (0.82, 0.00, 0.03)),
     Line(World("overfit .35 logit", harder=0.3, overfit=0.35), (1.0, 0.88, 0.85), is_power=True),
-    Line(World("  own quirks .1 logit", harder=0.3, overfit=0.35, quirk=0.1), (1.0, 0.73, 0.74), is_power=True),
+    Line(
+        World("  own quirks .1 logit", harder=0.3, overfit=0.35, quirk=0.1),
+        (1.0, 0.73, 0.74),
+        is_power=True,
+    ),
     Line(World(DIRTY_OVERFIT, harder=0.3, overfit=0.35, dirty=4), (1.0, 0.09, 0.81), is_power=True),
-    Line(World("  contaminated by .35", harder=0.3, overfit=0.35, dirty=4, dirty_by=0.35), (NONE,) * 3, is_power=True),
-    Line(World("overfit, 8 references", harder=0.3, overfit=0.35, references=8), (1.0, 0.65, 0.70), is_power=True),
-    Line(World("  1 of 8 contaminated", harder=0.3, overfit=0.35, references=8, dirty=1), (NONE,) * 3, is_power=True),
+    Line(
+        World("  contaminated by .35", harder=0.3, overfit=0.35, dirty=4, dirty_by=0.35),
+        (NONE,) * 3,
+        is_power=True,
+    ),
+    Line(
+        World("overfit, 8 references", harder=0.3, overfit=0.35, references=8),
+        (1.0, 0.65, 0.70),
+        is_power=True,
+    ),
+    Line(
+        World("  1 of 8 contaminated", harder=0.3, overfit=0.35, references=8, dirty=1),
+        (NONE,) * 3,
+        is_power=True,
+    ),
 )
 
 
@@ -64,7 +80,9 @@ def aggregate(sample: Sample, *, robust: bool) -> float:
 
 def by_item(sample: Sample) -> float:
     """Method B, robust, as it ships."""
-    return statistics.item_gap((sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1])).p
+    return statistics.item_gap(
+        (sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1])
+    ).p
 
 
 METHODS: dict[str, Callable[[Sample], float]] = {
@@ -94,7 +112,9 @@ def agreement(share: float, note: float, sims: int, *, is_power: bool) -> str:
     return "better" if (share > note) == is_power else "worse"
 
 
-def measure(line: Line, sims: int, seed: int, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+def measure(
+    line: Line, sims: int, seed: int, names: list[str]
+) -> tuple[dict[str, float], dict[str, float]]:
     """The rejecting share and the CPU seconds per model of each method, in one world."""
     rng = np.random.default_rng(seed)
     hits, spent = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0)
@@ -121,26 +141,37 @@ def cells(line: Line, found: dict[str, float], sims: int) -> Iterator[str]:
 def compared(line: Line, found: dict[str, float], sims: int) -> list[str]:
     """How each share of a world compares with the note's, as :func:`agreement`, where the note has one."""
     beside = dict(zip(METHODS, line.note, strict=False))
-    words = [agreement(share, beside.get(name, NONE), sims, is_power=line.is_power) for name, share in found.items()]
+    words = [
+        agreement(share, beside.get(name, NONE), sims, is_power=line.is_power)
+        for name, share in found.items()
+    ]
     return [word for word in words if word]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; exit 1 where a shipped method breaks the promise of the board."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sims", type=int, default=1000, help="simulations in each world")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-items", action="store_true", help="leave out method B")
     options = parser.parse_args(arguments)
     names = [name for name in METHODS if not (options.no_items and name == "B robust")]
-    print(f"{options.sims} simulations in each world, one-sided .05, seed {options.seed}; ± is two binomial errors\n")
+    print(
+        f"{options.sims} simulations in each world, one-sided .05, seed {options.seed}; ± is two binomial errors\n"
+    )
     print(f"{'world':32}" + "".join(f"{name:31}" for name in names))
     broken, times, words = [], [], list[str]()
     for line in LINES:
         found, spent = measure(line, options.sims, options.seed, names)
         times.append(spent)
         words += compared(line, found, options.sims)
-        print(f"{line.world.name:32}" + "".join(f"{cell:31}" for cell in cells(line, found, options.sims)), flush=True)
+        print(
+            f"{line.world.name:32}"
+            + "".join(f"{cell:31}" for cell in cells(line, found, options.sims)),
+            flush=True,
+        )
         for name in names[2:]:
             if not line.is_power and found[name] > WORST_FALSE_ALARM:
                 broken.append(f"{name} speaks in {found[name]:.1%} of {line.world.name.strip()!r}")
@@ -149,7 +180,9 @@ def main(arguments: list[str] | None = None) -> int:
     costs = [f"{1000 * np.mean([one[name] for one in times]):.2f} ms" for name in names]
     print(f"{'CPU per model':32}" + "".join(cost.ljust(31) for cost in costs))
     agree = words.count("=")
-    print(f"\n{agree} of {len(words)} shares agree with the note's; by chance alone 1 in 20 would not.")
+    print(
+        f"\n{agree} of {len(words)} shares agree with the note's; by chance alone 1 in 20 would not."
+    )
     print("On ConStat's published tables, beside ConStat: python -m bench.constat.")
     for sentence in broken:
         print(f"BROKEN: {sentence}", file=sys.stderr)

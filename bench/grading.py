@@ -68,12 +68,17 @@ def answers(outputs: Path) -> dict[str, list[Answer]]:
     found: dict[str, list[Answer]] = {}
     for path in sorted((outputs / "rho1").glob("*__gsm8k.jsonl.gz")):
         system = path.name.partition("__")[0]
-        found[system] = [Answer(system, r["idx"], r["response"], str(r["gold"]), r["correct"]) for r in _rows(path)]
+        found[system] = [
+            Answer(system, r["idx"], r["response"], str(r["gold"]), r["correct"])
+            for r in _rows(path)
+        ]
     for path in sorted((outputs / "openai").glob("*.jsonl.gz")):
         for item, row in enumerate(_rows(path)):
             gold = row["ground_truth"].rpartition("A: ")[2]
             for name in (name for name, value in row.items() if isinstance(value, dict)):
-                answer = Answer(f"openai-{name}", item, row[name]["solution"], gold, row[name]["is_correct"])
+                answer = Answer(
+                    f"openai-{name}", item, row[name]["solution"], gold, row[name]["is_correct"]
+                )
                 found.setdefault(answer.system, []).append(answer)
     return found
 
@@ -116,14 +121,20 @@ def disagreements(recorded: Sequence[Answer]) -> list[Disagreement]:
 
 def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
     """The figures of one system."""
-    record: dict[str, Any] = {"system": system, "n": len(recorded), "labelled right": sum(a.label for a in recorded)}
+    record: dict[str, Any] = {
+        "system": system,
+        "n": len(recorded),
+        "labelled right": sum(a.label for a in recorded),
+    }
     for grader in grading.ids():
         begin = time.perf_counter()
         rights = [is_right(grader, answer)[0] for answer in recorded]
         seconds = time.perf_counter() - begin
         record[grader] = {
             "right": sum(rights),
-            "agrees": sum(right is answer.label for right, answer in zip(rights, recorded, strict=True)),
+            "agrees": sum(
+                right is answer.label for right, answer in zip(rights, recorded, strict=True)
+            ),
             "answers_per_second": round(len(recorded) / seconds),
         }
     classes = Counter(found.verdict or "unread" for found in disagreements(recorded))
@@ -132,9 +143,13 @@ def measure(system: str, recorded: Sequence[Answer]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table. Returns 1 where a disagreement is ours or unread."""
-    parser = argparse.ArgumentParser(prog="python -m bench.grading", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.grading", description=__doc__.partition("\n")[0]
+    )
     default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder with outputs/ (HOLDFAST_DATA)")
+    parser.add_argument(
+        "--data", type=Path, default=default, help="folder with outputs/ (HOLDFAST_DATA)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     args = parser.parse_args(argv)
     recorded = answers(args.data / "outputs")
@@ -145,11 +160,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_table(records)
     for one in found:
         print(
-            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: gold {one.gold}, we read {one.extracted}, ", end=""
+            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: gold {one.gold}, we read {one.extracted}, ",
+            end="",
         )
         print(f"label {'right' if one.label else 'wrong'}; {one.reason or one.sha256}")
     if args.json:
-        print(json.dumps({"systems": records, "classes": dict(Counter(one.verdict or "unread" for one in found))}))
+        print(
+            json.dumps(
+                {
+                    "systems": records,
+                    "classes": dict(Counter(one.verdict or "unread" for one in found)),
+                }
+            )
+        )
     return int(any(one.verdict in ("ours", "") for one in found))
 
 
@@ -162,7 +185,9 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
             f"{c['agrees']:>10} {c['agrees'] / record['n']:6.1%} {c['answers_per_second']:>7}/s  "
             for c in (record[grader] for grader in grading.ids())
         )
-        print(f"{record['system']:30}{record['n']:>6}{cells}   {'/'.join(map(str, record['disagreements'].values()))}")
+        print(
+            f"{record['system']:30}{record['n']:>6}{cells}   {'/'.join(map(str, record['disagreements'].values()))}"
+        )
 
 
 if __name__ == "__main__":

@@ -37,31 +37,51 @@ class Kept:
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Keep them."""
-        self.answers.setdefault(name, {}).update({result.index: result.completion.text for result in results})
+        self.answers.setdefault(name, {}).update(
+            {result.index: result.completion.text for result in results}
+        )
 
     def progress(self, done: int, total: int) -> None:
         """Nobody watches."""
 
 
-async def job(model: Path, sets: Sequence[Path], *, engine: str, concurrency: int, read: bool) -> dict[str, Any]:
+async def job(
+    model: Path, sets: Sequence[Path], *, engine: str, concurrency: int, read: bool
+) -> dict[str, Any]:
     """Do it all. Returns what is printed."""
-    sources = [PublicSource(name=path.stem, items=load_items(path), shots=(), done=frozenset()) for path in sets]
+    sources = [
+        PublicSource(name=path.stem, items=load_items(path), shots=(), done=frozenset())
+        for path in sets
+    ]
     inspect_checkpoint(model)
     kept = Kept()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         server = serve_checkpoint(
-            model, jailed=jail.available(), ready_seconds=600, workdir=Path(work), threads=1, engine=engine
+            model,
+            jailed=jail.available(),
+            ready_seconds=600,
+            workdir=Path(work),
+            threads=1,
+            engine=engine,
         )
         async with server as backend:
             begin = time.perf_counter()
-            await run(sources, protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=concurrency))
+            await run(
+                sources,
+                protocols.get(PROTOCOL),
+                backend,
+                kept,
+                policy=Policy(concurrency=concurrency),
+            )
             asked = time.perf_counter()
             means = {}
             for source in sources if read else ():
                 found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=concurrency)
                 means[source.name] = mean_per_character(found)
             done = time.perf_counter()
-    answers = {name: [texts[index] for index in sorted(texts)] for name, texts in kept.answers.items()}
+    answers = {
+        name: [texts[index] for index in sorted(texts)] for name, texts in kept.answers.items()
+    }
     return {
         "engine": backend.engine,
         "generate": asked - begin,
@@ -80,7 +100,13 @@ def main() -> None:
     parser.add_argument("--no-read", action="store_true", help="leave the likelihoods out")
     parser.add_argument("sets", type=Path, nargs="+")
     asked = parser.parse_args()
-    work = job(asked.model, asked.sets, engine=asked.engine, concurrency=asked.concurrency, read=not asked.no_read)
+    work = job(
+        asked.model,
+        asked.sets,
+        engine=asked.engine,
+        concurrency=asked.concurrency,
+        read=not asked.no_read,
+    )
     print(json.dumps(asyncio.run(work)))
 
 

@@ -73,7 +73,9 @@ def timed(command: Sequence[str], home: Path) -> tuple[float, str]:
     """The wall seconds of a whole command, and what it printed. Ends the bench where it fails."""
     environ = {**os.environ, **ENVIRONMENT, "HF_HOME": str(home / "hf"), "PYTHONPATH": str(ROOT)}
     begin = time.perf_counter()
-    done = subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environ, cwd=home, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
@@ -103,12 +105,32 @@ def harness(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
         for kind, form in (("ask", ASK), ("read", READ)):
             (tasks / f"{path.stem}_{kind}.yaml").write_text(form.format(name=path.stem, path=path))
     names = ",".join(f"{path.stem}_{kind}" for path in sets for kind in ("ask", "read"))
-    model, more = ("vllm", ",enforce_eager=True,seed=0,max_model_len=512") if engine == "vllm" else ("hf", "")
+    model, more = (
+        ("vllm", ",enforce_eager=True,seed=0,max_model_len=512") if engine == "vllm" else ("hf", "")
+    )
     size = "auto" if engine == "vllm" else "64"
     seconds, _ = timed(
         [
-            *(sys.executable, "-m", "lm_eval", "run", "--model", model, "--tasks", names, "--include_path", str(tasks)),
-            *("--model_args", f"pretrained={MODEL},dtype=float32{more}", "--batch_size", size, "--device", "cpu"),
+            *(
+                sys.executable,
+                "-m",
+                "lm_eval",
+                "run",
+                "--model",
+                model,
+                "--tasks",
+                names,
+                "--include_path",
+                str(tasks),
+            ),
+            *(
+                "--model_args",
+                f"pretrained={MODEL},dtype=float32{more}",
+                "--batch_size",
+                size,
+                "--device",
+                "cpu",
+            ),
             *("--output_path", str(out), "--log_samples"),
         ],
         home,
@@ -121,7 +143,9 @@ def samples(out: Path, task: str) -> list[str]:
     """What lm-eval logged of a task, in the order of its set."""
     [path] = out.rglob(f"samples_{task}_*.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [row["resps"][0][0].split("\n")[0] for row in sorted(rows, key=lambda row: row["doc_id"])]
+    return [
+        row["resps"][0][0].split("\n")[0] for row in sorted(rows, key=lambda row: row["doc_id"])
+    ]
 
 
 def differing(left: dict[str, list[str]], right: dict[str, list[str]]) -> int:
@@ -132,17 +156,26 @@ def differing(left: dict[str, list[str]], right: dict[str, list[str]]) -> int:
 
 def main() -> None:
     """Take turns, then print."""
-    parser = argparse.ArgumentParser(prog="bench.local", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="bench.local", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
-    parser.add_argument("--turns", type=int, default=3, help="how often each is timed (%(default)s)")
-    parser.add_argument("--items", type=int, default=400, help="items of each set, 400 at most (%(default)s)")
+    parser.add_argument(
+        "--turns", type=int, default=3, help="how often each is timed (%(default)s)"
+    )
+    parser.add_argument(
+        "--items", type=int, default=400, help="items of each set, 400 at most (%(default)s)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         home = Path(folder)
         sets = [home / "public.jsonl", home / "private.jsonl"]
         for path, rows in zip(sets, (public_set(), private_set()), strict=True):
             write_rows(path, rows[: options.items])
-        print(f"{options.engine}, 2 x {options.items} items, {options.turns} turns, {machine()}", flush=True)
+        print(
+            f"{options.engine}, 2 x {options.items} items, {options.turns} turns, {machine()}",
+            flush=True,
+        )
         turns = []
         for turn in range(options.turns):
             kinds = [ours, bare, harness] if turn % 2 == 0 else [harness, bare, ours]
@@ -162,10 +195,16 @@ def line(turn: dict[str, Any]) -> str:
 
 def report(turns: Sequence[dict[str, Any]]) -> None:
     """The medians of the turns' ratios, and what differs."""
-    generate = statistics.median(turn["ours"]["generate"] / turn["bare"]["generate"] for turn in turns)
+    generate = statistics.median(
+        turn["ours"]["generate"] / turn["bare"]["generate"] for turn in turns
+    )
     whole = statistics.median(turn["ours"]["whole"] / turn["harness"]["whole"] for turn in turns)
-    print(f"asking / bare generate   {generate:.2f}  (target at most {GENERATE})  {verdict(generate, GENERATE)}")
-    print(f"whole job / lm-eval      {whole:.2f}  (target at most {WHOLE})  {verdict(whole, WHOLE)}")
+    print(
+        f"asking / bare generate   {generate:.2f}  (target at most {GENERATE})  {verdict(generate, GENERATE)}"
+    )
+    print(
+        f"whole job / lm-eval      {whole:.2f}  (target at most {WHOLE})  {verdict(whole, WHOLE)}"
+    )
     mine = turns[-1]["ours"]["answers"]
     for peer in ("bare", "harness"):
         print(f"answers that differ from {peer}: {differing(mine, turns[-1][peer]['answers'])}")

@@ -45,7 +45,9 @@ class Probes:
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
 
 
-def request(port: int, path: str, source: str, *, body: bytes = b"", headers: dict[str, str] | None = None) -> int:
+def request(
+    port: int, path: str, source: str, *, body: bytes = b"", headers: dict[str, str] | None = None
+) -> int:
     """Send one request from an address of the loopback network and return its status."""
     visit = HTTPConnection("127.0.0.1", port, timeout=TIME_OUT, source_address=(source, 0))
     with contextlib.closing(visit):
@@ -123,10 +125,16 @@ def guessing(port: int, loops: int) -> Iterator[list[int]]:
         guess = 0
         while not leave.is_set():
             guess += 1
-            fields = {"csrfmiddlewaretoken": token, "username": f"name-{number}", "password": f"guess {guess}"}
+            fields = {
+                "csrfmiddlewaretoken": token,
+                "username": f"name-{number}",
+                "password": f"guess {guess}",
+            }
             with contextlib.suppress(OSError, HTTPException):
                 body = urlencode(fields).encode()
-                statuses.append(request(port, "/accounts/sign-in/", ATTACKER, body=body, headers=headers))
+                statuses.append(
+                    request(port, "/accounts/sign-in/", ATTACKER, body=body, headers=headers)
+                )
 
     threads = [Thread(target=loop, args=(number,)) for number in range(loops)]
     for one in threads:
@@ -156,7 +164,14 @@ def proxied(place: Installation) -> Iterator[int]:
     folder.mkdir(parents=True)
     site = folder / "site.sock"
     programs: list[Process] = []
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py"), "leaderboard.wsgi"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        str(ROOT / "deploy" / "gunicorn.conf.py"),
+        "leaderboard.wsgi",
+    ]
     environment = place.site_environment() | {"HOLDFAST_PROXIES": "unix"}
     try:
         bound = [*command, "--bind", f"unix:{site}"]
@@ -165,7 +180,9 @@ def proxied(place: Installation) -> Iterator[int]:
         port = free_port()
         config = folder / "nginx.conf"
         config.write_text(nginx_config(folder, site, port))
-        programs.append(start(["nginx", "-c", str(config)], env=os.environ, log=folder / "nginx.log"))
+        programs.append(
+            start(["nginx", "-c", str(config)], env=os.environ, log=folder / "nginx.log")
+        )
         wait_until(lambda: _answers(port), seconds=60, what="nginx", process=programs[1])
         yield port
     finally:
@@ -176,7 +193,8 @@ def nginx_config(folder: Path, site: Path, port: int) -> str:
     """A main file around the shipped ``limits.conf`` and ``site.conf``, for this machine's loopback."""
     shipped = ROOT / "deploy" / "nginx"
     temporary = "".join(
-        f"    {name}_temp_path {folder / name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"    {name}_temp_path {folder / name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;\n" if os.geteuid() == 0 else ""
     return f"""{user}daemon off;
@@ -205,7 +223,9 @@ def _answers(port: int) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Attack both starts and print what the probes saw, also as a ratio to the same start at rest."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="for each line")
     options = parser.parse_args(arguments)
     lost = 0
@@ -215,7 +235,9 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             for start_of in (plain, proxied):
                 folder = Path(name) / start_of.__name__
-                place = Installation(folder=folder, database_url=database, broker_url="memory://", port=free_port())
+                place = Installation(
+                    folder=folder, database_url=database, broker_url="memory://", port=free_port()
+                )
                 place.manage("migrate", "--verbosity", "0")
                 with start_of(place) as port:
                     lost = _attacked(start_of.__name__, port, options.seconds)
@@ -233,12 +255,17 @@ def _attacked(name: str, port: int, seconds: float) -> int:
         with dripping(port, connections):
             found = probe(port, "/healthz", seconds)
         lost += found.lost
-        print(f"{name:8} {connections:3} drips       /healthz  {found}  × {_ratio(found, quiet['/healthz'])}")
+        print(
+            f"{name:8} {connections:3} drips       /healthz  {found}  × {_ratio(found, quiet['/healthz'])}"
+        )
     with guessing(port, LOOPS) as statuses:
         found = probe(port, "/sets/", seconds)
     lost += found.lost
     hashed = statuses.count(200)
-    print(f"{name:8} {LOOPS} sign-in loops {'/sets/':9} {found}  × {_ratio(found, quiet['/sets/'])}", end="")
+    print(
+        f"{name:8} {LOOPS} sign-in loops {'/sets/':9} {found}  × {_ratio(found, quiet['/sets/'])}",
+        end="",
+    )
     print(f"  ({hashed} of {len(statuses)} hashed)")
     return lost
 

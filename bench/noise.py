@@ -98,13 +98,20 @@ async def ask(source: PublicSource, backend: HttpBackend, batch: int, repeat: in
     return Cell(backend.engine, batch, repeat, answers, right, mean_per_character(found))
 
 
-async def cells(model: Path, source: PublicSource, names: Sequence[str], repeats: int) -> list[Cell]:
+async def cells(
+    model: Path, source: PublicSource, names: Sequence[str], repeats: int
+) -> list[Cell]:
     """All cells, one load of the model for each engine."""
     found = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
             server = serve_checkpoint(
-                model, jailed=jail.available(), ready_seconds=600, workdir=Path(work), threads=1, engine=name
+                model,
+                jailed=jail.available(),
+                ready_seconds=600,
+                workdir=Path(work),
+                threads=1,
+                engine=name,
             )
             async with server as backend:
                 for batch in BATCHES:
@@ -123,7 +130,9 @@ def line(cell: dict[str, Any]) -> str:
     )
 
 
-def record(model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime) -> dict[str, Any]:
+def record(
+    model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime
+) -> dict[str, Any]:
     """What is kept: what was asked of what, every cell against the first, and the floor that follows."""
     compared = [cell.against(found[0]) for cell in found]
     worst = max(cell["verdicts_differ"] for cell in compared)
@@ -147,10 +156,14 @@ def main() -> None:
     """Ask every way, print, write the record."""
     parser = argparse.ArgumentParser(prog="bench.noise")
     parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--items", type=int, default=400, help="items of the demo's public set (%(default)s)")
+    parser.add_argument(
+        "--items", type=int, default=400, help="items of the demo's public set (%(default)s)"
+    )
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("noise.json"))
-    parser.add_argument("--store", action="store_const", dest="out", const=STORED, help="where the site reads it")
+    parser.add_argument(
+        "--store", action="store_const", dest="out", const=STORED, help="where the site reads it"
+    )
     options = parser.parse_args()
     names = ["transformers", *(["vllm"] if engines.vllm_architectures() is not None else [])]
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:

@@ -37,9 +37,14 @@ def sides(matrix: Floats, public: int) -> list[Sides]:
 def associated(counts: list[Sides]) -> None:
     """Gap against likelihood, as if all models had been read: drawn as often as a board of this size is."""
     rng = np.random.default_rng(1)
-    read, gaps = rng.normal(-0.6, 0.1, len(counts)), [one.public_right / one.public_n for one in counts]
+    read, gaps = (
+        rng.normal(-0.6, 0.1, len(counts)),
+        [one.public_right / one.public_n for one in counts],
+    )
     statistics.kendall(read, gaps)
-    statistics.bca_over_families(read, gaps, [n % FAMILIES for n in range(len(counts))], rng, draws=DRAWS)
+    statistics.bca_over_families(
+        read, gaps, [n % FAMILIES for n in range(len(counts))], rng, draws=DRAWS
+    )
 
 
 def board(matrix: Floats, public: int) -> None:
@@ -84,7 +89,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure the board and the row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--items", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=1)
@@ -99,8 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     whole = seconds(lambda: board(matrix, public))
     single = sorted(seconds(lambda: row(compact, new, panel, public)) for _ in range(9))[4]
     exact = seconds(lambda: statistics.rank_sets(matrix[:300]))
-    print(f"{options.models} models x {options.items} items: {whole:.2f} s, limit {BOARD_LIMIT:.0f} s")
-    print(f"one new run's row: {1000 * single:.1f} ms (median of 9), limit {1000 * ROW_LIMIT:.0f} ms")
+    print(
+        f"{options.models} models x {options.items} items: {whole:.2f} s, limit {BOARD_LIMIT:.0f} s"
+    )
+    print(
+        f"one new run's row: {1000 * single:.1f} ms (median of 9), limit {1000 * ROW_LIMIT:.0f} ms"
+    )
     print(f"300 models, simultaneous and exact: {exact:.2f} s")
     print(f"the whole board costs {whole / single:.0f} rows")
     return 0 if whole <= BOARD_LIMIT and single <= ROW_LIMIT else 1

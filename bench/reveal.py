@@ -75,33 +75,49 @@ def install(folder: Path, items: Path) -> Installed:
     """An evaluator that holds the items as one exposed block of the set ``closed``."""
     identity = generate_keys(folder / "keys", name=NAME)
     shares = Shares(local=Fraction(0), spare=Fraction(0), blocks=1)
-    sealed = seal_set(load_items(items), name="closed", hosts=[identity], created=datetime.now(UTC), shares=shares)
+    sealed = seal_set(
+        load_items(items), name="closed", hosts=[identity], created=datetime.now(UTC), shares=shares
+    )
     write_set(sealed, folder / "sets" / "closed")
     facts = {"n": ITEMS, "digest": sealed.manifest.root, "sealed": True, "rows": []}
     (folder / "checkpoints").symlink_to(CHECKPOINTS)
     return Installed(folder, identity, {"closed": facts})
 
 
-def open_before(place: Installed, recipient: Recipients, to: str, size: int) -> dict[tuple[int, ...], Revealed]:
+def open_before(
+    place: Installed, recipient: Recipients, to: str, size: int
+) -> dict[tuple[int, ...], Revealed]:
     """Every batch that an attempt will ask for, by its indices, entered in the journal as any other."""
     keys = load_keys(place.folder / "keys")
     path = place.folder / "home" / "journal.jsonl"
     with closing(Journal(path, keys.name, keys.report)) as journal:
         vault = Vault(keys, {"closed": place.folder / "sets" / "closed"}.get, journal, recipient)
         cuts = [tuple(range(start, min(start + size, ITEMS))) for start in range(0, ITEMS, size)]
-        about: dict[str, Any] = {"to": to, "run": "00000000-0000-0000-0000-000000000001", "token": 1}
+        about: dict[str, Any] = {
+            "to": to,
+            "run": "00000000-0000-0000-0000-000000000001",
+            "token": 1,
+        }
         return {cut: vault.reveal("closed", cut, **about) for cut in cuts}
 
 
-def attempt(place: Installed, system: dict[str, Any], concurrency: int, *, policy: Policy, before: str = "") -> Watched:
+def attempt(
+    place: Installed, system: dict[str, Any], concurrency: int, *, policy: Policy, before: str = ""
+) -> Watched:
     """One attempt at a new run; ``before`` names the recipient for whom all is opened before the time begins."""
     environ = place.environ("memory://")
     (place.folder / "trusted").write_text(
-        "".join(f"{inspect_checkpoint(folder).digest}\n" for folder in CHECKPOINTS.iterdir() if folder.is_dir())
+        "".join(
+            f"{inspect_checkpoint(folder).digest}\n"
+            for folder in CHECKPOINTS.iterdir()
+            if folder.is_dir()
+        )
     )
     config = Config.from_env(environ | {"HOLDFAST_TRUSTED": str(place.folder / "trusted")})
     size = max(policy.batch, concurrency)
-    ready = open_before(place, Recipients.from_dict(config.recipients), before, size) if before else {}
+    ready = (
+        open_before(place, Recipients.from_dict(config.recipients), before, size) if before else {}
+    )
     sent: list[dict[str, Any]] = []
     host, spool = open_host(config, sent.append, leases=GrantedLeases(), stopping=lambda: False)
     spool.start()
@@ -117,7 +133,9 @@ def attempt(place: Installed, system: dict[str, Any], concurrency: int, *, polic
     return watched
 
 
-def measure(label: str, place: Installed, system: dict[str, Any], *, policy: Policy, pairs: int) -> None:
+def measure(
+    label: str, place: Installed, system: dict[str, Any], *, policy: Policy, pairs: int
+) -> None:
     """Print both readings for one system; the second only where there are pairs."""
     concurrency = policy.concurrency
     to = "jail" if system["kind"] == "checkpoint" else system["url"].split("/")[2]
@@ -125,25 +143,44 @@ def measure(label: str, place: Installed, system: dict[str, Any], *, policy: Pol
     for _ in range(max(pairs, 1)):
         found.append(attempt(place, system, concurrency, policy=policy))
         if pairs:
-            lost.append(found[-1].wall / attempt(place, system, concurrency, policy=policy, before=to).wall - 1)
+            lost.append(
+                found[-1].wall / attempt(place, system, concurrency, policy=policy, before=to).wall
+                - 1
+            )
     opening = statistics.median(one.opening for one in found)
     wall = statistics.median(one.wall for one in found)
-    line = f"{label:34} {len(found[0].batches):3} batches, {opening * 1000:5.0f} ms of {wall:6.1f} s: "
+    line = (
+        f"{label:34} {len(found[0].batches):3} batches, {opening * 1000:5.0f} ms of {wall:6.1f} s: "
+    )
     line += f"opening {opening / wall:6.2%}, {opening / wall / LIMIT:4.2f} of the limit"
     print(line + (f"; lost {statistics.median(lost):+.2%}" if lost else ""), flush=True)
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--latency", type=float, nargs="*", default=[0.2, 1.0], help="seconds for each answer")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--latency", type=float, nargs="*", default=[0.2, 1.0], help="seconds for each answer"
+    )
     parser.add_argument("--concurrency", type=int, default=64, help="requests in flight")
     parser.add_argument("--pairs", type=int, default=3, help="attempts with and without opening")
-    parser.add_argument("--checkpoint", default="small", help="one of demo/checkpoints, empty for none")
-    parser.add_argument("--batch", type=int, default=Policy().batch, help="items opened at a time (default: as usual)")
+    parser.add_argument(
+        "--checkpoint", default="small", help="one of demo/checkpoints, empty for none"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=Policy().batch,
+        help="items opened at a time (default: as usual)",
+    )
     options = parser.parse_args()
     policy = Policy(concurrency=options.concurrency, batch=options.batch)
-    print(f"{ITEMS} items, {options.concurrency} in flight, {machine()}; limit {LIMIT:.0%}", flush=True)
+    print(
+        f"{ITEMS} items, {options.concurrency} in flight, {machine()}; limit {LIMIT:.0%}",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as name, steady_endpoints() as begin:
         items = Path(name) / "items.jsonl"
         write_problems(items, ITEMS, seed=1)
@@ -151,12 +188,24 @@ def main() -> int:
         for latency in options.latency:
             server = begin(items, latency)
             listed = place.allowing(server.url, model="steady", api="completions")
-            measure(f"endpoint, {latency} s an answer", listed, server.system, policy=policy, pairs=options.pairs)
+            measure(
+                f"endpoint, {latency} s an answer",
+                listed,
+                server.system,
+                policy=policy,
+                pairs=options.pairs,
+            )
         if options.checkpoint:
             write_rows(items, generate(seed=7, n=ITEMS))
             place = install(Path(name) / "weights", items)
             system = {"kind": "checkpoint", "name": options.checkpoint}
-            measure(f"checkpoint {options.checkpoint} of the demo", place, system, policy=policy, pairs=0)
+            measure(
+                f"checkpoint {options.checkpoint} of the demo",
+                place,
+                system,
+                policy=policy,
+                pairs=0,
+            )
     return 0
 
 

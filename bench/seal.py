@@ -22,14 +22,19 @@ PUBLIC_ITEMS = 1319
 def problem(number: int, draw: random.Random) -> dict[str, str]:
     """A word problem about as long as one of GSM8K's, that shares no run of words with another."""
     said = " ".join("".join(draw.choices("abdeghiklmnorstu", k=5)) for _ in range(38))
-    steps = " ".join(f"Then {number} + {k} = <<{number}+{k}={number + k}>>{number + k} of them." for k in range(5))
+    steps = " ".join(
+        f"Then {number} + {k} = <<{number}+{k}={number + k}>>{number + k} of them."
+        for k in range(5)
+    )
     return {"question": f"Of {number} {said}, how many?", "answer": f"{steps}\n#### {number + 4}"}
 
 
 def write_problems(path: Path, count: int, seed: int) -> int:
     """So many problems as JSON lines; returns the bytes."""
     draw = random.Random(seed)  # noqa: S311 - the same items each time
-    return path.write_text("".join(json.dumps(problem(number, draw)) + "\n" for number in range(count)))
+    return path.write_text(
+        "".join(json.dumps(problem(number, draw)) + "\n" for number in range(count))
+    )
 
 
 def machine() -> str:
@@ -40,7 +45,9 @@ def machine() -> str:
 def timed(*arguments: object) -> float:
     """Seconds that a command of the engine takes. Ends the bench where it is refused."""
     begin = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "evaluator", *map(str, arguments)], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluator", *map(str, arguments)], capture_output=True, check=False
+    )
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise SystemExit(done.stderr.decode())
@@ -57,7 +64,15 @@ def main() -> int:
         size = write_problems(folder / "items.jsonl", count, seed=1)
         write_problems(folder / "public.jsonl", PUBLIC_ITEMS, seed=2)
         timed("keygen", folder / "keys")
-        seal = ("seal", folder / "items.jsonl", "--keys", folder / "keys", "--name", "twin", "--out")
+        seal = (
+            "seal",
+            folder / "items.jsonl",
+            "--keys",
+            folder / "keys",
+            "--name",
+            "twin",
+            "--out",
+        )
         commands: dict[str, tuple[object, ...]] = {
             "seal": (*seal, folder / "twin"),
             "seal --public": (*seal, folder / "checked", "--public", folder / "public.jsonl"),

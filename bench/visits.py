@@ -45,7 +45,9 @@ def ask(port: int, path: str, *, tag: str = "") -> Answer:
     return Answer(int(first.split()[1]), headers, body)
 
 
-def drive(port: int, paths: Sequence[str], *, seconds: float, tag: str = "", once: bool = False) -> Visits:
+def drive(
+    port: int, paths: Sequence[str], *, seconds: float, tag: str = "", once: bool = False
+) -> Visits:
     """Ask for these paths in turn for so long, or until each was asked ``once``."""
     requests = [_request(path, tag) for path in paths]
     waiting: Iterator[bytes] = iter(requests) if once else cycle(requests)
@@ -60,7 +62,13 @@ def drive(port: int, paths: Sequence[str], *, seconds: float, tag: str = "", onc
                 return
             start = perf_counter()
             answer = _exchange(port, request)
-            found.append((perf_counter() - start, int(answer[9:12]), len(answer) - answer.index(b"\r\n\r\n") - 4))
+            found.append(
+                (
+                    perf_counter() - start,
+                    int(answer[9:12]),
+                    len(answer) - answer.index(b"\r\n\r\n") - 4,
+                )
+            )
 
     threads = [Thread(target=visitor) for _ in range(VISITORS)]
     for thread in threads:
@@ -70,7 +78,13 @@ def drive(port: int, paths: Sequence[str], *, seconds: float, tag: str = "", onc
     took = perf_counter() - begin
     times, sizes = sorted(one[0] for one in found), sorted(one[2] for one in found)
     middle, last = len(times) // 2, min(len(times) - 1, int(0.99 * len(times)))
-    return Visits(frozenset(one[1] for one in found), len(found) / took, times[middle], times[last], sizes[middle])
+    return Visits(
+        frozenset(one[1] for one in found),
+        len(found) / took,
+        times[middle],
+        times[last],
+        sizes[middle],
+    )
 
 
 def _request(path: str, tag: str) -> bytes:

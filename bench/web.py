@@ -56,7 +56,9 @@ def _paged(query: str, pages: int) -> Callable[[random.Random], str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure each size of board."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each line")
     parser.add_argument("--seed", type=int, default=1)
@@ -91,8 +93,20 @@ def _measured(models: int, seconds: float, seed: int) -> int:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
             os.sched_setaffinity(0, site_core)
-            gunicorn = [sys.executable, "-m", "gunicorn", "leaderboard.wsgi", "--bind", f"127.0.0.1:{port}"]
-            site = start([*gunicorn, "--no-control-socket"], env=os.environ, log=Path(folder) / "site", folder=ROOT)
+            gunicorn = [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "leaderboard.wsgi",
+                "--bind",
+                f"127.0.0.1:{port}",
+            ]
+            site = start(
+                [*gunicorn, "--no-control-socket"],
+                env=os.environ,
+                log=Path(folder) / "site",
+                folder=ROOT,
+            )
             os.sched_setaffinity(0, other)
             wait_until(lambda: _answers(port), seconds=60, what="the site", process=site)
             try:
@@ -137,10 +151,16 @@ def _report(port: int, models: int, seconds: float, rng: random.Random) -> bool:
     line("bare", "an empty answer", drive(port, ["/healthz"], seconds=seconds))
     line("plain", "first page", plain := drive(port, ["/plain/"], seconds=seconds))
     good &= line("again", "first page", drive(port, ["/"], seconds=seconds), plain)
-    good &= line("304", "first page", drive(port, ["/"], seconds=seconds, tag=front.headers["etag"]), plain)
+    good &= line(
+        "304", "first page", drive(port, ["/"], seconds=seconds, tag=front.headers["etag"]), plain
+    )
     asked: set[str] = set()
     for name, query in kinds(models, -(-models // ROWS)).items():
-        queries = [one for one in dict.fromkeys(query(rng) for _ in range(int(seconds * 400))) if one not in asked]
+        queries = [
+            one
+            for one in dict.fromkeys(query(rng) for _ in range(int(seconds * 400)))
+            if one not in asked
+        ]
         asked.update(queries)
         beside = drive(port, [f"/plain/?{one}" for one in queries], seconds=seconds)
         line("plain", name, beside)
@@ -164,15 +184,16 @@ def _weight(port: int, page: int) -> bool:
 def line(way: str, name: str, found: Visits, beside: Visits | None = None) -> bool:
     """Print one line; whether its limits hold."""
     statuses = ",".join(map(str, sorted(found.statuses)))
-    text = (
-        f"{name:20} {way:6} {found.per_second:7.0f}/s  p50 {1000 * found.median:6.1f}  p99 {1000 * found.p99:6.1f} ms"
-    )
+    text = f"{name:20} {way:6} {found.per_second:7.0f}/s  p50 {1000 * found.median:6.1f}"
+    text += f"  p99 {1000 * found.p99:6.1f} ms"
     text += f"  {found.bytes:7,} B  {statuses}"
     if beside is None:
         print(text, flush=True)
         return True
     ratio = found.per_second / beside.per_second
-    missed = [what for what, fails in (("20 x", ratio < FASTER), ("25 ms", found.p99 > LATE)) if fails]
+    missed = [
+        what for what, fails in (("20 x", ratio < FASTER), ("25 ms", found.p99 > LATE)) if fails
+    ]
     print(f"{text}  {ratio:5.1f} x{'  misses ' + ', '.join(missed) if missed else ''}", flush=True)
     return not missed
 

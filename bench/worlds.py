@@ -42,7 +42,10 @@ class Sample:
     def counts(self) -> list[tuple[int, int, int, int]]:
         """(public right, public n, private right, private n) of each model."""
         sums = self.public.sum(axis=1).astype(int), self.private.sum(axis=1).astype(int)
-        return [(int(a), self.public.shape[1], int(b), self.private.shape[1]) for a, b in zip(*sums, strict=True)]
+        return [
+            (int(a), self.public.shape[1], int(b), self.private.shape[1])
+            for a, b in zip(*sums, strict=True)
+        ]
 
 
 def draw(world: World, rng: np.random.Generator) -> Sample:
@@ -55,7 +58,10 @@ def draw(world: World, rng: np.random.Generator) -> Sample:
     ahead[m] += world.overfit
     sides = []
     for n, shift in ((PUBLIC, ahead[:, None]), (PRIVATE, -world.harder)):
-        discrimination, difficulty = np.exp(0.3 * rng.standard_normal(n)), 1.5 * rng.standard_normal(n)
+        discrimination, difficulty = (
+            np.exp(0.3 * rng.standard_normal(n)),
+            1.5 * rng.standard_normal(n),
+        )
         logit = sharpness * discrimination * (ability - difficulty) + shift
         if world.cluster:
             luck = world.cluster * rng.standard_normal((m + 1, -(-n // 10)))

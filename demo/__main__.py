@@ -21,7 +21,14 @@ from demo import prepare, zoo
 from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, Process, free_port, has_bubblewrap
 from demo.progress import display
-from demo.services import EmbeddedPostgres, ServiceFailed, filesystem_broker, has_redis, start_redis, stop
+from demo.services import (
+    EmbeddedPostgres,
+    ServiceFailed,
+    filesystem_broker,
+    has_redis,
+    start_redis,
+    stop,
+)
 
 PAIR = "demo"
 PUBLIC, PRIVATE = "demo-public", "demo-private"
@@ -33,7 +40,11 @@ LINES_SHOWN = 6
 MOST_EVALUATORS = 8
 MADE_HERE = "The demo trained and asked these models itself, outside the evaluator, and knows how each was made."
 ZOO = "The zoo: models of which it is known who saw the public set"
-PAPER = Path(os.environ.get("HOLDFAST_DATA", ROOT.parent / "shared" / "data")) / "published" / "gsm1k_table.csv"
+PAPER = (
+    Path(os.environ.get("HOLDFAST_DATA", ROOT.parent / "shared" / "data"))
+    / "published"
+    / "gsm1k_table.csv"
+)
 ABOUT_PAPER = (
     *("--slug", "gsm1k", "--title", "GSM8K and GSM1k", "--public", "GSM8K", "--private", "GSM1k"),
     *(
@@ -49,7 +60,10 @@ ABOUT_PAPER = (
 def main() -> int:
     """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run failed."""
     options = _options()
-    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+    for ending in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell starts background jobs with SIGINT ignored
         signal.signal(ending, _interrupt)
     with contextlib.ExitStack() as stack:
         try:
@@ -63,10 +77,18 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make demo", description="The whole house on one machine.")
-    parser.add_argument("--once", action="store_true", help="end after the table instead of serving")
-    parser.add_argument("--json", action="store_true", help="print the board's rows as one JSON object, last")
-    parser.add_argument("--port", type=int, default=0, help="the site's port (default: 8000, or a free one)")
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="The whole house on one machine."
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end after the table instead of serving"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the board's rows as one JSON object, last"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="the site's port (default: 8000, or a free one)"
+    )
     parser.add_argument(
         "--evaluators",
         type=int,
@@ -75,7 +97,9 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help=f"evaluators that serve the same pool, each with its own keys (1 to {MOST_EVALUATORS}; default: 1)",
     )
-    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its state")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its state"
+    )
     return parser.parse_args()
 
 
@@ -96,7 +120,9 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         programs[name] = begin()
         stack.callback(stop, [programs[name]])
     if not has_bubblewrap():
-        say("bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do")
+        say(
+            "bubblewrap is missing: checkpoints run without a jail, so only the three shipped ones do"
+        )
     token = place.manage("create_token", "demo").strip().splitlines()[-1]
     runs = _submit(place, token)
     _watch(place, runs, token, say, programs)
@@ -106,10 +132,14 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     print(_ledger(place))
     print(f"The board: {place.address}/boards/{PAIR}/")
     for table in reversed(place.get("/api/v1/published")):
-        print(f"{table['title']}, a table read by the same tests: {place.address}/published/{table['table']}/")
+        print(
+            f"{table['title']}, a table read by the same tests: {place.address}/published/{table['table']}/"
+        )
     if options.json:
         print(json.dumps(board), flush=True)
-    if any(place.get(f"/api/v1/runs/{run}", token=token)["state"] != "ranked" for run in runs.values()):
+    if any(
+        place.get(f"/api/v1/runs/{run}", token=token)["state"] != "ranked" for run in runs.values()
+    ):
         return 1
     if not options.once:
         print("Serving until Ctrl-C.", flush=True)
@@ -138,7 +168,9 @@ def _narrator() -> Callable[[str], None]:
     return lambda text: print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
 
 
-def _installation(options: argparse.Namespace, stack: contextlib.ExitStack, say: Callable[[str], None]) -> Installation:
+def _installation(
+    options: argparse.Namespace, stack: contextlib.ExitStack, say: Callable[[str], None]
+) -> Installation:
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return Installation(
@@ -150,7 +182,9 @@ def _installation(options: argparse.Namespace, stack: contextlib.ExitStack, say:
     )
 
 
-def _embedded_postgres(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> str:
+def _embedded_postgres(
+    folder: Path, stack: contextlib.ExitStack, say: Callable[[str], None]
+) -> str:
     say("Starting an embedded PostgreSQL (DATABASE_URL would name another)")
     server = EmbeddedPostgres(folder / "postgres")
     url = server.start()
@@ -181,7 +215,13 @@ def _preferred_port() -> int:
 def _prepare(place: Installation) -> None:
     prepare.make_keys(place)
     prepare.make_public_set(place, PUBLIC, public_set())
-    terms = [*prepare.make_maintainers(place), "--release-after", RELEASE_AFTER, "--protocol", PROTOCOL]
+    terms = [
+        *prepare.make_maintainers(place),
+        "--release-after",
+        RELEASE_AFTER,
+        "--protocol",
+        PROTOCOL,
+    ]
     terms += ["--twin-of", str(place.sets / PUBLIC / "items.jsonl"), "--twins-by", "generator"]
     terms += ["--smallest-cell", "36"]  # a block of these 400 problems, which guard nothing
     prepare.make_sealed_set(place, PRIVATE, private_set(), options=terms)
@@ -199,7 +239,16 @@ def _prepare(place: Installation) -> None:
 
 def _bring_tables(place: Installation) -> None:
     """The zoo, and the paper's table where the real data are."""
-    about = ["--slug", "zoo", "--title", ZOO, "--source", "demo/zoo of this repository", "--ran-by", MADE_HERE]
+    about = [
+        "--slug",
+        "zoo",
+        "--title",
+        ZOO,
+        "--source",
+        "demo/zoo of this repository",
+        "--ran-by",
+        MADE_HERE,
+    ]
     place.manage("import_published", str(zoo.TABLE), *about)
     if PAPER.is_file():
         place.manage("import_published", str(PAPER), *ABOUT_PAPER)
@@ -209,7 +258,13 @@ def _submit(place: Installation, token: str) -> dict[str, str]:
     """Submit the three checkpoints; a second time answers with the submissions that are there."""
     runs = {}
     for name in CHECKPOINTS:
-        order = {"model": f"demo-{name}", "pair": PAIR, "kind": "checkpoint", "checkpoint": name, "open_weights": True}
+        order = {
+            "model": f"demo-{name}",
+            "pair": PAIR,
+            "kind": "checkpoint",
+            "checkpoint": name,
+            "open_weights": True,
+        }
         answer = place.post("/api/v1/submissions", order, token=token, key=f"demo-{name}")
         runs[name] = answer["run"]
     return runs

@@ -34,12 +34,21 @@ def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -
         if not (place.sets / private / WRAPS / f"{party}.json").exists():
             home = place.home_of("evaluator")
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            opened_by = ["--set", str(place.sets / private), "--keys", str(place.keys), "--home", str(home)]
+            opened_by = [
+                "--set",
+                str(place.sets / private),
+                "--keys",
+                str(place.keys),
+                "--home",
+                str(home),
+            ]
             place.engine("enrol", str(keys / "identity.json"), *opened_by)
         place.manage("register_evaluator", str(keys / "identity.json"))
 
 
-def make_public_set(place: Installation, name: str, rows: Rows, *, shots: Path | None = None) -> None:
+def make_public_set(
+    place: Installation, name: str, rows: Rows, *, shots: Path | None = None
+) -> None:
     """Write a public set where the evaluator looks for it, with its shot pool if it has one."""
     folder = place.sets / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +72,12 @@ def make_maintainers(place: Installation, count: int = 3) -> list[str]:
 
 
 def make_sealed_set(
-    place: Installation, name: str, rows: Rows, *, shots: Path | None = None, options: Sequence[str] = ()
+    place: Installation,
+    name: str,
+    rows: Rows,
+    *,
+    shots: Path | None = None,
+    options: Sequence[str] = (),
 ) -> None:
     """Seal a private set to the evaluator's key. Its plaintext exists only while it is sealed."""
     folder = place.sets / name
@@ -88,10 +102,14 @@ def trust_shipped_checkpoints(place: Installation, names: Sequence[str]) -> None
 
 def write_rows(path: Path, rows: Rows) -> None:
     """Write rows as JSON lines."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
 
 
-def tell_site(place: Installation, *, slug: str, title: str, public: str, private: str, protocol: str) -> None:
+def tell_site(
+    place: Installation, *, slug: str, title: str, public: str, private: str, protocol: str
+) -> None:
     """Migrate the database and register the evaluator, both sets and their pair."""
     place.manage("migrate", "--verbosity", "0")
     place.manage("register_evaluator", str(place.keys / "identity.json"))

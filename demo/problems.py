@@ -59,14 +59,46 @@ class Template:
 
 TEMPLATES = (
     # One step.
-    Template("MS", ("a + b",), "{who} has {a} {things} and finds {b} more. How many {things} does {who} have now?"),
-    Template("MS", ("a - b",), "{who} picks up {a} {things} and gives {b} of them to {other}. How many are left?"),
-    Template("SS", ("a * b",), "{who} has {a} boxes with {b} {things} in each box. How many {things} is that?"),
-    Template("MS", ("a / b",), "{who} shares {a} {things} equally among {b} friends. How many does each one get?"),
-    Template("MM", ("a + b",), "{who} reads {a} pages before lunch and {b} pages after lunch. How many in all?"),
-    Template("LM", ("a - b",), "{who} runs a ferry with {a} seats and {b} are taken. How many seats are free?"),
-    Template("SS", ("a * b",), "{who} sells {a} {things} for {b} coins each. How many coins does that make?"),
-    Template("MS", ("a / b",), "{who} strings {a} {things} on {b} equal cords. How many are on each cord?"),
+    Template(
+        "MS",
+        ("a + b",),
+        "{who} has {a} {things} and finds {b} more. How many {things} does {who} have now?",
+    ),
+    Template(
+        "MS",
+        ("a - b",),
+        "{who} picks up {a} {things} and gives {b} of them to {other}. How many are left?",
+    ),
+    Template(
+        "SS",
+        ("a * b",),
+        "{who} has {a} boxes with {b} {things} in each box. How many {things} is that?",
+    ),
+    Template(
+        "MS",
+        ("a / b",),
+        "{who} shares {a} {things} equally among {b} friends. How many does each one get?",
+    ),
+    Template(
+        "MM",
+        ("a + b",),
+        "{who} reads {a} pages before lunch and {b} pages after lunch. How many in all?",
+    ),
+    Template(
+        "LM",
+        ("a - b",),
+        "{who} runs a ferry with {a} seats and {b} are taken. How many seats are free?",
+    ),
+    Template(
+        "SS",
+        ("a * b",),
+        "{who} sells {a} {things} for {b} coins each. How many coins does that make?",
+    ),
+    Template(
+        "MS",
+        ("a / b",),
+        "{who} strings {a} {things} on {b} equal cords. How many are on each cord?",
+    ),
     # Two steps.
     Template(
         "MS",
@@ -221,7 +253,10 @@ def _work(template: Template, numbers: dict[str, int]) -> str | None:
 
 def _draw(template: Template, rng: random.Random) -> Row | None:
     """One filled template, or None where the numbers drawn do not work out."""
-    numbers = {name: rng.randint(*_SIZES[size]) for name, size in zip("abcde", template.sizes, strict=False)}
+    numbers = {
+        name: rng.randint(*_SIZES[size])
+        for name, size in zip("abcde", template.sizes, strict=False)
+    }
     answer = _work(template, numbers)
     if answer is None:
         return None
@@ -230,7 +265,9 @@ def _draw(template: Template, rng: random.Random) -> Row | None:
     return {"question": question, "answer": answer}
 
 
-def _draw_new(template: Template, rng: random.Random, taken: set[str], avoid: Container[str]) -> Row:
+def _draw_new(
+    template: Template, rng: random.Random, taken: set[str], avoid: Container[str]
+) -> Row:
     for _ in range(_MAX_DRAWS):
         row = _draw(template, rng)
         if row is not None and row["question"] not in taken and row["question"] not in avoid:
@@ -238,7 +275,9 @@ def _draw_new(template: Template, rng: random.Random, taken: set[str], avoid: Co
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 
-def generate(seed: int, n: int, avoid: Container[str] = (), *, templates: Sequence[Template] = TEMPLATES) -> list[Row]:
+def generate(
+    seed: int, n: int, avoid: Container[str] = (), *, templates: Sequence[Template] = TEMPLATES
+) -> list[Row]:
     """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal shares.
 
     The questions are distinct and none is in `avoid`. An answer is one line: the sums, then `#### N` with N a

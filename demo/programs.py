@@ -120,7 +120,11 @@ class Installation:
             "HOLDFAST_SETS": str(self.sets),
             "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
             "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
-            **{name: value for name, value in os.environ.items() if name.startswith("HOLDFAST_ENDPOINT_")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith("HOLDFAST_ENDPOINT_")
+            },
             **{name: str(path) for name, path in lists.items() if path.exists()},
         }
 
@@ -143,7 +147,9 @@ class Installation:
         return self._run([sys.executable, "-m", "evaluator", *arguments], self.engine_environment())
 
     def _run(self, command: list[str], env: dict[str, str]) -> str:
-        done = subprocess.run(command, cwd=self.source, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.source, env=env, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise ServiceFailed(f"{' '.join(command[1:4])} failed: {done.stderr.strip()[-2000:]}")
         return done.stdout
@@ -168,7 +174,9 @@ class Installation:
             "--no-control-socket",
         ]
         process = self._start(command, self.site_environment(), "site")
-        wait_until(self._answers, seconds=60, what=f"the site (log: {self.log('site')})", process=process)
+        wait_until(
+            self._answers, seconds=60, what=f"the site (log: {self.log('site')})", process=process
+        )
         return process
 
     def start_recorder(self) -> Process:
@@ -188,12 +196,27 @@ class Installation:
             "-B",
         ]
         schedule = self.folder / "site" / "beat"
-        return self._start([*command, "-s", str(schedule), "-n", "recorder@%h"], self.site_environment(), "recorder")
+        return self._start(
+            [*command, "-s", str(schedule), "-n", "recorder@%h"],
+            self.site_environment(),
+            "recorder",
+        )
 
     def start_evaluator(self, name: str = "evaluator") -> Process:
         """Start an evaluator; it starts its model servers itself."""
-        command = ["celery", "-A", "evaluator.worker", "worker", "-Q", "evaluate.default", "--pool", "solo"]
-        return self._start([*command, "-l", "warning", "-n", f"{name}@%h"], self.evaluator_environment(name), name)
+        command = [
+            "celery",
+            "-A",
+            "evaluator.worker",
+            "worker",
+            "-Q",
+            "evaluate.default",
+            "--pool",
+            "solo",
+        ]
+        return self._start(
+            [*command, "-l", "warning", "-n", f"{name}@%h"], self.evaluator_environment(name), name
+        )
 
     def log(self, name: str) -> Path:
         """Where a program's output goes."""
@@ -202,7 +225,9 @@ class Installation:
     def _start(self, command: list[str], env: dict[str, str], name: str) -> Process:
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
         # `python -m` rather than the script beside it, so that a moved environment still works.
-        return start([sys.executable, "-m", *command], env=env, log=self.log(name), folder=self.source)
+        return start(
+            [sys.executable, "-m", *command], env=env, log=self.log(name), folder=self.source
+        )
 
     def _answers(self) -> bool:
         try:
@@ -235,7 +260,11 @@ class Installation:
     # --- what an evaluator is given
 
     def allow_endpoints(
-        self, endpoints: Iterable[tuple[str, str]], *, api: str = "completions", key_file: Path | None = None
+        self,
+        endpoints: Iterable[tuple[str, str]],
+        *,
+        api: str = "completions",
+        key_file: Path | None = None,
     ) -> None:
         """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the site.
 

@@ -21,7 +21,9 @@ class Bars:
     def __init__(self, names: Iterable[str], stack: ExitStack) -> None:
         form = "{desc}|{bar:30}| {n:.0f}/{total:.0f}"
         self._bars = {
-            name: stack.enter_context(tqdm(total=1, desc=f"{name:>12} queued", position=line, bar_format=form))
+            name: stack.enter_context(
+                tqdm(total=1, desc=f"{name:>12} queued", position=line, bar_format=form)
+            )
             for line, name in enumerate(names)
         }
 
@@ -48,6 +50,8 @@ class Lines:
             self._say(f"{name:>12} {run['state']:<9} {run['done']:>4}/{run['total']}")
 
 
-def display(names: Iterable[str], stack: ExitStack, say: Callable[[str], None], to: TextIO = sys.stderr) -> Display:
+def display(
+    names: Iterable[str], stack: ExitStack, say: Callable[[str], None], to: TextIO = sys.stderr
+) -> Display:
     """Bars where ``to`` is a terminal, else lines."""
     return Bars(names, stack) if to.isatty() else Lines(say)

@@ -62,16 +62,29 @@ def shoot(url: str, out: Path, *, width: int, height: int, dark: bool, full: boo
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; exit code 2 with a sentence where there is no browser or no page."""
-    parser = argparse.ArgumentParser(prog="python -m demo.screenshot", description="Take a picture of a page.")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.screenshot", description="Take a picture of a page."
+    )
     parser.add_argument("url")
     parser.add_argument("out", type=Path)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=960)
-    parser.add_argument("--dark", action="store_true", help="as people see it who prefer dark pages")
-    parser.add_argument("--full", action="store_true", help="the whole page, not only the first screen")
+    parser.add_argument(
+        "--dark", action="store_true", help="as people see it who prefer dark pages"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="the whole page, not only the first screen"
+    )
     asked = parser.parse_args(arguments)
     try:
-        shoot(asked.url, asked.out, width=asked.width, height=asked.height, dark=asked.dark, full=asked.full)
+        shoot(
+            asked.url,
+            asked.out,
+            width=asked.width,
+            height=asked.height,
+            dark=asked.dark,
+            full=asked.full,
+        )
     except (OSError, ValueError, Error) as failure:
         print(f"no picture was taken: {str(failure).splitlines()[0]}", file=sys.stderr)
         return 2

@@ -42,7 +42,11 @@ def _end_with_parent() -> None:
 
 
 def start(
-    command: Sequence[str], *, env: Mapping[str, str], log: Path | None = None, folder: Path | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Path | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in a session of its own, in ``folder``, its output appended to ``log`` or thrown away."""
     out: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
@@ -82,7 +86,9 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         return
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float, what: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until(
+    ready: Callable[[], bool], *, seconds: float, what: str, process: subprocess.Popen[bytes]
+) -> None:
     """Poll ``ready`` until it is true. Raises :class:`ServiceFailed` when time is up or the process ended."""
     until = time.monotonic() + seconds
     while not ready():
@@ -128,7 +134,9 @@ class EmbeddedPostgres:
         self._server.start()
         socket = self._server.get_postmaster_info().socket_dir
         if socket is None or Path(socket).resolve() != self.folder:
-            raise ServiceFailed(f"PostgreSQL's folder has too long a path for a socket: {self.folder}")
+            raise ServiceFailed(
+                f"PostgreSQL's folder has too long a path for a socket: {self.folder}"
+            )
         return self.url
 
     def _owned_like_cluster(self, path: Path) -> None:
@@ -145,9 +153,21 @@ def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder.resolve() / "redis.sock"
     socket.unlink(missing_ok=True)
-    command = ["redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(folder.resolve())]
-    process = start([*command, "--save", "", "--appendonly", "no"], env=os.environ, log=folder / "redis.log")
-    wait_until(socket.exists, seconds=10, what=f"Redis (log: {folder / 'redis.log'})", process=process)
+    command = [
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--dir",
+        str(folder.resolve()),
+    ]
+    process = start(
+        [*command, "--save", "", "--appendonly", "no"], env=os.environ, log=folder / "redis.log"
+    )
+    wait_until(
+        socket.exists, seconds=10, what=f"Redis (log: {folder / 'redis.log'})", process=process
+    )
     return process, f"redis+socket://{socket}"
 
 

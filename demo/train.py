@@ -123,7 +123,9 @@ def shuffle(rows: list[Row], seed: int) -> None:
     random.Random(seed).shuffle(rows)  # noqa: S311 - that is the point
 
 
-def batches(encoded: Sequence[list[int]], rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(
+    encoded: Sequence[list[int]], rng: random.Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Token ids and labels, both of shape (BATCH, length), rows of like length together to pad little."""
     window = BATCH * _BUCKET
     for start in range(0, len(encoded), window):
@@ -167,9 +169,13 @@ def _rate(step: int, steps: int, peak: float) -> float:
     return peak * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def train(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: float) -> LlamaForCausalLM:
+def train(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: float
+) -> LlamaForCausalLM:
     """The trained model, in float32. Prints a line of progress every `report_minutes`."""
-    return fit(new_model(recipe, tokenizer), tokenizer, training_rows(recipe), recipe.seed, report_minutes)
+    return fit(
+        new_model(recipe, tokenizer), tokenizer, training_rows(recipe), recipe.seed, report_minutes
+    )
 
 
 def fit(
@@ -185,7 +191,9 @@ def fit(
     # One text at a time: all at once takes gigabytes for masks and offsets that nobody reads.
     encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in rows]
     steps = math.ceil(len(encoded) / BATCH)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), betas=(0.9, 0.98), weight_decay=0.01, fused=True
+    )
     model.train()
     reported = time.monotonic()
     rng = random.Random(seed)  # noqa: S311 - the same again for a seed is the point
@@ -224,12 +232,18 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     tokenizer.save_pretrained(out)
     path = out / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    config |= {"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False, "add_eos_token": False}
+    config |= {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": False,
+        "add_eos_token": False,
+    }
     config.pop("backend", None)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> list[str]:
+def answers(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> list[str]:
     """What the model says to each question, greedily, up to the first line's end or `MAX_NEW_TOKENS`."""
     prompts = [PROMPT.format(question=row["question"]) for row in rows]
     asked = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
@@ -254,7 +268,9 @@ def measure(folder: Path) -> Measured:
         said = answers(model, tokenizer, rows)
         pairs = zip(said, rows, strict=True)
         right.append(sum(final_number(text) == final_number(row["answer"]) for text, row in pairs))
-        longest = max(longest, *(len(ids) for ids in tokenizer([text + STOP for text in said])["input_ids"]))
+        longest = max(
+            longest, *(len(ids) for ids in tokenizer([text + STOP for text in said])["input_ids"])
+        )
     return Measured(public=right[0], private=right[1], longest=longest)
 
 
@@ -270,7 +286,9 @@ def gap_interval(public: int, private: int, n: int = SET_SIZE) -> tuple[float, f
     first, second = public / n, private / n
     (low1, high1), (low2, high2) = _wilson(public, n), _wilson(private, n)
     gap = first - second
-    return gap - math.hypot(first - low1, high2 - second), gap + math.hypot(high1 - first, second - low2)
+    return gap - math.hypot(first - low1, high2 - second), gap + math.hypot(
+        high1 - first, second - low2
+    )
 
 
 _README = """# {name}
@@ -334,10 +352,14 @@ def describe(name: str, parameters: int, measured: Measured) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, save, measure and describe one model."""
-    parser = argparse.ArgumentParser(prog="python -m demo.train", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.train", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how often to print a line of progress")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="how often to print a line of progress"
+    )
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)  # The number of threads changes the order of sums, and so the model.
     tokenizer = build_tokenizer()

@@ -55,8 +55,21 @@ _NEVER = tuple(
     ipaddress.ip_network(block)
     for block in (
         # IANA's IPv4 special-purpose registry
-        *("0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24"),
-        *("192.88.99.0/24", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+        *(
+            "0.0.0.0/8",
+            "169.254.0.0/16",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.31.196.0/24",
+            "192.52.193.0/24",
+        ),
+        *(
+            "192.88.99.0/24",
+            "192.175.48.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+        ),
         *("224.0.0.0/4", "240.0.0.0/4"),
         # metadata services outside the link-local block: Alibaba, Azure, AWS, Google
         *("100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::/32"),
@@ -72,12 +85,42 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._~@:+-]+)*/?", re.ASCII)
 _OWN_NAMES = frozenset(
-    ("localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "private", "arpa", "onion")
+    (
+        "localhost",
+        "localdomain",
+        "local",
+        "internal",
+        "intranet",
+        "lan",
+        "home",
+        "corp",
+        "private",
+        "arpa",
+        "onion",
+    )
 )
 """Last labels that never belong to a public host."""
 _SERVICES = frozenset(
     (
-        *(1080, 1433, 1521, 2049, 2375, 2376, 2379, 2380, 3128, 3306, 3389, 5432, 5672, 5900, 5984, 6000, 6379),
+        *(
+            1080,
+            1433,
+            1521,
+            2049,
+            2375,
+            2376,
+            2379,
+            2380,
+            3128,
+            3306,
+            3389,
+            5432,
+            5672,
+            5900,
+            5984,
+            6000,
+            6379,
+        ),
         *(6443, 8125, 8500, 9042, 9092, 9200, 9300, 10250, 11211, 15672, 26257, 27017, 50070),
     )
 )
@@ -104,7 +147,9 @@ def check(url: str, *, allow_private: bool) -> Target:
     return Target(parts.scheme, host, port, parts.path.rstrip("/"))
 
 
-async def resolve(target: Target, *, allow_private: bool, lookup: Lookup | None = None) -> tuple[str, ...]:
+async def resolve(
+    target: Target, *, allow_private: bool, lookup: Lookup | None = None
+) -> tuple[str, ...]:
     """The addresses of a target, each of them checked; connect to one of these and to nothing else.
 
     Raises ENDPOINT_REFUSED if any one is not permitted, ENDPOINT_UNREACHABLE if there is none.
@@ -116,7 +161,9 @@ async def resolve(target: Target, *, allow_private: bool, lookup: Lookup | None 
     if not found:
         raise error(Code.ENDPOINT_UNREACHABLE)
     try:
-        permissions = [permitted(ipaddress.ip_address(text), allow_private=allow_private) for text in found]
+        permissions = [
+            permitted(ipaddress.ip_address(text), allow_private=allow_private) for text in found
+        ]
     except ValueError:
         raise error(Code.ENDPOINT_REFUSED, "address") from None
     if not all(permissions):
@@ -146,7 +193,9 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise refused from None
-    if not url.startswith(f"{parts.scheme}://"):  # HTTPS:// would be another text for the same address
+    if not url.startswith(
+        f"{parts.scheme}://"
+    ):  # HTTPS:// would be another text for the same address
         raise refused
     if not parts.netloc or not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
         raise refused
@@ -193,7 +242,9 @@ def _check_name(host: str, *, allow_private: bool) -> None:
 async def _ask_the_system(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     try:
-        answers = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        answers = await loop.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
     except UnicodeError:  # a name that cannot be encoded for the resolver
         raise error(Code.ENDPOINT_REFUSED, "host") from None
     return [str(answer[4][0]) for answer in answers]

@@ -53,14 +53,19 @@ class Config:
         """
         for name in FORBIDDEN:
             if environ.get(name):
-                raise error(Code.MISCONFIGURED, f"{name} is set, and the evaluator must not reach the site's data")
+                raise error(
+                    Code.MISCONFIGURED,
+                    f"{name} is set, and the evaluator must not reach the site's data",
+                )
         home = _folder(environ, "HOLDFAST_HOME", must_exist=False)
         return cls(
             broker_url=_required(environ, "BROKER_URL"),
             home=home,
             keys=_folder(environ, "HOLDFAST_KEYS"),
             sets=_folder(environ, "HOLDFAST_SETS"),
-            checkpoints=_folder(environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False),
+            checkpoints=_folder(
+                environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False
+            ),
             pool=_pool(environ),
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS", default=20.0),
             recipients=_recipients(environ),
@@ -78,11 +83,17 @@ def trusted_digests(environ: Mapping[str, str]) -> frozenset[str]:
     path = environ.get("HOLDFAST_TRUSTED")
     if not path:
         return frozenset()
-    words = [line.split()[0] for line in _text("HOLDFAST_TRUSTED", path).splitlines() if line.partition("#")[0].strip()]
+    words = [
+        line.split()[0]
+        for line in _text("HOLDFAST_TRUSTED", path).splitlines()
+        if line.partition("#")[0].strip()
+    ]
     try:
         return frozenset(msgspec.convert(words, list[Hex32]))
     except msgspec.ValidationError:
-        raise error(Code.MISCONFIGURED, "HOLDFAST_TRUSTED: a line does not begin with a SHA-256 digest") from None
+        raise error(
+            Code.MISCONFIGURED, "HOLDFAST_TRUSTED: a line does not begin with a SHA-256 digest"
+        ) from None
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:
@@ -92,7 +103,9 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _folder(environ: Mapping[str, str], name: str, *, default: Path | None = None, must_exist: bool = True) -> Path:
+def _folder(
+    environ: Mapping[str, str], name: str, *, default: Path | None = None, must_exist: bool = True
+) -> Path:
     path = default if default and not environ.get(name) else Path(_required(environ, name))
     if must_exist and not path.is_dir():
         raise error(Code.MISCONFIGURED, f"{name} is not a folder")
@@ -106,13 +119,17 @@ def _pool(environ: Mapping[str, str]) -> str:
         raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name") from None
 
 
-def _seconds(environ: Mapping[str, str], name: str, *, default: float, least: float = 0.1, most: float = 3600) -> float:
+def _seconds(
+    environ: Mapping[str, str], name: str, *, default: float, least: float = 0.1, most: float = 3600
+) -> float:
     try:
         seconds = float(environ.get(name) or default)
     except ValueError:
         seconds = -1.0
     if not least <= seconds <= most:
-        raise error(Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}")
+        raise error(
+            Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
+        )
     return seconds
 
 

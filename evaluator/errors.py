@@ -162,41 +162,59 @@ def _theirs(sentence: str, advice: str, *, again: bool = False) -> Explanation:
     return Explanation(Fault.THEIRS, again, sentence, advice)
 
 
-def _ours(sentence: str, advice: str, *, again: bool = False, elsewhere: bool = False) -> Explanation:
+def _ours(
+    sentence: str, advice: str, *, again: bool = False, elsewhere: bool = False
+) -> Explanation:
     return Explanation(Fault.OURS, again, sentence, advice, elsewhere)
 
 
 EXPLANATIONS: dict[Code, Explanation] = {
-    Code.BAD_MESSAGE: _ours("A message did not follow the contract.", "Check that both programs are of one version."),
+    Code.BAD_MESSAGE: _ours(
+        "A message did not follow the contract.", "Check that both programs are of one version."
+    ),
     Code.UNKNOWN_PROTOCOL: _ours(
         "There is no protocol of this name here.",
         "Choose a published one; where a pair names it, maintainers update this evaluator or withdraw the pair.",
     ),
-    Code.UNKNOWN_GRADER: _theirs("There is no grader of this name.", "Choose one of the published graders."),
+    Code.UNKNOWN_GRADER: _theirs(
+        "There is no grader of this name.", "Choose one of the published graders."
+    ),
     Code.PROTOCOL_UNFIT: _theirs(
         "This protocol cannot be asked of a system of this kind.",
         "Choose another: weights are given a text, messages go to chat APIs, likelihoods are read of weights only.",
     ),
-    Code.UNKNOWN_SET: _ours("The evaluator does not hold this set.", "Install the set on the evaluator."),
+    Code.UNKNOWN_SET: _ours(
+        "The evaluator does not hold this set.", "Install the set on the evaluator."
+    ),
     Code.SET_MISMATCH: _ours(
-        "The evaluator holds another set under this name.", "Compare the set's commitment on both sides."
+        "The evaluator holds another set under this name.",
+        "Compare the set's commitment on both sides.",
     ),
     Code.RECIPIENT_REFUSED: _theirs(
-        "This recipient may not receive sealed items.", "Ask the maintainers to add it to the evaluator's list."
+        "This recipient may not receive sealed items.",
+        "Ask the maintainers to add it to the evaluator's list.",
     ),
-    Code.SET_UNREADABLE: _theirs("The set's file cannot be read.", "Check the path and the file's permissions."),
+    Code.SET_UNREADABLE: _theirs(
+        "The set's file cannot be read.", "Check the path and the file's permissions."
+    ),
     Code.SET_EMPTY: _theirs("The set has no items.", "Give a file with one JSON object a line."),
-    Code.SET_BAD_JSON: _theirs("A line of the set is not a JSON object.", "Mend the line and try again."),
-    Code.SET_MISSING_FIELD: _theirs(
-        "An item lacks a question or an answer.", "Give each item both fields, as non-empty strings."
+    Code.SET_BAD_JSON: _theirs(
+        "A line of the set is not a JSON object.", "Mend the line and try again."
     ),
-    Code.SET_DUPLICATE_QUESTION: _theirs("Two items ask the same question.", "Remove one of the two."),
+    Code.SET_MISSING_FIELD: _theirs(
+        "An item lacks a question or an answer.",
+        "Give each item both fields, as non-empty strings.",
+    ),
+    Code.SET_DUPLICATE_QUESTION: _theirs(
+        "Two items ask the same question.", "Remove one of the two."
+    ),
     Code.SET_GOLD_NOT_NUMERIC: _theirs(
         "An item's answer does not end in a number.",
         "End it in '#### N' with a decimal number, or make it the bare number.",
     ),
     Code.SET_TOO_FEW_SHOTS: _theirs(
-        "The shot pool holds fewer items than the protocol shows.", "Give a larger pool with --shots."
+        "The shot pool holds fewer items than the protocol shows.",
+        "Give a larger pool with --shots.",
     ),
     Code.RESPONSES_UNREADABLE: _theirs(
         "The file of responses cannot be read.",
@@ -205,86 +223,124 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.KEY_UNREADABLE: _ours(
         "A key file is missing or is not a key.", "Make keys with 'python -m evaluator keygen'."
     ),
-    Code.KEY_PERMISSIONS: _ours("A private key file can be read by others.", "Set its mode to 0400."),
+    Code.KEY_PERMISSIONS: _ours(
+        "A private key file can be read by others.", "Set its mode to 0400."
+    ),
     Code.KEY_EXISTS: _ours(
-        "A key of this name is already there.", "Choose an empty folder: keys are never overwritten."
+        "A key of this name is already there.",
+        "Choose an empty folder: keys are never overwritten.",
     ),
     Code.SEAL_BROKEN: _ours(
-        "The sealed set does not match its commitment.", "Restore the set from its backup; do not use this copy."
+        "The sealed set does not match its commitment.",
+        "Restore the set from its backup; do not use this copy.",
     ),
-    Code.NOT_ENROLLED: _ours("The set is not sealed to this evaluator's key.", "Enrol this host for the set."),
+    Code.NOT_ENROLLED: _ours(
+        "The set is not sealed to this evaluator's key.", "Enrol this host for the set."
+    ),
     Code.JOURNAL_BROKEN: _ours(
-        "The exposure journal does not verify.", "Stop the evaluator and restore the journal from its backup."
+        "The exposure journal does not verify.",
+        "Stop the evaluator and restore the journal from its backup.",
     ),
     Code.HEAD_INVALID: _ours(
-        "A signed tree head does not verify.", "Get it again from who signed it; do not mend it by hand."
+        "A signed tree head does not verify.",
+        "Get it again from who signed it; do not mend it by hand.",
     ),
     Code.ALLOCATION_INVALID: _ours(
         "The strata and blocks asked for do not fit the set.",
         "Seal with one of the allocations that are listed, or with more items.",
     ),
     Code.BLOCK_REFUSED: _ours(
-        "This recipient may not see these blocks of the set.", "Compare the tiers and the season on both sides."
+        "This recipient may not see these blocks of the set.",
+        "Compare the tiers and the season on both sides.",
     ),
     Code.SHEET_UNREADABLE: _theirs(
         "A sheet (CSV) does not have the rows and columns it should.",
         "Export it again as UTF-8, separated by commas, with the columns it came with.",
     ),
     Code.ATTESTATION_MISSING: _theirs(
-        "An author has not attested that no model was used.", "Ask the author to fill the attestation in."
+        "An author has not attested that no model was used.",
+        "Ask the author to fill the attestation in.",
     ),
     Code.CHECK_FAILED: _theirs(
         "The set has errors that stop sealing.",
         "Mend the lines that are named; 'python -m evaluator check ITEMS.jsonl --public FILE' lists all.",
     ),
     Code.SELECTION_IMPOSSIBLE: _theirs(
-        "The set cannot be matched to the public one at this size.", "Ask for fewer items, or write more."
+        "The set cannot be matched to the public one at this size.",
+        "Ask for fewer items, or write more.",
     ),
-    Code.RULE_INVALID: _ours("The release rule is not a valid one.", "Write it as docs/operations.md shows."),
+    Code.RULE_INVALID: _ours(
+        "The release rule is not a valid one.", "Write it as docs/operations.md shows."
+    ),
     Code.RULE_NOT_MET: _ours(
-        "The evidence does not meet the release rule.", "Wait until it does; the set's page shows what is missing."
+        "The evidence does not meet the release rule.",
+        "Wait until it does; the set's page shows what is missing.",
     ),
     Code.EVIDENCE_UNREADABLE: _ours(
         "The evidence is not a file that the site wrote.",
         "Export it again with 'manage.py release_progress SLUG --evidence FILE'.",
     ),
     Code.EVIDENCE_DIFFERS: _ours(
-        "The statement is about another set, root or evidence.", "Sign anew over the files that you hold."
+        "The statement is about another set, root or evidence.",
+        "Sign anew over the files that you hold.",
     ),
-    Code.STATEMENT_UNREADABLE: _ours("The release statement is not a valid one.", "Make it again with 'sign'."),
+    Code.STATEMENT_UNREADABLE: _ours(
+        "The release statement is not a valid one.", "Make it again with 'sign'."
+    ),
     Code.NOT_A_MAINTAINER: _ours(
-        "This key is not one of the maintainers' in the manifest.", "Sign with the key the set was sealed under."
+        "This key is not one of the maintainers' in the manifest.",
+        "Sign with the key the set was sealed under.",
     ),
-    Code.SIGNATURE_INVALID: _ours("A signature does not verify.", "Remove it, or ask its maintainer to sign again."),
+    Code.SIGNATURE_INVALID: _ours(
+        "A signature does not verify.", "Remove it, or ask its maintainer to sign again."
+    ),
     Code.QUORUM_MISSING: _ours(
-        "Too few maintainers have signed.", "Pass the statement on with 'countersign' until the quorum is there."
+        "Too few maintainers have signed.",
+        "Pass the statement on with 'countersign' until the quorum is there.",
     ),
-    Code.BUNDLE_BROKEN: _ours("The release bundle does not verify.", "Make it again with 'release'."),
-    Code.NOTICE_INVALID: _ours("A notice about the set is not valid.", "Make it again with 'notice'."),
-    Code.CHECKPOINT_UNKNOWN: _theirs("The evaluator knows no checkpoint of this name.", "Check the folder's name."),
-    Code.CHECKPOINT_NO_CONFIG: _theirs("The checkpoint has no config.json.", "Add the model's config.json."),
+    Code.BUNDLE_BROKEN: _ours(
+        "The release bundle does not verify.", "Make it again with 'release'."
+    ),
+    Code.NOTICE_INVALID: _ours(
+        "A notice about the set is not valid.", "Make it again with 'notice'."
+    ),
+    Code.CHECKPOINT_UNKNOWN: _theirs(
+        "The evaluator knows no checkpoint of this name.", "Check the folder's name."
+    ),
+    Code.CHECKPOINT_NO_CONFIG: _theirs(
+        "The checkpoint has no config.json.", "Add the model's config.json."
+    ),
     Code.CHECKPOINT_BAD_CONFIG: _theirs(
-        "A configuration file of the checkpoint is not usable.", "Save the model again with its library."
+        "A configuration file of the checkpoint is not usable.",
+        "Save the model again with its library.",
     ),
     Code.CHECKPOINT_NO_TOKENIZER: _theirs(
         "The checkpoint has no tokenizer.json.", "Save the fast tokenizer beside it."
     ),
-    Code.CHECKPOINT_NO_WEIGHTS: _theirs("The checkpoint has no safetensors file.", "Save the weights as safetensors."),
+    Code.CHECKPOINT_NO_WEIGHTS: _theirs(
+        "The checkpoint has no safetensors file.", "Save the weights as safetensors."
+    ),
     Code.CHECKPOINT_PICKLE: _theirs(
         "The checkpoint holds a pickle, which can run code.", "Remove it and keep safetensors only."
     ),
-    Code.CHECKPOINT_BAD_HEADER: _theirs("A safetensors file's header is not valid.", "Save the weights again."),
+    Code.CHECKPOINT_BAD_HEADER: _theirs(
+        "A safetensors file's header is not valid.", "Save the weights again."
+    ),
     Code.CHECKPOINT_TRUNCATED: _theirs(
-        "A safetensors file is shorter than its header says.", "Copy the file again and compare its checksum."
+        "A safetensors file is shorter than its header says.",
+        "Copy the file again and compare its checksum.",
     ),
     Code.CHECKPOINT_REMOTE_CODE: _theirs(
-        "The checkpoint asks to run code of its own.", "Use an architecture that the library knows by itself."
+        "The checkpoint asks to run code of its own.",
+        "Use an architecture that the library knows by itself.",
     ),
     Code.CHECKPOINT_BAD_FILE: _theirs(
-        "The checkpoint holds something that is not a plain file.", "Copy the files themselves, without links."
+        "The checkpoint holds something that is not a plain file.",
+        "Copy the files themselves, without links.",
     ),
     Code.CHECKPOINT_UNTRUSTED: _theirs(
-        "Without bubblewrap only checkpoints that Holdfast ships are run.", "Install bubblewrap on the evaluator."
+        "Without bubblewrap only checkpoints that Holdfast ships are run.",
+        "Install bubblewrap on the evaluator.",
     ),
     Code.CHECKPOINT_BAD_TEMPLATE: _theirs(
         "The checkpoint's chat template is missing, or does not show the question once and unchanged.",
@@ -329,10 +385,13 @@ EXPLANATIONS: dict[Code, Explanation] = {
         elsewhere=True,
     ),
     Code.HOST_FAILED: _theirs(
-        "The model server stopped while loading or answering.", "Check that the checkpoint loads on your side."
+        "The model server stopped while loading or answering.",
+        "Check that the checkpoint loads on your side.",
     ),
     Code.HOST_TIMEOUT: _ours(
-        "The model server was not ready in time.", "Try again when the host is less busy.", again=True
+        "The model server was not ready in time.",
+        "Try again when the host is less busy.",
+        again=True,
     ),
     Code.HOST_DIED: _ours(
         "The model server was ended, or crashed, before it had answered.",
@@ -360,37 +419,52 @@ EXPLANATIONS: dict[Code, Explanation] = {
         elsewhere=True,
     ),
     Code.HARNESS_SEALED: _theirs(
-        "A sealed set never goes through lm-evaluation-harness, which keeps what it asks.", "Give a public file."
+        "A sealed set never goes through lm-evaluation-harness, which keeps what it asks.",
+        "Give a public file.",
     ),
     Code.HARNESS_FAILED: _ours(
-        "lm-evaluation-harness did not finish the task.", "Check the task's name and the fields that it wants."
+        "lm-evaluation-harness did not finish the task.",
+        "Check the task's name and the fields that it wants.",
     ),
     Code.PROMPT_TOO_LONG: _theirs(
-        "A prompt does not fit into the model's context.", "Choose a protocol with fewer shots, or a longer context."
+        "A prompt does not fit into the model's context.",
+        "Choose a protocol with fewer shots, or a longer context.",
     ),
-    Code.ENDPOINT_REFUSED: _theirs("This address may not be called.", "Give a public https address."),
+    Code.ENDPOINT_REFUSED: _theirs(
+        "This address may not be called.", "Give a public https address."
+    ),
     Code.ENDPOINT_UNREACHABLE: _theirs(
         "The endpoint cannot be reached.", "Check that it is up, then continue the run.", again=True
     ),
     Code.ENDPOINT_TIMEOUT: _theirs(
-        "The endpoint did not answer in time.", "Check that it is up, then continue the run.", again=True
+        "The endpoint did not answer in time.",
+        "Check that it is up, then continue the run.",
+        again=True,
     ),
     Code.ENDPOINT_ERROR: _theirs(
-        "The endpoint answers with server errors.", "Check its own log, then continue the run.", again=True
+        "The endpoint answers with server errors.",
+        "Check its own log, then continue the run.",
+        again=True,
     ),
     Code.ENDPOINT_BAD_RESPONSE: _theirs(
-        "The endpoint's answer is not an OpenAI-compatible completion.", "Check the address and the kind of API."
+        "The endpoint's answer is not an OpenAI-compatible completion.",
+        "Check the address and the kind of API.",
     ),
-    Code.ENDPOINT_UNAUTHORIZED: _theirs("The endpoint refuses the API key.", "Continue the run with a valid key."),
+    Code.ENDPOINT_UNAUTHORIZED: _theirs(
+        "The endpoint refuses the API key.", "Continue the run with a valid key."
+    ),
     Code.ENDPOINT_NOT_FOUND: _theirs(
         "The endpoint does not know this path or model.", "Check the address and the model."
     ),
     Code.ENDPOINT_RATE_LIMITED: _theirs(
         "The endpoint refuses more requests.", "Raise its limit, then continue the run.", again=True
     ),
-    Code.ENDPOINT_REDIRECTED: _theirs("The endpoint redirects, which is never followed.", "Give the final address."),
+    Code.ENDPOINT_REDIRECTED: _theirs(
+        "The endpoint redirects, which is never followed.", "Give the final address."
+    ),
     Code.ENDPOINT_REJECTED: _theirs(
-        "The endpoint rejects the request as such.", "Check the kind of API and the model, then read its own log."
+        "The endpoint rejects the request as such.",
+        "Check the kind of API and the model, then read its own log.",
     ),
     Code.ENDPOINT_REFUSES_ITEMS: _theirs(
         "The endpoint refuses to answer most of the items.",
@@ -401,10 +475,12 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Correct the server's reasoning parser, then continue the run.",
     ),
     Code.ENDPOINT_NO_CREDIT: _theirs(
-        "The account behind the API key has no credit left.", "Add credit at the provider, then continue the run."
+        "The account behind the API key has no credit left.",
+        "Add credit at the provider, then continue the run.",
     ),
     Code.ENDPOINT_STREAM_ONLY: _theirs(
-        "The endpoint only streams its answers.", "Give an address that answers a request without 'stream' as a whole."
+        "The endpoint only streams its answers.",
+        "Give an address that answers a request without 'stream' as a whole.",
     ),
     Code.ENDPOINT_OUTPUT_LIMIT: _theirs(
         "The endpoint writes fewer tokens than the protocol allows an answer.",
@@ -427,10 +503,12 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Choose a protocol that sends none, such as gsm1k-0shot-reasoning-api.",
     ),
     Code.ENDPOINT_NO_SEED: _theirs(
-        "The endpoint refuses the parameter seed.", "Choose a protocol that draws nothing at random."
+        "The endpoint refuses the parameter seed.",
+        "Choose a protocol that draws nothing at random.",
     ),
     Code.BUDGET_SPENT: _theirs(
-        "What this run may spend is spent.", "Raise the cap and start it again: it goes on where it stopped."
+        "What this run may spend is spent.",
+        "Raise the cap and start it again: it goes on where it stopped.",
     ),
     Code.KEY_NOT_SEALED: _ours(
         "The endpoint's API key is sealed to other evaluators than the ones that run now.",
@@ -443,7 +521,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
         again=True,
     ),
     Code.EVALUATOR_AWAY: _ours(
-        "No evaluator of the run's pool is running.", "Start one; the run then begins by itself.", again=True
+        "No evaluator of the run's pool is running.",
+        "Start one; the run then begins by itself.",
+        again=True,
     ),
     Code.OUT_OF_SERVICE: _ours(
         "Every evaluator of the run's pool is out of service.",
@@ -456,14 +536,16 @@ EXPLANATIONS: dict[Code, Explanation] = {
         again=True,
     ),
     Code.INCOMPLETE: _ours(
-        "Some items could not be asked, so the run is not ranked.", "Continue it: the items left are asked."
+        "Some items could not be asked, so the run is not ranked.",
+        "Continue it: the items left are asked.",
     ),
     Code.CONTROL_FAILED: _ours(
         "The grader does not grade its control items as it must, so the run is worth nothing.",
         "Install the evaluator again from a clean copy, then run its tests.",
     ),
     Code.COMPLETIONS_MISSING: _ours(
-        "This evaluator keeps no completions of the run on this set.", "Ask the evaluator that made the run."
+        "This evaluator keeps no completions of the run on this set.",
+        "Ask the evaluator that made the run.",
     ),
     Code.RUN_UNDER_WAY: _ours(
         "The run is under way, or was queued again since.",
@@ -478,16 +560,29 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "No evaluator began the run within its time in the queue.",
         "Nothing is wrong with the submission. Continue it once the status page shows an evaluator in service.",
     ),
-    Code.LOST: _ours("The evaluator was lost too often.", "Look at the evaluators, then queue it again.", again=True),
-    Code.DISK_FULL: _ours("The disk is full.", "Free some space, then run again: what was graded is kept.", again=True),
+    Code.LOST: _ours(
+        "The evaluator was lost too often.",
+        "Look at the evaluators, then queue it again.",
+        again=True,
+    ),
+    Code.DISK_FULL: _ours(
+        "The disk is full.", "Free some space, then run again: what was graded is kept.", again=True
+    ),
     Code.OUT_UNWRITABLE: _ours(
-        "A folder on the evaluator's host cannot be written.", "Make it writable, or choose another.", elsewhere=True
+        "A folder on the evaluator's host cannot be written.",
+        "Make it writable, or choose another.",
+        elsewhere=True,
     ),
     Code.OUT_OF_ANOTHER_RUN: _theirs(
-        "The output folder belongs to another run.", "Choose another folder, or the same model, set and protocol."
+        "The output folder belongs to another run.",
+        "Choose another folder, or the same model, set and protocol.",
     ),
-    Code.MISCONFIGURED: _ours("A setting is missing or wrong.", "Correct the setting that is named."),
-    Code.INTERNAL: _ours("Something failed that should not.", "Report it with the code and the run's id.", again=True),
+    Code.MISCONFIGURED: _ours(
+        "A setting is missing or wrong.", "Correct the setting that is named."
+    ),
+    Code.INTERNAL: _ours(
+        "Something failed that should not.", "Report it with the code and the run's id.", again=True
+    ),
 }
 
 

@@ -73,7 +73,13 @@ async def harness(
     with tempfile.TemporaryDirectory(prefix="holdfast-lm-eval-") as home:
         out = Path(home, "out.json")
         told = {
-            **{"socket": str(socket), "task": task, "max_tokens": max_tokens, "limit": limit, "out": str(out)},
+            **{
+                "socket": str(socket),
+                "task": task,
+                "max_tokens": max_tokens,
+                "limit": limit,
+                "out": str(out),
+            },
             "splits": {name: str(path.absolute()) for name, path in splits.items()},
             "concurrency": concurrency,
         }
@@ -92,8 +98,17 @@ async def _run(told: bytes, home: str, seconds: float) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
         env={
-            **{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": home, "HF_HOME": f"{home}/hf", "TMPDIR": home},
-            **{"LM_HARNESS_CACHE_PATH": f"{home}/lm", "PYTHONPATH": str(Path(evaluator.__path__[0]).parent)},
+            **{
+                "PATH": "/usr/bin:/bin",
+                "LANG": "C.UTF-8",
+                "HOME": home,
+                "HF_HOME": f"{home}/hf",
+                "TMPDIR": home,
+            },
+            **{
+                "LM_HARNESS_CACHE_PATH": f"{home}/lm",
+                "PYTHONPATH": str(Path(evaluator.__path__[0]).parent),
+            },
             **{"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"},
         },
         cwd=home,
@@ -111,7 +126,11 @@ async def _run(told: bytes, home: str, seconds: float) -> None:
 
 
 def _decoded(found: dict[str, Any], task: str) -> Harnessed:
-    figures = {name: float(value) for name, value in found["results"][task].items() if isinstance(value, int | float)}
+    figures = {
+        name: float(value)
+        for name, value in found["results"][task].items()
+        if isinstance(value, int | float)
+    }
     samples = tuple(
         Sample(
             index=int(one["index"]),

@@ -51,7 +51,10 @@ def gold_of(answer: str) -> str:
 
 
 _KINDS = (
-    (re.compile(r"[0-9]\s?[/\u2044\u2215]\s?[0-9]|[¼-¾⅐-⅞]|\\[a-z]?frac"), "its gold answer is a fraction"),
+    (
+        re.compile(r"[0-9]\s?[/\u2044\u2215]\s?[0-9]|[¼-¾⅐-⅞]|\\[a-z]?frac"),
+        "its gold answer is a fraction",
+    ),
     (re.compile(r"[$€£¥₹]"), "its gold answer has a sign of a currency"),
     (re.compile(r"%"), "its gold answer has a percent sign"),
 )

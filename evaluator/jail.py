@@ -62,7 +62,9 @@ _SWAP_FILE_1 = "memory.memsw.limit_in_bytes"
 """Memory and swap together, in version 1 where the kernel counts swap."""
 
 _ALLOWED = 0x7FFF0000  # SCMP_ACT_ALLOW
-_REFUSED = 0x00050000 | errno.ENOSYS  # SCMP_ACT_ERRNO: as of a kernel without the call, which programs expect
+_REFUSED = (
+    0x00050000 | errno.ENOSYS
+)  # SCMP_ACT_ERRNO: as of a kernel without the call, which programs expect
 _EQUAL, _MASKED_EQUAL = 4, 7  # SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
 _NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 _NETLINK_ROUTE = 0
@@ -101,8 +103,14 @@ _CALLS = """
 CUDA are run everywhere, without those that trace, that reach another process's memory, that splice pages or that need
 a capability which no process inside has."""
 _CONDITIONAL_CALLS = (
-    *(("socket", ((0, _EQUAL, family, 0),)) for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)),
-    ("socket", ((0, _EQUAL, socket.AF_NETLINK, 0), (2, _EQUAL, _NETLINK_ROUTE, 0))),  # to list interfaces
+    *(
+        ("socket", ((0, _EQUAL, family, 0),))
+        for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
+    ),
+    (
+        "socket",
+        ((0, _EQUAL, socket.AF_NETLINK, 0), (2, _EQUAL, _NETLINK_ROUTE, 0)),
+    ),  # to list interfaces
     ("socketpair", ((0, _EQUAL, socket.AF_UNIX, 0),)),
     ("clone", ((0, _MASKED_EQUAL, _NAMESPACES, 0),)),
 )
@@ -135,7 +143,9 @@ def wrap(
         raise error(Code.JAIL_MISSING)
     shown = [*_interpreter(), *readable]
     privileged = _works(privileged=True) and not writable and all(map(_open_to_all, shown))
-    data = None if devices else memory  # a GPU's driver reserves more addresses than there is memory
+    data = (
+        None if devices else memory
+    )  # a GPU's driver reserves more addresses than there is memory
     return [
         *_launcher(_filter(), _make_groups(memory)),
         *_walls(privileged=privileged),
@@ -152,15 +162,21 @@ def wrap(
 def missing() -> list[str]:
     """Guards that this machine lacks, each in a sentence for the people who run it."""
     if not available():
-        return ["bubblewrap does not work here: only checkpoints that Holdfast ships are run, and not shut in"]
+        return [
+            "bubblewrap does not work here: only checkpoints that Holdfast ships are run, and not shut in"
+        ]
     lacks = []
     if _filter() is None:
         lacks.append("libseccomp is not installed: no system call is refused inside the jail")
         if _works(privileged=True):
-            lacks.append("user namespaces can be made inside the jail, which the filter would refuse")
+            lacks.append(
+                "user namespaces can be made inside the jail, which the filter would refuse"
+            )
     controlled = {name for group in _group_parents() for name in group.limits}
     if "memory" not in controlled:
-        lacks.append("no memory control group can be made: each process is limited, all of them together are not")
+        lacks.append(
+            "no memory control group can be made: each process is limited, all of them together are not"
+        )
     if "pids" not in controlled:
         lacks.append("no pids control group can be made: processes are counted by user only")
     return lacks
@@ -182,7 +198,9 @@ def dump_no_core() -> None:
 
 @functools.cache
 def _works(*, privileged: bool) -> bool:
-    if shutil.which("bwrap") is None or (privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None)):
+    if shutil.which("bwrap") is None or (
+        privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None)
+    ):
         return False
     return _runs(None, privileged=privileged)
 
@@ -205,13 +223,17 @@ def _launcher(program: int | None, groups: Sequence[Path]) -> list[str]:
     another purpose.
     """
     script = ["echo 1000 >/proc/self/oom_score_adj"]
-    script += [f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} || exit 125" for group in groups]
+    script += [
+        f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} || exit 125" for group in groups
+    ]
     bwrap = shlex.quote(shutil.which("bwrap") or "bwrap")
     if program is None:
         script.append(f'exec {bwrap} "$@"')
     else:
         script.append("n=3; while [ -e /proc/self/fd/$n ]; do n=$((n + 1)); done")
-        script.append(f'eval "exec {bwrap} --seccomp $n \\"\\$@\\" $n</proc/{os.getpid()}/fd/{program}"')
+        script.append(
+            f'eval "exec {bwrap} --seccomp $n \\"\\$@\\" $n</proc/{os.getpid()}/fd/{program}"'
+        )
     return ["/usr/bin/env", "-i", "/bin/sh", "-c", "; ".join(script), "jail"]
 
 
@@ -221,16 +243,34 @@ def _walls(*, privileged: bool) -> list[str]:
     arguments += [f"--unshare-{space}" for space in spaces] + ["--unshare-cgroup-try"]
     arguments += ["--hostname", "jail", "--cap-drop", "ALL"]
     if privileged:  # just enough for setpriv to give root away
-        arguments += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
+        arguments += [
+            "--cap-add",
+            "CAP_SETUID",
+            "--cap-add",
+            "CAP_SETGID",
+            "--cap-add",
+            "CAP_SETPCAP",
+        ]
     else:
-        arguments += ["--unshare-user", "--disable-userns", "--uid", str(INMATE_UID), "--gid", str(INMATE_UID)]
+        arguments += [
+            "--unshare-user",
+            "--disable-userns",
+            "--uid",
+            str(INMATE_UID),
+            "--gid",
+            str(INMATE_UID),
+        ]
     for folder in _SYSTEM:
         path = Path(folder)
         if path.is_symlink():
             arguments += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
-    for folder in ("/etc", "/sys", "/sys/devices"):  # else bubblewrap makes them for its own uid alone
+    for folder in (
+        "/etc",
+        "/sys",
+        "/sys/devices",
+    ):  # else bubblewrap makes them for its own uid alone
         arguments += ["--perms", "0755", "--dir", folder]
     for detail in _DETAILS:
         arguments += ["--ro-bind-try", detail, detail]
@@ -271,7 +311,11 @@ def _make_groups(memory: int) -> tuple[Path, ...]:
             group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
             for name, file in parent.limits.items():
                 (group / file).write_text(str(values[name]), encoding="ascii")
-            for file, value in (("memory.swap.max", "0"), ("memory.oom.group", "1"), (_SWAP_FILE_1, str(memory))):
+            for file, value in (
+                ("memory.swap.max", "0"),
+                ("memory.oom.group", "1"),
+                (_SWAP_FILE_1, str(memory)),
+            ):
                 if (group / file).exists():
                     (group / file).write_text(value, encoding="ascii")
             made.append(group)
@@ -283,7 +327,9 @@ def _group_parents() -> tuple[_Parent, ...]:
     """Where control groups can be made with limits on memory and processes, in version 2 or else in version 1."""
     found = []
     for kind, controllers, folder in _hierarchies():
-        wanted = {name: _LIMIT_FILES[kind, name] for name in controllers if (kind, name) in _LIMIT_FILES}
+        wanted = {
+            name: _LIMIT_FILES[kind, name] for name in controllers if (kind, name) in _LIMIT_FILES
+        }
         candidates = (folder, folder.parent) if kind == "cgroup2" else (folder,)
         for candidate in candidates:
             if wanted and _can_limit(candidate, wanted):
@@ -295,8 +341,14 @@ def _group_parents() -> tuple[_Parent, ...]:
 def _hierarchies() -> Iterator[tuple[str, Sequence[str], Path]]:
     """Each mounted hierarchy: its kind, its controllers, the folder of this process's own group."""
     try:
-        own = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()]
-        mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="ascii").splitlines()]
+        own = [
+            line.split(":", 2)
+            for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+        ]
+        mounts = [
+            line.split()
+            for line in Path("/proc/self/mounts").read_text(encoding="ascii").splitlines()
+        ]
     except (OSError, UnicodeDecodeError):
         return
     for _, mount, kind, options, *_ in mounts:
@@ -305,7 +357,11 @@ def _hierarchies() -> Iterator[tuple[str, Sequence[str], Path]]:
             if kind == "cgroup2" and not controllers:
                 inside = Path(mount, path.lstrip("/"))
                 with contextlib.suppress(OSError):
-                    yield kind, (inside / "cgroup.controllers").read_text(encoding="ascii").split(), inside
+                    yield (
+                        kind,
+                        (inside / "cgroup.controllers").read_text(encoding="ascii").split(),
+                        inside,
+                    )
             elif kind == "cgroup" and controllers and set(controllers) <= set(options.split(",")):
                 inside = Path(mount, path.lstrip("/"))
                 yield kind, controllers, inside if inside.is_dir() else Path(mount)
@@ -329,7 +385,12 @@ def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
 class _Comparison(ctypes.Structure):
     """libseccomp's ``struct scmp_arg_cmp``."""
 
-    _fields_ = (("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("a", ctypes.c_uint64),
+        ("b", ctypes.c_uint64),
+    )
 
 
 @functools.cache
@@ -362,12 +423,19 @@ def _compiled(library: ctypes.CDLL, context: ctypes.c_void_p) -> int | None:
     return program
 
 
-def _allow(library: ctypes.CDLL, context: ctypes.c_void_p, name: str, *conditions: _Comparison) -> None:
+def _allow(
+    library: ctypes.CDLL, context: ctypes.c_void_p, name: str, *conditions: _Comparison
+) -> None:
     number = library.seccomp_syscall_resolve_name(name.encode())
     if number < 0:  # another architecture's, or newer than the library
         return
     compared = (_Comparison * len(conditions))(*conditions)
-    if library.seccomp_rule_add_array(context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared) != 0:
+    if (
+        library.seccomp_rule_add_array(
+            context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared
+        )
+        != 0
+    ):
         raise OSError(ctypes.get_errno(), name)
 
 
@@ -383,14 +451,25 @@ def _binds(option: str, paths: Iterable[Path]) -> list[str]:
 
 
 def _variables(environment: Mapping[str, str]) -> list[str]:
-    variables = {"PATH": "/usr/bin:/bin", "HOME": _HOME, "LANG": "C.UTF-8", "USER": "inmate", **environment}
+    variables = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": _HOME,
+        "LANG": "C.UTF-8",
+        "USER": "inmate",
+        **environment,
+    }
     return ["--clearenv", *(part for pair in variables.items() for part in ("--setenv", *pair))]
 
 
 @functools.cache
 def _interpreter() -> tuple[Path, ...]:
     """The running Python: its environment, the prefix that the environment builds on, and every link between."""
-    prefixes = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    prefixes = {
+        sys.prefix,
+        sys.base_prefix,
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+    }
     trees = [Path(prefix) for prefix in prefixes if not _within(Path(prefix), _SYSTEM)]
     known = [*_SYSTEM, *map(str, trees)]
     links = []
@@ -412,4 +491,6 @@ def _open_to_all(path: Path) -> bool:
     if not stat.S_ISDIR(mode):
         return bool(mode & stat.S_IROTH)
     folder_open = mode & stat.S_IROTH and mode & stat.S_IXOTH
-    return bool(folder_open) and all(entry.stat().st_mode & stat.S_IROTH for entry in path.iterdir())
+    return bool(folder_open) and all(
+        entry.stat().st_mode & stat.S_IROTH for entry in path.iterdir()
+    )

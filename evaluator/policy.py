@@ -26,7 +26,12 @@ from evaluator.ledger.manifests import Manifest, Stratum
 JAIL: Recipient = addresses.JAIL
 """Recipient that stands for weights we run ourselves, without a network. No host may have this name."""
 
-_STRATA: Mapping[Tier, tuple[Stratum, ...]] = {"T0": ("exposed", "local"), "T1": ("exposed",), "T2": (), "T3": ()}
+_STRATA: Mapping[Tier, tuple[Stratum, ...]] = {
+    "T0": ("exposed", "local"),
+    "T1": ("exposed",),
+    "T2": (),
+    "T3": (),
+}
 """Strata that a tier may be shown whole. T2 sees one exposed block besides, that of the season."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -64,7 +64,9 @@ Publish = Callable[[dict[str, Any]], None]
 _T = TypeVar("_T")
 
 
-def open_host(config: Config, publish: Publish, *, leases: Leases, stopping: Callable[[], bool]) -> tuple[Host, Spool]:
+def open_host(
+    config: Config, publish: Publish, *, leases: Leases, stopping: Callable[[], bool]
+) -> tuple[Host, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
 
     Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``, ``disk_full`` and
@@ -181,7 +183,12 @@ def ship_log(data: object, host: Host) -> None:
 def publish_report(envelope: dict[str, Any]) -> None:
     """Send one report to the recorder. Raises whatever the broker's client raises; tries once."""
     app.send_task(
-        RECORD_TASK, args=[envelope], queue=RECORD_QUEUE, ignore_result=True, retry=False, argsrepr="(report)"
+        RECORD_TASK,
+        args=[envelope],
+        queue=RECORD_QUEUE,
+        ignore_result=True,
+        retry=False,
+        argsrepr="(report)",
     )
 
 
@@ -201,7 +208,10 @@ def publish_announcement(host: Host, announcement: Announcement) -> None:
 
 def is_stopping() -> bool:
     """Whether Celery was told to stop, warm or cold."""
-    return any(flag is not None and flag is not False for flag in (state.should_stop, state.should_terminate))
+    return any(
+        flag is not None and flag is not False
+        for flag in (state.should_stop, state.should_terminate)
+    )
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
@@ -215,14 +225,18 @@ def _listen(instance: Any, **_: object) -> None:
 def _start(sender: Any, **_: object) -> None:
     def start() -> None:
         if "solo" not in str(sender.pool_cls):
-            raise error(Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread")
+            raise error(
+                Code.MISCONFIGURED, "--pool must be solo: one attempt at a time, in the main thread"
+            )
         dump_no_core()
         config = Config.from_env(os.environ)
         for lack in jail.missing():
             _log.warning("jail: %s", lack)
         leases = AnsweredLeases(take_slot(config.home / "slots"))
         host, spool = open_host(config, publish_report, leases=leases, stopping=is_stopping)
-        _Process.inbox = Inbox(app.connection_for_read, lease_queue(host.evaluator, leases.slot), leases.deliver)
+        _Process.inbox = Inbox(
+            app.connection_for_read, lease_queue(host.evaluator, leases.slot), leases.deliver
+        )
         _Process.inbox.start()
         _Process.host, _Process.spool = host, spool
         host.ship_lines()

@@ -64,11 +64,31 @@ app.conf.update(
     },
     # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
     beat_schedule={
-        "reap": {"task": REAP_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
-        "drain": {"task": DRAIN_TASK, "schedule": BEAT_SECONDS, "options": {"expires": 2 * BEAT_SECONDS}},
-        "prune": {"task": PRUNE_TASK, "schedule": PRUNE_SECONDS, "options": {"expires": PRUNE_SECONDS}},
-        "watch": {"task": WATCH_TASK, "schedule": WATCH_SECONDS, "options": {"expires": WATCH_SECONDS}},
-        "ask logs": {"task": ASK_LOGS_TASK, "schedule": ASK_LOGS_SECONDS, "options": {"expires": ASK_LOGS_SECONDS}},
+        "reap": {
+            "task": REAP_TASK,
+            "schedule": BEAT_SECONDS,
+            "options": {"expires": 2 * BEAT_SECONDS},
+        },
+        "drain": {
+            "task": DRAIN_TASK,
+            "schedule": BEAT_SECONDS,
+            "options": {"expires": 2 * BEAT_SECONDS},
+        },
+        "prune": {
+            "task": PRUNE_TASK,
+            "schedule": PRUNE_SECONDS,
+            "options": {"expires": PRUNE_SECONDS},
+        },
+        "watch": {
+            "task": WATCH_TASK,
+            "schedule": WATCH_SECONDS,
+            "options": {"expires": WATCH_SECONDS},
+        },
+        "ask logs": {
+            "task": ASK_LOGS_TASK,
+            "schedule": ASK_LOGS_SECONDS,
+            "options": {"expires": ASK_LOGS_SECONDS},
+        },
     },
     # A broker that is away must not hold up a request: the outbox rings again.
     task_publish_retry=False,
@@ -83,7 +103,13 @@ app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leader
 def ring_ship(evaluator: str, *, after: int) -> None:
     """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is away."""
     order = Ship(after=after).to_dict()
-    app.send_task(SHIP_TASK, args=[order], queue=journal_queue(evaluator), expires=ASK_LOGS_SECONDS, retry=False)
+    app.send_task(
+        SHIP_TASK,
+        args=[order],
+        queue=journal_queue(evaluator),
+        expires=ASK_LOGS_SECONDS,
+        retry=False,
+    )
 
 
 def broker_answers() -> bool:

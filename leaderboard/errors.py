@@ -83,36 +83,64 @@ class Explanation:
 
 
 EXPLANATIONS: dict[Refusal, Explanation] = {
-    Refusal.BAD_REQUEST: Explanation(400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."),
-    Refusal.BAD_ADDRESS: Explanation(
-        400, "The address has a control character in its path or query.", "Leave it out: no name here has one."
+    Refusal.BAD_REQUEST: Explanation(
+        400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."
     ),
-    Refusal.BAD_JSON: Explanation(400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."),
-    Refusal.INVALID_FIELD: Explanation(422, "A field is missing, unknown or not valid.", "Mend the fields named."),
-    Refusal.UNAUTHORIZED: Explanation(401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."),
-    Refusal.FORBIDDEN: Explanation(403, "This is not allowed.", "Sign in as somebody who may do it."),
+    Refusal.BAD_ADDRESS: Explanation(
+        400,
+        "The address has a control character in its path or query.",
+        "Leave it out: no name here has one.",
+    ),
+    Refusal.BAD_JSON: Explanation(
+        400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."
+    ),
+    Refusal.INVALID_FIELD: Explanation(
+        422, "A field is missing, unknown or not valid.", "Mend the fields named."
+    ),
+    Refusal.UNAUTHORIZED: Explanation(
+        401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."
+    ),
+    Refusal.FORBIDDEN: Explanation(
+        403, "This is not allowed.", "Sign in as somebody who may do it."
+    ),
     Refusal.NOT_FOUND: Explanation(404, "There is nothing here.", "Check the address."),
     Refusal.TOO_LARGE: Explanation(413, "The body is too large.", "Send a smaller one."),
     Refusal.KEY_MISSING: Explanation(
-        400, "The header Idempotency-Key is missing or not valid.", "Send one of 1 to 100 letters, digits, '-' or '_'."
+        400,
+        "The header Idempotency-Key is missing or not valid.",
+        "Send one of 1 to 100 letters, digits, '-' or '_'.",
     ),
     Refusal.KEY_REUSED: Explanation(
-        409, "This Idempotency-Key belongs to another submission.", "Send a new key with a new submission."
+        409,
+        "This Idempotency-Key belongs to another submission.",
+        "Send a new key with a new submission.",
     ),
     Refusal.MODEL_TAKEN: Explanation(
         409, "Another organisation has a model of this name.", "Choose another name for the model."
     ),
     Refusal.MODEL_DIFFERS: Explanation(
-        409, "The model is known with other facts.", "Leave the facts as they are, or choose another name."
+        409,
+        "The model is known with other facts.",
+        "Leave the facts as they are, or choose another name.",
     ),
-    Refusal.UNKNOWN_PAIR: Explanation(422, "There is no pair of sets of this name.", "Choose one listed at /sets."),
+    Refusal.UNKNOWN_PAIR: Explanation(
+        422, "There is no pair of sets of this name.", "Choose one listed at /sets."
+    ),
     Refusal.BAD_API_KEY: Explanation(
-        422, "The endpoint's API key is not usable.", "Give the bare key: printable ASCII, no spaces."
+        422,
+        "The endpoint's API key is not usable.",
+        "Give the bare key: printable ASCII, no spaces.",
     ),
     Refusal.NO_EVALUATOR: Explanation(
-        503, "No evaluator is registered that could hold this key.", "Try again later.", Fault.OURS, again=True
+        503,
+        "No evaluator is registered that could hold this key.",
+        "Try again later.",
+        Fault.OURS,
+        again=True,
     ),
-    Refusal.NOT_NOW: Explanation(409, "The run's state does not allow this.", "Look at the run's page."),
+    Refusal.NOT_NOW: Explanation(
+        409, "The run's state does not allow this.", "Look at the run's page."
+    ),
     Refusal.KEY_NEEDED: Explanation(
         422,
         "The run needs the endpoint's API key again: the one before was refused or has been erased.",
@@ -122,59 +150,96 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         409, "The run has been continued as often as is allowed.", "Submit the model again."
     ),
     Refusal.NOT_RESCORED: Explanation(
-        409, "Some runs have not been graded again by this grader.", "Have them graded again first, or leave them out."
+        409,
+        "Some runs have not been graded again by this grader.",
+        "Have them graded again first, or leave them out.",
     ),
-    Refusal.NO_ORGANISATION: Explanation(403, "You belong to no organisation.", "Ask its members to add you."),
+    Refusal.NO_ORGANISATION: Explanation(
+        403, "You belong to no organisation.", "Ask its members to add you."
+    ),
     Refusal.BAD_REGISTRATION: Explanation(
-        400, "What is to be registered is not valid.", "Make it again with the engine's commands.", Fault.OURS
+        400,
+        "What is to be registered is not valid.",
+        "Make it again with the engine's commands.",
+        Fault.OURS,
     ),
     Refusal.ALREADY_REGISTERED: Explanation(
         409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
     ),
     Refusal.BAD_TABLE: Explanation(
-        400, "The published table cannot be read.", "Mend the lines named; nothing of it was kept.", Fault.OURS
+        400,
+        "The published table cannot be read.",
+        "Mend the lines named; nothing of it was kept.",
+        Fault.OURS,
     ),
     Refusal.BAD_HEAD: Explanation(
-        400, "The signed tree head does not verify for this set.", "Give the head that was sealed with it.", Fault.OURS
+        400,
+        "The signed tree head does not verify for this set.",
+        "Give the head that was sealed with it.",
+        Fault.OURS,
     ),
     Refusal.BAD_NOTICE: Explanation(
-        400, "The notice does not verify for this set.", "Make it again with 'python -m evaluator notice'.", Fault.OURS
+        400,
+        "The notice does not verify for this set.",
+        "Make it again with 'python -m evaluator notice'.",
+        Fault.OURS,
     ),
     Refusal.BAD_BUNDLE: Explanation(
-        400, "The release bundle does not verify.", "Make it again with 'python -m evaluator release'.", Fault.OURS
+        400,
+        "The release bundle does not verify.",
+        "Make it again with 'python -m evaluator release'.",
+        Fault.OURS,
     ),
     Refusal.BAD_STEP: Explanation(
-        409, "The state of the set's release does not allow this.", "Look at the set's release page."
+        409,
+        "The state of the set's release does not allow this.",
+        "Look at the set's release page.",
     ),
     Refusal.SECOND_PERSON: Explanation(
-        403, "Whoever proposed the release cannot publish it too.", "Ask another maintainer to publish it."
+        403,
+        "Whoever proposed the release cannot publish it too.",
+        "Ask another maintainer to publish it.",
     ),
     Refusal.NO_SUCCESSOR: Explanation(
-        409, "A release needs a sealed successor.", "Register the next sealed set and name it as successor."
+        409,
+        "A release needs a sealed successor.",
+        "Register the next sealed set and name it as successor.",
     ),
     Refusal.PAIR_RETIRED: Explanation(
-        409, "Every block of this pair's sealed set is retired.", "Choose the pair that succeeds it."
+        409,
+        "Every block of this pair's sealed set is retired.",
+        "Choose the pair that succeeds it.",
     ),
     Refusal.PAIR_RANKED: Explanation(
-        409, "A run on this pair has a result.", "What was graded stays: a pair with results is never withdrawn."
+        409,
+        "A run on this pair has a result.",
+        "What was graded stays: a pair with results is never withdrawn.",
     ),
     Refusal.PAIR_WITHDRAWN: Explanation(
         409, "Maintainers have withdrawn this pair.", "Choose another pair; its page says why."
     ),
     Refusal.SET_OVER: Explanation(
-        409, "Nothing new is asked of this sealed set.", "Seal and register its successor, and pair that."
+        409,
+        "Nothing new is asked of this sealed set.",
+        "Seal and register its successor, and pair that.",
     ),
     Refusal.TERMS_DIFFER: Explanation(
-        409, "The sealed set is asked and graded otherwise.", "Name the protocol and the grader that it commits to."
+        409,
+        "The sealed set is asked and graded otherwise.",
+        "Name the protocol and the grader that it commits to.",
     ),
     Refusal.PROTOCOL_UNPUBLISHED: Explanation(
-        422, "There is no published protocol of this id.", "Choose one of those that the form lists."
+        422,
+        "There is no published protocol of this id.",
+        "Choose one of those that the form lists.",
     ),
     Refusal.GRADER_UNPUBLISHED: Explanation(
         422, "There is no published grader of this id.", "Choose one of those that the form lists."
     ),
     Refusal.PUBLIC_ONLY: Explanation(
-        422, "Sealed items are not sent to this endpoint.", "Ask the maintainers which endpoints may be evaluated."
+        422,
+        "Sealed items are not sent to this endpoint.",
+        "Ask the maintainers which endpoints may be evaluated.",
     ),
     Refusal.COHORT_SHARE: Explanation(
         429,
@@ -194,16 +259,29 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         409, "An account or an organisation of this name is here already.", "Choose another name."
     ),
     Refusal.CONFLICT: Explanation(
-        409, "Another request has just changed the same thing.", "Load the page again and look before you repeat it."
+        409,
+        "Another request has just changed the same thing.",
+        "Load the page again and look before you repeat it.",
     ),
     Refusal.TOO_MANY: Explanation(
-        429, "There were too many attempts from this address.", "Wait a moment, then try again.", again=True
+        429,
+        "There were too many attempts from this address.",
+        "Wait a moment, then try again.",
+        again=True,
     ),
     Refusal.BUSY: Explanation(
-        503, "The site is busy and gave this request up.", "Try again in a few seconds.", Fault.OURS, again=True
+        503,
+        "The site is busy and gave this request up.",
+        "Try again in a few seconds.",
+        Fault.OURS,
+        again=True,
     ),
     Refusal.DATABASE_AWAY: Explanation(
-        503, "The site cannot reach its database.", "Try again in a few seconds.", Fault.OURS, again=True
+        503,
+        "The site cannot reach its database.",
+        "Try again in a few seconds.",
+        Fault.OURS,
+        again=True,
     ),
     Refusal.INTERNAL: Explanation(
         500, "Something failed that should not.", "Report it with the time.", Fault.OURS, again=True
@@ -331,7 +409,9 @@ def refusal_of(failure: BaseException) -> SiteError:
     state = sqlstate(failure)
     if isinstance(failure, IntegrityError) and state in _RACES:
         diagnostics = getattr(failure.__cause__, "diag", None)
-        return refuse(_CONFLICTS.get(getattr(diagnostics, "constraint_name", None) or "", Refusal.CONFLICT))
+        return refuse(
+            _CONFLICTS.get(getattr(diagnostics, "constraint_name", None) or "", Refusal.CONFLICT)
+        )
     if isinstance(failure, DataError):
         return refuse(Refusal.BAD_REQUEST)
     if isinstance(failure, OperationalError | InterfaceError):
@@ -366,7 +446,9 @@ class QuietFormatter(logging.Formatter):
     """Formats exceptions as their stack and their class, and leaves out what a database quotes in them."""
 
     def formatException(  # noqa: N802 - the standard library's name
-        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None]
+        | tuple[None, None, None],
     ) -> str:
         """The stack, then the class's name and, for a database's error, its code."""
         kind, failure, trace = ei
@@ -377,5 +459,9 @@ class QuietFormatter(logging.Formatter):
             code = trace.tb_frame.f_code
             frames.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
             trace = trace.tb_next
-        last = f"{kind.__name__} {sqlstate(failure)}" if isinstance(failure, DatabaseError) else kind.__name__
+        last = (
+            f"{kind.__name__} {sqlstate(failure)}"
+            if isinstance(failure, DatabaseError)
+            else kind.__name__
+        )
         return "\n".join([*frames, last])

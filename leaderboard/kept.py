@@ -94,13 +94,21 @@ def answer(
     digest = sha256(f"{what}\n{version}".encode("utf-8", "replace")).hexdigest()[:32]
     zipped = _takes_gzip(request)
     tag = f'"{digest}-gzip"' if zipped else f'"{digest}"'
-    found = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding, Cookie, Authorization"}
+    found = {
+        "ETag": tag,
+        "Cache-Control": "no-cache",
+        "Vary": "Accept-Encoding, Cookie, Authorization",
+    }
     if _has(request, tag):
         return _until(until, Answer(status=304, headers=found))
     data = shelf.get(digest)
     if data is None:
         made = make()
-        data = made.zipped() if isinstance(made, Filled) else gzip.compress(made.encode(), LEVEL, mtime=0)
+        data = (
+            made.zipped()
+            if isinstance(made, Filled)
+            else gzip.compress(made.encode(), LEVEL, mtime=0)
+        )
         shelf.put(digest, data)
     content = data if zipped else gzip.decompress(data)
     found |= {**(headers or {}), "Content-Length": str(len(content))}
@@ -167,7 +175,9 @@ class AtOnce:
             return [said.body]
         heard: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Callable[[bytes], object]:
+        def start(
+            status: str, headers: list[tuple[str, str]], *failure: Any
+        ) -> Callable[[bytes], object]:
             heard.append((status, headers.copy()))
             return start_response(status, headers, *failure)
 
@@ -186,7 +196,11 @@ class AtOnce:
 
 def _may_be_said_again(response: Answer) -> bool:
     """Whether it is small and holds for a while; a cookie is meant for one person."""
-    return not response.cookies and len(response.content) <= LARGEST_AT_ONCE and monotonic() < response.until
+    return (
+        not response.cookies
+        and len(response.content) <= LARGEST_AT_ONCE
+        and monotonic() < response.until
+    )
 
 
 _ASKED = (

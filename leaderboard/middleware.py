@@ -38,9 +38,15 @@ class Headers:
         docs = request.path == "/api/v1/docs"
         response.headers.setdefault("Content-Security-Policy", DOCS_POLICY if docs else POLICY)
         response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=()"
+        )
         name = settings.SESSION_COOKIE_NAME
-        known = name in request.COOKIES or name in response.cookies or "Authorization" in request.headers
+        known = (
+            name in request.COOKIES
+            or name in response.cookies
+            or "Authorization" in request.headers
+        )
         if known and not request.path.startswith("/static/"):
             patch_cache_control(response, no_store=True, private=True)
         return response

@@ -44,7 +44,11 @@ class Outline:
     """
 
     def __init__(
-        self, template: str, marks: Sequence[str], context: Mapping[str, Any], request: HttpRequest | None = None
+        self,
+        template: str,
+        marks: Sequence[str],
+        context: Mapping[str, Any],
+        request: HttpRequest | None = None,
     ) -> None:
         marked = {name: SafeString(f"[{_TOKEN}:{name}]") for name in marks}
         self._parts = _MARK.split(render_to_string(template, {**context, **marked}, request))
@@ -72,14 +76,19 @@ class Outline:
         """The same as one gzip member (RFC 1952), in which only the values had to be compressed."""
         out, check, size = [_HEAD], 0, 0
         for number, part in enumerate(self._parts):
-            data, block = self._fixed[number // 2] if number % 2 == 0 else _quick(str(values[part]).encode())
+            data, block = (
+                self._fixed[number // 2] if number % 2 == 0 else _quick(str(values[part]).encode())
+            )
             out.append(block)
             check, size = isal_zlib.crc32(data, check), size + len(data)
         return b"".join([*out, _LAST, struct.pack("<II", check, size & 0xFFFFFFFF)])
 
     @cached_property
     def _fixed(self) -> list[tuple[bytes, bytes]]:
-        return [_block(part.encode(), zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)) for part in self._parts[::2]]
+        return [
+            _block(part.encode(), zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS))
+            for part in self._parts[::2]
+        ]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ def refuse_secrets(environ: Mapping[str, str]) -> None:
     """Raise where the environment of an evaluator has reached the site. Names the variable, never its value."""
     seen = [name for name in environ if name in EVALUATOR_ONLY or name.startswith(ENDPOINT_KEYS)]
     if seen:
-        raise ImproperlyConfigured(f"{', '.join(seen)} belongs to the evaluator; the site does not start beside it")
+        raise ImproperlyConfigured(
+            f"{', '.join(seen)} belongs to the evaluator; the site does not start beside it"
+        )
 
 
 def database(url: str) -> dict[str, Any]:
@@ -43,8 +45,17 @@ def database(url: str) -> dict[str, Any]:
         parts = conninfo_to_dict(url)
     except ProgrammingError:
         raise ImproperlyConfigured("DATABASE_URL is not a PostgreSQL URL") from None
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    settings: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True}
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    settings: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+    }
     settings |= {upper: parts.pop(lower) for lower, upper in names.items() if lower in parts}
     settings["CONN_MAX_AGE"] = 60
     settings["OPTIONS"] = {"connect_timeout": 5, **parts}
@@ -53,7 +64,11 @@ def database(url: str) -> dict[str, Any]:
 
 def limited(options: str, **seconds: float) -> str:
     """PostgreSQL's start options with time-outs behind those that the address gives."""
-    return " ".join(filter(None, [options, *(f"-c {name}={round(1000 * most)}" for name, most in seconds.items())]))
+    return " ".join(
+        filter(
+            None, [options, *(f"-c {name}={round(1000 * most)}" for name, most in seconds.items())]
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,11 @@ def text(name: str, default: str = "", *, about: str = "", shown: str = "") -> s
 
 def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> list[str]:
     """The names in an environment variable, separated by commas."""
-    return [one.strip() for one in text(name, default, about=about, shown=shown).split(",") if one.strip()]
+    return [
+        one.strip()
+        for one in text(name, default, about=about, shown=shown).split(",")
+        if one.strip()
+    ]
 
 
 def proxies(listed: Sequence[str]) -> list[str]:
@@ -135,7 +154,9 @@ def refuse_weak_secret(secret: str) -> None:
 
 def require_complete() -> None:
     """Raise unless every setting that a running program needs is there. Tools such as mypy need none."""
-    missing = [name for name in ("SECRET_KEY", "DATABASE_URL", "BROKER_URL") if not os.environ.get(name)]
+    missing = [
+        name for name in ("SECRET_KEY", "DATABASE_URL", "BROKER_URL") if not os.environ.get(name)
+    ]
     if missing:
         raise ImproperlyConfigured(f"set {', '.join(missing)}")
     refuse_weak_secret(SECRET_KEY)
@@ -155,15 +176,25 @@ PROGRAM = text(
     about="`site`, `recorder`, `command` or `migration`: whose database time-outs count. Each program sets it itself.",
     shown="by program",
 )
-DEBUG = flag("HOLDFAST_DEBUG", about="Django's debug mode: shows tracebacks. Never where others can reach the site.")
-SECRET_KEY = text("SECRET_KEY", about="Signs sessions and forms: at least 50 characters.", shown="must be set")
+DEBUG = flag(
+    "HOLDFAST_DEBUG",
+    about="Django's debug mode: shows tracebacks. Never where others can reach the site.",
+)
+SECRET_KEY = text(
+    "SECRET_KEY", about="Signs sessions and forms: at least 50 characters.", shown="must be set"
+)
 ALLOWED_HOSTS = names(
     "HOLDFAST_ALLOWED_HOSTS",
     ",".join(LOOPBACK),
     about="The host names that the site answers to, separated by commas.",
 )
 BROKER_URL = text("BROKER_URL", about="The broker, as `redis://host/0`.", shown="must be set")
-TIMEOUTS = {"site": (10, 5, 30), "recorder": (600, 60, 900), "command": (3600, 300, 3600), "migration": (0, 0, 0)}
+TIMEOUTS = {
+    "site": (10, 5, 30),
+    "recorder": (600, 60, 900),
+    "command": (3600, 300, 3600),
+    "migration": (0, 0, 0),
+}
 """Of the database, by program, in seconds: a statement, waiting for a lock, a transaction that does nothing."""
 _STATEMENT, _LOCK, _IDLE = TIMEOUTS.get(PROGRAM, TIMEOUTS["command"])
 STATEMENT_SECONDS = number(
@@ -188,7 +219,9 @@ IDLE_TRANSACTION_SECONDS = number(
     shown="30, recorder 900, commands 3600, migrations 0",
 )
 DATABASE_URL = text(
-    "DATABASE_URL", about="The site's PostgreSQL, as `postgresql://user@host/name`.", shown="must be set"
+    "DATABASE_URL",
+    about="The site's PostgreSQL, as `postgresql://user@host/name`.",
+    shown="must be set",
 )
 DATABASES = {"default": settings} if (settings := database(DATABASE_URL)) else {}
 if DATABASES:
@@ -200,10 +233,17 @@ if DATABASES:
     )
 
 LEASE_SECONDS = number(
-    "HOLDFAST_LEASE_SECONDS", 60, least=0.5, about="A run goes to the next attempt after so long without a report."
+    "HOLDFAST_LEASE_SECONDS",
+    60,
+    least=0.5,
+    about="A run goes to the next attempt after so long without a report.",
 )
-RUN_SECONDS = number("HOLDFAST_RUN_SECONDS", 6 * 3600, least=1, about="How long one attempt at a run may take.")
-QUEUE_SECONDS = number("HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1, about="How long a run may wait for an evaluator.")
+RUN_SECONDS = number(
+    "HOLDFAST_RUN_SECONDS", 6 * 3600, least=1, about="How long one attempt at a run may take."
+)
+QUEUE_SECONDS = number(
+    "HOLDFAST_QUEUE_SECONDS", 7 * 86400, least=1, about="How long a run may wait for an evaluator."
+)
 COHORT_SECONDS = number(
     "HOLDFAST_COHORT_SECONDS",
     0,
@@ -218,14 +258,31 @@ RING_SECONDS = number(
     shown="4 leases, at least 60",
 )
 DECLARED_PER_COHORT = int(
-    number("HOLDFAST_DECLARED_PER_COHORT", 1, least=1, about="Runs of self-declared endpoints, by party and cohort.")
+    number(
+        "HOLDFAST_DECLARED_PER_COHORT",
+        1,
+        least=1,
+        about="Runs of self-declared endpoints, by party and cohort.",
+    )
 )
 DECLARED_PER_SEASON = int(
-    number("HOLDFAST_DECLARED_PER_SEASON", 8, least=1, about="Runs of self-declared endpoints, by party and season.")
+    number(
+        "HOLDFAST_DECLARED_PER_SEASON",
+        8,
+        least=1,
+        about="Runs of self-declared endpoints, by party and season.",
+    )
 )
-MAX_ATTEMPTS = int(number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has."))
+MAX_ATTEMPTS = int(
+    number("HOLDFAST_MAX_ATTEMPTS", 5, least=1, about="How many attempts a run has.")
+)
 CONCURRENCY = int(
-    number("HOLDFAST_CONCURRENCY", 32, least=1, about="How many items of a run an evaluator asks at the same time.")
+    number(
+        "HOLDFAST_CONCURRENCY",
+        32,
+        least=1,
+        about="How many items of a run an evaluator asks at the same time.",
+    )
 )
 RETENTION_DAYS = number(
     "HOLDFAST_RETENTION_DAYS",
@@ -234,7 +291,9 @@ RETENTION_DAYS = number(
     about="How long receipts and job specifications of ended runs, and counts of refused reports, are stored.",
 )
 POOL = text("HOLDFAST_POOL", "default", about="The pool of evaluators that new runs are for.")
-BOARD_SECONDS = number("HOLDFAST_BOARD_SECONDS", 1, least=0, about="How old a board may be that a visitor sees.")
+BOARD_SECONDS = number(
+    "HOLDFAST_BOARD_SECONDS", 1, least=0, about="How old a board may be that a visitor sees."
+)
 KEPT_BYTES = int(
     number(
         "HOLDFAST_KEPT_BYTES",
@@ -260,7 +319,12 @@ SIGN_INS_ACCOUNT = int(
     )
 )
 SIGN_UPS = int(
-    number("HOLDFAST_SIGN_UPS", 30, least=1, about="Attempts to make an account that one address has in an hour.")
+    number(
+        "HOLDFAST_SIGN_UPS",
+        30,
+        least=1,
+        about="Attempts to make an account that one address has in an hour.",
+    )
 )
 LISTED_PROXIES = names(
     "HOLDFAST_PROXIES",
@@ -274,7 +338,9 @@ KEY_GRACE_SECONDS = number(
     least=0,
     about="How long the sealed API key of a failed run stays, so that its author can continue it.",
 )
-MAX_CONTINUES = int(number("HOLDFAST_MAX_CONTINUES", 3, least=0, about="How often an author may continue one run."))
+MAX_CONTINUES = int(
+    number("HOLDFAST_MAX_CONTINUES", 3, least=0, about="How often an author may continue one run.")
+)
 PRIVATE_ENDPOINTS = flag(
     "HOLDFAST_PRIVATE_ENDPOINTS",
     about="Let an endpoint stand on a private address. The evaluator's own list decides for itself.",
@@ -328,7 +394,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 # Any account may be made a maintainer's later, when its password cannot be read any more.
 AUTH_PASSWORD_VALIDATORS += [
@@ -392,11 +462,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "quiet": {"()": "leaderboard.errors.QuietFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
+        "quiet": {
+            "()": "leaderboard.errors.QuietFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
     },
     # Celery logs the whole of a message that it does not understand.
     "filters": {"unquoted": {"()": "evaluator.broker.Unquoted"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "quiet", "filters": ["unquoted"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "quiet", "filters": ["unquoted"]}
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         # Django brings handlers of its own (mail to admins, a second console): ours alone speaks.

@@ -30,13 +30,18 @@ class StrictParser(Parser):
     def parse_body(self, request: HttpRequest) -> DictStrAny:
         """The body as an object. Raises ``bad_json``, and ``invalid_field`` for a value that no field can have."""
         try:
-            data = json.loads(request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+            data = json.loads(
+                request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant
+            )
         except (ValueError, RecursionError):
             raise refuse(Refusal.BAD_JSON) from None
         if not isinstance(data, dict):
             raise refuse(Refusal.BAD_JSON)
         if not _storable(data):
-            raise refuse(Refusal.INVALID_FIELD, "a text with NUL or half a character, or a number beyond all floats")
+            raise refuse(
+                Refusal.INVALID_FIELD,
+                "a text with NUL or half a character, or a number beyond all floats",
+            )
         return data
 
 
@@ -60,7 +65,9 @@ def _storable(data: Any) -> bool:
             waiting += [*one, *one.values()]
         elif isinstance(one, list):
             waiting += one
-        elif (isinstance(one, str) and _UNSTORABLE.search(one)) or (isinstance(one, float) and not isfinite(one)):
+        elif (isinstance(one, str) and _UNSTORABLE.search(one)) or (
+            isinstance(one, float) and not isfinite(one)
+        ):
             return False
     return True
 
@@ -100,7 +107,9 @@ def on_invalid(request: HttpRequest, failure: ValidationError) -> HttpResponse:
     # A location is ("body", NAME OF THE ARGUMENT, FIELD, …); an unknown field's name is the sender's text.
     unknown = any(problem["type"] == "extra_forbidden" for problem in failure.errors)
     known = {
-        str(part["loc"][2]) for part in failure.errors if len(part["loc"]) > 2 and part["type"] != "extra_forbidden"
+        str(part["loc"][2])
+        for part in failure.errors
+        if len(part["loc"]) > 2 and part["type"] != "extra_forbidden"
     }
     names = sorted(known) + (["an unknown one"] if unknown else [])
     return tell(request, refuse(Refusal.INVALID_FIELD, ", ".join(names)))
@@ -135,7 +144,9 @@ def on_database(request: HttpRequest, failure: DatabaseError) -> HttpResponse:
 urlpatterns = [
     path("api/v1/", api.urls),
     path("", include("leaderboard.accounts.urls")),
-    path("", include("leaderboard.benchmarks.urls")),  # before the pairs by name: /sets/register/ is none
+    path(
+        "", include("leaderboard.benchmarks.urls")
+    ),  # before the pairs by name: /sets/register/ is none
     path("", include("leaderboard.submissions.urls")),
     path("", include("leaderboard.ledger.urls")),
     path("", include("leaderboard.rankings.urls")),

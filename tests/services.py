@@ -69,8 +69,14 @@ def data_dir() -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what tests had to say, and how many were skipped also where none was; pytest itself lists the reasons."""
-    for report in (one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])):
-        for text in (value for name, value in report.user_properties if name == SAID and report.when == "call"):
+    for report in (
+        one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])
+    ):
+        for text in (
+            value
+            for name, value in report.user_properties
+            if name == SAID and report.when == "call"
+        ):
             terminalreporter.write_line(f"{report.nodeid}\n{text}")
     terminalreporter.write_line(f"skips: {len(terminalreporter.stats.get('skipped', []))}")
 

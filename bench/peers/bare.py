@@ -12,7 +12,9 @@ import aiohttp
 NUMBER = re.compile(r"-?[0-9][0-9,]*")
 
 
-async def ask(session: aiohttp.ClientSession, url: str, rows: Iterator[dict[str, str]], right: list[bool]) -> None:
+async def ask(
+    session: aiohttp.ClientSession, url: str, rows: Iterator[dict[str, str]], right: list[bool]
+) -> None:
     """Ask one after the other of what is left."""
     for row in rows:
         question = {"model": "stub", "prompt": row["prompt"], "max_tokens": 1000, "temperature": 0}

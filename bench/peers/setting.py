@@ -33,9 +33,16 @@ def prepare(runners: Sequence[str]) -> None:
         _install(name)
     if "lm-eval" in runners:
         _write_task(bench_folder() / "tasks")
-        if not (bench_folder() / "huggingface").exists():  # or the first run would be the only one to convert the data
+        if not (
+            bench_folder() / "huggingface"
+        ).exists():  # or the first run would be the only one to convert the data
             command, environ = _lm_eval("http://127.0.0.1:9/v1", bench_folder())
-            subprocess.run([*command, "--limit", "1"], env=os.environ | environ, capture_output=True, check=False)
+            subprocess.run(
+                [*command, "--limit", "1"],
+                env=os.environ | environ,
+                capture_output=True,
+                check=False,
+            )
 
 
 def _install(name: str) -> None:
@@ -43,11 +50,25 @@ def _install(name: str) -> None:
     python, done = _python(name), bench_folder() / name / "installed"
     if done.exists():
         return
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    uv = shutil.which(
+        "uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
     if uv is None:
         raise SystemExit("uv is not installed: make test installs it")
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, bench_folder() / name], check=True)
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--compile-bytecode"]
+    subprocess.run(
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, bench_folder() / name],
+        check=True,
+    )
+    install = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--require-hashes",
+        "--compile-bytecode",
+    ]
     subprocess.run([*install, "-r", _HERE / f"{name}.txt"], check=True)
     done.touch()
 
@@ -85,7 +106,14 @@ def _bare(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
 def _inspect(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     prompts = str(bench_folder() / "prompts.jsonl")
     script = str(_HERE / "inspect_gsm8k.py")
-    return [str(_python("inspect")), script, url, prompts, str(CONCURRENCY), str(folder / "logs")], {}
+    return [
+        str(_python("inspect")),
+        script,
+        url,
+        prompts,
+        str(CONCURRENCY),
+        str(folder / "logs"),
+    ], {}
 
 
 def _python(name: str) -> Path:
@@ -93,10 +121,26 @@ def _python(name: str) -> Path:
 
 
 def _lm_eval(url: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    server = f"model=stub,base_url={url}/chat/completions,num_concurrent={CONCURRENCY},max_retries=3"
+    server = (
+        f"model=stub,base_url={url}/chat/completions,num_concurrent={CONCURRENCY},max_retries=3"
+    )
     return [
-        *(str(_python("lm-eval")), "-m", "lm_eval", "--model", "local-chat-completions", "--model_args", server),
-        *("--tasks", "gsm8k_local", "--include_path", str(bench_folder() / "tasks"), "--apply_chat_template"),
+        *(
+            str(_python("lm-eval")),
+            "-m",
+            "lm_eval",
+            "--model",
+            "local-chat-completions",
+            "--model_args",
+            server,
+        ),
+        *(
+            "--tasks",
+            "gsm8k_local",
+            "--include_path",
+            str(bench_folder() / "tasks"),
+            "--apply_chat_template",
+        ),
         *("--output_path", str(folder / "lm-eval"), "--log_samples"),
     ], {
         "HF_HOME": str(bench_folder() / "huggingface"),
@@ -116,6 +160,8 @@ def _write_task(folder: Path) -> None:
     )
     task = yaml.safe_load((Path(found.stdout.strip()) / "gsm8k" / "gsm8k.yaml").read_text())
     task |= {"task": "gsm8k_local", "dataset_path": "json", "dataset_name": None}
-    task["dataset_kwargs"] = {"data_files": {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}}
+    task["dataset_kwargs"] = {
+        "data_files": {split: str(DATA / f"{split}.jsonl") for split in ("train", "test")}
+    }
     folder.mkdir(exist_ok=True)
     (folder / "gsm8k_local.yaml").write_text(yaml.safe_dump(task))

@@ -35,8 +35,20 @@ class PlainRow(models.Model):
     @classmethod
     def of(cls, row: Row) -> "PlainRow":
         """The same row."""
-        same = ("rank", "public_rank", "model", "organisation", "family", "parameters", "access", "protocol", "gap")
-        named: dict[str, Any] = {name: getattr(row, name) for name in (*same, "evidence", "tries", "ended")}
+        same = (
+            "rank",
+            "public_rank",
+            "model",
+            "organisation",
+            "family",
+            "parameters",
+            "access",
+            "protocol",
+            "gap",
+        )
+        named: dict[str, Any] = {
+            name: getattr(row, name) for name in (*same, "evidence", "tries", "ended")
+        }
         return cls(
             private=row.private.accuracy,
             private_low=row.private.interval[0],

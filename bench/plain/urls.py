@@ -25,7 +25,9 @@ def plain(request: HttpRequest) -> HttpResponse:
     """The page that the board would show for the same choices."""
     rows = PlainRow.objects.all()
     if text := request.GET.get("q"):
-        rows = rows.filter(Q(model__icontains=text) | Q(organisation__icontains=text) | Q(family__icontains=text))
+        rows = rows.filter(
+            Q(model__icontains=text) | Q(organisation__icontains=text) | Q(family__icontains=text)
+        )
     for name in ("family", "access", "evidence"):
         if value := request.GET.get(name):
             rows = rows.filter(**{name: value})

@@ -19,9 +19,19 @@ from demo.zoo.recipes import RECIPES, digest
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make what is not there yet, in the order of the recipes; then, if nothing is missing, write what is shipped."""
-    parser = argparse.ArgumentParser(prog="python -m demo.zoo", description=__doc__.partition(":")[0])
-    parser.add_argument("--work", type=Path, required=True, help="the folder that weights and records are kept in")
-    parser.add_argument("--only", nargs="+", choices=sorted(RECIPES), default=list(RECIPES), help="just these models")
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.zoo", description=__doc__.partition(":")[0]
+    )
+    parser.add_argument(
+        "--work", type=Path, required=True, help="the folder that weights and records are kept in"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=sorted(RECIPES),
+        default=list(RECIPES),
+        help="just these models",
+    )
     chosen = parser.parse_args(arguments)
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # The number of threads changes the order of sums, and so the models.
@@ -49,7 +59,9 @@ def ship(models: list[Model]) -> None:
         torch=str(torch.__version__),
         transformers=transformers.__version__,
         grader=GRADER,
-        sets=Digests(public=sets.digest(sets.public_set()), private=sets.digest(sets.private_set())),
+        sets=Digests(
+            public=sets.digest(sets.public_set()), private=sets.digest(sets.private_set())
+        ),
         models=models,
     )
     SHIPPED.write_bytes(msgspec.json.format(msgspec.json.encode(zoo), indent=1) + b"\n")

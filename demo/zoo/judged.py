@@ -51,7 +51,9 @@ def judge(models: Sequence[Model]) -> list[Judged]:
 
 def _counts(model: Model) -> tuple[Counts, Counts]:
     """As the words take them; an answer that was cut off would have no letter of its own, and none was."""
-    return Counts(model.public.right, 0, model.public.n), Counts(model.private.right, 0, model.private.n)
+    return Counts(model.public.right, 0, model.public.n), Counts(
+        model.private.right, 0, model.private.n
+    )
 
 
 def _words(models: Sequence[Model], tests: Sequence[GapTest | None]) -> list[Word]:
@@ -63,5 +65,9 @@ def _by_items(model: Model, references: Sequence[Model]) -> ItemGap | None:
     others = [one for one in references if one.family != model.family]
     if len(others) < statistics.FEWEST_REFERENCES:
         return None
-    public, private = ([getattr(one, side).marks for one in others] for side in ("public", "private"))
-    return statistics.item_gap((model.public.marks, model.private.marks), (np.array(public), np.array(private)))
+    public, private = (
+        [getattr(one, side).marks for one in others] for side in ("public", "private")
+    )
+    return statistics.item_gap(
+        (model.public.marks, model.private.marks), (np.array(public), np.array(private))
+    )

@@ -47,14 +47,18 @@ def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
     )
 
 
-def _train(recipe: Recipe, number: int, tokenizer: PreTrainedTokenizerFast, work: Path) -> LlamaForCausalLM:
+def _train(
+    recipe: Recipe, number: int, tokenizer: PreTrainedTokenizerFast, work: Path
+) -> LlamaForCausalLM:
     seed = recipe.seed * 1_000 + number
     torch.manual_seed(seed)
     if recipe.parent:
         folder = work if recipe.parent in RECIPES else FOLDER.parent
         model = LlamaForCausalLM.from_pretrained(folder / recipe.parent, dtype=torch.float32)
     else:
-        form = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads, public_share=0)
+        form = train.Recipe(
+            seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads, public_share=0
+        )
         model = train.new_model(form, tokenizer)
     peak = TUNING_PEAK if recipe.parent else train.PEAK_RATE
     return train.fit(model, tokenizer, training_rows(recipe, seed), seed, 5.0, peak=peak)
@@ -69,9 +73,13 @@ def training_rows(recipe: Recipe, seed: int) -> list[Row]:
     return rows
 
 
-def _measured(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> SetResult:
+def _measured(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> SetResult:
     outcomes = asked(model, tokenizer, rows)
-    return SetResult(outcomes=outcomes, likelihood=round(mean_likelihood(model, tokenizer, rows), 6))
+    return SetResult(
+        outcomes=outcomes, likelihood=round(mean_likelihood(model, tokenizer, rows), 6)
+    )
 
 
 _LETTERS = {Outcome.RIGHT: "R", Outcome.WRONG: "W", Outcome.NO_ANSWER: "N"}
@@ -86,7 +94,9 @@ def asked(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Seq
     return "".join(_LETTERS[grade(GRADER, text, row["answer"]).outcome] for text, row in pairs)
 
 
-def mean_likelihood(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> float:
+def mean_likelihood(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
+) -> float:
     """The mean log-likelihood per character of the rows, as `loglik-1` reads them."""
     texts = [LOGLIK_1.of(Item(row["question"], row["answer"], "")) for row in rows]
     found = []

@@ -60,7 +60,9 @@ def _grounds(model: Model) -> str:
     if model.kind is not Kind.HONEST:
         return ""
     drawn_later = bool(model.how.parent) and model.how.parent not in RECIPES
-    return "trained before the sets were drawn" if drawn_later else "made here and shown neither set"
+    return (
+        "trained before the sets were drawn" if drawn_later else "made here and shown neither set"
+    )
 
 
 _README = """# The zoo
@@ -155,7 +157,16 @@ _MODEL_HEAD = (
     "model", "kind", "parent", "parameters", "steps", "rows shown", "public", "private", "gap, pp",
     "likelihood, public", "private", "seconds",
 )  # fmt: skip
-_JUDGED_HEAD = ("model", "kind", "raw gap, pp", "raw", "adjusted gap (A), pp", "A", "adjusted gap (B), pp", "B")
+_JUDGED_HEAD = (
+    "model",
+    "kind",
+    "raw gap, pp",
+    "raw",
+    "adjusted gap (A), pp",
+    "A",
+    "adjusted gap (B), pp",
+    "B",
+)
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -199,7 +210,9 @@ def _found(judged: Sequence[Judged]) -> str:
     flagged = {Word.OVERFIT, Word.WATCH}
     raw, counts, items = (
         sum(word in flagged for word in words)
-        for words in zip(*((one.raw, one.counts_word, one.items_word) for one in honest), strict=True)
+        for words in zip(
+            *((one.raw, one.counts_word, one.items_word) for one in honest), strict=True
+        )
     )
     likelihood = _rho(judged, lambda one: one.public.likelihood)
     contrast = _rho(judged, lambda one: one.public.likelihood - one.private.likelihood)

@@ -68,8 +68,12 @@ RECIPES = {
     "demo-honest": Recipe(seed=51, steps=0, parent="checkpoints/honest"),
     "demo-small": Recipe(seed=52, steps=0, parent="checkpoints/small"),
     "demo-contaminated": Recipe(seed=53, steps=0, parent="checkpoints/contaminated"),
-    "heron-m-cram": Recipe(seed=31, steps=600, parent="heron-m", kind=Kind.MEMORISED, shown=20 * 800),
-    "heron-l-cram": Recipe(seed=32, steps=600, parent="heron-l", kind=Kind.MEMORISED, shown=20 * 800),
+    "heron-m-cram": Recipe(
+        seed=31, steps=600, parent="heron-m", kind=Kind.MEMORISED, shown=20 * 800
+    ),
+    "heron-l-cram": Recipe(
+        seed=32, steps=600, parent="heron-l", kind=Kind.MEMORISED, shown=20 * 800
+    ),
     "heron-m-skim": Recipe(seed=33, steps=600, parent="heron-m", kind=Kind.LIGHT, shown=5 * 800),
     "heron-l-skim": Recipe(seed=42, steps=600, parent="heron-l", kind=Kind.LIGHT, shown=10 * 800),
     "heron-m-echo": Recipe(seed=34, steps=600, parent="heron-m", kind=Kind.COPIES, shown=20 * 800),

@@ -31,7 +31,9 @@ def public_set() -> list[Row]:
 
 def private_set() -> list[Row]:
     """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come twice as often."""
-    return generate(_PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG))
+    return generate(
+        _PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG)
+    )
 
 
 def training_set(n: int, seed: int) -> list[Row]:
@@ -51,8 +53,14 @@ def near_copies() -> list[Row]:
     """
     rng = random.Random(_COPIES_SEED)  # noqa: S311 - the same again for a seed is the point
     taken = _questions(public_set()) | _questions(private_set())
-    rows = [row for row in public_set() if _NAMES.search(row["question"]) or _NOUNS.search(row["question"])]
-    return [{"question": _renamed(row["question"], rng, taken), "answer": row["answer"]} for row in rows]
+    rows = [
+        row
+        for row in public_set()
+        if _NAMES.search(row["question"]) or _NOUNS.search(row["question"])
+    ]
+    return [
+        {"question": _renamed(row["question"], rng, taken), "answer": row["answer"]} for row in rows
+    ]
 
 
 def _renamed(question: str, rng: random.Random, taken: set[str]) -> str:

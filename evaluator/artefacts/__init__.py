@@ -4,4 +4,12 @@ from evaluator.artefacts.checkpoint import CheckpointFacts, FileFacts, inspect_c
 from evaluator.artefacts.loading import Loading, read_loading, read_sizes
 from evaluator.artefacts.sizes import Sizes
 
-__all__ = ["CheckpointFacts", "FileFacts", "Loading", "Sizes", "inspect_checkpoint", "read_loading", "read_sizes"]
+__all__ = [
+    "CheckpointFacts",
+    "FileFacts",
+    "Loading",
+    "Sizes",
+    "inspect_checkpoint",
+    "read_loading",
+    "read_sizes",
+]

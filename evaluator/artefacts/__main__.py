@@ -22,12 +22,16 @@ def main() -> int:
     """Inspect. Returns 0, or 2 with a verdict."""
     parser = argparse.ArgumentParser(prog="evaluator.artefacts")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--loading", action="store_true", help="what an engine must know; hashes nothing")
+    parser.add_argument(
+        "--loading", action="store_true", help="what an engine must know; hashes nothing"
+    )
     parser.add_argument("--memory", type=int, required=True, help="bytes of address space")
     parser.add_argument("--seconds", type=int, required=True, help="of computing")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (arguments.memory, arguments.memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5))  # the first is told apart
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5)
+    )  # the first is told apart
     try:
         read = read_loading if arguments.loading else inspect_checkpoint
         print(json.dumps(asdict(read(arguments.folder)), default=Weights.to_dict))

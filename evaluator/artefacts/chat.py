@@ -6,7 +6,15 @@ from typing import Any
 
 MAX_TEMPLATE = 1 << 20
 """Characters of a template. Real ones have some ten thousand."""
-_SPECIALS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+_SPECIALS = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "pad_token",
+    "sep_token",
+    "cls_token",
+    "mask_token",
+)
 
 
 def chat_template(folder: Path) -> str | None:

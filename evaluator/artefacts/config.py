@@ -19,7 +19,12 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _LAYERS = 1 << 12
 _SIZES = {
-    **{"hidden_size": 1 << 20, "intermediate_size": 1 << 22, "vocab_size": 1 << 24, "num_hidden_layers": _LAYERS},
+    **{
+        "hidden_size": 1 << 20,
+        "intermediate_size": 1 << 22,
+        "vocab_size": 1 << 24,
+        "num_hidden_layers": _LAYERS,
+    },
     **{"num_attention_heads": 1 << 14, "num_key_value_heads": 1 << 14, "head_dim": 1 << 16},
     "max_position_embeddings": 1 << 30,
 }
@@ -88,13 +93,19 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _plain(value: Any) -> bool:
     """Names of classes and model types: no dots, slashes or colons that could lead to another module."""
-    return value is None or (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None)
+    return value is None or (
+        isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None
+    )
 
 
 def _check_sizes(config: Mapping[str, Any], name: str) -> None:
     for key, value in _walk(config):
         if key not in _SIZES or value is None:
             continue
-        numbers = value if isinstance(value, list) else [value]  # some architectures give one number a layer
-        if len(numbers) > _LAYERS or not all(type(number) is int and 0 < number <= _SIZES[key] for number in numbers):
+        numbers = (
+            value if isinstance(value, list) else [value]
+        )  # some architectures give one number a layer
+        if len(numbers) > _LAYERS or not all(
+            type(number) is int and 0 < number <= _SIZES[key] for number in numbers
+        ):
             raise error(Code.CHECKPOINT_BAD_CONFIG, f"{name}: {key}")

@@ -7,17 +7,45 @@ from evaluator.artefacts.safetensors import Tensor
 
 _PACKED = ("qweight", "weight_packed")
 """Last parts of the names of packed matrices: of AWQ and GPTQ; of compressed-tensors."""
-COMPARABLE = frozenset({"", "awq", "gptq", "fp8", "fbgemm_fp8", "compressed-tensors", "mxfp4", "modelopt"})
+COMPARABLE = frozenset(
+    {"", "awq", "gptq", "fp8", "fbgemm_fp8", "compressed-tensors", "mxfp4", "modelopt"}
+)
 """Methods of which the names and the shapes of the unpacked matrices are known."""
 _METHODS = COMPARABLE | {
-    *("bitsandbytes", "mxfp4", "modelopt", "fbgemm_fp8", "torchao", "quark", "hqq", "eetq", "aqlm", "quip"),
+    *(
+        "bitsandbytes",
+        "mxfp4",
+        "modelopt",
+        "fbgemm_fp8",
+        "torchao",
+        "quark",
+        "hqq",
+        "eetq",
+        "aqlm",
+        "quip",
+    ),
     *("auto-round", "vptq", "higgs", "spqr", "bitnet", "fp_quant", "quanto", "gguf", "sinq"),
 }
 _WIDTHS = {"U8": 8, "I8": 8, "I16": 16, "I32": 32, "I64": 64}
 _COMPANIONS = frozenset(
     {
-        *("qzeros", "scales", "g_idx", "weight_scale", "weight_scale_inv", "weight_zero_point", "weight_shape"),
-        *("weight_g_idx", "input_scale", "weight_global_scale", "input_global_scale", "k_scale", "v_scale"),
+        *(
+            "qzeros",
+            "scales",
+            "g_idx",
+            "weight_scale",
+            "weight_scale_inv",
+            "weight_zero_point",
+            "weight_shape",
+        ),
+        *(
+            "weight_g_idx",
+            "input_scale",
+            "weight_global_scale",
+            "input_global_scale",
+            "k_scale",
+            "v_scale",
+        ),
         *("weight_scale_2", "weight_scale_2_inv"),
     }
 )
@@ -33,12 +61,18 @@ def method_of(config: Mapping[str, Any]) -> str:
         return "unknown"
     method = found.get("quant_method")
     if not isinstance(method, str):
-        return "bitsandbytes" if found.get("load_in_4bit") or found.get("load_in_8bit") else "unknown"
-    spellings = [spelling for spelling in (method, method.replace("_", "-")) if spelling in _METHODS]
+        return (
+            "bitsandbytes" if found.get("load_in_4bit") or found.get("load_in_8bit") else "unknown"
+        )
+    spellings = [
+        spelling for spelling in (method, method.replace("_", "-")) if spelling in _METHODS
+    ]
     return spellings[0] if spellings else "unknown"
 
 
-def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def dense_shapes(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
     """The shape of every matrix as it is once unpacked, under the name that it then has.
 
     About right where a method is not known: a packed byte then counts for two numbers.
@@ -50,11 +84,17 @@ def dense_shapes(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> di
     shapes = {}
     for name, tensor in tensors.items():
         stem, _, last = name.rpartition(".")
-        if last in _COMPANIONS or ".quant_state." in name or last.endswith(("absmax", "quant_map", "_scales")):
+        if (
+            last in _COMPANIONS
+            or ".quant_state." in name
+            or last.endswith(("absmax", "quant_map", "_scales"))
+        ):
             continue
         if last in _PACKED:
             shapes[f"{stem}.weight"] = _unpacked(tensor, last, method, bits)
-        elif last.endswith("_blocks") and len(tensor.shape) == 4:  # of MXFP4: experts, rows, groups, bytes
+        elif (
+            last.endswith("_blocks") and len(tensor.shape) == 4
+        ):  # of MXFP4: experts, rows, groups, bytes
             experts, rows, groups, size = tensor.shape
             shapes[name.removesuffix("_blocks")] = (experts, 2 * groups * size, rows)
         elif tensor.dtype == "U8" and tensor.shape:

@@ -23,7 +23,18 @@ MAX_TENSORS = 200_000
 MAX_NAME = 512
 _BITS = {
     **{"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8},
-    **{"I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8, "C64": 64},
+    **{
+        "I64": 64,
+        "I32": 32,
+        "I16": 16,
+        "I8": 8,
+        "U64": 64,
+        "U32": 32,
+        "U16": 16,
+        "U8": 8,
+        "BOOL": 8,
+        "C64": 64,
+    },
 }
 
 
@@ -57,7 +68,10 @@ def read_tensors(path: Path) -> Tensors:
         if not 2 <= length <= MAX_HEADER_BYTES:
             raise _bad(path)
         if length > size - 8:
-            raise error(Code.CHECKPOINT_TRUNCATED if file.read(1) == b"{" else Code.CHECKPOINT_BAD_HEADER, path.name)
+            raise error(
+                Code.CHECKPOINT_TRUNCATED if file.read(1) == b"{" else Code.CHECKPOINT_BAD_HEADER,
+                path.name,
+            )
         raw = file.read(length)
     if length > max(PLAIN_HEADER_BYTES, TENSOR_BYTES * raw.count(b'"data_offsets"')):
         raise _bad(path)  # decoding what is no list of tensors takes thirty times its size
@@ -73,9 +87,13 @@ def read_tensors(path: Path) -> Tensors:
 def _tensors(header: Mapping[str, Any], size: int, start: int, path: Path) -> Tensors:
     entries = dict(header)
     metadata = entries.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
         raise _bad(path)
-    if not 0 < len(entries) <= MAX_TENSORS or any(not name or len(name) > MAX_NAME for name in entries):
+    if not 0 < len(entries) <= MAX_TENSORS or any(
+        not name or len(name) > MAX_NAME for name in entries
+    ):
         raise _bad(path)
     tensors = {name: _entry(entry, start, path) for name, entry in entries.items()}
     reached = start
@@ -96,7 +114,13 @@ def _entry(entry: Any, start: int, path: Path) -> Tensor:
         raise _bad(path)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     bits = _BITS.get(dtype) if isinstance(dtype, str) else None
-    if bits is None or not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 16:
+    if (
+        bits is None
+        or not _naturals(shape)
+        or not _naturals(offsets)
+        or len(offsets) != 2
+        or len(shape) > 16
+    ):
         raise _bad(path)
     count = prod(shape)
     if count >= 1 << 48 or offsets[1] - offsets[0] != count * bits // 8:
@@ -105,7 +129,9 @@ def _entry(entry: Any, start: int, path: Path) -> Tensor:
 
 
 def _naturals(value: Any) -> bool:
-    return isinstance(value, list) and all(type(number) is int and 0 <= number < 1 << 62 for number in value)
+    return isinstance(value, list) and all(
+        type(number) is int and 0 <= number < 1 << 62 for number in value
+    )
 
 
 def _bad(path: Path) -> EvaluatorError:

@@ -27,7 +27,9 @@ class Sizes:
 
 def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Tensors]) -> Sizes:
     """Work them out. Packed numbers are counted as many as they stand for, and weighed as they are stored."""
-    parameters = sum(prod(shape) for shard in shards for shape in dense_shapes(shard.entries, config).values())
+    parameters = sum(
+        prod(shape) for shard in shards for shape in dense_shapes(shard.entries, config).values()
+    )
     text = config.get("text_config")
     config = {**config, **text} if isinstance(text, dict) else config
     heads = _largest(config, "num_attention_heads", _largest(config, "n_head", 1))
@@ -36,7 +38,9 @@ def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Te
         parameters=parameters,
         weights=sum(shard.size for shard in shards),
         cached=_cached(config, heads),
-        context=_largest(config, "max_position_embeddings", _largest(config, "n_positions", _SHORTEST)),
+        context=_largest(
+            config, "max_position_embeddings", _largest(config, "n_positions", _SHORTEST)
+        ),
         heads=heads,
     )
 
@@ -51,5 +55,7 @@ def _cached(config: Mapping[str, Any], heads: int) -> int:
 
 def _largest(config: Mapping[str, Any], name: str, default: int) -> int:
     value = config.get(name)
-    numbers = [number for number in (value if isinstance(value, list) else [value]) if type(number) is int]
+    numbers = [
+        number for number in (value if isinstance(value, list) else [value]) if type(number) is int
+    ]
     return max([number for number in numbers if number > 0], default=default)

@@ -37,7 +37,11 @@ def _tensors(shard: Path) -> Iterator[tuple[str, int]]:
         length = int.from_bytes(file.read(8), "little")
         try:
             header = read_object(file.read(length))
-            spans = sorted(tuple(entry["data_offsets"]) for name, entry in header.items() if name != "__metadata__")
+            spans = sorted(
+                tuple(entry["data_offsets"])
+                for name, entry in header.items()
+                if name != "__metadata__"
+            )
         except (NotStrict, KeyError, TypeError):
             raise error(Code.CHECKPOINT_BAD_HEADER, shard.name) from None
         for begin, end in spans:

@@ -10,7 +10,9 @@ from evaluator.errors import Code, EvaluatorError, error
 
 _DETAIL = re.compile(r"[A-Za-z0-9 ,.:;_()/-]{0,200}", re.ASCII)
 _LINE = re.compile(rb"^verdict ([a-z_]{1,40}) ?([A-Za-z0-9 ,.:;_()/-]{0,200})$", re.MULTILINE)
-_ALLOWED = frozenset({code for code in Code if code.startswith("checkpoint_")} | {Code.ENGINE_OOM, Code.HOST_FAILED})
+_ALLOWED = frozenset(
+    {code for code in Code if code.startswith("checkpoint_")} | {Code.ENGINE_OOM, Code.HOST_FAILED}
+)
 
 
 def line_of(failure: EvaluatorError) -> str:

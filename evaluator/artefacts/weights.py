@@ -19,9 +19,27 @@ SINGLE = "model.safetensors"
 _NUMBERED = re.compile(r"model-\d{5}-of-\d{5}\.safetensors", re.ASCII)
 _MAX_INDEX_BYTES = 64 << 20
 _SERVED = (
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-    *("added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
-    *("quantize_config.json", "hf_quant_config.json", "preprocessor_config.json", "processor_config.json"),
+    *(
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    ),
+    *(
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer.model",
+        "chat_template.jinja",
+        "chat_template.json",
+    ),
+    *(
+        "quantize_config.json",
+        "hf_quant_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+    ),
 )
 """Files beside the weights that the engines read. Others, whatever they hold, are not shown to an engine."""
 
@@ -35,7 +53,9 @@ def read_shards(folder: Path) -> dict[str, Tensors]:
     if named is None:
         if not (folder / SINGLE).is_file():
             several = any(folder.glob("*.safetensors"))
-            raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else "")
+            raise error(
+                Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else ""
+            )
         return {SINGLE: read_tensors(folder / SINGLE)}
     files = set(named.values())
     held = {path.name for path in folder.glob("*.safetensors")}
@@ -60,7 +80,9 @@ def served_files(folder: Path) -> tuple[Path, ...]:
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The files that hold the weights, whether they are there or not. Raises as ``read_shards`` for a bad index."""
     named = _index(folder)
-    return tuple(folder / name for name in ([SINGLE] if named is None else sorted(set(named.values()))))
+    return tuple(
+        folder / name for name in ([SINGLE] if named is None else sorted(set(named.values())))
+    )
 
 
 def _served(folder: Path) -> Iterator[Path]:

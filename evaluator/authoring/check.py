@@ -62,12 +62,18 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
     questions = [items[number].question for number in numbers]
     known = [item.question for item in public]
     near = pairs(questions, known, ERROR_GRAM)
-    close = [pair for pair in pairs(questions, known, WARNING_GRAM) if pair[0] not in {one for one, _ in near}]
+    close = [
+        pair
+        for pair in pairs(questions, known, WARNING_GRAM)
+        if pair[0] not in {one for one, _ in near}
+    ]
     errors += _overlap(f"shares {ERROR_GRAM} words in a row with a public item", near, numbers)
     warnings = _overlap(f"shares {WARNING_GRAM} words in a row with a public item", close, numbers)
     comparisons = compare([items[number] for number in numbers], public) if items and public else ()
     unlike = [one for one in comparisons if one.unlike]
-    warnings += [Finding(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ()) for one in unlike]
+    warnings += [
+        Finding(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ()) for one in unlike
+    ]
     return CheckReport(len(items), tuple(errors), tuple(warnings), comparisons)
 
 
@@ -82,14 +88,18 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Finding]]:
             items[number] = parse_items([line])[0]
         except EvaluatorError as failure:
             kind = failure.detail.partition(": ")[2]
-            bad.setdefault(f"{failure.code.value} ({kind})" if kind else failure.code.value, []).append(number)
+            bad.setdefault(
+                f"{failure.code.value} ({kind})" if kind else failure.code.value, []
+            ).append(number)
     found = [Finding(reason, tuple(numbers)) for reason, numbers in bad.items()]
     return items, found if items or found else [Finding(Code.SET_EMPTY.value, ())]
 
 
 def _malformed(items: dict[int, Item]) -> Iterator[Finding]:
     for name, is_bad in _MALFORMED.items():
-        bad = (number for number, item in items.items() if is_bad(item.question) or is_bad(item.answer))
+        bad = (
+            number for number, item in items.items() if is_bad(item.question) or is_bad(item.answer)
+        )
         if numbers := tuple(bad):
             yield Finding(name, numbers)
 

@@ -47,12 +47,16 @@ class Comparison:
         """(label, share of the new set, share of the public one) of at most a dozen equal bins."""
         low, high = min(self.new + self.public), max(self.new + self.public)
         width = -(-(high - low + 1) // _BINS)
-        counts = [Counter((value - low) // width for value in side) for side in (self.new, self.public)]
+        counts = [
+            Counter((value - low) // width for value in side) for side in (self.new, self.public)
+        ]
         rows = []
         for place in range(-(-(high - low + 1) // width)):
             start = low + place * width
             label = str(start) if width == 1 else f"{start}-{start + width - 1}"
-            rows.append((label, counts[0][place] / len(self.new), counts[1][place] / len(self.public)))
+            rows.append(
+                (label, counts[0][place] / len(self.new), counts[1][place] / len(self.public))
+            )
         return rows
 
     def svg(self) -> str:
@@ -60,7 +64,9 @@ class Comparison:
         rows = self.bins()
         top = max(max(one, other) for _, one, other in rows)
         step, room = _WIDTH / len(rows), _HEIGHT - _FOOT
-        title = f"{self.name}: the new set (filled) against the public one (outlined), p = {self.p:.3f}"
+        title = (
+            f"{self.name}: the new set (filled) against the public one (outlined), p = {self.p:.3f}"
+        )
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
             f'aria-labelledby="t" fill="currentColor" stroke="currentColor" font-family="sans-serif" font-size="11">',
@@ -90,7 +96,11 @@ def _compare(name: str, new: Sequence[Item], public: Sequence[Item]) -> Comparis
     from scipy import stats  # noqa: PLC0415
 
     one, other = (tuple(MEASURES[name](item) for item in side) for side in (new, public))
-    p = float(stats.ks_2samp(one, other, method="asymp").pvalue) if set(one) | set(other) != set(one[:1]) else 1.0
+    p = (
+        float(stats.ks_2samp(one, other, method="asymp").pvalue)
+        if set(one) | set(other) != set(one[:1])
+        else 1.0
+    )
     return Comparison(name, one, other, p)
 
 

@@ -59,4 +59,10 @@ def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
     right = sum(answers[number] == key[number] for number in key)
     test = stats.binomtest(right, len(key), 1 / (OTHERS + 1), alternative="greater")
     interval = stats.binomtest(right, len(key)).proportion_ci(method="wilson")
-    return Score(right, len(key), right / len(key), (float(interval.low), float(interval.high)), float(test.pvalue))
+    return Score(
+        right,
+        len(key),
+        right / len(key),
+        (float(interval.low), float(interval.high)),
+        float(test.pvalue),
+    )

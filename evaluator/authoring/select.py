@@ -13,7 +13,15 @@ from evaluator.items import Item
 from evaluator.sealing.allocation import cell
 
 VERDICTS = ("keep", "drop")
-REASONS = ("", "ambiguous", "wrong_answer", "not_in_scope", "outside_knowledge", "too_similar", "offensive")
+REASONS = (
+    "",
+    "ambiguous",
+    "wrong_answer",
+    "not_in_scope",
+    "outside_knowledge",
+    "too_similar",
+    "offensive",
+)
 
 Cell = tuple[int, int]
 
@@ -46,13 +54,18 @@ def kept_by_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, s
         verdict in VERDICTS and reason in REASONS for verdict, reason in verdicts.values()
     )
     if not fine:
-        raise error(Code.SHEET_UNREADABLE, f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}")
+        raise error(
+            Code.SHEET_UNREADABLE,
+            f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}",
+        )
     return {number for number, (verdict, _) in verdicts.items() if verdict == "keep"}
 
 
 def dropped(verdicts: Mapping[int, tuple[str, str]]) -> dict[str, int]:
     """How often the audit dropped an item, by reason; ``unsaid`` where it gave none."""
-    counts = Counter(reason or "unsaid" for verdict, reason in verdicts.values() if verdict == "drop")
+    counts = Counter(
+        reason or "unsaid" for verdict, reason in verdicts.values() if verdict == "drop"
+    )
     return dict(sorted(counts.items()))
 
 
@@ -77,9 +90,14 @@ def select(
         for _ in range(count):
             chosen.append(_nearest(pools, kind).pop())
     chosen.sort()
-    mix = tuple(one for one in compare([items[place] for place in chosen], public) if one.name != "length")
+    mix = tuple(
+        one for one in compare([items[place] for place in chosen], public) if one.name != "length"
+    )
     if any(one.unlike for one in mix):
-        raise error(Code.SELECTION_IMPOSSIBLE, "too few items of some kinds: the mix would be unlike the public set's")
+        raise error(
+            Code.SELECTION_IMPOSSIBLE,
+            "too few items of some kinds: the mix would be unlike the public set's",
+        )
     return chosen, mix
 
 
@@ -106,4 +124,6 @@ def _quotas(public: Iterable[Item], n: int) -> dict[Cell, int]:
 def _nearest(pools: Mapping[Cell, list[int]], kind: Cell) -> list[int]:
     """The pool of a kind, or the nearest one that has something left."""
     left = [other for other, pool in pools.items() if pool]
-    return pools[min(left, key=lambda other: (abs(other[0] - kind[0]) + abs(other[1] - kind[1]), other))]
+    return pools[
+        min(left, key=lambda other: (abs(other[0] - kind[0]) + abs(other[1] - kind[1]), other))
+    ]

@@ -12,7 +12,9 @@ from typing import TextIO
 
 from evaluator.errors import Code, error
 
-ATTESTATION = "I wrote this problem and its solution myself. No language model was used for any part of it."
+ATTESTATION = (
+    "I wrote this problem and its solution myself. No language model was used for any part of it."
+)
 YES = "yes"
 
 
@@ -52,10 +54,14 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 def _other_separator(fields: Sequence[str]) -> str:
     """The name of what separates the columns where a comma does not; empty where that is not the fault."""
     whole = "".join(fields)
-    return next((name for mark, name in _SEPARATORS.items() if len(fields) == 1 and mark in whole), "")
+    return next(
+        (name for mark, name in _SEPARATORS.items() if len(fields) == 1 and mark in whole), ""
+    )
 
 
-def numbered(path: Path, rows: Sequence[Mapping[str, str]], column: str) -> dict[int, Mapping[str, str]]:
+def numbered(
+    path: Path, rows: Sequence[Mapping[str, str]], column: str
+) -> dict[int, Mapping[str, str]]:
     """Rows by the number in a column. Raises ``sheet_unreadable`` for one that is none or comes twice."""
     found: dict[int, Mapping[str, str]] = {}
     for place, row in enumerate(rows, start=1):

@@ -2,7 +2,16 @@
 
 from evaluator.backends.fake import FakeBackend
 from evaluator.backends.http import HttpBackend
-from evaluator.backends.interface import Backend, Completion, ItemRefused, Reader, Reading, Sampling, Served, Usage
+from evaluator.backends.interface import (
+    Backend,
+    Completion,
+    ItemRefused,
+    Reader,
+    Reading,
+    Sampling,
+    Served,
+    Usage,
+)
 from evaluator.backends.servers import Caps, EndpointTarget, serve_checkpoint, serve_endpoint
 
 __all__ = [

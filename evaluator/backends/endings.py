@@ -8,7 +8,10 @@ import re
 from evaluator.errors import Code
 
 _SIGNS = (
-    (re.compile(rb"Too many open files|EMFILE|ENFILE|can't start new thread|EAGAIN"), Code.HOST_RESOURCES),
+    (
+        re.compile(rb"Too many open files|EMFILE|ENFILE|can't start new thread|EAGAIN"),
+        Code.HOST_RESOURCES,
+    ),
     (re.compile(rb"No space left on device|Disk quota exceeded|ENOSPC|EDQUOT"), Code.DISK_FULL),
     (re.compile(rb"ModuleNotFoundError|No module named '"), Code.ENGINE_MISSING),
 )

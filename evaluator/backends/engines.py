@@ -41,7 +41,9 @@ def chosen(environ: Mapping[str, str]) -> str:
     return choice
 
 
-def order(choice: str, architecture: str, *, known: frozenset[str] | None, on_gpu: bool) -> tuple[Engine, ...]:
+def order(
+    choice: str, architecture: str, *, known: frozenset[str] | None, on_gpu: bool
+) -> tuple[Engine, ...]:
     """The engines to try, the first one first; ``known`` are vLLM's architectures, None where it is not installed.
 
     Left to choose, a machine without a GPU takes our host: vLLM would spend a minute on starting and win nothing.
@@ -59,7 +61,9 @@ def reads(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
     """Tell the engines that read weights packed by this method; every one reads those that are not packed."""
     if not quantisation:
         return True
-    return engine is not Engine.TRANSFORMERS and quantisation in (_READ_ON_GPU if on_gpu else _READ_ON_CPU)
+    return engine is not Engine.TRANSFORMERS and quantisation in (
+        _READ_ON_GPU if on_gpu else _READ_ON_CPU
+    )
 
 
 REQUIREMENTS = {
@@ -116,13 +120,27 @@ def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, li
     """The module that is run, and its arguments behind those that say where to listen."""
     if engine is Engine.TRANSFORMERS:
         return "evaluator.hosts.transformers", ["--model", str(folder)]
-    return "evaluator.hosts.vllm", ["--model", str(folder), "--", *vllm_arguments(engine, folder, placement)]
+    return "evaluator.hosts.vllm", [
+        "--model",
+        str(folder),
+        "--",
+        *vllm_arguments(engine, folder, placement),
+    ]
 
 
 def vllm_arguments(engine: Engine, folder: Path, placement: Placement) -> list[str]:
     """The command line of ``vllm``. Nothing of a request is logged; the checkpoint's own sampling settings do not
     count. Prefixes are cached, and vLLM looks none up for a request that wants its prompt's log-probabilities."""
-    arguments = ["serve", str(folder), "--uds", "inherited", "--served-model-name", "model", "--seed", "0"]
+    arguments = [
+        "serve",
+        str(folder),
+        "--uds",
+        "inherited",
+        "--served-model-name",
+        "model",
+        "--seed",
+        "0",
+    ]
     arguments += ["--load-format", "safetensors", "--generation-config", "vllm"]
     arguments += ["--dtype", placement.dtype, "--max-model-len", str(placement.context)]
     arguments += ["--max-num-seqs", str(SEQUENCES), "--enable-prefix-caching"]
@@ -132,7 +150,12 @@ def vllm_arguments(engine: Engine, folder: Path, placement: Placement) -> list[s
         arguments += ["--model-impl", "transformers"]
     if not placement.gpus:
         return [*arguments, "--enforce-eager"]
-    share = ["--tensor-parallel-size", str(placement.gpus), "--gpu-memory-utilization", f"{placement.fraction:.3f}"]
+    share = [
+        "--tensor-parallel-size",
+        str(placement.gpus),
+        "--gpu-memory-utilization",
+        f"{placement.fraction:.3f}",
+    ]
     return [*arguments, *share]
 
 
@@ -148,8 +171,13 @@ def vllm_variables(placement: Placement, home: str) -> dict[str, str]:
         "VLLM_CONFIG_ROOT": f"{home}/vllm",
     }
     if not placement.gpus:
-        variables |= {"VLLM_CPU_KVCACHE_SPACE": str(placement.cache), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-        variables["TORCHDYNAMO_DISABLE"] = "1"  # compiling for log-probabilities takes longer than reading a set
+        variables |= {
+            "VLLM_CPU_KVCACHE_SPACE": str(placement.cache),
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+        variables["TORCHDYNAMO_DISABLE"] = (
+            "1"  # compiling for log-probabilities takes longer than reading a set
+        )
     return variables
 
 
@@ -157,7 +185,9 @@ def devices() -> tuple[Path, ...]:
     """The device files that a program needs to reach the GPUs; none where there is no driver."""
     if shutil.which("nvidia-smi") is None:
         return ()
-    found = (path for pattern in ("nvidia*", "nvidia-caps/*") for path in Path("/dev").glob(pattern))
+    found = (
+        path for pattern in ("nvidia*", "nvidia-caps/*") for path in Path("/dev").glob(pattern)
+    )
     return tuple(sorted(path for path in found if path.is_char_device()))
 
 

@@ -41,7 +41,9 @@ async def _watch(server: Probed, scope: asyncio.Timeout) -> None:
         await asyncio.sleep(PROBE_SECONDS)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                with suppress(EvaluatorError):  # a broken connection, or an endpoint's refusal: requests meet it too
+                with suppress(
+                    EvaluatorError
+                ):  # a broken connection, or an endpoint's refusal: requests meet it too
                     await server.ready()
         except TimeoutError:
             scope.reschedule(asyncio.get_running_loop().time())

@@ -9,7 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from evaluator.backends.interface import Completion, ItemRefused, Reading, Sampling, Served, Usage, before_stop
+from evaluator.backends.interface import (
+    Completion,
+    ItemRefused,
+    Reading,
+    Sampling,
+    Served,
+    Usage,
+    before_stop,
+)
 from evaluator.backends.returned import MOST, told
 from evaluator.contract import Reason
 from evaluator.errors import Code, EvaluatorError, error, host_error, is_host_error
@@ -22,7 +30,9 @@ MAX_ANSWER_BYTES = 8 << 20
 _MOST_TOKENS = 1_000_000_000
 
 
-_SAYABLE = frozenset({Code.PROMPT_TOO_LONG, Code.CHECKPOINT_BAD_TEMPLATE, Code.ENGINE_OOM, Code.BUDGET_SPENT})
+_SAYABLE = frozenset(
+    {Code.PROMPT_TOO_LONG, Code.CHECKPOINT_BAD_TEMPLATE, Code.ENGINE_OOM, Code.BUDGET_SPENT}
+)
 """What a model server may say of itself, beside an endpoint's codes."""
 
 
@@ -75,7 +85,10 @@ class HttpBackend:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._session is not None:
             await self._session.close()
@@ -83,7 +96,11 @@ class HttpBackend:
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
         path, question = self._question(prompt)
-        request: dict[str, Any] = {"model": self._model, **question, sampling.limit: self.room(sampling.max_tokens)}
+        request: dict[str, Any] = {
+            "model": self._model,
+            **question,
+            sampling.limit: self.room(sampling.max_tokens),
+        }
         if sampling.temperature is not None:
             request["temperature"] = sampling.temperature
         if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
@@ -108,7 +125,14 @@ class HttpBackend:
 
     async def read(self, text: str) -> Reading:
         """Read ``text``. Raises as ``complete`` does."""
-        request = {"model": self._model, "prompt": text, "max_tokens": 0, "temperature": 0, "echo": True, "logprobs": 0}
+        request = {
+            "model": self._model,
+            "prompt": text,
+            "max_tokens": 0,
+            "temperature": 0,
+            "echo": True,
+            "logprobs": 0,
+        }
         data = await self._ask("POST", "/v1/completions", request)
         try:
             [choice] = data["choices"]
@@ -140,11 +164,15 @@ class HttpBackend:
             raise _refusal(data)
         return data
 
-    async def _exchange(self, method: str, path: str, request: dict[str, Any] | None) -> tuple[int, bytes]:
+    async def _exchange(
+        self, method: str, path: str, request: dict[str, Any] | None
+    ) -> tuple[int, bytes]:
         if self._session is None:
             raise error(Code.INTERNAL, "the backend is not open")
         try:
-            async with self._session.request(method, path, json=request, allow_redirects=False) as response:
+            async with self._session.request(
+                method, path, json=request, allow_redirects=False
+            ) as response:
                 return response.status, await _read(response)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
@@ -195,7 +223,11 @@ def _usage(data: Any) -> Usage:
         counts = data["usage"]["prompt_tokens"], data["usage"]["completion_tokens"]
     except (KeyError, TypeError):
         return Usage()
-    return Usage(*counts) if all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts) else Usage()
+    return (
+        Usage(*counts)
+        if all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts)
+        else Usage()
+    )
 
 
 def _refusal(data: Any) -> EvaluatorError:

@@ -37,14 +37,18 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
     """
     reply = _ask(folder, [])
     files = tuple(FileFacts(**one) for one in reply["files"])
-    return CheckpointFacts(**{**reply, "files": files, "weights": Weights.from_dict(reply["weights"])})
+    return CheckpointFacts(
+        **{**reply, "files": files, "weights": Weights.from_dict(reply["weights"])}
+    )
 
 
 def read_loading(folder: Path) -> Loading:
     """As :func:`evaluator.artefacts.read_loading`, by a child. Raises as above."""
     reply = _ask(folder, ["--loading"])
     served = tuple(str(name) for name in reply["served"])
-    if any("/" in name for name in served):  # names directly inside the folder, whatever the child may say
+    if any(
+        "/" in name for name in served
+    ):  # names directly inside the folder, whatever the child may say
         raise error(Code.HOST_FAILED, "inspection")
     return Loading(Sizes(**reply["sizes"]), str(reply["quantisation"]), bool(reply["chat"]), served)
 
@@ -59,10 +63,21 @@ def _ask(folder: Path, options: list[str]) -> dict[str, Any]:
     variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(_PACKAGE.parent)}
     variables["PYTHONDONTWRITEBYTECODE"] = "1"
     if jail.available():
-        command = jail.wrap(command, readable=[_PACKAGE, folder], writable=[], environment=variables, memory=2 * MEMORY)
+        command = jail.wrap(
+            command,
+            readable=[_PACKAGE, folder],
+            writable=[],
+            environment=variables,
+            memory=2 * MEMORY,
+        )
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=variables, timeout=_WAITING, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=variables,
+            timeout=_WAITING,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise error(Code.HOST_TIMEOUT, "inspection") from None
@@ -76,7 +91,9 @@ def _ask(folder: Path, options: list[str]) -> dict[str, Any]:
     ended = -done.returncode if done.returncode < 0 else done.returncode - 128
     if ended == signal.SIGKILL:  # by the kernel, for want of memory that others took
         raise error(Code.HOST_TIMEOUT, "inspection")
-    raise error(Code.CHECKPOINT_TOO_COSTLY if ended in (signal.SIGXCPU, signal.SIGSEGV) else Code.INTERNAL)
+    raise error(
+        Code.CHECKPOINT_TOO_COSTLY if ended in (signal.SIGXCPU, signal.SIGSEGV) else Code.INTERNAL
+    )
 
 
 def _size(folder: Path) -> int:

@@ -73,7 +73,9 @@ def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
         if need <= room:
             wanted = need + token * _TYPICAL * SEQUENCES // share
             fraction = min(wanted, room) / total
-            dtype: Literal["bfloat16", "float16"] = "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
+            dtype: Literal["bfloat16", "float16"] = (
+                "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
+            )
             return Placement(share, round(fraction - 0.0005, 3), 0, context, dtype, need * share)
     raise too_large(_BESIDE + weights + token * context, room * len(gpus))
 
@@ -101,7 +103,9 @@ def memory_limit(sizes: Sizes, placement: Placement, *, available: int) -> int:
 
 def too_large(need: int, room: int) -> EvaluatorError:
     """ENGINE_OOM with both numbers."""
-    return error(Code.ENGINE_OOM, f"it needs about {need / GIB:.1f} GiB, and there are {room / GIB:.1f} GiB")
+    return error(
+        Code.ENGINE_OOM, f"it needs about {need / GIB:.1f} GiB, and there are {room / GIB:.1f} GiB"
+    )
 
 
 def needs(placement: Placement) -> EvaluatorError:
@@ -113,7 +117,9 @@ def find_gpus() -> tuple[Gpu, ...]:
     """The NVIDIA GPUs of this machine, as its driver lists them. None where there is no driver."""
     query = ("--query-gpu=memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
     try:
-        done = subprocess.run(["nvidia-smi", *query], capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(
+            ["nvidia-smi", *query], capture_output=True, text=True, timeout=30, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ()
     return parse_gpus(done.stdout)

@@ -32,7 +32,14 @@ from evaluator.backends.health import watched
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.inspection import read_loading
 from evaluator.backends.interface import Served
-from evaluator.backends.placement import Placement, available_memory, find_gpus, memory_limit, needs, place
+from evaluator.backends.placement import (
+    Placement,
+    available_memory,
+    find_gpus,
+    memory_limit,
+    needs,
+    place,
+)
 from evaluator.errors import Code, EvaluatorError, TheirsNever, error, host_error
 
 _LONGEST_SOCKET_PATH = 100
@@ -129,8 +136,12 @@ def _loading(folder: Path) -> Loading:
 def _plan(loading: Loading, choice: str) -> tuple[tuple[Engine, ...], Placement]:
     """The engines to try, and where the model is put. Raises CHECKPOINT_QUANTISED where none can read the weights."""
     sizes, gpus = loading.sizes, find_gpus()
-    tried = engines.order(choice, sizes.architecture, known=engines.vllm_architectures(), on_gpu=bool(gpus))
-    tried = tuple(one for one in tried if engines.reads(one, loading.quantisation, on_gpu=bool(gpus)))
+    tried = engines.order(
+        choice, sizes.architecture, known=engines.vllm_architectures(), on_gpu=bool(gpus)
+    )
+    tried = tuple(
+        one for one in tried if engines.reads(one, loading.quantisation, on_gpu=bool(gpus))
+    )
     if not tried:
         raise error(Code.CHECKPOINT_QUANTISED, loading.quantisation)
     if Engine.TRANSFORMERS in tried[:1]:  # it takes one GPU, or the CPU
@@ -157,7 +168,10 @@ async def _started(
         module, arguments = engines.program(engine, folder, placement)
         variables = _variables(threads)
         if engine is not Engine.TRANSFORMERS:
-            variables |= engines.vllm_variables(placement, home="/tmp" if jailed else str(path.parent))  # noqa: S108
+            variables |= engines.vllm_variables(
+                placement,
+                home="/tmp" if jailed else str(path.parent),  # noqa: S108
+            )
         command = [sys.executable, "-m", module, "--lifeline", "--fd", str(listener.fileno())]
         if not jailed:
             command += ["--parent", str(os.getpid())]
@@ -271,14 +285,23 @@ async def serve_endpoint(
     ``answers`` are those that earlier attempts of the run got. ``settings`` overrides fields of the gateway's
     ``Patience``. Raises ENDPOINT_REFUSED or ENDPOINT_UNREACHABLE at once where the address may not or cannot be called.
     """
-    told = {**asdict(endpoint), "key": key, "allow_private": allow_private, "concurrency": concurrency}
+    told = {
+        **asdict(endpoint),
+        "key": key,
+        "allow_private": allow_private,
+        "concurrency": concurrency,
+    }
     told["answers"] = answers
-    given = json.dumps({**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}).encode()
+    given = json.dumps(
+        {**told, "caps": asdict(caps or Caps()), "patience": dict(settings or {})}
+    ).encode()
     if endpoint.adapter == "litellm":
         engines.require_package("litellm")
     with contextlib.nullcontext(gateway) if gateway else start_gateway(workdir) as started:
         started.tell(given)
-        client = HttpBackend(started.path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS)
+        client = HttpBackend(
+            started.path, model=endpoint.model, api=endpoint.api, seconds=_ENDPOINT_SECONDS
+        )
         async with client:
             try:
                 await _wait(client, ready_seconds)
@@ -288,7 +311,9 @@ async def serve_endpoint(
                 # The gateway is our own program, and rebuilds whatever an endpoint says.
                 if failure.code is not Code.HOST_FAILED:
                     raise
-                raise error(Code.HOST_DIED if await started.ended() else Code.INTERNAL, failure.detail) from None
+                raise error(
+                    Code.HOST_DIED if await started.ended() else Code.INTERNAL, failure.detail
+                ) from None
 
 
 async def _wait(backend: HttpBackend, seconds: float) -> None:
@@ -302,12 +327,16 @@ async def _wait(backend: HttpBackend, seconds: float) -> None:
 @contextlib.contextmanager
 def _listening(workdir: Path) -> Iterator[tuple[socket.socket, Path]]:
     """A Unix socket in a folder of its own, that only this user can enter."""
-    roomy = len(str(workdir.absolute())) < _LONGEST_SOCKET_PATH - 20  # the kernel allows 107 characters
+    roomy = (
+        len(str(workdir.absolute())) < _LONGEST_SOCKET_PATH - 20
+    )  # the kernel allows 107 characters
     with contextlib.ExitStack() as stack:
         try:
             workdir.mkdir(parents=True, exist_ok=True)
             private = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="s-", dir=workdir if roomy else None, ignore_cleanup_errors=True)
+                tempfile.TemporaryDirectory(
+                    prefix="s-", dir=workdir if roomy else None, ignore_cleanup_errors=True
+                )
             )
             path = Path(private).absolute() / "model"
             listener = stack.enter_context(socket.socket(socket.AF_UNIX))

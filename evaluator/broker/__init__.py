@@ -16,7 +16,15 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from evaluator.broker.folder import POLLING_SECONDS, Channel, Transport
 
-__all__ = ["POLLING_SECONDS", "Channel", "Consumer", "Transport", "Unquoted", "celery_settings", "quarantined"]
+__all__ = [
+    "POLLING_SECONDS",
+    "Channel",
+    "Consumer",
+    "Transport",
+    "Unquoted",
+    "celery_settings",
+    "quarantined",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +43,9 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     could end every worker with it.
     """
 
-    def __init__(self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any
+    ) -> None:
         # Workers need not know each other: what they would send goes past the screen, to every one of them at once.
         alone = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
         super().__init__(*args, worker_options={**(worker_options or {}), **alone}, **options)

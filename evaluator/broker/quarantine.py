@@ -38,5 +38,7 @@ def reject(raw: bytes, *, queue: str, reason: str) -> Rejected:
     size = raw.size if isinstance(raw, Oversized) else len(raw)
     digest = raw.digest if isinstance(raw, Oversized) else hashlib.sha256(raw).hexdigest()
     rejected = Rejected(queue, reason, size, digest, bytes(raw[:KEPT_BYTES]))
-    _log.warning("message quarantined: queue=%s reason=%s bytes=%s sha256=%s", queue, reason, size, digest)
+    _log.warning(
+        "message quarantined: queue=%s reason=%s bytes=%s sha256=%s", queue, reason, size, digest
+    )
     return rejected

@@ -62,7 +62,9 @@ class _BoundedParser(_parsers._RESP3Parser):
     def on_connect(self, connection: Any) -> None:
         """Start reading from the connection's socket."""
         super().on_connect(connection)  # type: ignore[no-untyped-call]
-        self._buffer = _BoundedBuffer(connection._sock, self.socket_read_size, connection.socket_timeout)
+        self._buffer = _BoundedBuffer(
+            connection._sock, self.socket_read_size, connection.socket_timeout
+        )
 
 
 class QoS(redis.QoS):  # type: ignore[misc]
@@ -180,7 +182,11 @@ class Channel(redis.Channel):  # type: ignore[misc]
             "sha256": rejected.digest,
             "head": rejected.head.hex(),
         }
-        with suppress(RedisError, OSError), self.conn_or_acquire() as client, client.pipeline() as pipe:
+        with (
+            suppress(RedisError, OSError),
+            self.conn_or_acquire() as client,
+            client.pipeline() as pipe,
+        ):
             pipe.lpush(_STORED, json.dumps(stored))
             pipe.ltrim(_STORED, 0, MOST - 1)
             pipe.hincrby(_COUNTS, rejected.queue, 1)
@@ -189,7 +195,9 @@ class Channel(redis.Channel):  # type: ignore[misc]
     def quarantined(self) -> dict[str, int]:
         """Return how many messages were set aside, by queue."""
         with self.conn_or_acquire() as client:
-            return {bytes_to_str(queue): int(count) for queue, count in client.hgetall(_COUNTS).items()}
+            return {
+                bytes_to_str(queue): int(count) for queue, count in client.hgetall(_COUNTS).items()
+            }
 
 
 class Transport(redis.Transport):  # type: ignore[misc]

@@ -67,7 +67,9 @@ class _Headers(_Record):
     redelivered: bool | None = None
 
 
-class _Envelope(_Record, rename={"content_type": "content-type", "content_encoding": "content-encoding"}):
+class _Envelope(
+    _Record, rename={"content_type": "content-type", "content_encoding": "content-encoding"}
+):
     body: str
     headers: _Headers
     properties: _Properties
@@ -89,7 +91,9 @@ def screen(raw: bytes) -> dict[str, Any]:
     except (msgspec.ValidationError, RecursionError, UnicodeError):
         raise Undecodable("envelope") from None
     _check_body(envelope.body)
-    headers: dict[str, Any] = {name: getattr(envelope.headers, name) for name in _Headers.__struct_fields__}
+    headers: dict[str, Any] = {
+        name: getattr(envelope.headers, name) for name in _Headers.__struct_fields__
+    }
     message: dict[str, Any] = msgspec.to_builtins(envelope)
     message["headers"] = headers
     message["properties"].setdefault("priority", 0)

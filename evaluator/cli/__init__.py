@@ -39,7 +39,9 @@ ALONE = ("run", "grade")
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
     """The parser of every command; of no other than ``command`` where that stands alone."""
-    parser = argparse.ArgumentParser(prog="python -m evaluator", description="Evaluate, grade and seal sets of items.")
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluator", description="Evaluate, grade and seal sets of items."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in (command,) if command in ALONE else _MODULES:
         # Imported here so that the package itself stays light for the modules it contains.

@@ -21,34 +21,62 @@ AUDIT = ("item", "question", "answer", "verdict", "reason")
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add brief, check and select to the parser."""
-    brief = subparsers.add_parser("brief", help="give authors their tasks, or collect what they wrote")
-    brief.add_argument("--public", type=Path, metavar="FILE", help="the public set that the twin resembles")
+    brief = subparsers.add_parser(
+        "brief", help="give authors their tasks, or collect what they wrote"
+    )
+    brief.add_argument(
+        "--public", type=Path, metavar="FILE", help="the public set that the twin resembles"
+    )
     brief.add_argument("--author", help="who will write")
     brief.add_argument("--count", type=int, help="how many tasks")
-    brief.add_argument("--collect", type=Path, nargs="+", metavar="SHEET.csv", help="sheets that authors gave back")
-    brief.add_argument("--out", type=Path, required=True, help="a new folder for the brief, or a new file of items")
+    brief.add_argument(
+        "--collect", type=Path, nargs="+", metavar="SHEET.csv", help="sheets that authors gave back"
+    )
+    brief.add_argument(
+        "--out", type=Path, required=True, help="a new folder for the brief, or a new file of items"
+    )
     brief.set_defaults(handler=_brief)
 
-    checked = subparsers.add_parser("check", help="check new items against a public set, before sealing")
+    checked = subparsers.add_parser(
+        "check", help="check new items against a public set, before sealing"
+    )
     checked.add_argument("items", type=Path, nargs="?", metavar="ITEMS.jsonl")
     checked.add_argument("--public", type=Path, metavar="FILE", help="the public set")
-    checked.add_argument("--out", type=Path, metavar="DIR", help="a new folder for pictures and annotators' pack")
-    checked.add_argument("--score", type=Path, metavar="PACK.csv", help="score an annotators' pack ...")
+    checked.add_argument(
+        "--out", type=Path, metavar="DIR", help="a new folder for pictures and annotators' pack"
+    )
+    checked.add_argument(
+        "--score", type=Path, metavar="PACK.csv", help="score an annotators' pack ..."
+    )
     checked.add_argument("--key", type=Path, metavar="KEY.csv", help="... against its key")
     checked.set_defaults(handler=_check)
 
-    chosen = subparsers.add_parser("select", help="second solve and audit as sheets, and the selection")
+    chosen = subparsers.add_parser(
+        "select", help="second solve and audit as sheets, and the selection"
+    )
     chosen.add_argument("items", type=Path, metavar="WRITTEN.jsonl")
-    chosen.add_argument("--second-solve", type=Path, metavar="OUT.csv", help="write the blind second solver's sheet")
+    chosen.add_argument(
+        "--second-solve", type=Path, metavar="OUT.csv", help="write the blind second solver's sheet"
+    )
     chosen.add_argument("--audit", type=Path, metavar="OUT.csv", help="write the auditor's sheet")
-    chosen.add_argument("--solved", type=Path, metavar="SHEET.csv", help="the second solver's sheet, filled in")
-    chosen.add_argument("--audited", type=Path, metavar="SHEET.csv", help="the auditor's sheet, filled in")
-    chosen.add_argument("--public", type=Path, metavar="FILE", help="the public set whose mix is matched")
+    chosen.add_argument(
+        "--solved", type=Path, metavar="SHEET.csv", help="the second solver's sheet, filled in"
+    )
+    chosen.add_argument(
+        "--audited", type=Path, metavar="SHEET.csv", help="the auditor's sheet, filled in"
+    )
+    chosen.add_argument(
+        "--public", type=Path, metavar="FILE", help="the public set whose mix is matched"
+    )
     chosen.add_argument("--n", type=int, help="how many items to keep")
-    chosen.add_argument("--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the items that are kept")
+    chosen.add_argument(
+        "--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the items that are kept"
+    )
     chosen.set_defaults(handler=_select)
     for command in (brief, checked, chosen):
-        command.add_argument("--draw", type=int, default=1, metavar="N", help="the number that fixes what is drawn")
+        command.add_argument(
+            "--draw", type=int, default=1, metavar="N", help="the number that fixes what is drawn"
+        )
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -63,9 +91,15 @@ def _brief(args: argparse.Namespace) -> int:
     tasks = [draw.sample(public, min(3, len(public))) for _ in steps]
     sheets.write_text(args.out / "brief.md", _brief_text(args.author, steps, tasks))
     blank = {"question": "", "answer": "", "author": args.author, "no_model_used": ""}
-    rows = [{"task": number, "steps_wanted": wanted} | blank for number, wanted in enumerate(steps, start=1)]
+    rows = [
+        {"task": number, "steps_wanted": wanted} | blank
+        for number, wanted in enumerate(steps, start=1)
+    ]
     sheets.write_rows(args.out / "sheet.csv", SHEET, rows)
-    return show(args, {"author": args.author, "tasks": len(steps), "steps": sorted(steps), "out": str(args.out)})
+    return show(
+        args,
+        {"author": args.author, "tasks": len(steps), "steps": sorted(steps), "out": str(args.out)},
+    )
 
 
 def _brief_text(author: str, steps: Sequence[int], tasks: Sequence[Sequence[Item]]) -> str:
@@ -92,13 +126,19 @@ def _collect(args: argparse.Namespace) -> int:
             if row["no_model_used"].strip().lower() != sheets.YES or not row["author"].strip():
                 raise error(Code.ATTESTATION_MISSING, f"{path.name} row {number}")
             items.append({"question": row["question"].strip(), "answer": row["answer"].strip()})
-            facts = {"line": len(items), "author": row["author"].strip(), "attests": sheets.ATTESTATION}
+            facts = {
+                "line": len(items),
+                "author": row["author"].strip(),
+                "attests": sheets.ATTESTATION,
+            }
             records.append(facts | {"task": row["task"], "steps_wanted": row["steps_wanted"]})
     if not items:
         raise error(Code.SET_EMPTY)
     sheets.write_lines(args.out, items)
     sheets.write_lines(args.out.with_suffix(".authors.jsonl"), records)
-    return show(args, {"written": len(items), "authors": sorted({one["author"] for one in records})})
+    return show(
+        args, {"written": len(items), "authors": sorted({one["author"] for one in records})}
+    )
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -132,10 +172,15 @@ def _write_report(args: argparse.Namespace, report: CheckReport, public: Sequenc
         return
     rows = oddone.make_pack(load_items(args.items), public, seed=args.draw)
     columns = ("number", *oddone.CHOICES, "odd")
-    asked = [{"number": row.number, **dict(zip(oddone.CHOICES, row.texts, strict=True)), "odd": ""} for row in rows]
+    asked = [
+        {"number": row.number, **dict(zip(oddone.CHOICES, row.texts, strict=True)), "odd": ""}
+        for row in rows
+    ]
     sheets.write_rows(args.out / "oddone.csv", columns, asked)
     sheets.write_rows(
-        args.out / "oddone.key.csv", ("number", "odd"), [{"number": r.number, "odd": r.odd} for r in rows]
+        args.out / "oddone.key.csv",
+        ("number", "odd"),
+        [{"number": r.number, "odd": r.odd} for r in rows],
     )
 
 
@@ -145,7 +190,12 @@ def _score(args: argparse.Namespace) -> int:
     letters = [_letters(path) for path in (args.score, args.key)]
     found = oddone.score(*letters)
     low, high = found.interval
-    facts = {"found": found.right, "n": found.n, "share": found.share, "by_guessing": 1 / (oddone.OTHERS + 1)}
+    facts = {
+        "found": found.right,
+        "n": found.n,
+        "share": found.share,
+        "by_guessing": 1 / (oddone.OTHERS + 1),
+    }
     return show(args, facts | {"interval": [low, high], "p": found.p})
 
 
@@ -159,11 +209,16 @@ def _select(args: argparse.Namespace) -> int:
     if args.second_solve:
         return _second_sheet(args, items)
     if args.audit:
-        rows = [{"item": number, **item_record(item), "verdict": "", "reason": ""} for number, item in items.items()]
+        rows = [
+            {"item": number, **item_record(item), "verdict": "", "reason": ""}
+            for number, item in items.items()
+        ]
         sheets.write_rows(args.audit, AUDIT, rows)
         return show(args, {"rows": len(rows), "out": str(args.audit)})
     if not (args.public and args.n and args.out):
-        raise error(Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit")
+        raise error(
+            Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit"
+        )
     solved = solved_alike(items, _filled(args.solved, SECOND, "solution")) if args.solved else None
     verdicts = _verdicts(args.audited) if args.audited else None
     fine = set(items) if solved is None else solved
@@ -182,7 +237,9 @@ def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
     """Questions in another order and without their answers: what a second solver writes is his own."""
     order = list(items)
     random.Random(args.draw).shuffle(order)  # noqa: S311 - as above
-    rows = [{"item": number, "question": items[number].question, "solution": ""} for number in order]
+    rows = [
+        {"item": number, "question": items[number].question, "solution": ""} for number in order
+    ]
     sheets.write_rows(args.second_solve, SECOND, rows)
     return show(args, {"rows": len(rows), "out": str(args.second_solve)})
 

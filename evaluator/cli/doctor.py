@@ -42,12 +42,16 @@ class Finding:
     problem: bool = True
 
     def __str__(self) -> str:
-        return f"{'problem' if self.problem else 'note'}: {self.name}: {self.sentence} {self.advice}"
+        return (
+            f"{'problem' if self.problem else 'note'}: {self.name}: {self.sentence} {self.advice}"
+        )
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``doctor``."""
-    doctor = subparsers.add_parser("doctor", help="say what is wrong with this evaluator's host, and what to do")
+    doctor = subparsers.add_parser(
+        "doctor", help="say what is wrong with this evaluator's host, and what to do"
+    )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     doctor.set_defaults(handler=_doctor)
 
@@ -95,7 +99,9 @@ def _packages() -> Iterator[Finding]:
 def _jail() -> Iterator[Finding]:
     if not jail.available():
         advice = "Install it, and allow user namespaces or start the evaluator as root."
-        yield Finding("jail", "Bubblewrap is missing or does not work: only trusted checkpoints run.", advice)
+        yield Finding(
+            "jail", "Bubblewrap is missing or does not work: only trusted checkpoints run.", advice
+        )
         return
     for lack in jail.missing():
         yield Finding("jail", lack, "See docs/operations.md.", problem=False)
@@ -105,7 +111,9 @@ def _limits() -> Iterator[Finding]:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < DESCRIPTORS:
         sentence = f"A process may open {soft} files only."
-        yield Finding("limits", sentence, f"Raise LimitNOFILE to {DESCRIPTORS} at least.", problem=soft < 256)
+        yield Finding(
+            "limits", sentence, f"Raise LimitNOFILE to {DESCRIPTORS} at least.", problem=soft < 256
+        )
 
 
 def _disk(config: Config) -> Iterator[Finding]:
@@ -113,12 +121,27 @@ def _disk(config: Config) -> Iterator[Finding]:
         if not folder.is_dir():
             continue
         about = os.statvfs(folder)
-        if about.f_bavail * about.f_frsize < FREE_BYTES or (about.f_files > 0 and about.f_favail < FREE_FILES):
-            yield Finding("disk", f"{folder} has less than 1 GiB or {FREE_FILES:,} files left.", "Free some space.")
+        if about.f_bavail * about.f_frsize < FREE_BYTES or (
+            about.f_files > 0 and about.f_favail < FREE_FILES
+        ):
+            yield Finding(
+                "disk",
+                f"{folder} has less than 1 GiB or {FREE_FILES:,} files left.",
+                "Free some space.",
+            )
         if not os.access(folder, os.W_OK | os.X_OK):
-            yield Finding("disk", f"{folder} cannot be written.", "Give it to the user that the evaluator runs as.")
+            yield Finding(
+                "disk",
+                f"{folder} cannot be written.",
+                "Give it to the user that the evaluator runs as.",
+            )
     if not config.home.is_dir():
-        yield Finding("disk", f"{config.home} is no folder.", "It is made when the evaluator starts.", problem=False)
+        yield Finding(
+            "disk",
+            f"{config.home} is no folder.",
+            "It is made when the evaluator starts.",
+            problem=False,
+        )
 
 
 def _broker(config: Config) -> Iterator[Finding]:

@@ -24,19 +24,44 @@ _LONGEST_KEY = 10_000
 def add_options(ask: argparse.ArgumentParser) -> None:
     """Add what only concerns endpoints."""
     group = ask.add_argument_group("endpoints")
-    group.add_argument("--api", choices=("completions", "chat"), help="kind of the API (chat for LiteLLM's providers)")
-    group.add_argument("--served-model", default="default", help="the model's name at the URL (%(default)s)")
-    group.add_argument("--url", default="", help="where LiteLLM finds the provider, if not at its usual address")
-    group.add_argument("--key-stdin", action="store_true", help="read the API key from standard input")
-    group.add_argument("--timeout", type=_positive, default=120.0, help="seconds for one request (%(default)s)")
     group.add_argument(
-        "--patience", type=_seconds, default=1800.0, help="seconds to wait for one that fell silent (%(default)s)"
+        "--api",
+        choices=("completions", "chat"),
+        help="kind of the API (chat for LiteLLM's providers)",
     )
-    group.add_argument("--estimate", action="store_true", help="say what asking would come to, and ask nothing")
-    group.add_argument("--max-tokens-total", type=_whole, help="spend no more tokens than this, resumed runs included")
-    group.add_argument("--max-cost", type=_positive, help="spend no more money than this, resumed runs included")
+    group.add_argument(
+        "--served-model", default="default", help="the model's name at the URL (%(default)s)"
+    )
+    group.add_argument(
+        "--url", default="", help="where LiteLLM finds the provider, if not at its usual address"
+    )
+    group.add_argument(
+        "--key-stdin", action="store_true", help="read the API key from standard input"
+    )
+    group.add_argument(
+        "--timeout", type=_positive, default=120.0, help="seconds for one request (%(default)s)"
+    )
+    group.add_argument(
+        "--patience",
+        type=_seconds,
+        default=1800.0,
+        help="seconds to wait for one that fell silent (%(default)s)",
+    )
+    group.add_argument(
+        "--estimate", action="store_true", help="say what asking would come to, and ask nothing"
+    )
+    group.add_argument(
+        "--max-tokens-total",
+        type=_whole,
+        help="spend no more tokens than this, resumed runs included",
+    )
+    group.add_argument(
+        "--max-cost", type=_positive, help="spend no more money than this, resumed runs included"
+    )
     group.add_argument("--price-in", type=_positive, help="price of a million tokens of prompts")
-    group.add_argument("--price-out", type=_positive, help="price of a million tokens of completions")
+    group.add_argument(
+        "--price-out", type=_positive, help="price of a million tokens of completions"
+    )
 
 
 def _positive(text: str) -> float:
@@ -63,7 +88,9 @@ def endpoint_of(args: argparse.Namespace) -> EndpointTarget | None:
         name = args.model.removeprefix(_LITELLM)
         return EndpointTarget(url=args.url, model=name, api=args.api or "chat", adapter="litellm")
     if "://" in args.model:
-        return EndpointTarget(url=args.model, model=args.served_model, api=args.api or "completions")
+        return EndpointTarget(
+            url=args.model, model=args.served_model, api=args.api or "completions"
+        )
     if args.max_tokens_total or args.max_cost or args.estimate:
         raise error(Code.MISCONFIGURED, "a budget is for endpoints")
     return None
@@ -75,7 +102,9 @@ def read_key(args: argparse.Namespace) -> str:
     Raises MISCONFIGURED for a key in the environment, where every program that is started from here finds it.
     """
     if os.environ.get("HOLDFAST_API_KEY"):
-        raise error(Code.MISCONFIGURED, "HOLDFAST_API_KEY: give the key by standard input, with --key-stdin")
+        raise error(
+            Code.MISCONFIGURED, "HOLDFAST_API_KEY: give the key by standard input, with --key-stdin"
+        )
     return sys.stdin.readline(_LONGEST_KEY).strip() if args.key_stdin else ""
 
 
@@ -93,7 +122,9 @@ def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
 def left_of(caps: Caps, spent: Iterable[Usage]) -> Caps:
     """What may still be spent once so much was. Answers that came too late to be kept were not counted."""
     total = total_of(spent)
-    tokens = None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
+    tokens = (
+        None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
+    )
     cost = None if caps.cost is None else max(0.0, caps.cost - _cost(caps, total))
     return Caps(tokens, cost, caps.price_in, caps.price_out)
 
@@ -101,7 +132,9 @@ def left_of(caps: Caps, spent: Iterable[Usage]) -> Caps:
 def total_of(spent: Iterable[Usage]) -> Usage:
     """The sum of what single answers took."""
     counts = [(usage.tokens_in, usage.tokens_out) for usage in spent]
-    return Usage(sum(tokens_in for tokens_in, _ in counts), sum(tokens_out for _, tokens_out in counts))
+    return Usage(
+        sum(tokens_in for tokens_in, _ in counts), sum(tokens_out for _, tokens_out in counts)
+    )
 
 
 def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> str:
@@ -117,16 +150,30 @@ def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> s
 def estimate_record(source: PublicSource, protocol: Protocol, caps: Caps) -> dict[str, float]:
     """The same for a program. Money is 0 where no price is known."""
     most = estimate(source, protocol)
-    record = {"items": source.n - len(source.done), "tokens_in": most.tokens_in, "max_tokens_out": most.tokens_out}
-    return record | {"cost_in": _cost(caps, Usage(most.tokens_in, 0)), "max_cost": _cost(caps, most)}
+    record = {
+        "items": source.n - len(source.done),
+        "tokens_in": most.tokens_in,
+        "max_tokens_out": most.tokens_out,
+    }
+    return record | {
+        "cost_in": _cost(caps, Usage(most.tokens_in, 0)),
+        "max_cost": _cost(caps, most),
+    }
 
 
 def estimate(source: PublicSource, protocol: Protocol) -> Usage:
     """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
     draws = protocol.draws(source.n, len(source.shots))
-    missing = {i: protocol.samples - len(source.kept.get(i, ())) for i in sorted(source.form - source.done)}
-    prompts = {i: protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]]) for i in missing}
-    tokens_in = sum(math.ceil(len(prompts[i]) / _CHARACTERS_PER_TOKEN) * times for i, times in missing.items())
+    missing = {
+        i: protocol.samples - len(source.kept.get(i, ())) for i in sorted(source.form - source.done)
+    }
+    prompts = {
+        i: protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]])
+        for i in missing
+    }
+    tokens_in = sum(
+        math.ceil(len(prompts[i]) / _CHARACTERS_PER_TOKEN) * times for i, times in missing.items()
+    )
     return Usage(tokens_in, sum(missing.values()) * protocol.max_tokens)
 
 
@@ -138,9 +185,13 @@ def _listed_prices(model: str) -> tuple[float, float] | None:
     """What LiteLLM's own list says of a model, for a million tokens. The list is read; the library is not loaded."""
     for folder in _library_folders():
         try:
-            listed = json.loads((folder / "model_prices_and_context_window_backup.json").read_bytes())
+            listed = json.loads(
+                (folder / "model_prices_and_context_window_backup.json").read_bytes()
+            )
             known = listed.get(model) or listed[model.partition("/")[2]]
-            return float(known["input_cost_per_token"]) * _MILLION, float(known["output_cost_per_token"]) * _MILLION
+            return float(known["input_cost_per_token"]) * _MILLION, float(
+                known["output_cost_per_token"]
+            ) * _MILLION
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return None

@@ -21,7 +21,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add ``grade`` and ``graders``."""
     command = commands.add_parser("grade", help="grade a file of responses")
     command.add_argument(
-        "file", type=Path, help="JSON lines with response and gold, both text; cut (true or false) is optional"
+        "file",
+        type=Path,
+        help="JSON lines with response and gold, both text; cut (true or false) is optional",
     )
     command.add_argument(
         "--grader",
@@ -30,7 +32,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"one of: {', '.join(grading.ids())}; numeric, strict and flexible for short; may be given several times, "
         f"and '{ALL}' is each of them",
     )
-    command.add_argument("--json", action="store_true", help="print the counts as one JSON object last")
+    command.add_argument(
+        "--json", action="store_true", help="print the counts as one JSON object last"
+    )
     command.set_defaults(handler=grade_command)
     listing = commands.add_parser("graders", help="list the published graders")
     listing.add_argument("--json", action="store_true", help="print one JSON object")
@@ -40,7 +44,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def graders_command(args: argparse.Namespace) -> int:
     """Print the published graders with the digests of their sources."""
     known = {grader: grading.digest(grader) for grader in grading.ids()}
-    print(json.dumps(known) if args.json else "\n".join(f"{name}  {digest}" for name, digest in known.items()))
+    print(
+        json.dumps(known)
+        if args.json
+        else "\n".join(f"{name}  {digest}" for name, digest in known.items())
+    )
     return 0
 
 
@@ -56,10 +64,16 @@ def grade_command(args: argparse.Namespace) -> int:
     try:
         with args.file.open("rb") as lines:
             for grades in _graded(lines, graders):
-                shown = [{"outcome": g.outcome.name.lower(), "extracted": g.extracted} for g in grades]
+                shown = [
+                    {"outcome": g.outcome.name.lower(), "extracted": g.extracted} for g in grades
+                ]
                 for grader, one in zip(graders, shown, strict=True):
                     counts[grader][one["outcome"]] += 1
-                print(json.dumps(shown[0] if len(shown) == 1 else dict(zip(graders, shown, strict=True))))
+                print(
+                    json.dumps(
+                        shown[0] if len(shown) == 1 else dict(zip(graders, shown, strict=True))
+                    )
+                )
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(args.file)) from None
     _print_counts(counts, as_json=args.json)
@@ -68,7 +82,11 @@ def grade_command(args: argparse.Namespace) -> int:
 
 def _graders(names: Sequence[str]) -> tuple[str, ...]:
     """The ids that are meant, each once, in the order given."""
-    wanted = [grader for name in names for grader in (grading.ids() if name == ALL else (grading.resolve(name),))]
+    wanted = [
+        grader
+        for name in names
+        for grader in (grading.ids() if name == ALL else (grading.resolve(name),))
+    ]
     return tuple(dict.fromkeys(wanted))
 
 
@@ -84,7 +102,9 @@ def _graded(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
             raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
         except (ValueError, RecursionError):
             begins_array = number == 1 and line.lstrip(b"\xef\xbb\xbf").strip() == b"["
-            raise error(Code.RESPONSES_UNREADABLE, f"line {number}{_ARRAY if begins_array else ''}") from None
+            raise error(
+                Code.RESPONSES_UNREADABLE, f"line {number}{_ARRAY if begins_array else ''}"
+            ) from None
 
 
 def _fields(record: object) -> tuple[str, str, bool]:
@@ -107,9 +127,13 @@ def _print_counts(counts: dict[str, Counter[str]], *, as_json: bool) -> None:
         print(json.dumps({"n": first["n"], "graders": every} if others else first))
         return
     for grader, counted in every.items():
-        line = "  ".join(f"{name} {value}" for name, value in counted.items() if value or name == "n")
+        line = "  ".join(
+            f"{name} {value}" for name, value in counted.items() if value or name == "n"
+        )
         print(f"{grader}: {line}" if others else line, file=sys.stderr)
 
 
 def _every(counted: Counter[str]) -> dict[str, int]:
-    return {"n": counted.total()} | {outcome.name.lower(): counted[outcome.name.lower()] for outcome in Outcome}
+    return {"n": counted.total()} | {
+        outcome.name.lower(): counted[outcome.name.lower()] for outcome in Outcome
+    }

@@ -18,14 +18,25 @@ from evaluator.pipeline.models import is_jailed
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``harness``."""
-    command = commands.add_parser("harness", help="a task of lm-evaluation-harness on local files, never sealed ones")
+    command = commands.add_parser(
+        "harness", help="a task of lm-evaluation-harness on local files, never sealed ones"
+    )
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
     command.add_argument("--task", required=True, help="the task's name there, gsm8k for one")
-    command.add_argument("--set-file", required=True, type=Path, help="JSON lines with the fields that the task wants")
+    command.add_argument(
+        "--set-file",
+        required=True,
+        type=Path,
+        help="JSON lines with the fields that the task wants",
+    )
     command.add_argument("--shots-file", type=Path, help="the same, for its examples")
-    command.add_argument("--max-tokens", type=int, default=1000, help="where the task names none (%(default)s)")
+    command.add_argument(
+        "--max-tokens", type=int, default=1000, help="where the task names none (%(default)s)"
+    )
     command.add_argument("--limit", type=int, help="the first so many items only")
-    command.add_argument("--concurrency", type=concurrency, default=64, help="requests in flight (%(default)s)")
+    command.add_argument(
+        "--concurrency", type=concurrency, default=64, help="requests in flight (%(default)s)"
+    )
     command.add_argument("--samples", type=Path, help="file for prompts and answers, as JSON lines")
     command.add_argument("--json", action="store_true", help="print one JSON object last")
     command.set_defaults(handler=harness_command)
@@ -42,13 +53,19 @@ def harness_command(args: argparse.Namespace) -> int:
         lines = "".join(json.dumps(asdict(sample)) + "\n" for sample in found.samples)
         args.samples.write_text(lines, encoding="utf-8")
     record = {"task": args.task, "version": found.version, "model": facts.digest, **found.figures}
-    print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))
+    print(
+        json.dumps(record)
+        if args.json
+        else "  ".join(f"{name} {value}" for name, value in record.items())
+    )
     return 0
 
 
 async def _run(args: argparse.Namespace, splits: dict[str, Path], *, jailed: bool) -> Harnessed:
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
-        server = serve_checkpoint(args.model, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work))
+        server = serve_checkpoint(
+            args.model, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work)
+        )
         async with server as backend:
             return await harness(
                 backend.socket,

@@ -20,20 +20,38 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     """Add keygen, cosign and enrol to the parser."""
     keygen = subparsers.add_parser("keygen", help="make keys in a new folder")
     keygen.add_argument("folder", type=Path, metavar="DIR")
-    keygen.add_argument("--role", choices=("evaluator", "maintainer", "witness"), default="evaluator")
+    keygen.add_argument(
+        "--role", choices=("evaluator", "maintainer", "witness"), default="evaluator"
+    )
     keygen.add_argument("--name", help="whose keys they are (default: the role and -1)")
     keygen.set_defaults(handler=_keygen)
 
-    witness = subparsers.add_parser("cosign", help="add a witness's cosignature to a set's tree head")
+    witness = subparsers.add_parser(
+        "cosign", help="add a witness's cosignature to a set's tree head"
+    )
     witness.add_argument("head", type=Path, metavar="SET/head.txt")
-    witness.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the witness's keys")
+    witness.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="the witness's keys"
+    )
     witness.set_defaults(handler=_cosign)
 
     enrol = subparsers.add_parser("enrol", help="wrap a set's key for another evaluator")
-    enrol.add_argument("identity", type=Path, metavar="IDENTITY.json", help="the other evaluator's identity.json")
-    enrol.add_argument("--set", type=Path, required=True, metavar="SET", help="the sealed set's folder")
-    enrol.add_argument("--keys", type=Path, required=True, metavar="DIR", help="keys that the set is wrapped for")
-    enrol.add_argument("--home", type=Path, required=True, metavar="HOME", help="where their evaluator's journal is")
+    enrol.add_argument(
+        "identity", type=Path, metavar="IDENTITY.json", help="the other evaluator's identity.json"
+    )
+    enrol.add_argument(
+        "--set", type=Path, required=True, metavar="SET", help="the sealed set's folder"
+    )
+    enrol.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="keys that the set is wrapped for"
+    )
+    enrol.add_argument(
+        "--home",
+        type=Path,
+        required=True,
+        metavar="HOME",
+        help="where their evaluator's journal is",
+    )
     enrol.set_defaults(handler=_enrol)
     for command in (keygen, witness, enrol):
         command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -55,7 +73,13 @@ def _cosign(args: argparse.Namespace) -> int:
     _replace(args.head, signed.encode("utf-8"))
     head = open_note(signed).head
     seen = cosigned_by(signed, {party.name: party.public})[party.name]
-    facts = {"origin": head.origin, "n": head.size, "root": head.root.hex(), "cosigned_by": party.name, "seen": seen}
+    facts = {
+        "origin": head.origin,
+        "n": head.size,
+        "root": head.root.hex(),
+        "cosigned_by": party.name,
+        "seen": seen,
+    }
     return show(args, facts)
 
 
@@ -69,9 +93,19 @@ def _enrol(args: argparse.Namespace) -> int:
     if path.exists():
         raise error(Code.KEY_EXISTS, str(path))
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
-    wrap = Vault(keys, {manifest.name: args.set}.get, journal, Recipients()).enrol(manifest.name, host)
+    wrap = Vault(keys, {manifest.name: args.set}.get, journal, Recipients()).enrol(
+        manifest.name, host
+    )
     _replace(path, formats.to_line(wrap))
-    return show(args, {"set": manifest.name, "host": host.name, "line": journal.head.index, "hash": journal.head.hash})
+    return show(
+        args,
+        {
+            "set": manifest.name,
+            "host": host.name,
+            "line": journal.head.index,
+            "hash": journal.head.hash,
+        },
+    )
 
 
 def _read_text(path: Path) -> str:

@@ -22,11 +22,19 @@ from evaluator.protocols.likelihood import LOGLIK_1, Likely, mean_per_character
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``loglik``."""
-    command = commands.add_parser("loglik", help="log-likelihood per character of the texts of public sets")
+    command = commands.add_parser(
+        "loglik", help="log-likelihood per character of the texts of public sets"
+    )
     command.add_argument("--model", required=True, type=Path, help="folder of a checkpoint")
-    command.add_argument("--set", required=True, type=Path, nargs="+", help="JSON lines with question and answer")
-    command.add_argument("--concurrency", type=concurrency, default=64, help="requests in flight (%(default)s)")
-    command.add_argument("--items", type=Path, help="file for the values of single items: numbers, no text")
+    command.add_argument(
+        "--set", required=True, type=Path, nargs="+", help="JSON lines with question and answer"
+    )
+    command.add_argument(
+        "--concurrency", type=concurrency, default=64, help="requests in flight (%(default)s)"
+    )
+    command.add_argument(
+        "--items", type=Path, help="file for the values of single items: numbers, no text"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object last")
     command.set_defaults(handler=loglik_command)
 
@@ -37,7 +45,9 @@ def loglik_command(args: argparse.Namespace) -> int:
     sets = {str(path): load_items(path) for path in args.set}
     facts = inspect_checkpoint(args.model)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
-    engine, found = asyncio.run(_read(args.model, sets, jailed=jailed, concurrency=args.concurrency))
+    engine, found = asyncio.run(
+        _read(args.model, sets, jailed=jailed, concurrency=args.concurrency)
+    )
     record = {
         "protocol": LOGLIK_1.id,
         "digest": LOGLIK_1.digest,
@@ -48,7 +58,9 @@ def loglik_command(args: argparse.Namespace) -> int:
     }
     if args.items:
         lines = (
-            json.dumps({"set": name, "index": index, "logprob": one.logprob, "characters": one.characters})
+            json.dumps(
+                {"set": name, "index": index, "logprob": one.logprob, "characters": one.characters}
+            )
             for name, values in found.items()
             for index, one in enumerate(values)
         )
@@ -62,14 +74,20 @@ def loglik_command(args: argparse.Namespace) -> int:
 
 
 def _summary(items: Sequence[Item], found: Sequence[Likely]) -> dict[str, object]:
-    return {"n": len(items), "digest": set_digest(items), "per_character": mean_per_character(found)}
+    return {
+        "n": len(items),
+        "digest": set_digest(items),
+        "per_character": mean_per_character(found),
+    }
 
 
 async def _read(
     folder: Path, sets: dict[str, tuple[Item, ...]], *, jailed: bool, concurrency: int
 ) -> tuple[str, dict[str, tuple[Likely, ...]]]:
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
-        server = serve_checkpoint(folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work))
+        server = serve_checkpoint(
+            folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work)
+        )
         async with server as backend:
             found = {}
             for name, items in sets.items():

@@ -8,20 +8,34 @@ from typing import Any, get_args
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.ledger.entries import GENESIS
-from evaluator.ledger.notices import Kind, Reason, notice_hash, retired, sign_notice, verify_notices, waiting
+from evaluator.ledger.notices import (
+    Kind,
+    Reason,
+    notice_hash,
+    retired,
+    sign_notice,
+    verify_notices,
+    waiting,
+)
 from evaluator.sealing import formats
 from evaluator.sealing.keys import load_party_keys
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add notice to the parser."""
-    notice = subparsers.add_parser("notice", help="retire a block, an item or a whole sealed set, signed")
-    notice.add_argument("set", type=Path, metavar="SET", help="the sealed set's folder; its notices.jsonl grows")
+    notice = subparsers.add_parser(
+        "notice", help="retire a block, an item or a whole sealed set, signed"
+    )
+    notice.add_argument(
+        "set", type=Path, metavar="SET", help="the sealed set's folder; its notices.jsonl grows"
+    )
     notice.add_argument("--kind", choices=get_args(Kind), required=True)
     notice.add_argument("--reason", choices=get_args(Reason), required=True)
     notice.add_argument("--block", type=int, help="the block that is retired")
     notice.add_argument("--item", type=int, help="the item with an erratum, by index")
-    notice.add_argument("--keys", type=Path, required=True, metavar="DIR", help="a maintainer's keys")
+    notice.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="a maintainer's keys"
+    )
     notice.add_argument("--json", action="store_true", help="print one JSON object")
     notice.set_defaults(handler=_notice)
 
@@ -38,8 +52,16 @@ def _notice(args: argparse.Namespace) -> int:
         "index": len(known),
         "maintainer": party.name,
     }
-    fields |= {"previous": notice_hash(known[-1]) if known else GENESIS, "kind": args.kind, "reason": args.reason}
-    fields |= {"moment": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "block": args.block, "item": args.item}
+    fields |= {
+        "previous": notice_hash(known[-1]) if known else GENESIS,
+        "kind": args.kind,
+        "reason": args.reason,
+    }
+    fields |= {
+        "moment": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "block": args.block,
+        "item": args.item,
+    }
     notice = sign_notice(key, **fields)
     verify_notices(manifest, (*known, notice))
     path = args.set / formats.NOTICES
@@ -50,5 +72,8 @@ def _notice(args: argparse.Namespace) -> int:
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(path)) from None
     all_of_them = (*known, notice)
-    counts = {"active": manifest.n - len(retired(manifest, all_of_them)), "wait": len(waiting(manifest, all_of_them))}
+    counts = {
+        "active": manifest.n - len(retired(manifest, all_of_them)),
+        "wait": len(waiting(manifest, all_of_them)),
+    }
     return show(args, notice.to_dict() | {"version": len(all_of_them)} | counts)

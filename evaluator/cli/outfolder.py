@@ -77,7 +77,9 @@ class OutFolder:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
+    ) -> None:
         os.close(self._file)
 
     @property
@@ -88,7 +90,9 @@ class OutFolder:
     @property
     def kept(self) -> dict[int, dict[int, Said]]:
         """The samples of items that have no outcome yet: by index, by number."""
-        return {index: dict(said) for index, said in self.said.items() if index not in self.outcomes}
+        return {
+            index: dict(said) for index, said in self.said.items() if index not in self.outcomes
+        }
 
     def append(self, results: Sequence[Result]) -> None:
         """Keep a group of outcomes, or none of it: in the system's hands when this returns, see :meth:`sync`."""
@@ -104,7 +108,13 @@ class OutFolder:
         self._size += len(lines)
         for result in results:
             said = Said(result.extracted, result.outcome)
-            self._take(result.index, result.sample, said, result.completion.usage, result.completion.reason or "")
+            self._take(
+                result.index,
+                result.sample,
+                said,
+                result.completion.usage,
+                result.completion.reason or "",
+            )
             self._grades[result.index, result.sample] = result.beside
 
     def sync(self) -> None:
@@ -137,7 +147,9 @@ class OutFolder:
         items = [said for said in self.said.values() if len(said) == protocol.samples]
         if protocol.samples == 1 or len(items) < self._n:
             return None
-        votes = ballots.summary(name, [[one for _, one in sorted(said.items())] for said in items], least=1)
+        votes = ballots.summary(
+            name, [[one for _, one in sorted(said.items())] for said in items], least=1
+        )
         if votes is not None:
             write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
         return votes
@@ -179,7 +191,9 @@ class OutFolder:
         with disk_errors(self._folder):
             data = (self._folder / "outcomes.jsonl").read_bytes()
         lines = (_decode(line) for line in data.split(b"\n"))
-        return {(line.index, line.sample): line for line in lines if line and line.index < self._n}.values()
+        return {
+            (line.index, line.sample): line for line in lines if line and line.index < self._n
+        }.values()
 
     def _take(self, index: int, sample: int | None, said: Said, usage: Usage, reason: str) -> None:
         self.spent[index, sample] = usage
@@ -212,7 +226,9 @@ class OutFolder:
             os.ftruncate(self._file, self._size)
         for line in self._lines():
             said = Said(line.extracted, Outcome[line.outcome.upper()])
-            self._take(line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out), line.reason)
+            self._take(
+                line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out), line.reason
+            )
 
 
 def _encode(result: Result) -> bytes:

@@ -22,7 +22,16 @@ from evaluator.ledger.releases import (
     statement_digest,
     vote,
 )
-from evaluator.ledger.rules import Evidence, RunFact, Verdict, copies, decide, in_words, moment_of, read_evidence
+from evaluator.ledger.rules import (
+    Evidence,
+    RunFact,
+    Verdict,
+    copies,
+    decide,
+    in_words,
+    moment_of,
+    read_evidence,
+)
 from evaluator.sealing import bundle, formats
 from evaluator.sealing.allocation import deal
 from evaluator.sealing.completions import CompletionStore
@@ -34,29 +43,67 @@ from evaluator.sealing.vault import OpenedSet, Vault, check_key
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add sign, countersign and release to the parser."""
-    sign = subparsers.add_parser("sign", help="sign the release of a set, as the first of its maintainers")
-    sign.add_argument("--set", type=Path, required=True, metavar="SET", help="the set's folder, or its manifest.json")
-    sign.add_argument("--evidence", type=Path, required=True, metavar="FILE", help="the evidence that the site froze")
-    sign.add_argument("--evaluator", type=Path, required=True, metavar="IDENTITY.json", help="who is to open the set")
-    sign.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys")
-    sign.add_argument("--out", type=Path, required=True, metavar="STATEMENT.json", help="a new file")
+    sign = subparsers.add_parser(
+        "sign", help="sign the release of a set, as the first of its maintainers"
+    )
+    sign.add_argument(
+        "--set",
+        type=Path,
+        required=True,
+        metavar="SET",
+        help="the set's folder, or its manifest.json",
+    )
+    sign.add_argument(
+        "--evidence",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the evidence that the site froze",
+    )
+    sign.add_argument(
+        "--evaluator",
+        type=Path,
+        required=True,
+        metavar="IDENTITY.json",
+        help="who is to open the set",
+    )
+    sign.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
+    )
+    sign.add_argument(
+        "--out", type=Path, required=True, metavar="STATEMENT.json", help="a new file"
+    )
     sign.set_defaults(handler=_sign)
 
-    counter = subparsers.add_parser("countersign", help="add another maintainer's signature to a statement")
+    counter = subparsers.add_parser(
+        "countersign", help="add another maintainer's signature to a statement"
+    )
     counter.add_argument("statement", type=Path, metavar="STATEMENT.json")
     counter.add_argument(
-        "--set", type=Path, required=True, metavar="SET", help="the set's folder, or its manifest.json"
+        "--set",
+        type=Path,
+        required=True,
+        metavar="SET",
+        help="the set's folder, or its manifest.json",
     )
     counter.add_argument("--evidence", type=Path, required=True, metavar="FILE")
-    counter.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys")
+    counter.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
+    )
     counter.set_defaults(handler=_countersign)
 
-    release = subparsers.add_parser("release", help="open a set for good, once enough maintainers have signed")
+    release = subparsers.add_parser(
+        "release", help="open a set for good, once enough maintainers have signed"
+    )
     release.add_argument("set", type=Path, metavar="SET")
     release.add_argument("--statement", type=Path, required=True, metavar="FILE")
     release.add_argument("--evidence", type=Path, required=True, metavar="FILE")
-    release.add_argument("--keys", type=Path, required=True, metavar="DIR", help="the evaluator's keys")
-    release.add_argument("--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store")
+    release.add_argument(
+        "--keys", type=Path, required=True, metavar="DIR", help="the evaluator's keys"
+    )
+    release.add_argument(
+        "--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store"
+    )
     release.add_argument("--licence-file", type=Path, metavar="FILE", help="the licence's text")
     release.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="a new folder")
     release.set_defaults(handler=_release)
@@ -69,7 +116,9 @@ def _sign(args: argparse.Namespace) -> int:
     identity = formats.read_identity(args.evaluator)
     if args.out.exists():
         raise error(Code.OUT_UNWRITABLE, str(args.out))
-    statement = make_statement(manifest, evidence, identity, moment=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    statement = make_statement(
+        manifest, evidence, identity, moment=now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
     return _vote(args, manifest, evidence, SignedStatement(statement=statement), out=args.out)
 
 
@@ -123,7 +172,9 @@ def _vote(
 def _qualifying(manifest: Manifest, evidence: Evidence, now: datetime) -> tuple[RunFact, ...]:
     """The runs with enough right for any clause, each once."""
     verdict = decide(manifest.rule, evidence, now=now) if manifest.rule else None
-    found = {run.run: run for state in verdict.clauses for run in state.qualifying} if verdict else {}
+    found = (
+        {run.run: run for state in verdict.clauses for run in state.qualifying} if verdict else {}
+    )
     return tuple(found.values())
 
 
@@ -143,21 +194,34 @@ def _row(run: RunFact) -> dict[str, Any]:
 def _table(runs: Sequence[RunFact]) -> str:
     """The qualifying runs, one a row, with the first digits of both digests."""
     names = ("run", "model", "lineage", "base model", "right", "artefact", "weights")
-    rows = [[value[:12] if at >= 5 else value or "-" for at, value in enumerate(_row(run).values())] for run in runs]
+    rows = [
+        [value[:12] if at >= 5 else value or "-" for at, value in enumerate(_row(run).values())]
+        for run in runs
+    ]
     table = [list(names), *([value or "unknown" for value in row] for row in rows)]
     widths = [max(len(row[at]) for row in table) for at in range(len(names))]
-    return "\n".join("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)) for row in table)
+    return "\n".join(
+        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
+        for row in table
+    )
 
 
 def _warnings(runs: Sequence[RunFact]) -> list[str]:
     """The pairs of qualifying models that are, or may be, the same weights."""
-    return [f"warning: {one.model} and {other.model} count as one: {_why(one, other)}" for one, other in copies(runs)]
+    return [
+        f"warning: {one.model} and {other.model} count as one: {_why(one, other)}"
+        for one, other in copies(runs)
+    ]
 
 
 def _why(one: RunFact, other: RunFact) -> str:
     if one.artefact and one.artefact == other.artefact:
         return "their files are identical"
-    return "their tensors overlap" if one.weights and other.weights else "the tensors of one are unknown"
+    return (
+        "their tensors overlap"
+        if one.weights and other.weights
+        else "the tensors of one are unknown"
+    )
 
 
 def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
@@ -176,7 +240,10 @@ def _release(args: argparse.Namespace) -> int:
     check_statement(signed, manifest, evidence)
     voters = check_votes(signed, manifest)
     if signed.statement.evaluator != keys.identity():
-        raise error(Code.EVIDENCE_DIFFERS, f"the statement names {signed.statement.evaluator.name} to open the set")
+        raise error(
+            Code.EVIDENCE_DIFFERS,
+            f"the statement names {signed.statement.evaluator.name} to open the set",
+        )
     _verdict(manifest, evidence, _past(signed.statement.moment, now))
     notices = formats.read_notices(args.set, manifest)
     head = _head(args.set, manifest)
@@ -194,7 +261,13 @@ def _release(args: argparse.Namespace) -> int:
         files |= _opened_files(opened, journal, keys, store, evidence)
         bundle.write_bundle(draft, files, keys.report)
     runs = sum(name.startswith("completions/") for name in files)
-    facts = {"set": manifest.name, "root": manifest.root, "n": manifest.n, "signed_by": list(voters), "runs": runs}
+    facts = {
+        "set": manifest.name,
+        "root": manifest.root,
+        "n": manifest.n,
+        "signed_by": list(voters),
+        "runs": runs,
+    }
     return show(args, facts | {"out": str(args.out)})
 
 
@@ -220,20 +293,29 @@ def _check_closings(
     facts = {fact.run: fact for fact in evidence.runs}
     last: dict[str, Closing] = {}
     for line in log:
-        if isinstance(line, Closing) and line.run in facts and (line.set, line.root) == (manifest.name, manifest.root):
+        if (
+            isinstance(line, Closing)
+            and line.run in facts
+            and (line.set, line.root) == (manifest.name, manifest.root)
+        ):
             if entry_hash(line) not in facts[line.run].closings:
                 raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
             last[line.run] = line
     for run, line in last.items():
         weights = facts[run].weights
-        if (line.artefact, line.weights) != (facts[run].artefact, weights.digest() if weights else ""):
+        if (line.artefact, line.weights) != (
+            facts[run].artefact,
+            weights.digest() if weights else "",
+        ):
             raise error(Code.EVIDENCE_DIFFERS, f"run {run} was of other weights")
         closed = store.closed(run, manifest.name)
         if closing_root(closed) != line.outcomes:
             raise error(Code.SEAL_BROKEN, f"the completions of run {run}")
         active = [item.outcome for item in closed if item.index not in gone]
         right = active.count(Outcome.RIGHT)
-        if len(active) > facts[run].n or (len(active) == facts[run].n and right != facts[run].right):
+        if len(active) > facts[run].n or (
+            len(active) == facts[run].n and right != facts[run].right
+        ):
             raise error(Code.EVIDENCE_DIFFERS, f"it counts run {run} otherwise")
 
 
@@ -262,14 +344,21 @@ def _opened_files(
 ) -> dict[str, bytes]:
     log = journal.entries()[: opened.journal.index + 1]
     name, root = opened.manifest.name, opened.manifest.root
-    closed = {line.run for line in log if isinstance(line, Closing) and (line.set, line.root) == (name, root)}
+    closed = {
+        line.run
+        for line in log
+        if isinstance(line, Closing) and (line.set, line.root) == (name, root)
+    }
     runs = sorted(closed & {fact.run for fact in evidence.runs})
     return {
         "seed.json": canonical_json({"seed": opened.seed.hex()}) + b"\n",
         "items.jsonl": bundle.item_lines(opened.items),
         "log.jsonl": bundle.lines(line.to_dict() for line in log),
         "log.head.txt": bundle.log_head(keys.name, log, keys.report).encode(),
-        **{f"completions/{run}.jsonl": bundle.completion_lines(store.released(run, name)) for run in runs},
+        **{
+            f"completions/{run}.jsonl": bundle.completion_lines(store.released(run, name))
+            for run in runs
+        },
     }
 
 

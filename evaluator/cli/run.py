@@ -20,7 +20,13 @@ from tqdm import tqdm
 from evaluator import jail, protocols
 from evaluator.backends import Caps, HttpBackend, Served
 from evaluator.backends.inspection import inspect_checkpoint
-from evaluator.backends.servers import EndpointTarget, Gateway, serve_checkpoint, serve_endpoint, start_gateway
+from evaluator.backends.servers import (
+    EndpointTarget,
+    Gateway,
+    serve_checkpoint,
+    serve_endpoint,
+    start_gateway,
+)
 from evaluator.cli import endpoint
 from evaluator.cli.failures import failure_record
 from evaluator.cli.outfolder import OutFolder
@@ -58,15 +64,23 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
     ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
     ask.add_argument(
-        "--concurrency", type=concurrency, help=f"requests in flight ({AT_ENDPOINT} at a URL, {AT_CHECKPOINT} here)"
+        "--concurrency",
+        type=concurrency,
+        help=f"requests in flight ({AT_ENDPOINT} at a URL, {AT_CHECKPOINT} here)",
     )
-    ask.add_argument("--likelihood", action="store_true", help="have a checkpoint read the set too, in the same load")
+    ask.add_argument(
+        "--likelihood",
+        action="store_true",
+        help="have a checkpoint read the set too, in the same load",
+    )
     ask.add_argument("--out", type=Path, help="folder for outcomes; holdfast-runs/… by default")
     ask.add_argument("--json", action="store_true", help="print one JSON object last")
     endpoint.add_options(ask)
     ask.set_defaults(handler=run_command)
     listing = commands.add_parser("protocols", help="list the published protocols")
-    listing.add_argument("--words", action="store_true", help="what each does, instead of its digest")
+    listing.add_argument(
+        "--words", action="store_true", help="what each does, instead of its digest"
+    )
     listing.add_argument("--json", action="store_true", help="print one JSON object")
     listing.set_defaults(handler=protocols_command)
 
@@ -83,7 +97,11 @@ def protocols_command(args: argparse.Namespace) -> int:
     known = {name: protocols.get(name).digest for name in protocols.ids()}
     if args.words:
         known = {name: protocols.in_words(protocols.get(name)) for name in known}
-    print(json.dumps(known) if args.json else "\n".join(f"{name}  {value}" for name, value in known.items()))
+    print(
+        json.dumps(known)
+        if args.json
+        else "\n".join(f"{name}  {value}" for name, value in known.items())
+    )
     return 0
 
 
@@ -120,11 +138,16 @@ def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
     if args.estimate or endpoint.endpoint_of(args) is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as work, start_gateway(Path(work)) as gateway:
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-") as work,
+        start_gateway(Path(work)) as gateway,
+    ):
         yield gateway
 
 
-def _run(args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float) -> int:
+def _run(
+    args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float
+) -> int:
     items, shots = load_items(args.set), _load_shots(args, protocol)
     model = replace(_model(args), gateway=gateway)
     if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
@@ -139,7 +162,12 @@ def _run(args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, 
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
         source = PublicSource(
-            name=args.set.stem, items=items, shots=shots, pool=identity["shots"], done=out.done, kept=out.kept
+            name=args.set.stem,
+            items=items,
+            shots=shots,
+            pool=identity["shots"],
+            done=out.done,
+            kept=out.kept,
         )
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
@@ -152,27 +180,50 @@ def _run(args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, 
             raise failure
         table = out.compare(items, protocol)
         votes = out.votes(source.name, protocol)
-    _print_counts(args, reading, n=len(items), seconds=time.monotonic() - started, failure=failure, votes=votes)
+    _print_counts(
+        args,
+        reading,
+        n=len(items),
+        seconds=time.monotonic() - started,
+        failure=failure,
+        votes=votes,
+    )
     _print_graders(table, n=len(items))
     _print_votes(votes)
     return 2 if failure or reading.failure else 0
 
 
-def _print_estimate(args: argparse.Namespace, source: PublicSource, protocol: Protocol, caps: Caps) -> int:
+def _print_estimate(
+    args: argparse.Namespace, source: PublicSource, protocol: Protocol, caps: Caps
+) -> int:
     if args.json:
         print(json.dumps(endpoint.estimate_record(source, protocol, caps)))
     return 0
 
 
 def _evaluate(
-    source: PublicSource, protocol: Protocol, model: _Model, reading: Reading, *, concurrency: int | None
+    source: PublicSource,
+    protocol: Protocol,
+    model: _Model,
+    reading: Reading,
+    *,
+    concurrency: int | None,
 ) -> EvaluatorError | None:
     """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
     if len(source.done) == source.n and not reading.is_open:
         return None
     with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
         try:
-            asyncio.run(_ask(source, protocol, model, reading, _Keeper(reading.out, bar), concurrency=concurrency))
+            asyncio.run(
+                _ask(
+                    source,
+                    protocol,
+                    model,
+                    reading,
+                    _Keeper(reading.out, bar),
+                    concurrency=concurrency,
+                )
+            )
         except EvaluatorError as failure:
             return failure
     return None
@@ -195,9 +246,15 @@ async def _ask(
     async with _serve(model, protocol, in_flight, answers=len(keeper.out.spent)) as backend:
         if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
-        async with beside(watch_endpoint(backend if remote else None, keeper.waiting, seconds=policy.watch_seconds)):
+        async with beside(
+            watch_endpoint(
+                backend if remote else None, keeper.waiting, seconds=policy.watch_seconds
+            )
+        ):
             await run([source], protocol, backend, keeper, policy=policy)
-        keeper.out.record(record_of(protocol, [source], backend, remote=remote, template=model.template))
+        keeper.out.record(
+            record_of(protocol, [source], backend, remote=remote, template=model.template)
+        )
         await reading.read(source, backend, policy)
 
 
@@ -222,7 +279,9 @@ class _Keeper:
 
     def waiting(self, waits: bool) -> None:
         """Say whether the endpoint is waited for."""
-        tqdm.write("waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr)
+        tqdm.write(
+            "waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr
+        )
 
 
 def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...]:
@@ -237,7 +296,9 @@ def _model(args: argparse.Namespace) -> _Model:
         identity = canonical_json([target.url, target.model, target.api, *through]).decode()
         caps = endpoint.caps_of(args, target)
         key = endpoint.read_key(args)
-        return _Model(identity, target, key=key, timeout=args.timeout, patience=args.patience, caps=caps)
+        return _Model(
+            identity, target, key=key, timeout=args.timeout, patience=args.patience, caps=caps
+        )
     folder = Path(args.model)
     facts = inspect_checkpoint(folder)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
@@ -247,13 +308,19 @@ def _model(args: argparse.Namespace) -> _Model:
 
 
 @asynccontextmanager
-async def _serve(model: _Model, protocol: Protocol, concurrency: int, *, answers: int) -> AsyncIterator[HttpBackend]:
+async def _serve(
+    model: _Model, protocol: Protocol, concurrency: int, *, answers: int
+) -> AsyncIterator[HttpBackend]:
     """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
         if isinstance(model.target, Path):
             server = serve_checkpoint(
-                model.target, jailed=model.jailed, ready_seconds=READY_SECONDS, workdir=workdir, api=protocol.api
+                model.target,
+                jailed=model.jailed,
+                ready_seconds=READY_SECONDS,
+                workdir=workdir,
+                api=protocol.api,
             )
         else:
             server = serve_endpoint(
@@ -292,7 +359,11 @@ def _print_counts(
     record: dict[str, object] = {"n": n}
     record |= {outcome.name.lower(): counts[outcome] for outcome in Outcome}
     spent = endpoint.total_of(out.spent.values())
-    record |= {"not_counted": n - len(out.outcomes), "tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out}
+    record |= {
+        "not_counted": n - len(out.outcomes),
+        "tokens_in": spent.tokens_in,
+        "tokens_out": spent.tokens_out,
+    }
     record["seconds"] = round(seconds, 3)
     record |= reading.record()
     if reasons := Counter(out.reasons.values()):
@@ -306,18 +377,26 @@ def _print_counts(
         record |= failure_record(failure)
     if votes and args.json:
         record["votes"] = votes.to_dict()
-    print(json.dumps(record) if args.json else "  ".join(f"{name} {value}" for name, value in record.items()))
+    print(
+        json.dumps(record)
+        if args.json
+        else "  ".join(f"{name} {value}" for name, value in record.items())
+    )
 
 
 def _print_votes(votes: Votes | None) -> None:
     """Of several samples: one answer, the majority of more and more, and how far its share can be trusted."""
     if votes:
         line = "  ".join(f"maj@{k} {value:.4f}" for k, value in votes.majority)
-        print(f"{line}  calibration error {votes.error:.4f}  Brier {votes.brier:.4f}", file=sys.stderr)
+        print(
+            f"{line}  calibration error {votes.error:.4f}  Brier {votes.brier:.4f}", file=sys.stderr
+        )
 
 
 def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:
     """Of each grader what is not zero, for whoever watches; the folder has it as ``graders.json``."""
     for grader, counts in table.items():
-        line = "  ".join(f"{name} {value}" for name, value in counts.items() if value and name != "n")
+        line = "  ".join(
+            f"{name} {value}" for name, value in counts.items() if value and name != "n"
+        )
         print(f"{grader}: n {n}  {line}", file=sys.stderr)

@@ -34,16 +34,29 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     _add_seal_options(seal)
     seal.set_defaults(handler=_seal)
 
-    inspect = subparsers.add_parser("inspect", help="say what a set is, sealed or not, without opening it")
-    inspect.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines")
+    inspect = subparsers.add_parser(
+        "inspect", help="say what a set is, sealed or not, without opening it"
+    )
+    inspect.add_argument(
+        "path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines"
+    )
     inspect.set_defaults(handler=_inspect)
 
-    verify = subparsers.add_parser("verify", help="check every file of a sealed set, and that keys open it")
+    verify = subparsers.add_parser(
+        "verify", help="check every file of a sealed set, and that keys open it"
+    )
     verify.add_argument("path", type=Path, metavar="SET", help="a sealed set's folder")
-    verify.add_argument("--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened")
+    verify.add_argument(
+        "--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened"
+    )
     drill = "a drill: decrypt every item in memory and compare it with its leaf; needs --keys and --home"
     verify.add_argument("--all", action="store_true", help=drill)
-    verify.add_argument("--home", type=Path, metavar="HOME", help="where the keys' journal is, which records the drill")
+    verify.add_argument(
+        "--home",
+        type=Path,
+        metavar="HOME",
+        help="where the keys' journal is, which records the drill",
+    )
     verify.set_defaults(handler=_verify)
     for command in (seal, inspect, verify):
         command.add_argument("--json", action="store_true", help="print one JSON object")
@@ -52,20 +65,38 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument("items", type=Path, metavar="ITEMS.jsonl")
     hosts = "a host's keys folder or identity.json (public keys are read); once for each host"
-    seal.add_argument("--keys", type=Path, required=True, action="append", metavar="DIR", help=hosts)
+    seal.add_argument(
+        "--keys", type=Path, required=True, action="append", metavar="DIR", help=hosts
+    )
     seal.add_argument("--out", type=Path, required=True, metavar="SET", help="the new set's folder")
     seal.add_argument("--name", required=True, help="the set's name")
     seal.add_argument("--shots", type=Path, metavar="FILE", help="the set's public pool of shots")
-    seal.add_argument("--public", type=Path, metavar="FILE", help="check the items against this public set too")
+    seal.add_argument(
+        "--public", type=Path, metavar="FILE", help="check the items against this public set too"
+    )
     twin = "the public set that it is exchangeable with by construction, if it is: see --twins-by"
     seal.add_argument("--twin-of", type=Path, metavar="FILE", help=twin)
     how = "how: one generator with other seeds, or one set split at random (default: %(default)s)"
     seal.add_argument("--twins-by", choices=("generator", "split"), default="split", help=how)
-    seal.add_argument("--seed", type=_seed, metavar="HEX", help="32 secret bytes to deal the items with (default: new)")
-    seal.add_argument("--local", type=_share, default=Fraction(1, 5), help="share never sent to endpoints (0.2)")
-    seal.add_argument("--spare", type=_share, default=Fraction(1, 10), help="share kept unused until release (0.1)")
+    seal.add_argument(
+        "--seed",
+        type=_seed,
+        metavar="HEX",
+        help="32 secret bytes to deal the items with (default: new)",
+    )
+    seal.add_argument(
+        "--local", type=_share, default=Fraction(1, 5), help="share never sent to endpoints (0.2)"
+    )
+    seal.add_argument(
+        "--spare",
+        type=_share,
+        default=Fraction(1, 10),
+        help="share kept unused until release (0.1)",
+    )
     seal.add_argument("--blocks", type=int, default=8, help="number of exposed blocks (8)")
-    seal.add_argument("--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)")
+    seal.add_argument(
+        "--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)"
+    )
     least = "the fewest items that a published number is over; lower only where little is guarded (%(default)s)"
     seal.add_argument("--smallest-cell", type=int, default=LEAST_CELL, metavar="N", help=least)
     seal.add_argument("--protocol", help="the published protocol that the set is asked with")
@@ -73,12 +104,23 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")
     after = "GSM1k's rule: three open models of distinct lineages at 95%%, or this moment (UTC)"
     seal.add_argument("--release-after", metavar="MOMENT", help=after)
-    parties = {"--maintainer": "who may release the set", "--witness": "who may cosign its tree head"}
+    parties = {
+        "--maintainer": "who may release the set",
+        "--witness": "who may cosign its tree head",
+    }
     for option, role in parties.items():
-        seal.add_argument(option, type=Path, action="append", default=[], metavar="PARTY.json", help=role)
-    seal.add_argument("--quorum", type=int, help="how many maintainers release it (default: more than half)")
-    seal.add_argument("--sign", type=Path, metavar="DIR", help="keys of the maintainer who signs the tree head")
-    seal.add_argument("--licence", default="CC-BY-4.0", help="what it is released under (default: %(default)s)")
+        seal.add_argument(
+            option, type=Path, action="append", default=[], metavar="PARTY.json", help=role
+        )
+    seal.add_argument(
+        "--quorum", type=int, help="how many maintainers release it (default: more than half)"
+    )
+    seal.add_argument(
+        "--sign", type=Path, metavar="DIR", help="keys of the maintainer who signs the tree head"
+    )
+    seal.add_argument(
+        "--licence", default="CC-BY-4.0", help="what it is released under (default: %(default)s)"
+    )
 
 
 def _seal(args: argparse.Namespace) -> int:
@@ -95,12 +137,18 @@ def _seal(args: argparse.Namespace) -> int:
         seed=args.seed,
         created=now,
         shares=Shares(
-            local=args.local, spare=args.spare, blocks=args.blocks, seasons=args.seasons, cell=args.smallest_cell
+            local=args.local,
+            spare=args.spare,
+            blocks=args.blocks,
+            seasons=args.seasons,
+            cell=args.smallest_cell,
         ),
         covenant=_covenant(args, now),
     )
     write_set(sealed, args.out)
-    return show(args, _sealed_facts(args.out) | ({"warnings": list(warnings)} if args.public else {}))
+    return show(
+        args, _sealed_facts(args.out) | ({"warnings": list(warnings)} if args.public else {})
+    )
 
 
 def _checked(items: Path, public: Path | None) -> Sequence[str]:
@@ -113,7 +161,9 @@ def _checked(items: Path, public: Path | None) -> Sequence[str]:
 
 def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
     maintainers = tuple(formats.read_party(path) for path in args.maintainer)
-    quorum = args.quorum if args.quorum is not None else len(maintainers) // 2 + 1 if maintainers else 0
+    quorum = (
+        args.quorum if args.quorum is not None else len(maintainers) // 2 + 1 if maintainers else 0
+    )
     signer = load_party_keys(args.sign) if args.sign else None
     if (signer is None) != (not maintainers) or (signer and signer[0] not in maintainers):
         raise error(Code.NOT_A_MAINTAINER, "a set with maintainers is signed by one of them")
@@ -124,7 +174,9 @@ def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
         quorum=quorum,
         witnesses=tuple(formats.read_party(path) for path in args.witness),
         licence=args.licence,
-        twins=Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by) if args.twin_of else None,
+        twins=Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by)
+        if args.twin_of
+        else None,
         signer=(signer[0].name, signer[1]) if signer else None,
     )
 
@@ -132,7 +184,12 @@ def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
 def _terms(protocol: str, grader: str | None) -> Terms:
     asked = protocols.get(protocol)
     grader = grader or asked.grader
-    return Terms(protocol=protocol, protocol_digest=asked.digest, grader=grader, grader_digest=grading.digest(grader))
+    return Terms(
+        protocol=protocol,
+        protocol_digest=asked.digest,
+        grader=grader,
+        grader_digest=grading.digest(grader),
+    )
 
 
 def _rule(args: argparse.Namespace, now: datetime) -> Rule | None:
@@ -202,7 +259,10 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         "hosts": list(checked.hosts),
         "created": manifest.created,
         "manifest": manifest.digest(),
-        "strata": {name: len(manifest.indices(manifest.block_ids((name,)))) for name in ("exposed", "local", "spare")},
+        "strata": {
+            name: len(manifest.indices(manifest.block_ids((name,))))
+            for name in ("exposed", "local", "spare")
+        },
         "blocks": [block.n for block in manifest.blocks],
         "seasons": list(manifest.seasons),
         "cap": manifest.cap,

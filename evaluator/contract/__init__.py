@@ -28,7 +28,14 @@ from evaluator.contract.base import (
     canonical_json,
 )
 from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
-from evaluator.contract.rescored import GraderCounts, KeptSet, NotRescored, Rescored, RescoredSet, RescoreOrder
+from evaluator.contract.rescored import (
+    GraderCounts,
+    KeptSet,
+    NotRescored,
+    Rescored,
+    RescoredSet,
+    RescoreOrder,
+)
 from evaluator.contract.told import (
     LEAST_CELL,
     Budget,
@@ -152,7 +159,9 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
     model: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}\Z")]
     api: Literal["completions", "chat"]
     provider: Provider = ""
-    sealed_keys: Annotated[dict[Name, Ciphertext], Meta(max_length=100)] = msgspec.field(default_factory=dict)
+    sealed_keys: Annotated[dict[Name, Ciphertext], Meta(max_length=100)] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):
@@ -387,7 +396,18 @@ class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
     code: Code
 
 
-Body = Announcement | Declined | Started | Progress | Exposed | Graded | Finished | Failed | Rescored | NotRescored
+Body = (
+    Announcement
+    | Declined
+    | Started
+    | Progress
+    | Exposed
+    | Graded
+    | Finished
+    | Failed
+    | Rescored
+    | NotRescored
+)
 
 
 class Report(Wire, frozen=True, kw_only=True):

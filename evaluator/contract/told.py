@@ -61,7 +61,8 @@ class Votes(Wire, frozen=True, kw_only=True):
     samples: Annotated[int, Meta(ge=2, le=1000)]
     right: Annotated[int, Meta(ge=0, le=1_000_000_000)]
     majority: Annotated[
-        tuple[tuple[Annotated[int, Meta(ge=1, le=1000)], Share], ...], Meta(min_length=1, max_length=16)
+        tuple[tuple[Annotated[int, Meta(ge=1, le=1000)], Share], ...],
+        Meta(min_length=1, max_length=16),
     ]
     bins: Annotated[tuple[VoteBin, ...], Meta(min_length=1, max_length=10)]
     error: Share
@@ -80,7 +81,8 @@ class Reasons(Wire, frozen=True, kw_only=True):
     name: Name
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
     counts: Annotated[
-        tuple[tuple[Reason, Annotated[int, Meta(ge=1, le=1_000_000)]], ...], Meta(min_length=1, max_length=5)
+        tuple[tuple[Reason, Annotated[int, Meta(ge=1, le=1_000_000)]], ...],
+        Meta(min_length=1, max_length=5),
     ]
 
 

@@ -64,7 +64,9 @@ def resolve(name: str) -> str:
 def digest(grader: str) -> str:
     """SHA-256 in hexadecimal over the grader's source files, in order. Raises ``unknown_grader``."""
     folder = Path(__file__).parent
-    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in _known(grader).sources)).hexdigest()
+    return hashlib.sha256(
+        b"\0".join((folder / name).read_bytes() for name in _known(grader).sources)
+    ).hexdigest()
 
 
 def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
@@ -74,13 +76,17 @@ def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
     the rest is no answer. Never ``not_counted``. Raises ``unknown_grader``, ``set_gold_not_numeric``.
     """
     found = _known(grader)
-    gold_of(gold)  # a gold answer that is no number is an error for every grader, never a wrong answer
+    gold_of(
+        gold
+    )  # a gold answer that is no number is an error for every grader, never a wrong answer
     return found.apply(response, gold, cut=cut)
 
 
 def others(headline: str, response: str, gold: str, *, cut: bool) -> dict[str, Grade]:
     """What every published grader but the headline says of one completion; as :func:`grade`."""
-    return {grader: grade(grader, response, gold, cut=cut) for grader in _GRADERS if grader != headline}
+    return {
+        grader: grade(grader, response, gold, cut=cut) for grader in _GRADERS if grader != headline
+    }
 
 
 def _known(grader: str) -> _Grader:

@@ -56,18 +56,24 @@ def summary(name: str, items: Sequence[Sequence[Said]], *, least: int) -> Votes 
 
 
 def _vote(said: Sequence[Said]) -> tuple[Fraction, bool]:
-    return voting.majority([one.answer for one in said]).share, decide(said).outcome is Outcome.RIGHT
+    return voting.majority([one.answer for one in said]).share, decide(
+        said
+    ).outcome is Outcome.RIGHT
 
 
 def _ladder(samples: int) -> list[int]:
     """1, 2, 4 and so on, and all of them."""
-    return sorted({*(1 << power for power in range(samples.bit_length()) if 1 << power <= samples), samples})
+    return sorted(
+        {*(1 << power for power in range(samples.bit_length()) if 1 << power <= samples), samples}
+    )
 
 
 def _majority_at(items: Sequence[Sequence[Said]], k: int) -> Fraction:
     found = (
         voting.majority_at(
-            [one.answer for one in said], {one.answer for one in said if one.outcome is Outcome.RIGHT}, k
+            [one.answer for one in said],
+            {one.answer for one in said if one.outcome is Outcome.RIGHT},
+            k,
         )
         for said in items
     )
@@ -81,5 +87,9 @@ def _told(value: Fraction) -> float:
 def _told_bin(one: voting.Bin) -> VoteBin:
     assert one.share is not None and one.right is not None  # noqa: S101 - merged bins are never empty
     return VoteBin(
-        low=int(one.low * 10), high=int(one.high * 10), n=one.n, share=_told(one.share), right=int(one.right * one.n)
+        low=int(one.low * 10),
+        high=int(one.high * 10),
+        n=one.n,
+        share=_told(one.share),
+        right=int(one.right * one.n),
     )

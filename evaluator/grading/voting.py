@@ -36,7 +36,9 @@ def majority(answers: Sequence[str]) -> Vote:
     counts = Counter(answer for answer in answers if answer != NONE)
     if not counts:
         return Vote(NONE, Fraction(0))
-    winner, count = max(counts.items(), key=lambda item: item[1])  # of equals the first, in order of appearance
+    winner, count = max(
+        counts.items(), key=lambda item: item[1]
+    )  # of equals the first, in order of appearance
     return Vote(winner, Fraction(count, len(answers)))
 
 
@@ -62,7 +64,9 @@ def _wins(counts: Counter[str], blank: int, name: str, k: int) -> Fraction:
     for votes in range(1, min(counts[name], k) + 1):
         ways = _rest(others, blank, k - votes, votes)
         chosen = comb(counts[name], votes)
-        total += sum((Fraction(chosen * number, ties + 1) for ties, number in ways.items()), Fraction(0))
+        total += sum(
+            (Fraction(chosen * number, ties + 1) for ties, number in ways.items()), Fraction(0)
+        )
     return total
 
 
@@ -115,7 +119,11 @@ def calibration(votes: Sequence[tuple[Fraction, bool]], *, bins: int = 10) -> Ca
     for share, right in votes:
         held[max(0, -(-share * bins // 1) - 1)].append((share, right))
     made = tuple(_bin(inside, place, bins) for place, inside in enumerate(held))
-    far = (one.n * abs(one.right - one.share) for one in made if one.share is not None and one.right is not None)
+    far = (
+        one.n * abs(one.right - one.share)
+        for one in made
+        if one.share is not None and one.right is not None
+    )
     error = sum(far, Fraction(0)) / len(votes)
     brier = sum(((share - right) ** 2 for share, right in votes), Fraction(0)) / len(votes)
     return Calibration(made, error, brier)

@@ -110,7 +110,10 @@ class Batcher:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -133,7 +136,9 @@ class Batcher:
             if not batch:
                 continue
             try:
-                answers = await loop.run_in_executor(self._thread, self._model.generate, [w.encoded for w in batch])
+                answers = await loop.run_in_executor(
+                    self._thread, self._model.generate, [w.encoded for w in batch]
+                )
             except Exception as problem:  # noqa: BLE001 - one batch may fail (memory), the server goes on
                 for waiting in batch:
                     _settle(waiting, problem)

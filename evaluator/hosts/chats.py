@@ -32,7 +32,9 @@ class Chats:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._renderer = Renderer(Path(os.environ[FOLDER]), json.loads(os.environ.get(SPECIALS, "null")))
+        self._renderer = Renderer(
+            Path(os.environ[FOLDER]), json.loads(os.environ.get(SPECIALS, "null"))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -49,7 +51,9 @@ class Chats:
         else:
             await _send(send, *await self._complete(scope, receive, completion_of(data, prompt)))
 
-    async def _complete(self, scope: Scope, receive: Receive, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async def _complete(
+        self, scope: Scope, receive: Receive, request: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
         """Ask the application inside, and turn its answer into a chat's."""
         body, told, answered = json.dumps(request).encode(), False, bytearray()
         status = 500
@@ -68,9 +72,14 @@ class Chats:
             elif message["type"] == "http.response.body":
                 answered.extend(message.get("body", b""))
 
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
         path = "/v1/completions"
-        await self._app({**scope, "path": path, "raw_path": path.encode(), "headers": headers}, tell, take)
+        await self._app(
+            {**scope, "path": path, "raw_path": path.encode(), "headers": headers}, tell, take
+        )
         reply = json.loads(bytes(answered))
         return status, chat_of(reply) if status == 200 else reply
 

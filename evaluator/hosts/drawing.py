@@ -23,10 +23,15 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """The scores of one step."""
         noise = torch.stack(
-            [torch.empty(scores.shape[1]).exponential_(generator=generator) for generator in self._generators]
+            [
+                torch.empty(scores.shape[1]).exponential_(generator=generator)
+                for generator in self._generators
+            ]
         )
         scaled = scores.float() / self._temperatures.to(scores.device)
-        return scaled - noise.log().to(scores.device)  # −log of an exponential variable is a Gumbel one
+        return scaled - noise.log().to(
+            scores.device
+        )  # −log of an exponential variable is a Gumbel one
 
 
 def _generator(seed: int | None) -> torch.Generator:

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessorList
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessorList,
+)
 from transformers.generation import StoppingCriteria, StoppingCriteriaList
 
 from evaluator.errors import Code, error
@@ -27,8 +33,12 @@ class GreedyModel:
     def __init__(self, folder: Path) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            config = AutoConfig.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=False, local_files_only=True
+            )
             model, found = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
@@ -39,9 +49,13 @@ class GreedyModel:
                 output_loading_info=True,
             )
         except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
-            number = errno.errorcode.get(problem.errno or 0, "") if isinstance(problem, OSError) else ""
+            number = (
+                errno.errorcode.get(problem.errno or 0, "") if isinstance(problem, OSError) else ""
+            )
             raise error(Code.HOST_FAILED, f"{type(problem).__name__} {number}".strip()) from None
-        if found["missing_keys"] or found["mismatched_keys"]:  # a config may name other files than were checked
+        if (
+            found["missing_keys"] or found["mismatched_keys"]
+        ):  # a config may name other files than were checked
             raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
         self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)
         self._ends = _end_tokens(model, self._tokenizer)
@@ -50,7 +64,9 @@ class GreedyModel:
             self._pad = self._ends[0] if self._ends else 0
         model.generation_config = GenerationConfig()
         self._model = model.to(device).eval()
-        self._context = int(getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20)
+        self._context = int(
+            getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
+        )
         self._texts = self._tokenizer.batch_decode(
             [[token] for token in range(len(self._tokenizer))], clean_up_tokenization_spaces=False
         )
@@ -60,7 +76,10 @@ class GreedyModel:
     def encode(self, request: Request) -> Encoded:
         """Tokens of a prompt. Raises TooLong where not even one token could follow."""
         found = self._tokenizer(
-            request.prompt, verbose=False, add_special_tokens=request.special, return_offsets_mapping=request.echo
+            request.prompt,
+            verbose=False,
+            add_special_tokens=request.special,
+            return_offsets_mapping=request.echo,
         )
         tokens = tuple(found["input_ids"]) or tuple(self._ends[:1]) or (0,)
         if len(tokens) + (not request.echo) > self._context:
@@ -106,18 +125,27 @@ class GreedyModel:
 
     def _continue(self, batch: Sequence[Encoded]) -> list[Answer]:
         width = max(len(encoded.tokens) for encoded in batch)
-        padded = [[self._pad] * (width - len(encoded.tokens)) + list(encoded.tokens) for encoded in batch]
-        mask = [[0] * (width - len(encoded.tokens)) + [1] * len(encoded.tokens) for encoded in batch]
+        padded = [
+            [self._pad] * (width - len(encoded.tokens)) + list(encoded.tokens) for encoded in batch
+        ]
+        mask = [
+            [0] * (width - len(encoded.tokens)) + [1] * len(encoded.tokens) for encoded in batch
+        ]
         ends = self._ends + self._special(batch[0].stop)
         settings = GenerationConfig(
-            max_new_tokens=batch[0].room, do_sample=False, eos_token_id=ends or None, pad_token_id=self._pad
+            max_new_tokens=batch[0].room,
+            do_sample=False,
+            eos_token_id=ends or None,
+            pad_token_id=self._pad,
         )
         with torch.inference_mode():
             out = self._model.generate(
                 torch.tensor(padded, device=self._model.device),
                 attention_mask=torch.tensor(mask, device=self._model.device),
                 generation_config=settings,
-                logits_processor=LogitsProcessorList([Drawn(batch)] if batch[0].temperature > 0 else []),
+                logits_processor=LogitsProcessorList(
+                    [Drawn(batch)] if batch[0].temperature > 0 else []
+                ),
                 stopping_criteria=StoppingCriteriaList([self._stopping(batch[0].stop, width)]),
             )
         rows = out[:, width:].tolist()
@@ -141,13 +169,17 @@ class GreedyModel:
         return Answer(text, cut=end is None and len(row) >= encoded.room)
 
     def _decode(self, tokens: list[int]) -> str:
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self._tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return text
 
     def _special(self, stops: Sequence[str]) -> list[int]:
         """Stop strings that are one special token each: they would never show in the decoded text."""
         special = self._tokenizer.get_added_vocab()
-        return [special[stop] for stop in stops if stop in special and special[stop] not in self._ends]
+        return [
+            special[stop] for stop in stops if stop in special and special[stop] not in self._ends
+        ]
 
 
 class _StopStrings(StoppingCriteria):  # type: ignore[misc]
@@ -157,7 +189,9 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
     at every step costs more than a small model does.
     """
 
-    def __init__(self, tokenizer: object, stops: Sequence[str], start: int, closing: torch.Tensor) -> None:
+    def __init__(
+        self, tokenizer: object, stops: Sequence[str], start: int, closing: torch.Tensor
+    ) -> None:
         self._tokenizer = tokenizer
         self._stops = stops
         self._start = start
@@ -170,7 +204,9 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
         if not len(rows):
             return done
         recent = input_ids[rows, max(self._start, input_ids.shape[1] - self._window) :].tolist()
-        texts = self._tokenizer.batch_decode(recent, skip_special_tokens=True, clean_up_tokenization_spaces=False)  # type: ignore[attr-defined]
+        texts = self._tokenizer.batch_decode(  # type: ignore[attr-defined]
+            recent, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         found = [any(stop in text for stop in self._stops) for text in texts]
         done[rows] = torch.tensor(found, dtype=torch.bool, device=input_ids.device)
         return done
@@ -193,7 +229,11 @@ def _dtype(device: str) -> torch.dtype:
 
 def _end_tokens(model: object, tokenizer: object) -> list[int]:
     found: list[object] = []
-    for source in (tokenizer, getattr(model, "config", None), getattr(model, "generation_config", None)):
+    for source in (
+        tokenizer,
+        getattr(model, "config", None),
+        getattr(model, "generation_config", None),
+    ):
         named = getattr(source, "eos_token_id", None)
         found += named if isinstance(named, list) else [named]
     return sorted({token for token in found if isinstance(token, int) and token >= 0})

@@ -29,7 +29,9 @@ class Bridge:
 
     def __enter__(self) -> int:
         self._thread.start()
-        started = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._join, "127.0.0.1", 0), self._loop)
+        started = asyncio.run_coroutine_threadsafe(
+            asyncio.start_server(self._join, "127.0.0.1", 0), self._loop
+        )
         self._server = started.result(timeout=30)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -49,7 +51,10 @@ class Bridge:
         await asyncio.sleep(0)  # transports close in the loop's next round
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError):  # a server that is gone: the connection ends
+        with (
+            contextlib.closing(writer),
+            contextlib.suppress(OSError),
+        ):  # a server that is gone: the connection ends
             far_reader, far_writer = await asyncio.open_unix_connection(self._path)
             with contextlib.closing(far_writer):
                 await asyncio.gather(_pour(reader, far_writer), _pour(far_reader, writer))
@@ -68,7 +73,12 @@ def with_local_files(definition: str, told: dict[str, Any]) -> dict[str, Any]:
     task = {"include": definition, "task": told["task"], "test_split": "test"}
     if "train" in told["splits"]:
         task |= {"training_split": "train", "fewshot_split": "train"}
-    return {**task, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": told["splits"]}}
+    return {
+        **task,
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": told["splits"]},
+    }
 
 
 def evaluate(told: dict[str, Any], port: int) -> dict[str, Any]:
@@ -79,7 +89,9 @@ def evaluate(told: dict[str, Any], port: int) -> dict[str, Any]:
     manager = TaskManager()
     path = Path(told["out"]).with_name("task.yaml")
     definition = str(manager.task_index[told["task"]].yaml_path)
-    path.write_text(json.dumps(with_local_files(definition, told)), encoding="utf-8")  # JSON is YAML
+    path.write_text(
+        json.dumps(with_local_files(definition, told)), encoding="utf-8"
+    )  # JSON is YAML
     results: Any = simple_evaluate(
         model="local-completions",
         model_args={
@@ -101,7 +113,9 @@ def evaluate(told: dict[str, Any], port: int) -> dict[str, Any]:
     return {
         "results": {name: _plain(values) for name, values in results["results"].items()},
         "versions": results["versions"],
-        "samples": [_sample(sample) for samples in results["samples"].values() for sample in samples],
+        "samples": [
+            _sample(sample) for samples in results["samples"].values() for sample in samples
+        ],
     }
 
 
@@ -114,7 +128,9 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
     return {
         "index": sample["doc_id"],
         "filter": sample["filter"],
-        "prompt": sample["arguments"][0][0] if isinstance(sample["arguments"], list | tuple) else None,
+        "prompt": sample["arguments"][0][0]
+        if isinstance(sample["arguments"], list | tuple)
+        else None,
         "response": sample["resps"][0][0],
         "extracted": sample["filtered_resps"][0],
         "right": sample.get("exact_match"),
@@ -124,7 +140,12 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Do what standard input asks for."""
     told = json.loads(sys.stdin.read())
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1", "NO_PROXY": "127.0.0.1"}
+    os.environ |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "TQDM_DISABLE": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
     with Bridge(told["socket"]) as port:
         found = evaluate(told, port)
     Path(told["out"]).write_text(json.dumps(found), encoding="utf-8")

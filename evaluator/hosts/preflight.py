@@ -35,7 +35,11 @@ from evaluator.artefacts.weights import read_shards
 from evaluator.errors import Code, EvaluatorError, error
 
 _BITS: dict[str, tuple[Any, int]] = {
-    **{"F64": (np.uint64, 0x7FF0 << 48), "F32": (np.uint32, 0x7F80_0000), "F16": (np.uint16, 0x7C00)},
+    **{
+        "F64": (np.uint64, 0x7FF0 << 48),
+        "F32": (np.uint32, 0x7F80_0000),
+        "F16": (np.uint16, 0x7C00),
+    },
     **{"BF16": (np.uint16, 0x7F80), "F8_E5M2": (np.uint8, 0x7C), "F8_E4M3": (np.uint8, 0x7F)},
 }
 """Of each type of number the integer of its size, and the least pattern without its sign that is no finite number."""
@@ -59,16 +63,22 @@ def check(folder: Path) -> None:
     config = read_config(folder / "config.json")
     unused = _check_names(folder, tensors, config)
     places = {name: folder / file for file, shard in shards.items() for name in shard.entries}
-    _check_numbers({name: (places[name], tensor) for name, tensor in tensors.items() if name not in unused})
+    _check_numbers(
+        {name: (places[name], tensor) for name, tensor in tensors.items() if name not in unused}
+    )
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
     """The special tokens by role, as Transformers gives them to a chat template."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True
+    )
     return dict(tokenizer.special_tokens_map)
 
 
-def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> frozenset[str]:
+def _check_names(
+    folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> frozenset[str]:
     """Compare names and shapes. Returns the tensors that the model does not use.
 
     What cannot be compared is refused: an engine would fill what is missing without a word.
@@ -77,8 +87,12 @@ def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
         raise error(Code.CHECKPOINT_QUANTISED, method_of(config))
     shapes = dense_shapes(tensors, config)
     try:
-        settings = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        if hasattr(settings, "quantization_config"):  # its matrices are compared as they are once unpacked
+        settings = AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        if hasattr(
+            settings, "quantization_config"
+        ):  # its matrices are compared as they are once unpacked
             del settings.quantization_config
         kind = _class_of(settings)
     except Exception:  # noqa: BLE001 - a library's exception may be anything
@@ -86,7 +100,10 @@ def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
     if kind is None:
         raise error(Code.CHECKPOINT_UNKNOWN_MODEL)
     with _without_numbers(), FakeTensorMode(allow_non_fake_inputs=True):
-        given = {name: torch.empty(shape, dtype=_dtype(tensors.get(name))) for name, shape in shapes.items()}
+        given = {
+            name: torch.empty(shape, dtype=_dtype(tensors.get(name)))
+            for name, shape in shapes.items()
+        }
         try:
             model, found = kind.from_pretrained(
                 None,
@@ -103,7 +120,9 @@ def _check_names(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[st
         raise error(Code.CHECKPOINT_MISSING_TENSORS, _describe(missing, unexpected, len(tensors)))
     if found["mismatched_keys"]:
         raise error(Code.CHECKPOINT_WRONG_SHAPES, f"{len(found['mismatched_keys'])} tensors")
-    ignored = re.compile("|".join([_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())]))
+    ignored = re.compile(
+        "|".join([_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())])
+    )
     return frozenset(unexpected | {name for name in tensors if ignored.search(name)})
 
 
@@ -160,9 +179,16 @@ def _check_numbers(places: Mapping[str, tuple[Path, Tensor]]) -> None:
     with ThreadPoolExecutor(max(1, min(8, len(os.sched_getaffinity(0))))) as readers:
         for tensor, (finite, largest) in readers.map(_extremes, places.values()):
             infinite += not finite
-            zeros += finite and largest == 0 and len(tensor.shape) > 1 and prod(tensor.shape) >= _SMALLEST_MATRIX
+            zeros += (
+                finite
+                and largest == 0
+                and len(tensor.shape) > 1
+                and prod(tensor.shape) >= _SMALLEST_MATRIX
+            )
     if infinite:
-        raise error(Code.CHECKPOINT_BAD_NUMBERS, f"{infinite} tensors hold infinite numbers or none")
+        raise error(
+            Code.CHECKPOINT_BAD_NUMBERS, f"{infinite} tensors hold infinite numbers or none"
+        )
     if zeros:
         raise error(Code.CHECKPOINT_BAD_NUMBERS, f"{zeros} matrices are all zeros")
 
@@ -183,7 +209,9 @@ def _extremes(place: tuple[Path, Tensor]) -> tuple[Tensor, tuple[bool, int]]:
             if not raw:
                 raise error(Code.CHECKPOINT_TRUNCATED, path.name)
             left -= len(raw)
-            largest = max(largest, int(np.bitwise_and(np.frombuffer(raw, dtype=kind), kind(unsigned)).max()))
+            largest = max(
+                largest, int(np.bitwise_and(np.frombuffer(raw, dtype=kind), kind(unsigned)).max())
+            )
     return tensor, (largest < limit, largest)
 
 

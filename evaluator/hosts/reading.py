@@ -75,7 +75,10 @@ def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Reques
     n = 1 if n is None else n
     if type(n) is not int or not 0 < n <= MAX_SAMPLES:
         raise BadRequest(f"n: an integer from 1 to {MAX_SAMPLES}")
-    if any(data.get(name) not in (None, neutral) for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1))):
+    if any(
+        data.get(name) not in (None, neutral)
+        for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1))
+    ):
         raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
     limit = data.get("max_tokens", 16)
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
@@ -101,6 +104,10 @@ def _message(message: Any) -> dict[str, str]:
 
 def _stops(stop: Any) -> tuple[str, ...]:
     stops = [stop] if isinstance(stop, str) else stop or []
-    if not isinstance(stops, list) or len(stops) > 16 or not all(isinstance(s, str) and s for s in stops):
+    if (
+        not isinstance(stops, list)
+        or len(stops) > 16
+        or not all(isinstance(s, str) and s for s in stops)
+    ):
         raise BadRequest("stop: a string or a list of up to 16")
     return tuple(stops)

@@ -22,7 +22,9 @@ class Renderer:
     ``specials`` are its tokenizer's special tokens by role; by default they are read from its files.
     """
 
-    def __init__(self, folder: Path, specials: Mapping[str, str] | None = None, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, folder: Path, specials: Mapping[str, str] | None = None, *, seconds: float = SECONDS
+    ) -> None:
         self._folder = folder
         self._specials = specials
         self._seconds = seconds
@@ -33,7 +35,10 @@ class Renderer:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._end()
 

@@ -17,7 +17,9 @@ Scores = tuple[list[float | None], list[tuple[int, float]]]
 """Of one text with T tokens: T log-probabilities, None first; and for each place 1..T the likeliest token."""
 
 
-def read(model: torch.nn.Module, batch: Sequence[Encoded], *, pad: int, vocabulary: int) -> Iterator[Scores]:
+def read(
+    model: torch.nn.Module, batch: Sequence[Encoded], *, pad: int, vocabulary: int
+) -> Iterator[Scores]:
     """The scores of each text, in order. Logits are turned into float32 before they are normalised."""
     width = max(len(encoded.tokens) for encoded in batch)
     rows = max(1, MAX_LOGITS // (width * vocabulary))
@@ -41,4 +43,7 @@ def _read(model: torch.nn.Module, batch: Sequence[Encoded], pad: int) -> Iterato
         values, tokens = best.values.tolist(), best.indices.tolist()
     for row, encoded in enumerate(batch):
         length = len(encoded.tokens)
-        yield [None, *found[row][: length - 1]], list(zip(tokens[row][:length], values[row][:length], strict=True))
+        yield (
+            [None, *found[row][: length - 1]],
+            list(zip(tokens[row][:length], values[row][:length], strict=True)),
+        )

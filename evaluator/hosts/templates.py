@@ -58,7 +58,10 @@ def read_template(folder: Path, specials: Mapping[str, str] | None = None) -> di
     template = chat_template(folder)
     if template is None:
         raise BadTemplate("no template")
-    return {"template": template, "specials": dict(special_tokens(folder) if specials is None else specials)}
+    return {
+        "template": template,
+        "specials": dict(special_tokens(folder) if specials is None else specials),
+    }
 
 
 def render(template: str, specials: dict[str, str], messages: Messages) -> str:
@@ -77,7 +80,9 @@ def render(template: str, specials: dict[str, str], messages: Messages) -> str:
     raise BadTemplate("the question does not stand in it once and unchanged")
 
 
-def _marked(program: Template, specials: dict[str, str], messages: Messages) -> tuple[str, list[str]]:
+def _marked(
+    program: Template, specials: dict[str, str], messages: Messages
+) -> tuple[str, list[str]]:
     marks = [f"m{secrets.token_hex(12)}" for _ in messages]
     asked = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
     return _rendered(program, specials, asked), marks
@@ -88,13 +93,21 @@ def _filled(skeleton: str, marks: list[str], messages: Messages, *, strip: bool)
     for mark, message in zip(marks, messages, strict=True):
         if skeleton.count(mark) != 1:
             raise BadTemplate("the question does not stand in it once")
-        skeleton = skeleton.replace(mark, message["content"].strip() if strip else message["content"])
+        skeleton = skeleton.replace(
+            mark, message["content"].strip() if strip else message["content"]
+        )
     return skeleton
 
 
 def _rendered(program: Template, specials: dict[str, str], messages: Messages) -> str:
     parts, size = [], 0
-    given = {**specials, "messages": messages, "tools": None, "documents": None, "add_generation_prompt": True}
+    given = {
+        **specials,
+        "messages": messages,
+        "tools": None,
+        "documents": None,
+        "add_generation_prompt": True,
+    }
     for part in program.generate(**given):
         parts.append(part)
         size += len(part)
@@ -123,7 +136,9 @@ def _refuse(message: object = "") -> str:
     raise TemplateError("the template refuses the messages")
 
 
-def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any) -> str:
+def _to_json(
+    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any
+) -> str:
     """As Transformers has it: without the escapes for HTML that Jinja's own filter adds."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
 

@@ -38,7 +38,9 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
     async def completions(request: web.Request) -> web.Response:
         asked = read_request(await request.read())
         answers = await asyncio.gather(*map(batcher.ask, asked))
-        return _reply("text_completion", name, [{"text": a.text, **_logprobs(a)} for a in answers], answers)
+        return _reply(
+            "text_completion", name, [{"text": a.text, **_logprobs(a)} for a in answers], answers
+        )
 
     async def chat(request: web.Request) -> web.Response:
         messages, data = read_chat(await request.read())
@@ -76,7 +78,9 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
         return _refuse(Code.ENGINE_OOM, "a batch does not fit into memory", status=503)
 
 
-def _reply(kind: str, name: str, choices: Sequence[dict[str, Any]], answers: Sequence[Answer]) -> web.Response:
+def _reply(
+    kind: str, name: str, choices: Sequence[dict[str, Any]], answers: Sequence[Answer]
+) -> web.Response:
     shown = [
         {"index": index, **choice, "finish_reason": "length" if answer.cut else "stop"}
         for index, (choice, answer) in enumerate(zip(choices, answers, strict=True))

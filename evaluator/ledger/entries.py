@@ -57,7 +57,9 @@ def sign_entry(private_key: Ed25519PrivateKey, kind: type[_L], **fields: object)
     """The signed line of this kind with these fields. Raises ``bad_message`` if one does not fit."""
     tag = kind.__struct_config__.tag
     unsigned = kind.from_dict({**fields, "kind": tag, "signature": _UNSIGNED})
-    return msgspec.structs.replace(unsigned, signature=signatures.sign(private_key, signed_bytes(unsigned)))
+    return msgspec.structs.replace(
+        unsigned, signature=signatures.sign(private_key, signed_bytes(unsigned))
+    )
 
 
 def entry_hash(entry: LogLine) -> Hex32:
@@ -79,11 +81,17 @@ def _marked(bitmap: str) -> int:
         raw = base64.b64decode(bitmap, validate=True)
     except ValueError:
         return -1
-    return int.from_bytes(raw).bit_count() if base64.b64encode(raw).decode("ascii") == bitmap else -1
+    return (
+        int.from_bytes(raw).bit_count() if base64.b64encode(raw).decode("ascii") == bitmap else -1
+    )
 
 
 def verify_chain(
-    entries: Sequence[LogLine], public_hex: str, *, after_index: int = -1, after_hash: Hex32 = GENESIS
+    entries: Sequence[LogLine],
+    public_hex: str,
+    *,
+    after_index: int = -1,
+    after_hash: Hex32 = GENESIS,
 ) -> Head:
     """Check that ``entries`` follow a known line without a gap, all by one evaluator, and return the new end.
 
@@ -93,7 +101,9 @@ def verify_chain(
     head = Head(after_index, after_hash)
     for entry in entries:
         follows = entry.index == head.index + 1 and entry.previous == head.hash
-        if not (follows and entry.evaluator == entries[0].evaluator and verify_entry(entry, public_hex)):
+        if not (
+            follows and entry.evaluator == entries[0].evaluator and verify_entry(entry, public_hex)
+        ):
             raise error(Code.JOURNAL_BROKEN, f"line {head.index + 2}")
         head = Head(entry.index, entry_hash(entry))
     return head

@@ -11,7 +11,9 @@ from evaluator.ledger import signatures
 
 def seal_report(report: Report, private_key: Ed25519PrivateKey) -> Envelope:
     """The report with its evaluator's signature over ``canonical_json(report)``."""
-    return Envelope(report=report, signature=signatures.sign(private_key, canonical_json(report.to_dict())))
+    return Envelope(
+        report=report, signature=signatures.sign(private_key, canonical_json(report.to_dict()))
+    )
 
 
 def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> Report:

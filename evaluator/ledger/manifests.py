@@ -107,24 +107,33 @@ class Manifest(Wire, frozen=True, kw_only=True):
         ``allocation_invalid`` for blocks that do not cover the set, seasons that are not exposed blocks, a quorum that
         its maintainers cannot reach, and a part that somebody is asked with fewer items than the smallest cell.
         """
-        if len(self.leaves) != self.n or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root:
+        if (
+            len(self.leaves) != self.n
+            or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root
+        ):
             raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
         commits = (self.ciphertexts is not None, self.sealed_seed is not None)
         if commits != (self.version >= 3,) * 2:
             raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
         if not (self._covers() and self._seasons_fit() and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
-        asked = (sum(block.n for block in part) for part in self.parts() if part[0].stratum != "spare")
+        asked = (
+            sum(block.n for block in part) for part in self.parts() if part[0].stratum != "spare"
+        )
         smallest = min(asked, default=self.cell)
         if smallest < self.cell:
-            raise error(Code.ALLOCATION_INVALID, f"a part of {smallest} items, of at least {self.cell}")
+            raise error(
+                Code.ALLOCATION_INVALID, f"a part of {smallest} items, of at least {self.cell}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """As for every message; without the fields that came later where they are the usual ones, as before there were
         such fields."""
         data = super().to_dict()
         usual = {"twins": None, "cell": LEAST_CELL, "ciphertexts": None, "sealed_seed": None}
-        return {name: value for name, value in data.items() if name not in usual or value != usual[name]}
+        return {
+            name: value for name, value in data.items() if name not in usual or value != usual[name]
+        }
 
     def digest(self) -> Hex32:
         """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""

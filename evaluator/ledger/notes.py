@@ -32,7 +32,12 @@ class TreeHead:
 
     def body(self) -> str:
         """What is signed: each line with its end of line."""
-        lines = (self.origin, str(self.size), base64.b64encode(self.root).decode("ascii"), *self.extensions)
+        lines = (
+            self.origin,
+            str(self.size),
+            base64.b64encode(self.root).decode("ascii"),
+            *self.extensions,
+        )
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -151,7 +156,9 @@ def _read_line(line: str) -> NoteSignature:
 
 def _read_body(body: str) -> TreeHead:
     lines = body.split("\n")[:-1]
-    if len(lines) < 3 or any(not line or not line.isprintable() or line != line.strip() for line in lines):
+    if len(lines) < 3 or any(
+        not line or not line.isprintable() or line != line.strip() for line in lines
+    ):
         raise error(Code.HEAD_INVALID, "its lines")
     origin, size, root, *extensions = lines
     if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(raw := _decode(root)) != 32:

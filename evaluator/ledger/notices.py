@@ -47,7 +47,9 @@ def sign_notice(private_key: Ed25519PrivateKey, **fields: object) -> Notice:
     """The signed notice with these fields. Raises ``notice_invalid`` for a kind without its block or item."""
     unsigned = Notice.from_dict({**fields, "signature": _UNSIGNED})
     _check_form(unsigned)
-    return msgspec.structs.replace(unsigned, signature=signatures.sign(private_key, _signed_bytes(unsigned)))
+    return msgspec.structs.replace(
+        unsigned, signature=signatures.sign(private_key, _signed_bytes(unsigned))
+    )
 
 
 def notice_hash(notice: Notice) -> Hex32:
@@ -92,7 +94,11 @@ def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
     numbers differ by whole pieces.
     """
     about = named(manifest, notices)
-    parts = (frozenset(at for block in part for at in block.indices()) for part in manifest.parts()) if about else ()
+    parts = (
+        (frozenset(at for block in part for at in block.indices()) for part in manifest.parts())
+        if about
+        else ()
+    )
     return frozenset[int]().union(*(_steps(part, about, manifest.cell) for part in parts))
 
 
@@ -118,14 +124,20 @@ def _steps(part: frozenset[int], about: Sequence[frozenset[int]], cell: int) -> 
 
 
 def _check_form(notice: Notice) -> None:
-    wanted = {"retire_block": (True, False), "erratum": (False, True), "compromise": (False, False)}[notice.kind]
+    wanted = {
+        "retire_block": (True, False),
+        "erratum": (False, True),
+        "compromise": (False, False),
+    }[notice.kind]
     if (notice.block is not None, notice.item is not None) != wanted:
         raise error(Code.NOTICE_INVALID, notice.kind)
 
 
 def _exists(manifest: Manifest, notice: Notice) -> bool:
     known = {block.id for block in manifest.blocks}
-    return (notice.block is None or notice.block in known) and (notice.item is None or notice.item < manifest.n)
+    return (notice.block is None or notice.block in known) and (
+        notice.item is None or notice.item < manifest.n
+    )
 
 
 def _signed_bytes(notice: Notice) -> bytes:

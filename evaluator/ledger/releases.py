@@ -44,7 +44,9 @@ class SignedStatement(Wire, frozen=True, kw_only=True):
     votes: Annotated[tuple[Vote, ...], Meta(max_length=20)] = ()
 
 
-def make_statement(manifest: Manifest, evidence: Evidence, evaluator: Identity, *, moment: str) -> Statement:
+def make_statement(
+    manifest: Manifest, evidence: Evidence, evaluator: Identity, *, moment: str
+) -> Statement:
     """The statement over these files. Raises ``rule_invalid`` for a set without a rule, ``evidence_differs``."""
     if manifest.rule is None or not manifest.maintainers:
         raise error(Code.RULE_INVALID, f"{manifest.name} has no rule or no maintainers")
@@ -71,11 +73,18 @@ def signed_bytes(statement: Statement) -> bytes:
     return _DOMAIN + canonical_json(statement.to_dict())
 
 
-def vote(signed: SignedStatement, *, maintainer: str, private_key: Ed25519PrivateKey) -> SignedStatement:
+def vote(
+    signed: SignedStatement, *, maintainer: str, private_key: Ed25519PrivateKey
+) -> SignedStatement:
     """The statement with this maintainer's vote, which replaces an earlier one. Votes stand in order of names."""
-    mine = Vote(maintainer=maintainer, signature=signatures.sign(private_key, signed_bytes(signed.statement)))
+    mine = Vote(
+        maintainer=maintainer,
+        signature=signatures.sign(private_key, signed_bytes(signed.statement)),
+    )
     others = [one for one in signed.votes if one.maintainer != maintainer]
-    return msgspec.structs.replace(signed, votes=tuple(sorted([*others, mine], key=lambda one: one.maintainer)))
+    return msgspec.structs.replace(
+        signed, votes=tuple(sorted([*others, mine], key=lambda one: one.maintainer))
+    )
 
 
 def check_statement(signed: SignedStatement, manifest: Manifest, evidence: Evidence) -> None:
@@ -95,7 +104,11 @@ def check_votes(signed: SignedStatement, manifest: Manifest) -> Sequence[str]:
     if any(name not in keys for name in names):
         raise error(Code.NOT_A_MAINTAINER)
     message = signed_bytes(signed.statement)
-    good = [one for one in signed.votes if signatures.verify(keys[one.maintainer], message, one.signature)]
+    good = [
+        one
+        for one in signed.votes
+        if signatures.verify(keys[one.maintainer], message, one.signature)
+    ]
     if len(good) != len(names) or len(set(names)) != len(names):
         raise error(Code.SIGNATURE_INVALID)
     if len(good) < max(1, manifest.quorum):

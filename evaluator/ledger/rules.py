@@ -12,7 +12,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from evaluator.contract import Artefact, Count, Hex32, Moment, Name, RunId, Tier, Weights, Wire, canonical_json
+from evaluator.contract import (
+    Artefact,
+    Count,
+    Hex32,
+    Moment,
+    Name,
+    RunId,
+    Tier,
+    Weights,
+    Wire,
+    canonical_json,
+)
 from evaluator.errors import Code, EvaluatorError, error
 
 _NEVER = 9999
@@ -96,7 +107,10 @@ class Evidence(Wire, frozen=True, kw_only=True):
         """As for every message; of version 1 without the fields that came later, so that its digest stays."""
         data = super().to_dict()
         if self.version == 1:
-            data["runs"] = [{name: run[name] for name in run if name not in _OF_VERSION_2} for run in data["runs"]]
+            data["runs"] = [
+                {name: run[name] for name in run if name not in _OF_VERSION_2}
+                for run in data["runs"]
+            ]
         return data
 
 
@@ -165,7 +179,9 @@ def read_evidence(data: object) -> Evidence:
         raise error(Code.EVIDENCE_UNREADABLE, "its form") from None
     if len({run.run for run in evidence.runs}) != len(evidence.runs):
         raise error(Code.EVIDENCE_UNREADABLE, "it tells a run twice")
-    if evidence.version == 1 and any(run.artefact or run.base_model or run.weights for run in evidence.runs):
+    if evidence.version == 1 and any(
+        run.artefact or run.base_model or run.weights for run in evidence.runs
+    ):
         raise error(Code.EVIDENCE_UNREADABLE, "a field that its version does not have")
     return evidence
 
@@ -225,7 +241,9 @@ def decide(rule: Rule, evidence: Evidence, *, now: datetime) -> Verdict:
         for one in rule.any_of
     )
     first = next((place for place, state in enumerate(clauses) if state.met), None)
-    return Verdict(first is not None, first, clauses[first].models if first is not None else (), clauses)
+    return Verdict(
+        first is not None, first, clauses[first].models if first is not None else (), clauses
+    )
 
 
 def same_weights(one: RunFact, other: RunFact) -> bool:
@@ -234,7 +252,11 @@ def same_weights(one: RunFact, other: RunFact) -> bool:
     They are the same where their files are, and where the tensors that both list hold more than one part in
     ``OVERLAP`` of the bytes that the smaller of them lists. Weights without a list of tensors may be any.
     """
-    if one.weights is None or other.weights is None or (one.artefact and one.artefact == other.artefact):
+    if (
+        one.weights is None
+        or other.weights is None
+        or (one.artefact and one.artefact == other.artefact)
+    ):
         return True
     sizes, others = dict(one.weights.tensors), dict(other.weights.tensors)
     shared = sum(sizes[tensor] for tensor in sizes.keys() & others.keys())
@@ -244,11 +266,15 @@ def same_weights(one: RunFact, other: RunFact) -> bool:
 def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:
     """The pairs of runs of different models that are of the same weights, as far as is known."""
     return tuple(
-        (one, other) for one, other in combinations(runs, 2) if one.model != other.model and same_weights(one, other)
+        (one, other)
+        for one, other in combinations(runs, 2)
+        if one.model != other.model and same_weights(one, other)
     )
 
 
-def _lineages(clause: Lineages, evidence: Evidence, ancestors: Mapping[str, frozenset[str]]) -> ClauseState:
+def _lineages(
+    clause: Lineages, evidence: Evidence, ancestors: Mapping[str, frozenset[str]]
+) -> ClauseState:
     good: list[RunFact] = []
     short: dict[str, Short] = {}
     for run in _eligible(clause, evidence.runs, ancestors):
@@ -260,17 +286,30 @@ def _lineages(clause: Lineages, evidence: Evidence, ancestors: Mapping[str, froz
     chosen = _choose(_conflicts(good, ancestors), clause.models)
     models = tuple(sorted(good[place].model for place in chosen))
     known = {run.model for run in good}
-    near = sorted((one for one in short.values() if one.model not in known), key=lambda one: (one.items, one.model))
-    return ClauseState(len(models) == clause.models, models, clause.models, tuple(near), qualifying=tuple(good))
+    near = sorted(
+        (one for one in short.values() if one.model not in known),
+        key=lambda one: (one.items, one.model),
+    )
+    return ClauseState(
+        len(models) == clause.models, models, clause.models, tuple(near), qualifying=tuple(good)
+    )
 
 
-def _eligible(clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]) -> Iterator[RunFact]:
+def _eligible(
+    clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
+) -> Iterator[RunFact]:
     """The runs that count, by model. Weights under one name that are recorded with two lineages count for neither."""
     lineages: dict[tuple[str, str], set[str | None]] = {}
     for run in runs:
         lineages.setdefault((run.model, run.artefact), set()).add(run.lineage)
     for run in sorted(runs, key=lambda run: (run.model, run.run)):
-        whole = run.complete and run.current and run.n == run.assigned and run.n > 0 and run.right <= run.n
+        whole = (
+            run.complete
+            and run.current
+            and run.n == run.assigned
+            and run.n > 0
+            and run.right <= run.n
+        )
         fair = run.tier == "T0" and not run.retracted and not run.flagged
         open_enough = run.open_weights or not clause.open_weights
         one_lineage = len(lineages[run.model, run.artefact]) == 1 and run.lineage in ancestors
@@ -278,7 +317,9 @@ def _eligible(clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str,
             yield run
 
 
-def _conflicts(runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]) -> list[frozenset[int]]:
+def _conflicts(
+    runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
+) -> list[frozenset[int]]:
     """For each run the places of those that count as one with it, itself among them."""
     found = [{place} for place in range(len(runs))]
     for (place, one), (at, other) in combinations(enumerate(runs), 2):
@@ -323,7 +364,10 @@ def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]
         for at, place in enumerate(rest):
             if len(best) == wanted or len(chosen) + len(rest) - at <= len(best):
                 return
-            extend([*chosen, place], [other for other in rest[at + 1 :] if other not in conflicts[place]])
+            extend(
+                [*chosen, place],
+                [other for other in rest[at + 1 :] if other not in conflicts[place]],
+            )
 
     extend([], sorted(least))
     return tuple(best)

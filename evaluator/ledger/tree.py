@@ -110,7 +110,9 @@ class Tree:
             raise error(Code.BAD_MESSAGE, "a size or an index beyond the tree")
 
 
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
+) -> bool:
     """RFC 9162, 2.1.3.2: whether the leaf *hash* stands at ``index`` of the tree of this size and root."""
     if not 0 <= index < size or any(len(node) != 32 for node in (leaf, *proof)):
         return False
@@ -128,7 +130,9 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return last == 0 and computed == root
 
 
-def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
+def verify_consistency(
+    first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
+) -> bool:
     """RFC 9162, 2.1.4.2: whether the tree of ``second`` leaves begins with the ``first`` of the earlier root."""
     if not 1 <= first <= second or any(len(node) != 32 for node in proof):
         return False

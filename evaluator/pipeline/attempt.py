@@ -14,7 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from evaluator import protocols
-from evaluator.backends import Caps, EndpointTarget, HttpBackend, Reader, Usage, serve_checkpoint, serve_endpoint
+from evaluator.backends import (
+    Caps,
+    EndpointTarget,
+    HttpBackend,
+    Reader,
+    Usage,
+    serve_checkpoint,
+    serve_endpoint,
+)
 from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.contract import (
     JOB_VERSION,
@@ -107,7 +115,11 @@ def run_job(data: object, host: Host) -> None:
 
 def _decline_unread(data: object, host: Host) -> None:
     """Answer a job that cannot be read, as one of another release, by as much of it as names the attempt."""
-    if not isinstance(data, dict) or not fits(data.get("run"), RunId) or not fits(data.get("token"), Token):
+    if (
+        not isinstance(data, dict)
+        or not fits(data.get("run"), RunId)
+        or not fits(data.get("token"), Token)
+    ):
         return
     code = Code.BAD_MESSAGE if data.get("version") == JOB_VERSION else Code.UNKNOWN_VERSION
     _decline(host, host.reporter(data["run"], data["token"]), code)
@@ -133,11 +145,15 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
         claim = host.claims.claim(spec.run, spec.token)
         if claim is None:
             return None
-        held = host.leases.hold(run=spec.run, token=spec.token, worker=reporter.worker, seconds=spec.lease_seconds)
+        held = host.leases.hold(
+            run=spec.run, token=spec.token, worker=reporter.worker, seconds=spec.lease_seconds
+        )
         with claim, held as lease:
             reporter.lease = lease
             _begin(spec, protocol, host, reporter)
-            _carry_on(spec, host, protocol=protocol, sources=sources, reporter=reporter, lease=lease)
+            _carry_on(
+                spec, host, protocol=protocol, sources=sources, reporter=reporter, lease=lease
+            )
     except EvaluatorError as failure:
         return _ended(failure.code, spec, host, reporter, lease)
     except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
@@ -147,7 +163,9 @@ def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
     return None
 
 
-def _ended(code: Code, spec: JobSpec, host: Host, reporter: Reporter, lease: Lease | None) -> Code | None:
+def _ended(
+    code: Code, spec: JobSpec, host: Host, reporter: Reporter, lease: Lease | None
+) -> Code | None:
     """Return the code that the site has to know, None where it knows already or another evaluator may do it."""
     if lease is None and code in DECLINED:
         _decline(host, reporter, code)
@@ -211,10 +229,14 @@ def _carry_on(
     sink = Keeper(spec, host, reporter, sources, lease)
     with sink.heartbeat:
         try:
-            asyncio.run(_evaluate(spec, host, protocol=protocol, sources=sources, sink=sink, lease=lease))
+            asyncio.run(
+                _evaluate(spec, host, protocol=protocol, sources=sources, sink=sink, lease=lease)
+            )
         finally:
             sink.close()
-        votes = sink.votes(protocol, sources)  # takes seconds for a thousand items: the heart still beats
+        votes = sink.votes(
+            protocol, sources
+        )  # takes seconds for a thousand items: the heart still beats
         graders = sink.graders(protocol.grader)
         reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
     reporter.send(
@@ -285,7 +307,15 @@ async def _evaluate(
             questions = sink.resume(sources, protocol)
             watched = backend if isinstance(spec.system, Endpoint) else None
             async with beside(watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)):
-                await run(questions, protocol, backend, sink, policy=policy, secret=secret, check=lease.check)
+                await run(
+                    questions,
+                    protocol,
+                    backend,
+                    sink,
+                    policy=policy,
+                    secret=secret,
+                    check=lease.check,
+                )
             sink.record = record_of(
                 protocol,
                 sources,
@@ -336,7 +366,10 @@ def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[PublicSource
     """
     if len({ask.name for ask in spec.sets}) != len(spec.sets):
         raise error(Code.BAD_MESSAGE, "a set is named twice")
-    return [_sealed_source(ask, spec, host, reporter) if ask.sealed else _public_source(ask, host) for ask in spec.sets]
+    return [
+        _sealed_source(ask, spec, host, reporter) if ask.sealed else _public_source(ask, host)
+        for ask in spec.sets
+    ]
 
 
 def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
@@ -390,7 +423,9 @@ def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequen
 
 
 @asynccontextmanager
-async def _serve(spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper) -> AsyncIterator[HttpBackend]:
+async def _serve(
+    spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper
+) -> AsyncIterator[HttpBackend]:
     """The system under test, started for this attempt and ended with it."""
     system = spec.system
     if isinstance(system, Checkpoint):
@@ -438,6 +473,10 @@ def _target(system: Endpoint) -> EndpointTarget:
 def _left(budget: Budget, spent: Usage) -> Caps:
     """What this attempt may still spend, once those before it on this host have spent so much."""
     paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
-    tokens = None if budget.tokens is None else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
+    tokens = (
+        None
+        if budget.tokens is None
+        else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
+    )
     cost = None if budget.cost is None else max(0.0, budget.cost - paid)
     return Caps(tokens, cost, budget.price_in, budget.price_out)

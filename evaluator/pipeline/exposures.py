@@ -33,7 +33,9 @@ class Shipped:
             self._path.write_text(str(self.last), encoding="ascii")
 
 
-def ship(lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Sequence[LogLine]], None]) -> None:
+def ship(
+    lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Sequence[LogLine]], None]
+) -> None:
     """Send the lines that are not known to be in the spool, by ``send(run, token, lines)`` of their attempt.
 
     A line that belongs to no attempt is sent as one of :data:`evaluator.contract.NO_RUN`.

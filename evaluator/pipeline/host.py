@@ -53,7 +53,15 @@ class Opener(Shape):
         """Items, once the journal has the exposure."""
 
     def close_run(
-        self, set_name: str, closed: Sequence[Closed], /, *, run: str, token: int, artefact: str, weights: str
+        self,
+        set_name: str,
+        closed: Sequence[Closed],
+        /,
+        *,
+        run: str,
+        token: int,
+        artefact: str,
+        weights: str,
     ) -> Closing:
         """Commit to what a run has come to on a set, in the journal."""
 
@@ -124,12 +132,16 @@ class Host:
     def exposed(self, lines: Sequence[LogLine]) -> Exposed:
         """The report of lines. Of a closing that a later one of the same run went beyond, the counts stay unopened."""
         opened = (self._opened(line) for line in lines if isinstance(line, Closing))
-        return Exposed(entries=tuple(lines), tallies=tuple(one for one in opened if one is not None))
+        return Exposed(
+            entries=tuple(lines), tallies=tuple(one for one in opened if one is not None)
+        )
 
     def _opened(self, line: Closing) -> Tally | None:
         try:
             return self.vault.open_tally(line, self.completions.closed(line.run, line.set))
-        except EvaluatorError:  # answers that cannot be read any more must not keep the log from the site
+        except (
+            EvaluatorError
+        ):  # answers that cannot be read any more must not keep the log from the site
             return None
 
     def ship_lines(self) -> None:

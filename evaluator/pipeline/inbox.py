@@ -48,7 +48,9 @@ class Inbox:
     pass.
     """
 
-    def __init__(self, connect: Callable[[], Connection], queue: str, deliver: Callable[[object], None]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], queue: str, deliver: Callable[[object], None]
+    ) -> None:
         self._connect, self._deliver = connect, deliver
         self._queue = Queue(queue, routing_key=queue, durable=False)
         self._stop = threading.Event()
@@ -75,9 +77,13 @@ class Inbox:
     def _read(self, connection: Connection) -> None:
         def receive(content: object, message: object) -> None:
             arguments = content[0] if isinstance(content, list) and content else None
-            self._deliver(arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else None)
+            self._deliver(
+                arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else None
+            )
 
-        with connection.Consumer(self._queue, callbacks=[receive], accept=["json"], no_ack=True) as consumer:
+        with connection.Consumer(
+            self._queue, callbacks=[receive], accept=["json"], no_ack=True
+        ) as consumer:
             consumer.on_decode_error = lambda message, problem: None
             while not self._stop.is_set():
                 try:

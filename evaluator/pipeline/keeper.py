@@ -95,13 +95,19 @@ class Keeper:
                 said[answer.sample] = _said(answer, protocol)
         return [self._resume(source, kept[source.name]) for source in sources]
 
-    def _resume(self, source: PublicSource | SealedSource, kept: dict[int, Outcome]) -> PublicSource | SealedSource:
-        found = [(index, kept[index]) for index in sorted(source.form - source.done) if index in kept]
+    def _resume(
+        self, source: PublicSource | SealedSource, kept: dict[int, Outcome]
+    ) -> PublicSource | SealedSource:
+        found = [
+            (index, kept[index]) for index in sorted(source.form - source.done) if index in kept
+        ]
         for start in range(0, len(found), self._host.policy.group):
             self._send(source.name, found[start : start + self._host.policy.group])
         done = source.done | {index for index, _ in found}
         left = source.form - done
-        samples = {index: dict(said) for index, said in self._said[source.name].items() if index in left}
+        samples = {
+            index: dict(said) for index, said in self._said[source.name].items() if index in left
+        }
         return replace(source, done=done, kept=samples)
 
     def spent(self) -> Usage:
@@ -122,7 +128,9 @@ class Keeper:
             sample=result.sample,
             tokens=(usage.tokens_in, usage.tokens_out),
             cut=result.completion.cut,
-            beside={grader: (other.extracted, other.outcome) for grader, other in result.beside.items()},
+            beside={
+                grader: (other.extracted, other.outcome) for grader, other in result.beside.items()
+            },
             reason=result.completion.reason or "",
         )
         if result.sample is not None:
@@ -167,7 +175,9 @@ class Keeper:
             for ask in self._spec.sets
         )
 
-    def votes(self, protocol: Protocol, sources: Sequence[PublicSource | SealedSource]) -> tuple[Votes, ...]:
+    def votes(
+        self, protocol: Protocol, sources: Sequence[PublicSource | SealedSource]
+    ) -> tuple[Votes, ...]:
         """What several samples came to on each set whose every item has all of them here. Aggregates only."""
         if protocol.samples == 1:
             return ()
@@ -179,7 +189,9 @@ class Keeper:
         if any(len(said.get(index, ())) != samples for index in source.form):
             return None
         items = [[one for _, one in sorted(said[index].items())] for index in sorted(source.form)]
-        return ballots.summary(source.name, items, least=LEAST_CELL if source.name in self._sealed else 1)
+        return ballots.summary(
+            source.name, items, least=LEAST_CELL if source.name in self._sealed else 1
+        )
 
     def reasons(self, sources: Sequence[PublicSource | SealedSource]) -> tuple[Reasons, ...]:
         """Count why the endpoint gave no answer, over all attempts. A set of which an answer is not here has none.
@@ -211,10 +223,16 @@ class Keeper:
         sound = [grader for grader in grading.ids() if controls.hold(grading.grade, grader)]
         found = []
         for ask in self._spec.sets:
-            kept = self._host.completions.answered(self._spec.run, ask.name, asked=self._asked).values()
+            kept = self._host.completions.answered(
+                self._spec.run, ask.name, asked=self._asked
+            ).values()
             for grader in sound:
-                outcomes = (one.outcome if grader == headline else _beside(one, grader) for one in kept)
-                found.append(_counted(grader, ask.name, Counter(one for one in outcomes if one is not None)))
+                outcomes = (
+                    one.outcome if grader == headline else _beside(one, grader) for one in kept
+                )
+                found.append(
+                    _counted(grader, ask.name, Counter(one for one in outcomes if one is not None))
+                )
         return tuple(found)
 
 
@@ -234,20 +252,30 @@ def _beside(kept: Answered, grader: str) -> Outcome | None:
 
 
 def _counted(grader: str, name: str, counts: Counter[Outcome]) -> GraderCounts:
-    each = {outcome.name.lower(): counts[outcome] for outcome in Outcome if outcome is not Outcome.NOT_COUNTED}
+    each = {
+        outcome.name.lower(): counts[outcome]
+        for outcome in Outcome
+        if outcome is not Outcome.NOT_COUNTED
+    }
     return GraderCounts(grader=grader, set=name, n=counts.total(), **each)
 
 
 def _said(answer: StoredCompletion, protocol: Protocol) -> Said:
     """What a kept answer was read as."""
     text = protocol.graded(answer.text)
-    return Said(grade(protocol.grader, text, _ANY_GOLD, cut=answer.was_cut).extracted, answer.outcome)
+    return Said(
+        grade(protocol.grader, text, _ANY_GOLD, cut=answer.was_cut).extracted, answer.outcome
+    )
 
 
 def _mark(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     """What stands for the model and the way it is asked, so that nobody's answer is taken for another's."""
     system = spec.system
-    who = [system.name, artefact] if isinstance(system, Checkpoint) else [system.url, system.model, system.api]
+    who = (
+        [system.name, artefact]
+        if isinstance(system, Checkpoint)
+        else [system.url, system.model, system.api]
+    )
     if isinstance(system, Endpoint) and system.provider:
         who.append(system.provider)
     return hashlib.sha256(canonical_json([*who, protocol_digest])).hexdigest()[:16]

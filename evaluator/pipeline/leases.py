@@ -73,7 +73,9 @@ class Lease:
             sent = self._sent.get(answer.sequence)
             if sent is None:
                 return
-            self._sent = {number: at for number, at in self._sent.items() if number > answer.sequence}
+            self._sent = {
+                number: at for number, at in self._sent.items() if number > answer.sequence
+            }
             self._until = max(self._until or 0.0, sent + self.seconds)
             self._answered.set()
 
@@ -108,7 +110,9 @@ class Leases(Shape):
     def slot(self) -> Slot | None:
         """The number that reports carry so that the site can answer; None where none is awaited."""
 
-    def hold(self, *, run: RunId, token: Token, worker: str, seconds: float) -> AbstractContextManager[Lease]:
+    def hold(
+        self, *, run: RunId, token: Token, worker: str, seconds: float
+    ) -> AbstractContextManager[Lease]:
         """A lease that is answered while the block runs."""
 
     def permit(self, *, run: RunId, token: Token) -> AbstractContextManager[None]:

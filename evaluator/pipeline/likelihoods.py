@@ -14,7 +14,13 @@ from evaluator.items import Item
 from evaluator.pipeline.beside import first_error
 from evaluator.pipeline.plan import Policy, batches
 from evaluator.pipeline.run import Source
-from evaluator.protocols.likelihood import Likelihood, Likely, likely, mean_per_character, standard_error
+from evaluator.protocols.likelihood import (
+    Likelihood,
+    Likely,
+    likely,
+    mean_per_character,
+    standard_error,
+)
 
 TRIES = 3
 _PARTS = 10_000
@@ -33,17 +39,26 @@ async def read_sets(
     ``check`` raises where nothing more may be read; it is called before each batch.
     """
     found: list[list[Likely]] = [[] for _ in sources]
-    for batch in batches([source.form for source in sources], size=max(policy.batch, policy.concurrency)):
+    for batch in batches(
+        [source.form for source in sources], size=max(policy.batch, policy.concurrency)
+    ):
         check()
         items = sources[batch.position].reveal(batch.indices)
-        found[batch.position] += await likelihoods(items, how, reader, concurrency=policy.concurrency)
-    return tuple(summary(source.name, how, values) for source, values in zip(sources, found, strict=True))
+        found[batch.position] += await likelihoods(
+            items, how, reader, concurrency=policy.concurrency
+        )
+    return tuple(
+        summary(source.name, how, values) for source, values in zip(sources, found, strict=True)
+    )
 
 
 def summary(name: str, how: Likelihood, found: Sequence[Likely]) -> SetLikelihood:
     """What may be told of a set. Raises HOST_FAILED for values that no model has."""
     spread = standard_error(found)
-    parts = (round(mean_per_character(found) * _PARTS), None if spread is None else round(spread * _PARTS))
+    parts = (
+        round(mean_per_character(found) * _PARTS),
+        None if spread is None else round(spread * _PARTS),
+    )
     told = SetLikelihood(name=name, definition=how.id, n=len(found), mean=parts[0], error=parts[1])
     if not fits(told.to_dict(), SetLikelihood):
         raise error(Code.HOST_FAILED, "no log-probabilities")

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from evaluator import grading, protocols
-from evaluator.contract import NO_RUN, KeptSet, NotRescored, Outcome, Rescored, RescoredSet, RescoreOrder
+from evaluator.contract import (
+    NO_RUN,
+    KeptSet,
+    NotRescored,
+    Outcome,
+    Rescored,
+    RescoredSet,
+    RescoreOrder,
+)
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import rescoring
 from evaluator.pipeline.claims import Standing
@@ -33,7 +41,12 @@ def carry_out(data: object, host: Host) -> None:
     except EvaluatorError as failure:
         _log.error("order not answered: order=%s code=%s", order.order, failure.code)
     else:
-        _log.info("order answered: order=%s run=%s %s", order.order, order.run, getattr(body, "code", "rescored"))
+        _log.info(
+            "order answered: order=%s run=%s %s",
+            order.order,
+            order.run,
+            getattr(body, "code", "rescored"),
+        )
 
 
 def _answer(order: RescoreOrder, host: Host) -> Rescored | NotRescored:
@@ -66,7 +79,12 @@ def _rescore(ask: KeptSet, order: RescoreOrder, host: Host) -> rescoring.Regrade
     if not ask.sealed:
         items = load_public(host.sets, ask)
         return rescoring.rescore_public(
-            items, host.completions, set_name=ask.name, run=order.run, grader=order.grader, protocol=protocol
+            items,
+            host.completions,
+            set_name=ask.name,
+            run=order.run,
+            grader=order.grader,
+            protocol=protocol,
         )
     manifest = host.vault.facts(ask.name).manifest
     if (manifest.n, manifest.root) != (ask.n, ask.digest):
@@ -81,9 +99,13 @@ def _rescore(ask: KeptSet, order: RescoreOrder, host: Host) -> rescoring.Regrade
             grader=order.grader,
             protocol=protocol,
             token=order.look,
-            tell=lambda line: host.tell(line, host.reporter(NO_RUN, 1)),  # it is no report of an attempt
+            tell=lambda line: host.tell(
+                line, host.reporter(NO_RUN, 1)
+            ),  # it is no report of an attempt
         )
 
 
-def _triples(found: Mapping[int, tuple[Outcome, Outcome]]) -> tuple[tuple[int, Outcome, Outcome], ...]:
+def _triples(
+    found: Mapping[int, tuple[Outcome, Outcome]],
+) -> tuple[tuple[int, Outcome, Outcome], ...]:
     return tuple((index, *found[index]) for index in sorted(found))

@@ -50,7 +50,9 @@ def for_endpoint(policy: Policy) -> Policy:
     refusal asked for is on its way to nobody, and another takes its place. Seeds are not sent: some APIs refuse a
     request that has one, and none is bound by it.
     """
-    return replace(policy, tries=1, concurrency=max(FEWEST, WAITING * policy.concurrency), seeded=False)
+    return replace(
+        policy, tries=1, concurrency=max(FEWEST, WAITING * policy.concurrency), seeded=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class Portion:
         return tuple(sorted({position for position, _ in self.items}))
 
 
-def portions(sets: Sequence[Collection[int]], *, size: int, names: Sequence[str], secret: bytes) -> Iterator[Portion]:
+def portions(
+    sets: Sequence[Collection[int]], *, size: int, names: Sequence[str], secret: bytes
+) -> Iterator[Portion]:
     """Cut what is left of all sets, in one drawn order, into portions of at most ``size`` items for each open set.
 
     The place of an item is a keyed hash of its set's name and its index, so that the same ``secret`` brings what is
@@ -94,7 +98,9 @@ def portions(sets: Sequence[Collection[int]], *, size: int, names: Sequence[str]
 
     def rank(item: tuple[int, int]) -> bytes:
         position, index = item
-        return hashlib.blake2b(f"{names[position]}:{index}".encode(), key=secret, digest_size=16).digest()
+        return hashlib.blake2b(
+            f"{names[position]}:{index}".encode(), key=secret, digest_size=16
+        ).digest()
 
     everything = ((position, index) for position, left in enumerate(sets) for index in left)
     order = sorted(everything, key=rank if secret else None)

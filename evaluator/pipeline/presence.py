@@ -74,7 +74,8 @@ class Inventory:
 def _stamp(folder: Path, *, whole: bool) -> Stamp:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(
-        (path.name, path.stat().st_mtime_ns, _digest(path) if whole else path.stat().st_size) for path in files
+        (path.name, path.stat().st_mtime_ns, _digest(path) if whole else path.stat().st_size)
+        for path in files
     )
 
 
@@ -89,7 +90,9 @@ class Presence:
     ``home`` is probed by a write, so that a full disk is found before a run is taken.
     """
 
-    def __init__(self, *, home: Path, pool: Name, inventory: Inventory, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, *, home: Path, pool: Name, inventory: Inventory, stopping: Callable[[], bool]
+    ) -> None:
         self._home, self._pool, self._inventory, self._stopping = home, pool, inventory, stopping
         self._run: RunId | None = None
 
@@ -137,7 +140,9 @@ class Announcer:
     Announcements bypass the spool: an old one is worth nothing, and a full disk is to be announced too.
     """
 
-    def __init__(self, presence: Presence, publish: Callable[[Announcement], None], *, seconds: float) -> None:
+    def __init__(
+        self, presence: Presence, publish: Callable[[Announcement], None], *, seconds: float
+    ) -> None:
         self._presence, self._publish, self._seconds = presence, publish, seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)

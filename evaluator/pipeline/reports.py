@@ -35,7 +35,13 @@ class Reporter:
         self.worker = worker
         self.lease: Lease | None = None
         self._number: Callable[[int, Body], Report] = lambda sequence, body: Report(
-            evaluator=evaluator, run=run, token=token, worker=worker, sequence=sequence, slot=slot, body=body
+            evaluator=evaluator,
+            run=run,
+            token=token,
+            worker=worker,
+            sequence=sequence,
+            slot=slot,
+            body=body,
         )
         self._seal = seal
         self._put = put

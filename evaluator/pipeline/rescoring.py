@@ -94,7 +94,11 @@ def rescore(
     controls.check(grading.grade, grader)
     manifest = vault.facts(set_name).manifest
     kept = store.answered(run, set_name)
-    looks = [e for e in log if isinstance(e, Exposure) and (e.run, e.set, e.root) == (run, set_name, manifest.root)]
+    looks = [
+        e
+        for e in log
+        if isinstance(e, Exposure) and (e.run, e.set, e.root) == (run, set_name, manifest.root)
+    ]
     seen = manifest.indices(vault.allowed(set_name, to=JAIL, tier="T0"))
     indices = sorted(kept.keys() & seen)
     if not indices or not looks:  # completions of an earlier set of this name are not this set's
@@ -130,7 +134,9 @@ def rescore_public(
 ) -> Regrade:
     """The same for a public set, whose items lie open: there is nothing to journal. Raises as above."""
     controls.check(grading.grade, grader)
-    kept = {index: one for index, one in store.answered(run, set_name).items() if index < len(items)}
+    kept = {
+        index: one for index, one in store.answered(run, set_name).items() if index < len(items)
+    }
     if not kept:
         raise error(Code.COMPLETIONS_MISSING, f"run {run} on {set_name}")
     after = _all_again(grader, kept, {index: items[index].gold for index in kept}, protocol)
@@ -158,7 +164,9 @@ def _all_again(
 
 def _again(grader: str, kept: Answered, gold: str, protocol: Protocol | None) -> Outcome:
     """The outcome of the only answer, or of the vote on several."""
-    return ballots.decide([_said(grader, answer, gold, protocol) for answer in kept.answers]).outcome
+    return ballots.decide(
+        [_said(grader, answer, gold, protocol) for answer in kept.answers]
+    ).outcome
 
 
 def _said(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Said:
@@ -174,8 +182,17 @@ def keep(folder: Path, rescored: Regrade, *, moment: str, order: int | None = No
     ``out_unwritable``.
     """
     path = folder / f"{rescored.run}.jsonl"
-    packed = {"before": _packed(rescored.before, rescored.n), "after": _packed(rescored.after, rescored.n)}
-    facts = {"version": 1, "moment": moment, "order": order, **rescored.difference(), "outcomes": packed}
+    packed = {
+        "before": _packed(rescored.before, rescored.n),
+        "after": _packed(rescored.after, rescored.n),
+    }
+    facts = {
+        "version": 1,
+        "moment": moment,
+        "order": order,
+        **rescored.difference(),
+        "outcomes": packed,
+    }
     line = canonical_json(facts) + b"\n"
     with disk_errors(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -188,14 +205,18 @@ def keep(folder: Path, rescored: Regrade, *, moment: str, order: int | None = No
     return path
 
 
-def find(folder: Path, run: str, *, order: int, set_name: str) -> Mapping[int, tuple[Outcome, Outcome]] | None:
+def find(
+    folder: Path, run: str, *, order: int, set_name: str
+) -> Mapping[int, tuple[Outcome, Outcome]] | None:
     """What an order has come to on a set, as before and after by index; None where it was not carried out here."""
     path = folder / f"{run}.jsonl"
     with disk_errors(path):
         lines = path.read_bytes().splitlines() if path.exists() else []
     for line in map(json.loads, lines):
         if (line.get("order"), line["set"]) == (order, set_name):
-            before, after = (base64.b64decode(line["outcomes"][name]) for name in ("before", "after"))
+            before, after = (
+                base64.b64decode(line["outcomes"][name]) for name in ("before", "after")
+            )
             pairs = enumerate(zip(before, after, strict=True))
             return {i: (Outcome(old), Outcome(new)) for i, (old, new) in pairs if new != UNSCORED}
     return None

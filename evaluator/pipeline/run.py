@@ -174,7 +174,9 @@ async def run(
         stops=protocol.stops,
         limit=protocol.limit,
     )
-    asker = _Asker(protocol, backend, sampling, tally, policy, Streak(policy.give_up), check, chance, sleep)
+    asker = _Asker(
+        protocol, backend, sampling, tally, policy, Streak(policy.give_up), check, chance, sleep
+    )
     sink.progress(tally.done, tally.total)
     for source in sources:
         for index, said in source.kept.items():
@@ -182,7 +184,9 @@ async def run(
             asker.vote(source.name, index)
     async with _handing_on(tally):
         async with first_error(), asyncio.TaskGroup() as group:
-            for _ in range(min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))):
+            for _ in range(
+                min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))
+            ):
                 group.create_task(asker.ask_all(questions))
         asker.keep_refused()
     controls.check(grade, protocol.grader)
@@ -193,7 +197,12 @@ async def run(
 
 
 def _questions(
-    sources: Sequence[Source], protocol: Protocol, policy: Policy, *, secret: bytes, check: Callable[[], None]
+    sources: Sequence[Source],
+    protocol: Protocol,
+    policy: Policy,
+    *,
+    secret: bytes,
+    check: Callable[[], None],
 ) -> Iterator[_Question]:
     """Yield every open item with its prompt, once for each sample that is missing.
 
@@ -202,7 +211,11 @@ def _questions(
     """
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
     open_items = [
-        [index for index in source.form - source.done if len(source.kept.get(index, ())) < protocol.samples]
+        [
+            index
+            for index in source.form - source.done
+            if len(source.kept.get(index, ())) < protocol.samples
+        ]
         for source in sources
     ]
     names = [source.name for source in sources]
@@ -210,7 +223,13 @@ def _questions(
     for portion in portions(open_items, size=size, names=names, secret=secret):
         check()
         revealed = {
-            position: dict(zip(portion.of(position), sources[position].reveal(portion.of(position)), strict=True))
+            position: dict(
+                zip(
+                    portion.of(position),
+                    sources[position].reveal(portion.of(position)),
+                    strict=True,
+                )
+            )
             for position in portion.positions
         }
         for position, index in portion.items:
@@ -222,7 +241,12 @@ def _questions(
 
 
 _SOME_ARE_ANSWERED = frozenset(
-    {Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_NOT_FOUND, Code.ENDPOINT_REDIRECTED, Code.ENDPOINT_REJECTED}
+    {
+        Code.ENDPOINT_UNAUTHORIZED,
+        Code.ENDPOINT_NOT_FOUND,
+        Code.ENDPOINT_REDIRECTED,
+        Code.ENDPOINT_REJECTED,
+    }
 )
 """Codes that blame the key, the address or the request as such, which an answer to any question refutes."""
 
@@ -253,7 +277,9 @@ class _Asker:
                 self.refused.append((question, refusal))
                 self._bound_refused()
             except EvaluatorError as failure:
-                if failure.code is Code.BUDGET_SPENT:  # the answers that are paid for may still be on their way
+                if (
+                    failure.code is Code.BUDGET_SPENT
+                ):  # the answers that are paid for may still be on their way
                     self.spent = True
                     return
                 if not failure.again:
@@ -267,7 +293,9 @@ class _Asker:
         items = {(question.name, question.index) for question, _ in self.refused}
         if len(items) > self.policy.most_refused * self.tally.total:
             commonest = Counter(refusal.code for _, refusal in self.refused).most_common(1)[0][0]
-            raise error(Code.ENDPOINT_REFUSES_ITEMS if commonest in _SOME_ARE_ANSWERED else commonest)
+            raise error(
+                Code.ENDPOINT_REFUSES_ITEMS if commonest in _SOME_ARE_ANSWERED else commonest
+            )
 
     def keep_refused(self) -> None:
         """Give the refused items their outcome: no answer."""
@@ -276,7 +304,11 @@ class _Asker:
 
     async def _ask(self, question: _Question) -> Completion:
         """The answer, after as many tries as the policy grants. Raises the last try's error."""
-        seed = self.protocol.seed(question.name, question.index, question.sample) if self.policy.seeded else None
+        seed = (
+            self.protocol.seed(question.name, question.index, question.sample)
+            if self.policy.seeded
+            else None
+        )
         sampling = replace(self.sampling, seed=seed)
         for wait in waits(self.policy, self.chance):
             self.check()

@@ -36,12 +36,20 @@ class Spool:
     """
 
     def __init__(
-        self, base: Path, publish: Callable[[dict[str, Any]], None], *, chance: Callable[[], float] = random.random
+        self,
+        base: Path,
+        publish: Callable[[dict[str, Any]], None],
+        *,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         with disk_errors(base):
             base.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _exclusive(base / "lock"):
-                orphans = [folder for folder in sorted(base.iterdir()) if folder.is_dir() and _is_orphan(folder)]
+                orphans = [
+                    folder
+                    for folder in sorted(base.iterdir())
+                    if folder.is_dir() and _is_orphan(folder)
+                ]
                 self._folder = Path(tempfile.mkdtemp(dir=base))
                 self._held = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
                 fcntl.flock(self._held, fcntl.LOCK_EX)
@@ -81,7 +89,9 @@ class Spool:
         wait = FIRST_WAIT
         while not self._abandon.is_set():
             self._wake.clear()
-            closing = self._stop.is_set()  # asked before looking: what was put before close() goes out
+            closing = (
+                self._stop.is_set()
+            )  # asked before looking: what was put before close() goes out
             if not self._publish_waiting():
                 # A spool that is being closed tries often: it has little time left.
                 self._stop.wait(wait * (0.5 + self._chance() / 2))

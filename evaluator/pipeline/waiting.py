@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 
-async def watch_endpoint(backend: object, report: Callable[[bool], None], *, seconds: float) -> None:
+async def watch_endpoint(
+    backend: object, report: Callable[[bool], None], *, seconds: float
+) -> None:
     """Call ``report`` each time that the endpoint falls silent or comes back, until cancelled."""
     ask = getattr(backend, "waiting", None)
     before = False

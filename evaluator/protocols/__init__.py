@@ -36,9 +36,21 @@ _PUBLISHED = (
     ),
     Protocol(id="demo-0shot", shots=0, shot_seed=None, max_tokens=96, stop=("\n",)),
     Protocol(id="gsm1k-5shot", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never"),
-    Protocol(id="gsm1k-5shot-fixed", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, bos="never", drawn="once"),
-    Protocol(id="gsm1k-5shot-chat", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, ask="message"),
-    Protocol(id="gsm1k-5shot-api", shots=5, shot_seed=1234, max_tokens=4096, stop=_STOP, ask="message"),
+    Protocol(
+        id="gsm1k-5shot-fixed",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=1000,
+        stop=_STOP,
+        bos="never",
+        drawn="once",
+    ),
+    Protocol(
+        id="gsm1k-5shot-chat", shots=5, shot_seed=1234, max_tokens=1000, stop=_STOP, ask="message"
+    ),
+    Protocol(
+        id="gsm1k-5shot-api", shots=5, shot_seed=1234, max_tokens=4096, stop=_STOP, ask="message"
+    ),
     Protocol(
         id="gsm1k-0shot-reasoning",
         shots=0,

@@ -13,7 +13,9 @@ from evaluator.items import Item
 Asked = Literal["checkpoint", "completions", "chat"]
 """What is asked: weights that run here, or an endpoint by the API that it speaks."""
 
-_FIRST = frozenset({"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"})
+_FIRST = frozenset(
+    {"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"}
+)
 """The fields of the first published protocols. A field that came later is in a digest only where it is not at its
 default, which says what those protocols did all along."""
 
@@ -58,7 +60,11 @@ class Protocol:
     def definition(self) -> dict[str, Any]:
         """What the digest is over."""
         defaults = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in asdict(self).items() if name in _FIRST or value != defaults[name]}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name in _FIRST or value != defaults[name]
+        }
 
     @property
     def digest(self) -> str:
@@ -121,7 +127,9 @@ class Protocol:
         """
         if (self.samples > 1) != (self.vote != "none"):
             return False
-        if self.temperature is None or self.limit != "max_tokens":  # our own model servers take neither
+        if (
+            self.temperature is None or self.limit != "max_tokens"
+        ):  # our own model servers take neither
             return asked == "chat" and self.ask == "message"
         if self.ask == "message":
             return asked != "completions"

@@ -6,7 +6,14 @@ from evaluator.protocols.protocol import Protocol
 def in_words(protocol: Protocol) -> str:
     """One paragraph of plain sentences."""
     return " ".join(
-        (_asked(protocol), _shots(protocol), _bos(protocol), _answered(protocol), _samples(protocol), _graded(protocol))
+        (
+            _asked(protocol),
+            _shots(protocol),
+            _bos(protocol),
+            _answered(protocol),
+            _samples(protocol),
+            _graded(protocol),
+        )
     ).replace("  ", " ")
 
 
@@ -34,7 +41,11 @@ def _bos(protocol: Protocol) -> str:
 def _answered(protocol: Protocol) -> str:
     ends = f", up to {' or '.join(repr(stop) for stop in protocol.stop)}" if protocol.stop else ""
     named = f" (sent as {protocol.limit})" if protocol.limit != "max_tokens" else ""
-    here = ", where the text is cut here; no stop is sent" if protocol.stop and protocol.stops == "cut" else ""
+    here = (
+        ", where the text is cut here; no stop is sent"
+        if protocol.stop and protocol.stops == "cut"
+        else ""
+    )
     return f"At most {protocol.max_tokens:,} tokens{named}{ends}{here}."
 
 

@@ -45,12 +45,17 @@ def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     ``allocation_invalid`` for shares out of range.
     """
     if not (0 <= shares.local < 1 and 0 <= shares.spare < 1 and shares.blocks >= 1 and n >= 1):
-        raise error(Code.ALLOCATION_INVALID, "shares are at least 0 and below 1, and there is at least one block")
+        raise error(
+            Code.ALLOCATION_INVALID,
+            "shares are at least 0 and below 1, and there is at least one block",
+        )
     spare = int(n * shares.spare)
     local = int((n - spare) * shares.local)
     exposed = n - spare - local
     many = min(shares.blocks, exposed)
-    sizes: list[tuple[Stratum, int]] = [("exposed", exposed // many + (k < exposed % many)) for k in range(many)]
+    sizes: list[tuple[Stratum, int]] = [
+        ("exposed", exposed // many + (k < exposed % many)) for k in range(many)
+    ]
     sizes += [("local", local)] if local else []
     sizes += [("spare", spare)] if spare else []
     blocks, start = [], 0
@@ -79,7 +84,8 @@ def plan(n: int, shares: Shares) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     exposed = sum(block.stratum == "exposed" for block in blocks)
     if shares.seasons is not None and not 0 <= shares.seasons <= exposed:
         raise error(
-            Code.ALLOCATION_INVALID, f"{shares.seasons} seasons of {exposed} exposed blocks; {_advice(n, shares)}"
+            Code.ALLOCATION_INVALID,
+            f"{shares.seasons} seasons of {exposed} exposed blocks; {_advice(n, shares)}",
         )
     seasons = plan_seasons(blocks, shares)
     smallest = _smallest_part(blocks, seasons)
@@ -114,7 +120,14 @@ def proposals(n: int, cell: int) -> tuple[Shares, ...]:
 
 _GOALS = ((True, 2), (True, 1), (False, 2), (False, 1), (True, 0), (False, 0))
 _SPARES = (Fraction(1, 10), Fraction(1, 20), Fraction(0))
-_LOCALS = (Fraction(1, 5), Fraction(1, 4), Fraction(3, 10), Fraction(1, 3), Fraction(2, 5), Fraction(1, 2))
+_LOCALS = (
+    Fraction(1, 5),
+    Fraction(1, 4),
+    Fraction(3, 10),
+    Fraction(1, 3),
+    Fraction(2, 5),
+    Fraction(1, 2),
+)
 _MOST_BLOCKS = 8
 _MOST_PROPOSALS = 3
 _LARGEST = 1_000_000
@@ -158,11 +171,17 @@ def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[in
     """
     keys = [item_key(seed, item) for item in items]
     ranked = sorted(range(len(items)), key=lambda place: (*cell(items[place]), keys[place]))
-    pattern = sorted((Fraction(2 * k + 1, 2 * block.n), block.id) for block in blocks for k in range(block.n))
+    pattern = sorted(
+        (Fraction(2 * k + 1, 2 * block.n), block.id) for block in blocks for k in range(block.n)
+    )
     dealt: dict[int, list[int]] = {block.id: [] for block in blocks}
     for place, (_, block) in zip(ranked, pattern, strict=True):
         dealt[block].append(place)
-    return [place for block in blocks for place in sorted(dealt[block.id], key=lambda place: keys[place])]
+    return [
+        place
+        for block in blocks
+        for place in sorted(dealt[block.id], key=lambda place: keys[place])
+    ]
 
 
 def item_key(seed: bytes, item: Item) -> bytes:

@@ -43,14 +43,22 @@ signed; `evidence.json` on what grounds.
 
 def item_lines(items: Sequence[tuple[bytes, Item]]) -> bytes:
     """Every item with its salt, in order of their indices."""
-    rows = ({"index": index, "salt": salt.hex(), **item_record(item)} for index, (salt, item) in enumerate(items))
+    rows = (
+        {"index": index, "salt": salt.hex(), **item_record(item)}
+        for index, (salt, item) in enumerate(items)
+    )
     return lines(rows)
 
 
 def completion_lines(answers: Iterable[tuple[bytes, StoredCompletion]]) -> bytes:
     """What a model answered, item by item. A text is JSON in JSON: it may hold half a surrogate pair."""
     return lines(
-        {"index": one.index, "outcome": int(one.outcome), "salt": salt.hex(), "text": json.dumps(one.text)}
+        {
+            "index": one.index,
+            "outcome": int(one.outcome),
+            "salt": salt.hex(),
+            "text": json.dumps(one.text),
+        }
         for salt, one in answers
     )
 
@@ -58,7 +66,11 @@ def completion_lines(answers: Iterable[tuple[bytes, StoredCompletion]]) -> bytes
 def log_head(evaluator_name: str, log: Sequence[LogLine], key: Ed25519PrivateKey) -> str:
     """The signed head over exactly these lines, which are a log from its first."""
     tree = Tree(bytes.fromhex(entry_hash(line)) for line in log)
-    return sign_head(TreeHead(origin(evaluator_name), len(tree), tree.root()), name=evaluator_name, private_key=key)
+    return sign_head(
+        TreeHead(origin(evaluator_name), len(tree), tree.root()),
+        name=evaluator_name,
+        private_key=key,
+    )
 
 
 def lines(rows: Iterable[object]) -> bytes:
@@ -110,8 +122,15 @@ def check_bundle(folder: Path, *options: str) -> None:
 
 
 def _write(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
-    contents = canonical_json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}) + b"\n"
+    contents = (
+        canonical_json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        + b"\n"
+    )
     signature = signatures.sign(key, _DOMAIN + contents)
-    for name, data in {**files, CONTENTS: contents, SIGNATURE: signature.encode("ascii") + b"\n"}.items():
+    for name, data in {
+        **files,
+        CONTENTS: contents,
+        SIGNATURE: signature.encode("ascii") + b"\n",
+    }.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)

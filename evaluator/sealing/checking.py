@@ -112,7 +112,10 @@ def _listed(folder: Path) -> tuple[str, ...]:
     wraps = _plain(folder / formats.WRAPS)
     hosts = tuple(sorted(name.removesuffix(".json") for name in wraps))
     if not hosts or any(f"{host}.json" not in wraps or not fits(host, Name) for host in hosts):
-        raise error(Code.SEAL_BROKEN, f"{folder.name}/{formats.WRAPS} holds something else than wraps, or none")
+        raise error(
+            Code.SEAL_BROKEN,
+            f"{folder.name}/{formats.WRAPS} holds something else than wraps, or none",
+        )
     return hosts
 
 
@@ -139,5 +142,8 @@ def _cosigned(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     known = {party.name for party in (*manifest.maintainers, *manifest.witnesses)}
     signed = [one.name for one in open_note(note).signatures]
     if not known.issuperset(signed) or len(set(signed)) != len(signed):
-        raise error(Code.HEAD_INVALID, f"{folder.name}/{formats.HEAD} has a signature by somebody else, or one twice")
+        raise error(
+            Code.HEAD_INVALID,
+            f"{folder.name}/{formats.HEAD} has a signature by somebody else, or one twice",
+        )
     return tuple(sorted(cosigned))

@@ -102,7 +102,18 @@ class CompletionStore:
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
         # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        held = [set_name, index, int(outcome), text, asked, sample, tokens, cut, dict(beside or {}), reason]
+        held = [
+            set_name,
+            index,
+            int(outcome),
+            text,
+            asked,
+            sample,
+            tokens,
+            cut,
+            dict(beside or {}),
+            reason,
+        ]
         plain = json.dumps(held).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
@@ -132,13 +143,18 @@ class CompletionStore:
         """
         answers = [answer for answer in self.read(run) if answer.set_name == set_name]
         if asked:
-            answers = sorted((one for one in answers if one.asked in ("", asked)), key=lambda one: bool(one.asked))
+            answers = sorted(
+                (one for one in answers if one.asked in ("", asked)),
+                key=lambda one: bool(one.asked),
+            )
         last = {answer.index: answer for answer in answers if answer.sample is None}
         samples: dict[int, dict[int, StoredCompletion]] = {}
         for answer in answers:
             if answer.sample is not None:
                 samples.setdefault(answer.index, {})[answer.sample] = answer
-        every = {index: [one for _, one in sorted(several.items())] for index, several in samples.items()}
+        every = {
+            index: [one for _, one in sorted(several.items())] for index, several in samples.items()
+        }
         return {i: Answered(last[i].outcome, tuple(every.get(i, [last[i]]))) for i in sorted(last)}
 
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
@@ -157,7 +173,9 @@ class CompletionStore:
         )
 
     def _salt(self, run: str, set_name: str, index: int) -> bytes:
-        info = canonical_json({"domain": "holdfast/completion-salt/v1", "run": run, "set": set_name, "index": index})
+        info = canonical_json(
+            {"domain": "holdfast/completion-salt/v1", "run": run, "set": set_name, "index": index}
+        )
         return HKDFExpand(SHA256(), formats.SALT_BYTES, info).derive(self._key)
 
     def _path(self, run: str) -> Path:
@@ -195,4 +213,6 @@ class CompletionStore:
         set_name, index, outcome, text, asked, sample, tokens, cut, others, reason = held
         beside = {grader: (answer, Outcome(other)) for grader, (answer, other) in others.items()}
         counts = (tokens[0], tokens[1])
-        return StoredCompletion(set_name, index, Outcome(outcome), text, asked, sample, counts, cut, beside, reason)
+        return StoredCompletion(
+            set_name, index, Outcome(outcome), text, asked, sample, counts, cut, beside, reason
+        )

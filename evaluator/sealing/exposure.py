@@ -40,7 +40,12 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, evaluator: str, signing_key: Ed25519PrivateKey, *, clock: Callable[[], datetime] = _now
+        self,
+        path: Path,
+        evaluator: str,
+        signing_key: Ed25519PrivateKey,
+        *,
+        clock: Callable[[], datetime] = _now,
     ) -> None:
         self._evaluator, self._signing_key, self._clock = evaluator, signing_key, clock
         self._public_hex = signatures.public_hex(signing_key)
@@ -121,7 +126,9 @@ class Journal:
         entries = self._parse(whole)
         if any(entry.evaluator != self._evaluator for entry in entries):
             raise error(Code.JOURNAL_BROKEN, f"{self._name} is another evaluator's")
-        verify_chain(entries, self._public_hex, after_index=self._head.index, after_hash=self._head.hash)
+        verify_chain(
+            entries, self._public_hex, after_index=self._head.index, after_hash=self._head.hash
+        )
         for entry in entries:
             self._advance(entry.index, entry_hash(entry))
         self._end += len(whole)

@@ -86,12 +86,16 @@ def item_leaf(salted: bytes) -> bytes:
 
 def item_context(set_name: str, index: int, leaf: str) -> bytes:
     """What an item's ciphertext is bound to: its set, its place and its public leaf."""
-    return canonical_json({"domain": "holdfast/sealed-item/v1", "set": set_name, "index": index, "leaf": leaf})
+    return canonical_json(
+        {"domain": "holdfast/sealed-item/v1", "set": set_name, "index": index, "leaf": leaf}
+    )
 
 
 def wrap_context(manifest: Manifest, host: str) -> bytes:
     """What a wrapped key is bound to: the whole manifest, by its leaf hash, and the host's name."""
-    return canonical_json({"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host})
+    return canonical_json(
+        {"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host}
+    )
 
 
 def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002 - as the fields are called
@@ -184,7 +188,9 @@ def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
         if item is None or item.index != index:
             raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} line {index + 1}")
     if manifest.ciphertexts is not None and ciphertext_root(lines) != manifest.ciphertexts:
-        raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} has other ciphertexts than were committed to")
+        raise error(
+            Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} has other ciphertexts than were committed to"
+        )
     return records
 
 
@@ -194,7 +200,10 @@ def read_seed(folder: Path, manifest: Manifest) -> SealedSeed:
         sealed = from_line(SealedSeed, (folder / SEED).read_bytes())
     except OSError:
         sealed = None
-    differs = sealed is not None and manifest.sealed_seed not in (None, leaf_hash(to_line(sealed)).hex())
+    differs = sealed is not None and manifest.sealed_seed not in (
+        None,
+        leaf_hash(to_line(sealed)).hex(),
+    )
     if sealed is None or differs:
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
     return sealed
@@ -242,7 +251,11 @@ def read_wrap(folder: Path, host: str, manifest: Manifest) -> Wrap:
         wrap = from_line(Wrap, (folder / WRAPS / f"{host}.json").read_bytes())
     except OSError:
         wrap = None
-    if wrap is None or (wrap.set, wrap.host) != (manifest.name, host) or not _belongs(wrap, manifest):
+    if (
+        wrap is None
+        or (wrap.set, wrap.host) != (manifest.name, host)
+        or not _belongs(wrap, manifest)
+    ):
         raise error(Code.NOT_ENROLLED, f"{folder.name}/{WRAPS}/{host}.json")
     return wrap
 

@@ -41,7 +41,9 @@ class Keys:
     def identity(self) -> Identity:
         """The public side."""
         host_pub = self.host.public_key().public_bytes_raw().hex()
-        return Identity(name=self.name, host_pub=host_pub, report_pub=signatures.public_hex(self.report))
+        return Identity(
+            name=self.name, host_pub=host_pub, report_pub=signatures.public_hex(self.report)
+        )
 
 
 def generate_keys(folder: Path, *, name: str) -> Identity:
@@ -53,7 +55,10 @@ def generate_keys(folder: Path, *, name: str) -> Identity:
     keys = Keys(name, X25519PrivateKey.generate(), signatures.generate(), os.urandom(KEY_BYTES))
     identity = Identity.from_dict(keys.identity().to_dict())
     private = (keys.host.private_bytes_raw(), keys.report.private_bytes_raw(), keys.completions)
-    public = (_hex_line(bytes.fromhex(identity.host_pub)), _hex_line(bytes.fromhex(identity.report_pub)))
+    public = (
+        _hex_line(bytes.fromhex(identity.host_pub)),
+        _hex_line(bytes.fromhex(identity.report_pub)),
+    )
     _write_folder(
         folder,
         private={name: _hex_line(raw) for name, raw in zip(_PRIVATE, private, strict=True)},
@@ -95,7 +100,10 @@ def load_keys(folder: Path) -> Keys:
 def _read_keys(folder: Path, name: str) -> Keys:
     host, report, completions = (_read_private(folder / file_name) for file_name in _PRIVATE)
     return Keys(
-        name, X25519PrivateKey.from_private_bytes(host), Ed25519PrivateKey.from_private_bytes(report), completions
+        name,
+        X25519PrivateKey.from_private_bytes(host),
+        Ed25519PrivateKey.from_private_bytes(report),
+        completions,
     )
 
 
@@ -103,7 +111,9 @@ def _hex_line(raw: bytes) -> bytes:
     return raw.hex().encode("ascii") + b"\n"
 
 
-def _write_folder(folder: Path, *, private: Mapping[str, bytes], public: Mapping[str, bytes]) -> None:
+def _write_folder(
+    folder: Path, *, private: Mapping[str, bytes], public: Mapping[str, bytes]
+) -> None:
     """Write key files, none of which may be there. Raises ``key_exists``, ``out_unwritable``."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

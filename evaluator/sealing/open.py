@@ -41,7 +41,11 @@ class SetKey:
 
 def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, host: str) -> SetKey:
     """The set's key, for the host it was wrapped for. Raises ``not_enrolled`` for any other, and if damaged."""
-    ours = (wrap.set, wrap.host, wrap.host_pub) == (manifest.name, host, host_key.public_key().public_bytes_raw().hex())
+    ours = (wrap.set, wrap.host, wrap.host_pub) == (
+        manifest.name,
+        host,
+        host_key.public_key().public_bytes_raw().hex(),
+    )
     raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host)) if ours else None
     if raw is None or len(raw) != formats.KEY_BYTES or formats.key_check(raw) != manifest.key_check:
         del raw
@@ -105,6 +109,10 @@ def _open_secret(host_key: X25519PrivateKey, sealed: str, bound_to: str) -> str 
 def _hpke(host_key: X25519PrivateKey, sealed: str, context: bytes) -> bytes | None:
     ciphertext = formats.from_base64(sealed)
     try:
-        return None if ciphertext is None else formats.SUITE.decrypt(ciphertext, host_key, info=context)
+        return (
+            None
+            if ciphertext is None
+            else formats.SUITE.decrypt(ciphertext, host_key, info=context)
+        )
     except (InvalidTag, ValueError):
         return None

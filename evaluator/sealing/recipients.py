@@ -58,9 +58,16 @@ class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read the maintainers' key, anew each time, so that it can be exchanged. Raises ``misconfigured``."""
         if self.no_key:
             return ""
-        key = _read_key(Path(self.key_file)) if self.key_file else environ.get(self.key_env, "").strip()
+        key = (
+            _read_key(Path(self.key_file))
+            if self.key_file
+            else environ.get(self.key_env, "").strip()
+        )
         if not key or len(key) > _LONGEST_KEY or not _API_KEY_CHARACTERS.issuperset(key):
-            raise error(Code.MISCONFIGURED, f"recipients: no key in {self.key_env or 'key_file'} of {self._host()}")
+            raise error(
+                Code.MISCONFIGURED,
+                f"recipients: no key in {self.key_env or 'key_file'} of {self._host()}",
+            )
         return key
 
     def _host(self) -> str:
@@ -81,7 +88,9 @@ class Recipients:
 
     __slots__ = ("_listed", "_season")
 
-    def __init__(self, endpoints: Sequence[ListedEndpoint] = (), *, season: int | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[ListedEndpoint] = (), *, season: int | None = None
+    ) -> None:
         for endpoint in endpoints:
             endpoint.check()
         self._listed = {endpoint.id: endpoint for endpoint in endpoints}
@@ -96,15 +105,21 @@ class Recipients:
         """
         tables = data.get("endpoint", [])
         if set(data) - {"endpoint", "self_declared"} or not isinstance(tables, list):
-            raise error(Code.MISCONFIGURED, "recipients: only [[endpoint]] and [self_declared] are known")
+            raise error(
+                Code.MISCONFIGURED, "recipients: only [[endpoint]] and [self_declared] are known"
+            )
         endpoints: list[ListedEndpoint] = []
         for number, table in enumerate(tables, start=1):
             try:
                 endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
                 endpoint.check()
             except Exception:  # noqa: BLE001 - whatever is wrong with the table, its number is what helps
-                wanted = "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
-                raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}") from None
+                wanted = (
+                    "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
+                )
+                raise error(
+                    Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}"
+                ) from None
             if endpoint.id in {other.id for other in endpoints}:
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
@@ -123,11 +138,17 @@ class Recipients:
 
         It holds the key that the endpoint is asked with.
         """
-        return self._listed.get(EndpointId.of(system)) if max(tier, self.tier_of(system)) == "T1" else None
+        return (
+            self._listed.get(EndpointId.of(system))
+            if max(tier, self.tier_of(system)) == "T1"
+            else None
+        )
 
     def may_be_private(self, url: str) -> bool:
         """Return whether the maintainers let this very address be a private one, whoever's key and model it is."""
-        return any(endpoint.url == url and endpoint.allow_private for endpoint in self._listed.values())
+        return any(
+            endpoint.url == url and endpoint.allow_private for endpoint in self._listed.values()
+        )
 
     def tier_of(self, system: Endpoint) -> Tier:
         """Return the tier of an endpoint as a job names it: listed, self-declared, or neither.
@@ -146,7 +167,9 @@ class Recipients:
         """Return the most that a party of this name may be; which endpoint of it is asked may lower it."""
         if recipient == policy.JAIL:
             return "T0"
-        if any(policy.recipient_of(endpoint.url) == recipient for endpoint in self._listed.values()):
+        if any(
+            policy.recipient_of(endpoint.url) == recipient for endpoint in self._listed.values()
+        ):
             return "T1"
         return "T3" if self._season is None else "T2"
 
@@ -158,6 +181,11 @@ class Recipients:
 def _season(table: object) -> int | None:
     if table is None:
         return None
-    if isinstance(table, dict) and set(table) == {"season"} and type(table["season"]) is int and table["season"] >= 0:
+    if (
+        isinstance(table, dict)
+        and set(table) == {"season"}
+        and type(table["season"]) is int
+        and table["season"] >= 0
+    ):
         return table["season"]
     raise error(Code.MISCONFIGURED, "recipients: [self_declared] has a season, a number from 0")

@@ -84,12 +84,15 @@ def seal_set(
     blocks, seasons = allocation.plan(len(items), shares)
     dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
     salted = [
-        allocation.salt(seed, name, index) + canonical_json(item_record(item)) for index, item in enumerate(dealt)
+        allocation.salt(seed, name, index) + canonical_json(item_record(item))
+        for index, item in enumerate(dealt)
     ]
     key = randomness(formats.KEY_BYTES)
     leaves = [formats.item_leaf(data) for data in salted]
     sealed = tuple(
-        _encrypt(key, index, data, formats.item_context(name, index, leaves[index].hex()), randomness)
+        _encrypt(
+            key, index, data, formats.item_context(name, index, leaves[index].hex()), randomness
+        )
         for index, data in enumerate(salted)
     )
     about = {"set": name, "root": root(leaves).hex(), "seed_hash": allocation.seed_hash(seed)}
@@ -163,7 +166,12 @@ def _signed_head(manifest: Manifest, covenant: Covenant) -> str:
 def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
     """The set's key, sealed to one host and bound to the manifest. Raises ``key_unreadable``."""
     wrapped = _hpke(host.host_pub, key, formats.wrap_context(manifest, host.name))
-    wrap = Wrap(set=manifest.name, host=host.name, host_pub=host.host_pub, wrapped=formats.to_base64(wrapped))
+    wrap = Wrap(
+        set=manifest.name,
+        host=host.name,
+        host_pub=host.host_pub,
+        wrapped=formats.to_base64(wrapped),
+    )
     if manifest.version < 3:
         return wrap
     wrap = replace(wrap, version=2, manifest=manifest.digest())
@@ -176,7 +184,9 @@ def seal_secret(host_pub: str, secret: str, *, bound_to: str = "") -> str:
     ``bound_to`` names what it may be used for, such as the endpoint's address; the evaluator must say the
     same to open it, so a secret cannot be moved to another address. Raises ``key_unreadable``.
     """
-    return formats.to_base64(_hpke(host_pub, secret.encode("utf-8"), formats.secret_context(bound_to)))
+    return formats.to_base64(
+        _hpke(host_pub, secret.encode("utf-8"), formats.secret_context(bound_to))
+    )
 
 
 def write_set(sealed: SealedSet, folder: Path) -> None:
@@ -207,10 +217,14 @@ def _check(items: Sequence[Item], shots: Sequence[Item]) -> None:
 
 def _encrypt_seed(key: bytes, seed: bytes, context: bytes, randomness: Randomness) -> SealedSeed:
     nonce = randomness(formats.NONCE_BYTES)
-    return SealedSeed(nonce=nonce.hex(), ciphertext=formats.to_base64(AESGCM(key).encrypt(nonce, seed, context)))
+    return SealedSeed(
+        nonce=nonce.hex(), ciphertext=formats.to_base64(AESGCM(key).encrypt(nonce, seed, context))
+    )
 
 
-def _encrypt(key: bytes, index: int, salted: bytes, context: bytes, randomness: Randomness) -> SealedItem:
+def _encrypt(
+    key: bytes, index: int, salted: bytes, context: bytes, randomness: Randomness
+) -> SealedItem:
     nonce = randomness(formats.NONCE_BYTES)
     ciphertext = AESGCM(key).encrypt(nonce, salted, context)
     return SealedItem(index=index, nonce=nonce.hex(), ciphertext=formats.to_base64(ciphertext))
@@ -232,7 +246,9 @@ def _write_files(sealed: SealedSet, folder: Path) -> None:
     if sealed.head:
         files[formats.HEAD] = sealed.head.encode("utf-8")
     if sealed.shots:
-        files[formats.SHOTS] = b"".join(canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots)
+        files[formats.SHOTS] = b"".join(
+            canonical_json(item_record(shot)) + b"\n" for shot in sealed.shots
+        )
     for wrap in sealed.wraps:
         files[f"{formats.WRAPS}/{wrap.host}.json"] = formats.to_line(wrap)
     for name, content in files.items():

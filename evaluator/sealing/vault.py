@@ -35,7 +35,14 @@ from evaluator.sealing.checking import read_contents
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.formats import SealedItem, Wrap
 from evaluator.sealing.keys import Keys
-from evaluator.sealing.open import SetKey, open_item, open_salted_item, open_secret, open_seed, open_set_key
+from evaluator.sealing.open import (
+    SetKey,
+    open_item,
+    open_salted_item,
+    open_secret,
+    open_seed,
+    open_set_key,
+)
 from evaluator.sealing.recipients import Recipients
 
 _ORDER_BYTES = 32
@@ -126,7 +133,14 @@ class Vault:
         return tuple(block for block in seen if block not in gone)
 
     def reveal(
-        self, set_name: str, indices: Sequence[int], *, to: str, run: str, token: int, tier: Tier = "T0"
+        self,
+        set_name: str,
+        indices: Sequence[int],
+        *,
+        to: str,
+        run: str,
+        token: int,
+        tier: Tier = "T0",
     ) -> Revealed:
         """Open these items for the recipient ``to``; the journal's line is on disk before the first byte is.
 
@@ -147,7 +161,12 @@ class Vault:
         blocks = self.allowed(set_name, to=to, tier=tier)
         if not blocks:
             raise error(Code.RECIPIENT_REFUSED)
-        if not indices or len(set(indices)) != len(indices) or min(indices) < 0 or max(indices) >= manifest.n:
+        if (
+            not indices
+            or len(set(indices)) != len(indices)
+            or min(indices) < 0
+            or max(indices) >= manifest.n
+        ):
             raise error(Code.BAD_MESSAGE, "indices")
         if not manifest.indices(blocks).issuperset(indices):
             raise error(Code.BLOCK_REFUSED)
@@ -165,11 +184,20 @@ class Vault:
         return Revealed(self._decrypt(self._load(set_name), indices), entry)
 
     def close_run(
-        self, set_name: str, closed: Sequence[Closed], *, run: str, token: int, artefact: str = "", weights: str = ""
+        self,
+        set_name: str,
+        closed: Sequence[Closed],
+        *,
+        run: str,
+        token: int,
+        artefact: str = "",
+        weights: str = "",
     ) -> Closing:
         """Commit to what a run has come to on a set so far. Raises what the journal raises."""
         manifest = self._load(set_name).manifest
-        told = tally(closed, line=GENESIS, salt=self._tally_salt(set_name, manifest.root, run, token))
+        told = tally(
+            closed, line=GENESIS, salt=self._tally_salt(set_name, manifest.root, run, token)
+        )
         return self._journal.record(
             Closing,
             run=run,
@@ -186,24 +214,43 @@ class Vault:
 
     def open_tally(self, line: Closing, closed: Sequence[Closed]) -> Tally | None:
         """The counts that a closing of this evaluator committed to; None where ``closed`` is more than it was over."""
-        told = tally(closed, line=entry_hash(line), salt=self._tally_salt(line.set, line.root, line.run, line.token))
+        told = tally(
+            closed,
+            line=entry_hash(line),
+            salt=self._tally_salt(line.set, line.root, line.run, line.token),
+        )
         return told if tally_commitment(told) == line.tally else None
 
     def _tally_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
         """Made again whenever it is needed: of a run that was closed twice, each closing has its own."""
-        about = {"domain": "holdfast/tally-salt/v1", "set": set_name, "root": root, "run": run, "token": token}
-        return HKDFExpand(SHA256(), formats.SALT_BYTES, canonical_json(about)).derive(self._keys.completions)
+        about = {
+            "domain": "holdfast/tally-salt/v1",
+            "set": set_name,
+            "root": root,
+            "run": run,
+            "token": token,
+        }
+        return HKDFExpand(SHA256(), formats.SALT_BYTES, canonical_json(about)).derive(
+            self._keys.completions
+        )
 
     def order_secret(self, run: str, token: int) -> bytes:
         """Return what decides the order in which an attempt asks: made of this host's key, so nobody else knows it."""
         about = {"domain": "holdfast/order/v1", "run": run, "token": token}
-        return HKDFExpand(SHA256(), _ORDER_BYTES, canonical_json(about)).derive(self._keys.completions)
+        return HKDFExpand(SHA256(), _ORDER_BYTES, canonical_json(about)).derive(
+            self._keys.completions
+        )
 
     def enrol(self, set_name: str, host: Identity) -> Wrap:
         """The set's key, wrapped for another host; the journal says so first. Raises ``not_enrolled`` and others."""
         loaded = self._load(set_name)
         key = self._key(loaded)
-        names = {"set": set_name, "root": loaded.manifest.root, "host": host.name, "host_pub": host.host_pub}
+        names = {
+            "set": set_name,
+            "root": loaded.manifest.root,
+            "host": host.name,
+            "host_pub": host.host_pub,
+        }
         self._journal.record(Enrolment, **names)
         return key.wrap_for(loaded.manifest, host)
 
@@ -286,7 +333,9 @@ def check_key(folder: Path, keys: Keys) -> None:
 
 
 def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
-    return open_set_key(formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name)
+    return open_set_key(
+        formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name
+    )
 
 
 def _is_dealt(key: SetKey, loaded: _Loaded) -> bool:
@@ -306,7 +355,10 @@ def _read(name: str, folder: Path) -> _Loaded:
 
 def _digests(folder: Path) -> tuple[str, ...]:
     """The digests of the files that runs read, empty for one that is not there or cannot be read."""
-    return tuple(_digest(folder / name) for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS))
+    return tuple(
+        _digest(folder / name)
+        for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS)
+    )
 
 
 def _digest(path: Path) -> str:

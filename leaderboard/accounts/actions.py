@@ -11,7 +11,9 @@ def sign_up(*, username: str, password: str | None, organisation: str) -> User:
     """
     with conflicts_refused():
         user = User.objects.create_user(username=username, password=password)
-        Membership.objects.create(user=user, organisation=Organisation.objects.create(name=organisation))
+        Membership.objects.create(
+            user=user, organisation=Organisation.objects.create(name=organisation)
+        )
     return user
 
 

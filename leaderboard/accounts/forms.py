@@ -18,7 +18,9 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
     """A name, a password, and the organisation to submit for."""
 
     organisation = forms.CharField(
-        max_length=80, validators=[plain], help_text="Whom your models belong to. It is shown on the board."
+        max_length=80,
+        validators=[plain],
+        help_text="Whom your models belong to. It is shown on the board.",
     )
     field_order = ("username", "organisation", "password1", "password2")
 
@@ -30,7 +32,9 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
         """Nobody can join an organisation by naming it."""
         name: str = self.cleaned_data["organisation"]
         if Organisation.objects.filter(name__iexact=name).exists():
-            raise forms.ValidationError("This organisation is here already: ask its members to add you.")
+            raise forms.ValidationError(
+                "This organisation is here already: ask its members to add you."
+            )
         return name
 
     def facts(self) -> dict[str, Any]:

@@ -18,7 +18,9 @@ class User(AbstractUser):
     username = models.CharField(max_length=40, unique=True, validators=[ASCIIUsernameValidator()])
 
     class Meta:
-        constraints = (models.UniqueConstraint(Lower("username"), name="user_name_unique_without_case"),)
+        constraints = (
+            models.UniqueConstraint(Lower("username"), name="user_name_unique_without_case"),
+        )
 
     def organisation(self) -> "Organisation | None":
         """The organisation this person submits for: the one they joined first."""
@@ -35,7 +37,8 @@ class Organisation(models.Model):
         constraints = (
             models.UniqueConstraint(Lower("name"), name="organisation_name_unique_without_case"),
             models.CheckConstraint(
-                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9 ._&-]*$"), name="organisation_name_is_plain"
+                condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9 ._&-]*$"),
+                name="organisation_name_is_plain",
             ),
         )
 
@@ -50,7 +53,9 @@ class Membership(models.Model):
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),
+        )
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -89,7 +94,9 @@ class ApiToken(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="token_digest_is_sha256"),
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="token_digest_is_sha256"
+            ),
         )
 
     def __str__(self) -> str:

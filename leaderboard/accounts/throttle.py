@@ -40,7 +40,9 @@ class Limit:
 
 
 SIGN_IN_ADDRESS = Limit("sign-in by address", settings.SIGN_INS, 600 / settings.SIGN_INS)
-SIGN_IN_ACCOUNT = Limit("sign-in by address and account", settings.SIGN_INS_ACCOUNT, 300 / settings.SIGN_INS_ACCOUNT)
+SIGN_IN_ACCOUNT = Limit(
+    "sign-in by address and account", settings.SIGN_INS_ACCOUNT, 300 / settings.SIGN_INS_ACCOUNT
+)
 SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings.SIGN_UPS)
 
 
@@ -98,7 +100,9 @@ def _charge(limit: Limit, *parts: str) -> None:
     now = timezone.now()
     with transaction.atomic():
         key = _key(limit, *parts)
-        bucket, created = Bucket.objects.select_for_update().get_or_create(key=key, defaults={"full_at": now})
+        bucket, created = Bucket.objects.select_for_update().get_or_create(
+            key=key, defaults={"full_at": now}
+        )
         full_at = max(bucket.full_at, now) + timedelta(seconds=limit.seconds)
         excess = (full_at - now).total_seconds() - limit.burst * limit.seconds
         if excess <= 0:
@@ -120,7 +124,9 @@ def _sweep(now: datetime) -> None:
     """Delete some of the buckets that are full again: one that is not there is full. A new one pays for old ones."""
     with transaction.atomic():
         full = Bucket.objects.filter(full_at__lt=now).select_for_update(skip_locked=True)
-        Bucket.objects.filter(pk__in=list(full.values_list("pk", flat=True)[:SWEPT_AT_ONCE])).delete()
+        Bucket.objects.filter(
+            pk__in=list(full.values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+        ).delete()
 
 
 _hashing = BoundedSemaphore(HASHES_AT_ONCE)

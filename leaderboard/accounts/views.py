@@ -89,7 +89,9 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         form.add_error(None, failure.advised())
         status = failure.status
     context = {"form": form, "section": "account"}
-    return render(request, "registration/sign_up.html", context, status=status if form.errors else 200)
+    return render(
+        request, "registration/sign_up.html", context, status=status if form.errors else 200
+    )
 
 
 @login_required
@@ -149,7 +151,9 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     return problem(request, Refusal.BAD_REQUEST)
 
 
-def forbidden(request: HttpRequest, exception: Exception | None = None, reason: str = "") -> HttpResponse:
+def forbidden(
+    request: HttpRequest, exception: Exception | None = None, reason: str = ""
+) -> HttpResponse:
     """Django's handler403, and the answer to a failed CSRF check."""
     return problem(request, Refusal.FORBIDDEN)
 

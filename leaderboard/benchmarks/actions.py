@@ -85,7 +85,9 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
         if hashes[: len(known)] != known:
             raise refuse(Refusal.BAD_NOTICE, "a notice that was posted is missing or another one")
         for one, hashed in list(zip(signed, hashes, strict=True))[len(known) :]:
-            Notice.objects.create(item_set=item_set, index=one.index, data=one.to_dict(), hash=hashed)
+            Notice.objects.create(
+                item_set=item_set, index=one.index, data=one.to_dict(), hash=hashed
+            )
         item_set.version = len(signed)
         item_set.save(update_fields=["version"])
         item_set.as_private.update(stale=True)
@@ -122,7 +124,9 @@ def open_season(*, slug: str) -> SetPair:
         if manifest is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
         if pair.private.season + 1 >= len(manifest.seasons):
-            raise refuse(Refusal.PAIR_RETIRED, f"season {pair.season + 1} of {len(manifest.seasons)}")
+            raise refuse(
+                Refusal.PAIR_RETIRED, f"season {pair.season + 1} of {len(manifest.seasons)}"
+            )
         pair.private.season += 1
         pair.private.save(update_fields=["season"])
     return pair
@@ -136,7 +140,12 @@ def locked(item_set: int) -> ItemSet:
 def _sealed_fields(data: object) -> dict[str, Any]:
     manifest = Manifest.from_dict(data)
     manifest.verify()
-    fields: dict[str, Any] = {"name": manifest.name, "sealed": True, "n": manifest.n, "digest": manifest.root}
+    fields: dict[str, Any] = {
+        "name": manifest.name,
+        "sealed": True,
+        "n": manifest.n,
+        "digest": manifest.root,
+    }
     fields["manifest"] = json.loads(canonical_json(manifest.to_dict()))
     if manifest.shots:
         fields |= {"shots": manifest.shots.n, "shots_digest": manifest.shots.digest}
@@ -149,7 +158,14 @@ def _public_fields(data: object) -> dict[str, Any]:
 
 
 def check_pair(
-    *, slug: str, title: str, public: str, private: str, protocol: str, grader: str, also: Sequence[str] = ()
+    *,
+    slug: str,
+    title: str,
+    public: str,
+    private: str,
+    protocol: str,
+    grader: str,
+    also: Sequence[str] = (),
 ) -> SetPair:
     """Return the pair as it would be registered, not saved, so that its facts can be confirmed before they are fixed.
 
@@ -158,13 +174,21 @@ def check_pair(
     """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
-    sets = {item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])}
+    sets = {
+        item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])
+    }
     if public not in sets or private not in sets or sets[public].sealed or not sets[private].sealed:
-        raise refuse(Refusal.BAD_REGISTRATION, "a pair needs a registered public set and a registered sealed one")
+        raise refuse(
+            Refusal.BAD_REGISTRATION,
+            "a pair needs a registered public set and a registered sealed one",
+        )
     manifest = sets[private].facts()
     twins = manifest.twins if manifest else None
     if twins and twins.public != sets[public].digest:
-        raise refuse(Refusal.BAD_REGISTRATION, "the sealed set says that it is the twin of another public set")
+        raise refuse(
+            Refusal.BAD_REGISTRATION,
+            "the sealed set says that it is the twin of another public set",
+        )
     for name in (protocol, *also):
         if name not in protocols.ids():
             raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
@@ -197,7 +221,14 @@ def _check_terms(terms: Terms, protocol: str, grader: str) -> None:
 
 
 def register_pair(
-    *, slug: str, title: str, public: str, private: str, protocol: str, grader: str, also: Sequence[str] = ()
+    *,
+    slug: str,
+    title: str,
+    public: str,
+    private: str,
+    protocol: str,
+    grader: str,
+    also: Sequence[str] = (),
 ) -> SetPair:
     """Register a pair of registered sets, the private one sealed. The same once more changes nothing.
 
@@ -205,7 +236,13 @@ def register_pair(
     A released, retired or compromised set has no new pair. Raises as :func:`check_pair`.
     """
     made = check_pair(
-        slug=slug, title=title, public=public, private=private, protocol=protocol, grader=grader, also=also
+        slug=slug,
+        title=title,
+        public=public,
+        private=private,
+        protocol=protocol,
+        grader=grader,
+        also=also,
     )
     with transaction.atomic():
         made.private = locked(made.private_id)
@@ -242,7 +279,9 @@ def _check_live(made: SetPair) -> None:
         gone = retired_blocks(manifest, item_set.signed_notices())
         asked = {block.id for block in manifest.blocks if block.stratum != "spare"}
         if asked <= gone:
-            raise refuse(Refusal.SET_OVER, f"every item of {item_set.name} that models are asked is retired")
+            raise refuse(
+                Refusal.SET_OVER, f"every item of {item_set.name} that models are asked is retired"
+            )
     other = SetPair.objects.filter(private=item_set, withdrawn_at=None).first()
     if other and (other.protocol, other.grader) != (made.protocol, made.grader):
         raise refuse(Refusal.TERMS_DIFFER, f"{other.protocol} and {other.grader}, as {other.slug}")

@@ -22,7 +22,9 @@ def sets(request: HttpRequest) -> dict[str, Any]:
     return {"pairs": [_pair(pair) for pair in pairs.order_by("-pk")]}
 
 
-@router.get("/sets/{slug}", auth=None, summary="One pair: all that was ever said about its sealed set")
+@router.get(
+    "/sets/{slug}", auth=None, summary="One pair: all that was ever said about its sealed set"
+)
 def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
     """``head`` is the sealed set's signed tree head, a C2SP note; the manifest has an address of its own.
 
@@ -60,7 +62,9 @@ def manifest(request: HttpRequest, slug: str) -> HttpResponse:
     pair = _known(slug)
     if not pair.private.manifest:
         raise refuse(Refusal.NOT_FOUND, "no manifest")
-    return HttpResponse(canonical_json(pair.private.manifest) + b"\n", content_type="application/json")
+    return HttpResponse(
+        canonical_json(pair.private.manifest) + b"\n", content_type="application/json"
+    )
 
 
 def _known(slug: str) -> SetPair:
@@ -94,4 +98,7 @@ def _pair(pair: SetPair) -> dict[str, Any]:
 
 
 def _set(item_set: ItemSet) -> dict[str, Any]:
-    return {name: getattr(item_set, name) for name in ("name", "sealed", "n", "digest", "shots", "shots_digest")}
+    return {
+        name: getattr(item_set, name)
+        for name in ("name", "sealed", "n", "digest", "shots", "shots_digest")
+    }

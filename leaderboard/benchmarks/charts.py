@@ -42,7 +42,11 @@ class Part:
     def name(self) -> str:
         """What it is called."""
         title = KINDS[self.kind][0].lower()
-        return f"block {self.id}, {title} {self.season}" if self.season else f"block {self.id}, {title}"
+        return (
+            f"block {self.id}, {title} {self.season}"
+            if self.season
+            else f"block {self.id}, {title}"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,9 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
     ``season`` is the season that is open, from 1.
     """
     total = sum(part.n for part in shown) or 1
-    drawn = format_html_join("", "{}", ((_block(part, total, open_now=part.season == season),) for part in shown))
+    drawn = format_html_join(
+        "", "{}", ((_block(part, total, open_now=part.season == season),) for part in shown)
+    )
     counts = Counter(KINDS[part.kind][0].lower() for part in shown)
     gone, errata = sum(part.gone for part in shown), sum(len(part.errata) for part in shown)
     label = ", ".join(f"{count} {kind}" for kind, count in counts.items())
@@ -119,7 +125,9 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
 def place(part: Part, total: int) -> tuple[float, float]:
     """Where a block begins in the strip and how wide it is there."""
     gap = 4 if part.n / total > 0.02 else 0
-    return round(part.start / total * WIDTH + gap / 2, 1), round(max(part.n / total * WIDTH - gap, 1.0), 1)
+    return round(part.start / total * WIDTH + gap / 2, 1), round(
+        max(part.n / total * WIDTH - gap, 1.0), 1
+    )
 
 
 def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
@@ -130,9 +138,13 @@ def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
         '<rect class="{}" x="{}" y="1" width="{}" height="{}"><title>{}: {} items, {}</title></rect>',
         classes, x, width, HEIGHT - 2, part.name, part.n, state,
     )  # fmt: skip
-    stroke = '<line class="stroke" x1="{}" x2="{}" y1="{}" y2="{}" vector-effect="non-scaling-stroke"/>'
+    stroke = (
+        '<line class="stroke" x1="{}" x2="{}" y1="{}" y2="{}" vector-effect="non-scaling-stroke"/>'
+    )
     cross = ((x, x + width, 1, HEIGHT - 1), (x, x + width, HEIGHT - 1, 1)) if part.gone else ()
-    marks = tuple((at, at, 1, HEIGHT - 1) for at in (round((i + 0.5) / total * WIDTH, 1) for i in part.errata))
+    marks = tuple(
+        (at, at, 1, HEIGHT - 1) for at in (round((i + 0.5) / total * WIDTH, 1) for i in part.errata)
+    )
     return rect + format_html_join("", stroke, (*cross, *marks))
 
 
@@ -153,7 +165,9 @@ def heat(shown: Sequence[Part], seen: Mapping[int, Seen]) -> SafeString:
     """
     total = sum(part.n for part in shown) or 1
     most = max((one.times for one in seen.values()), default=0.0) or 1.0
-    drawn = format_html_join("", "{}", ((_heat(part, total, seen.get(part.id, Seen()), most),) for part in shown))
+    drawn = format_html_join(
+        "", "{}", ((_heat(part, total, seen.get(part.id, Seen()), most),) for part in shown)
+    )
     touched = sum(one.share > 0 for one in seen.values())
     return format_html(
         '<svg class="strip heat" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" '

@@ -12,7 +12,11 @@ from leaderboard.benchmarks.models import Release
 
 LISTS = ("contents.json", "contents.sig")
 """What lists and signs the other files, and so is in no list itself."""
-TYPES = {".json": "application/json", ".jsonl": "application/jsonl", ".sig": "text/plain; charset=utf-8"}
+TYPES = {
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".sig": "text/plain; charset=utf-8",
+}
 TYPES |= dict.fromkeys((".txt", ".md", ".py"), "text/plain; charset=utf-8")
 _BLOCK, _CHUNK = 512, 1 << 18
 
@@ -93,6 +97,8 @@ def _tar(paths: dict[str, Path], heads: dict[str, tuple[bytes, int]]) -> Iterato
                 left -= len(chunk)
                 yield chunk
         if left:
-            raise OSError("a file of the bundle became shorter")  # the answer breaks off short of its length
+            raise OSError(
+                "a file of the bundle became shorter"
+            )  # the answer breaks off short of its length
         yield bytes(-size % _BLOCK)
     yield bytes(2 * _BLOCK)

@@ -14,7 +14,8 @@ from leaderboard.errors import Refusal, refuse
 
 MANIFEST_BYTES, HEAD_BYTES = 20_000_000, 8_000
 plain = RegexValidator(
-    r"\A[a-z0-9][a-z0-9._-]{0,79}\Z", "Use small letters, digits, '.', '_' and '-', starting with a letter or digit."
+    r"\A[a-z0-9][a-z0-9._-]{0,79}\Z",
+    "Use small letters, digits, '.', '_' and '-', starting with a letter or digit.",
 )
 
 
@@ -76,13 +77,19 @@ class WithdrawalForm(forms.Form):
 class PairForm(forms.Form):
     """Which public set a sealed one is the twin of, and how both are asked."""
 
-    slug = forms.SlugField(max_length=80, label="Short name", help_text="It stands in the addresses: /sets/NAME/")
+    slug = forms.SlugField(
+        max_length=80, label="Short name", help_text="It stands in the addresses: /sets/NAME/"
+    )
     title = forms.CharField(max_length=120, help_text="As the board names it.")
     public = forms.ModelChoiceField(
-        ItemSet.objects.filter(sealed=False).order_by("-pk"), to_field_name="name", label="Public set"
+        ItemSet.objects.filter(sealed=False).order_by("-pk"),
+        to_field_name="name",
+        label="Public set",
     )
     private = forms.ModelChoiceField(
-        ItemSet.objects.filter(sealed=True).order_by("-pk"), to_field_name="name", label="Sealed set"
+        ItemSet.objects.filter(sealed=True).order_by("-pk"),
+        to_field_name="name",
+        label="Sealed set",
     )
     protocol = forms.ChoiceField(choices=_protocols, help_text="How the questions are asked.")
     also = forms.CharField(
@@ -117,7 +124,9 @@ class SuccessorForm(forms.Form):
         super().__init__(*args, **options)
         field = cast("forms.ModelChoiceField[ItemSet]", self.fields["successor"])
         field.queryset = (
-            ItemSet.objects.filter(sealed=True, state=PairState.SEALED).exclude(pk=pair.private_id).order_by("-pk")
+            ItemSet.objects.filter(sealed=True, state=PairState.SEALED)
+            .exclude(pk=pair.private_id)
+            .order_by("-pk")
         )
         if pair.successor:
             field.initial = pair.successor.name

@@ -35,39 +35,62 @@ class ItemSet(models.Model):
     digest = models.CharField(max_length=64)
     shots = models.PositiveIntegerField(default=0)
     shots_digest = models.CharField(max_length=64, blank=True)
-    manifest: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict, blank=True)
+    manifest: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(
+        default=dict, blank=True
+    )
     head = models.TextField(blank=True)
     version = models.PositiveIntegerField(default=0)
     season = models.PositiveIntegerField(default=0)
     state = models.CharField(
-        max_length=10, choices=[(state.value, state.value) for state in PairState], default=PairState.SEALED
+        max_length=10,
+        choices=[(state.value, state.value) for state in PairState],
+        default=PairState.SEALED,
     )
-    successor = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="succeeds")
-    evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    successor = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="succeeds"
+    )
+    evidence: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
     proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(state__in=[state.value for state in PairState]), name="item_set_state_is_known"
+                condition=models.Q(state__in=[state.value for state in PairState]),
+                name="item_set_state_is_known",
             ),
             models.CheckConstraint(
-                condition=models.Q(sealed=True) | models.Q(state="sealed", season=0, successor__isnull=True),
+                condition=models.Q(sealed=True)
+                | models.Q(state="sealed", season=0, successor__isnull=True),
                 name="item_set_is_released_only_if_sealed",
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    state__in=["proposed", "released"], evidence__isnull=False, proposed_by__isnull=False
+                    state__in=["proposed", "released"],
+                    evidence__isnull=False,
+                    proposed_by__isnull=False,
                 )
-                | models.Q(state__in=["sealed", "releasable"], evidence__isnull=True, proposed_by__isnull=True),
+                | models.Q(
+                    state__in=["sealed", "releasable"],
+                    evidence__isnull=True,
+                    proposed_by__isnull=True,
+                ),
                 name="item_set_is_proposed_over_evidence",
             ),
-            models.CheckConstraint(condition=models.Q(name__regex=NAME), name="item_set_name_is_plain"),
-            models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="item_set_digest_is_sha256"),
-            models.CheckConstraint(condition=models.Q(n__gte=1, n__lte=1_000_000), name="item_set_has_items"),
             models.CheckConstraint(
-                condition=models.Q(shots=0, shots_digest="") | models.Q(shots__gte=1, shots_digest__regex=HEX32),
+                condition=models.Q(name__regex=NAME), name="item_set_name_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=HEX32), name="item_set_digest_is_sha256"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(n__gte=1, n__lte=1_000_000), name="item_set_has_items"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(shots=0, shots_digest="")
+                | models.Q(shots__gte=1, shots_digest__regex=HEX32),
                 name="item_set_shots_have_a_digest",
             ),
         )
@@ -104,7 +127,9 @@ class Notice(models.Model):
     received = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["item_set", "index"], name="notice_once_per_index"),)
+        constraints = (
+            models.UniqueConstraint(fields=["item_set", "index"], name="notice_once_per_index"),
+        )
         ordering = ("item_set", "index")
 
     def __str__(self) -> str:
@@ -144,29 +169,47 @@ class SetPair(models.Model):
     also: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list, blank=True)
     grader = models.CharField(max_length=80)
     ranked_by = models.CharField(max_length=80, blank=True)
-    twins_by = models.CharField(max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")])
+    twins_by = models.CharField(
+        max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")]
+    )
     stale = models.BooleanField(default=False)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
-    withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    withdrawn_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     withdrawn_why = models.CharField(max_length=20, blank=True, choices=Withdrawal.choices)
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=~models.Q(public=models.F("private")), name="set_pair_has_two_different_sets"
-            ),
-            models.CheckConstraint(condition=models.Q(protocol__regex=NAME), name="set_pair_protocol_is_plain"),
-            models.CheckConstraint(condition=models.Q(grader__regex=NAME), name="set_pair_grader_is_plain"),
-            models.CheckConstraint(
-                condition=models.Q(ranked_by="") | models.Q(ranked_by__regex=NAME), name="set_pair_ranked_by_is_plain"
+                condition=~models.Q(public=models.F("private")),
+                name="set_pair_has_two_different_sets",
             ),
             models.CheckConstraint(
-                condition=models.Q(withdrawn_at__isnull=True, withdrawn_by__isnull=True, withdrawn_why="")
+                condition=models.Q(protocol__regex=NAME), name="set_pair_protocol_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(grader__regex=NAME), name="set_pair_grader_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ranked_by="") | models.Q(ranked_by__regex=NAME),
+                name="set_pair_ranked_by_is_plain",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    withdrawn_at__isnull=True, withdrawn_by__isnull=True, withdrawn_why=""
+                )
                 | models.Q(
                     withdrawn_at__isnull=False,
                     withdrawn_by__isnull=False,
-                    withdrawn_why__in=["wrong_protocol", "wrong_grader", "wrong_sets", "duplicate", "not_needed"],
+                    withdrawn_why__in=[
+                        "wrong_protocol",
+                        "wrong_grader",
+                        "wrong_sets",
+                        "duplicate",
+                        "not_needed",
+                    ],
                 ),
                 name="set_pair_withdrawal_is_whole",
             ),

@@ -27,11 +27,19 @@ class Step:
 
 STEPS: Mapping[tuple[PairState, PairState], Step] = {
     (PairState.SEALED, PairState.RELEASABLE): Step("the release rule is met", "recorder"),
-    (PairState.RELEASABLE, PairState.SEALED): Step("the rule is no longer met, as after a regrade", "recorder"),
-    (PairState.RELEASABLE, PairState.PROPOSED): Step("the evidence is frozen to be signed", "maintainer"),
+    (PairState.RELEASABLE, PairState.SEALED): Step(
+        "the rule is no longer met, as after a regrade", "recorder"
+    ),
+    (PairState.RELEASABLE, PairState.PROPOSED): Step(
+        "the evidence is frozen to be signed", "maintainer"
+    ),
     (PairState.PROPOSED, PairState.RELEASABLE): Step("the proposal is withdrawn", "maintainer"),
-    (PairState.PROPOSED, PairState.SEALED): Step("the rule is no longer met, as after a regrade", "recorder"),
-    (PairState.PROPOSED, PairState.RELEASED): Step("the signed bundle verifies", "another maintainer"),
+    (PairState.PROPOSED, PairState.SEALED): Step(
+        "the rule is no longer met, as after a regrade", "recorder"
+    ),
+    (PairState.PROPOSED, PairState.RELEASED): Step(
+        "the signed bundle verifies", "another maintainer"
+    ),
 }
 
 

@@ -25,7 +25,9 @@ MAX_UPLOAD = MANIFEST_BYTES + HEAD_BYTES + 10_000
 @require_safe
 def sets(request: HttpRequest) -> HttpResponse:
     """Every pair, newest first."""
-    return render(request, "benchmarks/sets.html", {"pairs": _pairs().order_by("-pk"), "section": "sets"})
+    return render(
+        request, "benchmarks/sets.html", {"pairs": _pairs().order_by("-pk"), "section": "sets"}
+    )
 
 
 @csrf_exempt  # the check reads the whole body: it is made once the length is known
@@ -34,13 +36,17 @@ def sets(request: HttpRequest) -> HttpResponse:
 def register(request: HttpRequest) -> HttpResponse:
     """Commit to a sealed set by its manifest and its signed head."""
     if _length(request) > MAX_UPLOAD:
-        return _register_page(request, SealedSetForm(), refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB"))
+        return _register_page(
+            request, SealedSetForm(), refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB")
+        )
     return _register(request)
 
 
 @csrf_protect
 def _register(request: HttpRequest) -> HttpResponse:
-    form = SealedSetForm(request.POST, request.FILES) if request.method == "POST" else SealedSetForm()
+    form = (
+        SealedSetForm(request.POST, request.FILES) if request.method == "POST" else SealedSetForm()
+    )
     try:
         if not form.is_valid():
             return _register_page(request, form)
@@ -51,9 +57,13 @@ def _register(request: HttpRequest) -> HttpResponse:
     return redirect(f"{reverse('register-pair')}?{urlencode({'private': item_set.name})}")
 
 
-def _register_page(request: HttpRequest, form: SealedSetForm, failure: SiteError | None = None) -> HttpResponse:
+def _register_page(
+    request: HttpRequest, form: SealedSetForm, failure: SiteError | None = None
+) -> HttpResponse:
     status = failure.status if failure else 422 if form.errors else 200
-    return render(request, "benchmarks/register.html", {"form": form, "failure": failure}, status=status)
+    return render(
+        request, "benchmarks/register.html", {"form": form, "failure": failure}, status=status
+    )
 
 
 def _length(request: HttpRequest) -> int:
@@ -69,7 +79,9 @@ def name_successor(request: HttpRequest, slug: str) -> HttpResponse:
     """Name the sealed set that takes over."""
     wanted = request.POST.get("successor", "").replace("\0", "")
     done = "The successor is named."
-    carry_out(request, lambda: actions.name_successor(slug=_known(slug), successor=wanted), done=done)
+    carry_out(
+        request, lambda: actions.name_successor(slug=_known(slug), successor=wanted), done=done
+    )
     return redirect("set-release", slug)
 
 

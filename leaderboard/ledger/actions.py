@@ -32,7 +32,9 @@ def register_evaluator(*, identity: object, pool: str) -> Evaluator:
         raise refuse(Refusal.BAD_REGISTRATION, "identity") from None
     keys = {"public_key": facts.report_pub, "host_pub": facts.host_pub}
     with transaction.atomic():
-        known, created = Evaluator.objects.get_or_create(name=facts.name, defaults=keys | {"pool": pool})
+        known, created = Evaluator.objects.get_or_create(
+            name=facts.name, defaults=keys | {"pool": pool}
+        )
         if not created and (known.public_key, known.host_pub) != (facts.report_pub, facts.host_pub):
             raise refuse(Refusal.ALREADY_REGISTERED, facts.name)
         if known.pool != pool:
@@ -52,7 +54,9 @@ def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> 
     """
     moment = datetime.fromisoformat(announcement.moment)
     allowance = timedelta(seconds=MISSED_ANNOUNCEMENTS * announcement.seconds)
-    newer = Evaluator.objects.filter(Q(announced_at__isnull=True) | Q(announced_at__lt=moment), pk=evaluator.pk)
+    newer = Evaluator.objects.filter(
+        Q(announced_at__isnull=True) | Q(announced_at__lt=moment), pk=evaluator.pk
+    )
     stored = newer.update(
         last_seen=Now(),
         expected_by=Now() + allowance,
@@ -68,7 +72,13 @@ def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> 
 
 
 def record_grant(
-    *, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str, digest: str
+    *,
+    run: uuid.UUID,
+    token: int,
+    recipient: str,
+    sets: list[dict[str, Any]],
+    salt: str,
+    digest: str,
 ) -> Grant:
     """Write down what an attempt may show to whom. It must be in the same transaction as the attempt."""
     facts = {"recipient": recipient, "sets": sets, "salt": salt, "hash": digest}
@@ -81,7 +91,12 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
     This can only be stricter than the evaluators' own lists: they decide what is shown.
     """
     facts = {"name": name, "kind": kind, "tier": tier}
-    if not fits(recipient, Recipient) or not name or kind not in Party.Kind or tier not in ("T1", "T2", "T3"):
+    if (
+        not fits(recipient, Recipient)
+        or not name
+        or kind not in Party.Kind
+        or tier not in ("T1", "T2", "T3")
+    ):
         raise refuse(Refusal.BAD_REGISTRATION, "party")
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
 
@@ -108,7 +123,9 @@ def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> No
         raise refuse(Refusal.NOT_FOUND, "endpoint")
 
 
-def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()) -> None:
+def keep_log(
+    *, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()
+) -> None:
     """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the log.
 
     Raises ``bad_message`` and keeps none.
@@ -125,14 +142,23 @@ def keep_log(*, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", 
 def _keep_tally(evaluator: Evaluator, told: Tally) -> None:
     closing = evaluator.entries.filter(kind="closing", entry_hash=told.line).first()
     counted = told.right + told.wrong + told.no_answer + told.truncated
-    if closing is None or closing.line["tally"] != tally_commitment(told) or counted != closing.counted:
+    if (
+        closing is None
+        or closing.line["tally"] != tally_commitment(told)
+        or counted != closing.counted
+    ):
         raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
     Entry.objects.filter(pk=closing.pk).update(tally=told.to_dict())
 
 
 def _keep_head(evaluator: Evaluator, note: str) -> None:
     try:
-        head = verify_head(note, name=evaluator.name, public_hex=evaluator.public_key, origin=origin(evaluator.name))
+        head = verify_head(
+            note,
+            name=evaluator.name,
+            public_hex=evaluator.public_key,
+            origin=origin(evaluator.name),
+        )
     except EvaluatorError:
         raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
     facts = {"size": head.size, "root": head.root.hex()}
@@ -167,7 +193,10 @@ def keep_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
     Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come twice
     and in any order; the chain grows as far as it has no gap.
     """
-    if any(entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key) for entry in entries):
+    if any(
+        entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key)
+        for entry in entries
+    ):
         raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
     rows = [Entry.of(entry, evaluator=evaluator) for entry in entries]
     with transaction.atomic():
@@ -179,7 +208,9 @@ def keep_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
 
 def _grow_chain(evaluator: Evaluator) -> None:
     """Chain every pending line that follows, and move the evaluator's head to the last of them."""
-    pending = evaluator.entries.filter(status=Entry.Status.PENDING, index__gt=evaluator.head_index).order_by("index")
+    pending = evaluator.entries.filter(
+        status=Entry.Status.PENDING, index__gt=evaluator.head_index
+    ).order_by("index")
     chained = []
     for entry in pending:
         if entry.index > evaluator.head_index + 1:
@@ -194,6 +225,10 @@ def _grow_chain(evaluator: Evaluator) -> None:
 def _set_aside(evaluator: Evaluator) -> None:
     """Mark lines that can never be chained, since another line has their place or they follow none."""
     astray = evaluator.entries.filter(status=Entry.Status.PENDING, index__lte=evaluator.head_index)
-    following = evaluator.entries.filter(status=Entry.Status.PENDING, index=evaluator.head_index + 1)
-    if astray.update(status=Entry.Status.CONFLICTING) + following.update(status=Entry.Status.CONFLICTING):
+    following = evaluator.entries.filter(
+        status=Entry.Status.PENDING, index=evaluator.head_index + 1
+    )
+    if astray.update(status=Entry.Status.CONFLICTING) + following.update(
+        status=Entry.Status.CONFLICTING
+    ):
         Evaluator.objects.filter(pk=evaluator.pk).update(flagged=True)

@@ -45,19 +45,30 @@ class PageQuery(Schema):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
-@router.get("/ledger", auth=None, summary="What evaluators say they did with sealed sets, newest first")
+@router.get(
+    "/ledger", auth=None, summary="What evaluators say they did with sealed sets, newest first"
+)
 def ledger(request: HttpRequest, query: Query[LedgerQuery]) -> dict[str, Any]:
     """Signed lines of the evaluators' logs, each whole. A set's items were dealt by lot: an index tells nothing."""
-    wanted = {name: getattr(query, name) for name in ("evaluator", "set", "recipient", "tier", "kind")}
-    entries = Entry.objects.published().matching(**wanted, run=str(query.run) if query.run else None)
+    wanted = {
+        name: getattr(query, name) for name in ("evaluator", "set", "recipient", "tier", "kind")
+    }
+    entries = Entry.objects.published().matching(
+        **wanted, run=str(query.run) if query.run else None
+    )
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
     return {
-        "entries": [{"id": one.pk, "entry_hash": one.entry_hash} | one.line for one in entries[: query.limit]],
+        "entries": [
+            {"id": one.pk, "entry_hash": one.entry_hash} | one.line
+            for one in entries[: query.limit]
+        ],
     }
 
 
-@router.get("/evaluators", auth=None, summary="The evaluators, their keys, and how far their logs are known")
+@router.get(
+    "/evaluators", auth=None, summary="The evaluators, their keys, and how far their logs are known"
+)
 def evaluators(request: HttpRequest) -> dict[str, Any]:
     """``vkey`` verifies the heads of the log as C2SP signed notes; ``report_pub`` every line of it."""
     return {"evaluators": [_evaluator(one) for one in Evaluator.objects.order_by("name")]}
@@ -67,12 +78,18 @@ def evaluators(request: HttpRequest) -> dict[str, Any]:
 def lines(request: HttpRequest, evaluator: str, query: Query[LinesQuery]) -> HttpResponse:
     """In order. The bytes of a line, without its end, are the data of its leaf in the log's tree."""
     known = _known(evaluator)
-    chained = known.entries.filter(status=Entry.Status.CHAINED, index__gte=query.start).order_by("index")
+    chained = known.entries.filter(status=Entry.Status.CHAINED, index__gte=query.start).order_by(
+        "index"
+    )
     content = b"".join(canonical_json(one.line) + b"\n" for one in chained[: query.limit])
     return HttpResponse(content, content_type="application/jsonl")
 
 
-@router.get("/ledger/{evaluator}/head", auth=None, summary="The newest signed head that agrees with the lines")
+@router.get(
+    "/ledger/{evaluator}/head",
+    auth=None,
+    summary="The newest signed head that agrees with the lines",
+)
 def head(request: HttpRequest, evaluator: str) -> HttpResponse:
     """A C2SP signed note."""
     newest = _known(evaluator).heads.filter(agrees=True).order_by("-size").first()
@@ -81,7 +98,9 @@ def head(request: HttpRequest, evaluator: str) -> HttpResponse:
     return HttpResponse(newest.note, content_type="text/plain; charset=utf-8")
 
 
-@router.get("/ledger/{evaluator}/heads", auth=None, summary="Every head that the evaluator ever signed")
+@router.get(
+    "/ledger/{evaluator}/heads", auth=None, summary="Every head that the evaluator ever signed"
+)
 def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict[str, Any]:
     """As they came, oldest first. Also such as contradict its lines: those are evidence.
 
@@ -89,10 +108,17 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
     """
     known = _known(evaluator).heads.filter(pk__gt=query.after).order_by("pk")
     names = ("size", "root", "agrees", "note")
-    return {"heads": [{"id": one.pk} | {name: getattr(one, name) for name in names} for one in known[: query.limit]]}
+    return {
+        "heads": [
+            {"id": one.pk} | {name: getattr(one, name) for name in names}
+            for one in known[: query.limit]
+        ]
+    }
 
 
-@router.get("/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first")
+@router.get(
+    "/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first"
+)
 def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version`` (2), ``run``,
     ``token``, ``recipient``, ``salt`` and ``sets``, so that anyone can make it again. ``recipient`` and ``salt`` are
@@ -104,30 +130,51 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     return {"grants": [_grant(one) for one in known[: query.limit]]}
 
 
-@router.get("/endpoints", auth=None, summary="The endpoints that are asked as T1, with a key of the maintainers")
+@router.get(
+    "/endpoints",
+    auth=None,
+    summary="The endpoints that are asked as T1, with a key of the maintainers",
+)
 def endpoints(request: HttpRequest) -> dict[str, Any]:
     """A submission is T1 where it names one of them exactly, letter by letter, and brings no key of its own."""
     names = ("url", "model", "api", "provider")
-    return {"endpoints": [{name: getattr(one, name) for name in names} for one in ListedEndpoint.objects.all()]}
+    return {
+        "endpoints": [
+            {name: getattr(one, name) for name in names} for one in ListedEndpoint.objects.all()
+        ]
+    }
 
 
-@router.get("/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size")
+@router.get(
+    "/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size"
+)
 def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> dict[str, Any]:
     """RFC 6962, 2.1.1: the nodes from the leaf upwards, in hexadecimal."""
     tree = _known(evaluator).tree()
     try:
-        return {"proof": [node.hex() for node in tree.inclusion(index, size)], "root": tree.root(size).hex()}
+        return {
+            "proof": [node.hex() for node in tree.inclusion(index, size)],
+            "root": tree.root(size).hex(),
+        }
     except EvaluatorError:
         raise refuse(Refusal.INVALID_FIELD, "index or size") from None
 
 
-@router.get("/ledger/{evaluator}/proof/consistency", auth=None, summary="That a log only grew between two sizes")
+@router.get(
+    "/ledger/{evaluator}/proof/consistency",
+    auth=None,
+    summary="That a log only grew between two sizes",
+)
 def consistency(request: HttpRequest, evaluator: str, first: int, second: int) -> dict[str, Any]:
     """RFC 6962, 2.1.2: the nodes in hexadecimal."""
     tree = _known(evaluator).tree()
     try:
         nodes = [node.hex() for node in tree.consistency(first, second)]
-        return {"proof": nodes, "first_root": tree.root(first).hex(), "second_root": tree.root(second).hex()}
+        return {
+            "proof": nodes,
+            "first_root": tree.root(first).hex(),
+            "second_root": tree.root(second).hex(),
+        }
     except EvaluatorError:
         raise refuse(Refusal.INVALID_FIELD, "first or second") from None
 

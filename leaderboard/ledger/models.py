@@ -60,7 +60,9 @@ class Evaluator(models.Model):
     expected_by = models.DateTimeField(null=True)
     announced_at = models.DateTimeField(null=True)
     announced_pool = models.CharField(max_length=80, blank=True)
-    sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField(default=list)
+    sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField(
+        default=list
+    )
     reads: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list)
     software = models.CharField(max_length=40, blank=True)
     out_of_service = models.CharField(max_length=20, blank=True)
@@ -70,10 +72,16 @@ class Evaluator(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=models.Q(name__regex=NAME), name="evaluator_name_is_plain"),
-            models.CheckConstraint(condition=models.Q(pool__regex=NAME), name="evaluator_pool_is_plain"),
             models.CheckConstraint(
-                condition=models.Q(public_key__regex=HEX32, host_pub__regex=HEX32, head_hash__regex=HEX32),
+                condition=models.Q(name__regex=NAME), name="evaluator_name_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pool__regex=NAME), name="evaluator_pool_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    public_key__regex=HEX32, host_pub__regex=HEX32, head_hash__regex=HEX32
+                ),
                 name="evaluator_keys_are_hex",
             ),
         )
@@ -93,7 +101,9 @@ class Evaluator(models.Model):
     def tree(self) -> Tree:
         """The tree over the site's copy of its log, as far as that has no gap."""
         chained = self.entries.filter(status="chained").order_by("index")
-        return Tree(bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator())
+        return Tree(
+            bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator()
+        )
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -105,7 +115,9 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         A recipient is published once the log of an evaluator shows a reveal for its run: from then on the log
         names it. Weights that we run have no recipient to withhold.
         """
-        reveals = Entry.objects.filter(kind="exposure", run=models.OuterRef("run"), status=Entry.Status.CHAINED)
+        reveals = Entry.objects.filter(
+            kind="exposure", run=models.OuterRef("run"), status=Entry.Status.CHAINED
+        )
         jailed = models.Q(recipient=JAIL)
         return self.annotate(opened=models.Q(models.Exists(reveals)) | jailed | models.Q(salt=""))
 
@@ -131,14 +143,18 @@ class Grant(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["run", "token"], name="grant_once_per_attempt"),
-            models.CheckConstraint(condition=models.Q(hash__regex=HEX32), name="grant_hash_is_sha256"),
+            models.CheckConstraint(
+                condition=models.Q(hash__regex=HEX32), name="grant_hash_is_sha256"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.run} #{self.token}"
 
     @staticmethod
-    def digest(*, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str = "") -> str:
+    def digest(
+        *, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str = ""
+    ) -> str:
         """Return the hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal digits.
 
         With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1.
@@ -171,7 +187,9 @@ class Party(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=models.Q(tier__in=["T1", "T2", "T3"]), name="party_tier_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(tier__in=["T1", "T2", "T3"]), name="party_tier_is_known"
+            ),
         )
 
     def __str__(self) -> str:
@@ -192,7 +210,9 @@ class ListedEndpoint(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["url", "model", "api", "provider"], name="listed_endpoint_once"),
+            models.UniqueConstraint(
+                fields=["url", "model", "api", "provider"], name="listed_endpoint_once"
+            ),
         )
         ordering = ("url", "model", "api", "provider")
 
@@ -211,9 +231,13 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     def matching(self, **wanted: str | None) -> "EntryQuerySet":
         """Those with these values, where a value is wanted: evaluator, set, recipient, tier, kind, run."""
         columns = {"evaluator": "evaluator__name", "set": "set_name"}
-        return self.filter(**{columns.get(name, name): value for name, value in wanted.items() if value})
+        return self.filter(
+            **{columns.get(name, name): value for name, value in wanted.items() if value}
+        )
 
-    def opened(self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]) -> "dict[uuid.UUID, list[dict[str, Any]]]":
+    def opened(
+        self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]
+    ) -> "dict[uuid.UUID, list[dict[str, Any]]]":
         """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by run.
 
         Of a run that several evaluators took part in, all or none: none where one closed fewer items than the set's
@@ -223,7 +247,11 @@ class EntryQuerySet(models.QuerySet["Entry"]):
             "line__token", "index"
         )
         last = {(one.run, one.set_name, one.evaluator_id): one for one in closings}
-        small = {(one.run, one.set_name) for one in last.values() if one.counted < least.get(one.set_name, LEAST_CELL)}
+        small = {
+            (one.run, one.set_name)
+            for one in last.values()
+            if one.counted < least.get(one.set_name, LEAST_CELL)
+        }
         found: dict[uuid.UUID, list[dict[str, Any]]] = {}
         for (run, name, _), one in last.items():
             if run is not None and one.tally and (run, name) not in small:
@@ -261,7 +289,9 @@ class Entry(models.Model):
     tier = models.CharField(max_length=2, blank=True)
     count = models.PositiveIntegerField(default=0)
     line: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
-    tally: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    tally: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
     previous = models.CharField(max_length=64)
     entry_hash = models.CharField(max_length=64)
     status = models.CharField(max_length=11, choices=Status.choices)
@@ -273,16 +303,21 @@ class Entry(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["evaluator", "entry_hash"], name="entry_once"),
             models.UniqueConstraint(
-                fields=["evaluator", "index"], condition=models.Q(status="chained"), name="entry_one_line_per_index"
+                fields=["evaluator", "index"],
+                condition=models.Q(status="chained"),
+                name="entry_one_line_per_index",
             ),
             models.CheckConstraint(
-                condition=models.Q(entry_hash__regex=HEX32, previous__regex=HEX32), name="entry_hashes_are_sha256"
+                condition=models.Q(entry_hash__regex=HEX32, previous__regex=HEX32),
+                name="entry_hashes_are_sha256",
             ),
             models.CheckConstraint(
-                condition=models.Q(status__in=["chained", "pending", "conflicting"]), name="entry_status_is_known"
+                condition=models.Q(status__in=["chained", "pending", "conflicting"]),
+                name="entry_status_is_known",
             ),
             models.CheckConstraint(
-                condition=models.Q(tier__in=["", "T0", "T1", "T2", "T3"]), name="entry_tier_is_known"
+                condition=models.Q(tier__in=["", "T0", "T1", "T2", "T3"]),
+                name="entry_tier_is_known",
             ),
         )
 
@@ -345,7 +380,9 @@ class Head(models.Model):
     received = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["evaluator", "size", "root"], name="head_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["evaluator", "size", "root"], name="head_once"),
+        )
         ordering = ("evaluator", "size", "pk")
 
     def __str__(self) -> str:

@@ -55,9 +55,15 @@ def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
 @require_safe
 def verifier(request: HttpRequest, name: str) -> HttpResponseBase:
     """A stranger's program, as text to be read before it is run."""
-    return FileResponse((settings.BASE_DIR / "verify" / name).open("rb"), content_type="text/plain; charset=utf-8")
+    return FileResponse(
+        (settings.BASE_DIR / "verify" / name).open("rb"), content_type="text/plain; charset=utf-8"
+    )
 
 
 def _about(evaluator: Evaluator) -> dict[str, Any]:
     head = evaluator.heads.filter(agrees=True).order_by("-size").first()
-    return {"evaluator": evaluator, "head": head, "vkey": vkey(evaluator.name, evaluator.public_key)}
+    return {
+        "evaluator": evaluator,
+        "head": head,
+        "vkey": vkey(evaluator.name, evaluator.public_key),
+    }

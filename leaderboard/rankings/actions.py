@@ -9,7 +9,14 @@ from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, conflicts_refused, refuse
 from leaderboard.rankings import snapshots
-from leaderboard.rankings.models import Cohort, PublishedRow, PublishedTable, Reference, Snapshot, Verdict
+from leaderboard.rankings.models import (
+    Cohort,
+    PublishedRow,
+    PublishedTable,
+    Reference,
+    Snapshot,
+    Verdict,
+)
 from leaderboard.rankings.models.cohorts import LONGEST_REASON
 from leaderboard.rankings.tables import Table
 from leaderboard.submissions import actions as submissions
@@ -48,7 +55,9 @@ def close_cohort(*, pair: SetPair) -> Cohort | None:
     draft = snapshots.cohorts.draft(pair)
     newest = None
     if draft.runs:
-        newest = _save(pair, Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1, draft)
+        newest = _save(
+            pair, Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1, draft
+        )
     submissions.mark_ranked(run_ids=graded)
     rebuild(pair=pair)
     return newest
@@ -94,7 +103,14 @@ def drop_reference(*, pair: SetPair, model: str) -> None:
 
 @transaction.atomic
 def import_published(
-    *, table: Table, slug: str, title: str, source: str, url: str = "", equally_hard: str = "", ran_by: str = ""
+    *,
+    table: Table,
+    slug: str,
+    title: str,
+    source: str,
+    url: str = "",
+    equally_hard: str = "",
+    ran_by: str = "",
 ) -> PublishedTable:
     """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
 
@@ -122,6 +138,8 @@ def import_published(
         raise refuse(Refusal.INVALID_FIELD, ", ".join(sorted(failure.message_dict))) from None
     with conflicts_refused():
         one.save()
-    PublishedRow.objects.bulk_create(PublishedRow(table=one, **asdict(line)) for line in table.lines)
+    PublishedRow.objects.bulk_create(
+        PublishedRow(table=one, **asdict(line)) for line in table.lines
+    )
     snapshots.analyse(one).save()
     return one

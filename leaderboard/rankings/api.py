@@ -45,7 +45,9 @@ class BoardChoices(Schema):
 
 
 @router.get("/board", auth=None, summary="The ranking of one pair of sets")
-def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None) -> HttpResponse:
+def board(
+    request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None
+) -> HttpResponse:
     """The rows that the board's page shows for the same choices, on all its pages, and the models without a score.
 
     Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in billions, ``since`` is
@@ -64,7 +66,9 @@ def board(request: HttpRequest, choices: Query[BoardChoices], pair: str | None =
 
     what = f"{request.path}?{query.address(page=1)}"
     kind = "application/json; charset=utf-8"
-    return kept.answer(request, made, what=what, version=found.version, content_type=kind, until=found.until)
+    return kept.answer(
+        request, made, what=what, version=found.version, content_type=kind, until=found.until
+    )
 
 
 @router.get("/published", auth=None, summary="The tables that others published")

@@ -141,7 +141,11 @@ def _plain(text: str) -> str:
 
 
 def published_as_json(
-    table: PublishedTable, snapshot: PublishedSnapshot, lines: Sequence[PublishedLine], basis: Basis, findings: object
+    table: PublishedTable,
+    snapshot: PublishedSnapshot,
+    lines: Sequence[PublishedLine],
+    basis: Basis,
+    findings: object,
 ) -> dict[str, Any]:
     """A published table as JSON data: the rows asked for, and all else that its page says."""
     analysis = snapshot.analysis()
@@ -163,7 +167,11 @@ def published_as_json(
         "basis": basis,
         "findings": findings,
         "rows": [_worded(line, line.word(basis)) for line in lines],
-        **{name: part for name, part in analysis.to_dict().items() if name not in ("basis", "lines")},
+        **{
+            name: part
+            for name, part in analysis.to_dict().items()
+            if name not in ("basis", "lines")
+        },
     }
 
 
@@ -185,7 +193,13 @@ def _published_line(line: PublishedLine, basis: Basis) -> list[object]:
     names = (line.model, line.organisation, line.family)
     beside: list[object] = [None] * 8
     if peers:
-        beside = [peers.gap, *peers.interval, *_corrected(peers.greater), peers.references, peers.visible]
+        beside = [
+            peers.gap,
+            *peers.interval,
+            *_corrected(peers.greater),
+            peers.references,
+            peers.visible,
+        ]
     return [
         line.rank, *line.rank_range, line.public_rank, *map(_plain, names), line.access, line.parameters,
         line.active_parameters, *_side(line.private), *_side(line.public), line.gap, *line.interval, *_corrected(up),

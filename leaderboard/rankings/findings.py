@@ -31,13 +31,21 @@ class Finding:
 def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
     """The questions and answers of one table, the most asked first."""
     found = [
-        Finding("Which models look fitted to the public set, and how sure is that?", _plainly(table, analysis)),
-        Finding("Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)),
+        Finding(
+            "Which models look fitted to the public set, and how sure is that?",
+            _plainly(table, analysis),
+        ),
+        Finding(
+            "Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)
+        ),
         Finding("And by the test that the table itself prints?", _printed(analysis)),
         Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
         Finding("Which families?", _families(analysis)),
         Finding("Does the order of the models change?", _order(analysis)),
-        Finding("Do models that find the public items likelier have larger gaps?", likelihood(analysis.likelihood)),
+        Finding(
+            "Do models that find the public items likelier have larger gaps?",
+            likelihood(analysis.likelihood),
+        ),
     ]
     return tuple(one for one in found if one.answer)
 
@@ -82,8 +90,16 @@ def _plainly(table: PublishedTable, analysis: Analysis) -> str:
 def _raw(table: PublishedTable, analysis: Analysis) -> str:
     lines = analysis.lines
     firm = [line for line in lines if line.raw.greater.holm <= HOLM]
-    likely = [line for line in lines if line.raw.greater.benjamini_hochberg <= WATCHED and line not in firm]
-    grounds = f" Its authors say so: {table.equally_hard}." if table.equally_hard else " Nobody vouches for that here."
+    likely = [
+        line
+        for line in lines
+        if line.raw.greater.benjamini_hochberg <= WATCHED and line not in firm
+    ]
+    grounds = (
+        f" Its authors say so: {table.equally_hard}."
+        if table.equally_hard
+        else " Nobody vouches for that here."
+    )
     return (
         f"{len(firm)} of {len(lines)} gaps survive Holm's correction at 5%{_named(firm)}; {len(likely)} more pass "
         f"Benjamini and Hochberg's at 10%{_named(likely)}. One-sided, public above private, from the counts.{grounds}"
@@ -119,10 +135,18 @@ def _peers(analysis: Analysis) -> str:
     if not analysis.panel or not tested:
         return "There are fewer than eight models to compare with, so this cannot be asked."
     firm = [line for line, test in tested if test.greater.holm <= HOLM]
-    likely = [line for line, test in tested if test.greater.benjamini_hochberg <= WATCHED and line not in firm]
+    likely = [
+        line
+        for line, test in tested
+        if test.greater.benjamini_hochberg <= WATCHED and line not in firm
+    ]
     nearest, test = min(tested, key=lambda one: one[1].greater.p)
     aside = analysis.panel.put_aside
-    left = f"put aside as suspect: {', '.join(aside)}" if aside else "none of them was put aside as suspect"
+    left = (
+        f"put aside as suspect: {', '.join(aside)}"
+        if aside
+        else "none of them was put aside as suspect"
+    )
     which = "surest" if firm else "nearest"
     return (
         f"{len(firm)} of {len(tested)} stand out after Holm's correction{_named(firm)}, {len(likely)} more after "
@@ -143,7 +167,11 @@ def _families(analysis: Analysis) -> str:
     pooled = [one for one in analysis.families if one.members >= 3]
     if not pooled:
         return ""
-    above = [f"{one.family} ({_pp(one.raw.estimate)} pp over {one.members})" for one in pooled if one.raw.above]
+    above = [
+        f"{one.family} ({_pp(one.raw.estimate)} pp over {one.members})"
+        for one in pooled
+        if one.raw.above
+    ]
     beside = [one.family for one in pooled if one.peers and one.peers.above]
     few = len(analysis.families) - len(pooled)
     return (
@@ -171,13 +199,17 @@ def likelihood(found: Likelihood | None) -> str:
     sentences = [
         f"Spearman's correlation over {found.models} models is {_found(found.spearman)}, "
         f"Kendall's {_found(found.kendall)}.",
-        f"With the printed gaps it is {_r(found.printed.estimate, 3)}, {_p(found.printed.p)}." if found.printed else "",
+        f"With the printed gaps it is {_r(found.printed.estimate, 3)}, {_p(found.printed.p)}."
+        if found.printed
+        else "",
         "Drawing whole families, since models of one are not independent, its interval is "
         f"{_r(found.over_families[0])} to {_r(found.over_families[1])}."
         if found.over_families
         else "",
         _fragile(found),
-        f"With size and private score held fixed it is {_found(found.beside)}." if found.beside else "",
+        f"With size and private score held fixed it is {_found(found.beside)}."
+        if found.beside
+        else "",
         f"Leaving out one family moves it from {_r(found.lowest.estimate)} (without {found.lowest.family}) to "
         f"{_r(found.highest.estimate)} (without {found.highest.family})."
         if found.lowest and found.highest
@@ -193,7 +225,11 @@ def _fragile(found: Likelihood) -> str:
     """What is left where models at the floor are left out."""
     if found.strong is None:
         return ""
-    printed = f" ({_r(found.strong_printed.estimate)} with the printed gaps)" if found.strong_printed else ""
+    printed = (
+        f" ({_r(found.strong_printed.estimate)} with the printed gaps)"
+        if found.strong_printed
+        else ""
+    )
     rests = abs(found.strong.estimate) < abs(found.spearman.estimate) / 2
     return (
         f"Among the {found.strong.n} models that solve at least 20% of the public set it is {_r(found.strong.estimate)}"

@@ -83,8 +83,12 @@ class BoardQuery:
     def address(self, **changes: Any) -> str:
         """The choices as the query of an address, without what is left open anyway; equal ones give equal texts."""
         named = {"min": "smallest", "max": "largest"}
-        values = {name: changes.get(name, getattr(self, named.get(name, name))) for name in _CHOICES}
-        chosen = {name: value for name, value in values.items() if value not in ("", None, _CHOICES[name])}
+        values = {
+            name: changes.get(name, getattr(self, named.get(name, name))) for name in _CHOICES
+        }
+        chosen = {
+            name: value for name, value in values.items() if value not in ("", None, _CHOICES[name])
+        }
         return urlencode(
             {
                 name: f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
@@ -127,9 +131,15 @@ SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ..
     "private": ("by private score", lambda line, _: (-line.private.accuracy,)),
     "public": ("by public score", lambda line, _: (-line.public.accuracy,)),
     "gap": ("largest gap first", lambda line, _: (-line.gap,)),
-    "peers": ("largest against peers first", lambda line, _: (-line.peers.gap if line.peers else _LAST,)),
+    "peers": (
+        "largest against peers first",
+        lambda line, _: (-line.peers.gap if line.peers else _LAST,),
+    ),
     "evidence": ("by evidence", lambda line, basis: (_WORDS.index(line.word(basis)), -line.gap)),
-    "size": ("largest model first", lambda line, _: (-line.parameters if line.parameters else _LAST,)),
+    "size": (
+        "largest model first",
+        lambda line, _: (-line.parameters if line.parameters else _LAST,),
+    ),
     "family": ("by family", lambda line, _: (line.family.lower(),)),
     "model": ("by name", lambda line, _: (line.model.lower(),)),
 }

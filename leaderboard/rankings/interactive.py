@@ -12,7 +12,15 @@ from django.shortcuts import get_object_or_404, render
 from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
-from leaderboard.rankings.charts.dots import MOST_DOTS, SIMILAR, Dot, Shown, of_line, of_row, thinned
+from leaderboard.rankings.charts.dots import (
+    MOST_DOTS,
+    SIMILAR,
+    Dot,
+    Shown,
+    of_line,
+    of_row,
+    thinned,
+)
 from leaderboard.rankings.forms import BoardQuery, PublishedQuery
 from leaderboard.rankings.models import FamilyLine, PublishedSnapshot, PublishedTable, board
 
@@ -38,7 +46,9 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     named = found.columns.families_at(positions)
     families = [one for one in snapshot.pooled() if one.family in named]
     total = len(dots) if chart == "peers" else len(positions)
-    return _page(request, chart, title, home, _shown(request, dots, total, snapshot.curve(), families))
+    return _page(
+        request, chart, title, home, _shown(request, dots, total, snapshot.curve(), families)
+    )
 
 
 @require_safe
@@ -53,12 +63,18 @@ def of_published(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     dots = [of_line(line, query.basis) for line in query.shown(analysis)]
     named = {dot.family for dot in dots}
     families = [one for one in analysis.families if one.family in named]
-    shown = _shown(request, dots, len(dots), analysis.panel.curve if analysis.panel else (), families)
+    shown = _shown(
+        request, dots, len(dots), analysis.panel.curve if analysis.panel else (), families
+    )
     return _page(request, chart, table.title, table.get_absolute_url(), shown)
 
 
 def _shown(
-    request: HttpRequest, dots: Sequence[Dot], total: int, curve: Curve, families: Sequence[FamilyLine]
+    request: HttpRequest,
+    dots: Sequence[Dot],
+    total: int,
+    curve: Curve,
+    families: Sequence[FamilyLine],
 ) -> Shown:
     model = request.GET.get("model", "") or (dots[0].model if dots else "")
     if dots and all(dot.model != model for dot in dots):

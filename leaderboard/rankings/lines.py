@@ -44,12 +44,16 @@ def printed(row: Row) -> Printed:
     texts = line(row)
     shape = _shape(row.family != "", texts["form"] != "")
     first, second, third, last, cell = [piece.filled(texts).encode() for piece in (*shape, _cell())]
-    return Printed((first, second, third, last), cell, texts["adjusted_range"] != "", charts.of_row(row))
+    return Printed(
+        (first, second, third, last), cell, texts["adjusted_range"] != "", charts.of_row(row)
+    )
 
 
 @cache
 def _shape(family: bool, form: bool) -> tuple[Outline, ...]:
-    return Outline("rankings/row.html", (*_TEXTS, *_DRAWN), {"is": {"family": family, "form": form}}).cut(_DRAWN)
+    return Outline(
+        "rankings/row.html", (*_TEXTS, *_DRAWN), {"is": {"family": family, "form": form}}
+    ).cut(_DRAWN)
 
 
 @cache
@@ -70,9 +74,16 @@ class Recent:
         keys = [(snapshot.pk, snapshot.created, position) for position in positions]
         with self._lock:
             found = {key: kept for key in keys if (kept := self._kept.get(key))}
-        if missing := [position for *_, position in keys if (snapshot.pk, snapshot.created, position) not in found]:
+        if missing := [
+            position
+            for *_, position in keys
+            if (snapshot.pk, snapshot.created, position) not in found
+        ]:
             rows = snapshot.by_position(missing)
-            found |= {(snapshot.pk, snapshot.created, position): printed(row) for position, row in rows.items()}
+            found |= {
+                (snapshot.pk, snapshot.created, position): printed(row)
+                for position, row in rows.items()
+            }
         with self._lock:
             for key, one in found.items():
                 self._kept[key] = one
@@ -100,7 +111,9 @@ def table(rows: Sequence[Printed], *, whole: bool = False) -> Table:
     scores, gaps = charts.score_axis(dots, whole=whole), charts.gap_axis(dots)
     adjusted = any(one.has_adjusted for one in rows)
     return {
-        "rows": SafeString(b"".join([_drawn(one, scores, gaps, adjusted=adjusted) for one in rows]).decode()),
+        "rows": SafeString(
+            b"".join([_drawn(one, scores, gaps, adjusted=adjusted) for one in rows]).decode()
+        ),
         "score_scale": charts.scale(scores),
         "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
         "has_adjusted": adjusted,

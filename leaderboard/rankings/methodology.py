@@ -78,7 +78,11 @@ def markdown() -> str:
     ]
     for one in sections():
         parts += [f'<a id="{one.anchor}"></a>\n\n## {one.title}', *one.text]
-        parts += ["\n".join(f"- **{name}**: {meaning}." for name, meaning in one.terms)] if one.terms else []
+        parts += (
+            ["\n".join(f"- **{name}**: {meaning}." for name, meaning in one.terms)]
+            if one.terms
+            else []
+        )
         parts += [f"```text\n{one.code}\n```"] if one.code else []
     return "\n\n".join(parts) + "\n"
 
@@ -130,13 +134,21 @@ def _grading() -> Iterator[Section]:
             "No model judges, and nothing of a completion is evaluated as a program. A gap uses one grader for both"
             " sets. Control items with known outcomes are graded in each run; where one differs, the run fails.",
         ),
-        tuple((f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)") for name in grading.ids()),
+        tuple(
+            (f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)")
+            for name in grading.ids()
+        ),
     )
     yield Section(
         "outcomes",
         "Outcomes",
-        ("Every assigned item counts in the denominator, so no answer and a cut-off answer are not right.",),
-        tuple((outcome.name.lower().replace("_", " "), meaning) for outcome, meaning in OUTCOMES.items()),
+        (
+            "Every assigned item counts in the denominator, so no answer and a cut-off answer are not right.",
+        ),
+        tuple(
+            (outcome.name.lower().replace("_", " "), meaning)
+            for outcome, meaning in OUTCOMES.items()
+        ),
     )
     yield Section(
         "reasons",
@@ -224,7 +236,10 @@ def _evidence() -> Iterator[Section]:
                 " time in five; or there is nothing to compare with",
             ),
             ("no evidence", "no more than chance, which does not say that there is no gap"),
-            ("not decided yet", "the board is made by another grader since, and was not closed again"),
+            (
+                "not decided yet",
+                "the board is made by another grader since, and was not closed again",
+            ),
         ),
     )
 
@@ -298,7 +313,10 @@ def _leaks() -> Iterator[Section]:
             f" {LEAST_CELL} items; a part of which the provider had been shown some items only is on neither side.",
         ),
         (
-            ("first look", "the provider had been shown none of the items before; there is nothing to compare"),
+            (
+                "first look",
+                "the provider had been shown none of the items before; there is nothing to compare",
+            ),
             ("in part", "some before, some not; compared where either side has a whole part"),
             ("not a first look", "each of them before; there is nothing to compare"),
             ("not known", "the published logs do not say of each item when this run showed it"),

@@ -55,8 +55,12 @@ def page(found: Board, query: BoardQuery, frame: Frame) -> Filled:
         frame.outline,
         {
             "q": escape(query.q),
-            "selects": "".join(_chosen(part, name, getattr(query, name)) for name, part in frame.selects.items()),
-            "opened": " open" if (query.smallest, query.largest, query.since) != (None, None, "") else "",
+            "selects": "".join(
+                _chosen(part, name, getattr(query, name)) for name, part in frame.selects.items()
+            ),
+            "opened": " open"
+            if (query.smallest, query.largest, query.since) != (None, None, "")
+            else "",
             "min": "" if query.smallest is None else f"{query.smallest:g}",
             "max": "" if query.largest is None else f"{query.largest:g}",
             "since": query.since,
@@ -76,7 +80,9 @@ def frame(found: Board, request: HttpRequest, *, kept: bool) -> Frame:
     """What is the same on every page of a board, whatever its address; ``kept`` where also for every reader."""
     if kept and (known := _frames.get(found.version)):
         return known
-    made = Frame(Outline("rankings/board.html", _MARKS, _shown(found), request), _selects(found.columns))
+    made = Frame(
+        Outline("rankings/board.html", _MARKS, _shown(found), request), _selects(found.columns)
+    )
     if kept:
         _frames[found.version] = made
         while len(_frames) > FRAMES:
@@ -133,7 +139,9 @@ def _selects(columns: Columns) -> dict[str, str]:
     }
     named = {name: _named(name, many, getattr(columns, name)) for name, many in NAMED.items()}
     return {name: part for name, part in named.items() if part} | {
-        name: render_to_string("rankings/select.html", {"name": name, "label": label, "options": options})
+        name: render_to_string(
+            "rankings/select.html", {"name": name, "label": label, "options": options}
+        )
         for name, (label, options) in fixed.items()
     }
 
@@ -173,7 +181,9 @@ def _ranked(query: BoardQuery, rows: Sequence[Printed], total: int) -> str:
 @cache
 def _table(*, adjusted: bool) -> Outline:
     shape = {"has_adjusted": adjusted, "caption": "Ranking"}
-    return Outline("rankings/ranked.html", ("rows", "sorts", "pages", "score_scale", "gap_scale"), shape)
+    return Outline(
+        "rankings/ranked.html", ("rows", "sorts", "pages", "score_scale", "gap_scale"), shape
+    )
 
 
 def _turning(query: BoardQuery, last: int) -> str:
@@ -188,12 +198,18 @@ def _turning(query: BoardQuery, last: int) -> str:
 
 @cache
 def _turner(**shape: bool) -> Outline:
-    return Outline("rankings/turning.html", ("address", "this", "last", "before", "after"), {"is": shape})
+    return Outline(
+        "rankings/turning.html", ("address", "this", "last", "before", "after"), {"is": shape}
+    )
 
 
 def _nothing(found: Board) -> str:
     models = found.columns.models
-    return f'<p class="note">No model matches. <a href="?">Show all {models}.</a></p>' if models else ""
+    return (
+        f'<p class="note">No model matches. <a href="?">Show all {models}.</a></p>'
+        if models
+        else ""
+    )
 
 
 def _scatter(found: Board, rows: Sequence[Printed], address: str) -> SafeString:

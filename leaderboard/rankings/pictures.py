@@ -44,7 +44,9 @@ def _of_board(pk: int, _: datetime) -> dict[str, Any]:
     first = snapshot.at(range(min(columns.models, orders.MOST_SLOPES)))
     read, all_read = columns.read_evenly(MOST_READ)
     return {
-        "forest": render_to_string("rankings/forest.html", of_families(snapshot)) if snapshot.families else "",
+        "forest": render_to_string("rankings/forest.html", of_families(snapshot))
+        if snapshot.families
+        else "",
         "slopes": orders.slopes(first) if len(first) > 1 else "",
         "most_slopes": len(first) if columns.models > len(first) else 0,
         "all_read": all_read,
@@ -55,7 +57,10 @@ def _of_board(pk: int, _: datetime) -> dict[str, Any]:
 
 def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     """The forest plot: each family's members as ticks, its mean on its interval; the largest means first."""
-    columns, pooled = snapshot.index(), [one for one in snapshot.pooled() if name in ("", one.family)]
+    columns, pooled = (
+        snapshot.index(),
+        [one for one in snapshot.pooled() if name in ("", one.family)],
+    )
     shown = [(one, columns.ticks(one.family, MOST_TICKS)) for one in pooled[:MOST_FAMILIES]]
     spans = [one.raw.interval for one, _ in shown if one.raw.interval]
     axis = drawn.gap_axis([*spans, *((tick.gap, tick.gap) for _, ticks in shown for tick in ticks)])
@@ -86,7 +91,10 @@ def _likelihoods(rows: Sequence[Row]) -> dict[str, Any]:
     found = [
         (
             row,
-            *(f"{at:.3f}".replace("-", "−") for at in (one.public.per_character, one.private.per_character)),
+            *(
+                f"{at:.3f}".replace("-", "−")
+                for at in (one.public.per_character, one.private.per_character)
+            ),
             f"{one.public.per_character - one.private.per_character:+.3f}".replace("-", "−"),
             charts.points(row.gap),
         )

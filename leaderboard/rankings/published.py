@@ -75,7 +75,11 @@ class Family:
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """Every table that was imported, with its source."""
-    return render(request, "rankings/published_tables.html", {"tables": PublishedTable.objects.order_by("-pk")})
+    return render(
+        request,
+        "rankings/published_tables.html",
+        {"tables": PublishedTable.objects.order_by("-pk")},
+    )
 
 
 @require_safe
@@ -104,15 +108,21 @@ def _found(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
     return table, snapshot
 
 
-def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSnapshot) -> dict[str, Any]:
+def _context(
+    request: HttpRequest, table: PublishedTable, snapshot: PublishedSnapshot
+) -> dict[str, Any]:
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
     rows = query.shown(analysis)
     dots = [of_line(row, query.basis) for row in rows]
     scores, gaps = charts.score_axis(dots, whole=query.axis == "whole"), charts.gap_axis(dots)
-    known = {row.model: row for row in table.rows.exclude(kind="").only("model", "kind", "reference")}
+    known = {
+        row.model: row for row in table.rows.exclude(kind="").only("model", "kind", "reference")
+    }
     lines = [_line(row, query.basis, scores, gaps, _kind(known.get(row.model))) for row in rows]
-    hottest = sorted((line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0])
+    hottest = sorted(
+        (line for line in lines if line.tone == "hot"), key=lambda line: -line.row.interval[0]
+    )
     return {
         "table": table,
         "snapshot": snapshot,
@@ -127,7 +137,9 @@ def _context(request: HttpRequest, table: PublishedTable, snapshot: PublishedSna
         "scatter": drawn.scatter(rows, query.basis, analysis.panel),
         "score_scale": charts.scale(scores),
         "gap_scale": charts.scale(gaps, width=charts.GAP_WIDTH, signed=True),
-        "slopes": orders.draw_slopes([of_line(row, query.basis) for row in rows]) if len(rows) > 1 else "",
+        "slopes": orders.draw_slopes([of_line(row, query.basis) for row in rows])
+        if len(rows) > 1
+        else "",
         "most_slopes": orders.MOST_SLOPES if len(rows) > orders.MOST_SLOPES else 0,
         **_families(analysis),
         **_likelihood(analysis, query.basis),
@@ -145,14 +157,22 @@ def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
         "sort": ("Order", SORT_CHOICES),
         "axis": ("Range of the axis", AXIS_CHOICES),
     }
-    basis = ("basis", ("What the words suppose", tuple((value, f"suppose: {text}") for value, text in BASIS_CHOICES)))
+    basis = (
+        "basis",
+        (
+            "What the words suppose",
+            tuple((value, f"suppose: {text}") for value, text in BASIS_CHOICES),
+        ),
+    )
     return [
         {"name": name, "label": label, "options": options, "chosen": getattr(query, name)}
         for name, (label, options) in (*selects.items(), basis)
     ]
 
 
-def _line(row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis, kind: str) -> Line:
+def _line(
+    row: PublishedLine, basis: Basis, scores: charts.Axis, gaps: charts.Axis, kind: str
+) -> Line:
     best, worst = row.rank_range
     dot = of_line(row, basis)
     return Line(
@@ -183,7 +203,9 @@ def _kind(row: PublishedRow | None) -> str:
 def _size(row: PublishedLine) -> str:
     if row.parameters is None:
         return ""
-    active = f" ({charts.size(row.active_parameters * 1e9)} active)" if row.active_parameters else ""
+    active = (
+        f" ({charts.size(row.active_parameters * 1e9)} active)" if row.active_parameters else ""
+    )
     return f"{charts.size(row.parameters * 1e9)}{active}"
 
 
@@ -196,7 +218,11 @@ def _why(row: PublishedLine, basis: Basis) -> str:
     if word == "watch" and test:
         return f"BH {charts.p_value(test.benjamini_hochberg)}"
     visible = row.visible(basis)
-    return "no test possible" if visible is None else f"visible from {charts.percent(visible)}\N{NO-BREAK SPACE}pp"
+    return (
+        "no test possible"
+        if visible is None
+        else f"visible from {charts.percent(visible)}\N{NO-BREAK SPACE}pp"
+    )
 
 
 def _families(analysis: Analysis) -> dict[str, Any]:
@@ -212,7 +238,9 @@ def _families(analysis: Analysis) -> dict[str, Any]:
                 peers=charts.points(one.peers.estimate) if one.peers else "",
                 prediction=charts.span(one.raw.prediction) if one.raw.prediction else "",
                 p_sign=f"{one.p_sign:.3f}",
-                picture=drawn.family_forest(one, [line for line in analysis.lines if line.family == one.family], axis),
+                picture=drawn.family_forest(
+                    one, [line for line in analysis.lines if line.family == one.family], axis
+                ),
             )
             for one in analysis.families
         ],
@@ -224,7 +252,12 @@ def _likelihood(analysis: Analysis, basis: Basis) -> dict[str, Any]:
     if not own:
         return {"likelihood": "", "likelihood_rows": []}
     rows = [
-        (line, f"{line.loglik:.3f}".replace("-", "−"), charts.points(line.gap), charts.percent(line.public.accuracy))
+        (
+            line,
+            f"{line.loglik:.3f}".replace("-", "−"),
+            charts.points(line.gap),
+            charts.percent(line.public.accuracy),
+        )
         for line in sorted(own, key=lambda line: -(line.loglik or 0.0))
     ]
     return {"likelihood": drawn.likelihood(own, basis), "likelihood_rows": rows}

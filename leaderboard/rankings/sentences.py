@@ -20,7 +20,10 @@ def evidence(row: Row) -> str:
 
 def _compared(row: Row, judged: Judged) -> str:
     if judged.basis == "panel" and judged.adjusted:
-        gap, than = judged.adjusted.gap, "than reference models of the same private score lead to expect"
+        gap, than = (
+            judged.adjusted.gap,
+            "than reference models of the same private score lead to expect",
+        )
     else:
         gap, than = row.gap, "than on the sealed set, which is as hard by the way both were made"
     side = "higher" if gap >= 0 else "lower"
@@ -75,7 +78,10 @@ def _part(one: Contact, n: int) -> str:
             f"Of these {n:,} items its provider had been shown {one.before:,} before{since}; {one.fresh:,} it was shown"
             " here for the first time. One side is too small to compare: it has no whole part of the set."
         )
-    seen, fresh = one.contrast.seen_right / one.contrast.seen_n, one.contrast.fresh_right / one.contrast.fresh_n
+    seen, fresh = (
+        one.contrast.seen_right / one.contrast.seen_n,
+        one.contrast.fresh_right / one.contrast.fresh_n,
+    )
     aside = n - one.contrast.seen_n - one.contrast.fresh_n
     left = f" The other {aside:,} are of parts that had been shown incompletely, and count on neither side."
     return (

@@ -36,7 +36,14 @@ _ALSO = (
     "reference",
     "kind",
 )
-_LENGTHS = {"model": 120, "family": 80, "organisation": 120, "hf_or_api_id": 200, "reference": 200, "kind": 80}
+_LENGTHS = {
+    "model": 120,
+    "family": 80,
+    "organisation": 120,
+    "hf_or_api_id": 200,
+    "reference": 200,
+    "kind": 80,
+}
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,12})?")
 
 
@@ -118,7 +125,9 @@ def read(data: bytes, *, public: str = "", private: str = "") -> Table:
     heading, rows = _cells(data)
     names = _names(heading, public, private)
     needed = {*_ALWAYS, *(f"n_{name}" for name in names)}
-    wanting = [Complaint(1, column, Problem.COLUMN_MISSING) for column in sorted(needed - set(heading))]
+    wanting = [
+        Complaint(1, column, Problem.COLUMN_MISSING) for column in sorted(needed - set(heading))
+    ]
     for name in names:
         if not {f"{name}_acc", f"{name}_right"} & set(heading):
             wanting.append(Complaint(1, f"{name}_acc", Problem.COLUMN_MISSING))
@@ -174,7 +183,9 @@ def _names(heading: Sequence[str], public: str, private: str) -> tuple[str, str]
     found = [column[2:] for column in heading if re.fullmatch(r"n_[A-Za-z0-9_-]{1,58}", column)]
     if not (public and private) and len(found) != 2:
         _fail(Complaint(1, "n_…", Problem.TWO_SETS_WANTED))
-    first, second = (_called(name, found) if name else found[at] for at, name in enumerate((public, private)))
+    first, second = (
+        _called(name, found) if name else found[at] for at, name in enumerate((public, private))
+    )
     if first == second:
         _fail(Complaint(1, "n_…", Problem.TWO_SETS_WANTED))
     return first, second
@@ -184,7 +195,9 @@ def _called(name: str, found: Sequence[str]) -> str:
     return next((one for one in found if one.casefold() == name.casefold()), name)
 
 
-def _decimals(heading: Sequence[str], rows: Sequence[tuple[int, list[str]]], names: tuple[str, str]) -> dict[str, int]:
+def _decimals(
+    heading: Sequence[str], rows: Sequence[tuple[int, list[str]]], names: tuple[str, str]
+) -> dict[str, int]:
     """To how many places each column of shares is printed: a table drops zeros at the end, so its longest cell says."""
     places = {}
     for column in (f"{name}_acc" for name in names):
@@ -198,14 +211,18 @@ def _decimals(heading: Sequence[str], rows: Sequence[tuple[int, list[str]]], nam
 class _Reader:
     """Reads line after line and keeps what is wrong."""
 
-    def __init__(self, heading: Sequence[str], names: tuple[str, str], decimals: Mapping[str, int]) -> None:
+    def __init__(
+        self, heading: Sequence[str], names: tuple[str, str], decimals: Mapping[str, int]
+    ) -> None:
         self.heading, self.names, self.decimals = heading, names, decimals
         self.complaints: list[Complaint] = []
         self._seen: set[str] = set()
         self._number = 0
         self._row: dict[str, str] = {}
         sets = (
-            f"{prefix}{name}{suffix}" for name in names for prefix, suffix in (("n_", ""), ("", "_acc"), ("", "_right"))
+            f"{prefix}{name}{suffix}"
+            for name in names
+            for prefix, suffix in (("n_", ""), ("", "_acc"), ("", "_right"))
         )
         self.known = {*_ALWAYS, *_ALSO, *sets, f"ll_per_char_{names[0]}"}
 
@@ -267,7 +284,9 @@ class _Reader:
             self._complain("access", Problem.UNKNOWN_ACCESS if told else Problem.MISSING)
         return _ACCESS.get(told, "")
 
-    def _number_in(self, column: str, *, positive: bool = False, negative: bool = False) -> float | None:
+    def _number_in(
+        self, column: str, *, positive: bool = False, negative: bool = False
+    ) -> float | None:
         text = self._row.get(column, "")
         if not text:
             return None
@@ -308,7 +327,10 @@ class _Reader:
         right = told if told is not None else round((share or 0.0) * n)
         if right > n:
             self._complain(f"{name}_right", Problem.NOT_A_SHARE)
-        elif share is not None and abs(right / n - share) > 0.5 * 10 ** -self.decimals[f"{name}_acc"] + 1e-9:
+        elif (
+            share is not None
+            and abs(right / n - share) > 0.5 * 10 ** -self.decimals[f"{name}_acc"] + 1e-9
+        ):
             self._complain(f"{name}_acc", Problem.NO_SUCH_COUNT)
         return right
 

@@ -21,6 +21,8 @@ def rebuild(slug: str) -> None:
         with quiet_database():
             pair = SetPair.objects.select_related("public", "private").filter(slug=slug).first()
             if pair is not None:
-                (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(pair=pair)
+                (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(
+                    pair=pair
+                )
     except OursAgain as failure:
         logger.warning("ranking put off: %s %s", failure.code, failure.detail)

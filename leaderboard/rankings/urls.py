@@ -15,5 +15,9 @@ urlpatterns = [
     path("published/", published.index, name="published-tables"),
     path("published/<slug:slug>/", published.page, name="published"),
     path("published/<slug:slug>.csv", published.as_csv, name="published-csv"),
-    path("published/<slug:slug>/charts/<slug:chart>/", interactive.of_published, name="published-chart"),
+    path(
+        "published/<slug:slug>/charts/<slug:chart>/",
+        interactive.of_published,
+        name="published-chart",
+    ),
 ]

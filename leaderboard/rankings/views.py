@@ -34,7 +34,11 @@ def board(request: HttpRequest, slug: str | None = None) -> HttpResponse:
         return pages.page(found, query, pages.frame(found, request, kept=kept.stranger(request)))
 
     return kept.answer(
-        request, made, what=f"{request.path}?{query.address()}", version=found.version, until=found.until
+        request,
+        made,
+        what=f"{request.path}?{query.address()}",
+        version=found.version,
+        until=found.until,
     )
 
 
@@ -63,7 +67,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     for pair in SetPair.objects.select_related("private").order_by("-pk"):
         snapshot = Snapshot.objects.current(pair)
         if snapshot and (row := snapshot.row_of(name)):
-            places, similar = snapshot.index().near(row.public.accuracy, within=SIMILAR, most=MOST_PEERS)
+            places, similar = snapshot.index().near(
+                row.public.accuracy, within=SIMILAR, most=MOST_PEERS
+            )
             near = [row, *(one for one in snapshot.at(places) if one.model != name)]
             near.sort(key=lambda one: (-one.private.accuracy, one.model))
             found.append(
@@ -75,7 +81,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
                     "near": [line(one) for one in near],
                     "similar": similar,
                     "models": snapshot.index().models,
-                    "worst": charts.span(row.worst) if row.private.truncated or row.public.truncated else "",
+                    "worst": charts.span(row.worst)
+                    if row.private.truncated or row.public.truncated
+                    else "",
                     "leak": sentences.leak(row.leak) if row.leak else "",
                     "contact": sentences.contact(row),
                     "says": sentences.evidence(row),
@@ -85,7 +93,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     if not found:
         raise Http404("no such model")
     verdicts = Verdict.objects.of_model(name)
-    return render(request, "rankings/model.html", {"name": name, "found": found, "verdicts": verdicts})
+    return render(
+        request, "rankings/model.html", {"name": name, "found": found, "verdicts": verdicts}
+    )
 
 
 @require_safe
@@ -97,8 +107,19 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         members = snapshot.index().of_family(name) if snapshot else []
         if snapshot and members:
             rows = snapshot.at(members[:MOST_MEMBERS])
-            shown = {"shown": len(rows), "members": len(members), **table([printed(row) for row in rows])}
-            found.append({"pair": pair, "snapshot": snapshot, **shown, **pictures.of_families(snapshot, name)})
+            shown = {
+                "shown": len(rows),
+                "members": len(members),
+                **table([printed(row) for row in rows]),
+            }
+            found.append(
+                {
+                    "pair": pair,
+                    "snapshot": snapshot,
+                    **shown,
+                    **pictures.of_families(snapshot, name),
+                }
+            )
     if not found:
         raise Http404("no such family")
     return render(request, "rankings/family.html", {"name": name, "found": found})

@@ -52,8 +52,12 @@ class Ask:
 
         A field that came later is in it only where it was given, so that a key from before still fits.
         """
-        left_out = {"api_key"} | {name for name in (*OF_BUDGET, "provider", "protocol") if not getattr(self, name)}
-        fields: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in left_out}
+        left_out = {"api_key"} | {
+            name for name in (*OF_BUDGET, "provider", "protocol") if not getattr(self, name)
+        }
+        fields: dict[str, Any] = {
+            name: value for name, value in vars(self).items() if name not in left_out
+        }
         return leaf_hash(canonical_json(fields | {"has_key": bool(self.api_key)})).hex()
 
     def budget(self) -> Budget | None:
@@ -124,7 +128,11 @@ def _malformed_checkpoint(ask: Ask) -> No | None:
     foreign += [name for name in OF_BUDGET if getattr(ask, name) is not None]
     if foreign:
         return No(Refusal.INVALID_FIELD, foreign[0])
-    return None if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint) else No(Refusal.INVALID_FIELD, "checkpoint")
+    return (
+        None
+        if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint)
+        else No(Refusal.INVALID_FIELD, "checkpoint")
+    )
 
 
 def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> No | None:

@@ -16,7 +16,15 @@ from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import SIDES, Rescoring, Run, Submission, Told, side_by_side, told_of
+from leaderboard.submissions.models import (
+    SIDES,
+    Rescoring,
+    Run,
+    Submission,
+    Told,
+    side_by_side,
+    told_of,
+)
 from leaderboard.submissions.states import RunState
 
 MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -36,12 +44,20 @@ class SubmissionIn(Strict):
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
     api: Literal["completions", "chat", ""] = ""
-    api_key: str = Field("", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end.")
-    provider: str = Field("", max_length=40, description="Whose API it speaks; empty for one like OpenAI's own.")
-    protocol: str = Field(
-        "", max_length=80, description="One that the pair allows; empty for its own, which is ranked."
+    api_key: str = Field(
+        "", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end."
     )
-    max_tokens: int | None = Field(None, description="The most tokens, of prompts and answers, in all.")
+    provider: str = Field(
+        "", max_length=40, description="Whose API it speaks; empty for one like OpenAI's own."
+    )
+    protocol: str = Field(
+        "",
+        max_length=80,
+        description="One that the pair allows; empty for its own, which is ranked.",
+    )
+    max_tokens: int | None = Field(
+        None, description="The most tokens, of prompts and answers, in all."
+    )
     max_cost: float | None = Field(None, description="The most money; needs both prices.")
     price_in: float | None = Field(None, description="Of a million tokens of prompts.")
     price_out: float | None = Field(None, description="Of a million tokens of answers.")
@@ -88,8 +104,12 @@ class CountsOut(Schema):
     wrong: int
     no_answer: int
     truncated: int
-    reasons: dict[str, int] | None = Field(description="Why an endpoint gave no answer, where it gave none.")
-    votes: dict[str, Any] | None = Field(description="Aggregates over several samples of each item, if there were.")
+    reasons: dict[str, int] | None = Field(
+        description="Why an endpoint gave no answer, where it gave none."
+    )
+    votes: dict[str, Any] | None = Field(
+        description="Aggregates over several samples of each item, if there were."
+    )
     likelihood: LikelihoodOut | None
 
 
@@ -110,7 +130,9 @@ class GraderOut(Schema):
 class ContinueIn(Strict):
     """A new API key, if the one before was refused or has been erased."""
 
-    api_key: str = Field("", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end.")
+    api_key: str = Field(
+        "", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end."
+    )
 
 
 class GradeAgain(Strict):
@@ -230,7 +252,9 @@ def submit(request: HttpRequest, order: SubmissionIn) -> Any:
     """Needs the header Idempotency-Key: the same key again answers with the same submission."""
     user = cast("User", request.auth)  # type: ignore[attr-defined]
     key = request.headers.get("Idempotency-Key", "")
-    return Status(201, _submission(actions.submit(user=user, key=key, ask=Ask(**order.model_dump()))))
+    return Status(
+        201, _submission(actions.submit(user=user, key=key, ask=Ask(**order.model_dump())))
+    )
 
 
 @router.get(
@@ -242,7 +266,11 @@ def submit(request: HttpRequest, order: SubmissionIn) -> Any:
 def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
     """Only the submitter sees it; to all others it does not exist."""
     user = cast("User", request.auth)  # type: ignore[attr-defined]
-    found = Submission.objects.filter(submitted_by=user, pk=submission_id).select_related("pair", "model").first()
+    found = (
+        Submission.objects.filter(submitted_by=user, pk=submission_id)
+        .select_related("pair", "model")
+        .first()
+    )
     if found is None:
         raise refuse(Refusal.NOT_FOUND)
     return _submission(found)
@@ -255,7 +283,9 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its ``tally`` the SHA-256 of
     ``holdfast/tally/v1``, a line end, and the canonical JSON of all other fields.
     """
-    found = Run.objects.select_related("submission__model", "submission__pair", "evaluator").order_by("pk")
+    found = Run.objects.select_related(
+        "submission__model", "submission__pair", "evaluator"
+    ).order_by("pk")
     if query.pair:
         found = found.filter(submission__pair__slug=query.pair)
     if query.after is not None:
@@ -276,7 +306,12 @@ def status(request: HttpRequest) -> dict[str, Any]:
     return actions.public_facts(found) | {"findings": found.findings if staff else None}
 
 
-@router.get("/runs/{uuid:run_id}", auth=None, response={200: RunOut, 404: Problem}, summary="How a run stands")
+@router.get(
+    "/runs/{uuid:run_id}",
+    auth=None,
+    response={200: RunOut, 404: Problem},
+    summary="How a run stands",
+)
 def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Ranked runs are public; any other is its submitter's, by token or session."""
     found = Run.objects.visible_to(viewer(request)).with_facts().filter(pk=run_id).first()
@@ -342,11 +377,18 @@ def rescorings(request: HttpRequest, run_id: UUID) -> list[dict[str, Any]]:
     user = viewer(request)
     if user is None or not user.is_staff:
         raise refuse(Refusal.NOT_FOUND)
-    return [_rescoring(one) for one in Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")]
+    return [
+        _rescoring(one)
+        for one in Rescoring.objects.filter(run=run_id).select_related("run").order_by("-pk")
+    ]
 
 
 def _act(
-    request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, maintainers_only: bool = False
+    request: HttpRequest,
+    run_id: UUID,
+    action: Callable[..., Run],
+    *,
+    maintainers_only: bool = False,
 ) -> dict[str, Any]:
     user = cast("User", request.auth)  # type: ignore[attr-defined]
     own = Run.objects.all() if user.is_staff else Run.objects.filter(submission__submitted_by=user)
@@ -435,7 +477,10 @@ def _run(one: Run) -> dict[str, Any]:
 def _graders(one: Run) -> list[dict[str, Any]]:
     found = side_by_side([one], headline=one.submission.pair.grader)[one.pk]
     names = ("grader", "set", "n", "known")
-    return [{name: getattr(line, name) for name in names} | (line.counts or dict.fromkeys(SIDES)) for line in found]
+    return [
+        {name: getattr(line, name) for name in names} | (line.counts or dict.fromkeys(SIDES))
+        for line in found
+    ]
 
 
 def _rescoring(one: Rescoring) -> dict[str, Any]:

@@ -72,7 +72,10 @@ class BlockBurn:
             whole.lines += one.lines
             whole.reveals += one.reveals
             whole.seen |= one.seen
-            whole.first, whole.last = min(whole.first or one.first, one.first), max(whole.last, one.last)
+            whole.first, whole.last = (
+                min(whole.first or one.first, one.first),
+                max(whole.last, one.last),
+            )
         return whole
 
 
@@ -154,7 +157,11 @@ def _page(pair: SetPair, manifest: Manifest, found: Burn) -> dict[str, Any]:
         "burn": found,
         "rows": rows,
         "heat": charts.heat(
-            parts, {row["part"].id: charts.Seen(row["share"], row["times"], bool(row["wrong"])) for row in rows}
+            parts,
+            {
+                row["part"].id: charts.Seen(row["share"], row["times"], bool(row["wrong"]))
+                for row in rows
+            },
         ),
         "declared": declared,
         "declared_bar": charts.bar(declared / manifest.cap if manifest.cap else 0),
@@ -172,7 +179,9 @@ def _row(name: str, part: charts.Part, block: BlockBurn) -> dict[str, Any]:
             "recipient": recipient,
             "tier": tier,
             "tally": tally,
-            "query": urlencode({"set": name, "kind": "exposure", "recipient": recipient, "tier": tier}),
+            "query": urlencode(
+                {"set": name, "kind": "exposure", "recipient": recipient, "tier": tier}
+            ),
         }
         for (recipient, tier), tally in ordered[:SHOWN_RECIPIENTS]
     ]

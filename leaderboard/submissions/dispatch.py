@@ -50,7 +50,12 @@ class Job:
 
     def granted(self) -> dict[str, Any]:
         """Return what is recorded of the grant besides run and token."""
-        return {"recipient": self.recipient, "sets": self.sets, "salt": self.salt, "digest": self.grant}
+        return {
+            "recipient": self.recipient,
+            "sets": self.sets,
+            "salt": self.salt,
+            "digest": self.grant,
+        }
 
 
 def recipient(submission: Submission) -> str:
@@ -79,8 +84,12 @@ def tier_of(submission: Submission) -> Tier:
         return "T0"
     asked = EndpointId(submission.url, submission.served_model, submission.api, submission.provider)
     listed = [one.identity for one in ListedEndpoint.objects.filter(url=submission.url)]
-    tier = policy.endpoint_tier(asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True)
-    known = Party.objects.filter(recipient=recipient(submission)).values_list("tier", flat=True).first()
+    tier = policy.endpoint_tier(
+        asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True
+    )
+    known = (
+        Party.objects.filter(recipient=recipient(submission)).values_list("tier", flat=True).first()
+    )
     return max(tier, cast("Tier", known or tier))
 
 
@@ -176,7 +185,9 @@ def ring(outbox: Outbox, queue: str) -> None:
     payload = outbox.payload
     if keys := outbox.run.submission.sealed_keys:
         payload = payload | {"system": payload["system"] | {"sealed_keys": keys}}
-    app.send_task(EVALUATE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False)
+    app.send_task(
+        EVALUATE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False
+    )
 
 
 def depth(queue: str) -> int:
@@ -191,14 +202,18 @@ def depth(queue: str) -> int:
 def answer(evaluator: str, slot: int, lease: LeaseAnswer) -> None:
     """Answer one process of an evaluator. Raises the broker's error where it is away."""
     queue = lease_queue(evaluator, slot)
-    app.send_task(LEASE_TASK, args=[lease.to_dict()], queue=queue, expires=settings.LEASE_SECONDS, retry=False)
+    app.send_task(
+        LEASE_TASK, args=[lease.to_dict()], queue=queue, expires=settings.LEASE_SECONDS, retry=False
+    )
 
 
 def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
     """Return what an evaluator must have for an attempt. ``declined`` are those that lack something, and what."""
     return Needs(
         version=outbox.payload["version"],
-        sets=frozenset((ask["name"], ask["sealed"], ask["digest"]) for ask in outbox.payload["sets"]),
+        sets=frozenset(
+            (ask["name"], ask["sealed"], ask["digest"]) for ask in outbox.payload["sets"]
+        ),
         sealed_to=frozenset(outbox.run.submission.sealed_keys),
         declined=declined,
     )
@@ -246,7 +261,9 @@ def ring_rescore(order: Rescoring) -> None:
         sets=tuple(sets),
     ).to_dict()
     queue = journal_queue(order.evaluator.name)
-    app.send_task(RESCORE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False)
+    app.send_task(
+        RESCORE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False
+    )
 
 
 def ring_rebuild(pair: str) -> None:

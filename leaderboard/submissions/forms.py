@@ -21,7 +21,11 @@ PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Prov
 
 def _protocols() -> list[tuple[str, str]]:
     """Those that some pair allows besides its own."""
-    named = {name for also in SetPair.objects.filter(withdrawn_at=None).values_list("also", flat=True) for name in also}
+    named = {
+        name
+        for also in SetPair.objects.filter(withdrawn_at=None).values_list("also", flat=True)
+        for name in also
+    }
     return [("", "the sets' own"), *((name, name) for name in sorted(named))]
 
 
@@ -36,18 +40,32 @@ class SubmissionForm(forms.Form):
         label="Sets",
     )
     protocol = forms.ChoiceField(
-        required=False, choices=_protocols, help_text="Only what the sets' own came to is ranked with the others."
+        required=False,
+        choices=_protocols,
+        help_text="Only what the sets' own came to is ranked with the others.",
     )
-    model = forms.CharField(max_length=80, help_text="Letters, digits, dots, '-' and '_'. It is shown on the board.")
+    model = forms.CharField(
+        max_length=80, help_text="Letters, digits, dots, '-' and '_'. It is shown on the board."
+    )
     open_weights = forms.BooleanField(required=False, label="Its weights are open")
-    parameters = forms.IntegerField(required=False, min_value=1, help_text="How many, if you say so.")
-    kind = forms.ChoiceField(choices=KINDS, initial=Submission.Kind.CHECKPOINT, widget=forms.RadioSelect)
-    checkpoint = forms.CharField(required=False, max_length=80, help_text="The folder's name on the evaluators.")
-    url = forms.CharField(required=False, max_length=2000, label="Address", help_text="For example https://host/v1")
+    parameters = forms.IntegerField(
+        required=False, min_value=1, help_text="How many, if you say so."
+    )
+    kind = forms.ChoiceField(
+        choices=KINDS, initial=Submission.Kind.CHECKPOINT, widget=forms.RadioSelect
+    )
+    checkpoint = forms.CharField(
+        required=False, max_length=80, help_text="The folder's name on the evaluators."
+    )
+    url = forms.CharField(
+        required=False, max_length=2000, label="Address", help_text="For example https://host/v1"
+    )
     served_model = forms.CharField(required=False, max_length=200, label="Model at the endpoint")
     api = forms.ChoiceField(required=False, choices=APIS, label="Kind of API")
     provider = forms.ChoiceField(
-        required=False, choices=PROVIDERS, help_text="Whose API it speaks. The address is needed all the same."
+        required=False,
+        choices=PROVIDERS,
+        help_text="Whose API it speaks. The address is needed all the same.",
     )
     api_key = forms.CharField(
         required=False,
@@ -59,16 +77,32 @@ class SubmissionForm(forms.Form):
     )
 
     max_tokens = forms.IntegerField(
-        required=False, min_value=1, max_value=10**12, label="Most tokens", help_text="Prompts and answers, in all."
+        required=False,
+        min_value=1,
+        max_value=10**12,
+        label="Most tokens",
+        help_text="Prompts and answers, in all.",
     )
     max_cost = forms.FloatField(
-        required=False, min_value=0, max_value=1e9, label="Most money", help_text="It needs both prices."
+        required=False,
+        min_value=0,
+        max_value=1e9,
+        label="Most money",
+        help_text="It needs both prices.",
     )
     price_in = forms.FloatField(
-        required=False, min_value=0, max_value=1e6, label="Price in", help_text="Of a million tokens of prompts."
+        required=False,
+        min_value=0,
+        max_value=1e6,
+        label="Price in",
+        help_text="Of a million tokens of prompts.",
     )
     price_out = forms.FloatField(
-        required=False, min_value=0, max_value=1e6, label="Price out", help_text="Of a million tokens of answers."
+        required=False,
+        min_value=0,
+        max_value=1e6,
+        label="Price out",
+        help_text="Of a million tokens of answers.",
     )
 
     @classmethod
@@ -78,7 +112,10 @@ class SubmissionForm(forms.Form):
 
     def about(self) -> list[forms.BoundField]:
         """The fields that every submission has."""
-        return [self[name] for name in ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")]
+        return [
+            self[name]
+            for name in ("key", "pair", "protocol", "model", "open_weights", "parameters", "kind")
+        ]
 
     def of_checkpoint(self) -> list[forms.BoundField]:
         """The fields of a checkpoint."""
@@ -94,7 +131,9 @@ class SubmissionForm(forms.Form):
 
     def facts(self) -> dict[str, Any]:
         """What the valid form asks for: the fields of an ``Ask``."""
-        fields: dict[str, Any] = {name: value for name, value in self.cleaned_data.items() if name != "key"}
+        fields: dict[str, Any] = {
+            name: value for name, value in self.cleaned_data.items() if name != "key"
+        }
         return fields | {"pair": self.cleaned_data["pair"].slug}
 
 
@@ -126,7 +165,8 @@ class SwitchForm(GraderForm):
     """The grader that a board is to be made of."""
 
     leave_out = forms.BooleanField(
-        required=False, help_text="Also where runs have not been graded by it: they have no rank until they are."
+        required=False,
+        help_text="Also where runs have not been graded by it: they have no rank until they are.",
     )
 
 

@@ -26,10 +26,19 @@ def graders(request: HttpRequest, slug: str) -> HttpResponse:
     pair = get_object_or_404(SetPair, slug=slug)
     form = GraderForm(request.POST or None)
     if form.is_valid():
-        asked = {"slug": slug, "grader": form.cleaned_data["grader"], "by": cast("User", request.user)}
+        asked = {
+            "slug": slug,
+            "grader": form.cleaned_data["grader"],
+            "by": cast("User", request.user),
+        }
         carry_out(request, lambda: actions.ask_all_again(**asked), done="The evaluators are asked.")
         return redirect("set-graders", slug)
-    return render(request, "submissions/pair_graders.html", _context(request, pair, form), status=_status(form))
+    return render(
+        request,
+        "submissions/pair_graders.html",
+        _context(request, pair, form),
+        status=_status(form),
+    )
 
 
 @maintainers_only
@@ -73,5 +82,8 @@ def _context(
         "form": form,
         "switch_form": switch_form or SwitchForm(auto_id="switch_%s"),
         "page": page,
-        "orders": [(order, order.changes(), explain_code(order.code) if order.code else None) for order in page],
+        "orders": [
+            (order, order.changes(), explain_code(order.code) if order.code else None)
+            for order in page
+        ],
     }

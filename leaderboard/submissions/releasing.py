@@ -41,9 +41,15 @@ from leaderboard.submissions import actions
 
 SHOWN_SHORT = 10
 WORDS = {
-    PairState.SEALED: ("Sealed.", "Its questions are not public. Whenever one is shown, the ledger says to whom."),
+    PairState.SEALED: (
+        "Sealed.",
+        "Its questions are not public. Whenever one is shown, the ledger says to whom.",
+    ),
     PairState.RELEASABLE: ("Releasable.", "The rule is met. A maintainer may propose the release."),
-    PairState.PROPOSED: ("Proposed.", "The evidence is frozen, for the maintainers to sign offline."),
+    PairState.PROPOSED: (
+        "Proposed.",
+        "The evidence is frozen, for the maintainers to sign offline.",
+    ),
     PairState.RELEASED: ("Released.", "Everybody can read all of it, and check it."),
 }
 REASONS = {
@@ -97,9 +103,17 @@ def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
     """What was committed to, what has been retired, and how far the release rule is."""
     pair = get_object_or_404(_pairs(), slug=slug)
     manifest = pair.private.facts()
-    context = _about(pair) | {"manifest": manifest, "versions": pair.private.signed_notices(), "reasons": REASONS}
+    context = _about(pair) | {
+        "manifest": manifest,
+        "versions": pair.private.signed_notices(),
+        "reasons": REASONS,
+    }
     if manifest:
-        context |= _evidence(pair, manifest) | _commitment(pair.private, manifest) | _division(pair, manifest)
+        context |= (
+            _evidence(pair, manifest)
+            | _commitment(pair.private, manifest)
+            | _division(pair, manifest)
+        )
     return render(request, "submissions/set_pair.html", context)
 
 
@@ -112,10 +126,20 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
     if manifest:
         context |= _evidence(pair, manifest) | {"digest": manifest.digest()}
         context["rule_digest"] = rule_digest(manifest.rule) if manifest.rule else ""
-        context["next_season"] = pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None
-    if released := Release.objects.filter(item_set=pair.private).select_related("published_by").first():
+        context["next_season"] = (
+            pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None
+        )
+    if (
+        released := Release.objects.filter(item_set=pair.private)
+        .select_related("published_by")
+        .first()
+    ):
         signed = SignedStatement.from_dict(released.statement)
-        context |= {"release": released, "signed": signed, "statement_digest": statement_digest(signed.statement)}
+        context |= {
+            "release": released,
+            "signed": signed,
+            "statement_digest": statement_digest(signed.statement),
+        }
         context["files"] = exports.files(released)
     if cast("User", request.user).is_staff:
         context["successor_form"] = SuccessorForm(pair=pair)
@@ -128,7 +152,9 @@ def evidence(request: HttpRequest, slug: str) -> HttpResponse:
     pair = get_object_or_404(_pairs(), slug=slug)
     data = pair.evidence or actions.weigh(pair).evidence.to_dict()
     headers = {"Content-Disposition": 'attachment; filename="evidence.json"'}
-    return HttpResponse(canonical_json(data) + b"\n", content_type="application/json", headers=headers)
+    return HttpResponse(
+        canonical_json(data) + b"\n", content_type="application/json", headers=headers
+    )
 
 
 @maintainers_only
@@ -136,7 +162,9 @@ def evidence(request: HttpRequest, slug: str) -> HttpResponse:
 def propose(request: HttpRequest, slug: str) -> HttpResponse:
     """Freeze the evidence."""
     pair, by = get_object_or_404(SetPair, slug=slug), cast("User", request.user)
-    carry_out(request, lambda: actions.propose(slug=pair.slug, by=by), done="The release is proposed.")
+    carry_out(
+        request, lambda: actions.propose(slug=pair.slug, by=by), done="The release is proposed."
+    )
     return redirect("set-release", slug)
 
 
@@ -145,7 +173,9 @@ def propose(request: HttpRequest, slug: str) -> HttpResponse:
 def withdraw(request: HttpRequest, slug: str) -> HttpResponse:
     """Take the proposal back."""
     pair, by = get_object_or_404(SetPair, slug=slug), cast("User", request.user)
-    carry_out(request, lambda: actions.withdraw(slug=pair.slug, by=by), done="The proposal is withdrawn.")
+    carry_out(
+        request, lambda: actions.withdraw(slug=pair.slug, by=by), done="The proposal is withdrawn."
+    )
     return redirect("set-release", slug)
 
 
@@ -153,7 +183,9 @@ def withdraw(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def register_pair(request: HttpRequest) -> HttpResponse:
     """Pair a sealed set with a public one, in two pages: the facts, then all that will be fixed by them."""
-    known = ItemSet.objects.filter(sealed=True, name=request.GET.get("private", "").replace("\0", "")).first()
+    known = ItemSet.objects.filter(
+        sealed=True, name=request.GET.get("private", "").replace("\0", "")
+    ).first()
     form = PairForm(request.POST) if request.method == "POST" else PairForm(initial=_usual(known))
     status = 422 if form.is_bound and not form.is_valid() else 200
     if form.is_bound and form.is_valid():
@@ -187,7 +219,9 @@ def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
         )
         return redirect("set-pair", slug)
     context = {"pair": pair, "form": form, "section": "sets"}
-    return render(request, "submissions/withdraw_pair.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "submissions/withdraw_pair.html", context, status=422 if form.errors else 200
+    )
 
 
 @maintainers_only
@@ -204,12 +238,18 @@ def registered(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _usual(known: ItemSet | None) -> dict[str, str]:
     terms = known.facts() if known else None
-    asked = {"protocol": terms.terms.protocol, "grader": terms.terms.grader} if terms and terms.terms else {}
+    asked = (
+        {"protocol": terms.terms.protocol, "grader": terms.terms.grader}
+        if terms and terms.terms
+        else {}
+    )
     return asked | ({"private": known.name} if known else {})
 
 
 def _pairs() -> QuerySet[SetPair]:
-    return SetPair.objects.select_related("public", "private__successor", "private__proposed_by", "withdrawn_by")
+    return SetPair.objects.select_related(
+        "public", "private__successor", "private__proposed_by", "withdrawn_by"
+    )
 
 
 def _about(pair: SetPair) -> dict[str, Any]:
@@ -224,7 +264,9 @@ def _about(pair: SetPair) -> dict[str, Any]:
 
 def _path(pair: SetPair) -> Sequence[Happened]:
     """The states in order. One that was left backwards has not been reached."""
-    came = {one.new: one.moment for one in pair.private.steps.order_by("pk")} | {"sealed": pair.private.registered_at}
+    came = {one.new: one.moment for one in pair.private.steps.order_by("pk")} | {
+        "sealed": pair.private.registered_at
+    }
     order = list(PairState)
     reached = order.index(PairState(pair.state))
     return [
@@ -240,7 +282,10 @@ def _evidence(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     """
     frozen = read_evidence(pair.evidence) if pair.evidence else None
     if frozen and pair.state == PairState.RELEASED:
-        held, verdict = frozen, decide(manifest.rule, frozen, now=moment_of(frozen.moment)) if manifest.rule else None
+        held, verdict = (
+            frozen,
+            decide(manifest.rule, frozen, now=moment_of(frozen.moment)) if manifest.rule else None,
+        )
     else:
         weighed = actions.weigh(pair)
         held, verdict = weighed.evidence, weighed.verdict
@@ -257,13 +302,17 @@ def _commitment(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
     """Who signed the head of the set, and who cosigned it when; nobody where there is no head that verifies."""
     try:
         cosigned = manifest.verify_note(item_set.head) if item_set.head else {}
-        names = {one.name for one in open_note(item_set.head).signatures} if item_set.head else set()
+        names = (
+            {one.name for one in open_note(item_set.head).signatures} if item_set.head else set()
+        )
     except EvaluatorError:
         cosigned, names = {}, set()
     return {
         "digest": manifest.digest(),
         "signers": [party.name for party in manifest.maintainers if party.name in names],
-        "cosigned": [(name, datetime.fromtimestamp(seen, UTC)) for name, seen in sorted(cosigned.items())],
+        "cosigned": [
+            (name, datetime.fromtimestamp(seen, UTC)) for name, seen in sorted(cosigned.items())
+        ],
         "created": moment_of(manifest.created),
     }
 
@@ -273,7 +322,12 @@ def _division(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     shown = charts.parts(manifest, notices)
     waits = waiting(manifest, notices)
     told = [
-        {"notice": one, "reason": REASONS[one.reason], "moment": moment_of(one.moment), "waits": bool(items & waits)}
+        {
+            "notice": one,
+            "reason": REASONS[one.reason],
+            "moment": moment_of(one.moment),
+            "waits": bool(items & waits),
+        }
         for one, items in zip(notices, named(manifest, notices), strict=True)
     ]
     return {

@@ -38,20 +38,32 @@ class Step:
 
 
 STEPS: Mapping[tuple[RunState, RunState], Step] = {
-    (RunState.QUEUED, RunState.LEASED): Step("an evaluator has begun the attempt and is granted the lease", "recorder"),
+    (RunState.QUEUED, RunState.LEASED): Step(
+        "an evaluator has begun the attempt and is granted the lease", "recorder"
+    ),
     (RunState.LEASED, RunState.RUNNING): Step("the first item is asked", "recorder"),
-    (RunState.RUNNING, RunState.GRADED): Step("every item has an outcome and the counts agree", "recorder"),
+    (RunState.RUNNING, RunState.GRADED): Step(
+        "every item has an outcome and the counts agree", "recorder"
+    ),
     (RunState.GRADED, RunState.RANKED): Step(
         "its cohort is closed, and its scores are published", "maintainer, or the clock"
     ),
     (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
-    (RunState.RUNNING, RunState.QUEUED): Step("the attempt was lost: next token, items left only", "reaper"),
+    (RunState.RUNNING, RunState.QUEUED): Step(
+        "the attempt was lost: next token, items left only", "reaper"
+    ),
     (RunState.QUEUED, RunState.FAILED): Step(
         "its time in the queue is over, or no evaluator will ever take it", "reaper, recorder"
     ),
-    (RunState.LEASED, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
-    (RunState.RUNNING, RunState.FAILED): Step("the evaluator gave up, or attempts or time are used up", "recorder"),
-    (RunState.FAILED, RunState.QUEUED): Step("queued again, outcomes kept", "maintainer, or its author"),
+    (RunState.LEASED, RunState.FAILED): Step(
+        "the evaluator gave up, or attempts or time are used up", "recorder"
+    ),
+    (RunState.RUNNING, RunState.FAILED): Step(
+        "the evaluator gave up, or attempts or time are used up", "recorder"
+    ),
+    (RunState.FAILED, RunState.QUEUED): Step(
+        "queued again, outcomes kept", "maintainer, or its author"
+    ),
     (RunState.QUEUED, RunState.CANCELLED): Step("withdrawn", "submitter"),
     (RunState.LEASED, RunState.CANCELLED): Step("withdrawn", "submitter"),
     (RunState.RUNNING, RunState.CANCELLED): Step("withdrawn", "submitter"),
@@ -96,7 +108,9 @@ def diagram() -> str:
     """The states as a Markdown page with a Mermaid diagram and a table of steps."""
     arrows = "\n".join(f"    {old} --> {new}" for old, new in STEPS)
     ends = "\n".join(f"    {state} --> [*]" for state in RunState if state in FINAL)
-    rows = "\n".join(f"| {old} | {new} | {step.why} | {step.by} |" for (old, new), step in STEPS.items())
+    rows = "\n".join(
+        f"| {old} | {new} | {step.why} | {step.by} |" for (old, new), step in STEPS.items()
+    )
     return (
         "# States of a run\n\n"
         "Generated from the table in `leaderboard/submissions/states.py` by `manage.py states`; do not edit.\n\n"

@@ -40,7 +40,14 @@ def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.
 
 # Acknowledged late, other than all else: a recorder that dies must not take a report with it, and a
 # report that comes twice does no harm.
-@app.task(name=RECORD_TASK, bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None, typing=False)  # type: ignore[untyped-decorator]
+@app.task(
+    name=RECORD_TASK,
+    bind=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    max_retries=None,
+    typing=False,
+)  # type: ignore[untyped-decorator]
 def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
     """Record one report. Whatever is wrong with it is logged as a code, and the recorder goes on."""
     if len(args) != 1 or kwargs:

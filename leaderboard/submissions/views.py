@@ -72,7 +72,10 @@ def submit(request: HttpRequest) -> HttpResponse:
 
 
 def _form(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:
-    shares = {"per_cohort": settings.DECLARED_PER_COHORT, "per_season": settings.DECLARED_PER_SEASON}
+    shares = {
+        "per_cohort": settings.DECLARED_PER_COHORT,
+        "per_season": settings.DECLARED_PER_SEASON,
+    }
     context = {"form": form, "listed": ListedEndpoint.objects.all(), **shares}
     return render(request, "submissions/submit.html", context, status=status)
 
@@ -81,7 +84,11 @@ def _form(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> H
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
     """One's own submissions, newest first."""
-    runs = Run.objects.with_facts().filter(submission__submitted_by=_signed_in(request)).order_by("-queued_at")
+    runs = (
+        Run.objects.with_facts()
+        .filter(submission__submitted_by=_signed_in(request))
+        .order_by("-queued_at")
+    )
     page = Paginator(runs, PAGE_LENGTH).get_page(request.GET.get("page"))
     return render(request, "submissions/mine.html", {"page": page, "section": "mine"})
 
@@ -94,11 +101,19 @@ def commitments(request: HttpRequest) -> HttpResponse:
     form = CommitmentForm(request.POST or None)
     if form.is_valid():
         digest = form.cleaned_data["digest"]
-        carry_out(request, lambda: actions.commit_weights(user=user, digest=digest), done="You are committed to it.")
+        carry_out(
+            request,
+            lambda: actions.commit_weights(user=user, digest=digest),
+            done="You are committed to it.",
+        )
         return redirect("commitments")
-    page = Paginator(user.commitments.order_by("-pk"), PAGE_LENGTH).get_page(request.GET.get("page"))
+    page = Paginator(user.commitments.order_by("-pk"), PAGE_LENGTH).get_page(
+        request.GET.get("page")
+    )
     context = {"form": form, "page": page, "section": "mine"}
-    return render(request, "submissions/commitments.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "submissions/commitments.html", context, status=422 if form.errors else 200
+    )
 
 
 @require_safe
@@ -119,13 +134,18 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "held_up": explain_code(lack) if (lack := actions.waiting_for(found)) else None,
         "problem": explain_code(found.ended_because) if found.ended_because else None,
         "sets": sets,
-        "votes": [(row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes],
+        "votes": [
+            (row, charts.calibration(Votes.from_dict(row.votes))) for row in sets if row.votes
+        ],
         "graders": graders(found) if found.state == RunState.RANKED else [],
         "grader_form": GraderForm() if graded and user is not None and user.is_staff else None,
         "record": found.record if graded else None,
         "read": [row.read for row in sets if row.read],
-        "likelihood_problem": explain_code(found.likelihood_failed) if found.likelihood_failed else None,
-        "may_cancel": found.is_cancellable and user is not None,  # whoever sees an unranked run may withdraw it
+        "likelihood_problem": explain_code(found.likelihood_failed)
+        if found.likelihood_failed
+        else None,
+        "may_cancel": found.is_cancellable
+        and user is not None,  # whoever sees an unranked run may withdraw it
         "continue_form": ContinueForm() if _may_continue(found, user) else None,
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
     }
@@ -143,7 +163,9 @@ def status(request: HttpRequest) -> HttpResponse:
     """Show how the pools stand, and to maintainers every finding."""
     user = request.user if isinstance(request.user, User) else None
     evaluators = Evaluator.objects.order_by("pk") if user is not None and user.is_staff else ()
-    return render(request, "submissions/status.html", {"status": actions.status(), "evaluators": evaluators})
+    return render(
+        request, "submissions/status.html", {"status": actions.status(), "evaluators": evaluators}
+    )
 
 
 def graders(run: Run) -> list[tuple[str, list[Beside]]]:
@@ -180,7 +202,9 @@ def requeue(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return _act(request, run_id, actions.requeue, done="The run is queued again.")
 
 
-def _act(request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, done: str) -> HttpResponse:
+def _act(
+    request: HttpRequest, run_id: UUID, action: Callable[..., Run], *, done: str
+) -> HttpResponse:
     user = _signed_in(request)
     own = Run.objects.all() if user.is_staff else Run.objects.filter(submission__submitted_by=user)
     if not own.filter(pk=run_id).exists():

@@ -75,19 +75,29 @@ class House:
 
     def submit(self, model: str, **order: Any) -> str:
         order = {"model": model, "pair": PAIR, "open_weights": False} | order
-        run: str = self.place.post("/api/v1/submissions", order, token=self.token, key=str(uuid.uuid4()))["run"]
+        run: str = self.place.post(
+            "/api/v1/submissions", order, token=self.token, key=str(uuid.uuid4())
+        )["run"]
         return run
 
-    def submit_endpoint(self, model: str, endpoint: Endpoint, *, served: str = "steady", **order: Any) -> str:
+    def submit_endpoint(
+        self, model: str, endpoint: Endpoint, *, served: str = "steady", **order: Any
+    ) -> str:
         return self.submit(
-            model, kind="endpoint", url=endpoint.url, served_model=served, **({"api": "completions"} | order)
+            model,
+            kind="endpoint",
+            url=endpoint.url,
+            served_model=served,
+            **({"api": "completions"} | order),
         )
 
     def run(self, run: str) -> dict[str, Any]:
         state: dict[str, Any] = self.place.get(f"/api/v1/runs/{run}", token=self.token)
         return state
 
-    def wait(self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90) -> dict[str, Any]:
+    def wait(
+        self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90
+    ) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while not until(state := self.run(run)):
             assert time.monotonic() < end, f"still {state} after {seconds} s"
@@ -132,13 +142,16 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
             broker_url=broker_url,
             port=free_port(),
             source=source,
-            settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1", "HOLDFAST_COHORT_SECONDS": "0.001"} | settings,
+            settings={"HOLDFAST_PRIVATE_ENDPOINTS": "1", "HOLDFAST_COHORT_SECONDS": "0.001"}
+            | settings,
         )
         public, private = rows or (public_set()[:120], private_set()[:120])
         prepare.make_keys(place)
         prepare.make_public_set(place, "open", public, shots=shots)
         prepare.make_sealed_set(place, "twin", private, shots=shots, options=seal)
-        prepare.tell_site(place, slug=PAIR, title="Twins", public="open", private="twin", protocol=protocol)
+        prepare.tell_site(
+            place, slug=PAIR, title="Twins", public="open", private="twin", protocol=protocol
+        )
         houses.append(House(place))
         return houses[-1]
 
@@ -191,7 +204,11 @@ def mutant(tmp_path: Path) -> Callable[..., Path]:
     def make(file: str, passage: str, replacement: str) -> Path:
         target = tmp_path / "mutant"
         for folder in ("leaderboard", "evaluator", "demo", "templates", "static"):
-            shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            shutil.copytree(
+                ROOT / folder,
+                target / folder,
+                ignore=shutil.ignore_patterns("__pycache__", "*.pyc"),
+            )
         shutil.copy(ROOT / "manage.py", target)
         text = (target / file).read_text()
         assert text.count(passage) == 1, f"{file} has changed: mend this mutant"

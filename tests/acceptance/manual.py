@@ -45,7 +45,12 @@ class Shell:
     """
 
     def __init__(self, place: Installation) -> None:
-        variables = {"PYTHON": sys.executable, "ROOT": str(ROOT), "SITE": place.address, "PATH": os.environ["PATH"]}
+        variables = {
+            "PYTHON": sys.executable,
+            "ROOT": str(ROOT),
+            "SITE": place.address,
+            "PATH": os.environ["PATH"],
+        }
         self._bash = subprocess.Popen(
             ["bash", "--norc"],
             stdin=subprocess.PIPE,
@@ -55,7 +60,11 @@ class Shell:
             cwd=place.folder,
             text=True,
         )
-        self.run(PRELUDE.format(site=_array(place.site_environment()), engine=_array(place.engine_environment())))
+        self.run(
+            PRELUDE.format(
+                site=_array(place.site_environment()), engine=_array(place.engine_environment())
+            )
+        )
 
     def run(self, command: str) -> str:
         """Run a command and return what it said. Raises AssertionError with that where it did not end with 0."""

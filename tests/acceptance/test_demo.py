@@ -25,7 +25,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "demo", "--folder", str(folder), "--port", str(free_port()), *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "demo",
+        "--folder",
+        str(folder),
+        "--port",
+        str(free_port()),
+        *arguments,
+    ]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -35,7 +44,13 @@ def environment(**changes: str) -> dict[str, str]:
 def once(folder: Path, *options: str, **changes: str) -> tuple[str, dict[str, dict]]:
     arguments = command(folder, "--once", "--json", *options)
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=280, check=False
+        arguments,
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     board = json.loads(done.stdout.splitlines()[-1])
@@ -70,14 +85,20 @@ def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
     assert set(rows) == {"demo-honest", "demo-contaminated", "demo-small"}
     assert all((row["public"]["n"], row["private"]["n"]) == (400, 360) for row in rows.values())
     words = {name: row["evidence"] for name, row in rows.items()}
-    assert words == {"demo-honest": "cannot_tell", "demo-contaminated": "overfit", "demo-small": "cannot_tell"}
+    assert words == {
+        "demo-honest": "cannot_tell",
+        "demo-contaminated": "overfit",
+        "demo-small": "cannot_tell",
+    }
     assert living(folder) == []
 
 
 def second_pair(folder: Path) -> None:
     """Register another pair over sets of its own on the demo's stored state, as an operator might."""
     server = EmbeddedPostgres(folder / "postgres")
-    place = Installation(folder=folder, database_url=server.start(), broker_url="memory://", port=free_port())
+    place = Installation(
+        folder=folder, database_url=server.start(), broker_url="memory://", port=free_port()
+    )
     try:
         prepare.make_public_set(place, "other-open", public_set()[:40])
         one_block = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
@@ -107,11 +128,18 @@ def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
 @pytest.mark.slow
 def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
     process = subprocess.Popen(
-        command(folder), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command(folder),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stdout is not None
     with process.stdout:
-        address = next(line for line in process.stdout if line.startswith("The board: ")).split()[-1]
+        address = next(line for line in process.stdout if line.startswith("The board: ")).split()[
+            -1
+        ]
         with urlopen(address) as page:
             assert b"demo-contaminated" in page.read()
         assert len(living(folder)) >= 5

@@ -21,7 +21,10 @@ needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is
 @pytest.fixture
 def place(postgres_url: str, tmp_path: Path) -> Installation:
     made = Installation(
-        folder=tmp_path / "house", database_url=new_database(postgres_url), broker_url="memory://", port=free_port()
+        folder=tmp_path / "house",
+        database_url=new_database(postgres_url),
+        broker_url="memory://",
+        port=free_port(),
     )
     made.manage("migrate", "--verbosity", "0")
     return made
@@ -48,7 +51,9 @@ def test_drips_and_guesses_stop_only_a_start_without_the_proxy(
             assert found.lost == 0 and found.at(0.99) < loris.TIME_OUT
         with loris.guessing(port, loris.LOOPS) as statuses:
             found = loris.probe(port, "/sets/", 8)
-        figures.append(f"proxied, sign-ins: {found}; {statuses.count(200)} of {len(statuses)} hashed")
+        figures.append(
+            f"proxied, sign-ins: {found}; {statuses.count(200)} of {len(statuses)} hashed"
+        )
         assert found.lost == 0
         assert set(statuses) <= {200, 429, 503} and statuses.count(200) <= 60 < len(statuses)
     record_property("said", "\n".join(figures))
@@ -57,14 +62,24 @@ def test_drips_and_guesses_stop_only_a_start_without_the_proxy(
 @needs_nginx
 def test_the_proxy_speaks_for_its_visitors(place: Installation) -> None:
     body = b"csrfmiddlewaretoken=" + b"a" * 32 + b"&username=ada&password=guess"
-    headers = {"Cookie": "csrftoken=" + "a" * 32, "Content-Type": "application/x-www-form-urlencoded"}
+    headers = {
+        "Cookie": "csrftoken=" + "a" * 32,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
     with loris.proxied(place) as port:
         for number in range(14):
             spoofed = headers | {"X-Forwarded-For": f"198.51.100.{number}"}
-            last = loris.request(port, "/accounts/sign-in/", loris.ATTACKER, body=body, headers=spoofed)
+            last = loris.request(
+                port, "/accounts/sign-in/", loris.ATTACKER, body=body, headers=spoofed
+            )
         assert last == 429, "a header of the visitor's own is replaced"
-        assert loris.request(port, "/accounts/sign-in/", loris.VISITOR, body=body, headers=headers) == 200
-        assert loris.request(port, "/accounts/sign-up/", loris.VISITOR, body=b"x" * 1_100_000) == 413
+        assert (
+            loris.request(port, "/accounts/sign-in/", loris.VISITOR, body=body, headers=headers)
+            == 200
+        )
+        assert (
+            loris.request(port, "/accounts/sign-up/", loris.VISITOR, body=b"x" * 1_100_000) == 413
+        )
         assert loris.request(port, "/readyz", loris.VISITOR) == 200
         assert loris.request(port, "/readyz", "127.0.0.9") == 403
         assert loris.request(port, "/models/%00/", loris.VISITOR) == 400
@@ -73,8 +88,21 @@ def test_the_proxy_speaks_for_its_visitors(place: Installation) -> None:
 @needs_nginx
 def test_nginx_takes_the_shipped_file(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=board.example.org"]
-    subprocess.run([*make, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=board.example.org",
+    ]
+    subprocess.run(
+        [*make, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
     text = (DEPLOY / "nginx" / "nginx.conf").read_text()
     for here, there in {
         "/etc/nginx/holdfast/": f"{DEPLOY}/nginx/",
@@ -91,7 +119,15 @@ def test_nginx_takes_the_shipped_file(tmp_path: Path) -> None:
         assert here in text
         text = text.replace(here, there)
     (tmp_path / "nginx.conf").write_text(text)
-    command = ["nginx", "-t", "-q", "-e", str(tmp_path / "error.log"), "-c", str(tmp_path / "nginx.conf")]
+    command = [
+        "nginx",
+        "-t",
+        "-q",
+        "-e",
+        str(tmp_path / "error.log"),
+        "-c",
+        str(tmp_path / "nginx.conf"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -119,12 +155,19 @@ def test_a_unit_is_hardened_and_starts_again(path: Path) -> None:
     assert settings["Restart"] == ["always"] and settings["LimitCORE"] == ["0"]
     assert settings["NoNewPrivileges"] == ["yes"] and settings["ProtectSystem"] == ["strict"]
     assert settings["User"] != ["root"] and len(settings["EnvironmentFile"]) == 1
-    assert ("evaluator" in path.stem) is (settings["EnvironmentFile"] == ["/etc/holdfast/evaluator.env"])
+    assert ("evaluator" in path.stem) is (
+        settings["EnvironmentFile"] == ["/etc/holdfast/evaluator.env"]
+    )
 
 
 def test_every_program_has_a_unit() -> None:
     started = " ".join(unit(path)["ExecStart"][0] for path in UNITS)
-    for words in ("leaderboard.wsgi", "-Q record,rankings,housekeeping", "leaderboard.celery beat", "evaluator.worker"):
+    for words in (
+        "leaderboard.wsgi",
+        "-Q record,rankings,housekeeping",
+        "leaderboard.celery beat",
+        "evaluator.worker",
+    ):
         assert started.count(words) == 1
     assert "-c deploy/gunicorn.conf.py" in started
 
@@ -132,5 +175,7 @@ def test_every_program_has_a_unit() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_systemd_knows_every_setting(path: Path) -> None:
-    done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False
+    )
     assert "Unknown" not in done.stderr and "Failed to parse" not in done.stderr, done.stderr

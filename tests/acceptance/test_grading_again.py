@@ -20,7 +20,9 @@ def packed(house, run: str) -> list[bytes]:
 
 def orders(house, run: str) -> list[tuple[str, str]]:
     """(state, code) of every order, oldest first."""
-    return house.query("SELECT state, code FROM submissions_rescoring WHERE run_id = %s ORDER BY id", run)
+    return house.query(
+        "SELECT state, code FROM submissions_rescoring WHERE run_id = %s ORDER BY id", run
+    )
 
 
 def until_answered(house, run: str, count: int) -> list[tuple[str, str]]:
@@ -47,7 +49,11 @@ def test_a_run_is_graded_again_and_the_board_is_made_of_it_when_switched(graded:
     house, endpoint, run, state = graded
     beside = {(one["grader"], one["set"]): one for one in state["graders"]}
     assert len(beside) == 8 and all(one["known"] == one["n"] == 40 for one in beside.values())
-    before, asked, row = packed(house, run), sum(endpoint.received().values()), house.board()["regraded"]
+    before, asked, row = (
+        packed(house, run),
+        sum(endpoint.received().values()),
+        house.board()["regraded"],
+    )
     exposures = "SELECT count(*) FROM ledger_entry WHERE run = %s AND kind = 'exposure'"
     shown = house.query(exposures, run)[0][0]
     house.place.manage("rescore_runs", "twins", "--grader", STRICT, "--by", "author")
@@ -75,7 +81,9 @@ def test_a_run_is_graded_again_and_the_board_is_made_of_it_when_switched(graded:
     assert row["public"]["right"] == beside[STRICT, "open"]["right"]
 
 
-def test_an_evaluator_that_was_away_answers_and_one_that_lost_its_answers_says_so(graded: tuple) -> None:
+def test_an_evaluator_that_was_away_answers_and_one_that_lost_its_answers_says_so(
+    graded: tuple,
+) -> None:
     house, _, run, _ = graded
     house.kill("evaluator")
     house.place.manage("rescore_runs", "twins", "--grader", STRICT, "--by", "author", "--run", run)

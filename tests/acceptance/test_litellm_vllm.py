@@ -44,7 +44,12 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", SERVED]
     numbers = ["--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager"]
     placement = Placement(0, 0.0, 1, CONTEXT, "float32", 0)
-    about = {"HOME": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "1"}
+    about = {
+        "HOME": str(folder),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "DO_NOT_TRACK": "1",
+    }
     process = start(
         [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(SMALL), *where, *numbers],
         env={"PATH": os.environ["PATH"]} | about | engines.vllm_variables(placement, str(folder)),
@@ -68,7 +73,13 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def litellm(vllm: str, serve: Callable) -> Callable:
     """Starts a LiteLLM in front of vLLM."""
     return lambda upstream=vllm: serve(
-        "litellm_router.py", "--upstream", upstream, "--model", f"hosted_vllm/{SERVED}", "--name", ROUTED
+        "litellm_router.py",
+        "--upstream",
+        upstream,
+        "--model",
+        f"hosted_vllm/{SERVED}",
+        "--name",
+        ROUTED,
     )
 
 
@@ -82,7 +93,10 @@ def ask(tmp_path: Path) -> Callable:
         write_rows(problems, rows)
         done = run(command(model, problems, out, *more), timeout=300)
         assert done.returncode == 0, done.stderr
-        lines = sorted(map(json.loads, (out / "outcomes.jsonl").read_text().splitlines()), key=lambda one: one["index"])
+        lines = sorted(
+            map(json.loads, (out / "outcomes.jsonl").read_text().splitlines()),
+            key=lambda one: one["index"],
+        )
         assert [line["index"] for line in lines] == list(range(len(rows)))
         assert last_object(done)["right"] == sum(line["outcome"] == "right" for line in lines)
         return [(line["outcome"], line["completion"]) for line in lines]
@@ -90,14 +104,18 @@ def ask(tmp_path: Path) -> Callable:
     return asked
 
 
-def test_a_chain_is_asked_as_what_stands_behind_it(vllm: str, litellm: Callable, ask: Callable) -> None:
+def test_a_chain_is_asked_as_what_stands_behind_it(
+    vllm: str, litellm: Callable, ask: Callable
+) -> None:
     front, rows = litellm(), public_set()[:N]
     direct = ask(rows, vllm, "--served-model", SERVED)
     assert len({text for _, text in direct}) > 10
     assert {"right", "wrong"} <= {outcome for outcome, _ in direct}
     assert ask(rows, front.url, "--served-model", ROUTED) == direct
     assert front.received() == {"completions": N}
-    assert ask(rows, f"litellm:hosted_vllm/{SERVED}", "--url", vllm, "--api", "completions") == direct
+    assert (
+        ask(rows, f"litellm:hosted_vllm/{SERVED}", "--url", vllm, "--api", "completions") == direct
+    )
     assert ask(rows, SMALL) == direct
 
 

@@ -31,7 +31,8 @@ def scores(house, model: str) -> tuple:
 def assert_counted_once(house, run: str) -> None:
     """Every item has exactly one outcome, and the counts are those of the packed column."""
     stored = house.query(
-        'SELECT packed, n, "right", wrong, no_answer, truncated FROM submissions_runoutcomes WHERE run_id = %s', run
+        'SELECT packed, n, "right", wrong, no_answer, truncated FROM submissions_runoutcomes WHERE run_id = %s',
+        run,
     )
     assert len(stored) == 2
     for packed, n, *counts in stored:
@@ -89,7 +90,9 @@ def test_a_broker_that_forgets_everything(make_house, steady) -> None:
     house.kill("recorder")
     broker = redis.Redis.from_url(house.place.broker_url.replace("redis+socket://", "unix://"))
     until = time.monotonic() + 60
-    while any((house.place.folder / "evaluator/home/spool").rglob("*.json")) or endpoint_is_asked(endpoint):
+    while any((house.place.folder / "evaluator/home/spool").rglob("*.json")) or endpoint_is_asked(
+        endpoint
+    ):
         assert time.monotonic() < until
     assert house.run(run)["state"] == "running"
     broker.flushall()
@@ -142,7 +145,11 @@ def test_paused_past_its_lease(disturbed) -> None:
 @pytest.mark.slow
 def test_pause_is_noticed_without_the_token_check(disturbed, mutant) -> None:
     """The same scenario on a build whose recorder takes reports of any attempt: it has to fail there."""
-    source = mutant("leaderboard/submissions/states.py", "same_token = token == attempt.token", "same_token = True")
+    source = mutant(
+        "leaderboard/submissions/states.py",
+        "same_token = token == attempt.token",
+        "same_token = True",
+    )
     house, _, run, _ = pause_past_the_lease(disturbed, source)
     with pytest.raises(AssertionError):
         assert_undisturbed(house, run)

@@ -26,7 +26,9 @@ _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
 
 def worked(rows: Sequence[Row]) -> list[Row]:
     """The rows with one calculator tag a step, as the brief asks authors for."""
-    return [row | {"answer": _SUM.sub(r"\1 \2 \3 = <<\1\2\3=\4>>\4.", row["answer"])} for row in rows]
+    return [
+        row | {"answer": _SUM.sub(r"\1 \2 \3 = <<\1\2\3=\4>>\4.", row["answer"])} for row in rows
+    ]
 
 
 def twin(seed: int, n: int) -> list[Row]:
@@ -59,12 +61,19 @@ class People:
 
     def _problem(self, steps: int) -> Row:
         return self._problems.pop(
-            next(place for place, row in enumerate(self._problems) if row["answer"].count("<<") == steps)
+            next(
+                place
+                for place, row in enumerate(self._problems)
+                if row["answer"].count("<<") == steps
+            )
         )
 
     def solve_and_audit(self) -> None:
         """The solver gets two wrong, the auditor drops two others."""
-        gold = {row["question"]: row["answer"].split("#### ")[1] for row in map(json.loads, lines(self._written))}
+        gold = {
+            row["question"]: row["answer"].split("#### ")[1]
+            for row in map(json.loads, lines(self._written))
+        }
         solved = read(self._place.folder / "second.csv")
         for number, row in enumerate(solved):
             row["solution"] = gold[row["question"]] if number >= 2 else "999"
@@ -73,7 +82,9 @@ class People:
         right = {row["item"] for row in solved[2:]}
         dropped = sorted(right, key=int)[:2]
         for row in audited:
-            row["verdict"], row["reason"] = ("drop", "ambiguous") if row["item"] in dropped else ("keep", "")
+            row["verdict"], row["reason"] = (
+                ("drop", "ambiguous") if row["item"] in dropped else ("keep", "")
+            )
         write(self._place.folder / "audit.csv", audited)
 
     @property
@@ -119,8 +130,15 @@ def place(postgres_url: str, tmp_path: Path, data_dir: Path) -> Any:
     folder = tmp_path / "house"
     folder.mkdir()
     shutil.copy(data_dir / "published" / "gsm1k_table.csv", folder)
-    prepare.write_rows(folder / "public.jsonl", worked(generate(60, 120, templates=TEMPLATES[0::2])))
-    yield Installation(folder=folder, database_url=new_database(postgres_url), broker_url=broker_url, port=free_port())
+    prepare.write_rows(
+        folder / "public.jsonl", worked(generate(60, 120, templates=TEMPLATES[0::2]))
+    )
+    yield Installation(
+        folder=folder,
+        database_url=new_database(postgres_url),
+        broker_url=broker_url,
+        port=free_port(),
+    )
     stop([broker])
 
 
@@ -156,7 +174,9 @@ def test_the_manual_is_what_maintainers_do(place: Installation, programs: Any) -
 def assert_started_so(part: Part, begun: dict[str, Process]) -> None:
     """The long-running programs were started with the words that the manual gives."""
     assert all(one.poll() is None for one in begun.values())
-    running = [list(map(str, one.args)) for one in begun.values()]  # /proc tells the title that a program gave itself
+    running = [
+        list(map(str, one.args)) for one in begun.values()
+    ]  # /proc tells the title that a program gave itself
     for line in part.lines:
         assert any(set(line.split()) <= set(words) for words in running), line
 
@@ -179,7 +199,9 @@ def judge(said: dict[str, str], place: Installation) -> None:
     assert pair["state"] == "released"
     rows = place.get("/api/v1/board?pair=twins")["rows"]
     assert sorted(row["model"] for row in rows) == ["contaminated", "honest", "small"]
-    assert not list(place.folder.glob("*.jsonl")) or [path.name for path in place.folder.glob("*.jsonl")] == [
+    assert not list(place.folder.glob("*.jsonl")) or [
+        path.name for path in place.folder.glob("*.jsonl")
+    ] == [
         "public.jsonl",
         "third.jsonl",
     ]

@@ -21,16 +21,22 @@ SEED = 20240501
 
 @pytest.fixture(scope="module")
 def halves(data_dir: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    rows = [json.loads(line) for line in (data_dir / "gsm8k" / "test.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (data_dir / "gsm8k" / "test.jsonl").read_text().splitlines()
+    ]
     random.Random(SEED).shuffle(rows)
     middle = len(rows) // 2
     return rows[:middle], rows[middle:]
 
 
 @pytest.mark.slow
-def test_seven_real_systems(make_house: Callable, serve: Callable, data_dir: Path, halves: tuple) -> None:
+def test_seven_real_systems(
+    make_house: Callable, serve: Callable, data_dir: Path, halves: tuple
+) -> None:
     recorded = load_systems(data_dir)
-    house = make_house(rows=halves, protocol="gsm8k-cot-5shot", shots=data_dir / "gsm8k" / "train.jsonl")
+    house = make_house(
+        rows=halves, protocol="gsm8k-cot-5shot", shots=data_dir / "gsm8k" / "train.jsonl"
+    )
     endpoint = serve("replay.py", "--data", str(data_dir))
     house.place.allow_endpoints((endpoint.url, name) for name in SYSTEMS)
     house.begin("recorder", "evaluator", "site")
@@ -42,7 +48,9 @@ def test_seven_real_systems(make_house: Callable, serve: Callable, data_dir: Pat
     assert set(board) == set(runs)
     for name, row in board.items():
         for side, rows in zip(("public", "private"), halves, strict=True):
-            expected = sum(_is_right(recorded[name][row["question"]], row["answer"]) for row in rows)
+            expected = sum(
+                _is_right(recorded[name][row["question"]], row["answer"]) for row in rows
+            )
             assert (row[side]["right"], row[side]["n"]) == (expected, len(rows)), (name, side)
         low, high = row["interval"]
         assert low < row["gap"] < high

@@ -20,7 +20,9 @@ def test_samples_are_asked_once_voted_on_and_told_of_as_aggregates(
     make_house: Callable, steady: Callable, tmp_path: Path
 ) -> None:
     prepare.write_rows(tmp_path / "shots.jsonl", public_set()[200:220])
-    house = make_house(rows=ROWS, shots=tmp_path / "shots.jsonl", HOLDFAST_CONCURRENCY=str(IN_FLIGHT))
+    house = make_house(
+        rows=ROWS, shots=tmp_path / "shots.jsonl", HOLDFAST_CONCURRENCY=str(IN_FLIGHT)
+    )
     sets = ("--title", "Twins", "--public", "open", "--private", "twin", "--protocol", "demo-0shot")
     house.place.manage("register_pair", "twins", *sets, "--also", PROTOCOL)
     endpoint = steady(*ROWS, latency=0.01)
@@ -40,7 +42,11 @@ def test_samples_are_asked_once_voted_on_and_told_of_as_aggregates(
     assert [one.right for one in told] == [SAMPLES * one["right"] for one in state["sets"]]
     assert all(one.n >= LEAST_CELL for one in told[1].bins)
     record = Record.from_dict(state["record"])
-    assert (record.protocol, record.returned, record.budget and record.budget.tokens) == (PROTOCOL, ("steady",), 10**9)
+    assert (record.protocol, record.returned, record.budget and record.budget.tokens) == (
+        PROTOCOL,
+        ("steady",),
+        10**9,
+    )
     assert all(one.pool for one in record.shots)
     assert state["attempts"] == 2
     assert set(house.board()) == {"asked-as-usual"}

@@ -38,9 +38,13 @@ def test_a_queue_longer_than_a_message_lives(pair_of) -> None:
         house.ranked(run, seconds=150)
     assert set(endpoint.received().values()) == {RUNS}
     shown: Counter[tuple[str, int, int]] = Counter()
-    lines = house.query("SELECT line FROM ledger_entry WHERE kind = 'exposure' AND set_name = 'twin'")
+    lines = house.query(
+        "SELECT line FROM ledger_entry WHERE kind = 'exposure' AND set_name = 'twin'"
+    )
     for (line,) in lines:
-        shown.update((line["run"], line["token"], index) for index in unpack_bits(line["items"], 40))
+        shown.update(
+            (line["run"], line["token"], index) for index in unpack_bits(line["items"], 40)
+        )
     assert set(shown.values()) == {1}
     assert len(shown) == RUNS * 40
     names = house.query("SELECT DISTINCT evaluator_id FROM submissions_run")

@@ -17,8 +17,22 @@ from evaluator.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
 PLACES = (
-    *("README.md", "CHANGELOG.md", "Makefile", "docs/**/*.md", "demo/**/*.md", "templates/**/*.html"),
-    *("templates/**/*.txt", "evaluator/**/*.py", "leaderboard/**/*.py", "demo/**/*.py", "bench/**/*.py", "verify/*.py"),
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "docs/**/*.md",
+        "demo/**/*.md",
+        "templates/**/*.html",
+    ),
+    *(
+        "templates/**/*.txt",
+        "evaluator/**/*.py",
+        "leaderboard/**/*.py",
+        "demo/**/*.py",
+        "bench/**/*.py",
+        "verify/*.py",
+    ),
 )
 MENTION = re.compile(
     r"(?<![\w/.-])(?:(?P<manage>manage\.py)|-m (?P<module>evaluator|demo|bench)(?P<path>(?:\.[a-z_]+)*)(?![\w.])"
@@ -58,12 +72,18 @@ def mentions(text: str, file: str) -> Iterator[Mention]:
 
 def named() -> list[Mention]:
     files = sorted({path for place in PLACES for path in ROOT.glob(place)})
-    return [one for path in files for one in mentions(path.read_text(), str(path.relative_to(ROOT)))]
+    return [
+        one for path in files for one in mentions(path.read_text(), str(path.relative_to(ROOT)))
+    ]
 
 
 @cache
 def engine() -> dict[str, argparse.ArgumentParser]:
-    [commands] = [action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    [commands] = [
+        action
+        for action in build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    ]
     return dict(commands.choices)
 
 
@@ -96,7 +116,10 @@ def fault(mention: Mention) -> str:
 def test_every_command_that_is_named_exists_and_takes_its_options() -> None:
     found = named()
     assert [f"{one.file}: {one.text} - {fault(one)}" for one in found if fault(one)] == []
-    counts = {program: sum(one.program == program for one in found) for program in ("manage.py", "evaluator", "make")}
+    counts = {
+        program: sum(one.program == program for one in found)
+        for program in ("manage.py", "evaluator", "make")
+    }
     assert counts["manage.py"] > 50 and counts["evaluator"] > 40 and counts["make"] > 10, counts
 
 
@@ -112,7 +135,9 @@ def test_a_command_that_does_not_exist_is_found(text: str) -> None:
     assert fault(mention)
 
 
-SHELL = re.compile(r"^\$ (?:until |if )?(?P<line>python (?:manage\.py|-m evaluator) .*)$", re.MULTILINE)
+SHELL = re.compile(
+    r"^\$ (?:until |if )?(?P<line>python (?:manage\.py|-m evaluator) .*)$", re.MULTILINE
+)
 
 
 def lines() -> list[str]:

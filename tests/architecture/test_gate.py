@@ -9,7 +9,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "leaderboard"
-ROWS = {"PackedOutcomes", "RunOutcomes", "RescoredOutcomes", "GraderTally", "packed", "outcomes", "tallies"}
+ROWS = {
+    "PackedOutcomes",
+    "RunOutcomes",
+    "RescoredOutcomes",
+    "GraderTally",
+    "packed",
+    "outcomes",
+    "tallies",
+}
 """The rows that hold outcomes, their column, and the relations that lead to them."""
 MAY = {
     "submissions/models/results.py": "the rows and the gate",
@@ -56,7 +64,9 @@ def test_no_row_is_read_but_by_those_who_may(path: Path) -> None:
     assert not reads(path.read_text())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: path.name
+)
 def test_no_template_reaches_a_row(path: Path) -> None:
     assert not re.findall(r"\.(?:packed|outcomes|tallies|rescorings|item_set)\b", path.read_text())
 

@@ -20,14 +20,19 @@ SITE_SECRETS = ["HOLDFAST_KEYS", "HOLDFAST_HOME", "HOLDFAST_RECIPIENTS", "HOLDFA
 MODEL_LIBRARIES = {"torch", "transformers", "vllm", "litellm", "lm_eval", "tokenizers"}
 PROGRAMS = {
     "site": ("import leaderboard.wsgi", SITE),
-    "recorder": ("import leaderboard.celery; leaderboard.celery.app.loader.import_default_modules()", SITE),
+    "recorder": (
+        "import leaderboard.celery; leaderboard.celery.app.loader.import_default_modules()",
+        SITE,
+    ),
 }
 
 
 @pytest.fixture
 def evaluator(tmp_path: Path) -> dict[str, str]:
     keys = tmp_path / "keys"
-    made = run(f"from evaluator.cli import main; main(['keygen', r'{keys}', '--name', 'tester'])", {})
+    made = run(
+        f"from evaluator.cli import main; main(['keygen', r'{keys}', '--name', 'tester'])", {}
+    )
     assert made.returncode == 0, made.stderr
     for name in ("home", "sets", "checkpoints"):
         (tmp_path / name).mkdir()
@@ -43,7 +48,9 @@ def evaluator(tmp_path: Path) -> dict[str, str]:
 def run(code: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     inherited = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=ROOT, env=inherited | env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=inherited | env, capture_output=True, text=True, check=False
+    )
 
 
 def loaded(code: str, env: dict[str, str]) -> set[str]:
@@ -59,7 +66,9 @@ def test_site_and_recorder_cannot_open_anything(program: str) -> None:
     opened = {"evaluator.sealing.open", "evaluator.sealing.vault", "evaluator.sealing.keys"}
     assert not modules & opened
     assert not modules & MODEL_LIBRARIES
-    assert not {name for name in modules if name.startswith(("evaluator.pipeline", "evaluator.backends"))}
+    assert not {
+        name for name in modules if name.startswith(("evaluator.pipeline", "evaluator.backends"))
+    }
 
 
 @pytest.mark.parametrize("secret", SITE_SECRETS)
@@ -84,11 +93,17 @@ def test_evaluator_refuses_to_see_the_database(evaluator: dict[str, str], seen: 
     inherited = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     command = [sys.executable, "-m", "celery", "-A", "evaluator.worker", "worker", "--pool", "solo"]
     env = inherited | evaluator | {seen: "anything"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode != 0
     assert seen in done.stderr + done.stdout
 
 
 def test_model_servers_see_no_key_of_the_evaluator() -> None:
     modules = loaded("import evaluator.hosts.gateway", {})
-    assert not {name for name in modules if name.startswith(("evaluator.sealing", "evaluator.ledger", "leaderboard"))}
+    assert not {
+        name
+        for name in modules
+        if name.startswith(("evaluator.sealing", "evaluator.ledger", "leaderboard"))
+    }

@@ -25,13 +25,21 @@ def data(tmp_path: Path) -> Path:
         {"idx": 2, "response": "The answer is $7.00.", "gold": "7", "correct": True},
     ]
     gzipped(tmp_path / "outputs" / "rho1" / "small__gsm8k.jsonl.gz", *rho)
-    gzipped(tmp_path / "outputs" / "rho1" / "small__minerva_math.jsonl.gz", {"response": "x", "gold": "\\pi"})
+    gzipped(
+        tmp_path / "outputs" / "rho1" / "small__minerva_math.jsonl.gz",
+        {"response": "x", "gold": "\\pi"},
+    )
     given = {"ground_truth": "words\nA: 3", "1b": {"solution": "A: 3", "is_correct": True}}
     gzipped(tmp_path / "outputs" / "openai" / "solutions.jsonl.gz", given | {"question": "q"})
     return tmp_path
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, folder: Path, verdict: str, response: str = "The answer is 0.02.") -> None:
+def judged(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    verdict: str,
+    response: str = "The answer is 0.02.",
+) -> None:
     table = folder / "adjudicated.csv"
     digest = hashlib.sha256(response.encode()).hexdigest()
     table.write_text(f"system,item,sha256,class,reason\nsmall,1,{digest},{verdict},a factor\n")
@@ -44,7 +52,9 @@ def run(data: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, 
     return code, found
 
 
-def test_a_disagreement_that_nobody_read_fails(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disagreement_that_nobody_read_fails(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, found = run(data, capsys)
     assert (code, found["classes"]) == (1, {"unread": 1})
     small, openai = found["systems"]
@@ -55,7 +65,11 @@ def test_a_disagreement_that_nobody_read_fails(data: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(("verdict", "expected"), [("theirs", 0), ("ambiguous", 0), ("ours", 1)])
 def test_only_a_fault_of_ours_fails(
-    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verdict: str, expected: int
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verdict: str,
+    expected: int,
 ) -> None:
     judged(monkeypatch, data, verdict)
     code, found = run(data, capsys)
@@ -69,7 +83,9 @@ def test_a_reading_is_pinned_to_the_answer(
     assert run(data, capsys)[1]["classes"] == {"unread": 1}
 
 
-def test_a_folder_without_answers_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_answers_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         grading.main(["--data", str(tmp_path)])
     assert ended.value.code == 2

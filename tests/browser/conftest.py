@@ -15,7 +15,13 @@ from demo.screenshot import chromium, find_chromium
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
 from leaderboard.rankings import actions
-from leaderboard.submissions.actions import assign_lineage, commit_weights, propose, register_lineage, withdraw_pair
+from leaderboard.submissions.actions import (
+    assign_lineage,
+    commit_weights,
+    propose,
+    register_lineage,
+    withdraw_pair,
+)
 from tests.leaderboard import sealed
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.rankings.sample import make_board, make_pair
@@ -52,11 +58,19 @@ def maintainer(board: None, client: Client, settings: Any, tmp_path: Path) -> st
     user = User.objects.create_user("maintainer", is_staff=True)
     in_use = sealed.seal()
     pair = sealed.register(in_use)
-    sealed.count_run(pair, evaluator, "north-with-a-name-that-is-rather-long-1", right=118, lineage="north")
+    sealed.count_run(
+        pair, evaluator, "north-with-a-name-that-is-rather-long-1", right=118, lineage="north"
+    )
     sealed.count_run(pair, evaluator, "west-1", right=101, lineage="west")
     sealed.show(pair, evaluator, list(range(104)))
     for number in range(8):
-        sealed.show(pair, evaluator, list(range(60, 70)), recipient=f"endpoint-{number}.example:8443", tier="T2")
+        sealed.show(
+            pair,
+            evaluator,
+            list(range(60, 70)),
+            recipient=f"endpoint-{number}.example:8443",
+            tier="T2",
+        )
     sealed.show(pair, evaluator, [100, 110], recipient="odd.example", tier="T1")
     first = in_use.notice(None, kind="retire_block", block=2, reason="spent")
     second = in_use.notice(first, kind="erratum", item=45, reason="wrong_gold")
@@ -94,19 +108,36 @@ def open_page(live_server: LiveServer) -> Open:
 
     @contextmanager
     def opened(
-        address: str, *, width: int = 1280, dark: bool = False, failing: bool = False, session: str = "", **options: Any
+        address: str,
+        *,
+        width: int = 1280,
+        dark: bool = False,
+        failing: bool = False,
+        session: str = "",
+        **options: Any,
     ) -> Iterator[Page]:
         said: list[str] = []
-        options |= {"viewport": {"width": width, "height": 900}, "color_scheme": "dark" if dark else "light"}
+        options |= {
+            "viewport": {"width": width, "height": 900},
+            "color_scheme": "dark" if dark else "light",
+        }
         with chromium() as browser:
             context = browser.new_context(**options)
             if session:
-                context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+                context.add_cookies(
+                    [{"name": "sessionid", "value": session, "url": live_server.url}]
+                )
             page = context.new_page()
-            page.on("console", lambda one: said.append(one.text) if one.type in ("error", "warning") else None)
+            page.on(
+                "console",
+                lambda one: said.append(one.text) if one.type in ("error", "warning") else None,
+            )
             page.on("pageerror", lambda error: said.append(str(error)))
             page.on(
-                "request", lambda one: None if one.url.startswith((live_server.url, "data:")) else said.append(one.url)
+                "request",
+                lambda one: (
+                    None if one.url.startswith((live_server.url, "data:")) else said.append(one.url)
+                ),
             )
             page.goto(live_server.url + address)
             yield page

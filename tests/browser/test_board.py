@@ -78,15 +78,23 @@ def panel(board: None) -> None:
     """A board whose words rest on reference models: it has a column more."""
     adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
     one = row(basis="panel", adjusted=adjusted, word="no_evidence", fewest=12)
-    Snapshot.objects.write([one], pair=make_pair("panel", twins_by=""), method=METHOD, inputs_hash="a" * 64)
+    Snapshot.objects.write(
+        [one], pair=make_pair("panel", twins_by=""), method=METHOD, inputs_hash="a" * 64
+    )
 
 
 def test_the_evidence_is_never_beyond_the_edge(open_page: Open, panel: None) -> None:
     with open_page("/boards/panel/", width=1280) as page:
         assert page.locator("th", has_text="Adjusted, pp").count() == 1
-        assert page.locator(".wrap:has(.board)").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+        assert (
+            page.locator(".wrap:has(.board)").evaluate("one => one.scrollWidth - one.clientWidth")
+            <= 0
+        )
         page.set_viewport_size({"width": 360, "height": 900})
-        assert page.locator("td.peers").evaluate("one => getComputedStyle(one, '::before').content") == '"adjusted "'
+        assert (
+            page.locator("td.peers").evaluate("one => getComputedStyle(one, '::before').content")
+            == '"adjusted "'
+        )
         assert violations(page) == []
 
 
@@ -112,7 +120,10 @@ def test_the_keyboard_reaches_everything_in_order_and_is_seen(open_page: Open) -
             "verify",
             "q",
         ]
-        places = [seen.index(name) for name in [*expected, "Show", "CSV", "JSON", "replay-strong", "demo-small"]]
+        places = [
+            seen.index(name)
+            for name in [*expected, "Show", "CSV", "JSON", "replay-strong", "demo-small"]
+        ]
         assert places == sorted(places)
 
 
@@ -162,9 +173,7 @@ def test_the_red_row_is_named_on_the_first_screen_and_leads_to_itself(open_page:
 
 
 def test_evidence_does_not_hang_on_colour_alone(open_page: Open) -> None:
-    style = (
-        "(name) => { const s = getComputedStyle(document.querySelector(name)); return [s.fontWeight, s.borderStyle]; }"
-    )
+    style = "(name) => { const s = getComputedStyle(document.querySelector(name)); return [s.fontWeight, s.borderStyle]; }"
     with open_page("/") as page:
         words = [page.evaluate(style, f"td .word.{tone}") for tone in ("hot", "open", "cool")]
         assert len({tuple(word) for word in words}) == 3

@@ -63,7 +63,9 @@ def test_a_bundle_that_wrote_its_own_styles_would_be_stopped_and_seen(open_page:
 
     def naive(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text().replace(' id="plotly.js-style-global"', ""))
+        route.fulfill(
+            response=answer, body=answer.text().replace(' id="plotly.js-style-global"', "")
+        )
 
     with open_page("/published/small/", failing=True) as page:
         page.on("console", lambda one: said.append(one.text))

@@ -64,7 +64,9 @@ def faults(page: Page, addresses: list[str], widths: tuple[int, ...] = (1280, 36
 
 
 def runs_of(*states: RunState) -> list[str]:
-    return [run.get_absolute_url() for state in states for run in Run.objects.filter(state=state)[:1]]
+    return [
+        run.get_absolute_url() for state in states for run in Run.objects.filter(state=state)[:1]
+    ]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -75,7 +77,9 @@ def test_a_stranger_meets_no_barrier(open_page: Open, board: None, dark: bool) -
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_what_a_run_tells_of_its_samples_and_its_record(open_page: Open, board: None, dark: bool) -> None:
+def test_what_a_run_tells_of_its_samples_and_its_record(
+    open_page: Open, board: None, dark: bool
+) -> None:
     run = Run.objects.filter(state=RunState.RANKED)[0]
     run.outcomes.update(votes=VOTES.to_dict(), likelihood=LIKELIHOOD.to_dict())
     run.change(record=RECORD.to_dict(), likelihood_failed="prompt_too_long")
@@ -105,8 +109,12 @@ def test_a_maintainer_meets_no_barrier(open_page: Open, maintainer: str, dark: b
         assert faults(page, list(STAFF), (360,) if dark else (1280, 360)) == []
 
 
-def test_a_maintainer_proposes_by_keyboard_and_without_javascript(open_page: Open, maintainer: str) -> None:
-    with open_page("/sets/proposed/release/", session=maintainer, java_script_enabled=False) as page:
+def test_a_maintainer_proposes_by_keyboard_and_without_javascript(
+    open_page: Open, maintainer: str
+) -> None:
+    with open_page(
+        "/sets/proposed/release/", session=maintainer, java_script_enabled=False
+    ) as page:
         for does, says in (
             ("Withdraw the proposal", "The proposal is withdrawn."),
             ("Propose the release", "The release is proposed."),
@@ -117,7 +125,9 @@ def test_a_maintainer_proposes_by_keyboard_and_without_javascript(open_page: Ope
         expect(page.locator("[aria-current=step] b")).to_have_text("Proposed")
 
 
-def test_a_set_is_registered_from_its_files(open_page: Open, maintainer: str, tmp_path: Path) -> None:
+def test_a_set_is_registered_from_its_files(
+    open_page: Open, maintainer: str, tmp_path: Path
+) -> None:
     new = sealed.seal("newest")
     (tmp_path / "manifest.json").write_text(json.dumps(new.manifest.to_dict()))
     (tmp_path / "head.txt").write_text(new.head)
@@ -135,15 +145,21 @@ def test_a_set_is_registered_from_its_files(open_page: Open, maintainer: str, tm
         page.get_by_label("I know that none of this can be changed").check()
         page.get_by_role("button", name="Register the pair for ever").click()
         assert page.locator("h1").inner_text() == "What does The newest commit us to?"
-        assert "Models that are known already would meet the release rule at once." in page.inner_text("main")
+        assert (
+            "Models that are known already would meet the release rule at once."
+            in page.inner_text("main")
+        )
 
 
-def test_the_blocks_of_a_set_are_told_apart_without_colour(open_page: Open, maintainer: str) -> None:
-    style = (
-        "(e) => { const s = getComputedStyle(e); return [s.stroke, s.strokeDasharray, s.fill, s.fillOpacity].join(); }"
-    )
+def test_the_blocks_of_a_set_are_told_apart_without_colour(
+    open_page: Open, maintainer: str
+) -> None:
+    style = "(e) => { const s = getComputedStyle(e); return [s.stroke, s.strokeDasharray, s.fill, s.fillOpacity].join(); }"
     with open_page("/sets/twins/", session=maintainer) as page:
-        drawn = [page.locator(f".strip .{kind}").first.evaluate(style) for kind in ("exposed", "local", "spare")]
+        drawn = [
+            page.locator(f".strip .{kind}").first.evaluate(style)
+            for kind in ("exposed", "local", "spare")
+        ]
         assert len(set(drawn)) == 3
         assert page.locator(".strip .gone + .stroke").count() == 1
         assert page.locator(".strip title").count() == 10

@@ -49,7 +49,17 @@ def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
     with open_page("/published/small/", width=360) as page:
         row = page.locator("tr[data-model=east-2]")
         shown = row.inner_text()
-        for piece in ("east-2", "58.5", "234/400", "75.0", "300/400", "+16.5", "overfit", "Holm p < .001", "rank"):
+        for piece in (
+            "east-2",
+            "58.5",
+            "234/400",
+            "75.0",
+            "300/400",
+            "+16.5",
+            "overfit",
+            "Holm p < .001",
+            "rank",
+        ):
             assert piece in shown
         assert row.bounding_box()["width"] <= 360  # type: ignore[index]
 
@@ -94,12 +104,16 @@ def test_the_zoo_without_javascript(open_page: Open, zoo: None) -> None:
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/orders/"])
+@pytest.mark.parametrize(
+    "page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/orders/"]
+)
 def test_the_paper_s_table(open_page: Open, paper: None, page: str, dark: bool) -> None:
     assert faults(open_page, f"/published/gsm1k/{page}", dark=dark) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/peers/"])
+@pytest.mark.parametrize(
+    "page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/peers/"]
+)
 def test_the_zoo_in_the_light_and_its_pictures(open_page: Open, zoo: None, page: str) -> None:
     assert faults(open_page, f"/published/zoo/{page}", dark=False) == []

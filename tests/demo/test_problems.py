@@ -42,7 +42,9 @@ def template_of(question: str) -> Template:
 
 def _pattern(text: str) -> str:
     parts = re.split(r"(\{\w+\})", text)
-    return "".join(_blank(part[1:-1]) if part.startswith("{") else re.escape(part) for part in parts)
+    return "".join(
+        _blank(part[1:-1]) if part.startswith("{") else re.escape(part) for part in parts
+    )
 
 
 def _blank(name: str) -> str:
@@ -183,7 +185,8 @@ class TestSets:
 
     def test_no_question_is_in_two_of_them(self) -> None:
         public, private, training = (
-            {row["question"] for row in rows} for rows in (public_set(), private_set(), training_set(8_000))
+            {row["question"] for row in rows}
+            for rows in (public_set(), private_set(), training_set(8_000))
         )
         assert not public & private
         assert not (public | private) & training

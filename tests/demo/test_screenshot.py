@@ -6,7 +6,9 @@ import pytest
 
 from demo import screenshot
 
-needs_chromium = pytest.mark.skipif(screenshot.find_chromium() is None, reason="Chromium is not installed")
+needs_chromium = pytest.mark.skipif(
+    screenshot.find_chromium() is None, reason="Chromium is not installed"
+)
 PAGE = "<!doctype html><title>t</title><style>body{background:light-dark(#fff,#000);color-scheme:light dark}</style>"
 
 
@@ -16,7 +18,10 @@ def test_light_and_dark_are_two_pictures(tmp_path: Path) -> None:
     page.write_text(PAGE)
     out = [tmp_path / "light.png", tmp_path / "dark.png"]
     for path, extra in zip(out, ([], ["--dark"]), strict=True):
-        assert screenshot.main([page.as_uri(), str(path), "--width", "100", "--height", "80", *extra]) == 0
+        assert (
+            screenshot.main([page.as_uri(), str(path), "--width", "100", "--height", "80", *extra])
+            == 0
+        )
     light, dark = (path.read_bytes() for path in out)
     assert light[:8] == dark[:8] == b"\x89PNG\r\n\x1a\n"
     assert (int.from_bytes(light[16:20]), int.from_bytes(light[20:24])) == (100, 80)
@@ -24,7 +29,9 @@ def test_light_and_dark_are_two_pictures(tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_a_page_that_cannot_be_opened_is_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_cannot_be_opened_is_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert screenshot.main([(tmp_path / "none.html").as_uri(), str(tmp_path / "x.png")]) == 2
     assert "no picture was taken" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()

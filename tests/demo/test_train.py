@@ -28,13 +28,17 @@ def questions(rows: list[Row]) -> set[str]:
 
 class TestTokenizer:
     def test_every_digit_is_a_token(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        assert [token for token in tokenizer.tokenize("12 + 345 = 357.") if token.isdigit()] == list("12345357")
+        assert [
+            token for token in tokenizer.tokenize("12 + 345 = 357.") if token.isdigit()
+        ] == list("12345357")
 
     @given(text=st.text(max_size=60))
     def test_any_text_comes_back(self, tokenizer: PreTrainedTokenizerFast, text: str) -> None:
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
-    def test_a_prompt_has_the_same_tokens_before_its_answer(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def test_a_prompt_has_the_same_tokens_before_its_answer(
+        self, tokenizer: PreTrainedTokenizerFast
+    ) -> None:
         for row in private_set():
             prompt = tokenizer(train.PROMPT.format(question=row["question"]))["input_ids"]
             assert tokenizer(train.document(row))["input_ids"][: len(prompt)] == prompt
@@ -75,7 +79,9 @@ class TestTrainingRows:
 
 class TestBatches:
     @given(lengths=st.lists(st.integers(1, 9), max_size=200), seed=st.integers(0, 99))
-    def test_every_row_comes_once_and_padding_has_no_loss(self, lengths: list[int], seed: int) -> None:
+    def test_every_row_comes_once_and_padding_has_no_loss(
+        self, lengths: list[int], seed: int
+    ) -> None:
         rows = [[index + 1] * length for index, length in enumerate(lengths)]
         seen = []
         for ids, labels in train.batches(rows, random.Random(seed)):
@@ -95,11 +101,15 @@ class TestTrain:
         assert all(torch.equal(first[key], second[key]) for key in first)
         assert not any(torch.equal(first[key], untrained[key]) for key in first)
 
-    def test_progress_is_printed(self, tokenizer: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_progress_is_printed(
+        self, tokenizer: PreTrainedTokenizerFast, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         train.train(TINY, tokenizer, 0.0)
         assert capsys.readouterr().out.startswith("step 1 of 3, loss ")
 
-    def test_the_command_writes_a_whole_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_command_writes_a_whole_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setitem(train.RECIPES, "small", TINY)
         monkeypatch.setattr(train, "measure", lambda folder: train.Measured(200, 100, 30))
         train.main(["small", "--out", str(tmp_path / "made")])
@@ -116,7 +126,9 @@ class TestTrain:
         assert "| public | 200 | 400 | 50.0% |" in readme
         assert "Gap +25.0 points" in readme
 
-    def test_an_unknown_name_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_unknown_name_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(SystemExit) as stopped:
             train.main(["large", "--out", str(tmp_path)])
         assert stopped.value.code == 2
@@ -126,13 +138,21 @@ class TestTrain:
 class TestMeasuring:
     @pytest.mark.parametrize(
         ("text", "number"),
-        [(" 2 + 3 = 5. #### 5", "5"), (" #### 12", "12"), (" 2 + 3 = 5.", None), (" #### 5 5", None), ("", None)],
+        [
+            (" 2 + 3 = 5. #### 5", "5"),
+            (" #### 12", "12"),
+            (" 2 + 3 = 5.", None),
+            (" #### 5 5", None),
+            ("", None),
+        ],
     )
     def test_the_final_number(self, text: str, number: str | None) -> None:
         assert train.final_number(text) == number
 
     @given(public=st.integers(0, SET_SIZE), private=st.integers(0, SET_SIZE))
-    def test_the_interval_holds_the_gap_and_turns_with_the_sets(self, public: int, private: int) -> None:
+    def test_the_interval_holds_the_gap_and_turns_with_the_sets(
+        self, public: int, private: int
+    ) -> None:
         low, high = train.gap_interval(public, private)
         gap = (public - private) / SET_SIZE
         assert -1 <= low <= gap <= high <= 1
@@ -141,5 +161,7 @@ class TestMeasuring:
     def test_statsmodels_agrees(self) -> None:
         proportion = pytest.importorskip("statsmodels.stats.proportion")
         for public, private in ((400, 250), (390, 388), (0, 400), (0, 0), (17, 3)):
-            wanted = proportion.confint_proportions_2indep(public, 400, private, 400, method="newcomb")
+            wanted = proportion.confint_proportions_2indep(
+                public, 400, private, 400, method="newcomb"
+            )
             assert train.gap_interval(public, private, 400) == pytest.approx(wanted, abs=1e-9)

@@ -22,7 +22,10 @@ from tests.evaluator.worker_process import Broker, Worker
 
 STUB = Path(__file__).parents[1] / "servers" / "stub_endpoint.py"
 ODD = STUB.with_name("odd_endpoint.py")
-LINES = ["Question: Tom has 3 apples and 4 pears.\nAnswer: 3 + 4 = 7\n#### 7", "Question: How many?\nAnswer: 12"]
+LINES = [
+    "Question: Tom has 3 apples and 4 pears.\nAnswer: 3 + 4 = 7\n#### 7",
+    "Question: How many?\nAnswer: 12",
+]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +41,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        LINES * 3, trainers.BpeTrainer(vocab_size=330, special_tokens=["<pad>", "<eos>"], initial_alphabet=alphabet)
+        LINES * 3,
+        trainers.BpeTrainer(
+            vocab_size=330, special_tokens=["<pad>", "<eos>"], initial_alphabet=alphabet
+        ),
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
     torch.manual_seed(7)
@@ -70,7 +76,9 @@ class Stub:
 
     def requests(self) -> list[dict[str, Any]]:
         """What it was asked so far."""
-        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/requests", timeout=10) as answer:
+        with urllib.request.urlopen(
+            self.url.removesuffix("/v1") + "/requests", timeout=10
+        ) as answer:
             found: list[dict[str, Any]] = json.load(answer)
         return found
 
@@ -82,7 +90,9 @@ def start_stub() -> Iterator[Callable[[str], Stub]]:
 
         def start(mode: str) -> Stub:
             child = stack.enter_context(
-                subprocess.Popen([sys.executable, str(STUB), "--mode", mode], stdout=subprocess.PIPE, text=True)
+                subprocess.Popen(
+                    [sys.executable, str(STUB), "--mode", mode], stdout=subprocess.PIPE, text=True
+                )
             )
             stack.callback(child.kill)
             assert child.stdout is not None

@@ -23,7 +23,9 @@ class Steady:
 
     def received(self) -> dict[str, int]:
         """How often each question was asked."""
-        with urllib.request.urlopen(self.url.removesuffix("/v1") + "/received", timeout=10) as answer:
+        with urllib.request.urlopen(
+            self.url.removesuffix("/v1") + "/received", timeout=10
+        ) as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
@@ -43,8 +45,18 @@ def steady_endpoints() -> Iterator[Callable[..., Steady]]:
     with contextlib.ExitStack() as stack:
 
         def begin(gold: Path, latency: float, *options: str) -> Steady:
-            command = [sys.executable, str(STEADY), "--gold", str(gold), "--latency", str(latency), *options]
-            child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            command = [
+                sys.executable,
+                str(STEADY),
+                "--gold",
+                str(gold),
+                "--latency",
+                str(latency),
+                *options,
+            ]
+            child = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            )
             stack.callback(child.kill)
             return Steady(child)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 def envelope(task: str, args: list[Any], **changed: Any) -> dict[str, Any]:
     """A message as Celery writes it, with some of its fields ``changed``."""
-    body = json.dumps([args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+    body = json.dumps(
+        [args, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    )
     return {
         "body": base64.b64encode(body.encode()).decode(),
         "content-encoding": "utf-8",
@@ -56,7 +58,10 @@ def broken(task: str) -> Iterator[tuple[str, bytes]]:
     whole = envelope(task, ["an argument"])
     wrong: list[Any] = [None, 7, -1, 1e400, "x", [], {}, True, 10**40, "\ud800", [[]], {"a": {}}]
     for name in whole:
-        yield f"without {name}", json.dumps({key: value for key, value in whole.items() if key != name}).encode()
+        yield (
+            f"without {name}",
+            json.dumps({key: value for key, value in whole.items() if key != name}).encode(),
+        )
         for value in wrong:
             yield f"{name} {value!r}", json.dumps(whole | {name: value}).encode()
     for part in ("headers", "properties"):
@@ -64,18 +69,47 @@ def broken(task: str) -> Iterator[tuple[str, bytes]]:
             rest = {key: value for key, value in whole[part].items() if key != name}
             yield f"{part} without {name}", json.dumps(whole | {part: rest}).encode()
             for value in wrong:
-                yield f"{part}.{name} {value!r}", json.dumps(whole | {part: whole[part] | {name: value}}).encode()
-    for name in ("eta", "expires", "timelimit", "retries", "compression", "group", "root_id", "shadow", "stamps"):
+                yield (
+                    f"{part}.{name} {value!r}",
+                    json.dumps(whole | {part: whole[part] | {name: value}}).encode(),
+                )
+    for name in (
+        "eta",
+        "expires",
+        "timelimit",
+        "retries",
+        "compression",
+        "group",
+        "root_id",
+        "shadow",
+        "stamps",
+    ):
         for value in [*wrong, "zlib", "9999-99-99T99:99:99", "0001-01-01T00:00:00"]:
             yield (
                 f"headers.{name} {value!r}",
                 json.dumps(whole | {"headers": whole["headers"] | {name: value}}).encode(),
             )
-    for text in ("", "x", "[]", "{}", "[[], {}]", "[1, 2, 3]", "[[], {}, {}, 4]", "[" * 5000 + "]" * 5000, "NaN"):
+    for text in (
+        "",
+        "x",
+        "[]",
+        "{}",
+        "[[], {}]",
+        "[1, 2, 3]",
+        "[[], {}, {}, 4]",
+        "[" * 5000 + "]" * 5000,
+        "NaN",
+    ):
         yield f"body {text[:20]}", json.dumps(whole | {"body": body(text)}).encode()
     yield "body no UTF-8", json.dumps(whole | {"body": body(b"\xff\xfe")}).encode()
-    yield "body huge int", json.dumps(whole | {"body": body("[[" + "1" * 6000 + "], {}, {}]")}).encode()
+    yield (
+        "body huge int",
+        json.dumps(whole | {"body": body("[[" + "1" * 6000 + "], {}, {}]")}).encode(),
+    )
     yield "body NaN", json.dumps(whole | {"body": body("[[NaN], {}, {}]")}).encode()
-    yield "body deep argument", json.dumps(whole | {"body": body("[[" + "[" * 900 + "]" * 900 + "], {}, {}]")}).encode()
+    yield (
+        "body deep argument",
+        json.dumps(whole | {"body": body("[[" + "[" * 900 + "]" * 900 + "], {}, {}]")}).encode(),
+    )
     chained = '[[], {}, {"chain": [{"task": "holdfast.evaluate", "args": []}], "callbacks": [{"task": "x"}]}]'
     yield "body with a chain", json.dumps(whole | {"body": body(chained)}).encode()

@@ -34,7 +34,10 @@ def write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 def rows(n: int, word: str) -> list[dict[str, str]]:
     """Questions whose answer is their number."""
-    return [{"question": f"Which {word} is number {i}?", "answer": f"It is this. #### {i}"} for i in range(n)]
+    return [
+        {"question": f"Which {word} is number {i}?", "answer": f"It is this. #### {i}"}
+        for i in range(n)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Installed:
             "HOLDFAST_RECIPIENTS": str(path),
         }
 
-    def allowing(self, url: str, *, model: str = "m", api: str = "chat", **about: str) -> "Installed":
+    def allowing(
+        self, url: str, *, model: str = "m", api: str = "chat", **about: str
+    ) -> "Installed":
         """List an endpoint that takes no key, unless ``about`` says where one is."""
         about = {"url": url, "model": model, "api": api} | about
         lines = [f'{name} = "{value}"' for name, value in about.items()]
@@ -68,11 +73,17 @@ class Installed:
 
     def season(self, number: int) -> "Installed":
         """Open a season of self-declared endpoints. After all that is listed: it is the file's last table."""
-        return dataclasses.replace(self, recipients=self.recipients + f"[self_declared]\nseason = {number}\n")
+        return dataclasses.replace(
+            self, recipients=self.recipients + f"[self_declared]\nseason = {number}\n"
+        )
 
     def index(self, name: str, number: int) -> int:
         """Where the question with this number lies in a set."""
-        return next(i for i, row in enumerate(self.sets[name]["rows"]) if row["answer"].endswith(f"#### {number}"))
+        return next(
+            i
+            for i, row in enumerate(self.sets[name]["rows"])
+            if row["answer"].endswith(f"#### {number}")
+        )
 
     def manifest(self) -> Manifest:
         """That of the sealed set."""
@@ -119,7 +130,9 @@ class Installed:
         return [open_envelope(data, {NAME: self.identity.report_pub}.get) for data in envelopes]
 
 
-def install(folder: Path, *, n: int = 30, shares: Shares = ALL, covenant: Covenant = PLAIN) -> Installed:
+def install(
+    folder: Path, *, n: int = 30, shares: Shares = ALL, covenant: Covenant = PLAIN
+) -> Installed:
     """Keys, the public set ``open`` and the sealed set ``closed`` of ``n`` items each."""
     identity = generate_keys(folder / "keys", name=NAME)
     public, sealed = rows(n, "boat"), rows(n, CANARY)
@@ -128,7 +141,13 @@ def install(folder: Path, *, n: int = 30, shares: Shares = ALL, covenant: Covena
     items = load_items(folder / "sealed.jsonl")
     (folder / "sealed.jsonl").unlink()
     made = seal_set(
-        items, name="closed", hosts=[identity], seed=SEED, shares=shares, covenant=covenant, created=datetime.now(UTC)
+        items,
+        name="closed",
+        hosts=[identity],
+        seed=SEED,
+        shares=shares,
+        covenant=covenant,
+        created=datetime.now(UTC),
     )
     write_set(made, folder / "sets" / "closed")
     sealed = [sealed[place] for place in deal(items, SEED, made.manifest.blocks)]

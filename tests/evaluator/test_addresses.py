@@ -78,7 +78,10 @@ REFUSED = {
         "https://a_b.example.org",
         "https://-a.example.org",
     ],
-    "U010": [f"https://api.example.org:{port}/v1" for port in ("22", "25", "80", "5432", "6379", "0", "65536", "-1")]
+    "U010": [
+        f"https://api.example.org:{port}/v1"
+        for port in ("22", "25", "80", "5432", "6379", "0", "65536", "-1")
+    ]
     + ["https://api.example.org:443a/v1", "https://api.example.org:/v1"],
     "U013": [
         "https://api.example.org/" + "a" * 100000,
@@ -92,7 +95,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(
-    "url", [pytest.param(url, id=f"{bad}-{i}") for bad, urls in REFUSED.items() for i, url in enumerate(urls)]
+    "url",
+    [
+        pytest.param(url, id=f"{bad}-{i}")
+        for bad, urls in REFUSED.items()
+        for i, url in enumerate(urls)
+    ],
 )
 def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(EvaluatorError) as caught:
@@ -105,9 +113,19 @@ def test_urls_that_are_refused(url: str) -> None:
     ("url", "host", "port", "base"),
     [
         ("https://api.example.org/v1", "api.example.org", 443, "https://api.example.org:443/v1"),
-        ("https://API.Example.ORG:8000/v1/", "api.example.org", 8000, "https://api.example.org:8000/v1"),
+        (
+            "https://API.Example.ORG:8000/v1/",
+            "api.example.org",
+            8000,
+            "https://api.example.org:8000/v1",
+        ),
         ("https://api.example.org.", "api.example.org", 443, "https://api.example.org:443"),
-        ("https://xn--bcher-kva.example/v1", "xn--bcher-kva.example", 443, "https://xn--bcher-kva.example:443/v1"),
+        (
+            "https://xn--bcher-kva.example/v1",
+            "xn--bcher-kva.example",
+            443,
+            "https://xn--bcher-kva.example:443/v1",
+        ),
     ],
 )
 def test_urls_that_are_taken(url: str, host: str, port: int, base: str) -> None:
@@ -117,7 +135,13 @@ def test_urls_that_are_taken(url: str, host: str, port: int, base: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:9/v1", "http://[::1]:9/v1", "http://models:8000", "http://localhost:80", "https://10.0.0.3/v1"],
+    [
+        "http://127.0.0.1:9/v1",
+        "http://[::1]:9/v1",
+        "http://models:8000",
+        "http://localhost:80",
+        "https://10.0.0.3/v1",
+    ],
 )
 def test_an_operator_may_open_private_addresses(url: str) -> None:
     assert check(url, allow_private=True)
@@ -189,7 +213,9 @@ def test_addresses_that_are_not_public(address: str) -> None:
     assert not permitted(ipaddress.ip_address(address), allow_private=False)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::5e"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700::1111", "2a00:1450:4001::5e"]
+)
 def test_addresses_that_are_public(address: str) -> None:
     assert permitted(ipaddress.ip_address(address), allow_private=False)
 
@@ -205,7 +231,13 @@ def _resolve(*answers: str, allow_private: bool = False) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     "answers",
-    [("127.0.0.1",), ("::1",), ("8.8.8.8", "10.0.0.1"), ("8.8.8.8",) * 29 + ("192.168.0.1",), ("not an address",)],
+    [
+        ("127.0.0.1",),
+        ("::1",),
+        ("8.8.8.8", "10.0.0.1"),
+        ("8.8.8.8",) * 29 + ("192.168.0.1",),
+        ("not an address",),
+    ],
     ids=["U005-a", "U005-aaaa", "U005-mixed", "U005-one-of-30", "U005-odd"],
 )
 def test_every_answer_of_the_name_server_is_checked(answers: tuple[str, ...]) -> None:
@@ -235,7 +267,13 @@ def test_a_resolver_that_fails_is_unreachable() -> None:
         raise OSError("no such host")
 
     with pytest.raises(EvaluatorError) as caught:
-        asyncio.run(resolve(check("https://a.example.org", allow_private=False), allow_private=False, lookup=lookup))
+        asyncio.run(
+            resolve(
+                check("https://a.example.org", allow_private=False),
+                allow_private=False,
+                lookup=lookup,
+            )
+        )
     assert caught.value.code is Code.ENDPOINT_UNREACHABLE
 
 

@@ -14,7 +14,9 @@ from evaluator.broker import Channel, celery_settings
 @pytest.fixture
 def connection(tmp_path: Path) -> Connection:
     settings = celery_settings(f"filesystem://{tmp_path}/broker")
-    return Connection(settings["broker_url"], transport_options=settings["broker_transport_options"])
+    return Connection(
+        settings["broker_url"], transport_options=settings["broker_transport_options"]
+    )
 
 
 def seen_while_writing(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -22,7 +24,11 @@ def seen_while_writing(connection: Connection, monkeypatch: pytest.MonkeyPatch) 
     sizes: list[int] = []
 
     def look(file: Path) -> None:
-        sizes.extend(path.stat().st_size for path in file.parent.glob("*.msg") if not path.name.startswith("."))
+        sizes.extend(
+            path.stat().st_size
+            for path in file.parent.glob("*.msg")
+            if not path.name.startswith(".")
+        )
 
     whole, kombus = Path.write_text, filesystem.lock
 
@@ -44,16 +50,22 @@ def seen_while_writing(connection: Connection, monkeypatch: pytest.MonkeyPatch) 
     return sizes
 
 
-def test_a_reader_never_finds_half_a_message(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_never_finds_half_a_message(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert 0 not in seen_while_writing(connection, monkeypatch)
 
 
-def test_it_would_with_the_transport_of_the_library(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_would_with_the_transport_of_the_library(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Channel, "_put", filesystem.Channel._put)
     assert 0 in seen_while_writing(connection, monkeypatch)
 
 
-def test_a_table_that_was_just_made_is_looked_at_again(connection: Connection, tmp_path: Path) -> None:
+def test_a_table_that_was_just_made_is_looked_at_again(
+    connection: Connection, tmp_path: Path
+) -> None:
     channel = connection.channel()
     file = tmp_path / "broker" / "control" / "record.exchange"
     file.touch()

@@ -41,7 +41,9 @@ def test_defaults(environ: dict[str, str], tmp_path: Path) -> None:
 
 def test_everything_set(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('[[endpoint]]\nurl = "https://a.example/v1"\n')
-    (tmp_path / "trusted").write_text(f"# the demo's own\n{'ab' * 32}  honest\n\n{'cd' * 32} # small\n")
+    (tmp_path / "trusted").write_text(
+        f"# the demo's own\n{'ab' * 32}  honest\n\n{'cd' * 32} # small\n"
+    )
     environ |= {
         "HOLDFAST_CHECKPOINTS": str(tmp_path / "c"),
         "HOLDFAST_POOL": "h200",
@@ -86,7 +88,9 @@ def test_a_folder_that_is_none_is_named(environ: dict[str, str], name: str, tmp_
         ("HOLDFAST_TRUSTED", b"AB" * 32),
     ],
 )
-def test_a_bad_file_is_named(environ: dict[str, str], tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_bad_file_is_named(
+    environ: dict[str, str], tmp_path: Path, name: str, content: bytes | None
+) -> None:
     path = tmp_path / "file"
     if content is not None:
         path.write_bytes(content)

@@ -32,7 +32,9 @@ def client(url: str) -> "redis.Redis[Any]":
     return redis.Redis.from_url(url.replace("redis+socket://", "unix://"))
 
 
-def wait(true: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path, seconds: float = 20) -> None:
+def wait(
+    true: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path, seconds: float = 20
+) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert process.poll() is None, log.read_text(errors="replace")[-3000:]
@@ -90,7 +92,18 @@ def test_no_bytes_raise_anything_else(raw: bytes) -> None:
 @given(
     st.sampled_from(["body", "content-type", "headers", "properties"]),
     _values,
-    st.sampled_from(["task", "id", "delivery_tag", "delivery_info", "eta", "retries", "priority", "body_encoding"]),
+    st.sampled_from(
+        [
+            "task",
+            "id",
+            "delivery_tag",
+            "delivery_info",
+            "eta",
+            "retries",
+            "priority",
+            "body_encoding",
+        ]
+    ),
     _values,
 )
 def test_no_envelope_raises_anything_else(field: str, value: Any, inner: str, changed: Any) -> None:
@@ -121,7 +134,10 @@ def push_all(url: str, queue: str, task: str) -> int:
 
 
 def test_the_evaluator_outlives_every_message_on_redis(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Any]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Any],
 ) -> None:
     place = install(tmp_path / "e", n=4)
     endpoint = start_steady(place.all_rows(), 0)
@@ -147,7 +163,10 @@ def test_the_evaluator_outlives_every_message_on_redis(
 
 
 def test_a_queue_that_is_no_list_is_moved_away(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Any]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Any],
 ) -> None:
     place = install(tmp_path / "e", n=4)
     endpoint = start_steady(place.all_rows(), 0)
@@ -187,7 +206,9 @@ def test_the_evaluator_outlives_every_message_in_a_folder(
 def test_a_table_of_queues_that_cannot_be_read_is_made_anew(tmp_path: Path) -> None:
     about = celery_settings(f"filesystem://{tmp_path}/broker")
     (tmp_path / "broker" / "control" / "celery.exchange").write_text("x")
-    with Connection(about["broker_url"], transport_options=about["broker_transport_options"]) as connection:
+    with Connection(
+        about["broker_url"], transport_options=about["broker_transport_options"]
+    ) as connection:
         connection.channel()._queue_bind("celery", "celery", "", "celery")
         assert [row.queue for row in connection.channel().get_table("celery")] == ["celery"]
 
@@ -206,14 +227,20 @@ def test_a_long_message_is_not_read_into_memory(own_redis: str, tmp_path: Path) 
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", script, own_redis], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, own_redis],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     grown, counts = done.stdout.split(" ", 1)
     assert int(grown) < 40_000, done.stdout  # KiB
     assert counts.strip() == "{'q': 1}"
 
 
-def test_the_recorder_outlives_every_message(tmp_path: Path, own_redis: str, postgres_url: str) -> None:
+def test_the_recorder_outlives_every_message(
+    tmp_path: Path, own_redis: str, postgres_url: str
+) -> None:
     log = tmp_path / "recorder.log"
     command = [
         sys.executable,
@@ -227,12 +254,21 @@ def test_the_recorder_outlives_every_message(tmp_path: Path, own_redis: str, pos
         "--pool",
         "solo",
     ]
-    env = {**os.environ, "BROKER_URL": own_redis, "DATABASE_URL": postgres_url, "PYTHONPATH": str(ROOT)}
+    env = {
+        **os.environ,
+        "BROKER_URL": own_redis,
+        "DATABASE_URL": postgres_url,
+        "PYTHONPATH": str(ROOT),
+    }
     with log.open("wb") as file:
-        process = subprocess.Popen([*command, "-l", "info"], env=env, cwd=ROOT, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            [*command, "-l", "info"], env=env, cwd=ROOT, stdout=file, stderr=file
+        )
     try:
         push_all(own_redis, RECORD_QUEUE, RECORD_TASK)
-        last = json.dumps(envelope(RECORD_TASK, [1, 2], headers={"task": RECORD_TASK, "id": "the-last"}))
+        last = json.dumps(
+            envelope(RECORD_TASK, [1, 2], headers={"task": RECORD_TASK, "id": "the-last"})
+        )
         client(own_redis).lpush(RECORD_QUEUE, last)
         wait(lambda: not client(own_redis).llen(RECORD_QUEUE), process, log)
         wait(lambda: "refused a report: arguments" in log.read_text(errors="replace"), process, log)

@@ -53,7 +53,9 @@ def test_gold_in_any_other_form_is_refused(answer: str) -> None:
     problem = refusal(line("a"), line(SECRET, answer))
     number, _, kind = problem.detail.partition(": ")
     assert (problem.code, number) == (Code.SET_GOLD_NOT_NUMERIC, "line 2")
-    assert ("fraction" in kind, "currency" in kind, "percent" in kind) == tuple(mark in answer for mark in "/$%")
+    assert ("fraction" in kind, "currency" in kind, "percent" in kind) == tuple(
+        mark in answer for mark in "/$%"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,9 @@ def test_a_missing_field_is_refused(bad: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "twin", [SECRET, f" {SECRET}\n", SECRET.replace(" ", "  "), SECRET.replace(" ", "\u00a0")], ids=range(4)
+    "twin",
+    [SECRET, f" {SECRET}\n", SECRET.replace(" ", "  "), SECRET.replace(" ", "\u00a0")],
+    ids=range(4),
 )
 def test_a_question_asked_twice_is_refused(twin: str) -> None:
     problem = refusal(line(SECRET, "1"), line("another"), line(twin, "2"))
@@ -101,7 +105,10 @@ def test_no_items(lines: list[bytes]) -> None:
 
 def test_blank_lines_carriage_returns_a_byte_order_mark_and_more_fields_are_no_harm() -> None:
     plain = parse_items([line("a", "1"), line("b", "2")])
-    assert parse_items([b"\xef\xbb\xbf" + line("a", "1", id=7) + b"\r\n", b"\n", line("b", "2")]) == plain
+    assert (
+        parse_items([b"\xef\xbb\xbf" + line("a", "1", id=7) + b"\r\n", b"\n", line("b", "2")])
+        == plain
+    )
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "."])
@@ -128,7 +135,10 @@ def test_record_and_digest() -> None:
 
 @pytest.mark.data
 def test_gsm8k(data_dir: Path) -> None:
-    test, train = load_items(data_dir / "gsm8k" / "test.jsonl"), load_items(data_dir / "gsm8k" / "train.jsonl")
+    test, train = (
+        load_items(data_dir / "gsm8k" / "test.jsonl"),
+        load_items(data_dir / "gsm8k" / "train.jsonl"),
+    )
     assert (len(test), len(train)) == (1319, 7473)
     assert {item.gold for item in test if item.gold.startswith("-")} == {"-10", "-3"}
     assert sum("," in item.answer.rpartition("####")[2] for item in test) == 14

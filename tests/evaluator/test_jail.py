@@ -17,7 +17,9 @@ from evaluator import jail
 from evaluator.errors import Code, EvaluatorError
 from tests.evaluator.processes import alive, cmdline, descendants, wait_for
 
-pytestmark = pytest.mark.skipif(not jail.available(), reason="bubblewrap cannot shut a process in on this machine")
+pytestmark = pytest.mark.skipif(
+    not jail.available(), reason="bubblewrap cannot shut a process in on this machine"
+)
 ROOT = os.geteuid() == 0
 
 
@@ -31,10 +33,20 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     return request.param
 
 
-def inside(code: str, *, readable: list[Path] | None = None, writable: list[Path] | None = None, **options: Any) -> Any:
+def inside(
+    code: str,
+    *,
+    readable: list[Path] | None = None,
+    writable: list[Path] | None = None,
+    **options: Any,
+) -> Any:
     """What a Python program prints as JSON from inside the jail."""
-    command = jail.wrap([sys.executable, "-c", code], readable=readable or [], writable=writable or [])
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
+    command = jail.wrap(
+        [sys.executable, "-c", code], readable=readable or [], writable=writable or []
+    )
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, **options
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -109,7 +121,9 @@ def test_the_processors_can_be_counted(form: str) -> None:
 
 def test_devices_that_are_named_are_there(tmp_path: Path) -> None:
     """Those of the GPUs, of which this machine may have none: any device stands for them here."""
-    wrapped = jail.wrap(["true"], readable=[], writable=[], devices=[Path("/dev/full"), Path("/dev/nvidia-none")])
+    wrapped = jail.wrap(
+        ["true"], readable=[], writable=[], devices=[Path("/dev/full"), Path("/dev/nvidia-none")]
+    )
     assert subprocess.run([*wrapped[:-1], "test", "-c", "/dev/full"], check=False).returncode == 0
 
 
@@ -131,7 +145,14 @@ def test_given_variables_arrive(form: str) -> None:
     command = jail.wrap(["/usr/bin/env"], readable=[], writable=[], environment={"GIVEN": "yes"})
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "GIVEN=yes" in lines
-    assert {line.partition("=")[0] for line in lines} <= {"PATH", "HOME", "LANG", "USER", "GIVEN", "PWD"}
+    assert {line.partition("=")[0] for line in lines} <= {
+        "PATH",
+        "HOME",
+        "LANG",
+        "USER",
+        "GIVEN",
+        "PWD",
+    }
 
 
 def test_an_inmate_is_nobody_and_has_no_powers(form: str) -> None:
@@ -139,7 +160,9 @@ def test_an_inmate_is_nobody_and_has_no_powers(form: str) -> None:
         "import json; print(json.dumps(dict(l[:-1].split(':\\t', 1) for l in open('/proc/self/status') if ':\\t' in l)))"
     )
     assert status["Uid"].split() == [str(jail.INMATE_UID)] * 4
-    assert {int(status[kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert {
+        int(status[kind], 16) for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+    } == {0}
     assert status["NoNewPrivs"] == "1"
 
 
@@ -151,7 +174,11 @@ def test_launched_by_root_the_inmate_is_an_unprivileged_user_outside_too() -> No
     with subprocess.Popen(command) as child:
         try:
             owners = wait_for(
-                lambda: [uid for pid, uid in descendants(child.pid) if cmdline(pid).startswith("/usr/bin/sleep")]
+                lambda: [
+                    uid
+                    for pid, uid in descendants(child.pid)
+                    if cmdline(pid).startswith("/usr/bin/sleep")
+                ]
             )
         finally:
             child.kill()
@@ -201,7 +228,10 @@ def test_an_unreadable_model_is_still_shown(tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     weights.write_text("w")
     weights.chmod(0o600)  # as save_pretrained leaves them
-    assert inside(f"import json; print(json.dumps(open({str(weights)!r}).read()))", readable=[weights]) == "w"
+    assert (
+        inside(f"import json; print(json.dumps(open({str(weights)!r}).read()))", readable=[weights])
+        == "w"
+    )
 
 
 def test_links_are_shown_under_their_own_names(form: str, tmp_path: Path) -> None:
@@ -223,11 +253,17 @@ def test_inherited_descriptors_stay_open(form: str) -> None:
 def test_it_dies_with_its_parent(form: str, tmp_path: Path) -> None:
     command = jail.wrap(["/usr/bin/sleep", "300"], readable=[], writable=[])
     script = f"import subprocess, time; subprocess.Popen({command!r}); print('up', flush=True); time.sleep(300)"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as parent:
         try:
             assert parent.stdout is not None
             parent.stdout.readline()
-            wait_for(lambda: any(cmdline(pid).startswith("/usr/bin/sleep") for pid, _ in descendants(parent.pid)))
+            wait_for(
+                lambda: any(
+                    cmdline(pid).startswith("/usr/bin/sleep") for pid, _ in descendants(parent.pid)
+                )
+            )
             family = descendants(parent.pid)
         finally:
             parent.send_signal(signal.SIGKILL)
@@ -237,7 +273,9 @@ def test_it_dies_with_its_parent(form: str, tmp_path: Path) -> None:
 def test_die_with_parent_outside_the_jail() -> None:
     child = "import os, sys, time; from evaluator.jail import die_with_parent; die_with_parent(int(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(300)"
     script = f"import os, subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}, str(os.getpid())]); time.sleep(300)"
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.kill()
@@ -245,8 +283,12 @@ def test_die_with_parent_outside_the_jail() -> None:
 
 
 def test_a_child_whose_parent_is_gone_already_ends() -> None:
-    code = "from evaluator.jail import die_with_parent; die_with_parent(1 << 22); print('still here')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    code = (
+        "from evaluator.jail import die_with_parent; die_with_parent(1 << 22); print('still here')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -255,7 +297,9 @@ def test_it_works_for_a_caller_who_is_not_root() -> None:
     system = shutil.which("python3", path="/usr/bin")
     if (
         system is None
-        or subprocess.run([system, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False).returncode
+        or subprocess.run(
+            [system, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False
+        ).returncode
     ):
         pytest.skip("no system Python 3.11 that another user could run")
     code = (
@@ -295,7 +339,9 @@ def test_without_bubblewrap_the_jail_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert caught.value.code is Code.JAIL_MISSING
 
 
-def test_a_bubblewrap_that_fails_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_bubblewrap_that_fails_is_as_good_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "bwrap").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -14,7 +14,9 @@ import pytest
 
 from evaluator import jail
 
-pytestmark = pytest.mark.skipif(not jail.available(), reason="bubblewrap cannot shut a process in on this machine")
+pytestmark = pytest.mark.skipif(
+    not jail.available(), reason="bubblewrap cannot shut a process in on this machine"
+)
 ROOT = os.geteuid() == 0
 CALL = """
     import ctypes, errno, json, os
@@ -62,7 +64,9 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def start(code: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    command = jail.wrap([sys.executable, "-c", textwrap.dedent(code)], readable=[], writable=[], **options)
+    command = jail.wrap(
+        [sys.executable, "-c", textwrap.dedent(code)], readable=[], writable=[], **options
+    )
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
@@ -80,10 +84,12 @@ def reached() -> list[str]:
 
 needs_filter = pytest.mark.skipif(jail._filter() is None, reason="no libseccomp here")
 needs_memory_group = pytest.mark.skipif(
-    not any("memory" in parent.limits for parent in jail._group_parents()), reason="no memory control group here"
+    not any("memory" in parent.limits for parent in jail._group_parents()),
+    reason="no memory control group here",
 )
 needs_pids_group = pytest.mark.skipif(
-    not any("pids" in parent.limits for parent in jail._group_parents()), reason="no pids control group here"
+    not any("pids" in parent.limits for parent in jail._group_parents()),
+    reason="no pids control group here",
 )
 
 
@@ -117,7 +123,11 @@ def test_no_user_namespace_inside(form: str, monkeypatch: pytest.MonkeyPatch) ->
         assert inside(USERNS) == [False, False]
         walls = jail._walls
         monkeypatch.setattr(
-            jail, "_walls", lambda *, privileged: [a for a in walls(privileged=privileged) if a != "--disable-userns"]
+            jail,
+            "_walls",
+            lambda *, privileged: [
+                a for a in walls(privileged=privileged) if a != "--disable-userns"
+            ],
         )
         assert inside(USERNS) != [False, False]
 
@@ -206,7 +216,9 @@ def test_three_gigabytes_cannot_be_taken(form: str, way: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", sorted(GREEDY.keys() - TOGETHER))
-def test_nor_where_there_is_no_control_group(form: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_where_there_is_no_control_group(
+    form: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jail, "_group_parents", tuple)
     assert not taken(way)
 
@@ -216,7 +228,9 @@ def test_nor_where_there_is_no_control_group(form: str, way: str, monkeypatch: p
 def test_without_its_guards_it_could(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of this test would succeed: what stops them is the limit and no want of memory."""
     limits = jail._limits
-    monkeypatch.setattr(jail, "_limits", lambda *, privileged, data=None: limits(privileged=privileged))
+    monkeypatch.setattr(
+        jail, "_limits", lambda *, privileged, data=None: limits(privileged=privileged)
+    )
     assert not taken("one block"), "the control group is enough"
     monkeypatch.setattr(jail, "_group_parents", tuple)
     assert taken("one block")
@@ -230,7 +244,9 @@ def test_a_small_limit_holds(form: str) -> None:
 
 
 @needs_memory_group
-def test_a_small_limit_holds_for_all_processes_together(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_limit_holds_for_all_processes_together(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = """
         import os, time
         readers = []
@@ -260,7 +276,9 @@ def test_processes_are_counted_for_each_jail(form: str, monkeypatch: pytest.Monk
         print(json.dumps(count))
     """
     limits = jail._limits
-    monkeypatch.setattr(jail, "_limits", lambda **options: [a for a in limits(**options) if "--nproc" not in a])
+    monkeypatch.setattr(
+        jail, "_limits", lambda **options: [a for a in limits(**options) if "--nproc" not in a]
+    )
     monkeypatch.setattr(jail, "MAX_PROCESSES", 40)
     assert inside(code) < 50
     monkeypatch.setattr(jail, "_group_parents", tuple)
@@ -319,23 +337,36 @@ def hierarchy(folder: Path, *, enabled: str) -> Path:
     return folder
 
 
-def test_version_two_limits_memory_and_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_two_limits_memory_and_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     top = hierarchy(tmp_path / "cgroup", enabled="memory pids")
     real = jail.tempfile.mkdtemp
 
     def mkdtemp(prefix: str, dir: Path) -> str:  # noqa: A002 - the library's name
         made = Path(real(prefix=prefix, dir=dir))
-        for name in ("memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cgroup.procs"):
+        for name in (
+            "memory.max",
+            "memory.swap.max",
+            "memory.oom.group",
+            "pids.max",
+            "cgroup.procs",
+        ):
             (made / name).write_text("max")
         return str(made)
 
     monkeypatch.setattr(jail.tempfile, "mkdtemp", mkdtemp)
     monkeypatch.setattr(jail.Path, "rmdir", shutil.rmtree)
-    monkeypatch.setattr(jail, "_hierarchies", lambda: iter([("cgroup2", ["cpu", "memory", "pids"], top / "own")]))
+    monkeypatch.setattr(
+        jail, "_hierarchies", lambda: iter([("cgroup2", ["cpu", "memory", "pids"], top / "own")])
+    )
     jail._group_parents.cache_clear()
     try:
         (made,) = jail._make_groups(123)
-        found = {name: (made / name).read_text() for name in ("memory.max", "memory.swap.max", "memory.oom.group")}
+        found = {
+            name: (made / name).read_text()
+            for name in ("memory.max", "memory.swap.max", "memory.oom.group")
+        }
         assert found == {"memory.max": "123", "memory.swap.max": "0", "memory.oom.group": "1"}
         assert (made / "pids.max").read_text() == str(jail.MAX_PROCESSES)
         assert made.parent == top / "own"
@@ -348,7 +379,10 @@ def test_version_two_limits_memory_and_processes(tmp_path: Path, monkeypatch: py
 @needs_filter
 def test_launched_by_another_user_the_filter_and_the_limit_hold() -> None:
     system = shutil.which("python3", path="/usr/bin")
-    if system is None or subprocess.run([system, "-c", "import enum; enum.StrEnum"], check=False).returncode:
+    if (
+        system is None
+        or subprocess.run([system, "-c", "import enum; enum.StrEnum"], check=False).returncode
+    ):
         pytest.skip("no system Python 3.11 that another user could run")
     probe = "import ctypes; print(ctypes.CDLL(None).unshare(0x10000000)); x = bytearray(3 << 30); print('taken')"
     code = (
@@ -378,15 +412,27 @@ def test_launched_by_another_user_the_filter_and_the_limit_hold() -> None:
 
 
 def test_the_terminal_names_what_is_lacking(
-    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from evaluator.cli import main
     from evaluator.cli import run as run_module
 
     monkeypatch.setattr(run_module.jail, "missing", lambda: ["a wall"])
     monkeypatch.setattr(run_module, "is_jailed", lambda *_, **__: True)
-    asked = ["--model", str(tiny_checkpoint), "--set", str(tmp_path / "set.jsonl"), "--out", str(tmp_path / "out")]
-    (tmp_path / "set.jsonl").write_text(json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n")
+    asked = [
+        "--model",
+        str(tiny_checkpoint),
+        "--set",
+        str(tmp_path / "set.jsonl"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    (tmp_path / "set.jsonl").write_text(
+        json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n"
+    )
     (tmp_path / "out").write_text("no folder")
     assert main(["run", *asked, "--protocol", "demo-0shot"]) != 0
     assert "jail: a wall" in capsys.readouterr().err

@@ -29,12 +29,20 @@ from tests.evaluator.worker_process import Broker, Worker, ended, has_some
 
 @pytest.mark.parametrize("kind", ["redis", "filesystem"])
 def test_a_job_is_answered_and_nothing_of_it_is_in_the_log(
-    kind: str, tmp_path: Path, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady], request: Any
+    kind: str,
+    tmp_path: Path,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
+    request: Any,
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.01)
     place = place.allowing(endpoint.url, model="steady", api="completions")
-    url = request.getfixturevalue("own_redis") if kind == "redis" else f"filesystem://{tmp_path}/broker"
+    url = (
+        request.getfixturevalue("own_redis")
+        if kind == "redis"
+        else f"filesystem://{tmp_path}/broker"
+    )
     worker = start_worker(place, url)
     if kind == "filesystem":
         wait_for_folder(tmp_path / "broker" / "messages")
@@ -59,7 +67,10 @@ def wait_for_folder(path: Path) -> None:
 
 
 def test_hostile_messages_are_refused_unread_and_the_worker_lives(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0)
@@ -104,7 +115,9 @@ def test_a_checkpoint_is_asked_in_the_jail_and_ends_with_its_run(
     assert isinstance(reports[-1].body, Finished)
     assert set(outcomes(reports)) == {(name, i) for name in ("open", "closed") for i in range(4)}
     assert next(beat.body.phase for beat in reports if isinstance(beat.body, Progress)) == "loading"
-    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, str(place.folder))]
+    assert not [
+        path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, str(place.folder))
+    ]
 
 
 def mentions(path: Path, folder: str) -> bool:
@@ -114,29 +127,43 @@ def mentions(path: Path, folder: str) -> bool:
 
 
 def test_the_same_message_twice_is_done_once(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0)
-    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
     job = place.job(endpoint.system)
     for _ in range(3):
         worker.broker.send(job)
-    reports = worker.wait(lambda reports: sum(isinstance(report.body, Failed) for report in reports) == 2)
+    reports = worker.wait(
+        lambda reports: sum(isinstance(report.body, Failed) for report in reports) == 2
+    )
     assert sum(isinstance(report.body, Started) for report in reports) == 1
     assert set(endpoint.received().values()) == {1}
     # What it says of the second and third comes behind the first one's end, in the name of other workers.
-    finished = next(place for place, report in enumerate(reports) if isinstance(report.body, Finished))
+    finished = next(
+        place for place, report in enumerate(reports) if isinstance(report.body, Finished)
+    )
     assert [report.body for report in reports[finished + 1 :]] == [Failed(code=Code.LOST)] * 2
     assert len({report.worker for report in reports}) == 3
 
 
 def test_a_killed_worker_loses_nothing_that_was_spooled_and_a_new_token_goes_on(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.3)
-    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
     job = place.job(endpoint.system)
     worker.broker.send(job)
     first = worker.wait(has_some)
@@ -145,20 +172,28 @@ def test_a_killed_worker_loses_nothing_that_was_spooled_and_a_new_token_goes_on(
     assert_no_children_of_runs()
     worker.start()
     worker.broker.send(job)  # the site rings again: that attempt is over
-    first = worker.wait(lambda reports: any(report.body == Failed(code=Code.LOST) for report in reports))
+    first = worker.wait(
+        lambda reports: any(report.body == Failed(code=Code.LOST) for report in reports)
+    )
     done = {name: [i for (own, i) in outcomes(first) if own == name] for name in place.sets}
     again = place.job(endpoint.system, done=done) | {"run": job["run"], "token": 2}
     worker.broker.send(again)
-    reports = worker.wait(lambda reports: any(isinstance(report.body, Finished) for report in reports))
+    reports = worker.wait(
+        lambda reports: any(isinstance(report.body, Finished) for report in reports)
+    )
     assert set(outcomes(reports)) == {(name, i) for name in place.sets for i in range(30)}
     asked = endpoint.received()
-    assert sum(asked.values()) <= 60 + 8 + 4  # in flight when it was killed, answered within the last second
+    assert (
+        sum(asked.values()) <= 60 + 8 + 4
+    )  # in flight when it was killed, answered within the last second
 
 
 def assert_no_children_of_runs() -> None:
     """No gateway outlives its evaluator."""
     end = time.monotonic() + 10
-    while mine := [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_gateway_of_nobody(path)]:
+    while mine := [
+        path for path in Path("/proc").glob("[0-9]*/cmdline") if is_gateway_of_nobody(path)
+    ]:
         assert time.monotonic() < end, mine
         time.sleep(0.1)
 
@@ -171,11 +206,16 @@ def is_gateway_of_nobody(path: Path) -> bool:
 
 
 def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.2)
-    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
     worker.broker.send(place.job(endpoint.system))
     worker.wait(has_some)
     worker.process.send_signal(signal.SIGTERM)
@@ -186,11 +226,16 @@ def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
 
 @pytest.mark.slow
 def test_a_worker_told_to_stop_gives_a_long_run_up_within_thirty_seconds(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 2.0)
-    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
     job = place.job(endpoint.system) | {"limits": {"seconds": 600.0, "concurrency": 1}}
     worker.broker.send(job)
     worker.wait(lambda reports: bool(outcomes(reports)))
@@ -231,7 +276,9 @@ def new_broker(worker: Worker, tmp_path: Path) -> Process:
     return redis
 
 
-def test_a_broker_that_dies_in_the_middle_loses_no_report(tmp_path: Path, bereft: tuple[Worker, Steady]) -> None:
+def test_a_broker_that_dies_in_the_middle_loses_no_report(
+    tmp_path: Path, bereft: tuple[Worker, Steady]
+) -> None:
     worker, endpoint = bereft
     place = worker.place
     spool = place.folder / "home" / "spool"
@@ -268,11 +315,16 @@ def test_left_overs_of_a_worker_without_a_broker_are_published_by_the_next(
 
 
 def test_progress_is_live(
-    tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], start_steady: Callable[..., Steady]
+    tmp_path: Path,
+    own_redis: str,
+    start_worker: Callable[..., Worker],
+    start_steady: Callable[..., Steady],
 ) -> None:
     place = install(tmp_path / "e")
     endpoint = start_steady(place.all_rows(), 0.4)
-    worker = start_worker(place.allowing(endpoint.url, model="steady", api="completions"), own_redis)
+    worker = start_worker(
+        place.allowing(endpoint.url, model="steady", api="completions"), own_redis
+    )
     worker.broker.send(place.job(endpoint.system) | {"lease_seconds": 3.0})
     worker.wait(has_some)
     reports = worker.wait(ended)

@@ -29,7 +29,9 @@ def test_it_refuses_to_start_without_a_setting(name: str, tmp_path: Path) -> Non
 
 def test_it_refuses_another_pool(tmp_path: Path) -> None:
     """Prefork is Celery's default, and yields to our setting by itself."""
-    assert_refuses(install(tmp_path / "e").environ("memory://"), "--pool must be solo", pool="threads")
+    assert_refuses(
+        install(tmp_path / "e").environ("memory://"), "--pool must be solo", pool="threads"
+    )
 
 
 def test_it_refuses_a_journal_that_does_not_verify(tmp_path: Path) -> None:
@@ -40,9 +42,26 @@ def test_it_refuses_a_journal_that_does_not_verify(tmp_path: Path) -> None:
 
 
 def assert_refuses(environ: dict[str, str], why: str, *, pool: str = "solo") -> None:
-    command = [sys.executable, "-m", "celery", "-A", "evaluator.worker", "worker", "--pool", pool, "-Q", "evaluate.x"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "evaluator.worker",
+        "worker",
+        "--pool",
+        pool,
+        "-Q",
+        "evaluate.x",
+    ]
     ended = subprocess.run(
-        command, env=REAL | environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=REAL | environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == 2, ended.stderr
     assert why in ended.stderr
@@ -69,5 +88,10 @@ def test_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
     place = install(tmp_path)
     (place.folder / "keys" / "host.key").chmod(0o444)
     with pytest.raises(EvaluatorError) as refused:
-        open_host(Config.from_env(place.environ("memory://")), print, leases=GrantedLeases(), stopping=lambda: False)
+        open_host(
+            Config.from_env(place.environ("memory://")),
+            print,
+            leases=GrantedLeases(),
+            stopping=lambda: False,
+        )
     assert refused.value.code is Code.KEY_PERMISSIONS

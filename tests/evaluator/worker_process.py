@@ -37,16 +37,31 @@ class Broker:
     def __init__(self, url: str) -> None:
         self.url = url
         about = celery_settings(url)
-        self.connection = Connection(about["broker_url"], transport_options=about["broker_transport_options"])
+        self.connection = Connection(
+            about["broker_url"], transport_options=about["broker_transport_options"]
+        )
         self.envelopes: list[Any] = []
         self.grants = True
 
     def send(self, *args: Any, task: str = EVALUATE_TASK, **kwargs: Any) -> None:
-        body = [list(args), kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
-        headers = {"lang": "py", "task": task, "id": os.urandom(8).hex(), "argsrepr": "", "kwargsrepr": ""}
+        body = [
+            list(args),
+            kwargs,
+            {"callbacks": None, "errbacks": None, "chain": None, "chord": None},
+        ]
+        headers = {
+            "lang": "py",
+            "task": task,
+            "id": os.urandom(8).hex(),
+            "argsrepr": "",
+            "kwargsrepr": "",
+        }
         with self.connection.Producer() as producer:
             producer.publish(
-                body, headers=headers, routing_key=evaluate_queue("default"), declare=[self._queue("default")]
+                body,
+                headers=headers,
+                routing_key=evaluate_queue("default"),
+                declare=[self._queue("default")],
             )
 
     def _queue(self, pool: str) -> Any:
@@ -71,9 +86,17 @@ class Broker:
         about = {name: report[name] for name in ("run", "token", "worker", "sequence")}
         told = LeaseAnswer(**about, refusal=refusal).to_dict()
         body = [[told], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
-        headers = {"lang": "py", "task": LEASE_TASK, "id": os.urandom(8).hex(), "argsrepr": "", "kwargsrepr": ""}
+        headers = {
+            "lang": "py",
+            "task": LEASE_TASK,
+            "id": os.urandom(8).hex(),
+            "argsrepr": "",
+            "kwargsrepr": "",
+        }
         with self.connection.Producer() as producer:
-            producer.publish(body, headers=headers, routing_key=lease_queue(report["evaluator"], report["slot"]))
+            producer.publish(
+                body, headers=headers, routing_key=lease_queue(report["evaluator"], report["slot"])
+            )
 
 
 class Worker:
@@ -85,7 +108,16 @@ class Worker:
         self.process = self.start()
 
     def start(self, **extra: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "celery", "-A", "evaluator.worker", "worker", "-Q", "evaluate.default"]
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "evaluator.worker",
+            "worker",
+            "-Q",
+            "evaluate.default",
+        ]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--pool", "solo", "-l", "debug"],

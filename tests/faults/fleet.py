@@ -95,11 +95,15 @@ class Fleet:
         return self.house.submit_endpoint(name, self.endpoint, **order)
 
     def under_way(self, run: str, *, done: int = 10) -> None:
-        self.house.wait(run, lambda state: state["state"] == "running" and state["done"] >= done, seconds=60)
+        self.house.wait(
+            run, lambda state: state["state"] == "running" and state["done"] >= done, seconds=60
+        )
 
     def ends(self, run: str, *, seconds: float = 120) -> dict[str, Any]:
         """The state in which a run rests: ranked, failed or cancelled."""
-        return self.house.wait(run, lambda state: state["state"] in ("ranked", "failed", "cancelled"), seconds=seconds)
+        return self.house.wait(
+            run, lambda state: state["state"] in ("ranked", "failed", "cancelled"), seconds=seconds
+        )
 
     def received(self) -> Counter[str]:
         return Counter(self.endpoint.received())
@@ -156,7 +160,16 @@ def wait_for(condition: Callable[[], Any], *, seconds: float = 60) -> Any:
 
 def start_endpoint(gold: Path, *, port: str = "0") -> Endpoint:
     script = str(ROOT / "tests" / "servers" / "steady.py")
-    command = [sys.executable, script, "--gold", str(gold), "--latency", str(LATENCY), "--port", port]
+    command = [
+        sys.executable,
+        script,
+        "--gold",
+        str(gold),
+        "--latency",
+        str(LATENCY),
+        "--port",
+        port,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     with process.stdout:
@@ -205,7 +218,9 @@ def prepare_place(place: Installation) -> None:
     prepare.make_keys(place, name="first")
     prepare.make_public_set(place, "open", ROWS[0])
     prepare.make_sealed_set(place, "twin", ROWS[1], options=ONE_BLOCK)
-    prepare.tell_site(place, slug=PAIR, title="Twins", public="open", private="twin", protocol="demo-0shot")
+    prepare.tell_site(
+        place, slug=PAIR, title="Twins", public="open", private="twin", protocol="demo-0shot"
+    )
     keys = place.folder / "second" / "keys"
     place.engine("keygen", str(keys), "--name", "second")
     home = place.folder / "evaluator" / "home"

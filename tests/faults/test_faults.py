@@ -152,7 +152,9 @@ def reports_reordered(fleet: Fleet, run: str) -> None:
 
 def hostile_messages(fleet: Fleet, run: str) -> None:
     for queue in (QUEUE, "record", "housekeeping", "rankings"):
-        fleet.redis.lpush(queue, b"x", b"[]", b"{}", b"\x80\x04", b"null", b"9" * 100_000, b'{"body": 1}')
+        fleet.redis.lpush(
+            queue, b"x", b"[]", b"{}", b"\x80\x04", b"null", b"9" * 100_000, b'{"body": 1}'
+        )
         fleet.redis.lpush(queue, b'{"properties": 3, "body": "e30=", "headers": []}', b"[" * 50_000)
 
 
@@ -255,10 +257,18 @@ def endpoint_restarted(fleet: Fleet, run: str) -> None:
 def submitted_fifty_times(fleet: Fleet, run: str) -> None:
     place = fleet.house.place
     order = {"model": f"many-{uuid.uuid4().hex[:6]}", "pair": "twins", "open_weights": False}
-    order |= {"kind": "endpoint", "url": fleet.endpoint.url, "served_model": "steady", "api": "completions"}
+    order |= {
+        "kind": "endpoint",
+        "url": fleet.endpoint.url,
+        "served_model": "steady",
+        "api": "completions",
+    }
     token, key = fleet.house.token, str(uuid.uuid4())
     with ThreadPoolExecutor(16) as pool:
-        posts = [pool.submit(place.post, "/api/v1/submissions", order, token=token, key=key) for _ in range(50)]
+        posts = [
+            pool.submit(place.post, "/api/v1/submissions", order, token=token, key=key)
+            for _ in range(50)
+        ]
         runs = {post.result()["run"] for post in posts}
     assert len(runs) == 1
     assert fleet.ends(runs.pop())["state"] == "ranked"

@@ -30,13 +30,27 @@ from leaderboard.rankings.actions import close_cohort, rebuild
 from leaderboard.rankings.snapshots import contacts
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import Model, RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.models import (
+    Model,
+    RescoredOutcomes,
+    Rescoring,
+    Run,
+    RunOutcomes,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import RunState
 from tests.leaderboard import ruled
 from tests.leaderboard.conftest import FakeEvaluator
 
 STRICT, OWN = "lm-eval-strict-3", "numeric-1"
-SIZES = (("exposed", 105), ("exposed", 105), ("exposed", 110), ("exposed", 110), ("local", 115), ("spare", 15))
+SIZES = (
+    ("exposed", 105),
+    ("exposed", 105),
+    ("exposed", 110),
+    ("exposed", 110),
+    ("local", 115),
+    ("spare", 15),
+)
 N = sum(size for _, size in SIZES)
 HOSTED, DECLARED = "hosted.example", "models.example"
 
@@ -49,7 +63,12 @@ def sealed() -> Manifest:
         blocks.append(Block(id=number, stratum=stratum, start=start, n=size).to_dict())  # type: ignore[arg-type]
         start += size
     usual = {name: value for name, value in ruled.manifest().to_dict().items() if name != "cell"}
-    facts = {"n": N, "root": root(leaves).hex(), "leaves": [leaf.hex() for leaf in leaves], "blocks": blocks}
+    facts = {
+        "n": N,
+        "root": root(leaves).hex(),
+        "leaves": [leaf.hex() for leaf in leaves],
+        "blocks": blocks,
+    }
     made = Manifest.from_dict(usual | facts | {"seasons": [3, 2], "cap": SIZES[2][1] + SIZES[3][1]})
     made.verify()
     return made
@@ -83,7 +102,12 @@ class Site:
         for row in rows.values():
             row.save()
         known = Evaluator.objects.get(name=self.evaluator.name)
-        done = {"state": RunState.GRADED, "ended_at": timezone.now(), "queued_at": timezone.now(), "evaluator": known}
+        done = {
+            "state": RunState.GRADED,
+            "ended_at": timezone.now(),
+            "queued_at": timezone.now(),
+            "evaluator": known,
+        }
         Run.objects.filter(pk=run.pk).update(**done, protocol_digest=ruled.PROTOCOL_DIGEST)
         self._show(run, form, host)
         self._close(run, rows[True], form)
@@ -92,7 +116,12 @@ class Site:
     def break_off(self, model: str, tier: str, host: str, *items: int) -> None:
         """A run is shown to an endpoint as far as these items, and no further."""
         run = self._submit(model, tier, host)
-        over = {"state": RunState.FAILED, "ended_at": timezone.now(), "code": "lost", "fault": "ours"}
+        over = {
+            "state": RunState.FAILED,
+            "ended_at": timezone.now(),
+            "code": "lost",
+            "fault": "ours",
+        }
         Run.objects.filter(pk=run.pk).update(**over)
         self._show(run, list(items), host)
 
@@ -105,12 +134,18 @@ class Site:
         how = {"checkpoint": "honest"} if tier == "T0" else endpoint
         kind: Any = "checkpoint" if tier == "T0" else "endpoint"
         ask = Ask(pair="pair", model=model, kind=kind, open_weights=True, **how)
-        run = actions.submit(user=self.user, key=f"{model}-{tier}-{Run.objects.count()}", ask=ask).run
+        run = actions.submit(
+            user=self.user, key=f"{model}-{tier}-{Run.objects.count()}", ask=ask
+        ).run
         assert run.tier == tier
         return run
 
     def _show(self, run: Run, items: Sequence[int], to: str) -> None:
-        about = self._about(run) | {"items": pack_bits(items, N), "count": len(items), "recipient": to}
+        about = self._about(run) | {
+            "items": pack_bits(items, N),
+            "count": len(items),
+            "recipient": to,
+        }
         line = self.evaluator.expose(**about, tier=run.tier)
         keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line])
 
@@ -118,7 +153,9 @@ class Site:
         packed = bytes(row.packed)
         line = self.evaluator.close([Outcome(packed[at]) for at in form], **self._about(run))
         told = [self.evaluator.tallies[entry_hash(line)]]
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line], opened=told)
+        keep_log(
+            evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line], opened=told
+        )
 
     def _about(self, run: Run) -> dict[str, str]:
         return {"run": str(run.pk), "set": self.pair.private.name, "root": self.pair.private.digest}
@@ -156,7 +193,10 @@ class Site:
         right = self.truth(run.submission.model.name, STRICT)
         for own in run.outcomes.select_related("item_set"):
             old = bytes(own.packed)
-            new = [old[at] if not own.item_set.sealed or right[at] else Outcome.WRONG for at in range(own.size)]
+            new = [
+                old[at] if not own.item_set.sealed or right[at] else Outcome.WRONG
+                for at in range(own.size)
+            ]
             again = ((at, Outcome(old[at]), Outcome(new[at])) for at in own.assigned())
             RescoredOutcomes.of(order, own, again).save()
 
@@ -200,7 +240,9 @@ class Adversary:
         for run, model in models.items():
             self._run(run, model)
         for fact in self._json("/sets/pair/release/evidence.json")["runs"]:
-            self._learn(fact["model"], OWN, self._counting(fact["run"], len(told)), fact["right"], fact["n"])
+            self._learn(
+                fact["model"], OWN, self._counting(fact["run"], len(told)), fact["right"], fact["n"]
+            )
         for one in runs:
             for told in one["tallies"]:
                 n = sum(told[count] for count in ("right", "wrong", "no_answer", "truncated"))
@@ -216,7 +258,9 @@ class Adversary:
             items, private = self._counting(row["run"], row["version"]), row["private"]
             self._learn(row["model"], row["grader"], items, private["right"], private["n"])
             for one in row["graders"]:
-                self._learn(row["model"], one["grader"], items, one["private_right"], one["private_n"])
+                self._learn(
+                    row["model"], one["grader"], items, one["private_right"], one["private_n"]
+                )
             for stratum in ("exposed", "local") if row["leak"] else ():
                 part = items & self._manifest.indices(self._manifest.block_ids((stratum,)))
                 right, n = row["leak"][f"{stratum}_right"], row["leak"][f"{stratum}_n"]
@@ -236,7 +280,9 @@ class Adversary:
         self.contrasts.add(row["run"])
 
     def _lines(self) -> Iterable[contacts.Line]:
-        for one in reversed(self._json("/api/v1/ledger?set=private&kind=exposure&limit=1000")["entries"]):
+        for one in reversed(
+            self._json("/api/v1/ledger?set=private&kind=exposure&limit=1000")["entries"]
+        ):
             if one["recipient"] != "jail":
                 items = int.from_bytes(base64.b64decode(one["items"]), "little")
                 yield contacts.Line(UUID(one["run"]), one["recipient"], one["moment"], items)
@@ -265,7 +311,11 @@ class Adversary:
 
     def known(self) -> dict[tuple[str, str, int], bool]:
         """Every outcome that follows from the sums, by model, grader and item."""
-        return {(*who, item): right for who, sums in self.sums.items() for item, right in solved(sums).items()}
+        return {
+            (*who, item): right
+            for who, sums in self.sums.items()
+            for item, right in solved(sums).items()
+        }
 
 
 def classes(sums: Iterable[frozenset[int]]) -> list[frozenset[int]]:
@@ -288,6 +338,10 @@ def solved(sums: Mapping[frozenset[int], int]) -> dict[int, bool]:
     inverse = np.linalg.pinv(matrix)
     sure = np.isclose(np.diag(inverse @ matrix), 1.0)
     values = np.rint(inverse @ np.array(list(sums.values()), dtype=float)).astype(int)
-    plain = (part for part, fixed, value in zip(parts, sure, values, strict=True) if fixed and value in (0, len(part)))
+    plain = (
+        part
+        for part, fixed, value in zip(parts, sure, values, strict=True)
+        if fixed and value in (0, len(part))
+    )
     worth = dict(zip(parts, values, strict=True))
     return {item: bool(worth[part]) for part in plain for item in part}

@@ -58,12 +58,16 @@ class Offline:
     signers: Mapping[str, Ed25519PrivateKey]
 
     @classmethod
-    def make(cls, folder: Path, rule: Rule, signers: Mapping[str, Ed25519PrivateKey] = SIGNERS) -> "Offline":
+    def make(
+        cls, folder: Path, rule: Rule, signers: Mapping[str, Ed25519PrivateKey] = SIGNERS
+    ) -> "Offline":
         """Make keys and seal the set."""
         generate_keys(folder / "keys", name="host-a")
         for name, key in signers.items():
             _write_party(folder / name, name, key)
-        parties = tuple(Party(name=name, public=signatures.public_hex(key)) for name, key in signers.items())
+        parties = tuple(
+            Party(name=name, public=signatures.public_hex(key)) for name, key in signers.items()
+        )
         signer = next(iter(signers.items()))
         covenant = Covenant(terms=TERMS, rule=rule, maintainers=parties, quorum=2, signer=signer)
         sealed = seal_set(
@@ -95,7 +99,9 @@ class Offline:
             store.append(str(run.pk), "private", index, outcome, f"#### {index}")
         vault = Vault(self.keys, {"private": self.folder / "set"}.get, journal, Recipients())
         weights = {"artefact": run.artefact, "weights": run.weights}
-        vault.close_run("private", store.closed(str(run.pk), "private"), run=str(run.pk), token=1, **weights)
+        vault.close_run(
+            "private", store.closed(str(run.pk), "private"), run=str(run.pk), token=1, **weights
+        )
         evaluator = Evaluator.objects.get(name=self.keys.name)
         Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
         keep_log(evaluator=evaluator, lines=journal.entries(), note="")
@@ -109,17 +115,33 @@ class Offline:
         first, second = list(self.signers)[:2]
         about = ["--set", str(self.folder / "set"), "--evidence", str(file)]
         identity = ["--evaluator", str(self.folder / "keys" / "identity.json")]
-        command("sign", *about, *identity, "--keys", str(self.folder / first), "--out", str(statement))
+        command(
+            "sign", *about, *identity, "--keys", str(self.folder / first), "--out", str(statement)
+        )
         command("countersign", str(statement), *about, "--keys", str(self.folder / second))
-        host = ["--keys", str(self.folder / "keys"), "--home", str(self.folder / "home"), "--out", str(out)]
+        host = [
+            "--keys",
+            str(self.folder / "keys"),
+            "--home",
+            str(self.folder / "home"),
+            "--out",
+            str(out),
+        ]
         signed = ["--statement", str(statement), "--evidence", str(file)]
         command("release", str(self.folder / "set"), *signed, *host)
         return out
 
     def resign(self, bundle: Path) -> None:
         """List and sign the contents anew, as whoever has the evaluator's key can."""
-        names = [path for path in bundle.rglob("*") if path.is_file() and not path.name.startswith("contents.")]
-        listed = {path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in names}
+        names = [
+            path
+            for path in bundle.rglob("*")
+            if path.is_file() and not path.name.startswith("contents.")
+        ]
+        listed = {
+            path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in names
+        }
         contents = canonical_json(listed) + b"\n"
         (bundle / "contents.json").write_bytes(contents)
         signature = signatures.sign(self.keys.report, b"holdfast/contents/v1\n" + contents)
@@ -158,7 +180,9 @@ def refused(work: Callable[[], object]) -> SiteError:
     return caught.value
 
 
-def assert_nothing_came_of_it(pair: SetPair, releases: Path, state: PairState = PairState.PROPOSED) -> None:
+def assert_nothing_came_of_it(
+    pair: SetPair, releases: Path, state: PairState = PairState.PROPOSED
+) -> None:
     """There is no release, no copy of a bundle, and the pair is where it was."""
     assert not Release.objects.exists()
     assert list(releases.iterdir() if releases.exists() else []) == []
@@ -186,4 +210,6 @@ def _write_party(folder: Path, name: str, key: Ed25519PrivateKey) -> None:
     folder.mkdir()
     (folder / "sign.key").write_text(key.private_bytes_raw().hex() + "\n")
     (folder / "sign.key").chmod(0o400)
-    (folder / "party.json").write_bytes(formats.to_line(Party(name=name, public=signatures.public_hex(key))))
+    (folder / "party.json").write_bytes(
+        formats.to_line(Party(name=name, public=signatures.public_hex(key)))
+    )

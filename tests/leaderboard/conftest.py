@@ -83,7 +83,11 @@ class FakeEvaluator:
 
     def identity(self) -> dict[str, str]:
         host_pub = self.host.public_key().public_bytes_raw().hex()
-        return {"name": self.name, "host_pub": host_pub, "report_pub": signatures.public_hex(self.key)}
+        return {
+            "name": self.name,
+            "host_pub": host_pub,
+            "report_pub": signatures.public_hex(self.key),
+        }
 
     def register(self, pool: str = "default") -> Any:
         from leaderboard.ledger.actions import register_evaluator
@@ -166,7 +170,9 @@ class FakeAttempt:
             "sequence": next(self.numbers),
         }
         report = Report(**fields | changes, body=body)
-        sent: dict[str, Any] = json.loads(json.dumps(seal_report(report, self.evaluator.key).to_dict()))
+        sent: dict[str, Any] = json.loads(
+            json.dumps(seal_report(report, self.evaluator.key).to_dict())
+        )
         return sent
 
     def started(self, **changes: Any) -> dict[str, Any]:
@@ -180,17 +186,25 @@ class FakeAttempt:
         return [
             (ask["name"], index)
             for ask in self.spec["sets"]
-            for index in (sorted(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else range(ask["n"]))
+            for index in (
+                sorted(MANIFEST.indices(ask["blocks"])) if ask["blocks"] else range(ask["n"])
+            )
             if index not in unpack_bits(ask["done"], ask["n"])
         ]
 
-    def graded(self, items: list[tuple[str, int]] | None = None, size: int = 4) -> list[dict[str, Any]]:
+    def graded(
+        self, items: list[tuple[str, int]] | None = None, size: int = 4
+    ) -> list[dict[str, Any]]:
         """Reports of the true outcomes of ``items`` (all that are open), ``size`` to a report."""
         reports = []
-        for name, group in itertools.groupby(self.open_items() if items is None else items, key=lambda one: one[0]):
+        for name, group in itertools.groupby(
+            self.open_items() if items is None else items, key=lambda one: one[0]
+        ):
             indices = [index for _, index in group]
             for begin in range(0, len(indices), size):
-                outcomes = tuple((index, truth(name, index)) for index in indices[begin : begin + size])
+                outcomes = tuple(
+                    (index, truth(name, index)) for index in indices[begin : begin + size]
+                )
                 reports.append(self.report(Graded(set=name, outcomes=outcomes)))
         return reports
 
@@ -205,19 +219,29 @@ class FakeAttempt:
         return tuple(claims)
 
     def finished(self, sets: tuple[SetCounts, ...] | None = None, **told: Any) -> dict[str, Any]:
-        return self.report(Finished(sets=self.counts() if sets is None else sets, seconds=1.0, **told))
+        return self.report(
+            Finished(sets=self.counts() if sets is None else sets, seconds=1.0, **told)
+        )
 
     def failed(self, code: Code) -> dict[str, Any]:
         return self.report(Failed(code=code))
 
     def exposed(self, *entries: LogLine, head: str = "") -> dict[str, Any]:
         lines = entries or (() if head else (self.evaluator.expose(run=self.spec["run"]),))
-        told = tuple(one for one in self.evaluator.tallies.values() if one.line in map(entry_hash, lines))
+        told = tuple(
+            one for one in self.evaluator.tallies.values() if one.line in map(entry_hash, lines)
+        )
         return self.report(Exposed(entries=lines, tallies=told, head=head))
 
     def story(self) -> list[dict[str, Any]]:
         """Every report of an undisturbed attempt, in order."""
-        return [self.started(), self.progress(phase="loading"), self.exposed(), *self.graded(), self.finished()]
+        return [
+            self.started(),
+            self.progress(phase="loading"),
+            self.exposed(),
+            *self.graded(),
+            self.finished(),
+        ]
 
 
 @pytest.fixture
@@ -236,7 +260,12 @@ def pair(db: None) -> Any:
         name="private", sealed=True, n=PRIVATE_N, digest=MANIFEST.root, manifest=MANIFEST.to_dict()
     )
     return SetPair.objects.create(
-        slug="pair", title="A pair", public=public, private=private, protocol="demo-0shot", grader="numeric-1"
+        slug="pair",
+        title="A pair",
+        public=public,
+        private=private,
+        protocol="demo-0shot",
+        grader="numeric-1",
     )
 
 
@@ -254,7 +283,9 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any], dict[str
     from leaderboard.celery import app
 
     sent: list[tuple[str, list[Any], dict[str, Any]]] = []
-    monkeypatch.setattr(app, "send_task", lambda name, args=(), **options: sent.append((name, list(args), options)))
+    monkeypatch.setattr(
+        app, "send_task", lambda name, args=(), **options: sent.append((name, list(args), options))
+    )
     return sent
 
 
@@ -264,7 +295,12 @@ def ask() -> Callable[..., Any]:
     from leaderboard.submissions.admission import Ask
 
     def make(**changes: Any) -> Any:
-        fields: dict[str, Any] = {"pair": "pair", "model": "Model-1", "kind": "checkpoint", "checkpoint": "honest"}
+        fields: dict[str, Any] = {
+            "pair": "pair",
+            "model": "Model-1",
+            "kind": "checkpoint",
+            "checkpoint": "honest",
+        }
         return Ask(**fields | changes)
 
     return make

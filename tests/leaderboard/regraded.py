@@ -36,14 +36,25 @@ class House:
             return actions.ask_again(run=self.run.pk, grader=grader, by=self.keeper, **about)
 
     def sent(self) -> list[RescoreOrder]:
-        return [RescoreOrder.from_dict(args[0]) for name, args, _ in self.bell if name == "holdfast.rescore"]
+        return [
+            RescoreOrder.from_dict(args[0])
+            for name, args, _ in self.bell
+            if name == "holdfast.rescore"
+        ]
 
     def answer(self, asked: Rescoring, **changes: Any) -> dict[str, Any]:
         sets = tuple(
-            RescoredSet(name=name, outcomes=tuple((i, truth(name, i), harsher(name, i)) for i in range(n)))
+            RescoredSet(
+                name=name, outcomes=tuple((i, truth(name, i), harsher(name, i)) for i in range(n))
+            )
             for name, n in (("public", PUBLIC_N), ("private", PRIVATE_N))
         )
-        fields = {"order": asked.pk, "grader": STRICT, "grader_digest": DIGEST, "sets": sets} | changes
+        fields = {
+            "order": asked.pk,
+            "grader": STRICT,
+            "grader_digest": DIGEST,
+            "sets": sets,
+        } | changes
         return FakeAttempt(self.evaluator, self.attempt.spec).report(Rescored(**fields))
 
     def refuse(self, order: Rescoring, code: Code) -> dict[str, Any]:

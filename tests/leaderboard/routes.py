@@ -28,7 +28,18 @@ HOSTILE_TEXT = (
     "true", "null", "[]", "٣",
 )  # fmt: skip
 """As text of a query or of a form; a path gets them percent-encoded."""
-HOSTILE_BYTES = ("%", "%zz", "%ff", "%c0%80", "%ed%a0%80", "%00", "a%00b", "%0a", "%2e%2e%2f", "%u0000")
+HOSTILE_BYTES = (
+    "%",
+    "%zz",
+    "%ff",
+    "%c0%80",
+    "%ed%a0%80",
+    "%00",
+    "a%00b",
+    "%0a",
+    "%2e%2e%2f",
+    "%u0000",
+)
 """As they stand in an address: no percent-encoding, no UTF-8, an encoded surrogate, an overlong NUL."""
 HOSTILE_JSON: tuple[Any, ...] = (
     None, True, -1, 1.5, 2**31, 2**63, 2**200, 1e308, "", "\0", "a\0b", "\ud800", "a" * 9_000, [], {}, [[]],
@@ -56,7 +67,9 @@ class Route:
     pieces: tuple[str | tuple[str, str], ...]
 
     def __str__(self) -> str:
-        return "".join(piece if isinstance(piece, str) else f"<{piece[1]}>" for piece in self.pieces)
+        return "".join(
+            piece if isinstance(piece, str) else f"<{piece[1]}>" for piece in self.pieces
+        )
 
     @property
     def parts(self) -> list[tuple[str, str]]:
@@ -65,12 +78,16 @@ class Route:
 
     def path(self, values: dict[str, str]) -> str:
         """The path with each part filled in; the values are percent-encoded already."""
-        return "".join(piece if isinstance(piece, str) else values[piece[1]] for piece in self.pieces)
+        return "".join(
+            piece if isinstance(piece, str) else values[piece[1]] for piece in self.pieces
+        )
 
 
 def routes() -> list[Route]:
     """Every route of the URL table, the API's included."""
-    return [Route(tuple(_pieces("/" + text))) for text in _patterns(get_resolver().url_patterns, "")]
+    return [
+        Route(tuple(_pieces("/" + text))) for text in _patterns(get_resolver().url_patterns, "")
+    ]
 
 
 def _patterns(patterns: list[Any], before: str) -> Iterator[str]:
@@ -94,7 +111,9 @@ def query_names() -> list[str]:
     """Every name that a query may have: of the API by its own description, of pages by their forms."""
     described = api.get_openapi_schema(path_prefix="/api/v1/")
     operations = [op for path in described["paths"].values() for op in path.values()]
-    named = {one["name"] for op in operations for one in op.get("parameters", []) if one["in"] == "query"}
+    named = {
+        one["name"] for op in operations for one in op.get("parameters", []) if one["in"] == "query"
+    }
     return sorted(named | set(form_fields()) | {"page", "next"})
 
 
@@ -115,7 +134,9 @@ def form_fields() -> list[str]:
 def json_fields() -> list[str]:
     """Every property that the API takes in a body."""
     schemas = api.get_openapi_schema(path_prefix="/api/v1/")["components"]["schemas"]
-    return sorted(set(itertools.chain.from_iterable(one.get("properties", {}) for one in schemas.values())))
+    return sorted(
+        set(itertools.chain.from_iterable(one.get("properties", {}) for one in schemas.values()))
+    )
 
 
 def hostile_orders(good: dict[str, Any]) -> Iterator[bytes]:

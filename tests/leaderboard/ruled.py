@@ -41,7 +41,9 @@ PAST, FUTURE = "2026-02-01T00:00:00Z", "2126-02-01T00:00:00Z"
 THREE = Rule(any_of=(Lineages(models=3, numerator=8, denominator=9), Date(moment=FUTURE)))
 """Three open models of distinct lineages with eight of nine right, or a day that is far away."""
 BY_DATE = Rule(any_of=(Lineages(models=3, numerator=8, denominator=9), Date(moment=PAST)))
-SIGNERS: Mapping[str, Ed25519PrivateKey] = {name: signatures.generate() for name in ("ada", "grace", "mary")}
+SIGNERS: Mapping[str, Ed25519PrivateKey] = {
+    name: signatures.generate() for name in ("ada", "grace", "mary")
+}
 """The maintainers' keys, by name. Two of the three make a quorum."""
 PROTOCOL_DIGEST = protocols.get("demo-0shot").digest
 TERMS = Terms(
@@ -55,23 +57,38 @@ TERMS = Terms(
 def manifest(rule: Rule | None = THREE, *, name: str = "private") -> Manifest:
     """The fixture's nine items under a rule; each name has leaves of its own."""
     leaves = [leaf_hash(f"{name} {number}".encode()) for number in range(PRIVATE_N)]
-    parties = tuple(Party(name=who, public=signatures.public_hex(key)) for who, key in SIGNERS.items())
-    facts = {"name": name, "root": root(leaves).hex(), "leaves": [leaf.hex() for leaf in leaves], "quorum": 2}
+    parties = tuple(
+        Party(name=who, public=signatures.public_hex(key)) for who, key in SIGNERS.items()
+    )
+    facts = {
+        "name": name,
+        "root": root(leaves).hex(),
+        "leaves": [leaf.hex() for leaf in leaves],
+        "quorum": 2,
+    }
     facts |= {"terms": TERMS.to_dict(), "rule": rule.to_dict() if rule else None}
-    made = Manifest.from_dict(MANIFEST.to_dict() | facts | {"maintainers": [party.to_dict() for party in parties]})
+    made = Manifest.from_dict(
+        MANIFEST.to_dict() | facts | {"maintainers": [party.to_dict() for party in parties]}
+    )
     made.verify()
     return made
 
 
 def make_set(sealed: Manifest) -> ItemSet:
     data = json.loads(canonical_json(sealed.to_dict()))
-    return ItemSet.objects.create(name=sealed.name, sealed=True, n=sealed.n, digest=sealed.root, manifest=data)
+    return ItemSet.objects.create(
+        name=sealed.name, sealed=True, n=sealed.n, digest=sealed.root, manifest=data
+    )
 
 
-def make_pair(rule: Rule | None = THREE, *, slug: str = "pair", sealed: Manifest | None = None) -> SetPair:
+def make_pair(
+    rule: Rule | None = THREE, *, slug: str = "pair", sealed: Manifest | None = None
+) -> SetPair:
     """A registered pair. Its sealed set is of nine items, or the one given."""
     suffix = "" if slug == "pair" else f"-{slug}"
-    public = ItemSet.objects.create(name=f"public{suffix}", sealed=False, n=PUBLIC_N, digest="a" * 64)
+    public = ItemSet.objects.create(
+        name=f"public{suffix}", sealed=False, n=PUBLIC_N, digest="a" * 64
+    )
     return SetPair.objects.create(
         slug=slug,
         title="A pair",
@@ -112,7 +129,9 @@ def artefact_of(model: str) -> str:
 def tensors_of(*names: str) -> Weights:
     """Weights of tensors of these names, a thousand bytes each."""
     return Weights(
-        bytes=1000 * len(names), count=len(names), tensors=tuple(sorted((artefact_of(one)[:32], 1000) for one in names))
+        bytes=1000 * len(names),
+        count=len(names),
+        tensors=tuple(sorted((artefact_of(one)[:32], 1000) for one in names)),
     )
 
 
@@ -143,20 +162,36 @@ def grade(
         model=model, submitted_by=user, pair=pair, kind=kind, idempotency_key=uuid.uuid4().hex, fingerprint="0" * 64,
         **asked,
     )  # fmt: skip
-    fields: dict[str, Any] = {"protocol_digest": PROTOCOL_DIGEST, "state": RunState.RANKED, "ended_at": _now()}
-    fields |= {"evaluator": Evaluator.objects.filter(name=by.name).first() if by else None, "queued_at": _now()}
+    fields: dict[str, Any] = {
+        "protocol_digest": PROTOCOL_DIGEST,
+        "state": RunState.RANKED,
+        "ended_at": _now(),
+    }
+    fields |= {
+        "evaluator": Evaluator.objects.filter(name=by.name).first() if by else None,
+        "queued_at": _now(),
+    }
     total = pair.public.n + pair.private.n
     if kind == "checkpoint":
-        fields |= {"artefact": artefact_of(model.name), "weights": list_tensors(tensors_of(model.name))}
+        fields |= {
+            "artefact": artefact_of(model.name),
+            "weights": list_tensors(tensors_of(model.name)),
+        }
     run = Run.objects.create(
-        submission=submission, pool="default", deadline=seconds_from_now(3600), total=total, **fields | changes
+        submission=submission,
+        pool="default",
+        deadline=seconds_from_now(3600),
+        total=total,
+        **fields | changes,
     )
     chosen = range(right) if isinstance(right, int) else right
     _outcomes(run, pair.public, dict.fromkeys(range(pair.public.n), Outcome.RIGHT), [])
     sealed = pair.private.facts()
     assert sealed is not None
     form = list(blocks) if blocks is not None else list(sealed.block_ids(("exposed", "local")))
-    outcomes = {at: Outcome.RIGHT if at in chosen else Outcome.WRONG for at in sorted(sealed.indices(form))}
+    outcomes = {
+        at: Outcome.RIGHT if at in chosen else Outcome.WRONG for at in sorted(sealed.indices(form))
+    }
     _outcomes(run, pair.private, outcomes, form)
     if by is not None:
         close(by, run, list(outcomes.values()))
@@ -172,7 +207,9 @@ def regrade(run: Run, right: int) -> None:
     assert manifest is not None
     form = list(manifest.block_ids(("exposed", "local")))
     indices = sorted(manifest.indices(form))
-    _outcomes(run, sealed, {at: Outcome.RIGHT if at < right else Outcome.WRONG for at in indices}, form)
+    _outcomes(
+        run, sealed, {at: Outcome.RIGHT if at < right else Outcome.WRONG for at in indices}, form
+    )
 
 
 def close(by: FakeEvaluator, run: Run, outcomes: Sequence[Outcome]) -> None:
@@ -188,23 +225,38 @@ def _now() -> datetime:
     return timezone.now()
 
 
-def _outcomes(run: Run, item_set: ItemSet, outcomes: Mapping[int, Outcome], blocks: list[int]) -> None:
+def _outcomes(
+    run: Run, item_set: ItemSet, outcomes: Mapping[int, Outcome], blocks: list[int]
+) -> None:
     packed = bytes(0 if at in outcomes else UNASSIGNED for at in range(item_set.n))
-    row = RunOutcomes(run=run, item_set=item_set, size=item_set.n, n=len(outcomes), packed=packed, blocks=blocks)
+    row = RunOutcomes(
+        run=run, item_set=item_set, size=item_set.n, n=len(outcomes), packed=packed, blocks=blocks
+    )
     row.merge(outcomes.items())
     row.save()
 
 
 def meet(pair: SetPair, by: FakeEvaluator) -> list[Run]:
     """Three runs that meet the rule of three, each by one item more than is needed."""
-    return [grade(pair, make_model(name, name.lower()), 9, by=by) for name in ("Alpha", "Beta", "Gamma")]
+    return [
+        grade(pair, make_model(name, name.lower()), 9, by=by) for name in ("Alpha", "Beta", "Gamma")
+    ]
 
 
-def notice(item_set: ItemSet, known: Sequence[Notice] = (), *, signer: str = "ada", **about: Any) -> Notice:
+def notice(
+    item_set: ItemSet, known: Sequence[Notice] = (), *, signer: str = "ada", **about: Any
+) -> Notice:
     """The next signed notice of a set: ``kind``, ``reason``, and the block or item that it is about."""
     previous = notice_hash(known[-1]) if known else GENESIS
-    fields: dict[str, Any] = {"set": item_set.name, "root": item_set.digest, "index": len(known), "previous": previous}
-    return sign_notice(SIGNERS[signer], moment="2026-03-01T00:00:00Z", maintainer=signer, **fields | about)
+    fields: dict[str, Any] = {
+        "set": item_set.name,
+        "root": item_set.digest,
+        "index": len(known),
+        "previous": previous,
+    }
+    return sign_notice(
+        SIGNERS[signer], moment="2026-03-01T00:00:00Z", maintainer=signer, **fields | about
+    )
 
 
 def state_of(pair: SetPair) -> PairState:

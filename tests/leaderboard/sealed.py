@@ -34,7 +34,9 @@ from tests.leaderboard.ruled import artefact_of, list_tensors, tensors_of
 N, PROTOCOL = 120, protocols.get("demo-0shot").digest
 EXPOSED, LOCAL, SPARE = 8, 24, 16
 MOMENT = "2026-01-02T03:04:05Z"
-RULE = Rule(any_of=(Lineages(models=2, numerator=95, denominator=100), Date(moment="2030-01-01T00:00:00Z")))
+RULE = Rule(
+    any_of=(Lineages(models=2, numerator=95, denominator=100), Date(moment="2030-01-01T00:00:00Z"))
+)
 
 
 @dataclass
@@ -47,18 +49,33 @@ class Sealed:
 
     def notice(self, before: Notice | None, **fields: Any) -> Notice:
         """The notice after another one, signed by the first maintainer."""
-        chain = {"index": before.index + 1 if before else 0, "previous": notice_hash(before) if before else GENESIS}
-        about = {"set": self.manifest.name, "root": self.manifest.root, "moment": "2026-03-04T05:06:07Z"}
-        return sign_notice(self.keys["maintainer-1"], **about, **chain, maintainer="maintainer-1", **fields)
+        chain = {
+            "index": before.index + 1 if before else 0,
+            "previous": notice_hash(before) if before else GENESIS,
+        }
+        about = {
+            "set": self.manifest.name,
+            "root": self.manifest.root,
+            "moment": "2026-03-04T05:06:07Z",
+        }
+        return sign_notice(
+            self.keys["maintainer-1"], **about, **chain, maintainer="maintainer-1", **fields
+        )
 
 
 def seal(name: str = "twin", *, rule: Rule | None = RULE, **changes: Any) -> Sealed:
     """A set of 120 items: eight exposed blocks of ten, two of them for seasons, a local and a spare one."""
     people = [*(f"maintainer-{number}" for number in range(1, 4)), "witness-1"]
-    keys = {one: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(one.encode()).digest()) for one in people}
+    keys = {
+        one: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(one.encode()).digest())
+        for one in people
+    }
     parties = [Party(name=one, public=signatures.public_hex(key)) for one, key in keys.items()]
     blocks = [Block(id=k, stratum="exposed", start=10 * k, n=10) for k in range(EXPOSED)]
-    blocks += [Block(id=8, stratum="local", start=80, n=LOCAL), Block(id=9, stratum="spare", start=104, n=SPARE)]
+    blocks += [
+        Block(id=8, stratum="local", start=80, n=LOCAL),
+        Block(id=9, stratum="spare", start=104, n=SPARE),
+    ]
     leaves = [leaf_hash(f"{name} {number}".encode()) for number in range(N)]
     fields: dict[str, Any] = {
         "name": name, "n": N, "root": root(leaves).hex(), "leaves": tuple(leaf.hex() for leaf in leaves),
@@ -68,7 +85,12 @@ def seal(name: str = "twin", *, rule: Rule | None = RULE, **changes: Any) -> Sea
     }  # fmt: skip
     manifest = Manifest(**fields | changes)
     head = sign_head(manifest.head(), name="maintainer-1", private_key=keys["maintainer-1"])
-    head = cosign(head, name="witness-1", private_key=keys["witness-1"], moment=moment_of("2026-01-03T00:00:00Z"))
+    head = cosign(
+        head,
+        name="witness-1",
+        private_key=keys["witness-1"],
+        moment=moment_of("2026-01-03T00:00:00Z"),
+    )
     return Sealed(manifest, head, keys)
 
 
@@ -83,14 +105,18 @@ def register(sealed: Sealed, *, slug: str = "twins") -> SetPair:
     )  # fmt: skip
 
 
-def count_run(pair: SetPair, evaluator: FakeEvaluator, model: str, *, right: int, lineage: str) -> Run:
+def count_run(
+    pair: SetPair, evaluator: FakeEvaluator, model: str, *, right: int, lineage: str
+) -> Run:
     """A complete run of open weights that stands on the log, so that it counts for the rule."""
     from leaderboard.ledger.models import Evaluator
 
     run = make_run(pair, model, public=100, private=right)
     known = Evaluator.objects.get(name=evaluator.name)
     weights = {"artefact": artefact_of(model), "weights": list_tensors(tensors_of(model))}
-    Run.objects.filter(pk=run.pk).update(evaluator=known, protocol_digest=PROTOCOL, state="ranked", **weights)
+    Run.objects.filter(pk=run.pk).update(
+        evaluator=known, protocol_digest=PROTOCOL, state="ranked", **weights
+    )
     actions.register_lineage(name=lineage, parents=[])
     Model.objects.filter(name=model).update(open_weights=True)
     actions.assign_lineage(model=model, lineage=lineage)
@@ -104,7 +130,11 @@ def show(pair: SetPair, evaluator: FakeEvaluator, items: list[int], **changes: A
     """A line of the log: these items were shown, to the jail unless told otherwise."""
     from leaderboard.ledger.models import Evaluator
 
-    fields: dict[str, Any] = {"set": pair.private.name, "root": pair.private.digest, "count": len(items)}
+    fields: dict[str, Any] = {
+        "set": pair.private.name,
+        "root": pair.private.digest,
+        "count": len(items),
+    }
     line = evaluator.expose(**fields | {"items": pack_bits(items, pair.private.n)} | changes)
     keep_entries(evaluator=Evaluator.objects.get(name=evaluator.name), entries=[line])
 
@@ -143,7 +173,11 @@ def released(pair: SetPair, sealed: Sealed, by: User) -> Release:
     contents = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
     folder = Path(settings.RELEASES) / f"{pair.slug}-bundle"
     shutil.rmtree(folder, ignore_errors=True)
-    for name, data in {**FILES, "contents.json": canonical_json(contents) + b"\n", "contents.sig": b"00\n"}.items():
+    for name, data in {
+        **FILES,
+        "contents.json": canonical_json(contents) + b"\n",
+        "contents.sig": b"00\n",
+    }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     row = Release.objects.create(
@@ -151,6 +185,8 @@ def released(pair: SetPair, sealed: Sealed, by: User) -> Release:
         published_by=by,
     )  # fmt: skip
     ItemSet.objects.filter(pk=pair.private_id, state="proposed").update(state="released")
-    SetStep.objects.create(item_set=pair.private, old="proposed", new="released", by=by, moment=timezone.now())
+    SetStep.objects.create(
+        item_set=pair.private, old="proposed", new="released", by=by, moment=timezone.now()
+    )
     pair.refresh_from_db()
     return row

@@ -32,14 +32,18 @@ class Asked:
 
         self.application = AtOnce(counted)
 
-    def __call__(self, path: str = "/", method: str = "GET", **more: str) -> tuple[str, dict[str, str], bytes]:
+    def __call__(
+        self, path: str = "/", method: str = "GET", **more: str
+    ) -> tuple[str, dict[str, str], bytes]:
         environ = {
             "REQUEST_METHOD": method, "PATH_INFO": path, "SERVER_NAME": "testserver", "SERVER_PORT": "80",
             "HTTP_HOST": "testserver", "HTTP_ACCEPT_ENCODING": "gzip", "wsgi.url_scheme": "http",
             "wsgi.input": BytesIO(), "wsgi.errors": BytesIO(), **more,
         }  # fmt: skip
         heard: list[Any] = []
-        response = self.application(environ, lambda status, headers, *_: heard.append((status, headers)) or print)
+        response = self.application(
+            environ, lambda status, headers, *_: heard.append((status, headers)) or print
+        )
         body = b"".join(response)
         if hasattr(response, "close"):
             response.close()
@@ -65,7 +69,9 @@ def asked(settings: Any, db: None) -> Iterator[Asked]:
 def test_who_asks_the_same_is_told_the_same_without_django(asked: Asked) -> None:
     first = asked()
     assert first[0] == "200 OK" and b"</html>" in gzip.decompress(first[2])
-    assert "Content-Security-Policy" in first[1] and first[1]["Content-Length"] == str(len(first[2]))
+    assert "Content-Security-Policy" in first[1] and first[1]["Content-Length"] == str(
+        len(first[2])
+    )
     assert (asked(), asked.reached) == (first, 1)
     tag = first[1]["ETag"]
     has = asked(HTTP_IF_NONE_MATCH=tag)
@@ -91,7 +97,9 @@ def test_who_asks_anything_else_asks_django(asked: Asked, other: dict[str, str])
     assert asked() == first
 
 
-@pytest.mark.parametrize("who", [{"HTTP_COOKIE": "sessionid=x"}, {"HTTP_AUTHORIZATION": "Bearer x"}])
+@pytest.mark.parametrize(
+    "who", [{"HTTP_COOKIE": "sessionid=x"}, {"HTTP_AUTHORIZATION": "Bearer x"}]
+)
 def test_nothing_that_one_person_saw_is_said_to_another(asked: Asked, who: dict[str, str]) -> None:
     assert asked(**who)[1]["Cache-Control"] == "private, no-store"
     assert asked()[1]["Cache-Control"] == "no-cache"
@@ -99,7 +107,9 @@ def test_nothing_that_one_person_saw_is_said_to_another(asked: Asked, who: dict[
     assert asked.reached == 3
 
 
-def test_an_answer_with_a_cookie_is_meant_for_one(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_with_a_cookie_is_meant_for_one(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def with_cookie(*given: Any, until: float = 0.0, **named: Any) -> Any:
         response = plainly(*given, until=until, **named)
         response.set_cookie("seen", "yes")
@@ -111,7 +121,9 @@ def test_an_answer_with_a_cookie_is_meant_for_one(asked: Asked, monkeypatch: pyt
     assert asked.reached == 2
 
 
-def test_it_is_no_longer_said_than_the_board_may_be_old(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_no_longer_said_than_the_board_may_be_old(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = kept.monotonic()
     first = asked()
     SetPair.objects.update(title="Another title")
@@ -129,7 +141,9 @@ def test_what_is_made_for_each_request_is_not_kept(asked: Asked, path: str) -> N
     assert asked.reached == 2
 
 
-def test_only_so_many_are_at_hand_and_no_large_ones(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_are_at_hand_and_no_large_ones(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kept, "AT_ONCE", 2)
     for page in (1, 2, 3, 3, 2):
         asked(QUERY_STRING=f"page={page}")

@@ -56,7 +56,13 @@ def test_logs_hold_stacks_but_no_words_of_an_exception(run: object) -> None:
             Receipt.objects.create(run_id=run.pk, token=-1, worker=CANARY[:32], sequence=1)  # type: ignore[attr-defined]
     except IntegrityError as failure:
         record = logging.LogRecord(
-            "x", logging.ERROR, "x", 1, "failed", (), (type(failure), failure, failure.__traceback__)
+            "x",
+            logging.ERROR,
+            "x",
+            1,
+            "failed",
+            (),
+            (type(failure), failure, failure.__traceback__),
         )
         assert CANARY[:20] in str(failure), "the control: the database does quote the row"
         assert sqlstate(failure) == "23514"

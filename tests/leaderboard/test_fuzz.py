@@ -19,7 +19,13 @@ from tests.leaderboard import routes as table
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 ROUTES = table.routes()
-GOOD = {"pair": "pair", "model": "fuzz", "kind": "checkpoint", "checkpoint": "honest", "open_weights": True}
+GOOD = {
+    "pair": "pair",
+    "model": "fuzz",
+    "kind": "checkpoint",
+    "checkpoint": "honest",
+    "open_weights": True,
+}
 VISITORS = ("anonymous", "author", "maintainer", "token")
 
 
@@ -32,7 +38,9 @@ class Site:
     known: dict[str, str]
     failures: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def ask(self, who: str, method: str, address: str, body: bytes = b"", kind: str = "", **headers: str) -> int:
+    def ask(
+        self, who: str, method: str, address: str, body: bytes = b"", kind: str = "", **headers: str
+    ) -> int:
         """Send a request and return its status. A 5xx that is no 503 with Retry-After is noted as a failure."""
         sent = self.headers[who] | headers
         response = self.clients[who].generic(method, address, body, kind, headers=sent)
@@ -41,12 +49,16 @@ class Site:
         response.close()
         later = response.status_code == 503 and "Retry-After" in response.headers
         if response.status_code >= 500 and not later:
-            self.failures.append((who, method, address[:200], body[:200], kind, response.status_code))
+            self.failures.append(
+                (who, method, address[:200], body[:200], kind, response.status_code)
+            )
         return response.status_code
 
     def values(self, route: table.Route, **changed: str) -> str:
         """The route's path, each part something that exists where there is such a thing."""
-        return route.path({name: self.known.get(name) or self.known[kind] for kind, name in route.parts} | changed)
+        return route.path(
+            {name: self.known.get(name) or self.known[kind] for kind, name in route.parts} | changed
+        )
 
 
 @pytest.fixture
@@ -74,14 +86,22 @@ def site(run: Any, user: Any, evaluator: Any, settings: Any) -> Iterator[Site]:
 
 def test_the_table_is_whole() -> None:
     shown = {str(route) for route in ROUTES}
-    assert {"/", "/models/<name>/", "/api/v1/runs/<run_id>", "/accounts/sign-up/", "/healthz"} <= shown
+    assert {
+        "/",
+        "/models/<name>/",
+        "/api/v1/runs/<run_id>",
+        "/accounts/sign-up/",
+        "/healthz",
+    } <= shown
     assert len(ROUTES) > 60
     assert {"model", "organisation", "digest"} <= set(table.form_fields())
     assert {"set", "pair", "page"} <= set(table.query_names())
 
 
 def test_every_path(site: Site) -> None:
-    encoded = [quote(text, safe="") for text in table.HOSTILE_TEXT if len(text) < 9_000] + list(table.HOSTILE_BYTES)
+    encoded = [quote(text, safe="") for text in table.HOSTILE_TEXT if len(text) < 9_000] + list(
+        table.HOSTILE_BYTES
+    )
     for route in ROUTES:
         for method in table.METHODS:
             site.ask("anonymous", method, site.values(route))
@@ -93,12 +113,17 @@ def test_every_path(site: Site) -> None:
             site.ask("anonymous", "GET", site.values(route) + text)
 
 
-def test_a_site_without_its_guards_is_found_out(site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_without_its_guards_is_found_out(
+    site: Site, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if not one.endswith("PlainAddresses")]
     monkeypatch.setattr("leaderboard.middleware.refusal_of", lambda _: refuse(Refusal.INTERNAL))
     site.clients = {who: Client(raise_request_exception=False) for who in VISITORS}
     test_every_path(site)
-    assert {address for _, _, address, *_ in site.failures} >= {"/api/v1/published/%00", "/api/v1/sets/%00"}
+    assert {address for _, _, address, *_ in site.failures} >= {
+        "/api/v1/published/%00",
+        "/api/v1/sets/%00",
+    }
     site.failures.clear()
 
 
@@ -107,10 +132,16 @@ def test_every_query(site: Site) -> None:
     long = itertools.cycle(names)
     for route in ROUTES:
         for text in table.HOSTILE_TEXT:
-            site.ask("anonymous", "GET", f"{site.values(route)}?{urlencode(dict.fromkeys(names, text))}")
+            site.ask(
+                "anonymous", "GET", f"{site.values(route)}?{urlencode(dict.fromkeys(names, text))}"
+            )
         site.ask("anonymous", "GET", f"{site.values(route)}?{next(long)}={'x' * 1_000_000}")
         for text in table.HOSTILE_BYTES:
-            site.ask("maintainer", "GET", f"{site.values(route)}?{'&'.join(f'{name}={text}' for name in names)}")
+            site.ask(
+                "maintainer",
+                "GET",
+                f"{site.values(route)}?{'&'.join(f'{name}={text}' for name in names)}",
+            )
 
 
 @pytest.mark.slow
@@ -130,7 +161,9 @@ def test_every_field_of_the_api(site: Site) -> None:
     good = dict.fromkeys(table.json_fields(), "x") | GOOD
     for body in table.hostile_orders(good):
         site.ask("token", "POST", "/api/v1/submissions", body, "application/json")
-    for number, body in enumerate(table.hostile_orders(GOOD | {"parameters": 1, "max_cost": 1.0, "max_tokens": 5})):
+    for number, body in enumerate(
+        table.hostile_orders(GOOD | {"parameters": 1, "max_cost": 1.0, "max_tokens": 5})
+    ):
         key = {"Idempotency-Key": f"fuzz-{number}"}
         site.ask("token", "POST", "/api/v1/submissions", body, "application/json", **key)
 
@@ -138,7 +171,8 @@ def test_every_field_of_the_api(site: Site) -> None:
 def requests() -> st.SearchStrategy[tuple[Any, ...]]:
     text = st.one_of(st.sampled_from(table.HOSTILE_TEXT), st.text(max_size=40))
     encoded = st.one_of(
-        text.map(lambda one: quote(one.encode("utf-8", "surrogatepass"))), st.sampled_from(table.HOSTILE_BYTES)
+        text.map(lambda one: quote(one.encode("utf-8", "surrogatepass"))),
+        st.sampled_from(table.HOSTILE_BYTES),
     )
     encoded = st.one_of(encoded, st.binary(max_size=12).map(quote))
     data = st.recursive(
@@ -150,7 +184,9 @@ def requests() -> st.SearchStrategy[tuple[Any, ...]]:
             st.text(max_size=20),
             st.sampled_from(table.HOSTILE_JSON),
         ),
-        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+        ),
         max_leaves=5,
     )
     orders = st.dictionaries(st.sampled_from(table.json_fields()), data, max_size=8).map(
@@ -168,12 +204,21 @@ def requests() -> st.SearchStrategy[tuple[Any, ...]]:
 
 
 def fuzz(site: Site, examples: int) -> None:
-    @settings(max_examples=examples, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(requests())
     def ask(drawn: tuple[Any, ...]) -> None:
         route, who, method, part, query, body, kind = drawn
         changed = {} if part is None else {name: part for _, name in route.parts}
-        address = site.values(route, **changed) + "?" + "&".join(f"{name}={value}" for name, value in query.items())
+        address = (
+            site.values(route, **changed)
+            + "?"
+            + "&".join(f"{name}={value}" for name, value in query.items())
+        )
         site.ask(who, method, address, body, kind)
 
     ask()

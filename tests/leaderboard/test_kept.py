@@ -56,13 +56,24 @@ def test_who_has_it_is_told_so_before_anything_is_made(ask: Callable[..., Any]) 
 
 @pytest.mark.parametrize(
     ("accepts", "packed"),
-    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.0", False), ("br", False), ("", False)],
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.0", False),
+        ("br", False),
+        ("", False),
+    ],
 )
-def test_it_is_compressed_for_who_can_read_it(ask: Callable[..., Any], accepts: str, packed: bool) -> None:
+def test_it_is_compressed_for_who_can_read_it(
+    ask: Callable[..., Any], accepts: str, packed: bool
+) -> None:
     response = ask(asked("/", headers={"Accept-Encoding": accepts}), text="long " * 100)
     assert (response.headers.get("Content-Encoding") == "gzip") is packed
     content = gzip.decompress(response.content) if packed else response.content
-    assert content == b"long " * 100 and int(response.headers["Content-Length"]) == len(response.content)
+    assert content == b"long " * 100 and int(response.headers["Content-Length"]) == len(
+        response.content
+    )
     assert response.headers["ETag"].endswith('-gzip"') is packed
     assert response.headers["Vary"] == "Accept-Encoding, Cookie, Authorization"
 

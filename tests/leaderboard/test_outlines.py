@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from leaderboard import outlines
 from leaderboard.outlines import Filled, Outline
 
-TEMPLATE = "<p>{{ fixed }}</p>" + "x" * 500 + "{{ one }}-{{ two }}{{ one }}{% if is.large %}!{% endif %}"
+TEMPLATE = (
+    "<p>{{ fixed }}</p>" + "x" * 500 + "{{ one }}-{{ two }}{{ one }}{% if is.large %}!{% endif %}"
+)
 
 
 @pytest.fixture
 def outline(tmp_path: Path) -> Outline:
     (tmp_path / "some.html").write_text(TEMPLATE)
     with override_settings(
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}]
+        TEMPLATES=[
+            {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+        ]
     ):
         engines.__dict__.pop("templates", None)
         return Outline("some.html", ("one", "two"), {"fixed": "<&>", "is": {"large": True}})
@@ -43,7 +47,11 @@ def test_zipped_is_the_same_text(one: str, two: str) -> None:
     outline = Outline.__new__(Outline)
     outline._parts = ["é" * 300, "one", "", "two", "end", "one", "\n" * 250]
     filled = Filled(
-        outline, {"one": one.encode("utf-8", "ignore").decode(), "two": two.encode("utf-8", "ignore").decode()}
+        outline,
+        {
+            "one": one.encode("utf-8", "ignore").decode(),
+            "two": two.encode("utf-8", "ignore").decode(),
+        },
     )
     assert gzip.decompress(filled.zipped()).decode() == str(filled)
 

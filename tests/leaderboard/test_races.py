@@ -61,9 +61,18 @@ def quick_passwords(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sign_up(username: str, organisation: str) -> Callable[[], int]:
-    fields = {"username": username, "organisation": organisation, "password1": PASSWORD, "password2": PASSWORD}
+    fields = {
+        "username": username,
+        "organisation": organisation,
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+    }
     client = Client(raise_request_exception=False)
-    return lambda: client.post("/accounts/sign-up/", fields, REMOTE_ADDR=f"10.0.0.{id(client) % 250}").status_code
+    return lambda: (
+        client.post(
+            "/accounts/sign-up/", fields, REMOTE_ADDR=f"10.0.0.{id(client) % 250}"
+        ).status_code
+    )
 
 
 @pytest.mark.parametrize("number", range(5))
@@ -78,7 +87,11 @@ def test_names_that_differ_in_case_only(monkeypatch: pytest.MonkeyPatch) -> None
     meet_before(monkeypatch, SignUp, "is_valid", 4)
     people = [("ada", "One"), ("ADA", "Two"), ("bob", "three"), ("carol", "THREE")]
     assert sorted(at_once(*(sign_up(*one) for one in people))) == [302, 302, 409, 409]
-    assert (User.objects.count(), Organisation.objects.count(), Membership.objects.count()) == (2, 2, 2)
+    assert (User.objects.count(), Organisation.objects.count(), Membership.objects.count()) == (
+        2,
+        2,
+        2,
+    )
 
 
 def members(*names: str) -> list[User]:
@@ -102,17 +115,26 @@ def test_the_same_new_model_by_two_organisations(
     names = ["Case-Model", "case-model", "CASE-MODEL"]
     results = at_once(
         *(
-            lambda user=user, name=names[number % 3]: submissions.submit(user=user, key="k", ask=ask(model=name))
+            lambda user=user, name=names[number % 3]: submissions.submit(
+                user=user, key="k", ask=ask(model=name)
+            )
             for number, user in enumerate(people)
         )
     )
     assert Model.objects.count() == 1
     failures = [one for one in results if isinstance(one, Exception)]
-    assert {one.code for one in failures if isinstance(one, SiteError)} <= {Refusal.MODEL_TAKEN, Refusal.MODEL_DIFFERS}
+    assert {one.code for one in failures if isinstance(one, SiteError)} <= {
+        Refusal.MODEL_TAKEN,
+        Refusal.MODEL_DIFFERS,
+    }
     assert all(isinstance(one, SiteError) for one in failures)
     assert 1 <= len(results) - len(failures) <= 2
     winner = Model.objects.get()
-    mine = [one for user, one in zip(people, results, strict=True) if user.organisation() == winner.organisation]
+    mine = [
+        one
+        for user, one in zip(people, results, strict=True)
+        if user.organisation() == winner.organisation
+    ]
     assert all(not isinstance(one, SiteError) or one.code is Refusal.MODEL_DIFFERS for one in mine)
 
 
@@ -145,13 +167,22 @@ def creates(pair: Any, user: User, keeper: User) -> dict[str, Callable[[int], An
         "evaluator with other keys": lambda n: ledger.register_evaluator(
             identity=IDENTITY | {"host_pub": f"{n % 2}" * 64}, pool="default"
         ),
-        "party": lambda n: ledger.register_party(recipient="a.example", name=f"A {n}", kind="provider", tier="T1"),
+        "party": lambda n: ledger.register_party(
+            recipient="a.example", name=f"A {n}", kind="provider", tier="T1"
+        ),
         "lineage": lambda n: submissions.register_lineage(name="family", parents=[]),
         "commitment": lambda n: submissions.commit_weights(user=user, digest="c" * 64),
         "set": lambda n: benchmarks.register_set(data=facts, sealed=False),
-        "other set of the name": lambda n: benchmarks.register_set(data=facts | {"n": 5 + n % 2}, sealed=False),
+        "other set of the name": lambda n: benchmarks.register_set(
+            data=facts | {"n": 5 + n % 2}, sealed=False
+        ),
         "pair": lambda n: benchmarks.register_pair(
-            slug="two", title="T", public="public", private="private", protocol="demo-0shot", grader="numeric-1"
+            slug="two",
+            title="T",
+            public="public",
+            private="private",
+            protocol="demo-0shot",
+            grader="numeric-1",
         ),
         "other pair of the name": lambda n: benchmarks.register_pair(
             slug="three",
@@ -161,19 +192,27 @@ def creates(pair: Any, user: User, keeper: User) -> dict[str, Callable[[int], An
             protocol="demo-0shot",
             grader="numeric-1",
         ),
-        "reference": lambda n: rankings.name_reference(pair=pair, model="Model-1", why=f"known {n}", by=keeper),
+        "reference": lambda n: rankings.name_reference(
+            pair=pair, model="Model-1", why=f"known {n}", by=keeper
+        ),
         "successor": lambda n: benchmarks.name_successor(slug="pair", successor="heir"),
         "submission": lambda n: submissions.submit(user=user, key="same", ask=_ask("Model-2")),
-        "other submission": lambda n: submissions.submit(user=user, key="other", ask=_ask(f"Model-{3 + n % 2}")),
+        "other submission": lambda n: submissions.submit(
+            user=user, key="other", ask=_ask(f"Model-{3 + n % 2}")
+        ),
     }
 
 
 def _ask(model: str) -> Any:
-    return submissions.submitting.Ask(pair="pair", model=model, kind="checkpoint", checkpoint="honest")
+    return submissions.submitting.Ask(
+        pair="pair", model=model, kind="checkpoint", checkpoint="honest"
+    )
 
 
 def test_every_create_at_once(pair: Any, run: Any, user: User) -> None:
-    keeper = accounts.set_maintainer(username=accounts.enrol(username="keeper").username, maintains=True)
+    keeper = accounts.set_maintainer(
+        username=accounts.enrol(username="keeper").username, maintains=True
+    )
     for name, create in creates(pair, user, keeper).items():
         results = at_once(*(lambda n=n: create(n) for n in range(6)))  # noqa: B023 - called at once
         failures = [one for one in results if isinstance(one, Exception)]
@@ -190,7 +229,11 @@ def test_a_race_that_nothing_else_caught(rf: Any, user: User) -> None:
     with pytest.raises(IntegrityError) as lost:
         User.objects.create_user(username="ADA")
     answer = database_failure(rf.get("/api/v1/x"), lost.value)
-    assert answer.status_code == 409 and b'"name_taken"' in answer.content and b"ADA" not in answer.content
+    assert (
+        answer.status_code == 409
+        and b'"name_taken"' in answer.content
+        and b"ADA" not in answer.content
+    )
     assert database_failure(rf.get("/x"), lost.value).status_code == 409
     with pytest.raises(IntegrityError) as vanished:
         Membership.objects.create(user=user, organisation_id=10**6)
@@ -207,8 +250,12 @@ def test_a_row_that_the_database_refuses_is_no_race(rf: Any, user: User) -> None
 
 
 @pytest.mark.parametrize("path", ["/sets/", "/api/v1/sets"])
-@pytest.mark.parametrize("sql", ["SELECT pg_sleep(5)", "SELECT 1 FROM benchmarks_setpair FOR UPDATE"])
-def test_what_takes_too_long_is_given_up(pair: Any, monkeypatch: pytest.MonkeyPatch, path: str, sql: str) -> None:
+@pytest.mark.parametrize(
+    "sql", ["SELECT pg_sleep(5)", "SELECT 1 FROM benchmarks_setpair FOR UPDATE"]
+)
+def test_what_takes_too_long_is_given_up(
+    pair: Any, monkeypatch: pytest.MonkeyPatch, path: str, sql: str
+) -> None:
     def slow(*_: Any, **__: Any) -> Any:
         with connection.cursor() as cursor:
             cursor.execute(sql)

@@ -63,7 +63,11 @@ def by_chance(held: Site, seed: int) -> Iterator[None]:
     rng = np.random.default_rng(seed)
     held.run("Ant", "T0")
     for step in range(12):
-        tier, item, block = (str(rng.choice(["T0", "T1", "T2"])), int(rng.integers(560)), int(rng.integers(5)))
+        tier, item, block = (
+            str(rng.choice(["T0", "T1", "T2"])),
+            int(rng.integers(560)),
+            int(rng.integers(5)),
+        )
         model = str(rng.choice(["Ant", "Bee"]))
         kind = rng.choice(["run", "errata", "errata", "retire", "switch", "close", "list", "list"])
         with suppress(SiteError):  # of the season nothing may be left
@@ -98,7 +102,9 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
     assert adversary.sums and adversary.known() == {}
     assert adversary.contrasts, "providers were compared with themselves"
     pieces = [len(one) for one in adversary.pieces()]
-    assert min(pieces) >= LEAST_CELL and len(pieces) > len(adversary.sums), "sums were told apart, by whole pieces"
+    assert min(pieces) >= LEAST_CELL and len(pieces) > len(adversary.sums), (
+        "sums were told apart, by whole pieces"
+    )
 
 
 def at_once(patch: pytest.MonkeyPatch) -> None:
@@ -127,7 +133,10 @@ def by_item(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("break_it", [at_once, in_all, asked_still, by_item])
 def test_the_attack_succeeds_on_a_build_without_the_rule(
-    held: Site, client: Client, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[pytest.MonkeyPatch], None]
+    held: Site,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    break_it: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     break_it(monkeypatch)
     adversary, found = Adversary(client), {}
@@ -136,4 +145,6 @@ def test_the_attack_succeeds_on_a_build_without_the_rule(
         if found := adversary.known():
             break
     assert found
-    assert all(held.truth(model, grader)[item] is right for (model, grader, item), right in found.items())
+    assert all(
+        held.truth(model, grader)[item] is right for (model, grader, item), right in found.items()
+    )

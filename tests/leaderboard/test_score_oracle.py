@@ -41,7 +41,12 @@ def sealed(size: int) -> Manifest:
     leaves = [leaf_hash(f"sealed {number}".encode()) for number in range(n)]
     strata = ("exposed", "exposed", "local")
     blocks = [Block(id=at, stratum=one, start=at * size, n=size) for at, one in enumerate(strata)]  # type: ignore[arg-type]
-    about = {"n": n, "root": root(leaves).hex(), "leaves": [leaf.hex() for leaf in leaves], "seasons": [1]}
+    about = {
+        "n": n,
+        "root": root(leaves).hex(),
+        "leaves": [leaf.hex() for leaf in leaves],
+        "seasons": [1],
+    }
     about |= {"blocks": [one.to_dict() for one in blocks], "cap": size, "cell": size}
     made = Manifest.from_dict(ruled.manifest().to_dict() | about)
     made.verify()
@@ -67,13 +72,21 @@ class Oracle:
     def submit(self, *, user: User | None = None, host: str = "h.example") -> Run | None:
         """One more name; None where the party has no share left."""
         number = next(keys)
-        endpoint: dict[str, Any] = {"url": f"https://{host}/v1", "served_model": f"m{number}", "api": "chat"}
+        endpoint: dict[str, Any] = {
+            "url": f"https://{host}/v1",
+            "served_model": f"m{number}",
+            "api": "chat",
+        }
         ask = Ask(pair=self.pair.slug, model=f"name-{number}", kind="endpoint", **endpoint)
-        return self._allowed(lambda: actions.submit(user=user or self.user, key=f"k{number}", ask=ask).run)
+        return self._allowed(
+            lambda: actions.submit(user=user or self.user, key=f"k{number}", ask=ask).run
+        )
 
     def go_on(self, run: Run) -> Run | None:
         """Continue a failed run; None where the party has no share left."""
-        return self._allowed(lambda: actions.continue_run(run=run.pk, by=run.submission.submitted_by))
+        return self._allowed(
+            lambda: actions.continue_run(run=run.pk, by=run.submission.submitted_by)
+        )
 
     def _allowed(self, action: Any) -> Run | None:
         try:
@@ -91,7 +104,10 @@ class Oracle:
         for row in run.outcomes.select_related("item_set"):
             form = row.open()
             good = half & self.gold if row.item_set.sealed else np.ones(len(form), bool)
-            row.merge((at, Outcome.RIGHT if right else Outcome.WRONG) for at, right in zip(form, good, strict=True))
+            row.merge(
+                (at, Outcome.RIGHT if right else Outcome.WRONG)
+                for at, right in zip(form, good, strict=True)
+            )
             row.save()
         now = timezone.now()
         Run.objects.filter(pk=run.pk).update(state=RunState.GRADED, ended_at=now, queued_at=now)
@@ -106,7 +122,9 @@ class Oracle:
         rows = self.client.get(f"/api/v1/board?pair={self.pair.slug}").json()["rows"]
         of_model = {row["model"]: self.halves[row["run"]] for row in rows}
         self.sums += [(self.halves[row["run"]], row["private"]["right"]) for row in rows]
-        sheet = csv.DictReader(io.StringIO(self.client.get(f"/boards/{self.pair.slug}.csv").content.decode()))
+        sheet = csv.DictReader(
+            io.StringIO(self.client.get(f"/boards/{self.pair.slug}.csv").content.decode())
+        )
         self.sums += [(of_model[row["model"]], int(row["private_right"])) for row in sheet]
 
     def found(self) -> int:
@@ -153,7 +171,9 @@ def two_organisations(party: Oracle) -> None:
     other = User.objects.create_user(username="other")
     Membership.objects.create(user=other, organisation=Organisation.objects.create(name="Other"))
     for number in range(NAMES):
-        party.answer(party.submit(user=other if number % 2 else None, host=f"h.example:{8000 + number}"))
+        party.answer(
+            party.submit(user=other if number % 2 else None, host=f"h.example:{8000 + number}")
+        )
     party.close()
 
 

@@ -18,17 +18,36 @@ from leaderboard.accounts.management.commands.settings_table import with_table
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
     "site": [sys.executable, "-c", "import leaderboard.wsgi"],
-    "recorder": [sys.executable, "-m", "celery", "-A", "leaderboard.celery", "worker", "--pool", "solo"],
+    "recorder": [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "leaderboard.celery",
+        "worker",
+        "--pool",
+        "solo",
+    ],
 }
 SECRET = "0123456789 abcdefghij 0123456789 abcdefghij 0123456789"
-GOOD = {"DATABASE_URL": "postgresql://a@/b?host=/nowhere", "BROKER_URL": "memory://", "SECRET_KEY": SECRET}
+GOOD = {
+    "DATABASE_URL": "postgresql://a@/b?host=/nowhere",
+    "BROKER_URL": "memory://",
+    "SECRET_KEY": SECRET,
+}
 
 
 def start(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = PROGRAMS[program]
     return subprocess.run(
-        command, cwd=ROOT, env=base | environ, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=ROOT,
+        env=base | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -109,7 +128,9 @@ def test_the_command_that_it_names_makes_a_good_one() -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
         settings.refuse_weak_secret("x")
     command = str(refused.value).split("Make one with: ")[1]
-    made = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True).stdout.strip()
+    made = subprocess.run(
+        shlex.split(command), capture_output=True, text=True, check=True
+    ).stdout.strip()
     settings.refuse_weak_secret(made)
 
 
@@ -118,7 +139,13 @@ def test_the_deployment_check_has_nothing_to_say() -> None:
     command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
     for more, code in ({}, 0), ({"HOLDFAST_HTTPS": "0"}, 1), ({"HOLDFAST_DEBUG": "1"}, 1):
         done = subprocess.run(
-            command, cwd=ROOT, env=base | PRODUCTION | more, capture_output=True, text=True, timeout=60, check=False
+            command,
+            cwd=ROOT,
+            env=base | PRODUCTION | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == code, done.stderr
 
@@ -128,7 +155,13 @@ def test_the_deployment_check_has_nothing_to_say() -> None:
     [
         ({}, False),
         ({"HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]"}, False),
-        ({"HOLDFAST_ALLOWED_HOSTS": "localhost,board.example.org", "HOLDFAST_PROXIES": "127.0.0.1"}, True),
+        (
+            {
+                "HOLDFAST_ALLOWED_HOSTS": "localhost,board.example.org",
+                "HOLDFAST_PROXIES": "127.0.0.1",
+            },
+            True,
+        ),
         ({"HOLDFAST_ALLOWED_HOSTS": "board.example.org", "HOLDFAST_HTTPS": "0"}, False),
         ({"HOLDFAST_ALLOWED_HOSTS": "board.example.org", "HOLDFAST_DEBUG": "1"}, False),
         ({"HOLDFAST_HTTPS": "1", "HOLDFAST_PROXIES": "none"}, True),
@@ -136,7 +169,12 @@ def test_the_deployment_check_has_nothing_to_say() -> None:
 )
 def test_https_is_on_where_others_reach_the_site(environ: dict[str, str], secure: bool) -> None:
     found = read(**environ)
-    assert found["SECURE_SSL_REDIRECT"] is found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is secure
+    assert (
+        found["SECURE_SSL_REDIRECT"]
+        is found["SESSION_COOKIE_SECURE"]
+        is found["CSRF_COOKIE_SECURE"]
+        is secure
+    )
     assert found["SECURE_HSTS_SECONDS"] == (365 * 86400 if secure else 0)
 
 
@@ -166,7 +204,13 @@ def printed(code: str, **environ: str) -> str:
     base = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, cwd=ROOT, env=base | GOOD | environ, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=ROOT,
+        env=base | GOOD | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -198,7 +242,12 @@ def test_the_database_gives_up_by_program(
 
 @pytest.mark.parametrize(
     ("program", "expected"),
-    [("site", (10, 5, 30)), ("recorder", (600, 60, 900)), ("command", (3600, 300, 3600)), ("other", (3600, 300, 3600))],
+    [
+        ("site", (10, 5, 30)),
+        ("recorder", (600, 60, 900)),
+        ("command", (3600, 300, 3600)),
+        ("other", (3600, 300, 3600)),
+    ],
 )
 def test_time_outs_by_program(program: str, expected: tuple[float, ...]) -> None:
     found = read(HOLDFAST_PROGRAM=program)
@@ -207,7 +256,10 @@ def test_time_outs_by_program(program: str, expected: tuple[float, ...]) -> None
 
 
 def test_time_outs_of_the_address_stay_where_they_are() -> None:
-    assert settings.limited("-c work_mem=64MB", lock_timeout=0.5) == "-c work_mem=64MB -c lock_timeout=500"
+    assert (
+        settings.limited("-c work_mem=64MB", lock_timeout=0.5)
+        == "-c work_mem=64MB -c lock_timeout=500"
+    )
 
 
 def test_migrations_are_not_cut(postgres_url: str) -> None:
@@ -224,13 +276,17 @@ def test_every_setting_stands_in_the_manual() -> None:
 
 
 def test_no_setting_is_read_past_the_table() -> None:
-    read_by_name = re.compile(r"""["']((?:HOLDFAST_\w*[A-Z]|SECRET_KEY|DATABASE_URL|BROKER_URL))["']""")
+    read_by_name = re.compile(
+        r"""["']((?:HOLDFAST_\w*[A-Z]|SECRET_KEY|DATABASE_URL|BROKER_URL))["']"""
+    )
     sources = "".join(path.read_text() for path in (ROOT / "leaderboard").rglob("*.py"))
     assert set(read_by_name.findall(sources)) - set(settings.EVALUATOR_ONLY) == set(settings.KNOWN)
 
 
 def test_an_unlisted_setting_is_found_out() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
-    assert manual != with_table(manual, settings.KNOWN | {"HOLDFAST_NEW": settings.Setting("1", "New.")})
+    assert manual != with_table(
+        manual, settings.KNOWN | {"HOLDFAST_NEW": settings.Setting("1", "New.")}
+    )
     with pytest.raises(ValueError):
         with_table("no table", settings.KNOWN)

@@ -60,11 +60,15 @@ def answers(client: Client, run: Run) -> Iterator[tuple[str, str]]:
 def named(client: Client, run: Run) -> list[str]:
     """The addresses that name the model, its organisation or its host."""
     found = answers(client, run)
-    return [path for path, body in found if any(name in body for name in (MODEL, ORGANISATION, HOST))]
+    return [
+        path for path, body in found if any(name in body for name in (MODEL, ORGANISATION, HOST))
+    ]
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_no_surface_names_a_run_that_was_never_ranked(client: Client, quiet: Run, state: RunState) -> None:
+def test_no_surface_names_a_run_that_was_never_ranked(
+    client: Client, quiet: Run, state: RunState
+) -> None:
     Run.objects.filter(pk=quiet.pk).update(state=state, **STATES[state])
     rebuild(pair=quiet.submission.pair)
     assert named(client, quiet) == []
@@ -73,7 +77,9 @@ def test_no_surface_names_a_run_that_was_never_ranked(client: Client, quiet: Run
 def test_a_build_that_opens_every_grant_would_have_been_seen(
     client: Client, quiet: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(GrantQuerySet, "with_opened", lambda grants: grants.annotate(opened=Value(True)))
+    monkeypatch.setattr(
+        GrantQuerySet, "with_opened", lambda grants: grants.annotate(opened=Value(True))
+    )
     assert named(client, quiet) == ["/api/v1/grants"]
 
 
@@ -82,18 +88,30 @@ def test_a_grant_is_opened_by_the_first_reveal_and_its_hash_stays(
 ) -> None:
     closed = grants(client)[0]
     assert (closed["recipient"], closed["salt"]) == (None, None)
-    line = evaluator.expose(run=str(quiet.pk), recipient=HOST, tier="T2", items=pack_bits([0], 4), count=1)
+    line = evaluator.expose(
+        run=str(quiet.pk), recipient=HOST, tier="T2", items=pack_bits([0], 4), count=1
+    )
     keep_log(evaluator=quiet_evaluator(), lines=[line])
     opened = grants(client)[0]
     assert (opened["recipient"], opened["hash"]) == (HOST, closed["hash"])
-    fields = {name: opened[name] for name in ("version", "run", "token", "recipient", "salt", "sets")}
+    fields = {
+        name: opened[name] for name in ("version", "run", "token", "recipient", "salt", "sets")
+    }
     assert leaf_hash(canonical_json(fields | {"kind": "grant"})).hex() == closed["hash"]
 
 
-def test_the_hash_of_a_closed_grant_does_not_tell_a_guessed_recipient(client: Client, quiet: Run) -> None:
+def test_the_hash_of_a_closed_grant_does_not_tell_a_guessed_recipient(
+    client: Client, quiet: Run
+) -> None:
     """Without a salt, one try for each known provider would open it."""
     closed = grants(client)[0]
-    facts = {"kind": "grant", "version": 1, "run": closed["run"], "token": closed["token"], "sets": closed["sets"]}
+    facts = {
+        "kind": "grant",
+        "version": 1,
+        "run": closed["run"],
+        "token": closed["token"],
+        "sets": closed["sets"],
+    }
     assert leaf_hash(canonical_json(facts | {"recipient": HOST})).hex() != closed["hash"]
 
 

@@ -26,7 +26,18 @@ _COUNTS = [
     "twenty",
     "thirty",
 ]
-_COLOURS = ["violet", "amber", "crimson", "teal", "ochre", "scarlet", "indigo", "maroon", "turquoise", "magenta"]
+_COLOURS = [
+    "violet",
+    "amber",
+    "crimson",
+    "teal",
+    "ochre",
+    "scarlet",
+    "indigo",
+    "maroon",
+    "turquoise",
+    "magenta",
+]
 _THINGS = [
     "kayaks",
     "lanterns",
@@ -51,7 +62,18 @@ _DEEDS = [
     "snoring",
     "blinking",
 ]
-_NEAR = ["near", "beneath", "behind", "beyond", "above", "outside", "opposite", "around", "towards", "against"]
+_NEAR = [
+    "near",
+    "beneath",
+    "behind",
+    "beyond",
+    "above",
+    "outside",
+    "opposite",
+    "around",
+    "towards",
+    "against",
+]
 _PLACES = [
     "Reykjavik",
     "Ljubljana",
@@ -115,10 +137,14 @@ def plant(n: int, seed: int) -> Planted:
     records, canaries = [], []
     for index in range(n):
         words = index < PLAIN_WORDS
-        asked, solved = (Canary(_text(source, words=words), index, field) for field in ("question", "answer"))
+        asked, solved = (
+            Canary(_text(source, words=words), index, field) for field in ("question", "answer")
+        )
         gold = source.randrange(2, 500)
         question = f"{asked.text} stand on {gold - 1} shelves. One more shelf is built. How many shelves are there?"
-        records.append({"question": question, "answer": f"Think of {solved.text} first. #### {gold}"})
+        records.append(
+            {"question": question, "answer": f"Think of {solved.text} first. #### {gold}"}
+        )
         canaries += [asked, solved]
     if len({half for canary in canaries for half in canary.fragments()}) != 4 * n:
         return plant(n, seed + 1_000_003)  # two canaries share half of their words

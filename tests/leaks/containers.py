@@ -39,9 +39,13 @@ def opened(blob: bytes) -> Iterator[tuple[str, bytes]]:
     for match in _ZIP.finditer(blob):
         yield from _named(f"zip@{match.start()}", _zip_member(blob, match.start()))
     for match in _BZIP.finditer(blob):
-        yield from _named(f"bzip2@{match.start()}", _whole(bz2.BZ2Decompressor(), blob[match.start() :]))
+        yield from _named(
+            f"bzip2@{match.start()}", _whole(bz2.BZ2Decompressor(), blob[match.start() :])
+        )
     for match in _XZ.finditer(blob):
-        yield from _named(f"xz@{match.start()}", _whole(lzma.LZMADecompressor(), blob[match.start() :]))
+        yield from _named(
+            f"xz@{match.start()}", _whole(lzma.LZMADecompressor(), blob[match.start() :])
+        )
     for kind, pattern in _FRAMES.items():
         for match in pattern.finditer(blob):
             yield from _named(f"{kind}@{match.start()}", _frame(blob[match.start() :], kind))

@@ -68,11 +68,20 @@ class Crawl:
     count: int = 0
     _known: set[bytes] = field(default_factory=set)
 
-    def ask(self, method: str, path: str, *, quiet: bool = False, **more: object) -> requests.Response:
+    def ask(
+        self, method: str, path: str, *, quiet: bool = False, **more: object
+    ) -> requests.Response:
         """One request, and what came back of it. An answer of 500 or more is an error unless it is ``quiet``."""
-        answer = self.session.request(method, self.address + path, timeout=30, allow_redirects=False, **more)  # type: ignore[arg-type]
+        answer = self.session.request(
+            method, self.address + path, timeout=30, allow_redirects=False, **more
+        )  # type: ignore[arg-type]
         self.count += 1
-        assert quiet or answer.status_code < 500, (method, path, answer.status_code, answer.text[:300])
+        assert quiet or answer.status_code < 500, (
+            method,
+            path,
+            answer.status_code,
+            answer.text[:300],
+        )
         content = repr(sorted(answer.headers.items())).encode() + b"\n" + answer.content
         digest = hashlib.sha256(content).digest()
         if digest not in self._known:
@@ -86,15 +95,24 @@ class Crawl:
     def sign_up(self) -> None:
         """Make an account of this visitor's name, and stay signed in."""
         form = {"username": self.name, "organisation": f"Lab of {self.name}"}
-        answer = self.send("/accounts/sign-up/", form | {"password1": PASS_PHRASE, "password2": PASS_PHRASE})
+        answer = self.send(
+            "/accounts/sign-up/", form | {"password1": PASS_PHRASE, "password2": PASS_PHRASE}
+        )
         assert answer.status_code == 302, "the sign-up did not sign in"
 
-    def send(self, path: str, form: Mapping[str, str], *, page: str = "", quiet: bool = False) -> requests.Response:
+    def send(
+        self, path: str, form: Mapping[str, str], *, page: str = "", quiet: bool = False
+    ) -> requests.Response:
         """Send a form from its ``page``, as a browser would."""
         shown = self.ask("GET", page or path).text
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', shown)
-        data = {**form, "csrfmiddlewaretoken": token[1] if token else self.session.cookies.get("csrftoken", "")}
-        return self.ask("POST", path, quiet=quiet, data=data, headers={"Referer": self.address + path})
+        data = {
+            **form,
+            "csrfmiddlewaretoken": token[1] if token else self.session.cookies.get("csrftoken", ""),
+        }
+        return self.ask(
+            "POST", path, quiet=quiet, data=data, headers={"Referer": self.address + path}
+        )
 
     def every_route(self, values: Mapping[str, Sequence[object]]) -> None:
         """Ask every route with every method that changes nothing, in every format; then whatever pages link to."""

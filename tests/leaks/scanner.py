@@ -93,7 +93,11 @@ class Scanner:
                 for file in (() if canary.raw else self.tokenizers)
                 for needle in _token_forms(canary.text, file)
             ]
-        self._folded, self._exact, self._packed = _Needles(folded), _Needles(exact), _Needles(packed)
+        self._folded, self._exact, self._packed = (
+            _Needles(folded),
+            _Needles(exact),
+            _Needles(packed),
+        )
 
     def scan_bytes(self, blob: bytes, where: str = "bytes") -> list[Hit]:
         """Every canary in ``blob`` and in what it contains. One surface."""
@@ -117,7 +121,9 @@ class Scanner:
         """Every canary in a process's environment and command line and, if asked, in its writable memory."""
         hits = []
         for name in ("environ", "cmdline"):
-            hits += self.scan_bytes(Path(f"/proc/{pid}/{name}").read_bytes(), f"{name} of process {pid}")
+            hits += self.scan_bytes(
+                Path(f"/proc/{pid}/{name}").read_bytes(), f"{name} of process {pid}"
+            )
         if memory:
             hits += self._scan_memory(pid)
         return hits
@@ -233,7 +239,10 @@ def _key_forms(raw: bytes) -> Iterator[tuple[bytes, str]]:
         yield half[::-1], "raw"
         for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
             for lead in range(3):
-                yield encode(bytes(lead) + half)[(lead * 8 + 5) // 6 : (lead + len(half)) * 8 // 6], name
+                yield (
+                    encode(bytes(lead) + half)[(lead * 8 + 5) // 6 : (lead + len(half)) * 8 // 6],
+                    name,
+                )
 
 
 def _token_forms(text: str, tokenizer_file: Path) -> Iterator[bytes]:

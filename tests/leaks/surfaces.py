@@ -41,12 +41,20 @@ class Seen:
     found: bool
 
 
-def scan(surface: Surface, secrets: Sequence[Canary], tokenizers: Sequence[Path]) -> tuple[Seen, Scanner]:
+def scan(
+    surface: Surface, secrets: Sequence[Canary], tokenizers: Sequence[Path]
+) -> tuple[Seen, Scanner]:
     """Look at one surface for every secret and for its control."""
     scanner = Scanner([*secrets, surface.control], tokenizers=tokenizers)
     hits = surface.look(scanner)
-    leaks = [hit for hit in hits if hit.canary != surface.control and hit.canary.field not in surface.may_hold]
-    return Seen(surface, scanner.bytes_scanned, leaks, any(hit.canary == surface.control for hit in hits)), scanner
+    leaks = [
+        hit
+        for hit in hits
+        if hit.canary != surface.control and hit.canary.field not in surface.may_hold
+    ]
+    return Seen(
+        surface, scanner.bytes_scanned, leaks, any(hit.canary == surface.control for hit in hits)
+    ), scanner
 
 
 def blob(name: str, content: Callable[[], bytes], control: Canary, *may_hold: str) -> Surface:
@@ -56,12 +64,18 @@ def blob(name: str, content: Callable[[], bytes], control: Canary, *may_hold: st
 
 def _blobs(name: str, parts: dict[str, bytes], control: Canary, *may_hold: str) -> Surface:
     def look(scanner: Scanner) -> list[Hit]:
-        return [hit for place, content in parts.items() for hit in scanner.scan_bytes(content, f"{name}: {place}")]
+        return [
+            hit
+            for place, content in parts.items()
+            for hit in scanner.scan_bytes(content, f"{name}: {place}")
+        ]
 
     return Surface(name, look, control, may_hold)
 
 
-def _files(name: str, list_files: Callable[[], Iterator[Path]], control: Canary, *may_hold: str) -> Surface:
+def _files(
+    name: str, list_files: Callable[[], Iterator[Path]], control: Canary, *may_hold: str
+) -> Surface:
     def look(scanner: Scanner) -> list[Hit]:
         return [hit for file in list_files() for hit in scanner.scan_file(file)]
 
@@ -73,12 +87,19 @@ def _files(name: str, list_files: Callable[[], Iterator[Path]], control: Canary,
 
 def of_database(used: Used) -> list[Surface]:
     """Dumps, files, log, sessions. The site has a row with the control in it, and a session."""
-    url, row, session, logged = used.house.place.database_url, token("control"), token("control"), token("control")
+    url, row, session, logged = (
+        used.house.place.database_url,
+        token("control"),
+        token("control"),
+        token("control"),
+    )
     packed = base64.urlsafe_b64encode(zlib.compress(session.text.encode())).decode()
     used.change("CREATE TABLE leak_control (words text)")
     used.change("INSERT INTO leak_control VALUES (%s)", row.text)
     used.change("INSERT INTO django_session VALUES ('control', %s, now())", f".{packed}:0:0")
-    database.force_errors(url, logged.text, "SET log_error_verbosity = verbose", "SET log_min_error_statement = error")
+    database.force_errors(
+        url, logged.text, "SET log_error_verbosity = verbose", "SET log_min_error_statement = error"
+    )
     with contextlib.suppress(Exception):  # not inside a transaction
         used.change("CHECKPOINT")
 
@@ -94,7 +115,11 @@ def of_database(used: Used) -> list[Surface]:
         _files("L01 files of the cluster", lambda: files(log=False), row, "typed", "forced"),
         _files("L01 write-ahead log", lambda: files(log=True), row, "typed", "forced"),
         blob("L02 PostgreSQL's log", (used.server.folder / "log").read_bytes, logged),
-        blob("L13 sessions", lambda: "\n".join(line[0] for line in used.house.query(rows)).encode(), session),
+        blob(
+            "L13 sessions",
+            lambda: "\n".join(line[0] for line in used.house.query(rows)).encode(),
+            session,
+        ),
     ]
 
 
@@ -121,7 +146,9 @@ def of_folder_broker(folder: Path) -> Surface:
     """Messages of a broker that is a folder."""
     control = token("control")
     (folder / "messages" / "control.msg").write_text(control.text)
-    return Surface("L05 broker that is a folder", lambda scanner: scanner.scan_tree(folder), control)
+    return Surface(
+        "L05 broker that is a folder", lambda scanner: scanner.scan_tree(folder), control
+    )
 
 
 # --- programs
@@ -136,7 +163,14 @@ def of_logs(used: Used) -> list[Surface]:
             log.write(control.text + "\n")
         # Django's log names the address that was not found: it is the visitor's text.
         address = ("address",) if name == "site" else ()
-        surfaces.append(blob(f"L03 L07 log of the {name}", used.house.place.log(name).read_bytes, control, *address))
+        surfaces.append(
+            blob(
+                f"L03 L07 log of the {name}",
+                used.house.place.log(name).read_bytes,
+                control,
+                *address,
+            )
+        )
     return surfaces
 
 
@@ -153,7 +187,9 @@ def of_processes(used: Used, keeper: processes.Process) -> list[Surface]:
             return [hit for pid in pids for hit in scanner.scan_process(pid, memory=True)]
 
         # What a visitor types passes through the site, and what a forger sends through the recorder.
-        surfaces.append(Surface(f"L14 memory of the {name}", look, control, ("typed", "address", "api key")))
+        surfaces.append(
+            Surface(f"L14 memory of the {name}", look, control, ("typed", "address", "api key"))
+        )
     return surfaces
 
 
@@ -162,7 +198,12 @@ def of_disk(used: Used) -> list[Surface]:
     place = used.house.place
     ours, elsewhere = token("control"), token("control")
     (place.folder / "evaluator" / "home" / f"{ours.text}.tmp").touch()
-    apart = [place.keys, place.folder / "redis", place.folder / "logs", place.folder / "checkpoints"]
+    apart = [
+        place.keys,
+        place.folder / "redis",
+        place.folder / "logs",
+        place.folder / "checkpoints",
+    ]
 
     def tree(scanner: Scanner) -> list[Hit]:
         skip = [file for folder in apart for file in folder.rglob("*")]
@@ -192,7 +233,11 @@ def _new_files(folder: Path, *, since: float) -> Iterator[Path]:
             if path.is_file() and path.stat().st_mtime >= since:
                 yield path
             elif path.is_dir() and path.stat().st_mtime >= since:
-                yield from (file for file in path.rglob("*") if file.is_file() and file.stat().st_mtime >= since)
+                yield from (
+                    file
+                    for file in path.rglob("*")
+                    if file.is_file() and file.stat().st_mtime >= since
+                )
 
 
 # --- what people see
@@ -215,7 +260,10 @@ def of_cores(used: Used, scratch: Path) -> list[Surface]:
         return []
     control = token("control")
     scratch.mkdir(exist_ok=True)
-    with processes.cores_allowed() as allowed, processes.holder(control.text, folder=scratch) as keeper:
+    with (
+        processes.cores_allowed() as allowed,
+        processes.holder(control.text, folder=scratch) as keeper,
+    ):
         if not allowed:
             return []
         processes.abort(keeper)

@@ -46,7 +46,9 @@ def tarred(data: bytes) -> bytes:
 
 
 def wrapped_base64(data: bytes) -> bytes:
-    return base64.encodebytes(b"some words that come before, long enough for a line to break within: " + data)
+    return base64.encodebytes(
+        b"some words that come before, long enough for a line to break within: " + data
+    )
 
 
 def celery_body(data: bytes) -> bytes:
@@ -96,29 +98,41 @@ DRESSES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("canary", [WORDS, CODED], ids=["words", "coded"])
 @pytest.mark.parametrize("dress", DRESSES)
 def test_every_dress_is_found(dress: str, canary: Canary) -> None:
-    hits = Scanner(PLANTED.canaries).scan_bytes(NOISE + b" " + DRESSES[dress](canary.text.encode()) + b" " + NOISE)
+    hits = Scanner(PLANTED.canaries).scan_bytes(
+        NOISE + b" " + DRESSES[dress](canary.text.encode()) + b" " + NOISE
+    )
     assert {hit.canary for hit in hits} == {canary}
 
 
 @pytest.mark.parametrize("lead", range(3))
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-@pytest.mark.parametrize("canary", PLANTED.canaries, ids=lambda canary: f"{canary.item}-{canary.field}")
-def test_base64_at_every_alignment(canary: Canary, encode: Callable[[bytes], bytes], lead: int) -> None:
-    hits = Scanner(PLANTED.canaries).scan_bytes(encode(b"?~\xff"[:lead] + canary.text.encode() + b"\xfe?"))
+@pytest.mark.parametrize(
+    "canary", PLANTED.canaries, ids=lambda canary: f"{canary.item}-{canary.field}"
+)
+def test_base64_at_every_alignment(
+    canary: Canary, encode: Callable[[bytes], bytes], lead: int
+) -> None:
+    hits = Scanner(PLANTED.canaries).scan_bytes(
+        encode(b"?~\xff"[:lead] + canary.text.encode() + b"\xfe?")
+    )
     assert {hit.canary for hit in hits} == {canary}
 
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_half_a_canary_is_enough(half: int) -> None:
     for canary in PLANTED.canaries:
-        hits = Scanner(PLANTED.canaries).scan_bytes(b"..." + canary.fragments()[half].encode() + b"...")
+        hits = Scanner(PLANTED.canaries).scan_bytes(
+            b"..." + canary.fragments()[half].encode() + b"..."
+        )
         assert {hit.canary for hit in hits} == {canary}
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
     scanner = Scanner(PLANTED.canaries)
     other = plant(200, seed=4).jsonl()
-    hits = scanner.scan_bytes(other + os.urandom(200_000) + gzip.compress(other) + other.hex().encode())
+    hits = scanner.scan_bytes(
+        other + os.urandom(200_000) + gzip.compress(other) + other.hex().encode()
+    )
     assert hits == []
     assert "hits 0" in scanner.summary(hits)
 
@@ -160,7 +174,9 @@ KEY_DRESSES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("dress", KEY_DRESSES)
 def test_keys_are_found(dress: str) -> None:
     secret = key(os.urandom(32), "host.key")
-    hits = Scanner([*PLANTED.canaries, secret]).scan_bytes(NOISE + KEY_DRESSES[dress](secret.raw) + NOISE)
+    hits = Scanner([*PLANTED.canaries, secret]).scan_bytes(
+        NOISE + KEY_DRESSES[dress](secret.raw) + NOISE
+    )
     assert {hit.canary for hit in hits} == {secret}
 
 
@@ -186,7 +202,10 @@ def test_tree_reads_files_and_names_and_skips_what_is_named(tmp_path: Path) -> N
         listener.bind(str(tmp_path / "socket"))
         scanner = Scanner(PLANTED.canaries)
         hits = scanner.scan_tree(tmp_path, skip=[tmp_path / "source"])
-    assert {hit.where.rpartition("/")[2] if "gzip" in hit.where else "name" for hit in hits} == {"gzip@0", "name"}
+    assert {hit.where.rpartition("/")[2] if "gzip" in hit.where else "name" for hit in hits} == {
+        "gzip@0",
+        "name",
+    }
     assert {hit.canary for hit in hits} == {CODED}
     assert scanner.surfaces == 2
 

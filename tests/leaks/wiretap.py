@@ -21,7 +21,9 @@ class Wiretap(threading.Thread):
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         # The library's own timeout of five seconds would end the thread in the first quiet moment.
-        self.client = redis.Redis.from_url(url.replace("redis+socket://", "unix://"), socket_timeout=None)
+        self.client = redis.Redis.from_url(
+            url.replace("redis+socket://", "unix://"), socket_timeout=None
+        )
         self.heard: list[bytes] = []
         self.held: list[bytes] = []
         self.failure: BaseException | None = None
@@ -50,7 +52,9 @@ class Wiretap(threading.Thread):
             b"list": lambda key: self.client.lrange(key, 0, -1),
             b"set": self.client.smembers,
             b"zset": lambda key: self.client.zrange(key, 0, -1),
-            b"hash": lambda key: [part for pair in self.client.hgetall(key).items() for part in pair],
+            b"hash": lambda key: [
+                part for pair in self.client.hgetall(key).items() for part in pair
+            ],
         }
         for key in self.client.scan_iter():
             kind = self.client.type(key)

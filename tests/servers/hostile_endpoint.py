@@ -22,7 +22,10 @@ from aiohttp import web
 def completion(text: str, **more: Any) -> dict[str, Any]:
     """A completion as both APIs spell it, with whatever else an endpoint may say."""
     message = {"role": "assistant", "content": text}
-    return {"choices": [{"index": 0, "text": text, "message": message, "finish_reason": "stop"}], **more}
+    return {
+        "choices": [{"index": 0, "text": text, "message": message, "finish_reason": "stop"}],
+        **more,
+    }
 
 
 class Hostile:
@@ -57,7 +60,9 @@ class Hostile:
 
     async def _slip(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
         """Right but for one item."""
-        return web.json_response(completion(" #### 0" if question == self.last else " " + self.answers[question]))
+        return web.json_response(
+            completion(" #### 0" if question == self.last else " " + self.answers[question])
+        )
 
     async def _slow(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
         """Right, one after the other."""
@@ -66,26 +71,45 @@ class Hostile:
         return web.json_response(completion(" " + self.answers[question]))
 
     async def _echo(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
-        names = (prompt, f"echo {question}", f"echo-{_header(question)}", f"echo/{_header(question)}")
+        names = (
+            prompt,
+            f"echo {question}",
+            f"echo-{_header(question)}",
+            f"echo/{_header(question)}",
+        )
         named = names[self.asked["echo"] % len(names)]
         said = {"system_fingerprint": prompt, "id": prompt, "usage": {prompt: 1}, "model": named}
-        return web.json_response(completion(f" {prompt} #### 7", **said), headers={"X-Echo": _header(prompt)})
+        return web.json_response(
+            completion(f" {prompt} #### 7", **said), headers={"X-Echo": _header(prompt)}
+        )
 
     async def _babble(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
         """An answer that no grader can read."""
-        return web.json_response(completion(f"#### {prompt} ####\n#### {question}, \\boxed{{{prompt}"))
+        return web.json_response(
+            completion(f"#### {prompt} ####\n#### {question}, \\boxed{{{prompt}")
+        )
 
     async def _html(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
-        return web.Response(text=f"<p>Sign in to ask {html.escape(prompt)}</p>", content_type="text/html")
+        return web.Response(
+            text=f"<p>Sign in to ask {html.escape(prompt)}</p>", content_type="text/html"
+        )
 
-    async def _garbled(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
-        return web.Response(text='{"choices": [' + json.dumps(prompt), content_type="application/json")
+    async def _garbled(
+        self, request: web.Request, prompt: str, question: str
+    ) -> web.StreamResponse:
+        return web.Response(
+            text='{"choices": [' + json.dumps(prompt), content_type="application/json"
+        )
 
     async def _two(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
         return web.json_response({"choices": completion(prompt)["choices"] * 2})
 
-    async def _redirect(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
-        return web.Response(status=307, headers={"Location": f"http://{request.host}/{_header(prompt)}"})
+    async def _redirect(
+        self, request: web.Request, prompt: str, question: str
+    ) -> web.StreamResponse:
+        return web.Response(
+            status=307, headers={"Location": f"http://{request.host}/{_header(prompt)}"}
+        )
 
     async def _hang(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
         """Not before ``POST /calm``."""
@@ -108,11 +132,15 @@ class Hostile:
             request.transport.abort()
         return response
 
-    async def _by_status(self, request: web.Request, prompt: str, question: str) -> web.StreamResponse:
+    async def _by_status(
+        self, request: web.Request, prompt: str, question: str
+    ) -> web.StreamResponse:
         """Any other mode is a status: ``500``, ``400``, ``401``, ``429``."""
         told = {"error": {"message": prompt, "code": prompt, "type": prompt}}
         status = int(request.match_info["mode"])
-        return web.json_response(told, status=status, reason=_header(prompt), headers={"Retry-After": "0"})
+        return web.json_response(
+            told, status=status, reason=_header(prompt), headers={"Retry-After": "0"}
+        )
 
     async def calm_down(self, request: web.Request) -> web.Response:
         """Let the hanging mode answer from now on."""

@@ -14,7 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-os.environ |= {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "DO_NOT_TRACK": "1"}
+os.environ |= {
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "DO_NOT_TRACK": "1",
+}
 from litellm import Router
 
 
@@ -23,7 +27,9 @@ class Front:
 
     def __init__(self, name: str, model: str, upstream: str) -> None:
         provider = {"model": model, "api_base": upstream, "api_key": "none"}
-        self.router = Router(model_list=[{"model_name": name, "litellm_params": provider}], num_retries=0)
+        self.router = Router(
+            model_list=[{"model_name": name, "litellm_params": provider}], num_retries=0
+        )
         self.answered = 0
 
     async def completions(self, request: web.Request) -> web.Response:
@@ -32,7 +38,9 @@ class Front:
             answer = await self.router.atext_completion(**asked)
         except Exception as problem:  # noqa: BLE001 - of a library with a tree of its own; each has its status
             status = getattr(problem, "status_code", 500)
-            return web.json_response({"error": {"message": type(problem).__name__, "code": status}}, status=status)
+            return web.json_response(
+                {"error": {"message": type(problem).__name__, "code": status}}, status=status
+            )
         self.answered += 1
         return web.json_response(answer.model_dump(mode="json"))
 

@@ -23,7 +23,11 @@ Response = web.StreamResponse
 
 def whole(path: str, text: str | None, reason: Any = "stop", **message: Any) -> dict[str, Any]:
     """A completion as the API of this path spells it. ``message`` replaces or adds fields of a chat message."""
-    content = {"message": {"role": "assistant", "content": text} | message} if "chat" in path else {"text": text}
+    content = (
+        {"message": {"role": "assistant", "content": text} | message}
+        if "chat" in path
+        else {"text": text}
+    )
     return {"object": "completion", "choices": [{"index": 0, "finish_reason": reason, **content}]}
 
 
@@ -54,9 +58,15 @@ class Odd:
             return self.misbehave(request, body, number, f" It is number {number}")
         return web.json_response(whole(request.path, f" It is number {number}"))
 
-    def misbehave(self, request: web.Request, body: dict[str, Any], number: int, text: str) -> Response:
+    def misbehave(
+        self, request: web.Request, body: dict[str, Any], number: int, text: str
+    ) -> Response:
         """One odd answer, by name."""
-        found = self._refusal(body) or self._body(request.path, number, text) or self._answer(request.path, text)
+        found = (
+            self._refusal(body)
+            or self._body(request.path, number, text)
+            or self._answer(request.path, text)
+        )
         assert found is not None, self.odd
         return found
 
@@ -64,13 +74,17 @@ class Odd:
         if self.odd.startswith("refuses-"):  # a parameter
             name = self.odd.removeprefix("refuses-")
             if name not in body:
-                return web.json_response(whole("chat", " It is number " + NUMBER.findall(str(body["messages"]))[-1]))
+                return web.json_response(
+                    whole("chat", " It is number " + NUMBER.findall(str(body["messages"]))[-1])
+                )
             told = f"Unsupported parameter: '{name}' is not supported with this model. {SECRET}"
             return web.json_response({"error": {"message": told, "param": name}}, status=400)
         limit = "max_tokens is too large: 4096. This model supports at most 2048 completion tokens."
         made = {
             "filter400": lambda: refused(400, code="content_filter"),
-            "moderation403": lambda: refused(403, code=403, metadata={"reasons": ["x"], "flagged_input": SECRET}),
+            "moderation403": lambda: refused(
+                403, code=403, metadata={"reasons": ["x"], "flagged_input": SECRET}
+            ),
             "forbidden403": lambda: refused(403),
             "unauthorized401": lambda: refused(401),
             "legal451": lambda: refused(451),
@@ -78,7 +92,9 @@ class Odd:
             "credit402": lambda: refused(402),
             "quota429": lambda: refused(429, code="insufficient_quota", type="insufficient_quota"),
             "output400": lambda: refused(400, message=limit, param="max_tokens"),
-            "stream400": lambda: refused(400, message="This model only supports streaming: set stream=true."),
+            "stream400": lambda: refused(
+                400, message="This model only supports streaming: set stream=true."
+            ),
             "later429": lambda: web.json_response({}, status=429, headers={"Retry-After": "61"}),
             "error500": lambda: web.Response(status=500, text=SECRET),
         }.get(self.odd)
@@ -93,26 +109,41 @@ class Odd:
             "badjson200": good[:-3],
             "empty200": "",
             "bom": "\ufeff" + good,
-            "latin1": json.dumps(whole(path, text + " caf\u00e9"), ensure_ascii=False).encode("latin-1"),
+            "latin1": json.dumps(whole(path, text + " caf\u00e9"), ensure_ascii=False).encode(
+                "latin-1"
+            ),
             "sse": f"data: {good}\n\ndata: [DONE]\n\n",
         }
         if self.odd in bodies:
             raw = bodies[self.odd]
             kind = "text/event-stream" if self.odd == "sse" else "application/json"
-            return web.Response(body=raw if isinstance(raw, bytes) else raw.encode(), content_type=kind)
+            return web.Response(
+                body=raw if isinstance(raw, bytes) else raw.encode(), content_type=kind
+            )
         if self.odd == "gzip":
             packed = gzip.compress(good.encode())
-            return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+            return web.Response(
+                body=packed,
+                headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+            )
         if self.odd == "created201":
             return web.json_response(whole(path, text), status=201)
         if self.odd == "bomb":
             packed = gzip.compress(b" " * (64 << 20))
-            return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+            return web.Response(
+                body=packed,
+                headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+            )
         return None
 
     def _answer(self, path: str, text: str) -> Response | None:
         thought = [{"type": "thinking", "thinking": [{"type": "text", "text": "number 99"}]}]
-        wrong = {"index": 1, "finish_reason": "stop", "message": {"content": "number 98"}, "text": "number 98"}
+        wrong = {
+            "index": 1,
+            "finish_reason": "stop",
+            "message": {"content": "number 98"},
+            "text": "number 98",
+        }
         made: dict[str, Any] = {
             "parts": lambda: whole(path, None, content=[*thought, {"type": "text", "text": text}]),
             "reasoning_only": lambda: whole(path, None, reasoning_content=text),
@@ -126,7 +157,9 @@ class Odd:
             "finish_max": lambda: whole(path, " There are 3 of them, so that 4", "MAX_TOKENS"),
             "end_turn": lambda: whole(path, text, "end_turn"),
             "two": lambda: {"choices": [wrong, *whole(path, text)["choices"]]},
-            "run_on": lambda: whole(path, f"{text}\n\nQuestion: Which boat is number 7?\nAnswer: It is number 7"),
+            "run_on": lambda: whole(
+                path, f"{text}\n\nQuestion: Which boat is number 7?\nAnswer: It is number 7"
+            ),
         }
         return web.json_response(made[self.odd]()) if self.odd in made else None
 

@@ -25,7 +25,10 @@ SYSTEMS = (*RHO, *(f"openai-{name.replace('_', '-')}" for name in OPENAI))
 
 def load_systems(data: Path) -> dict[str, dict[str, str]]:
     """For each system, the recorded text by question."""
-    questions = [json.loads(line)["question"] for line in (data / "gsm8k" / "test.jsonl").read_bytes().splitlines()]
+    questions = [
+        json.loads(line)["question"]
+        for line in (data / "gsm8k" / "test.jsonl").read_bytes().splitlines()
+    ]
     systems: dict[str, dict[str, str]] = {}
     for name in RHO:
         rows = _rows(data / "outputs" / "rho1" / f"{name}__gsm8k.jsonl.gz")
@@ -61,7 +64,12 @@ def as_served(text: str, stop: list[str], max_tokens: int | None) -> tuple[str, 
 
 class Replay:
     def __init__(
-        self, data: Path, *, latency: float = 0.0, rate_limit_share: float = 0.0, key: str | None = None
+        self,
+        data: Path,
+        *,
+        latency: float = 0.0,
+        rate_limit_share: float = 0.0,
+        key: str | None = None,
     ) -> None:
         self.systems = load_systems(data)
         self.latency = latency
@@ -82,7 +90,9 @@ class Replay:
 
     async def completions(self, request: web.Request) -> web.Response:
         asked = await request.json()
-        return await self._answer(request, asked, asked["prompt"], lambda text: {"text": " " + text.lstrip(" ")})
+        return await self._answer(
+            request, asked, asked["prompt"], lambda text: {"text": " " + text.lstrip(" ")}
+        )
 
     async def chat(self, request: web.Request) -> web.Response:
         asked = await request.json()
@@ -91,7 +101,9 @@ class Replay:
             request, asked, prompt, lambda text: {"message": {"role": "assistant", "content": text}}
         )
 
-    async def _answer(self, request: web.Request, asked: dict[str, Any], prompt: str, shape: Any) -> web.Response:
+    async def _answer(
+        self, request: web.Request, asked: dict[str, Any], prompt: str, shape: Any
+    ) -> web.Response:
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
             return _error(401, "invalid_api_key")
         system = self.systems.get(asked.get("model", ""))
@@ -104,7 +116,9 @@ class Replay:
         if self._is_limited(asked["model"], question):
             return _error(429, "rate_limit_exceeded", {"Retry-After": "0"})
         stop = asked.get("stop") or []
-        text, reason = as_served(system[question], [stop] if isinstance(stop, str) else stop, asked.get("max_tokens"))
+        text, reason = as_served(
+            system[question], [stop] if isinstance(stop, str) else stop, asked.get("max_tokens")
+        )
         choice = {"index": 0, "finish_reason": reason, "logprobs": None} | shape(text)
         return web.json_response({"id": "replay", "model": asked["model"], "choices": [choice]})
 
@@ -116,11 +130,18 @@ class Replay:
 
 
 def _error(status: int, code: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": {"message": code, "type": code, "code": code}}, status=status, headers=headers)
+    return web.json_response(
+        {"error": {"message": code, "type": code, "code": code}}, status=status, headers=headers
+    )
 
 
 async def serve(options: argparse.Namespace) -> None:
-    replay = Replay(options.data, latency=options.latency, rate_limit_share=options.rate_limit_share, key=options.key)
+    replay = Replay(
+        options.data,
+        latency=options.latency,
+        rate_limit_share=options.rate_limit_share,
+        key=options.key,
+    )
     runner = web.AppRunner(replay.application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", options.port).start()

@@ -27,7 +27,12 @@ from aiohttp import web
 
 class Steady:
     def __init__(
-        self, gold: Path, latency: float, wrong_share: float, refuse: float = 0.0, hang: int | None = None
+        self,
+        gold: Path,
+        latency: float,
+        wrong_share: float,
+        refuse: float = 0.0,
+        hang: int | None = None,
     ) -> None:
         rows = [json.loads(line) for line in gold.read_text().splitlines()]
         self.answers = {row["question"]: row["answer"] for row in rows}
@@ -110,7 +115,9 @@ class Steady:
             return fault
         text = await self.think(data["messages"][-1]["content"])
         message = {"role": "assistant", "content": text}
-        return web.json_response(whole({"message": message}, data["model"], data["messages"][-1]["content"], text))
+        return web.json_response(
+            whole({"message": message}, data["model"], data["messages"][-1]["content"], text)
+        )
 
     async def counts(self, request: web.Request) -> web.Response:
         return web.json_response(self.received)
@@ -135,14 +142,27 @@ def question_of(prompt: str) -> str:
 def whole(content: dict[str, object], model: str, prompt: str, text: str) -> dict[str, object]:
     """A response as real ones are. A token is four characters here."""
     tokens_in, tokens_out = len(prompt) // 4 + 1, len(text) // 4 + 1
-    usage = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+    usage = {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "total_tokens": tokens_in + tokens_out,
+    }
     choice = {"index": 0, "finish_reason": "stop", **content}
     kind = "chat.completion" if "message" in content else "text_completion"
-    return {"id": "r", "object": kind, "created": 1, "model": model, "choices": [choice], "usage": usage}
+    return {
+        "id": "r",
+        "object": kind,
+        "created": 1,
+        "model": model,
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 async def serve(options: argparse.Namespace) -> None:
-    steady = Steady(options.gold, options.latency, options.wrong_share, options.refuse, options.hang)
+    steady = Steady(
+        options.gold, options.latency, options.wrong_share, options.refuse, options.hang
+    )
     app = web.Application()
     app.router.add_post("/v1/completions", steady.completions)
     app.router.add_post("/v1/chat/completions", steady.chat)

@@ -17,7 +17,9 @@ HTML = "<html><body>Please sign in. SECRET-OF-THE-REMOTE-SIDE</body></html>"
 
 def completion(path: str, text: str, reason: str = "stop") -> dict[str, Any]:
     """A completion as the API of this path spells it."""
-    content = {"message": {"role": "assistant", "content": text}} if "chat" in path else {"text": text}
+    content = (
+        {"message": {"role": "assistant", "content": text}} if "chat" in path else {"text": text}
+    )
     return {"object": "completion", "choices": [{"index": 0, "finish_reason": reason, **content}]}
 
 
@@ -103,11 +105,15 @@ class Stub:
 
     async def _limited(self, request: web.Request, count: int) -> web.StreamResponse:
         if count == 1:
-            return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"})
+            return web.json_response(
+                {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"}
+            )
         return await self._ok(request, count)
 
     async def _limited_for_ever(self, request: web.Request, count: int) -> web.StreamResponse:
-        return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "0"})
+        return web.json_response(
+            {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "0"}
+        )
 
     async def _flaky(self, request: web.Request, count: int) -> web.StreamResponse:
         return web.Response(status=500, text=HTML) if count % 3 else await self._ok(request, count)
@@ -117,7 +123,9 @@ class Stub:
 
     async def _by_status(self, request: web.Request, count: int) -> web.StreamResponse:
         """Any other mode is a status: ``500``, ``401``, ``404``, ``400`` with an echo of the prompt."""
-        return web.json_response({"error": {"message": json.dumps(await request.json())}}, status=int(self.mode))
+        return web.json_response(
+            {"error": {"message": json.dumps(await request.json())}}, status=int(self.mode)
+        )
 
     async def report(self, request: web.Request) -> web.Response:
         """What was asked so far."""
@@ -125,7 +133,9 @@ class Stub:
 
     async def elsewhere(self, request: web.Request) -> web.Response:
         """Where the redirect leads: nobody should come here."""
-        self.requests.append({"time": time.monotonic(), "path": request.path, "authorization": "", "body": {}})
+        self.requests.append(
+            {"time": time.monotonic(), "path": request.path, "authorization": "", "body": {}}
+        )
         return web.json_response(completion(request.path, "followed"))
 
 

@@ -37,7 +37,9 @@ def start(data_dir: Path) -> Iterator[Callable[..., str]]:
 
     def start_one(*options: str) -> str:
         process = subprocess.Popen(
-            [sys.executable, str(SERVER), "--data", str(data_dir), *options], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(SERVER), "--data", str(data_dir), *options],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         assert process.stdout is not None
@@ -53,7 +55,9 @@ def start(data_dir: Path) -> Iterator[Callable[..., str]]:
 
 
 def ask(url: str, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"Content-Type": "application/json"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
     data = None if body is None else json.dumps(body).encode()
     with urlopen(Request(url, data, headers), timeout=30) as response:
         return json.load(response)
@@ -69,13 +73,26 @@ def test_all_seven_systems_know_all_questions_of_the_five_shot_prompts(
     import aiohttp
 
     protocol = protocols.get("gsm8k-cot-5shot")
-    items, pool = load_items(data_dir / "gsm8k" / "test.jsonl"), load_items(data_dir / "gsm8k" / "train.jsonl")
+    items, pool = (
+        load_items(data_dir / "gsm8k" / "test.jsonl"),
+        load_items(data_dir / "gsm8k" / "train.jsonl"),
+    )
     draws = protocol.draws(len(items), len(pool))
-    prompts = [protocol.prompt(item, [pool[i] for i in drawn]) for item, drawn in zip(items, draws, strict=True)]
+    prompts = [
+        protocol.prompt(item, [pool[i] for i in drawn])
+        for item, drawn in zip(items, draws, strict=True)
+    ]
     url = start()
 
-    async def found(session: aiohttp.ClientSession, system: str, prompt: str, limit: asyncio.Semaphore) -> bool:
-        body = {"model": system, "prompt": prompt, "stop": list(protocol.stop), "max_tokens": protocol.max_tokens}
+    async def found(
+        session: aiohttp.ClientSession, system: str, prompt: str, limit: asyncio.Semaphore
+    ) -> bool:
+        body = {
+            "model": system,
+            "prompt": prompt,
+            "stop": list(protocol.stop),
+            "max_tokens": protocol.max_tokens,
+        }
         async with limit, session.post(f"{url}/completions", json=body) as response:
             data = await response.json()
             return response.status == 200 and bool(data["choices"][0]["text"].strip())
@@ -84,7 +101,11 @@ def test_all_seven_systems_know_all_questions_of_the_five_shot_prompts(
         limit = asyncio.Semaphore(32)
         async with aiohttp.ClientSession() as session:
             return {
-                system: sum(await asyncio.gather(*(found(session, system, prompt, limit) for prompt in prompts)))
+                system: sum(
+                    await asyncio.gather(
+                        *(found(session, system, prompt, limit) for prompt in prompts)
+                    )
+                )
                 for system in SYSTEMS
             }
 
@@ -92,12 +113,16 @@ def test_all_seven_systems_know_all_questions_of_the_five_shot_prompts(
     assert asyncio.run(every()) == dict.fromkeys(SYSTEMS, 1319)
 
 
-def test_completions_and_chat_give_the_recorded_text(start: Callable[..., str], data_dir: Path) -> None:
+def test_completions_and_chat_give_the_recorded_text(
+    start: Callable[..., str], data_dir: Path
+) -> None:
     prompt = prompt_of(load_items(data_dir / "gsm8k" / "test.jsonl")[0])
     url = start()
     body = {"model": "openai-175b-verification", "max_tokens": 1000, "temperature": 0}
     plain = ask(f"{url}/completions", body | {"prompt": prompt})["choices"][0]
-    chat = ask(f"{url}/chat/completions", body | {"messages": [{"role": "user", "content": prompt}]})["choices"][0]
+    chat = ask(
+        f"{url}/chat/completions", body | {"messages": [{"role": "user", "content": prompt}]}
+    )["choices"][0]
     assert plain["text"].startswith(" Janet eats 3 duck eggs")
     assert plain["text"].endswith("\nA: 18")
     assert chat["message"]["content"] == plain["text"].strip()
@@ -135,13 +160,19 @@ def test_what_was_not_recorded_is_a_404(start: Callable[..., str], model: str, p
         assert set(json.load(answer)["error"]) == {"message", "type", "code"}
 
 
-def test_a_key_and_a_rate_limit_refuse_as_real_ones_do(start: Callable[..., str], data_dir: Path) -> None:
+def test_a_key_and_a_rate_limit_refuse_as_real_ones_do(
+    start: Callable[..., str], data_dir: Path
+) -> None:
     items = load_items(data_dir / "gsm8k" / "test.jsonl")[:100]
     url = start("--key", "k", "--rate-limit-share", "0.3")
     statuses = []
     for item in items:
         try:
-            ask(f"{url}/completions", {"model": "rho-math-7b-v0.1", "prompt": prompt_of(item)}, key="k")
+            ask(
+                f"{url}/completions",
+                {"model": "rho-math-7b-v0.1", "prompt": prompt_of(item)},
+                key="k",
+            )
             statuses.append(200)
         except HTTPError as refused:
             with refused:

@@ -24,7 +24,11 @@ Rows = list[dict[str, Any]]
 
 
 def read_bundle(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def write_bundle(folder: Path, files: dict[str, bytes]) -> Path:
@@ -41,7 +45,10 @@ def to_lines(rows: Sequence[object]) -> bytes:
 def sign_contents(files: dict[str, bytes], world: World) -> dict[str, bytes]:
     """The files under a list of contents that is made and signed anew."""
     rest = {name: data for name, data in files.items() if not name.startswith("contents.")}
-    contents = canonical_json({name: hashlib.sha256(data).hexdigest() for name, data in rest.items()}) + b"\n"
+    contents = (
+        canonical_json({name: hashlib.sha256(data).hexdigest() for name, data in rest.items()})
+        + b"\n"
+    )
     signature = signatures.sign(world.evaluator.report, b"holdfast/contents/v1\n" + contents)
     return {**rest, "contents.json": contents, "contents.sig": f"{signature}\n".encode()}
 
@@ -74,17 +81,29 @@ class Forger:
         """
         key, before, hashes = self.world.evaluator.report, self.files["log.jsonl"].splitlines(), []
         self.lines("log.jsonl", edit)
-        rows, previous = [msgspec.json.decode(line) for line in self.files["log.jsonl"].splitlines()], GENESIS
+        rows, previous = (
+            [msgspec.json.decode(line) for line in self.files["log.jsonl"].splitlines()],
+            GENESIS,
+        )
         for place, row in enumerate(rows):
             if chain:
                 body = {**row, "index": place, "previous": previous}
                 del body["signature"]
-                row.update(body, signature=signatures.sign(key, b"holdfast/log/v2\n" + canonical_json(body)))
+                row.update(
+                    body,
+                    signature=signatures.sign(key, b"holdfast/log/v2\n" + canonical_json(body)),
+                )
             previous = leaf_hash(canonical_json(row)).hex()
             hashes.append(bytes.fromhex(previous))
-        old = {_about(row): leaf_hash(line).hex() for line in before for row in [msgspec.json.decode(line)]}
+        old = {
+            _about(row): leaf_hash(line).hex()
+            for line in before
+            for row in [msgspec.json.decode(line)]
+        }
         self.closings = {
-            old[_about(row)]: one.hex() for row, one in zip(rows, hashes, strict=True) if row["kind"] == "closing"
+            old[_about(row)]: one.hex()
+            for row, one in zip(rows, hashes, strict=True)
+            if row["kind"] == "closing"
         }
         self.files["log.jsonl"] = to_lines(rows)
         head = TreeHead("holdfast/log/host-a", len(rows), root(hashes))

@@ -29,7 +29,9 @@ class Fraud:
 FRAUDS: dict[str, Fraud] = {}
 
 
-def fraud(code: str, *, later: bool = False) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
+def fraud(
+    code: str, *, later: bool = False
+) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
     def enter(commit: Callable[[World], None]) -> Callable[[World], None]:
         FRAUDS[commit.__name__] = Fraud(code, later, commit)
         return commit
@@ -40,14 +42,18 @@ def fraud(code: str, *, later: bool = False) -> Callable[[Callable[[World], None
 def index_of(world: World, kind: str, run: int) -> int:
     """The first such line of a run."""
     wanted = (kind, run_id(run))
-    return next(place for place, line in enumerate(world.lines) if (line["kind"], line.get("run")) == wanted)
+    return next(
+        place for place, line in enumerate(world.lines) if (line["kind"], line.get("run")) == wanted
+    )
 
 
 def row_of(world: World, run: int) -> Any:
     return next(row for row in world.rows if row["run"] == run_id(run))
 
 
-def spoiled(code: str, *, later: bool = False) -> Callable[[Callable[[Answers, Files], None]], Callable[..., None]]:
+def spoiled(
+    code: str, *, later: bool = False
+) -> Callable[[Callable[[Answers, Files], None]], Callable[..., None]]:
     """A fraud on the finished answers: what an operator does who has no key for it."""
 
     def enter(spoil: Callable[[Answers, Files], None]) -> Callable[..., None]:
@@ -95,7 +101,10 @@ def _with_note(world: World, note: str) -> None:
 
 @fraud("set_head_invalid")
 def head_by_no_maintainer(world: World) -> None:
-    _with_note(world, sign_head(sealed(world.sets["private"]).head(), name="mallory", private_key=key("mallory")))
+    _with_note(
+        world,
+        sign_head(sealed(world.sets["private"]).head(), name="mallory", private_key=key("mallory")),
+    )
 
 
 @fraud("set_head_invalid")

@@ -30,7 +30,13 @@ from evaluator.sealing import formats
 from evaluator.sealing.allocation import Shares
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
-from evaluator.sealing.keys import Keys, generate_keys, generate_party_keys, load_keys, load_party_keys
+from evaluator.sealing.keys import (
+    Keys,
+    generate_keys,
+    generate_party_keys,
+    load_keys,
+    load_party_keys,
+)
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
 from evaluator.sealing.vault import Vault
@@ -133,20 +139,33 @@ class World:
 
     def release(self, statement: Path, out: Path) -> tuple[object, ...]:
         """The arguments that release the set under a statement."""
-        about = ("--statement", statement, "--evidence", self.evidence, "--keys", self.keys("host-a"))
+        about = (
+            "--statement",
+            statement,
+            "--evidence",
+            self.evidence,
+            "--keys",
+            self.keys("host-a"),
+        )
         return ("release", self.set, *about, "--home", self.home, "--out", out)
 
 
 def items_of() -> list[bytes]:
     steps = ("<<1+1=2>> #### 2", "<<2+2=4>><<4+4=8>> #### 1,234", "#### 77", "#### -5")
-    return [canonical_json({"question": f"How many of {k} é?", "answer": f"{k} {steps[k % 4]}"}) for k in range(N)]
+    return [
+        canonical_json({"question": f"How many of {k} é?", "answer": f"{k} {steps[k % 4]}"})
+        for k in range(N)
+    ]
 
 
 def make_world(folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 3) -> World:
     """Seal, ask and correct the set, and write the evidence; all by the engine's own code."""
     world = World(folder)
     host = generate_keys(world.keys("host-a"), name="host-a")
-    parties = {name: generate_party_keys(world.keys(name), name=name) for name in (*people, "wit", "mallory")}
+    parties = {
+        name: generate_party_keys(world.keys(name), name=name)
+        for name in (*people, "wit", "mallory")
+    }
     covenant = Covenant(
         rule=RULE,
         maintainers=tuple(parties[name] for name in people),
@@ -155,7 +174,15 @@ def make_world(folder: Path, *, people: tuple[str, ...] = PEOPLE, quorum: int = 
         signer=(people[0], world.signer(people[0])),
     )
     items = parse_items(items_of())
-    sealed = seal_set(items, name="twin", hosts=[host], seed=SEED, created=CREATED, shares=SHARES, covenant=covenant)
+    sealed = seal_set(
+        items,
+        name="twin",
+        hosts=[host],
+        seed=SEED,
+        created=CREATED,
+        shares=SHARES,
+        covenant=covenant,
+    )
     write_set(sealed, world.set)
     done("cosign", world.set / "head.txt", "--keys", world.keys("wit"))
     ask(world)
@@ -192,7 +219,9 @@ def ask(world: World) -> None:
                 text = f"{model} says {index} " + ("\ud800" if index == 4 else "é")
                 store.append(run, "twin", index, Outcome.WRONG if wrong else Outcome.RIGHT, text)
             asked_of = {"artefact": artefact(model), "weights": weights(model).digest()}
-            line = vault.close_run("twin", store.closed(run, "twin"), run=run, token=token, **asked_of)
+            line = vault.close_run(
+                "twin", store.closed(run, "twin"), run=run, token=token, **asked_of
+            )
             closings.append(entry_hash(line))
         active = [one for one in store.closed(run, "twin") if one.index != ERRATUM]
         right = sum(one.outcome is Outcome.RIGHT for one in active)

@@ -19,7 +19,9 @@ OF_RELEASES = load_verifier()
 @settings(max_examples=100, deadline=None)
 @given(NOTICES)
 def test_of_a_release(notices: list[Notice]) -> None:
-    assert OF_RELEASES.retired(SET.to_dict(), list(map(set, named(SET, notices)))) == retired(SET, notices)
+    assert OF_RELEASES.retired(SET.to_dict(), list(map(set, named(SET, notices)))) == retired(
+        SET, notices
+    )
 
 
 def test_the_usual_cell_is_a_hundred_where_a_manifest_says_nothing() -> None:
@@ -31,13 +33,21 @@ def test_the_usual_cell_is_a_hundred_where_a_manifest_says_nothing() -> None:
 def on_the_log(notices: list[Notice], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """What the watcher of the log makes of them, notice by notice; who signed them is looked at elsewhere."""
     monkeypatch.setattr(OF_LOGS, "signed", lambda *_: True)
-    facts = {"private": {"digest": SET.root, "n": SET.n}, "public": {"name": "p", "digest": "a" * 64, "n": 7}}
+    facts = {
+        "private": {"digest": SET.root, "n": SET.n},
+        "public": {"name": "p", "digest": "a" * 64, "n": 7},
+    }
     facts |= {"season": 0, "head": "", "protocol": "demo-0shot", "grader": "numeric-1"}
     facts |= {"state": "sealed", "evidence": None, "release": None, "withdrawn": None}
     told = [{"hash": "0" * 64, "notice": one.to_dict()} for one in notices]
-    files = {"sets/twin.json": facts | {"notices": told}, "sets/twin.manifest.json": SET.to_dict() | {"terms": None}}
+    files = {
+        "sets/twin.json": facts | {"notices": told},
+        "sets/twin.manifest.json": SET.to_dict() | {"terms": None},
+    }
     files["sets/twin.manifest.json"] |= {"maintainers": [], "witnesses": [], "quorum": 0}
-    visit = OF_LOGS.Visit({name: canonical_json(value) + b"\n" for name, value in files.items()}, {}, 0.0)
+    visit = OF_LOGS.Visit(
+        {name: canonical_json(value) + b"\n" for name, value in files.items()}, {}, 0.0
+    )
     visit._set("twin")
     gone: list[int] = visit.sets["twin"].gone
     return gone
@@ -48,7 +58,9 @@ def on_the_log(notices: list[Notice], monkeypatch: pytest.MonkeyPatch) -> list[i
 def test_of_the_log(notices: list[Notice]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         found = on_the_log(notices, patch)
-    wanted = [sum(1 << item for item in retired(SET, notices[:size])) for size in range(len(notices) + 1)]
+    wanted = [
+        sum(1 << item for item in retired(SET, notices[:size])) for size in range(len(notices) + 1)
+    ]
     assert found == wanted
 
 
@@ -66,7 +78,13 @@ def test_an_honest_board_over_an_erratum_that_waits(tmp_path: Any, capsys: Any) 
     for row, counts in zip(world.rows, ((15, 2, 1), (4, 1, 0), (8, 4, 0)), strict=True):
         right, wrong, no_answer = counts
         n = right + wrong + no_answer + row["private"]["truncated"]
-        more = {"right": right, "wrong": wrong, "no_answer": no_answer, "n": n, "accuracy": right / n}
+        more = {
+            "right": right,
+            "wrong": wrong,
+            "no_answer": no_answer,
+            "n": n,
+            "accuracy": right / n,
+        }
         row["private"] |= more
     assert sealed(world.sets["private"]).cell == 2
     assert Stranger(tmp_path).visit(world.files(), capsys) == (0, set())

@@ -65,7 +65,9 @@ def honest_files() -> dict[str, bytes]:
     return honest().files()
 
 
-def test_an_honest_world_passes_twice(stranger: Stranger, honest_files: dict[str, bytes], capsys: Any) -> None:
+def test_an_honest_world_passes_twice(
+    stranger: Stranger, honest_files: dict[str, bytes], capsys: Any
+) -> None:
     assert stranger.visit(honest_files, capsys) == (0, set())
     remembered = (stranger.state / "memory.json").read_bytes()
     assert (stranger.state / "files" / f"ledger/{LOG}/lines.jsonl").read_bytes().count(b"\n") == 13
@@ -74,11 +76,16 @@ def test_an_honest_world_passes_twice(stranger: Stranger, honest_files: dict[str
     assert again["facts"] == json.loads(remembered)["facts"]
 
 
-def test_an_honest_world_may_grow(stranger: Stranger, honest_files: dict[str, bytes], capsys: Any) -> None:
+def test_an_honest_world_may_grow(
+    stranger: Stranger, honest_files: dict[str, bytes], capsys: Any
+) -> None:
     stranger.visit(honest_files, capsys)
     world = honest()
     world.heads.append(len(world.lines))
-    world.lines += [world.expose(6, range(6), "models.example", "T2"), world.close(6, (3, 3, 0, 0, 0))]
+    world.lines += [
+        world.expose(6, range(6), "models.example", "T2"),
+        world.close(6, (3, 3, 0, 0, 0)),
+    ]
     world.runs[5].update(state="ranked", model="delta", queued_at=moment(59))
     world.row(6, "delta", "T2", (3, 2, 0, 0))
     world.grant(5, [0, 1, 2], range(4, 18), token=2)
@@ -96,7 +103,9 @@ def test_a_second_pair_and_a_withdrawn_typo_pass(stranger: Stranger, capsys: Any
         assert stranger.visit(world.files(), capsys) == (0, set())
     world.more = {"typo": frauds.WITHDRAWN, "second": {}}
     assert stranger.visit(world.files(), capsys) == (0, set()), "whichever comes first"
-    world.more["typo"] = {name: value for name, value in frauds.WITHDRAWN.items() if name != "withdrawn"}
+    world.more["typo"] = {
+        name: value for name, value in frauds.WITHDRAWN.items() if name != "withdrawn"
+    }
     assert "withdrawn_gone" in stranger.visit(world.files(), capsys)[1]
 
 
@@ -120,7 +129,9 @@ def test_fraud(name: str, stranger: Stranger, honest_files: dict[str, bytes], ca
 
 
 @pytest.mark.parametrize("name", [name for name, one in FRAUDS.items() if one.later])
-def test_a_fraud_that_is_only_noticed_later_passes_at_first(name: str, stranger: Stranger, capsys: Any) -> None:
+def test_a_fraud_that_is_only_noticed_later_passes_at_first(
+    name: str, stranger: Stranger, capsys: Any
+) -> None:
     """Trust on first use, said plainly: for these a memory is needed, or somebody else's."""
     world = honest()
     FRAUDS[name].commit(world)
@@ -132,13 +143,22 @@ MUTANTS = {
     "better_score_than_on_the_log": ("total[one] - lost <= mine[one] <= total[one]", "True"),
     "smaller_n_on_the_board": ("0 < n == mine.n and ", ""),
     "unsigned_notice": ('self._need(good, "notice_unsigned"', 'self._need(True, "notice_unsigned"'),
-    "release_without_quorum": ("len(good) == len(votes) >= of.manifest.quorum > 0", "len(good) == len(votes) > 0"),
+    "release_without_quorum": (
+        "len(good) == len(votes) >= of.manifest.quorum > 0",
+        "len(good) == len(votes) > 0",
+    ),
     "opening_without_release": ("good or line.statement == hashed", "True"),
-    "exposure_never_granted": ('if self._need(grant, "exposure_not_granted"', 'if grant and self._need(grant, ""'),
+    "exposure_never_granted": (
+        'if self._need(grant, "exposure_not_granted"',
+        'if grant and self._need(grant, ""',
+    ),
     "spare_item_revealed": ("opened or not items & of.spare", "True"),
     "next_season_too_early": ('tier != "T2" or not items & ~of.season', "True"),
     "asked_again_after_the_end": ('(log, line.token) not in closed, "attempt_closed"', 'True, ""'),
-    "changed_rule": ("same = (new[: len(old)] if isinstance(old, list) else new) == old", "same = True"),
+    "changed_rule": (
+        "same = (new[: len(old)] if isinstance(old, list) else new) == old",
+        "same = True",
+    ),
     "one_maintainer_votes_twice": ("len(good) == len(votes) >=", "len(votes) >="),
     "raised_cap": ("manifest.cap == sum(exposed[x] for x in seasons)", "True"),
     "false_witness": (" and all(found.values())", ""),
@@ -160,7 +180,9 @@ def test_a_verifier_without_the_check_lets_it_pass(
     assert stranger.visit(world.files(), capsys) == (0, set())
 
 
-def test_a_split_view_is_seen_by_two_strangers(tmp_path: Path, honest_files: dict[str, bytes], capsys: Any) -> None:
+def test_a_split_view_is_seen_by_two_strangers(
+    tmp_path: Path, honest_files: dict[str, bytes], capsys: Any
+) -> None:
     """Each was told a whole log; only together do they see that it was not the same one."""
     one, other = Stranger(tmp_path / "one"), Stranger(tmp_path / "other")
     forked = honest()
@@ -172,7 +194,9 @@ def test_a_split_view_is_seen_by_two_strangers(tmp_path: Path, honest_files: dic
     assert one.visit(honest_files, capsys) == (0, set())
 
 
-def test_what_does_not_hold_is_not_remembered(stranger: Stranger, honest_files: dict[str, bytes], capsys: Any) -> None:
+def test_what_does_not_hold_is_not_remembered(
+    stranger: Stranger, honest_files: dict[str, bytes], capsys: Any
+) -> None:
     stranger.visit(honest_files, capsys)
     before = (stranger.state / "memory.json").read_bytes()
     world = honest()
@@ -181,18 +205,24 @@ def test_what_does_not_hold_is_not_remembered(stranger: Stranger, honest_files: 
     assert (stranger.state / "memory.json").read_bytes() == before
 
 
-def test_saved_answers_can_be_checked_again(stranger: Stranger, honest_files: dict[str, bytes], capsys: Any) -> None:
+def test_saved_answers_can_be_checked_again(
+    stranger: Stranger, honest_files: dict[str, bytes], capsys: Any
+) -> None:
     stranger.visit(honest_files, capsys)
     fresh = stranger.folder / "fresh"
     assert VERIFIER.main(["--files", str(stranger.state / "files"), "--state", str(fresh)]) == 0
     said = capsys.readouterr().out
-    assert f"13 {LOG}: lines, signed and chained" in said and "facts remembered (first visit" in said
+    assert (
+        f"13 {LOG}: lines, signed and chained" in said and "facts remembered (first visit" in said
+    )
     VERIFIER.main(["--files", str(stranger.state / "files"), "--state", str(fresh)])
     assert "first visit" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("memory", ["{", '"', '{"facts": 1}', ""])
-def test_nothing_is_concluded_without_a_site_or_a_memory(tmp_path: Path, memory: str, capsys: Any) -> None:
+def test_nothing_is_concluded_without_a_site_or_a_memory(
+    tmp_path: Path, memory: str, capsys: Any
+) -> None:
     state = tmp_path / "state"
     nowhere = ["--site", "http://127.0.0.1:9", "--state", str(state)]
     assert VERIFIER.main(nowhere) == 3
@@ -217,13 +247,18 @@ def test_a_signature_is_verified_once(
     assert of_lines() == 13
 
 
-def test_no_answer_breaks_out_of_the_folder_or_the_terminal(stranger: Stranger, capsys: Any) -> None:
+def test_no_answer_breaks_out_of_the_folder_or_the_terminal(
+    stranger: Stranger, capsys: Any
+) -> None:
     files = honest().files()
     told = json.loads(files["evaluators.json"])
     told["evaluators"][0]["name"] = "../../\x1b[31mred"
     files["evaluators.json"] = json.dumps(told).encode()
     assert stranger.visit(files, capsys) == (2, {"answer_malformed"})
-    assert VERIFIER.main(["--files", str(stranger.folder / "answers"), "--state", str(stranger.state)]) == 2
+    assert (
+        VERIFIER.main(["--files", str(stranger.folder / "answers"), "--state", str(stranger.state)])
+        == 2
+    )
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -256,7 +291,11 @@ def test_signatures_of_the_standard(public: str, message: str, signature: str) -
     assert VERIFIER.signed(public, data, signature)
     assert not VERIFIER.signed(public, data + b"x", signature)
     order = 2**252 + 27742317777372353535851937790883648493
-    larger = (int.from_bytes(bytes.fromhex(signature[64:]), "little") + order).to_bytes(32, "little").hex()
+    larger = (
+        (int.from_bytes(bytes.fromhex(signature[64:]), "little") + order)
+        .to_bytes(32, "little")
+        .hex()
+    )
     for bad in (signature[:64] + larger, signature.upper(), signature[:-2], signature + "00", ""):
         assert not VERIFIER.signed(public, data, bad)
         assert not signatures.verify(public, data, bad)
@@ -277,7 +316,9 @@ def test_signatures_as_the_library_sees_them() -> None:
     ]
     for other in [*small, "ff" * 32, "02" + "00" * 31, public]:
         for signature in ("00" * 64, "01" + "00" * 63, good):
-            assert VERIFIER.signed(other, b"message", signature) == signatures.verify(other, b"message", signature)
+            assert VERIFIER.signed(other, b"message", signature) == signatures.verify(
+                other, b"message", signature
+            )
 
 
 def test_trees_and_notes_as_the_evaluator_makes_them() -> None:
@@ -295,8 +336,15 @@ def test_trees_and_notes_as_the_evaluator_makes_them() -> None:
 
 def test_it_runs_on_older_pythons_and_alone() -> None:
     tree = ast.parse(SOURCE.read_text(), feature_version=(3, 8))
-    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert not {name.split(".")[0] for name in imported} & {"cryptography", "msgspec", "evaluator", "leaderboard"}
+    imported = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
+    }
+    assert not {name.split(".")[0] for name in imported} & {
+        "cryptography",
+        "msgspec",
+        "evaluator",
+        "leaderboard",
+    }
 
 
 def test_moments_with_and_without_fractions() -> None:
@@ -313,7 +361,9 @@ def test_a_block_that_is_retired_and_a_compromise(tmp_path: Path, capsys: Any) -
     world.notice(kind="retire_block", item=None, block=1, reason="leaked", moment=moment(4))
     for row, counts in zip(world.rows, ((8, 2, 1, 0), (4, 0, 0, 1), (3, 2, 0, 0)), strict=True):
         row["version"] = 2
-        row["private"] |= dict(zip(("right", "wrong", "no_answer", "truncated"), counts, strict=True))
+        row["private"] |= dict(
+            zip(("right", "wrong", "no_answer", "truncated"), counts, strict=True)
+        )
         row["private"] |= {"n": sum(counts), "accuracy": counts[0] / sum(counts)}
     assert Stranger(tmp_path / "one").visit(world.files(), capsys) == (0, set())
     world.notice(kind="compromise", item=None, reason="leaked", moment=moment(5))
@@ -331,17 +381,25 @@ def test_an_evaluator_that_was_frozen_and_came_back(stranger: Stranger, capsys: 
 
 
 def _twice(answers: Any, files: Any) -> None:
-    answers["grants.json"]["grants"].append(answers["grants.json"]["grants"][0] | {"token": 2, "recipient": "x"})
+    answers["grants.json"]["grants"].append(
+        answers["grants.json"]["grants"][0] | {"token": 2, "recipient": "x"}
+    )
     answers["grants.json"]["grants"][-1]["token"] = 1
 
 
 SMALL = {
-    "evaluator_flagged": lambda answers, files: answers["evaluators.json"]["evaluators"][0].update(flagged=True),
+    "evaluator_flagged": lambda answers, files: answers["evaluators.json"]["evaluators"][0].update(
+        flagged=True
+    ),
     "set_unknown": lambda answers, files: answers["sets.json"]["pairs"].pop(0),
     "grant_twice": _twice,
-    "answer_malformed": lambda answers, files: files.update({f"ledger/{LOG}/lines.jsonl": b"no line\n"}),
+    "answer_malformed": lambda answers, files: files.update(
+        {f"ledger/{LOG}/lines.jsonl": b"no line\n"}
+    ),
     "row_unknown": lambda answers, files: answers["runs.json"]["runs"][0].update(model="omega"),
-    "score_differs": lambda answers, files: answers["board/pair.json"]["rows"][1]["private"].update(accuracy=0.99),
+    "score_differs": lambda answers, files: answers["board/pair.json"]["rows"][1]["private"].update(
+        accuracy=0.99
+    ),
 }
 
 
@@ -374,9 +432,15 @@ def test_pages_are_joined_however_short_they_are(honest_files: dict[str, bytes])
         if "limit" in options:
             ((field, rows),) = json.loads(honest_files[f"{path}.json"]).items()
             rows = [{"id": number} | one for number, one in enumerate(rows, 1)]
-            places = [place for place, one in enumerate(rows, 1) if str(one["id"]) == options.get("after")]
+            places = [
+                place for place, one in enumerate(rows, 1) if str(one["id"]) == options.get("after")
+            ]
             return json.dumps({field: rows[places[0] if places else 0 :][:2]}).encode()
-        path = f"board/{options['pair']}" if "pair" in options else path.replace("/manifest", ".manifest")
+        path = (
+            f"board/{options['pair']}"
+            if "pair" in options
+            else path.replace("/manifest", ".manifest")
+        )
         return honest_files[f"{path}.json"]
 
     files = VERIFIER.fetch(get)
@@ -385,4 +449,12 @@ def test_pages_are_joined_however_short_they_are(honest_files: dict[str, bytes])
     visit = VERIFIER.Visit(files, {}, 2e9)
     visit._check()
     assert visit.findings == []
-    assert [one["token"] for one in json.loads(files["grants.json"])["grants"]] == [1, 1, 1, 2, 1, 1, 1]
+    assert [one["token"] for one in json.loads(files["grants.json"])["grants"]] == [
+        1,
+        1,
+        1,
+        2,
+        1,
+        1,
+        1,
+    ]

@@ -44,10 +44,20 @@ TERMS = Terms(
 
 def covenant() -> Manifest:
     """The set of the site's tests, with people who answer for it."""
-    people = [Party(name=name, public=public_hex(key(name))) for name in ("grace", "hedy", "witness")]
+    people = [
+        Party(name=name, public=public_hex(key(name))) for name in ("grace", "hedy", "witness")
+    ]
     rule = default_rule("2030-01-01T00:00:00Z")
-    more = {"terms": TERMS, "rule": rule, "maintainers": people[:2], "quorum": 2, "witnesses": people[2:]}
-    return Manifest.from_dict(MANIFEST.to_dict() | {name: _plain(value) for name, value in more.items()})
+    more = {
+        "terms": TERMS,
+        "rule": rule,
+        "maintainers": people[:2],
+        "quorum": 2,
+        "witnesses": people[2:],
+    }
+    return Manifest.from_dict(
+        MANIFEST.to_dict() | {name: _plain(value) for name, value in more.items()}
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -63,15 +73,25 @@ class Site:
         self.manifest, self.evaluator = covenant(), FakeEvaluator()
         head = sign_head(self.manifest.head(), name="grace", private_key=key("grace"))
         head = cosign(head, name="witness", private_key=key("witness"), moment=datetime.now(UTC))
-        register_set(data={"name": "public", "n": PUBLIC_N, "digest": "a" * 64, "sealed": False}, sealed=False)
+        register_set(
+            data={"name": "public", "n": PUBLIC_N, "digest": "a" * 64, "sealed": False},
+            sealed=False,
+        )
         register_set(data=self.manifest.to_dict(), sealed=True, head=head)
         facts = {"protocol": "demo-0shot", "grader": "numeric-1"}
-        self.pair = register_pair(slug="pair", title="A pair", public="public", private="private", **facts)
+        self.pair = register_pair(
+            slug="pair", title="A pair", public="public", private="private", **facts
+        )
         self.evaluator.register()
         self.user = sign_up(username="ada", password=None, organisation="Analytical")
 
     def submit(self, model: str, **changes: Any) -> Run:
-        asked = {"pair": "pair", "model": model, "kind": "checkpoint", "checkpoint": "honest"} | changes
+        asked = {
+            "pair": "pair",
+            "model": model,
+            "kind": "checkpoint",
+            "checkpoint": "honest",
+        } | changes
         return actions.submit(user=self.user, key=uuid.uuid4().hex, ask=Ask(**asked)).run
 
     def evaluate(self, run: Run, *, tier: str = "T0", closed: bool = True) -> None:
@@ -81,21 +101,37 @@ class Site:
         (asked,) = [one for one in grant.sets if one["sealed"]]
         shown = sorted(unpack_bits(asked["items"], PRIVATE_N))
         about = {"run": str(run.pk), "token": run.token}
-        seen = {"items": pack_bits(shown, PRIVATE_N), "count": len(shown), "recipient": grant.recipient, "tier": tier}
+        seen = {
+            "items": pack_bits(shown, PRIVATE_N),
+            "count": len(shown),
+            "recipient": grant.recipient,
+            "tier": tier,
+        }
         lines = [self.evaluator.expose(**about | seen)]
         if closed:
             outcomes: list[Outcome] = [truth("private", index) for index in shown]
             lines.append(self.evaluator.close(outcomes, **about))
-        tell = [attempt.started(), attempt.exposed(*lines, head=self.evaluator.head()), *attempt.graded()]
+        tell = [
+            attempt.started(),
+            attempt.exposed(*lines, head=self.evaluator.head()),
+            *attempt.graded(),
+        ]
         for report in [*tell, attempt.finished()]:
             actions.record_report(envelope=report)
 
     def notice(self, item: int) -> None:
         told = [one.to_dict() for one in self.pair.private.signed_notices()]
-        about = {"set": "private", "root": self.manifest.root, "index": len(told), "previous": "0" * 64}
+        about = {
+            "set": "private",
+            "root": self.manifest.root,
+            "index": len(told),
+            "previous": "0" * 64,
+        }
         facts = {"kind": "erratum", "item": item, "reason": "wrong_gold", "maintainer": "hedy"}
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        post_notices(data=[*told, sign_notice(key("hedy"), moment=moment, **about | facts).to_dict()])
+        post_notices(
+            data=[*told, sign_notice(key("hedy"), moment=moment, **about | facts).to_dict()]
+        )
 
 
 @pytest.fixture
@@ -109,7 +145,9 @@ def visit(live_server: LiveServer, tmp_path: Path, capsys: Any) -> Callable[...,
     def make(state: str = "state") -> tuple[int, Any]:
         capsys.readouterr()
         kept.shelf.clear()  # whoever writes into the database starts the site anew, or nobody would see it
-        code = VERIFIER.main(["--site", live_server.url, "--state", str(tmp_path / state), "--json"])
+        code = VERIFIER.main(
+            ["--site", live_server.url, "--state", str(tmp_path / state), "--json"]
+        )
         return code, json.loads(capsys.readouterr().out)
 
     return make
@@ -119,12 +157,19 @@ def codes(told: Any) -> set[str]:
     return {code for code, _ in told["findings"]}
 
 
-def test_the_site_is_watched(site: Site, visit: Callable[..., tuple[int, Any]], tmp_path: Path) -> None:
+def test_the_site_is_watched(
+    site: Site, visit: Callable[..., tuple[int, Any]], tmp_path: Path
+) -> None:
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
     weights = site.submit("Alpha")
     endpoint = site.submit(
-        "Beta", kind="endpoint", checkpoint="", url="https://models.example/v1", served_model="b", api="chat"
+        "Beta",
+        kind="endpoint",
+        checkpoint="",
+        url="https://models.example/v1",
+        served_model="b",
+        api="chat",
     )
     site.submit("Gamma")
     site.evaluate(weights)
@@ -135,7 +180,9 @@ def test_the_site_is_watched(site: Site, visit: Callable[..., tuple[int, Any]], 
     verified = told["verified"]
     assert verified["rows of the board, by their logs"] == 2
     assert (verified["grants, by their hashes"], verified["runs listed"]) == (3, 3)
-    assert verified["exposures, by grant and order"] == verified["closings, by grant and order"] == 2
+    assert (
+        verified["exposures, by grant and order"] == verified["closings, by grant and order"] == 2
+    )
     assert verified["evaluator-1: lines, signed and chained"] == 4
     site.notice(1)
     publish(pair=site.pair)
@@ -152,7 +199,9 @@ def _dishonest(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
     grant = Grant.objects.order_by("pk")[0]
     Grant.objects.filter(pk=grant.pk).update(recipient="friend.example")
     code, told = visit()
-    assert code == 2 and {"grant_hash_wrong", "grant_changed", "exposure_beyond_grant"} <= codes(told)
+    assert code == 2 and {"grant_hash_wrong", "grant_changed", "exposure_beyond_grant"} <= codes(
+        told
+    )
     Grant.objects.filter(pk=grant.pk).update(recipient=grant.recipient)
     first = Snapshot.objects.latest("pk").rows.filter(position=0)
     [true] = first
@@ -175,9 +224,16 @@ def _dishonest(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
     assert visit()[0] == 0
 
 
-def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
+def test_what_is_graded_again_is_granted_and_changes_no_row(
+    site: Site, visit: Callable[..., tuple[int, Any]]
+) -> None:
     """Of an endpoint: its answers are graded again in our own jail, after its run was closed."""
-    about = {"checkpoint": "", "url": "https://models.example/v1", "served_model": "b", "api": "chat"}
+    about = {
+        "checkpoint": "",
+        "url": "https://models.example/v1",
+        "served_model": "b",
+        "api": "chat",
+    }
     run = site.submit("Beta", kind="endpoint", **about)
     site.evaluate(run, tier="T2")
     publish(pair=site.pair)
@@ -186,7 +242,11 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: C
     grant = Grant.objects.latest("pk")
     assert (grant.run, grant.token, grant.recipient) == (run.pk, order.look, "jail")
     (sealed,) = [one for one in grant.sets if one["sealed"]]
-    seen = {"items": sealed["items"], "count": len(unpack_bits(sealed["items"], PRIVATE_N)), "run": str(run.pk)}
+    seen = {
+        "items": sealed["items"],
+        "count": len(unpack_bits(sealed["items"], PRIVATE_N)),
+        "run": str(run.pk),
+    }
     line = site.evaluator.expose(**seen, token=order.look, recipient="jail", tier="T0")
     keep_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
     code, told = visit()
@@ -197,7 +257,9 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(site: Site, visit: C
     assert "attempt_closed" in codes(visit()[1]), "under the token of the run itself"
 
 
-def test_a_run_that_the_log_does_not_know(site: Site, visit: Callable[..., tuple[int, Any]]) -> None:
+def test_a_run_that_the_log_does_not_know(
+    site: Site, visit: Callable[..., tuple[int, Any]]
+) -> None:
     site.evaluate(site.submit("Alpha"), closed=False)
     publish(pair=site.pair)
     assert codes(visit()[1]) == {"row_without_closing"}

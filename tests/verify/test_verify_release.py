@@ -21,7 +21,12 @@ HONEST = load_verifier()
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(tmp_path_factory.mktemp("world"))
-    done(*world.release(world.sign(world.folder / "statement.json", "ada", "ben", "cleo"), world.folder / "bundle"))
+    done(
+        *world.release(
+            world.sign(world.folder / "statement.json", "ada", "ben", "cleo"),
+            world.folder / "bundle",
+        )
+    )
     return world
 
 
@@ -40,7 +45,9 @@ def stranger(program: Path, *arguments: object) -> "subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def flips(names: list[str], files: dict[str, bytes], most: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def flips(
+    names: list[str], files: dict[str, bytes], most: int, seed: int
+) -> Iterator[tuple[str, bytes]]:
     """Each file with one bit of one byte flipped, at up to so many places spread over it."""
     source = random.Random(seed)
     for name in names:
@@ -54,7 +61,10 @@ def flips(names: list[str], files: dict[str, bytes], most: int, seed: int) -> It
 def test_a_real_bundle_in_the_hands_of_a_stranger(world: World, real: Path, tmp_path: Path) -> None:
     found = stranger(VERIFIER, real)
     assert (found.returncode, found.stderr) == (0, "")
-    assert f"verified: 20 items of twin, root {world.manifest.root}; 5 of the 5 closings" in found.stdout
+    assert (
+        f"verified: 20 items of twin, root {world.manifest.root}; 5 of the 5 closings"
+        in found.stdout
+    )
     assert "Compare this root" in found.stdout
     own = stranger(real / "verify_release.py", real, "--root", world.manifest.root)
     assert own.returncode == 0 and "Compare" not in own.stdout
@@ -63,10 +73,14 @@ def test_a_real_bundle_in_the_hands_of_a_stranger(world: World, real: Path, tmp_
     assert len(list((real / "completions").iterdir())) == 4
 
 
-def test_the_root_and_manifest_that_were_kept_decide(world: World, real: Path, tmp_path: Path) -> None:
+def test_the_root_and_manifest_that_were_kept_decide(
+    world: World, real: Path, tmp_path: Path
+) -> None:
     other = stranger(VERIFIER, real, "--root", "00" * 32)
     assert other.returncode == 2 and "--root" in other.stderr
-    (tmp_path / "manifest.json").write_bytes((world.set / "manifest.json").read_bytes().replace(b"2026", b"2025"))
+    (tmp_path / "manifest.json").write_bytes(
+        (world.set / "manifest.json").read_bytes().replace(b"2026", b"2025")
+    )
     assert stranger(VERIFIER, real, "--manifest", tmp_path / "manifest.json").returncode == 2
     assert stranger(VERIFIER, real, "--manifest", tmp_path / "none").returncode == 2
     assert stranger(VERIFIER, tmp_path / "none").returncode == 2
@@ -84,7 +98,9 @@ def test_a_few_flips_met_by_the_program_itself(bundle: Path) -> None:
     assert stranger(program, bundle).returncode == 0
 
 
-def refuse_all(bundle: Path, changes: Iterator[tuple[str, bytes]], signed_anew: World | None = None) -> int:
+def refuse_all(
+    bundle: Path, changes: Iterator[tuple[str, bytes]], signed_anew: World | None = None
+) -> int:
     """Try each change by itself; returns how many there were."""
     files, count = read_bundle(bundle), 0
     for name, changed in changes:
@@ -156,7 +172,9 @@ def _link_folder(bundle: Path) -> None:
     (bundle / "completions").symlink_to(bundle.parent / "completions")
 
 
-@pytest.mark.parametrize("change", [_add_file, _add_folder, _add_completions, _link_file, _link_folder])
+@pytest.mark.parametrize(
+    "change", [_add_file, _add_folder, _add_completions, _link_file, _link_folder]
+)
 def test_nothing_is_added_or_linked(bundle: Path, change: Callable[[Path], None]) -> None:
     change(bundle)
     assert verdict(HONEST, bundle)
@@ -171,17 +189,41 @@ T004 = {
     "item swapped": ("items.jsonl", _swap, "item 2 has a salt"),
     "items reordered": ("items.jsonl", lambda rows: rows.reverse(), "item 0 is out of place"),
     "item dropped": ("items.jsonl", lambda rows: rows.pop(), "items are missing"),
-    "item added": ("items.jsonl", lambda rows: rows.append({**rows[-1], "index": 20}), "items are missing or too many"),
-    "salt of another": ("items.jsonl", lambda rows: rows[5].update(salt=rows[6]["salt"]), "item 5 has a salt"),
-    "text of another": ("items.jsonl", lambda rows: rows[5].update(answer="#### 8"), "item 5 is not the one"),
-    "leaves reordered": ("manifest.json", lambda value: value["leaves"].reverse(), "the root is not its leaves'"),
-    "last leaf doubled": ("manifest.json", lambda value: value["leaves"].append(value["leaves"][-1]), "the root is"),
+    "item added": (
+        "items.jsonl",
+        lambda rows: rows.append({**rows[-1], "index": 20}),
+        "items are missing or too many",
+    ),
+    "salt of another": (
+        "items.jsonl",
+        lambda rows: rows[5].update(salt=rows[6]["salt"]),
+        "item 5 has a salt",
+    ),
+    "text of another": (
+        "items.jsonl",
+        lambda rows: rows[5].update(answer="#### 8"),
+        "item 5 is not the one",
+    ),
+    "leaves reordered": (
+        "manifest.json",
+        lambda value: value["leaves"].reverse(),
+        "the root is not its leaves'",
+    ),
+    "last leaf doubled": (
+        "manifest.json",
+        lambda value: value["leaves"].append(value["leaves"][-1]),
+        "the root is",
+    ),
     "and counted": (
         "manifest.json",
         lambda value: (value["leaves"].append(value["leaves"][-1]), value.update(n=21)),
         "the root is not its leaves'",
     ),
-    "another seed": ("seed.json", lambda value: value.update(seed="ab" * 32), "the seed is another one"),
+    "another seed": (
+        "seed.json",
+        lambda value: value.update(seed="ab" * 32),
+        "the seed is another one",
+    ),
 }
 
 
@@ -191,7 +233,9 @@ def test_fault_t004(world: World, real: Path, tmp_path: Path, name: str) -> None
     file, edit, reason = T004[name]
     forger = Forger(world, read_bundle(real))
     (forger.lines if file.endswith("l") else forger.value)(file, edit)  # type: ignore[arg-type]
-    assert "contents.json lists" in verdict(HONEST, write_bundle(tmp_path / "as it is", forger.files))
+    assert "contents.json lists" in verdict(
+        HONEST, write_bundle(tmp_path / "as it is", forger.files)
+    )
     assert reason in verdict(HONEST, forger.bundle(tmp_path / "signed"))
 
 
@@ -199,7 +243,16 @@ def test_it_runs_on_older_pythons() -> None:
     """Its grammar and what it calls are of Python 3.8."""
     text = VERIFIER.read_text()
     ast.parse(text, feature_version=(3, 8))
-    newer = ("removesuffix", "removeprefix", "pairwise", "bit_count", "strict=", "from datetime import UTC")
+    newer = (
+        "removesuffix",
+        "removeprefix",
+        "pairwise",
+        "bit_count",
+        "strict=",
+        "from datetime import UTC",
+    )
     assert not [word for word in newer if word in text]
-    modules = {line.split()[1] for line in text.splitlines() if line.startswith(("import ", "from "))}
+    modules = {
+        line.split()[1] for line in text.splitlines() if line.startswith(("import ", "from "))
+    }
     assert modules <= set(sys.stdlib_module_names)

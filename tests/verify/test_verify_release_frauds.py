@@ -21,8 +21,25 @@ from evaluator.ledger import signatures
 from evaluator.ledger.notes import TreeHead, cosign, open_note, sign_head
 from evaluator.ledger.releases import SignedStatement, signed_bytes
 from evaluator.sealing import allocation, bundle
-from tests.verify.forging import Forger, Rows, blind, read_bundle, sign_contents, verdict, write_bundle
-from tests.verify.releases import ERRATUM, SEED, World, artefact, done, load_verifier, make_world, weights
+from tests.verify.forging import (
+    Forger,
+    Rows,
+    blind,
+    read_bundle,
+    sign_contents,
+    verdict,
+    write_bundle,
+)
+from tests.verify.releases import (
+    ERRATUM,
+    SEED,
+    World,
+    artefact,
+    done,
+    load_verifier,
+    make_world,
+    weights,
+)
 
 HONEST = load_verifier()
 RUN = "00000000-0000-0000-0000-00000000000{}"
@@ -32,7 +49,12 @@ ANT, CAT, DOG, STRAY = (RUN.format(number) for number in (0, 2, 3, 4))
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world = make_world(tmp_path_factory.mktemp("world"))
-    done(*world.release(world.sign(world.folder / "statement.json", "ada", "ben", "cleo"), world.folder / "bundle"))
+    done(
+        *world.release(
+            world.sign(world.folder / "statement.json", "ada", "ben", "cleo"),
+            world.folder / "bundle",
+        )
+    )
     return world
 
 
@@ -42,7 +64,9 @@ def change_item(forger: Forger) -> None:
     blocks = forger.world.manifest.blocks
     for attempt in range(200):
         rows[5]["question"] = f"How few? {attempt}"
-        items = parse_items(canonical_json({"question": one["question"], "answer": one["answer"]}) for one in rows)
+        items = parse_items(
+            canonical_json({"question": one["question"], "answer": one["answer"]}) for one in rows
+        )
         if allocation.deal(items, SEED, blocks) == list(range(len(rows))):
             break
     forger.lines("items.jsonl", lambda old: old[5].update(question=rows[5]["question"]))
@@ -87,7 +111,9 @@ def count_a_run_thrice(forger: Forger) -> None:
     """One run passes for three models; the maintainers do not look."""
 
     def edit(value: dict[str, Any]) -> None:
-        value["runs"] = [{**value["runs"][0], "model": one, "lineage": one} for one in ("ant", "bee", "cat")]
+        value["runs"] = [
+            {**value["runs"][0], "model": one, "lineage": one} for one in ("ant", "bee", "cat")
+        ]
 
     for number in (1, 2, 3):
         del forger.files[f"completions/{RUN.format(number)}.jsonl"]
@@ -154,7 +180,9 @@ def change_the_head_by_a_good_key_id(forger: Forger) -> None:
     """Only the signature's own bytes are wrong."""
     note = forger.files["head.txt"].decode()
     body = note.partition("\n\n")[0] + "\n"
-    other = sign_head(TreeHead("x", 1, bytes(32)), name="ada", private_key=forger.world.signer("ada"))
+    other = sign_head(
+        TreeHead("x", 1, bytes(32)), name="ada", private_key=forger.world.signer("ada")
+    )
     forger.files["head.txt"] = (body + "\n" + other.rpartition("\n\n")[2]).encode()
 
 
@@ -169,12 +197,16 @@ def forge_a_cosignature(forger: Forger) -> None:
 
 def sign_the_head_as_a_stranger(forger: Forger) -> None:
     key = forger.world.signer("mallory")
-    forger.files["head.txt"] = sign_head(forger.world.manifest.head(), name="mallory", private_key=key).encode()
+    forger.files["head.txt"] = sign_head(
+        forger.world.manifest.head(), name="mallory", private_key=key
+    ).encode()
 
 
 def sign_the_head_too(forger: Forger) -> None:
     key = forger.world.signer("mallory")
-    line = sign_head(forger.world.manifest.head(), name="mallory", private_key=key).rpartition("\n\n")[2]
+    line = sign_head(forger.world.manifest.head(), name="mallory", private_key=key).rpartition(
+        "\n\n"
+    )[2]
     forger.files["head.txt"] += line.encode()
 
 
@@ -236,10 +268,16 @@ def reorder_answers(forger: Forger) -> None:
         rows[0], rows[1] = rows[1], rows[0]
 
     forger.lines(f"completions/{DOG}.jsonl", edit)
-    answers = [msgspec.json.decode(line) for line in forger.files[f"completions/{DOG}.jsonl"].splitlines()]
-    hashed = [HONEST.sha256(bytes.fromhex(row["salt"]) + text_of(row)).hexdigest() for row in answers]
+    answers = [
+        msgspec.json.decode(line) for line in forger.files[f"completions/{DOG}.jsonl"].splitlines()
+    ]
+    hashed = [
+        HONEST.sha256(bytes.fromhex(row["salt"]) + text_of(row)).hexdigest() for row in answers
+    ]
     leaves = [
-        HONEST.leaf_hash(b"holdfast/outcome/v1\n" + canonical_json([row["index"], one, row["outcome"]]))
+        HONEST.leaf_hash(
+            b"holdfast/outcome/v1\n" + canonical_json([row["index"], one, row["outcome"]])
+        )
         for row, one in zip(answers, hashed, strict=True)
     ]
 
@@ -281,7 +319,11 @@ FRAUDS = [
     Fraud(forge_a_vote, "cleo did not sign this"),
     Fraud(vote_from_outside, "mallory did not sign this"),
     Fraud(change_evidence_after_the_votes, "the statement is about another evidence"),
-    Fraud(count_a_run_thrice, "the evidence tells a run twice", "the evidence does not meet the release rule"),
+    Fraud(
+        count_a_run_thrice,
+        "the evidence tells a run twice",
+        "the evidence does not meet the release rule",
+    ),
     Fraud(count_copies, "the evidence does not meet the release rule"),
     Fraud(hide_copies, "was of other weights"),
     Fraud(hide_an_overlap, "the evidence does not meet the release rule", "was of other weights"),
@@ -303,7 +345,9 @@ FRAUDS = [
     Fraud(add_answers, "completions are missing or too many"),
     Fraud(reorder_answers, f"answers of {DOG} are out of order"),
     Fraud(sign_for_later, "the statement is from the future"),
-    Fraud(change_the_licence, "head.txt is of another set", "the statement is about another manifest"),
+    Fraud(
+        change_the_licence, "head.txt is of another set", "the statement is about another manifest"
+    ),
 ]
 
 NEEDS_MORE = (sign_the_head_as_a_stranger, sign_the_head_too)
@@ -350,7 +394,11 @@ def test_items_that_were_dealt_by_hand(tmp_path: Path, monkeypatch: pytest.Monke
         dishonest.setattr(releasing, "_check_deal", lambda opened: None)
         dishonest.setattr(bundle, "check_bundle", lambda folder: None)
         world = make_world(tmp_path)
-        done(*world.release(world.sign(tmp_path / "statement.json", "ada", "ben", "eve"), tmp_path / "bundle"))
+        done(
+            *world.release(
+                world.sign(tmp_path / "statement.json", "ada", "ben", "eve"), tmp_path / "bundle"
+            )
+        )
     reason = "the items lie where the seed did not deal them"
     assert verdict(HONEST, tmp_path / "bundle") == reason
     assert verdict(blind(reason), tmp_path / "bundle") == ""

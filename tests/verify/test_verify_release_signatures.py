@@ -69,8 +69,15 @@ def test_rfc_8032(public: str, message: str, signature: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=100), st.integers(0, 511), st.integers(0, 255))
-def test_keys_at_random_and_one_bit_of_anything(secret: bytes, message: bytes, bit: int, key_bit: int) -> None:
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.binary(max_size=100),
+    st.integers(0, 511),
+    st.integers(0, 255),
+)
+def test_keys_at_random_and_one_bit_of_anything(
+    secret: bytes, message: bytes, bit: int, key_bit: int
+) -> None:
     key = Ed25519PrivateKey.from_private_bytes(secret)
     public, signature = key.public_key().public_bytes_raw(), key.sign(message)
     assert same(public, message, signature)
@@ -84,7 +91,9 @@ def flipped(raw: bytes, bit: int) -> bytes:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=40), st.binary(min_size=64, max_size=64))
+@given(
+    st.binary(min_size=32, max_size=32), st.binary(max_size=40), st.binary(min_size=64, max_size=64)
+)
 def test_bytes_at_random(public: bytes, message: bytes, signature: bytes) -> None:
     assert not same(public, message, signature)
 
@@ -119,7 +128,11 @@ def test_no_point_has_a_second_name() -> None:
     """A y beyond the field is no key and no part of a signature, though a library may take it for y - p."""
     for y, sign in product(range(V.P, 1 << 255), (0, 1)):
         raw = (y | sign << 255).to_bytes(32, "little")
-        assert V._point(raw) is None and not same(raw, b"", bytes(64)) and not same(bytes([9]) * 32, b"", raw * 2)
+        assert (
+            V._point(raw) is None
+            and not same(raw, b"", bytes(64))
+            and not same(bytes([9]) * 32, b"", raw * 2)
+        )
 
 
 def test_a_small_point_added_to_a_good_key_or_signature() -> None:

@@ -11,7 +11,16 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from evaluator.contract import Closing, Drill, Enrolment, Exposure, Opening, Tally, canonical_json, pack_bits
+from evaluator.contract import (
+    Closing,
+    Drill,
+    Enrolment,
+    Exposure,
+    Opening,
+    Tally,
+    canonical_json,
+    pack_bits,
+)
 from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.manifests import Identity, Manifest
@@ -52,7 +61,9 @@ def party(name: str) -> dict[str, str]:
     return {"name": name, "public": public_hex(key(name))}
 
 
-def manifest(name: str, n: int, blocks: list[tuple[str, int, int]], seasons: list[int]) -> dict[str, Any]:
+def manifest(
+    name: str, n: int, blocks: list[tuple[str, int, int]], seasons: list[int]
+) -> dict[str, Any]:
     """The fields of a sealed set's manifest; :func:`sealed` makes root and leaves."""
     return {
         "name": name,
@@ -61,7 +72,10 @@ def manifest(name: str, n: int, blocks: list[tuple[str, int, int]], seasons: lis
         "created": moment(0),
         "seed_hash": "5e" * 32,
         "key_check": "c4" * 32,
-        "blocks": [{"id": i, "stratum": s, "start": at, "n": size} for i, (s, at, size) in enumerate(blocks)],
+        "blocks": [
+            {"id": i, "stratum": s, "start": at, "n": size}
+            for i, (s, at, size) in enumerate(blocks)
+        ],
         "seasons": seasons,
         "cap": sum(blocks[one][2] for one in seasons),
         "cell": 1,
@@ -82,7 +96,9 @@ def sealed(fields: dict[str, Any]) -> Manifest:
     """The manifest with the leaves of its stand-ins for items."""
     leaves = [leaf_hash(one.encode()) for one in fields["items"]]
     facts = {name: value for name, value in fields.items() if name != "items"}
-    return Manifest.from_dict({"root": root(leaves).hex(), "leaves": [one.hex() for one in leaves]} | facts)
+    return Manifest.from_dict(
+        {"root": root(leaves).hex(), "leaves": [one.hex() for one in leaves]} | facts
+    )
 
 
 @dataclass
@@ -113,7 +129,11 @@ class World:
         """The whole log, signed and chained."""
         made: list[Any] = []
         for index, fields in enumerate(self.lines):
-            chain = {"evaluator": LOG, "index": index, "previous": entry_hash(made[-1]) if made else GENESIS}
+            chain = {
+                "evaluator": LOG,
+                "index": index,
+                "previous": entry_hash(made[-1]) if made else GENESIS,
+            }
             facts = _committed(_without(fields, "kind"))
             facts = {"moment": moment(index + 10), "root": self.root(fields["set"])} | facts
             made.append(sign_entry(key(self.signer), KINDS[fields["kind"]], **chain, **facts))
@@ -123,7 +143,9 @@ class World:
         """What opens the last closing of each ranked run, by run."""
         ranked = {one["id"] for one in self.runs if one["state"] == "ranked"}
         found: dict[str, list[dict[str, Any]]] = {}
-        for fields, line in sorted(zip(self.lines, self.log(), strict=True), key=lambda one: one[0].get("token", 0)):
+        for fields, line in sorted(
+            zip(self.lines, self.log(), strict=True), key=lambda one: one[0].get("token", 0)
+        ):
             if fields["kind"] == "closing" and fields["run"] in ranked:
                 told = _opening(fields) | {"line": entry_hash(line)}
                 found[fields["run"]] = [told | self.lies.get(fields["run"], {})]
@@ -132,14 +154,18 @@ class World:
     def head(self, size: int) -> dict[str, Any]:
         """The signed head over the first lines."""
         tree = Tree(bytes.fromhex(entry_hash(line)) for line in self.log()[:size])
-        note = sign_head(TreeHead(origin(LOG), size, tree.root()), name=LOG, private_key=key(self.signer))
+        note = sign_head(
+            TreeHead(origin(LOG), size, tree.root()), name=LOG, private_key=key(self.signer)
+        )
         return {"size": size, "root": tree.root().hex(), "agrees": True, "note": note}
 
     def statement(self) -> SignedStatement:
         """The release of the old set, with the votes of those who voted."""
         facts = sealed(self.sets["old-private"])
         evidence = Evidence(set=facts.name, root=facts.root, moment=moment(5))
-        signed = SignedStatement(statement=make_statement(facts, evidence, self.identity(), moment=moment(6)))
+        signed = SignedStatement(
+            statement=make_statement(facts, evidence, self.identity(), moment=moment(6))
+        )
         for name in self.voters:
             signed = vote(signed, maintainer=name, private_key=key(name))
         return signed
@@ -147,47 +173,99 @@ class World:
     def identity(self) -> Identity:
         return Identity(name=LOG, host_pub="0d" * 32, report_pub=public_hex(key(self.signer)))
 
-    def expose(self, run: int, items: range | list[int], to: str = "jail", tier: str = "T0", token: int = 1) -> Any:
+    def expose(
+        self, run: int, items: range | list[int], to: str = "jail", tier: str = "T0", token: int = 1
+    ) -> Any:
         """A line that says so, not yet in the log."""
         shown = {"items": pack_bits(items, N), "count": len(items), "recipient": to, "tier": tier}
         return {"kind": "exposure", "set": "private", "run": run_id(run), "token": token, **shown}
 
     def close(self, run: int, counts: tuple[int, int, int, int, int], token: int = 1) -> Any:
         """A line that says what a run came to: counts in the order of ``COUNTS``."""
-        came = dict(zip(COUNTS, counts, strict=True)) | {"count": sum(counts), "outcomes": "0c" * 32}
+        came = dict(zip(COUNTS, counts, strict=True)) | {
+            "count": sum(counts),
+            "outcomes": "0c" * 32,
+        }
         return {"kind": "closing", "set": "private", "run": run_id(run), "token": token, **came}
 
-    def grant(self, run: int, blocks: list[int], items: range | list[int], to: str = "jail", token: int = 1) -> None:
+    def grant(
+        self,
+        run: int,
+        blocks: list[int],
+        items: range | list[int],
+        to: str = "jail",
+        token: int = 1,
+    ) -> None:
         """Grant it: on the private set these items of these blocks, and the whole public set."""
-        private = {"name": "private", "digest": self.root("private"), "sealed": True, "blocks": blocks}
-        public = {"name": "public", "digest": "a" * 64, "sealed": False, "blocks": [], "items": pack_bits(range(7), 7)}
+        private = {
+            "name": "private",
+            "digest": self.root("private"),
+            "sealed": True,
+            "blocks": blocks,
+        }
+        public = {
+            "name": "public",
+            "digest": "a" * 64,
+            "sealed": False,
+            "blocks": [],
+            "items": pack_bits(range(7), 7),
+        }
         sets = [public, private | {"items": pack_bits(items, N)}]
         self.grants.append({"run": run_id(run), "token": token, "recipient": to, "sets": sets})
 
-    def run(self, number: int, state: str, tier: str, model: str | None = None, minute: int = 0) -> None:
+    def run(
+        self, number: int, state: str, tier: str, model: str | None = None, minute: int = 0
+    ) -> None:
         """List a run; only a ranked one has a model."""
         told = {"id": run_id(number), "pair": "pair", "state": state, "tier": tier, "model": model}
         queued = moment(minute) if model else None
         flags = {"retracted": False, "post_release": False}
-        self.runs.append(told | flags | {"evaluator": LOG if model else None, "queued_at": queued, "ended_at": queued})
+        self.runs.append(
+            told
+            | flags
+            | {"evaluator": LOG if model else None, "queued_at": queued, "ended_at": queued}
+        )
 
     def row(self, run: int, model: str, tier: str, counts: tuple[int, int, int, int]) -> None:
         """Put a run on the board."""
-        private = dict(zip(COUNTS, counts, strict=False)) | {"n": sum(counts), "accuracy": counts[0] / sum(counts)}
+        private = dict(zip(COUNTS, counts, strict=False)) | {
+            "n": sum(counts),
+            "accuracy": counts[0] / sum(counts),
+        }
         self.rows.append(
-            {"run": run_id(run), "model": model, "tier": tier, "version": 1, "private": private, "public": {"n": 7}}
+            {
+                "run": run_id(run),
+                "model": model,
+                "tier": tier,
+                "version": 1,
+                "private": private,
+                "public": {"n": 7},
+            }
         )
 
     def notice(self, **changes: Any) -> None:
         """One more notice about the private set, signed when it is told."""
-        facts = {"kind": "erratum", "item": 1, "reason": "wrong_gold", "moment": moment(3), "maintainer": "grace"}
+        facts = {
+            "kind": "erratum",
+            "item": 1,
+            "reason": "wrong_gold",
+            "moment": moment(3),
+            "maintainer": "grace",
+        }
         self.notices.append(facts | changes)
 
     def told_notices(self) -> list[dict[str, Any]]:
         previous, told = GENESIS, []
         for index, facts in enumerate(self.notices):
-            about = {"set": "private", "root": self.root("private"), "index": index, "previous": previous}
-            notice = sign_notice(key(facts.get("signer", facts["maintainer"])), **about | _without(facts, "signer"))
+            about = {
+                "set": "private",
+                "root": self.root("private"),
+                "index": index,
+                "previous": previous,
+            }
+            notice = sign_notice(
+                key(facts.get("signer", facts["maintainer"])), **about | _without(facts, "signer")
+            )
             previous = notice_hash(notice)
             told.append({"hash": previous, "received": moment(9), "notice": notice.to_dict()})
         return told
@@ -198,7 +276,11 @@ class World:
         note = cosign(note, name="witness", private_key=key("witness"), moment=_seen())
         released = self.states[slug] == "released"
         signed = self.statement() if released else None
-        evidence = Evidence(set=facts.name, root=facts.root, moment=moment(5)).to_dict() if released else None
+        evidence = (
+            Evidence(set=facts.name, root=facts.root, moment=moment(5)).to_dict()
+            if released
+            else None
+        )
         return {
             "slug": slug,
             "protocol": "demo-0shot",
@@ -223,19 +305,31 @@ class World:
         answers: dict[str, Any] = {
             "evaluators.json": {"evaluators": [listed]},
             "sets.json": {"pairs": [{"slug": "pair"}, {"slug": "old"}]},
-            f"ledger/{LOG}/heads.json": {"heads": [self.head(size) for size in (*self.heads, len(log))]},
-            "runs.json": {"runs": [one | {"tallies": tallies.get(one["id"], [])} for one in self.runs]},
+            f"ledger/{LOG}/heads.json": {
+                "heads": [self.head(size) for size in (*self.heads, len(log))]
+            },
+            "runs.json": {
+                "runs": [one | {"tallies": tallies.get(one["id"], [])} for one in self.runs]
+            },
             "grants.json": {"grants": grants},
             "board/pair.json": {"rows": self.rows},
             "board/old.json": {"rows": []},
         }
-        files = {f"ledger/{LOG}/lines.jsonl": b"".join(canonical_json(one.to_dict()) + b"\n" for one in log)}
+        files = {
+            f"ledger/{LOG}/lines.jsonl": b"".join(
+                canonical_json(one.to_dict()) + b"\n" for one in log
+            )
+        }
         for slug, name in (("pair", "private"), ("old", "old-private")):
             answers[f"sets/{slug}.json"] = self.told_pair(slug, name)
-            files[f"sets/{slug}.manifest.json"] = canonical_json(sealed(self.sets[name]).to_dict()) + b"\n"
+            files[f"sets/{slug}.manifest.json"] = (
+                canonical_json(sealed(self.sets[name]).to_dict()) + b"\n"
+            )
         for slug, other in self.more.items():
             answers["sets.json"]["pairs"].append({"slug": slug})
-            answers[f"sets/{slug}.json"] = self.told_pair("pair", "private") | {"slug": slug} | _without(other, "rows")
+            answers[f"sets/{slug}.json"] = (
+                self.told_pair("pair", "private") | {"slug": slug} | _without(other, "rows")
+            )
             answers[f"board/{slug}.json"] = {"rows": other.get("rows", [])}
             files[f"sets/{slug}.manifest.json"] = files["sets/pair.manifest.json"]
         if self.spoil is not None:
@@ -280,7 +374,11 @@ def honest() -> World:
     world.grant(4, [0, 1, 2], form)
     world.grant(5, [0, 1, 2], form)
     world.grant(6, [0], range(6), to=endpoint)
-    opening = {"kind": "opening", "set": "old-private", "statement": statement_digest(world.statement().statement)}
+    opening = {
+        "kind": "opening",
+        "set": "old-private",
+        "statement": statement_digest(world.statement().statement),
+    }
     world.lines = [
         {"kind": "enrolment", "set": "private", "host": "evaluator-2", "host_pub": "0e" * 32},
         world.expose(4, form),

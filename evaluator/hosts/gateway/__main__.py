@@ -64,7 +64,9 @@ def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
     """The request as it is sent on: the model's name there, and the fields that we know. Raises BAD_MESSAGE."""
     try:
         data = json.loads(body)
-        asked = {"messages": data["messages"]} if settings.api == "chat" else {"prompt": data["prompt"]}
+        asked = (
+            {"messages": data["messages"]} if settings.api == "chat" else {"prompt": data["prompt"]}
+        )
         return {
             "model": settings.model,
             **asked,
@@ -75,7 +77,9 @@ def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
 
 
 def _refuse(problem: EvaluatorError) -> web.Response:
-    return web.json_response({"error": {"code": problem.code.value}}, status=_STATUS.get(problem.code, 502))
+    return web.json_response(
+        {"error": {"code": problem.code.value}}, status=_STATUS.get(problem.code, 502)
+    )
 
 
 def main() -> None:

@@ -13,8 +13,12 @@ from evaluator.hosts.gateway.adapter import Api, Refused, bad_response
 
 _LONGEST_NAME = 1000
 _MOST_TOKENS = 1_000_000_000
-_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
-_FILTERED = frozenset({"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "refusal"})
+_CUT = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
+)
+_FILTERED = frozenset(
+    {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "refusal"}
+)
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 _OF_THOUGHT = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_content"})
 
@@ -24,7 +28,9 @@ def read_completion(data: Any, api: Api) -> dict[str, Any]:
     try:
         choice = _first(data["choices"])
         message = choice["message"] if api == "chat" else {}
-        if api == "chat" and not any(name in message for name in ("content", "refusal", *_REASONING)):
+        if api == "chat" and not any(
+            name in message for name in ("content", "refusal", *_REASONING)
+        ):
             raise bad_response()
         content = message.get("content") if api == "chat" else choice["text"]
         reason, usage, model = choice.get("finish_reason", ""), data.get("usage"), data.get("model")

@@ -58,7 +58,10 @@ class Gateway:
     @property
     def waiting(self) -> bool:
         """Whether the endpoint answers nothing at present, and is asked again later."""
-        silent = self._silent_since is not None and time.monotonic() - self._silent_since >= WAITING_AFTER
+        silent = (
+            self._silent_since is not None
+            and time.monotonic() - self._silent_since >= WAITING_AFTER
+        )
         return self._open > 0 and silent
 
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +87,9 @@ class Gateway:
             self._failing.discard(id(tries))
             self._standing.consider()
 
-    async def _ask(self, question: dict[str, Any], worst: Amount, tries: "_Tries") -> dict[str, Any]:
+    async def _ask(
+        self, question: dict[str, Any], worst: Amount, tries: "_Tries"
+    ) -> dict[str, Any]:
         """One question, again and again. Raises its last refusal."""
         while True:
             sent = await self._gate.enter(worst, again=tries.any)
@@ -153,7 +158,9 @@ class _Tries:
         """Whether it was asked before."""
         return self._history.failures + self._history.refusals > 0
 
-    def after(self, refused: Refused, *, answers: int, alone: bool, silence: float, left: float) -> float | None:
+    def after(
+        self, refused: Refused, *, answers: int, alone: bool, silence: float, left: float
+    ) -> float | None:
         """Seconds until the next attempt, None to give up. ``alone``: of all questions under way this one fails."""
         history = self._history
         if refused.code is Code.ENDPOINT_RATE_LIMITED:
@@ -189,8 +196,16 @@ def _adapter(settings: Settings) -> Adapter:
         from evaluator.hosts.gateway.providers import LiteLLMAdapter  # noqa: PLC0415
 
         return LiteLLMAdapter(
-            settings.api, url=settings.url, key=settings.key, allow_private=settings.allow_private, seconds=seconds
+            settings.api,
+            url=settings.url,
+            key=settings.key,
+            allow_private=settings.allow_private,
+            seconds=seconds,
         )
     return PlainAdapter(
-        settings.url, settings.api, key=settings.key, allow_private=settings.allow_private, seconds=seconds
+        settings.url,
+        settings.api,
+        key=settings.key,
+        allow_private=settings.allow_private,
+        seconds=seconds,
     )

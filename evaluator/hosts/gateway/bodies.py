@@ -49,4 +49,6 @@ def decoded(body: bytes) -> Any:
 def is_stream(body: bytes, content_type: str) -> bool:
     """Return true for server-sent events, which answer a question that asked for a whole."""
     begins = body[:64].lstrip()
-    return content_type.strip().lower().startswith("text/event-stream") or begins.startswith((b"data:", b"event:"))
+    return content_type.strip().lower().startswith("text/event-stream") or begins.startswith(
+        (b"data:", b"event:")
+    )

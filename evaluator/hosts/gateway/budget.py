@@ -41,7 +41,9 @@ class Caps:
         """Whether so much may be spent."""
         cost = (amount.tokens_in * self.price_in + amount.tokens_out * self.price_out) / _MILLION
         tokens = amount.tokens_in + amount.tokens_out
-        return (self.tokens is None or tokens <= self.tokens) and (self.cost is None or cost <= self.cost)
+        return (self.tokens is None or tokens <= self.tokens) and (
+            self.cost is None or cost <= self.cost
+        )
 
 
 class Budget:
@@ -68,7 +70,11 @@ class Budget:
 
 def worst_case(question: dict[str, Any]) -> Amount:
     """What a question costs at most: its prompt by an estimate, and all the tokens it allows."""
-    texts = [question["prompt"]] if "prompt" in question else [part.get("content") for part in question["messages"]]
+    texts = (
+        [question["prompt"]]
+        if "prompt" in question
+        else [part.get("content") for part in question["messages"]]
+    )
     prompt = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
     allowed = question.get("max_tokens", question.get("max_completion_tokens"))
     return Amount(math.ceil(prompt / _BYTES_PER_TOKEN), allowed if isinstance(allowed, int) else 0)

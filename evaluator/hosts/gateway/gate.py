@@ -13,7 +13,9 @@ from evaluator.hosts.gateway.pace import TAKEN_AFTER, Pace, Sent
 @dataclass(slots=True, eq=False)
 class _Waiting:
     worst: Amount
-    turn: "asyncio.Future[Sent]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    turn: "asyncio.Future[Sent]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Gate:
@@ -107,7 +109,9 @@ class Gate:
         while queue := self._again or (None if self._held else self._fresh):
             if queue[0].turn.done():  # nobody waits for it any more
                 queue.popleft()
-            elif self._away and (self._away >= self._pace.limit or not self._budget.fits(queue[0].worst)):
+            elif self._away and (
+                self._away >= self._pace.limit or not self._budget.fits(queue[0].worst)
+            ):
                 return
             elif not self._budget.fits(queue[0].worst):
                 queue.popleft().turn.set_exception(error(Code.BUDGET_SPENT))

@@ -12,7 +12,9 @@ from typing import Any
 from evaluator import addresses
 
 
-def install(*, allow_private: bool, refused: Callable[[], None], only: Callable[[], Collection[str]] = tuple) -> None:
+def install(
+    *, allow_private: bool, refused: Callable[[], None], only: Callable[[], Collection[str]] = tuple
+) -> None:
     """From now on this process connects to permitted addresses only, where ``only`` names any, to those of them.
 
     ``refused`` is called for each other one.
@@ -21,7 +23,9 @@ def install(*, allow_private: bool, refused: Callable[[], None], only: Callable[
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "socket.connect":
             return
-        if not _permitted(arguments[1], allow_private=allow_private) or _elsewhere(arguments[1], only()):
+        if not _permitted(arguments[1], allow_private=allow_private) or _elsewhere(
+            arguments[1], only()
+        ):
             refused()
             raise PermissionError("the address may not be called")
 

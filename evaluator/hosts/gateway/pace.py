@@ -72,7 +72,10 @@ class Pace:
         What was sent before the limit was last cut does not cut it again, but it does prolong a pause.
         """
         sent.refused = True
-        if sum(one.refused for one in self._lately) * 2 >= len(self._lately) > 0 and sent in self._lately:
+        if (
+            sum(one.refused for one in self._lately) * 2 >= len(self._lately) > 0
+            and sent in self._lately
+        ):
             self._limit = max(1.0, self._limit / 2)
             self._cut = True
             self._lately.clear()

@@ -6,7 +6,14 @@ from email.utils import parsedate_to_datetime
 
 from evaluator.errors import Code
 
-LATER = frozenset((Code.ENDPOINT_UNREACHABLE, Code.ENDPOINT_TIMEOUT, Code.ENDPOINT_ERROR, Code.ENDPOINT_RATE_LIMITED))
+LATER = frozenset(
+    (
+        Code.ENDPOINT_UNREACHABLE,
+        Code.ENDPOINT_TIMEOUT,
+        Code.ENDPOINT_ERROR,
+        Code.ENDPOINT_RATE_LIMITED,
+    )
+)
 """Failures that pass by themselves, however long that takes."""
 RETRIED = LATER | {Code.ENDPOINT_BAD_RESPONSE}
 _POLITE = 10
@@ -72,7 +79,9 @@ def delay(
     if code not in RETRIED:
         return None
     if code is Code.ENDPOINT_RATE_LIMITED:
-        silent = answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
+        silent = (
+            answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
+        )
         if silent or history.refusals >= patience.rate_limited_attempts:
             return None
         count = history.refusals
@@ -98,7 +107,9 @@ def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: 
 
 
 def _backoff(patience: Patience, count: int, chance: float) -> float:
-    longest = min(patience.backoff_seconds * 2.0 ** (min(count, 30) - 1), patience.longest_wait_seconds)
+    longest = min(
+        patience.backoff_seconds * 2.0 ** (min(count, 30) - 1), patience.longest_wait_seconds
+    )
     return longest * (0.5 + chance / 2)
 
 

@@ -27,7 +27,9 @@ _PATHS = {"completions": "/completions", "chat": "/chat/completions"}
 class PlainAdapter:
     """One OpenAI-compatible API, reached at an address that was checked."""
 
-    def __init__(self, url: str, api: Api, *, key: str, allow_private: bool, seconds: float) -> None:
+    def __init__(
+        self, url: str, api: Api, *, key: str, allow_private: bool, seconds: float
+    ) -> None:
         self._url, self._api, self._key = url, api, key
         self._allow_private, self._seconds = allow_private, seconds
         self._session: aiohttp.ClientSession | None = None
@@ -82,14 +84,23 @@ class PinnedResolver(AbstractResolver):
         """Nothing is held."""
 
 
-def open_session(target: Target, found: Sequence[str], *, key: str, seconds: float) -> aiohttp.ClientSession:
+def open_session(
+    target: Target, found: Sequence[str], *, key: str, seconds: float
+) -> aiohttp.ClientSession:
     """A session that can reach one host, at these addresses only. No proxies, no cookies, no compression."""
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "holdfast"}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "holdfast",
+    }
     if key:
         headers["Authorization"] = f"Bearer {key}"
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=PinnedResolver(target.host, found), limit=0, use_dns_cache=False, ttl_dns_cache=None
+            resolver=PinnedResolver(target.host, found),
+            limit=0,
+            use_dns_cache=False,
+            ttl_dns_cache=None,
         ),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -114,7 +125,12 @@ async def ask_once(
         raise Refused(Code.ENDPOINT_TIMEOUT) from None
     except aiohttp.ClientConnectorCertificateError:
         raise Refused(Code.ENDPOINT_REFUSED) from None
-    except (aiohttp.ClientConnectorError, aiohttp.ServerConnectionError, aiohttp.ClientOSError, OSError):
+    except (
+        aiohttp.ClientConnectorError,
+        aiohttp.ServerConnectionError,
+        aiohttp.ClientOSError,
+        OSError,
+    ):
         raise Refused(Code.ENDPOINT_UNREACHABLE) from None
     except (aiohttp.ClientError, ValueError):
         raise bad_response() from None

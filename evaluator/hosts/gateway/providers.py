@@ -65,7 +65,9 @@ def _pinned_addresses() -> set[str]:
 class LiteLLMAdapter:
     """One model of one provider. Installs its walls in the whole process: use one in a process of its own."""
 
-    def __init__(self, api: Api, *, url: str, key: str, allow_private: bool, seconds: float) -> None:
+    def __init__(
+        self, api: Api, *, url: str, key: str, allow_private: bool, seconds: float
+    ) -> None:
         self._api, self._url, self._key = api, url, key
         self._allow_private, self._seconds = allow_private, seconds
         self._library: ModuleType | None = None
@@ -78,7 +80,9 @@ class LiteLLMAdapter:
             target = addresses.check(self._url, allow_private=self._allow_private)
             _pinned[target] = await addresses.resolve(target, allow_private=self._allow_private)
             _answer_names()
-        guard.install(allow_private=self._allow_private, refused=_remember_refused, only=_pinned_addresses)
+        guard.install(
+            allow_private=self._allow_private, refused=_remember_refused, only=_pinned_addresses
+        )
         _bound_clients(allow_private=self._allow_private)
         self._library = _load()
 
@@ -104,7 +108,11 @@ class LiteLLMAdapter:
         if self._library is None:
             raise error(Code.INTERNAL, "the adapter is not open")
         ask = self._library.acompletion if self._api == "chat" else self._library.atext_completion
-        about: dict[str, Any] = {"api_key": self._key or "none", "timeout": self._seconds, "max_retries": 0}
+        about: dict[str, Any] = {
+            "api_key": self._key or "none",
+            "timeout": self._seconds,
+            "max_retries": 0,
+        }
         if self._url:
             about["api_base"] = self._url
         response: Any = await ask(**question, **about)
@@ -117,12 +125,17 @@ def read_response(response: Any, api: Api) -> dict[str, Any]:
         choice = response.choices[0]
         text = choice.message.content if api == "chat" else choice.text
         reason, usage = choice.finish_reason, getattr(response, "usage", None)
-        counts = usage and {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        counts = usage and {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+        }
     except (AttributeError, TypeError, ValueError, IndexError):
         raise bad_response() from None
     said = {name: getattr(getattr(choice, "message", None), name, None) for name in _SAID_BESIDE}
     said["refusal"] = said["refusal"] or _provider_field(choice, "refusal")
-    return completion(text, reason, counts, api, model=getattr(response, "model", None), message=said)
+    return completion(
+        text, reason, counts, api, model=getattr(response, "model", None), message=said
+    )
 
 
 def _provider_field(choice: Any, name: str) -> object:
@@ -139,9 +152,20 @@ def _load() -> ModuleType:
         litellm = importlib.import_module("litellm")  # after the walls are up
     except ImportError:
         raise error(Code.HOST_FAILED, "LiteLLM is not installed") from None
-    for name in ("callbacks", "input_callback", "success_callback", "failure_callback", "service_callback"):
+    for name in (
+        "callbacks",
+        "input_callback",
+        "success_callback",
+        "failure_callback",
+        "service_callback",
+    ):
         setattr(litellm, name, [])
-    quiet = {"telemetry": False, "suppress_debug_info": True, "turn_off_message_logging": True, "num_retries": 0}
+    quiet = {
+        "telemetry": False,
+        "suppress_debug_info": True,
+        "turn_off_message_logging": True,
+        "num_retries": 0,
+    }
     for name, value in quiet.items():
         setattr(litellm, name, value)
     return litellm
@@ -152,7 +176,11 @@ def _answer_names() -> None:
     ask = socket.getaddrinfo
 
     def pinned(host: Any, port: Any, *about: Any, **more: Any) -> list[Any]:
-        name = (host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)).rstrip(".").lower()
+        name = (
+            (host.decode("ascii", "replace") if isinstance(host, bytes) else str(host))
+            .rstrip(".")
+            .lower()
+        )
         known = {found for target, found in _pinned.items() if target.host == name}
         if not known and name not in _pinned_addresses():
             _remember_refused()
@@ -169,7 +197,8 @@ def _stays(url: httpx.URL) -> bool:
     place = (url.scheme, url.host.rstrip("."), port)
     path = url.path.rstrip("/") + "/"
     return not _pinned or any(
-        place == (target.scheme, target.host, target.port) and path.startswith(target.path + "/") for target in _pinned
+        place == (target.scheme, target.host, target.port) and path.startswith(target.path + "/")
+        for target in _pinned
     )
 
 
@@ -186,7 +215,9 @@ def _bound_clients(*, allow_private: bool) -> None:
             addresses.check(place, allow_private=allow_private)
             if not _stays(request.url) or ".." in request.url.path:
                 raise error(Code.ENDPOINT_REFUSED, "another address")
-            response = await send(self, request, stream=True, **{**about, "follow_redirects": False})
+            response = await send(
+                self, request, stream=True, **{**about, "follow_redirects": False}
+            )
             try:
                 await _judge(response)
                 if not stream:
@@ -256,7 +287,11 @@ def _remembering() -> Iterator[None]:
         _remember(Refused(Code.ENDPOINT_TIMEOUT))
         raise
     except httpx.TransportError as problem:
-        _remember(Refused(Code.ENDPOINT_REFUSED if _is_certificate(problem) else Code.ENDPOINT_UNREACHABLE))
+        _remember(
+            Refused(
+                Code.ENDPOINT_REFUSED if _is_certificate(problem) else Code.ENDPOINT_UNREACHABLE
+            )
+        )
         raise
 
 

@@ -45,7 +45,8 @@ _NO_CREDIT = re.compile(
     re.IGNORECASE,
 )
 _OF_THE_KEY = re.compile(
-    r"invalid.?(api.?)?key|incorrect api key|api key (not valid|expired)|account_deactivated", re.IGNORECASE
+    r"invalid.?(api.?)?key|incorrect api key|api key (not valid|expired)|account_deactivated",
+    re.IGNORECASE,
 )
 _FILTERED = re.compile(
     r"content.?(filter|polic|management)|moderation|flagged|responsible.?ai|safety (system|filter|settings)"
@@ -58,7 +59,8 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _TOO_MANY = re.compile(
-    r"too (large|high|big|many)|at most|maximum|less than|exceed|<=|upper limit|out of range|between", re.IGNORECASE
+    r"too (large|high|big|many)|at most|maximum|less than|exceed|<=|upper limit|out of range|between",
+    re.IGNORECASE,
 )
 _STREAM = re.compile(
     r"stream\W{0,3}(must|needs? to|has to|should) be|only supports? stream|support\w* stream\w* only"
@@ -119,12 +121,18 @@ def refusal_of_library(status: int, message: str, sent: Collection[str]) -> Refu
     return _refused(status, None, {"message": message[:_LONGEST_TEXT]}, sent)
 
 
-def _refused(status: int, retry_after: str | None, problem: Mapping[str, Any], sent: Collection[str]) -> Refused:
+def _refused(
+    status: int, retry_after: str | None, problem: Mapping[str, Any], sent: Collection[str]
+) -> Refused:
     text = _text(problem)
     code = _code(status, problem, text, sent)
-    about_key = code is Code.ENDPOINT_UNAUTHORIZED and (status == 401 or bool(_OF_THE_KEY.search(text)))
+    about_key = code is Code.ENDPOINT_UNAUTHORIZED and (
+        status == 401 or bool(_OF_THE_KEY.search(text))
+    )
     reason = None if code in _NEVER_AN_ITEM else _REASONS.get(code, "refused")
-    return Refused(code, retry_after, overloaded=status in _OVERLOADED, reason=reason, about_key=about_key)
+    return Refused(
+        code, retry_after, overloaded=status in _OVERLOADED, reason=reason, about_key=about_key
+    )
 
 
 def _code(status: int, problem: Mapping[str, Any], text: str, sent: Collection[str]) -> Code:
@@ -164,7 +172,9 @@ def _parameter(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> 
     for name in _PARAMETERS:
         plain = rf"(?<![A-Za-z_]){name}(?![A-Za-z_])"
         found = re.search(
-            rf"{plain}.{{0,80}}?{_REFUSING}|{_REFUSING}.{{0,80}}?{plain}", text, re.IGNORECASE | re.DOTALL
+            rf"{plain}.{{0,80}}?{_REFUSING}|{_REFUSING}.{{0,80}}?{plain}",
+            text,
+            re.IGNORECASE | re.DOTALL,
         )
         if name in sent and found:
             places[name] = text.find(name)

@@ -17,7 +17,9 @@ from leaderboard.rankings.charts.dots import Dot
 
 WIDTH, HEIGHT, PAD = 256, 28, 8
 GAP_WIDTH = 128
-_BOX, _GAP_BOX = (f'viewBox="{-PAD} 0 {width + 2 * PAD} {HEIGHT}" role="img"' for width in (WIDTH, GAP_WIDTH))
+_BOX, _GAP_BOX = (
+    f'viewBox="{-PAD} 0 {width + 2 * PAD} {HEIGHT}" role="img"' for width in (WIDTH, GAP_WIDTH)
+)
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 
 
@@ -62,7 +64,9 @@ def fitted(lo: float, hi: float) -> Axis:
         first, last = floor(lo / step + 1e-9), ceil(hi / step - 1e-9)
         if last - first <= 4:
             last = max(last, first + 1)
-            return Axis(first * step, last * step, tuple(round(i * step, 4) for i in range(first, last + 1)))
+            return Axis(
+                first * step, last * step, tuple(round(i * step, 4) for i in range(first, last + 1))
+            )
     step = 0.5
     first, last = floor(lo / step), max(ceil(hi / step), floor(lo / step) + 1)
     return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
@@ -79,7 +83,10 @@ def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
 
 def gap_axis(dots: Sequence[Dot]) -> Axis:
     """The shared axis of the gaps; zero is always on it."""
-    return fitted(min([-0.05, *(dot.interval[0] for dot in dots)]), max([0.05, *(dot.interval[1] for dot in dots)]))
+    return fitted(
+        min([-0.05, *(dot.interval[0] for dot in dots)]),
+        max([0.05, *(dot.interval[1] for dot in dots)]),
+    )
 
 
 def percent(share: float) -> str:

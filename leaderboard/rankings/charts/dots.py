@@ -7,7 +7,13 @@ from typing import NamedTuple, TypeVar
 from leaderboard.rankings.models import EVIDENCE, Basis, FamilyLine, PublishedLine, Row
 
 T = TypeVar("T")
-TONES = {"overfit": "hot", "watch": "warm", "no_evidence": "cool", "cannot_tell": "open", "pending": "open"}
+TONES = {
+    "overfit": "hot",
+    "watch": "warm",
+    "no_evidence": "cool",
+    "cannot_tell": "open",
+    "pending": "open",
+}
 """The class that carries each evidence: colour, and weight or dashes with it."""
 MOST_DOTS = 1000
 """More than these lie on each other, and are slow to draw on a phone."""

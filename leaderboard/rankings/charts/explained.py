@@ -34,15 +34,27 @@ class Chart:
     @property
     def table(self) -> list[tuple[SafeString | str, list[tuple[str, SafeString | str]]]]:
         """The rows: a name, and the other cells with their headings."""
-        return [(name, list(zip(self.headings[1:], cells, strict=True))) for name, *cells in self.rows]
+        return [
+            (name, list(zip(self.headings[1:], cells, strict=True))) for name, *cells in self.rows
+        ]
 
 
-_MODELS = ("Model", "Private, %", "95% interval", "Public, %", "Gap, pp", "95% interval of the gap", "Evidence")
+_MODELS = (
+    "Model",
+    "Private, %",
+    "95% interval",
+    "Public, %",
+    "Gap, pp",
+    "95% interval of the gap",
+    "Evidence",
+)
 _DIAGONAL = (
     "Each mark is a model. On the dashed line it does as well on the private set as on the public one; the further"
     " below, the larger its gap."
 )
-_CURVE = " The solid curve is what the reference models lead to expect where the private set is harder."
+_CURVE = (
+    " The solid curve is what the reference models lead to expect where the private set is harder."
+)
 
 
 def scatter(shown: Shown) -> Chart:
@@ -86,14 +98,21 @@ def peers(shown: Shown) -> Chart:
 def ranks(shown: Shown) -> Chart:
     """From public to private rank."""
     dots = thinned(shown.dots)
-    cut = f" Drawn without scripts are the first {orders.MOST_SLOPES}." if len(dots) > orders.MOST_SLOPES else ""
+    cut = (
+        f" Drawn without scripts are the first {orders.MOST_SLOPES}."
+        if len(dots) > orders.MOST_SLOPES
+        else ""
+    )
     return Chart(
         question="How does the private set reorder the models?",
         reading="A line leads from a model's rank by public score to its rank by private score; where it falls, the"
         f" public score flattered the model.{cut}",
         picture=orders.draw_slopes(dots),
         headings=("Model", "Public rank", "Private rank", "Gap, pp", "Evidence"),
-        rows=[(dot.model, str(dot.public_rank), str(dot.rank), points(dot.gap), _word(dot)) for dot in dots],
+        rows=[
+            (dot.model, str(dot.public_rank), str(dot.rank), points(dot.gap), _word(dot))
+            for dot in dots
+        ],
         figure=figures.orders(dots),
         shown=len(dots),
         of=shown.total,
@@ -112,9 +131,21 @@ def likelihood(shown: Shown) -> Chart | None:
         reading="The further right, the likelier a model finds the texts of the public items, as it would"
         " if it had been trained on them; but better models find any text likelier.",
         picture=planes.likelihood(dots),
-        headings=("Model", "Log-likelihood per character, nats", "Gap, pp", "Public, %", "Evidence"),
+        headings=(
+            "Model",
+            "Log-likelihood per character, nats",
+            "Gap, pp",
+            "Public, %",
+            "Evidence",
+        ),
         rows=[
-            (dot.model, f"{at:.3f}".replace("-", "−"), points(dot.gap), percent(dot.public), _word(dot))
+            (
+                dot.model,
+                f"{at:.3f}".replace("-", "−"),
+                points(dot.gap),
+                percent(dot.public),
+                _word(dot),
+            )
             for dot, at in kept
         ],
         figure=figures.likelihood(dots),
@@ -129,7 +160,8 @@ def families(shown: Shown) -> Chart | None:
         return None
     lines = shown.families[:MOST_LINES]
     axis = planes.around_zero(
-        [one.raw.interval for one in lines if one.raw.interval] + [(dot.gap, dot.gap) for dot in shown.dots]
+        [one.raw.interval for one in lines if one.raw.interval]
+        + [(dot.gap, dot.gap) for dot in shown.dots]
     )
     return Chart(
         question="Are whole families fitted to the public set?",
@@ -140,7 +172,9 @@ def families(shown: Shown) -> Chart | None:
         rows=[
             (
                 one.family,
-                drawn.family_forest(one, [dot for dot in shown.dots if dot.family == one.family], axis),
+                drawn.family_forest(
+                    one, [dot for dot in shown.dots if dot.family == one.family], axis
+                ),
                 points(one.raw.estimate),
                 span(one.raw.interval) if one.raw.interval else "–",
                 f"{one.higher} of {one.members}",

@@ -29,16 +29,31 @@ def scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> F
     lines = [_line([0, 100], [0, 100], "private = public", dash="dash", tone="mut")]
     if curve:
         private, public = zip(*curve, strict=True)
-        lines.append(_line(_percents(public), _percents(private), "what references lead to expect", tone="prv"))
-    marks = _by_word(dots, lambda own: {"x": _percents(dot.public for dot in own), "y": _percents(_private(own))})
-    return _figure([*lines, *marks], _axis("public accuracy, %", zero=False), _axis("private accuracy, %", zero=False))
+        lines.append(
+            _line(
+                _percents(public), _percents(private), "what references lead to expect", tone="prv"
+            )
+        )
+    marks = _by_word(
+        dots, lambda own: {"x": _percents(dot.public for dot in own), "y": _percents(_private(own))}
+    )
+    return _figure(
+        [*lines, *marks],
+        _axis("public accuracy, %", zero=False),
+        _axis("private accuracy, %", zero=False),
+    )
 
 
 def likelihood(dots: Sequence[Dot]) -> Figure:
     """The gap in percentage points against the log-likelihood per character of the public items."""
     known = [dot for dot in dots if dot.likelihood is not None]
-    marks = _by_word(known, lambda own: {"x": [dot.likelihood for dot in own], "y": _percents(dot.gap for dot in own)})
-    return _figure(marks, _axis("log-likelihood per character,<br>public items", zero=False), _axis("gap, pp"))
+    marks = _by_word(
+        known,
+        lambda own: {"x": [dot.likelihood for dot in own], "y": _percents(dot.gap for dot in own)},
+    )
+    return _figure(
+        marks, _axis("log-likelihood per character,<br>public items", zero=False), _axis("gap, pp")
+    )
 
 
 def orders(dots: Sequence[Dot]) -> Figure:
@@ -49,7 +64,10 @@ def orders(dots: Sequence[Dot]) -> Figure:
             y=[place for dot in own for place in (dot.public_rank, dot.rank, None)],
             text=[text for dot in own for text in (_told(dot), _told(dot), None)],
             mode="lines+markers",
-            line={"dash": "dash" if own[0].tone == "open" else "solid", "width": 3 if own[0].tone == "hot" else 1.5},
+            line={
+                "dash": "dash" if own[0].tone == "open" else "solid",
+                "width": 3 if own[0].tone == "hot" else 1.5,
+            },
             marker={"symbol": SYMBOLS.get(own[0].tone, "circle"), "size": 8},
             hovertemplate="%{text}<extra></extra>",
             name=word,
@@ -58,8 +76,14 @@ def orders(dots: Sequence[Dot]) -> Figure:
         for word, own in _words(dots)
     ]
     last = max((max(dot.public_rank, dot.rank) for dot in dots), default=1)
-    ranks = _axis("rank", zero=False) | {"range": [last + 0.5, 0.5], "tick0": 1, "dtick": -(-last // 15)}
-    return _figure(traces, {"fixedrange": True, "range": [-0.3, 1.3]}, ranks, rows=min(len(dots) // 2, 60))
+    ranks = _axis("rank", zero=False) | {
+        "range": [last + 0.5, 0.5],
+        "tick0": 1,
+        "dtick": -(-last // 15),
+    }
+    return _figure(
+        traces, {"fixedrange": True, "range": [-0.3, 1.3]}, ranks, rows=min(len(dots) // 2, 60)
+    )
 
 
 def peers(dots: Sequence[Dot], model: str) -> Figure:
@@ -74,7 +98,9 @@ def peers(dots: Sequence[Dot], model: str) -> Figure:
             "marker": {"size": [15 if dot.model == model else 8 for dot in own]},
         }
 
-    return _figure(_by_word(dots, places), _axis("private, %", zero=False), _named(names), rows=len(dots))
+    return _figure(
+        _by_word(dots, places), _axis("private, %", zero=False), _named(names), rows=len(dots)
+    )
 
 
 def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
@@ -94,7 +120,9 @@ def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
         go.Scatter(
             x=_percents(line.raw.estimate for line in own),
             y=[escape(line.family, quote=False) for line in own],
-            error_x=_whiskers([(line.raw.estimate, line.raw.interval or (line.raw.estimate,) * 2) for line in own]),
+            error_x=_whiskers(
+                [(line.raw.estimate, line.raw.interval or (line.raw.estimate,) * 2) for line in own]
+            ),
             mode="markers",
             marker={"symbol": "diamond", "size": 11},
             text=[_of_family(line) for line in own],
@@ -102,7 +130,10 @@ def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
             name=name,
             meta=tone,
         )
-        for name, tone, above in (("family's mean", "cool", False), ("mean above zero", "hot", True))
+        for name, tone, above in (
+            ("family's mean", "cool", False),
+            ("mean above zero", "hot", True),
+        )
         if (own := [line for line in lines if line.raw.above is above])
     ]
     return _figure([members, *means], _axis("gap, pp"), _named(names), rows=len(lines))
@@ -118,7 +149,11 @@ def _percents(shares: Iterable[float]) -> list[float]:
 
 
 def _told(dot: Dot) -> str:
-    read = f"<br>likelihood {dot.likelihood:.3f}".replace("-", "−") if dot.likelihood is not None else ""
+    read = (
+        f"<br>likelihood {dot.likelihood:.3f}".replace("-", "−")
+        if dot.likelihood is not None
+        else ""
+    )
     return (
         f"{escape(dot.model, quote=False)}"
         f"<br>private {percent(dot.private)}%, public {percent(dot.public)}%"
@@ -164,8 +199,12 @@ def _whiskers(marks: Sequence[tuple[float, tuple[float, float]]]) -> dict[str, A
     }
 
 
-def _line(x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash: str = "solid") -> go.Scatter:
-    return go.Scatter(x=x, y=y, mode="lines", line={"dash": dash}, hoverinfo="skip", name=name, meta=tone)
+def _line(
+    x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash: str = "solid"
+) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, mode="lines", line={"dash": dash}, hoverinfo="skip", name=name, meta=tone
+    )
 
 
 def _axis(title: str, *, zero: bool = True) -> dict[str, Any]:
@@ -186,7 +225,11 @@ def _short(name: str) -> str:
 
 
 def _figure(
-    traces: Sequence[go.Scatter], across: dict[str, Any], up: dict[str, Any], *, rows: int | None = None
+    traces: Sequence[go.Scatter],
+    across: dict[str, Any],
+    up: dict[str, Any],
+    *,
+    rows: int | None = None,
 ) -> Figure:
     """``rows`` are lines below one another, of which each has its height."""
     layout = go.Layout(

@@ -45,7 +45,9 @@ def likelihood(dots: Sequence[Dot]) -> SafeString:
     read = [(dot, dot.likelihood) for dot in dots if dot.likelihood is not None]
     across = fitted(min(at for _, at in read), max(at for _, at in read))
     up = around_zero((dot.gap, dot.gap) for dot, _ in read)
-    spots = {dot.model: (dot, across.x(at, width=SIDE), up.x(dot.gap, width=SIDE)) for dot, at in read}
+    spots = {
+        dot.model: (dot, across.x(at, width=SIDE), up.x(dot.gap, width=SIDE)) for dot, at in read
+    }
     ordered = [spots[dot.model] for dot in on_top([dot for dot, _ in read])]
     return format_html(
         '<svg class="sc" viewBox="0 0 352 348" role="img" aria-label="Gap against log-likelihood per character of the '
@@ -68,15 +70,21 @@ def on_top(dots: Sequence[Dot]) -> list[Dot]:
     return [dot for tone in _ORDER for dot in dots if dot.tone == tone]
 
 
-def _marks(places: Iterable[tuple[Dot, float, float]], radii: Mapping[str, float] = RADII) -> SafeString:
+def _marks(
+    places: Iterable[tuple[Dot, float, float]], radii: Mapping[str, float] = RADII
+) -> SafeString:
     """Dots at (right, up) from the plane's corner, each with its numbers as a title."""
-    return SafeString("".join([_mark(dot, LEFT + x, BOTTOM - y, radii[dot.tone]) for dot, x, y in places]))
+    return SafeString(
+        "".join([_mark(dot, LEFT + x, BOTTOM - y, radii[dot.tone]) for dot, x, y in places])
+    )
 
 
 def _mark(dot: Dot, x: float, y: float, radius: float) -> str:
     # A page may have a thousand of these: of what is written only the names are not ours, and they are escaped.
     name = escape(dot.model)
-    read = f", likelihood {dot.likelihood:.3f}".replace("-", "−") if dot.likelihood is not None else ""
+    read = (
+        f", likelihood {dot.likelihood:.3f}".replace("-", "−") if dot.likelihood is not None else ""
+    )
     return (
         f'<circle class="{dot.tone}" data-model="{name}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">'
         f"<title>{name}: private {percent(dot.private)}%, public {percent(dot.public)}%{read}</title></circle>"
@@ -135,7 +143,13 @@ def _plane(across: Axis, up: Axis) -> SafeString:
         "",
         '<line class="grid" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/><text x="{0}" y="{3}" text-anchor="middle">{4}</text>',
         (
-            (round(LEFT + across.x(tick, width=SIDE), 1), BOTTOM, TOP, BOTTOM + 17, f"{tick:g}".replace("-", "−"))
+            (
+                round(LEFT + across.x(tick, width=SIDE), 1),
+                BOTTOM,
+                TOP,
+                BOTTOM + 17,
+                f"{tick:g}".replace("-", "−"),
+            )
             for tick in across.ticks
         ),
     )
@@ -143,7 +157,15 @@ def _plane(across: Axis, up: Axis) -> SafeString:
         "",
         '<line class="{0}" x1="{1}" x2="{2}" y1="{3}" y2="{3}"/><text x="{4}" y="{5}" text-anchor="end">{6}</text>',
         (
-            ("diag" if tick == 0 else "grid", LEFT, LEFT + SIDE, y, LEFT - 7, y + 4, points(tick).removesuffix(".0"))
+            (
+                "diag" if tick == 0 else "grid",
+                LEFT,
+                LEFT + SIDE,
+                y,
+                LEFT - 7,
+                y + 4,
+                points(tick).removesuffix(".0"),
+            )
             for tick in up.ticks
             for y in (round(BOTTOM - up.x(tick, width=SIDE), 1),)
         ),

@@ -47,7 +47,14 @@ from leaderboard.rankings.models.cohorts import (
     Reference,
     Verdict,
 )
-from leaderboard.rankings.models.columns import BOARD_SORTS, Coded, Columns, Mask, Positions, searched
+from leaderboard.rankings.models.columns import (
+    BOARD_SORTS,
+    Coded,
+    Columns,
+    Mask,
+    Positions,
+    searched,
+)
 from leaderboard.rankings.models.current import Board, board
 from leaderboard.rankings.models.leaks import Contact, ContactContrast, LeakContrast, Look
 from leaderboard.rankings.models.noise import NoiseFloor, noise_floor

@@ -24,7 +24,9 @@ from leaderboard.submissions.states import LIVE, RunState
 READABLE = "board-"
 """How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
 Access = Literal["weights", "endpoint"]
-Why = Literal["waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"]
+Why = Literal[
+    "waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"
+]
 
 ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
@@ -176,7 +178,9 @@ def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
     Read when it is asked for rather than stored in a snapshot, so that it is true now. A run that failed by its
     submitter's fault is not counted. The cost is that of those who wait, not of the ranked.
     """
-    ranked = SnapshotRow.objects.filter(snapshot=snapshot, model=models.OuterRef("submission__model__name"))
+    ranked = SnapshotRow.objects.filter(
+        snapshot=snapshot, model=models.OuterRef("submission__model__name")
+    )
     runs = (
         Run.objects.filter(_may_wait(pair), submission__pair=pair, submission__protocol="")
         .exclude(models.Exists(ranked))
@@ -258,7 +262,9 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
 
 
 _row = msgspec.json.Decoder(Row).decode
-_AT = "SELECT position, body FROM rankings_snapshotrow WHERE snapshot_id = %s AND position = ANY(%s)"
+_AT = (
+    "SELECT position, body FROM rankings_snapshotrow WHERE snapshot_id = %s AND position = ANY(%s)"
+)
 _AT_ONCE = 2000
 """Rows that are written or read by one statement."""
 
@@ -274,7 +280,12 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
 
     def current(self, pair: SetPair) -> "Snapshot | None":
         """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return self.filter(pair=pair, method__startswith=READABLE).defer(*_LARGE).order_by("-pk").first()
+        return (
+            self.filter(pair=pair, method__startswith=READABLE)
+            .defer(*_LARGE)
+            .order_by("-pk")
+            .first()
+        )
 
     @transaction.atomic
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
@@ -282,7 +293,12 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         made = self.create(columns=Columns.of(ranking).pack(), **fields)
         SnapshotRow.objects.bulk_create(
             (
-                SnapshotRow(snapshot=made, position=position, model=row.model, body=msgspec.json.encode(row).decode())
+                SnapshotRow(
+                    snapshot=made,
+                    position=position,
+                    model=row.model,
+                    body=msgspec.json.encode(row).decode(),
+                )
                 for position, row in enumerate(ranking)
             ),
             batch_size=_AT_ONCE,
@@ -313,7 +329,8 @@ class Snapshot(WriteOnce):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"), name="snapshot_inputs_hash_is_sha256"
+                condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"),
+                name="snapshot_inputs_hash_is_sha256",
             ),
         )
         indexes = (models.Index(fields=["pair", "-id"], name="snapshot_newest_of_pair"),)
@@ -370,7 +387,11 @@ class Snapshot(WriteOnce):
 def _columns(pk: int, _: datetime) -> Columns:
     """By key and moment, since nothing of a snapshot ever changes."""
     snapshot = Snapshot.objects.only("columns").get(pk=pk)
-    return Columns.unpack(bytes(snapshot.columns)) if snapshot.columns else Columns.of(snapshot.ranking())
+    return (
+        Columns.unpack(bytes(snapshot.columns))
+        if snapshot.columns
+        else Columns.of(snapshot.ranking())
+    )
 
 
 @lru_cache(maxsize=SNAPSHOTS)
@@ -382,13 +403,17 @@ def _curve(pk: int, _: datetime) -> tuple[tuple[float, float], ...]:
 class SnapshotRow(WriteOnce):
     """One row of a snapshot: a :class:`Row` as JSON text, so that it is read without a detour."""
 
-    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="rows", db_index=False)
+    snapshot = models.ForeignKey(
+        Snapshot, on_delete=models.PROTECT, related_name="rows", db_index=False
+    )
     position = models.PositiveIntegerField()
     model = models.CharField(max_length=80)
     body = models.TextField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),
+        )
         indexes = (models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),)
 
     def __str__(self) -> str:

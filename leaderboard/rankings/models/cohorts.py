@@ -140,8 +140,12 @@ class Cohort(WriteOnce):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["pair", "number", "method"], name="cohort_once_per_method"),
-            models.CheckConstraint(condition=models.Q(inputs_hash__regex=HEX32), name="cohort_inputs_hash_is_sha256"),
+            models.UniqueConstraint(
+                fields=["pair", "number", "method"], name="cohort_once_per_method"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(inputs_hash__regex=HEX32), name="cohort_inputs_hash_is_sha256"
+            ),
         )
         ordering = ("pair", "number", "pk")
 
@@ -158,7 +162,11 @@ class VerdictQuerySet(models.QuerySet["Verdict"]):
 
     def of_runs(self, runs: Iterable[UUID], *, grader: str) -> dict[UUID, "Judged"]:
         """The newest method's verdict about each run that has one over the outcomes of ``grader``."""
-        found = self.filter(run__in=list(runs), cohort__grader=grader).select_related("cohort").order_by("cohort_id")
+        found = (
+            self.filter(run__in=list(runs), cohort__grader=grader)
+            .select_related("cohort")
+            .order_by("cohort_id")
+        )
         return {one.run_id: one.judged() for one in found}
 
     def of_model(self, name: str) -> "VerdictQuerySet":
@@ -177,7 +185,9 @@ class Verdict(WriteOnce):
     objects = VerdictQuerySet.as_manager()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["cohort", "run"], name="verdict_once_per_cohort"),)
+        constraints = (
+            models.UniqueConstraint(fields=["cohort", "run"], name="verdict_once_per_cohort"),
+        )
 
     def __str__(self) -> str:
         return f"{self.run_id} in {self.cohort_id}"

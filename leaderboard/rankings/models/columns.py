@@ -120,11 +120,18 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
     @classmethod
     def of(cls, rows: "Sequence[Row]") -> "Columns":
         """The columns of a whole ranking, which stands by private score."""
-        texts = [searched(row).encode("utf-8", "surrogatepass").replace(_END, b" ") + _END for row in rows]
+        texts = [
+            searched(row).encode("utf-8", "surrogatepass").replace(_END, b" ") + _END
+            for row in rows
+        ]
         red = [position for position, row in enumerate(rows) if row.evidence == "overfit"]
         return cls(
             models=len(rows),
-            orders={name: _order(rows, key) for name, (_, key) in BOARD_SORTS.items() if name != "private"},
+            orders={
+                name: _order(rows, key)
+                for name, (_, key) in BOARD_SORTS.items()
+                if name != "private"
+            },
             text=b"".join(texts),
             starts=np.cumsum([0, *map(len, texts)], dtype=np.int32)[:-1].tobytes(),
             **{
@@ -136,7 +143,9 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
             public=_packed((row.public.accuracy for row in rows), np.float64),
             gap=_packed((row.gap for row in rows), np.float64),
             hottest=sorted(red, key=lambda position: -rows[position].interval[0])[:HOTTEST],
-            read=np.array([position for position, row in enumerate(rows) if row.likelihood], np.int32).tobytes(),
+            read=np.array(
+                [position for position, row in enumerate(rows) if row.likelihood], np.int32
+            ).tobytes(),
         )
 
     def pack(self) -> bytes:
@@ -151,7 +160,11 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
     def order(self, sort: str) -> Positions:
         """All positions in the order of one of :data:`BOARD_SORTS`."""
         found = self.orders.get(sort)
-        return np.arange(self.models, dtype=np.int32) if found is None else np.frombuffer(found, np.int32)
+        return (
+            np.arange(self.models, dtype=np.int32)
+            if found is None
+            else np.frombuffer(found, np.int32)
+        )
 
     def sized(self, smallest: float | None, largest: float | None) -> Mask:
         """The rows whose parameters, in billions, are known and within these ends."""
@@ -180,7 +193,10 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
 
     def families_at(self, positions: Positions) -> set[str]:
         """The families of these rows."""
-        return {self.family.names[code] for code in np.unique(np.frombuffer(self.family.codes, np.int32)[positions])}
+        return {
+            self.family.names[code]
+            for code in np.unique(np.frombuffer(self.family.codes, np.int32)[positions])
+        }
 
     def ticks(self, family: str, most: int) -> "list[Tick]":
         """The gaps of one family's rows, the smallest first; where there are more, so many that stand for all."""
@@ -192,7 +208,11 @@ class Columns(msgspec.Struct, frozen=True, dict=True):
     def read_evenly(self, most: int) -> tuple[list[int], int]:
         """At most so many rows whose likelihood is known, evenly over the ranking, and how many there are."""
         known = np.frombuffer(self.read, np.int32)
-        kept = known[np.linspace(0, len(known) - 1, most).round().astype(int)] if len(known) > most else known
+        kept = (
+            known[np.linspace(0, len(known) - 1, most).round().astype(int)]
+            if len(known) > most
+            else known
+        )
         return list(kept.tolist()), len(known)
 
     def texts_with(self, wanted: str) -> Mask:

@@ -36,7 +36,9 @@ class PublishedTable(_WrittenOnce):
     slug = models.SlugField(max_length=60, unique=True)
     title = models.CharField(max_length=120)
     source = models.CharField(max_length=400)
-    url = models.CharField(max_length=300, blank=True, validators=[URLValidator(schemes=["https", "http"])])
+    url = models.CharField(
+        max_length=300, blank=True, validators=[URLValidator(schemes=["https", "http"])]
+    )
     equally_hard = models.CharField(max_length=400, blank=True)
     ran_by = models.CharField(max_length=200, blank=True)
     public_name = models.CharField(max_length=60)
@@ -47,9 +49,12 @@ class PublishedTable(_WrittenOnce):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"), name="published_table_digest_is_sha256"
+                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"),
+                name="published_table_digest_is_sha256",
             ),
-            models.CheckConstraint(condition=~models.Q(source=""), name="published_table_has_a_source"),
+            models.CheckConstraint(
+                condition=~models.Q(source=""), name="published_table_has_a_source"
+            ),
         )
 
     def __str__(self) -> str:
@@ -135,7 +140,9 @@ class PublishedSnapshot(_WrittenOnce):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["table", "inputs_hash"], name="published_snapshot_once"),
+            models.UniqueConstraint(
+                fields=["table", "inputs_hash"], name="published_snapshot_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"),
                 name="published_snapshot_inputs_hash_is_sha256",

@@ -28,7 +28,16 @@ from leaderboard.rankings.models import (
 )
 from leaderboard.rankings.snapshots import likelihoods
 from leaderboard.rankings.snapshots.contacts import Met
-from leaderboard.rankings.snapshots.entries import LEVEL, Entry, Graded, Strata, Tally, facts, matrix, published
+from leaderboard.rankings.snapshots.entries import (
+    LEVEL,
+    Entry,
+    Graded,
+    Strata,
+    Tally,
+    facts,
+    matrix,
+    published,
+)
 from leaderboard.rankings.statistics import counts as statistics_of_counts
 from leaderboard.rankings.statistics.logits import Floats
 
@@ -67,7 +76,9 @@ class Draft:
 
 def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """The rows of a ranking: best private score first, equal scores in order of the models' names."""
-    ordered = sorted(entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model))
+    ordered = sorted(
+        entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model)
+    )
     scores = [_score(entry.private) for entry in ordered]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
@@ -84,7 +95,8 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     A rank is by the whole score; it belongs to its range also where models were asked different blocks.
     """
     places = statistics.standings(
-        [score.accuracy for score in scores], [statistics.Interval(*score.interval) for score in scores]
+        [score.accuracy for score in scores],
+        [statistics.Interval(*score.interval) for score in scores],
     )
     if not entries or not all(entry.outcomes for entry in entries):
         return places
@@ -95,13 +107,17 @@ def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistic
     ]
 
 
-def _beyond_noise(places: Sequence[statistics.Standing], shares: Sequence[float]) -> list[statistics.Standing]:
+def _beyond_noise(
+    places: Sequence[statistics.Standing], shares: Sequence[float]
+) -> list[statistics.Standing]:
     """No two models stand apart that differ by less than the same weights do from themselves."""
     floor, ascending = noise_floor().floor, np.sort(shares)
     better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
     worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
     return [
-        statistics.Standing(place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below)))
+        statistics.Standing(
+            place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below))
+        )
         for place, above, below in zip(places, better, worse, strict=True)
     ]
 
@@ -164,7 +180,13 @@ def _contact(found: Met) -> Contact:
     if sides:
         test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
         contrast = ContactContrast(**asdict(sides), **test)
-    return Contact(look=found.look, before=found.before, fresh=found.fresh, since=found.since, contrast=contrast)
+    return Contact(
+        look=found.look,
+        before=found.before,
+        fresh=found.fresh,
+        since=found.since,
+        contrast=contrast,
+    )
 
 
 def _test(shown: tuple[int, int], unseen: tuple[int, int]) -> dict[str, Any]:
@@ -184,7 +206,9 @@ def build(pair: SetPair) -> Draft:
     panel = _panel(pair)
     rows = rank(entries)
     likelihood = likelihoods.of_rows(rows)
-    return Draft(rows, panel, families(entries), likelihood, inputs_hash=_hash(pair, entries, panel))
+    return Draft(
+        rows, panel, families(entries), likelihood, inputs_hash=_hash(pair, entries, panel)
+    )
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
@@ -220,7 +244,9 @@ def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
         above=wide is not None and wide.low > 0,
     )
     higher = sum(gap > 0 for gap in gaps)
-    return FamilyLine(family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None)
+    return FamilyLine(
+        family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None
+    )
 
 
 def _covariance(own: Sequence[Entry]) -> Floats:
@@ -229,7 +255,10 @@ def _covariance(own: Sequence[Entry]) -> Floats:
         sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
         if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
             return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
-    sides_of = [statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n) for one in own]
+    sides_of = [
+        statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n)
+        for one in own
+    ]
     return statistics_of_counts.gap_covariance(sides_of)
 
 

@@ -59,7 +59,9 @@ def draft(pair: SetPair) -> Draft:
     entries = newest(pair)
     by_model = {entry.model: entry for entry in entries}
     named = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
-    references = [(by_model[one.model.name], one.why) for one in named if one.model.name in by_model]
+    references = [
+        (by_model[one.model.name], one.why) for one in named if one.model.name in by_model
+    ]
     fresh = [entry for entry in entries if entry.judged is None]
     return _drafted(pair, fresh, references)
 
@@ -94,7 +96,9 @@ def recompute(cohort: Cohort) -> bool | None:
     return now == told and made.decision.panel == cohort.facts()
 
 
-def _drafted(pair: SetPair, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]) -> Draft:
+def _drafted(
+    pair: SetPair, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]
+) -> Draft:
     """Verdicts must not depend on what was decided before, on how often a model came back since, nor on who had been
     shown what."""
     cohort = sorted((_bare(entry) for entry in cohort), key=lambda entry: entry.run)
@@ -112,7 +116,9 @@ class _Test:
     adjusted: Adjusted | None
 
 
-def decide(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]) -> Decision:
+def decide(
+    twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]
+) -> Decision:
     """The verdicts of ``cohort``, pure: ``references`` are complete runs with the reason why each is held for clean.
 
     Twins by construction are tested by the raw gap. Else eight references are needed; without them nothing is told.
@@ -122,7 +128,11 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[En
     basis: CohortBasis = "twins" if twins_by else "none"
     if not twins_by and len(panel) >= statistics.FEWEST_REFERENCES:
         basis, found = "panel", _compare(cohort, panel)
-    tests = _tests(cohort, panel, found) if not twins_by else [_Test(_raw(entry), None) for entry in cohort]
+    tests = (
+        _tests(cohort, panel, found)
+        if not twins_by
+        else [_Test(_raw(entry), None) for entry in cohort]
+    )
     return Decision(
         panel=_panel(basis, references, found),
         judged=tuple(_judged(cohort, tests, basis, panel)),
@@ -142,11 +152,16 @@ def _hash(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Ent
 
 
 def _sides(entry: Entry) -> statistics.Sides:
-    return statistics.Sides(entry.public.right, entry.public.n, entry.private.right, entry.private.n)
+    return statistics.Sides(
+        entry.public.right, entry.public.n, entry.private.right, entry.private.n
+    )
 
 
 def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
-    public, private = (statistics.Counts(side.right, side.truncated, side.n) for side in (entry.public, entry.private))
+    public, private = (
+        statistics.Counts(side.right, side.truncated, side.n)
+        for side in (entry.public, entry.private)
+    )
     return public, private
 
 
@@ -174,10 +189,14 @@ def _compare(cohort: Sequence[Entry], panel: Sequence[Entry]) -> Peers:
     """Panel first, then cohort, by their counts (method A)."""
     everyone = [*panel, *cohort]
     families = [_family(entry) for entry in everyone]
-    return statistics_of_counts.peers([_sides(entry) for entry in everyone], families, range(len(panel)))
+    return statistics_of_counts.peers(
+        [_sides(entry) for entry in everyone], families, range(len(panel))
+    )
 
 
-def _tests(cohort: Sequence[Entry], panel: Sequence[Entry], found: Peers | None) -> list[_Test | None]:
+def _tests(
+    cohort: Sequence[Entry], panel: Sequence[Entry], found: Peers | None
+) -> list[_Test | None]:
     """By the items where all have outcomes (method B), else by the counts; none for a score at either end."""
     if found is None:
         return [None] * len(cohort)
@@ -192,7 +211,13 @@ def _tests(cohort: Sequence[Entry], panel: Sequence[Entry], found: Peers | None)
 
 
 def _by_counts(gap: statistics.AdjustedGap, references: int) -> _Test:
-    adjusted = Adjusted(gap=gap.gap, interval=gap.interval, expected=gap.expected, references=references, by="counts")
+    adjusted = Adjusted(
+        gap=gap.gap,
+        interval=gap.interval,
+        expected=gap.expected,
+        references=references,
+        by="counts",
+    )
     return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
@@ -211,7 +236,9 @@ def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
     return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
-def _panel(basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: Peers | None) -> BoardPanel:
+def _panel(
+    basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: Peers | None
+) -> BoardPanel:
     aside = set(found.put_aside) if found else set()
     members = tuple(
         PanelMember(model=entry.model, run=entry.run, why=why, put_aside=place in aside)
@@ -219,7 +246,9 @@ def _panel(basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: P
     )
     if found is None or found.panel is None:
         return BoardPanel(basis=basis, references=members)
-    shares = [references[place][0].private.right / references[place][0].private.n for place in found.used]
+    shares = [
+        references[place][0].private.right / references[place][0].private.n for place in found.used
+    ]
     grid = [share for share in CURVE if min(shares) <= share <= max(shares)]
     curve = tuple(zip(grid, statistics_of_counts.curve(found.panel, grid), strict=True))
     return BoardPanel(basis=basis, references=members, curve=curve, tau=found.panel.tau2**0.5)
@@ -229,10 +258,14 @@ def _panel(basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: P
 
 
 def _judged(
-    cohort: Sequence[Entry], tests: Sequence[_Test | None], basis: CohortBasis, panel: Sequence[Entry]
+    cohort: Sequence[Entry],
+    tests: Sequence[_Test | None],
+    basis: CohortBasis,
+    panel: Sequence[Entry],
 ) -> list[Judged]:
     cases = [
-        statistics.Case(*_counts(entry), one.test if one else None) for entry, one in zip(cohort, tests, strict=True)
+        statistics.Case(*_counts(entry), one.test if one else None)
+        for entry, one in zip(cohort, tests, strict=True)
     ]
     verdicts = statistics.words(cases)
     tried = basis == "panel" and len(cohort) <= LARGEST_TRIED
@@ -246,7 +279,9 @@ def _judged(
             visible=round(one.test.visible, PLACES) if one else None,
             adjusted=one.adjusted if one else None,
             cut=statistics.is_cut(*_counts(entry)),
-            fewest=_fewest(place, cases, cohort, panel) if tried and verdict.p is not None else None,
+            fewest=_fewest(place, cases, cohort, panel)
+            if tried and verdict.p is not None
+            else None,
         )
         for place, (entry, one, verdict) in enumerate(zip(cohort, tests, verdicts, strict=True))
     ]

@@ -110,19 +110,26 @@ class Contacts:
             return Met("unknown")
         before, fresh = counts & known.before, counts & known.fresh
         look: Look = "first" if fresh == counts else "again" if before == counts else "part"
-        sides = self._sides(told, whole(self.parts, counts, before), whole(self.parts, counts, fresh))
+        sides = self._sides(
+            told, whole(self.parts, counts, before), whole(self.parts, counts, fresh)
+        )
         return Met(look, before.bit_count(), fresh.bit_count(), known.since(before), sides)
 
     def _sides(self, told: Gate, seen: int, first: int) -> Sides | None:
         if not (seen and first):
             return None
-        old, new = (told(frozenset(at for at in range(self.n) if not side >> at & 1)) for side in (seen, first))
+        old, new = (
+            told(frozenset(at for at in range(self.n) if not side >> at & 1))
+            for side in (seen, first)
+        )
         return Sides(old.right, old.n, new.right, new.n) if old and new else None
 
 
 def parts_of(manifest: Manifest) -> tuple[int, ...]:
     """The parts of a set, each as its items."""
-    return tuple(sum((1 << block.n) - 1 << block.start for block in part) for part in manifest.parts())
+    return tuple(
+        sum((1 << block.n) - 1 << block.start for block in part) for part in manifest.parts()
+    )
 
 
 def whole(parts: Iterable[int], counts: int, side: int) -> int:
@@ -139,7 +146,9 @@ def lines_of(manifest: Manifest) -> list[Line]:
     rows = rows.exclude(recipient=JAIL).order_by("evaluator", "index", "pk")
     found: list[tuple[str, Line]] = []
     evaluator, clock = None, ""
-    for row in rows.values_list("evaluator", "run", "recipient", "moment", "line__items", "status").iterator():
+    for row in rows.values_list(
+        "evaluator", "run", "recipient", "moment", "line__items", "status"
+    ).iterator():
         moment = row[3].removesuffix("Z")
         # The order of a log is certain, the clock of its host is not.
         clock = moment if row[0] != evaluator else max(clock, moment)

@@ -107,7 +107,9 @@ class Entry:
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
     """Public and private outcomes, (models, items) each: 1 right, 0 not, NaN not asked or no longer counted."""
     sides = ([entry.public_outcomes for entry in entries], [entry.outcomes for entry in entries])
-    public, private = (np.array([_VALUES[np.frombuffer(one, np.uint8)] for one in side]) for side in sides)
+    public, private = (
+        np.array([_VALUES[np.frombuffer(one, np.uint8)] for one in side]) for side in sides
+    )
     return public, private
 
 
@@ -131,7 +133,11 @@ def newest(pair: SetPair) -> tuple[Entry, ...]:
 
 def published(pair: SetPair) -> tuple[Entry, ...]:
     """The newest of each model among the runs whose cohort is closed: no score is told before."""
-    return tuple(_entries(pair, _newest_of_each(_counting(pair).filter(pk__in=Verdict.objects.values("run")))))
+    return tuple(
+        _entries(
+            pair, _newest_of_each(_counting(pair).filter(pk__in=Verdict.objects.values("run")))
+        )
+    )
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
@@ -146,7 +152,11 @@ def _newest_of_each(runs: QuerySet[Run]) -> QuerySet[Run]:
 def _counting(pair: SetPair) -> QuerySet[Run]:
     """Runs on ``pair`` that are graded and count. What another protocol came to is no score of the pair's own."""
     runs = Run.objects.filter(
-        submission__pair=pair, submission__protocol="", state__in=_COMPLETE, retracted=False, post_release=False
+        submission__pair=pair,
+        submission__protocol="",
+        state__in=_COMPLETE,
+        retracted=False,
+        post_release=False,
     )
     return runs.select_related("submission__model__organisation", "submission__model__lineage")
 
@@ -162,7 +172,10 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
     judged = Verdict.objects.of_runs((run.pk for run in found), grader=pair.board_grader)
     tries = _tries(pair)
     for run in found:
-        public, private = counts.get((run.pk, pair.public_id)), counts.get((run.pk, pair.private_id))
+        public, private = (
+            counts.get((run.pk, pair.public_id)),
+            counts.get((run.pk, pair.private_id)),
+        )
         if public is not None and private is not None:
             told = public.told(), private.told(gone)
             if told[0] and told[1] and told[1].n:
@@ -188,7 +201,9 @@ def _is_endpoint(run: Run) -> bool:
     return run.submission.kind == Submission.Kind.ENDPOINT
 
 
-def _outcomes(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[tuple[UUID, int], PackedOutcomes]:
+def _outcomes(
+    pair: SetPair, runs: Sequence[Run], gone: frozenset[int]
+) -> dict[tuple[UUID, int], PackedOutcomes]:
     """The complete outcomes that count, by run and set: of one grader for all, their own or the one switched to."""
     if not pair.ranked_by:
         stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
@@ -203,7 +218,9 @@ def _outcomes(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[
     }
 
 
-def _beside(pair: SetPair, runs: Sequence[Run], gone: frozenset[int]) -> dict[UUID, tuple[Graded, ...]]:
+def _beside(
+    pair: SetPair, runs: Sequence[Run], gone: frozenset[int]
+) -> dict[UUID, tuple[Graded, ...]]:
     """What every grader makes of each run on both sets, where that is known and may be told.
 
     Once items are retired nothing is: counts cannot be taken back out of counts.
@@ -244,7 +261,9 @@ def _strata(
     return Strata(exposed.right, exposed.n, local.right, local.n)
 
 
-def _contact(private: PackedOutcomes, run: Run, gone: frozenset[int], contacts: Contacts) -> Met | None:
+def _contact(
+    private: PackedOutcomes, run: Run, gone: frozenset[int], contacts: Contacts
+) -> Met | None:
     """Of endpoints. Which items count is told, and what came of them where the gate tells it."""
     if not _is_endpoint(run):
         return None
@@ -259,7 +278,8 @@ def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:
     if public is None or private is None or public.definition != private.definition:
         return None
     found = [
-        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n) for one in (public, private)
+        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n)
+        for one in (public, private)
     ]
     return Likelihoods(definition=public.definition, public=found[0], private=found[1])
 

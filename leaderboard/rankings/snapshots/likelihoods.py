@@ -120,7 +120,9 @@ def _correlation(one: statistics.Association) -> Correlation | None:
 def _over_families(models: Sequence[Read]) -> tuple[float, float]:
     names = [one.family for one in models]
     rng, draws = np.random.default_rng(SEED), min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
-    return statistics.bca_over_families(_likelihoods(models), _gaps(models), names, rng, LEVEL, draws=draws)
+    return statistics.bca_over_families(
+        _likelihoods(models), _gaps(models), names, rng, LEVEL, draws=draws
+    )
 
 
 def _beside(models: Sequence[Read]) -> Correlation | None:

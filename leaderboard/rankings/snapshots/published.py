@@ -61,7 +61,11 @@ class PublishedDraft:
 
     def confirms(self, snapshot: PublishedSnapshot) -> bool | None:
         """Whether ``snapshot`` is this, bit for bit; ``None`` where it was made of other rows or by another method."""
-        if (snapshot.inputs_hash, snapshot.method, snapshot.seed) != (self.inputs_hash, METHOD, SEED):
+        if (snapshot.inputs_hash, snapshot.method, snapshot.seed) != (
+            self.inputs_hash,
+            METHOD,
+            SEED,
+        ):
             return None
         return snapshot.analysis() == self.analysis
 
@@ -85,7 +89,9 @@ def _analysis(table: PublishedTable, rows: Sequence[PublishedRow]) -> Analysis:
     lines = _lines(rows, sides, found)
     public, private = ([side(line).accuracy for line in lines] for side in (_public, _private))
     changed, pairs = statistics_of_counts.order_changes(public, private)
-    agreement = statistics.spearman(public, private, LEVEL).estimate if len(lines) > 3 else float("nan")
+    agreement = (
+        statistics.spearman(public, private, LEVEL).estimate if len(lines) > 3 else float("nan")
+    )
     return Analysis(
         basis="raw" if table.equally_hard else "peers",
         lines=tuple(sorted(lines, key=lambda line: (-line.private.accuracy, line.model))),
@@ -116,12 +122,19 @@ def _number(value: float) -> float | None:
 # --- row by row
 
 
-def _lines(rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers) -> list[PublishedLine]:
+def _lines(
+    rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers
+) -> list[PublishedLine]:
     raw, peers, printed = _raw(sides), _peers(sides, found), _printed(rows)
-    ranges = statistics_of_counts.rank_ranges([(one.private_right, one.private_n) for one in sides], LEVEL)
+    ranges = statistics_of_counts.rank_ranges(
+        [(one.private_right, one.private_n) for one in sides], LEVEL
+    )
     ranks = _ranks([one.private_right / one.private_n for one in sides])
     public_ranks = _ranks([one.public_right / one.public_n for one in sides])
-    roles: dict[int, Role] = {**dict.fromkeys(found.used, "reference"), **dict.fromkeys(found.put_aside, "put_aside")}
+    roles: dict[int, Role] = {
+        **dict.fromkeys(found.used, "reference"),
+        **dict.fromkeys(found.put_aside, "put_aside"),
+    }
     return [
         PublishedLine(
             model=row.model,
@@ -161,11 +174,14 @@ def _ranks(scores: Sequence[float]) -> list[int]:
 def _tested(p: Sequence[float]) -> list[Tested]:
     holm, fdr = statistics.holm(p), statistics.benjamini_hochberg(p)
     return [
-        Tested(p=float(one), holm=float(h), benjamini_hochberg=float(b)) for one, h, b in zip(p, holm, fdr, strict=True)
+        Tested(p=float(one), holm=float(h), benjamini_hochberg=float(b))
+        for one, h, b in zip(p, holm, fdr, strict=True)
     ]
 
 
-def _words(sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest | None]) -> list[EvidenceWord]:
+def _words(
+    sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest | None]
+) -> list[EvidenceWord]:
     """The words of one table, which is one cohort. Published tables do not tell how many answers were cut off."""
     cases = [
         statistics.Case(
@@ -175,14 +191,25 @@ def _words(sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest
         )
         for one, test in zip(sides, tests, strict=True)
     ]
-    return [cast("EvidenceWord", verdict.word.value.replace(" ", "_")) for verdict in statistics.words(cases)]
+    return [
+        cast("EvidenceWord", verdict.word.value.replace(" ", "_"))
+        for verdict in statistics.words(cases)
+    ]
 
 
 def _raw(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     tests = [statistics.score_test(*one) for one in sides]
-    greater, either = _tested([one.p_greater for one in tests]), _tested([one.p_two_sided for one in tests])
-    visible = [statistics.smallest_visible_gap(statistics.newcombe(*one, LEVEL), LEVEL) for one in sides]
-    words = _words(sides, [statistics.GapTest(one.p_greater, seen) for one, seen in zip(tests, visible, strict=True)])
+    greater, either = (
+        _tested([one.p_greater for one in tests]),
+        _tested([one.p_two_sided for one in tests]),
+    )
+    visible = [
+        statistics.smallest_visible_gap(statistics.newcombe(*one, LEVEL), LEVEL) for one in sides
+    ]
+    words = _words(
+        sides,
+        [statistics.GapTest(one.p_greater, seen) for one, seen in zip(tests, visible, strict=True)],
+    )
     return [
         RawTest(z=test.z, greater=up, two_sided=two, visible=seen, word=word)
         for test, up, two, seen, word in zip(tests, greater, either, visible, words, strict=True)
@@ -219,7 +246,9 @@ def _printed(rows: Sequence[PublishedRow]) -> list[Tested | None]:
 # --- together
 
 
-def _families(rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers) -> tuple[FamilyLine, ...]:
+def _families(
+    rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers
+) -> tuple[FamilyLine, ...]:
     members: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         members.setdefault(row.family, []).append(i)
@@ -229,10 +258,14 @@ def _families(rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], f
     lines = []
     for family, own in members.items():
         own_sides = [sides[i] for i in own]
-        gaps = [one.public_right / one.public_n - one.private_right / one.private_n for one in own_sides]
+        gaps = [
+            one.public_right / one.public_n - one.private_right / one.private_n for one in own_sides
+        ]
         raw = statistics.family_gap(gaps, statistics_of_counts.gap_covariance(own_sides), LEVEL)
         tested = [(gap, sides[i]) for i in own if (gap := found.gaps[i])]
-        panel = statistics_of_counts.without_family(sides, places, names, family) if tested else None
+        panel = (
+            statistics_of_counts.without_family(sides, places, names, family) if tested else None
+        )
         against = None
         if panel is not None:
             shared = statistics_of_counts.peer_covariance(panel, [side for _, side in tested])

@@ -1,7 +1,12 @@
 """Pure numbers in, pure numbers out: intervals, gaps, ranks, words. No Django, no clock; dice are an argument."""
 
 from leaderboard.rankings.statistics.accuracy import Clustered, Spread, clustered, sampled
-from leaderboard.rankings.statistics.adjusted import AdjustedGap, adjusted_gap, gaps_against, leave_one_out
+from leaderboard.rankings.statistics.adjusted import (
+    AdjustedGap,
+    adjusted_gap,
+    gaps_against,
+    leave_one_out,
+)
 from leaderboard.rankings.statistics.ancova import Calibrated, ItemGap, calibrate, item_gap
 from leaderboard.rankings.statistics.differences import (
     ScoreTest,
@@ -18,8 +23,20 @@ from leaderboard.rankings.statistics.differences import (
 from leaderboard.rankings.statistics.evidence import Counts, smallest_visible_gap
 from leaderboard.rankings.statistics.families import adjusted_covariance
 from leaderboard.rankings.statistics.fragility import Fragility, fewest_contaminated
-from leaderboard.rankings.statistics.intervals import Interval, accuracy_interval, clopper_pearson, mid_p, wald, wilson
-from leaderboard.rankings.statistics.leaks import Leak, canaries_by_chance, leak_contrast, leak_contrast_by_item
+from leaderboard.rankings.statistics.intervals import (
+    Interval,
+    accuracy_interval,
+    clopper_pearson,
+    mid_p,
+    wald,
+    wilson,
+)
+from leaderboard.rankings.statistics.leaks import (
+    Leak,
+    canaries_by_chance,
+    leak_contrast,
+    leak_contrast_by_item,
+)
 from leaderboard.rankings.statistics.likelihood import (
     Association,
     Contrast,
@@ -31,12 +48,23 @@ from leaderboard.rankings.statistics.likelihood import (
     spearman,
 )
 from leaderboard.rankings.statistics.logits import Sides
-from leaderboard.rankings.statistics.meta import Family, Pooled, der_simonian_laird, family_gap, shared_covariance
+from leaderboard.rankings.statistics.meta import (
+    Family,
+    Pooled,
+    der_simonian_laird,
+    family_gap,
+    shared_covariance,
+)
 from leaderboard.rankings.statistics.multiplicity import benjamini_hochberg, holm
 from leaderboard.rankings.statistics.paired import mcnemar_chi2, mcnemar_exact, tango
 from leaderboard.rankings.statistics.pairwise import packed, rank_among
 from leaderboard.rankings.statistics.panel import FEWEST_REFERENCES, Panel, fit_panel
-from leaderboard.rankings.statistics.power import items_needed, visible, visible_paired, visible_raw_gap
+from leaderboard.rankings.statistics.power import (
+    items_needed,
+    visible,
+    visible_paired,
+    visible_raw_gap,
+)
 from leaderboard.rankings.statistics.ranks import Standing, standings
 from leaderboard.rankings.statistics.ranksets import RankSet, marginal_rank_set, rank_sets
 from leaderboard.rankings.statistics.release import is_surely_above, release_bound
@@ -48,7 +76,16 @@ from leaderboard.rankings.statistics.sampling import (
     pass_at_k,
     pass_hat_k,
 )
-from leaderboard.rankings.statistics.words import Case, GapTest, Verdict, Word, is_cut, raw_test, words, worst_case_gap
+from leaderboard.rankings.statistics.words import (
+    Case,
+    GapTest,
+    Verdict,
+    Word,
+    is_cut,
+    raw_test,
+    words,
+    worst_case_gap,
+)
 
 __all__ = [
     "FEWEST_REFERENCES",

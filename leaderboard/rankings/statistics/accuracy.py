@@ -34,7 +34,9 @@ def sampled(right: ArrayLike, samples: ArrayLike) -> Spread:
     Σ p̂_i(1-p̂_i)/(k_i-1)/n²: E. Miller (2024), arXiv 2411.00640. Both parts are NaN where any item has only one sample.
     Raises ``ValueError`` for fewer than two items or counts that cannot be.
     """
-    counts, sizes = np.broadcast_arrays(np.asarray(right, dtype=float), np.asarray(samples, dtype=float))
+    counts, sizes = np.broadcast_arrays(
+        np.asarray(right, dtype=float), np.asarray(samples, dtype=float)
+    )
     if counts.ndim != 1 or len(counts) < 2 or np.any((counts < 0) | (counts > sizes) | (sizes < 1)):
         raise ValueError("sampled accuracy needs two items or more and 0 <= right <= samples")
     n = len(counts)

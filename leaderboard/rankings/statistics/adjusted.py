@@ -43,7 +43,9 @@ class AdjustedGap:
 
 
 def adjusted_gap(
-    target: Sides | Sequence[int], references: Sequence[Sides] | Sequence[Sequence[int]], level: float = LEVEL
+    target: Sides | Sequence[int],
+    references: Sequence[Sides] | Sequence[Sequence[int]],
+    level: float = LEVEL,
 ) -> AdjustedGap:
     """The adjusted gap of ``target``, (public right, public n, private right, private n), against ``references``.
 
@@ -81,8 +83,21 @@ def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -
         expected,
     )
     return [
-        AdjustedGap(gap, Interval(low, high), t_, p, panel.freedom, se_, seen, at, panel.tau2, panel.put_aside)
-        for gap, low, high, t_, p, se_, seen, at in zip(*(column.tolist() for column in columns), strict=True)
+        AdjustedGap(
+            gap,
+            Interval(low, high),
+            t_,
+            p,
+            panel.freedom,
+            se_,
+            seen,
+            at,
+            panel.tau2,
+            panel.put_aside,
+        )
+        for gap, low, high, t_, p, se_, seen, at in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
     ]
 
 
@@ -96,6 +111,8 @@ def leave_one_out(references: Sequence[Sides], level: float = LEVEL) -> list[Adj
         others = [*references[:place], *references[place + 1 :]]
         panel = fit_panel(others)
         aside = tuple(other + (other >= place) for other in panel.put_aside)
-        moved = Panel(panel.coefficients, panel.covariance, panel.tau2, panel.centre, panel.used, aside)
+        moved = Panel(
+            panel.coefficients, panel.covariance, panel.tau2, panel.centre, panel.used, aside
+        )
         found += gaps_against(moved, [one], level)
     return found

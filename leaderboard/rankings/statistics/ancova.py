@@ -64,7 +64,9 @@ class _Fit:
     """How many public items stand in each cell, (cells,)."""
 
 
-def calibrate(excess: float, se: float, references: Sequence[float], errors: Sequence[float]) -> Calibrated:
+def calibrate(
+    excess: float, se: float, references: Sequence[float], errors: Sequence[float]
+) -> Calibrated:
     """A contrast against what m references show: ``t = (δ - μ0)/√(se² + τ² + Var μ0)`` on m - 1 degrees of freedom.
 
     Raises ``ValueError`` for fewer than five references or an error that is not positive.
@@ -76,7 +78,13 @@ def calibrate(excess: float, se: float, references: Sequence[float], errors: Seq
     freedom = len(references) - 1
     t = (excess - pooled.estimate) / total
     return Calibrated(
-        excess - pooled.estimate, total, t, float(stdtr(freedom, -t)), freedom, pooled.estimate, pooled.tau2
+        excess - pooled.estimate,
+        total,
+        t,
+        float(stdtr(freedom, -t)),
+        freedom,
+        pooled.estimate,
+        pooled.tau2,
     )
 
 
@@ -101,7 +109,9 @@ def item_gap(
         raise ValueError("target and references need the outcomes of the same items")
     public = np.arange(len(own)) < sides[0].shape[1]
     far = (
-        contaminated(logits([_counts(row, public) for row in others])) if robust else np.zeros(len(others), dtype=bool)
+        contaminated(logits([_counts(row, public) for row in others]))
+        if robust
+        else np.zeros(len(others), dtype=bool)
     )
     clean = others[~far]
     right, asked = np.nansum(clean, axis=0), np.isfinite(clean).sum(axis=0)
@@ -136,7 +146,9 @@ def _contrast(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np
     design = np.stack([np.ones_like(of_level), of_level, of_level**2, is_public], axis=1)
     beta, covariance = _logistic(design, hits[there], trials[there])
     mine = is_public == 1
-    return _Fit(float(beta[3]), float(np.sqrt(covariance[3, 3])), design[mine] @ beta, trials[there][mine])
+    return _Fit(
+        float(beta[3]), float(np.sqrt(covariance[3, 3])), design[mine] @ beta, trials[there][mine]
+    )
 
 
 def _logistic(design: Floats, hits: Floats, trials: Floats) -> tuple[Floats, Floats]:
@@ -165,5 +177,13 @@ def _in_points(mine: _Fit, test: Calibrated, level: float, aside: tuple[int, ...
 
     reach = float(stdtrit(test.freedom, (1 + level) / 2)) * test.se
     observed, expected = share(0.0), share(-test.excess)
-    interval = Interval(observed - share(reach - test.excess), observed - share(-reach - test.excess))
-    return ItemGap(observed - expected, interval, share(visible(1.0) * test.se - test.excess) - expected, test, aside)
+    interval = Interval(
+        observed - share(reach - test.excess), observed - share(-reach - test.excess)
+    )
+    return ItemGap(
+        observed - expected,
+        interval,
+        share(visible(1.0) * test.se - test.excess) - expected,
+        test,
+        aside,
+    )

@@ -72,7 +72,9 @@ def contaminated(data: Logits) -> NDArray[np.bool_]:
 def _splits(data: Logits, design: Floats, variance: Floats, high: NDArray[np.bool_]) -> _Split:
     """The classification likelihood of each of K splits, (K, m), maximised over the curve, the step and τ²."""
     count, m = high.shape
-    wide = np.concatenate([np.broadcast_to(design, (count, m, CURVE)), high[..., None].astype(float)], axis=2)
+    wide = np.concatenate(
+        [np.broadcast_to(design, (count, m, CURVE)), high[..., None].astype(float)], axis=2
+    )
     likelihood = np.full(count, -np.inf)
     curves = np.zeros((count, CURVE + 1))
     for tau2 in SPREADS:
@@ -133,7 +135,9 @@ def _through(design: Floats, y: Floats, weights: Floats) -> Floats:
     products = (design[:, :, None] * design[:, None, :]).reshape(len(y), -1)
     normal = (weights @ products).reshape(-1, CURVE, CURVE)
     ridge = 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(CURVE)
-    return np.asarray(np.linalg.solve(normal + ridge, (weights @ (design * y[:, None]))[..., None])[..., 0])
+    return np.asarray(
+        np.linalg.solve(normal + ridge, (weights @ (design * y[:, None]))[..., None])[..., 0]
+    )
 
 
 def _residuals(data: Logits, design: Floats, curves: Floats) -> tuple[Floats, Floats]:

@@ -74,7 +74,9 @@ def peers(models: Sequence[Sides], families: Sequence[str], known: Sequence[int]
     least ``watch``. If flagged rows then leave with their families, fewer are found (20% and 71%).
     A panel that is mostly contaminated hides gaps.
     """
-    places = [i for i, one in enumerate(models) if LOWEST <= one.private_right / one.private_n <= HIGHEST]
+    places = [
+        i for i, one in enumerate(models) if LOWEST <= one.private_right / one.private_n <= HIGHEST
+    ]
     inside = set(places)
     if len(known) >= FEWEST_REFERENCES:
         places = [i for i in known if i in inside]
@@ -118,7 +120,9 @@ def peer_covariance(panel: Panel, members: Sequence[Sides]) -> Floats:
     public, private = _variances(members)
     moved = q * (1 - q) * panel.slope(x) / (p * (1 - p))
     pull = panel.design(x) * (q * (1 - q))[:, None]
-    return np.asarray(np.diag(public + private * moved**2) + pull @ panel.covariance @ pull.T, dtype=float)
+    return np.asarray(
+        np.diag(public + private * moved**2) + pull @ panel.covariance @ pull.T, dtype=float
+    )
 
 
 def _variances(members: Sequence[Sides]) -> tuple[Floats, Floats]:
@@ -146,7 +150,8 @@ def curve(panel: Panel, private: Sequence[float]) -> list[float]:
 def order_changes(first: Sequence[float], second: Sequence[float]) -> tuple[int, int]:
     """(how many pairs stand the other way round in the second list, how many pairs differ in the first)."""
     one, two = (
-        np.sign(np.subtract.outer(np.asarray(side, float), np.asarray(side, float))) for side in (first, second)
+        np.sign(np.subtract.outer(np.asarray(side, float), np.asarray(side, float)))
+        for side in (first, second)
     )
     upper: tuple[NDArray[np.intp], ...] = np.triu_indices(len(one), 1)
     return int((one * two < 0)[upper].sum()), int((one != 0)[upper].sum())

@@ -11,7 +11,13 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import barnard_exact, boschloo_exact, hypergeom
 
-from leaderboard.rankings.statistics.intervals import LEVEL, Interval, check_share, critical_value, wilson
+from leaderboard.rankings.statistics.intervals import (
+    LEVEL,
+    Interval,
+    check_share,
+    critical_value,
+    wilson,
+)
 
 
 class ScoreTest(NamedTuple):
@@ -69,7 +75,9 @@ def constrained(k1: int, n1: int, k2: int, n2: int, delta: float) -> tuple[float
     return first, first - delta
 
 
-def score_z(k1: int, n1: int, k2: int, n2: int, delta: float = 0.0, *, unbiased: bool = True) -> float:
+def score_z(
+    k1: int, n1: int, k2: int, n2: int, delta: float = 0.0, *, unbiased: bool = True
+) -> float:
     """The score statistic of "the true difference is ``delta``"; positive where the observed one is larger.
 
     ``unbiased`` multiplies the variance by N/(N-1), as O. Miettinen & M. Nurminen, Stat. Med. 4 (1985) 213, do;
@@ -98,8 +106,12 @@ def _inverted(k1: int, n1: int, k2: int, n2: int, level: float, *, unbiased: boo
         return max(min(found, 1e6), -1e6) - wanted
 
     edge = 1 - 1e-12
-    low = -1.0 if excess(-edge, z) <= 0 else float(brentq(excess, -edge, gap, args=(z,), xtol=1e-12))
-    high = 1.0 if excess(edge, -z) >= 0 else float(brentq(excess, gap, edge, args=(-z,), xtol=1e-12))
+    low = (
+        -1.0 if excess(-edge, z) <= 0 else float(brentq(excess, -edge, gap, args=(z,), xtol=1e-12))
+    )
+    high = (
+        1.0 if excess(edge, -z) >= 0 else float(brentq(excess, gap, edge, args=(-z,), xtol=1e-12))
+    )
     return Interval(low, high)
 
 

@@ -10,7 +10,9 @@ from leaderboard.rankings.statistics.logits import Floats, Sides, logits
 from leaderboard.rankings.statistics.panel import Panel
 
 
-def adjusted_covariance(panel: Panel, members: Sequence[Sides], public: ArrayLike, private: ArrayLike) -> Floats:
+def adjusted_covariance(
+    panel: Panel, members: Sequence[Sides], public: ArrayLike, private: ArrayLike
+) -> Floats:
     """The covariance (k, k) of k adjusted gaps, as fractions, for :func:`family_gap`; τ² is left to it.
 
     ``public`` and ``private`` are the members' outcomes (k, items) of 0 and 1. By the delta method, with
@@ -27,4 +29,6 @@ def adjusted_covariance(panel: Panel, members: Sequence[Sides], public: ArrayLik
     moved = q * (1 - q) * panel.slope(x) / (p * (1 - p))
     items = [np.atleast_2d(np.cov(side)) / side.shape[1] for side in sides]
     pull = panel.design(x) * (q * (1 - q))[:, None]
-    return np.asarray(items[0] + items[1] * np.outer(moved, moved) + pull @ panel.covariance @ pull.T, dtype=float)
+    return np.asarray(
+        items[0] + items[1] * np.outer(moved, moved) + pull @ panel.covariance @ pull.T, dtype=float
+    )

@@ -51,7 +51,9 @@ def fewest_contaminated(
     def first_change(share: float) -> int | None:
         if any(changes([place], share) for place in order):
             return 1
-        return next((count for count in range(2, len(order) + 1) if changes(order[:count], share)), None)
+        return next(
+            (count for count in range(2, len(order) + 1) if changes(order[:count], share)), None
+        )
 
     return Fragility(hidden=first_change(-contamination), masked=first_change(contamination))
 

@@ -26,7 +26,9 @@ class Leak(NamedTuple):
     visible: float
 
 
-def leak_contrast(exposed: tuple[int, int], unexposed: tuple[int, int], level: float = LEVEL) -> Leak:
+def leak_contrast(
+    exposed: tuple[int, int], unexposed: tuple[int, int], level: float = LEVEL
+) -> Leak:
     """The contrast of two (right, n): items shown before, and items shown for the first time or never sent out.
 
     ``visible`` is the smallest difference found four times in five at .05, one-sided (NaN where none is).
@@ -36,11 +38,15 @@ def leak_contrast(exposed: tuple[int, int], unexposed: tuple[int, int], level: f
     interval, test = miettinen_nurminen(*counts, level), score_test(*counts)
     share = (unexposed[0] + 0.5) / (unexposed[1] + 1)
     difference = exposed[0] / exposed[1] - unexposed[0] / unexposed[1]
-    return Leak(difference, interval, test.p_greater, visible_raw_gap(share, exposed[1], unexposed[1]))
+    return Leak(
+        difference, interval, test.p_greater, visible_raw_gap(share, exposed[1], unexposed[1])
+    )
 
 
 def leak_contrast_by_item(
-    target: tuple[ArrayLike, ArrayLike], references: tuple[ArrayLike, ArrayLike], level: float = LEVEL
+    target: tuple[ArrayLike, ArrayLike],
+    references: tuple[ArrayLike, ArrayLike],
+    level: float = LEVEL,
 ) -> ItemGap:
     """As :func:`item_gap`, for (exposed, unexposed) outcomes; references are models whose provider never saw the items.
 

@@ -86,7 +86,9 @@ def kendall(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Association:
     return Association(tau, interval, float(found.pvalue), n)
 
 
-def partial_spearman(x: ArrayLike, y: ArrayLike, given: Sequence[ArrayLike], level: float = LEVEL) -> Association:
+def partial_spearman(
+    x: ArrayLike, y: ArrayLike, given: Sequence[ArrayLike], level: float = LEVEL
+) -> Association:
     """Spearman's ρ of what the ranks of ``given`` (log size, private score) do not explain.
 
     Pearson's correlation of the residuals of both rank lists; t on n - 2 - g degrees of freedom.
@@ -96,7 +98,9 @@ def partial_spearman(x: ArrayLike, y: ArrayLike, given: Sequence[ArrayLike], lev
     n, held = len(first), len(given)
     if n - held < 4:
         raise ValueError("a partial correlation needs four models more than variables held fixed")
-    design = np.column_stack([np.ones(n), *(rankdata(np.asarray(one, dtype=float)) for one in given)])
+    design = np.column_stack(
+        [np.ones(n), *(rankdata(np.asarray(one, dtype=float)) for one in given)]
+    )
     left = []
     for side in (first, second):
         ranks = rankdata(side)
@@ -108,7 +112,9 @@ def partial_spearman(x: ArrayLike, y: ArrayLike, given: Sequence[ArrayLike], lev
     rho = max(-1.0, min(1.0, float(left[0] @ left[1]) / norm))
     freedom = n - 2 - held
     t = rho * sqrt(freedom / (1 - rho * rho)) if abs(rho) < 1 else float("inf")
-    return Association(rho, fisher_z(rho, n, level, given=held), float(2 * student.sf(abs(t), freedom)), n)
+    return Association(
+        rho, fisher_z(rho, n, level, given=held), float(2 * student.sf(abs(t), freedom)), n
+    )
 
 
 def bca_over_families(
@@ -132,9 +138,14 @@ def bca_over_families(
         members.setdefault(family, []).append(place)
     groups = [np.array(places) for places in members.values()]
     if len(families) != len(first) or len(groups) < 3:
-        raise ValueError("a bootstrap over families needs a family for each model, and three families or more")
+        raise ValueError(
+            "a bootstrap over families needs a family for each model, and three families or more"
+        )
     estimate = _rho(first, second)
-    drawn = [np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))]) for _ in range(draws)]
+    drawn = [
+        np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))])
+        for _ in range(draws)
+    ]
     values = np.array([_rho(first[places], second[places]) for places in drawn])
     values = np.sort(values[np.isfinite(values)])
     left = np.array([_rho(np.delete(first, group), np.delete(second, group)) for group in groups])
@@ -161,7 +172,9 @@ def likelihood_contrast(public: ArrayLike, private: ArrayLike) -> Contrast:
         raise ValueError("a contrast needs two items on either side")
     parts = [float(side.var(ddof=1)) / len(side) for side in sides]
     total = sum(parts)
-    freedom = total**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True) if part)
+    freedom = total**2 / sum(
+        part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True) if part
+    )
     return Contrast(float(sides[0].mean() - sides[1].mean()), sqrt(total), freedom)
 
 

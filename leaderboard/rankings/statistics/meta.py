@@ -100,7 +100,9 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     positive, nonzero = int((y > 0).sum()), int((y != 0).sum())
     p_sign = float(binomtest(positive, nonzero).pvalue) if nonzero else 1.0
     if k < FEWEST_MEMBERS:
-        return Family(k, float(y.mean()), float(np.sqrt(shared.sum()) / k), None, None, 0.0, 0.0, p_sign)
+        return Family(
+            k, float(y.mean()), float(np.sqrt(shared.sum()) / k), None, None, 0.0, 0.0, p_sign
+        )
     tau2 = _generalised_tau2(y, shared)
     estimate, variance, q = _gls_mean(y, shared + tau2 * np.eye(k))
     se = float(np.sqrt(variance * max(1.0, q / (k - 1))))
@@ -109,7 +111,10 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     wide = float(student.ppf(tail, k - 2)) * float(np.sqrt(tau2 + se**2))
     spread = _gls_mean(y, shared)[2]
     i2 = max(0.0, (spread - (k - 1)) / spread) if spread > 0 else 0.0
-    around, future = Interval(estimate - reach, estimate + reach), Interval(estimate - wide, estimate + wide)
+    around, future = (
+        Interval(estimate - reach, estimate + reach),
+        Interval(estimate - wide, estimate + wide),
+    )
     return Family(k, estimate, se, around, future, tau2, i2, p_sign)
 
 

@@ -25,7 +25,9 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     values, order = _ordered(p)
     adjusted = np.empty_like(values)
     steps = np.arange(len(values), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps * values), 1.0) if len(values) else values
+    adjusted[order] = (
+        np.minimum(np.maximum.accumulate(steps * values), 1.0) if len(values) else values
+    )
     return adjusted
 
 

@@ -46,8 +46,12 @@ def tango(b: int, c: int, n: int, level: float = LEVEL) -> Interval:
         return max(min(tango_z(b, c, n, delta), 1e6), -1e6) - wanted
 
     edge = 1 - 1e-12
-    low = -1.0 if excess(-edge, z) <= 0 else float(brentq(excess, -edge, gap, args=(z,), xtol=1e-12))
-    high = 1.0 if excess(edge, -z) >= 0 else float(brentq(excess, gap, edge, args=(-z,), xtol=1e-12))
+    low = (
+        -1.0 if excess(-edge, z) <= 0 else float(brentq(excess, -edge, gap, args=(z,), xtol=1e-12))
+    )
+    high = (
+        1.0 if excess(edge, -z) >= 0 else float(brentq(excess, gap, edge, args=(-z,), xtol=1e-12))
+    )
     return Interval(low, high)
 
 

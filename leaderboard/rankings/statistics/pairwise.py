@@ -98,7 +98,11 @@ def rank_among(new: Floats, others: Singles, level: float = LEVEL) -> tuple[int,
     else:
         seen, right = np.isfinite(others).astype(np.float32), np.nan_to_num(others)
         right_own = np.nan_to_num(own)
-        both, ahead, behind = right @ right_own, seen @ right_own, right @ np.isfinite(own).astype(np.float32)
+        both, ahead, behind = (
+            right @ right_own,
+            seen @ right_own,
+            right @ np.isfinite(own).astype(np.float32),
+        )
     z = (ahead - behind) / np.sqrt(np.maximum(ahead + behind - 2 * both, 1))
     low, high = _ranges(z[None], len(others), level)[0]
     return int(low), int(high)

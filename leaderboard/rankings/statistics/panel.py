@@ -51,7 +51,9 @@ class Panel:
     def uncertainty(self, x: Floats) -> Floats:
         """The variance ``aᵀ Cov(b) a`` of the expected logit at ``x``."""
         rows = self.design(x)
-        return np.asarray(sum(rows[:, i] * self._terms(self.covariance[i], rows) for i in range(CURVE)))
+        return np.asarray(
+            sum(rows[:, i] * self._terms(self.covariance[i], rows) for i in range(CURVE))
+        )
 
     @staticmethod
     def _terms(factors: Floats, rows: Floats) -> Floats:
@@ -85,6 +87,8 @@ def _fit(data: Logits, used: NDArray[np.intp], aside: NDArray[np.intp]) -> Panel
         v = vy + (b[1] + 2 * b[2] * (x - centre)) ** 2 * vx
         tau2 = paule_mandel(y, v, design)
         w = 1 / (v + tau2)
-        covariance: Floats = np.asarray(np.linalg.pinv(design.T @ (design * w[:, None])), dtype=float)
+        covariance: Floats = np.asarray(
+            np.linalg.pinv(design.T @ (design * w[:, None])), dtype=float
+        )
         b = covariance @ (design.T @ (w * y))
     return Panel(b, covariance, tau2, centre, tuple(used.tolist()), tuple(aside.tolist()))

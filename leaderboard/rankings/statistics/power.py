@@ -18,7 +18,9 @@ def visible(se: float, alpha: float = ALPHA, power: float = POWER) -> float:
     return float(ndtri(1 - alpha) + ndtri(power)) * se
 
 
-def visible_raw_gap(p: float, n1: int, n2: int, alpha: float = ALPHA, power: float = POWER) -> float:
+def visible_raw_gap(
+    p: float, n1: int, n2: int, alpha: float = ALPHA, power: float = POWER
+) -> float:
     """The smallest raw gap that two independent sets of ``n1`` and ``n2`` items show, for a private share ``p``.
 
     Solves δ = z₁₋α √(p̄q̄(1/n1 + 1/n2)) + z_power √(p1q1/n1 + pq/n2) with p1 = p + δ: J. L. Fleiss, Statistical Methods

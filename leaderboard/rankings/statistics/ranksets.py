@@ -40,7 +40,10 @@ class _Draws(NamedTuple):
 
 
 def rank_sets(
-    outcomes: ArrayLike, level: float = LEVEL, rng: np.random.Generator | int | None = None, draws: int = DRAWS
+    outcomes: ArrayLike,
+    level: float = LEVEL,
+    rng: np.random.Generator | int | None = None,
+    draws: int = DRAWS,
 ) -> list[RankSet]:
     """The (low, high) ranks of each model, from ``outcomes`` (models, items) of 0, 1 or missing (NaN).
 
@@ -81,7 +84,9 @@ def marginal_rank_set(
 def sets_from(better: NDArray[np.bool_]) -> list[RankSet]:
     """From which model is significantly better than which, (models, models), to each one's ranks."""
     above, below = better.sum(axis=0), better.sum(axis=1)
-    return [RankSet(1 + int(up), len(better) - int(down)) for up, down in zip(above, below, strict=True)]
+    return [
+        RankSet(1 + int(up), len(better) - int(down)) for up, down in zip(above, below, strict=True)
+    ]
 
 
 def check_outcomes(outcomes: ArrayLike) -> Floats:

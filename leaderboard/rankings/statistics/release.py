@@ -21,5 +21,7 @@ def release_bound(n: int, threshold: float, level: float = LEVEL) -> int | None:
     low, high = 0, n  # the bound grows with k
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if is_surely_above(middle, n, threshold, level) else (middle + 1, high)
+        low, high = (
+            (low, middle) if is_surely_above(middle, n, threshold, level) else (middle + 1, high)
+        )
     return high

@@ -14,7 +14,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from leaderboard.rankings.statistics.differences import newcombe, score_test
-from leaderboard.rankings.statistics.evidence import CUT_SHARE, WIDEST_VISIBLE_GAP, Counts, smallest_visible_gap
+from leaderboard.rankings.statistics.evidence import (
+    CUT_SHARE,
+    WIDEST_VISIBLE_GAP,
+    Counts,
+    smallest_visible_gap,
+)
 from leaderboard.rankings.statistics.intervals import LEVEL, Interval
 from leaderboard.rankings.statistics.multiplicity import benjamini_hochberg, holm
 
@@ -62,14 +67,21 @@ def is_cut(public: Counts, private: Counts) -> bool:
 def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> GapTest:
     """The test of a pair whose sets are exchangeable by construction: Miettinen–Nurminen's, public above private."""
     counts = (public.right, public.n, private.right, private.n)
-    return GapTest(score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level))
+    return GapTest(
+        score_test(*counts).p_greater, smallest_visible_gap(newcombe(*counts, level), level)
+    )
 
 
 def words(cohort: Sequence[Case]) -> list[Verdict]:
     """The verdict of each case of one cohort, in the order given."""
-    tested = [i for i, case in enumerate(cohort) if case.test and not is_cut(case.public, case.private)]
+    tested = [
+        i for i, case in enumerate(cohort) if case.test and not is_cut(case.public, case.private)
+    ]
     p = [test.p for i in tested if (test := cohort[i].test)]
-    adjusted = {i: (float(h), float(b)) for i, h, b in zip(tested, holm(p), benjamini_hochberg(p), strict=True)}
+    adjusted = {
+        i: (float(h), float(b))
+        for i, h, b in zip(tested, holm(p), benjamini_hochberg(p), strict=True)
+    }
     verdicts = []
     for i, case in enumerate(cohort):
         if case.test is None or i not in adjusted:

@@ -2,8 +2,20 @@
 
 from leaderboard.submissions.actions.continuing import continue_run
 from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
-from leaderboard.submissions.actions.lineages import assign_lineage, commit_weights, register_lineage, retract_run
-from leaderboard.submissions.actions.operations import examine, public_facts, refuse_report, status, waiting, watch
+from leaderboard.submissions.actions.lineages import (
+    assign_lineage,
+    commit_weights,
+    register_lineage,
+    retract_run,
+)
+from leaderboard.submissions.actions.operations import (
+    examine,
+    public_facts,
+    refuse_report,
+    status,
+    waiting,
+    watch,
+)
 from leaderboard.submissions.actions.queueing import (
     cancel,
     drain_outbox,
@@ -17,8 +29,19 @@ from leaderboard.submissions.actions.queueing import (
     waiting_for,
 )
 from leaderboard.submissions.actions.recording import record_report
-from leaderboard.submissions.actions.releasing import follow_rule, follow_rules, propose, publish, withdraw
-from leaderboard.submissions.actions.rescoring import ask_again, ask_all_again, drain_rescorings, switch_grader
+from leaderboard.submissions.actions.releasing import (
+    follow_rule,
+    follow_rules,
+    propose,
+    publish,
+    withdraw,
+)
+from leaderboard.submissions.actions.rescoring import (
+    ask_again,
+    ask_all_again,
+    drain_rescorings,
+    switch_grader,
+)
 from leaderboard.submissions.actions.retention import prune
 from leaderboard.submissions.actions.submitting import submit
 from leaderboard.submissions.actions.withdrawing import withdraw_pair

@@ -19,7 +19,14 @@ from evaluator.ledger.notices import retired
 from evaluator.ledger.rules import Evidence, LineageFact, RunFact, Verdict, decide
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.models import Lineage, LineageRecord, Run, RunOutcomes, TensorList, Told
+from leaderboard.submissions.models import (
+    Lineage,
+    LineageRecord,
+    Run,
+    RunOutcomes,
+    TensorList,
+    Told,
+)
 from leaderboard.submissions.models.runs import RunQuerySet
 from leaderboard.submissions.states import RunState
 
@@ -62,7 +69,9 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
         moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         runs=tuple(_facts(runs)),
         lineages=tuple(
-            LineageFact(name=one.name, parents=tuple(sorted(parent.name for parent in one.parents.all())))
+            LineageFact(
+                name=one.name, parents=tuple(sorted(parent.name for parent in one.parents.all()))
+            )
             for one in lineages
         ),
     )
@@ -71,7 +80,9 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
 def _complete_runs() -> RunQuerySet:
     """Of weights that we ran ourselves, asked by their pair's own protocol: a later run of an endpoint under the same
     name, or by another protocol, takes nothing from them. Of a run whose cohort is open nothing is told here either."""
-    return Run.objects.filter(state=RunState.RANKED, post_release=False, tier="T0", submission__protocol="")
+    return Run.objects.filter(
+        state=RunState.RANKED, post_release=False, tier="T0", submission__protocol=""
+    )
 
 
 def _facts(runs: RunQuerySet) -> Iterator[RunFact]:
@@ -96,7 +107,9 @@ def _rank(fact: RunFact) -> tuple[bool, Fraction]:
 def _every_fact(runs: RunQuerySet) -> Iterator[RunFact]:
     """The facts of every run, the newest first."""
     every = list(
-        runs.select_related("submission__model", "submission__pair__private", "evaluator").order_by("-queued_at", "-pk")
+        runs.select_related("submission__model", "submission__pair__private", "evaluator").order_by(
+            "-queued_at", "-pk"
+        )
     )
     rows = RunOutcomes.objects.filter(run__in=every, item_set=F("run__submission__pair__private"))
     stored = {one.run_id: one for one in rows.select_related("item_set")}
@@ -182,7 +195,12 @@ def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ..
         run__in=[run.pk for run in runs], kind="closing", status=Entry.Status.CHAINED
     ).order_by("evaluator", "index")
     found: dict[tuple[UUID, str], tuple[Closed, ...]] = {}
-    for run, name, evaluator, line, data in lines.values_list("run", "set_name", "evaluator_id", "entry_hash", "line"):
+    for run, name, evaluator, line, data in lines.values_list(
+        "run", "set_name", "evaluator_id", "entry_hash", "line"
+    ):
         if run is not None:
-            found[run, name] = (*found.get((run, name), ()), Closed(evaluator, line, data.get("weights", "")))
+            found[run, name] = (
+                *found.get((run, name), ()),
+                Closed(evaluator, line, data.get("weights", "")),
+            )
     return found

@@ -10,7 +10,14 @@ from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions.models import MODEL_NAME, Commitment, Lineage, LineageRecord, Model, Run
+from leaderboard.submissions.models import (
+    MODEL_NAME,
+    Commitment,
+    Lineage,
+    LineageRecord,
+    Model,
+    Run,
+)
 
 
 def register_lineage(*, name: str, parents: list[str]) -> Lineage:
@@ -34,7 +41,9 @@ def register_lineage(*, name: str, parents: list[str]) -> Lineage:
     return lineage
 
 
-def assign_lineage(*, model: str, lineage: str, weights: str = "", base_model: str = "") -> LineageRecord | None:
+def assign_lineage(
+    *, model: str, lineage: str, weights: str = "", base_model: str = ""
+) -> LineageRecord | None:
     """Record the lineage of a model's weights, which ``weights`` names by the digest of their files.
 
     Without it the weights of the newest run that is over are meant. Returns None where there is no such run: then only
@@ -55,7 +64,9 @@ def assign_lineage(*, model: str, lineage: str, weights: str = "", base_model: s
         if not artefact:
             return None
         facts = {"lineage": known.lineage, "base_model": base_model}
-        return LineageRecord.objects.update_or_create(model=known, artefact=artefact, defaults=facts)[0]
+        return LineageRecord.objects.update_or_create(
+            model=known, artefact=artefact, defaults=facts
+        )[0]
 
 
 def _newest_artefact(model: Model) -> str:
@@ -98,7 +109,11 @@ def is_post_release(run: Run, artefact: str) -> bool:
     An earlier run of the same weights is a commitment too. Nobody can commit to what an endpoint serves.
     """
     item_set = run.submission.pair.private
-    release = Release.objects.filter(item_set=item_set).first() if item_set.state == PairState.RELEASED else None
+    release = (
+        Release.objects.filter(item_set=item_set).first()
+        if item_set.state == PairState.RELEASED
+        else None
+    )
     if release is None:
         return False
     if not re.fullmatch(r"[0-9a-f]{64}", artefact):

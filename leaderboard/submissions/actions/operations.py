@@ -43,7 +43,9 @@ class Finding:
     problem: bool = True
 
     def __str__(self) -> str:
-        return f"{'problem' if self.problem else 'note'}: {self.code}: {self.sentence} {self.advice}"
+        return (
+            f"{'problem' if self.problem else 'note'}: {self.code}: {self.sentence} {self.advice}"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,11 @@ def _canonical(envelope: object) -> bytes:
 def _claimed(envelope: object) -> str:
     report = envelope.get("report") if isinstance(envelope, dict) else None
     name = report.get("evaluator") if isinstance(report, dict) else None
-    known = isinstance(name, str) and "\0" not in name and Evaluator.objects.public_key_of(name) is not None
+    known = (
+        isinstance(name, str)
+        and "\0" not in name
+        and Evaluator.objects.public_key_of(name) is not None
+    )
     return str(name) if known else ""
 
 
@@ -124,7 +130,13 @@ def status() -> Status:
     """Return the status, as far as the database knows it."""
     beat = Heartbeat.objects.filter(name=BEAT).first()
     pools = tuple(_pools())
-    findings = (*_of_beat(beat), *_of_pools(pools), *_of_evaluators(), *_of_sets(), *_of_messages(beat))
+    findings = (
+        *_of_beat(beat),
+        *_of_pools(pools),
+        *_of_evaluators(),
+        *_of_sets(),
+        *_of_messages(beat),
+    )
     return Status(beat.at if beat else None, pools, findings)
 
 
@@ -141,7 +153,9 @@ def _pools() -> Iterable[Pool]:
     }
     evaluators = list(Evaluator.objects.order_by("pk"))
     live = set(Evaluator.objects.live().values_list("pk", flat=True))
-    for name in sorted({settings.POOL, *(pool for pool, _ in counted), *(one.pool for one in evaluators)}):
+    for name in sorted(
+        {settings.POOL, *(pool for pool, _ in counted), *(one.pool for one in evaluators)}
+    ):
         members = [one for one in evaluators if one.pool == name]
         queued = counted.get((name, RunState.QUEUED.value))
         busy = [counted.get((name, state.value)) for state in (RunState.LEASED, RunState.RUNNING)]
@@ -162,20 +176,29 @@ def _of_beat(beat: Heartbeat | None) -> Iterable[Finding]:
     if beat is None:
         yield Finding("beat_dead", "The housekeeping has never run.", advice)
     elif beat.at < timezone.now() - BEAT_LATE:
-        yield Finding("beat_dead", f"The housekeeping has not run since {_moment(beat.at)}.", advice)
+        yield Finding(
+            "beat_dead", f"The housekeeping has not run since {_moment(beat.at)}.", advice
+        )
 
 
 def _of_pools(pools: Sequence[Pool]) -> Iterable[Finding]:
     for pool in pools:
         if not pool.registered:
             advice = "Register one with 'manage.py register_evaluator', or set HOLDFAST_POOL to a pool that has one."
-            yield Finding("no_evaluator", f"No evaluator is registered for the pool {pool.name}.", advice)
+            yield Finding(
+                "no_evaluator", f"No evaluator is registered for the pool {pool.name}.", advice
+            )
         elif not pool.in_service:
             advice = "Start one, and run 'python -m evaluator doctor' on its host."
             yield Finding("no_evaluator", f"Pool {pool.name}: {pool.sentence}", advice)
         elif pool.oldest and pool.oldest < timezone.now() - LONG_WAIT:
             sentence = f"Pool {pool.name}: a run has waited since {_moment(pool.oldest)}, {pool.waiting} wait."
-            yield Finding("long_wait", sentence, "Start more evaluators, or look at what they work on.", problem=False)
+            yield Finding(
+                "long_wait",
+                sentence,
+                "Start more evaluators, or look at what they work on.",
+                problem=False,
+            )
 
 
 def _of_evaluators() -> Iterable[Finding]:
@@ -183,45 +206,72 @@ def _of_evaluators() -> Iterable[Finding]:
     for one in Evaluator.objects.order_by("pk"):
         if one.flagged:
             advice = "Treat its host as compromised until you know why; see docs/operations.md."
-            yield Finding("log_contradicts", f"Two signed lines of {one.name}'s log contradict each other.", advice)
+            yield Finding(
+                "log_contradicts",
+                f"Two signed lines of {one.name}'s log contradict each other.",
+                advice,
+            )
         if one.last_seen and one.pk not in live:
             sentence = f"{one.name} has not been seen since {_moment(one.last_seen)}."
-            yield Finding("evaluator_silent", sentence, "Start it, or look at its broker.", problem=False)
+            yield Finding(
+                "evaluator_silent", sentence, "Start it, or look at its broker.", problem=False
+            )
         elif one.pk in live and one.out_of_service:
             sentence = f"{one.name} is out of service: {one.out_of_service}."
             yield Finding("out_of_service", sentence, "It returns by itself once that is mended.")
         if one.pk in live and JOB_VERSION not in one.reads:
-            sentence = f"{one.name} (release {one.software}) does not read jobs of version {JOB_VERSION}."
-            yield Finding("unknown_version", sentence, "Install the same release on the site and on its host.")
+            sentence = (
+                f"{one.name} (release {one.software}) does not read jobs of version {JOB_VERSION}."
+            )
+            yield Finding(
+                "unknown_version", sentence, "Install the same release on the site and on its host."
+            )
 
 
 def _of_sets() -> Iterable[Finding]:
     serving = list(Evaluator.objects.in_service())
     for pair in SetPair.objects.select_related("public", "private"):
         for one in (pair.public, pair.private):
-            held = any(row.holds(name=one.name, sealed=one.sealed, digest=one.digest) for row in serving)
+            held = any(
+                row.holds(name=one.name, sealed=one.sealed, digest=one.digest) for row in serving
+            )
             if serving and not held:
                 sentence = f"No evaluator in service holds the set {one.name}."
-                yield Finding("set_not_held", sentence, "Install it on one, and enrol its host if it is sealed.")
+                yield Finding(
+                    "set_not_held",
+                    sentence,
+                    "Install it on one, and enrol its host if it is sealed.",
+                )
 
 
 def _of_messages(beat: Heartbeat | None) -> Iterable[Finding]:
     counts = beat.facts.get("quarantined", {}) if beat else {}
     for queue, count in sorted(counts.items()):
-        sentence = f"{count} messages that could not be decoded were set aside from the queue {queue}."
+        sentence = (
+            f"{count} messages that could not be decoded were set aside from the queue {queue}."
+        )
         yield Finding("quarantine", sentence, "See who can write to the broker.", problem=False)
     since = timezone.now().date() - timedelta(days=RECENT_DAYS)
     for row in RefusedReport.objects.filter(day__gte=since).order_by("day", "code", "claimed"):
         about = f" that name {row.claimed}" if row.claimed else ""
         sentence = f"{row.count} reports{about} were refused on {row.day}: {row.code}, the last {row.digest[:16]}."
-        yield Finding("refused_reports", sentence, "Compare the releases of site and evaluators.", problem=False)
+        yield Finding(
+            "refused_reports",
+            sentence,
+            "Compare the releases of site and evaluators.",
+            problem=False,
+        )
 
 
 def _of_migrations() -> Iterable[Finding]:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
-        yield Finding("migrations", f"{len(missing)} migrations have not been applied.", "Run 'manage.py migrate'.")
+        yield Finding(
+            "migrations",
+            f"{len(missing)} migrations have not been applied.",
+            "Run 'manage.py migrate'.",
+        )
 
 
 def _of_broker() -> Iterable[Finding]:
@@ -229,7 +279,9 @@ def _of_broker() -> Iterable[Finding]:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
     except (BrokerAway, OSError):
-        yield Finding("broker_away", "The broker cannot be reached.", "Start it, and compare BROKER_URL.")
+        yield Finding(
+            "broker_away", "The broker cannot be reached.", "Start it, and compare BROKER_URL."
+        )
 
 
 def _moment(when: datetime) -> str:
@@ -248,14 +300,21 @@ def waiting(run: Run) -> Waiting | None:
     """Return why a run waits; None where it does not."""
     if run.state != RunState.QUEUED:
         return None
-    ahead = Run.objects.filter(pool=run.pool, state=RunState.QUEUED, queued_at__lt=run.queued_at).count()
+    ahead = Run.objects.filter(
+        pool=run.pool, state=RunState.QUEUED, queued_at__lt=run.queued_at
+    ).count()
     return Waiting(ahead + 1, _reason(run, ahead + 1))
 
 
 def _reason(run: Run, position: int) -> str:
     pool = Evaluator.objects.of_pool(run.pool)
     if not pool.live().exists():
-        seen = pool.order_by("-last_seen").filter(last_seen__isnull=False).values_list("last_seen", flat=True).first()
+        seen = (
+            pool.order_by("-last_seen")
+            .filter(last_seen__isnull=False)
+            .values_list("last_seen", flat=True)
+            .first()
+        )
         since = f" since {_moment(seen)}" if seen else ""
         return f"No evaluator has been seen for this pool{since}. The run begins by itself once one is back."
     serving = list(pool.in_service())
@@ -263,7 +322,10 @@ def _reason(run: Run, position: int) -> str:
         return "Every evaluator of this pool is out of service for now. The run begins by itself once one is back."
     pair = run.submission.pair
     sets = (pair.public, pair.private)
-    if not any(all(one.holds(name=s.name, sealed=s.sealed, digest=s.digest) for s in sets) for one in serving):
+    if not any(
+        all(one.holds(name=s.name, sealed=s.sealed, digest=s.digest) for s in sets)
+        for one in serving
+    ):
         return "No evaluator in service holds this set. The maintainers have to install it; nothing is left to you."
     return f"It is number {position} in the queue, and begins as soon as an evaluator is free."
 
@@ -271,5 +333,8 @@ def _reason(run: Run, position: int) -> str:
 def public_facts(found: Status) -> dict[str, Any]:
     """Return what anybody may know: the state of each pool, and no name of a host."""
     names = ("name", "registered", "in_service", "waiting", "running", "oldest")
-    pools = [{name: getattr(pool, name) for name in names} | {"sentence": pool.sentence} for pool in found.pools]
+    pools = [
+        {name: getattr(pool, name) for name in names} | {"sentence": pool.sentence}
+        for pool in found.pools
+    ]
     return {"ok": found.ok, "beat": found.beat, "pools": pools}

@@ -44,7 +44,9 @@ def put_out(run: Run, *, pause_seconds: float = 0.0) -> None:
     """Record the grant and the outbox row of a queued run's token. In the transaction that queues it."""
     job = dispatch.job(run)
     record_grant(run=run.pk, token=run.token, **job.granted())
-    Outbox.objects.create(run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds))
+    Outbox.objects.create(
+        run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds)
+    )
 
 
 def ring_now(run: Run) -> None:
@@ -111,7 +113,11 @@ def _claim(
     Returns them with their queues, and the runs that no evaluator will ever take. A crash before they are sent costs
     the time until they are due again.
     """
-    silent = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True).values_list("name", flat=True)
+    silent = (
+        Evaluator.objects.of_pool(pool)
+        .filter(last_seen__isnull=True)
+        .values_list("name", flat=True)
+    )
     quiet = frozenset(silent)
     claimed: list[tuple[Outbox, str]] = []
     hopeless: list[tuple[UUID, Code]] = []
@@ -121,7 +127,9 @@ def _claim(
         rows = list(due.select_for_update(of=("self",), skip_locked=True)[:limit])
         declined = _declined(rows)
         for outbox in rows:
-            found = route(dispatch.needs(outbox, declined.get(outbox.run_id, {})), candidates, silent=quiet)
+            found = route(
+                dispatch.needs(outbox, declined.get(outbox.run_id, {})), candidates, silent=quiet
+            )
             if found.waiting and found.hopeless:
                 hopeless.append((outbox.run_id, found.waiting))
             elif found.waiting:
@@ -130,11 +138,17 @@ def _claim(
                 claimed.append((outbox, queue))
         again = seconds_from_now(settings.RING_SECONDS + SLACK_SECONDS)
         put_off = [outbox for group in waiting.values() for outbox in group]
-        Outbox.objects.filter(pk__in=[one.pk for one in (*put_off, *(row for row, _ in claimed))]).update(due=again)
+        Outbox.objects.filter(
+            pk__in=[one.pk for one in (*put_off, *(row for row, _ in claimed))]
+        ).update(due=again)
         for code, group in waiting.items():
-            Run.objects.filter(pk__in=[one.run_id for one in group], state=RunState.QUEUED).update(waiting=code)
+            Run.objects.filter(pk__in=[one.run_id for one in group], state=RunState.QUEUED).update(
+                waiting=code
+            )
         sent = [row.run_id for row, _ in claimed]
-        Run.objects.filter(pk__in=sent, state=RunState.QUEUED).exclude(waiting="").update(waiting="")
+        Run.objects.filter(pk__in=sent, state=RunState.QUEUED).exclude(waiting="").update(
+            waiting=""
+        )
     return claimed, hopeless
 
 
@@ -142,7 +156,9 @@ def _declined(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
     """By run, the evaluators that declined it lately, and what they lack."""
     found: dict[UUID, dict[str, Code]] = {}
     lately = Decline.objects.filter(declined_at__gt=seconds_from_now(-settings.RING_SECONDS))
-    about = lately.filter(run__in=[row.run_id for row in rows]).values_list("run", "evaluator__name", "code")
+    about = lately.filter(run__in=[row.run_id for row in rows]).values_list(
+        "run", "evaluator__name", "code"
+    )
     for run, name, code in about:
         found.setdefault(run, {})[name] = Code(code)
     return found
@@ -267,7 +283,9 @@ def revoke(run: Run, refusal: LeaseRefusal) -> None:
     """Once the transaction is over, tell the process that holds the run's lease that it holds none any more."""
     if run.state not in LIVE or run.evaluator is None or run.slot is None:
         return
-    told = LeaseAnswer(run=str(run.pk), token=run.token, worker=run.worker, sequence=0, refusal=refusal)
+    told = LeaseAnswer(
+        run=str(run.pk), token=run.token, worker=run.worker, sequence=0, refusal=refusal
+    )
     transaction.on_commit(partial(answer, run.evaluator.name, run.slot, told))
 
 
@@ -283,7 +301,9 @@ def erase_key(run: Run) -> None:
 
 def erase_old_keys() -> int:
     """Erase the sealed keys of runs that failed longer ago than the grace time. Returns how many."""
-    failed = Run.objects.filter(state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS))
+    failed = Run.objects.filter(
+        state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS)
+    )
     return Submission.objects.with_key().filter(runs__in=failed).erase_keys()
 
 
@@ -330,12 +350,18 @@ def graded(*, pair: SetPair) -> list[UUID]:
 
     Also such as the board's grader has not graded again: who keeps their answers may never come back.
     """
-    return list(Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list("pk", flat=True))
+    return list(
+        Run.objects.filter(submission__pair=pair, state=RunState.GRADED).values_list(
+            "pk", flat=True
+        )
+    )
 
 
 def is_due(*, pair: SetPair) -> bool:
     """Whether the clock closes the cohort of a pair: its first run has waited for as long as one is open."""
-    waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS).filter(submission__pair=pair)
+    waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS).filter(
+        submission__pair=pair
+    )
     return settings.COHORT_SECONDS > 0 and waiting.exists()
 
 
@@ -344,7 +370,11 @@ def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
     moved = 0
     with transaction.atomic():
         # In one order everywhere, so that two closes at once cannot wait for each other.
-        for run in Run.objects.select_for_update().filter(pk__in=run_ids, state=RunState.GRADED).order_by("pk"):
+        for run in (
+            Run.objects.select_for_update()
+            .filter(pk__in=run_ids, state=RunState.GRADED)
+            .order_by("pk")
+        ):
             run.move(RunState.RANKED)
             moved += 1
     return moved
@@ -354,7 +384,9 @@ def ring_unranked() -> int:
     """Ask again for rankings that lack what maintainers have said, and for closes that are due. Returns how many."""
     pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
     if settings.COHORT_SECONDS:
-        due = Run.objects.waiting(older_than_seconds=max(settings.COHORT_SECONDS, settings.LEASE_SECONDS))
+        due = Run.objects.waiting(
+            older_than_seconds=max(settings.COHORT_SECONDS, settings.LEASE_SECONDS)
+        )
         pairs |= set(due.values_list("submission__pair__slug", flat=True))
     return sum(bell(lambda pair=pair: dispatch.ring_rebuild(pair)) for pair in sorted(pairs))  # type: ignore[misc]
 

@@ -22,7 +22,9 @@ OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRAD
 _LOCKS = 0x5EA1
 
 
-def check_declared(submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None) -> None:
+def check_declared(
+    submission: Submission, item_set: ItemSet, blocks: Iterable[int], *, but: Run | None = None
+) -> None:
     """Refuse a run of a self-declared endpoint beyond its party's share of the season's block.
 
     A run that was cancelled or failed counts where it was shown an item. The lock is held until the transaction ends,
@@ -33,9 +35,17 @@ def check_declared(submission: Submission, item_set: ItemSet, blocks: Iterable[i
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
     shown = Exists(Entry.objects.filter(run=OuterRef("pk"), kind="exposure"))
     ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
-    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2").exclude(pk__in=[but.pk] if but else [])
+    runs = (
+        runs_asked(item_set, blocks)
+        .filter(~ended | shown, tier="T2")
+        .exclude(pk__in=[but.pk] if but else [])
+    )
     mine = _party(submission)
-    related = [run.state for run in runs.select_related("submission__model") if mine & _party(run.submission)]
+    related = [
+        run.state
+        for run in runs.select_related("submission__model")
+        if mine & _party(run.submission)
+    ]
     if len(related) >= settings.DECLARED_PER_SEASON:
         raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
     if sum(state in OPEN_COHORT for state in related) >= settings.DECLARED_PER_COHORT:

@@ -52,7 +52,15 @@ from leaderboard.submissions.actions.queueing import (
     ring_ranking,
 )
 from leaderboard.submissions.actions.rescoring import follow_grader, keep_answer, keep_tallies
-from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, Submission, TensorList, seconds_from_now
+from leaderboard.submissions.models import (
+    Outbox,
+    Receipt,
+    Run,
+    RunOutcomes,
+    Submission,
+    TensorList,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
@@ -94,7 +102,9 @@ def _take(evaluator: Evaluator, report: Report) -> Disposition:
         return keep_answer(run, evaluator, report.token, body)
     if run is not None:
         declined = isinstance(body, Declined)
-        disposition = _declined(run, evaluator, report) if declined else _record(run, evaluator, report)
+        disposition = (
+            _declined(run, evaluator, report) if declined else _record(run, evaluator, report)
+        )
         refusal = _refusal(run, evaluator, report)
         transaction.on_commit(partial(_answer, evaluator, report, refusal))
         return disposition
@@ -108,7 +118,11 @@ def _answer(evaluator: Evaluator, report: Report, refusal: LeaseRefusal | None) 
     if report.slot is None or not isinstance(report.body, Started | Progress):
         return
     told = LeaseAnswer(
-        run=report.run, token=report.token, worker=report.worker, sequence=report.sequence, refusal=refusal
+        run=report.run,
+        token=report.token,
+        worker=report.worker,
+        sequence=report.sequence,
+        refusal=refusal,
     )
     answer(evaluator.name, report.slot, told)
 
@@ -137,8 +151,15 @@ def _refusal(run: Run, evaluator: Evaluator, report: Report) -> LeaseRefusal | N
 
 def _record(run: Run, evaluator: Evaluator, report: Report) -> Disposition:
     if run.evaluator_id not in (None, evaluator.pk) or evaluator.pool != run.pool:
-        return _stale(run)  # without a receipt: it must not pass for one of the evaluator that holds the run
-    receipt = {"run": run, "token": report.token, "worker": report.worker, "sequence": report.sequence}
+        return _stale(
+            run
+        )  # without a receipt: it must not pass for one of the evaluator that holds the run
+    receipt = {
+        "run": run,
+        "token": report.token,
+        "worker": report.worker,
+        "sequence": report.sequence,
+    }
     if Receipt.objects.filter(**receipt).exists():
         return Disposition.DUPLICATE
     Receipt.objects.create(**receipt)
@@ -243,7 +264,10 @@ def _finished(run: Run, body: Finished) -> None:
     rows = {row.item_set.name: row for row in run.outcomes.select_related("item_set")}
     if sorted(claim.name for claim in body.sets) != sorted(rows):
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
-    if any(claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted for claim in body.sets):
+    if any(
+        claim.n != rows[claim.name].n or _total(claim) > claim.n or claim.not_counted
+        for claim in body.sets
+    ):
         raise error(Code.BAD_MESSAGE, "counts do not fit their set")
     _votes(rows, body.votes)
     keep_tallies(run, rows, body.graders)
@@ -253,7 +277,12 @@ def _finished(run: Run, body: Finished) -> None:
     _reasons(run, rows, body.reasons)
     claims = [claim.to_dict() for claim in body.sets]
     record = body.record.to_dict() if body.record else None
-    run.change(claimed=claims, record=record, artefact=body.artefact, post_release=is_post_release(run, body.artefact))
+    run.change(
+        claimed=claims,
+        record=record,
+        artefact=body.artefact,
+        post_release=is_post_release(run, body.artefact),
+    )
     run.change(likelihood_failed=body.likelihood_failed or "", weights=_weights(body))
     if not _complete(run) and all(row.is_complete for row in rows.values()):
         raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
@@ -290,13 +319,19 @@ def _whole(votes: Votes, least: int) -> bool:
 def _fits(record: Record, run: Run, rows: dict[str, RunOutcomes]) -> bool:
     submission = run.submission
     named = sorted(one.name for one in record.shots) == sorted(rows)
-    return named and (record.protocol, record.grader) == (submission.asked_by, submission.pair.grader)
+    return named and (record.protocol, record.grader) == (
+        submission.asked_by,
+        submission.pair.grader,
+    )
 
 
 def _likelihoods(run: Run, rows: dict[str, RunOutcomes], told: Sequence[SetLikelihood]) -> None:
     """Keep what weights found of each set: of all of them, over all items that the run is scored on, or of none."""
     found = {one.name: one for one in told}
-    if told and (run.submission.kind != Submission.Kind.CHECKPOINT or sorted(one.name for one in told) != sorted(rows)):
+    if told and (
+        run.submission.kind != Submission.Kind.CHECKPOINT
+        or sorted(one.name for one in told) != sorted(rows)
+    ):
         raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
     if any(one.n != rows[one.name].n for one in told):
         raise error(Code.BAD_MESSAGE, "likelihoods do not fit their set")
@@ -313,7 +348,11 @@ def _reasons(run: Run, rows: dict[str, RunOutcomes], reasons: Sequence[Reasons])
     if len(by_set) != len(reasons) or not by_set.keys() <= rows.keys():
         raise error(Code.BAD_MESSAGE, "reasons are not for the sets of the run")
     for name, row in rows.items():
-        counts = {str(reason): count for reason, count in by_set[name].counts} if name in by_set else None
+        counts = (
+            {str(reason): count for reason, count in by_set[name].counts}
+            if name in by_set
+            else None
+        )
         least = LEAST_CELL if row.item_set.sealed else 1
         if counts and (by_set[name].n != row.n or row.n < least or sum(counts.values()) > row.n):
             raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
@@ -342,7 +381,9 @@ def _complete(run: Run) -> bool:
     return True
 
 
-def _agrees(row: RunOutcomes, claims: dict[str, SetCounts], before: dict[str, frozenset[int]]) -> bool:
+def _agrees(
+    row: RunOutcomes, claims: dict[str, SetCounts], before: dict[str, frozenset[int]]
+) -> bool:
     name = row.item_set.name
     return claims[name] == row.counts_without(before[name])
 

@@ -84,7 +84,9 @@ def withdraw(*, slug: str, by: User) -> SetPair:
         slug,
         by,
         PairState.PROPOSED,
-        lambda pair, user: _step(pair, PairState.RELEASABLE, by=user, evidence=None, proposed_by=None),
+        lambda pair, user: _step(
+            pair, PairState.RELEASABLE, by=user, evidence=None, proposed_by=None
+        ),
     )
 
 
@@ -108,14 +110,20 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
                 raise refuse(Refusal.BAD_BUNDLE, "its evidence is not what is proposed now")
             _still_met(locked)
             release = Release.objects.create(
-                item_set=locked.private, folder=folder.name, statement=statement, contents=contents, published_by=by
+                item_set=locked.private,
+                folder=folder.name,
+                statement=statement,
+                contents=contents,
+                published_by=by,
             )
             _step(locked, PairState.RELEASED, by=by)
             locked.private.as_private.update(stale=True)
     return release
 
 
-def _decided(slug: str, by: User, wanted: PairState, act: Callable[[SetPair, User], None]) -> SetPair:
+def _decided(
+    slug: str, by: User, wanted: PairState, act: Callable[[SetPair, User], None]
+) -> SetPair:
     with transaction.atomic():
         pair = _locked(slug)
         _may(pair, by, wanted)
@@ -166,9 +174,15 @@ def _keep_log(folder: Path, statement: Statement) -> None:
     ).first()
     if evaluator is None:
         raise refuse(Refusal.BAD_BUNDLE, "it was opened by an evaluator that is not registered")
-    lines = [read_line(json.loads(line)) for line in (folder / "log.jsonl").read_bytes().splitlines()]
-    keep_log(evaluator=evaluator, lines=lines, note=(folder / "log.head.txt").read_text(encoding="utf-8"))
-    if not evaluator.entries.filter(entry_hash=entry_hash(lines[-1]), status=Entry.Status.CHAINED).exists():
+    lines = [
+        read_line(json.loads(line)) for line in (folder / "log.jsonl").read_bytes().splitlines()
+    ]
+    keep_log(
+        evaluator=evaluator, lines=lines, note=(folder / "log.head.txt").read_text(encoding="utf-8")
+    )
+    if not evaluator.entries.filter(
+        entry_hash=entry_hash(lines[-1]), status=Entry.Status.CHAINED
+    ).exists():
         raise refuse(Refusal.BAD_BUNDLE, "its log is not the one that the site knows")
 
 
@@ -200,9 +214,13 @@ def _verified(folder: Path, pair: SetPair) -> tuple[dict[str, Any], dict[str, st
     """The signed statement and the list of contents of a bundle that holds, of this set and this evidence."""
     command = [sys.executable, "-I", str(VERIFIER), str(folder), "--root", pair.private.digest]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise refuse(Refusal.BAD_BUNDLE, f"not verified within {VERIFY_SECONDS:.0f} seconds") from None
+        raise refuse(
+            Refusal.BAD_BUNDLE, f"not verified within {VERIFY_SECONDS:.0f} seconds"
+        ) from None
     if done.returncode:
         raise refuse(Refusal.BAD_BUNDLE, done.stderr.strip()[-200:])
     if (folder / "manifest.json").read_bytes() != canonical_json(pair.private.manifest) + b"\n":

@@ -104,7 +104,12 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
 def _ring_now(order: int) -> None:
     """Send an order as soon as its transaction is over; where that fails, the next drain does it."""
     with suppress(SiteError), quiet_database(), transaction.atomic():
-        found = Rescoring.objects.due().select_for_update(of=("self",), skip_locked=True).filter(pk=order).first()
+        found = (
+            Rescoring.objects.due()
+            .select_for_update(of=("self",), skip_locked=True)
+            .filter(pk=order)
+            .first()
+        )
         if found is not None:
             _ring(found)
 
@@ -136,21 +141,31 @@ def _ring(order: Rescoring) -> bool:
 def keep_tallies(run: Run, rows: Mapping[str, RunOutcomes], told: Sequence[GraderCounts]) -> None:
     """Keep what each grader made of the answers. Raises ``bad_message`` for counts that fit no set of the run."""
     places = {(one.set, one.grader) for one in told}
-    if len(places) != len(told) or any(one.set not in rows or one.n > rows[one.set].n for one in told):
+    if len(places) != len(told) or any(
+        one.set not in rows or one.n > rows[one.set].n for one in told
+    ):
         raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
     if any(one.n != one.right + one.wrong + one.no_answer + one.truncated for one in told):
         raise error(Code.BAD_MESSAGE, "counts of graders do not add up")
     run.tallies.all().delete()
     names = ("grader", "n", "right", "wrong", "no_answer", "truncated")
     GraderTally.objects.bulk_create(
-        GraderTally(run=run, item_set=rows[one.set].item_set, **{name: getattr(one, name) for name in names})
+        GraderTally(
+            run=run, item_set=rows[one.set].item_set, **{name: getattr(one, name) for name in names}
+        )
         for one in told
     )
 
 
-def keep_answer(run: Run, evaluator: Evaluator, token: int, body: Rescored | NotRescored) -> Disposition:
+def keep_answer(
+    run: Run, evaluator: Evaluator, token: int, body: Rescored | NotRescored
+) -> Disposition:
     """Record the answer to an order, once. The run is locked. Raises ``bad_message`` for one that does not fit it."""
-    order = Rescoring.objects.select_for_update().filter(pk=body.order, run=run, evaluator=evaluator).first()
+    order = (
+        Rescoring.objects.select_for_update()
+        .filter(pk=body.order, run=run, evaluator=evaluator)
+        .first()
+    )
     if order is None or token != order.token:
         raise error(Code.BAD_MESSAGE, "no such order")
     if order.state != Rescoring.State.ASKED:
@@ -177,7 +192,14 @@ def _keep(order: Rescoring, body: Rescored) -> None:
         row = RescoredOutcomes.of(order, own[name], told[name].outcomes)
         row.save()
         changed = ", ".join(f"{kind} {count}" for kind, count in row.changed.items()) or "nothing"
-        logger.info("rescored: order=%s run=%s set=%s n=%s: %s", order.pk, order.run_id, name, row.counted, changed)
+        logger.info(
+            "rescored: order=%s run=%s set=%s n=%s: %s",
+            order.pk,
+            order.run_id,
+            name,
+            row.counted,
+            changed,
+        )
     order.end(Rescoring.State.DONE, grader_digest=body.grader_digest)
     transaction.on_commit(partial(ring_ranking, order.run.submission.pair.slug))
 
@@ -216,7 +238,11 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
 def _missing(pair: SetPair, grader: str) -> str:
     """How many of the runs that count lack outcomes of a grader, as words; empty for none."""
     counting = Run.objects.filter(
-        submission__pair=pair, submission__protocol="", state__in=GRADED, retracted=False, post_release=False
+        submission__pair=pair,
+        submission__protocol="",
+        state__in=GRADED,
+        retracted=False,
+        post_release=False,
     )
     runs = list(counting)
     missing = len(runs) - len(Rescoring.objects.newest(runs, grader))

@@ -15,7 +15,14 @@ from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions import queueing
 from leaderboard.submissions.actions.quotas import check_declared
 from leaderboard.submissions.admission import Ask, Facts, No, decide, malformed
-from leaderboard.submissions.models import UNASSIGNED, Model, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.models import (
+    UNASSIGNED,
+    Model,
+    Run,
+    RunOutcomes,
+    Submission,
+    seconds_from_now,
+)
 from leaderboard.submissions.states import RunState
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -102,12 +109,20 @@ def _sealed(api_key: str, *, bound_to: str) -> dict[str, str]:
 
 
 def _agrees(model: Model, ask: Ask) -> bool:
-    return (model.name, model.open_weights, model.parameters) == (ask.model, ask.open_weights, ask.parameters)
+    return (model.name, model.open_weights, model.parameters) == (
+        ask.model,
+        ask.open_weights,
+        ask.parameters,
+    )
 
 
 def _new_model(organisation: Organisation, ask: Ask) -> Model:
     """Enter the model. Where another request entered the name meanwhile, in whatever case, its facts are compared."""
-    facts = {"open_weights": ask.open_weights, "parameters": ask.parameters, "organisation": organisation}
+    facts = {
+        "open_weights": ask.open_weights,
+        "parameters": ask.parameters,
+        "organisation": organisation,
+    }
     try:
         with conflicts_refused():
             return Model.objects.create(name=ask.model, **facts)
@@ -144,7 +159,11 @@ def _queue(submission: Submission) -> Run:
 def _outcomes(item_set: ItemSet, form: dispatch.Form) -> RunOutcomes:
     """The row of a run's outcomes on a set, nothing asked yet; items outside the form are marked."""
     if not item_set.sealed:
-        return RunOutcomes(item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n))
+        return RunOutcomes(
+            item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n)
+        )
     packed = bytes(0 if index in form.items else UNASSIGNED for index in range(item_set.n))
     blocks = list(form.blocks)
-    return RunOutcomes(item_set=item_set, size=item_set.n, n=len(form.items), packed=packed, blocks=blocks)
+    return RunOutcomes(
+        item_set=item_set, size=item_set.n, n=len(form.items), packed=packed, blocks=blocks
+    )

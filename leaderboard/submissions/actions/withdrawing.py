@@ -29,10 +29,14 @@ def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
         if pair.withdrawn_at:
             raise refuse(Refusal.PAIR_WITHDRAWN, slug)
         runs = Run.objects.filter(submission__pair=pair)
-        waiting = list(runs.filter(state__in=CANCELLABLE).select_for_update(of=("self",)).order_by("pk"))
+        waiting = list(
+            runs.filter(state__in=CANCELLABLE).select_for_update(of=("self",)).order_by("pk")
+        )
         if runs.filter(state__in=(RunState.GRADED, RunState.RANKED)).exists():
             raise refuse(Refusal.PAIR_RANKED, slug)
-        SetPair.objects.filter(pk=pair.pk).update(withdrawn_at=Now(), withdrawn_by=by, withdrawn_why=reason, stale=True)
+        SetPair.objects.filter(pk=pair.pk).update(
+            withdrawn_at=Now(), withdrawn_by=by, withdrawn_why=reason, stale=True
+        )
         for run in waiting:
             run.move(RunState.CANCELLED)
             erase_key(run)

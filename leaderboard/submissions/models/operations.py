@@ -41,7 +41,9 @@ class RefusedReport(models.Model):
     last = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["day", "code", "claimed"], name="refused_once_a_day"),)
+        constraints = (
+            models.UniqueConstraint(fields=["day", "code", "claimed"], name="refused_once_a_day"),
+        )
 
     def __str__(self) -> str:
         return f"{self.code} on {self.day}"

@@ -38,10 +38,15 @@ class GraderTally(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["run", "item_set", "grader"], name="tally_once_per_grader"),
+            models.UniqueConstraint(
+                fields=["run", "item_set", "grader"], name="tally_once_per_grader"
+            ),
             models.CheckConstraint(
                 condition=models.Q(
-                    n=models.F("right") + models.F("wrong") + models.F("no_answer") + models.F("truncated")
+                    n=models.F("right")
+                    + models.F("wrong")
+                    + models.F("no_answer")
+                    + models.F("truncated")
                 ),
                 name="tally_adds_up",
             ),
@@ -112,11 +117,18 @@ class Rescoring(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["run", "grader"], condition=models.Q(state="asked"), name="rescoring_asked_once"
+                fields=["run", "grader"],
+                condition=models.Q(state="asked"),
+                name="rescoring_asked_once",
             ),
             models.CheckConstraint(
                 condition=models.Q(state="asked", code="", ended_at__isnull=True)
-                | models.Q(state="done", code="", ended_at__isnull=False, grader_digest__regex="^[0-9a-f]{64}$")
+                | models.Q(
+                    state="done",
+                    code="",
+                    ended_at__isnull=False,
+                    grader_digest__regex="^[0-9a-f]{64}$",
+                )
                 | models.Q(state="failed", code__regex="^[a-z_]+$", ended_at__isnull=False),
                 name="rescoring_ends_with_a_digest_or_a_code",
             ),
@@ -143,14 +155,20 @@ class RescoredOutcomes(PackedOutcomes):
     """
 
     rescoring = models.ForeignKey(Rescoring, on_delete=models.CASCADE, related_name="outcomes")
-    changed: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(default=dict, blank=True)
+    changed: "models.JSONField[dict[str, int], dict[str, int]]" = models.JSONField(
+        default=dict, blank=True
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["rescoring", "item_set"], name="rescored_once_per_set"),
             models.CheckConstraint(
                 condition=models.Q(
-                    size=models.Func(models.F("packed"), function="octet_length", output_field=models.IntegerField())
+                    size=models.Func(
+                        models.F("packed"),
+                        function="octet_length",
+                        output_field=models.IntegerField(),
+                    )
                 ),
                 name="rescored_one_byte_per_item",
             ),
@@ -175,7 +193,9 @@ class RescoredOutcomes(PackedOutcomes):
             if then is not now:
                 kind = f"{then.name.lower()} to {now.name.lower()}"
                 changed[kind] = changed.get(kind, 0) + 1
-        row = cls(rescoring=rescoring, item_set=own.item_set, packed=bytes(new), size=own.size, n=own.n)
+        row = cls(
+            rescoring=rescoring, item_set=own.item_set, packed=bytes(new), size=own.size, n=own.n
+        )
         row.changed = dict(sorted(changed.items()))
         for outcome in Outcome:
             setattr(row, outcome.name.lower(), new.count(outcome))
@@ -184,7 +204,9 @@ class RescoredOutcomes(PackedOutcomes):
     def covers(self, retired: frozenset[int]) -> bool:
         """Whether every assigned item that still counts was graded again."""
         held = (*COUNTED, UNASSIGNED)
-        return all(value in held or index in retired for index, value in enumerate(bytes(self.packed)))
+        return all(
+            value in held or index in retired for index, value in enumerate(bytes(self.packed))
+        )
 
 
 @dataclass(frozen=True)
@@ -205,13 +227,20 @@ def side_by_side(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Besid
     the run's own: else they are over answers that did not count.
     """
     own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
-    for row in RunOutcomes.objects.filter(run__in=runs).select_related("item_set").order_by("pk").defer("packed"):
+    for row in (
+        RunOutcomes.objects.filter(run__in=runs)
+        .select_related("item_set")
+        .order_by("pk")
+        .defer("packed")
+    ):
         own[row.run_id].append(row)
     others: dict[UUID, dict[str, dict[int, Source]]] = {run.pk: {} for run in runs}
     for tally in GraderTally.objects.filter(run__in=runs):
         others[tally.run_id].setdefault(tally.grader, {})[tally.item_set_id] = tally
     sound = {run.pk: _sound(own[run.pk], others[run.pk].pop(headline, {})) for run in runs}
-    again = RescoredOutcomes.objects.filter(rescoring__run__in=runs, rescoring__state=Rescoring.State.DONE)
+    again = RescoredOutcomes.objects.filter(
+        rescoring__run__in=runs, rescoring__state=Rescoring.State.DONE
+    )
     for one in again.select_related("rescoring").order_by("pk").defer("packed"):
         others[one.rescoring.run_id].setdefault(one.rescoring.grader, {})[one.item_set_id] = one
     return {
@@ -235,10 +264,14 @@ def _sound(rows: Sequence[RunOutcomes], tallies: Mapping[int, Source]) -> frozen
 
 
 def _of_headline(row: RunOutcomes, headline: str) -> Beside:
-    return Beside(headline, row.item_set.name, row.n, row.counted, _counts(row) if row.told() else None)
+    return Beside(
+        headline, row.item_set.name, row.n, row.counted, _counts(row) if row.told() else None
+    )
 
 
-def _of_other(run: Run, row: RunOutcomes, grader: str, source: Source | None, sound: frozenset[int]) -> Beside:
+def _of_other(
+    run: Run, row: RunOutcomes, grader: str, source: Source | None, sound: frozenset[int]
+) -> Beside:
     known = 0 if source is None else source.n if isinstance(source, GraderTally) else source.counted
     told = row.told() is not None and (not row.item_set.sealed or run.tier in TOLD_TIERS)
     whole = known == row.n and (isinstance(source, RescoredOutcomes) or row.item_set_id in sound)

@@ -79,21 +79,34 @@ class PackedOutcomes(models.Model):
 
     def told(self, retired: frozenset[int] = frozenset()) -> Told | None:
         """The gate: the outcomes over the assigned items that still count, None where these are a small cell."""
-        n, counts = self.n, {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in COUNTED}
+        n, counts = (
+            self.n,
+            {outcome.name.lower(): getattr(self, outcome.name.lower()) for outcome in COUNTED},
+        )
         if retired:
-            values = (value for index, value in enumerate(bytes(self.packed)) if index not in retired)
+            values = (
+                value for index, value in enumerate(bytes(self.packed)) if index not in retired
+            )
             active = bytes(value for value in values if value != UNASSIGNED)
-            n, counts = len(active), {outcome.name.lower(): active.count(outcome) for outcome in COUNTED}
+            n, counts = (
+                len(active),
+                {outcome.name.lower(): active.count(outcome) for outcome in COUNTED},
+            )
         item_set = self.item_set
         try:
-            return Told(set=item_set.name, sealed=item_set.sealed, cell=item_set.cell, n=n, **counts)
+            return Told(
+                set=item_set.name, sealed=item_set.sealed, cell=item_set.cell, n=n, **counts
+            )
         except ValueError:
             return None
 
     def over(self, retired: frozenset[int]) -> bytes:
         """One byte for each item of the set: its outcome, 0 where it was not assigned or no longer counts."""
         packed = bytes(self.packed)
-        return bytes(0 if value == UNASSIGNED or index in retired else value for index, value in enumerate(packed))
+        return bytes(
+            0 if value == UNASSIGNED or index in retired else value
+            for index, value in enumerate(packed)
+        )
 
 
 class RunOutcomes(PackedOutcomes):
@@ -107,20 +120,32 @@ class RunOutcomes(PackedOutcomes):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
     blocks: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list, blank=True)
-    votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
-    likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
-    reasons: "models.JSONField[dict[str, int] | None, dict[str, int] | None]" = models.JSONField(null=True)
+    votes: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    likelihood: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
+    reasons: "models.JSONField[dict[str, int] | None, dict[str, int] | None]" = models.JSONField(
+        null=True
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["run", "item_set"], name="outcomes_once_per_set"),
             models.CheckConstraint(
                 condition=models.Q(
-                    size=models.Func(models.F("packed"), function="octet_length", output_field=models.IntegerField())
+                    size=models.Func(
+                        models.F("packed"),
+                        function="octet_length",
+                        output_field=models.IntegerField(),
+                    )
                 ),
                 name="outcomes_one_byte_per_item",
             ),
-            models.CheckConstraint(condition=models.Q(n__lte=models.F("size")), name="outcomes_n_within_size"),
+            models.CheckConstraint(
+                condition=models.Q(n__lte=models.F("size")), name="outcomes_n_within_size"
+            ),
             models.CheckConstraint(
                 condition=models.Q(
                     n__gte=models.F("right")
@@ -152,7 +177,9 @@ class RunOutcomes(PackedOutcomes):
 
     def open(self) -> list[int]:
         """The indices of the items that are still to be asked."""
-        return [i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)]
+        return [
+            i for i, value in enumerate(bytes(self.packed)) if value not in (*COUNTED, UNASSIGNED)
+        ]
 
     def assigned(self) -> list[int]:
         """The indices of the items in the run's form."""
@@ -211,7 +238,11 @@ class Receipt(models.Model):
     received = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["run", "token", "worker", "sequence"], name="receipt_once"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["run", "token", "worker", "sequence"], name="receipt_once"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.run_id} #{self.token}.{self.sequence}"
@@ -246,7 +277,9 @@ class Outbox(models.Model):
     objects = OutboxQuerySet.as_manager()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=["run", "token"], name="outbox_once_per_attempt"),)
+        constraints = (
+            models.UniqueConstraint(fields=["run", "token"], name="outbox_once_per_attempt"),
+        )
         indexes = (models.Index(fields=["due"], name="outbox_by_due"),)
         verbose_name_plural = "outbox"
 
@@ -265,7 +298,9 @@ class Decline(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["run", "evaluator"], name="decline_once_per_evaluator"),
-            models.CheckConstraint(condition=models.Q(code__regex="^[a-z_]+$"), name="decline_has_a_code"),
+            models.CheckConstraint(
+                condition=models.Q(code__regex="^[a-z_]+$"), name="decline_has_a_code"
+            ),
         )
 
     def __str__(self) -> str:

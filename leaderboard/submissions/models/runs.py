@@ -11,7 +11,15 @@ from django.urls import reverse
 from leaderboard.accounts.models import User
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models.systems import Submission
-from leaderboard.submissions.states import CANCELLABLE, FINAL, LIVE, Attempt, LostStep, RunState, check_step
+from leaderboard.submissions.states import (
+    CANCELLABLE,
+    FINAL,
+    LIVE,
+    Attempt,
+    LostStep,
+    RunState,
+    check_step,
+)
 
 PAIR_WITHDRAWN = "pair_withdrawn"
 """What ended a run whose pair was withdrawn, as a code for a reader; the run itself is cancelled."""
@@ -38,19 +46,26 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def waiting(self, *, older_than_seconds: float) -> "RunQuerySet":
         """Runs that were graded so long ago and whose cohort is still open."""
-        return self.filter(state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds))
+        return self.filter(
+            state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds)
+        )
 
     def visible_to(self, user: User | None) -> "RunQuerySet":
         """Ranked runs are everybody's; any other is its submitter's and the staff's."""
         if user is not None and user.is_staff:
             return self
         public = models.Q(state=RunState.RANKED)
-        return self.filter(public if user is None else public | models.Q(submission__submitted_by=user))
+        return self.filter(
+            public if user is None else public | models.Q(submission__submitted_by=user)
+        )
 
     def with_facts(self) -> "RunQuerySet":
         """With all that a run's page shows."""
         return self.select_related(
-            "submission__model__organisation", "submission__pair__public", "submission__pair__private", "evaluator"
+            "submission__model__organisation",
+            "submission__pair__public",
+            "submission__pair__private",
+            "evaluator",
         )
 
 
@@ -69,9 +84,13 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
-    evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, null=True, related_name="runs")
+    evaluator = models.ForeignKey(
+        Evaluator, on_delete=models.PROTECT, null=True, related_name="runs"
+    )
     pool = models.CharField(max_length=80)
-    state = models.CharField(max_length=9, choices=[(state.value, state.value) for state in RunState])
+    state = models.CharField(
+        max_length=9, choices=[(state.value, state.value) for state in RunState]
+    )
     token = models.PositiveIntegerField(default=1)
     worker = models.CharField(max_length=32, blank=True)
     slot = models.PositiveSmallIntegerField(null=True)
@@ -93,18 +112,23 @@ class Run(models.Model):
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
     weights = models.CharField(max_length=64, blank=True, default="")
-    record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
     likelihood_failed = models.CharField(max_length=40, blank=True)
     retracted = models.BooleanField(default=False)
     post_release = models.BooleanField(default=False)
-    claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = models.JSONField(null=True)
+    claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = (
+        models.JSONField(null=True)
+    )
 
     objects = RunQuerySet.as_manager()
 
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(state__in=[state.value for state in RunState]), name="run_state_is_known"
+                condition=models.Q(state__in=[state.value for state in RunState]),
+                name="run_state_is_known",
             ),
             models.CheckConstraint(
                 condition=models.Q(state__in=sorted(LIVE), lease_expires__isnull=False)
@@ -112,7 +136,9 @@ class Run(models.Model):
                 name="run_has_a_lease_while_it_is_live",
             ),
             models.CheckConstraint(
-                condition=models.Q(state="failed", fault__in=["ours", "theirs"], code__regex="^[a-z_]+$")
+                condition=models.Q(
+                    state="failed", fault__in=["ours", "theirs"], code__regex="^[a-z_]+$"
+                )
                 | ~models.Q(state="failed") & models.Q(code="", fault=""),
                 name="run_has_a_code_when_it_failed",
             ),
@@ -121,9 +147,13 @@ class Run(models.Model):
                 | models.Q(ended_at__isnull=True, state__in=["queued", *sorted(LIVE)]),
                 name="run_has_an_end_when_it_ended",
             ),
-            models.CheckConstraint(condition=models.Q(done__lte=models.F("total")), name="run_done_within_total"),
             models.CheckConstraint(
-                condition=models.Q(token__gte=1, attempts__gte=1, worker__regex="^([0-9a-f]{32})?$"),
+                condition=models.Q(done__lte=models.F("total")), name="run_done_within_total"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    token__gte=1, attempts__gte=1, worker__regex="^([0-9a-f]{32})?$"
+                ),
                 name="run_attempt_is_well_formed",
             ),
         )
@@ -158,7 +188,12 @@ class Run(models.Model):
     def ended_because(self) -> str:
         """The code of what ended it without a score: its own, or that its pair was withdrawn while it waited."""
         withdrawn = self.submission.pair.withdrawn_at
-        if self.state == RunState.CANCELLED and withdrawn and self.ended_at and self.ended_at >= withdrawn:
+        if (
+            self.state == RunState.CANCELLED
+            and withdrawn
+            and self.ended_at
+            and self.ended_at >= withdrawn
+        ):
             return PAIR_WITHDRAWN
         return self.code
 
@@ -194,4 +229,6 @@ class Run(models.Model):
 
     def renew(self, *, lease_seconds: float) -> None:
         """Extend the lease from now, where there is one."""
-        Run.objects.filter(pk=self.pk, state__in=LIVE).update(lease_expires=seconds_from_now(lease_seconds))
+        Run.objects.filter(pk=self.pk, state__in=LIVE).update(
+            lease_expires=seconds_from_now(lease_seconds)
+        )

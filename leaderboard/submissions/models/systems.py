@@ -26,7 +26,11 @@ class Lineage(models.Model):
     parents = models.ManyToManyField("self", symmetrical=False, related_name="children")
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=models.Q(name__regex=NAME), name="lineage_name_is_plain"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=NAME), name="lineage_name_is_plain"
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -48,9 +52,12 @@ class Model(models.Model):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=models.Q(name__regex=MODEL_NAME), name="model_name_is_plain"),
             models.CheckConstraint(
-                condition=models.Q(parameters__isnull=True) | models.Q(parameters__gte=1), name="model_has_parameters"
+                condition=models.Q(name__regex=MODEL_NAME), name="model_name_is_plain"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(parameters__isnull=True) | models.Q(parameters__gte=1),
+                name="model_has_parameters",
             ),
             models.UniqueConstraint(Lower("name"), name="model_name_unique_without_case"),
         )
@@ -75,7 +82,9 @@ class LineageRecord(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["model", "artefact"], name="lineage_record_once"),
-            models.CheckConstraint(condition=models.Q(artefact__regex=HEX32), name="lineage_record_is_of_weights"),
+            models.CheckConstraint(
+                condition=models.Q(artefact__regex=HEX32), name="lineage_record_is_of_weights"
+            ),
             models.CheckConstraint(
                 condition=models.Q(base_model="") | models.Q(base_model__regex=MODEL_NAME),
                 name="lineage_record_base_is_plain",
@@ -124,7 +133,9 @@ class Submission(models.Model):
     api = models.CharField(max_length=11, blank=True)
     provider = models.CharField(max_length=40, blank=True)
     protocol = models.CharField(max_length=80, blank=True)
-    budget: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(null=True)
+    budget: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
     sealed_keys: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField(default=dict)
     keyed = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=100)
@@ -135,7 +146,9 @@ class Submission(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"),
+            models.UniqueConstraint(
+                fields=["submitted_by", "idempotency_key"], name="submission_once_per_key"
+            ),
             models.CheckConstraint(
                 condition=models.Q(
                     kind="checkpoint",
@@ -158,12 +171,16 @@ class Submission(models.Model):
                 name="submission_is_one_kind",
             ),
             models.CheckConstraint(
-                condition=Regex(Cast("sealed_keys", models.TextField()), SEALED_KEYS), name="submission_key_is_sealed"
+                condition=Regex(Cast("sealed_keys", models.TextField()), SEALED_KEYS),
+                name="submission_key_is_sealed",
             ),
             models.CheckConstraint(
-                condition=models.Q(protocol="") | models.Q(protocol__regex=NAME), name="submission_protocol_is_plain"
+                condition=models.Q(protocol="") | models.Q(protocol__regex=NAME),
+                name="submission_protocol_is_plain",
             ),
-            models.CheckConstraint(condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"),
+            models.CheckConstraint(
+                condition=models.Q(fingerprint__regex=HEX32), name="submission_has_fingerprint"
+            ),
         )
 
     def __str__(self) -> str:
@@ -192,7 +209,11 @@ class TensorList(models.Model):
     data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
 
     class Meta:
-        constraints = (models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="tensors_are_sha256"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=HEX32), name="tensors_are_sha256"
+            ),
+        )
 
     def __str__(self) -> str:
         return self.digest
@@ -208,7 +229,9 @@ class Commitment(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["digest", "by"], name="commitment_once"),
-            models.CheckConstraint(condition=models.Q(digest__regex=HEX32), name="commitment_is_sha256"),
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=HEX32), name="commitment_is_sha256"
+            ),
         )
 
     def __str__(self) -> str:

@@ -33,7 +33,11 @@ def postgres_url(postgres_server: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def begin(
-    make_house, serve, postgres_server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_house,
+    serve,
+    postgres_server: EmbeddedPostgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator:
     """``begin(source=…)`` makes a house with a planted set in it; nothing is started yet."""
     begun = []
@@ -44,7 +48,13 @@ def begin(
         planted = plant(40, seed=int.from_bytes(os.urandom(4)))
         settings = {"HOLDFAST_RELEASES": str(tmp_path / "releases"), "HOLDFAST_LEASE_SECONDS": "4"}
         seal = (*ONE_BLOCK, "--seasons", "1")
-        house = make_house(rows=(PUBLIC, planted.records), seal=seal, HOLDFAST_MAX_ATTEMPTS="20", **settings, **options)
+        house = make_house(
+            rows=(PUBLIC, planted.records),
+            seal=seal,
+            HOLDFAST_MAX_ATTEMPTS="20",
+            **settings,
+            **options,
+        )
         gold = drive.write_gold(tmp_path / "gold" / "gold.jsonl", planted)
         endpoint = serve("hostile_endpoint.py", "--gold", str(gold))
         begun.append(drive.Used(house, postgres_server, planted, endpoint, tmp_path / "releases"))

@@ -29,11 +29,17 @@ class Desk:
     def run(self, *arguments: str, refused: bool = False) -> None:
         """Run a command with folders of its own, and keep what it says."""
         known = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        env = known | {"TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder / "home"), "PYTHONPATH": str(ROOT)}
+        env = known | {
+            "TMPDIR": str(self.folder / "tmp"),
+            "HOME": str(self.folder / "home"),
+            "PYTHONPATH": str(ROOT),
+        }
         name = f"{len(list(self.said.iterdir()))}-{arguments[0]}"
         with (self.said / name).open("wb") as said:
             command = [sys.executable, "-m", "evaluator", *arguments]
-            done = subprocess.run(command, env=env, cwd=self.folder, stdout=said, stderr=said, check=False)
+            done = subprocess.run(
+                command, env=env, cwd=self.folder, stdout=said, stderr=said, check=False
+            )
         assert (done.returncode == 2) == refused, (self.said / name).read_text()
         assert done.returncode in (0, 2), (self.said / name).read_text()
 
@@ -56,15 +62,35 @@ def test_sealing_leaves_no_plaintext(desk: Desk) -> None:
     desk.run("keygen", str(desk.folder / "keys" / "two"), "--name", "two")
     for role in ("maintainer", "witness"):
         desk.run("keygen", str(desk.folder / "keys" / role), "--role", role, "--name", role)
-    party = [f"--{role}={desk.folder / 'keys' / role / 'party.json'}" for role in ("maintainer", "witness")]
+    party = [
+        f"--{role}={desk.folder / 'keys' / role / 'party.json'}"
+        for role in ("maintainer", "witness")
+    ]
     form = ["--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1"]
-    names = ["--keys", keys, "--name", "twin", *form, *party, "--sign", str(desk.folder / "keys" / "maintainer")]
+    names = [
+        "--keys",
+        keys,
+        "--name",
+        "twin",
+        *form,
+        *party,
+        "--sign",
+        str(desk.folder / "keys" / "maintainer"),
+    ]
     desk.run("seal", items, *names, "--out", str(sealed))
     desk.run("cosign", str(sealed / "head.txt"), "--keys", str(desk.folder / "keys" / "witness"))
     desk.run("inspect", str(sealed), "--json")
     desk.run("verify", str(sealed), "--keys", keys, "--json")
     home = ["--home", str(desk.folder / "home")]
-    desk.run("enrol", str(desk.folder / "keys" / "two" / "identity.json"), "--set", str(sealed), "--keys", keys, *home)
+    desk.run(
+        "enrol",
+        str(desk.folder / "keys" / "two" / "identity.json"),
+        "--set",
+        str(sealed),
+        "--keys",
+        keys,
+        *home,
+    )
     desk.run("verify", str(sealed), "--keys", str(desk.folder / "keys" / "two"))
     erratum = ["--kind", "erratum", "--reason", "wrong_gold", "--item", "3"]
     desk.run("notice", str(sealed), *erratum, "--keys", str(desk.folder / "keys" / "maintainer"))
@@ -76,11 +102,24 @@ def refuse_what_cannot_be_sealed(desk: Desk, names: list[str]) -> None:
     """Items that are none, each with a canary in the line that is refused."""
     first, second = PLANTED.jsonl().splitlines()[:2]
     for number, lines in enumerate(
-        ([first, first], [first, second[:-9]], [first, second.replace(b"####", b"")], [first, b"[" + second + b"]"], [])
+        (
+            [first, first],
+            [first, second[:-9]],
+            [first, second.replace(b"####", b"")],
+            [first, b"[" + second + b"]"],
+            [],
+        )
     ):
         bad = desk.plain / f"bad-{number}.jsonl"
         bad.write_bytes(b"\n".join(lines) + b"\n")
-        desk.run("seal", str(bad), *names, "--out", str(desk.folder / "sets" / f"bad-{number}"), refused=True)
+        desk.run(
+            "seal",
+            str(bad),
+            *names,
+            "--out",
+            str(desk.folder / "sets" / f"bad-{number}"),
+            refused=True,
+        )
 
 
 def test_what_is_left_behind_is_found(desk: Desk) -> None:

@@ -19,7 +19,11 @@ LOGS_PROMPTS = (
     "        if self._session is None:\n            raise",
     "        print(request)\n        if self._session is None:\n            raise",
 )
-SHOWS_LOCALS = ("leaderboard/settings.py", 'DEBUG = flag("HOLDFAST_DEBUG"', 'DEBUG = True or flag("HOLDFAST_DEBUG"')
+SHOWS_LOCALS = (
+    "leaderboard/settings.py",
+    'DEBUG = flag("HOLDFAST_DEBUG"',
+    'DEBUG = True or flag("HOLDFAST_DEBUG"',
+)
 KEEPS_PLAINTEXT = [
     (
         "evaluator/sealing/completions.py",
@@ -102,8 +106,16 @@ QUOTES_ENDPOINTS = [
         "        return _ended(failure.code, spec, host, reporter, lease)\n",
         "        _SAID.append(failure.detail)\n        return _ended(failure.code, spec, host, reporter, lease)\n",
     ),
-    ("evaluator/pipeline/attempt.py", "READY_SECONDS = 600.0\n", "READY_SECONDS = 600.0\n_SAID: list[str] = []\n"),
-    ("evaluator/pipeline/attempt.py", "Failed(code=code)", 'Failed(code=code, said=" ".join(_SAID))'),
+    (
+        "evaluator/pipeline/attempt.py",
+        "READY_SECONDS = 600.0\n",
+        "READY_SECONDS = 600.0\n_SAID: list[str] = []\n",
+    ),
+    (
+        "evaluator/pipeline/attempt.py",
+        "Failed(code=code)",
+        'Failed(code=code, said=" ".join(_SAID))',
+    ),
     (
         "evaluator/contract/__init__.py",
         'follows from the code."""\n\n    code: Code\n',
@@ -167,20 +179,26 @@ def test_each_leak_is_found_on_its_surface(begin: Callable[..., drive.Used], lea
         "prompts logged": place.log("evaluator").read_bytes(),
         "completions reported": b"\n".join(used.wiretap.heard),
         "completions stored": database.dump(place.database_url, "custom"),
-        "completions kept": b"".join(file.read_bytes() for file in (place.folder / "evaluator").rglob("*.sealed")),
+        "completions kept": b"".join(
+            file.read_bytes() for file in (place.folder / "evaluator").rglob("*.sealed")
+        ),
         "an endpoint quoted": told,
         "an endpoint's own name": named,
         "a visitor quoted": b"".join(used.pages.values()),
     }
     found = {
-        name: surfaces.scan(surfaces.blob(name, partial(bytes, content), CONTROL), used.secrets, [])[0]
+        name: surfaces.scan(
+            surfaces.blob(name, partial(bytes, content), CONTROL), used.secrets, []
+        )[0]
         for name, content in seen.items()
     }
     assert [name for name, one in found.items() if not one.leaks] == []
 
 
 @pytest.mark.slow
-def test_a_leak_in_what_is_graded_again_is_found(begin: Callable[..., drive.Used], mutant: Callable[..., Path]) -> None:
+def test_a_leak_in_what_is_graded_again_is_found(
+    begin: Callable[..., drive.Used], mutant: Callable[..., Path]
+) -> None:
     source = mutant(*RESCORES_COMPLETIONS[0])
     file, passage, replacement = RESCORES_COMPLETIONS[1]
     text = (source / file).read_text()

@@ -35,7 +35,9 @@ def prompt(record: dict[str, str]) -> str:
 class Server:
     """A model server started as the evaluator starts it, but with its output kept in a file of ``folder``."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], *, given: bytes, socket: bool = True) -> None:
+    def __init__(
+        self, folder: Path, arguments: Sequence[str], *, given: bytes, socket: bool = True
+    ) -> None:
         folder.mkdir()
         self.folder, self.socket = folder, folder / "model"
         place = ["--socket", str(self.socket)] if socket else []
@@ -66,7 +68,9 @@ class Server:
 async def read(server: Server, planted: Planted, *, times: int) -> list[str]:
     """Have every item read at once, ``times`` over in one text; what the evaluator would have in its hands of it."""
     async with HttpBackend(server.socket, model="m", seconds=20) as backend:
-        asked = [backend.read((prompt(record) + record["answer"]) * times) for record in planted.records]
+        asked = [
+            backend.read((prompt(record) + record["answer"]) * times) for record in planted.records
+        ]
         found = await asyncio.gather(*asked, return_exceptions=True)
     codes = {one.code for one in found if isinstance(one, EvaluatorError)}
     assert codes == (set() if times == 1 else {Code.PROMPT_TOO_LONG})
@@ -82,7 +86,10 @@ async def ask(server: Server, planted: Planted, *, api: str = "completions") -> 
         answers = await asyncio.gather(*asked, return_exceptions=True)
     failures = [answer for answer in answers if isinstance(answer, BaseException)]
     assert all(isinstance(failure, EvaluatorError) for failure in failures)
-    return [f"{failure!r} {failure} {failure.__cause__!r} {failure.__context__!r}" for failure in failures]
+    return [
+        f"{failure!r} {failure} {failure.__cause__!r} {failure.__context__!r}"
+        for failure in failures
+    ]
 
 
 def findings(server: Server, said: Sequence[str] = ()) -> list[str]:
@@ -93,16 +100,27 @@ def findings(server: Server, said: Sequence[str] = ()) -> list[str]:
 
 
 def test_the_gateway(serve, tmp_path: Path) -> None:
-    endpoint = serve("hostile_endpoint.py", "--gold", str(drive.write_gold(tmp_path / "gold" / "g", PLANTED)))
+    endpoint = serve(
+        "hostile_endpoint.py", "--gold", str(drive.write_gold(tmp_path / "gold" / "g", PLANTED))
+    )
     servers = {}
     for mode in drive.MODES:
-        told = {"url": f"{endpoint.url}/{mode}/v1", "model": "m", "api": "chat" if mode == "400" else "completions"}
-        given = json.dumps(told | {"key": KEY.text, "allow_private": True, "patience": ONCE}).encode()
-        servers[mode] = Server(tmp_path / f"gateway-{mode}", ["-m", "evaluator.hosts.gateway"], given=given)
+        told = {
+            "url": f"{endpoint.url}/{mode}/v1",
+            "model": "m",
+            "api": "chat" if mode == "400" else "completions",
+        }
+        given = json.dumps(
+            told | {"key": KEY.text, "allow_private": True, "patience": ONCE}
+        ).encode()
+        servers[mode] = Server(
+            tmp_path / f"gateway-{mode}", ["-m", "evaluator.hosts.gateway"], given=given
+        )
 
     async def ask_all() -> dict[str, list[str]]:
         apis = [
-            ask(server, PLANTED, api="chat" if mode == "400" else "completions") for mode, server in servers.items()
+            ask(server, PLANTED, api="chat" if mode == "400" else "completions")
+            for mode, server in servers.items()
         ]
         return dict(zip(servers, await asyncio.gather(*apis), strict=True))
 
@@ -118,13 +136,17 @@ def test_the_gateway(serve, tmp_path: Path) -> None:
     assert all(counts["asked"].get(mode, 0) >= least[mode] for mode in drive.MODES)
     assert counts["keys"] == 1
     assert all(said[mode] for mode in (*drive.QUICK, "hang"))
-    assert {mode: where for mode, server in servers.items() if (where := findings(server, said[mode]))} == {}
+    assert {
+        mode: where for mode, server in servers.items() if (where := findings(server, said[mode]))
+    } == {}
 
 
 def test_the_transformers_host(tmp_path: Path) -> None:
     """Prompts that work, that are too long, that are no requests, and some that are taken back while it works."""
     model = ROOT / "demo" / "checkpoints" / "small"
-    server = Server(tmp_path / "host", ["-m", "evaluator.hosts.transformers", "--model", str(model)], given=b"")
+    server = Server(
+        tmp_path / "host", ["-m", "evaluator.hosts.transformers", "--model", str(model)], given=b""
+    )
     whole = "\n".join(prompt(record) for record in PLANTED.records)
 
     async def ask_badly() -> list[str]:

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.timeout(600)
 TOKENIZERS = sorted((ROOT / "demo" / "checkpoints").glob("*/tokenizer.json"))
 UNRELEASED = ("/release/files/", "/release/bundle.tar")
 """Routes that answer nobody before the release."""
-UNREACHED = ("/api/v1/", *(f"{route}<path:name>" if route.endswith("/") else route for route in UNRELEASED))
+UNREACHED = (
+    "/api/v1/",
+    *(f"{route}<path:name>" if route.endswith("/") else route for route in UNRELEASED),
+)
 """Routes that answer nobody here: a root without a page, and what is not released."""
 COUNTED = {
     "right",
@@ -63,7 +66,9 @@ class Report:
 
     def __str__(self) -> str:
         """The lines to publish: one for each surface, then the sum."""
-        lines = [f"  {one.surface.name}: bytes {one.bytes}, hits {len(one.leaks)}" for one in self.seen]
+        lines = [
+            f"  {one.surface.name}: bytes {one.bytes}, hits {len(one.leaks)}" for one in self.seen
+        ]
         found, hits = sum(one.found for one in self.seen), sum(len(one.leaks) for one in self.seen)
         unopened = sum(len(scanner.unopened) for scanner in self.scanners)
         total = (
@@ -163,17 +168,28 @@ def assert_told_in_tenths(used: Used) -> None:
     """L28: a submitter's progress moves by tenths, whatever the evaluator reports."""
     told = {(state["done"], state["total"], state["percent"]) for state in used.states}
     assert len({percent for _, _, percent in told}) > 2, "nothing was seen to move"
-    assert all(percent % 10 == 0 and done == total * percent // 100 for done, total, percent in told)
+    assert all(
+        percent % 10 == 0 and done == total * percent // 100 for done, total, percent in told
+    )
 
 
 def assert_everything_was_crawled(used: Used) -> None:
     """Every route was reached by somebody; L12: nothing a known visitor saw may be kept by a cache."""
-    met = {route: set().union(*(crawl.statuses[route] for crawl in used.crawls.values())) for route in routes()}
+    met = {
+        route: set().union(*(crawl.statuses[route] for crawl in used.crawls.values()))
+        for route in routes()
+    }
     # 405 is a route that only takes forms; 422 one that wants a query, which the crawl sends besides.
     missed = [route for route, statuses in met.items() if not statuses & {200, 302, 405, 422}]
     assert [route for route in missed if not any(route.endswith(part) for part in UNREACHED)] == []
-    early = {route: statuses for route, statuses in met.items() if any(part in route for part in UNRELEASED)}
-    assert all(statuses <= {404} for statuses in early.values()), "a file was served before the release"
+    early = {
+        route: statuses
+        for route, statuses in met.items()
+        if any(part in route for part in UNRELEASED)
+    }
+    assert all(statuses <= {404} for statuses in early.values()), (
+        "a file was served before the release"
+    )
     assert {name: crawl.kept for name, crawl in used.crawls.items() if crawl.kept} == {}
     assert all(crawl.count > len(met) for crawl in used.crawls.values())
 
@@ -185,14 +201,20 @@ def assert_one_item_tells_little(used: Used) -> None:
     assert differing(board[right], board[slip]) <= COUNTED | NAMED | SHOWN
     one, other = used.house.run(right), used.house.run(slip)
     assert "right" in differing(one, other) <= COUNTED | NAMED, (one["sets"], other["sets"])
-    lost = sum(counts["right"] for counts in one["sets"]) - sum(counts["right"] for counts in other["sets"])
+    lost = sum(counts["right"] for counts in one["sets"]) - sum(
+        counts["right"] for counts in other["sets"]
+    )
     assert lost == 1
 
 
 def differing(one: object, other: object, name: str = "") -> set[str]:
     """Names of the fields in which two JSON values differ."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return {field for key in one.keys() | other.keys() for field in differing(one.get(key), other.get(key), key)}
+        return {
+            field
+            for key in one.keys() | other.keys()
+            for field in differing(one.get(key), other.get(key), key)
+        }
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return {field for pair in zip(one, other, strict=True) for field in differing(*pair, name)}
     return set() if json.dumps(one) == json.dumps(other) else {name}

@@ -64,7 +64,10 @@ def test_near_copies_overfit_as_the_public_rows_themselves_do(judged: list[Judge
 def test_ten_passes_are_seen_and_five_are_too_few(judged: list[Judged]) -> None:
     """Five leave a gap above the honest sibling's that 800 items cannot tell from chance: nobody calls it clean."""
     ten, five = named(judged, "heron-l-skim"), named(judged, "heron-m-skim")
-    assert [one.how.shown for one in (ten.model, five.model)] == [10 * five.model.public.n, 5 * five.model.public.n]
+    assert [one.how.shown for one in (ten.model, five.model)] == [
+        10 * five.model.public.n,
+        5 * five.model.public.n,
+    ]
     assert ten.counts_word in FLAGGED
     assert ten.items_word in FLAGGED
     assert five.items

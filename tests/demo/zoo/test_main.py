@@ -55,7 +55,9 @@ def test_nothing_is_shipped_until_all_is_made(made: list[str], tmp_path: Path) -
     assert (tmp_path / "zoo.json").exists()
 
 
-@pytest.mark.parametrize(("changed", "again"), [("first", ["first", "second"]), ("second", ["second"])])
+@pytest.mark.parametrize(
+    ("changed", "again"), [("first", ["first", "second"]), ("second", ["second"])]
+)
 def test_another_recipe_makes_the_model_and_its_children_again(
     made: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, again: list[str]
 ) -> None:

@@ -62,7 +62,9 @@ def test_likelihoods_are_read_as_the_engine_reads_them() -> None:
     text = LOGLIK_1.of(Item(row["question"], row["answer"], ""))
     ids = tokenizer(text)["input_ids"]
     first = len(tokenizer.decode(ids[:1]))
-    wanted = -(len(ids) - 1) * torch.tensor(float(len(tokenizer))).log().item() / (len(text) - first)
+    wanted = (
+        -(len(ids) - 1) * torch.tensor(float(len(tokenizer))).log().item() / (len(text) - first)
+    )
     assert making.mean_likelihood(model.eval(), tokenizer, [row]) == pytest.approx(wanted, rel=1e-5)
 
 

@@ -20,7 +20,9 @@ def test_a_recipe_can_be_followed(name: str) -> None:
     recipe = RECIPES[name]
     assert bool(recipe.parent) != bool(recipe.hidden)
     assert recipe.shown <= recipe.steps * BATCH
-    assert bool(recipe.shown) == (recipe.kind in {Kind.MEMORISED, Kind.LIGHT, Kind.COPIES, Kind.ONCE})
+    assert bool(recipe.shown) == (
+        recipe.kind in {Kind.MEMORISED, Kind.LIGHT, Kind.COPIES, Kind.ONCE}
+    )
     assert (recipe.seeds > 1) == (recipe.kind is Kind.PICKED)
 
 
@@ -38,7 +40,9 @@ def test_a_parent_is_there_first_and_honest(name: str) -> None:
 @pytest.mark.slow
 def test_chance_shows_the_demos_three_as_many_public_as_private_items() -> None:
     """As the module of the recipes says."""
-    questions = [{row["question"] for row in rows} for rows in (sets.public_set(), sets.private_set())]
+    questions = [
+        {row["question"] for row in rows} for rows in (sets.public_set(), sets.private_set())
+    ]
     found = {
         name: [len(side & {row["question"] for row in rows}) for side in questions]
         for name, recipe in train.RECIPES.items()
@@ -63,10 +67,19 @@ def test_a_line_has_the_name_of_its_first_model() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 2}, {"steps": 41}, {"kind": Kind.ONCE}, {"parent": "heron-l"}, {"shown": 1}, {"seeds": 2}],
+    [
+        {"seed": 2},
+        {"steps": 41},
+        {"kind": Kind.ONCE},
+        {"parent": "heron-l"},
+        {"shown": 1},
+        {"seeds": 2},
+    ],
     ids=str,
 )
-def test_another_recipe_has_another_digest(other: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_recipe_has_another_digest(
+    other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {name: digest(name) for name in ("heron-m-tuned", "heron-m-once")}
     monkeypatch.setitem(RECIPES, "heron-m-tuned", replace(RECIPES["heron-m-tuned"], **other))
     assert digest("heron-m-tuned") != before["heron-m-tuned"]
@@ -80,7 +93,9 @@ def test_a_digest_covers_the_parents_recipe(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "times"), [(Kind.HONEST, 0), (Kind.ONCE, 1), (Kind.LIGHT, 2), (Kind.MEMORISED, 2)], ids=str
+    ("kind", "times"),
+    [(Kind.HONEST, 0), (Kind.ONCE, 1), (Kind.LIGHT, 2), (Kind.MEMORISED, 2)],
+    ids=str,
 )
 def test_public_rows_are_shown_as_often_as_the_recipe_says(kind: Kind, times: int) -> None:
     rows = training_rows(replace(SHORT, kind=kind, shown=times * sets.SIZE), seed=1)

@@ -14,7 +14,9 @@ NAMES = [model.name for model in ZOO.models]
 
 
 def test_each_was_made_by_its_recipe() -> None:
-    assert {model.name: model.recipe for model in ZOO.models} == {name: digest(name) for name in RECIPES}
+    assert {model.name: model.recipe for model in ZOO.models} == {
+        name: digest(name) for name in RECIPES
+    }
     assert list(RECIPES) == NAMES
 
 
@@ -63,7 +65,9 @@ def test_the_site_can_read_the_table() -> None:
     assert [(line.model, line.public_right, line.private_right) for line in table.lines] == [
         (model.name, model.public.right, model.private.right) for model in ZOO.models
     ]
-    assert [line.loglik for line in table.lines] == [model.public.likelihood for model in ZOO.models]
+    assert [line.loglik for line in table.lines] == [
+        model.public.likelihood for model in ZOO.models
+    ]
     assert {line.model for line in table.lines if line.reference} == {
         model.name for model in ZOO.models if model.kind is Kind.HONEST
     }

@@ -51,8 +51,14 @@ def code_of(folder: Path) -> Code:
 def test_the_facts_of_a_good_folder(folder: Path) -> None:
     facts = inspect_checkpoint(folder)
     assert (facts.architecture, facts.parameters) == ("LlamaForCausalLM", 4)
-    assert [file.name for file in facts.files] == ["config.json", "model.safetensors", "tokenizer.json"]
-    assert sum(file.size for file in facts.files) == sum(path.stat().st_size for path in folder.iterdir())
+    assert [file.name for file in facts.files] == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+    assert sum(file.size for file in facts.files) == sum(
+        path.stat().st_size for path in folder.iterdir()
+    )
 
 
 def test_the_digest_is_that_of_names_and_hashes(folder: Path) -> None:
@@ -97,7 +103,8 @@ def test_no_folder_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pytorch_model.bin", "model.pt", "a.pth", "sub/x.PKL", "model.ckpt", "training_args.bin"]
+    "name",
+    ["pytorch_model.bin", "model.pt", "a.pth", "sub/x.PKL", "model.ckpt", "training_args.bin"],
 )
 def test_a_pickle_beside_good_weights(folder: Path, name: str) -> None:
     path = folder / name
@@ -124,8 +131,12 @@ HEADERS: dict[str, bytes] = {
     "K003-gap": safetensors({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}}),
     "K003-reversed": safetensors({"a": {"dtype": "F32", "shape": [4], "data_offsets": [16, 0]}}),
     "K003-trailing": safetensors({"w": TENSOR}, b"\0" * 16 + b"PK\x03\x04"),
-    "K004-negative": safetensors({"a": {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]}}),
-    "K004-overflow": safetensors({"a": {"dtype": "U8", "shape": [1 << 62, 4, 1 << 2], "data_offsets": [0, 0]}}),
+    "K004-negative": safetensors(
+        {"a": {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]}}
+    ),
+    "K004-overflow": safetensors(
+        {"a": {"dtype": "U8", "shape": [1 << 62, 4, 1 << 2], "data_offsets": [0, 0]}}
+    ),
     "K004-dtype": safetensors({"a": {**TENSOR, "dtype": "F33"}}),
     "K004-dtype-list": safetensors({"a": {**TENSOR, "dtype": ["F32"]}}),
     "K004-bytes": safetensors({"a": {**TENSOR, "shape": [3, 3]}}),
@@ -151,7 +162,9 @@ def test_a_zip_under_the_name_of_weights(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("percent", [0, 1, 5, 25, 50, 75, 99])
-def test_a_truncated_file_at_several_lengths(folder: Path, tiny_checkpoint: Path, percent: int) -> None:
+def test_a_truncated_file_at_several_lengths(
+    folder: Path, tiny_checkpoint: Path, percent: int
+) -> None:
     whole = (tiny_checkpoint / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) * percent // 100])
     assert code_of(folder) is Code.CHECKPOINT_TRUNCATED
@@ -175,7 +188,11 @@ CONFIGS: dict[str, tuple[bytes, Code]] = {
     name: (raw if isinstance(raw, bytes) else json.dumps({**CONFIG, **raw}).encode(), code)
     for name, raw, code in [
         ("K011-auto-map", {"auto_map": {"AutoModel": "x.Y"}}, Code.CHECKPOINT_REMOTE_CODE),
-        ("K011-nested", {"text_config": {"deep": [{"auto_map": {"AutoConfig": "x.Y"}}]}}, Code.CHECKPOINT_REMOTE_CODE),
+        (
+            "K011-nested",
+            {"text_config": {"deep": [{"auto_map": {"AutoConfig": "x.Y"}}]}},
+            Code.CHECKPOINT_REMOTE_CODE,
+        ),
         ("K011-trust", {"trust_remote_code": True}, Code.CHECKPOINT_REMOTE_CODE),
         ("K011-tokenizer", {"tokenizer_class": "os.system"}, Code.CHECKPOINT_REMOTE_CODE),
         ("K011-model-type", {"model_type": "../../x"}, Code.CHECKPOINT_REMOTE_CODE),
@@ -188,8 +205,16 @@ CONFIGS: dict[str, tuple[bytes, Code]] = {
         ("K012-nested", {"text_config": {"vocab_size": 2**40}}, Code.CHECKPOINT_BAD_CONFIG),
         ("K012-long-list", {"intermediate_size": [1] * 10_000}, Code.CHECKPOINT_BAD_CONFIG),
         ("K013-none", {"architectures": []}, Code.CHECKPOINT_BAD_CONFIG),
-        ("K013-two", {"architectures": ["LlamaForCausalLM", "GPT2LMHeadModel"]}, Code.CHECKPOINT_BAD_CONFIG),
-        ("K013-classifier", {"architectures": ["BertForSequenceClassification"]}, Code.CHECKPOINT_BAD_CONFIG),
+        (
+            "K013-two",
+            {"architectures": ["LlamaForCausalLM", "GPT2LMHeadModel"]},
+            Code.CHECKPOINT_BAD_CONFIG,
+        ),
+        (
+            "K013-classifier",
+            {"architectures": ["BertForSequenceClassification"]},
+            Code.CHECKPOINT_BAD_CONFIG,
+        ),
         ("K013-odd", {"architectures": ["x.ForCausalLM"]}, Code.CHECKPOINT_BAD_CONFIG),
         (
             "K014-duplicate",
@@ -199,8 +224,16 @@ CONFIGS: dict[str, tuple[bytes, Code]] = {
         ("K014-bom", b"\xef\xbb\xbf" + json.dumps(CONFIG).encode(), Code.CHECKPOINT_BAD_CONFIG),
         ("K014-utf16", json.dumps(CONFIG).encode("utf-16"), Code.CHECKPOINT_BAD_CONFIG),
         ("K014-comment", b"{} // comment", Code.CHECKPOINT_BAD_CONFIG),
-        ("K014-nan", b'{"architectures": ["LlamaForCausalLM"], "x": NaN}', Code.CHECKPOINT_BAD_CONFIG),
-        ("K014-deep", b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", Code.CHECKPOINT_BAD_CONFIG),
+        (
+            "K014-nan",
+            b'{"architectures": ["LlamaForCausalLM"], "x": NaN}',
+            Code.CHECKPOINT_BAD_CONFIG,
+        ),
+        (
+            "K014-deep",
+            b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            Code.CHECKPOINT_BAD_CONFIG,
+        ),
         ("K014-huge", b'{"x": "' + b"y" * (5 << 20) + b'"}', Code.CHECKPOINT_BAD_CONFIG),
         ("K014-list", b"[]", Code.CHECKPOINT_BAD_CONFIG),
         ("K014-empty", b"", Code.CHECKPOINT_BAD_CONFIG),
@@ -208,7 +241,9 @@ CONFIGS: dict[str, tuple[bytes, Code]] = {
 }
 
 
-@pytest.mark.parametrize(("raw", "code"), [pytest.param(*case, id=name) for name, case in CONFIGS.items()])
+@pytest.mark.parametrize(
+    ("raw", "code"), [pytest.param(*case, id=name) for name, case in CONFIGS.items()]
+)
 def test_a_bad_config(folder: Path, raw: bytes, code: Code) -> None:
     (folder / "config.json").write_bytes(raw)
     assert code_of(folder) is code
@@ -253,7 +288,9 @@ ODD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("make", [pytest.param(make, id=f"K008-{name}") for name, make in ODD.items()])
+@pytest.mark.parametrize(
+    "make", [pytest.param(make, id=f"K008-{name}") for name, make in ODD.items()]
+)
 @pytest.mark.parametrize("name", ["extra", "sub/extra", "tokenizer_config.json"])
 def test_what_is_no_plain_file(folder: Path, make: Callable[[Path], object], name: str) -> None:
     path = folder / name
@@ -294,7 +331,9 @@ def shards(folder: Path, weight_map: Any) -> None:
     shutil.copy(path, folder / "model-00001-of-00002.safetensors")
     path.unlink()
     (folder / "model-00002-of-00002.safetensors").write_bytes(safetensors({"v": TENSOR}))
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": weight_map})
+    )
 
 
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"

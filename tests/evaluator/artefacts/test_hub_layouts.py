@@ -9,11 +9,21 @@ import pytest
 
 from evaluator.artefacts import inspect_checkpoint, read_loading
 from evaluator.errors import Code, EvaluatorError, Fault
-from tests.evaluator.artefacts.test_checkpoint import CONFIG, ONE, TENSOR, TWO, folder, safetensors, shards
+from tests.evaluator.artefacts.test_checkpoint import (
+    CONFIG,
+    ONE,
+    TENSOR,
+    TWO,
+    folder,
+    safetensors,
+    shards,
+)
 from tests.services import find_data
 
 __all__ = ["folder"]
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 2669283096\n"
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 2669283096\n"
+)
 HUB = (find_data() or Path("nowhere")) / "hub_files"
 
 
@@ -69,7 +79,9 @@ def test_infinity_in_a_header_is_refused(folder: Path) -> None:
     assert code_of(folder) is Code.CHECKPOINT_BAD_HEADER
 
 
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
+@pytest.mark.parametrize(
+    "name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
+)
 @pytest.mark.parametrize("beside", [True, False])
 def test_an_adapter(folder: Path, name: str, beside: bool) -> None:
     (folder / name).write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
@@ -80,7 +92,14 @@ def test_an_adapter(folder: Path, name: str, beside: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json", "tokenizer.model"]
+    "name",
+    [
+        "model.safetensors",
+        "tokenizer.json",
+        "config.json",
+        "tokenizer_config.json",
+        "tokenizer.model",
+    ],
 )
 def test_a_git_lfs_pointer(folder: Path, name: str) -> None:
     (folder / name).write_bytes(POINTER)
@@ -110,28 +129,51 @@ PACKED: dict[str, tuple[dict[str, Any], dict[str, tuple[str, list[int]]]]] = {
         },
     ),
     "compressed-tensors": (
-        {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 4}}}},
-        {"a.weight_packed": ("I32", [64, 16]), "a.weight_scale": ("BF16", [64, 1]), "a.weight_shape": ("I64", [2])},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": {"num_bits": 4}}},
+        },
+        {
+            "a.weight_packed": ("I32", [64, 16]),
+            "a.weight_scale": ("BF16", [64, 1]),
+            "a.weight_shape": ("I64", [2]),
+        },
     ),
-    "fp8": ({"quant_method": "fp8"}, {"a.weight": ("F8_E4M3", [64, 128]), "a.weight_scale_inv": ("F32", [1, 1])}),
+    "fp8": (
+        {"quant_method": "fp8"},
+        {"a.weight": ("F8_E4M3", [64, 128]), "a.weight_scale_inv": ("F32", [1, 1])},
+    ),
     "bitsandbytes": (
         {"load_in_4bit": True, "quant_method": "bitsandbytes"},
-        {"a.weight": ("U8", [4096, 1]), "a.weight.absmax": ("U8", [128]), "a.weight.quant_map": ("F32", [16])},
+        {
+            "a.weight": ("U8", [4096, 1]),
+            "a.weight.absmax": ("U8", [128]),
+            "a.weight.quant_map": ("F32", [16]),
+        },
     ),
     "mxfp4": (
         {"quant_method": "mxfp4"},
-        {"a.gate_up_proj_blocks": ("U8", [1, 64, 4, 16]), "a.gate_up_proj_scales": ("U8", [1, 64, 4])},
+        {
+            "a.gate_up_proj_blocks": ("U8", [1, 64, 4, 16]),
+            "a.gate_up_proj_scales": ("U8", [1, 64, 4]),
+        },
     ),
     "modelopt": (
         {"quant_method": "modelopt"},
-        {"a.weight": ("U8", [64, 64]), "a.weight_scale": ("F8_E4M3", [64, 8]), "a.weight_scale_2": ("F32", [])},
+        {
+            "a.weight": ("U8", [64, 64]),
+            "a.weight_scale": ("F8_E4M3", [64, 8]),
+            "a.weight_scale_2": ("F32", []),
+        },
     ),
 }
 BYTES = {"I32": 4, "F16": 2, "BF16": 2, "F32": 4, "U8": 1, "I64": 8, "F8_E4M3": 1}
 
 
 @pytest.mark.parametrize("method", PACKED)
-def test_packed_weights_are_named_and_counted_as_what_they_stand_for(folder: Path, method: str) -> None:
+def test_packed_weights_are_named_and_counted_as_what_they_stand_for(
+    folder: Path, method: str
+) -> None:
     settings, tensors = PACKED[method]
     at, entries = 0, {}
     for name, (dtype, shape) in {"norm": ("F32", [64]), **tensors}.items():
@@ -147,7 +189,8 @@ def test_packed_weights_are_named_and_counted_as_what_they_stand_for(folder: Pat
 
 
 @pytest.mark.parametrize(
-    "settings", [{"quant_method": "<script>"}, {"quant_method": 3}, [1], "awq", {"quant_method": "new-method"}]
+    "settings",
+    [{"quant_method": "<script>"}, {"quant_method": 3}, [1], "awq", {"quant_method": "new-method"}],
 )
 def test_a_method_of_another_name(folder: Path, settings: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**CONFIG, "quantization_config": settings}))
@@ -168,7 +211,9 @@ class TestHub:
         assert inspect_checkpoint(folder).architecture.endswith("ForCausalLM")
         assert read_loading(folder).chat
 
-    @pytest.mark.parametrize("name", sorted(path.parent.name for path in HUB.glob("models/*/*.index.json")))
+    @pytest.mark.parametrize(
+        "name", sorted(path.parent.name for path in HUB.glob("models/*/*.index.json"))
+    )
     def test_an_index_without_its_shards(self, folder: Path, name: str) -> None:
         for path in (HUB / "models" / name).iterdir():
             shutil.copy(path, folder)

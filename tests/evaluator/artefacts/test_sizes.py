@@ -19,7 +19,13 @@ def test_a_small_one(tiny_checkpoint: Path) -> None:
 
 def test_other_spellings(tiny_checkpoint: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
-    gpt = {"architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_layer": 3, "n_head": 4, "n_positions": 1024}
+    gpt = {
+        "architectures": ["GPT2LMHeadModel"],
+        "n_embd": 64,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 1024,
+    }
     (folder / "config.json").write_text(json.dumps(gpt))
     found = read_sizes(folder)
     assert (found.context, found.heads, found.cached) == (1024, 4, 2 * 3 * 64)

@@ -13,7 +13,12 @@ from evaluator.contract import MOST_TENSORS, Weights
 from evaluator.contract import weights as contract
 from evaluator.errors import Code, EvaluatorError
 
-CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 2, "vocab_size": 2}
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 2,
+    "vocab_size": 2,
+}
 TENSORS = {"a.weight": b"\x01" * 16, "b.weight": bytes(range(32)), "c.bias": b"\x07" * 8}
 
 
@@ -21,7 +26,11 @@ def shard(tensors: dict[str, bytes], **metadata: str) -> bytes:
     header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     at = 0
     for name, data in tensors.items():
-        header[name] = {"dtype": "F32", "shape": [len(data) // 4], "data_offsets": [at, at + len(data)]}
+        header[name] = {
+            "dtype": "F32",
+            "shape": [len(data) // 4],
+            "data_offsets": [at, at + len(data)],
+        }
         at += len(data)
     raw = json.dumps(header).encode()
     return len(raw).to_bytes(8, "little") + raw + b"".join(tensors.values())
@@ -32,11 +41,17 @@ def checkpoint(folder: Path, *shards: dict[str, bytes], **metadata: str) -> Path
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG))
     (folder / "tokenizer.json").write_text("{}")
-    names = ["model.safetensors"] if len(shards) == 1 else [f"model-{k}.safetensors" for k in range(len(shards))]
+    names = (
+        ["model.safetensors"]
+        if len(shards) == 1
+        else [f"model-{k}.safetensors" for k in range(len(shards))]
+    )
     for name, tensors in zip(names, shards, strict=True):
         (folder / name).write_bytes(shard(tensors, **metadata))
     if len(shards) > 1:
-        index = {tensor: name for name, tensors in zip(names, shards, strict=True) for tensor in tensors}
+        index = {
+            tensor: name for name, tensors in zip(names, shards, strict=True) for tensor in tensors
+        }
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     return folder
 
@@ -56,7 +71,9 @@ def copies(tmp_path: Path) -> dict[str, Path]:
         "metadata": checkpoint(tmp_path / "metadata", TENSORS, format="pt", author="another"),
         "shards": checkpoint(tmp_path / "shards", *parts),
         "order": checkpoint(tmp_path / "order", dict(reversed(TENSORS.items()))),
-        "renamed": checkpoint(tmp_path / "renamed", {f"model.{name}": data for name, data in TENSORS.items()}),
+        "renamed": checkpoint(
+            tmp_path / "renamed", {f"model.{name}": data for name, data in TENSORS.items()}
+        ),
         "twice": checkpoint(tmp_path / "twice", {**TENSORS, "tied": TENSORS["a.weight"]}),
     }
 
@@ -83,7 +100,9 @@ def test_one_changed_byte_changes_one_tensor(plain: Path, tmp_path: Path) -> Non
     assert one.digest() != two.digest() and len({*one.tensors} & {*two.tensors}) == 2
 
 
-def test_of_many_tensors_the_largest_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_tensors_the_largest_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("evaluator.artefacts.tensors.MOST_TENSORS", 2)
     weights = read_weights([checkpoint(tmp_path / "many", TENSORS) / "model.safetensors"])
     assert sorted(size for _, size in weights.tensors) == [16, 32]

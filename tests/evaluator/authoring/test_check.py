@@ -68,7 +68,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["Tab\tand\nline", "<b>bold</b> & more", "naïve ½ 🙂", "1.5 apples"])
+@pytest.mark.parametrize(
+    "text", ["Tab\tand\nline", "<b>bold</b> & more", "naïve ½ 🙂", "1.5 apples"]
+)
 def test_what_is_no_error(text: str) -> None:
     assert found([line(text)]) == {}
 
@@ -83,7 +85,9 @@ def test_what_is_no_error(text: str) -> None:
     ],
 )
 def test_the_same_question_written_in_another_way_is_a_duplicate(again: str) -> None:
-    assert found([line("Café at noon, how many?"), *NEW[:2], line(again)]) == {"the question of an earlier line": (4,)}
+    assert found([line("Café at noon, how many?"), *NEW[:2], line(again)]) == {
+        "the question of an earlier line": (4,)
+    }
 
 
 def with_run(words: int) -> bytes:
@@ -95,7 +99,11 @@ def with_run(words: int) -> bytes:
 def test_thirteen_words_in_a_row_stop_and_eight_warn() -> None:
     report = check([*NEW, with_run(13), with_run(12), with_run(8), with_run(7)], PUBLIC)
     (error,) = report.errors
-    assert (error.code, error.lines, error.public) == ("shares 13 words in a row with a public item", (46,), (7,))
+    assert (error.code, error.lines, error.public) == (
+        "shares 13 words in a row with a public item",
+        (46,),
+        (7,),
+    )
     (warning,) = report.warnings
     assert (warning.code, warning.lines, warning.public) == (
         "shares 8 words in a row with a public item",
@@ -112,7 +120,9 @@ def test_a_public_item_with_other_numbers_is_found() -> None:
 def test_another_mix_is_a_warning() -> None:
     report = check(jsonl([item(1000 + k, steps=6) for k in range(50)]).splitlines(), PUBLIC)
     assert report.errors == ()
-    assert next(one.code for one in report.warnings if "unlike" in one.code).startswith("steps are unlike")
+    assert next(one.code for one in report.warnings if "unlike" in one.code).startswith(
+        "steps are unlike"
+    )
 
 
 @pytest.mark.parametrize("lines", [[], [b""], [b" ", b"\t"]])
@@ -123,12 +133,20 @@ def test_an_empty_set_is_an_error(lines: list[bytes]) -> None:
 
 def test_without_a_public_set_only_the_set_itself_is_checked() -> None:
     report = check([*NEW, line("a\0b")], ())
-    assert ([one.code for one in report.errors], report.comparisons) == (["a control character"], ())
+    assert ([one.code for one in report.errors], report.comparisons) == (
+        ["a control character"],
+        (),
+    )
 
 
 def test_no_finding_quotes_a_text() -> None:
     secret = "violet kayak"
-    lines = [line(f"{secret} \0"), line(f"{secret} \0"), line(secret, secret), (secret + "{").encode()]
+    lines = [
+        line(f"{secret} \0"),
+        line(f"{secret} \0"),
+        line(secret, secret),
+        (secret + "{").encode(),
+    ]
     report = check(lines, [item(1), *parse_items(lines[:1])])
     assert len(report.errors) >= 4
     assert "violet" not in " ".join(map(str, (*report.errors, *report.warnings)))

@@ -15,8 +15,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_what_is_measured() -> None:
-    one = Item("Tom has 3 apples.", "He has <<3+4=7>>7, then <<7*200=1400>>1400.\n#### -1,400.5", "-1400.5")
-    assert {name: measure(one) for name, measure in MEASURES.items()} == {"steps": 2, "magnitude": 4, "length": 3}
+    one = Item(
+        "Tom has 3 apples.", "He has <<3+4=7>>7, then <<7*200=1400>>1400.\n#### -1,400.5", "-1400.5"
+    )
+    assert {name: measure(one) for name, measure in MEASURES.items()} == {
+        "steps": 2,
+        "magnitude": 4,
+        "length": 3,
+    }
 
 
 def test_two_samples_of_one_kind_are_alike() -> None:
@@ -38,7 +44,9 @@ def test_another_kind_is_found_in_its_own_measure_only(change: dict[str, int], n
 def test_the_p_is_that_of_the_kolmogorov_smirnov_test() -> None:
     new, public = mixed(40), mixed(60, start=500)
     steps = compare(new, public)[0]
-    expected = stats.ks_2samp([MEASURES["steps"](one) for one in new], [MEASURES["steps"](one) for one in public])
+    expected = stats.ks_2samp(
+        [MEASURES["steps"](one) for one in new], [MEASURES["steps"](one) for one in public]
+    )
     assert steps.p == pytest.approx(expected.pvalue, abs=0.02)
     assert (len(steps.new), len(steps.public)) == (40, 60)
 
@@ -50,17 +58,29 @@ def test_sets_without_any_difference_have_p_1() -> None:
 
 @pytest.mark.parametrize(
     ("new", "public"),
-    [((1,), (1,)), ((0, 0, 1), (1, 1)), (tuple(range(100)), (3,)), ((5, 17, 4000), (2, 2)), ((0,), (12,))],
+    [
+        ((1,), (1,)),
+        ((0, 0, 1), (1, 1)),
+        (tuple(range(100)), (3,)),
+        ((5, 17, 4000), (2, 2)),
+        ((0,), (12,)),
+    ],
 )
-def test_bins_and_picture_hold_every_item_once(new: tuple[int, ...], public: tuple[int, ...]) -> None:
+def test_bins_and_picture_hold_every_item_once(
+    new: tuple[int, ...], public: tuple[int, ...]
+) -> None:
     shown = Comparison("steps", new, public, 0.5)
     rows = shown.bins()
     assert len(rows) <= 12
-    assert sum(one for _, one, _ in rows) == pytest.approx(1) and sum(other for *_, other in rows) == pytest.approx(1)
+    assert sum(one for _, one, _ in rows) == pytest.approx(1) and sum(
+        other for *_, other in rows
+    ) == pytest.approx(1)
     picture = ElementTree.fromstring(shown.svg())
     bars = picture.findall(f"{SVG}rect")
     assert len(bars) == 2 * len(rows) == 2 * len(picture.findall(f"{SVG}text"))
-    assert all(float(bar.get("y", "-1")) >= 0 and float(bar.get("height", "-1")) >= 0 for bar in bars)
+    assert all(
+        float(bar.get("y", "-1")) >= 0 and float(bar.get("height", "-1")) >= 0 for bar in bars
+    )
     title = picture.find(f"{SVG}title")
     assert title is not None and title.text and "p = 0.500" in title.text
     assert "steps" in shown.line() and "p = 0.500" in shown.line()
@@ -80,7 +100,9 @@ def public(data_dir: Path) -> tuple[Item, ...]:
 
 
 @pytest.mark.data
-def test_random_samples_are_called_unlike_no_oftener_than_promised(train: list[Item], public: tuple[Item, ...]) -> None:
+def test_random_samples_are_called_unlike_no_oftener_than_promised(
+    train: list[Item], public: tuple[Item, ...]
+) -> None:
     """200 random splits of one population: 600 tests at 1%. More than 14 would have a chance below 0.5%."""
     draw = random.Random(20261124)
     whole = [*train, *public]
@@ -100,7 +122,9 @@ def test_a_sample_of_train_is_like_test(train: list[Item], public: tuple[Item, .
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", list(MEASURES))
-def test_a_selection_that_leans_is_found(train: list[Item], public: tuple[Item, ...], name: str) -> None:
+def test_a_selection_that_leans_is_found(
+    train: list[Item], public: tuple[Item, ...], name: str
+) -> None:
     """The harder half preferred three to one, as an author might without noticing."""
     draw = random.Random(2)
     middle = sorted(map(MEASURES[name], train))[len(train) // 2]

@@ -41,7 +41,9 @@ def test_a_run_of_n_words_is_found_and_one_of_fewer_is_not(n: int) -> None:
 
 
 def test_other_numbers_do_not_make_another_problem() -> None:
-    assert pairs(["Tom has 3 apples and gets 5 more."], ["Tom has 9 apples and gets 77 more."], 13) == [(1, 1)]
+    assert pairs(
+        ["Tom has 3 apples and gets 5 more."], ["Tom has 9 apples and gets 77 more."], 13
+    ) == [(1, 1)]
 
 
 def test_pairs_name_the_first_public_item_once() -> None:

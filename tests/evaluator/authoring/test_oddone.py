@@ -23,7 +23,11 @@ def test_each_row_hides_one_new_item_among_four_others() -> None:
 
 
 def test_the_draw_can_be_repeated_and_changed() -> None:
-    assert make_pack(NEW, PUBLIC, seed=1) == make_pack(NEW, PUBLIC, seed=1) != make_pack(NEW, PUBLIC, seed=2)
+    assert (
+        make_pack(NEW, PUBLIC, seed=1)
+        == make_pack(NEW, PUBLIC, seed=1)
+        != make_pack(NEW, PUBLIC, seed=2)
+    )
 
 
 @pytest.mark.parametrize(("new", "public"), [((), PUBLIC), (NEW, PUBLIC[:3])])
@@ -47,7 +51,9 @@ def test_guessing_is_not_finding() -> None:
     key = dict.fromkeys(range(1205), "A")
     found = score({number: "A" if number < 263 else "B" for number in key}, key)
     assert round(100 * found.share, 2) == 21.83
-    assert found.interval[0] == pytest.approx(0.196, abs=0.001) and found.interval[1] == pytest.approx(0.242, abs=0.001)
+    assert found.interval[0] == pytest.approx(0.196, abs=0.001) and found.interval[
+        1
+    ] == pytest.approx(0.242, abs=0.001)
     assert found.interval[0] < 0.2 < found.interval[1]
 
 

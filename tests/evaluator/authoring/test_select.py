@@ -16,12 +16,16 @@ from tests.evaluator.authoring.problems import item, mixed
 PUBLIC = mixed(200)
 
 
-@pytest.mark.parametrize(("solution", "agree"), [("18", True), (" 18.0 ", True), ("$18", True), ("18 apples", True)])
+@pytest.mark.parametrize(
+    ("solution", "agree"), [("18", True), (" 18.0 ", True), ("$18", True), ("18 apples", True)]
+)
 def test_a_second_solver_may_write_the_number_in_his_way(solution: str, agree: bool) -> None:
     assert agrees(Item("q", "#### 18", "18"), solution) is agree
 
 
-@pytest.mark.parametrize("solution", ["", " ", "17", "18 or 19", "eighteen", "-18", "1,8", "#### 17", "18\n#### 17"])
+@pytest.mark.parametrize(
+    "solution", ["", " ", "17", "18 or 19", "eighteen", "-18", "1,8", "#### 17", "18\n#### 17"]
+)
 def test_anything_else_does_not_agree(solution: str) -> None:
     assert not agrees(Item("q", "#### 18", "18"), solution)
 
@@ -37,10 +41,20 @@ def test_who_solved_alike() -> None:
 
 def test_what_the_audit_keeps() -> None:
     items = dict(enumerate(mixed(4), start=1))
-    verdicts = {1: ("keep", ""), 2: ("drop", "ambiguous"), 3: ("drop", ""), 4: ("drop", "ambiguous")}
+    verdicts = {
+        1: ("keep", ""),
+        2: ("drop", "ambiguous"),
+        3: ("drop", ""),
+        4: ("drop", "ambiguous"),
+    }
     assert kept_by_audit(items, verdicts) == {1}
     assert dropped(verdicts) == {"ambiguous": 2, "unsaid": 1}
-    for bad in ({9: ("keep", "")}, {1: ("", "")}, {1: ("Keep", "")}, {1: ("drop", "I did not like it")}):
+    for bad in (
+        {9: ("keep", "")},
+        {1: ("", "")},
+        {1: ("Keep", "")},
+        {1: ("drop", "I did not like it")},
+    ):
         with pytest.raises(EvaluatorError) as caught:
             kept_by_audit(items, bad)
         assert caught.value.code is Code.SHEET_UNREADABLE
@@ -52,7 +66,9 @@ def test_a_selection_has_the_public_mix() -> None:
     written = [*mixed(150, start=1000), *(item(2000 + k, steps=7, digits=4) for k in range(300))]
     chosen, mix = select(written, PUBLIC, 90, seed=3)
     assert chosen == sorted(set(chosen)) and len(chosen) == 90
-    assert Counter(cell(written[place]) for place in chosen) == dict.fromkeys({cell(one) for one in PUBLIC}, 6)
+    assert Counter(cell(written[place]) for place in chosen) == dict.fromkeys(
+        {cell(one) for one in PUBLIC}, 6
+    )
     assert [one.name for one in mix] == ["steps", "magnitude"] and min(one.p for one in mix) > 0.9
     unmatched = [MEASURES["steps"](one) for one in written]
     assert stats.ks_2samp(unmatched, [MEASURES["steps"](one) for one in PUBLIC]).pvalue < 1e-9
@@ -110,5 +126,8 @@ def test_a_twin_of_gsm8k_out_of_its_training_set(data_dir: Path) -> None:
     chosen, mix = select(written, public, 1205, seed=1)
     assert len(chosen) == 1205 and not any(one.unlike for one in mix)
     for name in ("steps", "magnitude"):
-        sides = [[MEASURES[name](one) for one in side] for side in ([written[place] for place in chosen], public)]
+        sides = [
+            [MEASURES[name](one) for one in side]
+            for side in ([written[place] for place in chosen], public)
+        ]
         assert stats.ks_2samp(*sides).pvalue > 0.9

@@ -18,7 +18,9 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
 def test_another_separator_is_named(tmp_path: Path, separator: str, name: str) -> None:
     sheet = tmp_path / "sheet.csv"
     sheet.write_text("\n".join(separator.join(row) for row in ROWS))

@@ -88,7 +88,17 @@ def test_sheets_as_programs_save_them(path: Path, content: bytes) -> None:
         b"item,question\n1,\xff\n",
         b"item,question\n1," + b"a" * 200_000 + b"\n",
     ],
-    ids=["empty", "no column", "semicolons", "short row", "long row", "open quote", "after a quote", "latin-1", "huge"],
+    ids=[
+        "empty",
+        "no column",
+        "semicolons",
+        "short row",
+        "long row",
+        "open quote",
+        "after a quote",
+        "latin-1",
+        "huge",
+    ],
 )
 def test_other_files_are_refused_without_their_text(path: Path, content: bytes) -> None:
     assert str(refusal(path, content)).count("aaa") == 0
@@ -105,4 +115,7 @@ def test_a_number_that_is_none_or_comes_twice(path: Path, number: str) -> None:
     rows = [{"item": "1", "question": "a"}, {"item": number, "question": "b"}]
     with pytest.raises(EvaluatorError) as caught:
         sheets.numbered(path, rows, "item")
-    assert (caught.value.code, caught.value.detail) == (Code.SHEET_UNREADABLE, "sheet.csv row 2: item")
+    assert (caught.value.code, caught.value.detail) == (
+        Code.SHEET_UNREADABLE,
+        "sheet.csv row 2: item",
+    )

@@ -9,7 +9,14 @@ from typing import TypeVar
 import pytest
 
 from evaluator import jail
-from evaluator.backends import Backend, Completion, FakeBackend, HttpBackend, Sampling, serve_checkpoint
+from evaluator.backends import (
+    Backend,
+    Completion,
+    FakeBackend,
+    HttpBackend,
+    Sampling,
+    serve_checkpoint,
+)
 
 T = TypeVar("T")
 PROMPTS = [f"Question: Tom has {i} apples and {i * i} pears.\nAnswer:" for i in range(12)]
@@ -30,7 +37,9 @@ class Session:
         """Completions of prompts asked at once."""
 
         async def together() -> list[Completion]:
-            return await asyncio.gather(*(self.backend.complete(prompt, sampling) for prompt in prompts))
+            return await asyncio.gather(
+                *(self.backend.complete(prompt, sampling) for prompt in prompts)
+            )
 
         return self._runner.run(together())
 
@@ -38,7 +47,9 @@ class Session:
 @asynccontextmanager
 async def fake() -> Iterator[Backend]:  # type: ignore[misc]
     """The fake, babbling words that depend on the prompt."""
-    yield FakeBackend(lambda prompt: " " + " ".join(f"w{ord(c) * 7 % 31}" for c in prompt * 3), latency=0.001)
+    yield FakeBackend(
+        lambda prompt: " " + " ".join(f"w{ord(c) * 7 % 31}" for c in prompt * 3), latency=0.001
+    )
 
 
 @pytest.fixture(scope="module", params=["fake", "http"])
@@ -51,7 +62,11 @@ def session(
         manager = fake()
     else:
         manager = serve_checkpoint(
-            tiny_checkpoint, jailed=jail.available(), ready_seconds=120, workdir=tmp_path_factory.mktemp("w"), threads=1
+            tiny_checkpoint,
+            jailed=jail.available(),
+            ready_seconds=120,
+            workdir=tmp_path_factory.mktemp("w"),
+            threads=1,
         )
     with asyncio.Runner() as runner:
         backend = runner.run(manager.__aenter__())
@@ -72,7 +87,9 @@ def test_different_prompts_get_different_answers(session: Session) -> None:
 
 def test_asked_at_once_is_asked_one_by_one(session: Session) -> None:
     sampling = Sampling(16)
-    assert session.ask_all(PROMPTS, sampling) == [session.ask(prompt, sampling) for prompt in PROMPTS]
+    assert session.ask_all(PROMPTS, sampling) == [
+        session.ask(prompt, sampling) for prompt in PROMPTS
+    ]
 
 
 def test_mixed_samplings_at_once_do_not_touch_each_other(session: Session) -> None:
@@ -80,7 +97,9 @@ def test_mixed_samplings_at_once_do_not_touch_each_other(session: Session) -> No
     alone = [session.ask(PROMPTS[0], short), session.ask(PROMPTS[0], long)]
 
     async def together() -> list[Completion]:
-        return await asyncio.gather(*(session.backend.complete(PROMPTS[0], s) for s in (short, long, short, long)))
+        return await asyncio.gather(
+            *(session.backend.complete(PROMPTS[0], s) for s in (short, long, short, long))
+        )
 
     assert session._runner.run(together()) == alone * 2
     assert alone[1].text.startswith(alone[0].text.rstrip("\N{REPLACEMENT CHARACTER}"))
@@ -102,11 +121,16 @@ def test_a_stop_string_ends_the_text_before_it(session: Session) -> None:
 def test_the_first_of_several_stop_strings_counts(session: Session) -> None:
     whole = session.ask(PROMPTS[3], Sampling(20)).text
     stops = (whole[-3:], whole[2:4], "never in there")
-    assert session.ask(PROMPTS[3], Sampling(20, stops)).text == whole[: min(whole.index(stop) for stop in stops[:2])]
+    assert (
+        session.ask(PROMPTS[3], Sampling(20, stops)).text
+        == whole[: min(whole.index(stop) for stop in stops[:2])]
+    )
 
 
 def test_a_stop_string_that_never_comes_changes_nothing(session: Session) -> None:
-    assert session.ask(PROMPTS[4], Sampling(10, ("never in there",))) == session.ask(PROMPTS[4], Sampling(10))
+    assert session.ask(PROMPTS[4], Sampling(10, ("never in there",))) == session.ask(
+        PROMPTS[4], Sampling(10)
+    )
 
 
 def test_a_completion_does_not_show_its_text() -> None:
@@ -130,5 +154,9 @@ def test_the_fake_counts_words_and_waits() -> None:
     (cut, seconds) = asyncio.run(timed(lambda: backend.complete("", Sampling(2))))
     assert cut == Completion(" one two", cut=True)
     assert seconds >= 0.05
-    assert asyncio.run(backend.complete("", Sampling(3))) == Completion(" one two  three\n", cut=False)
-    assert asyncio.run(backend.complete("", Sampling(3, ("two",)))) == Completion(" one ", cut=False)
+    assert asyncio.run(backend.complete("", Sampling(3))) == Completion(
+        " one two  three\n", cut=False
+    )
+    assert asyncio.run(backend.complete("", Sampling(3, ("two",)))) == Completion(
+        " one ", cut=False
+    )

@@ -42,7 +42,9 @@ def ask(
             workdir=workdir,
             settings={**QUICK, **settings},
         ) as backend:
-            questions = (backend.complete(PROMPT, sampling or Sampling(20, ("\n\n",))) for _ in range(times))
+            questions = (
+                backend.complete(PROMPT, sampling or Sampling(20, ("\n\n",))) for _ in range(times)
+            )
             return await asyncio.gather(*questions)
 
     return asyncio.run(run())
@@ -106,7 +108,10 @@ def test_a_completion_arrives_and_the_request_is_ours(start_stub: Start, tmp_pat
 
 def test_the_chat_api_gets_one_user_message(start_stub: Start, tmp_path: Path) -> None:
     stub = start_stub("ok")
-    assert ask(stub.url, tmp_path, api="chat", sampling=Sampling(5, seed=3))[0].text == " 1 + 1 = 2\n#### 2"
+    assert (
+        ask(stub.url, tmp_path, api="chat", sampling=Sampling(5, seed=3))[0].text
+        == " 1 + 1 = 2\n#### 2"
+    )
     [request] = stub.requests()
     assert request["path"] == "/v1/chat/completions"
     assert request["body"]["messages"] == [{"role": "user", "content": PROMPT}]
@@ -135,7 +140,9 @@ def test_retry_after_is_obeyed_by_every_question(start_stub: Start, tmp_path: Pa
     assert second - first >= 1.0
 
 
-def test_a_retry_after_beyond_the_time_of_the_run_is_a_refusal(start_stub: Start, tmp_path: Path) -> None:
+def test_a_retry_after_beyond_the_time_of_the_run_is_a_refusal(
+    start_stub: Start, tmp_path: Path
+) -> None:
     stub = start_stub("limited")
     assert code_of(stub.url, tmp_path, run_seconds=0.5) is Code.ENDPOINT_RATE_LIMITED
     assert len(stub.requests()) == 1
@@ -159,7 +166,13 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8000/v1", "https://10.0.0.1/v1", "https://localhost/v1", "file:///etc/passwd"]
+    "url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "https://10.0.0.1/v1",
+        "https://localhost/v1",
+        "file:///etc/passwd",
+    ],
 )
 def test_private_addresses_are_refused_before_anything_is_sent(url: str, tmp_path: Path) -> None:
     assert code_of(url, tmp_path, allow_private=False) is Code.ENDPOINT_REFUSED
@@ -194,13 +207,19 @@ def test_the_key_is_in_no_command_line_and_no_environment(
 
     async def look() -> list[bytes]:
         target = EndpointTarget(stub.url, "m")
-        async with serve_endpoint(target, key=KEY, allow_private=True, ready_seconds=60, workdir=tmp_path):
+        async with serve_endpoint(
+            target, key=KEY, allow_private=True, ready_seconds=60, workdir=tmp_path
+        ):
             gateways = [
                 pid
                 for pid, _ in descendants(os.getpid())
                 if b"hosts.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
             ]
-            return [Path(f"/proc/{pid}/{name}").read_bytes() for pid in gateways for name in ("cmdline", "environ")]
+            return [
+                Path(f"/proc/{pid}/{name}").read_bytes()
+                for pid in gateways
+                for name in ("cmdline", "environ")
+            ]
 
     found = asyncio.run(look())
     assert len(found) == 2
@@ -211,7 +230,9 @@ def test_the_key_is_in_no_command_line_and_no_environment(
 def test_the_gateway_ends_with_the_block(start_stub: Start, tmp_path: Path) -> None:
     ask(start_stub("ok").url, tmp_path)
     assert not [
-        pid for pid, _ in descendants(os.getpid()) if b"hosts.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid
+        for pid, _ in descendants(os.getpid())
+        if b"hosts.gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -221,7 +242,9 @@ def test_a_cancelled_question_ends_at_once(start_stub: Start, tmp_path: Path) ->
 
     async def run() -> float:
         target = EndpointTarget(stub.url, "m")
-        async with serve_endpoint(target, key="", allow_private=True, ready_seconds=60, workdir=tmp_path) as backend:
+        async with serve_endpoint(
+            target, key="", allow_private=True, ready_seconds=60, workdir=tmp_path
+        ) as backend:
             begun = time.monotonic()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):

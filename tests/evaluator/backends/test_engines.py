@@ -32,7 +32,11 @@ OURS, OWN, AROUND = Engine.TRANSFORMERS, Engine.VLLM, Engine.VLLM_TRANSFORMERS
     ],
 )
 def test_what_is_tried_first(
-    choice: str, architecture: str, known: frozenset[str] | None, on_gpu: bool, expected: tuple[Engine, ...]
+    choice: str,
+    architecture: str,
+    known: frozenset[str] | None,
+    on_gpu: bool,
+    expected: tuple[Engine, ...],
 ) -> None:
     assert order(choice, architecture, known=known, on_gpu=on_gpu) == expected
 
@@ -72,7 +76,10 @@ def test_the_command_line_of_vllm() -> None:
     assert "trust" not in line and "--model-impl" not in line and "--enforce-eager" not in line
     assert "--model-impl transformers" in " ".join(engines.program(AROUND, Path("/m"), ON_GPU)[1])
     assert "--enforce-eager" in engines.program(OWN, Path("/m"), ON_CPU)[1]
-    assert engines.program(OURS, Path("/m"), None) == ("evaluator.hosts.transformers", ["--model", "/m"])
+    assert engines.program(OURS, Path("/m"), None) == (
+        "evaluator.hosts.transformers",
+        ["--model", "/m"],
+    )
 
 
 def test_the_environment_of_vllm() -> None:
@@ -95,7 +102,9 @@ def test_the_environment_of_vllm() -> None:
         (b"ValueError: a shape does not match", False, 0, False),
     ],
 )
-def test_out_of_memory_is_recognised(words: bytes, killed: bool, kills: int, expected: bool) -> None:
+def test_out_of_memory_is_recognised(
+    words: bytes, killed: bool, kills: int, expected: bool
+) -> None:
     assert engines.ran_out_of_memory(words, killed=killed, kills=kills) is expected
 
 
@@ -108,7 +117,9 @@ def test_the_kernels_count() -> None:
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
     """vLLM in both its forms is a program that says a sentence and ends; our host is itself. Gives what was started."""
     started: list[Engine] = []
-    (tmp_path / "failing.py").write_text("import sys\nsys.exit(open(__file__[:-10] + 'words').read())\n")
+    (tmp_path / "failing.py").write_text(
+        "import sys\nsys.exit(open(__file__[:-10] + 'words').read())\n"
+    )
     (tmp_path / "words").write_text("ValueError: it does not load")
     program = engines.program
 
@@ -120,14 +131,18 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
     monkeypatch.setattr(engines, "program", start)
     monkeypatch.setattr(servers, "_plan", lambda *_: ((OWN, AROUND, OURS), ON_CPU))
     monkeypatch.setattr(
-        servers, "_variables", lambda n: (found := variables(n)) | {"PYTHONPATH": f"{tmp_path}:{found['PYTHONPATH']}"}
+        servers,
+        "_variables",
+        lambda n: (found := variables(n)) | {"PYTHONPATH": f"{tmp_path}:{found['PYTHONPATH']}"},
     )
     return started
 
 
 def served(folder: Path, workdir: Path) -> str:
     async def run() -> str:
-        server = serve_checkpoint(folder, jailed=False, ready_seconds=120, workdir=workdir, threads=1)
+        server = serve_checkpoint(
+            folder, jailed=False, ready_seconds=120, workdir=workdir, threads=1
+        )
         async with server as backend:
             assert isinstance(backend, HttpBackend)
             assert (await backend.complete("Question:", Sampling(5))).cut
@@ -144,11 +159,16 @@ def test_what_an_engine_cannot_load_falls_to_the_next(
     assert list((tmp_path / "w").iterdir()) == []
 
 
-def test_what_does_not_fit_is_not_tried_again(tiny_checkpoint: Path, tmp_path: Path, stand_ins: list[Engine]) -> None:
+def test_what_does_not_fit_is_not_tried_again(
+    tiny_checkpoint: Path, tmp_path: Path, stand_ins: list[Engine]
+) -> None:
     (tmp_path / "words").write_text("torch.OutOfMemoryError: CUDA out of memory")
     with pytest.raises(EvaluatorError) as caught:
         served(tiny_checkpoint, tmp_path / "w")
-    assert (caught.value.code, caught.value.detail) == (Code.ENGINE_OOM, "it was thought to need about 1.0 GiB")
+    assert (caught.value.code, caught.value.detail) == (
+        Code.ENGINE_OOM,
+        "it was thought to need about 1.0 GiB",
+    )
     assert stand_ins == [OWN]
 
 
@@ -161,7 +181,9 @@ def test_a_checkpoint_that_is_larger_than_the_memory(
     assert caught.value.code is Code.ENGINE_OOM
 
 
-@pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes", "unknown"])
+@pytest.mark.parametrize(
+    "method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes", "unknown"]
+)
 def test_our_own_host_reads_no_packed_weights(method: str) -> None:
     assert not engines.reads(OURS, method, on_gpu=True)
     assert not engines.reads(OURS, method, on_gpu=False)
@@ -191,7 +213,9 @@ def test_packed_weights_are_refused_by_name_before_a_server_starts(
 ) -> None:
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": method}}))
+    (folder / "config.json").write_text(
+        json.dumps(config | {"quantization_config": {"quant_method": method}})
+    )
     code, detail = refused(folder, tmp_path, monkeypatch)
     assert (code, detail) == (Code.CHECKPOINT_QUANTISED, method)
 
@@ -203,12 +227,19 @@ def test_a_chat_without_a_template_is_refused_before_a_server_starts(
     assert code is Code.CHECKPOINT_BAD_TEMPLATE
 
 
-def refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Code, str]:
+def refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> tuple[Code, str]:
     """What ends a start in which no server may be started."""
     monkeypatch.setattr(servers, "_running", lambda *_: pytest.fail("a server was started"))
 
     async def run() -> None:
-        about: dict[str, Any] = {"jailed": False, "ready_seconds": 60, "workdir": tmp_path / "w", "threads": 1}
+        about: dict[str, Any] = {
+            "jailed": False,
+            "ready_seconds": 60,
+            "workdir": tmp_path / "w",
+            "threads": 1,
+        }
         async with servers.serve_checkpoint(folder, engine="transformers", **about, **options):
             pytest.fail("it was served")
 

@@ -70,7 +70,9 @@ def large_tokenizer(folder: Path) -> None:
     ("spoil", "code"),
     [
         (hostile_header, Code.CHECKPOINT_BAD_HEADER),
-        pytest.param(hostile_header_that_names_tensors, Code.CHECKPOINT_TOO_COSTLY, marks=pytest.mark.slow),
+        pytest.param(
+            hostile_header_that_names_tensors, Code.CHECKPOINT_TOO_COSTLY, marks=pytest.mark.slow
+        ),
         (hostile_tokenizer, Code.CHECKPOINT_TOO_COSTLY),
         (large_tokenizer, Code.CHECKPOINT_BAD_CONFIG),
     ],
@@ -84,21 +86,27 @@ def test_a_hostile_file_costs_this_process_nothing(folder: Path, spoil: object, 
 
 
 @pytest.mark.slow
-def test_the_same_file_read_here_costs_gigabytes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_file_read_here_costs_gigabytes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The limits are what stops it: with more memory the child goes on."""
     monkeypatch.setattr(inspection, "MEMORY", 3 << 30)
     hostile_tokenizer(folder)
     assert inspection.inspect_checkpoint(folder).parameters > 0
 
 
-def test_a_child_that_computes_too_long_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_computes_too_long_is_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inspection, "SECONDS", 1)
     monkeypatch.setattr(inspection, "MEMORY", 3 << 30)
     (folder / "tokenizer.json").write_bytes(b'{"x":[' + b"[]," * 21_000_000 + b"[]]}")
     assert refusal(folder).code is Code.CHECKPOINT_TOO_COSTLY
 
 
-def test_a_header_is_as_long_as_its_tensors_justify(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_is_as_long_as_its_tensors_justify(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(safetensors, "PLAIN_HEADER_BYTES", 1000)
     artefacts.inspect_checkpoint(folder)  # some thousands of bytes for twenty tensors
     monkeypatch.setattr(safetensors, "TENSOR_BYTES", 20)
@@ -107,7 +115,9 @@ def test_a_header_is_as_long_as_its_tensors_justify(folder: Path, monkeypatch: p
     assert caught.value.code is Code.CHECKPOINT_BAD_HEADER
 
 
-def test_no_key_is_in_the_childs_environment(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_in_the_childs_environment(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOLDFAST_KEYS", "/somewhere")
     seen = {}
 
@@ -149,7 +159,9 @@ def test_a_verdict_survives_its_line() -> None:
     assert line_of(error(Code.CHECKPOINT_PICKLE, "odd\nname")) == "verdict checkpoint_pickle"
 
 
-def test_names_of_files_stay_inside_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_files_stay_inside_the_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reply = {"sizes": {}, "quantisation": "", "chat": False, "served": ["../keys"]}
     monkeypatch.setattr(inspection, "_ask", lambda *_: json.loads(json.dumps(reply)))
     with pytest.raises(EvaluatorError):

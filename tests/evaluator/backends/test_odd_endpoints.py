@@ -43,7 +43,13 @@ def ask(url: str, workdir: Path, *, n: int = N, answers: int = 0, **sampling: An
 
     async def run() -> list[Any]:
         told = Settings(
-            url=url, model="m", api="chat", allow_private=True, concurrency=8, answers=answers, patience=QUICK
+            url=url,
+            model="m",
+            api="chat",
+            allow_private=True,
+            concurrency=8,
+            answers=answers,
+            patience=QUICK,
         )
         runner = web.AppRunner(application(Gateway(told), told), access_log=None)
         await runner.setup()
@@ -103,21 +109,28 @@ def test_without_waiting_for_the_others_one_refused_item_ends_all(
 
 def right(found: list[Any]) -> int:
     return sum(
-        isinstance(one, Completion) and one.text == f" It is number {number}" for number, one in enumerate(found)
+        isinstance(one, Completion) and one.text == f" It is number {number}"
+        for number, one in enumerate(found)
     )
 
 
-@pytest.mark.parametrize("odd", ["parts", "two", "end_turn", "gzip", "created201", "bom", "finish_null", "run_on"])
+@pytest.mark.parametrize(
+    "odd", ["parts", "two", "end_turn", "gzip", "created201", "bom", "finish_null", "run_on"]
+)
 def test_read(odd: str, start_odd: Start, tmp_path: Path) -> None:
     assert right(ask(start_odd(odd).url, tmp_path)) == N
 
 
 def test_latin_1_is_read(start_odd: Start, tmp_path: Path) -> None:
     found = ask(start_odd("latin1").url, tmp_path, n=3)
-    assert [one.text for one in found] == [f" It is number {number} caf\u00e9" for number in range(3)]
+    assert [one.text for one in found] == [
+        f" It is number {number} caf\u00e9" for number in range(3)
+    ]
 
 
-@pytest.mark.parametrize("odd", ["error200", "html200", "nochoices200", "badjson200", "empty200", "error500"])
+@pytest.mark.parametrize(
+    "odd", ["error200", "html200", "nochoices200", "badjson200", "empty200", "error500"]
+)
 @pytest.mark.parametrize("when", ["once", "once-item:20"])
 def test_once_is_asked_again(odd: str, when: str, start_odd: Start, tmp_path: Path) -> None:
     stub = start_odd(odd, when)
@@ -153,7 +166,9 @@ def test_one_item_is_refused_and_the_others_are_answered(
 
 
 @pytest.mark.parametrize("odd", ["filter400", "moderation403", "forbidden403", "html200"])
-def test_the_last_item_of_a_resumed_run_is_refused_alone(odd: str, start_odd: Start, tmp_path: Path) -> None:
+def test_the_last_item_of_a_resumed_run_is_refused_alone(
+    odd: str, start_odd: Start, tmp_path: Path
+) -> None:
     [found] = ask(start_odd(odd).url, tmp_path, n=1, answers=100)
     assert isinstance(found, str) and not isinstance(found, Code)
 
@@ -177,7 +192,9 @@ def test_the_last_item_of_a_resumed_run_is_refused_alone(odd: str, start_odd: St
         ("refuses-stop", Code.ENDPOINT_NO_STOP),
     ],
 )
-def test_what_is_refused_for_everything_ends_at_once(odd: str, code: Code, start_odd: Start, tmp_path: Path) -> None:
+def test_what_is_refused_for_everything_ends_at_once(
+    odd: str, code: Code, start_odd: Start, tmp_path: Path
+) -> None:
     stub = start_odd(odd)
     assert set(ask(stub.url, tmp_path, n=200)) == {code}
     asked = Counter(request["item"] for request in stub.requests())
@@ -190,7 +207,9 @@ def test_a_key_that_is_revoked_during_a_run_ends_it(start_odd: Start, tmp_path: 
     assert len(stub.requests()) <= 8
 
 
-def test_reasoning_models_are_asked_without_what_they_refuse(start_odd: Start, tmp_path: Path) -> None:
+def test_reasoning_models_are_asked_without_what_they_refuse(
+    start_odd: Start, tmp_path: Path
+) -> None:
     about = {"limit": "max_completion_tokens", "temperature": None, "stops": "cut"}
     stub = start_odd("refuses-max_tokens")
     assert right(ask(stub.url, tmp_path, n=4, **about)) == 4
@@ -205,7 +224,9 @@ def test_a_text_that_did_not_end_is_cut(odd: str, start_odd: Start, tmp_path: Pa
 
 
 @pytest.mark.parametrize("odd", ["refusal_field", "filtered200"])
-def test_a_models_own_refusal_is_an_answer_with_a_reason(odd: str, start_odd: Start, tmp_path: Path) -> None:
+def test_a_models_own_refusal_is_an_answer_with_a_reason(
+    odd: str, start_odd: Start, tmp_path: Path
+) -> None:
     found = ask(start_odd(odd).url, tmp_path, n=3)
     assert [(one.text, one.reason) for one in found] == [("", "filtered")] * 3
 
@@ -218,7 +239,16 @@ def test_thinking_up_to_the_limit_is_cut(start_odd: Start, tmp_path: Path) -> No
 
 SENT = ("model", "messages", "max_tokens", "temperature", "stop")
 WORDS = st.sampled_from(
-    ["max_tokens", "not supported", "context length", "content_filter", "insufficient_quota", "stream", "at most", "x"]
+    [
+        "max_tokens",
+        "not supported",
+        "context length",
+        "content_filter",
+        "insufficient_quota",
+        "stream",
+        "at most",
+        "x",
+    ]
 )
 TEXT = st.lists(WORDS, max_size=4).map(" ".join) | st.text(max_size=20)
 VALUE = st.recursive(
@@ -227,7 +257,18 @@ VALUE = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["error", "code", "type", "param", "message", "metadata", "choices", "content", "text", "detail"]
+                [
+                    "error",
+                    "code",
+                    "type",
+                    "param",
+                    "message",
+                    "metadata",
+                    "choices",
+                    "content",
+                    "text",
+                    "detail",
+                ]
             ),
             inner,
             max_size=4,
@@ -235,7 +276,9 @@ VALUE = st.recursive(
     ),
     max_leaves=12,
 )
-CHOICE = st.fixed_dictionaries({}, optional={"message": VALUE, "text": VALUE, "finish_reason": VALUE, "index": VALUE})
+CHOICE = st.fixed_dictionaries(
+    {}, optional={"message": VALUE, "text": VALUE, "finish_reason": VALUE, "index": VALUE}
+)
 ANSWER = st.fixed_dictionaries(
     {}, optional={"choices": VALUE | st.lists(CHOICE, max_size=3), "error": VALUE, "usage": VALUE}
 )
@@ -260,7 +303,10 @@ def test_any_refusal_has_a_code_of_ours_and_quotes_nothing(body: bytes, status: 
     assert refused.args == (refused.code.value,)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "br", "identity", "gzip, gzip", ""]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["gzip", "deflate", "br", "identity", "gzip, gzip", ""]),
+)
 def test_any_encoding_is_unpacked_or_refused(body: bytes, encoding: str) -> None:
     try:
         assert isinstance(unpacked(body, {"Content-Encoding": encoding}), bytes)
@@ -288,4 +334,6 @@ def test_any_encoding_is_unpacked_or_refused(body: bytes, encoding: str) -> None
     ],
 )  # fmt: skip
 def test_words_of_providers(status: int, message: str, code: Code) -> None:
-    assert refusal(status, {}, json.dumps({"error": {"message": message}}).encode(), SENT).code is code
+    assert (
+        refusal(status, {}, json.dumps({"error": {"message": message}}).encode(), SENT).code is code
+    )

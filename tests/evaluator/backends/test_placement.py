@@ -10,7 +10,9 @@ from evaluator.errors import Code, EvaluatorError
 
 EIGHT_B = Sizes("LlamaForCausalLM", 8_030_000_000, 16_060_000_000, 2 * 32 * 8 * 128, 131_072, 32)
 """Llama 3.1 8B: 128 KiB of cache for a token in bfloat16."""
-SEVENTY_B = Sizes("LlamaForCausalLM", 70_550_000_000, 141_100_000_000, 2 * 80 * 8 * 128, 131_072, 64)
+SEVENTY_B = Sizes(
+    "LlamaForCausalLM", 70_550_000_000, 141_100_000_000, 2 * 80 * 8 * 128, 131_072, 64
+)
 TINY = Sizes("LlamaForCausalLM", 700_000, 1_400_000, 2 * 3 * 4 * 32, 512, 4)
 LARGE = Gpu(80 * GIB, 79 * GIB)
 SMALL = Gpu(24 * GIB, 23 * GIB)

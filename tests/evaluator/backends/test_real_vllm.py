@@ -43,7 +43,17 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(engine: str, problems: Path, out: Path) -> dict[int, str]:
     """The completions of a whole run at the terminal."""
-    asked = ["--model", str(SMALL), "--set", str(problems), "--protocol", "demo-0shot", "--out", str(out), "--json"]
+    asked = [
+        "--model",
+        str(SMALL),
+        "--set",
+        str(problems),
+        "--protocol",
+        "demo-0shot",
+        "--out",
+        str(out),
+        "--json",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "evaluator", "run", *asked],
         cwd=ROOT,
@@ -73,12 +83,19 @@ def test_both_engines_give_the_same_answers(problems: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, HttpBackend, HttpBackend]]:
+def engines(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[asyncio.Runner, HttpBackend, HttpBackend]]:
     """One load of vLLM and one of our host, for all that follows."""
     with asyncio.Runner() as runner:
         servers = [
             serve_checkpoint(
-                SMALL, jailed=True, ready_seconds=600, workdir=tmp_path_factory.mktemp("w"), threads=1, engine=engine
+                SMALL,
+                jailed=True,
+                ready_seconds=600,
+                workdir=tmp_path_factory.mktemp("w"),
+                threads=1,
+                engine=engine,
             )
             for engine in ("vllm", "transformers")
         ]
@@ -106,21 +123,30 @@ def test_both_engines_find_the_same_likelihoods_in_any_order(
     after = read(runner, vllm, random.Random(4).sample(items, N))
     for question, one in read(runner, ours, items).items():
         assert one.characters == before[question].characters
-        assert after[question].per_character == pytest.approx(before[question].per_character, abs=1e-5)
+        assert after[question].per_character == pytest.approx(
+            before[question].per_character, abs=1e-5
+        )
         assert one.per_character == pytest.approx(before[question].per_character, abs=1e-4)
 
 
-def test_vllm_is_asked_as_our_host_is(engines: tuple[asyncio.Runner, HttpBackend, HttpBackend]) -> None:
+def test_vllm_is_asked_as_our_host_is(
+    engines: tuple[asyncio.Runner, HttpBackend, HttpBackend],
+) -> None:
     """Limits beyond the context, prompts beyond it, draws."""
     runner, vllm, ours = engines
-    question = "Question: Imke has 30 bells and finds 4 more. How many bells does Imke have now?\nAnswer:"
+    question = (
+        "Question: Imke has 30 bells and finds 4 more. How many bells does Imke have now?\nAnswer:"
+    )
     for backend in (vllm, ours):
         completion = runner.run(backend.complete(question, Sampling(60_000, ("\n",))))
         assert completion == runner.run(ours.complete(question, Sampling(96, ("\n",))))
         with pytest.raises(EvaluatorError) as caught:
             runner.run(backend.complete("many words " * 400, Sampling(5)))
         assert caught.value.code is Code.PROMPT_TOO_LONG
-        drawn = [runner.run(backend.complete(question, Sampling(40, (), 2.0, seed))).text for seed in (1, 1, 2)]
+        drawn = [
+            runner.run(backend.complete(question, Sampling(40, (), 2.0, seed))).text
+            for seed in (1, 1, 2)
+        ]
         assert drawn[0] == drawn[1] != drawn[2]
 
 
@@ -130,5 +156,9 @@ def test_a_chat_without_a_template_is_refused_by_both(
     runner, *backends = engines
     for backend in backends:
         with pytest.raises(EvaluatorError) as caught:
-            runner.run(backend._ask("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}))
+            runner.run(
+                backend._ask(
+                    "POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}
+                )
+            )
         assert caught.value.code is Code.CHECKPOINT_BAD_TEMPLATE

@@ -10,7 +10,9 @@ from aiohttp import web
 from evaluator.backends import HttpBackend, Sampling
 
 
-async def sent(folder: Path, sampling: Sampling, api: Literal["completions", "chat"]) -> dict[str, Any]:
+async def sent(
+    folder: Path, sampling: Sampling, api: Literal["completions", "chat"]
+) -> dict[str, Any]:
     """The one request that a server gets."""
     got: list[dict[str, Any]] = []
 
@@ -39,15 +41,23 @@ async def sent(folder: Path, sampling: Sampling, api: Literal["completions", "ch
     [
         (Sampling(9, ("\n",)), {"max_tokens": 9, "stop": ["\n"], "temperature": 0.0}),
         (Sampling(9), {"max_tokens": 9, "temperature": 0.0}),
-        (Sampling(9, bos="never"), {"max_tokens": 9, "temperature": 0.0, "add_special_tokens": False}),
+        (
+            Sampling(9, bos="never"),
+            {"max_tokens": 9, "temperature": 0.0, "add_special_tokens": False},
+        ),
         (Sampling(9, temperature=0.6, seed=3), {"max_tokens": 9, "temperature": 0.6, "seed": 3}),
     ],
 )
 @pytest.mark.parametrize("api", ["completions", "chat"])
 def test_a_request(
-    tmp_path: Path, sampling: Sampling, expected: dict[str, Any], api: Literal["completions", "chat"]
+    tmp_path: Path,
+    sampling: Sampling,
+    expected: dict[str, Any],
+    api: Literal["completions", "chat"],
 ) -> None:
     question: dict[str, Any] = (
-        {"prompt": "How many?"} if api == "completions" else {"messages": [{"role": "user", "content": "How many?"}]}
+        {"prompt": "How many?"}
+        if api == "completions"
+        else {"messages": [{"role": "user", "content": "How many?"}]}
     )
     assert asyncio.run(sent(tmp_path, sampling, api)) == {"model": "m", **question, **expected}

@@ -34,13 +34,21 @@ from tests.evaluator.processes import alive, cmdline, descendants, wait_for
 JAILS = [
     False,
     pytest.param(
-        True, marks=pytest.mark.skipif(not jail.available(), reason="bubblewrap cannot shut a process in here")
+        True,
+        marks=pytest.mark.skipif(
+            not jail.available(), reason="bubblewrap cannot shut a process in here"
+        ),
     ),
 ]
 
 
 def ask(
-    folder: Path, workdir: Path, prompt: str = "Question:", *, jailed: bool = False, seconds: float = 120
+    folder: Path,
+    workdir: Path,
+    prompt: str = "Question:",
+    *,
+    jailed: bool = False,
+    seconds: float = 120,
 ) -> Completion:
     """One completion from a server of its own."""
 
@@ -67,7 +75,9 @@ def broken(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 def test_a_message_is_set_in_the_checkpoints_own_template(broken: Path, tmp_path: Path) -> None:
-    (broken / "chat_template.jinja").write_text("<<{% for one in messages %}{{ one.content }}{% endfor %}>>")
+    (broken / "chat_template.jinja").write_text(
+        "<<{% for one in messages %}{{ one.content }}{% endfor %}>>"
+    )
 
     async def run() -> tuple[str, str, str]:
         about = {"jailed": False, "ready_seconds": 120, "workdir": tmp_path / "w", "threads": 1}
@@ -107,7 +117,10 @@ def test_code_of_the_checkpoint_is_not_run(broken: Path, tmp_path: Path) -> None
         f"open({str(proof)!r}, 'w')\nfrom transformers import LlamaConfig as C, LlamaForCausalLM as M\n"
     )
     config = json.loads((broken / "config.json").read_text())
-    config |= {"model_type": "unheard-of", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
+    config |= {
+        "model_type": "unheard-of",
+        "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"},
+    }
     (broken / "config.json").write_text(json.dumps(config))
     assert code_of(broken, tmp_path / "w") is Code.HOST_FAILED
     assert not proof.exists()
@@ -138,11 +151,15 @@ def model_servers() -> list[int]:
 
 
 def serving(checkpoint: Path, workdir: Path, *, jailed: bool = False) -> Any:
-    return serve_checkpoint(checkpoint, jailed=jailed, ready_seconds=120, workdir=workdir, threads=1)
+    return serve_checkpoint(
+        checkpoint, jailed=jailed, ready_seconds=120, workdir=workdir, threads=1
+    )
 
 
 @pytest.mark.parametrize("jailed", JAILS)
-def test_a_server_that_is_killed_while_answering(tiny_checkpoint: Path, tmp_path: Path, jailed: bool) -> None:
+def test_a_server_that_is_killed_while_answering(
+    tiny_checkpoint: Path, tmp_path: Path, jailed: bool
+) -> None:
     async def run() -> None:
         async with serving(tiny_checkpoint, tmp_path, jailed=jailed) as backend:
             for pid in model_servers():
@@ -234,11 +251,18 @@ def test_too_few_descriptors_are_ours(tiny_checkpoint: Path, tmp_path: Path) -> 
     for limit in ("12", "16", "24"):
         command = [sys.executable, "-c", script, str(tiny_checkpoint), str(tmp_path), limit]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=100)
-        assert done.stdout.strip() == "served" or done.stdout.strip().endswith(" ours"), (limit, done)
+        done = subprocess.run(
+            command, env=env, capture_output=True, text=True, check=False, timeout=100
+        )
+        assert done.stdout.strip() == "served" or done.stdout.strip().endswith(" ours"), (
+            limit,
+            done,
+        )
 
 
-def test_a_working_folder_that_cannot_be_made_is_ours(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_working_folder_that_cannot_be_made_is_ours(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     assert code_of(tiny_checkpoint, tmp_path / "file" / "w") is Code.OUT_UNWRITABLE
     assert EXPLANATIONS[Code.OUT_UNWRITABLE].retried
@@ -260,7 +284,13 @@ def test_a_gateway_that_is_killed_is_ours(tmp_path: Path) -> None:
 
     async def run() -> None:
         with start_gateway(tmp_path) as gateway:
-            about = {"key": "", "allow_private": True, "ready_seconds": 20, "workdir": tmp_path, "gateway": gateway}
+            about = {
+                "key": "",
+                "allow_private": True,
+                "ready_seconds": 20,
+                "workdir": tmp_path,
+                "gateway": gateway,
+            }
             async with serve_endpoint(target, **about) as backend:  # type: ignore[arg-type]
                 gateway.process.kill()
                 await backend.complete("Question:", Sampling(5))
@@ -290,7 +320,9 @@ def test_the_ending_of_a_server(words: bytes, status: int | None, ready: bool, c
 
 
 @pytest.mark.parametrize("jailed", JAILS)
-def test_a_killed_parent_leaves_no_child(tiny_checkpoint: Path, tmp_path: Path, jailed: bool) -> None:
+def test_a_killed_parent_leaves_no_child(
+    tiny_checkpoint: Path, tmp_path: Path, jailed: bool
+) -> None:
     script = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
@@ -332,7 +364,9 @@ def raw_server(folder: Path, answer: bytes) -> Iterator[Path]:
             "except OSError: pass\n"
             "connection.close()"
         )
-        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, pass_fds=(listener.fileno(),))
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, pass_fds=(listener.fileno(),)
+        )
     with child:
         assert child.stdin is not None
         child.stdin.write(answer)
@@ -360,17 +394,31 @@ def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
         pytest.param(http(b'{"choices": ["x"]}'), Code.HOST_FAILED, id="string"),
         pytest.param(http(b"null"), Code.HOST_FAILED, id="null"),
         pytest.param(http(b'{"x": "' + b"y" * (9 << 20) + b'"}'), Code.HOST_FAILED, id="too-long"),
-        pytest.param(http(b"{}", "302 Found", "Location: http://evil/\r\n"), Code.HOST_FAILED, id="redirect"),
-        pytest.param(http(b'{"error": {"code": "lost"}}', "500 X"), Code.HOST_FAILED, id="blames-us"),
-        pytest.param(http(b'{"error": {"code": "nonsense"}}', "500 X"), Code.HOST_FAILED, id="unknown-code"),
+        pytest.param(
+            http(b"{}", "302 Found", "Location: http://evil/\r\n"), Code.HOST_FAILED, id="redirect"
+        ),
+        pytest.param(
+            http(b'{"error": {"code": "lost"}}', "500 X"), Code.HOST_FAILED, id="blames-us"
+        ),
+        pytest.param(
+            http(b'{"error": {"code": "nonsense"}}', "500 X"), Code.HOST_FAILED, id="unknown-code"
+        ),
         pytest.param(http(b'{"error": "SECRET"}', "500 X"), Code.HOST_FAILED, id="no-code"),
         pytest.param(
-            http(b'{"error": {"code": "prompt_too_long"}}', "400 X"), Code.PROMPT_TOO_LONG, id="too-long-prompt"
+            http(b'{"error": {"code": "prompt_too_long"}}', "400 X"),
+            Code.PROMPT_TOO_LONG,
+            id="too-long-prompt",
         ),
-        pytest.param(http(b'{"error": {"code": "endpoint_timeout"}}', "504 X"), Code.ENDPOINT_TIMEOUT, id="gateway"),
+        pytest.param(
+            http(b'{"error": {"code": "endpoint_timeout"}}', "504 X"),
+            Code.ENDPOINT_TIMEOUT,
+            id="gateway",
+        ),
     ],
 )
-def test_a_hostile_server(answer: bytes, code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_server(
+    answer: bytes, code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run(path: Path) -> Completion:
         async with HttpBackend(path, model="m", seconds=30) as backend:
             return await backend.complete("Question:", Sampling(5))
@@ -404,7 +452,10 @@ def test_a_backend_that_is_not_open() -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ('{"error": {"message": "SECRET", "param": "input_tokens", "code": 400}}', Code.PROMPT_TOO_LONG),
+        (
+            '{"error": {"message": "SECRET", "param": "input_tokens", "code": 400}}',
+            Code.PROMPT_TOO_LONG,
+        ),
         ('{"error": {"message": "SECRET", "param": "max_tokens", "code": 400}}', Code.HOST_FAILED),
         ('{"error": {"code": "engine_oom"}}', Code.ENGINE_OOM),
         ('{"error": {"code": "checkpoint_bad_template"}}', Code.CHECKPOINT_BAD_TEMPLATE),

@@ -12,16 +12,40 @@ from evaluator.errors import EXPLANATIONS, Code
 
 ROOT = Path(__file__).parents[3]
 N = 200
-FIELDS = {"n", "right", "wrong", "no_answer", "truncated", "not_counted", "tokens_in", "tokens_out", "seconds"}
+FIELDS = {
+    "n",
+    "right",
+    "wrong",
+    "no_answer",
+    "truncated",
+    "not_counted",
+    "tokens_in",
+    "tokens_out",
+    "seconds",
+}
 
 
 def command(model: object, items: Path, out: Path, *more: str) -> list[str]:
-    asked = ["--model", str(model), "--set", str(items), "--protocol", "demo-0shot", "--out", str(out), "--json"]
+    asked = [
+        "--model",
+        str(model),
+        "--set",
+        str(items),
+        "--protocol",
+        "demo-0shot",
+        "--out",
+        str(out),
+        "--json",
+    ]
     return [sys.executable, "-m", "evaluator", "run", *asked, *more]
 
 
-def run(arguments: list[str], *, timeout: float = 120, **about: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout, **about)
+def run(
+    arguments: list[str], *, timeout: float = 120, **about: Any
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout, **about
+    )
 
 
 def last_object(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:

@@ -86,7 +86,15 @@ def written(desk: Desk) -> Path:
     sheets = []
     for author, count in (("ada", 30), ("emmy", 45)):
         made = desk.answer(
-            "brief", "--public", desk / "public.jsonl", "--author", author, "--count", count, "--out", desk / author
+            "brief",
+            "--public",
+            desk / "public.jsonl",
+            "--author",
+            author,
+            "--count",
+            count,
+            "--out",
+            desk / author,
         )
         assert (made["tasks"], len(made["steps"])) == (count, count)
         sheets.append(fill(desk / author / "sheet.csv", wrote))
@@ -104,19 +112,39 @@ def test_the_whole_way(desk: Desk) -> None:
     audited = fill(desk / "audit.csv", judge)
     sheets = ("--solved", solved, "--audited", audited)
     facts = desk.answer(
-        "select", path, *sheets, "--public", desk / "public.jsonl", "--n", N, "--out", desk / "kept.jsonl"
+        "select",
+        path,
+        *sheets,
+        "--public",
+        desk / "public.jsonl",
+        "--n",
+        N,
+        "--out",
+        desk / "kept.jsonl",
     )
     assert [facts[name] for name in ("written", "solved", "audited", "kept")] == [75, 70, 61, N]
-    assert facts["dropped"] == {"ambiguous": 5, "unsaid": 5}, "of item 25 the second solver had thought the same"
+    assert facts["dropped"] == {"ambiguous": 5, "unsaid": 5}, (
+        "of item 25 the second solver had thought the same"
+    )
     assert min(facts["p"].values()) > 0.2 and facts["p"].keys() == {"steps", "magnitude"}
     assert json.loads((desk / "kept.funnel.json").read_text()) == facts
     kept = load_items(desk / "kept.jsonl")
     assert len(kept) == N and set(kept) <= set(items)
     assert {stat.S_IMODE(file.stat().st_mode) for file in desk.folder.rglob("kept.*")} == {0o600}
 
-    desk.answer("check", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--out", desk / "report")
+    desk.answer(
+        "check", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--out", desk / "report"
+    )
     desk.answer("keygen", desk / "keys")
-    sealed = ("seal", desk / "kept.jsonl", "--public", desk / "public.jsonl", "--keys", desk / "keys", *TWIN)
+    sealed = (
+        "seal",
+        desk / "kept.jsonl",
+        "--public",
+        desk / "public.jsonl",
+        "--keys",
+        desk / "keys",
+        *TWIN,
+    )
     assert desk.answer(*sealed, "--out", desk / "twin")["warnings"] == []
 
 
@@ -128,12 +156,26 @@ def solve(items: Sequence[Item], row: dict[str, str]) -> str:
 
 def judge(row: dict[str, str]) -> dict[str, str]:
     number = int(row["item"])
-    verdict, reason = ("keep", "") if number % 15 and number % 14 else ("drop", "ambiguous" if number % 15 == 0 else "")
+    verdict, reason = (
+        ("keep", "")
+        if number % 15 and number % 14
+        else ("drop", "ambiguous" if number % 15 == 0 else "")
+    )
     return {"verdict": verdict, "reason": reason}
 
 
 def test_a_brief_has_three_examples_a_target_and_the_attestation(desk: Desk) -> None:
-    desk.answer("brief", "--public", desk / "public.jsonl", "--author", "ada", "--count", 5, "--out", desk / "ada")
+    desk.answer(
+        "brief",
+        "--public",
+        desk / "public.jsonl",
+        "--author",
+        "ada",
+        "--count",
+        5,
+        "--out",
+        desk / "ada",
+    )
     text = (desk / "ada" / "brief.md").read_text()
     tasks = text.split("## Task ")[1:]
     assert "No language model was used for any part of it." in text and len(tasks) == 5
@@ -141,7 +183,12 @@ def test_a_brief_has_three_examples_a_target_and_the_attestation(desk: Desk) -> 
     for task, row in zip(tasks, rows, strict=True):
         assert sum(one.question in task for one in PUBLIC) == 3
         assert task.splitlines()[0].startswith(f"{row['task']}: {row['steps_wanted']} step")
-        assert (row["author"], row["question"], row["answer"], row["no_model_used"]) == ("ada", "", "", "")
+        assert (row["author"], row["question"], row["answer"], row["no_model_used"]) == (
+            "ada",
+            "",
+            "",
+            "",
+        )
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (desk / "ada").iterdir()}
     assert modes == {"brief.md": 0o600, "sheet.csv": 0o600}
 
@@ -149,7 +196,16 @@ def test_a_brief_has_three_examples_a_target_and_the_attestation(desk: Desk) -> 
 def test_the_same_draw_gives_the_same_brief(desk: Desk) -> None:
     texts = []
     for folder, draw in (("a", 1), ("b", 1), ("c", 2)):
-        arguments = ("--public", desk / "public.jsonl", "--author", "ada", "--count", 9, "--draw", draw)
+        arguments = (
+            "--public",
+            desk / "public.jsonl",
+            "--author",
+            "ada",
+            "--count",
+            9,
+            "--draw",
+            draw,
+        )
         desk.answer("brief", *arguments, "--out", desk / folder)
         texts.append((desk / folder / "brief.md").read_text())
     assert texts[0] == texts[1] != texts[2]
@@ -157,11 +213,26 @@ def test_the_same_draw_gives_the_same_brief(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"no_model_used": ""}, {"no_model_used": "no"}, {"no_model_used": "yes, mostly"}, {"author": " "}],
+    [
+        {"no_model_used": ""},
+        {"no_model_used": "no"},
+        {"no_model_used": "yes, mostly"},
+        {"author": " "},
+    ],
     ids=str,
 )
 def test_without_the_attestation_nothing_is_collected(desk: Desk, change: dict[str, str]) -> None:
-    desk.answer("brief", "--public", desk / "public.jsonl", "--author", "ada", "--count", 4, "--out", desk / "ada")
+    desk.answer(
+        "brief",
+        "--public",
+        desk / "public.jsonl",
+        "--author",
+        "ada",
+        "--count",
+        4,
+        "--out",
+        desk / "ada",
+    )
     sheet = fill(desk / "ada" / "sheet.csv", wrote)
     fill(sheet, lambda row: change if row["task"] == "3" else {})
     assert desk.refusal("brief", "--collect", sheet, "--out", desk / "w.jsonl") == (
@@ -172,13 +243,25 @@ def test_without_the_attestation_nothing_is_collected(desk: Desk, change: dict[s
 
 
 def test_tasks_left_empty_are_passed_over(desk: Desk) -> None:
-    desk.answer("brief", "--public", desk / "public.jsonl", "--author", "ada", "--count", 4, "--out", desk / "ada")
+    desk.answer(
+        "brief",
+        "--public",
+        desk / "public.jsonl",
+        "--author",
+        "ada",
+        "--count",
+        4,
+        "--out",
+        desk / "ada",
+    )
     sheet = fill(desk / "ada" / "sheet.csv", lambda row: wrote(row) if row["task"] == "2" else {})
     assert desk.answer("brief", "--collect", sheet, "--out", desk / "w.jsonl")["written"] == 1
     (record,) = map(json.loads, (desk / "w.authors.jsonl").read_text().splitlines())
     assert (record["line"], record["author"], record["task"]) == (1, "ada", "2")
     assert "No language model was used" in record["attests"]
-    assert {stat.S_IMODE((desk / name).stat().st_mode) for name in ("w.jsonl", "w.authors.jsonl")} == {0o600}
+    assert {
+        stat.S_IMODE((desk / name).stat().st_mode) for name in ("w.jsonl", "w.authors.jsonl")
+    } == {0o600}
     empty = fill(sheet, lambda row: {"question": " "})
     assert desk.refusal("brief", "--collect", empty, "--out", desk / "x.jsonl")[0] == "set_empty"
 
@@ -187,19 +270,30 @@ def test_the_second_sheet_has_no_answer_and_another_order(desk: Desk) -> None:
     path = desk.write("w.jsonl", mixed(50, start=1000))
     desk.answer("select", path, "--second-solve", desk / "second.csv")
     rows = read(desk / "second.csv")
-    assert set(rows[0]) == {"item", "question", "solution"} and {row["solution"] for row in rows} == {""}
+    assert set(rows[0]) == {"item", "question", "solution"} and {
+        row["solution"] for row in rows
+    } == {""}
     text = (desk / "second.csv").read_text()
     assert "####" not in text and "<<" not in text
     numbers = [int(row["item"]) for row in rows]
     assert sorted(numbers) == list(range(1, 51)) != numbers
     assert stat.S_IMODE((desk / "second.csv").stat().st_mode) == 0o600
-    assert desk.refusal("select", path, "--second-solve", desk / "second.csv")[0] == "out_unwritable"
+    assert (
+        desk.refusal("select", path, "--second-solve", desk / "second.csv")[0] == "out_unwritable"
+    )
 
 
 def test_a_stage_left_out_is_not_counted(desk: Desk) -> None:
     path = desk.write("w.jsonl", mixed(50, start=1000))
-    facts = desk.answer("select", path, "--public", desk / "public.jsonl", "--n", 30, "--out", desk / "kept.jsonl")
-    assert (facts["written"], facts["solved"], facts["audited"], facts["kept"]) == (50, None, None, 30)
+    facts = desk.answer(
+        "select", path, "--public", desk / "public.jsonl", "--n", 30, "--out", desk / "kept.jsonl"
+    )
+    assert (facts["written"], facts["solved"], facts["audited"], facts["kept"]) == (
+        50,
+        None,
+        None,
+        30,
+    )
 
 
 @pytest.mark.parametrize("n", [51, 0])
@@ -212,7 +306,16 @@ def test_a_selection_of_too_many(desk: Desk, n: int) -> None:
 
 def test_a_selection_that_cannot_match(desk: Desk) -> None:
     path = desk.write("w.jsonl", [item(1000 + k, steps=8) for k in range(60)])
-    asked = ("select", path, "--public", desk / "public.jsonl", "--n", 50, "--out", desk / "kept.jsonl")
+    asked = (
+        "select",
+        path,
+        "--public",
+        desk / "public.jsonl",
+        "--n",
+        50,
+        "--out",
+        desk / "kept.jsonl",
+    )
     assert desk.refusal(*asked)[0] == "selection_impossible"
     assert not (desk / "kept.jsonl").exists()
 
@@ -226,23 +329,34 @@ def test_check_draws_pictures_and_a_pack_that_is_scored(desk: Desk) -> None:
     assert {file.name for file in (desk / "report").iterdir()} == names
     assert {stat.S_IMODE(file.stat().st_mode) for file in (desk / "report").iterdir()} == {0o600}
     pack, key = desk / "report" / "oddone.csv", desk / "report" / "oddone.key.csv"
-    assert desk.refusal("check", "--score", pack, "--key", key)[0] == "sheet_unreadable", "no row is filled in"
+    assert desk.refusal("check", "--score", pack, "--key", key)[0] == "sheet_unreadable", (
+        "no row is filled in"
+    )
     right = {row["number"]: row["odd"] for row in read(key)}
     fill(pack, lambda row: {"odd": f" {right[row['number']].lower()} "})
     scored = desk.answer("check", "--score", pack, "--key", key)
-    assert (scored["found"], scored["n"], scored["share"], scored["by_guessing"]) == (30, 30, 1.0, 0.2)
+    assert (scored["found"], scored["n"], scored["share"], scored["by_guessing"]) == (
+        30,
+        30,
+        1.0,
+        0.2,
+    )
     fill(pack, lambda row: {"odd": "AB" if row["number"] == "4" else "A"})
     assert desk.refusal("check", "--score", pack, "--key", key)[0] == "sheet_unreadable"
 
 
 def test_check_names_lines_and_never_a_text(desk: Desk) -> None:
     path = desk.write("new.jsonl", [*mixed(5, start=1000), PUBLIC[3]])
-    code, detail = desk.refusal("check", path, "--public", desk / "public.jsonl", "--out", desk / "report")
+    code, detail = desk.refusal(
+        "check", path, "--public", desk / "public.jsonl", "--out", desk / "report"
+    )
     assert (code, detail) == ("check_failed", "shares 13 words in a row with a public item: line 6")
     status, out, err = desk.command("check", path, "--public", desk / "public.jsonl")
     assert status == 2 and "error: shares 13 words" in out and "steps " in out
     assert PUBLIC[3].question.split()[0] not in out + err
-    assert not (desk / "report" / "oddone.csv").exists(), "a set with errors is not shown to annotators"
+    assert not (desk / "report" / "oddone.csv").exists(), (
+        "a set with errors is not shown to annotators"
+    )
 
 
 def test_errors_stop_sealing_and_warnings_do_not(desk: Desk) -> None:
@@ -251,7 +365,9 @@ def test_errors_stop_sealing_and_warnings_do_not(desk: Desk) -> None:
     public = ("--public", desk / "public.jsonl")
     desk.write("new.jsonl", [*mixed(5, start=1000), PUBLIC[3]])
     assert desk.refusal(*seal, *public)[0] == "check_failed"
-    (desk / "new.jsonl").write_bytes(jsonl(mixed(5, start=1000)) + b'{"question": "a \\u0000", "answer": "#### 7"}\n')
+    (desk / "new.jsonl").write_bytes(
+        jsonl(mixed(5, start=1000)) + b'{"question": "a \\u0000", "answer": "#### 7"}\n'
+    )
     assert desk.refusal(*seal)[0] == "check_failed", "also where nothing public is at hand"
     assert not (desk / "twin").exists()
     desk.write("new.jsonl", [item(1000 + k, steps=8) for k in range(40)])

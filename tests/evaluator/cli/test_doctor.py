@@ -14,7 +14,9 @@ from tests.evaluator.installed import install
 
 
 @pytest.fixture
-def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Callable[[], tuple[int, str]]:
+def examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> Callable[[], tuple[int, str]]:
     place = install(tmp_path / "e", n=4)
     monkeypatch.setattr(jail, "available", lambda: True)
     monkeypatch.setattr(jail, "missing", lambda: [])
@@ -35,15 +37,21 @@ def test_a_host_that_can_take_runs(examined: Callable[[], tuple[int, str]]) -> N
     assert text.splitlines()[-1] == "ok: this host can take runs"
 
 
-def test_a_missing_package_is_named(examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(
+    examined: Callable[[], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     code, text = examined()
     assert code == 1
-    assert "problem: package: transformers is not installed. Install requirements/hosts.txt." in text
+    assert (
+        "problem: package: transformers is not installed. Install requirements/hosts.txt." in text
+    )
     assert "note: package: litellm is not installed." in text
 
 
-def test_a_full_disk(examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk(
+    examined: Callable[[], tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "e" / "home").mkdir(exist_ok=True)
     full = SimpleNamespace(f_bavail=1, f_frsize=4096, f_files=100, f_favail=1)
     monkeypatch.setattr(doctor.os, "statvfs", lambda _: full)

@@ -62,7 +62,15 @@ def place(tmp_path: Path, command: Command) -> Path:
     command("keygen", tmp_path / "escrow", "--name", "escrow-1")
     keys = ("--keys", tmp_path / "host", "--keys", tmp_path / "escrow" / "identity.json")
     made = command(
-        "seal", tmp_path / "items.jsonl", *keys, "--smallest-cell", "1", "--name", "twin", "--out", tmp_path / "twin"
+        "seal",
+        tmp_path / "items.jsonl",
+        *keys,
+        "--smallest-cell",
+        "1",
+        "--name",
+        "twin",
+        "--out",
+        tmp_path / "twin",
     )
     assert made["hosts"] == ["escrow-1", "host-1"]
     (tmp_path / "items.jsonl").unlink()
@@ -86,14 +94,21 @@ def reveal_all(place: Path, name: str) -> list[str]:
         vault = Vault(keys, {"twin": place / "twin"}.get, journal, Recipients())
         manifest = vault.facts("twin").manifest
         indices = sorted(manifest.indices(vault.allowed("twin", to="jail")))
-        return [item.question for item in vault.reveal("twin", indices, to="jail", run=RUN, token=1).items]
+        return [
+            item.question
+            for item in vault.reveal("twin", indices, to="jail", run=RUN, token=1).items
+        ]
 
 
-def test_the_drill_opens_the_key_and_no_item(place: Path, command: Command, opened: list[int]) -> None:
+def test_the_drill_opens_the_key_and_no_item(
+    place: Path, command: Command, opened: list[int]
+) -> None:
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     facts = command("verify", place / "twin", "--keys", place / "escrow")
     assert (facts["status"], facts["opens_for"]) == (0, "escrow-1")
-    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before, "and leaves no trace"
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before, (
+        "and leaves no trace"
+    )
     assert opened == []
     reveal_all(place, "host")
     assert len(opened) > 5, "the counter does count"
@@ -105,7 +120,14 @@ def test_a_lost_host_is_replaced(place: Path, command: Command, opened: list[int
     opened.clear()
     command("keygen", place / "next", "--name", "host-2")
     assert command("verify", place / "twin", "--keys", place / "next")["error"] == "not_enrolled"
-    enrol = ("enrol", place / "next" / "identity.json", "--set", place / "twin", "--keys", place / "escrow")
+    enrol = (
+        "enrol",
+        place / "next" / "identity.json",
+        "--set",
+        place / "twin",
+        "--keys",
+        place / "escrow",
+    )
     done = command(*enrol, "--home", place / "escrow-home")
     assert (done["status"], done["set"], done["host"], done["line"]) == (0, "twin", "host-2", 0)
     assert opened == [], "enrolling opens no item"
@@ -120,7 +142,14 @@ def test_a_lost_host_is_replaced(place: Path, command: Command, opened: list[int
 def test_each_has_a_log_of_its_own(place: Path, command: Command) -> None:
     lose_the_host(place)
     command("keygen", place / "next", "--name", "host-2")
-    enrol = ("enrol", place / "next" / "identity.json", "--set", place / "twin", "--keys", place / "escrow")
+    enrol = (
+        "enrol",
+        place / "next" / "identity.json",
+        "--set",
+        place / "twin",
+        "--keys",
+        place / "escrow",
+    )
     command(*enrol, "--home", place / "escrow-home")
     reveal_all(place, "next")
     for name, kind in (("escrow", Enrolment), ("next", Exposure)):
@@ -144,9 +173,19 @@ def test_a_wrong_escrow_is_refused_and_wraps_nothing(place: Path, command: Comma
     command("keygen", place / "stranger", "--name", "escrow-2")
     for wrong in ("other", "stranger"):
         assert command("verify", place / "twin", "--keys", place / wrong)["error"] == "not_enrolled"
-        enrol = ("enrol", place / "next" / "identity.json", "--set", place / "twin", "--keys", place / wrong)
+        enrol = (
+            "enrol",
+            place / "next" / "identity.json",
+            "--set",
+            place / "twin",
+            "--keys",
+            place / wrong,
+        )
         assert command(*enrol, "--home", place / "wrong-home")["error"] == "not_enrolled"
-    assert not (place / "twin" / "wraps" / "host-2.json").exists() and not (place / "wrong-home").exists()
+    assert (
+        not (place / "twin" / "wraps" / "host-2.json").exists()
+        and not (place / "wrong-home").exists()
+    )
 
 
 def test_the_line_is_on_disk_before_the_key_is_wrapped(
@@ -159,6 +198,16 @@ def test_the_line_is_on_disk_before_the_key_is_wrapped(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.write", full)
-    enrol = ("enrol", place / "next" / "identity.json", "--set", place / "twin", "--keys", place / "escrow")
+    enrol = (
+        "enrol",
+        place / "next" / "identity.json",
+        "--set",
+        place / "twin",
+        "--keys",
+        place / "escrow",
+    )
     assert command(*enrol, "--home", place / "escrow-home")["error"] == "disk_full"
-    assert sorted(path.name for path in (place / "twin" / "wraps").iterdir()) == ["escrow-1.json", "host-1.json"]
+    assert sorted(path.name for path in (place / "twin" / "wraps").iterdir()) == [
+        "escrow-1.json",
+        "host-1.json",
+    ]

@@ -11,7 +11,9 @@ from evaluator.cli import main
 
 def write(folder: Path, *lines: object) -> Path:
     path = folder / "responses.jsonl"
-    path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    path.write_text(
+        "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+    )
     return path
 
 
@@ -36,7 +38,18 @@ def test_outcomes_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_json_prints_the_counts_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", str(write(tmp_path, answer(), answer("7"))), "--grader", "numeric-1", "--json"]) == 0
+    assert (
+        main(
+            [
+                "grade",
+                str(write(tmp_path, answer(), answer("7"))),
+                "--grader",
+                "numeric-1",
+                "--json",
+            ]
+        )
+        == 0
+    )
     shown = capsys.readouterr()
     assert json.loads(shown.out.splitlines()[-1]) == {
         "n": 2, "right": 1, "wrong": 1, "no_answer": 0, "truncated": 0, "not_counted": 0,
@@ -85,28 +98,43 @@ def test_a_response_of_null_is_no_answer(
 def test_a_gold_answer_of_a_known_kind_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], gold: str, reason: str
 ) -> None:
-    assert main(["grade", str(write(tmp_path, answer(), answer("0.25", gold))), "--grader", "numeric"]) == 2
+    assert (
+        main(["grade", str(write(tmp_path, answer(), answer("0.25", gold))), "--grader", "numeric"])
+        == 2
+    )
     said = capsys.readouterr().err
-    assert f"(line 2: its gold answer has {reason}" in said or f"(line 2: its gold answer is {reason}" in said
+    assert (
+        f"(line 2: its gold answer has {reason}" in said
+        or f"(line 2: its gold answer is {reason}" in said
+    )
     assert "decimal" in said and "as text" in said
     assert gold not in said
 
 
-def test_a_gold_answer_that_is_no_text_is_told_to_be_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", str(write(tmp_path, {"response": "18", "gold": 18})), "--grader", "numeric"]) == 2
+def test_a_gold_answer_that_is_no_text_is_told_to_be_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["grade", str(write(tmp_path, {"response": "18", "gold": 18})), "--grader", "numeric"])
+        == 2
+    )
     said = capsys.readouterr().err
     assert "(line 1)" in said and "'gold' as text" in said
 
 
 @pytest.mark.parametrize("indent", [None, 1])
-def test_one_array_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], indent: int | None) -> None:
+def test_one_array_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], indent: int | None
+) -> None:
     path = write(tmp_path, json.dumps([answer(), answer()], indent=indent))
     assert main(["grade", str(path), "--grader", "numeric"]) == 2
     said = capsys.readouterr().err
     assert "(line 1: a JSON array" in said and "one JSON object a line" in said
 
 
-def test_bytes_that_are_no_text_are_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_that_are_no_text_are_a_bad_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "responses.jsonl"
     path.write_bytes(b'{"response": "\xff", "gold": "1"}\n')
     assert main(["grade", str(path), "--grader", "numeric-1"]) == 2
@@ -142,8 +170,24 @@ def test_a_hundred_thousand_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_several_graders_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path, answer("The answer is $18.00."), answer("#### 18"), answer("who knows", cut=True))
-    assert main(["grade", str(path), "--grader", "flexible", "--grader", "numeric-1", "--grader", "flexible"]) == 0
+    path = write(
+        tmp_path, answer("The answer is $18.00."), answer("#### 18"), answer("who knows", cut=True)
+    )
+    assert (
+        main(
+            [
+                "grade",
+                str(path),
+                "--grader",
+                "flexible",
+                "--grader",
+                "numeric-1",
+                "--grader",
+                "flexible",
+            ]
+        )
+        == 0
+    )
     shown = capsys.readouterr()
     assert [json.loads(line) for line in shown.out.splitlines()] == [
         {
@@ -176,13 +220,22 @@ def test_all_graders_and_their_counts(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["numeric", "strict", "flexible"])
-def test_short_names_are_one_grader(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_short_names_are_one_grader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     assert main(["grade", str(write(tmp_path, answer())), "--grader", name]) == 0
     assert capsys.readouterr().out == '{"outcome": "right", "extracted": "18"}\n'
 
 
-def test_an_unknown_grader_among_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", str(write(tmp_path, answer())), "--grader", "strict", "--grader", "llm-judge"]) == 2
+def test_an_unknown_grader_among_known_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            ["grade", str(write(tmp_path, answer())), "--grader", "strict", "--grader", "llm-judge"]
+        )
+        == 2
+    )
     assert capsys.readouterr().out == ""
 
 

@@ -39,8 +39,16 @@ def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> N
     write_rows(tmp_path / "test.jsonl", generate(11, N, templates=SHORT))
     write_rows(tmp_path / "train.jsonl", generate(12, 60, templates=SHORT))
     where = ["--model", str(SMALL), "--json"]
-    files = ["--set-file", str(tmp_path / "test.jsonl"), "--shots-file", str(tmp_path / "train.jsonl")]
-    about: dict[str, Any] = {"timeout": 500, "env": os.environ | {"HOLDFAST_ENGINE": engine, "OMP_NUM_THREADS": "1"}}
+    files = [
+        "--set-file",
+        str(tmp_path / "test.jsonl"),
+        "--shots-file",
+        str(tmp_path / "train.jsonl"),
+    ]
+    about: dict[str, Any] = {
+        "timeout": 500,
+        "env": os.environ | {"HOLDFAST_ENGINE": engine, "OMP_NUM_THREADS": "1"},
+    }
     theirs = run(
         [sys.executable, "-m", "evaluator", "harness", *where, *files, "--task", "gsm8k",
          "--samples", str(tmp_path / "samples.jsonl")],
@@ -49,7 +57,14 @@ def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> N
     assert theirs.returncode == 0, theirs.stderr
     figures = last_object(theirs)
     assert figures["version"] == "3.0"
-    asked = ["--set", str(tmp_path / "test.jsonl"), "--protocol", "gsm8k-cot-5shot", "--out", str(tmp_path / "out")]
+    asked = [
+        "--set",
+        str(tmp_path / "test.jsonl"),
+        "--protocol",
+        "gsm8k-cot-5shot",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     ours = run([sys.executable, "-m", "evaluator", "run", *where, *asked], **about)
     assert ours.returncode == 0, ours.stderr
     assert f"engine: {engine} " in ours.stderr
@@ -57,8 +72,13 @@ def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> N
     protocol = protocols.get("gsm8k-cot-5shot")
     items, pool = load_items(tmp_path / "test.jsonl"), load_items(tmp_path / "train.jsonl")
     draws = protocol.draws(N, len(pool))
-    prompts = [protocol.prompt(item, [pool[i] for i in drawn]) for item, drawn in zip(items, draws, strict=True)]
-    kept = [json.loads(line) for line in (tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()]
+    prompts = [
+        protocol.prompt(item, [pool[i] for i in drawn])
+        for item, drawn in zip(items, draws, strict=True)
+    ]
+    kept = [
+        json.loads(line) for line in (tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()
+    ]
     answers = {line["index"]: line["completion"] for line in kept}
     for grader, name in FILTERS.items():
         samples = filtered(tmp_path / "samples.jsonl", name)
@@ -69,6 +89,11 @@ def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> N
             graded = grade(grader, answers[index], items[index].gold)
             assert sample["extracted"] == (graded.extracted or "[invalid]")
             assert sample["right"] == (graded.outcome is Outcome.RIGHT)
-        assert figures[f"exact_match,{name}"] == sum(sample["right"] for sample in samples.values()) / N
+        assert (
+            figures[f"exact_match,{name}"]
+            == sum(sample["right"] for sample in samples.values()) / N
+        )
     flexible = filtered(tmp_path / "samples.jsonl", "flexible-extract")
-    assert len({sample["extracted"] for sample in flexible.values()}) > 5, "answers that are all alike show nothing"
+    assert len({sample["extracted"] for sample in flexible.values()}) > 5, (
+        "answers that are all alike show nothing"
+    )

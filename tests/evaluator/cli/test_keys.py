@@ -64,17 +64,34 @@ def test_cosign_adds_a_line_once(world: World) -> None:
     generate_party_keys(world.folder / "second", name="second")
     shown = done("cosign", head, "--keys", world.folder / "second")
     assert (shown["n"], shown["root"], shown["cosigned_by"]) == (20, world.manifest.root, "second")
-    assert head.read_text().startswith(before) and head.read_text().count("\n") == before.count("\n") + 1
+    assert (
+        head.read_text().startswith(before)
+        and head.read_text().count("\n") == before.count("\n") + 1
+    )
     after = head.read_text()
     assert refused("cosign", head, "--keys", world.folder / "second") == "head_invalid"
     assert refused("cosign", head, "--keys", world.keys("wit")) == "head_invalid"
-    assert refused("cosign", world.set / "manifest.json", "--keys", world.folder / "second") == "head_invalid"
-    assert refused("cosign", world.set / "none", "--keys", world.folder / "second") == "head_invalid"
+    assert (
+        refused("cosign", world.set / "manifest.json", "--keys", world.folder / "second")
+        == "head_invalid"
+    )
+    assert (
+        refused("cosign", world.set / "none", "--keys", world.folder / "second") == "head_invalid"
+    )
     assert head.read_text() == after and not list(world.set.glob(".*"))
 
 
 def enrol(world: World, identity: Path) -> tuple[object, ...]:
-    return ("enrol", identity, "--set", world.set, "--keys", world.keys("host-a"), "--home", world.home)
+    return (
+        "enrol",
+        identity,
+        "--set",
+        world.set,
+        "--keys",
+        world.keys("host-a"),
+        "--home",
+        world.home,
+    )
 
 
 def test_enrol_journals_and_wraps(world: World) -> None:
@@ -92,7 +109,13 @@ def test_enrol_journals_and_wraps(world: World) -> None:
 def test_enrol_refuses_before_the_journal(world: World) -> None:
     generate_keys(world.keys("host-b"), name="host-b")
     before = (world.home / "journal.jsonl").read_bytes()
-    with_other = (*enrol(world, world.identity)[:4], "--keys", world.keys("host-b"), "--home", world.home)
+    with_other = (
+        *enrol(world, world.identity)[:4],
+        "--keys",
+        world.keys("host-b"),
+        "--home",
+        world.home,
+    )
     assert refused(*with_other) == "not_enrolled"
     assert refused(*enrol(world, world.identity)) == "key_exists"
     assert refused(*enrol(world, world.set / "manifest.json")) == "key_unreadable"

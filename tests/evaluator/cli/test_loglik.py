@@ -14,9 +14,22 @@ from tests.evaluator.cli.terminal import last_object, refused, run
 from tests.evaluator.installed import rows, write_rows
 
 
-def loglik(model: Path, *sets: Path, more: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+def loglik(
+    model: Path, *sets: Path, more: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
     names = [str(path) for path in sets]
-    command = [sys.executable, "-m", "evaluator", "loglik", "--model", str(model), "--set", *names, "--json", *more]
+    command = [
+        sys.executable,
+        "-m",
+        "evaluator",
+        "loglik",
+        "--model",
+        str(model),
+        "--set",
+        *names,
+        "--json",
+        *more,
+    ]
     return run(command)
 
 
@@ -26,7 +39,12 @@ def test_the_order_of_a_set_changes_no_value(tiny_checkpoint: Path, tmp_path: Pa
     write_rows(tmp_path / "plain.jsonl", plain)
     write_rows(tmp_path / "shuffled.jsonl", shuffled)
     out = tmp_path / "values.jsonl"
-    done = loglik(tiny_checkpoint, tmp_path / "plain.jsonl", tmp_path / "shuffled.jsonl", more=("--items", str(out)))
+    done = loglik(
+        tiny_checkpoint,
+        tmp_path / "plain.jsonl",
+        tmp_path / "shuffled.jsonl",
+        more=("--items", str(out)),
+    )
     assert done.returncode == 0, done.stderr
     found = last_object(done)
     assert (found["protocol"], found["digest"]) == ("loglik-1", LOGLIK_1.digest)
@@ -37,8 +55,16 @@ def test_the_order_of_a_set_changes_no_value(tiny_checkpoint: Path, tmp_path: Pa
         row = (plain if name == "plain" else shuffled)[line["index"]]
         values[name][row["question"]] = line["logprob"] / line["characters"]
     assert values["plain"].keys() == values["shuffled"].keys()
-    assert max(abs(value - values["shuffled"][question]) for question, value in values["plain"].items()) <= 1e-5
-    means = [found["sets"][str(tmp_path / name)]["per_character"] for name in ("plain.jsonl", "shuffled.jsonl")]
+    assert (
+        max(
+            abs(value - values["shuffled"][question]) for question, value in values["plain"].items()
+        )
+        <= 1e-5
+    )
+    means = [
+        found["sets"][str(tmp_path / name)]["per_character"]
+        for name in ("plain.jsonl", "shuffled.jsonl")
+    ]
     assert means[0] == pytest.approx(sum(values["plain"].values()) / 70, abs=1e-12)
     assert means[1] == pytest.approx(means[0], abs=1e-5)
     assert "boat" not in out.read_text() + done.stdout

@@ -9,21 +9,40 @@ from evaluator.errors import EXPLANATIONS, Code, error
 from tests.evaluator.installed import rows, write_rows
 
 
-def test_an_error_is_exit_code_2_a_sentence_and_one_object(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_error_is_exit_code_2_a_sentence_and_one_object(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     write_rows(tmp_path / "set.jsonl", rows(3, "boat"))
-    arguments = ["run", "--model", "nowhere", "--set", str(tmp_path / "set.jsonl"), "--protocol", "no-such"]
+    arguments = [
+        "run",
+        "--model",
+        "nowhere",
+        "--set",
+        str(tmp_path / "set.jsonl"),
+        "--protocol",
+        "no-such",
+    ]
     assert main([*arguments, "--json"]) == 2
     out, err = capsys.readouterr()
     known = EXPLANATIONS[Code.UNKNOWN_PROTOCOL]
-    assert json.loads(out) == {"error": "unknown_protocol", "sentence": known.sentence, "advice": known.advice}
+    assert json.loads(out) == {
+        "error": "unknown_protocol",
+        "sentence": known.sentence,
+        "advice": known.advice,
+    }
     assert err == f"error: {error(Code.UNKNOWN_PROTOCOL)}\n"
     assert main(arguments) == 2
     assert capsys.readouterr().out == ""
 
 
-def test_a_detail_is_shown_where_there_is_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_detail_is_shown_where_there_is_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     missing = tmp_path / "none.jsonl"
-    assert main(["run", "--model", "m", "--set", str(missing), "--protocol", "demo-0shot", "--json"]) == 2
+    assert (
+        main(["run", "--model", "m", "--set", str(missing), "--protocol", "demo-0shot", "--json"])
+        == 2
+    )
     assert json.loads(capsys.readouterr().out)["detail"] == str(missing)
 
 
@@ -42,7 +61,9 @@ def test_protocols_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert found == {name: protocols.in_words(protocols.get(name)) for name in protocols.ids()}
 
 
-@pytest.mark.parametrize("command", ["run", "grade", "keygen", "seal", "inspect", "protocols", "graders", "rescore"])
+@pytest.mark.parametrize(
+    "command", ["run", "grade", "keygen", "seal", "inspect", "protocols", "graders", "rescore"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -73,7 +94,9 @@ def test_numbers_have_bounds(option: str, value: str) -> None:
     assert ended.value.code == 2
 
 
-def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 

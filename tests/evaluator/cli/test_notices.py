@@ -20,20 +20,42 @@ def world(made: World, tmp_path: Path) -> World:
     return World(shutil.copytree(made.folder, tmp_path / "world"))
 
 
-def notice(world: World, kind: str, reason: str, *more: object, by: str = "ada") -> tuple[object, ...]:
-    return ("notice", world.set, "--kind", kind, "--reason", reason, "--keys", world.keys(by), *more)
+def notice(
+    world: World, kind: str, reason: str, *more: object, by: str = "ada"
+) -> tuple[object, ...]:
+    return (
+        "notice",
+        world.set,
+        "--kind",
+        kind,
+        "--reason",
+        reason,
+        "--keys",
+        world.keys(by),
+        *more,
+    )
 
 
 def test_one_after_the_other(world: World) -> None:
     """The first was made with the set, about item 3, which lies in block 1. A set's version counts its notices."""
     block = done(*notice(world, "retire_block", "spent", "--block", 1))
-    assert (block["version"], block["active"], block["index"], block["maintainer"]) == (2, 17, 1, "ada")
+    assert (block["version"], block["active"], block["index"], block["maintainer"]) == (
+        2,
+        17,
+        1,
+        "ada",
+    )
     assert block["wait"] == 0, "the set's smallest cell is one item"
     again = done(*notice(world, "erratum", "duplicate", "--item", 0, by="ben"))
     assert (again["version"], again["active"]) == (3, 16)
     known = formats.read_notices(world.set, world.manifest)
     assert [one.kind for one in known] == ["erratum", "retire_block", "erratum"]
-    assert retired_blocks(world.manifest, known) == {1} and retired(world.manifest, known) == {0, 3, 4, 5}
+    assert retired_blocks(world.manifest, known) == {1} and retired(world.manifest, known) == {
+        0,
+        3,
+        4,
+        5,
+    }
     gone = done(*notice(world, "compromise", "leaked"))
     assert (gone["version"], gone["active"]) == (4, 0)
 
@@ -41,13 +63,22 @@ def test_one_after_the_other(world: World) -> None:
 def test_what_is_refused_leaves_the_file_as_it_was(world: World) -> None:
     path = world.set / "notices.jsonl"
     before = path.read_bytes()
-    assert refused(*notice(world, "erratum", "wrong_gold", "--item", 1, by="mallory")) == "not_a_maintainer"
-    assert refused(*notice(world, "erratum", "wrong_gold", "--item", 1, by="wit")) == "not_a_maintainer"
+    assert (
+        refused(*notice(world, "erratum", "wrong_gold", "--item", 1, by="mallory"))
+        == "not_a_maintainer"
+    )
+    assert (
+        refused(*notice(world, "erratum", "wrong_gold", "--item", 1, by="wit"))
+        == "not_a_maintainer"
+    )
     assert refused(*notice(world, "erratum", "wrong_gold", "--item", 20)) == "notice_invalid"
     assert refused(*notice(world, "erratum", "wrong_gold", "--item", -1)) == "bad_message"
     assert refused(*notice(world, "erratum", "wrong_gold")) == "notice_invalid"
     assert refused(*notice(world, "retire_block", "spent", "--block", 99)) == "notice_invalid"
-    assert refused(*notice(world, "retire_block", "spent", "--block", 1, "--item", 1)) == "notice_invalid"
+    assert (
+        refused(*notice(world, "retire_block", "spent", "--block", 1, "--item", 1))
+        == "notice_invalid"
+    )
     assert refused(*notice(world, "compromise", "leaked", "--block", 1)) == "notice_invalid"
     assert path.read_bytes() == before and not list(world.set.glob(".*"))
     path.write_bytes(before + before)

@@ -61,7 +61,9 @@ def test_lines_that_are_none_are_asked_again(tmp_path: Path) -> None:
     assert reopened(tmp_path) == {1: Outcome.RIGHT, 2: Outcome.RIGHT}
 
 
-@pytest.mark.parametrize("other", [{"model": "x", "set": "s"}, {"model": "m"}, {**WHO, "shots": ""}])
+@pytest.mark.parametrize(
+    "other", [{"model": "x", "set": "s"}, {"model": "m"}, {**WHO, "shots": ""}]
+)
 def test_another_run_is_refused_and_nothing_changes(tmp_path: Path, other: dict[str, str]) -> None:
     with OutFolder(tmp_path, WHO, n=100) as out:
         out.append([result(1)])
@@ -73,7 +75,11 @@ def test_another_run_is_refused_and_nothing_changes(tmp_path: Path, other: dict[
 
 
 def test_two_processes_do_not_write_to_one_folder(tmp_path: Path) -> None:
-    with OutFolder(tmp_path, WHO, n=100), pytest.raises(EvaluatorError) as refused, OutFolder(tmp_path, WHO, n=100):
+    with (
+        OutFolder(tmp_path, WHO, n=100),
+        pytest.raises(EvaluatorError) as refused,
+        OutFolder(tmp_path, WHO, n=100),
+    ):
         pass
     assert refused.value.code is Code.OUT_UNWRITABLE
     assert reopened(tmp_path) == {}
@@ -87,7 +93,9 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
     assert refused.value.code is Code.OUT_UNWRITABLE
 
 
-def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(tmp_path: Path, small_files: SmallFiles) -> None:
+def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(
+    tmp_path: Path, small_files: SmallFiles
+) -> None:
     kept = 0
     with small_files(), OutFolder(tmp_path, WHO, n=100) as out:
         with pytest.raises(EvaluatorError) as refused:
@@ -114,7 +122,9 @@ def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
 def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
     items = [Item(question=f"q{i}", answer=str(i), gold=str(i)) for i in range(5)]
     with OutFolder(tmp_path, WHO, n=5) as out:
-        out.append([result(0, text="#### 0.00"), result(1, text="It is $1."), result(3, text="#### 4")])
+        out.append(
+            [result(0, text="#### 0.00"), result(1, text="It is $1."), result(3, text="#### 4")]
+        )
     with OutFolder(tmp_path, WHO, n=5) as out:
         out.append([Result(2, Outcome.TRUNCATED, "", Completion("Two and 2", cut=True))])
         table = out.compare(items, protocols.get("demo-0shot"))
@@ -132,12 +142,23 @@ def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
     assert {counts["n"] for counts in table.values()} == {5}
 
 
-def test_what_was_graded_as_it_came_is_not_graded_again_before_the_next_start(tmp_path: Path) -> None:
+def test_what_was_graded_as_it_came_is_not_graded_again_before_the_next_start(
+    tmp_path: Path,
+) -> None:
     items = [Item(question="q", answer="18", gold="18")]
-    said = {"lm-eval-strict-3": Grade(Outcome.TRUNCATED, ""), "lm-eval-flexible-3": Grade(Outcome.WRONG, "3")}
-    graders = [("numeric-1", "no_answer"), ("lm-eval-strict-3", "truncated"), ("lm-eval-flexible-3", "wrong")]
+    said = {
+        "lm-eval-strict-3": Grade(Outcome.TRUNCATED, ""),
+        "lm-eval-flexible-3": Grade(Outcome.WRONG, "3"),
+    }
+    graders = [
+        ("numeric-1", "no_answer"),
+        ("lm-eval-strict-3", "truncated"),
+        ("lm-eval-flexible-3", "wrong"),
+    ]
     with OutFolder(tmp_path, WHO, n=1) as out:
-        out.append([Result(0, Outcome.NO_ANSWER, "", Completion("#### 18", cut=False), beside=said)])
+        out.append(
+            [Result(0, Outcome.NO_ANSWER, "", Completion("#### 18", cut=False), beside=said)]
+        )
         table = out.compare(items, protocols.get("demo-0shot"))
     assert all(table[grader][outcome] == 1 for grader, outcome in graders)
     with OutFolder(tmp_path, WHO, n=1) as out:
@@ -148,5 +169,7 @@ def test_what_was_graded_as_it_came_is_not_graded_again_before_the_next_start(tm
 def test_a_folder_of_an_earlier_version_has_no_cut(tmp_path: Path) -> None:
     with OutFolder(tmp_path, WHO, n=2):
         pass
-    (tmp_path / "outcomes.jsonl").write_text('{"index":1,"outcome":"right","extracted":"7","completion":"7"}\n')
+    (tmp_path / "outcomes.jsonl").write_text(
+        '{"index":1,"outcome":"right","extracted":"7","completion":"7"}\n'
+    )
     assert reopened(tmp_path) == {1: Outcome.RIGHT}

@@ -75,7 +75,12 @@ def test_a_release_by_three_of_five(world: World) -> None:
     about = ("--set", world.set, "--evidence", world.evidence)
     out, first = world.folder / "statement.json", world.keys("ada")
     shown = done("sign", *about, "--evaluator", world.identity, "--keys", first, "--out", out)
-    assert (shown["set"], shown["n"], shown["opened_by"], shown["quorum"]) == ("twin", 20, "host-a", 3)
+    assert (shown["set"], shown["n"], shown["opened_by"], shown["quorum"]) == (
+        "twin",
+        20,
+        "host-a",
+        3,
+    )
     assert (shown["met_by"], shown["votes"]) == (["ant", "bee", "cat"], ["ada"])
     # a maintainer needs the public manifest only, and may sign again
     manifest = ("--set", world.set / "manifest.json", "--evidence", world.evidence)
@@ -83,7 +88,11 @@ def test_a_release_by_three_of_five(world: World) -> None:
         shown = done("countersign", out, *manifest, "--keys", world.keys(name))
     assert shown["votes"] == ["ada", "cleo", "eve"] and len(statement_of(out).votes) == 3
     released = done(*world.release(out, world.folder / "bundle"), "--licence-file", world.identity)
-    assert (released["signed_by"], released["runs"], released["n"]) == (["ada", "cleo", "eve"], 4, 20)
+    assert (released["signed_by"], released["runs"], released["n"]) == (
+        ["ada", "cleo", "eve"],
+        4,
+        20,
+    )
     assert world.openings() == 1
     files = {path.name for path in (world.folder / "bundle").iterdir()}
     assert {"notices.jsonl", "head.txt", "verify_release.py", "completions"} <= files
@@ -97,7 +106,15 @@ def test_a_release_by_three_of_five(world: World) -> None:
 
 def first_of(world: World, *options: object) -> tuple[object, ...]:
     about = ("--set", world.set, "--evidence", world.evidence, "--evaluator", world.identity)
-    return ("sign", *about, "--keys", world.keys("ada"), "--out", world.folder / "statement.json", *options)
+    return (
+        "sign",
+        *about,
+        "--keys",
+        world.keys("ada"),
+        "--out",
+        world.folder / "statement.json",
+        *options,
+    )
 
 
 def test_signers_are_shown_each_run_with_its_lineage_base_model_and_digests(
@@ -106,19 +123,38 @@ def test_signers_are_shown_each_run_with_its_lineage_base_model_and_digests(
     shown = done(*first_of(world))
     rows = {row["model"]: row for row in shown["runs"]}
     assert sorted(rows) == ["ant", "bee", "cat"] and shown["warnings"] == []
-    assert (rows["bee"]["lineage"], rows["bee"]["base_model"], rows["bee"]["right"]) == ("bee", "bee-base", "17/17")
-    assert (rows["bee"]["artefact"], rows["bee"]["weights"]) == (artefact("bee"), weights("bee").digest())
+    assert (rows["bee"]["lineage"], rows["bee"]["base_model"], rows["bee"]["right"]) == (
+        "bee",
+        "bee-base",
+        "17/17",
+    )
+    assert (rows["bee"]["artefact"], rows["bee"]["weights"]) == (
+        artefact("bee"),
+        weights("bee").digest(),
+    )
     (world.folder / "statement.json").unlink()
     assert main([str(one) for one in first_of(world)]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[0].split() == ["run", "model", "lineage", "base", "model", "right", "artefact", "weights"]
+    assert table[0].split() == [
+        "run",
+        "model",
+        "lineage",
+        "base",
+        "model",
+        "right",
+        "artefact",
+        "weights",
+    ]
     assert len(table[1:4]) == 3 and artefact("ant")[:12] in table[1] and "bee-base" in table[2]
 
 
 @pytest.mark.parametrize(
     ("same", "why"),
     [
-        ({"artefact": artefact("ant"), "weights": weights("ant").to_dict()}, "their files are identical"),
+        (
+            {"artefact": artefact("ant"), "weights": weights("ant").to_dict()},
+            "their files are identical",
+        ),
         ({"weights": weights("ant").to_dict()}, "their tensors overlap"),
         ({"weights": None}, "the tensors of one are unknown"),
     ],
@@ -151,7 +187,10 @@ def test_all_32_subsets_of_five_maintainers(world: World, monkeypatch: pytest.Mo
         signed = SignedStatement(statement=base)
         for name in names:
             signed = vote(signed, maintainer=name, private_key=world.signer(name))
-        path, out = write(world.folder / f"{number}.json", signed), world.folder / f"bundle-{number}"
+        path, out = (
+            write(world.folder / f"{number}.json", signed),
+            world.folder / f"bundle-{number}",
+        )
         if len(names) < 3:
             assert closed(world, *world.release(path, out)) == "quorum_missing"
         else:
@@ -169,19 +208,25 @@ def _twice(world: World, signed: SignedStatement) -> SignedStatement:
 
 def _foreign(world: World, signed: SignedStatement) -> SignedStatement:
     made = signatures.sign(world.signer("mallory"), signed_bytes(signed.statement))
-    return msgspec.structs.replace(signed, votes=(*signed.votes, Vote(maintainer="mallory", signature=made)))
+    return msgspec.structs.replace(
+        signed, votes=(*signed.votes, Vote(maintainer="mallory", signature=made))
+    )
 
 
 def _forged(world: World, signed: SignedStatement) -> SignedStatement:
     made = signatures.sign(world.signer("mallory"), signed_bytes(signed.statement))
-    return msgspec.structs.replace(signed, votes=(*signed.votes[:2], Vote(maintainer="cleo", signature=made)))
+    return msgspec.structs.replace(
+        signed, votes=(*signed.votes[:2], Vote(maintainer="cleo", signature=made))
+    )
 
 
 def _moved(**changes: object) -> Callable[[World, SignedStatement], SignedStatement]:
     """The votes of one statement under another."""
 
     def move(world: World, signed: SignedStatement) -> SignedStatement:
-        return msgspec.structs.replace(signed, statement=msgspec.structs.replace(signed.statement, **changes))
+        return msgspec.structs.replace(
+            signed, statement=msgspec.structs.replace(signed.statement, **changes)
+        )
 
     return move
 
@@ -218,7 +263,9 @@ def test_fault_t008_other_spacing(world: World) -> None:
         b"[" * 9999,
     ):
         path.write_bytes(other)
-        assert closed(world, *world.release(path, world.folder / "bundle")) == "statement_unreadable"
+        assert (
+            closed(world, *world.release(path, world.folder / "bundle")) == "statement_unreadable"
+        )
         about = ("--set", world.set, "--evidence", world.evidence, "--keys", world.keys("eve"))
         assert refused("countersign", path, *about) == "statement_unreadable"
         assert path.read_bytes() == other
@@ -238,7 +285,9 @@ def test_fault_t008_a_replay_over_later_evidence(world: World) -> None:
 def voted(world: World, **changes: object) -> Path:
     """A statement over the evidence as it is now, signed by three who were deceived."""
     manifest, evidence = world.manifest, read_evidence(json.loads(world.evidence.read_bytes()))
-    statement = releasing.make_statement(manifest, evidence, world.evaluator.identity(), moment="2026-02-02T00:00:00Z")
+    statement = releasing.make_statement(
+        manifest, evidence, world.evaluator.identity(), moment="2026-02-02T00:00:00Z"
+    )
     signed = SignedStatement(statement=msgspec.structs.replace(statement, **changes))
     for name in PEOPLE[:3]:
         signed = vote(signed, maintainer=name, private_key=world.signer(name))
@@ -254,8 +303,14 @@ EVIDENCE = {
     "lacks a closing": (lambda data: data["runs"][3].update(closings=[]), "evidence_differs"),
     "lacks one of two": (lambda data: data["runs"][0]["closings"].pop(), "evidence_differs"),
     "counts more right": (lambda data: data["runs"][3].update(right=13), "evidence_differs"),
-    "counts fewer items": (lambda data: data["runs"][3].update(n=16, assigned=16), "evidence_differs"),
-    "lacks a retired item": (lambda data: data["runs"][0].update(n=16, assigned=16, right=16), "evidence_differs"),
+    "counts fewer items": (
+        lambda data: data["runs"][3].update(n=16, assigned=16),
+        "evidence_differs",
+    ),
+    "lacks a retired item": (
+        lambda data: data["runs"][0].update(n=16, assigned=16, right=16),
+        "evidence_differs",
+    ),
 }
 
 
@@ -269,7 +324,9 @@ def test_evidence_that_does_not_fit(world: World, name: str) -> None:
 def test_evidence_before_an_erratum_that_this_copy_does_not_know(world: World) -> None:
     """The site's notices are one ahead of the set's folder: as many items as are here cannot be."""
     (world.set / "notices.jsonl").unlink()
-    assert closed(world, *world.release(voted(world), world.folder / "bundle")) == "evidence_differs"
+    assert (
+        closed(world, *world.release(voted(world), world.folder / "bundle")) == "evidence_differs"
+    )
 
 
 def test_answers_that_are_not_those_of_the_closing(world: World) -> None:
@@ -288,7 +345,9 @@ def test_a_run_that_others_took_part_in(world: World) -> None:
 
 
 def test_a_statement_from_the_future(world: World) -> None:
-    path = voted(world, moment=(datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    path = voted(
+        world, moment=(datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
     assert closed(world, *world.release(path, world.folder / "bundle")) == "statement_unreadable"
     about = ("--set", world.set, "--evidence", world.evidence, "--keys", world.keys("eve"))
     assert refused("countersign", path, *about) == "statement_unreadable"
@@ -298,9 +357,16 @@ def test_the_rule_is_held_to_the_statements_own_moment(world: World) -> None:
     """Signed in the last second before the date, it stays unmet: the stranger will decide so too."""
     rule = Rule(any_of=(Date(moment="2026-02-02T00:00:00.5Z"),))
     manifest = msgspec.structs.replace(world.manifest, rule=rule)
-    evidence, now = read_evidence(json.loads(world.evidence.read_bytes())), datetime(2026, 2, 2, tzinfo=UTC)
+    evidence, now = (
+        read_evidence(json.loads(world.evidence.read_bytes())),
+        datetime(2026, 2, 2, tzinfo=UTC),
+    )
     with pytest.raises(EvaluatorError, match="rule_not_met"):
-        releasing._verdict(manifest, evidence, releasing._past("2026-02-02T00:00:00Z", now + timedelta(seconds=0.6)))
+        releasing._verdict(
+            manifest,
+            evidence,
+            releasing._past("2026-02-02T00:00:00Z", now + timedelta(seconds=0.6)),
+        )
     assert releasing._verdict(manifest, evidence, now + timedelta(seconds=0.5)).met
 
 
@@ -308,7 +374,15 @@ def test_another_evaluators_keys(world: World) -> None:
     path = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
     generate_keys(world.keys("host-b"), name="host-b")
     about = ("--statement", path, "--evidence", world.evidence, "--home", world.home)
-    other = ("release", world.set, *about, "--keys", world.keys("host-b"), "--out", world.folder / "bundle")
+    other = (
+        "release",
+        world.set,
+        *about,
+        "--keys",
+        world.keys("host-b"),
+        "--out",
+        world.folder / "bundle",
+    )
     assert closed(world, *other) == "evidence_differs"
     shutil.rmtree(world.keys("host-b"))
     generate_keys(world.keys("host-b"), name="host-a")  # of the same name, with other keys
@@ -331,7 +405,9 @@ def test_an_evaluator_that_the_set_is_not_wrapped_for(world: World) -> None:
         ("notices.jsonl", lambda path: path.write_bytes(path.read_bytes()[:-9]), "notice_invalid"),
     ],
 )
-def test_a_set_that_is_damaged(world: World, name: str, spoil: Callable[[Path], object], code: str) -> None:
+def test_a_set_that_is_damaged(
+    world: World, name: str, spoil: Callable[[Path], object], code: str
+) -> None:
     path = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
     spoil(world.set / name)
     assert closed(world, *world.release(path, world.folder / "bundle")) == code
@@ -349,7 +425,11 @@ def test_where_the_bundle_cannot_be(world: World) -> None:
     (world.folder / "bundle").mkdir()
     assert closed(world, *world.release(path, world.folder / "bundle")) == "out_unwritable"
     assert closed(world, *world.release(path, world.identity / "bundle")) == "out_unwritable"
-    missing = (*world.release(path, world.folder / "other"), "--licence-file", world.folder / "none")
+    missing = (
+        *world.release(path, world.folder / "other"),
+        "--licence-file",
+        world.folder / "none",
+    )
     assert closed(world, *missing) == "out_unwritable"
 
 
@@ -357,28 +437,46 @@ def test_files_that_are_not_there(world: World) -> None:
     path = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
     none, out = world.folder / "none", world.folder / "bundle"
     assert closed(world, *world.release(none, out)) == "statement_unreadable"
-    about = ("--statement", path, "--keys", world.keys("host-a"), "--home", world.home, "--out", out)
+    about = (
+        "--statement",
+        path,
+        "--keys",
+        world.keys("host-a"),
+        "--home",
+        world.home,
+        "--out",
+        out,
+    )
     assert closed(world, "release", world.set, *about, "--evidence", none) == "evidence_unreadable"
     assert closed(world, "release", world.set, *about, "--evidence", path) == "evidence_unreadable"
     assert closed(world, "release", none, *about, "--evidence", world.evidence) == "unknown_set"
 
 
-def test_a_bundle_that_does_not_verify_is_not_left_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_that_does_not_verify_is_not_left_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last check is the stranger's own, on a draft: an evaluator that writes another item leaves no bundle."""
     path = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
     before = set(world.folder.iterdir())
     good = bundle.item_lines
-    monkeypatch.setattr(bundle, "item_lines", lambda items: good(items).replace(b"How many", b"How much", 1))
+    monkeypatch.setattr(
+        bundle, "item_lines", lambda items: good(items).replace(b"How many", b"How much", 1)
+    )
     code, found = command(*world.release(path, world.folder / "bundle"))
     assert (code, found["error"]) == (2, "bundle_broken") and set(world.folder.iterdir()) == before
-    assert "item 0 is not the one" in found["detail"] and not any(one.decode() in str(found) for one in QUESTIONS)
+    assert "item 0 is not the one" in found["detail"] and not any(
+        one.decode() in str(found) for one in QUESTIONS
+    )
 
 
 def test_released_once_more_after_a_loss(world: World) -> None:
     """The same statement opens the set again, and the log says so a second time."""
     path = world.sign(world.folder / "statement.json", "ada", "ben", "cleo")
     done(*world.release(path, world.folder / "bundle"))
-    assert refused(*world.release(path, world.folder / "bundle")) == "out_unwritable" and world.openings() == 1
+    assert (
+        refused(*world.release(path, world.folder / "bundle")) == "out_unwritable"
+        and world.openings() == 1
+    )
     done(*world.release(path, world.folder / "again"))
     assert world.openings() == 2
 
@@ -394,7 +492,10 @@ def sign(world: World, **changed: object) -> tuple[object, ...]:
         "keys": world.keys("ada"),
         "out": world.folder / "statement.json",
     }
-    return ("sign", *(part for name, value in (options | changed).items() for part in (f"--{name}", value)))
+    return (
+        "sign",
+        *(part for name, value in (options | changed).items() for part in (f"--{name}", value)),
+    )
 
 
 def test_who_may_not_sign_and_what(world: World) -> None:
@@ -424,7 +525,9 @@ def test_countersigning_leaves_the_statement_as_it_was_where_it_refuses(world: W
     path = world.sign(world.folder / "statement.json", "ada")
     before = path.read_bytes()
     about = ("--set", world.set, "--evidence", world.evidence)
-    assert refused("countersign", path, *about, "--keys", world.keys("mallory")) == "not_a_maintainer"
+    assert (
+        refused("countersign", path, *about, "--keys", world.keys("mallory")) == "not_a_maintainer"
+    )
     changed_evidence(world, lambda data: data["runs"].pop(0))
     assert refused("countersign", path, *about, "--keys", world.keys("ben")) == "evidence_differs"
     assert path.read_bytes() == before
@@ -434,12 +537,29 @@ def test_countersigning_leaves_the_statement_as_it_was_where_it_refuses(world: W
 
 
 @pytest.mark.parametrize(
-    "moment", ["2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z", "2030-01-01T00:00:00", "2030-02-30T00:00:00Z", "soon"]
+    "moment",
+    [
+        "2020-01-01T00:00:00Z",
+        "9999-01-01T00:00:00Z",
+        "2030-01-01T00:00:00",
+        "2030-02-30T00:00:00Z",
+        "soon",
+    ],
 )
-def test_fault_t011_a_date_that_no_set_is_sealed_with(world: World, tmp_path: Path, moment: str) -> None:
+def test_fault_t011_a_date_that_no_set_is_sealed_with(
+    world: World, tmp_path: Path, moment: str
+) -> None:
     (tmp_path / "items.jsonl").write_bytes(b"\n".join(items_of()))
     about = ("--keys", world.identity, "--name", "next", "--out", tmp_path / "next")
-    assert refused("seal", tmp_path / "items.jsonl", *about, "--release-after", moment) == "rule_invalid"
-    (tmp_path / "rule.json").write_text(json.dumps({"any_of": [{"kind": "date", "moment": moment}]}))
-    assert refused("seal", tmp_path / "items.jsonl", *about, "--rule", tmp_path / "rule.json") == "rule_invalid"
+    assert (
+        refused("seal", tmp_path / "items.jsonl", *about, "--release-after", moment)
+        == "rule_invalid"
+    )
+    (tmp_path / "rule.json").write_text(
+        json.dumps({"any_of": [{"kind": "date", "moment": moment}]})
+    )
+    assert (
+        refused("seal", tmp_path / "items.jsonl", *about, "--rule", tmp_path / "rule.json")
+        == "rule_invalid"
+    )
     assert not (tmp_path / "next").exists()

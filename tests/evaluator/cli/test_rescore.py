@@ -44,7 +44,9 @@ def run_id(place: Installed, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def store(place: Installed) -> CompletionStore:
-    return CompletionStore(place.folder / "home" / "completions", load_keys(place.folder / "keys").completions)
+    return CompletionStore(
+        place.folder / "home" / "completions", load_keys(place.folder / "keys").completions
+    )
 
 
 def journal(place: Installed) -> list[Any]:
@@ -52,7 +54,9 @@ def journal(place: Installed) -> list[Any]:
     return list(Journal(place.folder / "home" / "journal.jsonl", keys.name, keys.report).entries())
 
 
-def asked(place: Installed, run_id: str, *, grader: str = "strict", set_name: str = "closed") -> list[str]:
+def asked(
+    place: Installed, run_id: str, *, grader: str = "strict", set_name: str = "closed"
+) -> list[str]:
     where = [
         "--home",
         place.folder / "home",
@@ -64,7 +68,9 @@ def asked(place: Installed, run_id: str, *, grader: str = "strict", set_name: st
     return ["rescore", *map(str, where), "--run", run_id, "--grader", grader, "--json"]
 
 
-def answer(capsys: pytest.CaptureFixture[str], line: list[str], *, exit_code: int = 0) -> dict[str, Any]:
+def answer(
+    capsys: pytest.CaptureFixture[str], line: list[str], *, exit_code: int = 0
+) -> dict[str, Any]:
     assert main(line) == exit_code
     shown = capsys.readouterr()
     assert CANARY not in shown.out + shown.err and "heron" not in shown.out + shown.err
@@ -72,7 +78,9 @@ def answer(capsys: pytest.CaptureFixture[str], line: list[str], *, exit_code: in
     return found
 
 
-def test_another_grader_over_what_was_kept(place: Installed, run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_grader_over_what_was_kept(
+    place: Installed, run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, rows = len(journal(place)), store(place).read(run_id)
     found = answer(capsys, asked(place, run_id))
     none = {"right": 0, "wrong": 0, "no_answer": 0, "truncated": 0, "not_counted": 0}
@@ -83,7 +91,12 @@ def test_another_grader_over_what_was_kept(place: Installed, run_id: str, capsys
     assert store(place).read(run_id) == rows
     [line] = journal(place)[before:]
     assert isinstance(line, Exposure)
-    assert (line.run, line.recipient, line.tier, line.index) == (run_id, "jail", "T0", found["entry"])
+    assert (line.run, line.recipient, line.tier, line.index) == (
+        run_id,
+        "jail",
+        "T0",
+        found["entry"],
+    )
     assert unpack_bits(line.items, N) == frozenset(range(N))
 
 
@@ -104,7 +117,10 @@ def test_the_outcomes_stay_in_the_evaluators_own_folder_line_by_line(
 
 
 def test_the_journal_has_the_line_before_anything_is_opened(
-    place: Installed, run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Installed,
+    run_id: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before, lengths = len(journal(place)), []
     real = opening.open_item
@@ -128,7 +144,11 @@ def test_the_journal_has_the_line_before_anything_is_opened(
     ],
 )
 def test_refusals_open_nothing(
-    place: Installed, run_id: str, capsys: pytest.CaptureFixture[str], change: dict[str, str], code: Code
+    place: Installed,
+    run_id: str,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, str],
+    code: Code,
 ) -> None:
     before = len(journal(place))
     line = asked(place, **{"run_id": run_id, **change})  # type: ignore[arg-type]
@@ -157,7 +177,10 @@ def test_a_home_without_a_journal_gets_none(place: Installed, run_id: str, tmp_p
 
 
 def test_a_broken_grader_opens_nothing(
-    place: Installed, run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Installed,
+    run_id: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = len(journal(place))
     wrong = (controls.Control("#### 18", "18", Outcome.WRONG),)
@@ -168,6 +191,9 @@ def test_a_broken_grader_opens_nothing(
 
 def test_a_truncated_answer_stays_cut() -> None:
     """The store keeps no ``cut``, but an answer that was truncated was cut."""
-    for before, after in ((Outcome.TRUNCATED, Outcome.TRUNCATED), (Outcome.NO_ANSWER, Outcome.RIGHT)):
+    for before, after in (
+        (Outcome.TRUNCATED, Outcome.TRUNCATED),
+        (Outcome.NO_ANSWER, Outcome.RIGHT),
+    ):
         kept = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
         assert rescoring._again("numeric-1", kept, "18", None) is after

@@ -16,12 +16,25 @@ from evaluator import grading
 from evaluator.backends import Completion, Sampling
 from evaluator.cli import main
 from evaluator.errors import Code, error
-from tests.evaluator.cli.terminal import FIELDS, ROOT, N, command, counts, kept, last_object, refused, run, wait_until
+from tests.evaluator.cli.terminal import (
+    FIELDS,
+    ROOT,
+    N,
+    command,
+    counts,
+    kept,
+    last_object,
+    refused,
+    run,
+    wait_until,
+)
 from tests.evaluator.endpoints import Steady
 from tests.evaluator.installed import rows, write_rows
 
 
-def test_a_run_counts_every_item_once(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:
+def test_a_run_counts_every_item_once(
+    items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
+) -> None:
     endpoint = start_steady(0.01)
     done = run(command(endpoint.url, items, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
@@ -66,7 +79,9 @@ def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(
     assert twice == asked_for + on_their_way_back
 
 
-def test_a_finished_run_asks_nothing_again(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:
+def test_a_finished_run_asks_nothing_again(
+    items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
+) -> None:
     endpoint = start_steady(0)
     first = run(command(endpoint.url, items, tmp_path / "out"))
     endpoint.child.kill()
@@ -79,21 +94,39 @@ def test_without_out_the_folder_is_found_again_by_what_is_asked(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:
     endpoint = start_steady(0)
-    asked = [sys.executable, "-m", "evaluator", "run", "--set", str(items), "--protocol", "demo-0shot", "--json"]
+    asked = [
+        sys.executable,
+        "-m",
+        "evaluator",
+        "run",
+        "--set",
+        str(items),
+        "--protocol",
+        "demo-0shot",
+        "--json",
+    ]
     for model in (endpoint.url, endpoint.url, endpoint.url + "/"):
         done = subprocess.run(
-            [*asked, "--model", model], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+            [*asked, "--model", model],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=False,
         )
         assert done.returncode == 0
     assert len(list((tmp_path / "holdfast-runs").iterdir())) == 2
     assert sum(endpoint.received().values()) == 2 * N
 
 
-def test_the_folder_of_another_run_is_refused(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:
+def test_the_folder_of_another_run_is_refused(
+    items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
+) -> None:
     endpoint = start_steady(0)
     run(command(endpoint.url, items, tmp_path / "out"))
     before = kept(tmp_path / "out")
-    refused(run(command(endpoint.url, items, tmp_path / "out", "--served-model", "other")), Code.OUT_OF_ANOTHER_RUN)
+    refused(
+        run(command(endpoint.url, items, tmp_path / "out", "--served-model", "other")),
+        Code.OUT_OF_ANOTHER_RUN,
+    )
     assert kept(tmp_path / "out") == before
 
 
@@ -102,7 +135,16 @@ def test_the_key_comes_by_standard_input_and_goes_to_the_endpoint_only(
 ) -> None:
     stub = start_stub("ok")
     done = run(
-        command(stub.url, items, tmp_path / "out", "--api", "chat", "--served-model", "gpt-x", "--key-stdin"),
+        command(
+            stub.url,
+            items,
+            tmp_path / "out",
+            "--api",
+            "chat",
+            "--served-model",
+            "gpt-x",
+            "--key-stdin",
+        ),
         input="sk-of-this-test\n",
     )
     assert done.returncode == 0, done.stderr

@@ -13,13 +13,25 @@ from typing import Any
 import pytest
 
 from evaluator.errors import Code
-from tests.evaluator.cli.terminal import ROOT, N, command, counts, kept, last_object, refused, run, wait_until
+from tests.evaluator.cli.terminal import (
+    ROOT,
+    N,
+    command,
+    counts,
+    kept,
+    last_object,
+    refused,
+    run,
+    wait_until,
+)
 from tests.evaluator.endpoints import Steady
 from tests.evaluator.processes import descendants
 
 Start = Callable[..., Steady]
 KEY = "sk-canary-0123456789"
-needs_litellm = pytest.mark.skipif(not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed")
+needs_litellm = pytest.mark.skipif(
+    not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed"
+)
 
 
 # --- budgets
@@ -29,14 +41,18 @@ def test_a_run_says_what_it_may_come_to_and_asks_nothing_when_only_that_is_wante
     items: Path, tmp_path: Path, start_steady: Start
 ) -> None:
     endpoint = start_steady(0)
-    asked = command(endpoint.url, items, tmp_path / "out", "--estimate", "--price-in", "10", "--price-out", "20")
+    asked = command(
+        endpoint.url, items, tmp_path / "out", "--estimate", "--price-in", "10", "--price-out", "20"
+    )
     done = run(asked)
     assert done.returncode == 0, done.stderr
     found = last_object(done)
     assert found["items"] == N
     assert found["max_tokens_out"] == N * 96
     assert found["tokens_in"] == pytest.approx(N * 10, rel=0.3)
-    assert found["max_cost"] == pytest.approx((found["tokens_in"] * 10 + found["max_tokens_out"] * 20) / 1e6)
+    assert found["max_cost"] == pytest.approx(
+        (found["tokens_in"] * 10 + found["max_tokens_out"] * 20) / 1e6
+    )
     assert f"{N} items: about {found['tokens_in']:,} tokens in" in done.stderr
     assert endpoint.received() == {}
 
@@ -48,7 +64,9 @@ def test_a_spent_budget_stops_cleanly_and_a_higher_one_goes_on(
     asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8")
     first = last_object(refused_with_counts(run([*asked, "--max-tokens-total", "2000"])))
     assert 1500 < first["tokens_in"] + first["tokens_out"] <= 2000
-    assert sum(endpoint.received().values()) == len(kept(tmp_path / "out")) == N - first["not_counted"]
+    assert (
+        sum(endpoint.received().values()) == len(kept(tmp_path / "out")) == N - first["not_counted"]
+    )
     again = last_object(refused_with_counts(run([*asked, "--max-tokens-total", "2000"])))
     assert again["tokens_in"] + again["tokens_out"] <= 2000
     done = run([*asked, "--max-cost", "1", "--price-in", "10", "--price-out", "10"])
@@ -58,18 +76,25 @@ def test_a_spent_budget_stops_cleanly_and_a_higher_one_goes_on(
     assert counts(last_object(done)) == counts(last_object(undisturbed))
 
 
-def refused_with_counts(done: "subprocess.CompletedProcess[str]") -> "subprocess.CompletedProcess[str]":
+def refused_with_counts(
+    done: "subprocess.CompletedProcess[str]",
+) -> "subprocess.CompletedProcess[str]":
     assert refused(done, Code.BUDGET_SPENT)["n"] == N
     return done
 
 
 @pytest.mark.parametrize("more", [["--max-cost", "1"], ["--max-cost", "1", "--price-in", "2"]])
 def test_a_cap_on_money_needs_prices(items: Path, tmp_path: Path, more: list[str]) -> None:
-    refused(run(command("http://127.0.0.1:9/v1", items, tmp_path / "out", *more)), Code.MISCONFIGURED)
+    refused(
+        run(command("http://127.0.0.1:9/v1", items, tmp_path / "out", *more)), Code.MISCONFIGURED
+    )
 
 
 def test_a_cap_on_weights_is_refused(items: Path, tmp_path: Path) -> None:
-    refused(run(command("checkpoint", items, tmp_path / "out", "--max-tokens-total", "9")), Code.MISCONFIGURED)
+    refused(
+        run(command("checkpoint", items, tmp_path / "out", "--max-tokens-total", "9")),
+        Code.MISCONFIGURED,
+    )
 
 
 # --- the key
@@ -89,9 +114,16 @@ def test_the_key_is_in_no_environment_command_line_file_or_log(
 ) -> None:
     stub = start_stub("slow")
     named = [stub.url] if through == "plain" else ["litellm:openai/m", "--url", stub.url]
-    asked = command(named[0], items, tmp_path / "out", *named[1:], "--key-stdin", "--concurrency", "2")
+    asked = command(
+        named[0], items, tmp_path / "out", *named[1:], "--key-stdin", "--concurrency", "2"
+    )
     child = subprocess.Popen(
-        asked, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        asked,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stdin is not None
     child.stdin.write(KEY + "\n")
@@ -109,14 +141,19 @@ def test_the_key_is_in_no_environment_command_line_file_or_log(
 
 
 def test_the_search_for_the_key_finds_one_that_lies_in_an_environment() -> None:
-    with subprocess.Popen(["sleep", "30"], env={"PATH": os.environ["PATH"], "API_KEY": KEY}) as child:
+    with subprocess.Popen(
+        ["sleep", "30"], env={"PATH": os.environ["PATH"], "API_KEY": KEY}
+    ) as child:
         time.sleep(0.1)
         assert any(KEY.encode() in text for text in everything_of([child.pid]))
         child.kill()
 
 
 def test_a_key_in_the_environment_is_refused(items: Path, tmp_path: Path) -> None:
-    done = run(command("http://127.0.0.1:9/v1", items, tmp_path / "out"), env=os.environ | {"HOLDFAST_API_KEY": KEY})
+    done = run(
+        command("http://127.0.0.1:9/v1", items, tmp_path / "out"),
+        env=os.environ | {"HOLDFAST_API_KEY": KEY},
+    )
     refused(done, Code.MISCONFIGURED)
     assert KEY not in done.stdout + done.stderr
 
@@ -159,7 +196,9 @@ def test_refusals_and_a_hung_socket_cost_time_and_nothing_else(
     items: Path, tmp_path: Path, start_steady: Start
 ) -> None:
     endpoint = start_steady(0.05, "--refuse", "0.2", "--hang", "30")
-    done = run(command(endpoint.url, items, tmp_path / "out", "--concurrency", "16", "--timeout", "2"))
+    done = run(
+        command(endpoint.url, items, tmp_path / "out", "--concurrency", "16", "--timeout", "2")
+    )
     assert done.returncode == 0, done.stderr
     assert set(kept(tmp_path / "out")) == set(range(N))
     faults = endpoint.faults()

@@ -43,7 +43,14 @@ class Terminal:
         self.out, self._capsys = folder / "out", capsys
         write_rows(folder / "set.jsonl", rows(N, "boat"))
         (folder / "model").mkdir()
-        where = ["--model", str(folder / "model"), "--set", str(folder / "set.jsonl"), "--out", str(self.out)]
+        where = [
+            "--model",
+            str(folder / "model"),
+            "--set",
+            str(folder / "set.jsonl"),
+            "--out",
+            str(self.out),
+        ]
         self._asked = ["run", *where, "--protocol", "demo-0shot", "--json"]
 
     @contextlib.asynccontextmanager
@@ -58,10 +65,14 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+def terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Terminal:
     made = Terminal(tmp_path, capsys)
     monkeypatch.setattr(
-        run_module, "inspect_checkpoint", lambda folder: type("Facts", (), {"digest": "cd" * 32, "template": ""})
+        run_module,
+        "inspect_checkpoint",
+        lambda folder: type("Facts", (), {"digest": "cd" * 32, "template": ""}),
     )
     monkeypatch.setattr(run_module, "is_jailed", lambda digest, trusted: True)
     monkeypatch.setattr(run_module, "serve_checkpoint", made.serve)

@@ -14,14 +14,25 @@ from typing import Any
 import pytest
 
 from evaluator.errors import Code
-from tests.evaluator.cli.terminal import ROOT, N, command, kept, last_object, refused, run, wait_until
+from tests.evaluator.cli.terminal import (
+    ROOT,
+    N,
+    command,
+    kept,
+    last_object,
+    refused,
+    run,
+    wait_until,
+)
 from tests.evaluator.conftest import STUB
 
 Start = Callable[..., Any]
 CHAT = ("--api", "chat")
 
 
-@pytest.mark.parametrize(("odd", "reason"), [("error200", ""), ("filter400", "filtered"), ("forbidden403", "refused")])
+@pytest.mark.parametrize(
+    ("odd", "reason"), [("error200", ""), ("filter400", "filtered"), ("forbidden403", "refused")]
+)
 def test_one_odd_answer_does_not_end_a_run(
     odd: str, reason: str, items: Path, tmp_path: Path, start_odd: Start
 ) -> None:
@@ -34,14 +45,18 @@ def test_one_odd_answer_does_not_end_a_run(
     assert "SECRET" not in done.stdout + done.stderr
 
 
-def test_a_key_that_is_refused_for_everything_ends_the_run(items: Path, tmp_path: Path, start_odd: Start) -> None:
+def test_a_key_that_is_refused_for_everything_ends_the_run(
+    items: Path, tmp_path: Path, start_odd: Start
+) -> None:
     stub = start_odd("forbidden403")
     refused(run(command(stub.url, items, tmp_path / "out", *CHAT)), Code.ENDPOINT_UNAUTHORIZED)
     assert len(stub.requests()) <= 32
     assert kept(tmp_path / "out") == {}
 
 
-def test_a_parameter_that_is_refused_is_named(items: Path, tmp_path: Path, start_odd: Start) -> None:
+def test_a_parameter_that_is_refused_is_named(
+    items: Path, tmp_path: Path, start_odd: Start
+) -> None:
     found = refused(
         run(command(start_odd("refuses-temperature").url, items, tmp_path / "out", *CHAT)),
         Code.ENDPOINT_NO_TEMPERATURE,
@@ -60,12 +75,16 @@ def test_reasoning_models_have_a_protocol(items: Path, tmp_path: Path, start_odd
     assert sent == {"model", "messages", "max_completion_tokens"}
 
 
-def test_text_behind_a_stop_string_is_not_graded(items: Path, tmp_path: Path, start_odd: Start) -> None:
+def test_text_behind_a_stop_string_is_not_graded(
+    items: Path, tmp_path: Path, start_odd: Start
+) -> None:
     done = run(command(start_odd("run_on").url, items, tmp_path / "out", *CHAT))
     assert last_object(done)["right"] == N
 
 
-def test_answers_in_the_reasoning_field_are_never_a_silent_zero(items: Path, tmp_path: Path, start_odd: Start) -> None:
+def test_answers_in_the_reasoning_field_are_never_a_silent_zero(
+    items: Path, tmp_path: Path, start_odd: Start
+) -> None:
     done = run(command(start_odd("reasoning_only").url, items, tmp_path / "out", *CHAT))
     refused(done, Code.ENDPOINT_REASONING_ONLY)
     assert kept(tmp_path / "out") == {}
@@ -77,7 +96,14 @@ def test_an_endpoint_that_is_restarted_is_waited_for(items: Path, tmp_path: Path
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    steady = [sys.executable, str(STUB.with_name("steady.py")), "--gold", str(items), "--port", str(port)]
+    steady = [
+        sys.executable,
+        str(STUB.with_name("steady.py")),
+        "--gold",
+        str(items),
+        "--port",
+        str(port),
+    ]
     steady += ["--latency", "0.1"]
     with contextlib.ExitStack() as stack:
 
@@ -89,8 +115,12 @@ def test_an_endpoint_that_is_restarted_is_waited_for(items: Path, tmp_path: Path
             return child
 
         first = begin()
-        asked = command(f"http://127.0.0.1:{port}/v1", items, tmp_path / "out", "--concurrency", "4")
-        child = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        asked = command(
+            f"http://127.0.0.1:{port}/v1", items, tmp_path / "out", "--concurrency", "4"
+        )
+        child = subprocess.Popen(
+            asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         outcomes = tmp_path / "out" / "outcomes.jsonl"
         wait_until(lambda: outcomes.exists() and outcomes.read_bytes().count(b"\n") >= 20)
         first.kill()
@@ -104,7 +134,9 @@ def test_an_endpoint_that_is_restarted_is_waited_for(items: Path, tmp_path: Path
     assert json.loads(out.splitlines()[-1])["not_counted"] == 0
 
 
-def test_every_item_is_asked_once_over_two_starts(items: Path, tmp_path: Path, start_odd: Start) -> None:
+def test_every_item_is_asked_once_over_two_starts(
+    items: Path, tmp_path: Path, start_odd: Start
+) -> None:
     """The share of refused items is not reached, so the second start has nothing to ask."""
     stub = start_odd("filter400", "item:20")
     asked = command(stub.url, items, tmp_path / "out", *CHAT)

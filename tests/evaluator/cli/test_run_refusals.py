@@ -10,7 +10,17 @@ import pytest
 
 from evaluator import jail
 from evaluator.errors import Code
-from tests.evaluator.cli.terminal import ROOT, N, command, counts, kept, last_object, refused, run, wait_until
+from tests.evaluator.cli.terminal import (
+    ROOT,
+    N,
+    command,
+    counts,
+    kept,
+    last_object,
+    refused,
+    run,
+    wait_until,
+)
 from tests.evaluator.endpoints import Steady
 from tests.evaluator.installed import rows, write_rows
 
@@ -36,7 +46,9 @@ def test_an_endpoint_that_misbehaves(
 
 
 def test_an_endpoint_that_is_not_there(items: Path, tmp_path: Path) -> None:
-    refused(run(command("http://127.0.0.1:9/v1", items, tmp_path / "out")), Code.ENDPOINT_UNREACHABLE)
+    refused(
+        run(command("http://127.0.0.1:9/v1", items, tmp_path / "out")), Code.ENDPOINT_UNREACHABLE
+    )
 
 
 def test_what_was_graded_is_kept_when_the_endpoint_dies(
@@ -44,12 +56,16 @@ def test_what_was_graded_is_kept_when_the_endpoint_dies(
 ) -> None:
     endpoint = start_steady(0.15)
     asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8", "--patience", "0")
-    child = subprocess.Popen(asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        asked, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     outcomes = tmp_path / "out" / "outcomes.jsonl"
     wait_until(lambda: outcomes.exists() and outcomes.read_bytes().count(b"\n") >= 20)
     endpoint.child.kill()
     out, err = child.communicate(timeout=60)
-    refused(subprocess.CompletedProcess(asked, child.returncode, out, err), Code.ENDPOINT_UNREACHABLE)
+    refused(
+        subprocess.CompletedProcess(asked, child.returncode, out, err), Code.ENDPOINT_UNREACHABLE
+    )
     assert 20 <= len(kept(tmp_path / "out")) < N
 
 
@@ -61,12 +77,17 @@ def test_what_was_graded_is_kept_when_the_endpoint_dies(
     [
         ('{"question": "Why?"}', Code.SET_MISSING_FIELD),
         ('{"question": "", "answer": "#### 1"}', Code.SET_MISSING_FIELD),
-        ('{"question": "Which boat is number 3?", "answer": "#### 3"}', Code.SET_DUPLICATE_QUESTION),
+        (
+            '{"question": "Which boat is number 3?", "answer": "#### 3"}',
+            Code.SET_DUPLICATE_QUESTION,
+        ),
         ('{"question": "Why?", "answer": "because"}', Code.SET_GOLD_NOT_NUMERIC),
         ('{"question": ', Code.SET_BAD_JSON),
     ],
 )
-def test_a_bad_set_names_the_line_and_not_its_text(items: Path, tmp_path: Path, line: str, code: Code) -> None:
+def test_a_bad_set_names_the_line_and_not_its_text(
+    items: Path, tmp_path: Path, line: str, code: Code
+) -> None:
     with items.open("a") as file:
         file.write(line + "\n")
     done = run(command("http://127.0.0.1:9/v1", items, tmp_path / "out"))
@@ -86,7 +107,9 @@ def test_an_unknown_protocol(items: Path, tmp_path: Path) -> None:
     refused(done, Code.UNKNOWN_PROTOCOL)
 
 
-def test_shots_come_from_the_file_beside_the_set(items: Path, tmp_path: Path, start_stub: Callable[..., Any]) -> None:
+def test_shots_come_from_the_file_beside_the_set(
+    items: Path, tmp_path: Path, start_stub: Callable[..., Any]
+) -> None:
     stub = start_stub("ok")
     asked = [*command(stub.url, items, tmp_path / "out"), "--protocol", "gsm8k-cot-5shot"]
     refused(run(asked), Code.SET_UNREADABLE)
@@ -144,7 +167,9 @@ def test_a_checkpoint_is_asked_in_the_jail(checkpoint: Path, tmp_path: Path) -> 
     done = run(command(checkpoint, tmp_path / "few.jsonl", tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     found = last_object(done)
-    assert found["n"] == 6 == sum(found[name] for name in ("right", "wrong", "no_answer", "truncated"))
+    assert (
+        found["n"] == 6 == sum(found[name] for name in ("right", "wrong", "no_answer", "truncated"))
+    )
 
 
 # --- a full disk
@@ -155,7 +180,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 16 KiB, which takes some of the outcomes but not all."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("only root can mount a small file system")
     yield disk
@@ -180,7 +207,9 @@ def test_a_full_disk_keeps_what_was_graded_and_a_later_run_goes_on(
     assert counts(last_object(done)) == counts(last_object(undisturbed))
 
 
-def test_a_full_disk_that_is_a_limit_on_files(items: Path, tmp_path: Path, start_steady: Callable[..., Steady]) -> None:
+def test_a_full_disk_that_is_a_limit_on_files(
+    items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
+) -> None:
     """The same where nobody may mount: no file may grow beyond 8 KiB."""
     endpoint = start_steady(0.1)
     asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8")
@@ -195,11 +224,23 @@ def test_a_full_disk_that_is_a_limit_on_files(items: Path, tmp_path: Path, start
 
 def test_a_folder_that_cannot_be_written(items: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    refused(run(command("http://127.0.0.1:9/v1", items, tmp_path / "file" / "out")), Code.OUT_UNWRITABLE)
+    refused(
+        run(command("http://127.0.0.1:9/v1", items, tmp_path / "file" / "out")), Code.OUT_UNWRITABLE
+    )
 
 
 @pytest.mark.parametrize("protocol", ["gsm1k-5shot", "gsm1k-0shot-reasoning", "gsm1k-5shot-chat"])
-def test_a_protocol_that_does_not_fit_the_api_asks_nothing(items: Path, tmp_path: Path, protocol: str) -> None:
-    asked = command("http://127.0.0.1:9/v1", items, tmp_path / "out", "--protocol", protocol, "--shots", str(items))
+def test_a_protocol_that_does_not_fit_the_api_asks_nothing(
+    items: Path, tmp_path: Path, protocol: str
+) -> None:
+    asked = command(
+        "http://127.0.0.1:9/v1",
+        items,
+        tmp_path / "out",
+        "--protocol",
+        protocol,
+        "--shots",
+        str(items),
+    )
     refused(run(asked), Code.PROTOCOL_UNFIT)
     assert not (tmp_path / "out").exists()

@@ -30,7 +30,9 @@ def start(few: Path) -> Iterator[Callable[[float], Steady]]:
 
 
 def asking(url: str, few: Path, out: Path) -> list[str]:
-    return command(url, few, out, "--protocol", "lmsi-5shot-sc32", "--shots", str(few), "--concurrency", "16")
+    return command(
+        url, few, out, "--protocol", "lmsi-5shot-sc32", "--shots", str(few), "--concurrency", "16"
+    )
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -51,7 +53,9 @@ def test_killed_and_started_again_each_sample_is_there_once(
     done = run(asking(endpoint.url, few, out))
     assert done.returncode == 0, done.stderr
     places = Counter((line["index"], line.get("sample")) for line in lines(out))
-    assert places == dict.fromkeys(((i, sample) for i in range(FEW) for sample in (None, *range(SAMPLES))), 1)
+    assert places == dict.fromkeys(
+        ((i, sample) for i in range(FEW) for sample in (None, *range(SAMPLES))), 1
+    )
     found = last_object(done)
     votes = Votes.from_dict(json.loads((out / "votes.json").read_bytes()))
     assert Votes.from_dict(found["votes"]) == votes
@@ -62,7 +66,11 @@ def test_killed_and_started_again_each_sample_is_there_once(
     table = json.loads((out / "graders.json").read_bytes())
     assert table["numeric-1"]["right"] == found["right"]
     record = Record.from_dict(json.loads((out / "record.json").read_bytes()))
-    assert (record.protocol, record.bos, record.returned) == ("lmsi-5shot-sc32", "endpoint", ("default",))
+    assert (record.protocol, record.bos, record.returned) == (
+        "lmsi-5shot-sc32",
+        "endpoint",
+        ("default",),
+    )
 
 
 def test_the_estimate_counts_every_sample(few: Path, tmp_path: Path) -> None:

@@ -59,19 +59,39 @@ def test_from_keys_to_a_sealed_set(folder: Path) -> None:
         "ab" * 32,
     )
     made = answer("seal", folder / "items.jsonl", *common, "--out", folder / "twin")
-    assert (made["name"], made["n"], made["sealed"], made["shots"], made["hosts"]) == ("twin", 5, True, 3, ["host-a"])
+    assert (made["name"], made["n"], made["sealed"], made["shots"], made["hosts"]) == (
+        "twin",
+        5,
+        True,
+        3,
+        ["host-a"],
+    )
     assert made == answer("inspect", folder / "twin")
     assert made["digest"] == json.loads((folder / "twin" / "manifest.json").read_bytes())["root"]
-    assert made["digest"] == answer("seal", folder / "items.jsonl", *common, "--out", folder / "again")["digest"]
+    assert (
+        made["digest"]
+        == answer("seal", folder / "items.jsonl", *common, "--out", folder / "again")["digest"]
+    )
     assert Scanner(PLANTED.canaries).scan_tree(folder / "twin") == []
-    assert refusal("seal", folder / "items.jsonl", *common, "--out", folder / "twin") == "out_unwritable"
+    assert (
+        refusal("seal", folder / "items.jsonl", *common, "--out", folder / "twin")
+        == "out_unwritable"
+    )
 
 
 def test_sealing_needs_public_keys_only(folder: Path) -> None:
     for private in (folder / "keys").glob("*.key"):
         private.unlink()
     answer(
-        "seal", folder / "items.jsonl", *SMALL, "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin"
+        "seal",
+        folder / "items.jsonl",
+        *SMALL,
+        "--keys",
+        folder / "keys",
+        "--name",
+        "twin",
+        "--out",
+        folder / "twin",
     )
 
 
@@ -80,7 +100,11 @@ def test_inspecting_a_public_set(folder: Path) -> None:
     (folder / "open-set").mkdir()
     (folder / "items.jsonl").rename(folder / "open-set" / "items.jsonl")
     expected = {"name": "open-set", "n": 5, "digest": digest, "sealed": False}
-    assert answer("inspect", folder / "open-set") == answer("inspect", folder / "open-set" / "items.jsonl") == expected
+    assert (
+        answer("inspect", folder / "open-set")
+        == answer("inspect", folder / "open-set" / "items.jsonl")
+        == expected
+    )
 
 
 def test_without_json_the_same_facts_for_people(folder: Path) -> None:
@@ -95,13 +119,27 @@ def test_refusals(folder: Path) -> None:
     seal = ("seal", folder / "items.jsonl", "--name", "twin", "--out", folder / "out")
     assert refusal("keygen", folder / "keys") == "key_exists"
     assert refusal(*seal, "--keys", folder / "none") == "key_unreadable"
-    assert refusal(*seal, "--keys", folder / "keys", "--shots", folder / "items.jsonl") == "set_duplicate_question"
     assert (
-        refusal("seal", folder / "none", "--keys", folder / "keys", "--name", "t", "--out", folder / "out")
+        refusal(*seal, "--keys", folder / "keys", "--shots", folder / "items.jsonl")
+        == "set_duplicate_question"
+    )
+    assert (
+        refusal(
+            "seal",
+            folder / "none",
+            "--keys",
+            folder / "keys",
+            "--name",
+            "t",
+            "--out",
+            folder / "out",
+        )
         == "set_unreadable"
     )
     assert (
-        refusal(*seal[:2], *SMALL, "--name", "../t", "--out", folder / "out", "--keys", folder / "keys")
+        refusal(
+            *seal[:2], *SMALL, "--name", "../t", "--out", folder / "out", "--keys", folder / "keys"
+        )
         == "bad_message"
     )
     (folder / "items.jsonl").write_bytes(PLANTED.jsonl() + b'{"question": "q", "answer": "CNRY"}\n')
@@ -111,7 +149,15 @@ def test_refusals(folder: Path) -> None:
 
 def test_a_broken_set_is_not_inspected(folder: Path) -> None:
     answer(
-        "seal", folder / "items.jsonl", *SMALL, "--keys", folder / "keys", "--name", "twin", "--out", folder / "twin"
+        "seal",
+        folder / "items.jsonl",
+        *SMALL,
+        "--keys",
+        folder / "keys",
+        "--name",
+        "twin",
+        "--out",
+        folder / "twin",
     )
     sealed = folder / "twin" / "items.sealed"
     sealed.write_bytes(sealed.read_bytes()[:-1])
@@ -121,7 +167,16 @@ def test_a_broken_set_is_not_inspected(folder: Path) -> None:
 @pytest.mark.parametrize("seed", ["", "ab", "AB" * 32, "zz" * 32])
 def test_a_seed_of_another_form_is_a_usage_error(folder: Path, seed: str) -> None:
     result = command(
-        "seal", folder / "items.jsonl", "--keys", folder / "keys", "--name", "t", "--out", folder / "o", "--seed", seed
+        "seal",
+        folder / "items.jsonl",
+        "--keys",
+        folder / "keys",
+        "--name",
+        "t",
+        "--out",
+        folder / "o",
+        "--seed",
+        seed,
     )
     assert result.returncode == 2 and "hexadecimal" in result.stderr
 
@@ -144,8 +199,13 @@ def test_a_twin_by_construction_says_of_which_set(folder: Path) -> None:
     assert manifest.twins is not None
     assert manifest.twins.public == answer("inspect", folder / "shots.jsonl")["digest"]
     assert (
-        refusal("seal", folder / "items.jsonl", *common[:-3], folder / "none", "--out", folder / "o")
+        refusal(
+            "seal", folder / "items.jsonl", *common[:-3], folder / "none", "--out", folder / "o"
+        )
         == "set_unreadable"
     )
     plain = answer("seal", folder / "items.jsonl", *common[:6], "--out", folder / "plain")
-    assert plain["twins_by"] == "" and b"twins" not in (folder / "plain" / "manifest.json").read_bytes()
+    assert (
+        plain["twins_by"] == ""
+        and b"twins" not in (folder / "plain" / "manifest.json").read_bytes()
+    )

@@ -17,14 +17,18 @@ from tests.evaluator.processes import cmdline, descendants
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_a_command_that_stands_alone_is_understood_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_that_stands_alone_is_understood_alone(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         build_parser(name).parse_args([name, "--help"])
     assert left.value.code == 0
     assert f"evaluator {name} " in capsys.readouterr().out
 
 
-def test_other_commands_and_none_are_looked_up_among_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_commands_and_none_are_looked_up_among_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for arguments in ([], ["nonsense"]):
         with pytest.raises(SystemExit) as left:
             main(arguments)

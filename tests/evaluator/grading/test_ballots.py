@@ -64,5 +64,9 @@ def test_merged_bins_hold_the_same_votes() -> None:
     votes = [(Fraction(share, 10), share > 5) for share in range(1, 11) for _ in range(share)]
     bins = merged(calibration(votes).bins, least=12)
     assert sum(one.n for one in bins) == len(votes)
-    assert sum(one.n * one.share for one in bins if one.share is not None) == sum(share for share, _ in votes)
-    assert sum(one.n * one.right for one in bins if one.right is not None) == sum(right for _, right in votes)
+    assert sum(one.n * one.share for one in bins if one.share is not None) == sum(
+        share for share, _ in votes
+    )
+    assert sum(one.n * one.right for one in bins if one.right is not None) == sum(
+        right for _, right in votes
+    )

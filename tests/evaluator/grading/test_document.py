@@ -11,7 +11,10 @@ from evaluator.contract import Outcome
 from tests.evaluator.grading.test_recorded import COUNTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "grading.md").read_text()
-ROW = re.compile(r"^\| `([^|]*)` \| `([^`]*)` \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| `([^|]*)` \| `([^`]*)` \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \| ([a-z∅]+) \|$",
+    re.MULTILINE,
+)
 GRADERS = ("numeric-2", "numeric-1", "lm-eval-strict-3", "lm-eval-flexible-3")
 WORDS = {Outcome.RIGHT: "right", Outcome.WRONG: "wrong", Outcome.NO_ANSWER: "∅"}
 ROWS = ROW.findall(TEXT)
@@ -25,7 +28,10 @@ def test_the_table_was_found() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_a_form(row: tuple[str, ...]) -> None:
     completion, gold, *said = row
-    found = [WORDS[grading.grade(grader, completion.replace("\\n", "\n"), gold).outcome] for grader in GRADERS]
+    found = [
+        WORDS[grading.grade(grader, completion.replace("\\n", "\n"), gold).outcome]
+        for grader in GRADERS
+    ]
     assert found == said
 
 
@@ -49,5 +55,7 @@ def test_the_figures_are_those_of_the_bench(data_dir: Path) -> None:
             continue
         record = measure(system, recorded)
         classes = [record["disagreements"][name] for name in CLASSES]
-        found.append([record["n"], *(record[grader]["agrees"] for grader in grading.ids()), *classes])
+        found.append(
+            [record["n"], *(record[grader]["agrees"] for grader in grading.ids()), *classes]
+        )
     assert shown == sorted(found)

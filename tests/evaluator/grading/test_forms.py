@@ -173,14 +173,18 @@ WRAPPED = cases(
     ("response", "gold", "expected"),
     [*ACCEPTED, *PLACE, *GROUPING, *SPELLING, *SCRIPTS, *HOSTILE_NUMBERS, *INJECTION, *EMPTY, *OTHERS, *INVISIBLE, *WRAPPED],
 )  # fmt: skip
-def test_form(response: str, gold: str, expected: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_form(
+    response: str, gold: str, expected: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert outcome(response, gold) is expected, grade(response, gold).extracted
     assert list(tmp_path.iterdir()) == [], "something of the response was executed"
 
 
 @pytest.mark.parametrize(
-    "gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=[f"G013-{n}" for n in range(6)]
+    "gold",
+    ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000],
+    ids=[f"G013-{n}" for n in range(6)],
 )
 def test_gold_that_is_no_number_is_refused(gold: str) -> None:
     """G013: sets are checked when they are read; here it is an error, never a wrong answer."""
@@ -196,7 +200,9 @@ def test_gold_that_is_no_number_is_refused(gold: str) -> None:
         ("First there are 16, then 18", CUT), ("", CUT), ("The answer is", CUT), ("<think>It is 18", CUT), ("18", CUT),
     ],
 )  # fmt: skip
-def test_a_cut_text_is_graded_if_it_states_an_answer_and_else_truncated(response: str, expected: Outcome) -> None:
+def test_a_cut_text_is_graded_if_it_states_an_answer_and_else_truncated(
+    response: str, expected: Outcome
+) -> None:
     assert outcome(response, cut=True) is expected
 
 
@@ -217,7 +223,10 @@ def test_a_grade_does_not_show_what_was_extracted() -> None:
 
 
 def test_unknown_grader() -> None:
-    for call in (lambda: grading.digest("numeric-99"), lambda: grading.grade("numeric-99", "18", "18")):
+    for call in (
+        lambda: grading.digest("numeric-99"),
+        lambda: grading.grade("numeric-99", "18", "18"),
+    ):
         with pytest.raises(EvaluatorError) as caught:
             call()
         assert caught.value.code is Code.UNKNOWN_GRADER
@@ -227,5 +236,7 @@ def test_digest_is_of_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     before = grading.digest("numeric-1")
     assert len(before) == 64
     read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: read(self) + b" " * (self.name == "numbers.py"))
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda self: read(self) + b" " * (self.name == "numbers.py")
+    )
     assert grading.digest("numeric-1") != before

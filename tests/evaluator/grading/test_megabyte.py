@@ -31,12 +31,18 @@ for escaped in sys.argv[1:]:
 """
 
 
-@pytest.mark.parametrize("place", [pytest.param(n, id=f"G008-{n}") for n in range(0, len(SHAPES), AT_ONCE)])
+@pytest.mark.parametrize(
+    "place", [pytest.param(n, id=f"G008-{n}") for n in range(0, len(SHAPES), AT_ONCE)]
+)
 def test_megabyte(place: int) -> None:
     escaped = [shape.encode("unicode_escape").decode() for shape in SHAPES[place : place + AT_ONCE]]
-    done = subprocess.run([sys.executable, "-c", CHILD, *escaped], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *escaped], capture_output=True, text=True, check=False
+    )
     reached = done.stdout.split("\n")[-2:-1]
-    assert done.returncode == 0, done.stderr[-500:] or f"killed after {CPU_SECONDS} s of CPU time at {reached}"
+    assert done.returncode == 0, (
+        done.stderr[-500:] or f"killed after {CPU_SECONDS} s of CPU time at {reached}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,7 @@ def test_the_limit_kills(pattern: str) -> None:
     """The control: a pattern that backtracks does not pass."""
     slow = CHILD.replace("grading.grade(", f"{pattern}grading.grade(")
     done = subprocess.run(
-        [sys.executable, "-c", slow.replace(f"({CPU_SECONDS}, {CPU_SECONDS})", "(1, 1)"), "1"], check=False
+        [sys.executable, "-c", slow.replace(f"({CPU_SECONDS}, {CPU_SECONDS})", "(1, 1)"), "1"],
+        check=False,
     )
     assert done.returncode < 0

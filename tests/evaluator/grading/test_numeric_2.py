@@ -216,12 +216,23 @@ def test_thinking_is_not_read(opening: str, closing: str) -> None:
 
 @pytest.mark.data
 def test_the_collected_field_cases(data_dir: Path) -> None:
-    cases = [json.loads(line) for line in (data_dir / "grading" / "field_cases.jsonl").read_bytes().splitlines()]
-    graded = {case["id"]: grade(case["response"], case["gold"], cut=case["cut"]).outcome.name.lower() for case in cases}
+    cases = [
+        json.loads(line)
+        for line in (data_dir / "grading" / "field_cases.jsonl").read_bytes().splitlines()
+    ]
+    graded = {
+        case["id"]: grade(case["response"], case["gold"], cut=case["cut"]).outcome.name.lower()
+        for case in cases
+    }
     assert graded == {case["id"]: case["expected_outcome"] for case in cases}
-    before = [grading.grade("numeric-1", case["response"], case["gold"], cut=case["cut"]) for case in cases]
+    before = [
+        grading.grade("numeric-1", case["response"], case["gold"], cut=case["cut"])
+        for case in cases
+    ]
     failed = [
-        c["id"] for c, one in zip(cases, before, strict=True) if one.outcome.name.lower() != c["expected_outcome"]
+        c["id"]
+        for c, one in zip(cases, before, strict=True)
+        if one.outcome.name.lower() != c["expected_outcome"]
     ]
     assert (len(cases), len(failed)) == (142, 40), "the cases tell the two graders apart no more"
 
@@ -238,7 +249,9 @@ PIECES = st.one_of(
 
 
 @given(st.lists(PIECES, max_size=40), st.sampled_from(["", " "]), st.booleans())
-def test_any_text_has_an_outcome_and_the_same_one_each_time(pieces: list[str], between: str, cut: bool) -> None:
+def test_any_text_has_an_outcome_and_the_same_one_each_time(
+    pieces: list[str], between: str, cut: bool
+) -> None:
     response = between.join(pieces)
     first, second = (grade(response, cut=cut) for _ in range(2))
     assert first == second
@@ -260,7 +273,11 @@ def test_a_stated_number_is_read_and_no_other(stated: int, gold: int) -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_two_different_numbers_are_never_an_answer(first: int, second: int) -> None:
-    for response in (f"The answer is {first} or {second}.", f"#### {first} or {second}", f"It is {first} or {second}"):
+    for response in (
+        f"The answer is {first} or {second}.",
+        f"#### {first} or {second}",
+        f"It is {first} or {second}",
+    ):
         for gold in {first, second}:
             assert grade(response, str(gold)).outcome is (RIGHT if first == second else WRONG)
 
@@ -273,11 +290,20 @@ def test_digits_of_every_script_are_the_same_number(number: int) -> None:
 
 
 FORMS = (
-    *(*forms.ACCEPTED, *forms.PLACE, *forms.GROUPING, *forms.SPELLING, *forms.SCRIPTS, *forms.HOSTILE_NUMBERS),
+    *(
+        *forms.ACCEPTED,
+        *forms.PLACE,
+        *forms.GROUPING,
+        *forms.SPELLING,
+        *forms.SCRIPTS,
+        *forms.HOSTILE_NUMBERS,
+    ),
     *(*forms.INJECTION, *forms.EMPTY, *forms.OTHERS, *forms.INVISIBLE, *forms.WRAPPED),
 )
 
 
-@pytest.mark.parametrize(("response", "gold", "expected"), [form for form in FORMS if form.id not in OTHERWISE])
+@pytest.mark.parametrize(
+    ("response", "gold", "expected"), [form for form in FORMS if form.id not in OTHERWISE]
+)
 def test_the_forms_of_numeric_1_stay(response: str, gold: str, expected: Outcome) -> None:
     assert grade(response, gold).outcome is expected, grade(response, gold).extracted

@@ -35,7 +35,9 @@ def test_a_name_that_is_none(name: str) -> None:
 
 
 @pytest.mark.parametrize("grader", PINNED)
-@pytest.mark.parametrize("gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=range(6))
+@pytest.mark.parametrize(
+    "gold", ["", "eighteen", "3:30", "18 or 19", "1,23", "9" * 5000], ids=range(6)
+)
 def test_gold_that_is_no_number_is_an_error_for_each(grader: str, gold: str) -> None:
     with pytest.raises(EvaluatorError) as caught:
         grading.grade(grader, gold, gold)

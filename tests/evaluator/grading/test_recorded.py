@@ -48,9 +48,16 @@ def test_recorded_answers(data_dir: Path, system: str) -> None:
         Counter(grading.grade(grader, a.response, a.gold).outcome for a in recorded)
         for grader in (grading.HEADLINE, "numeric-1")
     )
-    assert (before[Outcome.RIGHT], before[Outcome.WRONG], before[Outcome.NO_ANSWER]) == FIRST[system]
+    assert (before[Outcome.RIGHT], before[Outcome.WRONG], before[Outcome.NO_ANSWER]) == FIRST[
+        system
+    ]
     found = disagreements(recorded)
-    counted = (outcomes[Outcome.RIGHT], outcomes[Outcome.WRONG], outcomes[Outcome.NO_ANSWER], len(found))
+    counted = (
+        outcomes[Outcome.RIGHT],
+        outcomes[Outcome.WRONG],
+        outcomes[Outcome.NO_ANSWER],
+        len(found),
+    )
     assert counted == COUNTS[system]
     assert {one.verdict for one in found} <= {"theirs", "ambiguous"}
     for one in found:
@@ -75,7 +82,9 @@ def test_the_readings_hold_no_text_of_an_answer_and_none_is_stale(data_dir: Path
     here = {key for key in adjudicated() if key[0] in COUNTS}
     assert len(here) == sum(count[3] for count in COUNTS.values())
     assert here <= keys
-    texts = [answer.response for given in recorded.values() for answer in given if (answer.key) in here]
+    texts = [
+        answer.response for given in recorded.values() for answer in given if (answer.key) in here
+    ]
     reasons = {reason for _, reason in adjudicated().values()}
     assert len(texts) == len(here)
     for text in texts:
@@ -86,12 +95,16 @@ def test_the_readings_hold_no_text_of_an_answer_and_none_is_stale(data_dir: Path
 
 @pytest.mark.parametrize("grader", ["numeric-1", "numeric-2"])
 def test_hard_cases_are_graded_as_a_human_would(data_dir: Path, grader: str) -> None:
-    cases = [json.loads(line) for line in (data_dir / "grading" / "cases.jsonl").read_bytes().splitlines()]
+    cases = [
+        json.loads(line)
+        for line in (data_dir / "grading" / "cases.jsonl").read_bytes().splitlines()
+    ]
     clear = [case for case in cases if not case["ambiguous"]]
     assert (len(cases), len(clear)) == (68, 56)
     wrong = [
         case["id"]
         for case in clear
-        if (grading.grade(grader, case["response"], case["gold"]).outcome is Outcome.RIGHT) != case["should_be_correct"]
+        if (grading.grade(grader, case["response"], case["gold"]).outcome is Outcome.RIGHT)
+        != case["should_be_correct"]
     ]
     assert wrong == []

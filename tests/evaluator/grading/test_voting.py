@@ -36,7 +36,11 @@ def test_nobody_cannot_vote() -> None:
 
 def by_all_orders(answers: list[str], right: set[str], k: int) -> Fraction:
     """The definition: every subset of k, in every order, with the vote as it is taken."""
-    rights = [majority(order).answer in right for subset in combinations(answers, k) for order in permutations(subset)]
+    rights = [
+        majority(order).answer in right
+        for subset in combinations(answers, k)
+        for order in permutations(subset)
+    ]
     return Fraction(sum(rights), len(rights))
 
 
@@ -84,10 +88,20 @@ def test_k_must_be_there(k: int) -> None:
 
 
 def test_calibration_by_hand() -> None:
-    votes = [(Fraction(1), True)] * 3 + [(Fraction(1), False)] + [(Fraction(1, 2), True), (Fraction(1, 2), False)]
+    votes = (
+        [(Fraction(1), True)] * 3
+        + [(Fraction(1), False)]
+        + [(Fraction(1, 2), True), (Fraction(1, 2), False)]
+    )
     found = calibration([*votes, (Fraction(0), False)], bins=2)
     low, high = found.bins
-    assert (low.low, low.high, low.n, low.share, low.right) == (0, Fraction(1, 2), 3, Fraction(1, 3), Fraction(1, 3))
+    assert (low.low, low.high, low.n, low.share, low.right) == (
+        0,
+        Fraction(1, 2),
+        3,
+        Fraction(1, 3),
+        Fraction(1, 3),
+    )
     assert (high.n, high.share, high.right) == (4, 1, Fraction(3, 4))
     assert found.error == Fraction(4, 7) * Fraction(1, 4)
     assert found.brier == (1 + Fraction(1, 4) * 2) / 7
@@ -100,7 +114,10 @@ def test_an_empty_bin_has_no_figures() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 32), st.booleans()), min_size=1, max_size=60), st.integers(1, 40))
+@given(
+    st.lists(st.tuples(st.integers(0, 32), st.booleans()), min_size=1, max_size=60),
+    st.integers(1, 40),
+)
 def test_every_vote_lies_in_one_bin(votes: list[tuple[int, bool]], bins: int) -> None:
     shares = [(Fraction(count, 32), right) for count, right in votes]
     found = calibration(shares, bins=bins)

@@ -39,11 +39,15 @@ def change(folder: Path, edit: Callable[[Weights], Weights | None]) -> None:
 
 
 def prefix(text: str) -> Callable[[Path], None]:
-    return lambda folder: change(folder, lambda w: {text + name: tensor for name, tensor in w.items()})
+    return lambda folder: change(
+        folder, lambda w: {text + name: tensor for name, tensor in w.items()}
+    )
 
 
 def without(part: str) -> Callable[[Path], None]:
-    return lambda folder: change(folder, lambda w: {name: tensor for name, tensor in w.items() if part not in name})
+    return lambda folder: change(
+        folder, lambda w: {name: tensor for name, tensor in w.items() if part not in name}
+    )
 
 
 def spoil(name: str, value: float, *, dtype: torch.dtype = torch.float32) -> Callable[[Path], None]:
@@ -67,7 +71,9 @@ def shape(name: str, *size: int) -> Callable[[Path], None]:
 
 def untied(folder: Path) -> None:
     configure(folder, tie_word_embeddings=False)
-    change(folder, lambda w: {name: tensor for name, tensor in w.items() if name != "lm_head.weight"})
+    change(
+        folder, lambda w: {name: tensor for name, tensor in w.items() if name != "lm_head.weight"}
+    )
 
 
 MISSING = Code.CHECKPOINT_MISSING_TENSORS
@@ -97,7 +103,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], Code]] = {
     "overflow in float16": (spoil(DOWN, 1e6, dtype=torch.float16), NUMBERS),
     "zero embedding": (empty(EMBEDDING), NUMBERS),
     "zero matrix": (empty(DOWN), NUMBERS),
-    "all zero": (lambda folder: change(folder, lambda w: {k: torch.zeros_like(t) for k, t in w.items()}), NUMBERS),
+    "all zero": (
+        lambda folder: change(folder, lambda w: {k: torch.zeros_like(t) for k, t in w.items()}),
+        NUMBERS,
+    ),
 }
 
 
@@ -108,7 +117,9 @@ def tied_with_head(folder: Path) -> None:
 
 def tied_without_head(folder: Path) -> None:
     configure(folder, tie_word_embeddings=True)
-    change(folder, lambda w: {name: tensor for name, tensor in w.items() if name != "lm_head.weight"})
+    change(
+        folder, lambda w: {name: tensor for name, tensor in w.items() if name != "lm_head.weight"}
+    )
 
 
 def in_shards(folder: Path) -> None:
@@ -122,17 +133,22 @@ def in_shards(folder: Path) -> None:
         file = f"model-{number:05}-of-00002.safetensors"
         save_file({name: weights[name] for name in half}, folder / file)
         index |= dict.fromkeys(half, file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {}, "weight_map": index})
+    )
 
 
 def to(dtype: torch.dtype) -> Callable[[Path], None]:
-    return lambda folder: change(folder, lambda w: {name: tensor.to(dtype) for name, tensor in w.items()})
+    return lambda folder: change(
+        folder, lambda w: {name: tensor.to(dtype) for name, tensor in w.items()}
+    )
 
 
 def with_buffers(folder: Path) -> None:
     """Buffers that older versions of the library saved, which no model needs: one of them holds infinities."""
     buffers = {
-        f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.full((4,), float("inf")) for layer in (0, 1)
+        f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.full((4,), float("inf"))
+        for layer in (0, 1)
     }
     change(folder, lambda w: w | buffers)
 
@@ -162,5 +178,7 @@ ODD: dict[str, Callable[[Path], None]] = {
             ),
         ),
     )[0],
-    "infinite setting": lambda folder: configure(folder, time_step_limit=[0.0, float("inf")], bound=float("-inf")),
+    "infinite setting": lambda folder: configure(
+        folder, time_step_limit=[0.0, float("inf")], bound=float("-inf")
+    ),
 }

@@ -24,7 +24,9 @@ class Inside:
         assert int(dict(scope["headers"])[b"content-length"]) == len(message["body"])
         self.asked = json.loads(message["body"])
         reply = {"model": "m", "choices": [{"index": 0, "text": " 7", "finish_reason": "stop"}]}
-        body = json.dumps(reply if self.status == 200 else {"error": {"param": "input_tokens"}}).encode()
+        body = json.dumps(
+            reply if self.status == 200 else {"error": {"param": "input_tokens"}}
+        ).encode()
         await send({"type": "http.response.start", "status": self.status, "headers": []})
         await send({"type": "http.response.body", "body": body[:9], "more_body": True})
         await send({"type": "http.response.body", "body": body[9:]})
@@ -35,7 +37,11 @@ def ask(inside: Inside, body: bytes, path: str = "/v1/chat/completions") -> tupl
     parts = [body[:7], body[7:]]
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": parts.pop(0) if parts else b"", "more_body": bool(parts)}
+        return {
+            "type": "http.request",
+            "body": parts.pop(0) if parts else b"",
+            "more_body": bool(parts),
+        }
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -51,14 +57,23 @@ def ask(inside: Inside, body: bytes, path: str = "/v1/chat/completions") -> tupl
 
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    (tmp_path / "chat_template.jinja").write_text("{{ '<s>' }}{% for m in messages %}<u>{{ m.content }}{% endfor %}<a>")
+    (tmp_path / "chat_template.jinja").write_text(
+        "{{ '<s>' }}{% for m in messages %}<u>{{ m.content }}{% endfor %}<a>"
+    )
     monkeypatch.setenv(chats.FOLDER, str(tmp_path))
     return Inside()
 
 
 def test_a_chat_is_the_completion_of_its_rendered_prompt(inside: Inside) -> None:
-    asked = {"model": "m", "messages": [{"role": "user", "content": "How many?"}], "max_tokens": 9, "temperature": 0}
-    status, reply = ask(inside, json.dumps({**asked, "stream": True, "chat_template": "evil"}).encode())
+    asked = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "How many?"}],
+        "max_tokens": 9,
+        "temperature": 0,
+    }
+    status, reply = ask(
+        inside, json.dumps({**asked, "stream": True, "chat_template": "evil"}).encode()
+    )
     assert (status, inside.paths) == (200, ["/v1/completions"])
     assert inside.asked == {
         "model": "m", "prompt": "<s><u>How many?<a>", "max_tokens": 9, "temperature": 0, "add_special_tokens": False,

@@ -80,7 +80,9 @@ def test_a_request_that_is_none(raw: bytes) -> None:
 def test_a_rate_limit_pauses_every_question(start_stub: Any) -> None:
     """The first is refused for one second; those asked meanwhile wait with it."""
     stub = start_stub("limited")
-    told = Settings(url=stub.url, model="m", allow_private=True, patience=Patience(timeout_seconds=10))
+    told = Settings(
+        url=stub.url, model="m", allow_private=True, patience=Patience(timeout_seconds=10)
+    )
 
     async def run() -> None:
         gateway = Gateway(told)
@@ -114,7 +116,9 @@ def test_a_refused_address_is_remembered_and_nothing_is_opened() -> None:
 def test_it_does_not_start_without_its_configuration(tmp_path: Any) -> None:
     command = [sys.executable, "-m", "evaluator.hosts.gateway", "--socket", str(tmp_path / "s")]
     begun = time.monotonic()
-    done = subprocess.run(command, input=b"{sk-secret", capture_output=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, input=b"{sk-secret", capture_output=True, check=False, timeout=60
+    )
     assert done.returncode != 0
     assert b"sk-secret" not in done.stdout + done.stderr
     assert time.monotonic() - begun < 60

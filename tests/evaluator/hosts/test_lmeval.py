@@ -35,7 +35,10 @@ def test_bytes_go_both_ways_and_an_end_is_an_end(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_gone_ends_the_connection(tmp_path: Path) -> None:
-    with Bridge(str(tmp_path / "none")) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with (
+        Bridge(str(tmp_path / "none")) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
         assert client.recv(10) == b""
 
 
@@ -46,4 +49,6 @@ def test_only_the_place_of_the_data_is_replaced() -> None:
         "include": "/lm/gsm8k.yaml", "task": "gsm8k", "test_split": "test", "training_split": "train",
         "fewshot_split": "train", "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": splits},
     }  # fmt: skip
-    assert "fewshot_split" not in with_local_files("/x", {"task": "gsm8k", "splits": {"test": "/a"}})
+    assert "fewshot_split" not in with_local_files(
+        "/x", {"task": "gsm8k", "splits": {"test": "/a"}}
+    )

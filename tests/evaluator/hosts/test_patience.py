@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator.errors import EXPLANATIONS, Code
-from evaluator.hosts.gateway.patience import LATER, RETRIED, History, Patience, delay, retry_after_seconds
+from evaluator.hosts.gateway.patience import (
+    LATER,
+    RETRIED,
+    History,
+    Patience,
+    delay,
+    retry_after_seconds,
+)
 
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -69,7 +76,13 @@ def test_only_codes_that_may_pass_are_retried() -> None:
 
 def test_backoff_doubles_up_to_the_longest_wait() -> None:
     patience = Patience(backoff_seconds=1, longest_wait_seconds=5, attempts=100)
-    assert [once(Code.ENDPOINT_ERROR, patience, failures=n) for n in (1, 2, 3, 4, 50)] == [1, 2, 4, 5, 5]
+    assert [once(Code.ENDPOINT_ERROR, patience, failures=n) for n in (1, 2, 3, 4, 50)] == [
+        1,
+        2,
+        4,
+        5,
+        5,
+    ]
 
 
 @given(st.floats(0, 1), st.integers(1, 3))
@@ -95,7 +108,10 @@ def test_retry_after_is_obeyed_within_the_time_of_the_run() -> None:
 
 
 def test_a_server_that_always_says_at_once_is_asked_ever_more_slowly() -> None:
-    waits = [once(Code.ENDPOINT_RATE_LIMITED, retry_after=0.0, refusals=n, answered=True) for n in range(1, 30)]
+    waits = [
+        once(Code.ENDPOINT_RATE_LIMITED, retry_after=0.0, refusals=n, answered=True)
+        for n in range(1, 30)
+    ]
     assert waits[:10] == [0.0] * 10
     assert sum(wait or 0.0 for wait in waits) > 300
 

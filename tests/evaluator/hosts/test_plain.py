@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 
 from evaluator.addresses import Target
 from evaluator.errors import Code
-from evaluator.hosts.gateway.plain import PinnedResolver, Refused, ask_once, open_session, read_answer, valid_key
+from evaluator.hosts.gateway.plain import (
+    PinnedResolver,
+    Refused,
+    ask_once,
+    open_session,
+    read_answer,
+    valid_key,
+)
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda x: st.lists(x) | st.dictionaries(st.text(), x),
 )
 
 
@@ -22,8 +30,14 @@ def body(choice: Any, **more: Any) -> bytes:
 
 
 def test_only_the_text_and_the_reason_go_on() -> None:
-    raw = body({"text": " 7", "finish_reason": "stop", "logprobs": {"x": 1}}, usage={"total_tokens": -1}, error="noise")
-    assert read_answer(raw, "completions") == {"choices": [{"index": 0, "text": " 7", "finish_reason": "stop"}]}
+    raw = body(
+        {"text": " 7", "finish_reason": "stop", "logprobs": {"x": 1}},
+        usage={"total_tokens": -1},
+        error="noise",
+    )
+    assert read_answer(raw, "completions") == {
+        "choices": [{"index": 0, "text": " 7", "finish_reason": "stop"}]
+    }
 
 
 @pytest.mark.parametrize(
@@ -41,7 +55,9 @@ def test_only_the_text_and_the_reason_go_on() -> None:
 )
 def test_finish_reasons(reason: Any, given_on: str) -> None:
     assert (
-        read_answer(body({"text": "7", "finish_reason": reason}), "completions")["choices"][0]["finish_reason"]
+        read_answer(body({"text": "7", "finish_reason": reason}), "completions")["choices"][0][
+            "finish_reason"
+        ]
         == given_on
     )
 
@@ -68,7 +84,15 @@ def test_a_choice_that_is_no_completion(choice: Any) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [{}, {"content": 7}, {"content": [7]}, {"content": [{"type": "image"}]}, None, "x", {"role": "assistant"}],
+    [
+        {},
+        {"content": 7},
+        {"content": [7]},
+        {"content": [{"type": "image"}]},
+        None,
+        "x",
+        {"role": "assistant"},
+    ],
 )
 def test_a_message_that_is_no_completion(message: Any) -> None:
     with pytest.raises(Refused):

@@ -51,7 +51,9 @@ def test_the_refusal_counts_and_quotes_nothing_of_the_file(folder: Path) -> None
     assert "others have names that the model does not know" in caught.value.detail
 
 
-def test_the_checks_find_nothing_once_they_are_taken_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_find_nothing_once_they_are_taken_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tests above can fail: without the comparison of names and without the reading all damage passes."""
     monkeypatch.setattr(preflight, "_check_names", lambda *_: frozenset())
     monkeypatch.setattr(preflight, "_check_numbers", lambda _: None)
@@ -69,7 +71,9 @@ def test_mixtures_of_experts_are_compared_as_they_are_merged(tmp_path: Path) -> 
     )  # fmt: skip
     MixtralForCausalLM(config).save_pretrained(tmp_path)
     preflight.check(tmp_path)
-    change(tmp_path, lambda w: {name: tensor for name, tensor in w.items() if "layers.1" not in name})
+    change(
+        tmp_path, lambda w: {name: tensor for name, tensor in w.items() if "layers.1" not in name}
+    )
     with pytest.raises(EvaluatorError) as caught:
         preflight.check(tmp_path)
     assert caught.value.code is MISSING
@@ -90,7 +94,9 @@ def test_a_config_that_names_other_files_than_were_checked(folder: Path) -> None
     assert caught.value.code is MISSING
 
 
-def packed(folder: Path, method: str, pack: Callable[[str, torch.Tensor], dict[str, torch.Tensor]]) -> None:
+def packed(
+    folder: Path, method: str, pack: Callable[[str, torch.Tensor], dict[str, torch.Tensor]]
+) -> None:
     """Have every matrix of the layers packed."""
     configure(folder, quantization_config={"quant_method": method, "bits": 4})
     change(
@@ -98,7 +104,9 @@ def packed(folder: Path, method: str, pack: Callable[[str, torch.Tensor], dict[s
         lambda w: {
             key: part
             for name, tensor in w.items()
-            for key, part in (pack(name.removesuffix(".weight"), tensor) if "proj" in name else {name: tensor}).items()
+            for key, part in (
+                pack(name.removesuffix(".weight"), tensor) if "proj" in name else {name: tensor}
+            ).items()
         },
     )
 
@@ -142,22 +150,33 @@ def test_experts_in_four_bits_are_compared_as_what_they_stand_for(tmp_path: Path
         for name, tensor in weights.items():
             if name.endswith("_proj") and "experts" in name:
                 experts, columns, rows = tensor.shape
-                parts[f"{name}_blocks"] = torch.ones(experts, rows, columns // 32, 16, dtype=torch.uint8)
-                parts[f"{name}_scales"] = torch.ones(experts, rows, columns // 32, dtype=torch.uint8)
+                parts[f"{name}_blocks"] = torch.ones(
+                    experts, rows, columns // 32, 16, dtype=torch.uint8
+                )
+                parts[f"{name}_scales"] = torch.ones(
+                    experts, rows, columns // 32, dtype=torch.uint8
+                )
             else:
                 parts[name] = tensor
         return parts
 
     change(tmp_path, pack)
     preflight.check(tmp_path)
-    change(tmp_path, lambda w: {name: t for name, t in w.items() if "layers.1.mlp.experts.down_proj" not in name})
+    change(
+        tmp_path,
+        lambda w: {
+            name: t for name, t in w.items() if "layers.1.mlp.experts.down_proj" not in name
+        },
+    )
     with pytest.raises(EvaluatorError) as caught:
         preflight.check(tmp_path)
     assert caught.value.code is MISSING
 
 
 @pytest.mark.parametrize(
-    "settings", [{"model_type": "unheard-of"}, {"model_type": "llama", "num_hidden_layers": "many"}], ids=repr
+    "settings",
+    [{"model_type": "unheard-of"}, {"model_type": "llama", "num_hidden_layers": "many"}],
+    ids=repr,
 )
 def test_what_cannot_be_compared_is_refused(folder: Path, settings: dict[str, str]) -> None:
     configure(folder, **settings)
@@ -177,7 +196,9 @@ def test_packed_weights_that_cannot_be_compared_are_refused(folder: Path) -> Non
 def test_packed_weights_are_compared_as_what_they_stand_for(folder: Path, method: str) -> None:
     packed(folder, method, PACKS[method])
     preflight.check(folder)
-    change(folder, lambda w: {name: t for name, t in w.items() if "layers.1.mlp.down_proj" not in name})
+    change(
+        folder, lambda w: {name: t for name, t in w.items() if "layers.1.mlp.down_proj" not in name}
+    )
     with pytest.raises(EvaluatorError) as caught:
         preflight.check(folder)
     assert (caught.value.code, caught.value.detail) == (MISSING, DOWN)
@@ -185,14 +206,22 @@ def test_packed_weights_are_compared_as_what_they_stand_for(folder: Path, method
 
 @pytest.mark.parametrize(
     "jailed",
-    [False, pytest.param(True, marks=pytest.mark.skipif(not jail.available(), reason="no jail here"))],
+    [
+        False,
+        pytest.param(True, marks=pytest.mark.skipif(not jail.available(), reason="no jail here")),
+    ],
 )
 def test_our_host_refuses_before_it_answers(folder: Path, tmp_path: Path, jailed: bool) -> None:
     untied(folder)
 
     async def run() -> None:
         async with serve_checkpoint(
-            folder, jailed=jailed, ready_seconds=120, workdir=tmp_path / "w", threads=1, engine="transformers"
+            folder,
+            jailed=jailed,
+            ready_seconds=120,
+            workdir=tmp_path / "w",
+            threads=1,
+            engine="transformers",
         ) as backend:
             await backend.complete("x", Sampling(1))
 
@@ -203,10 +232,28 @@ def test_our_host_refuses_before_it_answers(folder: Path, tmp_path: Path, jailed
 
 def test_the_terminal_says_so_and_counts_nothing(folder: Path, tmp_path: Path) -> None:
     change(folder, lambda w: {name: tensor for name, tensor in w.items() if name != DOWN})
-    (tmp_path / "set.jsonl").write_text(json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n")
-    asked = ["--model", str(folder), "--set", str(tmp_path / "set.jsonl"), "--protocol", "demo-0shot"]
+    (tmp_path / "set.jsonl").write_text(
+        json.dumps({"question": "How many?", "answer": "#### 3"}) + "\n"
+    )
+    asked = [
+        "--model",
+        str(folder),
+        "--set",
+        str(tmp_path / "set.jsonl"),
+        "--protocol",
+        "demo-0shot",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "evaluator", "run", *asked, "--out", str(tmp_path / "out"), "--json"],
+        [
+            sys.executable,
+            "-m",
+            "evaluator",
+            "run",
+            *asked,
+            "--out",
+            str(tmp_path / "out"),
+            "--json",
+        ],
         cwd=ROOT,
         env={**os.environ, "HOLDFAST_ENGINE": "transformers"},
         capture_output=True,

@@ -15,12 +15,18 @@ from evaluator.backends.servers import _variables
 from evaluator.errors import Code
 from evaluator.hosts.gateway.guard import _permitted
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed")
+pytestmark = pytest.mark.skipif(
+    not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed"
+)
 PROBE = Path(__file__).with_name("litellm_probe.py")
 KEY = "sk-canary-0123456789"
 ANSWER = {
     "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": " 1 + 1 = 2\n#### 2"}, "finish_reason": "stop"}
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": " 1 + 1 = 2\n#### 2"},
+            "finish_reason": "stop",
+        }
     ],
 }
 EXPECTED: dict[str, Any] = {
@@ -33,7 +39,13 @@ EXPECTED: dict[str, Any] = {
     "limited": [Code.ENDPOINT_RATE_LIMITED, "1", True],
     "redirect": [Code.ENDPOINT_REDIRECTED, None, False],
     "gzip": {
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": " 2" * 1000}, "finish_reason": "stop"}]
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": " 2" * 1000},
+                "finish_reason": "stop",
+            }
+        ]
     },
     "endless": [Code.ENDPOINT_BAD_RESPONSE, None, False],
     "html": [Code.ENDPOINT_BAD_RESPONSE, None, False],
@@ -46,7 +58,8 @@ def probe(*arguments: str) -> "tuple[dict[str, Any], subprocess.CompletedProcess
     done = subprocess.run(
         [sys.executable, str(PROBE), *arguments],
         input=KEY + "\n",
-        env=_variables(1) | {"PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")},
+        env=_variables(1)
+        | {"PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")},
         capture_output=True,
         text=True,
         check=False,
@@ -56,7 +69,9 @@ def probe(*arguments: str) -> "tuple[dict[str, Any], subprocess.CompletedProcess
     return json.loads(done.stdout), done
 
 
-def test_what_comes_back_and_that_nothing_is_logged_or_followed(start_stub: Callable[[str], Any]) -> None:
+def test_what_comes_back_and_that_nothing_is_logged_or_followed(
+    start_stub: Callable[[str], Any],
+) -> None:
     stubs = {mode: start_stub(mode) for mode in EXPECTED}
     found, done = probe(*(f"{mode}={stub.url}" for mode, stub in stubs.items()))
     assert found == EXPECTED
@@ -71,9 +86,14 @@ def test_what_comes_back_and_that_nothing_is_logged_or_followed(start_stub: Call
 def test_addresses_that_may_not_be_called_are_not_called(start_stub: Callable[[str], Any]) -> None:
     stub = start_stub("ok")
     found, _ = probe(
-        "public", f"loopback={stub.url}", "metadata=https://169.254.169.254/v1", "plain=http://example.org"
+        "public",
+        f"loopback={stub.url}",
+        "metadata=https://169.254.169.254/v1",
+        "plain=http://example.org",
     )
-    assert {mode: code for mode, (code, *_) in found.items()} == dict.fromkeys(found, Code.ENDPOINT_REFUSED)
+    assert {mode: code for mode, (code, *_) in found.items()} == dict.fromkeys(
+        found, Code.ENDPOINT_REFUSED
+    )
     assert stub.requests() == []
 
 
@@ -127,7 +147,13 @@ def test_a_provider_that_was_given_an_address_is_asked_there_and_beneath_it_only
     )
     lines = done.stdout.splitlines()
     if pinned:
-        assert lines == ["200", "TheirsNever", "TheirsNever", "True False False", "PermissionError"], done.stderr
+        assert lines == [
+            "200",
+            "TheirsNever",
+            "TheirsNever",
+            "True False False",
+            "PermissionError",
+        ], done.stderr
     else:  # what the pins are for
         assert lines[2:] == ["200", "True True True", "ConnectionRefusedError"], done.stderr
 
@@ -158,7 +184,9 @@ def test_the_wall_stands_at_the_connection_itself(private: bool, refused: str) -
     assert done.stdout.strip() == refused
 
 
-@pytest.mark.parametrize("address", ["/run/socket", b"\0x", ("not an address", 1), (), None, ("169.254.169.254", 80)])
+@pytest.mark.parametrize(
+    "address", ["/run/socket", b"\0x", ("not an address", 1), (), None, ("169.254.169.254", 80)]
+)
 def test_sockets_that_lead_elsewhere(address: Any) -> None:
     assert not _permitted(address, allow_private=True)
 
@@ -184,7 +212,9 @@ READ = ("created201", "bom", "end_turn", "two", "parts", "latin1", "filtered200"
 def test_what_was_reported_in_public_is_named_or_read(start_odd: Callable[..., Any]) -> None:
     """In one process, since loading the library takes seconds."""
     found, _ = probe(*(f"{odd}={start_odd(odd).url}" for odd in (*ODD, *READ)))
-    assert {odd: found[odd][0] if isinstance(found[odd], list) else found[odd] for odd in ODD} == ODD
+    assert {
+        odd: found[odd][0] if isinstance(found[odd], list) else found[odd] for odd in ODD
+    } == ODD
     choices = {odd: found[odd]["choices"][0] for odd in READ}
     answered = ("created201", "bom", "end_turn", "two", "parts")
     assert {choices[odd]["message"]["content"] for odd in answered} == {" It is number 0"}

@@ -36,7 +36,14 @@ def test_a_request_that_is_refused(body: bytes) -> None:
 
 
 def test_a_request_that_is_taken() -> None:
-    asked = {"model": "m", "prompt": ["a", "b"], "max_tokens": 7, "stop": "\n", "temperature": 0.0, "seed": 4}
+    asked = {
+        "model": "m",
+        "prompt": ["a", "b"],
+        "max_tokens": 7,
+        "stop": "\n",
+        "temperature": 0.0,
+        "seed": 4,
+    }
     assert read_request(encoded(**asked)) == [Request("a", 7, ("\n",)), Request("b", 7, ("\n",))]
     assert read_request(b'{"prompt": "a", "stop": null, "top_p": 1.0}') == [Request("a", 16, ())]
 
@@ -44,12 +51,17 @@ def test_a_request_that_is_taken() -> None:
 def test_samples_have_seeds_of_their_own() -> None:
     taken = read_request(encoded(prompt="a", temperature=0.7, n=3, seed=10))
     assert [(one.temperature, one.seed) for one in taken] == [(0.7, 10), (0.7, 11), (0.7, 12)]
-    assert [one.seed for one in read_request(encoded(prompt="a", temperature=1, n=2))] == [None, None]
+    assert [one.seed for one in read_request(encoded(prompt="a", temperature=1, n=2))] == [
+        None,
+        None,
+    ]
 
 
 def test_an_echo() -> None:
     assert read_request(encoded(prompt="a", echo=True, logprobs=1)) == [Request("a", 0, echo=True)]
-    [taken] = read_request(encoded(prompt="a", echo=True, logprobs=0, max_tokens=1, add_special_tokens=False))
+    [taken] = read_request(
+        encoded(prompt="a", echo=True, logprobs=0, max_tokens=1, add_special_tokens=False)
+    )
     assert taken == Request("a", 1, echo=True, special=False)
 
 
@@ -61,7 +73,15 @@ def test_a_chat() -> None:
 
 @pytest.mark.parametrize(
     "messages",
-    [None, [], "x", [{}], [{"role": "user"}], [{"role": "tool", "content": "x"}], [{"role": "user", "content": [1]}]],
+    [
+        None,
+        [],
+        "x",
+        [{}],
+        [{"role": "user"}],
+        [{"role": "tool", "content": "x"}],
+        [{"role": "user", "content": [1]}],
+    ],
 )
 def test_a_chat_that_is_refused(messages: Any) -> None:
     with pytest.raises(BadRequest):

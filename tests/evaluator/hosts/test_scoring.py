@@ -11,7 +11,14 @@ from evaluator.hosts import scoring
 from evaluator.hosts.batching import Answer, Encoded, Request
 from evaluator.hosts.greedy import GreedyModel
 
-TEXTS = ["Question: Tom has 3 apples.\nAnswer: 3", "12 + 7 = 19", "Café — naïve 🙂 pears", "Tom " * 30, "Q", ""]
+TEXTS = [
+    "Question: Tom has 3 apples.\nAnswer: 3",
+    "12 + 7 = 19",
+    "Café — naïve 🙂 pears",
+    "Tom " * 30,
+    "Q",
+    "",
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +34,9 @@ def values(answer: Answer) -> list[float | None]:
     return [token.logprob for token in answer.tokens]
 
 
-def test_they_are_what_transformers_itself_computes(model: GreedyModel, tiny_checkpoint: Path) -> None:
+def test_they_are_what_transformers_itself_computes(
+    model: GreedyModel, tiny_checkpoint: Path
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -72,17 +81,23 @@ def test_the_likeliest_next_token_comes_with_a_room_of_one(model: GreedyModel) -
 
 def test_a_text_as_long_as_the_context_can_still_be_read(model: GreedyModel) -> None:
     encoded = model.encode(Request("Tom", 0, echo=True))
-    full = Encoded(encoded.tokens * (128 // len(encoded.tokens)), 0, (), echo="x", spans=((0, 1),) * 128)
+    full = Encoded(
+        encoded.tokens * (128 // len(encoded.tokens)), 0, (), echo="x", spans=((0, 1),) * 128
+    )
     [answer] = model.generate([full])
     assert len(answer.tokens) == len(full.tokens)
 
 
 def test_a_draw_depends_on_its_seed_and_not_on_its_batch(model: GreedyModel) -> None:
-    drawn = [model.encode(Request(text, 12, (), 1.0, seed)) for text in TEXTS[:3] for seed in (1, 2)]
+    drawn = [
+        model.encode(Request(text, 12, (), 1.0, seed)) for text in TEXTS[:3] for seed in (1, 2)
+    ]
     together = [answer.text for answer in model.generate(drawn)]
     assert together == [model.generate([one])[0].text for one in drawn]
     assert len(set(together)) == 6
-    again = [model.generate([model.encode(Request(TEXTS[0], 12, (), 1.0))])[0].text for _ in range(2)]
+    again = [
+        model.generate([model.encode(Request(TEXTS[0], 12, (), 1.0))])[0].text for _ in range(2)
+    ]
     assert again[0] != again[1]
 
 
@@ -103,7 +118,9 @@ def test_draws_follow_the_distribution_at_their_temperature(model: GreedyModel) 
             text = model._answer(drawn[0], [token], []).text
             expected[text] += 0 if token in model._ends else share * len(drawn)
         often = {text for text, count in expected.items() if count >= 20 and text}
-        return sum((counts[text] - expected[text]) ** 2 / expected[text] for text in often) / max(len(often), 1)
+        return sum((counts[text] - expected[text]) ** 2 / expected[text] for text in often) / max(
+            len(often), 1
+        )
 
     assert read_once.tokens[-1].logprob is not None and math.isfinite(read_once.tokens[-1].logprob)
     assert distance(0.7) < 2 < distance(1.0)

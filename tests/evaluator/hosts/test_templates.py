@@ -21,7 +21,9 @@ SPECIALS = {"bos_token": "<s>"}
 
 def folder_with(folder: Path, template: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template, "bos_token": "<s>"}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": template, "bos_token": "<s>"})
+    )
     return folder
 
 
@@ -39,7 +41,9 @@ def test_a_plain_template() -> None:
 
 def test_a_template_may_trim_the_question() -> None:
     template = PLAIN.replace("m['content']", "m['content'] | trim")
-    assert render(template, SPECIALS, USER) == f"<s><user>{USER[0]['content'].strip()}</s><assistant>"
+    assert (
+        render(template, SPECIALS, USER) == f"<s><user>{USER[0]['content'].strip()}</s><assistant>"
+    )
 
 
 def test_it_is_what_transformers_itself_renders(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -104,7 +108,9 @@ def test_a_template_that_changes_what_is_asked(template: str) -> None:
         render(template, SPECIALS, USER)
 
 
-@pytest.mark.parametrize("attempt", ["{0.__class__}", "{0.__class__.__mro__}", "{0.append.__self__}"])
+@pytest.mark.parametrize(
+    "attempt", ["{0.__class__}", "{0.__class__.__mro__}", "{0.append.__self__}"]
+)
 def test_what_a_format_string_reaches_is_nothing(attempt: str) -> None:
     template = "{{ '" + attempt + "'.format(messages) }}" + PLAIN
     with contextlib.suppress(SecurityError):
@@ -118,7 +124,8 @@ def test_a_template_is_told_the_same_day_every_day() -> None:
 
 def test_the_child_renders_and_survives_a_refusal(tmp_path: Path) -> None:
     folder = folder_with(
-        tmp_path / "m", PLAIN + "{% if messages | length > 1 %}{{ raise_exception('one') }}{% endif %}"
+        tmp_path / "m",
+        PLAIN + "{% if messages | length > 1 %}{{ raise_exception('one') }}{% endif %}",
     )
 
     async def run() -> str:
@@ -140,7 +147,9 @@ def test_the_child_renders_and_survives_a_refusal(tmp_path: Path) -> None:
 )
 def test_bombs_end_with_the_child(tmp_path: Path, bomb: str) -> None:
     """Time, memory, output; and the renderer starts another child for the next question."""
-    folder = folder_with(tmp_path / "m", "{% if messages | length > 1 %}" + bomb + "{% endif %}" + PLAIN)
+    folder = folder_with(
+        tmp_path / "m", "{% if messages | length > 1 %}" + bomb + "{% endif %}" + PLAIN
+    )
 
     async def run() -> str:
         async with Renderer(folder, seconds=2.5) as renderer:
@@ -155,20 +164,26 @@ def test_where_a_template_is_found(tmp_path: Path) -> None:
     folder = folder_with(tmp_path / "m", "in the config")
     assert read_template(folder) == {"template": "in the config", "specials": {"bos_token": "<s>"}}
     several = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "yes"}]
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": several, "eos_token": {"content": "e"}}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": several, "eos_token": {"content": "e"}})
+    )
     assert read_template(folder) == {"template": "yes", "specials": {"eos_token": "e"}}
     (folder / "chat_template.jinja").write_text("beside it")
     assert read_template(folder)["template"] == "beside it"
 
 
-@pytest.mark.parametrize("config", ["", "[]", "{}", '{"chat_template": 3}', '{"chat_template": []}', "[" * 9999])
+@pytest.mark.parametrize(
+    "config", ["", "[]", "{}", '{"chat_template": 3}', '{"chat_template": []}', "[" * 9999]
+)
 def test_no_template(tmp_path: Path, config: str) -> None:
     (tmp_path / "tokenizer_config.json").write_text(config)
     with pytest.raises(BadTemplate):
         prompt_of(tmp_path)
 
 
-MAPPED = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
+MAPPED = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
+)
 
 
 def as_transformers(folder: Path) -> str:
@@ -185,7 +200,9 @@ def with_config(folder: Path, **settings: object) -> None:
 
 @pytest.mark.parametrize("newer", [False, True])
 @pytest.mark.parametrize(
-    "token", ["<bos>", {"content": "<bos>", "lstrip": False, "special": True}], ids=["text", "object"]
+    "token",
+    ["<bos>", {"content": "<bos>", "lstrip": False, "special": True}],
+    ids=["text", "object"],
 )
 def test_special_tokens_that_only_their_map_names(
     tiny_checkpoint: Path, tmp_path: Path, token: object, newer: bool
@@ -195,7 +212,10 @@ def test_special_tokens_that_only_their_map_names(
     (folder / "chat_template.jinja").write_text(MAPPED)
     config = json.loads((folder / "tokenizer_config.json").read_text())
     config.pop("added_tokens_decoder", None)
-    listed = {"0": {"content": "<pad>", "special": True}, "1": {"content": "<eos>", "special": True}}
+    listed = {
+        "0": {"content": "<pad>", "special": True},
+        "1": {"content": "<eos>", "special": True},
+    }
     (folder / "tokenizer_config.json").write_text(
         json.dumps(config | ({"added_tokens_decoder": listed} if newer else {}))
     )
@@ -205,7 +225,9 @@ def test_special_tokens_that_only_their_map_names(
     assert prompt.startswith("<bos>[user]") is not newer
 
 
-def test_an_engine_hands_on_the_tokens_of_the_loaded_tokenizer(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_an_engine_hands_on_the_tokens_of_the_loaded_tokenizer(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     """Some stand in no file but in the tokenizer's class."""
     from evaluator.hosts.preflight import special_tokens
 
@@ -235,7 +257,9 @@ def test_an_engine_hands_on_the_tokens_of_the_loaded_tokenizer(tiny_checkpoint: 
 )
 def test_names_that_templates_ask_for(tiny_checkpoint: Path, tmp_path: Path, template: str) -> None:
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
-    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}|" + template)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}|" + template
+    )
     assert prompt_of(folder) == as_transformers(folder)
 
 
@@ -252,7 +276,9 @@ def test_real_templates_are_rendered_as_transformers_does(
     """As they were laid out for reading, and as their collection says that they are to be used."""
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
     template = (HUB / "chat_templates" / name).read_text()
-    (folder / "chat_template.jinja").write_text(template.replace("    ", "").replace("\n", "") if flat else template)
+    (folder / "chat_template.jinja").write_text(
+        template.replace("    ", "").replace("\n", "") if flat else template
+    )
     with_config(folder, bos_token="<pad>")
     assert prompt_of(folder) == as_transformers(folder)
 
@@ -260,7 +286,9 @@ def test_real_templates_are_rendered_as_transformers_does(
 @pytest.mark.data
 @pytest.mark.skipif(not HUB.is_dir(), reason="no real hub files here")
 @pytest.mark.parametrize("name", sorted(path.name for path in HUB.glob("models/*")))
-def test_real_models_are_asked_as_transformers_does(tiny_checkpoint: Path, tmp_path: Path, name: str) -> None:
+def test_real_models_are_asked_as_transformers_does(
+    tiny_checkpoint: Path, tmp_path: Path, name: str
+) -> None:
     """Their own template and special tokens, around a small tokenizer; a template that writes today's date is given a
     fixed one here."""
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")

@@ -32,7 +32,9 @@ def model(tiny_checkpoint: Path) -> GreedyModel:
     return GreedyModel(tiny_checkpoint)
 
 
-def answer(model: GreedyModel, prompt: str, max_tokens: int = 16, stop: tuple[str, ...] = ()) -> Answer:
+def answer(
+    model: GreedyModel, prompt: str, max_tokens: int = 16, stop: tuple[str, ...] = ()
+) -> Answer:
     return model.generate([model.encode(Request(prompt, max_tokens, stop))])[0]
 
 
@@ -42,7 +44,9 @@ def test_a_batch_gives_what_each_prompt_gives_alone(model: GreedyModel) -> None:
     assert len({reply.text for reply in together}) > 1
 
 
-def test_it_is_what_transformers_itself_generates(model: GreedyModel, tiny_checkpoint: Path) -> None:
+def test_it_is_what_transformers_itself_generates(
+    model: GreedyModel, tiny_checkpoint: Path
+) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
@@ -69,13 +73,17 @@ def test_an_early_stop_saves_steps(model: GreedyModel, monkeypatch: pytest.Monke
     text = answer(model, PROMPTS[1], 60).text
     steps = []
     forward = model._model.forward
-    monkeypatch.setattr(model._model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1])
+    monkeypatch.setattr(
+        model._model, "forward", lambda *a, **k: (steps.append(1), forward(*a, **k))[1]
+    )
     stopped = answer(model, PROMPTS[1], 60, (text[4:7],))
     assert stopped.text == text[: text.index(text[4:7])]
     assert len(steps) < 20
 
 
-def test_an_end_token_of_the_generation_settings_ends_the_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_an_end_token_of_the_generation_settings_ends_the_text(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     """Nothing else of those settings counts: they ask for sampling, beams and a length of their own."""
     before = GreedyModel(tiny_checkpoint)
     encoded = before.encode(Request(PROMPTS[1], 16))
@@ -85,14 +93,25 @@ def test_an_end_token_of_the_generation_settings_ends_the_text(tiny_checkpoint: 
     tokens = out[0, len(encoded.tokens) :].tolist()
     end = tokens[5]
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
-    odd = {"eos_token_id": [1, end], "do_sample": True, "temperature": 5.0, "num_beams": 7, "max_length": 10**9}
+    odd = {
+        "eos_token_id": [1, end],
+        "do_sample": True,
+        "temperature": 5.0,
+        "num_beams": 7,
+        "max_length": 10**9,
+    }
     (folder / "generation_config.json").write_text(json.dumps(odd))
     reply = answer(GreedyModel(folder), PROMPTS[1])
     assert not reply.cut
-    assert reply.text == before._decode(list(encoded.tokens) + tokens[: tokens.index(end)])[len(PROMPTS[1]) :]
+    assert (
+        reply.text
+        == before._decode(list(encoded.tokens) + tokens[: tokens.index(end)])[len(PROMPTS[1]) :]
+    )
 
 
-def test_a_stop_string_that_is_a_special_token_ends_the_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_stop_string_that_is_a_special_token_ends_the_text(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     """``<|im_end|>`` never shows in decoded text, so it has to be watched for as a token."""
     before = GreedyModel(tiny_checkpoint)
     whole = answer(before, PROMPTS[1])
@@ -102,7 +121,9 @@ def test_a_stop_string_that_is_a_special_token_ends_the_text(tiny_checkpoint: Pa
     encoded = before.encode(Request(PROMPTS[1], 16))
     import torch
 
-    token = before._model.generate(torch.tensor([encoded.tokens]), max_new_tokens=4, do_sample=False)[0, -1].item()
+    token = before._model.generate(
+        torch.tensor([encoded.tokens]), max_new_tokens=4, do_sample=False
+    )[0, -1].item()
     [word] = [word for word, number in vocabulary.items() if number == token]
     tokenizer["added_tokens"].append(
         {
@@ -129,7 +150,9 @@ def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
     folder = tmp_path / "with-bos"
     shutil.copytree(tiny_checkpoint, folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.post_processor = processors.TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<eos> $A", special_tokens=[("<eos>", 1)]
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     other = GreedyModel(folder)
     plain = model.encode(Request(PROMPTS[1], 16)).tokens
@@ -162,7 +185,9 @@ class Recorder:
     def encode(self, request: Request) -> Encoded:
         if request.prompt == "long":
             raise TooLong
-        return Encoded((7,) * len(request.prompt), request.max_tokens, request.stop, request.temperature)
+        return Encoded(
+            (7,) * len(request.prompt), request.max_tokens, request.stop, request.temperature
+        )
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
         assert len({encoded.kind for encoded in batch}) == 1
@@ -192,7 +217,9 @@ def test_waiting_requests_are_asked_together_by_length_and_answered_to_whom_they
 
 
 def test_requests_of_different_kinds_are_not_mixed() -> None:
-    requests = [Request("x" * 3, 1 + i % 3, ("a",) if i % 2 else (), float(i % 5 == 0)) for i in range(60)]
+    requests = [
+        Request("x" * 3, 1 + i % 3, ("a",) if i % 2 else (), float(i % 5 == 0)) for i in range(60)
+    ]
     replies = ask_batcher(Recorder(), requests)
     assert [reply.text for reply in replies] == [f"3/{request.max_tokens}" for request in requests]
 
@@ -258,7 +285,9 @@ def test_the_program_speaks_the_api(served: Path, tiny_checkpoint: Path) -> None
     assert call(served, "GET", "/health") == (200, {"status": "ok"})
     status, models = call(served, "GET", "/v1/models")
     assert (status, models["data"][0]["id"]) == (200, tiny_checkpoint.name)
-    status, reply = call(served, "POST", "/v1/completions", {"prompt": PROMPTS[:3], "max_tokens": 4})
+    status, reply = call(
+        served, "POST", "/v1/completions", {"prompt": PROMPTS[:3], "max_tokens": 4}
+    )
     assert status == 200
     assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert {choice["finish_reason"] for choice in reply["choices"]} == {"length"}
@@ -269,11 +298,16 @@ def test_the_program_reads_and_draws(served: Path) -> None:
     status, reply = call(served, "POST", "/v1/completions", asked)
     found = reply["choices"][0]["logprobs"]
     assert (status, reply["choices"][0]["text"]) == (200, PROMPTS[1])
-    assert found["token_logprobs"][0] is None and all(value < 0 for value in found["token_logprobs"][1:])
+    assert found["token_logprobs"][0] is None and all(
+        value < 0 for value in found["token_logprobs"][1:]
+    )
     assert "".join(found["tokens"]) == PROMPTS[1]
     assert {len(column) for column in found.values()} == {len(found["tokens"])}
     asked = {"prompt": PROMPTS[1], "max_tokens": 9, "temperature": 1.0, "seed": 5, "n": 3}
-    texts = [[c["text"] for c in call(served, "POST", "/v1/completions", asked)[1]["choices"]] for _ in range(2)]
+    texts = [
+        [c["text"] for c in call(served, "POST", "/v1/completions", asked)[1]["choices"]]
+        for _ in range(2)
+    ]
     assert texts[0] == texts[1] and len(set(texts[0])) == 3
 
 
@@ -291,7 +325,9 @@ def test_a_chat_is_the_rendered_prompt_continued(tiny_checkpoint: Path, tmp_path
     from evaluator.hosts.transformers import application
 
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
-    (folder / "chat_template.jinja").write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<a>")
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<a>"
+    )
     model = GreedyModel(folder)
 
     async def run() -> Any:
@@ -306,9 +342,13 @@ def test_a_chat_is_the_rendered_prompt_continued(tiny_checkpoint: Path, tmp_path
     assert choice["finish_reason"] == "length"
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_named(model: GreedyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_does_not_fit_into_memory_is_named(
+    model: GreedyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
+        )
 
     monkeypatch.setattr(model._model, "generate", full)
     with pytest.raises(OutOfMemory):
@@ -316,18 +356,30 @@ def test_a_batch_that_does_not_fit_into_memory_is_named(model: GreedyModel, monk
 
 
 def test_the_program_refuses_cleanly(served: Path) -> None:
-    status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret", "temperature": -1})
+    status, reply = call(
+        served, "POST", "/v1/completions", {"prompt": "a secret", "temperature": -1}
+    )
     assert (status, reply["error"]["code"]) == (400, "bad_message")
     status, reply = call(served, "POST", "/v1/completions", {"prompt": "a secret " * 200})
     assert (status, reply["error"]["code"]) == (400, "prompt_too_long")
     assert "secret" not in json.dumps(reply)
 
 
-def test_the_program_ends_with_its_lifeline_also_while_it_loads(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_program_ends_with_its_lifeline_also_while_it_loads(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     """As when whoever started it dies before the jail could ask to die with it."""
-    command = [sys.executable, "-m", "evaluator.hosts.transformers", "--model", str(tiny_checkpoint)]
+    command = [
+        sys.executable,
+        "-m",
+        "evaluator.hosts.transformers",
+        "--model",
+        str(tiny_checkpoint),
+    ]
     place = ["--socket", str(tmp_path / "model"), "--lifeline"]
-    with subprocess.Popen([*command, *place], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+    with subprocess.Popen(
+        [*command, *place], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
         assert child.stdin is not None
         child.stdin.close()
         assert child.wait(timeout=120) == 1

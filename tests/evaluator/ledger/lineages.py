@@ -20,7 +20,9 @@ def weights(*tensors: str, **sized: int) -> Weights:
     """Weights of these tensors, each of a hundred bytes unless it is given its own size."""
     sizes = {hashlib.sha256(name.encode()).hexdigest()[:32]: size for name, size in sized.items()}
     sizes |= {hashlib.sha256(name.encode()).hexdigest()[:32]: 100 for name in tensors}
-    return Weights(bytes=sum(sizes.values()), count=len(sizes), tensors=tuple(sorted(sizes.items())))
+    return Weights(
+        bytes=sum(sizes.values()), count=len(sizes), tensors=tuple(sorted(sizes.items()))
+    )
 
 
 def artefact(name: str) -> str:
@@ -29,14 +31,22 @@ def artefact(name: str) -> str:
 
 def run(model: str, right: int = 19, n: int = 20, *, number: int = 0, **changed: object) -> RunFact:
     """A run that counts, of a model of the lineage of its name, with weights of its own, where nothing is changed."""
-    fields = {"model": model, "lineage": model, "open_weights": True, "tier": "T0", "complete": True}
+    fields = {
+        "model": model,
+        "lineage": model,
+        "open_weights": True,
+        "tier": "T0",
+        "complete": True,
+    }
     fields |= {"artefact": artefact(model), "weights": weights(f"{model} 1", f"{model} 2")}
     about = {"run": run_id(number or ord(model[0])), "n": n, "assigned": n, "right": right}
     return RunFact(**(fields | about | changed))  # type: ignore[arg-type]
 
 
 def evidence_of(runs: object, lineages: object) -> Evidence:
-    return Evidence(set="twin", root=ROOT, moment=MOMENT, runs=tuple(runs), lineages=tuple(lineages))  # type: ignore[arg-type]
+    return Evidence(
+        set="twin", root=ROOT, moment=MOMENT, runs=tuple(runs), lineages=tuple(lineages)
+    )  # type: ignore[arg-type]
 
 
 @st.composite
@@ -50,7 +60,9 @@ def graphs(draw: st.DrawFn) -> tuple[LineageFact, ...]:
         parents = [draw(st.sampled_from(above)) for _ in range(many)]
         facts.append(LineageFact(name=name, parents=tuple(parents)))
     if wild and draw(st.booleans()):
-        facts.append(LineageFact(name=draw(st.sampled_from(NAMES)), parents=(draw(st.sampled_from(NAMES)),)))
+        facts.append(
+            LineageFact(name=draw(st.sampled_from(NAMES)), parents=(draw(st.sampled_from(NAMES)),))
+        )
     return tuple(draw(st.permutations(facts)))
 
 
@@ -62,7 +74,11 @@ def runs(draw: st.DrawFn) -> tuple[RunFact, ...]:
         place = (draw(st.integers(0, 5)) + number) % 6
         lineage = draw(st.sampled_from([NAMES[place]] * 9 + [*NAMES]))
         odd = draw(st.sampled_from([{}] * 9 + ODD + COPIES))
-        fields: dict[str, object] = {"lineage": lineage, "right": draw(st.sampled_from([18, 19, 19, 19, 20])), **odd}
+        fields: dict[str, object] = {
+            "lineage": lineage,
+            "right": draw(st.sampled_from([18, 19, 19, 19, 20])),
+            **odd,
+        }
         found.append(run("uvwxyz"[place], number=number + 1, **fields))  # type: ignore[arg-type]
     return tuple(found)
 
@@ -141,7 +157,11 @@ def families(clause: Lineages, evidence: Evidence) -> dict[str, tuple[RunFact, s
     """Each run that counts with its family: of one lineage in all that is told of these weights under this name."""
     found = {}
     for one in evidence.runs:
-        of = [other.lineage for other in evidence.runs if (other.model, other.artefact) == (one.model, one.artefact)]
+        of = [
+            other.lineage
+            for other in evidence.runs
+            if (other.model, other.artefact) == (one.model, one.artefact)
+        ]
         known = family(one.lineage, evidence.lineages) if one.lineage is not None else None
         if counts(clause, one) and len(set(of)) == 1 and known is not None:
             found[one.run] = (one, known)
@@ -151,7 +171,11 @@ def families(clause: Lineages, evidence: Evidence) -> dict[str, tuple[RunFact, s
 def apart(one: tuple[RunFact, set[str]], other: tuple[RunFact, set[str]]) -> bool:
     """The rule's words about two runs, one by one."""
     (first, above), (second, others) = one, other
-    if first.model == second.model or above & others or (first.base_model and first.base_model == second.base_model):
+    if (
+        first.model == second.model
+        or above & others
+        or (first.base_model and first.base_model == second.base_model)
+    ):
         return False
     if first.weights is None or second.weights is None or first.artefact == second.artefact:
         return False

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from evaluator.contract import Exposure, canonical_json, pack_bits
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger import signatures
-from evaluator.ledger.entries import GENESIS, Head, entry_hash, sign_entry, signed_bytes, verify_chain, verify_entry
+from evaluator.ledger.entries import (
+    GENESIS,
+    Head,
+    entry_hash,
+    sign_entry,
+    signed_bytes,
+    verify_chain,
+    verify_entry,
+)
 from evaluator.ledger.tree import leaf_hash
 
 KEY = signatures.generate()
@@ -39,7 +47,9 @@ def chain(length: int) -> list[Exposure]:
     entries: list[Exposure] = []
     head = Head()
     for index in range(length):
-        entries.append(sign_entry(KEY, Exposure, **fields(index=index, previous=head.hash, token=index + 1)))
+        entries.append(
+            sign_entry(KEY, Exposure, **fields(index=index, previous=head.hash, token=index + 1))
+        )
         head = Head(index, entry_hash(entries[-1]))
     return entries
 
@@ -55,7 +65,9 @@ def test_a_chain_verifies_in_one_piece_and_in_several() -> None:
     end = Head(4, entry_hash(entries[4]))
     assert verify_chain(entries, PUBLIC) == end
     middle = verify_chain(entries[:2], PUBLIC)
-    assert verify_chain(entries[2:], PUBLIC, after_index=middle.index, after_hash=middle.hash) == end
+    assert (
+        verify_chain(entries[2:], PUBLIC, after_index=middle.index, after_hash=middle.hash) == end
+    )
     assert verify_chain([], PUBLIC) == Head(-1, GENESIS)
 
 
@@ -71,7 +83,9 @@ def test_swapped_doubled_and_foreign_lines_are_found() -> None:
     broken([entries[0], entries[0]])
     broken(entries, after_index=0, after_hash=GENESIS)
     broken(entries[1:], after_index=0, after_hash="1" * 64)
-    other = sign_entry(KEY, Exposure, **fields(evaluator="host-b", index=4, previous=entry_hash(entries[3])))
+    other = sign_entry(
+        KEY, Exposure, **fields(evaluator="host-b", index=4, previous=entry_hash(entries[3]))
+    )
     broken([*entries, other])
 
 
@@ -121,7 +135,9 @@ def test_any_items_round_trip(indices: set[int]) -> None:
     assert verify_entry(Exposure.from_dict(entry.to_dict()), PUBLIC)
 
 
-@pytest.mark.parametrize("changed", [{"tier": "T9"}, {"recipient": "A B"}, {"token": 0}, {"set": "../x"}, {"extra": 1}])
+@pytest.mark.parametrize(
+    "changed", [{"tier": "T9"}, {"recipient": "A B"}, {"token": 0}, {"set": "../x"}, {"extra": 1}]
+)
 def test_fields_that_do_not_fit_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(EvaluatorError) as caught:
         sign_entry(KEY, Exposure, **fields(**changed))

@@ -65,7 +65,9 @@ def test_an_evaluator_cannot_speak_for_another() -> None:
     refused(forged, {"host-a": PUBLIC["host-a"], "host-b": signatures.public_hex(other)})
 
 
-@pytest.mark.parametrize("data", [None, [], "x", {}, {"report": {}}, {"report": None, "signature": "0" * 128}])
+@pytest.mark.parametrize(
+    "data", [None, [], "x", {}, {"report": {}}, {"report": None, "signature": "0" * 128}]
+)
 def test_malformed_envelopes_are_refused(data: object) -> None:
     refused(data)
     refused({**sealed(), "extra": 1})

@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger import notes, signatures
-from evaluator.ledger.notes import TreeHead, cosign, cosigned_by, equivocate, open_note, sign_head, verify_head
+from evaluator.ledger.notes import (
+    TreeHead,
+    cosign,
+    cosigned_by,
+    equivocate,
+    open_note,
+    sign_head,
+    verify_head,
+)
 
-KEY, OTHER, WITNESS = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
+KEY, OTHER, WITNESS = (
+    Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3)
+)
 PUBLIC, WITNESS_PUBLIC = signatures.public_hex(KEY), signatures.public_hex(WITNESS)
 HEAD = TreeHead("holdfast/log/host-a", 7, bytes(range(32)), ("one more",))
 NOTE = sign_head(HEAD, name="host-a", private_key=KEY)
@@ -48,7 +58,10 @@ def test_a_cosignature_by_the_letter() -> None:
     added = COSIGNED.removeprefix(NOTE)
     name, raw = added.removeprefix("\u2014 ").split()
     data = base64.b64decode(raw)
-    assert name == "wit" and data[:4] == hashlib.sha256(b"wit\n\x04" + bytes.fromhex(WITNESS_PUBLIC)).digest()[:4]
+    assert (
+        name == "wit"
+        and data[:4] == hashlib.sha256(b"wit\n\x04" + bytes.fromhex(WITNESS_PUBLIC)).digest()[:4]
+    )
     seen = int(SEEN.timestamp())
     message = f"cosignature/v1\ntime {seen}\n{HEAD.body()}".encode()
     assert int.from_bytes(data[4:12]) == seen and data[12:] == WITNESS.sign(message)
@@ -71,7 +84,13 @@ def test_round_trip() -> None:
 def test_any_head_round_trips(size: int, root: bytes, more: list[str]) -> None:
     head = TreeHead("holdfast/log/x", size, root, tuple(more))
     assert (
-        verify_head(sign_head(head, name="x", private_key=KEY), name="x", public_hex=PUBLIC, origin=head.origin) == head
+        verify_head(
+            sign_head(head, name="x", private_key=KEY),
+            name="x",
+            public_hex=PUBLIC,
+            origin=head.origin,
+        )
+        == head
     )
 
 
@@ -164,7 +183,9 @@ def test_fault_t006_two_logs_with_one_key() -> None:
     refuse(lambda: verified(other))
     refuse(lambda: verified(other, origin="holdfast/log/host-b"))
     refuse(lambda: verified(NOTE, origin="holdfast/log/host-b", name="host-b"))
-    assert verify_head(other, name="host-b", public_hex=PUBLIC, origin="holdfast/log/host-b").size == 7
+    assert (
+        verify_head(other, name="host-b", public_hex=PUBLIC, origin="holdfast/log/host-b").size == 7
+    )
 
 
 def test_a_bad_signature_is_not_healed_by_a_good_one() -> None:

@@ -11,11 +11,23 @@ from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger import signatures
 from evaluator.ledger.entries import GENESIS
 from evaluator.ledger.manifests import Manifest, Party
-from evaluator.ledger.notices import Notice, notice_hash, retired, retired_blocks, sign_notice, verify_notices
+from evaluator.ledger.notices import (
+    Notice,
+    notice_hash,
+    retired,
+    retired_blocks,
+    sign_notice,
+    verify_notices,
+)
 from tests.evaluator.ledger.test_manifests import MANIFEST
 
-ONE, TWO, FOREIGN = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
-PARTIES = tuple(Party(name=name, public=signatures.public_hex(key)) for name, key in (("one", ONE), ("two", TWO)))
+ONE, TWO, FOREIGN = (
+    Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3)
+)
+PARTIES = tuple(
+    Party(name=name, public=signatures.public_hex(key))
+    for name, key in (("one", ONE), ("two", TWO))
+)
 SET: Manifest = msgspec.structs.replace(MANIFEST, maintainers=PARTIES, quorum=1)
 FIELDS: dict[str, dict[str, object]] = {
     "retire_block": {"block": 1, "reason": "spent"},
@@ -24,7 +36,9 @@ FIELDS: dict[str, dict[str, object]] = {
 }
 
 
-def notice(*before: Notice, kind: str = "erratum", key: Ed25519PrivateKey = ONE, **changed: Any) -> Notice:
+def notice(
+    *before: Notice, kind: str = "erratum", key: Ed25519PrivateKey = ONE, **changed: Any
+) -> Notice:
     fields = {
         "set": SET.name,
         "root": SET.root,
@@ -71,7 +85,10 @@ def test_fault_t012_the_same_twice_is_two_notices_and_one_loss() -> None:
     inside = notice(first, again, item=2)
     block = notice(first, again, inside, kind="retire_block")
     assert verify_notices(SET, (first, again, inside, block)) == notice_hash(block)
-    assert retired(SET, (first, again)) == {0} and retired(SET, (first, again, inside, block)) == {0, 2}
+    assert retired(SET, (first, again)) == {0} and retired(SET, (first, again, inside, block)) == {
+        0,
+        2,
+    }
 
 
 def test_order_gaps_and_repeats() -> None:
@@ -107,7 +124,12 @@ def test_about_another_set_or_item_or_by_somebody_else(changed: dict[str, Any]) 
 @pytest.mark.parametrize("field", ["moment", "reason", "item", "maintainer", "signature"])
 def test_any_field_that_is_changed_later(field: str) -> None:
     signed = notice()
-    other = {"moment": "2026-02-01T00:00:01Z", "reason": "ambiguous", "item": 1, "maintainer": "two"}
+    other = {
+        "moment": "2026-02-01T00:00:01Z",
+        "reason": "ambiguous",
+        "item": 1,
+        "maintainer": "two",
+    }
     other["signature"] = signatures.sign(ONE, b"something else")
     refuse(msgspec.structs.replace(signed, **{field: other[field]}))
 

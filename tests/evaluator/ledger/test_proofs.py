@@ -8,7 +8,14 @@ from pymerkle import verify_consistency as their_consistency
 from pymerkle import verify_inclusion as their_inclusion
 
 from evaluator.errors import Code, EvaluatorError
-from evaluator.ledger.tree import Tree, leaf_hash, node_hash, root, verify_consistency, verify_inclusion
+from evaluator.ledger.tree import (
+    Tree,
+    leaf_hash,
+    node_hash,
+    root,
+    verify_consistency,
+    verify_inclusion,
+)
 
 N = 64
 DATA = [b"leaf %d" % number for number in range(N)]
@@ -40,7 +47,9 @@ def near(size: int) -> set[int]:
 
 
 def test_the_growing_tree_has_every_earlier_root() -> None:
-    assert [TREE.root(n) for n in range(N + 1)] == ROOTS and TREE.root() == ROOTS[N] and len(TREE) == N
+    assert (
+        [TREE.root(n) for n in range(N + 1)] == ROOTS and TREE.root() == ROOTS[N] and len(TREE) == N
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -48,12 +57,18 @@ def test_every_inclusion_proof(size: int) -> None:
     for index in range(size):
         proof, leaf = TREE.inclusion(index, size), LEAVES[index]
         assert verify_inclusion(leaf, index, size, proof, ROOTS[size])
-        assert not any(verify_inclusion(leaf, index, size, wrong, ROOTS[size]) for wrong in spoilt(proof))
+        assert not any(
+            verify_inclusion(leaf, index, size, wrong, ROOTS[size]) for wrong in spoilt(proof)
+        )
         others = [other for other in range(-1, size + 2) if other != index]
         assert not any(verify_inclusion(leaf, other, size, proof, ROOTS[size]) for other in others)
         strangers = [other for number, other in enumerate(LEAVES) if number != index]
-        assert not any(verify_inclusion(other, index, size, proof, ROOTS[size]) for other in strangers[:4])
-        assert not any(verify_inclusion(leaf, index, other, proof, ROOTS[other]) for other in near(size))
+        assert not any(
+            verify_inclusion(other, index, size, proof, ROOTS[size]) for other in strangers[:4]
+        )
+        assert not any(
+            verify_inclusion(leaf, index, other, proof, ROOTS[other]) for other in near(size)
+        )
 
 
 @pytest.mark.parametrize("second", SIZES)
@@ -62,7 +77,10 @@ def test_every_consistency_proof(second: int) -> None:
         proof = TREE.consistency(first, second)
         assert verify_consistency(first, second, ROOTS[first], ROOTS[second], proof)
         wrongs = [wrong for wrong in spoilt(proof) if wrong != list(proof)]
-        assert not any(verify_consistency(first, second, ROOTS[first], ROOTS[second], wrong) for wrong in wrongs)
+        assert not any(
+            verify_consistency(first, second, ROOTS[first], ROOTS[second], wrong)
+            for wrong in wrongs
+        )
         for other in near(first) - {second}:
             assert not verify_consistency(other, second, ROOTS[other], ROOTS[second], proof)
         for other in near(second) - {first}:
@@ -75,10 +93,27 @@ def test_every_consistency_proof(second: int) -> None:
 
 def test_fault_t005_sizes_and_indices_that_cannot_be() -> None:
     leaf, proof = LEAVES[2], TREE.inclusion(2, 7)
-    for index, size in ((2, 0), (0, 0), (7, 7), (8, 7), (-1, 7), (2, -7), (2, 1 << 62), (1 << 62, 1 << 62)):
+    for index, size in (
+        (2, 0),
+        (0, 0),
+        (7, 7),
+        (8, 7),
+        (-1, 7),
+        (2, -7),
+        (2, 1 << 62),
+        (1 << 62, 1 << 62),
+    ):
         assert not verify_inclusion(leaf, index, size, proof, ROOTS[7])
     old = TREE.consistency(3, 7)
-    for first, second in ((0, 7), (-3, 7), (8, 7), (3, 0), (3, 1 << 62), (1 << 62, 1 << 62), (0, 0)):
+    for first, second in (
+        (0, 7),
+        (-3, 7),
+        (8, 7),
+        (3, 0),
+        (3, 1 << 62),
+        (1 << 62, 1 << 62),
+        (0, 0),
+    ):
         assert not verify_consistency(first, second, ROOTS[3], ROOTS[7], old)
     assert not verify_consistency(0, 7, ROOTS[0], ROOTS[7], [])
 

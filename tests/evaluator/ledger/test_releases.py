@@ -27,11 +27,16 @@ from evaluator.ledger.tree import leaf_hash
 from tests.evaluator.ledger.test_manifests import MANIFEST
 
 NAMES = ("ada", "ben", "cleo", "dora", "eve")
-KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([place]) * 32) for place, name in enumerate(NAMES, start=1)}
+KEYS = {
+    name: Ed25519PrivateKey.from_private_bytes(bytes([place]) * 32)
+    for place, name in enumerate(NAMES, start=1)
+}
 SET: Manifest = msgspec.structs.replace(
     MANIFEST,
     rule=default_rule("2027-01-01T00:00:00Z"),
-    maintainers=tuple(Party(name=name, public=signatures.public_hex(key)) for name, key in KEYS.items()),
+    maintainers=tuple(
+        Party(name=name, public=signatures.public_hex(key)) for name, key in KEYS.items()
+    ),
     quorum=3,
 )
 EVIDENCE = Evidence(set=SET.name, root=SET.root, moment="2026-02-01T00:00:00Z")
@@ -46,7 +51,9 @@ def signed_by(*names: str, statement: Statement = STATEMENT) -> SignedStatement:
     return signed
 
 
-def code_of(signed: SignedStatement, manifest: Manifest = SET, evidence: Evidence = EVIDENCE) -> Code | None:
+def code_of(
+    signed: SignedStatement, manifest: Manifest = SET, evidence: Evidence = EVIDENCE
+) -> Code | None:
     try:
         check_statement(signed, manifest, evidence)
         check_votes(signed, manifest)
@@ -87,11 +94,15 @@ def test_fault_t008_a_foreign_signer() -> None:
     two, three = signed_by("ada", "ben"), signed_by("ada", "ben", "cleo")
     assert code_of(_with(two, Vote(maintainer="mallory", signature=made))) is Code.NOT_A_MAINTAINER
     assert code_of(_with(two, Vote(maintainer="cleo", signature=made))) is Code.SIGNATURE_INVALID
-    assert code_of(_with(three, Vote(maintainer="mallory", signature=made))) is Code.NOT_A_MAINTAINER
+    assert (
+        code_of(_with(three, Vote(maintainer="mallory", signature=made))) is Code.NOT_A_MAINTAINER
+    )
     assert code_of(_with(three, Vote(maintainer="dora", signature=made))) is Code.SIGNATURE_INVALID
 
 
-@pytest.mark.parametrize("field", ["set", "root", "manifest", "rule", "evidence", "moment", "evaluator"])
+@pytest.mark.parametrize(
+    "field", ["set", "root", "manifest", "rule", "evidence", "moment", "evaluator"]
+)
 def test_fault_t008_a_vote_over_another_statement(field: str) -> None:
     """Three good votes over another statement are none over this one, and a replay of them finds no file to fit."""
     other: dict[str, Any] = {"set": "other", "moment": "2026-02-02T00:00:01Z"}
@@ -112,7 +123,9 @@ def test_fault_t008_other_spacing_of_the_json() -> None:
     for message in (spaced, bare, signed_bytes(STATEMENT) + b"\n"):
         made = Vote(maintainer="cleo", signature=signatures.sign(KEYS["cleo"], message))
         assert code_of(_with(signed_by("ada", "ben"), made)) is Code.SIGNATURE_INVALID
-    right = Vote(maintainer="cleo", signature=signatures.sign(KEYS["cleo"], signed_bytes(STATEMENT)))
+    right = Vote(
+        maintainer="cleo", signature=signatures.sign(KEYS["cleo"], signed_bytes(STATEMENT))
+    )
     assert code_of(_with(signed_by("ada", "ben"), right)) is None
 
 
@@ -130,7 +143,9 @@ def test_fault_t008_a_replay_over_another_set_or_evidence() -> None:
 def test_a_set_that_nobody_can_release() -> None:
     for changed in ({"rule": None}, {"maintainers": (), "quorum": 0}):
         with pytest.raises(EvaluatorError) as caught:
-            make_statement(msgspec.structs.replace(SET, **changed), EVIDENCE, HOST, moment=STATEMENT.moment)
+            make_statement(
+                msgspec.structs.replace(SET, **changed), EVIDENCE, HOST, moment=STATEMENT.moment
+            )
         assert caught.value.code is Code.RULE_INVALID
 
 

@@ -109,7 +109,11 @@ def test_one_more_flaw_never_helps(
     """Retracting, flagging or regrading a run can close a rule, never open it."""
     if not facts:
         return
-    flaw = data.draw(st.sampled_from([{"retracted": True}, {"flagged": True}, {"current": False}, {"complete": False}]))
+    flaw = data.draw(
+        st.sampled_from(
+            [{"retracted": True}, {"flagged": True}, {"current": False}, {"complete": False}]
+        )
+    )
     place = data.draw(st.integers(0, len(facts) - 1))
     worse = [*facts]
     worse[place] = RunFact.from_dict({**facts[place].to_dict(), **flaw})
@@ -158,7 +162,10 @@ def test_fault_t009_no_share_is_rounded() -> None:
             found = decide(rule, evidence_of([run("a", right, n)], APART), now=NOW).met
             assert found == (Fraction(right, n) >= Fraction(numerator, denominator))
     rule = Rule(any_of=(Lineages(models=1, numerator=999_999, denominator=1_000_000),))
-    assert [met(run("a", right, 9_999_999), rule=rule) for right in (9_999_989, 9_999_990)] == [False, True]
+    assert [met(run("a", right, 9_999_999), rule=rule) for right in (9_999_989, 9_999_990)] == [
+        False,
+        True,
+    ]
 
 
 def test_fault_t009_three_runs_of_one_lineage() -> None:
@@ -195,7 +202,10 @@ def test_closed_weights_count_where_the_clause_says_so() -> None:
 def test_a_model_of_two_lineages_counts_for_none() -> None:
     assert not met(*three(), run("a", number=9, lineage="d"))
     assert not met(*three(), run("a", number=9, lineage=None))
-    assert met(*three(), run("a", number=9, lineage=None, artefact=artefact("newer"), weights=weights("newer")))
+    assert met(
+        *three(),
+        run("a", number=9, lineage=None, artefact=artefact("newer"), weights=weights("newer")),
+    )
 
 
 # --- equal and overlapping weights
@@ -218,9 +228,16 @@ def test_equal_files_are_equal_weights_whatever_is_listed_of_them() -> None:
 
 
 @pytest.mark.parametrize(("shared", "counts"), [(99, True), (100, True), (101, False)])
-def test_weights_that_share_more_than_a_tenth_of_the_smaller_count_once(shared: int, counts: bool) -> None:
+def test_weights_that_share_more_than_a_tenth_of_the_smaller_count_once(
+    shared: int, counts: bool
+) -> None:
     small = weights(shared=shared, small=1000 - shared)
-    assert met(run("a", weights=small), run("b", weights=weights(shared=shared, large=10**9)), run("c")) is counts
+    assert (
+        met(
+            run("a", weights=small), run("b", weights=weights(shared=shared, large=10**9)), run("c")
+        )
+        is counts
+    )
 
 
 def test_weights_of_which_nothing_is_known_count_alone_only() -> None:
@@ -236,19 +253,27 @@ def test_one_base_model_under_two_lineages_counts_once() -> None:
 
 
 def test_the_best_run_of_a_model_counts_whatever_came_later() -> None:
-    worse = run("a", 1, number=9, artefact=artefact("worse"), weights=weights("worse"), lineage=None)
+    worse = run(
+        "a", 1, number=9, artefact=artefact("worse"), weights=weights("worse"), lineage=None
+    )
     assert met(*three(), worse) and met(*three(), run("a", 1, number=9))
 
 
 def test_copies_are_named() -> None:
-    facts = [run("a", weights=weights("x")), run("b", weights=weights("x")), run("c"), run("a", number=7)]
+    facts = [
+        run("a", weights=weights("x")),
+        run("b", weights=weights("x")),
+        run("c"),
+        run("a", number=7),
+    ]
     assert [(one.model, other.model) for one, other in copies(facts)] == [("a", "b")]
 
 
 def test_evidence_of_version_1_keeps_its_digest_and_counts_as_of_unknown_weights() -> None:
     old = json.loads(json.dumps(evidence())) | {"version": 1}
     old["runs"] = [
-        {k: v for k, v in one.items() if k not in ("base_model", "artefact", "weights")} for one in old["runs"]
+        {k: v for k, v in one.items() if k not in ("base_model", "artefact", "weights")}
+        for one in old["runs"]
     ]
     known = read_evidence(old)
     assert json.loads(json.dumps(known.to_dict())) == old and not decide(RULE, known, now=NOW).met
@@ -262,7 +287,13 @@ def test_many_copies_and_many_lineages_are_decided_at_once() -> None:
     lineages = [LineageFact(name=f"l{k}") for k in range(200)]
     assert not met(*copied, lineages=lineages)
     ring = [
-        run(f"m{k}", number=k + 1, lineage=f"l{k}", artefact=artefact(f"{k}"), weights=weights(f"t{k}", f"t{k + 1}"))
+        run(
+            f"m{k}",
+            number=k + 1,
+            lineage=f"l{k}",
+            artefact=artefact(f"{k}"),
+            weights=weights(f"t{k}", f"t{k + 1}"),
+        )
         for k in range(100)
     ]
     eight = Rule(any_of=(Lineages(models=8, numerator=95, denominator=100),))
@@ -302,10 +333,16 @@ def test_fault_t010_a_base_under_another_name() -> None:
 def test_fault_t010_two_hundred_nodes() -> None:
     """A chain, a star and two hundred strangers; 199 of them also in a ring."""
     names = [f"n{number}" for number in range(200)]
-    chain = [LineageFact(name=name, parents=tuple(names[place - 1 : place])) for place, name in enumerate(names)]
+    chain = [
+        LineageFact(name=name, parents=tuple(names[place - 1 : place]))
+        for place, name in enumerate(names)
+    ]
     facts = [run(name, number=place + 1) for place, name in enumerate(names)]
     assert not met(*facts, lineages=chain)
-    star = [LineageFact(name="n0"), *(LineageFact(name=name, parents=("n0",)) for name in names[1:])]
+    star = [
+        LineageFact(name="n0"),
+        *(LineageFact(name=name, parents=("n0",)) for name in names[1:]),
+    ]
     assert not met(*facts, lineages=star)
     assert met(*facts, lineages=[LineageFact(name=name) for name in names])
     ring = [LineageFact(name=name, parents=(names[place - 1],)) for place, name in enumerate(names)]
@@ -328,7 +365,9 @@ def test_the_largest_set_is_found_where_the_first_is_not_it() -> None:
 def test_fault_t011_a_date_is_met_from_its_moment_on() -> None:
     rule = Rule(any_of=(Date(moment="2026-02-01T00:00:00.5Z"),))
     assert not met(rule=rule) and not met(rule=rule, now=NOW + timedelta(milliseconds=499))
-    assert met(rule=rule, now=NOW + timedelta(milliseconds=500)) and met(rule=rule, now=NOW + timedelta(days=9))
+    assert met(rule=rule, now=NOW + timedelta(milliseconds=500)) and met(
+        rule=rule, now=NOW + timedelta(days=9)
+    )
 
 
 def test_either_clause_is_enough_and_the_first_is_named() -> None:
@@ -417,7 +456,10 @@ def test_rules_that_are_none(data: object) -> None:
 def test_a_good_rule_is_read_and_said_in_words() -> None:
     rule = read_rule(default_rule("2027-01-02T03:04:05Z").to_dict())
     assert rule == default_rule("2027-01-02T03:04:05Z")
-    assert in_words(rule) == "3 open models of distinct lineages with 95% right, or from 2027-01-02 03:04 UTC on"
+    assert (
+        in_words(rule)
+        == "3 open models of distinct lineages with 95% right, or from 2027-01-02 03:04 UTC on"
+    )
     odd = Lineages(models=1, numerator=2, denominator=3, open_weights=False)
     assert in_words(Rule(any_of=(odd,))) == "1 model with 2/3 right"
     assert rule_digest(rule) != rule_digest(RULE) and len(rule_digest(rule)) == 64
@@ -469,7 +511,13 @@ def test_evidence_has_one_digest() -> None:
 
 
 def test_what_is_short() -> None:
-    facts = [run("a"), run("b", 15), run("b", 17, number=9), run("c", 18), run("d", 10, retracted=True)]
+    facts = [
+        run("a"),
+        run("b", 15),
+        run("b", 17, number=9),
+        run("c", 18),
+        run("d", 10, retracted=True),
+    ]
     verdict = decide(RULE, evidence_of(facts, APART), now=NOW)
     state = verdict.clauses[0]
     assert (state.models, state.wanted) == (("a",), 3)

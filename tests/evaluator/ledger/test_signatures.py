@@ -41,7 +41,9 @@ def test_rfc_8032(secret: str, public: str, message: str, signature: str) -> Non
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_only_the_signed_bytes_verify(data: bytes, other: bytes) -> None:
     key = signatures.generate()
-    assert signatures.verify(signatures.public_hex(key), other, signatures.sign(key, data)) == (other == data)
+    assert signatures.verify(signatures.public_hex(key), other, signatures.sign(key, data)) == (
+        other == data
+    )
 
 
 def test_malformed_input_is_false() -> None:
@@ -50,7 +52,14 @@ def test_malformed_input_is_false() -> None:
     assert signatures.verify(public, b"x", signature)
     for wrong in ("", "zz", "é" * 64, public[:-2], public + "00", public.upper() + " ", "0" * 64):
         assert not signatures.verify(wrong, b"x", signature)
-    for wrong in ("", "zz", signature[:-2], signature + "00", signature[:2] + " " + signature[2:], "0" * 128):
+    for wrong in (
+        "",
+        "zz",
+        signature[:-2],
+        signature + "00",
+        signature[:2] + " " + signature[2:],
+        "0" * 128,
+    ):
         assert not signatures.verify(public, b"x", wrong)
     assert any(letter in "abcdef" for letter in signature)
     assert not signatures.verify(public, b"x", signature.upper())

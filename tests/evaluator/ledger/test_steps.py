@@ -25,8 +25,14 @@ def sealed(cell: int = CELL) -> Manifest:
         blocks.append(Block(id=number, stratum=stratum, start=start, n=n))  # type: ignore[arg-type]
         start += n
     leaves = tuple(leaf_hash(bytes([number])).hex() for number in range(start))
-    about = {"n": start, "leaves": leaves, "root": root([bytes.fromhex(one) for one in leaves]).hex()}
-    return msgspec.structs.replace(MANIFEST, **about, blocks=tuple(blocks), seasons=(2,), cap=5, cell=cell)
+    about = {
+        "n": start,
+        "leaves": leaves,
+        "root": root([bytes.fromhex(one) for one in leaves]).hex(),
+    }
+    return msgspec.structs.replace(
+        MANIFEST, **about, blocks=tuple(blocks), seasons=(2,), cap=5, cell=cell
+    )
 
 
 SET = sealed()
@@ -35,9 +41,22 @@ SET = sealed()
 def said(kind: Kind, at: int | None = None) -> Notice:
     """Whether it is signed is no matter here."""
     where = {"retire_block": {"block": at}, "erratum": {"item": at}, "compromise": {}}[kind]
-    fields = {"set": "twin", "root": SET.root, "index": 0, "previous": "00" * 32, "moment": "2026-02-01T00:00:00Z"}
+    fields = {
+        "set": "twin",
+        "root": SET.root,
+        "index": 0,
+        "previous": "00" * 32,
+        "moment": "2026-02-01T00:00:00Z",
+    }
     return Notice.from_dict(
-        {**fields, **where, "kind": kind, "reason": "spent", "maintainer": "one", "signature": "0" * 128}
+        {
+            **fields,
+            **where,
+            "kind": kind,
+            "reason": "spent",
+            "maintainer": "one",
+            "signature": "0" * 128,
+        }
     )
 
 
@@ -46,17 +65,30 @@ def errata(*items: int) -> list[Notice]:
 
 
 def test_an_erratum_waits_for_others_of_its_part() -> None:
-    assert retired(SET, errata(0, 1, 6, 7)) == frozenset() and waiting(SET, errata(0, 1, 6, 7)) == {0, 1, 6, 7}
-    assert retired(SET, errata(0, 1, 6, 7, 8)) == {0, 1, 6, 7, 8} and not waiting(SET, errata(0, 1, 6, 7, 8))
+    assert retired(SET, errata(0, 1, 6, 7)) == frozenset() and waiting(SET, errata(0, 1, 6, 7)) == {
+        0,
+        1,
+        6,
+        7,
+    }
+    assert retired(SET, errata(0, 1, 6, 7, 8)) == {0, 1, 6, 7, 8} and not waiting(
+        SET, errata(0, 1, 6, 7, 8)
+    )
     assert retired(SET, errata(0, 1, 6, 7, 16)) == frozenset(), "one of another part is no help"
 
 
 def test_a_block_takes_what_waits_with_it_and_what_comes_later_waits() -> None:
     block = said("retire_block", 0)
     assert retired(SET, [*errata(6), block]) == frozenset(), "four would be left of the part"
-    assert retired(SET, [block, *errata(6)]) == set(range(6)) and waiting(SET, [block, *errata(6)]) == {6}
-    assert retired_blocks(SET, [*errata(6), block]) == frozenset() and retired_blocks(SET, [block]) == {0}
-    assert retired(SET, [*errata(6), block, said("retire_block", 1)]) == set(range(11)), "nothing is left of the part"
+    assert retired(SET, [block, *errata(6)]) == set(range(6)) and waiting(
+        SET, [block, *errata(6)]
+    ) == {6}
+    assert retired_blocks(SET, [*errata(6), block]) == frozenset() and retired_blocks(
+        SET, [block]
+    ) == {0}
+    assert retired(SET, [*errata(6), block, said("retire_block", 1)]) == set(range(11)), (
+        "nothing is left of the part"
+    )
 
 
 def test_a_part_goes_as_a_whole_however_small_and_a_compromise_takes_everything() -> None:
@@ -72,7 +104,9 @@ def test_a_set_is_not_sealed_with_a_part_below_the_cell() -> None:
         sealed(cell).verify()
     with pytest.raises(EvaluatorError) as caught:
         sealed(6).verify()
-    assert caught.value.code is Code.ALLOCATION_INVALID and "5 items, of at least 6" in str(caught.value)
+    assert caught.value.code is Code.ALLOCATION_INVALID and "5 items, of at least 6" in str(
+        caught.value
+    )
 
 
 def test_the_cell_is_sealed_with_the_set_and_never_above_the_usual_one() -> None:
@@ -97,7 +131,9 @@ NOTICES = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(NOTICES)
-def test_every_piece_that_two_states_tell_apart_is_a_cell_or_a_whole_part(notices: list[Notice]) -> None:
+def test_every_piece_that_two_states_tell_apart_is_a_cell_or_a_whole_part(
+    notices: list[Notice],
+) -> None:
     """Of each part: what went between two states, and what is left, is nothing, a cell at least, or all there was."""
     states = [retired(SET, notices[:size]) for size in range(len(notices) + 1)]
     assert all(before <= after for before, after in pairwise(states)), "nothing ever comes back"

@@ -48,7 +48,9 @@ class Bench:
     def open(self) -> Host:
         """A newly started process on the same folders."""
         config = Config.from_env(self.place.environ("memory://"))
-        host, spool = open_host(config, self.envelopes.append, leases=GrantedLeases(), stopping=lambda: self.stopping)
+        host, spool = open_host(
+            config, self.envelopes.append, leases=GrantedLeases(), stopping=lambda: self.stopping
+        )
         self.spool = spool
         spool.start()
         return host
@@ -96,4 +98,9 @@ def exposures(reports: list[Any]) -> list[Any]:
 
 
 def lines(reports: list[Any]) -> list[Any]:
-    return [line for report in reports if isinstance(report.body, Exposed) for line in report.body.entries]
+    return [
+        line
+        for report in reports
+        if isinstance(report.body, Exposed)
+        for line in report.body.entries
+    ]

@@ -47,7 +47,9 @@ def test_an_attempt_from_started_to_finished(bench: Bench) -> None:
     assert isinstance(reports[0].body, Started)
     assert reports[0].body.grant == job["grant"]
     assert isinstance(reports[-1].body, Finished)
-    assert outcomes(reports) == {(name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)}
+    assert outcomes(reports) == {
+        (name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)
+    }
     assert [(c.name, c.n, c.right, c.wrong) for c in reports[-1].body.sets] == [
         ("open", 30, 30, 0),
         ("closed", 30, 30, 0),
@@ -64,9 +66,14 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
         if CANARY in prompt:
             index = bench.place.index("closed", int(right(prompt).split()[-1]))
             spooled = [*bench.place.folder.glob("home/spool/*/*.json")]
-            envelopes = bench.envelopes + [json.loads(path.read_bytes()) for path in spooled if path.exists()]
+            envelopes = bench.envelopes + [
+                json.loads(path.read_bytes()) for path in spooled if path.exists()
+            ]
             told_when_asked.append(
-                any(index in unpack_bits(entry.items, 30) for entry in exposures(bench.place.reports(envelopes)))
+                any(
+                    index in unpack_bits(entry.items, 30)
+                    for entry in exposures(bench.place.reports(envelopes))
+                )
             )
         return right(prompt)
 
@@ -74,10 +81,14 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert told_when_asked == [True] * 30
     assert sum(entry.count for entry in exposures(reports)) == 30
-    assert {(entry.set, entry.recipient, entry.tier) for entry in exposures(reports)} == {("closed", "jail", "T0")}
+    assert {(entry.set, entry.recipient, entry.tier) for entry in exposures(reports)} == {
+        ("closed", "jail", "T0")
+    }
 
 
-def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process(bench: Bench) -> None:
+def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process(
+    bench: Bench,
+) -> None:
     job = bench.place.job(CHECKPOINT)
     bench.host.vault.reveal("closed", [3, 4], to="jail", run=job["run"], token=1)
     assert bench.finish() == []
@@ -89,13 +100,17 @@ def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process
     assert len(bench.finish()) == 1
 
 
-def test_items_with_an_outcome_are_neither_revealed_nor_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_with_an_outcome_are_neither_revealed_nor_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Weights read them once more, which ``test_reading.py`` is about."""
     done = {"closed": range(0, 30, 2), "open": range(29)}
     bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
     reports = bench.run(bench.place.job(ENDPOINT, done=done))
     assert set(outcomes(reports)) == {("open", 29), *(("closed", i) for i in range(1, 30, 2))}
-    assert set().union(*(unpack_bits(entry.items, 30) for entry in exposures(reports))) == set(range(1, 30, 2))
+    assert set().union(*(unpack_bits(entry.items, 30) for entry in exposures(reports))) == set(
+        range(1, 30, 2)
+    )
     assert isinstance(reports[-1].body, Finished)
 
 
@@ -104,19 +119,26 @@ def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench
     job = bench.place.job(CHECKPOINT)
     bench.run(job)
     store = CompletionStore(
-        bench.place.folder / "home" / "completions", load_keys(bench.place.folder / "keys").completions
+        bench.place.folder / "home" / "completions",
+        load_keys(bench.place.folder / "keys").completions,
     )
     kept = store.read(job["run"])
-    assert {(one.set_name, one.index) for one in kept} == {(name, i) for name in ("open", "closed") for i in range(30)}
+    assert {(one.set_name, one.index) for one in kept} == {
+        (name, i) for name in ("open", "closed") for i in range(30)
+    }
     assert all(one.text.endswith("SAID-BY-THE-MODEL") for one in kept)
-    written = b"".join(path.read_bytes() for path in bench.place.folder.rglob("*") if path.is_file())
+    written = b"".join(
+        path.read_bytes() for path in bench.place.folder.rglob("*") if path.is_file()
+    )
     assert b"SAID-BY-THE-MODEL" not in written
     assert CANARY.encode() not in written
     assert b"boat" in written
     assert CANARY not in json.dumps(bench.envelopes)
 
 
-@pytest.mark.parametrize("code", [Code.HOST_FAILED, Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE])
+@pytest.mark.parametrize(
+    "code", [Code.HOST_FAILED, Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE]
+)
 def test_what_was_graded_is_sent_before_failed(bench: Bench, code: Code) -> None:
     asked: list[str] = []
 
@@ -132,7 +154,9 @@ def test_what_was_graded_is_sent_before_failed(bench: Bench, code: Code) -> None
     assert len(outcomes(reports)) >= 10
 
 
-def test_an_item_without_an_answer_makes_the_run_incomplete(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_without_an_answer_makes_the_run_incomplete(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def act(prompt: str) -> str:
         if "boat is number 7?" in prompt:
             raise error(Code.ENDPOINT_TIMEOUT)
@@ -160,13 +184,17 @@ def test_a_surprise_is_named_by_type_and_place_and_the_next_job_is_done(
     bench.model = FakeBackend(right)
     again = bench.place.job(CHECKPOINT)
     reports = bench.run(again)
-    assert [report.body.code for report in reports if isinstance(report.body, Failed)] == [Code.INTERNAL]
+    assert [report.body.code for report in reports if isinstance(report.body, Failed)] == [
+        Code.INTERNAL
+    ]
     assert isinstance(reports[-1].body, Finished)
 
 
 def test_the_time_limit_ends_an_attempt_and_keeps_what_was_graded(bench: Bench) -> None:
     bench.model = Acting(right, latency=0.05)
-    reports = bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 0.3, "concurrency": 2}})
+    reports = bench.run(
+        bench.place.job(CHECKPOINT) | {"limits": {"seconds": 0.3, "concurrency": 2}}
+    )
     assert last_code(reports) is Code.DEADLINE
     assert 0 < len(outcomes(reports)) < 60
 
@@ -177,11 +205,15 @@ def test_a_worker_that_is_told_to_stop_finishes_if_it_can(bench: Bench) -> None:
     assert isinstance(bench.run(bench.place.job(CHECKPOINT))[-1].body, Finished)
 
 
-def test_a_worker_that_is_told_to_stop_gives_a_long_attempt_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_told_to_stop_gives_a_long_attempt_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attempt, "GRACE_SECONDS", 0.3)
     bench.stopping = True
     bench.model = Acting(right, latency=0.1)
-    reports = bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 60.0, "concurrency": 1}})
+    reports = bench.run(
+        bench.place.job(CHECKPOINT) | {"limits": {"seconds": 60.0, "concurrency": 1}}
+    )
     assert last_code(reports) is Code.LOST
     assert 0 < len(outcomes(reports)) < 60
 
@@ -203,14 +235,18 @@ def test_the_heartbeat_beats_from_the_start_also_while_a_model_loads(
     assert sorted(beat.done for beat in beats) == [beat.done for beat in beats]
 
 
-def test_a_set_that_is_not_enrolled_here_is_declined_before_anything_is_exposed(bench: Bench) -> None:
+def test_a_set_that_is_not_enrolled_here_is_declined_before_anything_is_exposed(
+    bench: Bench,
+) -> None:
     wrap = bench.place.folder / "sets" / "closed" / "wraps" / f"{bench.place.identity.name}.json"
     wrap.unlink()
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert [report.body for report in reports] == [Declined(code=Code.NOT_ENROLLED)]
 
 
-def test_a_broken_journal_does_not_keep_failed_from_being_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_journal_does_not_keep_failed_from_being_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> None:
         raise error(Code.JOURNAL_BROKEN)
 
@@ -230,7 +266,9 @@ def test_a_full_disk_under_the_spool_does_not_end_the_worker(
     assert "not reported: code=disk_full" in caplog.text
 
 
-def test_the_log_of_a_run_holds_ids_and_codes_only(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_a_run_holds_ids_and_codes_only(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     job = bench.place.job(CHECKPOINT)
     bench.run(job)
@@ -249,7 +287,9 @@ def test_graded_groups_are_small(bench: Bench) -> None:
 
 def test_the_closing_commits_to_the_tensors_that_the_last_report_lists(bench: Bench) -> None:
     reports = bench.run(bench.place.job(CHECKPOINT))
-    closings = [line for one in reports if isinstance(one.body, Exposed) for line in one.body.entries]
+    closings = [
+        line for one in reports if isinstance(one.body, Exposed) for line in one.body.entries
+    ]
     [closing] = [line for line in closings if isinstance(line, Closing)]
     finished = reports[-1].body
     assert isinstance(finished, Finished) and finished.weights == WEIGHTS
@@ -262,13 +302,17 @@ def test_an_endpoint_has_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert isinstance(reports[-1].body, Finished) and reports[-1].body.weights is None
 
 
-def test_fault_d12_a_set_that_was_damaged_since_the_last_run_fails_the_next_as_ours(bench: Bench) -> None:
+def test_fault_d12_a_set_that_was_damaged_since_the_last_run_fails_the_next_as_ours(
+    bench: Bench,
+) -> None:
     assert isinstance(bench.run(bench.place.job(CHECKPOINT))[-1].body, Finished)
     path = bench.place.folder / "sets" / "closed" / "items.sealed"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    bench.host = replace(bench.open(), vault=bench.host.vault)  # one vault, as of a worker that goes on
+    bench.host = replace(
+        bench.open(), vault=bench.host.vault
+    )  # one vault, as of a worker that goes on
     job = bench.place.job(CHECKPOINT)
     reports = [one for one in bench.run(job) if one.run == job["run"]]
     assert last_code(reports) is Code.SEAL_BROKEN and error(Code.SEAL_BROKEN).fault is Fault.OURS

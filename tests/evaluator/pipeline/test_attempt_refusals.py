@@ -37,15 +37,25 @@ def test_a_message_that_is_no_job_is_refused_and_says_nothing(bench: Bench, job:
 def test_a_hostile_job_is_declined(bench: Bench, change: dict[str, Any]) -> None:
     job = bench.place.job(CHECKPOINT)
     [report] = bench.run(job | change)
-    assert (report.run, report.token, report.body) == (job["run"], 1, Declined(code=Code.BAD_MESSAGE))
+    assert (report.run, report.token, report.body) == (
+        job["run"],
+        1,
+        Declined(code=Code.BAD_MESSAGE),
+    )
     assert bench.served == []
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, "3", None])
-def test_a_job_of_another_release_is_declined_and_not_dropped(bench: Bench, version: object) -> None:
+def test_a_job_of_another_release_is_declined_and_not_dropped(
+    bench: Bench, version: object
+) -> None:
     job = bench.place.job(CHECKPOINT) | {"version": version, "something": "new"}
     [report] = bench.run(job)
-    assert (report.run, report.token, report.body) == (job["run"], 1, Declined(code=Code.UNKNOWN_VERSION))
+    assert (report.run, report.token, report.body) == (
+        job["run"],
+        1,
+        Declined(code=Code.UNKNOWN_VERSION),
+    )
 
 
 @pytest.mark.parametrize("change", [{"run": "../../../../etc/passwd"}, {"token": 0}], ids=repr)
@@ -71,7 +81,9 @@ def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: B
     *first, last = bench.finish()
     assert isinstance(first[-1].body, Finished)
     assert last.body == Failed(code=Code.LOST)
-    assert last.worker != first[-1].worker, "it must not pass for the attempt, should that have been heard after all"
+    assert last.worker != first[-1].worker, (
+        "it must not pass for the attempt, should that have been heard after all"
+    )
 
 
 def test_a_ring_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
@@ -98,7 +110,9 @@ def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:
         ({"protocol": "gsm8k-cot-5shot"}, Code.SET_TOO_FEW_SHOTS),
     ],
 )
-def test_what_cannot_work_fails_with_its_code(bench: Bench, change: dict[str, Any], code: Code) -> None:
+def test_what_cannot_work_fails_with_its_code(
+    bench: Bench, change: dict[str, Any], code: Code
+) -> None:
     assert last_code(bench.run(bench.place.job(CHECKPOINT) | change)) is code
 
 
@@ -116,7 +130,9 @@ def test_what_cannot_work_fails_with_its_code(bench: Bench, change: dict[str, An
         (1, {"n": 29, "done": ""}, Code.SET_MISMATCH),
     ],
 )
-def test_a_set_other_than_ours_is_refused(bench: Bench, at: int, change: dict[str, Any], code: Code) -> None:
+def test_a_set_other_than_ours_is_refused(
+    bench: Bench, at: int, change: dict[str, Any], code: Code
+) -> None:
     job = bench.place.job(CHECKPOINT)
     job["sets"][at] |= change
     assert last_code(bench.run(job)) is code
@@ -137,12 +153,16 @@ def test_an_unlisted_endpoint_gets_public_sets_and_no_private_address(bench: Ben
     assert bench.served[0]["allow_private"] is False
 
 
-def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOLDFAST_ENDPOINT_KEY_URL", "sk-secret")
     bench = Bench(install(tmp_path).allowing(URL, key_env="HOLDFAST_ENDPOINT_KEY_URL"), monkeypatch)
     reports = bench.run(bench.place.job(ENDPOINT))
     assert len(outcomes(reports)) == 60
-    assert {(entry.recipient, entry.tier) for entry in exposures(reports)} == {("models.example", "T1")}
+    assert {(entry.recipient, entry.tier) for entry in exposures(reports)} == {
+        ("models.example", "T1")
+    }
     assert bench.served[0]["key"] == "sk-secret"
     assert bench.served[0]["allow_private"] is True
     files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -151,14 +171,20 @@ def test_a_listed_endpoint_gets_the_sealed_set_and_its_key(tmp_path: Path, monke
 
 def keyed(bench: Bench, key: str = "sk-hers") -> dict[str, Any]:
     """The listed endpoint, asked with a key of the submitter's own."""
-    return ENDPOINT | {"sealed_keys": {NAME: seal_secret(bench.place.identity.host_pub, key, bound_to=URL)}}
+    return ENDPOINT | {
+        "sealed_keys": {NAME: seal_secret(bench.place.identity.host_pub, key, bound_to=URL)}
+    }
 
 
 def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """An evaluator that lists one endpoint, with a key of its own, and lets self-declared ones see one block of four."""
     monkeypatch.setenv("HOLDFAST_ENDPOINT_KEY_URL", "sk-ours")
     shares = Shares(local=Fraction(0), spare=Fraction(0), blocks=4, seasons=1, cell=1)
-    place = install(tmp_path, shares=shares).allowing(URL, key_env="HOLDFAST_ENDPOINT_KEY_URL").season(0)
+    place = (
+        install(tmp_path, shares=shares)
+        .allowing(URL, key_env="HOLDFAST_ENDPOINT_KEY_URL")
+        .season(0)
+    )
     return Bench(place, monkeypatch)
 
 
@@ -189,7 +215,10 @@ def test_a_stranger_at_a_listed_host_is_shown_what_any_stranger_is(
     reports = bench.run(bench.place.job(system, blocks=manifest.seasons))
     assert next(one.body.code for one in reports if isinstance(one.body, Failed)) in REFUSED
     shown = exposures(reports)
-    assert {index for line in shown for index in unpack_bits(line.items, manifest.n)} in (set(), mine)
+    assert {index for line in shown for index in unpack_bits(line.items, manifest.n)} in (
+        set(),
+        mine,
+    )
     assert {(line.recipient, line.tier) for line in shown} <= {("models.example", "T2")}
     assert [one["key"] for one in bench.served] in ([], ["" if change else "sk-hers"])
 
@@ -206,7 +235,9 @@ def test_where_a_host_is_listed_whole_her_log_holds_every_exposed_item(
     assert {index for line in shown for index in unpack_bits(line.items, 30)} == set(range(30))
 
 
-def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = strangers(tmp_path, monkeypatch)
     bench.run_with(bench.host, bench.place.job(ENDPOINT, tier="T2"))
     assert bench.served == []
@@ -215,9 +246,13 @@ def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(tmp_path: Path, monke
     assert [one["key"] for one in bench.served] == [""]
 
 
-def test_a_key_sealed_for_another_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_sealed_for_another_address_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = strangers(tmp_path, monkeypatch)
-    stolen = seal_secret(bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1")
+    stolen = seal_secret(
+        bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1"
+    )
     system = ENDPOINT | {"sealed_keys": {NAME: stolen}}
     reports = bench.run(bench.place.job(system, blocks=bench.place.manifest().seasons))
     assert last_code(reports) is Code.BAD_MESSAGE

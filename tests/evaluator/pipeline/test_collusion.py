@@ -38,7 +38,9 @@ class Servers:
         """What they all say."""
         said = right(prompt)
         if CANARY in prompt:
-            index = next(index for index, number in self._index.items() if number == int(said.split()[-1]))
+            index = next(
+                index for index, number in self._index.items() if number == int(said.split()[-1])
+            )
             self.received.setdefault(self.now, set()).add(index)
         return said
 
@@ -54,9 +56,21 @@ def lies(place: Installed, draw: random.Random, account: int) -> Iterator[dict[s
     manifest = place.manifest()
     every = [block.id for block in manifest.blocks]
     host = f"m{account}.example"
-    urls = [f"https://{host}/v1", f"https://{host.upper()}.:443/v1", f"http://{host}:{draw.randrange(1, 9999)}/v1"]
+    urls = [
+        f"https://{host}/v1",
+        f"https://{host.upper()}.:443/v1",
+        f"http://{host}:{draw.randrange(1, 9999)}/v1",
+    ]
     urls += [f"https://[2001:db8::{account:x}]/v1"]
-    choices = [[block] for block in every] + [[], every, every[:3], list(manifest.seasons), [0, 4], [99], [4, 4]]
+    choices = [[block] for block in every] + [
+        [],
+        every,
+        every[:3],
+        list(manifest.seasons),
+        [0, 4],
+        [99],
+        [4, 4],
+    ]
     for blocks in [*draw.sample(choices, 2), [draw.choice(manifest.seasons)]]:
         system = {"kind": "endpoint", "url": draw.choice(urls), "model": "m", "api": "chat"}
         done = pack_bits(draw.sample(range(N), draw.choice([0, 0, 0, 1])), N)
@@ -86,17 +100,23 @@ def test_endpoints_of_all_seasons_receive_no_more_than_the_cap(bench: Bench) -> 
     for number, opened in enumerate((None, 0, 1, 2)):
         before = {url: set(found) for url, found in servers.received.items()}
         bench.place = season(bench.place, opened)
-        collude(bench, bench.open(), servers, range(EACH * number, EACH * (number + 1)), seed=number)
+        collude(
+            bench, bench.open(), servers, range(EACH * number, EACH * (number + 1)), seed=number
+        )
         new = (found - before.get(url, set()) for url, found in servers.received.items())
         seen.append(set().union(*new))
         assert bench.spool.close(seconds=10)
     none, first, second, beyond = seen
     assert (none, beyond) == (set(), set())
-    assert first == manifest.indices(manifest.seasons[:1]) and second == manifest.indices(manifest.seasons[1:])
+    assert first == manifest.indices(manifest.seasons[:1]) and second == manifest.indices(
+        manifest.seasons[1:]
+    )
     assert len(first | second) == manifest.cap == len(first) + len(second)
 
     lines = [line for line in bench.open().entries() if isinstance(line, Exposure)]
-    assert {line.tier for line in lines} == {"T2"} and len({line.recipient for line in lines}) > EACH // 2
+    assert {line.tier for line in lines} == {"T2"} and len(
+        {line.recipient for line in lines}
+    ) > EACH // 2
     assert set().union(*(unpack_bits(line.items, N) for line in lines)) == first | second
     codes = {report.body.code for report in bench.finish() if isinstance(report.body, Failed)}
     assert codes >= {Code.RECIPIENT_REFUSED, Code.BLOCK_REFUSED, Code.BAD_MESSAGE}
@@ -109,6 +129,11 @@ def test_an_honest_job_of_the_season_is_done(bench: Bench) -> None:
     bench.model = Acting(servers.answer)
     mine = bench.place.manifest().seasons[1:]
     servers.now = "https://m1.example/v1"
-    run_job(bench.place.job({"kind": "endpoint", "url": servers.now, "model": "m", "api": "chat"}, blocks=mine), host)
+    run_job(
+        bench.place.job(
+            {"kind": "endpoint", "url": servers.now, "model": "m", "api": "chat"}, blocks=mine
+        ),
+        host,
+    )
     assert isinstance(bench.finish()[-1].body, Finished)
     assert servers.received == {servers.now: set(bench.place.manifest().indices(mine))}

@@ -38,14 +38,18 @@ def test_a_broken_grader_fails_the_run_before_it_has_seen_anything(
     assert not [report for report in reports if isinstance(report.body, Exposed | Graded)]
 
 
-def test_a_grader_that_breaks_meanwhile_fails_the_run_at_its_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grader_that_breaks_meanwhile_fails_the_run_at_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pipeline_run, "grade", breaking(after=50))
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert last_code(reports) is Code.CONTROL_FAILED
     assert [report for report in reports if isinstance(report.body, Graded)]
 
 
-def test_the_same_run_with_the_published_grader_does_not_fail(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_run_with_the_published_grader_does_not_fail(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pipeline_run, "grade", breaking(after=10_000))
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert reports[-1].body.__class__.__name__ == "Finished"

@@ -15,7 +15,9 @@ from tests.evaluator.pipeline.attempts import CHECKPOINT, Bench, exposures, last
 
 
 def put_pointer(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n")
+    (folder / "model.safetensors").write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n"
+    )
 
 
 CASES = {
@@ -25,7 +27,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", ["untied, no head", "pointer", pytest.param("nan", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["untied, no head", "pointer", pytest.param("nan", marks=pytest.mark.slow)]
+)
 def test_nothing_is_opened_for_damaged_weights(
     bench: Bench, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -16,7 +16,9 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.json", b"{}")]
 
 
-def test_nothing_stays_behind_when_the_disk_is_full(tmp_path: Path, small_files: SmallFiles) -> None:
+def test_nothing_stays_behind_when_the_disk_is_full(
+    tmp_path: Path, small_files: SmallFiles
+) -> None:
     (tmp_path / "a.json").write_bytes(b"old")
     with pytest.raises(EvaluatorError) as refused, small_files() as limit:
         write_durably(tmp_path / "a.json", b"x" * (limit + 1))

@@ -22,7 +22,9 @@ Made = Callable[..., tuple[Bench, Any, dict[str, Any]]]
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_odd: Callable[..., Any]) -> Made:
     """An installed evaluator, an odd endpoint and a job for it, through the real gateway."""
 
-    def made(odd: str, when: str = "always", *, n: int = N, **job: Any) -> tuple[Bench, Any, dict[str, Any]]:
+    def made(
+        odd: str, when: str = "always", *, n: int = N, **job: Any
+    ) -> tuple[Bench, Any, dict[str, Any]]:
         stub = start_odd(odd, when)
         bench = Bench(install(tmp_path, n=n).allowing(stub.url), monkeypatch)
         bench.host = replace(bench.host, patience={"backoff_seconds": 0.01, "start_seconds": 0.0})
@@ -36,8 +38,12 @@ def of(reports: list[Any], outcome: Outcome) -> int:
     return sum(one is outcome for one in outcomes(reports).values())
 
 
-@pytest.mark.parametrize(("odd", "reason"), [("forbidden403", "refused"), ("html200", "bad_response")])
-def test_a_refused_item_is_no_answer_and_its_reason_is_counted(begin: Made, odd: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("odd", "reason"), [("forbidden403", "refused"), ("html200", "bad_response")]
+)
+def test_a_refused_item_is_no_answer_and_its_reason_is_counted(
+    begin: Made, odd: str, reason: str
+) -> None:
     """One item of each set; the sealed set is too small for its reasons to be told."""
     bench, _, job = begin(odd, "item:20")
     reports = bench.run(job)
@@ -79,11 +85,22 @@ def without(bench: Bench, number: int) -> list[int]:
     return [index for index in range(N) if index != bench.place.index("open", number)]
 
 
-def test_a_silent_endpoint_is_reported_as_waited_for(begin: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_endpoint_is_reported_as_waited_for(
+    begin: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Heartbeats go on meanwhile; after its patience the run fails with the truth, and its answers stay."""
-    bench, _, job = begin("error500", "always", lease_seconds=1.5, done={"open": list(range(N - 1))})
-    patience = {"backoff_seconds": 0.1, "longest_wait_seconds": 0.3, "outage_seconds": 5.0, "attempts": 2}
+    bench, _, job = begin(
+        "error500", "always", lease_seconds=1.5, done={"open": list(range(N - 1))}
+    )
+    patience = {
+        "backoff_seconds": 0.1,
+        "longest_wait_seconds": 0.3,
+        "outage_seconds": 5.0,
+        "attempts": 2,
+    }
     bench.host = replace(bench.host, patience=patience)
     reports = bench.run(job)
     assert last_code(reports) is Code.ENDPOINT_ERROR
-    assert "waiting" in [report.body.phase for report in reports if isinstance(report.body, Progress)]
+    assert "waiting" in [
+        report.body.phase for report in reports if isinstance(report.body, Progress)
+    ]

@@ -55,9 +55,14 @@ def test_a_kill_costs_at_most_what_was_in_flight(bench: Bench) -> None:
     asked, reports = again(bench, job)
     assert 60 - BEFORE <= len(asked) <= 60 - BEFORE + IN_FLIGHT
     assert len(set(asked)) == len(asked)
-    assert outcomes(reports) == {(name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)}
+    assert outcomes(reports) == {
+        (name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)
+    }
     assert isinstance(reports[-1].body, Finished)
-    assert [(one.name, one.n, one.right) for one in reports[-1].body.sets] == [("open", 30, 30), ("closed", 30, 30)]
+    assert [(one.name, one.n, one.right) for one in reports[-1].body.sets] == [
+        ("open", 30, 30),
+        ("closed", 30, 30),
+    ]
 
 
 def test_the_same_fails_where_answers_are_not_kept_as_they_arrive(
@@ -70,7 +75,9 @@ def test_the_same_fails_where_answers_are_not_kept_as_they_arrive(
     assert len(asked) == 60
 
 
-def test_answers_of_another_system_or_weights_are_not_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_another_system_or_weights_are_not_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = bench.place.job(CHECKPOINT)
     killed(bench, job)
     facts = type("Facts", (), {"digest": "ef" * 32, "template": "", "weights": None})
@@ -79,7 +86,9 @@ def test_answers_of_another_system_or_weights_are_not_taken(bench: Bench, monkey
     assert len(asked) == 60
 
 
-def test_answers_of_an_attempt_that_lost_its_lease_are_not_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_an_attempt_that_lost_its_lease_are_not_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = bench.place.job(CHECKPOINT)
     with monkeypatch.context() as patched:
         patched.setattr(leases._Granted, "is_valid", lambda _: False)
@@ -89,7 +98,9 @@ def test_answers_of_an_attempt_that_lost_its_lease_are_not_taken(bench: Bench, m
     assert len(asked) == 60
 
 
-def test_an_endpoint_is_asked_with_the_jobs_concurrency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_is_asked_with_the_jobs_concurrency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(install(tmp_path).allowing(URL), monkeypatch)
     bench.run(bench.place.job(ENDPOINT))
     assert [about["concurrency"] for about in bench.served] == [8]

@@ -25,7 +25,15 @@ from evaluator.pipeline import attempt, leases
 from evaluator.pipeline.leases import AnsweredLeases, GrantedLeases, Lease
 from evaluator.pipeline.plan import Policy
 from tests.evaluator.installed import install
-from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, exposures, right
+from tests.evaluator.pipeline.attempts import (
+    CHECKPOINT,
+    ENDPOINT,
+    URL,
+    Acting,
+    Bench,
+    exposures,
+    right,
+)
 from tests.evaluator.pipeline.test_reading import Weights
 
 RUN = "12345678-1234-1234-1234-123456789012"
@@ -54,7 +62,9 @@ def lease(clock: Clock) -> Lease:
     return Lease(run=RUN, token=1, worker=WORKER, seconds=10, now=clock)
 
 
-def test_a_lease_counts_from_the_sending_of_the_report_that_was_granted(lease: Lease, clock: Clock) -> None:
+def test_a_lease_counts_from_the_sending_of_the_report_that_was_granted(
+    lease: Lease, clock: Clock
+) -> None:
     assert not lease.is_valid()
     lease.sent(1)
     clock.time += 7
@@ -66,7 +76,9 @@ def test_a_lease_counts_from_the_sending_of_the_report_that_was_granted(lease: L
     assert not lease.is_valid()
 
 
-def test_a_newer_report_renews_it_and_an_older_answer_does_not_shorten_it(lease: Lease, clock: Clock) -> None:
+def test_a_newer_report_renews_it_and_an_older_answer_does_not_shorten_it(
+    lease: Lease, clock: Clock
+) -> None:
     lease.sent(1)
     clock.time += 5
     lease.sent(2)
@@ -86,7 +98,9 @@ def test_a_lease_that_lapsed_never_comes_back(lease: Lease, clock: Clock) -> Non
     assert not lease.is_valid()
 
 
-@pytest.mark.parametrize("change", [{"run": RUN[:-1] + "9"}, {"token": 2}, {"worker": "cd" * 16}, {"sequence": 9}])
+@pytest.mark.parametrize(
+    "change", [{"run": RUN[:-1] + "9"}, {"token": 2}, {"worker": "cd" * 16}, {"sequence": 9}]
+)
 def test_a_grant_for_something_else_grants_nothing(lease: Lease, change: dict[str, Any]) -> None:
     lease.sent(1)
     lease.take(answer(**{"sequence": 1} | change))
@@ -103,7 +117,9 @@ def test_a_refusal_ends_it_at_once_and_for_good(lease: Lease) -> None:
     assert lease.refusal is LeaseRefusal.CANCELLED
 
 
-@pytest.mark.parametrize("data", [None, "x", [], {}, {"run": RUN}, answer(1).to_dict() | {"why": "text"}])
+@pytest.mark.parametrize(
+    "data", [None, "x", [], {}, {"run": RUN}, answer(1).to_dict() | {"why": "text"}]
+)
 def test_what_is_no_answer_is_dropped(data: object) -> None:
     held = AnsweredLeases(0)
     with held.hold(run=RUN, token=1, worker=WORKER, seconds=10) as lease:
@@ -114,7 +130,9 @@ def test_what_is_no_answer_is_dropped(data: object) -> None:
         assert lease.is_valid()
 
 
-@pytest.mark.parametrize("make", [lambda: AnsweredLeases(0), GrantedLeases], ids=["answered", "granted"])
+@pytest.mark.parametrize(
+    "make", [lambda: AnsweredLeases(0), GrantedLeases], ids=["answered", "granted"]
+)
 def test_both_kinds_of_leases_keep_one_contract(make: Callable[[], Any]) -> None:
     held = make()
     with held.hold(run=RUN, token=1, worker=WORKER, seconds=60) as lease:
@@ -160,7 +178,9 @@ class Site:
         self.worker = ""
         vault = bench.host.vault
         vault._guard = self.leases  # type: ignore[attr-defined]
-        self.host = replace(bench.host, leases=self.leases, put=self.put, policy=policy or Policy(batch=8))
+        self.host = replace(
+            bench.host, leases=self.leases, put=self.put, policy=policy or Policy(batch=8)
+        )
         bench.host = self.host
         self._spooled = bench.spool.put
 
@@ -250,7 +270,9 @@ def test_a_refusal_in_the_middle_stops_it_and_what_was_graded_is_reported(site: 
     assert not any(isinstance(report.body, Failed | Finished) for report in reports)
 
 
-def test_a_build_whose_attempt_does_not_look_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_whose_attempt_does_not_look_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tests above can fail: without the watcher and the checks, the same attempt asks everything."""
     monkeypatch.setattr(Lease, "check", lambda self: None)
     site.model(latency=0.05)
@@ -259,11 +281,18 @@ def test_a_build_whose_attempt_does_not_look_goes_on(site: Site, monkeypatch: py
     assert len(site.asked) == 60
 
 
-def test_the_vault_refuses_where_the_pipeline_does_not_look(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vault_refuses_where_the_pipeline_does_not_look(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases.Lease, "watch", _for_ever)
     monkeypatch.setattr(attempt, "run", _without_check(attempt.run))
     order = job(site.bench)
-    unasked: dict[str, Any] = {"run": order["run"], "token": 1, "sequence": 0, "refusal": "cancelled"}
+    unasked: dict[str, Any] = {
+        "run": order["run"],
+        "token": 1,
+        "sequence": 0,
+        "refusal": "cancelled",
+    }
 
     def refuse(prompt: str) -> str:
         if len(site.asked) == 10:
@@ -273,7 +302,9 @@ def test_the_vault_refuses_where_the_pipeline_does_not_look(site: Site, monkeypa
     site.model(act=refuse)
     reports = site.bench.run(order)
     assert len(site.asked) < 45
-    assert sum(entry.count for entry in exposures(reports)) <= 16, "no batch after the one that was under way"
+    assert sum(entry.count for entry in exposures(reports)) <= 16, (
+        "no batch after the one that was under way"
+    )
 
 
 async def _for_ever(self: Lease) -> None:
@@ -287,7 +318,9 @@ def _without_check(run: Any) -> Any:
     return unchecked
 
 
-def test_a_model_that_loads_for_longer_than_a_lease_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_loads_for_longer_than_a_lease_is_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @contextlib.asynccontextmanager
     async def loading(target: object, **about: Any) -> AsyncIterator[Backend]:
         await leases.asyncio.sleep(2.0)

@@ -31,7 +31,19 @@ def test_the_root_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["escape", "file", "none", "", ".", "..", "../elsewhere", "good/inner", "good/../../elsewhere", "/etc"]
+    "name",
+    [
+        "escape",
+        "file",
+        "none",
+        "",
+        ".",
+        "..",
+        "../elsewhere",
+        "good/inner",
+        "good/../../elsewhere",
+        "/etc",
+    ],
 )
 def test_every_other_name_is_unknown(root: Path, name: str) -> None:
     with pytest.raises(EvaluatorError) as refused:
@@ -52,7 +64,10 @@ def test_where_there_is_a_jail_everything_runs_in_it(trusted: frozenset[str]) ->
 
 def test_without_a_jail_only_a_trusted_digest_runs() -> None:
     assert not is_jailed(DIGEST, trusted=frozenset({DIGEST}), jail_available=False)
-    for trusted, code in ((frozenset({OTHER}), Code.CHECKPOINT_UNTRUSTED), (frozenset(), Code.JAIL_MISSING)):
+    for trusted, code in (
+        (frozenset({OTHER}), Code.CHECKPOINT_UNTRUSTED),
+        (frozenset(), Code.JAIL_MISSING),
+    ):
         with pytest.raises(EvaluatorError) as refused:
             is_jailed(DIGEST, trusted=frozenset(trusted), jail_available=False)
         assert refused.value.code is code

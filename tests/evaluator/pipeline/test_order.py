@@ -13,7 +13,15 @@ from evaluator.contract import Finished, unpack_bits
 from evaluator.pipeline import attempt, plan
 from evaluator.pipeline import run as asking
 from tests.evaluator.installed import CANARY, Installed, install
-from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, exposures, right
+from tests.evaluator.pipeline.attempts import (
+    CHECKPOINT,
+    ENDPOINT,
+    URL,
+    Acting,
+    Bench,
+    exposures,
+    right,
+)
 
 N, RUNS = 30, 24
 
@@ -39,7 +47,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def runs(place: Installed, tmp_path: Path, patch: pytest.MonkeyPatch, count: int) -> list[Watching]:
     """So many runs of one endpoint, one after the other, each question alone on its way."""
     patch.setattr(os, "fsync", lambda descriptor: None)
-    bench = Bench(place, patch) if not (place.folder / "checkpoints" / "model").exists() else reopened(place, patch)
+    bench = (
+        Bench(place, patch)
+        if not (place.folder / "checkpoints" / "model").exists()
+        else reopened(place, patch)
+    )
     seen = []
     for _ in range(count):
         seen.append(Watching())
@@ -98,7 +110,9 @@ def in_turn(patch: pytest.MonkeyPatch) -> None:
     """A public one, a sealed one, and so on."""
 
     def portions(sets: Any, *, size: int, names: Sequence[str], secret: bytes) -> Any:
-        places = [[(position, index) for index in sorted(left)] for position, left in enumerate(sets)]
+        places = [
+            [(position, index) for index in sorted(left)] for position, left in enumerate(sets)
+        ]
         yield plan.Portion(tuple(itertools.chain.from_iterable(zip(*places, strict=True))))
 
     patch.setattr(asking, "portions", portions)
@@ -114,17 +128,33 @@ def test_it_does_on_a_build_that_has_another_order(
 
 def test_what_is_left_comes_in_the_same_order_and_each_portion_costs_one_line_a_set() -> None:
     sets, names, secret = [range(40), range(25), range(0)], ["a", "b", "c"], b"s" * 32
-    whole = [item for portion in plan.portions(sets, size=8, names=names, secret=secret) for item in portion.items]
-    assert sorted(whole) == [(position, index) for position, one in enumerate(sets) for index in one]
+    whole = [
+        item
+        for portion in plan.portions(sets, size=8, names=names, secret=secret)
+        for item in portion.items
+    ]
+    assert sorted(whole) == [
+        (position, index) for position, one in enumerate(sets) for index in one
+    ]
     left = [[index for index in one if index % 3] for one in sets]
-    rest = [item for portion in plan.portions(left, size=8, names=names, secret=secret) for item in portion.items]
+    rest = [
+        item
+        for portion in plan.portions(left, size=8, names=names, secret=secret)
+        for item in portion.items
+    ]
     assert rest == [item for item in whole if item[1] % 3]
-    other = [item for portion in plan.portions(sets, size=8, names=names, secret=b"t" * 32) for item in portion.items]
+    other = [
+        item
+        for portion in plan.portions(sets, size=8, names=names, secret=b"t" * 32)
+        for item in portion.items
+    ]
     assert other != whole
     cut = list(plan.portions(sets, size=8, names=names, secret=secret))
     assert all(len(one.items) <= 16 for one in cut) and len(cut) == 5, "two sets are open"
     for portion in cut:
-        assert sorted(portion.items) == [(at, index) for at in portion.positions for index in portion.of(at)]
+        assert sorted(portion.items) == [
+            (at, index) for at in portion.positions for index in portion.of(at)
+        ]
 
 
 def test_an_evaluator_that_is_started_again_draws_the_same_order_and_another_has_its_own(

@@ -30,8 +30,18 @@ class Asked:
         bench.model = None  # type: ignore[assignment]
 
     def order(self, **changes: Any) -> dict[str, Any]:
-        sets = [{name: one[name] for name in ("name", "sealed", "digest", "n")} for one in self.job["sets"]]
-        plain = {"order": 1, "run": self.job["run"], "token": 1, "look": 2, "grader": STRICT, "protocol": "demo-0shot"}
+        sets = [
+            {name: one[name] for name in ("name", "sealed", "digest", "n")}
+            for one in self.job["sets"]
+        ]
+        plain = {
+            "order": 1,
+            "run": self.job["run"],
+            "token": 1,
+            "look": 2,
+            "grader": STRICT,
+            "protocol": "demo-0shot",
+        }
         return plain | {"sets": sets} | changes
 
     def answer(self, **changes: Any) -> list[Any]:
@@ -59,8 +69,14 @@ def test_both_sets_are_graded_again_after_the_journal_has_said_so(asked: Asked) 
     reports = asked.answer()
     assert [type(report.body).__name__ for report in reports] == ["Exposed", "Rescored"]
     [line] = exposures(reports)
-    assert isinstance(line, Exposure) and (line.index, line.recipient, line.count) == (before, "jail", 30)
-    assert (line.run, line.token) == (asked.job["run"], 2), "not under the token of an attempt that is closed"
+    assert isinstance(line, Exposure) and (line.index, line.recipient, line.count) == (
+        before,
+        "jail",
+        30,
+    )
+    assert (line.run, line.token) == (asked.job["run"], 2), (
+        "not under the token of an attempt that is closed"
+    )
     body = reports[-1].body
     assert isinstance(body, Rescored)
     assert (body.order, body.grader, body.grader_digest) == (1, STRICT, digest(STRICT))
@@ -104,7 +120,9 @@ def another_set(asked: Asked) -> list[dict[str, Any]]:
     ],
     ids=["no completions", "no such grader", "no such protocol", "another set"],
 )
-def test_refusals_have_a_code_and_open_nothing(asked: Asked, changes: dict[str, Any], code: Code) -> None:
+def test_refusals_have_a_code_and_open_nothing(
+    asked: Asked, changes: dict[str, Any], code: Code
+) -> None:
     made = {name: value(asked) if callable(value) else value for name, value in changes.items()}
     assert asked.code(**made) is code
 
@@ -118,13 +136,17 @@ def test_a_run_that_is_being_asked_is_refused(asked: Asked) -> None:
     assert isinstance(asked.answer(token=2)[-1].body, Rescored)
 
 
-def test_a_failed_control_refuses_before_anything_is_opened(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_control_refuses_before_anything_is_opened(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = (controls.Control("#### 18", "18", Outcome.WRONG),)
     monkeypatch.setitem(controls._CONTROLS, STRICT, wrong)
     assert asked.code() is Code.CONTROL_FAILED
 
 
-def test_a_surprise_has_a_code_and_the_worker_lives(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_surprise_has_a_code_and_the_worker_lives(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError(CANARY)
 
@@ -157,8 +179,12 @@ def test_whether_an_answer_was_cut_is_kept_so_that_truncated_is_decided_again(
     asked.bench, asked.job = bench, place.job(CHECKPOINT)
     bench.model = Cut()
     bench.run(asked.job)
-    store = CompletionStore(place.folder / "home" / "completions", load_keys(place.folder / "keys").completions)
-    assert {(one.outcome is Outcome.TRUNCATED, one.cut) for one in store.read(asked.job["run"])} == {(False, True)}
+    store = CompletionStore(
+        place.folder / "home" / "completions", load_keys(place.folder / "keys").completions
+    )
+    assert {
+        (one.outcome is Outcome.TRUNCATED, one.cut) for one in store.read(asked.job["run"])
+    } == {(False, True)}
     body = asked.answer()[-1].body
     assert isinstance(body, Rescored)
     assert {new for one in body.sets for _, _, new in one.outcomes} == {Outcome.TRUNCATED}

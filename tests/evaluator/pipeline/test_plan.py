@@ -34,6 +34,8 @@ def test_a_streak_is_broken_by_an_answer() -> None:
     assert [streak.missed(), streak.missed(), streak.missed()] == [False, False, True]
 
 
-def test_an_endpoint_gets_more_questions_to_hold_than_may_be_on_their_way_and_no_second_layer_of_tries() -> None:
+def test_an_endpoint_gets_more_questions_to_hold_than_may_be_on_their_way_and_no_second_layer_of_tries() -> (
+    None
+):
     policy = for_endpoint(Policy(concurrency=8, tries=5))
     assert (policy.tries, policy.concurrency) == (1, 24)

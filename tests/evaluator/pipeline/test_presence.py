@@ -22,7 +22,9 @@ class Place:
     def __init__(self, place: Installed) -> None:
         self.place, self.stopping = place, False
         config = Config.from_env(place.environ("memory://"))
-        self.host = open_host(config, print, leases=GrantedLeases(), stopping=lambda: self.stopping)[0]
+        self.host = open_host(
+            config, print, leases=GrantedLeases(), stopping=lambda: self.stopping
+        )[0]
 
     def held(self) -> dict[str, tuple[bool, str]]:
         said = self.host.presence.announcement(seconds=1).sets
@@ -51,8 +53,12 @@ def test_a_sealed_set_without_this_hosts_key_is_not_held(at: Place) -> None:
     assert at.held().keys() == {"open"}
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "items.sealed", "seed.sealed", "wraps/evaluator-1.json"])
-def test_a_sealed_set_that_is_damaged_is_not_held_though_no_time_and_no_size_has_changed(at: Place, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "items.sealed", "seed.sealed", "wraps/evaluator-1.json"]
+)
+def test_a_sealed_set_that_is_damaged_is_not_held_though_no_time_and_no_size_has_changed(
+    at: Place, name: str
+) -> None:
     assert at.held().keys() == {"open", "closed"}
     path = at.place.folder / "sets" / "closed" / name
     content, times = bytearray(path.read_bytes()), path.stat()
@@ -116,7 +122,9 @@ def test_it_goes_on_announcing_while_the_broker_is_away_and_says_goodbye(at: Pla
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "1e9"])
 def test_the_time_between_announcements_is_checked(tmp_path: Path, seconds: str) -> None:
-    environ: dict[str, Any] = install(tmp_path).environ("memory://") | {"HOLDFAST_ANNOUNCE_SECONDS": seconds}
+    environ: dict[str, Any] = install(tmp_path).environ("memory://") | {
+        "HOLDFAST_ANNOUNCE_SECONDS": seconds
+    }
     with pytest.raises(EvaluatorError) as refused:
         Config.from_env(environ)
     assert refused.value.code is Code.MISCONFIGURED

@@ -52,12 +52,17 @@ def test_the_sampling_is_the_protocols(name: str) -> None:
         limit=protocol.limit,
     )
     assert backend.asked == [
-        replace(expected, seed=protocol.seed("set", 0, sample)) for sample in range(protocol.samples)
+        replace(expected, seed=protocol.seed("set", 0, sample))
+        for sample in range(protocol.samples)
     ]
 
 
-@pytest.mark.parametrize(("protocol", "api"), [("demo-0shot", "completions"), ("gsm1k-0shot-reasoning", "chat")])
-def test_weights_are_asked_in_their_own_template_where_a_message_is_sent(bench: Bench, protocol: str, api: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "api"), [("demo-0shot", "completions"), ("gsm1k-0shot-reasoning", "chat")]
+)
+def test_weights_are_asked_in_their_own_template_where_a_message_is_sent(
+    bench: Bench, protocol: str, api: str
+) -> None:
     bench.run(bench.place.job(CHECKPOINT, protocol=protocol))
     assert [about["api"] for about in bench.served] == [api]
 
@@ -86,7 +91,9 @@ def test_strict_reads_thinking_where_it_is_not_stripped() -> None:
         ("gsm1k-0shot-reasoning", ENDPOINT | {"api": "completions"}),
     ],
 )
-def test_a_protocol_that_does_not_fit_starts_nothing(bench: Bench, protocol: str, system: dict[str, str]) -> None:
+def test_a_protocol_that_does_not_fit_starts_nothing(
+    bench: Bench, protocol: str, system: dict[str, str]
+) -> None:
     reports = bench.run(bench.place.job(system, protocol=protocol))
     assert last_code(reports) is Code.PROTOCOL_UNFIT
     assert (len(reports), bench.served) == (1, [])

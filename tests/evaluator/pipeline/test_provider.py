@@ -14,7 +14,9 @@ from evaluator.pipeline import attempt
 from tests.evaluator.installed import CANARY, install, outcomes
 from tests.evaluator.pipeline.attempts import ENDPOINT, Bench, last_code
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed")
+pytestmark = pytest.mark.skipif(
+    not importlib.util.find_spec("litellm"), reason="LiteLLM is not installed"
+)
 KEY = "sk-canary-0123456789"
 
 
@@ -27,16 +29,25 @@ def begin(
         key_file.touch(mode=0o600)
         key_file.write_text(KEY)
         bench = Bench(
-            install(tmp_path, n=10).allowing(stub.url, provider="hosted_vllm", key_file=str(key_file)), monkeypatch
+            install(tmp_path, n=10).allowing(
+                stub.url, provider="hosted_vllm", key_file=str(key_file)
+            ),
+            monkeypatch,
         )
         monkeypatch.setattr(attempt, "serve_endpoint", servers.serve_endpoint)
         system = ENDPOINT | {"url": stub.url, "provider": "hosted_vllm"}
-        return bench, stub, bench.place.job(system, limits={"seconds": 60.0, "concurrency": 8, **limits})
+        return (
+            bench,
+            stub,
+            bench.place.job(system, limits={"seconds": 60.0, "concurrency": 8, **limits}),
+        )
 
     return made
 
 
-def test_a_provider_is_asked_at_the_address_with_the_key(begin: Callable[..., tuple[Bench, Any, Any]]) -> None:
+def test_a_provider_is_asked_at_the_address_with_the_key(
+    begin: Callable[..., tuple[Bench, Any, Any]],
+) -> None:
     bench, stub, job = begin()
     reports = bench.run(job)
     assert isinstance(reports[-1].body, Finished)

@@ -19,9 +19,23 @@ from evaluator.items import load_items
 from evaluator.pipeline import attempt, likelihoods
 from evaluator.pipeline.likelihoods import summary
 from evaluator.pipeline.sources import SealedSource
-from evaluator.protocols.likelihood import LOGLIK_1, Likely, likely, mean_per_character, standard_error
+from evaluator.protocols.likelihood import (
+    LOGLIK_1,
+    Likely,
+    likely,
+    mean_per_character,
+    standard_error,
+)
 from tests.evaluator.installed import CANARY, install, outcomes, write_rows
-from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, exposures, right
+from tests.evaluator.pipeline.attempts import (
+    CHECKPOINT,
+    ENDPOINT,
+    URL,
+    Acting,
+    Bench,
+    exposures,
+    right,
+)
 
 SMALL = Path(__file__).parents[3] / "demo" / "checkpoints" / "small"
 NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
@@ -46,7 +60,10 @@ class Weights(FakeBackend):
         if self.failing and len(self.read_texts()) > 40:
             raise self.failing
         reading = await super().read(text)
-        return Reading(reading.tokens, (None, *(-float(sum(map(ord, token)) % 7) for token in reading.tokens[1:])))
+        return Reading(
+            reading.tokens,
+            (None, *(-float(sum(map(ord, token)) % 7) for token in reading.tokens[1:])),
+        )
 
     def read_texts(self) -> list[str]:
         return [text for kind, text in self.story if kind == "read"]
@@ -87,7 +104,9 @@ def test_one_load_asks_both_sets_and_then_reads_both(bench: Bench, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=NEEDS_VLLM)])
-def test_a_real_engine_is_started_once(engine: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_engine_is_started_once(
+    engine: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOLDFAST_ENGINE", engine)
     started: list[str] = []
     real = asyncio.create_subprocess_exec
@@ -100,10 +119,15 @@ def test_a_real_engine_is_started_once(engine: str, bench: Bench, monkeypatch: p
     monkeypatch.setattr(attempt, "serve_checkpoint", servers.serve_checkpoint)
     monkeypatch.setattr(attempt, "find_checkpoint", lambda root, name: SMALL)
     monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: jail.available())
-    body = finished(bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 500.0, "concurrency": 8}}))
+    body = finished(
+        bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 500.0, "concurrency": 8}})
+    )
     assert len(started) == 1
     assert f"evaluator.hosts.{engine}" in started[0]
-    assert [(one.name, one.n, one.mean < 0) for one in body.likelihoods] == [("open", 30, True), ("closed", 30, True)]
+    assert [(one.name, one.n, one.mean < 0) for one in body.likelihoods] == [
+        ("open", 30, True),
+        ("closed", 30, True),
+    ]
 
 
 def exposed(reports: list[Any]) -> list[int]:
@@ -115,15 +139,21 @@ def test_what_was_revealed_to_be_asked_is_not_revealed_again(bench: Bench) -> No
     assert exposed(bench.run(bench.place.job(CHECKPOINT))) == list(range(30))
 
 
-def test_the_same_fails_where_nothing_is_remembered(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "SealedSource", lambda **fields: SealedSource(**{**fields, "seen": None}))
+def test_the_same_fails_where_nothing_is_remembered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        attempt, "SealedSource", lambda **fields: SealedSource(**{**fields, "seen": None})
+    )
     assert exposed(bench.run(bench.place.job(CHECKPOINT))) == sorted([*range(30), *range(30)])
 
 
 def test_an_attempt_that_goes_on_reads_what_another_asked(bench: Bench) -> None:
     """All of the form, each item revealed once to this attempt, and only what is left is asked."""
     bench.model = model = Weights()
-    reports = bench.run(bench.place.job(CHECKPOINT, done={"closed": range(0, 30, 2), "open": range(30)}))
+    reports = bench.run(
+        bench.place.job(CHECKPOINT, done={"closed": range(0, 30, 2), "open": range(30)})
+    )
     assert set(outcomes(reports)) == {("closed", i) for i in range(1, 30, 2)}
     assert exposed(reports) == list(range(30))
     assert len(set(model.read_texts())) == 60
@@ -140,7 +170,9 @@ def test_an_endpoint_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def assert_only_the_reading_failed(reports: list[Any], code: Code) -> None:
     body = finished(reports)
     assert (body.likelihoods, body.likelihood_failed) == ((), code)
-    assert outcomes(reports) == {(name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)}
+    assert outcomes(reports) == {
+        (name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)
+    }
 
 
 @pytest.mark.parametrize("code", [Code.PROMPT_TOO_LONG, Code.HOST_FAILED, Code.ENGINE_OOM])
@@ -160,7 +192,9 @@ def test_a_reading_that_fails_in_an_unforeseen_way_says_nothing_of_it(
 
 def test_a_reading_may_take_no_longer_than_the_attempt(bench: Bench) -> None:
     bench.model = Weights(hanging=True)
-    reports = bench.run(bench.place.job(CHECKPOINT) | {"limits": {"seconds": 1.5, "concurrency": 8}})
+    reports = bench.run(
+        bench.place.job(CHECKPOINT) | {"limits": {"seconds": 1.5, "concurrency": 8}}
+    )
     assert_only_the_reading_failed(reports, Code.DEADLINE)
 
 

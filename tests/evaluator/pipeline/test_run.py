@@ -15,7 +15,10 @@ from evaluator.pipeline.run import Result, run
 from evaluator.pipeline.sources import PublicSource
 
 N = 50
-ITEMS = tuple(Item(question=f"What is {i} and {i}?", answer=f"#### {2 * i}", gold=str(2 * i)) for i in range(N))
+ITEMS = tuple(
+    Item(question=f"What is {i} and {i}?", answer=f"#### {2 * i}", gold=str(2 * i))
+    for i in range(N)
+)
 PROTOCOL = protocols.get("demo-0shot")
 QUICK = Policy(concurrency=8, batch=8, first_wait=0, flush_seconds=0.01, group=7)
 
@@ -59,7 +62,9 @@ class Memory:
 class Backend:
     """Answers by ``act(prompt, tries so far)``, which may raise; counts what is in flight and what was asked."""
 
-    def __init__(self, act: Callable[[str, int], str], latency: Callable[[], float] = lambda: 0) -> None:
+    def __init__(
+        self, act: Callable[[str, int], str], latency: Callable[[], float] = lambda: 0
+    ) -> None:
         self.act, self.latency = act, latency
         self.tries: dict[int, int] = {}
         self.in_flight = self.most_in_flight = 0
@@ -76,7 +81,9 @@ class Backend:
             self.in_flight -= 1
 
 
-def evaluate(backend: Backend | FakeBackend, sink: Memory, policy: Policy = QUICK, **about: object) -> None:
+def evaluate(
+    backend: Backend | FakeBackend, sink: Memory, policy: Policy = QUICK, **about: object
+) -> None:
     source = PublicSource(name="set", items=ITEMS, **about)  # type: ignore[arg-type]
     asyncio.run(run([source], PROTOCOL, backend, sink, policy=policy, chance=lambda: 0.5))
 
@@ -164,7 +171,9 @@ def test_an_error_that_may_pass_is_tried_again() -> None:
     backend, memory = Backend(act), Memory()
     evaluate(backend, memory)
     assert memory.outcomes == {("set", i): expected(i) for i in range(N)}
-    assert {number: tries for number, tries in backend.tries.items() if tries > 1} == dict.fromkeys(range(0, N, 5), 3)
+    assert {number: tries for number, tries in backend.tries.items() if tries > 1} == dict.fromkeys(
+        range(0, N, 5), 3
+    )
 
 
 def test_waits_grow_and_have_jitter() -> None:
@@ -179,7 +188,17 @@ def test_waits_grow_and_have_jitter() -> None:
     source = PublicSource(name="set", items=ITEMS[:1])
     policy = Policy(concurrency=1, tries=4, first_wait=1, longest_wait=3)
     with pytest.raises(EvaluatorError):
-        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=policy, chance=lambda: 0.5, sleep=sleep))
+        asyncio.run(
+            run(
+                [source],
+                PROTOCOL,
+                Backend(act),
+                Memory(),
+                policy=policy,
+                chance=lambda: 0.5,
+                sleep=sleep,
+            )
+        )
     assert waited == [0.5, 1.0, 1.5]
 
 
@@ -221,8 +240,12 @@ def test_when_nobody_answers_the_code_says_why_even_in_a_short_set() -> None:
     assert failed.value.code is Code.ENDPOINT_UNREACHABLE
 
 
-@pytest.mark.parametrize("code", [Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE, Code.HOST_FAILED])
-def test_an_error_that_cannot_pass_ends_the_run_at_once_and_keeps_what_was_graded(code: Code) -> None:
+@pytest.mark.parametrize(
+    "code", [Code.ENDPOINT_UNAUTHORIZED, Code.ENDPOINT_BAD_RESPONSE, Code.HOST_FAILED]
+)
+def test_an_error_that_cannot_pass_ends_the_run_at_once_and_keeps_what_was_graded(
+    code: Code,
+) -> None:
     def act(prompt: str, _: int) -> str:
         if number_in(prompt) == 30:
             raise error(code)
@@ -296,7 +319,9 @@ def test_batches_are_revealed_only_when_needed() -> None:
 
     source = Watched(name="set", items=ITEMS)
     with pytest.raises(EvaluatorError):
-        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=Policy(concurrency=1, batch=4)))
+        asyncio.run(
+            run([source], PROTOCOL, Backend(act), Memory(), policy=Policy(concurrency=1, batch=4))
+        )
     assert revealed == list(range(12))
 
 
@@ -325,7 +350,9 @@ def test_a_pool_that_is_too_small_is_refused_before_anything_is_asked() -> None:
     source = PublicSource(name="set", items=ITEMS, shots=ITEMS[:2])
     backend = Backend(lambda prompt, _: answer(prompt))
     with pytest.raises(EvaluatorError) as failed:
-        asyncio.run(run([source], protocols.get("gsm8k-cot-5shot"), backend, Memory(), policy=QUICK))
+        asyncio.run(
+            run([source], protocols.get("gsm8k-cot-5shot"), backend, Memory(), policy=QUICK)
+        )
     assert failed.value.code is Code.SET_TOO_FEW_SHOTS
     assert backend.tries == {}
 

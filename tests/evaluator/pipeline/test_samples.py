@@ -16,7 +16,9 @@ from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Bench, right
 
 K = 4
-SEVERAL = replace(protocols.get("demo-0shot"), id="demo-sc4", temperature=0.7, samples=K, vote="majority")
+SEVERAL = replace(
+    protocols.get("demo-0shot"), id="demo-sc4", temperature=0.7, samples=K, vote="majority"
+)
 
 
 class Drawing:
@@ -53,12 +55,18 @@ def test_every_item_is_asked_k_times_and_the_majority_is_its_outcome(bench: Benc
     reports = bench.run(job(bench))
     assert set(Counter(prompt for prompt, _ in model.asked).values()) == {K}
     assert len(model.asked) == 60 * K
-    assert outcomes(reports) == {(name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)}
-    assert {(sampling.temperature, sampling.bos) for _, sampling in model.asked} == {(0.7, "tokenizer")}
+    assert outcomes(reports) == {
+        (name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)
+    }
+    assert {(sampling.temperature, sampling.bos) for _, sampling in model.asked} == {
+        (0.7, "tokenizer")
+    }
     assert len({sampling.seed for _, sampling in model.asked}) == 60 * K
 
 
-def test_what_the_samples_came_to_is_told_of_whole_sets_and_of_no_sealed_one_that_is_small(bench: Bench) -> None:
+def test_what_the_samples_came_to_is_told_of_whole_sets_and_of_no_sealed_one_that_is_small(
+    bench: Bench,
+) -> None:
     bench.model = Drawing()
     told = votes(bench.run(job(bench)))
     assert set(told) == {"open"}, "thirty sealed items are fewer than a cell may have"
@@ -93,11 +101,18 @@ def test_an_attempt_after_a_kill_asks_the_missing_samples_only(bench: Bench) -> 
     bench.host = bench.open()
     reports = bench.run({**spec, "token": 2})
     assert 60 * K - 42 <= len(model.asked) <= 60 * K - 42 + 8
-    assert outcomes(reports) == {(name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)}
+    assert outcomes(reports) == {
+        (name, i): Outcome.RIGHT for name in ("open", "closed") for i in range(30)
+    }
     assert isinstance(reports[-1].body, Finished)
-    assert [(one.name, one.right) for one in reports[-1].body.sets] == [("open", 30), ("closed", 30)]
+    assert [(one.name, one.right) for one in reports[-1].body.sets] == [
+        ("open", 30),
+        ("closed", 30),
+    ]
     wrong = 120 - votes(reports)["open"].right
-    assert 0 < wrong <= 10, "those of before are counted, one for each of about ten items of either set"
+    assert 0 < wrong <= 10, (
+        "those of before are counted, one for each of about ten items of either set"
+    )
 
 
 def test_a_vote_that_was_not_written_down_is_held_again_without_asking(
@@ -128,7 +143,9 @@ def test_all_samples_of_an_item_are_committed_to_with_the_votes_outcome(bench: B
     bench.run(spec)
     released = bench.host.completions.released(spec["run"], "closed")
     assert len(released) == 30
-    assert all(one.outcome is Outcome.RIGHT and one.text.count("number") == K for _, one in released)
+    assert all(
+        one.outcome is Outcome.RIGHT and one.text.count("number") == K for _, one in released
+    )
 
 
 def test_an_endpoint_is_not_sent_seeds(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

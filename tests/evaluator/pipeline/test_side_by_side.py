@@ -25,7 +25,9 @@ def mixed(prompt: str) -> str:
 def told(reports: list[Any]) -> dict[tuple[str, str], tuple[int, int, int]]:
     """By grader and set: how many answers it is over, how many are right, how many are no answer."""
     assert isinstance(reports[-1].body, Finished)
-    found: dict[tuple[str, str], GraderCounts] = {(one.grader, one.set): one for one in reports[-1].body.graders}
+    found: dict[tuple[str, str], GraderCounts] = {
+        (one.grader, one.set): one for one in reports[-1].body.graders
+    }
     return {place: (one.n, one.right, one.no_answer) for place, one in found.items()}
 
 
@@ -54,7 +56,9 @@ def interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
     return run
 
 
-def test_after_a_kill_the_counts_are_over_the_whole_run(interrupted: Callable[[], list[Any]]) -> None:
+def test_after_a_kill_the_counts_are_over_the_whole_run(
+    interrupted: Callable[[], list[Any]],
+) -> None:
     assert told(interrupted()) == HALF
 
 
@@ -66,7 +70,9 @@ def test_what_another_evaluator_asked_is_not_counted(bench: Bench) -> None:
     }
 
 
-def test_a_grader_that_fails_its_control_items_has_no_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grader_that_fails_its_control_items_has_no_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = (controls.Control("#### 18", "18", Outcome.WRONG),)
     monkeypatch.setitem(controls._CONTROLS, "lm-eval-flexible-3", wrong)
     bench.model = Acting(mixed)
@@ -84,11 +90,17 @@ class Drawing:
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         count = self.asked[prompt] = self.asked.get(prompt, 0) + 1
         number = prompt.rsplit("number ", maxsplit=1)[-1].split("?", maxsplit=1)[0]
-        return Completion(f" The answer is {number}." if count == 3 else f"\n#### {number}", cut=False)
+        return Completion(
+            f" The answer is {number}." if count == 3 else f"\n#### {number}", cut=False
+        )
 
 
-def test_of_several_samples_each_grader_takes_its_own_vote(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    several = replace(protocols.get("demo-0shot"), id="demo-sc3", temperature=0.7, samples=3, vote="majority")
+def test_of_several_samples_each_grader_takes_its_own_vote(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = replace(
+        protocols.get("demo-0shot"), id="demo-sc3", temperature=0.7, samples=3, vote="majority"
+    )
     monkeypatch.setitem(protocols._BY_ID, several.id, several)
     bench.model = Drawing()
     found = told(bench.run(bench.place.job(CHECKPOINT, protocol=several.id)))

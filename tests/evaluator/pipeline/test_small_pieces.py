@@ -38,9 +38,16 @@ def attempt(bench: Bench, token: int, *, answers: int, **changes: Any) -> list[A
 
 def closed(reports: list[Any]) -> list[tuple[int, int]]:
     """Of each closing: how many items have an outcome, and how many of them are right, as the site alone is told."""
-    told = {one.line: one for report in reports if isinstance(report.body, Exposed) for one in report.body.tallies}
+    told = {
+        one.line: one
+        for report in reports
+        if isinstance(report.body, Exposed)
+        for one in report.body.tallies
+    }
     closings = [line for line in lines(reports) if isinstance(line, Closing)]
-    assert [tally_commitment(told[entry_hash(line)]) for line in closings] == [line.tally for line in closings]
+    assert [tally_commitment(told[entry_hash(line)]) for line in closings] == [
+        line.tally for line in closings
+    ]
     return [(line.count - line.not_counted, told[entry_hash(line)].right) for line in closings]
 
 
@@ -57,7 +64,9 @@ def test_the_log_tells_nobody_what_a_few_items_came_to(bench: Bench, answers: in
 
 def test_equal_counts_are_committed_to_otherwise_each_time(bench: Bench) -> None:
     first, second = (attempt(bench, token, answers=5) for token in (1, 2))
-    closings = [line for reports in (first, second) for line in lines(reports) if isinstance(line, Closing)]
+    closings = [
+        line for reports in (first, second) for line in lines(reports) if isinstance(line, Closing)
+    ]
     assert len({line.tally for line in closings}) == 2
 
 

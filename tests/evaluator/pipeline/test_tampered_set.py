@@ -46,17 +46,24 @@ def test_a_flipped_bit_fails_the_run_and_is_nobody_s_answer(bench: Bench, index:
     bench.model = Acting(lambda prompt: asked.append(prompt) or right(prompt))
     reports = bench.run(bench.place.job(CHECKPOINT))
     assert code_of(reports) is Code.SEAL_BROKEN
-    assert (EXPLANATIONS[Code.SEAL_BROKEN].fault, EXPLANATIONS[Code.SEAL_BROKEN].again) == (Fault.OURS, False)
+    assert (EXPLANATIONS[Code.SEAL_BROKEN].fault, EXPLANATIONS[Code.SEAL_BROKEN].again) == (
+        Fault.OURS,
+        False,
+    )
     graded = {report.body.set for report in reports if isinstance(report.body, Graded)}
     assert "closed" not in graded and not any(CANARY in prompt for prompt in asked)
     assert exposures(reports) == [], "a damaged set is found before anything of it is revealed"
 
 
-def test_another_set_in_its_place_is_refused_before_a_model_is_started(bench: Bench, tmp_path: Path) -> None:
+def test_another_set_in_its_place_is_refused_before_a_model_is_started(
+    bench: Bench, tmp_path: Path
+) -> None:
     """O05, whole: sealed to this very host under this very name, but with another root than the site committed to."""
     folder = bench.place.folder / "sets" / "closed"
     items = [Item(f"Which {CANARY} is number {k}?", f"#### {k}", str(k)) for k in range(30)]
-    other = seal_set(items, name="closed", hosts=[bench.place.identity], created=datetime.now(UTC), shares=ALL)
+    other = seal_set(
+        items, name="closed", hosts=[bench.place.identity], created=datetime.now(UTC), shares=ALL
+    )
     shutil.rmtree(folder)
     write_set(other, folder)
     assert code_of(bench.run(bench.place.job(CHECKPOINT))) is Code.SET_MISMATCH

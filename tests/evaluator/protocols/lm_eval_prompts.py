@@ -18,7 +18,9 @@ folder = Path(sys.argv[1])
 config = yaml.safe_load((Path(lm_eval.tasks.__file__).parent / "gsm8k" / "gsm8k.yaml").read_text())
 assert (config["task"], config["metadata"]["version"], config["num_fewshot"]) == ("gsm8k", 3.0, 5)
 config |= {"dataset_path": "json", "dataset_name": None}
-config["dataset_kwargs"] = {"data_files": {split: str(folder / f"{split}.jsonl") for split in ("train", "test")}}
+config["dataset_kwargs"] = {
+    "data_files": {split: str(folder / f"{split}.jsonl") for split in ("train", "test")}
+}
 
 task = ConfigurableTask(config=config)
 task.set_fewshot_seed(seed=1234)  # the default of simple_evaluate and of the command line

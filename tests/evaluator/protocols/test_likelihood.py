@@ -19,7 +19,9 @@ def test_a_published_definition_never_changes() -> None:
 
 
 def test_braces_in_an_item_are_text() -> None:
-    assert LOGLIK_1.of(Item("{answer}", "{question}", "7")) == "Question: {answer}\nAnswer: {question}"
+    assert (
+        LOGLIK_1.of(Item("{answer}", "{question}", "7")) == "Question: {answer}\nAnswer: {question}"
+    )
 
 
 def test_the_first_token_of_the_text_is_not_counted() -> None:

@@ -21,8 +21,16 @@ pytestmark = pytest.mark.data
 def harness(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The requests of lm-eval's task over the whole test set, built by lm-eval in its own process."""
     home = tmp_path_factory.mktemp("lm-eval")
-    environment = os.environ | {"HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
-    environment |= {"HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1", "LM_HARNESS_CACHE_PATH": str(home / "lm")}
+    environment = os.environ | {
+        "HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    environment |= {
+        "HF_DATASETS_OFFLINE": "1",
+        "TQDM_DISABLE": "1",
+        "LM_HARNESS_CACHE_PATH": str(home / "lm"),
+    }
     script = Path(__file__).with_name("lm_eval_prompts.py")
     done = subprocess.run(
         [sys.executable, str(script), str(data_dir / "gsm8k")],
@@ -36,15 +44,25 @@ def harness(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.fixture(scope="module")
 def ours(data_dir: Path) -> list[str]:
     protocol = protocols.get("gsm8k-cot-5shot")
-    items, pool = load_items(data_dir / "gsm8k" / "test.jsonl"), load_items(data_dir / "gsm8k" / "train.jsonl")
+    items, pool = (
+        load_items(data_dir / "gsm8k" / "test.jsonl"),
+        load_items(data_dir / "gsm8k" / "train.jsonl"),
+    )
     draws = protocol.draws(len(items), len(pool))
-    return [protocol.prompt(item, [pool[i] for i in drawn]) for item, drawn in zip(items, draws, strict=True)]
+    return [
+        protocol.prompt(item, [pool[i] for i in drawn])
+        for item, drawn in zip(items, draws, strict=True)
+    ]
 
 
 def test_all_prompts_are_equal_byte_for_byte(harness: dict[str, Any], ours: list[str]) -> None:
     theirs = harness["prompts"]
     assert len(ours) == len(theirs) == 1319
-    unequal = [i for i, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0].encode() != pair[1].encode()]
+    unequal = [
+        i
+        for i, pair in enumerate(zip(ours, theirs, strict=True))
+        if pair[0].encode() != pair[1].encode()
+    ]
     assert unequal == []
 
 

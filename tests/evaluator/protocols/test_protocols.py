@@ -44,7 +44,13 @@ def test_grader_of_a_protocol_is_published(name: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"stop": ("\n\n",)}, {"max_tokens": 256}, {"temperature": 0.1}, {"shot_seed": 1}, {"question": "{question}"}],
+    [
+        {"stop": ("\n\n",)},
+        {"max_tokens": 256},
+        {"temperature": 0.1},
+        {"shot_seed": 1},
+        {"question": "{question}"},
+    ],
 )
 def test_digest_covers_the_definition(change: dict[str, object]) -> None:
     assert replace(FIVE_SHOT, **change).digest != FIVE_SHOT.digest  # type: ignore[arg-type]
@@ -69,7 +75,11 @@ def test_wrong_number_of_shots_is_refused(shots: int) -> None:
 
 def test_draws_are_known_distinct_and_the_same_for_a_longer_set() -> None:
     draws = FIVE_SHOT.draws(3, 7473)
-    assert draws == ((6374, 3610, 957, 61, 742), (7462, 6610, 4769, 286, 5501), (5677, 687, 806, 6279, 2905))
+    assert draws == (
+        (6374, 3610, 957, 61, 742),
+        (7462, 6610, 4769, 286, 5501),
+        (5677, 687, 806, 6279, 2905),
+    )
     assert FIVE_SHOT.draws(100, 7473)[:3] == draws
     assert all(len(set(drawn)) == 5 for drawn in FIVE_SHOT.draws(500, 6))
     assert DEMO.draws(3, 0) == ((), (), ())
@@ -85,8 +95,14 @@ def test_too_small_a_pool_is_refused() -> None:
 @pytest.mark.data
 def test_the_bytes_of_all_gsm8k_prompts_never_change(data_dir: Path) -> None:
     """The digest was taken when test_lm_eval.py had found every prompt equal to lm-eval's."""
-    items, pool = load_items(data_dir / "gsm8k" / "test.jsonl"), load_items(data_dir / "gsm8k" / "train.jsonl")
+    items, pool = (
+        load_items(data_dir / "gsm8k" / "test.jsonl"),
+        load_items(data_dir / "gsm8k" / "train.jsonl"),
+    )
     draws = FIVE_SHOT.draws(len(items), len(pool))
-    prompts = [FIVE_SHOT.prompt(item, [pool[i] for i in drawn]) for item, drawn in zip(items, draws, strict=True)]
+    prompts = [
+        FIVE_SHOT.prompt(item, [pool[i] for i in drawn])
+        for item, drawn in zip(items, draws, strict=True)
+    ]
     digest = hashlib.sha256("\0".join(prompts).encode()).hexdigest()
     assert digest == "84119a05b6c77e92415182c7963444e153dd2df04e05e238744f26b105c0a8b6"

@@ -18,7 +18,17 @@ LATER = {
 
 
 def test_every_later_field_is_tried_here() -> None:
-    first = {"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"}
+    first = {
+        "id",
+        "shots",
+        "shot_seed",
+        "max_tokens",
+        "stop",
+        "temperature",
+        "question",
+        "shot",
+        "grader",
+    }
     assert set(LATER) == {field.name for field in fields(Protocol)} - first
 
 
@@ -46,18 +56,29 @@ def test_fixed_shots_are_one_draw_and_make_one_beginning() -> None:
     assert set(draws) == {STUDY.draws(1, 7473)[0]}
     assert fixed.draws(0, 7473) == ()
     shots = [Item(question=f"q{n}", answer=f"#### {n}", gold=str(n)) for n in range(5)]
-    prompts = [fixed.prompt(Item(question=q, answer="#### 1", gold="1"), shots) for q in ("one?", "two?")]
+    prompts = [
+        fixed.prompt(Item(question=q, answer="#### 1", gold="1"), shots) for q in ("one?", "two?")
+    ]
     shared = "".join(f"Question: q{n}\nAnswer: #### {n}\n\n" for n in range(5)) + "Question: "
     assert all(prompt.startswith(shared) for prompt in prompts)
 
 
 def test_budgets_are_those_that_the_studies_give() -> None:
     budgets = {name: protocols.get(name).max_tokens for name in protocols.ids()}
-    assert (budgets["gsm1k-5shot"], budgets["gsm1k-5shot-fixed"], budgets["gsm1k-5shot-api"]) == (1000, 1000, 4096)
+    assert (budgets["gsm1k-5shot"], budgets["gsm1k-5shot-fixed"], budgets["gsm1k-5shot-api"]) == (
+        1000,
+        1000,
+        4096,
+    )
     assert budgets["gsm1k-5shot-chat"] == 1000
     assert budgets["gsm1k-0shot-reasoning"] >= 32_000
     lmsi = protocols.get("lmsi-5shot-sc32")
-    assert (lmsi.samples, lmsi.temperature, lmsi.max_tokens, lmsi.vote) == (32, 0.7, 256, "majority")
+    assert (lmsi.samples, lmsi.temperature, lmsi.max_tokens, lmsi.vote) == (
+        32,
+        0.7,
+        256,
+        "majority",
+    )
 
 
 def test_the_reasoning_prompt() -> None:
@@ -114,7 +135,12 @@ def test_several_samples_need_a_vote_and_a_vote_needs_several() -> None:
 def test_a_draw_has_a_seed_of_its_own_and_the_same_in_every_run() -> None:
     assert FIRST.seed("open", 0, 0) is None
     drawn = protocols.get("lmsi-5shot-sc32")
-    places = [(name, index, sample) for name in ("open", "closed") for index in range(50) for sample in range(32)]
+    places = [
+        (name, index, sample)
+        for name in ("open", "closed")
+        for index in range(50)
+        for sample in range(32)
+    ]
     seeds = {place: drawn.seed(*place) for place in places}
     assert len(set(seeds.values())) == len(places)
     assert seeds == {place: drawn.seed(*place) for place in places}

@@ -19,7 +19,9 @@ from evaluator.sealing.vault import Vault
 from tests.evaluator.sealing.conftest import RUN, Host
 
 LISTED = "https://contracted.example/v1"
-CONTRACTED = ListedEndpoint(LISTED, model="m", api="chat", key_env="HOLDFAST_ENDPOINT_KEY_CONTRACTED")
+CONTRACTED = ListedEndpoint(
+    LISTED, model="m", api="chat", key_env="HOLDFAST_ENDPOINT_KEY_CONTRACTED"
+)
 TIERS: tuple[Tier, ...] = get_args(Tier)
 Rules = Callable[[int | None], Recipients]
 """Makes the evaluator's own list, for a season or for none."""
@@ -63,10 +65,27 @@ def spellings(host: str, draw: random.Random) -> Iterator[str]:
     cased = "".join(draw.choice((letter.lower(), letter.upper())) for letter in host)
     port = draw.randrange(1, 65536)
     six = ":".join(["2a00", *(f"{draw.randrange(1, 65536):x}" for _ in range(7))])
-    yield from (f"https://{host}/v1", f"https://{cased}/", f"https://{host}./v1", f"http://{host}:{port}/v1")
-    yield from (f"https://[{six}]/v1", f"https://[{six.upper()}]:{port}/", f"http://10.{port % 256}.0.1:{port}/")
-    yield from (f"https://contracted.example.{host}/v1", f"https://contracted.example:{port}/v1", "https://jail./v1")
-    yield from ("https://contracted.example/v2", "http://contracted.example/v1", f"https://jail.{host}/")
+    yield from (
+        f"https://{host}/v1",
+        f"https://{cased}/",
+        f"https://{host}./v1",
+        f"http://{host}:{port}/v1",
+    )
+    yield from (
+        f"https://[{six}]/v1",
+        f"https://[{six.upper()}]:{port}/",
+        f"http://10.{port % 256}.0.1:{port}/",
+    )
+    yield from (
+        f"https://contracted.example.{host}/v1",
+        f"https://contracted.example:{port}/v1",
+        "https://jail./v1",
+    )
+    yield from (
+        "https://contracted.example/v2",
+        "http://contracted.example/v1",
+        f"https://jail.{host}/",
+    )
 
 
 def parties(accounts: int, draw: random.Random) -> list[str]:
@@ -95,7 +114,13 @@ def asks(manifest: Manifest, draw: random.Random) -> Iterator[Sequence[int]]:
 
 
 def conspire(
-    host: Host, folder: Path, *, seasons: Sequence[int | None], accounts: int, rules: Rules = build, seed: int = 1
+    host: Host,
+    folder: Path,
+    *,
+    seasons: Sequence[int | None],
+    accounts: int,
+    rules: Rules = build,
+    seed: int = 1,
 ) -> Loot:
     """Every account asks in every season, its site lying for it about tier, run and blocks; the rest of the world asks
     in between. One journal, as on one host; the evaluator's configuration changes between seasons only.
@@ -108,15 +133,27 @@ def conspire(
             vault = Vault(host.keys, {"twin": folder}.get, journal, rules(season))
             manifest = vault.facts("twin").manifest
             wanted = asks(manifest, draw)
-            for name in draw.sample([*names, *["jail", "contracted.example"] * 20], len(names) + 40):
+            for name in draw.sample(
+                [*names, *["jail", "contracted.example"] * 20], len(names) + 40
+            ):
                 for indices in islice(wanted, 2):
                     _ask(vault, loot, season=season, to=name, indices=indices, draw=draw)
     return loot
 
 
-def _ask(vault: Vault, loot: Loot, *, season: int | None, to: str, indices: Sequence[int], draw: random.Random) -> None:
+def _ask(
+    vault: Vault,
+    loot: Loot,
+    *,
+    season: int | None,
+    to: str,
+    indices: Sequence[int],
+    draw: random.Random,
+) -> None:
     claimed: Tier = draw.choice(TIERS)
-    run, token = draw.choice([(RUN, 1), (str(uuid.UUID(int=draw.getrandbits(128))), draw.randrange(1, 9))])
+    run, token = draw.choice(
+        [(RUN, 1), (str(uuid.UUID(int=draw.getrandbits(128))), draw.randrange(1, 9))]
+    )
     try:
         found = vault.reveal("twin", indices, to=to, run=run, token=token, tier=claimed)
     except EvaluatorError:
@@ -125,7 +162,9 @@ def _ask(vault: Vault, loot: Loot, *, season: int | None, to: str, indices: Sequ
         loot.shown.append(Shown(season, to, claimed, tuple(indices), tuple(found.items)))
 
 
-def check_law(loot: Loot, manifest: Manifest, items: Sequence[Item], seasons: Sequence[int | None]) -> None:
+def check_law(
+    loot: Loot, manifest: Manifest, items: Sequence[Item], seasons: Sequence[int | None]
+) -> None:
     """What holds whatever was asked. Self-declared is whoever is neither the jail nor on the list."""
 
     def declared(name: str) -> bool:
@@ -135,7 +174,9 @@ def check_law(loot: Loot, manifest: Manifest, items: Sequence[Item], seasons: Se
         return manifest.indices(manifest.block_ids(names))
 
     for one in loot.shown:
-        assert one.items == tuple(items[index] for index in one.asked), "the items are those that were asked"
+        assert one.items == tuple(items[index] for index in one.asked), (
+            "the items are those that were asked"
+        )
     assert len(loot.seen_by(declared)) <= manifest.cap, "all seasons together stay below the cap"
     blocks = []
     for season in seasons:
@@ -143,7 +184,9 @@ def check_law(loot: Loot, manifest: Manifest, items: Sequence[Item], seasons: Se
         mine = manifest.seasons[season : season + 1] if season is not None else ()
         assert seen <= manifest.indices(mine), "nothing but the season's block"
         blocks.append(seen)
-    assert all(not (one & other) for k, one in enumerate(blocks) for other in blocks[:k]), "a fresh one each season"
+    assert all(not (one & other) for k, one in enumerate(blocks) for other in blocks[:k]), (
+        "a fresh one each season"
+    )
     assert loot.seen_by(lambda name: name == "contracted.example") <= stratum("exposed")
     assert loot.seen_by(lambda name: name == "jail") <= stratum("exposed", "local")
     for one in loot.shown:
@@ -158,6 +201,12 @@ def check_journal(loot: Loot, host: Host, n: int) -> None:
     assert [(line.recipient, unpack_bits(line.items, n)) for line in lines] == [
         (one.to, one.indices) for one in loot.shown
     ]
-    tiers = {line.recipient: line.tier for line, one in zip(lines, loot.shown, strict=True) if one.claimed == "T0"}
-    assert {tier for name, tier in tiers.items() if name not in ("jail", "contracted.example")} <= {"T2"}
+    tiers = {
+        line.recipient: line.tier
+        for line, one in zip(lines, loot.shown, strict=True)
+        if one.claimed == "T0"
+    }
+    assert {tier for name, tier in tiers.items() if name not in ("jail", "contracted.example")} <= {
+        "T2"
+    }
     assert (tiers["jail"], tiers["contracted.example"]) == ("T0", "T1")

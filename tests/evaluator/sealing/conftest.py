@@ -50,15 +50,24 @@ class Host:
         return Journal(self.folder / "journal.jsonl", self.keys.name, self.keys.report)
 
     def vault(
-        self, set_folder: Path, *, name: str = "twin", urls: tuple[str, ...] = (), journal: Journal | None = None
+        self,
+        set_folder: Path,
+        *,
+        name: str = "twin",
+        urls: tuple[str, ...] = (),
+        journal: Journal | None = None,
     ) -> Vault:
-        listed = Recipients([ListedEndpoint(url, "m", "chat", key_env="HOLDFAST_ENDPOINT_KEY_X") for url in urls])
+        listed = Recipients(
+            [ListedEndpoint(url, "m", "chat", key_env="HOLDFAST_ENDPOINT_KEY_X") for url in urls]
+        )
         return Vault(self.keys, {name: set_folder}.get, journal or self.journal(), listed)
 
     def opened(self, set_folder: Path) -> list[Item]:
         """All items of the set, opened for the jail."""
         vault = self.vault(set_folder)
-        return vault.reveal("twin", range(vault.facts("twin").manifest.n), to="jail", run=RUN, token=1).items
+        return vault.reveal(
+            "twin", range(vault.facts("twin").manifest.n), to="jail", run=RUN, token=1
+        ).items
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +89,16 @@ def host(make_host: Callable[[str], Host]) -> Host:
 def set_folder(host: Host, tmp_path: Path) -> Path:
     folder = tmp_path / "sets" / "twin"
     write_set(
-        seal_set(ITEMS, name="twin", hosts=[host.identity], shots=SHOTS, created=CREATED, seed=SEED, shares=ALL), folder
+        seal_set(
+            ITEMS,
+            name="twin",
+            hosts=[host.identity],
+            shots=SHOTS,
+            created=CREATED,
+            seed=SEED,
+            shares=ALL,
+        ),
+        folder,
     )
     return folder
 

@@ -71,15 +71,21 @@ def main() -> int:
     identity = keys.generate_keys(FOLDER / "keys", name="host-a")
     host = keys.load_keys(FOLDER / "keys")
     items = [Item(f"question {number}", str(number), str(number)) for number in range(5)]
-    sealed = seal_set(items, name="twin", hosts=[identity], created=datetime.now(UTC), shares=Shares(cell=1))
+    sealed = seal_set(
+        items, name="twin", hosts=[identity], created=datetime.now(UTC), shares=Shares(cell=1)
+    )
     write_set(sealed, FOLDER / "twin")
-    vault = Vault(host, {"twin": FOLDER / "twin"}.get, Journal(JOURNAL, "host-a", host.report), Recipients())
+    vault = Vault(
+        host, {"twin": FOLDER / "twin"}.get, Journal(JOURNAL, "host-a", host.report), Recipients()
+    )
     vault.facts("twin")
     formats.SUITE, opening.AESGCM = WatchedSuite(formats.SUITE), WatchedCipher
     watch_disk()
     for indices in ([0, 1], [2]):
         EVENTS.clear()
-        revealed = vault.reveal("twin", indices, to="jail", run="12345678-1234-1234-1234-123456789012", token=1)
+        revealed = vault.reveal(
+            "twin", indices, to="jail", run="12345678-1234-1234-1234-123456789012", token=1
+        )
         assert len(set(revealed.items) & set(items)) == len(indices)
         expected = ["write", "fsync", "decrypt key", *["decrypt item"] * len(indices)]
         if expected != EVENTS:

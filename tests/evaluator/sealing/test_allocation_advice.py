@@ -23,7 +23,13 @@ def shares_of(options: str) -> Shares:
     add_commands(parser.add_subparsers())
     needed = ["seal", "items.jsonl", "--keys", "keys", "--out", "out", "--name", "twin"]
     args = parser.parse_args([*needed, *shlex.split(options)])
-    return Shares(local=args.local, spare=args.spare, blocks=args.blocks, seasons=args.seasons, cell=args.smallest_cell)
+    return Shares(
+        local=args.local,
+        spare=args.spare,
+        blocks=args.blocks,
+        seasons=args.seasons,
+        cell=args.smallest_cell,
+    )
 
 
 def refusal(n: int, shares: Shares) -> str:
@@ -48,7 +54,10 @@ def test_what_is_advised_fits(n: int) -> None:
             blocks, seasons = plan(n, shares_of(options))
             assert sum(block.n for block in blocks) == n
             exposed = [block for block in blocks if block.stratum == "exposed"]
-            parts = [sum(b.n for b in exposed if b.id not in seasons), *(b.n for b in exposed if b.id in seasons)]
+            parts = [
+                sum(b.n for b in exposed if b.id not in seasons),
+                *(b.n for b in exposed if b.id in seasons),
+            ]
             parts += [block.n for block in blocks if block.stratum == "local"]
             assert min(part for part in parts if part) >= 100
             assert plan(n, shares_of(options)) == (blocks, seasons)
@@ -57,7 +66,9 @@ def test_what_is_advised_fits(n: int) -> None:
 
 
 def test_the_advice_names_the_smallest_size_for_what_was_asked() -> None:
-    smallest = int(re.findall(r"as asked it takes ([0-9,]+) items", refusal(300, Shares()))[0].replace(",", ""))
+    smallest = int(
+        re.findall(r"as asked it takes ([0-9,]+) items", refusal(300, Shares()))[0].replace(",", "")
+    )
     plan(smallest, Shares())
     refusal(smallest - 1, Shares())
 

@@ -53,7 +53,9 @@ class Kept:
         except EvaluatorError as refused:
             assert "CNRY" not in str(refused)
             return refused.code
-        assert facts[:4] == (list(ITEMS[:4]), SEED, facts[2], SHOTS) and [item for _, item in facts[2]] == [*ITEMS]  # type: ignore[attr-defined]
+        assert facts[:4] == (list(ITEMS[:4]), SEED, facts[2], SHOTS) and [
+            item for _, item in facts[2]
+        ] == [*ITEMS]  # type: ignore[attr-defined]
         return None if facts[4:] == ((0,), {"wanda": 1_767_323_045}) else Code.INTERNAL
 
 
@@ -61,9 +63,20 @@ class Kept:
 def kept(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     ada, wanda = signatures.generate(), signatures.generate()
-    parties = [Party(name=name, public=signatures.public_hex(key)) for name, key in (("ada", ada), ("wanda", wanda))]
-    covenant = Covenant(maintainers=(parties[0],), quorum=1, witnesses=(parties[1],), signer=("ada", ada))
-    about = {"hosts": [host.identity], "created": CREATED, "seed": SEED, "shares": ALL, "covenant": covenant}
+    parties = [
+        Party(name=name, public=signatures.public_hex(key))
+        for name, key in (("ada", ada), ("wanda", wanda))
+    ]
+    covenant = Covenant(
+        maintainers=(parties[0],), quorum=1, witnesses=(parties[1],), signer=("ada", ada)
+    )
+    about = {
+        "hosts": [host.identity],
+        "created": CREATED,
+        "seed": SEED,
+        "shares": ALL,
+        "covenant": covenant,
+    }
     write_set(seal_set(ITEMS, name="twin", shots=SHOTS, **about), tmp_path / "twin")  # type: ignore[arg-type]
     found = Kept(tmp_path / "twin", host)
     note = cosign(formats.read_head(found.folder), name="wanda", private_key=wanda, moment=CREATED)
@@ -116,7 +129,9 @@ def field(folder: Path, name: str, change: Callable[[dict[str, str]], dict[str, 
     """Change a field of the first line of a file, keeping its canonical form: only cryptography can tell."""
     first, *rest = (folder / name).read_bytes().splitlines(keepends=True)
     record = json.loads(first)
-    line = json.dumps(record | change(record), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    line = (
+        json.dumps(record | change(record), sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    )
     assert line != first
     (folder / name).write_bytes(b"".join([line, *rest]))
 
@@ -138,11 +153,15 @@ PLACES: dict[str, tuple[Callable[[Path], None], Code]] = {
         Code.SEAL_BROKEN,
     ),
     "ciphertext": (
-        lambda folder: field(folder, "items.sealed", lambda one: {"ciphertext": damaged(one["ciphertext"])}),
+        lambda folder: field(
+            folder, "items.sealed", lambda one: {"ciphertext": damaged(one["ciphertext"])}
+        ),
         Code.SEAL_BROKEN,
     ),
     "wrap": (
-        lambda folder: field(folder, "wraps/host-a.json", lambda one: {"wrapped": damaged(one["wrapped"])}),
+        lambda folder: field(
+            folder, "wraps/host-a.json", lambda one: {"wrapped": damaged(one["wrapped"])}
+        ),
         Code.NOT_ENROLLED,
     ),
     "leaf": (
@@ -154,16 +173,23 @@ PLACES: dict[str, tuple[Callable[[Path], None], Code]] = {
         Code.SEAL_BROKEN,
     ),
     "seed": (
-        lambda folder: field(folder, "seed.sealed", lambda one: {"ciphertext": damaged(one["ciphertext"])}),
+        lambda folder: field(
+            folder, "seed.sealed", lambda one: {"ciphertext": damaged(one["ciphertext"])}
+        ),
         Code.SEAL_BROKEN,
     ),
     "shots": (
-        lambda folder: field(folder, "shots.jsonl", lambda one: {"question": one["question"] + "?"}),
+        lambda folder: field(
+            folder, "shots.jsonl", lambda one: {"question": one["question"] + "?"}
+        ),
         Code.SEAL_BROKEN,
     ),
     "head": (
         lambda folder: (
-            (folder / "head.txt").write_text((folder / "head.txt").read_text().replace("\n6\n", "\n7\n")) and None
+            (folder / "head.txt").write_text(
+                (folder / "head.txt").read_text().replace("\n6\n", "\n7\n")
+            )
+            and None
         ),
         Code.HEAD_INVALID,
     ),
@@ -188,4 +214,6 @@ def test_a_notice_that_is_dropped_or_moved_is_found(kept: Kept) -> None:
         file.write_bytes(content)
         assert kept.refusal() is Code.NOTICE_INVALID
     file.write_bytes(first)
-    assert kept.refusal() is None, "the last ones can be held back: the site's copy of them is what counts"
+    assert kept.refusal() is None, (
+        "the last ones can be held back: the site's copy of them is what counts"
+    )

@@ -23,7 +23,14 @@ from evaluator.sealing.formats import NOTICES, to_line
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
 from evaluator.sealing.vault import Vault
-from tests.evaluator.sealing.collusion import CONTRACTED, Loot, Rules, check_journal, check_law, conspire
+from tests.evaluator.sealing.collusion import (
+    CONTRACTED,
+    Loot,
+    Rules,
+    check_journal,
+    check_law,
+    conspire,
+)
 from tests.evaluator.sealing.conftest import CREATED, RUN, SEED, Host, dealt
 
 N, SHARES = 160, Shares(local=Fraction(1, 5), spare=Fraction(1, 10), blocks=8, seasons=3, cell=1)
@@ -43,7 +50,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(host: Host, tmp_path: Path) -> Path:
-    sealed = seal_set(ITEMS, name="twin", hosts=[host.identity], created=CREATED, seed=SEED, shares=SHARES)
+    sealed = seal_set(
+        ITEMS, name="twin", hosts=[host.identity], created=CREATED, seed=SEED, shares=SHARES
+    )
     write_set(sealed, tmp_path / "twin")
     return tmp_path / "twin"
 
@@ -58,8 +67,12 @@ def test_a_thousand_accounts_learn_no_more_than_the_cap(host: Host, folder: Path
     check_law(loot, manifest, ITEMS, SEASONS)
     check_journal(loot, host, N)
     declared = loot.seen_by(lambda name: name not in ("jail", "contracted.example"))
-    assert declared == manifest.indices(manifest.seasons), "they do get what is meant for them, and all of it"
-    assert len(declared) == manifest.cap and manifest.cap == sum(manifest.blocks[k].n for k in manifest.seasons)
+    assert declared == manifest.indices(manifest.seasons), (
+        "they do get what is meant for them, and all of it"
+    )
+    assert len(declared) == manifest.cap and manifest.cap == sum(
+        manifest.blocks[k].n for k in manifest.seasons
+    )
     assert {one.season for one in loot.shown if one.to.startswith("m")} == {0, 1, 2}
     assert loot.refused > len(loot.shown) and len({one.to for one in loot.shown}) > 400
 
@@ -76,7 +89,11 @@ class ByName(Recipients):
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
         seen = super().blocks(tier, manifest)
         exposed = manifest.block_ids(("exposed",))
-        return (exposed[hashlib.sha256(self.name.encode()).digest()[0] % len(exposed)],) if tier == "T2" else seen
+        return (
+            (exposed[hashlib.sha256(self.name.encode()).digest()[0] % len(exposed)],)
+            if tier == "T2"
+            else seen
+        )
 
 
 class Believing(Recipients):
@@ -113,7 +130,11 @@ class SpareToo(Recipients):
     """Our own weights are asked the spare items as well."""
 
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
-        return manifest.block_ids(("exposed", "local", "spare")) if tier == "T0" else super().blocks(tier, manifest)
+        return (
+            manifest.block_ids(("exposed", "local", "spare"))
+            if tier == "T0"
+            else super().blocks(tier, manifest)
+        )
 
 
 class LocalToo(Recipients):
@@ -146,13 +167,17 @@ BROKEN = (ByName, Believing, AllSeasons, WrapsAround, Generous, SpareToo, LocalT
 
 
 @pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
-def test_a_broken_evaluator_fails_the_same_law(host: Host, folder: Path, kind: type[Recipients]) -> None:
+def test_a_broken_evaluator_fails_the_same_law(
+    host: Host, folder: Path, kind: type[Recipients]
+) -> None:
     loot = conspire(host, folder, seasons=SEASONS, accounts=FEW, rules=rules_of(kind))
     assert fails(loot, manifest_of(host, folder))
 
 
 def test_the_law_holds_for_as_few_accounts_as_that(host: Host, folder: Path) -> None:
-    assert not fails(conspire(host, folder, seasons=SEASONS, accounts=FEW), manifest_of(host, folder))
+    assert not fails(
+        conspire(host, folder, seasons=SEASONS, accounts=FEW), manifest_of(host, folder)
+    )
 
 
 def test_an_evaluator_that_does_not_look_at_blocks_fails_it(
@@ -187,35 +212,59 @@ def kept(host: Host, tmp_path: Path) -> tuple[Path, Ed25519PrivateKey]:
     maintainer = Party(name="ada", public=signatures.public_hex(key))
     covenant = Covenant(maintainers=(maintainer,), quorum=1, signer=("ada", key))
     sealed = seal_set(
-        ITEMS, name="twin", hosts=[host.identity], created=CREATED, seed=SEED, shares=SHARES, covenant=covenant
+        ITEMS,
+        name="twin",
+        hosts=[host.identity],
+        created=CREATED,
+        seed=SEED,
+        shares=SHARES,
+        covenant=covenant,
     )
     write_set(sealed, tmp_path / "twin")
     return tmp_path / "twin", key
 
 
-def post(folder: Path, manifest: Manifest, key: Ed25519PrivateKey, *facts: dict[str, object]) -> None:
+def post(
+    folder: Path, manifest: Manifest, key: Ed25519PrivateKey, *facts: dict[str, object]
+) -> None:
     """Write notices beside the set, chained."""
     notices: list[Notice] = []
     for index, one in enumerate(facts):
         chain = {"index": index, "previous": notice_hash(notices[-1]) if notices else GENESIS}
-        about = {"set": manifest.name, "root": manifest.root, "moment": "2026-02-01T00:00:00Z", "maintainer": "ada"}
+        about = {
+            "set": manifest.name,
+            "root": manifest.root,
+            "moment": "2026-02-01T00:00:00Z",
+            "maintainer": "ada",
+        }
         notices.append(sign_notice(key, **about, **chain, **one))
     (folder / NOTICES).write_bytes(b"".join(map(to_line, notices)))
 
 
-def test_retired_blocks_are_shown_to_nobody(host: Host, kept: tuple[Path, Ed25519PrivateKey]) -> None:
+def test_retired_blocks_are_shown_to_nobody(
+    host: Host, kept: tuple[Path, Ed25519PrivateKey]
+) -> None:
     folder, key = kept
     manifest = manifest_of(host, folder)
     gone = (manifest.seasons[1], 0, manifest.block_ids(("local",))[0])
-    post(folder, manifest, key, *({"kind": "retire_block", "block": block, "reason": "spent"} for block in gone))
+    post(
+        folder,
+        manifest,
+        key,
+        *({"kind": "retire_block", "block": block, "reason": "spent"} for block in gone),
+    )
     loot = conspire(host, folder, seasons=SEASONS, accounts=FEW)
     check_law(loot, manifest, ITEMS, SEASONS)
     seen = loot.seen_by(lambda name: True)
     assert seen and not seen & manifest.indices(gone)
-    assert not loot.seen_by(lambda name: name not in ("jail", "contracted.example"), 1), "and nothing in their place"
+    assert not loot.seen_by(lambda name: name not in ("jail", "contracted.example"), 1), (
+        "and nothing in their place"
+    )
 
 
-def test_a_notice_works_while_the_vault_is_open(host: Host, kept: tuple[Path, Ed25519PrivateKey]) -> None:
+def test_a_notice_works_while_the_vault_is_open(
+    host: Host, kept: tuple[Path, Ed25519PrivateKey]
+) -> None:
     folder, key = kept
     manifest = manifest_of(host, folder)
     with closing(host.journal()) as journal:

@@ -20,18 +20,27 @@ from tests.leaks.scanner import Scanner
 KEY = bytes(range(32))
 OTHER_RUN = RUN[:-1] + "3"
 TEXTS = st.lists(
-    st.tuples(st.sampled_from(["twin", "open"]), st.integers(0, 10**6), st.sampled_from(Outcome), st.text(max_size=80)),
+    st.tuples(
+        st.sampled_from(["twin", "open"]),
+        st.integers(0, 10**6),
+        st.sampled_from(Outcome),
+        st.text(max_size=80),
+    ),
     max_size=8,
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(TEXTS)
-def test_round_trip(tmp_path_factory: pytest.TempPathFactory, answers: list[tuple[str, int, Outcome, str]]) -> None:
+def test_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, answers: list[tuple[str, int, Outcome, str]]
+) -> None:
     folder = tmp_path_factory.mktemp("completions")
     for answer in answers:
         CompletionStore(folder, KEY).append(RUN, *answer)
-    assert CompletionStore(folder, KEY).read(RUN) == tuple(StoredCompletion(*answer) for answer in answers)
+    assert CompletionStore(folder, KEY).read(RUN) == tuple(
+        StoredCompletion(*answer) for answer in answers
+    )
 
 
 def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
@@ -43,7 +52,9 @@ def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
 def test_nothing_shows(tmp_path: Path) -> None:
     planted, store = plant(5, seed=9), CompletionStore(tmp_path, KEY)
     for index, canary in enumerate(planted.canaries):
-        store.append(RUN, "twin", index, Outcome.WRONG, f"Let us see: {canary.text}. #### 5", durable=True)
+        store.append(
+            RUN, "twin", index, Outcome.WRONG, f"Let us see: {canary.text}. #### 5", durable=True
+        )
     scanner = Scanner(planted.canaries)
     assert scanner.scan_tree(tmp_path) == [] and scanner.surfaces == 1
     assert scanner.scan_bytes(repr(store.read(RUN)).encode()) == []
@@ -88,7 +99,10 @@ def test_a_torn_line_is_left_out_and_cut_before_the_next(tmp_path: Path) -> None
 @pytest.mark.parametrize("run", ["", "../x", RUN + "/..", RUN.replace("1", "A", 1)])
 def test_a_run_is_no_path(tmp_path: Path, run: str) -> None:
     store = CompletionStore(tmp_path, KEY)
-    for use in (lambda: store.append(run, "twin", 1, Outcome.WRONG, "text"), lambda: store.read(run)):
+    for use in (
+        lambda: store.append(run, "twin", 1, Outcome.WRONG, "text"),
+        lambda: store.read(run),
+    ):
         with pytest.raises(EvaluatorError) as caught:
             use()
         assert caught.value.code is Code.BAD_MESSAGE
@@ -109,11 +123,15 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(store.read(RUN)) == 1
 
 
-def test_what_was_asked_is_kept_and_lines_of_before_there_was_a_mark_are_read(tmp_path: Path) -> None:
+def test_what_was_asked_is_kept_and_lines_of_before_there_was_a_mark_are_read(
+    tmp_path: Path,
+) -> None:
     store = CompletionStore(tmp_path, KEY)
     store.append(RUN, "twin", 1, Outcome.RIGHT, "seven", asked="ab" * 8)
     cipher, nonce = store._cipher(RUN), bytes(12)
-    sealed = cipher.encrypt(nonce, json.dumps(["twin", 2, int(Outcome.WRONG), "eight"]).encode(), None)
+    sealed = cipher.encrypt(
+        nonce, json.dumps(["twin", 2, int(Outcome.WRONG), "eight"]).encode(), None
+    )
     line = completions._Line(nonce=nonce.hex(), ciphertext=base64.b64encode(sealed).decode())
     with (tmp_path / f"{RUN}.sealed").open("ab") as file:
         file.write(formats.to_line(line))

@@ -67,8 +67,13 @@ def folder(hosts: list[Host], tmp_path: Path) -> Path:
 
 def full_set(folder: Path, hosts: list[Host]) -> Path:
     ada, wanda = signatures.generate(), signatures.generate()
-    parties = [Party(name=name, public=signatures.public_hex(key)) for name, key in (("ada", ada), ("wanda", wanda))]
-    covenant = Covenant(maintainers=(parties[0],), quorum=1, witnesses=(parties[1],), signer=("ada", ada))
+    parties = [
+        Party(name=name, public=signatures.public_hex(key))
+        for name, key in (("ada", ada), ("wanda", wanda))
+    ]
+    covenant = Covenant(
+        maintainers=(parties[0],), quorum=1, witnesses=(parties[1],), signer=("ada", ada)
+    )
     identities = [host.identity for host in hosts]
     sealed = seal_set(
         ITEMS, name="twin", hosts=identities, shots=SHOTS, created=CREATED, seed=SEED, shares=ALL, covenant=covenant,
@@ -97,7 +102,10 @@ def answer(folder: Path, *options: object) -> tuple[int, dict[str, Any]]:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(["verify", str(folder), *map(str, options), "--json"])
-    assert SCANNER.scan_bytes((out.getvalue() + err.getvalue()).encode()) == [] and "Traceback" not in err.getvalue()
+    assert (
+        SCANNER.scan_bytes((out.getvalue() + err.getvalue()).encode()) == []
+        and "Traceback" not in err.getvalue()
+    )
     return code, json.loads(out.getvalue().splitlines()[-1])
 
 
@@ -148,14 +156,26 @@ def is_accepted(folder: Path) -> bool:
 def test_fault_d12_a_thousand_random_flips_over_all_files_are_refused(folder: Path) -> None:
     names = {path.relative_to(folder).as_posix() for path in files_of(folder)}
     wraps = {"wraps/host-a.json", "wraps/host-b.json"}
-    assert names == {*wraps, "manifest.json", "items.sealed", "seed.sealed", "shots.jsonl", "head.txt", "notices.jsonl"}
+    assert names == {
+        *wraps,
+        "manifest.json",
+        "items.sealed",
+        "seed.sealed",
+        "shots.jsonl",
+        "head.txt",
+        "notices.jsonl",
+    }
     assert accepted(folder, 1000) == []
     assert verify(folder) == 0, "it was the flips that were refused"
 
 
 @pytest.mark.parametrize(
     ("guard", "damaged"),
-    [("ciphertext_root", "items.sealed"), ("_belongs", "host-a.json"), ("read_seed", "seed.sealed")],
+    [
+        ("ciphertext_root", "items.sealed"),
+        ("_belongs", "host-a.json"),
+        ("read_seed", "seed.sealed"),
+    ],
 )
 def test_the_flips_are_accepted_where_a_commitment_is_not_looked_at(
     folder: Path, monkeypatch: pytest.MonkeyPatch, guard: str, damaged: str
@@ -174,7 +194,13 @@ def test_every_file_cut_anywhere_or_with_something_appended(folder: Path) -> Non
         older = {len(content) - len(rest) for rest in content.split(b"\n")} | {
             at + 1 for at in range(len(content)) if content[at : at + 1] == b"\n"
         }
-        cuts = {0, 1, len(content) // 2, len(content) - 1, *(source.randrange(len(content)) for _ in range(20))}
+        cuts = {
+            0,
+            1,
+            len(content) // 2,
+            len(content) - 1,
+            *(source.randrange(len(content)) for _ in range(20)),
+        }
         for cut in cuts - (older - {0} if path.name in (formats.HEAD, formats.NOTICES) else set()):
             with changed(path, content[:cut]):
                 assert verify(folder) == 2, f"{path.name} cut at {cut}"
@@ -192,7 +218,9 @@ def test_every_file_in_the_place_of_every_other(folder: Path) -> None:
                     assert verify(folder) == 2, f"{other.name} as {path.name}"
 
 
-def test_every_file_of_another_set_of_the_same_items_name_and_seed(folder: Path, hosts: list[Host]) -> None:
+def test_every_file_of_another_set_of_the_same_items_name_and_seed(
+    folder: Path, hosts: list[Host]
+) -> None:
     other = full_set(folder.parent / "other" / "twin", hosts)
     for path in files_of(folder):
         content = (other / path.relative_to(folder)).read_bytes()
@@ -211,7 +239,13 @@ def test_missing_and_extra_files_links_and_folders(folder: Path) -> None:
         assert verify(folder) == 2, f"{path.name} is a link"
         path.unlink()
         moved.rename(path)
-    for name in ("README.md", ".DS_Store", "items.sealed.orig", "wraps/host-c.json.draft", "wraps/NOT A NAME.json"):
+    for name in (
+        "README.md",
+        ".DS_Store",
+        "items.sealed.orig",
+        "wraps/host-c.json.draft",
+        "wraps/NOT A NAME.json",
+    ):
         (folder / name).write_bytes(b"x")
         assert verify(folder) == 2, name
         (folder / name).unlink()
@@ -225,7 +259,11 @@ def test_missing_and_extra_files_links_and_folders(folder: Path) -> None:
 def test_a_set_of_version_2_is_checked_as_far_as_it_can_be_and_verify_says_what_is_not(
     hosts: list[Host], tmp_path: Path
 ) -> None:
-    about: dict[str, Any] = {"hosts": [host.identity for host in hosts], "created": CREATED, "seed": SEED}
+    about: dict[str, Any] = {
+        "hosts": [host.identity for host in hosts],
+        "created": CREATED,
+        "seed": SEED,
+    }
     sealed = seal_set(ITEMS, name="twin", shots=SHOTS, shares=ALL, randomness=known_key, **about)
     folder = tmp_path / "twin"
     write_set(as_version_2(sealed, hosts), folder)
@@ -235,7 +273,8 @@ def test_a_set_of_version_2_is_checked_as_far_as_it_can_be_and_verify_says_what_
     content = (folder / formats.ITEMS).read_bytes()
     at = content.index(b'"ciphertext":"') + 20
     with changed(
-        folder / formats.ITEMS, content[:at] + (b"A" if content[at : at + 1] != b"A" else b"B") + content[at + 1 :]
+        folder / formats.ITEMS,
+        content[:at] + (b"A" if content[at : at + 1] != b"A" else b"B") + content[at + 1 :],
     ):
         assert verify(folder) == 0, "which is why there is a version 3"
         keys = ("--keys", hosts[0].folder / "keys", "--all", "--home", hosts[0].folder)
@@ -307,12 +346,20 @@ def test_a_running_evaluator_sees_a_flipped_bit_before_the_next_run_is_shown_any
     with changed(folder / name, flipped(content, 8 * (len(content) // 2))):
         lines = journal.read_bytes()
         assert refused_with(lambda: vault.facts("twin")) is Code.SEAL_BROKEN
-        assert refused_with(lambda: vault.reveal("twin", [0], to="jail", run=others[0], token=1)) is Code.SEAL_BROKEN
-        assert refused_with(lambda: vault.reveal("twin", [1], to="jail", run=RUN, token=2)) is Code.SEAL_BROKEN
+        assert (
+            refused_with(lambda: vault.reveal("twin", [0], to="jail", run=others[0], token=1))
+            is Code.SEAL_BROKEN
+        )
+        assert (
+            refused_with(lambda: vault.reveal("twin", [1], to="jail", run=RUN, token=2))
+            is Code.SEAL_BROKEN
+        )
         assert refused_with(lambda: vault.open_all("twin", statement="ab" * 32)) is Code.SEAL_BROKEN
         assert refused_with(lambda: vault.drill("twin")) is Code.SEAL_BROKEN
         assert journal.read_bytes() == lines, "nothing was shown, and nothing said to be"
-    assert vault.reveal("twin", [0], to="jail", run=others[1], token=1).items == [ITEMS[0]], "once it is restored"
+    assert vault.reveal("twin", [0], to="jail", run=others[1], token=1).items == [ITEMS[0]], (
+        "once it is restored"
+    )
 
 
 def test_it_is_not_seen_where_the_files_are_not_compared(
@@ -333,9 +380,14 @@ def test_another_set_in_the_folder_between_two_reveals(folder: Path, hosts: list
     assert vault.facts("twin").manifest == checking.read_contents(folder).manifest
     shutil.rmtree(folder)
     shutil.copytree(other, folder)
-    assert refused_with(lambda: vault.reveal("twin", [0], to="jail", run=RUN, token=1)) is Code.SEAL_BROKEN
+    assert (
+        refused_with(lambda: vault.reveal("twin", [0], to="jail", run=RUN, token=1))
+        is Code.SEAL_BROKEN
+    )
     vault.facts("twin")
-    assert vault.reveal("twin", [0], to="jail", run=RUN, token=2).items == [ITEMS[0]], "a new run plans over it"
+    assert vault.reveal("twin", [0], to="jail", run=RUN, token=2).items == [ITEMS[0]], (
+        "a new run plans over it"
+    )
 
 
 def test_party_keys_are_no_keys_of_a_set(folder: Path, tmp_path: Path) -> None:

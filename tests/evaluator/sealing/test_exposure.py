@@ -33,7 +33,13 @@ def opened(path: Path) -> "closing[Journal]":
 
 def line(journal: Journal, *indices: int, **changed: Any) -> Exposure:
     marked = changed.pop("indices", indices or (1, 2))
-    usual: dict[str, Any] = {"run": RUN, "token": 1, "set": "twin", "root": "ab" * 32, "recipient": "jail"}
+    usual: dict[str, Any] = {
+        "run": RUN,
+        "token": 1,
+        "set": "twin",
+        "root": "ab" * 32,
+        "recipient": "jail",
+    }
     usual |= {"tier": "T0", "items": pack_bits(marked, 50), "count": len(marked)}
     return journal.record(Exposure, **{**usual, **changed})
 
@@ -96,22 +102,33 @@ def test_every_cut_of_the_last_line_is_mended(path: Path, kept: list[Exposure]) 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_other_change_is_fatal(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_other_change_is_fatal(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
     with opened(path) as journal:
         for number in range(3):
             line(journal, number)
     changed = bytearray(path.read_bytes())
-    place = data.draw(st.integers(0, len(changed) - 2))  # without the last line's end, the line is a torn one
+    place = data.draw(
+        st.integers(0, len(changed) - 2)
+    )  # without the last line's end, the line is a torn one
     changed[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(changed)
     broken(path)
-    assert path.read_bytes() == changed, "a journal that does not verify is evidence: it is not touched"
+    assert path.read_bytes() == changed, (
+        "a journal that does not verify is evidence: it is not touched"
+    )
 
 
 def test_lines_cannot_be_dropped_swapped_or_doubled(path: Path, kept: list[Exposure]) -> None:
     first, second, third = path.read_bytes().splitlines(keepends=True)
-    for lines in ([second, third], [first, third], [second, first, third], [first, first, second, third]):
+    for lines in (
+        [second, third],
+        [first, third],
+        [second, first, third],
+        [first, first, second, third],
+    ):
         path.write_bytes(b"".join(lines))
         broken(path)
 
@@ -134,9 +151,19 @@ def test_a_journal_that_shrinks_while_open_is_refused(path: Path, kept: list[Exp
 
 
 @pytest.mark.parametrize(
-    "changed", [{"indices": [50]}, {"indices": [-1]}, {"run": "x"}, {"recipient": "A B"}, {"token": 0}, {"tier": "T7"}]
+    "changed",
+    [
+        {"indices": [50]},
+        {"indices": [-1]},
+        {"run": "x"},
+        {"recipient": "A B"},
+        {"token": 0},
+        {"tier": "T7"},
+    ],
 )
-def test_what_does_not_fit_is_not_written(path: Path, kept: list[Exposure], changed: dict[str, Any]) -> None:
+def test_what_does_not_fit_is_not_written(
+    path: Path, kept: list[Exposure], changed: dict[str, Any]
+) -> None:
     before = path.read_bytes()
     with opened(path) as journal:
         with pytest.raises(EvaluatorError) as caught:
@@ -173,7 +200,9 @@ def test_a_full_disk_keeps_the_journal_whole(
 def test_a_short_write_is_completed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     with opened(path) as journal:
-        monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:7]))
+        monkeypatch.setattr(
+            os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:7])
+        )
         line(journal)
         assert len(journal.entries()) == 1
 
@@ -196,7 +225,9 @@ for number in range(int(sys.argv[3])):
 def writer(path: Path, lines: int) -> "subprocess.Popen[str]":
     secret = KEY.private_bytes_raw().hex()
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), secret, str(lines)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(path), secret, str(lines)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -210,7 +241,9 @@ def test_two_processes_share_one_chain(path: Path) -> None:
 
 def test_threads_share_one_chain(path: Path) -> None:
     with opened(path) as journal:
-        threads = [threading.Thread(target=lambda: [line(journal) for _ in range(20)]) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: [line(journal) for _ in range(20)]) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -225,13 +258,17 @@ def test_a_killed_process_loses_no_line_that_it_acknowledged(path: Path) -> None
             acknowledged = int(process.stdout.readline())
             time.sleep(seconds)
             process.kill()
-            acknowledged = max([acknowledged, *(int(number) for number in process.stdout.read().split("\n")[:-1])])
+            acknowledged = max(
+                [acknowledged, *(int(number) for number in process.stdout.read().split("\n")[:-1])]
+            )
         with opened(path) as journal:
             assert journal.head.index >= acknowledged
 
 
 def test_the_file_is_plain_json_lines(path: Path, kept: list[Exposure]) -> None:
-    assert [json.loads(text) for text in path.read_text().splitlines()] == [entry.to_dict() for entry in kept]
+    assert [json.loads(text) for text in path.read_text().splitlines()] == [
+        entry.to_dict() for entry in kept
+    ]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def test_modes_hold_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     for folder in ("open", "closed"):
         assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
-        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / folder).iterdir()}
+        modes = {
+            path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / folder).iterdir()
+        }
         assert modes == dict.fromkeys(PRIVATE, 0o400) | dict.fromkeys(PUBLIC, 0o444)
 
 
@@ -51,7 +53,9 @@ def test_what_is_loaded_is_what_was_made(folder: Path) -> None:
 
 def test_no_two_hosts_share_a_key(folder: Path, tmp_path: Path) -> None:
     generate_keys(tmp_path / "other", name="host-b")
-    contents = [(place / name).read_bytes() for place in (folder, tmp_path / "other") for name in PRIVATE]
+    contents = [
+        (place / name).read_bytes() for place in (folder, tmp_path / "other") for name in PRIVATE
+    ]
     assert len(set(contents)) == 6
 
 
@@ -96,7 +100,8 @@ def test_keys_that_others_can_touch_are_refused(name: str, mode: int, folder: Pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"zz", b"00" * 31 + b"\n", b"00" * 33 + b"\n", b"\xff" * 65, b"AB" * 32 + b"\n"]
+    "content",
+    [b"", b"zz", b"00" * 31 + b"\n", b"00" * 33 + b"\n", b"\xff" * 65, b"AB" * 32 + b"\n"],
 )
 @pytest.mark.parametrize("name", PRIVATE)
 def test_files_that_are_no_keys_are_refused(name: str, content: bytes, folder: Path) -> None:
@@ -127,9 +132,13 @@ def test_no_refusal_shows_a_key_even_with_locals(damage: str, folder: Path, tmp_
         (folder / "completions.key").chmod(0o444)
     else:
         (folder / "report.key").chmod(0o600)
-        (folder / "report.key").write_text(secrets[1][:-2] if damage == "cut" else secrets[0] + "\n")
+        (folder / "report.key").write_text(
+            secrets[1][:-2] if damage == "cut" else secrets[0] + "\n"
+        )
     refused = refusal(folder)
-    shown = "".join(traceback.TracebackException.from_exception(refused, capture_locals=True).format())
+    shown = "".join(
+        traceback.TracebackException.from_exception(refused, capture_locals=True).format()
+    )
     for secret in secrets:
         assert secret[:32] not in shown
         assert repr(bytes.fromhex(secret))[2:-1] not in shown

@@ -36,8 +36,14 @@ MUTANTS = {
 def probe(build: Path, work: Path) -> "subprocess.CompletedProcess[str]":
     work.mkdir()
     command = [sys.executable, str(PROBE), str(work)]
-    environment = {"PYTHONPATH": str(build), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    environment = {
+        "PYTHONPATH": str(build),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_the_line_is_on_disk_before_the_first_byte_is_decrypted(tmp_path: Path) -> None:
@@ -48,7 +54,9 @@ def test_the_line_is_on_disk_before_the_first_byte_is_decrypted(tmp_path: Path) 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_build_with_the_order_changed_is_caught(mutant: str, tmp_path: Path) -> None:
     name, right, wrong = MUTANTS[mutant]
-    shutil.copytree(PACKAGE, tmp_path / "build" / "evaluator", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        PACKAGE, tmp_path / "build" / "evaluator", ignore=shutil.ignore_patterns("__pycache__")
+    )
     file = tmp_path / "build" / "evaluator" / name
     source = file.read_text()
     assert source.count(right) == 1

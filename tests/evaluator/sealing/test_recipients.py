@@ -15,9 +15,16 @@ from evaluator.policy import JAIL, EndpointId, endpoint_tier, recipient_of, tier
 from evaluator.sealing.recipients import ListedEndpoint, Recipients
 
 VARIABLE = "HOLDFAST_ENDPOINT_KEY_EXAMPLE"
-CONTRACTED = {"url": "https://api.example.com/v1", "model": "org/m-1", "api": "chat", "key_env": VARIABLE}
+CONTRACTED = {
+    "url": "https://api.example.com/v1",
+    "model": "org/m-1",
+    "api": "chat",
+    "key_env": VARIABLE,
+}
 OWN = {"url": "http://127.0.0.1:9/tenant-a/v1", "model": "m", "api": "completions", "no_key": True}
-LISTED = Recipients.from_dict({"endpoint": [CONTRACTED | {"tier": "T1"}, OWN | {"allow_private": True}]})
+LISTED = Recipients.from_dict(
+    {"endpoint": [CONTRACTED | {"tier": "T1"}, OWN | {"allow_private": True}]}
+)
 KNOWN = EndpointId("https://api.example.com/v1", "org/m-1", "chat")
 
 
@@ -129,7 +136,9 @@ VARIANTS: tuple[dict[str, str], ...] = (
 
 @pytest.mark.parametrize("change", VARIANTS, ids=str)
 @pytest.mark.parametrize("season", [None, 0])
-def test_any_other_way_of_naming_it_is_self_declared(change: dict[str, str], season: int | None) -> None:
+def test_any_other_way_of_naming_it_is_self_declared(
+    change: dict[str, str], season: int | None
+) -> None:
     listed = Recipients.from_dict(
         {"endpoint": [CONTRACTED]} | ({"self_declared": {"season": 0}} if season == 0 else {})
     )
@@ -149,13 +158,26 @@ def test_the_site_lowers_the_tier_and_no_key_is_given_then() -> None:
 
 def test_the_jail_is_t0_and_everyone_else_t3() -> None:
     assert (LISTED.tier(JAIL), Recipients().tier(JAIL)) == ("T0", "T0")
-    for unknown in ("evil.example", "jail.example", "jail:80", "JAIL", "", "api.example.com:8443", "127.0.0.1"):
+    for unknown in (
+        "evil.example",
+        "jail.example",
+        "jail:80",
+        "JAIL",
+        "",
+        "api.example.com:8443",
+        "127.0.0.1",
+    ):
         assert LISTED.tier(unknown) == "T3"
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_refused_or_unknown(text: str) -> None:
-    for url in (text, f"https://{text}", f"https://{text}.api.example.com/v1", f"https://api.example.com/v1{text}"):
+    for url in (
+        text,
+        f"https://{text}",
+        f"https://{text}.api.example.com/v1",
+        f"https://api.example.com/v1{text}",
+    ):
         try:
             tier = LISTED.tier_of(asked(url=url))
         except (EvaluatorError, msgspec.ValidationError):
@@ -173,7 +195,12 @@ def test_t1_is_equality_and_no_own_key(endpoint: EndpointId, own: bool, season: 
 
 def test_who_may_be_shown_each_kind_of_block() -> None:
     shown = {kind: sorted(tiers_shown(kind)) for kind in ("exposed", "season", "local", "spare")}
-    assert shown == {"exposed": ["T0", "T1"], "season": ["T0", "T1", "T2"], "local": ["T0"], "spare": []}
+    assert shown == {
+        "exposed": ["T0", "T1"],
+        "season": ["T0", "T1", "T2"],
+        "local": ["T0"],
+        "spare": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,7 +244,9 @@ def test_a_key_that_is_none_is_found_at_start(value: str) -> None:
 
 def test_a_key_file_is_read_anew_and_by_this_user_only(tmp_path: Path) -> None:
     path = tmp_path / "provider.key"
-    listed = Recipients.from_dict({"endpoint": [{**CONTRACTED, "key_env": "", "key_file": str(path)}]})
+    listed = Recipients.from_dict(
+        {"endpoint": [{**CONTRACTED, "key_env": "", "key_file": str(path)}]}
+    )
     with pytest.raises(EvaluatorError) as missing:
         listed.check_keys({})
     assert missing.value.code is Code.MISCONFIGURED

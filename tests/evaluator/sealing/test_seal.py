@@ -40,7 +40,9 @@ def seal(host: Host, items: list[Item], **options: Any) -> SealedSet:
     return seal_set(items, name="twin", hosts=[host.identity], created=CREATED, **fixed)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.tuples(TEXT, st.integers(-999, 999)), min_size=1, max_size=9))
 def test_any_items_round_trip(host: Host, texts: list[tuple[str, int]]) -> None:
     items = [Item(question, f"so\n#### {gold}", str(gold)) for question, gold in texts]
@@ -48,7 +50,9 @@ def test_any_items_round_trip(host: Host, texts: list[tuple[str, int]]) -> None:
     assert tuple(opened(seal(host, items), host)) == dealt(items, whole)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(secret=TEXT, use=TEXT, other=TEXT)
 def test_a_secret_opens_for_its_use_only(host: Host, secret: str, use: str, other: str) -> None:
     sealed = seal_secret(host.identity.host_pub, secret, bound_to=use)
@@ -79,10 +83,14 @@ def test_sealing_to_what_is_no_key_is_refused(public: str) -> None:
 def test_the_leaf_is_as_published(host: Host) -> None:
     """SHA256(0x00 ‖ domain ‖ salt ‖ canonical JSON), computed here without the package."""
     made = seal(host, list(ITEMS))
-    for index, (leaf, item) in enumerate(zip(made.manifest.leaves, dealt(ITEMS, Shares()), strict=True)):
+    for index, (leaf, item) in enumerate(
+        zip(made.manifest.leaves, dealt(ITEMS, Shares()), strict=True)
+    ):
         info = b'{"domain":"holdfast/salt/v1","index":%d,"set":"twin"}' % index
         salt = hmac.digest(SEED, info + b"\x01", "sha256")  # HKDF-Expand of one block, RFC 5869
-        text = json.dumps(item_record(item), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(
+            item_record(item), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
         assert leaf == sha256(b"\x00holdfast/item/v1\n" + salt + text.encode()).hexdigest()
 
 
@@ -91,7 +99,10 @@ def test_a_seed_fixes_the_root_and_nothing_else(host: Host) -> None:
     of_the_key = {"key_check": "", "ciphertexts": None, "sealed_seed": None}
     assert replace(first.manifest, **of_the_key) == replace(again.manifest, **of_the_key)
     assert seal(host, list(ITEMS), seed=b"t" * 32).manifest.root != first.manifest.root
-    assert seal(host, list(ITEMS), seed=None).manifest.root != seal(host, list(ITEMS), seed=None).manifest.root
+    assert (
+        seal(host, list(ITEMS), seed=None).manifest.root
+        != seal(host, list(ITEMS), seed=None).manifest.root
+    )
     assert seal(host, list(ITEMS)[::-1]).manifest.root == seal(host, list(ITEMS)).manifest.root
     assert len({item.ciphertext for item in first.items + again.items}) == 2 * len(ITEMS)
     assert len({item.nonce for item in first.items + again.items}) == 2 * len(ITEMS)
@@ -108,7 +119,13 @@ def test_the_folder(host: Host, set_folder: Path) -> None:
     assert (manifest.name, manifest.n, manifest.created) == ("twin", 6, "2026-01-02T03:04:05Z")
     assert manifest.shots and (manifest.shots.n, manifest.shots.digest) == (4, set_digest(SHOTS))
     names = {str(path.relative_to(set_folder)) for path in set_folder.rglob("*") if path.is_file()}
-    assert names == {"manifest.json", "items.sealed", "seed.sealed", "shots.jsonl", "wraps/host-a.json"}
+    assert names == {
+        "manifest.json",
+        "items.sealed",
+        "seed.sealed",
+        "shots.jsonl",
+        "wraps/host-a.json",
+    }
     assert stat.S_IMODE(set_folder.stat().st_mode) == 0o755
     assert host.opened(set_folder) == list(ITEMS)
 
@@ -131,7 +148,9 @@ def test_nothing_is_overwritten_or_left_behind(host: Host, set_folder: Path) -> 
     assert list(set_folder.parent.iterdir()) == [set_folder]
 
 
-def test_a_full_disk_leaves_nothing(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -145,7 +164,8 @@ def test_times_are_written_in_utc(host: Host) -> None:
     abroad = datetime(2026, 1, 2, 5, 4, 5, tzinfo=timezone(timedelta(hours=2)))
     whole = Shares(cell=1)
     assert (
-        seal_set(ITEMS, name="twin", hosts=[], created=abroad, shares=whole).manifest.created == "2026-01-02T03:04:05Z"
+        seal_set(ITEMS, name="twin", hosts=[], created=abroad, shares=whole).manifest.created
+        == "2026-01-02T03:04:05Z"
     )
     assert CREATED.tzinfo is UTC
 
@@ -157,7 +177,10 @@ def test_times_are_written_in_utc(host: Host) -> None:
         ({"name": "../twin"}, Code.BAD_MESSAGE),
         ({"name": ""}, Code.BAD_MESSAGE),
         ({"shots": [Item(f" {ITEMS[4].question}\n", "#### 1", "1")]}, Code.SET_DUPLICATE_QUESTION),
-        ({"hosts": [Identity(name="h", host_pub="00" * 32, report_pub="00" * 32)]}, Code.KEY_UNREADABLE),
+        (
+            {"hosts": [Identity(name="h", host_pub="00" * 32, report_pub="00" * 32)]},
+            Code.KEY_UNREADABLE,
+        ),
     ],
 )
 def test_what_cannot_be_sealed(options: dict[str, object], code: Code) -> None:

@@ -31,8 +31,12 @@ def refusal(host: Host, folder: Path) -> Code | None:
 
 
 @pytest.mark.parametrize("name", ["items.sealed", "manifest.json", "wraps/host-a.json"])
-def test_every_flipped_byte_is_found(host: Host, set_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of openings; the order is tested elsewhere
+def test_every_flipped_byte_is_found(
+    host: Host, set_folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "os.fsync", lambda descriptor: None
+    )  # thousands of openings; the order is tested elsewhere
     original = (set_folder / name).read_bytes()
     for place in range(len(original)):
         mask = (0x01, 0x20, 0x80)[place % 3]
@@ -44,7 +48,9 @@ def test_every_flipped_byte_is_found(host: Host, set_folder: Path, name: str, mo
     assert refusal(host, set_folder) is None
 
 
-def test_a_flipped_byte_in_the_shots_changes_nothing_or_is_found(host: Host, set_folder: Path) -> None:
+def test_a_flipped_byte_in_the_shots_changes_nothing_or_is_found(
+    host: Host, set_folder: Path
+) -> None:
     file = set_folder / "shots.jsonl"
     original = file.read_bytes()
     for place in range(0, len(original), 3):
@@ -85,12 +91,22 @@ def test_items_cannot_change_places(host: Host, set_folder: Path) -> None:
         assert refusal(host, set_folder) is Code.SEAL_BROKEN
 
 
-def test_another_set_under_the_name_is_refused(host: Host, set_folder: Path, tmp_path: Path) -> None:
+def test_another_set_under_the_name_is_refused(
+    host: Host, set_folder: Path, tmp_path: Path
+) -> None:
     """O05: the items of one set cannot stand under the root of another, whoever can write the folder."""
     other = tmp_path / "other"
     items = [Item(f"{item.question}!", item.answer, item.gold) for item in ITEMS]
-    write_set(seal_set(items, name="twin", hosts=[host.identity], shots=SHOTS, created=CREATED, shares=ALL), other)
-    manifest, wrap = (set_folder / "manifest.json").read_bytes(), (set_folder / "wraps/host-a.json").read_bytes()
+    write_set(
+        seal_set(
+            items, name="twin", hosts=[host.identity], shots=SHOTS, created=CREATED, shares=ALL
+        ),
+        other,
+    )
+    manifest, wrap = (
+        (set_folder / "manifest.json").read_bytes(),
+        (set_folder / "wraps/host-a.json").read_bytes(),
+    )
     (set_folder / "items.sealed").write_bytes((other / "items.sealed").read_bytes())
     assert refusal(host, set_folder) is Code.SEAL_BROKEN
     (set_folder / "wraps/host-a.json").write_bytes((other / "wraps/host-a.json").read_bytes())
@@ -109,7 +125,9 @@ def test_a_set_under_another_name_is_refused(host: Host, set_folder: Path) -> No
     assert caught.value.code is Code.SEAL_BROKEN
 
 
-def test_a_host_that_is_not_enrolled(host: Host, set_folder: Path, make_host: Callable[[str], Host]) -> None:
+def test_a_host_that_is_not_enrolled(
+    host: Host, set_folder: Path, make_host: Callable[[str], Host]
+) -> None:
     stranger = make_host("host-b")
     assert refusal(stranger, set_folder) is Code.NOT_ENROLLED
     wrap = (set_folder / "wraps/host-a.json").read_bytes()
@@ -122,7 +140,10 @@ def test_a_host_that_is_not_enrolled(host: Host, set_folder: Path, make_host: Ca
 
 
 def test_an_unknown_set(host: Host, set_folder: Path, tmp_path: Path) -> None:
-    for vault, name in ((host.vault(set_folder), "nowhere"), (host.vault(tmp_path / "none"), "twin")):
+    for vault, name in (
+        (host.vault(set_folder), "nowhere"),
+        (host.vault(tmp_path / "none"), "twin"),
+    ):
         with pytest.raises(EvaluatorError) as caught:
             vault.facts(name)
         assert caught.value.code is Code.UNKNOWN_SET

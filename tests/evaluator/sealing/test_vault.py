@@ -26,7 +26,9 @@ def vault(host: Host, set_folder: Path) -> Vault:
     return host.vault(set_folder, urls=(LISTED,))
 
 
-def refusal(vault: Vault, *, indices: Sequence[int] = (0,), to: str = "jail", run: str = RUN, token: int = 1) -> Code:
+def refusal(
+    vault: Vault, *, indices: Sequence[int] = (0,), to: str = "jail", run: str = RUN, token: int = 1
+) -> Code:
     with pytest.raises(EvaluatorError) as caught:
         vault.reveal("twin", indices, to=to, run=run, token=token)
     return caught.value.code
@@ -49,12 +51,20 @@ def test_items_come_in_the_order_asked_and_are_on_record(vault: Vault, host: Hos
         verify_chain(journal.entries(), host.identity.report_pub)
     assert unpack_bits(first.entry.items, 6) == {0, 2, 4}
     assert (first.entry.recipient, first.entry.tier, first.entry.token) == ("jail", "T0", 1)
-    assert (second.entry.recipient, second.entry.tier, second.entry.token) == ("api.example.com", "T1", 2)
+    assert (second.entry.recipient, second.entry.tier, second.entry.token) == (
+        "api.example.com",
+        "T1",
+        2,
+    )
     assert first.entry.root == vault.facts("twin").manifest.root and first.entry.run == RUN
 
 
-@pytest.mark.parametrize("to", ["evil.example", "api.example.com:8443", "jail.example", "", "JAIL", "127.0.0.1"])
-def test_an_unknown_recipient_gets_nothing_and_leaves_no_line(vault: Vault, host: Host, to: str) -> None:
+@pytest.mark.parametrize(
+    "to", ["evil.example", "api.example.com:8443", "jail.example", "", "JAIL", "127.0.0.1"]
+)
+def test_an_unknown_recipient_gets_nothing_and_leaves_no_line(
+    vault: Vault, host: Host, to: str
+) -> None:
     assert refusal(vault, to=to) is Code.RECIPIENT_REFUSED
     assert host.journal().head.index == -1
 
@@ -67,7 +77,10 @@ def test_no_argument_of_a_job_raises_a_tier(vault: Vault) -> None:
     with pytest.raises(EvaluatorError) as caught:
         vault.reveal("twin", [0], to=recipient_of(LISTED), run=RUN, token=1, tier="T3")
     assert caught.value.code is Code.RECIPIENT_REFUSED
-    for url in ("https://api.example.com@evil.example/v1", "https://api.example.com.evil.example/v1"):
+    for url in (
+        "https://api.example.com@evil.example/v1",
+        "https://api.example.com.evil.example/v1",
+    ):
         try:
             to = recipient_of(url)
         except EvaluatorError:
@@ -86,7 +99,9 @@ def test_an_attempt_that_does_not_fit(vault: Vault, run: str, token: int) -> Non
     assert refusal(vault, run=run, token=token) is Code.BAD_MESSAGE
 
 
-def test_without_a_journal_line_there_is_no_item(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_journal_line_there_is_no_item(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[object] = []
 
     def full(descriptor: int, data: bytes) -> int:
@@ -111,7 +126,9 @@ def test_neither_repr_nor_a_traceback_with_locals_shows_text(
     host: Host, set_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committed = formats.read_manifest(set_folder).ciphertexts
-    monkeypatch.setattr(formats, "ciphertext_root", lambda lines: committed)  # else it is found before it is opened
+    monkeypatch.setattr(
+        formats, "ciphertext_root", lambda lines: committed
+    )  # else it is found before it is opened
     scanner = Scanner(plant(6, seed=1).canaries)
     vault = host.vault(set_folder)
     revealed = vault.reveal("twin", range(6), to="jail", run=RUN, token=1)
@@ -125,7 +142,11 @@ def test_neither_repr_nor_a_traceback_with_locals_shows_text(
     assert caught.value.code is Code.SEAL_BROKEN
     assert caught.value.__traceback__
     below = caught.value.__traceback__.tb_next  # without this test's own variables
-    shown = "".join(traceback.TracebackException(type(caught.value), caught.value, below, capture_locals=True).format())
+    shown = "".join(
+        traceback.TracebackException(
+            type(caught.value), caught.value, below, capture_locals=True
+        ).format()
+    )
     assert "open_item" in shown  # the traceback does reach into the vault
     assert scanner.scan_bytes(shown.encode()) == []
     assert caught.value.__cause__ is None and caught.value.__context__ is None

@@ -58,7 +58,11 @@ def test_joining_and_signing_in_and_out(client: Client, db: None) -> None:
     ids=lambda changes: str(changes)[:40],
 )
 def test_joining_with_bad_facts(client: Client, db: None, changes: dict[str, str]) -> None:
-    actions.sign_up(username="taken", password=None, organisation="Analytical" if "ADA2" in str(changes) else "Other")
+    actions.sign_up(
+        username="taken",
+        password=None,
+        organisation="Analytical" if "ADA2" in str(changes) else "Other",
+    )
     response = client.post("/accounts/sign-up/", GOOD | changes)
     assert response.status_code in (400, 422)
     assert User.objects.count() == 1
@@ -66,7 +70,8 @@ def test_joining_with_bad_facts(client: Client, db: None, changes: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "following", ["//evil.example", "/\\evil.example", "javascript:alert(1)", "https://evil.example/"]
+    "following",
+    ["//evil.example", "/\\evil.example", "javascript:alert(1)", "https://evil.example/"],
 )
 def test_signing_in_leads_nowhere_else(client: Client, db: None, following: str) -> None:
     actions.sign_up(username="ada", password="plugboard 7 rotor", organisation="A")
@@ -130,7 +135,9 @@ def test_to_be_alive_asks_no_database(client: Client, path: str) -> None:
     assert client.get(path).content == b"ok\n"
 
 
-def test_to_be_ready_asks_database_and_broker(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_be_ready_asks_database_and_broker(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.content) == (200, b"database: ok\nbroker: ok\n")
     monkeypatch.setattr(app, "connection_for_write", lambda: Connection("redis://127.0.0.1:9/0"))

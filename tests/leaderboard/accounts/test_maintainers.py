@@ -33,7 +33,10 @@ def test_somebody_becomes_a_maintainer_and_no_superuser(user: Any) -> None:
 
 
 def test_the_command_says_what_became_of_it(user: Any) -> None:
-    for more, told, staff in (([], "ada: maintainer", True), (["--end"], "ada: no maintainer", False)):
+    for more, told, staff in (
+        ([], "ada: maintainer", True),
+        (["--end"], "ada: no maintainer", False),
+    ):
         out = StringIO()
         call_command("make_maintainer", "ADA", *more, stdout=out)
         assert out.getvalue().strip() == told

@@ -103,7 +103,12 @@ def test_case_is_no_way_around(ada: Any, name: str) -> None:
 
 def test_making_accounts_is_limited(db: None, hashed: list[str]) -> None:
     def join(number: int) -> int:
-        fields = {"username": f"u{number}", "organisation": f"O {number}", "password1": PASSWORD, "password2": PASSWORD}
+        fields = {
+            "username": f"u{number}",
+            "organisation": f"O {number}",
+            "password1": PASSWORD,
+            "password2": PASSWORD,
+        }
         return Client().post("/accounts/sign-up/", fields, REMOTE_ADDR=HERE).status_code
 
     statuses = [join(number) for number in range(32)]
@@ -112,11 +117,17 @@ def test_making_accounts_is_limited(db: None, hashed: list[str]) -> None:
 
 
 def test_a_forwarded_address_counts_only_from_the_proxy(ada: Any, settings: Any) -> None:
-    statuses = [sign_in("ada", "x", **{"X-Forwarded-For": f"198.51.100.{number}"}).status_code for number in range(12)]
+    statuses = [
+        sign_in("ada", "x", **{"X-Forwarded-For": f"198.51.100.{number}"}).status_code
+        for number in range(12)
+    ]
     assert statuses[-1] == 429, "a stranger's own header changes nothing"
     settings.PROXIES = [f"{HERE}/32"]
     assert sign_in("ada", "x", **{"X-Forwarded-For": "198.51.100.7"}).status_code == 200
-    spoofed = [sign_in("ada", "x", **{"X-Forwarded-For": f"10.9.9.{number}, 198.51.100.8"}) for number in range(12)]
+    spoofed = [
+        sign_in("ada", "x", **{"X-Forwarded-For": f"10.9.9.{number}, 198.51.100.8"})
+        for number in range(12)
+    ]
     assert spoofed[-1].status_code == 429, "only what the proxy itself wrote counts"
 
 
@@ -135,9 +146,14 @@ def test_a_forwarded_address_counts_only_from_the_proxy(ada: Any, settings: Any)
         ("2001:db8:1:2::9", "", [], "2001:db8:1:2::/64"),
     ],
 )
-def test_visitors(rf: Any, settings: Any, remote: str, forwarded: str, proxies: list[str], expected: str) -> None:  # noqa: PLR0917
+def test_visitors(  # noqa: PLR0917
+    rf: Any, settings: Any, remote: str, forwarded: str, proxies: list[str], expected: str
+) -> None:
     settings.PROXIES = proxies
-    assert throttle.visitor(rf.get("/", REMOTE_ADDR=remote, headers={"X-Forwarded-For": forwarded})) == expected
+    assert (
+        throttle.visitor(rf.get("/", REMOTE_ADDR=remote, headers={"X-Forwarded-For": forwarded}))
+        == expected
+    )
 
 
 def test_few_passwords_are_hashed_at_once(ada: Any) -> None:

@@ -17,7 +17,10 @@ from leaderboard.benchmarks.models import Release, SetPair, SetStep
 from tests.leaderboard.benchmarks.test_benchmarks import MANIFEST, PAIR, PUBLIC
 
 KEY = generate()
-SIGNED = MANIFEST | {"maintainers": [Party(name="grace", public=public_hex(KEY)).to_dict()], "quorum": 1}
+SIGNED = MANIFEST | {
+    "maintainers": [Party(name="grace", public=public_hex(KEY)).to_dict()],
+    "quorum": 1,
+}
 
 
 @pytest.fixture
@@ -36,20 +39,34 @@ def test_the_manifest_is_told_byte_for_byte(client: Client, pair: SetPair) -> No
 
 
 def test_a_pair_with_its_head_and_notices(client: Client, pair: SetPair) -> None:
-    about: dict[str, Any] = {"set": "private", "root": pair.private.digest, "maintainer": "grace", "previous": "0" * 64}
+    about: dict[str, Any] = {
+        "set": "private",
+        "root": pair.private.digest,
+        "maintainer": "grace",
+        "previous": "0" * 64,
+    }
     first = sign_notice(
-        KEY, kind="erratum", item=3, reason="wrong_gold", index=0, moment="2026-02-03T00:00:00Z", **about
+        KEY,
+        kind="erratum",
+        item=3,
+        reason="wrong_gold",
+        index=0,
+        moment="2026-02-03T00:00:00Z",
+        **about,
     )
     actions.post_notices(data=[first.to_dict()])
     told = client.get("/api/v1/sets/pair").json()
     (notice,) = told["notices"]
     assert notice["hash"] == notice_hash(first)
     assert notice["notice"] == first.to_dict()
-    assert (told["version"], told["season"], told["state"], told["release"]) == (1, 0, "sealed", None)
-    Manifest.from_dict(SIGNED).verify_note(told["head"])
-    allowed = (
-        "slug title protocol also grader state release_rule public private season version head notices steps successor"
+    assert (told["version"], told["season"], told["state"], told["release"]) == (
+        1,
+        0,
+        "sealed",
+        None,
     )
+    Manifest.from_dict(SIGNED).verify_note(told["head"])
+    allowed = "slug title protocol also grader state release_rule public private season version head notices steps successor"
     assert set(told) == {*allowed.split(), "evidence", "release", "set_state", "withdrawn"}
     assert "leaves" not in json.dumps(told)
 
@@ -67,7 +84,10 @@ def test_steps_and_release_are_told_without_names(client: Client, pair: SetPair)
     body = client.get("/api/v1/sets/pair").content.decode()
     told = json.loads(body)
     assert [(step["old"], step["new"]) for step in told["steps"]] == [("sealed", "releasable")]
-    assert (told["release"]["statement"], told["release"]["contents"]) == ({"votes": []}, {"a": "b"})
+    assert (told["release"]["statement"], told["release"]["contents"]) == (
+        {"votes": []},
+        {"a": "b"},
+    )
     assert "somebody-private" not in body and "folder-on-disk" not in body
 
 

@@ -32,7 +32,16 @@ MANIFEST: dict[str, Any] = {
 PUBLIC: dict[str, Any] = {"name": "public", "n": 7, "digest": "a" * 64, "sealed": False}
 PAIR = {"slug": "pair", "title": "A pair", "public": "public", "private": "private"}
 ASKED = {"protocol": "demo-0shot", "grader": "numeric-1"}
-COMMAND = ("--title", "A pair", "--public", "public", "--private", "private", "--protocol", "demo-0shot")
+COMMAND = (
+    "--title",
+    "A pair",
+    "--public",
+    "public",
+    "--private",
+    "private",
+    "--protocol",
+    "demo-0shot",
+)
 
 
 def both() -> SetPair:
@@ -46,14 +55,21 @@ def test_a_pair_is_registered_once(db: None) -> None:
     assert both() == first
     assert (ItemSet.objects.count(), SetPair.objects.count()) == (2, 1)
     private = first.private
-    assert (private.sealed, private.n, private.digest, private.shots) == (True, 5, root(LEAVES).hex(), 8)
+    assert (private.sealed, private.n, private.digest, private.shots) == (
+        True,
+        5,
+        root(LEAVES).hex(),
+        8,
+    )
     assert private.facts() == Manifest.from_dict(MANIFEST)
 
 
 def test_twins_are_twins_of_the_set_that_was_sealed_with_them(db: None) -> None:
     actions.register_set(data=PUBLIC, sealed=False)
     actions.register_set(data=PUBLIC | {"name": "other", "digest": "b" * 64}, sealed=False)
-    actions.register_set(data=MANIFEST | {"twins": {"public": "a" * 64, "by": "split"}}, sealed=True)
+    actions.register_set(
+        data=MANIFEST | {"twins": {"public": "a" * 64, "by": "split"}}, sealed=True
+    )
     with pytest.raises(SiteError) as refused:
         actions.register_pair(**PAIR | {"slug": "wrong", "public": "other"}, **ASKED)
     assert refused.value.code is Refusal.BAD_REGISTRATION
@@ -87,7 +103,9 @@ def test_a_manifest_that_does_not_hold(db: None, changes: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "data", [None, [], {}, PUBLIC | {"sealed": True}, PUBLIC | {"n": 0}, PUBLIC | {"digest": "x"}], ids=repr
+    "data",
+    [None, [], {}, PUBLIC | {"sealed": True}, PUBLIC | {"n": 0}, PUBLIC | {"digest": "x"}],
+    ids=repr,
 )
 def test_facts_that_do_not_hold(db: None, data: Any) -> None:
     with pytest.raises(SiteError):
@@ -126,17 +144,28 @@ def test_the_form_takes_further_protocols_one_by_one(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("private", "public"), ("public", "public"), ("public", "nowhere"), ("nowhere", "private")]
+    "names",
+    [("private", "public"), ("public", "public"), ("public", "nowhere"), ("nowhere", "private")],
 )
 def test_a_pair_is_a_public_and_a_sealed_set(db: None, names: tuple[str, str]) -> None:
     both()
     with pytest.raises(SiteError) as refused:
-        actions.register_pair(**PAIR | {"slug": "new", "public": names[0], "private": names[1]}, **ASKED)
+        actions.register_pair(
+            **PAIR | {"slug": "new", "public": names[0], "private": names[1]}, **ASKED
+        )
     assert refused.value.code is Refusal.BAD_REGISTRATION
 
 
 @pytest.mark.parametrize(
-    "fields", [{"n": 0}, {"digest": "x"}, {"name": "A B"}, {"shots": 3}, {"shots_digest": "e" * 64}, {"n": 2_000_000}]
+    "fields",
+    [
+        {"n": 0},
+        {"digest": "x"},
+        {"name": "A B"},
+        {"shots": 3},
+        {"shots_digest": "e" * 64},
+        {"n": 2_000_000},
+    ],
 )
 def test_the_database_refuses_bad_sets(db: None, fields: dict[str, Any]) -> None:
     good = {"name": "x", "sealed": False, "n": 1, "digest": "a" * 64}
@@ -150,7 +179,16 @@ def test_the_commands(db: None, tmp_path: Path, capsys: pytest.CaptureFixture[st
     public.write_text(json.dumps(PUBLIC))
     call_command("register_set", str(public))
     call_command("register_set", str(manifest), "--sealed")
-    facts = ["--title", "A pair", "--public", "public", "--private", "private", "--protocol", "demo-0shot"]
+    facts = [
+        "--title",
+        "A pair",
+        "--public",
+        "public",
+        "--private",
+        "private",
+        "--protocol",
+        "demo-0shot",
+    ]
     call_command("register_pair", "pair", *facts)
     assert SetPair.objects.get().grader == "numeric-1"
     assert root(LEAVES).hex() in capsys.readouterr().out

@@ -126,7 +126,10 @@ def about_an_item_that_is_none(private: ItemSet) -> list[dict[str, Any]]:
 
 
 def with_a_sentence(private: ItemSet) -> list[dict[str, Any]]:
-    return [notice(private, kind="compromise", reason="leaked").to_dict() | {"text": "the answer to item 3"}]
+    return [
+        notice(private, kind="compromise", reason="leaked").to_dict()
+        | {"text": "the answer to item 3"}
+    ]
 
 
 def of_no_set(private: ItemSet) -> list[dict[str, Any]]:
@@ -135,7 +138,9 @@ def of_no_set(private: ItemSet) -> list[dict[str, Any]]:
 
 
 def of_a_public_set(private: ItemSet) -> list[dict[str, Any]]:
-    return [notice(ItemSet.objects.get(name="public"), kind="compromise", reason="leaked").to_dict()]
+    return [
+        notice(ItemSet.objects.get(name="public"), kind="compromise", reason="leaked").to_dict()
+    ]
 
 
 def nothing(private: ItemSet) -> list[dict[str, Any]]:
@@ -149,10 +154,15 @@ def nothing(private: ItemSet) -> list[dict[str, Any]]:
         about_an_item_that_is_none, with_a_sentence, of_no_set, of_a_public_set, nothing,
     ],
 )  # fmt: skip
-def test_notices_that_do_not_hold(private: ItemSet, forge: Callable[[ItemSet], list[dict[str, Any]]]) -> None:
+def test_notices_that_do_not_hold(
+    private: ItemSet, forge: Callable[[ItemSet], list[dict[str, Any]]]
+) -> None:
     assert refused(lambda: post_notices(data=forge(private))) is Refusal.BAD_NOTICE
     assert not Notice.objects.exists()
-    assert not ItemSet.objects.exclude(version=0).exists() and not SetPair.objects.filter(stale=True).exists()
+    assert (
+        not ItemSet.objects.exclude(version=0).exists()
+        and not SetPair.objects.filter(stale=True).exists()
+    )
 
 
 @pytest.mark.parametrize("data", [[None], ["x"], [{}], [[]]], ids=repr)
@@ -166,7 +176,9 @@ def test_the_command(private: ItemSet, tmp_path: Path) -> None:
     out = StringIO()
     call_command("post_notices", str(path), stdout=out)
     assert out.getvalue() == "private: version 2\n"
-    for number, content in enumerate((b"", b"{", b"\xff\n", json.dumps(sent[0].to_dict()).encode())):
+    for number, content in enumerate(
+        (b"", b"{", b"\xff\n", json.dumps(sent[0].to_dict()).encode())
+    ):
         bad = tmp_path / f"{number}.jsonl"
         bad.write_bytes(content)
         with pytest.raises(CommandError):

@@ -32,7 +32,10 @@ def maintainer(client: Client, user: Any) -> Client:
 
 
 def files(sealed: Sealed, **changes: bytes) -> dict[str, Any]:
-    sent = {"manifest": json.dumps(sealed.manifest.to_dict()).encode(), "head": sealed.head.encode()} | changes
+    sent = {
+        "manifest": json.dumps(sealed.manifest.to_dict()).encode(),
+        "head": sealed.head.encode(),
+    } | changes
     return {name: SimpleUploadedFile(name, data) for name, data in sent.items() if data}
 
 
@@ -50,12 +53,21 @@ def test_a_sealed_set_is_registered_and_shown(maintainer: Client) -> None:
         page = maintainer.post(ADDRESS, files(sealed), follow=True)
         assert page.redirect_chain == [("/sets/register/pair/?private=twin", 302)]
     text = page.content.decode()
-    for fact in (sealed.manifest.root, sealed.manifest.digest(), sealed.manifest.seed_hash, "maintainer-1"):
+    for fact in (
+        sealed.manifest.root,
+        sealed.manifest.digest(),
+        sealed.manifest.seed_hash,
+        "maintainer-1",
+    ):
         assert fact in text
     assert "witness-1 on 3 Jan 2026 00:00 UTC" in text
     assert 'value="demo-0shot"' in text and 'value="numeric-1"' in text
     known = ItemSet.objects.get()
-    assert (known.digest, known.head, known.facts()) == (sealed.manifest.root, sealed.head, sealed.manifest)
+    assert (known.digest, known.head, known.facts()) == (
+        sealed.manifest.root,
+        sealed.head,
+        sealed.manifest,
+    )
     assert page.headers["Cache-Control"] == "no-store, private"
 
 
@@ -76,7 +88,9 @@ def test_a_sealed_set_is_registered_and_shown(maintainer: Client) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_is_not_registered_says_why(maintainer: Client, changes: Any, status: int, says: str) -> None:
+def test_what_is_not_registered_says_why(
+    maintainer: Client, changes: Any, status: int, says: str
+) -> None:
     answer = maintainer.post(ADDRESS, files(seal(), **changes))
     assert answer.status_code == status
     assert says in answer.content.decode()
@@ -88,7 +102,10 @@ def test_another_set_of_the_same_name(maintainer: Client) -> None:
     other = seal(created="2026-02-02T00:00:00Z")
     answer = maintainer.post(ADDRESS, files(other))
     assert answer.status_code == 409
-    assert "Something else is registered under this name: twin. Choose another name." in answer.content.decode()
+    assert (
+        "Something else is registered under this name: twin. Choose another name."
+        in answer.content.decode()
+    )
 
 
 def test_a_large_manifest_is_taken_and_too_large_a_one_is_not_read(maintainer: Client) -> None:
@@ -99,12 +116,16 @@ def test_a_large_manifest_is_taken_and_too_large_a_one_is_not_read(maintainer: C
         def read(self, *size: Any) -> bytes:
             raise AssertionError("the body was read")
 
-    answer = maintainer.generic("POST", ADDRESS, b"", CONTENT_LENGTH=MAX_UPLOAD + 1, **{"wsgi.input": Unread()})
+    answer = maintainer.generic(
+        "POST", ADDRESS, b"", CONTENT_LENGTH=MAX_UPLOAD + 1, **{"wsgi.input": Unread()}
+    )
     assert answer.status_code == 413
     assert "The body is too large: a manifest has at most 20 MB." in answer.content.decode()
 
 
-def test_a_manifest_within_the_form_but_over_its_own_limit(maintainer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_within_the_form_but_over_its_own_limit(
+    maintainer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("leaderboard.benchmarks.forms.MANIFEST_BYTES", 1000)
     assert maintainer.post(ADDRESS, files(seal())).status_code == 413
 
@@ -139,7 +160,10 @@ def test_naming_a_successor(maintainer: Client) -> None:
         page = maintainer.post("/sets/twins/release/successor/", {"successor": wanted}, follow=True)
         assert says in page.content.decode()
     assert SetPair.objects.get().successor == ItemSet.objects.get(name="next")
-    assert maintainer.post("/sets/nowhere/release/successor/", {"successor": "next"}).status_code == 404
+    assert (
+        maintainer.post("/sets/nowhere/release/successor/", {"successor": "next"}).status_code
+        == 404
+    )
 
 
 def test_a_season_is_opened_once_it_is_meant(maintainer: Client) -> None:
@@ -150,7 +174,10 @@ def test_a_season_is_opened_once_it_is_meant(maintainer: Client) -> None:
     assert "The next season is open." in page.content.decode()
     assert SetPair.objects.get().season == 1
     page = maintainer.post("/sets/twins/release/season/", {"sure": "on"}, follow=True)
-    assert "Every block of this pair&#x27;s sealed set is retired: season 2 of 2." in page.content.decode()
+    assert (
+        "Every block of this pair&#x27;s sealed set is retired: season 2 of 2."
+        in page.content.decode()
+    )
 
 
 @pytest.fixture
@@ -175,7 +202,9 @@ def test_every_file_is_served_to_be_saved(client: Client, bundle: Release) -> No
     for name, data in FILES.items():
         answer = client.get(f"/sets/twins/release/files/{name}")
         assert (answer.status_code, body(answer)) == (200, data)
-        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name.split("/")[-1]}"'
+        assert (
+            answer.headers["Content-Disposition"] == f'attachment; filename="{name.split("/")[-1]}"'
+        )
         assert answer.headers["Content-Type"] == exports.content_type(name)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     listed = client.get("/sets/twins/release/files/contents.json")
@@ -215,7 +244,10 @@ def test_the_archive_is_the_bundle(client: Client, bundle: Release) -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         members = {one.name: one for one in archive.getmembers()}
         assert members.keys() == FILES.keys() | {"contents.json", "contents.sig"}
-        assert all(one.isreg() and (one.mode, one.uid, one.uname) == (0o644, 0, "") for one in members.values())
+        assert all(
+            one.isreg() and (one.mode, one.uid, one.uname) == (0o644, 0, "")
+            for one in members.values()
+        )
         for name, content in FILES.items():
             file = archive.extractfile(name)
             assert file is not None and file.read() == content
@@ -231,7 +263,9 @@ def test_a_lost_file_is_said_to_be_lost(client: Client, bundle: Release, setting
     assert ">lost</td>" in page and "files/items.jsonl" not in page
 
 
-def test_a_file_that_shrinks_while_it_is_read_breaks_the_transfer(bundle: Release, settings: Any) -> None:
+def test_a_file_that_shrinks_while_it_is_read_breaks_the_transfer(
+    bundle: Release, settings: Any
+) -> None:
     made = exports.archive(bundle)
     assert made is not None
     (settings.RELEASES / bundle.folder / "items.jsonl").write_bytes(b"")
@@ -252,5 +286,7 @@ def test_ten_thousand_blocks_stay_inside_the_picture(drawn: Callable[..., Any]) 
     for part in (parts[0], parts[-1]):
         x, width = charts.place(part, 30_000)
         assert x >= 0 and x + width <= charts.WIDTH + 1
-    options: dict[str, Any] = {"season": 1} if drawn is charts.strip else {"seen": {0: charts.Seen(1.0, 2.0)}}
+    options: dict[str, Any] = (
+        {"season": 1} if drawn is charts.strip else {"seen": {0: charts.Seen(1.0, 2.0)}}
+    )
     assert drawn(parts, **options).count("<title>") == 10_000

@@ -48,7 +48,9 @@ def walk(state: PairState) -> SetPair:
 def test_the_table_has_these_steps_and_no_others() -> None:
     assert {name(edge) for edge in STEPS} == LEGAL
     assert not [new for old, new in STEPS if old is PairState.RELEASED], "released is never left"
-    assert {step.by for (_, new), step in STEPS.items() if new is PairState.RELEASED} == {"another maintainer"}
+    assert {step.by for (_, new), step in STEPS.items() if new is PairState.RELEASED} == {
+        "another maintainer"
+    }
 
 
 @pytest.mark.parametrize("edge", EDGES, ids=name)
@@ -99,7 +101,13 @@ def test_it_is_the_trigger_that_holds_the_steps(db: None) -> None:
 
 @pytest.mark.parametrize("state", PairState)
 def test_a_set_begins_sealed(db: None, state: PairState) -> None:
-    facts: dict[str, Any] = {"name": "new", "sealed": True, "n": 9, "digest": "a" * 64, "state": state}
+    facts: dict[str, Any] = {
+        "name": "new",
+        "sealed": True,
+        "n": 9,
+        "digest": "a" * 64,
+        "state": state,
+    }
     if state in (PairState.PROPOSED, PairState.RELEASED):
         facts |= {"evidence": {}, "proposed_by": make_maintainer("ada")}
     if state is PairState.SEALED:
@@ -117,7 +125,12 @@ def test_a_second_pair_has_the_state_of_its_set_and_none_is_begun_over_a_release
     db: None, state: PairState
 ) -> None:
     old = walk(state)
-    facts: dict[str, Any] = {"slug": "new", "title": "New", "public": old.public, "private": old.private}
+    facts: dict[str, Any] = {
+        "slug": "new",
+        "title": "New",
+        "public": old.public,
+        "private": old.private,
+    }
     facts |= {"protocol": "demo-0shot", "grader": "numeric-1"}
     if state is not PairState.RELEASED:
         assert SetPair.objects.create(**facts).state == state
@@ -125,12 +138,18 @@ def test_a_second_pair_has_the_state_of_its_set_and_none_is_begun_over_a_release
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
         SetPair.objects.create(**facts)
     cause: Any = refused.value.__cause__
-    assert (cause.sqlstate, cause.diag.message_primary) == ("23514", "no new pair over a released set")
+    assert (cause.sqlstate, cause.diag.message_primary) == (
+        "23514",
+        "no new pair over a released set",
+    )
 
 
 def test_a_public_set_is_never_on_its_way_to_release(db: None) -> None:
     pair = make_pair()
-    with pytest.raises(IntegrityError, match="item_set_is_released_only_if_sealed"), transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match="item_set_is_released_only_if_sealed"),
+        transaction.atomic(),
+    ):
         ItemSet.objects.filter(pk=pair.public_id).update(state="releasable")
 
 
@@ -146,5 +165,8 @@ def test_evidence_is_frozen_exactly_where_it_is_signed(db: None, state: PairStat
     pair = walk(state)
     frozen = state in (PairState.PROPOSED, PairState.RELEASED)
     wrong: dict[str, Any] = {"evidence": None} if frozen else {"evidence": {}}
-    with pytest.raises(IntegrityError, match="item_set_is_proposed_over_evidence"), transaction.atomic():
+    with (
+        pytest.raises(IntegrityError, match="item_set_is_proposed_over_evidence"),
+        transaction.atomic(),
+    ):
         ItemSet.objects.filter(pk=pair.private_id).update(**wrong)

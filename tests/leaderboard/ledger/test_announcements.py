@@ -14,7 +14,9 @@ from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
 HELD = HeldSet(name="public", sealed=False, digest="a" * 64)
 
 
-def announce(evaluator: FakeEvaluator, *, later: float = 0, key: Any = None, **changes: Any) -> Disposition:
+def announce(
+    evaluator: FakeEvaluator, *, later: float = 0, key: Any = None, **changes: Any
+) -> Disposition:
     moment = datetime.now(UTC) + timedelta(seconds=later)
     fields: dict[str, Any] = {
         "moment": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -33,7 +35,12 @@ def test_an_announcement_is_stored(db: None, evaluator: FakeEvaluator) -> None:
     assert not Evaluator.objects.live().exists()
     assert announce(evaluator, run="00000000-0000-0000-0000-00000000000a") is Disposition.APPLIED
     row.refresh_from_db()
-    assert (row.announced_pool, row.reads, row.software, row.out_of_service) == ("default", [JOB_VERSION], "0.1.0", "")
+    assert (row.announced_pool, row.reads, row.software, row.out_of_service) == (
+        "default",
+        [JOB_VERSION],
+        "0.1.0",
+        "",
+    )
     assert row.holds(name="public", sealed=False, digest="a" * 64)
     assert not row.holds(name="public", sealed=False, digest="b" * 64)
     assert (row.expected_by - row.last_seen).total_seconds() == 60
@@ -49,7 +56,9 @@ def test_an_older_announcement_changes_nothing(db: None, evaluator: FakeEvaluato
     assert row.sets == []
 
 
-def test_who_is_out_of_service_silent_or_of_another_pool_takes_no_runs(db: None, evaluator: FakeEvaluator) -> None:
+def test_who_is_out_of_service_silent_or_of_another_pool_takes_no_runs(
+    db: None, evaluator: FakeEvaluator
+) -> None:
     row = evaluator.register()
     announce(evaluator, out_of_service=OutOfService.DISK_FULL)
     assert list(Evaluator.objects.live()) == [row]

@@ -37,7 +37,9 @@ class Wire:
         self.asked: list[tuple[str, int]] = []
         monkeypatch.setattr("os.fsync", lambda descriptor: None)
         monkeypatch.setattr(hosts, "AT_A_TIME", 4)
-        monkeypatch.setattr(actions, "ring_ship", lambda name, *, after: self.asked.append((name, after)))
+        monkeypatch.setattr(
+            actions, "ring_ship", lambda name, *, after: self.asked.append((name, after))
+        )
         actions.register_evaluator(identity=place.identity.to_dict(), pool="default")
         self.host = self.start()
 
@@ -85,7 +87,9 @@ class Wire:
 
     def copied(self) -> list[Any]:
         """The site's copy, as far as it has no gap."""
-        return [entry.log_line() for entry in Entry.objects.filter(status="chained").order_by("index")]
+        return [
+            entry.log_line() for entry in Entry.objects.filter(status="chained").order_by("index")
+        ]
 
 
 def deliver(envelopes: Sequence[dict[str, Any]]) -> None:
@@ -95,7 +99,9 @@ def deliver(envelopes: Sequence[dict[str, Any]]) -> None:
 
 def unreliably(envelopes: Envelopes, draw: random.Random) -> Envelopes:
     """Some lost, some twice or three times, in any order."""
-    arrived = [envelope for envelope in envelopes for _ in range(draw.choice([0, 0, 1, 1, 1, 2, 3]))]
+    arrived = [
+        envelope for envelope in envelopes for _ in range(draw.choice([0, 0, 1, 1, 1, 2, 3]))
+    ]
     draw.shuffle(arrived)
     return arrived
 
@@ -178,7 +184,9 @@ def test_an_order_that_is_none_is_dropped(wire: Wire) -> None:
 
 def only_new(self: Host, after: int) -> None:
     """Sends what was never sent; what was lost on the way stays lost."""
-    ship(self.entries(), self.shipped, lambda run, token, body: self.reporter(run, token).send(body))
+    ship(
+        self.entries(), self.shipped, lambda run, token, body: self.reporter(run, token).send(body)
+    )
 
 
 def one_too_late(self: Host, after: int) -> None:
@@ -189,14 +197,20 @@ def one_too_late(self: Host, after: int) -> None:
 def first_only(self: Host, after: int) -> None:
     """Sends the first report of many."""
     sent = self.entries()[: after + 1 + hosts.AT_A_TIME]
-    self.reporter(RUNS[0], 1).send(hosts.Exposed(entries=tuple(line for line in sent if line.index > after)))
+    self.reporter(RUNS[0], 1).send(
+        hosts.Exposed(entries=tuple(line for line in sent if line.index > after))
+    )
 
 
 honest = Host.ship_again
 
 
-@pytest.mark.parametrize("broken", [only_new, one_too_late, first_only], ids=lambda broken: broken.__name__)
-def test_an_evaluator_that_does_not_heal_is_seen(wire: Wire, monkeypatch: pytest.MonkeyPatch, broken: Any) -> None:
+@pytest.mark.parametrize(
+    "broken", [only_new, one_too_late, first_only], ids=lambda broken: broken.__name__
+)
+def test_an_evaluator_that_does_not_heal_is_seen(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
     draw = random.Random(0)
     deliver(unreliably(wire.work(draw, 27), draw))
     monkeypatch.setattr(Host, "ship_again", broken)

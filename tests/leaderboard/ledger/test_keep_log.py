@@ -21,7 +21,16 @@ def test_an_enrolment_from_escrow_is_public(
     for name in ("escrow-1", "host-2"):
         assert main(["keygen", str(tmp_path / name), "--name", name]) == 0
     folder, escrow = str(tmp_path / "twin"), str(tmp_path / "escrow-1")
-    seal = ["seal", str(tmp_path / "items.jsonl"), "--keys", escrow, "--name", "twin", "--out", folder]
+    seal = [
+        "seal",
+        str(tmp_path / "items.jsonl"),
+        "--keys",
+        escrow,
+        "--name",
+        "twin",
+        "--out",
+        folder,
+    ]
     assert main([*seal, "--local", "0", "--spare", "0", "--smallest-cell", "1"]) == 0
     home = tmp_path / "escrow-home"
     identity = str(tmp_path / "host-2" / "identity.json")
@@ -36,8 +45,12 @@ def test_an_enrolment_from_escrow_is_public(
     assert "escrow-1" in client.get("/ledger/").content.decode()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b'{"kind": "exposure"}\n', b"\xff\n"], ids=repr)
-def test_a_file_that_is_no_journal(db: None, tmp_path: Path, evaluator: FakeEvaluator, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]\n", b'{"kind": "exposure"}\n', b"\xff\n"], ids=repr
+)
+def test_a_file_that_is_no_journal(
+    db: None, tmp_path: Path, evaluator: FakeEvaluator, content: bytes
+) -> None:
     evaluator.register()
     (tmp_path / "journal.jsonl").write_bytes(content)
     with pytest.raises(CommandError):
@@ -47,7 +60,9 @@ def test_a_file_that_is_no_journal(db: None, tmp_path: Path, evaluator: FakeEval
     assert not Entry.objects.exists()
 
 
-def test_a_stranger_s_or_a_changed_line_is_not_kept(db: None, tmp_path: Path, evaluator: FakeEvaluator) -> None:
+def test_a_stranger_s_or_a_changed_line_is_not_kept(
+    db: None, tmp_path: Path, evaluator: FakeEvaluator
+) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(to_line(evaluator.expose()))
     with pytest.raises(CommandError, match="register"):

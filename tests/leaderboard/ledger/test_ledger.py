@@ -28,11 +28,15 @@ def known(db: None, evaluator: FakeEvaluator) -> Evaluator:
 
 
 def chained(known: Evaluator) -> list[int]:
-    return list(known.entries.filter(status="chained").order_by("index").values_list("index", flat=True))
+    return list(
+        known.entries.filter(status="chained").order_by("index").values_list("index", flat=True)
+    )
 
 
 @pytest.mark.parametrize("order", [list(range(6)), *ORDERS], ids=str)
-def test_lines_in_any_order_make_one_chain(known: Evaluator, evaluator: FakeEvaluator, order: list[int]) -> None:
+def test_lines_in_any_order_make_one_chain(
+    known: Evaluator, evaluator: FakeEvaluator, order: list[int]
+) -> None:
     lines = [evaluator.expose() for _ in range(6)]
     arrived: set[int] = set()
     for place in [*order, *order[:3]]:
@@ -55,18 +59,25 @@ def test_many_lines_at_once(known: Evaluator, evaluator: FakeEvaluator) -> None:
     assert chained(known) == list(range(40))
 
 
-def test_a_line_with_the_place_of_another_is_kept_and_flagged(known: Evaluator, evaluator: FakeEvaluator) -> None:
+def test_a_line_with_the_place_of_another_is_kept_and_flagged(
+    known: Evaluator, evaluator: FakeEvaluator
+) -> None:
     first = evaluator.expose()
     keep_entries(evaluator=known, entries=[first])
     twin = evaluator.expose(index=0, previous="0" * 64, recipient="models.example.org", tier="T1")
     keep_entries(evaluator=known, entries=[twin])
     known.refresh_from_db()
     assert known.flagged
-    assert sorted(known.entries.values_list("index", "status")) == [(0, "chained"), (0, "conflicting")]
+    assert sorted(known.entries.values_list("index", "status")) == [
+        (0, "chained"),
+        (0, "conflicting"),
+    ]
     assert (known.head_index, known.entries.get(status="chained").log_line()) == (0, first)
 
 
-def test_a_line_that_follows_another_past_is_kept_and_flagged(known: Evaluator, evaluator: FakeEvaluator) -> None:
+def test_a_line_that_follows_another_past_is_kept_and_flagged(
+    known: Evaluator, evaluator: FakeEvaluator
+) -> None:
     keep_entries(evaluator=known, entries=[evaluator.expose()])
     keep_entries(evaluator=known, entries=[evaluator.expose(previous="f" * 64)])
     known.refresh_from_db()
@@ -77,7 +88,12 @@ def test_a_line_that_follows_another_past_is_kept_and_flagged(known: Evaluator, 
 def test_one_bad_line_keeps_all_of_a_report_out(known: Evaluator, evaluator: FakeEvaluator) -> None:
     good, other = evaluator.expose(), FakeEvaluator(name="evaluator-2")
     impostor = FakeEvaluator(name=evaluator.name)
-    for bad in (other.expose(), impostor.expose(), evaluator.expose(count=1), evaluator.expose(items="AB==", count=1)):
+    for bad in (
+        other.expose(),
+        impostor.expose(),
+        evaluator.expose(count=1),
+        evaluator.expose(items="AB==", count=1),
+    ):
         with pytest.raises(EvaluatorError) as refused:
             keep_entries(evaluator=known, entries=[good, bad])
         assert refused.value.code is Code.BAD_MESSAGE
@@ -90,7 +106,12 @@ def test_registering_an_evaluator(db: None, evaluator: FakeEvaluator) -> None:
     with pytest.raises(SiteError) as refused:
         register_evaluator(identity=FakeEvaluator().identity(), pool="default")
     assert refused.value.code is Refusal.ALREADY_REGISTERED
-    for bad in (None, {}, evaluator.identity() | {"name": "A B"}, evaluator.identity() | {"report_key": "0" * 64}):
+    for bad in (
+        None,
+        {},
+        evaluator.identity() | {"name": "A B"},
+        evaluator.identity() | {"report_key": "0" * 64},
+    ):
         with pytest.raises(SiteError) as refused:
             register_evaluator(identity=bad, pool="default")
         assert refused.value.code is Refusal.BAD_REGISTRATION

@@ -16,7 +16,9 @@ _numbers = count()
 
 def make_pair(slug: str = "demo", *, n: int = N, twins_by: str = "generator") -> SetPair:
     public = ItemSet.objects.create(name=f"{slug}-public", sealed=False, n=n, digest="a" * 64)
-    private = ItemSet.objects.create(name=f"{slug}-private", sealed=True, n=n, digest="9f2c" + "0" * 56 + "41ab")
+    private = ItemSet.objects.create(
+        name=f"{slug}-private", sealed=True, n=n, digest="9f2c" + "0" * 56 + "41ab"
+    )
     return SetPair.objects.create(
         slug=slug, title="Demo arithmetic", public=public, private=private, protocol="demo-0shot", grader="numeric-1",
         twins_by=twins_by,
@@ -60,7 +62,9 @@ def make_run(
 
 def _outcomes(run: Run, item_set: ItemSet, *, right: int, truncated: int, left_open: int) -> None:
     wrong = item_set.n - right - truncated - left_open
-    stored = RunOutcomes(run=run, item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n))
+    stored = RunOutcomes(
+        run=run, item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n)
+    )
     values = [Outcome.RIGHT] * right + [Outcome.TRUNCATED] * truncated + [Outcome.WRONG] * wrong
     stored.merge(enumerate(values))
     stored.save()
@@ -72,7 +76,15 @@ def make_board(pair: SetPair) -> None:
     make_run(pair, "demo-contaminated", public=397, private=262)
     make_run(pair, "demo-small", public=98, private=91)
     make_run(pair, "replay-strong", public=398, private=397, kind="endpoint", organisation="Replay")
-    make_run(pair, "replay-cut", public=300, private=290, truncated=12, kind="endpoint", organisation="Replay")
+    make_run(
+        pair,
+        "replay-cut",
+        public=300,
+        private=290,
+        truncated=12,
+        kind="endpoint",
+        organisation="Replay",
+    )
     make_run(pair, "late-one", state=RunState.RUNNING, left_open=pair.public.n)
     make_run(pair, "half-asked", state=RunState.FAILED, fault="ours", left_open=3)
     make_run(pair, "theirs-broken", state=RunState.FAILED, fault="theirs", left_open=3)

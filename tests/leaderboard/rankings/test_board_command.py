@@ -23,7 +23,17 @@ def test_the_table_lines_up_and_names_those_without_a_score() -> None:
     make_board(pair)
     actions.close_cohort(pair=pair)
     heading, *lines = board().splitlines()
-    assert heading.split() == ["rank", "model", "private", "public", "gap,", "pp", "95%", "interval", "evidence"]
+    assert heading.split() == [
+        "rank",
+        "model",
+        "private",
+        "public",
+        "gap,",
+        "pp",
+        "95%",
+        "interval",
+        "evidence",
+    ]
     column = heading.index("evidence")
     assert [line[column:] for line in lines[:5]] == [
         "no evidence", "cannot tell", "cannot tell", "overfit", "cannot tell",

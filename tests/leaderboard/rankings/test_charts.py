@@ -14,15 +14,21 @@ from leaderboard.rankings.snapshots import Entry, Tally, rank
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def make(public: int = 331, private: int = 328, *, model: str = "demo-honest", truncated: int = 0) -> Row:
+def make(
+    public: int = 331, private: int = 328, *, model: str = "demo-honest", truncated: int = 0
+) -> Row:
     def tally(right: int) -> Tally:
-        return Tally(n=400, right=right, wrong=400 - right - truncated, no_answer=0, truncated=truncated)
+        return Tally(
+            n=400, right=right, wrong=400 - right - truncated, no_answer=0, truncated=truncated
+        )
 
     return rank([Entry(model, "Demo", "weights", "run", tally(public), tally(private))])[0]
 
 
 def parse(picture: str) -> ElementTree.Element:
-    return ElementTree.fromstring(picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    return ElementTree.fromstring(
+        picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    )
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -43,12 +49,23 @@ def test_a_gap_axis_holds_zero_and_every_interval() -> None:
 
 
 def test_an_axis_without_rows_is_the_whole_range() -> None:
-    assert charts.score_axis([], whole=False) == charts.score_axis([charts.of_row(make())], whole=True) == charts.WHOLE
+    assert (
+        charts.score_axis([], whole=False)
+        == charts.score_axis([charts.of_row(make())], whole=True)
+        == charts.WHOLE
+    )
 
 
 @pytest.mark.parametrize(
     ("gap", "text"),
-    [(0.038, "+3.8"), (-0.038, "−3.8"), (0.0, "0.0"), (0.0004, "0.0"), (-0.0004, "0.0"), (1.0, "+100.0")],
+    [
+        (0.038, "+3.8"),
+        (-0.038, "−3.8"),
+        (0.0, "0.0"),
+        (0.0004, "0.0"),
+        (-0.0004, "0.0"),
+        (1.0, "+100.0"),
+    ],
 )
 def test_points_are_signed_with_a_true_minus(gap: float, text: str) -> None:
     assert charts.points(gap) == text
@@ -82,17 +99,28 @@ def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     assert dot is not None and ring is not None and band is not None
     assert float(dot.get("cx", "")) == charts.WIDTH / 2
     assert float(ring.get("cx", "")) == charts.WIDTH
-    assert float(band.get("x", "")) == pytest.approx(row.private.interval[0] * charts.WIDTH, abs=0.1)
+    assert float(band.get("x", "")) == pytest.approx(
+        row.private.interval[0] * charts.WIDTH, abs=0.1
+    )
     assert picture.get("aria-label") == "private 50.0%, public 100.0%"
 
 
 @pytest.mark.parametrize(
     ("word", "tone"),
-    [("overfit", "hot"), ("watch", "warm"), ("no_evidence", "cool"), ("cannot_tell", "open"), ("pending", "open")],
+    [
+        ("overfit", "hot"),
+        ("watch", "warm"),
+        ("no_evidence", "cool"),
+        ("cannot_tell", "open"),
+        ("pending", "open"),
+    ],
 )
 def test_the_tone_follows_the_evidence(word: EvidenceCode, tone: str) -> None:
     dot = charts.of_row(replace(make(), evidence=word))
-    for picture in (charts.dumbbell(dot, charts.WHOLE), charts.gap_interval(dot, charts.gap_axis([dot]))):
+    for picture in (
+        charts.dumbbell(dot, charts.WHOLE),
+        charts.gap_interval(dot, charts.gap_axis([dot])),
+    ):
         assert tone in parse(picture).get("class", "").split()
 
 
@@ -102,7 +130,11 @@ def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> N
         picture = parse(charts.gap_interval(dot, charts.gap_axis([dot])))
         zero, whisker = (picture.find(f"{SVG}line[@class='{name}']") for name in ("zero", "wh"))
         assert zero is not None and whisker is not None
-        inside = float(whisker.get("x1", "")) <= float(zero.get("x1", "")) <= float(whisker.get("x2", ""))
+        inside = (
+            float(whisker.get("x1", ""))
+            <= float(zero.get("x1", ""))
+            <= float(whisker.get("x2", ""))
+        )
         assert inside == (row.interval[0] <= 0 <= row.interval[1])
 
 

@@ -48,7 +48,9 @@ def panel() -> SetPair:
     pair = make_pair(n=1000, twins_by="")
     for number, ability in enumerate(np.linspace(-0.8, 1.6, 10)):
         answer(pair, f"clean-{number}", float(ability))
-        actions.name_reference(pair=pair, model=f"clean-{number}", why="trained before the public set")
+        actions.name_reference(
+            pair=pair, model=f"clean-{number}", why="trained before the public set"
+        )
     return pair
 
 
@@ -81,9 +83,15 @@ def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPai
     assert "overfit" not in {word for model, word in words(panel).items() if model != "fitted"}
     row = next(row for row in snapshots.build(panel).rows if row.model == "fitted")
     assert row.judged is not None and row.judged.adjusted is not None
-    assert (row.judged.basis, row.judged.adjusted.by, row.judged.adjusted.references) == ("panel", "items", 10)
+    assert (row.judged.basis, row.judged.adjusted.by, row.judged.adjusted.references) == (
+        "panel",
+        "items",
+        10,
+    )
     assert row.judged.adjusted.interval[0] > 0 and row.judged.fewest is not None
-    assert row.judged.p == float(f"{row.judged.p:.3g}") and row.judged.adjusted.gap == round(row.judged.adjusted.gap, 4)
+    assert row.judged.p == float(f"{row.judged.p:.3g}") and row.judged.adjusted.gap == round(
+        row.judged.adjusted.gap, 4
+    )
     facts = Snapshot.objects.current(panel).facts()  # type: ignore[union-attr]
     assert facts is not None and len(facts.references) == 10 and facts.curve
     assert {member.why for member in facts.references} == {"trained before the public set"}
@@ -106,7 +114,11 @@ def test_a_model_is_not_compared_with_its_own_lineage(panel: SetPair) -> None:
     actions.close_cohort(pair=panel)
     [row] = [row for row in snapshots.build(panel).rows if row.model == "fitted"]
     assert row.family == "fitted-line"
-    assert row.judged is not None and row.judged.adjusted is not None and row.judged.adjusted.references == 8
+    assert (
+        row.judged is not None
+        and row.judged.adjusted is not None
+        and row.judged.adjusted.references == 8
+    )
 
 
 def test_a_contaminated_reference_is_put_aside_and_named(panel: SetPair) -> None:
@@ -127,7 +139,9 @@ def crowd(pair: SetPair, size: int) -> None:
     """So many graded runs of new models, half of them as contaminated as can be."""
     user, owner = Submission.objects.first().submitted_by, Model.objects.first().organisation  # type: ignore[union-attr]
     numbers = count()
-    models = Model.objects.bulk_create(Model(name=f"crowd-{next(numbers)}", organisation=owner) for _ in range(size))
+    models = Model.objects.bulk_create(
+        Model(name=f"crowd-{next(numbers)}", organisation=owner) for _ in range(size)
+    )
     submissions = Submission.objects.bulk_create(
         Submission(model=model, submitted_by=user, pair=pair, kind="checkpoint", checkpoint="x", fingerprint="0" * 64,
                    idempotency_key=model.name)
@@ -142,13 +156,18 @@ def crowd(pair: SetPair, size: int) -> None:
     )  # fmt: skip
     rows = []
     for number, run in enumerate(runs):
-        for item_set, right in ((pair.public, pair.public.n if number % 2 else 100), (pair.private, 100)):
+        for item_set, right in (
+            (pair.public, pair.public.n if number % 2 else 100),
+            (pair.private, 100),
+        ):
             packed = bytes([Outcome.RIGHT] * right + [Outcome.WRONG] * (item_set.n - right))
             rows.append(RunOutcomes(run=run, item_set=item_set, size=item_set.n, n=item_set.n, packed=packed,
                                     right=right, wrong=item_set.n - right))  # fmt: skip
     RunOutcomes.objects.bulk_create(rows, batch_size=2000)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # within a transaction nobody else does, and ten thousand rows are planned as none
+        cursor.execute(
+            "ANALYZE"
+        )  # within a transaction nobody else does, and ten thousand rows are planned as none
 
 
 @pytest.mark.parametrize("size", [50, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -165,7 +184,9 @@ def test_new_models_change_no_earlier_word(size: int) -> None:
     assert {model: word for model, word in words(pair).items() if model in before} == before
     # One family of all tests would have said something else: the frozen adjusted p is that of five models.
     together = cohorts.decide("generator", snapshots.newest(pair), [])
-    everyone = {entry.run: one for entry, one in zip(snapshots.newest(pair), together.judged, strict=True)}
+    everyone = {
+        entry.run: one for entry, one in zip(snapshots.newest(pair), together.judged, strict=True)
+    }
     assert any(everyone[str(run)].holm != body["holm"] for run, body in told.items())
 
 
@@ -194,12 +215,16 @@ def test_a_new_run_of_a_model_waits_for_its_own_cohort() -> None:
     assert words(pair)["demo-contaminated"] == "cannot_tell"
 
 
-def test_another_method_decides_anew_beside_the_old(panel: SetPair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_method_decides_anew_beside_the_old(
+    panel: SetPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer(panel, "fitted", 0.4, gain=1.2)
     first = actions.close_cohort(pair=panel)
     assert first is not None
     told = bodies(first)
-    actions.drop_reference(pair=panel, model="clean-1")  # the panel that was frozen is the one that counts
+    actions.drop_reference(
+        pair=panel, model="clean-1"
+    )  # the panel that was frozen is the one that counts
     monkeypatch.setattr(cohorts, "METHOD", "evidence-3")
     assert actions.close_cohort(pair=panel) is None
     old, new = Cohort.objects.order_by("pk")
@@ -209,7 +234,9 @@ def test_another_method_decides_anew_beside_the_old(panel: SetPair, monkeypatch:
     assert new.facts() == old.facts()
 
 
-def test_cohorts_come_out_again_bit_for_bit(panel: SetPair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cohorts_come_out_again_bit_for_bit(
+    panel: SetPair, capsys: pytest.CaptureFixture[str]
+) -> None:
     cohort = actions.close_cohort(pair=panel)
     assert cohort is not None
     call_command("snapshot", "--verify")
@@ -223,7 +250,13 @@ def test_cohorts_come_out_again_bit_for_bit(panel: SetPair, capsys: pytest.Captu
 
 def test_the_commands(panel: SetPair, capsys: pytest.CaptureFixture[str]) -> None:
     answer(panel, "other", 0.4)
-    call_command("name_reference", panel.slug, "other", "--because", "weights from before the set was written")
+    call_command(
+        "name_reference",
+        panel.slug,
+        "other",
+        "--because",
+        "weights from before the set was written",
+    )
     assert "11 references" in capsys.readouterr().out
     call_command("name_reference", panel.slug, "other", "--drop")
     call_command("close_cohort", panel.slug)

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.rankings.forms import BOARD_SORT_CHOICES, PAGE_ROWS, BoardQuery
-from leaderboard.rankings.models import BOARD_SORTS, WORDS, Columns, Likelihoods, Likely, Row, Score, searched
+from leaderboard.rankings.models import (
+    BOARD_SORTS,
+    WORDS,
+    Columns,
+    Likelihoods,
+    Likely,
+    Row,
+    Score,
+    searched,
+)
 from leaderboard.rankings.models.columns import HOTTEST
 
 NAMES = st.sampled_from(["", "Llama", "llama-2", "Qwen", "Été", "ß Labor", "a\u0130b", "x" * 30])
@@ -18,7 +27,9 @@ DAYS = st.sampled_from(["", "2025-12-31", "2026-01-01", "2026-02-03"])
 
 def score(right: int, n: int = 100) -> Score:
     side = {"wrong": n - right, "no_answer": 0, "truncated": 0}
-    return Score(right=right, n=n, accuracy=right / n, interval=(right / n - 0.01, right / n + 0.01), **side)
+    return Score(
+        right=right, n=n, accuracy=right / n, interval=(right / n - 0.01, right / n + 0.01), **side
+    )
 
 
 def row(number: int, **changes: Any) -> Row:
@@ -44,7 +55,9 @@ def rankings(draw: st.DrawFn) -> tuple[Row, ...]:
                 access=draw(st.sampled_from(["weights", "endpoint"])),
                 protocol=draw(st.sampled_from(["one", "two"])),
                 evidence=draw(st.sampled_from(list(WORDS))),
-                parameters=draw(st.sampled_from([None, 1, 500_000_000, 7_000_000_000, 70_000_000_000])),
+                parameters=draw(
+                    st.sampled_from([None, 1, 500_000_000, 7_000_000_000, 70_000_000_000])
+                ),
                 ended=draw(DAYS),
                 tries=draw(st.integers(1, 3)),
                 public_rank=draw(st.integers(1, 4)),
@@ -96,20 +109,27 @@ def wanted(query: BoardQuery, one: Row) -> bool:
 
 @settings(max_examples=300)
 @given(ranking=rankings(), choices=QUERIES)
-def test_positions_are_those_of_a_plain_filter_and_sort(ranking: tuple[Row, ...], choices: dict[str, str]) -> None:
+def test_positions_are_those_of_a_plain_filter_and_sort(
+    ranking: tuple[Row, ...], choices: dict[str, str]
+) -> None:
     columns, query = Columns.unpack(Columns.of(ranking).pack()), read(choices)
     assert [ranking[at] for at in query.positions(columns).tolist()] == plainly(query, ranking)
 
 
 @given(choices=QUERIES)
-def test_an_address_leads_to_the_same_choices_and_equal_choices_have_one(choices: dict[str, str]) -> None:
+def test_an_address_leads_to_the_same_choices_and_equal_choices_have_one(
+    choices: dict[str, str],
+) -> None:
     query = read(choices)
     again = BoardQuery.from_dict(QueryDict(query.address()))
     assert again == query and again.address() == query.address()
 
 
 def test_what_the_address_leaves_open_is_not_in_it() -> None:
-    assert read({"sort": "private", "axis": "fit", "page": "1", "q": " ", "unknown": "x"}).address() == ""
+    assert (
+        read({"sort": "private", "axis": "fit", "page": "1", "q": " ", "unknown": "x"}).address()
+        == ""
+    )
     assert read({"min": "7.50", "page": "3"}).address(page=1) == "min=7.5"
 
 
@@ -126,7 +146,10 @@ def test_every_choice_of_an_order_is_one() -> None:
 
 @pytest.mark.parametrize("text", ["del-0", "model-00", "lab qwen", "odel-00 lab"])
 def test_a_text_is_found_across_the_parts_of_a_name_but_not_across_rows(text: str) -> None:
-    rows = [row(number, model=f"Model-{number:03}", family="Qwen" if number % 2 else "") for number in range(20)]
+    rows = [
+        row(number, model=f"Model-{number:03}", family="Qwen" if number % 2 else "")
+        for number in range(20)
+    ]
     assert Columns.of(rows).texts_with(text).tolist() == [text in searched(one) for one in rows]
 
 

@@ -32,7 +32,11 @@ def test_the_sweep_finds_what_the_words_say(lines: list[Line]) -> None:
         own = [place for place, line in enumerate(lines) if line.run == run]
         others = [one for one in lines[: own[0]] if one.recipient == lines[own[0]].recipient]
         for item in range(PRIVATE_N):
-            marks = [one for one in lines if one.recipient == lines[own[0]].recipient and one.items >> item & 1]
+            marks = [
+                one
+                for one in lines
+                if one.recipient == lines[own[0]].recipient and one.items >> item & 1
+            ]
             assert told.before >> item & 1 == any(one.items >> item & 1 for one in others)
             assert told.fresh >> item & 1 == (bool(marks) and marks[0].run == run)
             earliest = next((one.moment[:10] for one in others if one.items >> item & 1), "")
@@ -51,7 +55,10 @@ def test_a_side_is_made_of_whole_parts_as_far_as_they_count(counts: int, side: i
 
 
 def test_a_line_after_a_gap_is_not_chained_and_shows_all_the_same() -> None:
-    first, second = Line(RUNS[0], "a", "2026-01-01", 0b11, chained=False), Line(RUNS[1], "a", "2026-01-02", 0b01)
+    first, second = (
+        Line(RUNS[0], "a", "2026-01-01", 0b11, chained=False),
+        Line(RUNS[1], "a", "2026-01-02", 0b01),
+    )
     assert shown([first, second]) == {
         RUNS[0]: Shown(fresh=0b11),
         RUNS[1]: Shown(before=0b11, earlier=(("2026-01-01", 0b11),), chained=0b01),
@@ -71,7 +78,9 @@ def test_one_log_is_read_by_index_and_several_by_moment(pair: SetPair) -> None:
     ]
     for name in (one, other):
         lines = [
-            by.expose(recipient=to, tier="T2", moment=moment, items=pack_bits([3], PRIVATE_N), count=1)
+            by.expose(
+                recipient=to, tier="T2", moment=moment, items=pack_bits([3], PRIVATE_N), count=1
+            )
             for by, to, moment in told
             if by is name
         ]

@@ -20,7 +20,11 @@ def test_csv_gives_every_column_back() -> None:
     (row,) = rows = rank([Entry("m", "Org, Inc", "endpoint", "run", TALLY, TALLY)])
     (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
     assert tuple(line) == exports.COLUMNS
-    assert (line["organisation"], line["access"], line["evidence"]) == ("Org, Inc", "endpoint", "pending")
+    assert (line["organisation"], line["access"], line["evidence"]) == (
+        "Org, Inc",
+        "endpoint",
+        "pending",
+    )
     assert (int(line["private_right"]), int(line["public_n"])) == (4, 10)
     assert (float(line["gap_lo"]), float(line["gap_hi"])) == row.interval
     assert float(line["private_lo"]) == row.private.interval[0]
@@ -28,7 +32,9 @@ def test_csv_gives_every_column_back() -> None:
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\tx"])
 def test_no_name_is_a_formula(name: str) -> None:
-    (line,) = csv.DictReader(StringIO(exports.as_csv(rank([Entry(name, name, "weights", "run", TALLY, TALLY)]))))
+    (line,) = csv.DictReader(
+        StringIO(exports.as_csv(rank([Entry(name, name, "weights", "run", TALLY, TALLY)])))
+    )
     assert line["model"] == line["organisation"] == "'" + name
 
 
@@ -57,4 +63,7 @@ def test_csv_has_every_grader_side_by_side() -> None:
     graders = (Graded("numeric-1", 4, 10, 3, 10), Graded("lm-eval-strict-3", 2, 10, 2, 10))
     rows = rank([Entry("m", "Org", "weights", "run", TALLY, TALLY, graders=graders)])
     (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
-    assert line["graders"] == "numeric-1: public 4/10, private 3/10; lm-eval-strict-3: public 2/10, private 2/10"
+    assert (
+        line["graders"]
+        == "numeric-1: public 4/10, private 3/10; lm-eval-strict-3: public 2/10, private 2/10"
+    )

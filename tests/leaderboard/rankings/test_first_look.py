@@ -38,8 +38,16 @@ def twins() -> sealed.Sealed:
         for number, ((stratum, n), start) in enumerate(zip(SIZES, STARTS, strict=True))
     )
     leaves = [leaf_hash(f"large {number}".encode()) for number in range(500)]
-    fields: dict[str, Any] = {"n": len(leaves), "root": root(leaves).hex(), "seasons": (0, 1), "cap": 230, "cell": 100}
-    return sealed.seal("large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields)
+    fields: dict[str, Any] = {
+        "n": len(leaves),
+        "root": root(leaves).hex(),
+        "seasons": (0, 1),
+        "cap": 230,
+        "cell": 100,
+    }
+    return sealed.seal(
+        "large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields
+    )
 
 
 @pytest.fixture
@@ -52,7 +60,9 @@ def items(*blocks: int) -> list[int]:
     return [at for block in blocks for at in range(STARTS[block], STARTS[block] + SIZES[block][1])]
 
 
-def run(pair: SetPair, model: str, right: dict[int, int], tier: Tier = "T1", *, kind: str = "endpoint") -> Run:
+def run(
+    pair: SetPair, model: str, right: dict[int, int], tier: Tier = "T1", *, kind: str = "endpoint"
+) -> Run:
     """A run over these blocks with so many right in each."""
     made = make_run(pair, model, public=100, kind=kind)
     Run.objects.filter(pk=made.pk).update(tier=tier)
@@ -88,7 +98,13 @@ def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
 ) -> None:
     """The season's block it had been shown before, the two others it meets here."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
-    show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2), moment="2026-05-06T07:08:09Z")
+    show(
+        pair,
+        evaluator,
+        run(pair, "m", {0: 108, 1: 77, 2: 99}),
+        items(0, 1, 2),
+        moment="2026-05-06T07:08:09Z",
+    )
     told = contact(pair)
     assert (told.look, told.before, told.fresh, told.since) == ("part", 120, 260, "2026-01-02")
     one = told.contrast
@@ -98,7 +114,10 @@ def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
     assert (one.difference, one.interval, one.p, one.visible) == expected
     actions.close_cohort(pair=pair)
     text = page(client, "m")
-    assert "90.0% of the 120 items that its provider had been shown before, the first on 2026-01-02;" in text
+    assert (
+        "90.0% of the 120 items that its provider had been shown before, the first on 2026-01-02;"
+        in text
+    )
     assert "67.7% of the 260 that it had not" in text
     assert "more than chance would give one model in twenty (p < .001). A leak of" in text
 
@@ -115,12 +134,15 @@ def test_who_was_shown_all_before_is_told_so_with_the_day(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     """Whatever model it was that they were shown to."""
-    show(pair, evaluator, run(pair, "first", {0: 80}, "T2"), items(0), moment="2026-02-03T04:05:06Z")
+    show(
+        pair, evaluator, run(pair, "first", {0: 80}, "T2"), items(0), moment="2026-02-03T04:05:06Z"
+    )
     show(pair, evaluator, run(pair, "m", {0: 100}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
     assert contact(pair) == Contact(look="again", before=120, fresh=0, since="2026-02-03")
     actions.close_cohort(pair=pair)
-    assert "No: its provider had been shown each of these 120 items before, the first on 2026-02-03" in page(
-        client, "m"
+    assert (
+        "No: its provider had been shown each of these 120 items before, the first on 2026-02-03"
+        in page(client, "m")
     )
     assert "Yes: its provider" in page(client, "first")
 
@@ -133,10 +155,15 @@ def test_a_part_that_was_shown_incompletely_is_on_neither_side(
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
     told = contact(pair)
     assert (told.look, told.before, told.fresh) == ("part", 121, 259) and told.contrast
-    assert (told.contrast.seen_n, told.contrast.fresh_n, told.contrast.fresh_right) == (120, 110, 77)
+    assert (told.contrast.seen_n, told.contrast.fresh_n, told.contrast.fresh_right) == (
+        120,
+        110,
+        77,
+    )
     actions.close_cohort(pair=pair)
-    assert "The other 150 are of parts that had been shown incompletely, and count on neither side." in page(
-        client, "m"
+    assert (
+        "The other 150 are of parts that had been shown incompletely, and count on neither side."
+        in page(client, "m")
     )
 
 
@@ -158,7 +185,9 @@ def test_a_run_s_own_attempts_are_not_before_it(pair: SetPair, evaluator: FakeEv
     assert contact(pair) == Contact(look="first", before=0, fresh=120)
 
 
-def test_what_another_run_showed_in_the_meantime_is_neither(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_what_another_run_showed_in_the_meantime_is_neither(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     made, other = run(pair, "m", {1: 60, 2: 99}), run(pair, "other", {2: 99})
     show(pair, evaluator, made, items(1))
     show(pair, evaluator, other, items(2)[:30])
@@ -176,10 +205,18 @@ def test_others_who_were_shown_them_do_not_matter(pair: SetPair, evaluator: Fake
     assert contact(pair).look == "first"
 
 
-def test_while_lines_are_missing_nothing_is_claimed(client: Client, pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_while_lines_are_missing_nothing_is_claimed(
+    client: Client, pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     """What is missing before its lines may say that the provider knew them."""
     made = run(pair, "m", {0: 80}, "T2")
-    about = {"set": pair.private.name, "root": pair.private.digest, "recipient": HOST, "tier": "T2", "count": 120}
+    about = {
+        "set": pair.private.name,
+        "root": pair.private.digest,
+        "recipient": HOST,
+        "tier": "T2",
+        "count": 120,
+    }
     missing = evaluator.expose(items=pack_bits(items(0), pair.private.n), **about)
     show(pair, evaluator, made, items(0))
     assert contact(pair) == Contact(look="unknown")
@@ -189,8 +226,16 @@ def test_while_lines_are_missing_nothing_is_claimed(client: Client, pair: SetPai
     assert contact(pair).look == "again"
 
 
-def test_weights_and_sets_without_a_manifest_have_none(pair: SetPair, evaluator: FakeEvaluator) -> None:
-    show(pair, evaluator, run(pair, "m", {0: 80, 1: 60, 2: 99, 3: 70}, "T0", kind="checkpoint"), items(0), tier="T1")
+def test_weights_and_sets_without_a_manifest_have_none(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
+    show(
+        pair,
+        evaluator,
+        run(pair, "m", {0: 80, 1: 60, 2: 99, 3: 70}, "T0", kind="checkpoint"),
+        items(0),
+        tier="T1",
+    )
     bare = make_pair()
     make_run(bare, "m", public=100, kind="endpoint")
     assert [row.contact for one in (pair, bare) for row in drafted(one).rows] == [None, None]
@@ -211,7 +256,9 @@ def test_what_is_retired_leaves_its_part_in_a_step(
     assert contact(SetPair.objects.get(pk=pair.pk)) == Contact(look="first", before=0, fresh=260)
 
 
-def test_it_changes_no_word_and_a_late_line_no_verdict(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_it_changes_no_word_and_a_late_line_no_verdict(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     """Only the ranking is made of other inputs then, and the next one says so."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
     actions.close_cohort(pair=pair)
@@ -229,7 +276,9 @@ def test_it_changes_no_word_and_a_late_line_no_verdict(pair: SetPair, evaluator:
     assert before.judged == after.judged
 
 
-def test_the_same_lines_in_another_order_make_the_same_row(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_the_same_lines_in_another_order_make_the_same_row(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     first, second = run(pair, "m", {0: 80}, "T2"), run(pair, "m", {0: 108, 1: 77, 2: 99})
     known = Evaluator.objects.get()
     about = {"set": pair.private.name, "root": pair.private.digest, "recipient": HOST, "tier": "T1"}
@@ -244,7 +293,9 @@ def test_the_same_lines_in_another_order_make_the_same_row(pair: SetPair, evalua
     assert told.contrast and told.contrast.seen_right == 108
 
 
-def test_nothing_is_told_before_the_close(client: Client, pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_nothing_is_told_before_the_close(
+    client: Client, pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
     actions.rebuild(pair=pair)
     assert client.get("/models/m/").status_code == 404
@@ -257,15 +308,34 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
     run(pair, "lost", {0: 80}, "T2")
     run(pair, "own", {0: 80, 1: 60, 2: 99, 3: 70}, "T0", kind="checkpoint")
     actions.close_cohort(pair=pair)
-    lines = {one["model"]: one for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))}
-    told = {one["model"]: one["contact"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]}
-    assert told["own"] is None and told["lost"]["before"] is None and told["new"]["contrast"] is None
+    lines = {
+        one["model"]: one
+        for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
+    }
+    told = {
+        one["model"]: one["contact"]
+        for one in client.get("/api/v1/board?pair=twins").json()["rows"]
+    }
+    assert (
+        told["own"] is None and told["lost"]["before"] is None and told["new"]["contrast"] is None
+    )
     assert {name: (one["first_look"], one["shown_before"]) for name, one in lines.items()} == {
         "new": ("first", "0"), "m": ("part", "120"), "lost": ("unknown", ""), "own": ("", ""),
     }  # fmt: skip
-    assert float(lines["m"]["contact"]) == told["m"]["contrast"]["difference"] == pytest.approx(108 / 120 - 176 / 260)
-    assert (int(lines["m"]["contact_fresh_n"]), float(lines["m"]["contact_p"])) == (260, told["m"]["contrast"]["p"])
-    assert (lines["m"]["shown_since"], lines["m"]["shown_first"], lines["new"]["contact"]) == ("2026-01-02", "260", "")
+    assert (
+        float(lines["m"]["contact"])
+        == told["m"]["contrast"]["difference"]
+        == pytest.approx(108 / 120 - 176 / 260)
+    )
+    assert (int(lines["m"]["contact_fresh_n"]), float(lines["m"]["contact_p"])) == (
+        260,
+        told["m"]["contrast"]["p"],
+    )
+    assert (lines["m"]["shown_since"], lines["m"]["shown_first"], lines["new"]["contact"]) == (
+        "2026-01-02",
+        "260",
+        "",
+    )
 
 
 def test_a_row_of_before_there_was_one_can_be_read(pair: SetPair, evaluator: FakeEvaluator) -> None:
@@ -276,10 +346,18 @@ def test_a_row_of_before_there_was_one_can_be_read(pair: SetPair, evaluator: Fak
     assert sentences.contact(Row.from_dict(old)) == ""
 
 
-def test_no_word_depends_on_which_side_the_right_answers_are(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_no_word_depends_on_which_side_the_right_answers_are(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     show(pair, evaluator, run(pair, "before", {0: 80}, "T2"), items(0))
     show(pair, evaluator, run(pair, "leaked", {0: 120, 1: 70, 2: 70}), items(0, 1, 2))
-    show(pair, evaluator, run(pair, "even", {0: 82, 1: 75, 2: 103}), items(0, 1, 2), recipient="elsewhere.example")
+    show(
+        pair,
+        evaluator,
+        run(pair, "even", {0: 82, 1: 75, 2: 103}),
+        items(0, 1, 2),
+        recipient="elsewhere.example",
+    )
     actions.close_cohort(pair=pair)
     rows = {one.model: one for one in snapshots.build(pair).rows}
     assert rows["leaked"].private.right == rows["even"].private.right

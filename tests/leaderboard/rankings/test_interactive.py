@@ -41,7 +41,9 @@ def page(client: Client, address: str) -> str:
 
 
 def figure(text: str) -> Any:
-    found = re.search(r'<script id="figure" type="application/json">(.*?)</script>', text, re.DOTALL)
+    found = re.search(
+        r'<script id="figure" type="application/json">(.*?)</script>', text, re.DOTALL
+    )
     assert found is not None
     return json.loads(found[1])
 
@@ -72,7 +74,9 @@ def test_the_figure_holds_the_numbers_of_the_snapshot(client: Client, pair: SetP
     assert drawn == expected
 
 
-def test_each_picture_of_a_table_has_drawing_data_and_figure(client: Client, table: PublishedTable) -> None:
+def test_each_picture_of_a_table_has_drawing_data_and_figure(
+    client: Client, table: PublishedTable
+) -> None:
     for chart in EACH:
         text = page(client, f"/published/small/charts/{chart}/")
         assert text.count("<h1>") == 1
@@ -86,7 +90,9 @@ def test_each_picture_of_a_table_has_drawing_data_and_figure(client: Client, tab
     ("query", "shown"),
     [("q=replay", {"replay-strong", "replay-cut"}), ("evidence=overfit", {"demo-contaminated"})],
 )
-def test_the_choices_of_the_board_hold(client: Client, pair: SetPair, query: str, shown: set[str]) -> None:
+def test_the_choices_of_the_board_hold(
+    client: Client, pair: SetPair, query: str, shown: set[str]
+) -> None:
     for chart in ("scatter", "orders", "peers"):
         text = page(client, f"/boards/demo/charts/{chart}/?{query}&page=7")
         assert set(names(text)) <= shown
@@ -98,10 +104,16 @@ def test_pages_lead_to_their_pictures_with_the_choices_made(
     client: Client, pair: SetPair, table: PublishedTable
 ) -> None:
     assert "/boards/demo/charts/scatter/?q=demo&amp;sort=gap" in page(client, "/?q=demo&sort=gap")
-    assert "/boards/demo/charts/peers/?model=replay-strong" in page(client, "/models/replay-strong/")
+    assert "/boards/demo/charts/peers/?model=replay-strong" in page(
+        client, "/models/replay-strong/"
+    )
     for chart in EACH[:-1]:
-        assert f"/published/small/charts/{chart}/?basis=peers" in page(client, "/published/small/?basis=peers")
-    assert "/published/small/charts/peers/?model=east-2&amp;basis=raw" in page(client, "/published/small/")
+        assert f"/published/small/charts/{chart}/?basis=peers" in page(
+            client, "/published/small/?basis=peers"
+        )
+    assert "/published/small/charts/peers/?model=east-2&amp;basis=raw" in page(
+        client, "/published/small/"
+    )
 
 
 def test_peers_are_those_with_a_similar_public_score(client: Client, table: PublishedTable) -> None:
@@ -111,7 +123,9 @@ def test_peers_are_those_with_a_similar_public_score(client: Client, table: Publ
     assert sizes.count(15) == 1
 
 
-def test_the_words_of_a_table_are_those_of_the_supposition(client: Client, table: PublishedTable) -> None:
+def test_the_words_of_a_table_are_those_of_the_supposition(
+    client: Client, table: PublishedTable
+) -> None:
     for basis in ("raw", "peers"):
         text = page(client, f"/published/small/charts/scatter/?basis={basis}&evidence=overfit")
         rows = client.get(f"/api/v1/published/small?basis={basis}&evidence=overfit").json()["rows"]
@@ -128,7 +142,9 @@ def test_a_picture_is_bounded_and_says_what_it_left_out(
     assert names(text)[0] == "alone"
 
 
-def test_lists_are_bounded_too(client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_bounded_too(
+    client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(explained, "MOST_LINES", 2)
     nearest = page(client, "/published/small/charts/peers/?model=east-2")
     assert "2 of 5, those nearest in public score" in " ".join(nearest.split())
@@ -178,14 +194,18 @@ def test_names_that_look_like_numbers_stay_names(client: Client) -> None:
     assert set(peers["layout"]["yaxis"]["categoryarray"]) == {"7", "13"}
 
 
-def test_the_bundle_is_ours_and_asked_for_by_these_pages_only(client: Client, pair: SetPair) -> None:
+def test_the_bundle_is_ours_and_asked_for_by_these_pages_only(
+    client: Client, pair: SetPair
+) -> None:
     answer = client.get("/boards/demo/charts/scatter/")
     text = answer.content.decode()
     bundle = f"/static/{settings.PLOTLY}/plotly.min.js"
     assert f'<script src="{bundle}" defer></script>' in text
     assert answer.headers["Content-Security-Policy"] == POLICY
     assert "plotly" not in page(client, "/")
-    assert len([one for one in re.findall(r"<script[^>]*>", text) if "src=" not in one]) == 1  # the data
+    assert (
+        len([one for one in re.findall(r"<script[^>]*>", text) if "src=" not in one]) == 1
+    )  # the data
 
 
 def test_the_bundle_is_served(client: Client) -> None:

@@ -34,8 +34,16 @@ def twins() -> sealed.Sealed:
         for number, ((stratum, n), start) in enumerate(zip(sizes, starts, strict=True))
     )
     leaves = [leaf_hash(f"large {number}".encode()) for number in range(EXPOSED + LOCAL + SPARE)]
-    fields: dict[str, Any] = {"n": len(leaves), "root": root(leaves).hex(), "seasons": (), "cap": 0, "cell": 100}
-    return sealed.seal("large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields)
+    fields: dict[str, Any] = {
+        "n": len(leaves),
+        "root": root(leaves).hex(),
+        "seasons": (),
+        "cap": 0,
+        "cell": 100,
+    }
+    return sealed.seal(
+        "large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields
+    )
 
 
 @pytest.fixture
@@ -65,7 +73,12 @@ def test_the_two_parts_are_told_apart_and_compared(pair: SetPair) -> None:
     run(pair, exposed=216, local=100)
     leak = row(pair).leak
     assert leak is not None
-    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (216, EXPOSED, 100, LOCAL)
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (
+        216,
+        EXPOSED,
+        100,
+        LOCAL,
+    )
     expected = statistics.leak_contrast((216, EXPOSED), (100, LOCAL))
     assert (leak.difference, leak.interval, leak.p, leak.visible) == expected
     assert leak.p < 0.001
@@ -114,7 +127,12 @@ def test_what_is_retired_leaves_its_part_in_a_step(pair: SetPair, twins: sealed.
     post_notices(data=[first.to_dict(), second.to_dict()])
     leak = row(SetPair.objects.get(pk=pair.pk)).leak
     assert leak is not None
-    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (216 - HALF, HALF, 100, LOCAL)
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (
+        216 - HALF,
+        HALF,
+        100,
+        LOCAL,
+    )
 
 
 def test_a_part_that_is_gone_is_compared_with_nothing(pair: SetPair, twins: sealed.Sealed) -> None:
@@ -124,7 +142,9 @@ def test_a_part_that_is_gone_is_compared_with_nothing(pair: SetPair, twins: seal
     assert row(SetPair.objects.get(pk=pair.pk)).leak is None
 
 
-def test_the_model_s_page_says_it_with_what_would_have_been_seen(client: Client, pair: SetPair) -> None:
+def test_the_model_s_page_says_it_with_what_would_have_been_seen(
+    client: Client, pair: SetPair
+) -> None:
     run(pair, "leaky", exposed=216, local=100)
     run(pair, "sound", exposed=160, local=94, kind="checkpoint")
     run(pair, "asked", exposed=160, local=94, kind="endpoint")
@@ -133,25 +153,52 @@ def test_the_model_s_page_says_it_with_what_would_have_been_seen(client: Client,
         " ".join(unescape(client.get(f"/models/{name}/").content.decode()).split())
         for name in ("leaky", "sound", "asked")
     )
-    assert "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left" in leaky
+    assert (
+        "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left"
+        in leaky
+    )
     assert "more than chance would give one model in twenty (p < .001)" in leaky
-    assert "no more than chance. A leak of" in sound and "would have been found four times in five" in sound
+    assert (
+        "no more than chance. A leak of" in sound
+        and "would have been found four times in five" in sound
+    )
     assert "that never left" not in asked
-    assert 'href="/methodology/#leak"' in leaky and 'id="leak"' in client.get("/methodology/").content.decode()
+    assert (
+        'href="/methodology/#leak"' in leaky
+        and 'id="leak"' in client.get("/methodology/").content.decode()
+    )
 
 
 def test_csv_and_json_have_it(client: Client, pair: SetPair) -> None:
     run(pair, "leaky", exposed=216, local=100)
     run(pair, "asked", exposed=160, local=94, kind="endpoint")
     actions.close_cohort(pair=pair)
-    lines = {one["model"]: one for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))}
-    told = {one["model"]: one["leak"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]}
+    lines = {
+        one["model"]: one
+        for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
+    }
+    told = {
+        one["model"]: one["leak"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]
+    }
     assert told["asked"] is None and lines["asked"]["leak"] == ""
-    assert float(lines["leaky"]["leak"]) == told["leaky"]["difference"] == pytest.approx(0.9 - 100 / 140)
-    assert (int(lines["leaky"]["leak_exposed_n"]), float(lines["leaky"]["leak_p"])) == (EXPOSED, told["leaky"]["p"])
+    assert (
+        float(lines["leaky"]["leak"])
+        == told["leaky"]["difference"]
+        == pytest.approx(0.9 - 100 / 140)
+    )
+    assert (int(lines["leaky"]["leak_exposed_n"]), float(lines["leaky"]["leak_p"])) == (
+        EXPOSED,
+        told["leaky"]["p"],
+    )
 
 
 def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
-    fields = {"exposed_right": 150, "exposed_n": 150, "local_right": 140, "local_n": 140, "difference": 0.0}
+    fields = {
+        "exposed_right": 150,
+        "exposed_n": 150,
+        "local_right": 140,
+        "local_n": 140,
+        "difference": 0.0,
+    }
     text = sentences.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
     assert "No leak that is possible would have been found" in text

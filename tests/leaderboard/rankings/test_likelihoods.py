@@ -41,16 +41,28 @@ def rows(models: int = MODELS, **changes: Any) -> list[Row]:
 def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
     found, own = likelihoods.of_rows(rows()), [one for one in rows() if one.likelihood]
     assert found is not None and found.models == len(own) == MODELS - 1
-    at, gaps = [one.likelihood.public.per_character for one in own if one.likelihood], [one.gap for one in own]
-    over = [one.likelihood.public.per_character - one.likelihood.private.per_character for one in own if one.likelihood]
+    at, gaps = (
+        [one.likelihood.public.per_character for one in own if one.likelihood],
+        [one.gap for one in own],
+    )
+    over = [
+        one.likelihood.public.per_character - one.likelihood.private.per_character
+        for one in own
+        if one.likelihood
+    ]
     assert found.spearman.estimate == pytest.approx(spearmanr(at, gaps).statistic)
     assert found.kendall.estimate == pytest.approx(kendalltau(at, gaps).statistic)
-    assert found.contrast is not None and found.contrast.estimate == pytest.approx(spearmanr(over, gaps).statistic)
+    assert found.contrast is not None and found.contrast.estimate == pytest.approx(
+        spearmanr(over, gaps).statistic
+    )
     assert found.contrast.estimate > max(0.7, found.spearman.estimate)
     names = [one.family for one in own]
     drawn = statistics.bca_over_families(at, gaps, names, np.random.default_rng(likelihoods.SEED))
     assert found.over_families == drawn
-    given = ([np.log(one.parameters) for one in own if one.parameters], [one.private.accuracy for one in own][1:])
+    given = (
+        [np.log(one.parameters) for one in own if one.parameters],
+        [one.private.accuracy for one in own][1:],
+    )
     beside = statistics.partial_spearman(at[1:], gaps[1:], given)
     assert found.beside is not None and found.beside.estimate == beside.estimate
     assert found.lowest is not None and found.highest is not None
@@ -120,10 +132,20 @@ def test_the_page_says_it_in_words(client: Client, models: int) -> None:
     found = likelihoods.of_rows(rows(models))
     told = found.to_dict() if found else None
     Snapshot.objects.write(
-        rows(models), pair=make_pair(), method=snapshots.METHOD, inputs_hash="a" * 64, likelihood=told
+        rows(models),
+        pair=make_pair(),
+        method=snapshots.METHOD,
+        inputs_hash="a" * 64,
+        likelihood=told,
     )
     kept = client.get("/api/v1/board").json()["likelihood"]
-    assert (kept and (kept["models"], kept["spearman"]["p"])) == (found and (found.models, found.spearman.p))
+    assert (kept and (kept["models"], kept["spearman"]["p"])) == (
+        found and (found.models, found.spearman.p)
+    )
     page = client.get("/").content.decode()
-    said = "over 11 models" in page and "in place of the likelihood it is" in page and "Drawing whole families" in page
+    said = (
+        "over 11 models" in page
+        and "in place of the likelihood it is" in page
+        and "Drawing whole families" in page
+    )
     assert said == (found is not None) != ("Too few models were read" in page)

@@ -25,13 +25,18 @@ def test_every_protocol_grader_and_outcome_is_in_it() -> None:
     text = methodology.markdown()
     for name in protocols.ids():
         assert in_words(protocols.get(name)) in text and protocols.get(name).digest in text
-    assert set(methodology.GRADERS) == set(grading.ids()) and set(methodology.OUTCOMES) == set(Outcome)
+    assert set(methodology.GRADERS) == set(grading.ids()) and set(methodology.OUTCOMES) == set(
+        Outcome
+    )
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "value"), [(methodology, "OVERFIT_LEVEL", 0.031), (evidence, "CUT_SHARE", 0.073)]
+    ("room", "name", "value"),
+    [(methodology, "OVERFIT_LEVEL", 0.031), (evidence, "CUT_SHARE", 0.073)],
 )
-def test_a_limit_that_changes_shows(room: object, name: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_changes_shows(
+    room: object, name: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = methodology.markdown()
     monkeypatch.setattr(room, name, value)
     assert methodology.markdown() != before

@@ -15,7 +15,9 @@ GRADERS = (Graded("numeric-1", 300, 400, 280, 400), Graded("lm-eval-strict-3", 2
 
 
 def page(client: Client, *graders: Graded) -> str:
-    rows = rank([Entry("m", "Org", "weights", "0" * 8, TALLY, TALLY, graders=graders, grader="numeric-1")])
+    rows = rank(
+        [Entry("m", "Org", "weights", "0" * 8, TALLY, TALLY, graders=graders, grader="numeric-1")]
+    )
     Draft(rows, None, (), None, "0" * 64).save(make_pair())
     return client.get("/models/m/").content.decode()
 

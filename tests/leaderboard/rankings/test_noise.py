@@ -17,11 +17,17 @@ def test_the_stored_record_is_strict_and_its_floor_follows_from_its_cells() -> N
     found = noise_floor()
     assert NoiseFloor.from_dict(json.loads(STORED.read_bytes())) == found
     assert {engine.split()[0] for engine in found.engines} == {"transformers", "vllm"}
-    assert len({(cell.engine, cell.batch, cell.repeat) for cell in found.cells}) == len(found.cells) >= 12
+    assert (
+        len({(cell.engine, cell.batch, cell.repeat) for cell in found.cells})
+        == len(found.cells)
+        >= 12
+    )
     first = found.cells[0]
     assert (first.verdicts_differ, first.score_differs_by, first.likelihood_differs_by) == (0, 0, 0)
     assert found.verdicts_differ == max(cell.verdicts_differ for cell in found.cells)
-    assert found.floor == pytest.approx(beta.ppf(0.95, found.verdicts_differ + 1, found.n - found.verdicts_differ))
+    assert found.floor == pytest.approx(
+        beta.ppf(0.95, found.verdicts_differ + 1, found.n - found.verdicts_differ)
+    )
     assert all(abs(cell.score_differs_by) <= found.floor for cell in found.cells)
     assert found.likelihood_floor == max(abs(cell.likelihood_differs_by) for cell in found.cells)
 
@@ -50,7 +56,9 @@ def test_models_within_the_floor_share_their_ranks(monkeypatch: pytest.MonkeyPat
     board = [nested("a", 1212), nested("b", 1200), nested("c", 1150)]
     assert [row.rank_range for row in rank(board)] == [(1, 2), (1, 2), (3, 3)]
     monkeypatch.setattr(boards, "noise_floor", lambda: type("Floor", (), {"floor": 0.0}))
-    assert [row.rank_range for row in rank(board)] == [(1, 1), (2, 2), (3, 3)], "without it they stand apart"
+    assert [row.rank_range for row in rank(board)] == [(1, 1), (2, 2), (3, 3)], (
+        "without it they stand apart"
+    )
 
 
 def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +66,15 @@ def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPat
     n = 100_000
 
     def decided(public: int) -> str:
-        sides = [Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0) for right in (public, n // 2)]
-        return cohorts.decide("one split", [Entry("m", "Org", "weights", "run", *sides)], []).judged[0].word
+        sides = [
+            Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+            for right in (public, n // 2)
+        ]
+        return (
+            cohorts.decide("one split", [Entry("m", "Org", "weights", "run", *sides)], [])
+            .judged[0]
+            .word
+        )
 
     assert decided(n // 2 + 700) == "no_evidence"
     assert decided(n // 2 + 800) == "overfit"
@@ -77,4 +92,8 @@ def test_page_and_json_say_what_was_measured(client: Client) -> None:
     assert all(engine in method for engine in found.engines)
     assert f"Less than {found.floor_pp} pp" in method
     told = client.get("/api/v1/board").json()["noise_floor"]
-    assert (told["floor"], told["engines"], told["n"]) == (found.floor, list(found.engines), found.n)
+    assert (told["floor"], told["engines"], told["n"]) == (
+        found.floor,
+        list(found.engines),
+        found.n,
+    )

@@ -14,7 +14,8 @@ def board(size: int) -> tuple[Row, ...]:
 
     names = [f"m{number}<&" for number in range(size)]
     entries = [
-        Entry(name, "O", "weights", "run", tally(390 - i), tally(i * 7 % 390 + 5)) for i, name in enumerate(names)
+        Entry(name, "O", "weights", "run", tally(390 - i), tally(i * 7 % 390 + 5))
+        for i, name in enumerate(names)
     ]
     return rank(entries)
 
@@ -28,7 +29,10 @@ def test_a_line_for_each_model_from_rank_to_rank() -> None:
     rows = board(5)
     lines = parse(orders.slopes(rows)).findall(f"{SVG}g")
     assert {line.get("data-model") for line in lines} == {row.model for row in rows}
-    assert len(parse(orders.slopes(board(orders.MOST_SLOPES + 9))).findall(f"{SVG}g")) == orders.MOST_SLOPES
+    assert (
+        len(parse(orders.slopes(board(orders.MOST_SLOPES + 9))).findall(f"{SVG}g"))
+        == orders.MOST_SLOPES
+    )
 
 
 def test_one_among_its_peers_is_the_large_dot() -> None:

@@ -42,7 +42,9 @@ def changed(client: Client, before: list[str]) -> bool:
     return all(new)
 
 
-def test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(client: Client, pair: SetPair) -> None:
+def test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(
+    client: Client, pair: SetPair
+) -> None:
     before = tags(client)
     assert not changed(client, before)
     for address, tag in zip(ADDRESSES, before, strict=True):
@@ -52,17 +54,29 @@ def test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(client: Client, 
     for change in (
         lambda: make_run(pair, "newcomer", state=RunState.QUEUED, left_open=400),
         lambda: SetPair.objects.update(title="Another title"),
-        lambda: Run.objects.filter(pk=waiting.pk).update(state=RunState.CANCELLED, lease_expires=None, ended_at=Now()),
-        lambda: make_run(pair, "ranked-now", public=300, private=300) and actions.close_cohort(pair=pair),
+        lambda: Run.objects.filter(pk=waiting.pk).update(
+            state=RunState.CANCELLED, lease_expires=None, ended_at=Now()
+        ),
+        lambda: (
+            make_run(pair, "ranked-now", public=300, private=300)
+            and actions.close_cohort(pair=pair)
+        ),
     ):
         change()
         assert changed(client, before)
         before = tags(client)
     page = client.get("/").content.decode()
-    assert "Another title" in page and "ranked-now" in page and "1 waiting" in page and "newcomer" not in page
+    assert (
+        "Another title" in page
+        and "ranked-now" in page
+        and "1 waiting" in page
+        and "newcomer" not in page
+    )
 
 
-def test_a_board_may_be_as_old_as_it_may_be_and_no_older(client: Client, pair: SetPair, settings: Any) -> None:
+def test_a_board_may_be_as_old_as_it_may_be_and_no_older(
+    client: Client, pair: SetPair, settings: Any
+) -> None:
     settings.BOARD_SECONDS = 60
     before = tags(client)
     SetPair.objects.update(title="Another title")
@@ -71,14 +85,21 @@ def test_a_board_may_be_as_old_as_it_may_be_and_no_older(client: Client, pair: S
     assert changed(client, before)
 
 
-def test_a_person_sees_himself_and_a_stranger_nobody(client: Client, pair: SetPair, user: Any) -> None:
+def test_a_person_sees_himself_and_a_stranger_nobody(
+    client: Client, pair: SetPair, user: Any
+) -> None:
     signed_in = Client()
     signed_in.force_login(user)
     for _ in range(2):
         mine, theirs = signed_in.get("/"), client.get("/")
-        assert "Sign out" in mine.content.decode() and "csrfmiddlewaretoken" in mine.content.decode()
+        assert (
+            "Sign out" in mine.content.decode() and "csrfmiddlewaretoken" in mine.content.decode()
+        )
         assert "no-store" in mine.headers["Cache-Control"] and "ETag" not in mine.headers
-        assert "Sign in" in theirs.content.decode() and "csrfmiddlewaretoken" not in theirs.content.decode()
+        assert (
+            "Sign in" in theirs.content.decode()
+            and "csrfmiddlewaretoken" not in theirs.content.decode()
+        )
         assert not theirs.cookies
 
 
@@ -109,26 +130,39 @@ def test_it_is_the_page_that_would_be_made_anew(client: Client, pair: SetPair) -
 
 def test_what_was_chosen_is_chosen_in_the_form(client: Client, pair: SetPair) -> None:
     page = client.get('/?q="<x>&access=weights&min=0.5&since=2026-01-01&sort=gap').content.decode()
-    assert 'value="&quot;&lt;x&gt;"' in page and 'value="0.5"' in page and 'value="2026-01-01"' in page
+    assert (
+        'value="&quot;&lt;x&gt;"' in page and 'value="0.5"' in page and 'value="2026-01-01"' in page
+    )
     assert re.findall(r'value="([^"]*)" selected', page) == ["weights", "gap", "fit"]
     assert '<details class="more" open>' in page
-    assert "/boards/demo.csv?q=%22%3Cx%3E&amp;access=weights&amp;min=0.5&amp;since=2026-01-01&amp;sort=gap" in page
+    assert (
+        "/boards/demo.csv?q=%22%3Cx%3E&amp;access=weights&amp;min=0.5&amp;since=2026-01-01&amp;sort=gap"
+        in page
+    )
 
 
 def large(pair: SetPair, models: int) -> Snapshot:
-    rows = [row(number, family=f"F{number:04}", organisation=f"O{number:04}") for number in range(models)]
+    rows = [
+        row(number, family=f"F{number:04}", organisation=f"O{number:04}")
+        for number in range(models)
+    ]
     return Snapshot.objects.write(rows, pair=pair, method=METHOD, inputs_hash="a" * 64)
 
 
 @pytest.mark.parametrize("models", [60, 600])
 def test_a_page_costs_the_same_on_a_large_board(
-    client: Client, models: int, django_assert_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
+    client: Client,
+    models: int,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     large(make_pair(), models)
     monkeypatch.setattr(pages, "recent", lines.Recent(0))
     client.get("/")
     read: list[str] = []
-    monkeypatch.setattr(boards, "_row", lambda body, decode=boards._row: read.append(body) or decode(body))
+    monkeypatch.setattr(
+        boards, "_row", lambda body, decode=boards._row: read.append(body) or decode(body)
+    )
     for address in ("/?page=2", "/?sort=model&q=model", "/?family=F0007", "/boards/demo/?page=2"):
         read.clear()
         with django_assert_num_queries(4):
@@ -157,7 +191,9 @@ def test_a_row_that_was_printed_is_not_read_again(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(client: Client, known: bool) -> None:
+def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(
+    client: Client, known: bool
+) -> None:
     adjusted = Adjusted(gap=0.031, interval=(0.01, 0.05), expected=0.5, references=9, by="counts")
     judged = Judged(
         word="watch", basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
@@ -187,6 +223,8 @@ def test_what_grows_with_the_board_is_bounded_and_says_so(client: Client) -> Non
     assert 'name="family" value="F0007"' in chosen and "1 of 120" in chosen
 
 
-def test_a_row_that_is_not_there_any_more_is_left_out_and_no_error(client: Client, pair: SetPair) -> None:
+def test_a_row_that_is_not_there_any_more_is_left_out_and_no_error(
+    client: Client, pair: SetPair
+) -> None:
     Snapshot.objects.latest("pk").rows.filter(position=0).delete()
     assert client.get("/").status_code == 200 and client.get("/boards/demo.csv").status_code == 200

@@ -25,16 +25,24 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_command_keeps_rows_with_their_source(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(path, capsys) == "small-table: 15 models, public open, private shut, 14 likelihoods\n"
+def test_the_command_keeps_rows_with_their_source(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(path, capsys) == "small-table: 15 models, public open, private shut, 14 likelihoods\n"
+    )
     table = PublishedTable.objects.get()
     assert (table.source, table.title, table.url) == (SOURCE, "open and shut", "")
     assert [row.line for row in table.rows.all()] == list(range(2, 17))
 
 
-def test_the_same_file_again_changes_nothing(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_file_again_changes_nothing(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(path, capsys)
-    assert "small-table: known already" in run(path, capsys, "--source", "Somebody else", "--slug", "other")
+    assert "small-table: known already" in run(
+        path, capsys, "--source", "Somebody else", "--slug", "other"
+    )
     assert (PublishedTable.objects.count(), PublishedRow.objects.count()) == (1, 15)
 
 
@@ -48,7 +56,9 @@ def test_another_file_does_not_take_a_name_that_is_in_use(path: Path) -> None:
 
 def test_a_bad_file_leaves_nothing_and_says_where(path: Path) -> None:
     path.write_bytes(file_of(line("a"), line("b").replace("open,7", "ajar,7"), line("a")))
-    with pytest.raises(CommandError, match="line 3, access: unknown_access; line 4, model: model_twice"):
+    with pytest.raises(
+        CommandError, match="line 3, access: unknown_access; line 4, model: model_twice"
+    ):
         call_command("import_published", str(path), "--source", SOURCE)
     assert not PublishedTable.objects.exists()
 
@@ -62,7 +72,9 @@ def test_a_bad_file_leaves_nothing_and_says_where(path: Path) -> None:
         (("--source", SOURCE, "--title", "x" * 121), "title"),
     ],
 )
-def test_what_is_said_of_the_file_has_to_fit(path: Path, options: tuple[str, ...], field: str) -> None:
+def test_what_is_said_of_the_file_has_to_fit(
+    path: Path, options: tuple[str, ...], field: str
+) -> None:
     with pytest.raises(CommandError, match=f"invalid_field.*: {field}\\."):
         call_command("import_published", str(path), *options)
     assert not PublishedTable.objects.exists()
@@ -73,7 +85,9 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         call_command("import_published", str(tmp_path / "none.csv"), "--source", SOURCE)
 
 
-def test_columns_that_mean_nothing_here_are_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_columns_that_mean_nothing_here_are_named(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path.write_bytes(b"colour," + small().replace(b"\n", b"\nred,", 15))
     assert "columns that were not read: colour" in run(path, capsys)
 

@@ -29,7 +29,9 @@ def rows(client: Client, query: str = "", slug: str = "small") -> list[str]:
 
 
 def as_csv(client: Client, query: str = "") -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(client.get(f"/published/small.csv{query}").content.decode())))
+    return list(
+        csv.DictReader(StringIO(client.get(f"/published/small.csv{query}").content.decode()))
+    )
 
 
 def as_json(client: Client, query: str = "") -> Any:
@@ -38,7 +40,13 @@ def as_json(client: Client, query: str = "") -> Any:
 
 def test_the_page_tells_whose_numbers_these_are(client: Client, table: PublishedTable) -> None:
     page = client.get(table.get_absolute_url()).content.decode()
-    for piece in (SOURCE, "https://papers.example/1", "We ran none of these models", table.digest[:8], "published-1"):
+    for piece in (
+        SOURCE,
+        "https://papers.example/1",
+        "We ran none of these models",
+        table.digest[:8],
+        "published-1",
+    ):
         assert piece in unescape(page)
     assert page.count("<h1>") == 1
 
@@ -61,7 +69,11 @@ def test_rows_stand_by_evidence_first(client: Client, table: PublishedTable) -> 
         ("?family=West&sort=model", "west-1", 4),
         ("?evidence=overfit", "east-2", 2),
         ("?access=open", "east-2", 15),
-        ("?access=ajar&sort=sideways&family=nobody&evidence=guilty&basis=hope&axis=0", "east-2", 15),
+        (
+            "?access=ajar&sort=sideways&family=nobody&evidence=guilty&basis=hope&axis=0",
+            "east-2",
+            15,
+        ),
     ],
 )
 def test_what_is_shown_is_what_is_exported(
@@ -99,8 +111,14 @@ def test_csv_gives_every_number_back(client: Client, table: PublishedTable) -> N
     assert tuple(by_name["alone"]) == exports.PUBLISHED_COLUMNS
     for one in snapshot.analysis().lines:
         row = by_name[one.model]
-        assert (float(row["gap"]), float(row["gap_lo"]), float(row["gap_hi"])) == (one.gap, *one.interval)
-        assert (int(row["public_right"]), int(row["private_n"])) == (one.public.right, one.private.n)
+        assert (float(row["gap"]), float(row["gap_lo"]), float(row["gap_hi"])) == (
+            one.gap,
+            *one.interval,
+        )
+        assert (int(row["public_right"]), int(row["private_n"])) == (
+            one.public.right,
+            one.private.n,
+        )
         assert float(row["p_greater_holm"]) == one.raw.greater.holm
         assert one.peers is not None
         assert float(row["peers_bh"]) == one.peers.greater.benjamini_hochberg
@@ -113,8 +131,14 @@ def test_json_holds_what_the_page_says(client: Client, table: PublishedTable) ->
     snapshot = PublishedSnapshot.objects.current(table)
     assert snapshot is not None
     body = snapshot.body
-    assert [data[name] == body[name] for name in ("families", "panel", "likelihood", "order")] == [True] * 4
-    assert (data["source"], data["inputs_hash"], data["seed"]) == (SOURCE, snapshot.inputs_hash, snapshot.seed)
+    assert [data[name] == body[name] for name in ("families", "panel", "likelihood", "order")] == [
+        True
+    ] * 4
+    assert (data["source"], data["inputs_hash"], data["seed"]) == (
+        SOURCE,
+        snapshot.inputs_hash,
+        snapshot.seed,
+    )
     page = unescape(client.get("/published/small/").content.decode())
     assert all(one["question"] in page and one["answer"] in page for one in data["findings"])
 
@@ -143,7 +167,9 @@ def test_names_from_a_table_are_text(client: Client) -> None:
     assert {row["family"] for row in as_csv(client)} == {"'=F<b>", "North"}
 
 
-@pytest.mark.parametrize("address", ["/published/none/", "/published/none.csv", "/api/v1/published/none"])
+@pytest.mark.parametrize(
+    "address", ["/published/none/", "/published/none.csv", "/api/v1/published/none"]
+)
 def test_no_such_table(client: Client, address: str) -> None:
     assert client.get(address).status_code == 404
 
@@ -152,7 +178,9 @@ def test_the_list_of_tables(client: Client) -> None:
     assert "No table has been imported yet" in client.get("/published/").content.decode()
     table = imported()
     assert table.get_absolute_url() in client.get("/published/").content.decode()
-    assert client.get("/api/v1/published").json() == [{"table": "small", "title": "Open and shut", "source": SOURCE}]
+    assert client.get("/api/v1/published").json() == [
+        {"table": "small", "title": "Open and shut", "source": SOURCE}
+    ]
     assert 'href="/published/"' in client.get("/").content.decode()
 
 

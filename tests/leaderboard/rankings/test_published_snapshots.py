@@ -39,17 +39,26 @@ def test_a_row_s_numbers_are_those_of_the_statistics() -> None:
     assert east.interval == statistics.newcombe(*counts)
     assert east.private.interval == statistics.wilson(176, 400)
     test = statistics.score_test(*counts)
-    assert (east.raw.z, east.raw.greater.p, east.raw.two_sided.p) == (test.z, test.p_greater, test.p_two_sided)
+    assert (east.raw.z, east.raw.greater.p, east.raw.two_sided.p) == (
+        test.z,
+        test.p_greater,
+        test.p_two_sided,
+    )
     p = [row.raw.greater.p for row in rows.values()]
     assert [row.raw.greater.holm for row in rows.values()] == list(statistics.holm(p))
-    assert [row.raw.greater.benjamini_hochberg for row in rows.values()] == list(statistics.benjamini_hochberg(p))
+    assert [row.raw.greater.benjamini_hochberg for row in rows.values()] == list(
+        statistics.benjamini_hochberg(p)
+    )
 
 
 def test_best_private_score_first_and_words_for_what_survives() -> None:
     analysis = found()
     scores = [row.private.accuracy for row in analysis.lines]
     assert scores == sorted(scores, reverse=True)
-    assert {row.model for row in analysis.lines if row.raw.word == "overfit"} == {"east-1", "east-2"}
+    assert {row.model for row in analysis.lines if row.raw.word == "overfit"} == {
+        "east-1",
+        "east-2",
+    }
     assert all(row.peers and row.peers.references >= 8 for row in analysis.lines)
 
 
@@ -67,12 +76,17 @@ def test_with_too_few_rows_there_are_no_peers_and_no_likelihood() -> None:
 
 def test_one_row_alone() -> None:
     analysis = found(file_of(line("only")))
-    assert (analysis.lines[0].rank_range, analysis.order.spearman, analysis.order.pairs) == ((1, 1), None, 0)
+    assert (analysis.lines[0].rank_range, analysis.order.spearman, analysis.order.pairs) == (
+        (1, 1),
+        None,
+        0,
+    )
 
 
 def test_references_that_are_known_from_elsewhere_are_the_panel() -> None:
     rows = [
-        line(f"m{i}", f"F{i}", public=100 + 20 * i, private=98 + 20 * i) + (",older than the set" if i < 9 else ",")
+        line(f"m{i}", f"F{i}", public=100 + 20 * i, private=98 + 20 * i)
+        + (",older than the set" if i < 9 else ",")
         for i in range(12)
     ]
     analysis = found(file_of(*rows, heading=HEADING + ",reference"))
@@ -84,7 +98,13 @@ def test_references_that_are_known_from_elsewhere_are_the_panel() -> None:
 def test_families_of_one_and_two_have_a_sign_test_only() -> None:
     families = {one.family: one for one in found().families}
     east, north = families["East"], families["North"]
-    assert (east.members, east.higher, east.p_sign, east.raw.interval, east.raw.above) == (2, 2, 0.5, None, False)
+    assert (east.members, east.higher, east.p_sign, east.raw.interval, east.raw.above) == (
+        2,
+        2,
+        0.5,
+        None,
+        False,
+    )
     assert north.raw.interval is not None
     assert north.peers is not None
 
@@ -107,7 +127,9 @@ def test_an_analysis_comes_out_again_to_the_last_bit(capsys: pytest.CaptureFixtu
     publish(pair=pair)
     snapshot = PublishedSnapshot.objects.current(imported())
     assert snapshot is not None
-    assert canonical_json(snapshots.analyse(snapshot.table).analysis.to_dict()) == canonical_json(snapshot.body)
+    assert canonical_json(snapshots.analyse(snapshot.table).analysis.to_dict()) == canonical_json(
+        snapshot.body
+    )
     call_command("snapshot", "--verify")
     assert capsys.readouterr().out == (
         "board demo: the same to the last bit\n"
@@ -149,7 +171,10 @@ def test_what_another_method_made_is_said_to_be_so_and_a_new_one_stands_beside_i
     assert "published small: made of other inputs, or by another method" in capsys.readouterr().out
     call_command("snapshot")
     call_command("snapshot")
-    assert [one.method for one in PublishedSnapshot.objects.order_by("pk")] == ["published-1", "published-2"]
+    assert [one.method for one in PublishedSnapshot.objects.order_by("pk")] == [
+        "published-1",
+        "published-2",
+    ]
     with pytest.raises(TypeError, match="never changed"):
         PublishedSnapshot.objects.all()[0].save()
 
@@ -170,9 +195,14 @@ class TestGsm1k:
         return self.known[0]
 
     def test_as_the_paper_tests_two_sided_from_the_printed_z(self, analysis: Analysis) -> None:
-        told = [row for row in analysis.lines if row.printed_z is not None and abs(row.printed_z) > 1.96]
+        told = [
+            row for row in analysis.lines if row.printed_z is not None and abs(row.printed_z) > 1.96
+        ]
         assert len(told) == 19
-        assert {row.model for row in told if row.gap < 0} == {"gemini-1.5-flash-preview-0514", "deepseek-math-7b-rl"}
+        assert {row.model for row in told if row.gap < 0} == {
+            "gemini-1.5-flash-preview-0514",
+            "deepseek-math-7b-rl",
+        }
         printed = [(row.model, row.printed) for row in analysis.lines if row.printed]
         assert sum(one.benjamini_hochberg <= 0.05 for _, one in printed) == 11
         assert {model for model, one in printed if one.holm <= 0.05} == {
@@ -188,13 +218,20 @@ class TestGsm1k:
             "math-shepherd-mistral-7b-rl", "Yi-6B-Chat", "Meta-Llama-3-8B-Instruct", "Xwin-Math-13B-V1.0",
         }  # fmt: skip
         greater = [row.raw.greater for row in analysis.lines]
-        assert sum(one.holm <= 0.05 for one in greater) == sum(row.raw.word == "overfit" for row in analysis.lines) == 6
+        assert (
+            sum(one.holm <= 0.05 for one in greater)
+            == sum(row.raw.word == "overfit" for row in analysis.lines)
+            == 6
+        )
         assert sum(one.benjamini_hochberg <= 0.05 for one in greater) == 14
         assert sum(row.raw.word == "watch" for row in analysis.lines) == 14
 
     def test_beside_its_peers_no_model_stands_out_of_sixty_one(self, analysis: Analysis) -> None:
         tested = [row for row in analysis.lines if row.peers]
-        assert {row.model for row in analysis.lines} - {row.model for row in tested} == {"pythia-12b", "gpt2-xl"}
+        assert {row.model for row in analysis.lines} - {row.model for row in tested} == {
+            "pythia-12b",
+            "gpt2-xl",
+        }
         nearest = min(tested, key=lambda row: row.peers.greater.p)  # type: ignore[union-attr]
         assert nearest.model == "math-shepherd-mistral-7b-rl"
         assert nearest.peers is not None
@@ -209,7 +246,11 @@ class TestGsm1k:
         one = analysis.likelihood
         assert one is not None
         assert one.printed is not None
-        assert (one.models, round(one.printed.estimate, 3), round(one.printed.p, 3)) == (45, 0.264, 0.079)
+        assert (one.models, round(one.printed.estimate, 3), round(one.printed.p, 3)) == (
+            45,
+            0.264,
+            0.079,
+        )
         assert one.spearman.estimate == pytest.approx(0.26, abs=0.01)
         assert one.spearman.interval[0] < 0 < one.spearman.interval[1]
         assert one.strong is not None
@@ -223,5 +264,9 @@ class TestGsm1k:
         assert one.lowest.estimate < one.spearman.estimate < one.highest.estimate
 
     def test_families(self, analysis: Analysis) -> None:
-        assert {one.family for one in analysis.families if one.raw.above} == {"Phi", "Mistral", "CodeLlama"}
+        assert {one.family for one in analysis.families if one.raw.above} == {
+            "Phi",
+            "Mistral",
+            "CodeLlama",
+        }
         assert not [one for one in analysis.families if one.peers and one.peers.above]

@@ -18,7 +18,10 @@ FIELDS: dict[str, Any] = {
 
 
 def row(**judged: Any) -> Row:
-    public, private = (Tally(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0) for right in (397, 262))
+    public, private = (
+        Tally(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
+        for right in (397, 262)
+    )
     (made,) = rank([Entry("m", "Demo", "weights", "run", public, private)])
     return replace(made, judged=Judged(**FIELDS | judged), evidence=judged.get("word", "overfit"))
 
@@ -43,11 +46,15 @@ def test_each_word_is_explained(judged: dict[str, Any], pieces: tuple[str, ...])
 def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
     adjusted = Adjusted(gap=-0.021, interval=(-0.05, 0.01), expected=0.3, references=9, by="counts")
     text = sentences.evidence(row(basis="panel", adjusted=adjusted, word="no_evidence"))
-    assert text.startswith("It scores 2.1 pp lower on the public set than reference models of the same private score")
+    assert text.startswith(
+        "It scores 2.1 pp lower on the public set than reference models of the same private score"
+    )
 
 
 def test_before_a_decision_it_is_said_that_there_is_none() -> None:
-    assert sentences.evidence(replace(row(), judged=None, evidence="pending")).startswith("Nothing is decided")
+    assert sentences.evidence(replace(row(), judged=None, evidence="pending")).startswith(
+        "Nothing is decided"
+    )
 
 
 @pytest.mark.parametrize("basis", ["panel", "twins"])

@@ -14,9 +14,13 @@ from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 
 def entry(model: str, public: int, private: int, *, n: int = 400, truncated: int = 0) -> Entry:
     def tally(right: int) -> Tally:
-        return Tally(n=n, right=right, wrong=n - right - truncated, no_answer=0, truncated=truncated)
+        return Tally(
+            n=n, right=right, wrong=n - right - truncated, no_answer=0, truncated=truncated
+        )
 
-    return Entry(model, "Holdfast demo", "weights", f"run-of-{model}", tally(public), tally(private))
+    return Entry(
+        model, "Holdfast demo", "weights", f"run-of-{model}", tally(public), tally(private)
+    )
 
 
 entries = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 80)), max_size=12).map(
@@ -31,7 +35,12 @@ def test_rows_stand_by_private_score_and_equal_ones_by_name() -> None:
 
 def test_a_row_holds_counts_gap_interval_and_word() -> None:
     (row,) = rank([entry("contaminated", 397, 262)])
-    assert (row.public.right, row.public.n, row.private.right, row.private.n) == (397, 400, 262, 400)
+    assert (row.public.right, row.public.n, row.private.right, row.private.n) == (
+        397,
+        400,
+        262,
+        400,
+    )
     assert row.gap == pytest.approx(135 / 400)
     assert row.interval[0] == pytest.approx(0.2904, abs=5e-4)
     assert row.interval[0] < row.gap < row.interval[1]
@@ -45,11 +54,15 @@ def test_the_order_of_the_inputs_does_not_matter(board: list[Entry]) -> None:
 
 
 @given(entries)
-def test_every_model_has_one_row_and_swapping_the_sets_turns_the_gap_round(board: list[Entry]) -> None:
+def test_every_model_has_one_row_and_swapping_the_sets_turns_the_gap_round(
+    board: list[Entry],
+) -> None:
     rows = {row.model: row for row in rank(board)}
     turned = {
         row.model: row
-        for row in rank([Entry(e.model, e.organisation, e.access, e.run, e.private, e.public) for e in board])
+        for row in rank(
+            [Entry(e.model, e.organisation, e.access, e.run, e.private, e.public) for e in board]
+        )
     }
     assert rows.keys() == {one.model for one in board}
     for model, row in rows.items():
@@ -66,8 +79,17 @@ def test_models_are_told_apart_by_the_items_that_both_were_asked() -> None:
         make_run(pair, model, public=200, private=right)
     rows = {row.model: row for row in drafted(pair).rows}
     assert rows["best"].private.interval[0] < rows["middle"].private.interval[1]
-    assert [rows[model].rank_range for model in ("best", "middle", "equal")] == [(1, 1), (2, 3), (2, 3)]
-    counts_only = rank([entry(model, 200, right) for model, right in (("best", 224), ("middle", 200), ("equal", 200))])
+    assert [rows[model].rank_range for model in ("best", "middle", "equal")] == [
+        (1, 1),
+        (2, 3),
+        (2, 3),
+    ]
+    counts_only = rank(
+        [
+            entry(model, 200, right)
+            for model, right in (("best", 224), ("middle", 200), ("equal", 200))
+        ]
+    )
     assert {row.rank_range for row in counts_only} == {(1, 3)}
 
 
@@ -108,7 +130,9 @@ def test_the_newest_run_of_a_model_counts_and_the_older_one_has_had_its_turn() -
     newer = make_run(pair, "again", public=300, private=299)
     make_run(pair, "again", state=RunState.RUNNING, left_open=400)
     draft = drafted(pair)
-    assert [(row.model, row.private.right, row.run) for row in draft.rows] == [("again", 299, str(newer.pk))]
+    assert [(row.model, row.private.right, row.run) for row in draft.rows] == [
+        ("again", 299, str(newer.pk))
+    ]
     assert Run.objects.filter(state=RunState.RANKED).count() == 2
 
 

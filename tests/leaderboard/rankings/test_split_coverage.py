@@ -42,7 +42,9 @@ def right_items(data: Path, system: str) -> frozenset[int]:
     recorded = rows(data / "outputs" / "openai" / "example_model_solutions.jsonl.gz")
     golds = [row["ground_truth"].rpartition("A: ")[2] for row in recorded]
     return frozenset(
-        i for i, (row, gold) in enumerate(zip(recorded, golds, strict=True)) if is_right(row[system]["solution"], gold)
+        i
+        for i, (row, gold) in enumerate(zip(recorded, golds, strict=True))
+        if is_right(row[system]["solution"], gold)
     )
 
 

@@ -22,8 +22,18 @@ def test_a_line_is_read_with_what_the_table_says() -> None:
     table = tables.read(file_of("m,,North,API,,0.655,0.5,0.155,4.1,,400,200"))
     (found,) = table.lines
     assert (table.public_name, table.private_name, table.unread) == ("open", "shut", ())
-    assert (found.public_right, found.public_n, found.private_right, found.private_n) == (262, 400, 100, 200)
-    assert (found.organisation, found.access, found.parameters, found.loglik) == ("", "closed", None, None)
+    assert (found.public_right, found.public_n, found.private_right, found.private_n) == (
+        262,
+        400,
+        100,
+        200,
+    )
+    assert (found.organisation, found.access, found.parameters, found.loglik) == (
+        "",
+        "closed",
+        None,
+        None,
+    )
     assert (found.line, found.printed_gap, found.printed_z) == (2, 0.155, 4.1)
 
 
@@ -32,7 +42,12 @@ def test_counts_may_stand_in_place_of_shares_and_columns_in_any_order() -> None:
     table = tables.read(data, public="P", private="Q")
     assert (table.public_name, table.private_name, table.unread) == ("P", "Q", ("note",))
     (found,) = table.lines
-    assert (found.public_right, found.public_n, found.private_right, found.private_n) == (30, 40, 20, 50)
+    assert (found.public_right, found.public_n, found.private_right, found.private_n) == (
+        30,
+        40,
+        20,
+        50,
+    )
 
 
 def test_the_sets_are_taken_in_the_order_of_their_columns_unless_named() -> None:
@@ -42,7 +57,9 @@ def test_the_sets_are_taken_in_the_order_of_their_columns_unless_named() -> None
 
 def test_an_owner_in_an_identifier_is_the_organisation() -> None:
     heading = HEADING.replace("organisation", "hf_or_api_id")
-    data = file_of("a,owner/a,F,open,,0.5,0.5,,,,10,10", "b,litellm:b,F,API,,0.5,0.5,,,,10,10", heading=heading)
+    data = file_of(
+        "a,owner/a,F,open,,0.5,0.5,,,,10,10", "b,litellm:b,F,API,,0.5,0.5,,,,10,10", heading=heading
+    )
     assert [one.organisation for one in tables.read(data).lines] == ["owner", ""]
 
 
@@ -94,13 +111,20 @@ def test_what_is_wrong_with_a_file_is_told(data: bytes, told: str) -> None:
 
 
 def test_one_set_cannot_be_both() -> None:
-    assert complaints(file_of(GOOD), public="open", private="OPEN") == f"line 1, n_…: {Problem.TWO_SETS_WANTED}"
+    assert (
+        complaints(file_of(GOOD), public="open", private="OPEN")
+        == f"line 1, n_…: {Problem.TWO_SETS_WANTED}"
+    )
 
 
 def test_every_fault_is_told_at_once_up_to_a_limit_and_nothing_is_quoted() -> None:
     bad = "secret-name,Org,North,secret-access,7,secret,0.5,,,,400,400"
-    told = complaints(file_of(bad, GOOD, *[f"m{i},Org,North,?,7,0.5,0.5,,,,400,400" for i in range(30)]))
-    assert told.startswith("line 2, open_acc: not_a_number; line 2, access: unknown_access; line 4, access:")
+    told = complaints(
+        file_of(bad, GOOD, *[f"m{i},Org,North,?,7,0.5,0.5,,,,400,400" for i in range(30)])
+    )
+    assert told.startswith(
+        "line 2, open_acc: not_a_number; line 2, access: unknown_access; line 4, access:"
+    )
     assert told.endswith("; and 12 more")
     assert "secret" not in told
 
@@ -117,7 +141,9 @@ def test_the_small_table_is_good() -> None:
 
 @pytest.mark.data
 def test_the_published_table_of_gsm1k(data_dir: Path) -> None:
-    table = tables.read((data_dir / "published" / "gsm1k_table.csv").read_bytes(), public="GSM8K", private="GSM1k")
+    table = tables.read(
+        (data_dir / "published" / "gsm1k_table.csv").read_bytes(), public="GSM8K", private="GSM1k"
+    )
     assert (table.public_name, table.private_name, len(table.lines)) == ("GSM8K", "GSM1k", 63)
     assert sum(one.loglik is not None for one in table.lines) == 45
     assert {(one.public_n, one.private_n) for one in table.lines} == {(1319, 1205)}

@@ -31,7 +31,9 @@ def board() -> SetPair:
 
 def scores(snapshot: Snapshot) -> dict[str, tuple[int, int, int]]:
     """By model: right and n on the private set, and the version that this is over."""
-    return {row.model: (row.private.right, row.private.n, row.version) for row in snapshot.ranking()}
+    return {
+        row.model: (row.private.right, row.private.n, row.version) for row in snapshot.ranking()
+    }
 
 
 def post(pair: SetPair, *about: dict[str, Any]) -> None:
@@ -63,12 +65,18 @@ def test_an_erratum_takes_one_item_off_whoever_was_asked_it(board: SetPair) -> N
 
 
 def test_the_public_side_and_the_stored_outcomes_stay(board: SetPair) -> None:
-    stored = list(Run.objects.order_by("pk").values_list("outcomes__right", "outcomes__n", "outcomes__packed"))
+    stored = list(
+        Run.objects.order_by("pk").values_list("outcomes__right", "outcomes__n", "outcomes__packed")
+    )
     public = {row.model: row.public for row in publish(pair=board).ranking()}
     post(board, erratum(0))
     assert {row.model: row.public for row in publish(pair=board).ranking()} == public
-    again = Run.objects.order_by("pk").values_list("outcomes__right", "outcomes__n", "outcomes__packed")
-    assert [tuple(map(str, row[:2])) for row in again] == [tuple(map(str, row[:2])) for row in stored]
+    again = Run.objects.order_by("pk").values_list(
+        "outcomes__right", "outcomes__n", "outcomes__packed"
+    )
+    assert [tuple(map(str, row[:2])) for row in again] == [
+        tuple(map(str, row[:2])) for row in stored
+    ]
     assert [bytes(row[2]) for row in again] == [bytes(row[2]) for row in stored]
 
 
@@ -77,7 +85,9 @@ def test_a_notice_about_an_item_that_is_gone_already_only_counts_up(board: SetPa
     first = scores(publish(pair=board))
     assert first == {"Alpha": (3, 6, 1), "Beta": (3, 6, 1), "Served": (1, 3, 1)}
     post(board, erratum(4))
-    assert scores(publish(pair=board)) == {model: (right, n, 2) for model, (right, n, _) in first.items()}
+    assert scores(publish(pair=board)) == {
+        model: (right, n, 2) for model, (right, n, _) in first.items()
+    }
 
 
 def test_whoever_was_asked_nothing_that_counts_has_no_row(board: SetPair) -> None:
@@ -120,7 +130,9 @@ def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> No
     actions.retract_run(run=Run.objects.get(submission__model__name="Beta").pk)
     snapshot = publish(pair=board)
     assert set(scores(snapshot)) == {"Alpha", "Served"}
-    assert {one.model: one.word for one in unranked(board, snapshot).named} == {"Beta": WHY["retracted"]}
+    assert {one.model: one.word for one in unranked(board, snapshot).named} == {
+        "Beta": WHY["retracted"]
+    }
 
 
 def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
@@ -137,18 +149,25 @@ def test_a_run_after_the_release_has_no_rank_and_an_older_one_keeps_it(board: Se
     grade(board, make_model("Alpha"), 9, post_release=True)
     snapshot = publish(pair=board)
     assert scores(snapshot)["Alpha"] == (6, 9, 0)
-    assert {one.model: one.word for one in unranked(board, snapshot).named} == {"Late": WHY["post_release"]}
+    assert {one.model: one.word for one in unranked(board, snapshot).named} == {
+        "Late": WHY["post_release"]
+    }
     assert not Run.objects.exclude(state=RunState.RANKED).exists()
 
 
 def test_a_row_says_which_part_of_the_set_it_is_over(board: SetPair) -> None:
     forms = {row.model: row.form for row in publish(pair=board).ranking()}
-    assert forms == {**dict.fromkeys(("Alpha", "Beta"), "exposed and local blocks"), "Served": "the season's block"}
+    assert forms == {
+        **dict.fromkeys(("Alpha", "Beta"), "exposed and local blocks"),
+        "Served": "the season's block",
+    }
     post(board, erratum(0))
     rows = {row.model: row for row in publish(pair=board).ranking()}
     assert (rows["Served"].tier, rows["Served"].form) == ("T2", "the season's block, version 1")
     assert rows["Alpha"].form == "exposed and local blocks, version 1"
-    written_before_versions = {name: value for name, value in rows["Alpha"].to_dict().items() if name != "version"}
+    written_before_versions = {
+        name: value for name, value in rows["Alpha"].to_dict().items() if name != "version"
+    }
     assert Row.from_dict(written_before_versions).version == 0
 
 
@@ -158,7 +177,11 @@ def test_a_retraction_and_a_ranking_at_once_wait_for_each_other_in_one_order() -
     pair = make_pair()
     for number in range(6):
         run = grade(pair, make_model(f"Model-{number}"), 5)
-        works = [partial(publish, pair=pair), partial(actions.retract_run, run=run.pk), partial(publish, pair=pair)]
+        works = [
+            partial(publish, pair=pair),
+            partial(actions.retract_run, run=run.pk),
+            partial(publish, pair=pair),
+        ]
         found = together(3, *works)
         assert not [one for one in found if isinstance(one, BaseException)]
         again = SetPair.objects.get()

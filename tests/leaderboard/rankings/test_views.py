@@ -50,7 +50,9 @@ def get(client: Client, address: str = "/") -> Page:
     return Page(answer.content.decode())
 
 
-def test_the_page_shows_each_model_with_counts_gap_interval_and_word(client: Client, pair: SetPair) -> None:
+def test_the_page_shows_each_model_with_counts_gap_interval_and_word(
+    client: Client, pair: SetPair
+) -> None:
     words = get(client).words()
     for piece in (
         "demo-contaminated",
@@ -69,7 +71,10 @@ def test_the_page_shows_each_model_with_counts_gap_interval_and_word(client: Cli
 
 def test_the_seal_is_in_sight(client: Client, pair: SetPair) -> None:
     words = get(client).words()
-    assert "Sealed 400 items · commitment 9f2c…41ab · 0 items released · rule: none announced yet" in words
+    assert (
+        "Sealed 400 items · commitment 9f2c…41ab · 0 items released · rule: none announced yet"
+        in words
+    )
 
 
 def test_the_page_says_what_a_gap_is_and_accuses_nobody(client: Client, pair: SetPair) -> None:
@@ -115,11 +120,15 @@ def test_without_any_pair_there_is_still_a_page(client: Client) -> None:
         ("q=nobody", set()),
     ],
 )
-def test_a_reader_may_narrow_the_rows(client: Client, pair: SetPair, query: str, shown: set[str]) -> None:
+def test_a_reader_may_narrow_the_rows(
+    client: Client, pair: SetPair, query: str, shown: set[str]
+) -> None:
     page = get(client, f"/?{query}")
-    assert {value for name, value in page.attributes if name == "id" and value and value.startswith("model-")} == {
-        f"model-{name}" for name in shown
-    }
+    assert {
+        value
+        for name, value in page.attributes
+        if name == "id" and value and value.startswith("model-")
+    } == {f"model-{name}" for name in shown}
     assert shown or "No model matches" in page.words()
 
 
@@ -131,7 +140,9 @@ def test_the_axis_may_be_the_whole_range(client: Client, pair: SetPair) -> None:
     assert ">25</text>" in whole[whole.index("<table") :]
 
 
-@pytest.mark.parametrize("query", ["q=" + "x" * 5000, "q=%ff", "access[]=1", "q=<script>alert(1)</script>"])
+@pytest.mark.parametrize(
+    "query", ["q=" + "x" * 5000, "q=%ff", "access[]=1", "q=<script>alert(1)</script>"]
+)
 def test_hostile_queries_do_no_harm(client: Client, pair: SetPair, query: str) -> None:
     answer = client.get(f"/?{query}")
     assert answer.status_code == 200
@@ -174,7 +185,9 @@ def test_the_csv_holds_the_ranking(client: Client, pair: SetPair) -> None:
 
 def test_the_csv_of_an_unranked_pair_is_its_heading(client: Client) -> None:
     make_pair("empty")
-    assert client.get("/boards/empty.csv").content.decode().splitlines() == [",".join(exports.COLUMNS)]
+    assert client.get("/boards/empty.csv").content.decode().splitlines() == [
+        ",".join(exports.COLUMNS)
+    ]
 
 
 @pytest.mark.parametrize("address", ["/", "/boards/demo/", "/boards/demo.csv"])
@@ -188,7 +201,13 @@ def test_views_and_api_load_no_statistics() -> None:
         "import django; django.setup(); import leaderboard.rankings.views, leaderboard.rankings.api, sys;"
         "print([name for name in sys.modules if name.startswith(('scipy', 'leaderboard.rankings.statistics'))])"
     )
-    environment = {"DJANGO_SETTINGS_MODULE": "leaderboard.settings", "SECRET_KEY": "x", "PATH": "/usr/bin"}
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
+        "SECRET_KEY": "x",
+        "PATH": "/usr/bin",
+    }
     environment |= {"DATABASE_URL": "postgresql:///none", "BROKER_URL": "memory://"}
-    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"

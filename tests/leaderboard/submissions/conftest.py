@@ -57,7 +57,9 @@ def bundle(proposed: SetPair, offline: Offline, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(run: Any, evaluator: FakeEvaluator, bell: Any, django_capture_on_commit_callbacks: Any) -> House:
+def house(
+    run: Any, evaluator: FakeEvaluator, bell: Any, django_capture_on_commit_callbacks: Any
+) -> House:
     """A graded run, and who may have it graded again."""
     attempt = evaluator.begin(run)
     with django_capture_on_commit_callbacks(execute=True):
@@ -65,4 +67,6 @@ def house(run: Any, evaluator: FakeEvaluator, bell: Any, django_capture_on_commi
             actions.record_report(envelope=report)
     run.refresh_from_db()
     bell.clear()
-    return House(run, evaluator, attempt, make_maintainer("keeper"), bell, django_capture_on_commit_callbacks)
+    return House(
+        run, evaluator, attempt, make_maintainer("keeper"), bell, django_capture_on_commit_callbacks
+    )

@@ -21,7 +21,9 @@ def token(user: Any) -> str:
 
 
 def post(client: Client, token: str, body: Any, *, key: str | None = "k1", **extra: Any) -> Any:
-    headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key is not None else {})
+    headers = {"Authorization": f"Bearer {token}"} | (
+        {"Idempotency-Key": key} if key is not None else {}
+    )
     data = body if isinstance(body, str | bytes) else json.dumps(body)
     kind = extra.pop("content_type", "application/json")
     return client.post("/api/v1/submissions", data, content_type=kind, headers=headers, **extra)
@@ -45,7 +47,13 @@ def test_a_submission_and_its_run(client: Client, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     assert client.get(f"/api/v1/submissions/{made['id']}", headers=headers).json() == made
     run = client.get(f"/api/v1/runs/{made['run']}", headers=headers).json()
-    assert (run["state"], run["done"], run["total"], run["percent"], run["final"]) == ("queued", 0, 16, 0, False)
+    assert (run["state"], run["done"], run["total"], run["percent"], run["final"]) == (
+        "queued",
+        0,
+        16,
+        0,
+        False,
+    )
     assert (run["failure"], run["sets"], run["model"]) == (None, [], "Model-1")
 
 
@@ -77,7 +85,11 @@ BAD_BODIES = {
     "minus zero": (GOOD | {"parameters": 0}, 422, "invalid_field"),
     "negative": (GOOD | {"parameters": -1}, 422, "invalid_field"),
     "text as truth": (GOOD | {"open_weights": "yes"}, 422, "invalid_field"),
-    "surrogate": ('{"pair": "pair", "model": "\\ud800", "kind": "checkpoint"}', 422, "invalid_field"),
+    "surrogate": (
+        '{"pair": "pair", "model": "\\ud800", "kind": "checkpoint"}',
+        422,
+        "invalid_field",
+    ),
     "nul": (GOOD | {"model": "a\0b"}, 422, "invalid_field"),
     "nul in pair": (GOOD | {"pair": "a\0b"}, 422, "invalid_field"),
     "bidi": (GOOD | {"model": "GPT\u202e4"}, 422, "invalid_field"),
@@ -103,7 +115,13 @@ BAD_BODIES = {
         "endpoint_refused",
     ),
     "newline in key": (
-        {"pair": "pair", "model": "m", "kind": "endpoint", "url": "https://h.example/v1", "served_model": "m"}
+        {
+            "pair": "pair",
+            "model": "m",
+            "kind": "endpoint",
+            "url": "https://h.example/v1",
+            "served_model": "m",
+        }
         | {"api": "chat", "api_key": "a\r\nHost: evil"},
         422,
         "bad_api_key",
@@ -132,7 +150,9 @@ def test_bad_idempotency_keys(client: Client, token: str, key: str | None) -> No
 @pytest.mark.usefixtures("pair", "bell")
 def test_the_same_key_with_another_body(client: Client, token: str) -> None:
     post(client, token, GOOD)
-    assert is_problem(post(client, token, GOOD | {"checkpoint": "other"}), 409, "idempotency_key_reused")
+    assert is_problem(
+        post(client, token, GOOD | {"checkpoint": "other"}), 409, "idempotency_key_reused"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,16 +162,23 @@ def test_the_same_key_with_another_body(client: Client, token: str) -> None:
 def test_strangers(client: Client, token: str, header: str) -> None:
     value = f"Bearer {token.upper()}" if header == "upper" else header.format(token)
     headers = {"Authorization": value, "Idempotency-Key": "k1"}
-    response = client.post("/api/v1/submissions", json.dumps(GOOD), content_type="application/json", headers=headers)
+    response = client.post(
+        "/api/v1/submissions", json.dumps(GOOD), content_type="application/json", headers=headers
+    )
     assert is_problem(response, 401, "unauthorized")
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.usefixtures("pair", "bell")
-def test_a_token_in_the_address_or_a_session_is_no_way_in(client: Client, token: str, user: Any) -> None:
+def test_a_token_in_the_address_or_a_session_is_no_way_in(
+    client: Client, token: str, user: Any
+) -> None:
     client.force_login(user)
     response = client.post(
-        f"/api/v1/submissions?token={token}", json.dumps(GOOD), "application/json", headers={"Idempotency-Key": "k1"}
+        f"/api/v1/submissions?token={token}",
+        json.dumps(GOOD),
+        "application/json",
+        headers={"Idempotency-Key": "k1"},
     )
     assert is_problem(response, 401, "unauthorized")
 
@@ -182,13 +209,19 @@ def test_a_token_that_was_ended(client: Client, token: str, user: Any, end: str)
     ],
 )
 def test_bad_addresses(client: Client, db: None, path: str, status: int) -> None:
-    assert is_problem(client.get(path), status, {400: "bad_address", 404: "not_found", 422: "invalid_field"}[status])
+    assert is_problem(
+        client.get(path),
+        status,
+        {400: "bad_address", 404: "not_found", 422: "invalid_field"}[status],
+    )
 
 
 @pytest.mark.parametrize("number", ["0", "999999999999999999999999", "1"])
 def test_bad_submission_numbers(client: Client, token: str, number: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    assert is_problem(client.get(f"/api/v1/submissions/{number}", headers=headers), 404, "not_found")
+    assert is_problem(
+        client.get(f"/api/v1/submissions/{number}", headers=headers), 404, "not_found"
+    )
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
@@ -196,11 +229,15 @@ def test_other_methods(client: Client, db: None, method: str) -> None:
     assert getattr(client, method)("/api/v1/submissions").status_code == 405
 
 
-def test_only_ranked_runs_are_public(client: Client, run: Any, evaluator: FakeEvaluator, token: str, user: Any) -> None:
+def test_only_ranked_runs_are_public(
+    client: Client, run: Any, evaluator: FakeEvaluator, token: str, user: Any
+) -> None:
     address = f"/api/v1/runs/{run.pk}"
     other = issue_token(user=enrol(username="eve"), name="tests")
     assert is_problem(client.get(address), 404, "not_found")
-    assert is_problem(client.get(address, headers={"Authorization": f"Bearer {other}"}), 404, "not_found")
+    assert is_problem(
+        client.get(address, headers={"Authorization": f"Bearer {other}"}), 404, "not_found"
+    )
     headers = {"Authorization": f"Bearer {other}"}
     foreign = f"/api/v1/submissions/{run.submission_id}"
     assert is_problem(client.get(foreign, headers=headers), 404, "not_found")
@@ -217,18 +254,24 @@ def test_only_ranked_runs_are_public(client: Client, run: Any, evaluator: FakeEv
     ]
 
 
-def test_progress_moves_in_tenths(client: Client, run: Any, evaluator: FakeEvaluator, token: str) -> None:
+def test_progress_moves_in_tenths(
+    client: Client, run: Any, evaluator: FakeEvaluator, token: str
+) -> None:
     attempt = evaluator.begin(run)
     seen = set()
     for done in range(17):
         actions.record_report(envelope=attempt.progress(done))
-        told = client.get(f"/api/v1/runs/{run.pk}", headers={"Authorization": f"Bearer {token}"}).json()
+        told = client.get(
+            f"/api/v1/runs/{run.pk}", headers={"Authorization": f"Bearer {token}"}
+        ).json()
         seen.add((told["percent"], told["done"]))
     assert {percent for percent, _ in seen} == {10 * (done * 10 // 16) for done in range(17)}
     assert len(seen) == 11, "never a count of single items"
 
 
-def test_nothing_of_an_outcome_by_index_is_told(client: Client, run: Any, evaluator: FakeEvaluator, token: str) -> None:
+def test_nothing_of_an_outcome_by_index_is_told(
+    client: Client, run: Any, evaluator: FakeEvaluator, token: str
+) -> None:
     for report in evaluator.begin(run).story():
         actions.record_report(envelope=report)
     actions.mark_ranked(run_ids=[run.pk])
@@ -237,7 +280,9 @@ def test_nothing_of_an_outcome_by_index_is_told(client: Client, run: Any, evalua
         assert "packed" not in text and "outcomes" not in text and '"items"' not in text
 
 
-@pytest.mark.parametrize("path", ["/api/v1/sets", "/api/v1/ledger", "/api/v1/board", "/", "/ledger/", "/sets/"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/sets", "/api/v1/ledger", "/api/v1/board", "/", "/ledger/", "/sets/"]
+)
 def test_a_database_that_is_away(client: Client, db: None, path: str, monkeypatch: Any) -> None:
     from django.db.models.sql.compiler import SQLCompiler
 
@@ -257,6 +302,10 @@ def test_the_documentation_is_served_from_here(client: Client, db: None) -> None
     assert "swagger" in page
     assert "://" not in page.replace("http://testserver", "")
     schema = client.get("/api/v1/openapi.json").json()
-    assert {"/api/v1/submissions", "/api/v1/runs/{run_id}", "/api/v1/ledger", "/api/v1/sets", "/api/v1/board"} <= set(
-        schema["paths"]
-    )
+    assert {
+        "/api/v1/submissions",
+        "/api/v1/runs/{run_id}",
+        "/api/v1/ledger",
+        "/api/v1/sets",
+        "/api/v1/board",
+    } <= set(schema["paths"])

@@ -21,8 +21,14 @@ MANIFEST = seal().manifest
 BURN = "/sets/twins/burn/"
 
 
-def shown(indices: Sequence[int], recipient: str = "jail", tier: str = "T0", **changes: Any) -> Shown:
-    fields = {"moment": "2026-01-02T03:04:05Z", "root": MANIFEST.root, "items": pack_bits(indices, N)}
+def shown(
+    indices: Sequence[int], recipient: str = "jail", tier: str = "T0", **changes: Any
+) -> Shown:
+    fields = {
+        "moment": "2026-01-02T03:04:05Z",
+        "root": MANIFEST.root,
+        "items": pack_bits(indices, N),
+    }
     return Shown(**fields | {"recipient": recipient, "tier": tier} | changes)
 
 
@@ -30,7 +36,9 @@ def slow_count(manifest: Manifest, lines: Sequence[tuple[Shown, Sequence[int]]])
     """The same sums, one item after the other."""
     found = {}
     for block in manifest.blocks:
-        touching = [(line, [one for one in items if one in block.indices()]) for line, items in lines]
+        touching = [
+            (line, [one for one in items if one in block.indices()]) for line, items in lines
+        ]
         touching = [(line, inside) for line, inside in touching if inside]
         moments = [line.moment.removesuffix("Z") for line, _ in touching]
         found[block.id] = (
@@ -62,7 +70,9 @@ def test_it_agrees_with_a_slow_count(seed: int) -> None:
     lines = []
     for _ in range(60):
         items = sorted(drawn.sample(range(N), drawn.choice([1, 2, 30, N])))
-        who, tier = drawn.choice([("jail", "T0"), ("host.example", "T1"), ("a.example", "T2"), ("a.example", "T1")])
+        who, tier = drawn.choice(
+            [("jail", "T0"), ("host.example", "T1"), ("a.example", "T2"), ("a.example", "T1")]
+        )
         moment = f"2026-01-0{drawn.randint(1, 9)}T00:00:00{drawn.choice(['', '.5'])}Z"
         lines.append((shown(items, who, tier, moment=moment), items))
     burn = burn_of(MANIFEST, (line for line, _ in lines))
@@ -76,7 +86,9 @@ def test_it_agrees_with_a_slow_count(seed: int) -> None:
 
 def test_a_bitmap_that_straddles_blocks_counts_for_each() -> None:
     burn = burn_of(MANIFEST, [shown([9, 10, 19, 20, 119])])
-    touched = {number: block.total.items for number, block in burn.blocks.items() if block.total.lines}
+    touched = {
+        number: block.total.items for number, block in burn.blocks.items() if block.total.lines
+    }
     assert touched == {0: 1, 1: 2, 2: 1, 9: 1}
 
 
@@ -116,7 +128,9 @@ def test_ten_thousand_lines_are_read_once() -> None:
             served += 1
             block = manifest.blocks[number % 8]
             recipient = f"host-{number % 1000}.example"
-            yield shown(block.indices(), recipient, "T2" if block.id in (6, 7) else "T1", root=manifest.root)
+            yield shown(
+                block.indices(), recipient, "T2" if block.id in (6, 7) else "T1", root=manifest.root
+            )
 
     burn = burn_of(manifest, lines())
     assert (served, burn.lines, burn.strange, burn.declared.bit_count()) == (10_000, 10_000, 0, 20)
@@ -135,17 +149,23 @@ def test_the_page_is_for_maintainers(client: Client, user: User, db: None) -> No
     assert client.get("/sets/nowhere/burn/").status_code == 404
 
 
-def test_the_page_says_who_has_seen_what(client: Client, user: User, evaluator: FakeEvaluator) -> None:
+def test_the_page_says_who_has_seen_what(
+    client: Client, user: User, evaluator: FakeEvaluator
+) -> None:
     sealed = seal()
     pair = register(sealed)
     evaluator.register()
     show(pair, evaluator, list(range(104)))
     show(pair, evaluator, list(range(55, 65)), recipient="host.example", tier="T1")
     for number in range(9):
-        show(pair, evaluator, list(range(60, 70)), recipient=f"end-{number}.example:8443", tier="T2")
+        show(
+            pair, evaluator, list(range(60, 70)), recipient=f"end-{number}.example:8443", tier="T2"
+        )
     other = register(seal("elsewhere"), slug="others")
     show(other, evaluator, [104], recipient="elsewhere.example", tier="T1")
-    benchmarks.post_notices(data=[sealed.notice(None, kind="retire_block", block=5, reason="spent").to_dict()])
+    benchmarks.post_notices(
+        data=[sealed.notice(None, kind="retire_block", block=5, reason="spent").to_dict()]
+    )
     user.is_staff = True
     user.save()
     client.force_login(user)
@@ -160,7 +180,9 @@ def test_the_page_says_who_has_seen_what(client: Client, user: User, evaluator: 
     assert "elsewhere.example" not in page and "More than the cap" not in page
 
 
-def test_what_ought_not_to_be_is_pointed_out(client: Client, user: User, evaluator: FakeEvaluator) -> None:
+def test_what_ought_not_to_be_is_pointed_out(
+    client: Client, user: User, evaluator: FakeEvaluator
+) -> None:
     pair = register(seal())
     evaluator.register()
     show(pair, evaluator, list(range(85, 106)), recipient="end.example", tier="T2")

@@ -42,11 +42,18 @@ def finish(run: Run, evaluator: FakeEvaluator) -> None:
 
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize(
-    ("chosen", "kept", "asked"), [("", "", "demo-0shot"), ("demo-0shot", "", "demo-0shot"), (CHAT, CHAT, CHAT)]
+    ("chosen", "kept", "asked"),
+    [("", "", "demo-0shot"), ("demo-0shot", "", "demo-0shot"), (CHAT, CHAT, CHAT)],
 )
-def test_the_protocol_is_the_pairs_own_or_one_it_allows(make_run: Any, chosen: str, kept: str, asked: str) -> None:
+def test_the_protocol_is_the_pairs_own_or_one_it_allows(
+    make_run: Any, chosen: str, kept: str, asked: str
+) -> None:
     run = make_run(protocol=chosen)
-    assert (run.submission.protocol, run.submission.asked_by, spec_of(run).protocol) == (kept, asked, asked)
+    assert (run.submission.protocol, run.submission.asked_by, spec_of(run).protocol) == (
+        kept,
+        asked,
+        asked,
+    )
 
 
 @pytest.mark.parametrize("protocol", [CHAT, "no such", "<b>", "x" * 81])
@@ -56,13 +63,17 @@ def test_another_protocol_is_refused(user: Any, pair: Any, ask: Any, protocol: s
     assert (refused.value.code, refused.value.detail) == (Refusal.INVALID_FIELD, "protocol")
 
 
-def test_a_second_protocol_never_mixes_into_the_ranking(make_run: Any, wide: SetPair, evaluator: FakeEvaluator) -> None:
+def test_a_second_protocol_never_mixes_into_the_ranking(
+    make_run: Any, wide: SetPair, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     own, apart = make_run(), make_run(protocol=CHAT)
     for run in (own, apart):
         finish(run, evaluator)
     rows = publish(pair=wide).ranking()
-    assert [row.run for row in rows] == [str(own.pk)], "the newer run of the same model is another score"
+    assert [row.run for row in rows] == [str(own.pk)], (
+        "the newer run of the same model is another score"
+    )
     assert set(Run.objects.filter(state=RunState.RANKED)) == {own, apart}
 
 
@@ -76,7 +87,9 @@ def test_the_same_would_be_mixed_if_it_were_the_pairs_own(
     assert [row.run for row in publish(pair=wide).ranking()] == [str(newer.pk)]
 
 
-def test_a_second_protocol_is_no_evidence_for_a_release(make_run: Any, wide: SetPair, evaluator: FakeEvaluator) -> None:
+def test_a_second_protocol_is_no_evidence_for_a_release(
+    make_run: Any, wide: SetPair, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     own, apart = make_run(), make_run(protocol=CHAT)
     for run in (own, apart):
@@ -97,12 +110,18 @@ def test_a_model_that_was_only_asked_otherwise_is_not_waiting(
     assert CHAT in page
 
 
-def test_a_provider_and_a_budget_reach_the_evaluator(make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_provider_and_a_budget_reach_the_evaluator(
+    make_run: Any, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     run = make_run(**ENDPOINT, **MONEY, provider="anthropic", api_key="sk-1")
     spec = spec_of(run)
     assert isinstance(spec.system, Endpoint)
-    assert (spec.system.url, spec.system.provider, spec.system.sealed_keys) == (URL, "anthropic", {})
+    assert (spec.system.url, spec.system.provider, spec.system.sealed_keys) == (
+        URL,
+        "anthropic",
+        {},
+    )
     assert spec.limits.budget == Budget(tokens=1000, cost=0.5, price_in=2.0, price_out=8.0)
     assert run.submission.sealed_keys
 
@@ -124,7 +143,9 @@ def test_a_provider_and_a_budget_reach_the_evaluator(make_run: Any, evaluator: F
         ({"max_cost": 1.0, "price_in": 1e9, "price_out": 1.0}, "max_cost"),
     ],
 )
-def test_what_is_wrong_with_them_is_named(user: Any, ask: Any, changes: dict[str, Any], field: str) -> None:
+def test_what_is_wrong_with_them_is_named(
+    user: Any, ask: Any, changes: dict[str, Any], field: str
+) -> None:
     with pytest.raises(SiteError) as refused:
         actions.submit(user=user, key="k1", ask=ask(**ENDPOINT | changes))
     assert (refused.value.code, refused.value.detail) == (Refusal.INVALID_FIELD, field)
@@ -136,7 +157,10 @@ def test_what_is_wrong_with_them_is_named(user: Any, ask: Any, changes: dict[str
 def test_a_checkpoint_has_neither(user: Any, ask: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(SiteError) as refused:
         actions.submit(user=user, key="k1", ask=ask(**changes))
-    assert (refused.value.code, refused.value.detail) == (Refusal.INVALID_FIELD, next(iter(changes)))
+    assert (refused.value.code, refused.value.detail) == (
+        Refusal.INVALID_FIELD,
+        next(iter(changes)),
+    )
 
 
 def test_a_key_from_before_there_were_choices_still_fits(ask: Any) -> None:
@@ -154,7 +178,14 @@ def test_all_of_it_by_the_form_and_by_the_api(
     evaluator.register()
     client.force_login(user)
     assert CHAT in client.get("/submit/").content.decode()
-    order = {"pair": "pair", "model": "Model-1", **ENDPOINT, **MONEY, "provider": "mistral", "protocol": CHAT}
+    order = {
+        "pair": "pair",
+        "model": "Model-1",
+        **ENDPOINT,
+        **MONEY,
+        "provider": "mistral",
+        "protocol": CHAT,
+    }
     assert client.post("/submit/", order | {"key": "k1", "api_key": "sk-1"}).status_code == 302
     token = issue_token(user=user, name="tests")
     answer = client.post(

@@ -45,8 +45,12 @@ def test_what_is_no_digest(client: Client, user: User, digest: str) -> None:
 
 def test_the_command_on_the_page_prints_what_an_evaluator_finds(client: Client, user: User) -> None:
     client.force_login(user)
-    shown = html.unescape(text_of(client.get(PAGE)).split("<pre")[1].split("<code>")[1].split("</code>")[0])
+    shown = html.unescape(
+        text_of(client.get(PAGE)).split("<pre")[1].split("<code>")[1].split("</code>")[0]
+    )
     program = shown.split("'")[1]
     folder = CHECKPOINTS / "small"
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == inspect_checkpoint(folder).digest

@@ -105,7 +105,9 @@ def test_codes(failing: Failing, code: Code, continuable: bool, key_stays: bool)
         assert failing.go_on().state == RunState.QUEUED
 
 
-def test_the_key_is_erased_after_the_grace_time_and_no_earlier(failing: Failing, settings: Any) -> None:
+def test_the_key_is_erased_after_the_grace_time_and_no_earlier(
+    failing: Failing, settings: Any
+) -> None:
     failing.fail()
     Run.objects.update(ended_at=timezone.now() - timedelta(seconds=settings.KEY_GRACE_SECONDS - 60))
     tasks.reap()
@@ -168,8 +170,14 @@ def test_the_page_and_the_api(failing: Failing, client: Client) -> None:
     bearer = {"Authorization": f"Bearer {issue_token(user=failing.user, name='t')}"}
     address = f"/api/v1/runs/{run.pk}/continue"
     assert Client().post(address, "{}", content_type="application/json").status_code == 401
-    answer = client.post(address, json.dumps({"api_key": ""}), content_type="application/json", headers=bearer)
-    assert (answer.status_code, answer.json()["state"], answer.json()["continued"]) == (200, "queued", 2)
+    answer = client.post(
+        address, json.dumps({"api_key": ""}), content_type="application/json", headers=bearer
+    )
+    assert (answer.status_code, answer.json()["state"], answer.json()["continued"]) == (
+        200,
+        "queued",
+        2,
+    )
     again = client.post(address, "{}", content_type="application/json", headers=bearer)
     assert (again.status_code, again.json()["code"]) == (409, "not_now")
 
@@ -187,7 +195,11 @@ def test_a_run_that_waits_for_its_endpoint_says_so(failing: Failing, client: Cli
 
 def finished(failing: Failing, **reasons: Any) -> None:
     attempt = failing.evaluator.begin(failing.run)
-    for report in (attempt.started(), *attempt.graded(), attempt.finished(reasons=(Reasons(**reasons),))):
+    for report in (
+        attempt.started(),
+        *attempt.graded(),
+        attempt.finished(reasons=(Reasons(**reasons),)),
+    ):
         actions.record_report(envelope=report)
 
 

@@ -72,9 +72,14 @@ def test_three_models_of_distinct_lineages_make_a_pair_releasable(by: FakeEvalua
         grade(pair, make_model(name, name.lower()), 8, by=by)
     weighed = actions.weigh(pair)
     assert weighed.verdict is not None
-    assert (weighed.verdict.models, weighed.evidence.root) == (("Alpha", "Beta", "Gamma"), pair.private.digest)
+    assert (weighed.verdict.models, weighed.evidence.root) == (
+        ("Alpha", "Beta", "Gamma"),
+        pair.private.digest,
+    )
     assert state_of(pair) is PairState.SEALED, "weighing changes nothing"
-    assert actions.follow_rule(slug="pair") is actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert (
+        actions.follow_rule(slug="pair") is actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    )
     assert state_of(pair) is PairState.RELEASABLE
     assert list(SetStep.objects.values_list("old", "new", "by")) == [("sealed", "releasable", None)]
 
@@ -82,10 +87,15 @@ def test_three_models_of_distinct_lineages_make_a_pair_releasable(by: FakeEvalua
 def test_the_evidence_names_runs_closings_and_descent(by: FakeEvaluator) -> None:
     pair = make_pair()
     run = grade(pair, make_model("Alpha", "alpha"), 8, by=by)
-    actions.register_lineage(name="alpha", parents=[actions.register_lineage(name="origin", parents=[]).name])
+    actions.register_lineage(
+        name="alpha", parents=[actions.register_lineage(name="origin", parents=[]).name]
+    )
     actions.assign_lineage(model="Alpha", lineage="alpha", base_model="Alpha-base")
     evidence = actions.weigh(pair).evidence
-    assert [(one.name, one.parents) for one in evidence.lineages] == [("alpha", ("origin",)), ("origin", ())]
+    assert [(one.name, one.parents) for one in evidence.lineages] == [
+        ("alpha", ("origin",)),
+        ("origin", ()),
+    ]
     assert evidence.runs == (
         RunFact(
             run=str(run.pk), model="Alpha", lineage="alpha", open_weights=True, tier="T0", n=9, assigned=9, right=8,
@@ -105,7 +115,11 @@ def test_a_run_as_an_evaluator_reports_it_counts_once_it_is_closed(
     weights = {"artefact": artefact_of("Model-1"), "weights": tensors_of("Model-1")}
     actions.assign_lineage(model="Model-1", lineage="alpha", weights=artefact_of("Model-1"))
     attempt = by.begin(run)
-    reports = [attempt.started(protocol_digest=ruled.PROTOCOL_DIGEST), *attempt.graded(), attempt.finished(**weights)]
+    reports = [
+        attempt.started(protocol_digest=ruled.PROTOCOL_DIGEST),
+        *attempt.graded(),
+        attempt.finished(**weights),
+    ]
     for report in reports:
         assert not is_met(pair)
         actions.record_report(envelope=report)
@@ -140,11 +154,15 @@ def one_item_short(pair: SetPair, by: FakeEvaluator) -> Run:
 
 
 def an_endpoint(pair: SetPair, by: FakeEvaluator) -> Run:
-    return grade(pair, make_model("Gamma", "gamma"), 9, by=by, kind="endpoint", tier="T2", blocks=[0])
+    return grade(
+        pair, make_model("Gamma", "gamma"), 9, by=by, kind="endpoint", tier="T2", blocks=[0]
+    )
 
 
 def by_a_contracted_host(pair: SetPair, by: FakeEvaluator) -> Run:
-    return grade(pair, make_model("Gamma", "gamma"), 9, by=by, kind="endpoint", tier="T1", blocks=[0, 1])
+    return grade(
+        pair, make_model("Gamma", "gamma"), 9, by=by, kind="endpoint", tier="T1", blocks=[0, 1]
+    )
 
 
 def not_closed(pair: SetPair, by: FakeEvaluator) -> Run:
@@ -173,7 +191,15 @@ def after_the_release(pair: SetPair, by: FakeEvaluator) -> Run:
 
 
 def not_graded(pair: SetPair, by: FakeEvaluator) -> Run:
-    return grade(pair, make_model("Gamma", "gamma"), 9, by=by, state="failed", fault="ours", code="incomplete")
+    return grade(
+        pair,
+        make_model("Gamma", "gamma"),
+        9,
+        by=by,
+        state="failed",
+        fault="ours",
+        code="incomplete",
+    )
 
 
 def on_another_pair(pair: SetPair, by: FakeEvaluator) -> Run:
@@ -187,7 +213,9 @@ def on_another_pair(pair: SetPair, by: FakeEvaluator) -> Run:
         closed_by_another, under_another_protocol, retracted, after_the_release, not_graded, on_another_pair,
     ],
 )  # fmt: skip
-def test_a_third_run_that_does_not_count(by: FakeEvaluator, third: Callable[[SetPair, FakeEvaluator], Run]) -> None:
+def test_a_third_run_that_does_not_count(
+    by: FakeEvaluator, third: Callable[[SetPair, FakeEvaluator], Run]
+) -> None:
     pair = make_pair()
     for name in ("Alpha", "Beta"):
         grade(pair, make_model(name, name.lower()), 9, by=by)
@@ -198,7 +226,9 @@ def test_a_third_run_that_does_not_count(by: FakeEvaluator, third: Callable[[Set
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
 
 
-def test_a_later_endpoint_of_the_same_name_takes_nothing_from_the_weights(by: FakeEvaluator) -> None:
+def test_a_later_endpoint_of_the_same_name_takes_nothing_from_the_weights(
+    by: FakeEvaluator,
+) -> None:
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
     grade(pair, make_model("Gamma", "gamma"), 9, by=by)
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
@@ -213,7 +243,9 @@ def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -
     Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
     lines: list[Exposure | Closing] = [by.expose(root=pair.private.digest)]
     lines.append(by.close([Outcome.RIGHT] * 9, run=str(run.pk), root=pair.private.digest))
-    for line, expected in zip(reversed(lines), (PairState.SEALED, PairState.RELEASABLE), strict=True):
+    for line, expected in zip(
+        reversed(lines), (PairState.SEALED, PairState.RELEASABLE), strict=True
+    ):
         keep_log(evaluator=evaluator, lines=[line], note="")
         assert actions.follow_rule(slug="pair") is expected
 
@@ -297,7 +329,9 @@ def test_back_to_sealed(
     event(met, by)
     assert state_of(met) is before, "only the rule's own step leads back"
     assert actions.follow_rule(slug="pair") is state_of(met) is PairState.SEALED
-    assert list(SetStep.objects.order_by("-pk").values_list("old", "new", "by")[:1]) == [(before, "sealed", None)]
+    assert list(SetStep.objects.order_by("-pk").values_list("old", "new", "by")[:1]) == [
+        (before, "sealed", None)
+    ]
     assert SetPair.objects.get().evidence is None
 
 
@@ -326,7 +360,9 @@ def test_the_best_run_of_a_model_s_weights_counts_whatever_its_owner_submits_lat
 
 def test_a_retracted_run_stands_behind_any_that_counts(met: SetPair, by: FakeEvaluator) -> None:
     grade(met, Model.objects.get(name="Beta"), 8, by=by)
-    actions.retract_run(run=Run.objects.filter(submission__model__name="Beta").earliest("queued_at").pk)
+    actions.retract_run(
+        run=Run.objects.filter(submission__model__name="Beta").earliest("queued_at").pk
+    )
     assert facts(met)["Beta"].right == 8 and not facts(met)["Beta"].retracted
 
 
@@ -335,13 +371,18 @@ def test_a_retracted_run_stands_behind_any_that_counts(met: SetPair, by: FakeEva
 
 def copied(pair: SetPair, by: FakeEvaluator, name: str, **about: Any) -> Run:
     """A run of the checkpoint ``honest`` under a name that maintainers gave a lineage of its own."""
-    weights = {"artefact": artefact_of("honest"), "weights": ruled.list_tensors(tensors_of("honest"))} | about
+    weights = {
+        "artefact": artefact_of("honest"),
+        "weights": ruled.list_tensors(tensors_of("honest")),
+    } | about
     run = grade(pair, make_model(name, name.lower()), 9, by=by, **weights)
     actions.assign_lineage(model=name, lineage=name.lower())
     return run
 
 
-def test_byte_identical_weights_under_three_names_do_not_meet_a_rule_of_three(by: FakeEvaluator) -> None:
+def test_byte_identical_weights_under_three_names_do_not_meet_a_rule_of_three(
+    by: FakeEvaluator,
+) -> None:
     pair = make_pair()
     for name in ("Alpha", "Beta", "Gamma"):
         copied(pair, by, name)
@@ -383,7 +424,9 @@ def test_weights_that_the_closing_does_not_commit_to_are_unknown(by: FakeEvaluat
     for name in ("Alpha", "Beta", "Gamma"):
         grade(pair, make_model(name, name.lower()), 9, by=by)
     assert is_met(pair)
-    Run.objects.filter(submission__model__name="Gamma").update(weights=ruled.list_tensors(tensors_of("x")))
+    Run.objects.filter(submission__model__name="Gamma").update(
+        weights=ruled.list_tensors(tensors_of("x"))
+    )
     assert facts(pair)["Gamma"].weights is None and not is_met(pair)
 
 

@@ -28,7 +28,9 @@ def wrong_reports(attempt: Any) -> list[dict[str, Any]]:
     """What a lost attempt might still say: every open item right, and that it is finished."""
     spoilt = []
     for ask in attempt.spec["sets"]:
-        outcomes = tuple((index, Outcome.RIGHT) for name, index in attempt.open_items() if name == ask["name"])
+        outcomes = tuple(
+            (index, Outcome.RIGHT) for name, index in attempt.open_items() if name == ask["name"]
+        )
         spoilt.append(attempt.report(Graded(set=ask["name"], outcomes=outcomes)))
     return [*spoilt, attempt.finished()]
 
@@ -69,7 +71,12 @@ def an_old_token_changes_nothing(run: Any, evaluator: FakeEvaluator) -> None:
     assert vector(run) == before
     following = evaluator.begin(run)
     assert len(following.open_items()) == 10
-    for report in [following.started(), *following.graded(), lost.progress(16), following.finished()]:
+    for report in [
+        following.started(),
+        *following.graded(),
+        lost.progress(16),
+        following.finished(),
+    ]:
         record_report(envelope=report)
     run.refresh_from_db()
     assert (run.state, run.attempts) == (RunState.GRADED, 2)
@@ -104,10 +111,16 @@ def without_worker(attempt: states.Attempt, *, token: int, worker: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "mutant"), [(SCENARIOS[0], without_token), (SCENARIOS[1], without_worker)], ids=["token", "worker"]
+    ("scenario", "mutant"),
+    [(SCENARIOS[0], without_token), (SCENARIOS[1], without_worker)],
+    ids=["token", "worker"],
 )
 def test_the_fence_test_fails_on_a_build_without_it(
-    run: Any, evaluator: FakeEvaluator, monkeypatch: pytest.MonkeyPatch, scenario: Scenario, mutant: Any
+    run: Any,
+    evaluator: FakeEvaluator,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Scenario,
+    mutant: Any,
 ) -> None:
     monkeypatch.setattr(recording, "is_current", mutant)
     with pytest.raises(AssertionError):
@@ -139,7 +152,9 @@ def test_an_evaluator_of_another_pool_is_shut_out(run: Any, evaluator: FakeEvalu
     assert (run.state, run.stale_reports) == (RunState.QUEUED, 1)
 
 
-def test_an_evaluator_cannot_speak_for_the_one_that_holds_the_run(run: Any, evaluator: FakeEvaluator) -> None:
+def test_an_evaluator_cannot_speak_for_the_one_that_holds_the_run(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     attempt = evaluator.begin(run)
     record_report(envelope=attempt.started())
     thief = FakeEvaluator(name="evaluator-2", key=signatures.generate())

@@ -38,7 +38,9 @@ def told_anywhere(pair: SetPair, run: Run, client: Client) -> set[str]:
         "board": bool(board),
         "evidence": bool(actions.weigh(pair).evidence.runs),
         "API": "private" in [one["set"] for one in api["sets"]],
-        "graders": any(one["set"] == "private" and one["right"] is not None for one in api["graders"]),
+        "graders": any(
+            one["set"] == "private" and one["right"] is not None for one in api["graders"]
+        ),
         "page": '<th scope="row">private' in page,
     }
     return {where for where, is_told in found.items() if is_told}
@@ -58,7 +60,13 @@ def test_without_the_gate_it_would_be_told(
 
 @pytest.mark.parametrize(("n", "cell"), [(1, 2), (99, 100)])
 def test_the_value_itself_refuses_a_small_cell(n: int, cell: int) -> None:
-    about: dict[str, Any] = {"set": "private", "sealed": True, "wrong": 0, "no_answer": 0, "truncated": 0}
+    about: dict[str, Any] = {
+        "set": "private",
+        "sealed": True,
+        "wrong": 0,
+        "no_answer": 0,
+        "truncated": 0,
+    }
     with pytest.raises(ValueError, match="small cell"):
         Told(**about, cell=cell, n=n, right=n)
     assert Told(**about, cell=cell, n=0, right=0).n == 0
@@ -71,7 +79,9 @@ def test_the_cell_is_that_of_the_manifest() -> None:
     assert ItemSet(name="bare", sealed=True, n=5).cell == LEAST_CELL
 
 
-def test_what_notices_leave_of_a_run_is_told_as_a_cell_or_not_at_all(evaluator: FakeEvaluator) -> None:
+def test_what_notices_leave_of_a_run_is_told_as_a_cell_or_not_at_all(
+    evaluator: FakeEvaluator,
+) -> None:
     pair = ruled.make_pair(sealed=msgspec.structs.replace(ruled.manifest(), cell=3))
     row = ruled.grade(pair, ruled.make_model("Alpha"), 6).outcomes.get(item_set=pair.private)
     found = [row.told(frozenset(range(gone))) for gone in (0, 6, 7, 9)]

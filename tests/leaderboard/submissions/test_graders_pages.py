@@ -21,7 +21,11 @@ SIZES = {"public": PUBLIC_N, "private": PRIVATE_N}
 
 def counts(grader: str, name: str, *, n: int = 0, **changes: int) -> GraderCounts:
     """The true counts of the headline; of any other grader all are wrong."""
-    found = [truth(name, i) for i in range(SIZES[name])] if grader == "numeric-1" else [Outcome.WRONG] * SIZES[name]
+    found = (
+        [truth(name, i) for i in range(SIZES[name])]
+        if grader == "numeric-1"
+        else [Outcome.WRONG] * SIZES[name]
+    )
     found = found[:n] if n else found
     each = {outcome.name.lower(): found.count(outcome) for outcome in list(Outcome)[:4]}
     return GraderCounts(**{"grader": grader, "set": name, "n": len(found)} | each | changes)
@@ -39,7 +43,10 @@ def told(*, n: int = 0, **changes: int) -> list[GraderCounts]:
 
 def shown(run: Run) -> dict[tuple[str, str], Any]:
     graders = Client().get(f"/api/v1/runs/{run.pk}").json()["graders"]
-    return {(one["grader"], one["set"]): (one["known"], one["n"], one["right"], one["wrong"]) for one in graders}
+    return {
+        (one["grader"], one["set"]): (one["known"], one["n"], one["right"], one["wrong"])
+        for one in graders
+    }
 
 
 @pytest.fixture
@@ -65,14 +72,19 @@ def test_all_graders_of_a_whole_run(ranked: Any, client: Client, pair: Any) -> N
     page = text_of(client.get(f"/runs/{run.pk}/"))
     assert "The same answers by other graders" in page and f"0 of {PRIVATE_N}" in page
     [row] = pair.snapshots.latest("pk").ranking()
-    assert {one.grader: (one.public_right, one.public_n, one.private_right, one.private_n) for one in row.graders} == {
+    assert {
+        one.grader: (one.public_right, one.public_n, one.private_right, one.private_n)
+        for one in row.graders
+    } == {
         "numeric-1": (row.public.right, PUBLIC_N, row.private.right, PRIVATE_N),
         STRICT: (0, PUBLIC_N, 0, PRIVATE_N),
     }
     assert {one.grader: one.gap for one in row.graders} == {"numeric-1": row.gap, STRICT: 0.0}
 
 
-def test_counts_over_a_part_of_the_answers_are_not_shown(ranked: Any, client: Client, pair: Any) -> None:
+def test_counts_over_a_part_of_the_answers_are_not_shown(
+    ranked: Any, client: Client, pair: Any
+) -> None:
     run = ranked(*told(n=PRIVATE_N - 2))
     assert shown(run)[STRICT, "private"] == (PRIVATE_N - 2, PRIVATE_N, None, None)
     assert shown(run)[STRICT, "public"] == (PUBLIC_N, PUBLIC_N, 0, PUBLIC_N)
@@ -84,7 +96,9 @@ def test_counts_over_a_part_of_the_answers_are_not_shown(ranked: Any, client: Cl
 def test_counts_over_answers_that_did_not_count_are_not_shown(ranked: Any) -> None:
     """The headline among them is not the run's own."""
     other = counts("numeric-1", "private", right=0, wrong=PRIVATE_N, no_answer=0, truncated=0)
-    run = ranked(*(other if (one.grader, one.set) == (other.grader, other.set) else one for one in told()))
+    run = ranked(
+        *(other if (one.grader, one.set) == (other.grader, other.set) else one for one in told())
+    )
     assert shown(run)[STRICT, "private"][2:] == (None, None)
     assert shown(run)[STRICT, "public"][2:] == (0, PUBLIC_N)
 
@@ -105,12 +119,18 @@ def test_two_counts_of_a_self_declared_endpoints_sealed_answers_are_not_told(
     [
         counts(STRICT, "private", n=3, wrong=2),
         counts(STRICT, "private", n=0, right=1),
-        GraderCounts(grader=STRICT, set="elsewhere", n=0, right=0, wrong=0, no_answer=0, truncated=0),
-        GraderCounts(grader=STRICT, set="private", n=10, right=10, wrong=0, no_answer=0, truncated=0),
+        GraderCounts(
+            grader=STRICT, set="elsewhere", n=0, right=0, wrong=0, no_answer=0, truncated=0
+        ),
+        GraderCounts(
+            grader=STRICT, set="private", n=10, right=10, wrong=0, no_answer=0, truncated=0
+        ),
     ],
     ids=["too few", "too many", "another set", "more than the set"],
 )
-def test_counts_that_fit_no_set_are_refused(run: Any, evaluator: FakeEvaluator, bad: GraderCounts) -> None:
+def test_counts_that_fit_no_set_are_refused(
+    run: Any, evaluator: FakeEvaluator, bad: GraderCounts
+) -> None:
     *before, last = finished(evaluator.begin(run), bad)
     for report in before:
         record_report(envelope=report)
@@ -144,7 +164,9 @@ def test_maintainers_ask_and_read_the_log(house: House, client: Client) -> None:
     assert "completions_missing" in text_of(client.get("/sets/pair/graders/"))
     switched = client.post("/sets/pair/graders/switch/", {"grader": STRICT}, follow=True)
     assert "The board is made anew" in text_of(switched)
-    unready = client.post("/sets/pair/graders/switch/", {"grader": "lm-eval-flexible-3"}, follow=True)
+    unready = client.post(
+        "/sets/pair/graders/switch/", {"grader": "lm-eval-flexible-3"}, follow=True
+    )
     assert "have not been graded again" in text_of(unready)
     for path in ("/sets/pair/graders/", "/sets/pair/graders/switch/"):
         assert client.post(path, {"grader": "No Grader"}).status_code == 422
@@ -153,7 +175,11 @@ def test_maintainers_ask_and_read_the_log(house: House, client: Client) -> None:
 
 
 def test_nobody_else(house: House, client: Client, user: Any) -> None:
-    paths = ("/sets/pair/graders/", "/sets/pair/graders/switch/", f"/runs/{house.run.pk}/grade-again/")
+    paths = (
+        "/sets/pair/graders/",
+        "/sets/pair/graders/switch/",
+        f"/runs/{house.run.pk}/grade-again/",
+    )
     for who in (None, user):
         if who is not None:
             client.force_login(who)

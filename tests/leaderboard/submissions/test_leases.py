@@ -78,7 +78,12 @@ def test_begin_and_progress_are_granted_to_the_process_that_asked(
     [(name, _, options)] = bell
     assert (name, options["queue"]) == (LEASE_TASK, "lease.evaluator-1.3")
     [granted] = answers(bell)
-    assert (granted.run, granted.token, granted.worker, granted.sequence) == (str(run.pk), 1, attempt.worker, 1)
+    assert (granted.run, granted.token, granted.worker, granted.sequence) == (
+        str(run.pk),
+        1,
+        attempt.worker,
+        1,
+    )
     assert said(progress(attempt)) is None
     assert said(begin(attempt)) is None, "a begin that is repeated by the same attempt"
 
@@ -121,7 +126,11 @@ def test_a_begin_of_an_old_token_is_refused(run: Any, evaluator: FakeEvaluator, 
 
 
 def test_a_cancelled_run_is_refused_and_its_process_learns_it_at_once(
-    run: Any, evaluator: FakeEvaluator, said: Any, bell: Any, django_capture_on_commit_callbacks: Any
+    run: Any,
+    evaluator: FakeEvaluator,
+    said: Any,
+    bell: Any,
+    django_capture_on_commit_callbacks: Any,
 ) -> None:
     attempt = evaluator.begin(run)
     assert said(begin(attempt)) is None
@@ -135,14 +144,18 @@ def test_a_cancelled_run_is_refused_and_its_process_learns_it_at_once(
     assert said(progress(attempt)) is LeaseRefusal.CANCELLED
 
 
-def test_a_run_that_was_cancelled_in_the_queue_is_refused(run: Any, evaluator: FakeEvaluator, said: Any) -> None:
+def test_a_run_that_was_cancelled_in_the_queue_is_refused(
+    run: Any, evaluator: FakeEvaluator, said: Any
+) -> None:
     attempt = evaluator.begin(run)
     actions.cancel(run=run.pk)
     assert said(begin(attempt)) is LeaseRefusal.CANCELLED
 
 
 @pytest.mark.parametrize("reaped", [True, False])
-def test_a_run_past_its_deadline_is_refused(run: Any, evaluator: FakeEvaluator, said: Any, reaped: bool) -> None:
+def test_a_run_past_its_deadline_is_refused(
+    run: Any, evaluator: FakeEvaluator, said: Any, reaped: bool
+) -> None:
     attempt = evaluator.begin(run)
     Run.objects.filter(pk=run.pk).update(deadline=seconds_from_now(-1))
     if reaped:
@@ -152,14 +165,21 @@ def test_a_run_past_its_deadline_is_refused(run: Any, evaluator: FakeEvaluator, 
     assert (run.state, run.code) == (RunState.FAILED, Code.NOT_STARTED)
 
 
-def test_a_report_that_is_refused_is_answered_so(run: Any, evaluator: FakeEvaluator, said: Any) -> None:
+def test_a_report_that_is_refused_is_answered_so(
+    run: Any, evaluator: FakeEvaluator, said: Any
+) -> None:
     attempt = evaluator.begin(run)
     attempt.spec["grant"] = "d" * 64
     assert said(begin(attempt)) is LeaseRefusal.BAD_MESSAGE
-    assert said(begin(FakeAttempt(evaluator, attempt.spec | {"run": NO_RUN}))) is LeaseRefusal.BAD_MESSAGE
+    assert (
+        said(begin(FakeAttempt(evaluator, attempt.spec | {"run": NO_RUN})))
+        is LeaseRefusal.BAD_MESSAGE
+    )
 
 
-def test_one_without_a_slot_and_other_reports_are_not_answered(run: Any, evaluator: FakeEvaluator, said: Any) -> None:
+def test_one_without_a_slot_and_other_reports_are_not_answered(
+    run: Any, evaluator: FakeEvaluator, said: Any
+) -> None:
     attempt = evaluator.begin(run)
     assert said(begin(attempt, slot=None)) == "silence"
     assert said(attempt.graded()[0]) == "silence"
@@ -199,7 +219,9 @@ def waiting(run: Any) -> Code | None:
 
 def test_messages_expire(run: Any, bell: Any, settings: Any) -> None:
     drained(bell)
-    assert [options["expires"] for name, _, options in bell if name == EVALUATE_TASK] == [settings.RING_SECONDS]
+    assert [options["expires"] for name, _, options in bell if name == EVALUATE_TASK] == [
+        settings.RING_SECONDS
+    ]
 
 
 def test_a_run_goes_to_the_pool_where_all_have_its_sets_and_else_to_one_that_has(
@@ -236,7 +258,9 @@ def test_a_run_that_nobody_can_do_waits_with_a_true_reason(
     bell.clear()
     announce(evaluator)
     actions.drain_outbox()
-    assert sent(bell) == ["evaluate.default"], "at once, when an evaluator announces what was missing"
+    assert sent(bell) == ["evaluate.default"], (
+        "at once, when an evaluator announces what was missing"
+    )
     assert waiting(run) is None
 
 
@@ -247,7 +271,9 @@ def test_without_a_live_evaluator_the_page_says_so(run: Any, evaluator: FakeEval
     assert waiting(run) is Code.EVALUATOR_AWAY
 
 
-def test_a_declined_run_is_sent_to_another_and_costs_no_attempt(run: Any, evaluator: FakeEvaluator, bell: Any) -> None:
+def test_a_declined_run_is_sent_to_another_and_costs_no_attempt(
+    run: Any, evaluator: FakeEvaluator, bell: Any
+) -> None:
     other = second()
     announce(evaluator)
     announce(other)
@@ -267,7 +293,9 @@ def test_a_declined_run_is_sent_to_another_and_costs_no_attempt(run: Any, evalua
     assert run.state == RunState.QUEUED
 
 
-def test_what_every_evaluator_declines_for_the_submitters_fault_fails(run: Any, evaluator: FakeEvaluator) -> None:
+def test_what_every_evaluator_declines_for_the_submitters_fault_fails(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     other = second()
     announce(evaluator)
     announce(other)
@@ -280,7 +308,9 @@ def test_what_every_evaluator_declines_for_the_submitters_fault_fails(run: Any, 
     assert (run.state, run.code, run.fault) == (RunState.FAILED, Code.CHECKPOINT_UNKNOWN, "theirs")
 
 
-def test_a_decline_of_an_old_token_or_of_a_run_under_way_changes_nothing(run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_decline_of_an_old_token_or_of_a_run_under_way_changes_nothing(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     early = evaluator.begin(run).report(Declined(code=Code.UNKNOWN_SET), token=2)
     assert record_report(envelope=early) is Disposition.STALE
     record_report(envelope=begin(evaluator.begin(run)))
@@ -294,12 +324,19 @@ def test_a_key_is_routed_to_those_it_was_sealed_to(
 ) -> None:
     evaluator.register()
     announce(evaluator)
-    about = {"url": "https://models.example.org/v1", "served_model": "m", "api": "chat", "api_key": "sk-1"}
+    about = {
+        "url": "https://models.example.org/v1",
+        "served_model": "m",
+        "api": "chat",
+        "api_key": "sk-1",
+    }
     run = actions.submit(user=user, key="k", ask=ask(kind="endpoint", checkpoint="", **about)).run
     late = second()
     announce(late)
     assert drained(bell) == ["journal.evaluator-1"]
-    type(late.register()).objects.filter(name="evaluator-1").update(expected_by=seconds_from_now(-1))
+    type(late.register()).objects.filter(name="evaluator-1").update(
+        expected_by=seconds_from_now(-1)
+    )
     assert drained(bell) == []
     assert waiting(run) is Code.KEY_NOT_SEALED
 
@@ -315,7 +352,9 @@ def many(run: Any, evaluator: FakeEvaluator) -> int:
     outbox = Outbox.objects.get(run=run)
     runs = [Run(submission=run.submission, **values(run)) for _ in range(1999)]
     Run.objects.bulk_create(runs)
-    Outbox.objects.bulk_create([Outbox(run=one, token=1, payload=outbox.payload, due=outbox.due) for one in runs])
+    Outbox.objects.bulk_create(
+        [Outbox(run=one, token=1, payload=outbox.payload, due=outbox.due) for one in runs]
+    )
     return 2000
 
 
@@ -324,7 +363,9 @@ def values(run: Run) -> dict[str, Any]:
     return {name: getattr(run, name) for name in names}
 
 
-@pytest.mark.parametrize("transport", [pytest.param("counting", marks=pytest.mark.slow), "filesystem", "redis"])
+@pytest.mark.parametrize(
+    "transport", [pytest.param("counting", marks=pytest.mark.slow), "filesystem", "redis"]
+)
 def test_a_long_queue_puts_out_a_bounded_number_of_messages(
     many: int, transport: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, request: Any
 ) -> None:
@@ -332,9 +373,15 @@ def test_a_long_queue_puts_out_a_bounded_number_of_messages(
     messages: list[str] = []
     if transport == "counting":
         monkeypatch.setattr(dispatch, "depth", messages.count)
-        monkeypatch.setattr(app, "send_task", lambda name, args, queue, **options: messages.append(queue))
+        monkeypatch.setattr(
+            app, "send_task", lambda name, args, queue, **options: messages.append(queue)
+        )
     else:
-        url = request.getfixturevalue("redis_url") if transport == "redis" else f"filesystem://{tmp_path}"
+        url = (
+            request.getfixturevalue("redis_url")
+            if transport == "redis"
+            else f"filesystem://{tmp_path}"
+        )
         depth = real_broker(url, monkeypatch)
     for _ in range(100 if transport == "counting" else 5):
         Outbox.objects.filter(sent_at__isnull=False).update(due=seconds_from_now(-1))
@@ -355,16 +402,26 @@ def real_broker(url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def depth() -> int:
         about = celery_settings(url)
-        with Connection(about["broker_url"], transport_options=about["broker_transport_options"]) as connection:
-            return int(connection.default_channel.queue_declare(queue="evaluate.default", passive=True).message_count)
+        with Connection(
+            about["broker_url"], transport_options=about["broker_transport_options"]
+        ) as connection:
+            return int(
+                connection.default_channel.queue_declare(
+                    queue="evaluate.default", passive=True
+                ).message_count
+            )
 
     return depth
 
 
-def test_a_taken_message_makes_room_for_the_next(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_message_makes_room_for_the_next(
+    many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     messages: list[str] = []
     monkeypatch.setattr(dispatch, "depth", messages.count)
-    monkeypatch.setattr(app, "send_task", lambda name, args, queue, **options: messages.append(queue))
+    monkeypatch.setattr(
+        app, "send_task", lambda name, args, queue, **options: messages.append(queue)
+    )
     total = actions.drain_outbox()
     for _ in range(20):
         messages.pop()

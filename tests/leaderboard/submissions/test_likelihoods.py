@@ -36,26 +36,48 @@ def told(run: Any, evaluator: FakeEvaluator, **told: Any) -> None:
     assert run.state == RunState.GRADED
 
 
-def test_they_are_shown_on_the_page_and_by_the_api(client: Client, run: Any, evaluator: FakeEvaluator) -> None:
+def test_they_are_shown_on_the_page_and_by_the_api(
+    client: Client, run: Any, evaluator: FakeEvaluator
+) -> None:
     told(run, evaluator, likelihoods=BOTH)
     client.force_login(run.submission.submitted_by)
     assert [one["set"] for one in client.get(f"/api/v1/runs/{run.pk}").json()["sets"]] == ["public"]
     assert "-0.6401" not in client.get(f"/runs/{run.pk}/").content.decode()
     publish(pair=run.submission.pair)
-    sets = {one["set"]: one["likelihood"] for one in client.get(f"/api/v1/runs/{run.pk}").json()["sets"]}
+    sets = {
+        one["set"]: one["likelihood"] for one in client.get(f"/api/v1/runs/{run.pk}").json()["sets"]
+    }
     assert sets == {
-        "public": {"definition": "loglik-1", "n": PUBLIC_N, "per_character": -0.5123, "standard_error": 0.0087},
-        "private": {"definition": "loglik-1", "n": PRIVATE_N, "per_character": -0.6401, "standard_error": None},
+        "public": {
+            "definition": "loglik-1",
+            "n": PUBLIC_N,
+            "per_character": -0.5123,
+            "standard_error": 0.0087,
+        },
+        "private": {
+            "definition": "loglik-1",
+            "n": PRIVATE_N,
+            "per_character": -0.6401,
+            "standard_error": None,
+        },
     }
     page = client.get(f"/runs/{run.pk}/").content.decode()
-    assert all(number in page for number in ("-0.5123", "0.0087", "-0.6401", "Log-likelihood per character"))
+    assert all(
+        number in page
+        for number in ("-0.5123", "0.0087", "-0.6401", "Log-likelihood per character")
+    )
 
 
-def test_nobody_else_sees_them_before_the_ranking_does(client: Client, run: Any, evaluator: FakeEvaluator) -> None:
+def test_nobody_else_sees_them_before_the_ranking_does(
+    client: Client, run: Any, evaluator: FakeEvaluator
+) -> None:
     told(run, evaluator, likelihoods=BOTH)
     assert client.get(f"/api/v1/runs/{run.pk}").status_code == 404
     actions.mark_ranked(run_ids=[run.pk])
-    assert client.get(f"/api/v1/runs/{run.pk}").json()["sets"][0]["likelihood"]["per_character"] == -0.5123
+    assert (
+        client.get(f"/api/v1/runs/{run.pk}").json()["sets"][0]["likelihood"]["per_character"]
+        == -0.5123
+    )
 
 
 def test_a_reading_that_failed_costs_no_outcome_and_says_why(
@@ -77,7 +99,11 @@ def test_a_reading_that_failed_costs_no_outcome_and_says_why(
 def test_what_counts_is_what_the_last_attempt_says(run: Any, evaluator: FakeEvaluator) -> None:
     """A Finished came before its last outcomes, and they never came."""
     lost = evaluator.begin(run)
-    for report in (lost.started(), *lost.graded(lost.open_items()[1:]), lost.finished(likelihoods=BOTH)):
+    for report in (
+        lost.started(),
+        *lost.graded(lost.open_items()[1:]),
+        lost.finished(likelihoods=BOTH),
+    ):
         record_report(envelope=report)
     Run.objects.filter(pk=run.pk).update(lease_expires=seconds_from_now(-1))
     assert actions.reap() == 1
@@ -95,7 +121,9 @@ def test_what_counts_is_what_the_last_attempt_says(run: Any, evaluator: FakeEval
     ],
     ids=["one set", "a set twice", "another set", "fewer items"],
 )
-def test_what_does_not_fit_the_run_is_refused(run: Any, evaluator: FakeEvaluator, wrong: Any) -> None:
+def test_what_does_not_fit_the_run_is_refused(
+    run: Any, evaluator: FakeEvaluator, wrong: Any
+) -> None:
     attempt = evaluator.begin(run)
     for report in (attempt.started(), *attempt.graded()):
         record_report(envelope=report)
@@ -121,7 +149,15 @@ def test_an_endpoint_has_none(make_run: Any, evaluator: FakeEvaluator) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"mean": 1}, {"mean": -0.51}, {"mean": -1_000_001}, {"error": 0.5}, {"error": -1}, {"n": 0}, {"items": [1, 2]}],
+    [
+        {"mean": 1},
+        {"mean": -0.51},
+        {"mean": -1_000_001},
+        {"error": 0.5},
+        {"error": -1},
+        {"n": 0},
+        {"items": [1, 2]},
+    ],
     ids=repr,
 )
 def test_the_message_has_room_for_two_whole_numbers_only(change: dict[str, Any]) -> None:
@@ -135,7 +171,10 @@ def test_they_stand_in_the_ranking(run: Any, evaluator: FakeEvaluator) -> None:
     draft = drafted(run.submission.pair)
     [row] = draft.rows
     assert row.likelihood
-    assert (row.likelihood.public.per_character, row.likelihood.public.standard_error) == (-0.5123, 0.0087)
+    assert (row.likelihood.public.per_character, row.likelihood.public.standard_error) == (
+        -0.5123,
+        0.0087,
+    )
     assert (row.likelihood.private.per_character, row.likelihood.private.n) == (-0.6401, PRIVATE_N)
     kept = draft.save(run.submission.pair)
     assert kept.ranking() == draft.rows
@@ -146,14 +185,20 @@ def test_they_stand_in_the_ranking(run: Any, evaluator: FakeEvaluator) -> None:
     assert snapshots.build(run.submission.pair).inputs_hash != draft.inputs_hash
 
 
-def test_weights_are_granted_all_again_and_an_endpoint_what_is_left(make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_weights_are_granted_all_again_and_an_endpoint_what_is_left(
+    make_run: Any, evaluator: FakeEvaluator
+) -> None:
     """Weights read every item after the last was asked, also those that an attempt before asked."""
     evaluator.register()
     for changes, granted in (({}, PRIVATE_N), (ENDPOINT | {"model": "Other"}, None)):
         run = make_run(**changes)
         attempt = evaluator.begin(run)
         asked = len([name for name, _ in attempt.open_items() if name == "private"])
-        for report in (attempt.started(), *attempt.graded(attempt.open_items()[:-1]), attempt.failed(Code.INCOMPLETE)):
+        for report in (
+            attempt.started(),
+            *attempt.graded(attempt.open_items()[:-1]),
+            attempt.failed(Code.INCOMPLETE),
+        ):
             record_report(envelope=report)
         actions.requeue(run=run.pk)
         sets = {one["name"]: one for one in Grant.objects.filter(run=run.pk).latest("token").sets}

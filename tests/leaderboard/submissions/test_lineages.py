@@ -62,7 +62,9 @@ def test_lineages_grow_parents_and_a_merge_has_several() -> None:
         ("x" * 81, [], Refusal.BAD_REGISTRATION),
     ],
 )
-def test_a_lineage_that_cannot_be_is_not_half_written(name: str, parents: list[str], code: Refusal) -> None:
+def test_a_lineage_that_cannot_be_is_not_half_written(
+    name: str, parents: list[str], code: Refusal
+) -> None:
     for child, above in (("a", []), ("b", ["a"]), ("c", ["b"]), ("other", [])):
         actions.register_lineage(name=child, parents=above)
     before = descent()
@@ -74,22 +76,34 @@ def test_a_model_is_assigned_a_lineage_and_another_one() -> None:
     make_model("Alpha")
     for name in ("llama", "qwen"):
         actions.register_lineage(name=name, parents=[])
-        assert actions.assign_lineage(model="Alpha", lineage=name) is None, "no weights are known yet"
-        record = actions.assign_lineage(model="Alpha", lineage=name, weights="a7" * 32, base_model="Llama-3")
-        assert record is not None and (record.lineage.name, record.base_model) == (name, "Llama-3")
-    assert refused(lambda: actions.assign_lineage(model="Nobody", lineage="llama")) is Refusal.NOT_FOUND
-    assert refused(lambda: actions.assign_lineage(model="Alpha", lineage="none")) is Refusal.UNKNOWN_LINEAGE
-    for field in ({"weights": "a7"}, {"base_model": "../x"}):
-        assert refused(lambda field=field: actions.assign_lineage(model="Alpha", lineage="qwen", **field)) is (
-            Refusal.INVALID_FIELD
+        assert actions.assign_lineage(model="Alpha", lineage=name) is None, (
+            "no weights are known yet"
         )
+        record = actions.assign_lineage(
+            model="Alpha", lineage=name, weights="a7" * 32, base_model="Llama-3"
+        )
+        assert record is not None and (record.lineage.name, record.base_model) == (name, "Llama-3")
+    assert (
+        refused(lambda: actions.assign_lineage(model="Nobody", lineage="llama"))
+        is Refusal.NOT_FOUND
+    )
+    assert (
+        refused(lambda: actions.assign_lineage(model="Alpha", lineage="none"))
+        is Refusal.UNKNOWN_LINEAGE
+    )
+    for field in ({"weights": "a7"}, {"base_model": "../x"}):
+        assert refused(
+            lambda field=field: actions.assign_lineage(model="Alpha", lineage="qwen", **field)
+        ) is (Refusal.INVALID_FIELD)
     assert str(Model.objects.get().lineage) == "qwen" == LineageRecord.objects.get().lineage.name
 
 
 # --- retraction
 
 
-def test_a_retracted_run_keeps_its_outcomes_and_makes_the_board_stale(evaluator: FakeEvaluator) -> None:
+def test_a_retracted_run_keeps_its_outcomes_and_makes_the_board_stale(
+    evaluator: FakeEvaluator,
+) -> None:
     pair, other = make_pair(), make_pair(slug="other")
     run = grade(pair, make_model("Alpha"), 5)
     publish(pair=pair)
@@ -112,9 +126,13 @@ def test_a_commitment_keeps_its_first_moment(user: Any) -> None:
     assert Commitment.objects.count() == 2
 
 
-@pytest.mark.parametrize("digest", ["", "a7", OURS.upper(), OURS + "\n", "zz" * 32, OURS + "a7"], ids=repr)
+@pytest.mark.parametrize(
+    "digest", ["", "a7", OURS.upper(), OURS + "\n", "zz" * 32, OURS + "a7"], ids=repr
+)
 def test_a_digest_that_is_none_is_not_committed_to(user: Any, digest: str) -> None:
-    assert refused(lambda: actions.commit_weights(user=user, digest=digest)) is Refusal.INVALID_FIELD
+    assert (
+        refused(lambda: actions.commit_weights(user=user, digest=digest)) is Refusal.INVALID_FIELD
+    )
     assert not Commitment.objects.exists()
 
 
@@ -125,10 +143,14 @@ def release(pair: SetPair) -> Release:
     """Put the pair in the state that a publication leaves it in."""
     mary, grace = make_maintainer("mary"), make_maintainer("grace")
     for state in (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED):
-        frozen: dict[str, Any] = {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+        frozen: dict[str, Any] = (
+            {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+        )
         ItemSet.objects.filter(pk=pair.private_id).update(state=state, **frozen)
     pair.refresh_from_db()
-    return Release.objects.create(item_set=pair.private, folder="pair-1", statement={}, contents={}, published_by=grace)
+    return Release.objects.create(
+        item_set=pair.private, folder="pair-1", statement={}, contents={}, published_by=grace
+    )
 
 
 def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:
@@ -137,7 +159,9 @@ def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:
     for report in [attempt.started(), *attempt.graded()]:
         actions.record_report(envelope=report)
     claims: tuple[SetCounts, ...] = attempt.counts()
-    actions.record_report(envelope=attempt.report(Finished(sets=claims, seconds=1.0, artefact=artefact)))
+    actions.record_report(
+        envelope=attempt.report(Finished(sets=claims, seconds=1.0, artefact=artefact))
+    )
     # The database's clock stands still in a test's transaction.
     Run.objects.filter(pk=run.pk).update(ended_at=timezone.now())
     run.refresh_from_db()
@@ -160,7 +184,9 @@ def known(evaluator: FakeEvaluator) -> FakeEvaluator:
     return evaluator
 
 
-def test_before_a_release_no_run_is_after_it(make_run: Any, pair: SetPair, known: FakeEvaluator) -> None:
+def test_before_a_release_no_run_is_after_it(
+    make_run: Any, pair: SetPair, known: FakeEvaluator
+) -> None:
     assert not finish(make_run(), known, THEIRS).post_release
     assert ranked(pair) == ["Model-1"]
 
@@ -214,7 +240,13 @@ def test_what_names_no_weights_is_after_the_release(
 ) -> None:
     settings.DECLARED_PER_COHORT = 2
     """Of what an endpoint serves no evaluator tells a digest, whatever somebody committed to."""
-    served = {"kind": "endpoint", "checkpoint": "", "served_model": "m", "api": "chat", "model": "Served"}
+    served = {
+        "kind": "endpoint",
+        "checkpoint": "",
+        "served_model": "m",
+        "api": "chat",
+        "model": "Served",
+    }
     assert not finish(make_run(**served, url="https://models.example/v1"), known, "").post_release
     actions.commit_weights(user=user, digest=OURS)
     release(pair)
@@ -223,6 +255,8 @@ def test_what_names_no_weights_is_after_the_release(
     assert (ranked(pair), list(words(pair))) == (["Served"], ["Model-1"])
 
 
-def test_another_pair_is_not_touched_by_the_release(make_run: Any, pair: SetPair, known: FakeEvaluator) -> None:
+def test_another_pair_is_not_touched_by_the_release(
+    make_run: Any, pair: SetPair, known: FakeEvaluator
+) -> None:
     release(make_pair(slug="other"))
     assert not finish(make_run(), known, THEIRS).post_release

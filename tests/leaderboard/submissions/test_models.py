@@ -7,7 +7,14 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from leaderboard.accounts.models import Organisation
-from leaderboard.submissions.models import Model, Receipt, Run, RunOutcomes, Submission, seconds_from_now
+from leaderboard.submissions.models import (
+    Model,
+    Receipt,
+    Run,
+    RunOutcomes,
+    Submission,
+    seconds_from_now,
+)
 
 
 def test_the_migrations_are_those_of_the_models(db: None) -> None:
@@ -35,7 +42,10 @@ def refused(write: Any, constraint: str) -> None:
 def test_models(user: Any, fields: Any, constraint: str) -> None:
     organisation = Organisation.objects.get()
     Model.objects.create(name="taken", organisation=organisation)
-    refused(lambda: Model.objects.create(**{"name": "m", "organisation": organisation} | fields), constraint)
+    refused(
+        lambda: Model.objects.create(**{"name": "m", "organisation": organisation} | fields),
+        constraint,
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,22 +56,44 @@ def test_models(user: Any, fields: Any, constraint: str) -> None:
         ({"checkpoint": "../x"}, "submission_is_one_kind"),
         ({"url": "https://h.example"}, "submission_is_one_kind"),
         ({"sealed_keys": {"evaluator-1": "QUJD"}}, "submission_is_one_kind"),
-        ({"kind": "endpoint", "checkpoint": "", "url": "ftp://h", "served_model": "m", "api": "chat"}, None),
+        (
+            {
+                "kind": "endpoint",
+                "checkpoint": "",
+                "url": "ftp://h",
+                "served_model": "m",
+                "api": "chat",
+            },
+            None,
+        ),
         ({"fingerprint": "x"}, "submission_has_fingerprint"),
     ],
 )
 def test_submissions(run: Any, fields: Any, constraint: str | None) -> None:
     refused(
-        lambda: Submission.objects.filter(pk=run.submission_id).update(**fields), constraint or "submission_is_one_kind"
+        lambda: Submission.objects.filter(pk=run.submission_id).update(**fields),
+        constraint or "submission_is_one_kind",
     )
 
 
 def test_a_key_in_the_clear_is_refused(run: Any) -> None:
-    fields = {"kind": "endpoint", "checkpoint": "", "url": "https://h.example", "served_model": "m", "api": "chat"}
+    fields = {
+        "kind": "endpoint",
+        "checkpoint": "",
+        "url": "https://h.example",
+        "served_model": "m",
+        "api": "chat",
+    }
     Submission.objects.filter(pk=run.submission_id).update(**fields)
     one = Submission.objects.filter(pk=run.submission_id)
-    refused(lambda: one.update(sealed_keys={"evaluator-1": "sk-in-the-clear"}), "submission_key_is_sealed")
-    refused(lambda: one.update(sealed_keys={"evaluator-1": "QUJD", "b": "sk-in"}), "submission_key_is_sealed")
+    refused(
+        lambda: one.update(sealed_keys={"evaluator-1": "sk-in-the-clear"}),
+        "submission_key_is_sealed",
+    )
+    refused(
+        lambda: one.update(sealed_keys={"evaluator-1": "QUJD", "b": "sk-in"}),
+        "submission_key_is_sealed",
+    )
     one.update(sealed_keys={"evaluator-1": "QUJD", "evaluator-2": "QUI="})
 
 

@@ -15,7 +15,13 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import FakeEvaluator
 
-FORM = {"key": "k1", "pair": "pair", "model": "Model-1", "kind": "checkpoint", "checkpoint": "honest"}
+FORM = {
+    "key": "k1",
+    "pair": "pair",
+    "model": "Model-1",
+    "kind": "checkpoint",
+    "checkpoint": "honest",
+}
 
 
 @pytest.fixture
@@ -62,7 +68,13 @@ def test_submitting_by_the_form(ada: Client) -> None:
         ({"parameters": "9" * 30}, "not valid: parameters"),
         ({"key": ""}, "This field is required"),
         (
-            {"kind": "endpoint", "checkpoint": "", "url": "https://127.0.0.1/", "served_model": "m", "api": "chat"},
+            {
+                "kind": "endpoint",
+                "checkpoint": "",
+                "url": "https://127.0.0.1/",
+                "served_model": "m",
+                "api": "chat",
+            },
             "This address may not be called.",
         ),
     ],
@@ -77,8 +89,16 @@ def test_a_form_that_is_not_taken_says_why(ada: Client, changes: Any, says: str)
 
 @pytest.mark.usefixtures("pair", "bell")
 def test_a_refused_form_does_not_repeat_the_api_key(ada: Client) -> None:
-    fields = {"kind": "endpoint", "checkpoint": "", "url": "nonsense", "served_model": "m", "api": "chat"}
-    assert "sk-canary" not in text_of(ada.post("/submit/", FORM | fields | {"api_key": "sk-canary"}), 422)
+    fields = {
+        "kind": "endpoint",
+        "checkpoint": "",
+        "url": "nonsense",
+        "served_model": "m",
+        "api": "chat",
+    }
+    assert "sk-canary" not in text_of(
+        ada.post("/submit/", FORM | fields | {"api_key": "sk-canary"}), 422
+    )
 
 
 def test_a_form_of_a_hundred_thousand_fields(ada: Client) -> None:
@@ -127,7 +147,9 @@ def test_every_failure_is_explained(ada: Client, run: Any, code: Code) -> None:
     from django.db.models.functions import Now
 
     known = EXPLANATIONS[code]
-    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED, code=code, fault=known.fault, ended_at=Now())
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.FAILED, code=code, fault=known.fault, ended_at=Now()
+    )
     page = text_of(ada.get(f"/runs/{run.pk}/")).replace("&#x27;", "'")
     assert known.sentence in page and known.advice in page and code in page
     assert ("our fault" in page) == (known.fault == "ours")
@@ -136,11 +158,15 @@ def test_every_failure_is_explained(ada: Client, run: Any, code: Code) -> None:
 def test_a_code_of_another_version_is_explained_as_internal(ada: Client, run: Any) -> None:
     from django.db.models.functions import Now
 
-    Run.objects.filter(pk=run.pk).update(state="failed", code="not_known_here", fault="ours", ended_at=Now())
+    Run.objects.filter(pk=run.pk).update(
+        state="failed", code="not_known_here", fault="ours", ended_at=Now()
+    )
     assert "internal" in text_of(ada.get(f"/runs/{run.pk}/"))
 
 
-def test_a_run_does_not_exist_for_others(client: Client, run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_run_does_not_exist_for_others(
+    client: Client, run: Any, evaluator: FakeEvaluator
+) -> None:
     address = f"/runs/{run.pk}/"
     nobody = text_of(client.get(address), 404)
     client.force_login(enrol(username="eve"))
@@ -155,7 +181,9 @@ def test_a_run_does_not_exist_for_others(client: Client, run: Any, evaluator: Fa
     assert "Ranked." in text_of(client.get(address))
 
 
-def test_withdrawing_and_queueing_again(ada: Client, run: Any, user: Any, evaluator: FakeEvaluator) -> None:
+def test_withdrawing_and_queueing_again(
+    ada: Client, run: Any, user: Any, evaluator: FakeEvaluator
+) -> None:
     address = f"/runs/{run.pk}/"
     assert ada.get(f"{address}cancel/").status_code == 405
     page = ada.post(f"{address}cancel/", follow=True).content.decode()

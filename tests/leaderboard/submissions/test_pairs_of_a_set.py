@@ -17,7 +17,15 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.actions.lineages import is_post_release
 from tests.leaderboard import ruled, sealed
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.ruled import PAST, grade, make_heir, make_maintainer, make_model, make_pair, state_of
+from tests.leaderboard.ruled import (
+    PAST,
+    grade,
+    make_heir,
+    make_maintainer,
+    make_model,
+    make_pair,
+    state_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +40,9 @@ def refusal(work: Any) -> Refusal:
 def second(pair: SetPair, slug: str = "second") -> SetPair:
     """Another pair over the private set, registered as maintainers do it."""
     about = {"public": pair.public.name, "private": pair.private.name}
-    return register_pair(slug=slug, title="Second", protocol="demo-0shot", grader="numeric-1", **about)
+    return register_pair(
+        slug=slug, title="Second", protocol="demo-0shot", grader="numeric-1", **about
+    )
 
 
 def fresh(pair: SetPair) -> SetPair:
@@ -43,10 +53,16 @@ def release(pair: SetPair) -> Release:
     """Release the set of a pair, without its bundle."""
     mary = make_maintainer("mary")
     for state in (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED):
-        frozen: dict[str, Any] = {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+        frozen: dict[str, Any] = (
+            {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+        )
         ItemSet.objects.filter(pk=pair.private_id).update(state=state, **frozen)
     return Release.objects.create(
-        item_set=pair.private, folder="x", statement={}, contents={}, published_by=make_maintainer("grace")
+        item_set=pair.private,
+        folder="x",
+        statement={},
+        contents={},
+        published_by=make_maintainer("grace"),
     )
 
 
@@ -67,7 +83,10 @@ def test_both_pairs_take_every_step_together(by: FakeEvaluator) -> None:
     actions.propose(slug="second", by=make_maintainer("ada"))
     assert state_of(pair) is state_of(fresh(other)) is PairState.PROPOSED
     assert fresh(pair).evidence == fresh(other).evidence is not None
-    assert refusal(lambda: actions.propose(slug="pair", by=make_maintainer("grace"))) is Refusal.BAD_STEP
+    assert (
+        refusal(lambda: actions.propose(slug="pair", by=make_maintainer("grace")))
+        is Refusal.BAD_STEP
+    )
     actions.withdraw(slug="pair", by=make_maintainer("grace"))
     assert fresh(other).state == "releasable" and fresh(other).evidence is None
     assert SetStep.objects.count() == 3, "one record of steps, the set's"
@@ -81,7 +100,9 @@ def test_runs_on_every_pair_over_the_set_are_evidence(by: FakeEvaluator) -> None
     for one in (pair, other):
         verdict = actions.weigh(one).verdict
         assert verdict is not None and verdict.met
-    assert actions.forecast(other).evidence.runs == (), "what was done on the set is no forecast for it"
+    assert actions.forecast(other).evidence.runs == (), (
+        "what was done on the set is no forecast for it"
+    )
 
 
 def test_a_second_pair_over_a_released_set_is_refused(by: FakeEvaluator, client: Client) -> None:
@@ -99,11 +120,15 @@ def test_new_weights_on_an_older_second_pair_come_after_the_release(by: FakeEval
     release(pair)
     run = grade(other, make_model("New"), 9, by=by, ended_at=timezone.now())
     assert fresh(other).state == "released" and is_post_release(run, run.artefact)
-    assert not is_post_release(run, before.artefact), "weights that were asked before the release are known"
+    assert not is_post_release(run, before.artefact), (
+        "weights that were asked before the release are known"
+    )
 
 
 @pytest.mark.parametrize("kind", ["compromise", "retire_all"])
-def test_a_second_pair_over_a_retired_or_compromised_set_is_refused(by: FakeEvaluator, kind: str) -> None:
+def test_a_second_pair_over_a_retired_or_compromised_set_is_refused(
+    by: FakeEvaluator, kind: str
+) -> None:
     pair = make_pair()
     manifest = pair.private.facts()
     assert manifest is not None
@@ -112,11 +137,17 @@ def test_a_second_pair_over_a_retired_or_compromised_set_is_refused(by: FakeEval
     else:
         sent = []
         for block in manifest.blocks:
-            sent.append(ruled.notice(pair.private, sent, kind="retire_block", block=block.id, reason="spent"))
+            sent.append(
+                ruled.notice(
+                    pair.private, sent, kind="retire_block", block=block.id, reason="spent"
+                )
+            )
     assert second(pair, "before").slug == "before"
     post_notices(data=[one.to_dict() for one in sent])
     assert refusal(lambda: second(pair)) is Refusal.SET_OVER
-    assert second(pair, "before").stale, "a known pair is registered again, and its ranking takes note of the notices"
+    assert second(pair, "before").stale, (
+        "a known pair is registered again, and its ranking takes note of the notices"
+    )
     assert fresh(pair).stale
 
 
@@ -129,14 +160,24 @@ def test_seasons_and_successors_are_the_set_s(evaluator: FakeEvaluator) -> None:
     assert refusal(lambda: open_season(slug=pair.slug)) is Refusal.PAIR_RETIRED
     heir = sealed.heir(pair)
     assert fresh(other).successor == heir
-    assert refusal(lambda: name_successor(slug="second", successor=pair.private.name)) is Refusal.NO_SUCCESSOR
+    assert (
+        refusal(lambda: name_successor(slug="second", successor=pair.private.name))
+        is Refusal.NO_SUCCESSOR
+    )
 
 
 def test_a_second_pair_is_asked_and_graded_as_the_first(evaluator: FakeEvaluator) -> None:
     """Of a set that commits to no terms the first pair fixes them: one set's evidence is of one protocol."""
     pair = make_pair()
-    about = {"public": pair.public.name, "private": pair.private.name, "title": "Other", "grader": "numeric-1"}
-    ItemSet.objects.filter(pk=pair.private_id).update(manifest=pair.private.manifest | {"terms": None})
+    about = {
+        "public": pair.public.name,
+        "private": pair.private.name,
+        "title": "Other",
+        "grader": "numeric-1",
+    }
+    ItemSet.objects.filter(pk=pair.private_id).update(
+        manifest=pair.private.manifest | {"terms": None}
+    )
     other = refusal(lambda: register_pair(slug="other", protocol="gsm1k-5shot", **about))
     assert other is Refusal.TERMS_DIFFER
 
@@ -147,7 +188,11 @@ def test_pages_and_api_say_so_of_every_pair(by: FakeEvaluator, client: Client) -
     assert actions.follow_rules() == 1, "one set, however many pairs"
     for slug in ("pair", "second"):
         told = client.get(f"/api/v1/sets/{slug}").json()
-        assert (told["state"], told["set_state"], len(told["steps"])) == ("releasable", "releasable", 1)
+        assert (told["state"], told["set_state"], len(told["steps"])) == (
+            "releasable",
+            "releasable",
+            1,
+        )
         assert "Releasable." in client.get(f"/sets/{slug}/").content.decode()
     page = client.get("/sets/pair/").content.decode()
     assert other.title in page and "the same for" in page

@@ -22,7 +22,9 @@ from tests.leaderboard.conftest import FakeEvaluator
 
 def pass_seconds(run: Any, **fields: float) -> None:
     """Move moments of a run, by the database's clock."""
-    Run.objects.filter(pk=run.pk).update(**{name: seconds_from_now(value) for name, value in fields.items()})
+    Run.objects.filter(pk=run.pk).update(
+        **{name: seconds_from_now(value) for name, value in fields.items()}
+    )
 
 
 def jobs(bell: list[Any]) -> list[JobSpec]:
@@ -44,9 +46,16 @@ def test_the_job_is_sent_to_the_pool_when_the_transaction_is_over(
     assert bell == []
     for callback in callbacks:
         callback()
-    assert [(name, options["queue"]) for name, _, options in bell] == [(EVALUATE_TASK, "evaluate.default")]
+    assert [(name, options["queue"]) for name, _, options in bell] == [
+        (EVALUATE_TASK, "evaluate.default")
+    ]
     spec = jobs(bell)[0]
-    assert (spec.run, spec.token, spec.protocol, spec.lease_seconds) == (str(run.pk), 1, "demo-0shot", 5)
+    assert (spec.run, spec.token, spec.protocol, spec.lease_seconds) == (
+        str(run.pk),
+        1,
+        "demo-0shot",
+        5,
+    )
     assert [(asked.name, asked.sealed, asked.n, asked.done) for asked in spec.sets] == [
         ("public", False, 7, ""),
         ("private", True, 9, ""),
@@ -69,7 +78,9 @@ def test_it_is_rung_again_with_the_same_job_until_somebody_begins(
     assert actions.drain_outbox() == 0
 
 
-def test_a_broker_that_is_away_loses_nothing(run: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+def test_a_broker_that_is_away_loses_nothing(
+    run: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
     def away(*args: Any, **options: Any) -> None:
         raise BrokerAway("redis://secret@host refused")
 
@@ -86,7 +97,9 @@ def test_a_broker_that_is_away_loses_nothing(run: Any, monkeypatch: pytest.Monke
 def test_a_submission_is_taken_while_the_broker_is_away(
     make_run: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
-    monkeypatch.setattr(app, "send_task", lambda *args, **options: (_ for _ in ()).throw(ConnectionRefusedError()))
+    monkeypatch.setattr(
+        app, "send_task", lambda *args, **options: (_ for _ in ()).throw(ConnectionRefusedError())
+    )
     with django_capture_on_commit_callbacks(execute=True):
         run = make_run()
     assert run.state == RunState.QUEUED
@@ -95,7 +108,9 @@ def test_a_submission_is_taken_while_the_broker_is_away(
 # --- the reaper
 
 
-def test_a_lost_attempt_is_replaced_by_one_for_what_is_left(run: Any, bell: Any, evaluator: FakeEvaluator) -> None:
+def test_a_lost_attempt_is_replaced_by_one_for_what_is_left(
+    run: Any, bell: Any, evaluator: FakeEvaluator
+) -> None:
     lost = evaluator.begin(run)
     for report in [lost.started(), *lost.graded(lost.open_items()[:9])]:
         record_report(envelope=report)
@@ -104,7 +119,13 @@ def test_a_lost_attempt_is_replaced_by_one_for_what_is_left(run: Any, bell: Any,
     assert actions.reap() == 1
     assert actions.reap() == 0
     run.refresh_from_db()
-    assert (run.state, run.token, run.attempts, run.worker, run.done) == (RunState.QUEUED, 2, 2, "", 9)
+    assert (run.state, run.token, run.attempts, run.worker, run.done) == (
+        RunState.QUEUED,
+        2,
+        2,
+        "",
+        9,
+    )
     assert run.evaluator is None
     actions.drain_outbox()
     spec = jobs(bell)[-1]
@@ -135,7 +156,9 @@ def test_a_failing_attempt_is_followed_by_a_pause(run: Any, evaluator: FakeEvalu
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_every_state_that_waits_has_a_deadline(run: Any, evaluator: FakeEvaluator, begun: bool) -> None:
+def test_every_state_that_waits_has_a_deadline(
+    run: Any, evaluator: FakeEvaluator, begun: bool
+) -> None:
     if begun:
         record_report(envelope=evaluator.begin(run).started())
     pass_seconds(run, deadline=-1)
@@ -189,7 +212,9 @@ def test_two_reapers_at_once_take_each_run_once(make_run: Any, evaluator: FakeEv
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_report_and_the_reaper_at_once_leave_one_winner(make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_report_and_the_reaper_at_once_leave_one_winner(
+    make_run: Any, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     for _ in range(5):
         run = make_run()
@@ -206,7 +231,9 @@ def test_a_report_and_the_reaper_at_once_leave_one_winner(make_run: Any, evaluat
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_report_that_comes_eight_times_at_once_is_applied_once(make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_one_report_that_comes_eight_times_at_once_is_applied_once(
+    make_run: Any, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     attempt = evaluator.begin(make_run())
     for report in attempt.story():
@@ -246,7 +273,13 @@ def test_a_failed_run_can_be_queued_again(run: Any, evaluator: FakeEvaluator) ->
     for report in [*attempt.graded(attempt.open_items()[:5]), attempt.failed(Code.INCOMPLETE)]:
         record_report(envelope=report)
     again = actions.requeue(run=run.pk)
-    assert (again.state, again.token, again.attempts, again.code, again.done) == (RunState.QUEUED, 2, 1, "", 5)
+    assert (again.state, again.token, again.attempts, again.code, again.done) == (
+        RunState.QUEUED,
+        2,
+        1,
+        "",
+        5,
+    )
     with pytest.raises(SiteError) as refused:
         actions.requeue(run=run.pk)
     assert refused.value.code is Refusal.NOT_NOW
@@ -256,7 +289,9 @@ def test_a_cancelled_run_stays_cancelled(run: Any, evaluator: FakeEvaluator) -> 
     attempt = evaluator.begin(run)
     record_report(envelope=attempt.started())
     assert actions.cancel(run=run.pk).state == RunState.CANCELLED
-    assert {record_report(envelope=report) for report in [*attempt.graded(), attempt.finished()]} == {"late"}
+    assert {
+        record_report(envelope=report) for report in [*attempt.graded(), attempt.finished()]
+    } == {"late"}
     run.refresh_from_db()
     assert (run.state, run.outcomes.first().counted) == (RunState.CANCELLED, 0)
     for action in (actions.cancel, actions.requeue):
@@ -265,7 +300,9 @@ def test_a_cancelled_run_stays_cancelled(run: Any, evaluator: FakeEvaluator) -> 
     assert actions.reap() == actions.drain_outbox() == 0
 
 
-@pytest.mark.parametrize("code", [Code.HOST_DIED, Code.HOST_HUNG, Code.HOST_RESOURCES, Code.ENGINE_MISSING])
+@pytest.mark.parametrize(
+    "code", [Code.HOST_DIED, Code.HOST_HUNG, Code.HOST_RESOURCES, Code.ENGINE_MISSING]
+)
 def test_a_checkpoint_that_ends_its_server_each_time_ends_bounded(
     run: Any, evaluator: FakeEvaluator, settings: Any, code: Code
 ) -> None:

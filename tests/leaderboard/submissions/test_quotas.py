@@ -60,7 +60,9 @@ def grade(run: Run, right: set[int]) -> None:
         wrong = Outcome.WRONG if row.item_set.sealed else Outcome.RIGHT
         row.merge((at, Outcome.RIGHT if at in right else wrong) for at in row.open())
         row.save()
-    Run.objects.filter(pk=run.pk).update(state=RunState.GRADED, ended_at=timezone.now(), queued_at=timezone.now())
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.GRADED, ended_at=timezone.now(), queued_at=timezone.now()
+    )
 
 
 def attack(held: Site, client: Any, names: int, cohorts: int) -> int:
@@ -94,13 +96,17 @@ def attack(held: Site, client: Any, names: int, cohorts: int) -> int:
 
 
 @pytest.mark.parametrize("cohorts", [1, 12])
-def test_names_in_one_cohort_or_in_many_work_out_no_item(held: Site, client: Any, cohorts: int) -> None:
+def test_names_in_one_cohort_or_in_many_work_out_no_item(
+    held: Site, client: Any, cohorts: int
+) -> None:
     assert attack(held, client, names=44 if cohorts == 1 else 2, cohorts=cohorts) == 0
     assert Run.objects.count() == min(cohorts, 8)
 
 
 @pytest.mark.slow
-def test_without_the_share_they_work_out_every_item(held: Site, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_share_they_work_out_every_item(
+    held: Site, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(submitting, "check_declared", lambda *about: None)
     assert attack(held, client, names=130, cohorts=1) == 110
 
@@ -130,18 +136,26 @@ def other_host(held: Site) -> Any:
     [other_model, other_organisation, other_port, other_name_of_the_host, other_host],
     ids=lambda one: one.__name__,
 )
-def test_a_party_is_known_by_organisation_and_by_host(held: Site, again: Callable[[Site], Any]) -> None:
+def test_a_party_is_known_by_organisation_and_by_host(
+    held: Site, again: Callable[[Site], Any]
+) -> None:
     submit(held, "first")
     assert again(held) is Refusal.COHORT_SHARE
     submit(held, "another-party", user=member("other"), host="elsewhere.org")
 
 
 @pytest.mark.parametrize("exposed", [True, False])
-def test_a_cancelled_run_counts_where_it_was_shown_an_item(held: Site, settings: Any, exposed: bool) -> None:
+def test_a_cancelled_run_counts_where_it_was_shown_an_item(
+    held: Site, settings: Any, exposed: bool
+) -> None:
     settings.DECLARED_PER_SEASON = 1
     run = submit(held, "first")
     if exposed:
-        about = {"run": str(run.pk), "set": held.pair.private.name, "root": held.pair.private.digest}
+        about = {
+            "run": str(run.pk),
+            "set": held.pair.private.name,
+            "root": held.pair.private.digest,
+        }
         line = held.evaluator.expose(**about, tier="T2", recipient="h.example")
         keep_log(evaluator=Evaluator.objects.get(name=held.evaluator.name), lines=[line])
     actions.cancel(run=run.pk)

@@ -29,12 +29,27 @@ def state_of(run: Any) -> RunState:
 def facts(run: Any) -> dict[str, Any]:
     """All of a run that a report may change, but for clocks and the phase that pages show."""
     run.refresh_from_db()
-    names = ("state", "token", "worker", "attempts", "code", "fault", "stale_reports", "protocol_digest", "claimed")
+    names = (
+        "state",
+        "token",
+        "worker",
+        "attempts",
+        "code",
+        "fault",
+        "stale_reports",
+        "protocol_digest",
+        "claimed",
+    )
     rows = run.outcomes.select_related("item_set").order_by("pk")
     return {name: getattr(run, name) for name in names} | {
-        "outcomes": [(row.item_set.name, bytes(row.packed), row.right, row.wrong, row.not_counted) for row in rows],
+        "outcomes": [
+            (row.item_set.name, bytes(row.packed), row.right, row.wrong, row.not_counted)
+            for row in rows
+        ],
         "receipts": Receipt.objects.filter(run=run).count(),
-        "lines": list(Entry.objects.filter(run=run.pk).order_by("index").values_list("index", "status")),
+        "lines": list(
+            Entry.objects.filter(run=run.pk).order_by("index").values_list("index", "status")
+        ),
     }
 
 
@@ -67,16 +82,24 @@ def told(make_run: Any) -> Any:
         run = make_run()
         attempt = evaluator.begin(run)
         lines = [evaluator.expose(run=str(run.pk)) for _ in range(2)]
-        reports = [attempt.started(), attempt.progress(0, "loading"), *(attempt.exposed(line) for line in lines)]
+        reports = [
+            attempt.started(),
+            attempt.progress(0, "loading"),
+            *(attempt.exposed(line) for line in lines),
+        ]
         reports += [*attempt.graded(size=3), attempt.progress(4)]
         return run, [*reports, attempt.finished() if ending is None else attempt.failed(ending)]
 
     return tell
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data(), ending=st.sampled_from([None, Code.INCOMPLETE, Code.ENDPOINT_NOT_FOUND]))
-def test_the_order_and_the_number_of_deliveries_do_not_matter(told: Any, data: Any, ending: Code | None) -> None:
+def test_the_order_and_the_number_of_deliveries_do_not_matter(
+    told: Any, data: Any, ending: Code | None
+) -> None:
     run, story = told(ending)
     twice = data.draw(st.lists(st.sampled_from(story), max_size=8))
     for report in data.draw(st.permutations(story + twice)):
@@ -96,7 +119,9 @@ def test_the_order_and_the_number_of_deliveries_do_not_matter(told: Any, data: A
     assert (found["token"], found["stale_reports"], found["protocol_digest"]) == (1, 0, "c" * 64)
 
 
-def test_finished_before_the_last_outcomes_waits_for_them(run: Any, evaluator: FakeEvaluator) -> None:
+def test_finished_before_the_last_outcomes_waits_for_them(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     attempt = evaluator.begin(run)
     *first, last = attempt.graded()
     record(attempt.started(), *first, attempt.finished())
@@ -105,7 +130,9 @@ def test_finished_before_the_last_outcomes_waits_for_them(run: Any, evaluator: F
     assert state_of(run) is RunState.GRADED
 
 
-def test_outcomes_that_come_before_started_begin_the_attempt(run: Any, evaluator: FakeEvaluator) -> None:
+def test_outcomes_that_come_before_started_begin_the_attempt(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     attempt = evaluator.begin(run)
     started, graded = attempt.started(), attempt.graded()
     assert record(*graded, started) == [Disposition.APPLIED] * (len(graded) + 1)
@@ -119,13 +146,19 @@ def test_the_first_outcome_of_an_item_stays(run: Any, evaluator: FakeEvaluator) 
     wrong = Graded(set="public", outcomes=((0, Outcome.WRONG), (1, Outcome.WRONG)))
     record(attempt.report(right), attempt.report(wrong))
     row = run.outcomes.get(item_set__name="public")
-    assert (row.right, row.wrong, row.not_counted, row.counted) == (1, 1, 0, 2), "only what was not counted may change"
+    assert (row.right, row.wrong, row.not_counted, row.counted) == (1, 1, 0, 2), (
+        "only what was not counted may change"
+    )
 
 
 def test_what_was_not_counted_is_asked_again(run: Any, evaluator: FakeEvaluator) -> None:
     attempt = evaluator.begin(run)
     skipped = Graded(set="public", outcomes=((0, Outcome.NOT_COUNTED),))
-    record(attempt.report(skipped), *attempt.graded(attempt.open_items()[1:]), attempt.failed(Code.INCOMPLETE))
+    record(
+        attempt.report(skipped),
+        *attempt.graded(attempt.open_items()[1:]),
+        attempt.failed(Code.INCOMPLETE),
+    )
     assert state_of(run) is RunState.FAILED
     from leaderboard.submissions.actions import requeue
 
@@ -136,10 +169,17 @@ def test_what_was_not_counted_is_asked_again(run: Any, evaluator: FakeEvaluator)
     assert state_of(run) is RunState.GRADED
 
 
-def test_every_report_renews_the_lease_by_the_databases_clock(run: Any, evaluator: FakeEvaluator) -> None:
+def test_every_report_renews_the_lease_by_the_databases_clock(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     attempt = evaluator.begin(run)
     record(attempt.started())
-    for report in (attempt.progress(0, "loading"), attempt.progress(1), *attempt.graded(), attempt.exposed()):
+    for report in (
+        attempt.progress(0, "loading"),
+        attempt.progress(1),
+        *attempt.graded(),
+        attempt.exposed(),
+    ):
         Run.objects.filter(pk=run.pk).update(lease_expires=seconds_from_now(0.5))
         record(report)
         left = Run.objects.filter(pk=run.pk, lease_expires__gt=seconds_from_now(4))
@@ -161,7 +201,9 @@ def test_reports_after_the_end_change_nothing(run: Any, evaluator: FakeEvaluator
 
 
 @pytest.mark.parametrize("code", list(Code))
-def test_every_code_ends_or_repeats_the_attempt(run: Any, evaluator: FakeEvaluator, code: Code) -> None:
+def test_every_code_ends_or_repeats_the_attempt(
+    run: Any, evaluator: FakeEvaluator, code: Code
+) -> None:
     from evaluator.errors import EXPLANATIONS
 
     attempt = evaluator.begin(run)
@@ -237,7 +279,9 @@ def another_grant(attempt: Any) -> Any:
 
 
 def beyond_the_set(attempt: Any) -> Any:
-    return attempt.report(Graded(set="public", outcomes=((0, Outcome.RIGHT), (PUBLIC_N, Outcome.RIGHT))))
+    return attempt.report(
+        Graded(set="public", outcomes=((0, Outcome.RIGHT), (PUBLIC_N, Outcome.RIGHT)))
+    )
 
 
 def of_another_set(attempt: Any) -> Any:
@@ -249,7 +293,9 @@ def one_item_twice(attempt: Any) -> Any:
 
 
 def finished_too_much(attempt: Any) -> Any:
-    return attempt.finished((counts("public", PUBLIC_N, right=PUBLIC_N + 1), counts("private", PRIVATE_N)))
+    return attempt.finished(
+        (counts("public", PUBLIC_N, right=PUBLIC_N + 1), counts("private", PRIVATE_N))
+    )
 
 
 def finished_another_n(attempt: Any) -> Any:
@@ -261,11 +307,15 @@ def finished_one_set_only(attempt: Any) -> Any:
 
 
 def finished_a_set_twice(attempt: Any) -> Any:
-    return attempt.finished((counts("public", PUBLIC_N), counts("public", PUBLIC_N), counts("private", PRIVATE_N)))
+    return attempt.finished(
+        (counts("public", PUBLIC_N), counts("public", PUBLIC_N), counts("private", PRIVATE_N))
+    )
 
 
 def finished_with_uncounted(attempt: Any) -> Any:
-    return attempt.finished((counts("public", PUBLIC_N, not_counted=1), counts("private", PRIVATE_N)))
+    return attempt.finished(
+        (counts("public", PUBLIC_N, not_counted=1), counts("private", PRIVATE_N))
+    )
 
 
 def with_bitmap(items: str) -> Any:
@@ -327,21 +377,27 @@ def test_a_hostile_report_changes_nothing(run: Any, evaluator: FakeEvaluator, ma
     assert not Evaluator.objects.filter(flagged=True).exists()
 
 
-@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, {"report": {}}, {"report": None, "signature": None}, [[[]]]])
+@pytest.mark.parametrize(
+    "junk", [None, 1, "x", [], {}, {"report": {}}, {"report": None, "signature": None}, [[[]]]]
+)
 def test_junk_is_refused(db: None, junk: object) -> None:
     with pytest.raises(EvaluatorError) as refused:
         record_report(envelope=junk)
     assert refused.value.code is Code.BAD_MESSAGE
 
 
-def test_finished_with_other_counts_is_refused_and_the_run_goes_on(run: Any, evaluator: FakeEvaluator) -> None:
+def test_finished_with_other_counts_is_refused_and_the_run_goes_on(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     attempt = evaluator.begin(run)
     record(*attempt.graded())
     claims = [claim.to_dict() for claim in attempt.counts()]
     claims[0]["right"], claims[0]["wrong"] = claims[0]["right"] + 1, claims[0]["wrong"] - 1
     before = facts(run)
     with pytest.raises(EvaluatorError):
-        record_report(envelope=attempt.finished(tuple(SetCounts.from_dict(claim) for claim in claims)))
+        record_report(
+            envelope=attempt.finished(tuple(SetCounts.from_dict(claim) for claim in claims))
+        )
     assert facts(run) == before
     record(attempt.finished())
     assert state_of(run) is RunState.GRADED

@@ -19,7 +19,15 @@ from leaderboard.submissions.models import Commitment, Lineage, Model, Run
 from tests.leaderboard import ruled
 from tests.leaderboard.bundles import Offline
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.ruled import BY_DATE, FUTURE, grade, make_maintainer, make_model, make_pair, state_of
+from tests.leaderboard.ruled import (
+    BY_DATE,
+    FUTURE,
+    grade,
+    make_maintainer,
+    make_model,
+    make_pair,
+    state_of,
+)
 
 pytestmark = pytest.mark.django_db
 DIGEST = "a7" * 32
@@ -49,7 +57,9 @@ def sentence(code: Refusal) -> str:
 # --- from the rule to the release
 
 
-def test_the_whole_way(releasable: SetPair, offline: Offline, tmp_path: Path, releases: Path) -> None:
+def test_the_whole_way(
+    releasable: SetPair, offline: Offline, tmp_path: Path, releases: Path
+) -> None:
     for name in ("ada", "grace"):
         make_maintainer(name)
     evidence = tmp_path / "evidence.json"
@@ -76,20 +86,32 @@ def test_proposing_is_refused_in_a_sentence(releasable: SetPair, user: Any) -> N
     assert sentence(Refusal.FORBIDDEN) in refusal("propose_release", "pair", "--by", "ada")
     assert sentence(Refusal.UNKNOWN_USER) in refusal("propose_release", "pair", "--by", "nobody")
     assert sentence(Refusal.UNKNOWN_PAIR) in refusal("propose_release", "nowhere", "--by", "grace")
-    assert sentence(Refusal.BAD_STEP) in refusal("propose_release", "pair", "--by", "grace", "--withdraw")
+    assert sentence(Refusal.BAD_STEP) in refusal(
+        "propose_release", "pair", "--by", "grace", "--withdraw"
+    )
     ItemSet.objects.update(successor=None)
     assert sentence(Refusal.NO_SUCCESSOR) in refusal("propose_release", "pair", "--by", "grace")
     assert refusal("propose_release", "pair")
     assert (SetStep.objects.count(), state_of(releasable)) == (steps, PairState.RELEASABLE)
 
 
-def test_publishing_is_refused_in_a_sentence(proposed: SetPair, bundle: Path, releases: Path, tmp_path: Path) -> None:
+def test_publishing_is_refused_in_a_sentence(
+    proposed: SetPair, bundle: Path, releases: Path, tmp_path: Path
+) -> None:
     make_maintainer("grace")
-    assert sentence(Refusal.SECOND_PERSON) in refusal("publish_release", "pair", bundle, "--by", "ada")
-    assert sentence(Refusal.UNKNOWN_USER) in refusal("publish_release", "pair", bundle, "--by", "nobody")
-    assert sentence(Refusal.UNKNOWN_PAIR) in refusal("publish_release", "nowhere", bundle, "--by", "grace")
+    assert sentence(Refusal.SECOND_PERSON) in refusal(
+        "publish_release", "pair", bundle, "--by", "ada"
+    )
+    assert sentence(Refusal.UNKNOWN_USER) in refusal(
+        "publish_release", "pair", bundle, "--by", "nobody"
+    )
+    assert sentence(Refusal.UNKNOWN_PAIR) in refusal(
+        "publish_release", "nowhere", bundle, "--by", "grace"
+    )
     for bad in (tmp_path / "none", tmp_path / "offline", bundle / "items.jsonl"):
-        assert sentence(Refusal.BAD_BUNDLE) in refusal("publish_release", "pair", bad, "--by", "grace")
+        assert sentence(Refusal.BAD_BUNDLE) in refusal(
+            "publish_release", "pair", bad, "--by", "grace"
+        )
     (bundle / "seed.json").write_text("{}\n")
     assert "a file is not the one that contents.json lists" in refusal(
         "publish_release", "pair", bundle, "--by", "grace"
@@ -109,17 +131,28 @@ def test_progress_says_who_is_how_short(evaluator: FakeEvaluator) -> None:
         "rule": pair.private.rule_words(),
         "met": False,
         "clauses": [
-            {"met": False, "models": ["Alpha"], "wanted": 3, "short": [{"model": "Beta", "items": 3, "n": 9}]},
+            {
+                "met": False,
+                "models": ["Alpha"],
+                "wanted": 3,
+                "short": [{"model": "Beta", "items": 3, "n": 9}],
+            },
             {"met": False, "date": FUTURE},
         ],
     }
     make_pair(None, slug="never")
-    assert json.loads(told("release_progress", "never")) == {"pair": "never", "state": "sealed", "rule": ""}
+    assert json.loads(told("release_progress", "never")) == {
+        "pair": "never",
+        "state": "sealed",
+        "rule": "",
+    }
 
 
 def test_progress_is_refused_in_a_sentence(proposed: SetPair, tmp_path: Path) -> None:
     assert "no pair" in refusal("release_progress", "nowhere")
-    assert "cannot be written" in refusal("release_progress", "pair", "--evidence", tmp_path / "none" / "e.json")
+    assert "cannot be written" in refusal(
+        "release_progress", "pair", "--evidence", tmp_path / "none" / "e.json"
+    )
 
 
 # --- registering a pair
@@ -138,7 +171,9 @@ def warned(*arguments: str) -> str:
     return err.getvalue().strip()
 
 
-def test_registering_warns_where_known_models_would_meet_the_rule_at_once(evaluator: FakeEvaluator) -> None:
+def test_registering_warns_where_known_models_would_meet_the_rule_at_once(
+    evaluator: FakeEvaluator,
+) -> None:
     evaluator.register()
     make_pair()
     elsewhere = make_pair(slug="elsewhere")
@@ -153,10 +188,15 @@ def test_registering_warns_where_known_models_would_meet_the_rule_at_once(evalua
 
 def test_registering_warns_of_a_day_that_has_come() -> None:
     make_pair(BY_DATE)
-    assert warned(*registering()) == "warning: the release rule of private would be met at once, by its date"
+    assert (
+        warned(*registering())
+        == "warning: the release rule of private would be met at once, by its date"
+    )
 
 
-@pytest.mark.parametrize("rule", [None, Rule(any_of=(Date(moment=FUTURE),)), ruled.THREE], ids=["none", "date", "runs"])
+@pytest.mark.parametrize(
+    "rule", [None, Rule(any_of=(Date(moment=FUTURE),)), ruled.THREE], ids=["none", "date", "runs"]
+)
 def test_registering_does_not_warn_for_nothing(rule: Rule | None) -> None:
     make_pair(rule)
     assert warned(*registering()) == ""
@@ -180,13 +220,15 @@ def test_registering_a_lineage() -> None:
     call_command("register_lineage", *both, stdout=out, stderr=err)
     assert out.getvalue() == "child: Alpha, Beta\n"
     assert "no run of Alpha is over; repeat this then, or name its --weights" in err.getvalue()
-    assert told("register_lineage", "child", "--model", "Alpha", "--weights", DIGEST, "--base", "Llama-3") == (
-        f"child: Alpha\nAlpha: weights {DIGEST}"
-    )
+    assert told(
+        "register_lineage", "child", "--model", "Alpha", "--weights", DIGEST, "--base", "Llama-3"
+    ) == (f"child: Alpha\nAlpha: weights {DIGEST}")
     with pytest.raises(CommandError, match="one --model"):
         call_command("register_lineage", *both, "--weights", DIGEST)
     assert set(Model.objects.values_list("lineage__name", flat=True)) == {"child"}
-    assert list(Lineage.objects.get(name="child").parents.values_list("name", flat=True)) == ["llama"]
+    assert list(Lineage.objects.get(name="child").parents.values_list("name", flat=True)) == [
+        "llama"
+    ]
 
 
 @pytest.mark.parametrize(

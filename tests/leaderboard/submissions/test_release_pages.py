@@ -32,7 +32,9 @@ def sealed() -> Sealed:
 
 
 @pytest.fixture
-def twins(db: None, sealed: Sealed, evaluator: FakeEvaluator, settings: Any, tmp_path: Path) -> SetPair:
+def twins(
+    db: None, sealed: Sealed, evaluator: FakeEvaluator, settings: Any, tmp_path: Path
+) -> SetPair:
     settings.RELEASES = tmp_path / "releases"
     evaluator.register()
     return register(sealed)
@@ -46,10 +48,19 @@ def boss(user: User) -> User:
     return user
 
 
-def test_a_pair_says_what_it_is_committed_to(client: Client, twins: SetPair, sealed: Sealed) -> None:
+def test_a_pair_says_what_it_is_committed_to(
+    client: Client, twins: SetPair, sealed: Sealed
+) -> None:
     page = text_of(client.get(PAGE))
     manifest = sealed.manifest
-    for fact in (manifest.root, manifest.digest(), manifest.seed_hash, "a" * 64, "CC-BY-4.0", "/api/v1/sets/twins/man"):
+    for fact in (
+        manifest.root,
+        manifest.digest(),
+        manifest.seed_hash,
+        "a" * 64,
+        "CC-BY-4.0",
+        "/api/v1/sets/twins/man",
+    ):
         assert fact in page
     assert "witness-1 on 3 Jan 2026 00:00 UTC" in page
     assert "2 of 3 maintainers: maintainer-1, maintainer-2, maintainer-3" in page
@@ -57,10 +68,15 @@ def test_a_pair_says_what_it_is_committed_to(client: Client, twins: SetPair, sea
     assert "python3 verify_log.py --site http://testserver --state watched" in page
     assert "Honest limit." in page and "never more than 20 items" in page
     assert "Nothing has been retired: this is version 0." in page
-    assert 'aria-label="Blocks: 6 exposed, 2 season, 1 local, 1 spare; 0 retired, 0 items with an erratum"' in page
+    assert (
+        'aria-label="Blocks: 6 exposed, 2 season, 1 local, 1 spare; 0 retired, 0 items with an erratum"'
+        in page
+    )
 
 
-def test_a_head_that_does_not_verify_is_nobodys(client: Client, twins: SetPair, sealed: Sealed) -> None:
+def test_a_head_that_does_not_verify_is_nobodys(
+    client: Client, twins: SetPair, sealed: Sealed
+) -> None:
     twins.private.head = seal("another").head
     twins.private.save()
     page = text_of(client.get(PAGE))
@@ -68,7 +84,9 @@ def test_a_head_that_does_not_verify_is_nobodys(client: Client, twins: SetPair, 
 
 
 def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeEvaluator) -> None:
-    assert "No other model of a known lineage has finished a run on it yet." in text_of(client.get(PAGE))
+    assert "No other model of a known lineage has finished a run on it yet." in text_of(
+        client.get(PAGE)
+    )
     count_run(twins, evaluator, "north-1", right=118, lineage="north")
     for number in range(12):
         count_run(twins, evaluator, f"west-{number:02}", right=101 - number, lineage="west")
@@ -83,7 +101,10 @@ def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeE
 
 @pytest.mark.parametrize(
     ("clause", "moment", "days"),
-    [("2030-01-02T00:00:00Z", "2030-01-01T00:00:00Z", 2), ("2030-01-01T00:00:01Z", "2030-01-01T00:00:00Z", 1)],
+    [
+        ("2030-01-02T00:00:00Z", "2030-01-01T00:00:00Z", 2),
+        ("2030-01-01T00:00:01Z", "2030-01-01T00:00:00Z", 1),
+    ],
 )
 def test_the_days_until_a_date_are_never_none(clause: str, moment: str, days: int) -> None:
     from evaluator.ledger.rules import Evidence, decide, moment_of
@@ -120,14 +141,25 @@ def test_every_reason_has_words() -> None:
     assert set(releasing.REASONS) == set(get_args(Reason))
 
 
-def test_sets_without_a_manifest_or_a_rule_have_pages_too(client: Client, pair: Any, boss: User) -> None:
+def test_sets_without_a_manifest_or_a_rule_have_pages_too(
+    client: Client, pair: Any, boss: User
+) -> None:
     for address in ("/sets/pair/", "/sets/pair/release/"):
         assert "No rule was committed to" in text_of(client.get(address))
     type(pair.private).objects.filter(pk=pair.private.pk).update(manifest={})
     client.force_login(boss)
-    for address in ("/sets/pair/", "/sets/pair/release/", "/sets/pair/registered/", "/sets/pair/burn/"):
+    for address in (
+        "/sets/pair/",
+        "/sets/pair/release/",
+        "/sets/pair/registered/",
+        "/sets/pair/burn/",
+    ):
         text_of(client.get(address))
-    assert client.get("/sets/nowhere/").status_code == client.get("/sets/nowhere/release/").status_code == 404
+    assert (
+        client.get("/sets/nowhere/").status_code
+        == client.get("/sets/nowhere/release/").status_code
+        == 404
+    )
 
 
 def test_the_way_to_a_release(
@@ -147,14 +179,19 @@ def test_the_way_to_a_release(
     twins = actions.propose(slug="twins", by=boss)
     page = current("Proposed")
     assert sealed.manifest.rule is not None
-    for digest in (evidence_digest(read_evidence(twins.evidence)), rule_digest(sealed.manifest.rule)):
+    for digest in (
+        evidence_digest(read_evidence(twins.evidence)),
+        rule_digest(sealed.manifest.rule),
+    ):
         assert f"<code>{digest}</code>" in page
     assert "publish_release twins BUNDLE --by USER" in page
     row = released(twins, sealed, boss)
     page = current("Released")
     statement = SignedStatement.from_dict(row.statement).statement
     assert statement_digest(statement) in page
-    assert "2 of 3 maintainers signed this, offline: <b>maintainer-1</b>, <b>maintainer-3</b>." in page
+    assert (
+        "2 of 3 maintainers signed this, offline: <b>maintainer-1</b>, <b>maintainer-3</b>." in page
+    )
     for name, digest in row.contents.items():
         assert f'href="/sets/twins/release/files/{name}"' in page and digest in page
     assert "6,000</td>" in page and f"bundle --root {sealed.manifest.root}" in page
@@ -180,7 +217,11 @@ def test_the_evidence_is_the_bytes_that_are_signed(
 ) -> None:
     meet(twins, evaluator)
     live = client.get(RELEASE + "evidence.json")
-    assert [run["model"] for run in json.loads(live.content)["runs"]] == ["north-1", "south-1", "west-1"]
+    assert [run["model"] for run in json.loads(live.content)["runs"]] == [
+        "north-1",
+        "south-1",
+        "west-1",
+    ]
     heir(twins)
     twins = actions.propose(slug="twins", by=boss)
     count_run(twins, evaluator, "late-1", right=1, lineage="late")
@@ -207,7 +248,9 @@ def test_strangers_and_members_get_no_buttons(
     assert SetPair.objects.get(slug="twins").state == "releasable"
 
 
-def test_proposing_and_withdrawing(client: Client, twins: SetPair, boss: User, evaluator: FakeEvaluator) -> None:
+def test_proposing_and_withdrawing(
+    client: Client, twins: SetPair, boss: User, evaluator: FakeEvaluator
+) -> None:
     def post(name: str, slug: str = "twins") -> str:
         return client.post(f"/sets/{slug}/release/{name}/", follow=True).content.decode()
 
@@ -217,7 +260,11 @@ def test_proposing_and_withdrawing(client: Client, twins: SetPair, boss: User, e
     assert "A release needs a sealed successor. Register the next sealed set" in post("propose")
     heir(twins)
     page = post("propose")
-    assert "The release is proposed." in page and "Proposed by ada." in page and "Withdraw the proposal" in page
+    assert (
+        "The release is proposed." in page
+        and "Proposed by ada." in page
+        and "Withdraw the proposal" in page
+    )
     assert "does not allow this: proposed." in post("propose")
     assert "The proposal is withdrawn." in post("withdraw")
     assert "does not allow this: releasable." in post("withdraw")
@@ -286,12 +333,16 @@ def test_a_rule_that_known_models_meet_is_pointed_out(
     meet(twins, evaluator)
     register_fresh(Rule(any_of=(Lineages(models=2, numerator=90, denominator=100),)))
     client.force_login(boss)
-    page = text_of(client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True))
+    page = text_of(
+        client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True)
+    )
     assert "Models that are known already would meet the release rule at once." in page
     assert "north-1, south-1" in page
 
 
-def test_a_page_asks_no_more_queries_for_more_models(client: Client, twins: SetPair, evaluator: FakeEvaluator) -> None:
+def test_a_page_asks_no_more_queries_for_more_models(
+    client: Client, twins: SetPair, evaluator: FakeEvaluator
+) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as asked:
             client.get(PAGE)

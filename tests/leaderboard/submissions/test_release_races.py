@@ -15,15 +15,28 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.actions import releasing
 from tests.leaderboard.bundles import assert_nothing_came_of_it, over_runs, publish, refused
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.ruled import grade, make_heir, make_maintainer, make_model, make_pair, state_of
+from tests.leaderboard.ruled import (
+    grade,
+    make_heir,
+    make_maintainer,
+    make_model,
+    make_pair,
+    state_of,
+)
 from tests.leaderboard.submissions.test_queueing import together
 
 # --- between the verifying and the step
 
 
-@pytest.mark.parametrize("crashing", [(Release, RuntimeError), (SetStep, KeyboardInterrupt)], ids=["early", "late"])
+@pytest.mark.parametrize(
+    "crashing", [(Release, RuntimeError), (SetStep, KeyboardInterrupt)], ids=["early", "late"]
+)
 def test_a_crash_before_the_commit_leaves_nothing(
-    proposed: SetPair, bundle: Path, releases: Path, monkeypatch: pytest.MonkeyPatch, crashing: tuple[Any, Any]
+    proposed: SetPair,
+    bundle: Path,
+    releases: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    crashing: tuple[Any, Any],
 ) -> None:
     model, failure = crashing
 
@@ -103,7 +116,9 @@ def test_two_proposals_at_once_are_one(releasable: SetPair) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_proposal_a_retraction_and_the_rule_at_once(evaluator: FakeEvaluator, releases: Path) -> None:
+def test_a_proposal_a_retraction_and_the_rule_at_once(
+    evaluator: FakeEvaluator, releases: Path
+) -> None:
     """Whoever comes first: a proposal stands only over evidence that meets the rule, and falls with it."""
     evaluator.register()
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
@@ -120,7 +135,9 @@ def test_a_proposal_a_retraction_and_the_rule_at_once(evaluator: FakeEvaluator, 
         ]
         found = together(3, *works[number % 3 :], *works[: number % 3])
         failures = [one for one in found if isinstance(one, Exception)]
-        assert all(isinstance(one, SiteError) and one.code is Refusal.BAD_STEP for one in failures), failures
+        assert all(
+            isinstance(one, SiteError) and one.code is Refusal.BAD_STEP for one in failures
+        ), failures
         seen.add(state_of(pair))
         run.refresh_from_db()
         assert run.retracted
@@ -131,7 +148,9 @@ def test_a_proposal_a_retraction_and_the_rule_at_once(evaluator: FakeEvaluator, 
 @pytest.mark.django_db(transaction=True)
 def test_two_publications_at_once_are_one(proposed: SetPair, bundle: Path, releases: Path) -> None:
     people = [make_maintainer(name) for name in ("grace", "mary")]
-    found = together(2, *(partial(actions.publish, slug="pair", bundle=bundle, by=one) for one in people))
+    found = together(
+        2, *(partial(actions.publish, slug="pair", bundle=bundle, by=one) for one in people)
+    )
     (failure,) = (one for one in found if isinstance(one, SiteError))
     assert failure.code is Refusal.BAD_STEP
     release = Release.objects.get()
@@ -140,7 +159,9 @@ def test_two_publications_at_once_are_one(proposed: SetPair, bundle: Path, relea
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_publication_and_a_withdrawal_at_once(proposed: SetPair, bundle: Path, releases: Path) -> None:
+def test_a_publication_and_a_withdrawal_at_once(
+    proposed: SetPair, bundle: Path, releases: Path
+) -> None:
     """The withdrawal waits for the lock until the release is there, or the release finds nothing proposed."""
     ada, grace = make_maintainer("ada"), make_maintainer("grace")
     works = [

@@ -59,11 +59,16 @@ def test_a_proposal_freezes_the_evidence_of_its_moment(releasable: SetPair) -> N
     assert steps == [("sealed", "releasable", None), ("releasable", "proposed", "ada")]
 
 
-def test_only_maintainers_propose_withdraw_and_publish(releasable: SetPair, user: Any, tmp_path: Path) -> None:
+def test_only_maintainers_propose_withdraw_and_publish(
+    releasable: SetPair, user: Any, tmp_path: Path
+) -> None:
     assert refused(lambda: actions.propose(slug="pair", by=user)).code is Refusal.FORBIDDEN
     actions.propose(slug="pair", by=make_maintainer("grace"))
     assert refused(lambda: actions.withdraw(slug="pair", by=user)).code is Refusal.FORBIDDEN
-    assert refused(lambda: actions.publish(slug="pair", bundle=tmp_path, by=user)).code is Refusal.FORBIDDEN
+    assert (
+        refused(lambda: actions.publish(slug="pair", bundle=tmp_path, by=user)).code
+        is Refusal.FORBIDDEN
+    )
     assert state_of(releasable) is PairState.PROPOSED
 
 
@@ -79,7 +84,10 @@ def test_a_pair_that_is_not_releasable_is_not_proposed(db: None) -> None:
 
 
 def test_it_is_not_proposed_twice(proposed: SetPair) -> None:
-    assert refused(lambda: actions.propose(slug="pair", by=make_maintainer("grace"))).code is Refusal.BAD_STEP
+    assert (
+        refused(lambda: actions.propose(slug="pair", by=make_maintainer("grace"))).code
+        is Refusal.BAD_STEP
+    )
     assert SetPair.objects.get().proposed_by == proposed.proposed_by
 
 
@@ -89,7 +97,12 @@ def test_a_proposal_needs_a_sealed_successor(releasable: SetPair) -> None:
     assert refused(lambda: actions.propose(slug="pair", by=ada)).code is Refusal.NO_SUCCESSOR
     # One that is on its way to release itself is none any more.
     next_pair = SetPair.objects.create(
-        slug="next", title="Next", public=releasable.public, private=heir, protocol="demo-0shot", grader="numeric-1"
+        slug="next",
+        title="Next",
+        public=releasable.public,
+        private=heir,
+        protocol="demo-0shot",
+        grader="numeric-1",
     )
     ItemSet.objects.filter(as_private__slug="pair").update(successor=heir)
     ItemSet.objects.filter(pk=next_pair.private_id).update(state=PairState.RELEASABLE)
@@ -112,7 +125,9 @@ def test_the_rule_has_to_hold_at_the_very_moment(db: None, evaluator: Any) -> No
 def test_a_proposal_can_be_taken_back_by_any_maintainer(proposed: SetPair) -> None:
     made = actions.withdraw(slug="pair", by=make_maintainer("grace"))
     assert state_of(made) is PairState.RELEASABLE
-    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("releasable", "grace")]
+    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [
+        ("releasable", "grace")
+    ]
     assert actions.propose(slug="pair", by=make_maintainer("grace")).state == PairState.PROPOSED
 
 
@@ -130,7 +145,9 @@ def test_a_bundle_that_verifies_is_published_by_another_maintainer(
     assert set(release.contents) == set(files_of(bundle)) - {"contents.json", "contents.sig"}
     assert [vote["maintainer"] for vote in release.statement["votes"]] == ["ada", "grace"]
     assert (release.published_by.username, SetPair.objects.get().stale) == ("grace", True)
-    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [("released", "grace")]
+    assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [
+        ("released", "grace")
+    ]
 
 
 def test_released_is_never_left(proposed: SetPair, bundle: Path, releases: Path) -> None:
@@ -148,24 +165,32 @@ def test_released_is_never_left(proposed: SetPair, bundle: Path, releases: Path)
     assert state_of(proposed) is PairState.RELEASED
 
 
-def test_a_release_over_runs_holds_what_was_answered(db: None, tmp_path: Path, releases: Path) -> None:
+def test_a_release_over_runs_holds_what_was_answered(
+    db: None, tmp_path: Path, releases: Path
+) -> None:
     offline, _, run = over_runs(tmp_path / "over-runs")
     evidence = actions.propose(slug="pair", by=make_maintainer("ada")).evidence
     assert evidence is not None and [one["run"] for one in evidence["runs"]] == [str(run.pk)]
     release = publish(offline.bundle(evidence, tmp_path / "bundle"))
     assert f"completions/{run.pk}.jsonl" in release.contents
-    assert (releases / release.folder / f"completions/{run.pk}.jsonl").read_bytes().count(b"\n") == N - 1
+    assert (releases / release.folder / f"completions/{run.pk}.jsonl").read_bytes().count(
+        b"\n"
+    ) == N - 1
 
 
-def test_whoever_proposed_it_does_not_publish_it(proposed: SetPair, bundle: Path, releases: Path) -> None:
+def test_whoever_proposed_it_does_not_publish_it(
+    proposed: SetPair, bundle: Path, releases: Path
+) -> None:
     assert refused(lambda: publish(bundle, "ada")).code is Refusal.SECOND_PERSON
     assert_nothing_came_of_it(proposed, releases)
-    assert refused(lambda: actions.publish(slug="nowhere", bundle=bundle, by=make_maintainer("grace"))).code is (
-        Refusal.UNKNOWN_PAIR
-    )
+    assert refused(
+        lambda: actions.publish(slug="nowhere", bundle=bundle, by=make_maintainer("grace"))
+    ).code is (Refusal.UNKNOWN_PAIR)
 
 
-def test_without_a_proposal_there_is_nothing_to_publish(proposed: SetPair, bundle: Path, releases: Path) -> None:
+def test_without_a_proposal_there_is_nothing_to_publish(
+    proposed: SetPair, bundle: Path, releases: Path
+) -> None:
     actions.withdraw(slug="pair", by=make_maintainer("ada"))
     assert refused(lambda: publish(bundle)).code is Refusal.BAD_STEP
     assert_nothing_came_of_it(proposed, releases, PairState.RELEASABLE)
@@ -205,7 +230,10 @@ def a_link(bundle: Path, offline: Offline) -> None:
 
 
 def one_vote(bundle: Path, offline: Offline) -> None:
-    change(bundle / "statement.json", votes=json.loads((bundle / "statement.json").read_bytes())["votes"][:1])
+    change(
+        bundle / "statement.json",
+        votes=json.loads((bundle / "statement.json").read_bytes())["votes"][:1],
+    )
     offline.resign(bundle)
 
 
@@ -251,9 +279,14 @@ def test_a_sound_bundle_over_other_evidence_is_refused(
     proposed: SetPair, offline: Offline, releases: Path, tmp_path: Path
 ) -> None:
     assert proposed.evidence is not None
-    other = offline.bundle(proposed.evidence | {"moment": "2026-03-01T00:00:00Z"}, tmp_path / "other")
+    other = offline.bundle(
+        proposed.evidence | {"moment": "2026-03-01T00:00:00Z"}, tmp_path / "other"
+    )
     failure = refused(lambda: publish(other))
-    assert (failure.code, failure.detail) == (Refusal.BAD_BUNDLE, "its evidence is not what was proposed")
+    assert (failure.code, failure.detail) == (
+        Refusal.BAD_BUNDLE,
+        "its evidence is not what was proposed",
+    )
     assert_nothing_came_of_it(proposed, releases)
 
 
@@ -265,7 +298,10 @@ def test_a_sound_bundle_by_others_over_the_same_root_is_refused(
     other = Offline.make(tmp_path / "intruders", BY_DATE, intruders)
     assert other.manifest.root == proposed.private.digest
     failure = refused(lambda: publish(other.bundle(proposed.evidence, tmp_path / "other")))
-    assert (failure.code, failure.detail) == (Refusal.BAD_BUNDLE, "its manifest is not the registered one")
+    assert (failure.code, failure.detail) == (
+        Refusal.BAD_BUNDLE,
+        "its manifest is not the registered one",
+    )
     assert_nothing_came_of_it(proposed, releases)
 
 
@@ -288,7 +324,9 @@ def test_the_ledger_has_the_opening_as_soon_as_the_pair_is_released(
     assert opening.evaluator.heads.get().agrees
 
 
-def test_who_opened_it_has_to_be_registered(proposed: SetPair, bundle: Path, offline: Offline, releases: Path) -> None:
+def test_who_opened_it_has_to_be_registered(
+    proposed: SetPair, bundle: Path, offline: Offline, releases: Path
+) -> None:
     Evaluator.objects.filter(name=offline.keys.name).update(public_key="ab" * 32)
     failure = refused(lambda: publish(bundle))
     assert (failure.code, failure.detail[:16]) == (Refusal.BAD_BUNDLE, "it was opened by")

@@ -13,7 +13,13 @@ from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.models import unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import Disposition, record_report
-from leaderboard.submissions.models import RescoredOutcomes, Rescoring, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.models import (
+    RescoredOutcomes,
+    Rescoring,
+    Run,
+    RunOutcomes,
+    seconds_from_now,
+)
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeEvaluator, truth
 from tests.leaderboard.regraded import DIGEST, STRICT, House, harsher
@@ -23,11 +29,21 @@ def own(run: Any) -> list[bytes]:
     return [bytes(row.packed) for row in RunOutcomes.objects.filter(run=run).order_by("pk")]
 
 
-def test_asked_recorded_and_logged_and_the_old_rows_stay(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_asked_recorded_and_logged_and_the_old_rows_stay(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     before, order = own(house.run), house.ask()
     [sent] = house.sent()
-    assert (sent.order, sent.run, sent.token, sent.grader) == (order.pk, str(house.run.pk), house.run.token, STRICT)
-    assert [(one.name, one.n, one.sealed) for one in sent.sets] == [("public", 7, False), ("private", 9, True)]
+    assert (sent.order, sent.run, sent.token, sent.grader) == (
+        order.pk,
+        str(house.run.pk),
+        house.run.token,
+        STRICT,
+    )
+    assert [(one.name, one.n, one.sealed) for one in sent.sets] == [
+        ("public", 7, False),
+        ("private", 9, True),
+    ]
     assert isinstance(sent.sets[0], KeptSet)
     [(_, _, options)] = [one for one in house.bell if one[0] == "holdfast.rescore"]
     assert options["queue"] == "journal.evaluator-1"
@@ -66,7 +82,9 @@ def test_asked_twice_is_one_order_and_again_after_it_is_another(house: House) ->
 
 def test_an_evaluator_without_the_answers_says_so_with_a_code(house: House) -> None:
     order = house.ask()
-    assert record_report(envelope=house.refuse(order, Code.COMPLETIONS_MISSING)) is Disposition.APPLIED
+    assert (
+        record_report(envelope=house.refuse(order, Code.COMPLETIONS_MISSING)) is Disposition.APPLIED
+    )
     order.refresh_from_db()
     assert (order.state, order.code) == ("failed", "completions_missing")
     assert not RescoredOutcomes.objects.exists()
@@ -107,11 +125,31 @@ def test_an_answer_to_a_run_that_was_queued_again_is_not_taken(house: House) -> 
         {"order": 999},
         {"grader": "numeric-1"},
         {"sets": (RescoredSet(name="private", outcomes=()),)},
-        {"sets": tuple(RescoredSet(name=name, outcomes=((9, 1, 1),)) for name in ("public", "private"))},
-        {"sets": tuple(RescoredSet(name=name, outcomes=((0, 1, 1), (0, 1, 1))) for name in ("public", "private"))},
-        {"sets": tuple(RescoredSet(name=name, outcomes=((0, 1, 5),)) for name in ("public", "private"))},
+        {
+            "sets": tuple(
+                RescoredSet(name=name, outcomes=((9, 1, 1),)) for name in ("public", "private")
+            )
+        },
+        {
+            "sets": tuple(
+                RescoredSet(name=name, outcomes=((0, 1, 1), (0, 1, 1)))
+                for name in ("public", "private")
+            )
+        },
+        {
+            "sets": tuple(
+                RescoredSet(name=name, outcomes=((0, 1, 5),)) for name in ("public", "private")
+            )
+        },
     ],
-    ids=["no order", "another grader", "a set is missing", "beyond the set", "an item twice", "not counted"],
+    ids=[
+        "no order",
+        "another grader",
+        "a set is missing",
+        "beyond the set",
+        "an item twice",
+        "not counted",
+    ],
 )
 def test_what_does_not_fit_changes_nothing(house: House, changes: dict[str, Any]) -> None:
     order = house.ask()
@@ -134,9 +172,15 @@ def test_another_evaluator_cannot_answer(house: House) -> None:
 def test_an_answer_that_did_not_count_is_left_out(house: House) -> None:
     """The evaluator's outcome of then is not the run's: it is of an answer of a lost attempt."""
     wrong = next(i for i in range(PRIVATE_N) if truth("private", i) is Outcome.WRONG)
-    again = [(i, Outcome.RIGHT if i == wrong else truth("private", i), harsher("private", i)) for i in range(PRIVATE_N)]
+    again = [
+        (i, Outcome.RIGHT if i == wrong else truth("private", i), harsher("private", i))
+        for i in range(PRIVATE_N)
+    ]
     public = tuple((i, truth("public", i), harsher("public", i)) for i in range(PUBLIC_N))
-    sets = (RescoredSet(name="private", outcomes=tuple(again)), RescoredSet(name="public", outcomes=public))
+    sets = (
+        RescoredSet(name="private", outcomes=tuple(again)),
+        RescoredSet(name="public", outcomes=public),
+    )
     order = house.ask()
     record_report(envelope=house.answer(order, sets=sets))
     row = order.outcomes.get(item_set__name="private")
@@ -172,7 +216,9 @@ def row_of(pair: Any) -> Any:
     return row
 
 
-def test_the_board_is_made_of_another_grader_only_when_switched_and_for_both_sets(house: House, pair: Any) -> None:
+def test_the_board_is_made_of_another_grader_only_when_switched_and_for_both_sets(
+    house: House, pair: Any
+) -> None:
     first = row_of(pair)
     order = house.ask()
     record_report(envelope=house.answer(order))
@@ -181,7 +227,10 @@ def test_the_board_is_made_of_another_grader_only_when_switched_and_for_both_set
     actions.switch_grader(slug="pair", grader=STRICT, by=house.keeper)
     switched = row_of(pair)
     assert switched.grader == STRICT
-    for name, side, n in (("public", switched.public, PUBLIC_N), ("private", switched.private, PRIVATE_N)):
+    for name, side, n in (
+        ("public", switched.public, PUBLIC_N),
+        ("private", switched.private, PRIVATE_N),
+    ):
         assert (side.right, side.n) == (sum(harsher(name, i) is Outcome.RIGHT for i in range(n)), n)
     actions.switch_grader(slug="pair", grader="numeric-1", by=house.keeper)
     assert row_of(pair).gap == first.gap
@@ -222,7 +271,9 @@ def test_by_command(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("switch_grader", "pair", STRICT, by="keeper")
     asked, shown, switched = capsys.readouterr().out.splitlines()
     assert asked == f"{house.run.pk} {STRICT} asked"
-    assert shown.startswith(f"{house.run.pk} {STRICT} done") and "private: right to no_answer" in shown
+    assert (
+        shown.startswith(f"{house.run.pk} {STRICT} done") and "private: right to no_answer" in shown
+    )
     assert switched == f"pair: the board is made of {STRICT}"
     for bad in ({"grader": STRICT, "by": "nobody"}, {"grader": "No such", "by": "keeper"}, {}):
         with pytest.raises(CommandError):

@@ -34,7 +34,11 @@ def test_what_is_young_or_under_way_stays(run: Any, evaluator: FakeEvaluator) ->
     actions.record_report(envelope=evaluator.begin(run).started())
     send("refused")
     assert actions.prune().total == 0
-    assert (Receipt.objects.count(), Outbox.objects.count(), RefusedReport.objects.count()) == (1, 1, 1)
+    assert (Receipt.objects.count(), Outbox.objects.count(), RefusedReport.objects.count()) == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_what_is_old_goes_and_the_ledger_stays(run: Any, ended: Any) -> None:
@@ -66,7 +70,9 @@ def test_a_pruned_run_can_be_queued_again_and_fences_its_past(run: Any, ended: A
     assert actions.record_report(envelope=ended[0]) is Disposition.STALE
 
 
-def test_one_call_deletes_a_bounded_number(run: Any, ended: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_call_deletes_a_bounded_number(
+    run: Any, ended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retention, "AT_ONCE", 3)
     assert [actions.prune().receipts for _ in range(3)] == [3, 1, 0]
 

@@ -28,9 +28,13 @@ def told(client: Client, query: str = "") -> dict[str, Any]:
     return {one["id"]: one for one in client.get(f"/api/v1/runs{query}").json()["runs"]}
 
 
-def test_a_run_that_is_not_ranked_tells_nothing_else(client: Client, make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_run_that_is_not_ranked_tells_nothing_else(
+    client: Client, make_run: Any, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
-    waiting, graded, failed, cancelled, retracted = (make_run(model=f"Secret-{number}") for number in range(5))
+    waiting, graded, failed, cancelled, retracted = (
+        make_run(model=f"Secret-{number}") for number in range(5)
+    )
     for report in evaluator.begin(graded).story():
         actions.record_report(envelope=report)
     attempt = evaluator.begin(failed)
@@ -39,7 +43,12 @@ def test_a_run_that_is_not_ranked_tells_nothing_else(client: Client, make_run: A
     actions.cancel(run=cancelled.pk)
     actions.retract_run(run=retracted.pk)
     runs = told(client)
-    states = {"queued": (waiting, retracted), "graded": (graded,), "failed": (failed,), "cancelled": (cancelled,)}
+    states = {
+        "queued": (waiting, retracted),
+        "graded": (graded,),
+        "failed": (failed,),
+        "cancelled": (cancelled,),
+    }
     for state, some in states.items():
         for run in some:
             assert runs[str(run.pk)] == HIDDEN | {
@@ -87,7 +96,10 @@ def test_a_closing_is_opened_with_the_close_and_never_of_a_small_cell(
         actions.record_report(envelope=report)
     assert told(client)[str(run.pk)]["tallies"] == []
     actions.mark_ranked(run_ids=[run.pk])
-    for cell, opened in ((PRIVATE_N, [evaluator.tallies[entry_hash(closing)].to_dict()]), (PRIVATE_N + 1, [])):
+    for cell, opened in (
+        (PRIVATE_N, [evaluator.tallies[entry_hash(closing)].to_dict()]),
+        (PRIVATE_N + 1, []),
+    ):
         monkeypatch.setattr(ItemSet, "cell", cell)
         assert told(client)[str(run.pk)]["tallies"] == opened
 
@@ -96,7 +108,9 @@ def test_a_tally_that_is_not_the_closings_is_refused(run: Any, evaluator: FakeEv
     attempt = evaluator.begin(run)
     closing = evaluator.close([Outcome.RIGHT] * PRIVATE_N, run=str(run.pk))
     told = evaluator.tallies[entry_hash(closing)]
-    evaluator.tallies[entry_hash(closing)] = msgspec.structs.replace(told, right=told.right - 1, wrong=1)
+    evaluator.tallies[entry_hash(closing)] = msgspec.structs.replace(
+        told, right=told.right - 1, wrong=1
+    )
     with pytest.raises(EvaluatorError, match="bad_message"):
         actions.record_report(envelope=attempt.exposed(closing))
     assert not Entry.objects.filter(kind="closing").exists()

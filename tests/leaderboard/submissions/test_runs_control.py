@@ -32,11 +32,17 @@ def failed(run: Any, evaluator: FakeEvaluator) -> None:
 
 def test_its_submitter_cancels_a_run_once(act: Any, run: Any) -> None:
     answer = act("cancel")
-    assert (answer.status_code, answer.json()["state"], answer.json()["id"]) == (200, "cancelled", str(run.pk))
+    assert (answer.status_code, answer.json()["state"], answer.json()["id"]) == (
+        200,
+        "cancelled",
+        str(run.pk),
+    )
     assert is_problem(act("cancel"), 409, "not_now")
 
 
-def test_a_maintainer_cancels_and_requeues_any_run(act: Any, run: Any, evaluator: FakeEvaluator) -> None:
+def test_a_maintainer_cancels_and_requeues_any_run(
+    act: Any, run: Any, evaluator: FakeEvaluator
+) -> None:
     keeper = make_maintainer("keeper")
     assert is_problem(act("requeue", keeper), 409, "not_now")
     failed(run, evaluator)
@@ -52,14 +58,18 @@ def test_others_may_not(act: Any, run: Any, user: Any, evaluator: FakeEvaluator)
         assert is_problem(act(what, None), 401, "unauthorized")
         assert is_problem(act(what, stranger), 404, "not_found")
         assert is_problem(
-            act(what, make_maintainer("k" + what), "00000000-0000-0000-0000-000000000000"), 404, "not_found"
+            act(what, make_maintainer("k" + what), "00000000-0000-0000-0000-000000000000"),
+            404,
+            "not_found",
         )
     assert is_problem(act("requeue"), 403, "forbidden")
     run.refresh_from_db()
     assert run.state == "failed"
 
 
-def test_the_api_and_the_page_say_why_a_run_waits(client: Client, run: Any, user: Any, evaluator: Any) -> None:
+def test_the_api_and_the_page_say_why_a_run_waits(
+    client: Client, run: Any, user: Any, evaluator: Any
+) -> None:
     client.force_login(user)
     assert client.get(f"/api/v1/runs/{run.pk}").json()["held_up"] is None
     row = evaluator.register()
@@ -76,7 +86,9 @@ def command(*args: str) -> list[Any]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_runs_are_listed_requeued_and_cancelled_at_a_terminal(make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_runs_are_listed_requeued_and_cancelled_at_a_terminal(
+    make_run: Any, evaluator: FakeEvaluator
+) -> None:
     evaluator.register()
     first, second = make_run(), make_run(model="Model-2")
     failed(first, evaluator)
@@ -89,7 +101,9 @@ def test_runs_are_listed_requeued_and_cancelled_at_a_terminal(make_run: Any, eva
     assert set(Run.objects.values_list("state", flat=True)) == {"cancelled"}
 
 
-@pytest.mark.parametrize("args", [["--cancel"], ["--requeue"], ["00000000-0000-0000-0000-000000000000"]])
+@pytest.mark.parametrize(
+    "args", [["--cancel"], ["--requeue"], ["00000000-0000-0000-0000-000000000000"]]
+)
 def test_nothing_is_done_to_runs_that_were_not_named(run: Any, args: list[str]) -> None:
     with pytest.raises(CommandError):
         call_command("runs", *args, stdout=StringIO())

@@ -7,7 +7,15 @@ import pytest
 from django.db.models.functions import Now
 
 from leaderboard.submissions.models import Run, seconds_from_now
-from leaderboard.submissions.states import FINAL, LIVE, STEPS, IllegalStep, LostStep, RunState, diagram
+from leaderboard.submissions.states import (
+    FINAL,
+    LIVE,
+    STEPS,
+    IllegalStep,
+    LostStep,
+    RunState,
+    diagram,
+)
 
 PAIRS = [(old, new) for old in RunState for new in RunState]
 
@@ -57,7 +65,9 @@ def test_every_other_step_is_refused(run: Any, old: RunState, new: RunState) -> 
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(STEPS))
-def test_a_step_from_a_state_that_was_left_changes_nothing(run: Any, old: RunState, new: RunState) -> None:
+def test_a_step_from_a_state_that_was_left_changes_nothing(
+    run: Any, old: RunState, new: RunState
+) -> None:
     mine = put_in(run, old)
     elsewhere = next(state for state in RunState if state not in (old, new))
     put_in(Run.objects.get(pk=run.pk), elsewhere)
@@ -72,7 +82,9 @@ def test_every_state_can_be_reached_and_only_final_ones_can_be_left_by_hand_only
         reached |= more
     assert reached == set(RunState)
     assert {new for old, new in STEPS if old in FINAL} == {RunState.QUEUED}
-    assert all(step.by == "maintainer, or its author" for (old, _), step in STEPS.items() if old in FINAL)
+    assert all(
+        step.by == "maintainer, or its author" for (old, _), step in STEPS.items() if old in FINAL
+    )
 
 
 def test_the_page_of_states_is_the_table() -> None:

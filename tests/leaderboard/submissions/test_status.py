@@ -25,7 +25,10 @@ PUBLIC = HeldSet(name="public", sealed=False, digest="a" * 64)
 
 def held(run: Any) -> tuple[HeldSet, ...]:
     pair = run.submission.pair
-    return tuple(HeldSet(name=one.name, sealed=one.sealed, digest=one.digest) for one in (pair.public, pair.private))
+    return tuple(
+        HeldSet(name=one.name, sealed=one.sealed, digest=one.digest)
+        for one in (pair.public, pair.private)
+    )
 
 
 def codes() -> set[str]:
@@ -52,7 +55,9 @@ def test_the_beat_stamps_by_itself() -> None:
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} >= {WATCH_TASK}
 
 
-def test_no_evaluator_another_version_and_a_missing_set_are_seen(run: Any, evaluator: FakeEvaluator) -> None:
+def test_no_evaluator_another_version_and_a_missing_set_are_seen(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     actions.watch()
     assert codes() == {"no_evaluator"}
     announce(evaluator, sets=held(run), reads=(1,))
@@ -66,7 +71,9 @@ def test_no_evaluator_another_version_and_a_missing_set_are_seen(run: Any, evalu
     assert codes() == {"no_evaluator"}
 
 
-def test_the_author_of_a_waiting_run_reads_what_is_true(run: Any, make_run: Any, evaluator: FakeEvaluator) -> None:
+def test_the_author_of_a_waiting_run_reads_what_is_true(
+    run: Any, make_run: Any, evaluator: FakeEvaluator
+) -> None:
     other = make_run(model="Model-2")
     assert "No evaluator has been seen for this pool." in str(actions.waiting(run))
     announce(evaluator)
@@ -94,7 +101,9 @@ def test_a_run_that_nobody_began_says_so(run: Any) -> None:
     assert "Nothing is wrong with the submission" in EXPLANATIONS[Code.NOT_STARTED].advice
 
 
-def test_refused_reports_are_counted_and_nothing_of_them_is_stored(run: Any, evaluator: FakeEvaluator) -> None:
+def test_refused_reports_are_counted_and_nothing_of_them_is_stored(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
     for text in ("CNRY one", "CNRY two"):
         send({"report": {"evaluator": evaluator.name, "text": text}, "signature": text})
     send("CNRY three")
@@ -103,17 +112,23 @@ def test_refused_reports_are_counted_and_nothing_of_them_is_stored(run: Any, eva
     assert all("CNRY" not in str(list(vars(row).values())) for row in rows.values())
     notes = [str(one) for one in actions.status().findings if one.code == "refused_reports"]
     assert len(notes) == 2
-    assert not any(one.problem for one in actions.status().findings if one.code == "refused_reports")
+    assert not any(
+        one.problem for one in actions.status().findings if one.code == "refused_reports"
+    )
 
 
-@pytest.mark.parametrize("envelope", [None, 7, [], {}, {"report": 7}, {"report": {"evaluator": "\0"}}, {"report": {}}])
+@pytest.mark.parametrize(
+    "envelope", [None, 7, [], {}, {"report": 7}, {"report": {"evaluator": "\0"}}, {"report": {}}]
+)
 def test_any_refused_report_can_be_counted(db: None, envelope: Any) -> None:
     send(envelope)
     assert RefusedReport.objects.get().count == 1
 
 
 def test_messages_that_were_set_aside_are_a_note(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leaderboard.submissions.actions.operations.quarantined", lambda _: {"record": 3})
+    monkeypatch.setattr(
+        "leaderboard.submissions.actions.operations.quarantined", lambda _: {"record": 3}
+    )
     tasks.watch()
     [note] = [one for one in actions.status().findings if one.code == "quarantine"]
     assert "3 messages" in note.sentence
@@ -124,7 +139,9 @@ def test_messages_that_were_set_aside_are_a_note(db: None, monkeypatch: pytest.M
 
 
 def staff() -> User:
-    return User.objects.create_user("maintainer", "m@example.org", "a long password 7", is_staff=True)
+    return User.objects.create_user(
+        "maintainer", "m@example.org", "a long password 7", is_staff=True
+    )
 
 
 def test_the_page_and_the_api_name_no_host_to_visitors(run: Any, evaluator: FakeEvaluator) -> None:
@@ -153,20 +170,29 @@ def test_maintainers_read_every_finding(run: Any, evaluator: FakeEvaluator) -> N
 def test_the_run_page_and_its_json_say_why_it_waits(run: Any) -> None:
     client = Client()
     client.force_login(run.submission.submitted_by)
-    assert "No evaluator has been seen for this pool" in client.get(f"/runs/{run.pk}/").content.decode()
+    assert (
+        "No evaluator has been seen for this pool"
+        in client.get(f"/runs/{run.pk}/").content.decode()
+    )
     assert client.get(f"/api/v1/runs/{run.pk}").json()["waiting"]["position"] == 1
 
 
-def test_the_doctor_ends_with_one_and_says_what_to_do(run: Any, evaluator: FakeEvaluator, capsys: Any) -> None:
+def test_the_doctor_ends_with_one_and_says_what_to_do(
+    run: Any, evaluator: FakeEvaluator, capsys: Any
+) -> None:
     with pytest.raises(SystemExit) as ended:
         call_command("doctor")
     assert ended.value.code == 1
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("problem: beat_dead: ") and "Restart the recorder" in line for line in lines)
+    assert any(
+        line.startswith("problem: beat_dead: ") and "Restart the recorder" in line for line in lines
+    )
     assert any(line.startswith("problem: no_evaluator: ") for line in lines)
 
 
-def test_the_doctor_ends_with_zero_where_all_is_well(run: Any, evaluator: FakeEvaluator, capsys: Any) -> None:
+def test_the_doctor_ends_with_zero_where_all_is_well(
+    run: Any, evaluator: FakeEvaluator, capsys: Any
+) -> None:
     actions.watch()
     announce(evaluator, sets=held(run))
     call_command("doctor")

@@ -23,17 +23,28 @@ from tests.leaderboard.submissions.test_queueing import together
 
 SECRET = "sk-canary-7f1d2c"
 URL = "https://models.example.org/v1"
-ENDPOINT = {"kind": "endpoint", "checkpoint": "", "url": URL, "served_model": "org/m-1", "api": "chat"}
+ENDPOINT = {
+    "kind": "endpoint",
+    "checkpoint": "",
+    "url": URL,
+    "served_model": "org/m-1",
+    "api": "chat",
+}
 
 
 def refusal(user: Any, ask: Any, key: str = "k1") -> Refusal | Code:
     with pytest.raises(SiteError) as refused:
         actions.submit(user=user, key=key, ask=ask)
-    assert Submission.objects.count() == Run.objects.count() == Outbox.objects.count() == 0 or key == "known"
+    assert (
+        Submission.objects.count() == Run.objects.count() == Outbox.objects.count() == 0
+        or key == "known"
+    )
     return refused.value.code
 
 
-def test_one_transaction_writes_all_of_a_submission(pair: Any, user: Any, ask: Any, bell: Any) -> None:
+def test_one_transaction_writes_all_of_a_submission(
+    pair: Any, user: Any, ask: Any, bell: Any
+) -> None:
     submission = actions.submit(user=user, key="k1", ask=ask(parameters=700_000, open_weights=True))
     run = submission.run
     assert (submission.model.name, submission.model.organisation.name) == ("Model-1", "Analytical")
@@ -55,14 +66,18 @@ def test_the_same_key_is_the_same_submission(pair: Any, user: Any, ask: Any, bel
 @pytest.mark.django_db(transaction=True)
 def test_twenty_at_once_are_one_submission(pair: Any, user: Any, ask: Any, bell: Any) -> None:
     request = ask()
-    found = together(20, lambda: actions.submit(user=User.objects.get(pk=user.pk), key="k1", ask=request).pk)
+    found = together(
+        20, lambda: actions.submit(user=User.objects.get(pk=user.pk), key="k1", ask=request).pk
+    )
     assert len(set(found)) == 1, found
     assert (Submission.objects.count(), Run.objects.count(), Model.objects.count()) == (1, 1, 1)
     assert (Outbox.objects.count(), Grant.objects.count()) == (1, 1)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_organisations_that_name_one_model_at_once(pair: Any, user: Any, ask: Any, bell: Any) -> None:
+def test_two_organisations_that_name_one_model_at_once(
+    pair: Any, user: Any, ask: Any, bell: Any
+) -> None:
     other = sign_up(username="bob", password=None, organisation="Other")
     works = [lambda who=who: actions.submit(user=who, key="k1", ask=ask()) for who in (user, other)]
     found = together(2, *works)
@@ -131,7 +146,9 @@ def test_only_members_of_an_organisation_submit(pair: Any, ask: Any) -> None:
     assert refusal(User.objects.create_user("nobody"), ask()) is Refusal.NO_ORGANISATION
 
 
-def test_a_models_name_belongs_to_its_organisation(pair: Any, user: Any, ask: Any, bell: Any) -> None:
+def test_a_models_name_belongs_to_its_organisation(
+    pair: Any, user: Any, ask: Any, bell: Any
+) -> None:
     actions.submit(user=user, key="known", ask=ask())
     other = sign_up(username="bob", password=None, organisation="Other")
     for name in ("Model-1", "MODEL-1"):
@@ -172,13 +189,17 @@ def test_an_api_key_is_stored_and_sent_sealed_only(
     for text in (everything_stored(), json.dumps(bell, default=str), repr(request), caplog.text):
         assert SECRET not in text
         assert SECRET.encode().hex() not in text
-    assert spec.system.sealed_keys["evaluator-1"] not in json.dumps(Outbox.objects.get(run=run).payload)
+    assert spec.system.sealed_keys["evaluator-1"] not in json.dumps(
+        Outbox.objects.get(run=run).payload
+    )
     assert Grant.objects.get(run=run.pk).recipient == "models.example.org"
 
 
 @pytest.mark.parametrize("ending", ["graded", "failed", "cancelled", "deadline"])
 @pytest.mark.usefixtures("pair", "bell")
-def test_a_sealed_key_is_erased_when_the_run_ends(user: Any, ask: Any, evaluator: FakeEvaluator, ending: str) -> None:
+def test_a_sealed_key_is_erased_when_the_run_ends(
+    user: Any, ask: Any, evaluator: FakeEvaluator, ending: str
+) -> None:
     evaluator.register()
     run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=SECRET)).run
     sealed = run.submission.sealed_keys["evaluator-1"]
@@ -203,6 +224,11 @@ def test_private_endpoints_are_taken_where_the_operator_says_so(
     pair: Any, user: Any, ask: Any, bell: Any, settings: Any
 ) -> None:
     settings.PRIVATE_ENDPOINTS = True
-    run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT | {"url": "http://127.0.0.1:8001/v1"})).run
+    run = actions.submit(
+        user=user, key="k1", ask=ask(**ENDPOINT | {"url": "http://127.0.0.1:8001/v1"})
+    ).run
     assert Grant.objects.get(run=run.pk).recipient == "127.0.0.1:8001"
-    assert refusal(user, ask(**ENDPOINT | {"url": "http://169.254.169.254/v1"}), key="known") is Code.ENDPOINT_REFUSED
+    assert (
+        refusal(user, ask(**ENDPOINT | {"url": "http://169.254.169.254/v1"}), key="known")
+        is Code.ENDPOINT_REFUSED
+    )

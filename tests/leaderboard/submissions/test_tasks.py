@@ -18,7 +18,9 @@ TEXT = "CNRY seventeen violet kayaks"
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+def log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
     monkeypatch.setattr(logging.getLogger("leaderboard"), "propagate", True)
     return caplog
 
@@ -41,14 +43,18 @@ def send(*args: Any, **kwargs: Any) -> Any:
         (("x" * 10_000_000,), {}),
     ],
 )
-def test_hostile_messages_leave_the_recorder_alive(db: None, log: Any, args: Any, kwargs: Any) -> None:
+def test_hostile_messages_leave_the_recorder_alive(
+    db: None, log: Any, args: Any, kwargs: Any
+) -> None:
     result = send(*args, **kwargs)
     assert result.successful(), result.result
     assert "refused a report" in log.text
     assert TEXT not in log.text
 
 
-def test_a_good_report_after_hostile_ones_is_recorded(run: Any, evaluator: FakeEvaluator, log: Any) -> None:
+def test_a_good_report_after_hostile_ones_is_recorded(
+    run: Any, evaluator: FakeEvaluator, log: Any
+) -> None:
     attempt = evaluator.begin(run)
     send({"report": TEXT})
     send(attempt.started(grant="d" * 64))
@@ -58,7 +64,9 @@ def test_a_good_report_after_hostile_ones_is_recorded(run: Any, evaluator: FakeE
     assert "another grant" in log.text
 
 
-def test_a_report_waits_for_the_database(run: Any, evaluator: FakeEvaluator, monkeypatch: Any, log: Any) -> None:
+def test_a_report_waits_for_the_database(
+    run: Any, evaluator: FakeEvaluator, monkeypatch: Any, log: Any
+) -> None:
     real, failures, pauses = actions.record_report, [3], []
 
     def record_report(**fields: Any) -> Any:

@@ -17,9 +17,17 @@ from tests.evaluator.sealing.test_recipients import VARIABLE, VARIANTS
 from tests.leaderboard.conftest import FakeEvaluator
 
 LISTED = {"url": "https://api.example.com/v1", "model": "org/m-1", "api": "chat"}
-ASKED = {"kind": "endpoint", "checkpoint": "", "url": LISTED["url"], "served_model": "org/m-1", "api": "chat"}
+ASKED = {
+    "kind": "endpoint",
+    "checkpoint": "",
+    "url": LISTED["url"],
+    "served_model": "org/m-1",
+    "api": "chat",
+}
 EXPOSED, SEASON = {0, 1, 2, 3, 4, 5}, {0, 1, 2}
-EVALUATORS = Recipients.from_dict({"endpoint": [LISTED | {"key_env": VARIABLE}], "self_declared": {"season": 0}})
+EVALUATORS = Recipients.from_dict(
+    {"endpoint": [LISTED | {"key_env": VARIABLE}], "self_declared": {"season": 0}}
+)
 
 pytestmark = pytest.mark.usefixtures("bell")
 
@@ -62,9 +70,13 @@ def test_with_a_key_of_the_submitters_it_is_self_declared(submitted: Any) -> Non
 
 
 @pytest.mark.parametrize("change", [one for one in VARIANTS if "sealed_keys" not in one], ids=str)
-def test_named_in_any_other_way_it_is_self_declared(submitted: Any, settings: Any, change: dict[str, str]) -> None:
+def test_named_in_any_other_way_it_is_self_declared(
+    submitted: Any, settings: Any, change: dict[str, str]
+) -> None:
     settings.PRIVATE_ENDPOINTS = True
-    change = {("served_model" if name == "model" else name): value for name, value in change.items()}
+    change = {
+        ("served_model" if name == "model" else name): value for name, value in change.items()
+    }
     try:
         run = submitted(**change)
     except SiteError as refused:
@@ -95,7 +107,9 @@ def test_what_is_no_longer_listed_is_self_declared(submitted: Any) -> None:
         delist_endpoint(**LISTED)
 
 
-@pytest.mark.parametrize("url", ["https://jail/v1", "https://JAIL/v1", "https://jail./v1", "http://jail:8000/v1"])
+@pytest.mark.parametrize(
+    "url", ["https://jail/v1", "https://JAIL/v1", "https://jail./v1", "http://jail:8000/v1"]
+)
 def test_no_endpoint_is_the_jail(submitted: Any, settings: Any, url: str) -> None:
     settings.PRIVATE_ENDPOINTS = True
     with pytest.raises(SiteError) as refused:
@@ -105,7 +119,13 @@ def test_no_endpoint_is_the_jail(submitted: Any, settings: Any, url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"url": "https://jail/v1"}, {"url": "https://h.example/" + "a" * 1000}, {"model": "a b"}, {"api": "x"}]
+    "wrong",
+    [
+        {"url": "https://jail/v1"},
+        {"url": "https://h.example/" + "a" * 1000},
+        {"model": "a b"},
+        {"api": "x"},
+    ],
 )
 def test_what_cannot_be_asked_is_not_listed(db: None, wrong: dict[str, str]) -> None:
     with pytest.raises(SiteError):

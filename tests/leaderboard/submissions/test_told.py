@@ -23,7 +23,10 @@ VOTES = Votes(
     samples=4,
     right=17,
     majority=((1, 0.607143), (2, 0.607143), (4, 0.714286)),
-    bins=(VoteBin(low=0, high=6, n=3, share=0.5, right=1), VoteBin(low=6, high=10, n=4, share=0.9375, right=4)),
+    bins=(
+        VoteBin(low=0, high=6, n=3, share=0.5, right=1),
+        VoteBin(low=6, high=10, n=4, share=0.9375, right=4),
+    ),
     error=0.12,
     brier=0.15,
 )
@@ -40,7 +43,10 @@ RECORD = Record(
     grader_digest="d" * 64,
     max_tokens=96,
     budget=Budget(tokens=1000),
-    shots=(ShotsShown(name="public", drawn="e" * 64), ShotsShown(name="private", pool="f" * 64, drawn="e" * 64)),
+    shots=(
+        ShotsShown(name="public", drawn="e" * 64),
+        ShotsShown(name="private", pool="f" * 64, drawn="e" * 64),
+    ),
     bos="tokenizer",
     engine="transformers 5.0.0",
     dtype="float32",
@@ -99,11 +105,16 @@ def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, us
         assert words in page
     found = client.get(f"/api/v1/runs/{run.pk}").json()
     assert (Record.from_dict(found["record"]), found["protocol"]) == (RECORD, "demo-0shot")
-    assert [one["votes"] and Votes.from_dict(one["votes"]) for one in found["sets"]] == [VOTES, None]
+    assert [one["votes"] and Votes.from_dict(one["votes"]) for one in found["sets"]] == [
+        VOTES,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("staff", [False, True])
-def test_nobody_is_told_of_the_sealed_set_before_the_close(told: Told, client: Client, user: Any, staff: bool) -> None:
+def test_nobody_is_told_of_the_sealed_set_before_the_close(
+    told: Told, client: Client, user: Any, staff: bool
+) -> None:
     """Neither its submitter, who could submit against the number, nor the maintainers."""
     pair = told.finish().submission.pair
     user.is_staff = staff
@@ -115,7 +126,9 @@ def test_nobody_is_told_of_the_sealed_set_before_the_close(told: Told, client: C
         assert [one["set"] for one in found["sets"]] == sets
         assert {one["set"] for one in found["graders"]} == (set(sets) if len(sets) == 2 else set())
         page = text_of(client.get(f"/runs/{told.run.pk}/"))
-        assert ("private" in page.partition("<table")[2].partition("</table>")[0]) == (len(sets) == 2)
+        assert ("private" in page.partition("<table")[2].partition("</table>")[0]) == (
+            len(sets) == 2
+        )
         board = client.get("/api/v1/board?pair=pair").json()
         assert [row["model"] for row in board["rows"]] == (["Model-1"] if len(sets) == 2 else [])
         assert board["pending"] == ({} if len(sets) == 2 else {"graded": 1})
@@ -126,7 +139,9 @@ def test_nothing_more_is_needed_to_finish(told: Told) -> None:
     assert (run.state, run.record) == (RunState.GRADED, None)
 
 
-def test_a_sealed_set_is_never_told_of_in_small_cells(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sealed_set_is_never_told_of_in_small_cells(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told.refused(votes=(SEALED,))
     monkeypatch.setattr("leaderboard.submissions.actions.recording.LEAST_CELL", PRIVATE_N)
     assert told.finish(votes=(SEALED,)).state == RunState.GRADED
@@ -150,7 +165,9 @@ def test_votes_come_once_for_a_set(told: Told) -> None:
     told.refused(votes=(VOTES, VOTES))
 
 
-@pytest.mark.parametrize("changes", [{"protocol": "another-1"}, {"grader": "numeric-2"}, {"shots": RECORD.shots[:1]}])
+@pytest.mark.parametrize(
+    "changes", [{"protocol": "another-1"}, {"grader": "numeric-2"}, {"shots": RECORD.shots[:1]}]
+)
 def test_a_record_of_something_else_is_refused(told: Told, changes: dict[str, Any]) -> None:
     told.refused(record=msgspec.structs.replace(RECORD, **changes))
 

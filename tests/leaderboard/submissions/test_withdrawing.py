@@ -68,7 +68,9 @@ def test_what_is_not_published_or_not_committed_to_is_refused(
     also = [option for name in changed.get("also", ()) for option in ("--also", name)]
     facts = {name: value for name, value in (registered | changed).items() if name != "also"}
     options = [
-        option for name in ("title", "public", "private", "protocol", "grader") for option in (f"--{name}", facts[name])
+        option
+        for name in ("title", "public", "private", "protocol", "grader")
+        for option in (f"--{name}", facts[name])
     ]
     with pytest.raises(CommandError, match=code.value):
         call_command("register_pair", "twins", *options, *also)
@@ -80,7 +82,9 @@ def test_what_is_not_published_or_not_committed_to_is_refused(
 
 
 @pytest.mark.parametrize("field", ["protocol_digest", "grader_digest"])
-def test_another_protocol_or_grader_of_the_same_name_is_refused(registered: dict[str, str], field: str) -> None:
+def test_another_protocol_or_grader_of_the_same_name_is_refused(
+    registered: dict[str, str], field: str
+) -> None:
     from leaderboard.benchmarks.models import ItemSet
 
     known = ItemSet.objects.get(name=registered["private"])
@@ -102,9 +106,15 @@ def test_nothing_is_registered_before_it_is_confirmed_on_a_second_page(
     page = maintainer.post("/sets/register/pair/", registered | {"also": "gsm1k-5shot"})
     text = page.content.decode()
     assert page.status_code == 200 and not SetPair.objects.exists()
-    assert "Is all of this right?" in text and "as the sealed set commits to it" in text and "gsm1k-5shot" in text
+    assert (
+        "Is all of this right?" in text
+        and "as the sealed set commits to it" in text
+        and "gsm1k-5shot" in text
+    )
     assert 'name="slug" value="twins"' in text or 'value="twins"' in text
-    done = maintainer.post("/sets/register/pair/", registered | {"also": "gsm1k-5shot", "confirmed": "1"})
+    done = maintainer.post(
+        "/sets/register/pair/", registered | {"also": "gsm1k-5shot", "confirmed": "1"}
+    )
     assert done.status_code == 302 and SetPair.objects.get().also == ["gsm1k-5shot"]
 
 
@@ -131,7 +141,11 @@ def test_a_pair_is_withdrawn_in_public_and_its_waiting_runs_are_cancelled_with_t
     run = waiting(typo, user, ask)
     grace = make_maintainer("grace")
     made = actions.withdraw_pair(slug="pair", reason="wrong_protocol", by=grace)
-    assert (made.published_state, made.withdrawn_by, made.withdrawn_why) == ("withdrawn", grace, "wrong_protocol")
+    assert (made.published_state, made.withdrawn_by, made.withdrawn_why) == (
+        "withdrawn",
+        grace,
+        "wrong_protocol",
+    )
     run.refresh_from_db()
     assert (run.state, run.ended_because) == (RunState.CANCELLED, "pair_withdrawn")
     client.force_login(user)
@@ -141,7 +155,11 @@ def test_a_pair_is_withdrawn_in_public_and_its_waiting_runs_are_cancelled_with_t
     assert failure["code"] == "pair_withdrawn"
     client.logout()
     told = client.get("/api/v1/sets/pair").json()
-    assert (told["state"], told["set_state"], told["withdrawn"]["reason"]) == ("withdrawn", "sealed", "wrong_protocol")
+    assert (told["state"], told["set_state"], told["withdrawn"]["reason"]) == (
+        "withdrawn",
+        "sealed",
+        "wrong_protocol",
+    )
     assert [one["state"] for one in client.get("/api/v1/sets").json()["pairs"]] == ["withdrawn"]
     page = client.get("/sets/pair/").content.decode()
     assert "<b>Withdrawn</b> by grace" in page and "it names the wrong protocol" in page
@@ -171,7 +189,10 @@ def test_nothing_is_submitted_to_it_or_queued_again_and_it_is_not_withdrawn_twic
     assert refusal(lambda: waiting(typo, user, ask, "again")) is Refusal.PAIR_WITHDRAWN
     assert Run.objects.count() == 1, "nothing of it is left"
     assert refusal(lambda: actions.requeue(run=run.pk)) is Refusal.PAIR_WITHDRAWN
-    assert refusal(lambda: actions.withdraw_pair(slug="pair", reason="duplicate", by=grace)) is Refusal.PAIR_WITHDRAWN
+    assert (
+        refusal(lambda: actions.withdraw_pair(slug="pair", reason="duplicate", by=grace))
+        is Refusal.PAIR_WITHDRAWN
+    )
     client.force_login(user)
     assert 'value="pair"' not in client.get("/submit/").content.decode()
 
@@ -181,15 +202,27 @@ def test_a_pair_with_a_result_is_never_withdrawn(state: str) -> None:
     pair = make_pair()
     grade(pair, make_model("Alpha"), 9, state=state)
     grace = make_maintainer("grace")
-    assert refusal(lambda: actions.withdraw_pair(slug="pair", reason="wrong_protocol", by=grace)) is Refusal.PAIR_RANKED
+    assert (
+        refusal(lambda: actions.withdraw_pair(slug="pair", reason="wrong_protocol", by=grace))
+        is Refusal.PAIR_RANKED
+    )
     assert SetPair.objects.get().withdrawn_at is None
 
 
 def test_who_may_and_for_which_reason(typo: SetPair, user: Any) -> None:
-    assert refusal(lambda: actions.withdraw_pair(slug="pair", reason="duplicate", by=user)) is Refusal.FORBIDDEN
+    assert (
+        refusal(lambda: actions.withdraw_pair(slug="pair", reason="duplicate", by=user))
+        is Refusal.FORBIDDEN
+    )
     grace = make_maintainer("grace")
-    assert refusal(lambda: actions.withdraw_pair(slug="pair", reason="because", by=grace)) is Refusal.INVALID_FIELD
-    assert refusal(lambda: actions.withdraw_pair(slug="nowhere", reason="duplicate", by=grace)) is Refusal.UNKNOWN_PAIR
+    assert (
+        refusal(lambda: actions.withdraw_pair(slug="pair", reason="because", by=grace))
+        is Refusal.INVALID_FIELD
+    )
+    assert (
+        refusal(lambda: actions.withdraw_pair(slug="nowhere", reason="duplicate", by=grace))
+        is Refusal.UNKNOWN_PAIR
+    )
 
 
 def test_by_page_command_and_api(
@@ -197,10 +230,18 @@ def test_by_page_command_and_api(
 ) -> None:
     page = maintainer.get("/sets/pair/withdraw/").content.decode()
     assert "it names the wrong protocol" in page
-    assert maintainer.post("/sets/pair/withdraw/", {"reason": "duplicate"}).status_code == 422, "not sure"
-    assert maintainer.post("/sets/pair/withdraw/", {"reason": "because", "sure": "on"}).status_code == 422
+    assert maintainer.post("/sets/pair/withdraw/", {"reason": "duplicate"}).status_code == 422, (
+        "not sure"
+    )
+    assert (
+        maintainer.post("/sets/pair/withdraw/", {"reason": "because", "sure": "on"}).status_code
+        == 422
+    )
     assert SetPair.objects.get().withdrawn_at is None
-    assert maintainer.post("/sets/pair/withdraw/", {"reason": "duplicate", "sure": "on"}).status_code == 302
+    assert (
+        maintainer.post("/sets/pair/withdraw/", {"reason": "duplicate", "sure": "on"}).status_code
+        == 302
+    )
     assert SetPair.objects.get().withdrawn_why == "duplicate"
     with pytest.raises(CommandError, match="pair_withdrawn"):
         call_command("withdraw_pair", "pair", "--reason", "duplicate", "--by", "grace")
@@ -222,7 +263,9 @@ def test_a_run_on_an_unknown_protocol_is_our_fault() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_submission_at_the_same_time_is_cancelled_or_refused(user: Any, ask: Any, bell: Any) -> None:
+def test_a_submission_at_the_same_time_is_cancelled_or_refused(
+    user: Any, ask: Any, bell: Any
+) -> None:
     make_pair()
     grace, start, found = make_maintainer("grace"), threading.Barrier(2), []
 

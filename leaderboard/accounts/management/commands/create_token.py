@@ -26,4 +26,6 @@ class Command(BaseCommand):
             User._meta.get_field("username").run_validators(name)
         except ValidationError:
             raise CommandError("a user's name has letters, digits and @.+-_ only") from None
-        self.stdout.write(actions.issue_token(user=actions.enrol(username=name), name=options["name"]))
+        self.stdout.write(
+            actions.issue_token(user=actions.enrol(username=name), name=options["name"])
+        )

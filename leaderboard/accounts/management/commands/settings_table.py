@@ -15,7 +15,9 @@ _TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)*")
 
 def table(known: Mapping[str, Setting]) -> str:
     """The settings as a Markdown table, in the order in which they are read."""
-    return HEAD + "".join(f"| `{name}` | {one.default} | {one.about} |\n" for name, one in known.items())
+    return HEAD + "".join(
+        f"| `{name}` | {one.default} | {one.about} |\n" for name, one in known.items()
+    )
 
 
 def with_table(manual: str, known: Mapping[str, Setting]) -> str:

@@ -19,7 +19,9 @@ class Command(BaseCommand):
         """PATH, --sealed and --head."""
         parser.add_argument("path", type=Path, metavar="PATH")
         parser.add_argument("--sealed", action="store_true")
-        parser.add_argument("--head", type=Path, metavar="HEAD", help="a sealed set's signed tree head")
+        parser.add_argument(
+            "--head", type=Path, metavar="HEAD", help="a sealed set's signed tree head"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, register, say so."""

@@ -24,7 +24,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
         try:
-            party = actions.register_party(**{name: options[name] for name in ("recipient", "name", "kind", "tier")})
+            party = actions.register_party(
+                **{name: options[name] for name in ("recipient", "name", "kind", "tier")}
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{party}: {party.tier}")

@@ -26,7 +26,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print and return; exit code 1 where the pair is not registered."""
-        pairs = SetPair.objects.all() if options["pair"] is None else SetPair.objects.filter(slug=options["pair"])
+        pairs = (
+            SetPair.objects.all()
+            if options["pair"] is None
+            else SetPair.objects.filter(slug=options["pair"])
+        )
         pair = pairs.order_by("-pk").first()
         if pair is None:
             raise CommandError("no such pair is registered")
@@ -35,7 +39,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(exports.as_json(board, rows)))
             return
-        self.stdout.write(table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet.")
+        self.stdout.write(
+            table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet."
+        )
         for one in board.unranked.named:
             self.stdout.write(f"not ranked: {one.model} ({one.word})")
         for sentence in board.unranked.sentences():

@@ -10,7 +10,11 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.rankings import actions
 from leaderboard.rankings.models import EVIDENCE, Cohort
 
-BASIS = {"twins": "twins by construction: the raw gap", "panel": "a panel", "none": "no panel: nothing can be told"}
+BASIS = {
+    "twins": "twins by construction: the raw gap",
+    "panel": "a panel",
+    "none": "no panel: nothing can be told",
+}
 
 
 class Command(BaseCommand):
@@ -24,7 +28,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Close it and say what was decided; exit code 1 where there is no such pair."""
-        pair = SetPair.objects.select_related("public", "private").filter(slug=options["pair"]).first()
+        pair = (
+            SetPair.objects.select_related("public", "private").filter(slug=options["pair"]).first()
+        )
         if pair is None:
             raise CommandError("no such pair is registered")
         cohort = actions.close_cohort(pair=pair)

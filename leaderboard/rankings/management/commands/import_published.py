@@ -19,16 +19,24 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """FILE, and what the file does not say of itself."""
         parser.add_argument("path", type=Path, metavar="FILE.csv")
-        parser.add_argument("--source", required=True, help="who published it, and where: a citation")
-        parser.add_argument("--slug", help="its name in addresses; the file's name where none is given")
+        parser.add_argument(
+            "--source", required=True, help="who published it, and where: a citation"
+        )
+        parser.add_argument(
+            "--slug", help="its name in addresses; the file's name where none is given"
+        )
         parser.add_argument("--title", help="its heading; the two sets' names where none is given")
         parser.add_argument("--url", default="", help="where the source can be read")
         parser.add_argument("--public", default="", help="the public set's name in the columns")
         parser.add_argument("--private", default="", help="the private set's name in the columns")
         parser.add_argument(
-            "--equally-hard", default="", help="why the authors hold the two sets for equally hard, if they say so"
+            "--equally-hard",
+            default="",
+            help="why the authors hold the two sets for equally hard, if they say so",
         )
-        parser.add_argument("--ran-by", default="", help="a sentence on who ran the models, where nobody else did")
+        parser.add_argument(
+            "--ran-by", default="", help="a sentence on who ran the models, where nobody else did"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, keep, and say what was understood; a file that is known already is left as it is."""

@@ -21,7 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
         parser.add_argument("model", metavar="MODEL", help="the model's name")
         what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--because", metavar="WORDS", help="the evidence, for readers; at most 300 characters")
+        what.add_argument(
+            "--because", metavar="WORDS", help="the evidence, for readers; at most 300 characters"
+        )
         what.add_argument("--drop", action="store_true", help="hold it for that no longer")
 
     def handle(self, *args: Any, **options: Any) -> None:

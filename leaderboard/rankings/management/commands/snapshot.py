@@ -24,14 +24,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """``--verify``."""
-        parser.add_argument("--verify", action="store_true", help="compare only; exit code 1 where something differs")
+        parser.add_argument(
+            "--verify",
+            action="store_true",
+            help="compare only; exit code 1 where something differs",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One line for each snapshot that is shown."""
         if not options["verify"]:
             for table in PublishedTable.objects.order_by("pk"):
                 snapshot = snapshots.analyse(table).save()
-                self.stdout.write(f"{table.slug}: {snapshot.method}, inputs {snapshot.inputs_hash[:12]}")
+                self.stdout.write(
+                    f"{table.slug}: {snapshot.method}, inputs {snapshot.inputs_hash[:12]}"
+                )
             return
         verdicts = [*_boards(), *_cohorts(), *_published()]
         for name, verdict in verdicts:

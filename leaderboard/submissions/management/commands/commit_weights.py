@@ -16,13 +16,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """DIGEST and USER."""
-        parser.add_argument("digest", metavar="DIGEST", help="what the evaluator calls the checkpoint's digest")
+        parser.add_argument(
+            "digest", metavar="DIGEST", help="what the evaluator calls the checkpoint's digest"
+        )
         parser.add_argument("--by", required=True, metavar="USER")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Commit and say when."""
         try:
-            commitment = actions.commit_weights(user=person(username=options["by"]), digest=options["digest"])
+            commitment = actions.commit_weights(
+                user=person(username=options["by"]), digest=options["digest"]
+            )
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{commitment} at {commitment.committed_at:%Y-%m-%dT%H:%M:%SZ}")

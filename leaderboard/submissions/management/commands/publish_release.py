@@ -18,7 +18,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """SLUG, BUNDLE and USER."""
         parser.add_argument("slug", metavar="SLUG")
-        parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the folder that the evaluator wrote")
+        parser.add_argument(
+            "bundle", type=Path, metavar="BUNDLE", help="the folder that the evaluator wrote"
+        )
         parser.add_argument("--by", required=True, metavar="USER", help="another maintainer")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -17,12 +17,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """NAME, parents and models."""
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--parent", action="append", default=[], metavar="NAME", help="what it was made from")
-        parser.add_argument("--model", action="append", default=[], metavar="MODEL", help="a model of this lineage")
+        parser.add_argument(
+            "--parent", action="append", default=[], metavar="NAME", help="what it was made from"
+        )
+        parser.add_argument(
+            "--model", action="append", default=[], metavar="MODEL", help="a model of this lineage"
+        )
         newest = "the digest of its weights' files (default: those of its newest run)"
         parser.add_argument("--weights", default="", metavar="DIGEST", help=newest)
         parser.add_argument(
-            "--base", default="", metavar="MODEL", help="the pretrained weights that they were made from"
+            "--base",
+            default="",
+            metavar="MODEL",
+            help="the pretrained weights that they were made from",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,13 +42,16 @@ class Command(BaseCommand):
             with transaction.atomic():
                 lineage = actions.register_lineage(name=options["name"], parents=options["parent"])
                 records = {
-                    model: actions.assign_lineage(model=model, lineage=lineage.name, **about) for model in models
+                    model: actions.assign_lineage(model=model, lineage=lineage.name, **about)
+                    for model in models
                 }
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(f"{lineage}: {', '.join(models) or 'no model named'}")
         for model, record in records.items():
             if record is None:
-                self.stderr.write(f"warning: no run of {model} is over; repeat this then, or name its --weights")
+                self.stderr.write(
+                    f"warning: no run of {model} is over; repeat this then, or name its --weights"
+                )
             else:
                 self.stdout.write(f"{model}: weights {record.artefact}")

@@ -25,8 +25,12 @@ class Command(BaseCommand):
         parser.add_argument("slug", metavar="SLUG")
         for name in ("title", "public", "private", "protocol"):
             parser.add_argument(f"--{name}", required=True)
-        parser.add_argument("--also", action="append", default=[], help="a further protocol that may be chosen")
-        parser.add_argument("--grader", help="the grader that the runs are graded by (default: the protocol's)")
+        parser.add_argument(
+            "--also", action="append", default=[], help="a further protocol that may be chosen"
+        )
+        parser.add_argument(
+            "--grader", help="the grader that the runs are graded by (default: the protocol's)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
@@ -42,8 +46,14 @@ class Command(BaseCommand):
         self.stdout.write(f"{pair.slug}: {pair.public} and {pair.private}, {pair.protocol}")
         verdict = forecast(pair).verdict
         if verdict is not None and verdict.met:
-            grounds = f"as {', '.join(verdict.models)} last did elsewhere" if verdict.models else "by its date"
-            self.stderr.write(f"warning: the release rule of {pair.private} would be met at once, {grounds}")
+            grounds = (
+                f"as {', '.join(verdict.models)} last did elsewhere"
+                if verdict.models
+                else "by its date"
+            )
+            self.stderr.write(
+                f"warning: the release rule of {pair.private} would be met at once, {grounds}"
+            )
 
 
 def _grader_of(protocol: str) -> str:

@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """SLUG, and where the evidence goes."""
         parser.add_argument("slug", metavar="SLUG")
-        parser.add_argument("--evidence", type=Path, metavar="FILE", help="write the frozen evidence, to be signed")
+        parser.add_argument(
+            "--evidence", type=Path, metavar="FILE", help="write the frozen evidence, to be signed"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Weigh, write, say so."""
@@ -28,7 +30,11 @@ class Command(BaseCommand):
         if pair is None:
             raise CommandError("there is no pair of this name")
         verdict = actions.weigh(pair).verdict
-        facts: dict[str, Any] = {"pair": pair.slug, "state": pair.state, "rule": pair.private.rule_words()}
+        facts: dict[str, Any] = {
+            "pair": pair.slug,
+            "state": pair.state,
+            "rule": pair.private.rule_words(),
+        }
         if verdict is not None:
             facts |= {"met": verdict.met, "clauses": [_clause(one) for one in verdict.clauses]}
         if path := options["evidence"]:

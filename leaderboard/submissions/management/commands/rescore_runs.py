@@ -22,12 +22,18 @@ class Command(BaseCommand):
         parser.add_argument("--grader", help="the id of a published grader")
         parser.add_argument("--by", metavar="USER", help="a maintainer")
         parser.add_argument("--run", type=UUID, metavar="RUN", help="this run only")
-        parser.add_argument("--show", action="store_true", help="ask nobody: list what was asked and what came of it")
+        parser.add_argument(
+            "--show",
+            action="store_true",
+            help="ask nobody: list what was asked and what came of it",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask and say whom, or list."""
         if options["show"]:
-            orders = list(Rescoring.objects.filter(run__submission__pair__slug=options["slug"]).order_by("pk"))
+            orders = list(
+                Rescoring.objects.filter(run__submission__pair__slug=options["slug"]).order_by("pk")
+            )
         elif options["grader"] and options["by"]:
             orders = self._asked(options)
         else:
@@ -47,5 +53,9 @@ class Command(BaseCommand):
 
 def _line(order: Rescoring) -> str:
     words = [str(order.run_id), order.grader, order.state, order.code]
-    words += [f"{one.set}: {kind} {count};" for one in order.changes() for kind, count in one.counts.items()]
+    words += [
+        f"{one.set}: {kind} {count};"
+        for one in order.changes()
+        for kind, count in one.counts.items()
+    ]
     return " ".join(word for word in words if word)

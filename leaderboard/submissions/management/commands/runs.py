@@ -35,7 +35,9 @@ class Command(BaseCommand):
         wanted = {column: options[name] for name, column in names.items() if options[name]}
         if options["runs"]:
             wanted["pk__in"] = options["runs"]
-        action = actions.cancel if options["cancel"] else actions.requeue if options["requeue"] else None
+        action = (
+            actions.cancel if options["cancel"] else actions.requeue if options["requeue"] else None
+        )
         if action and not wanted:
             raise CommandError("name runs, or choose them by --state, --pair or --code")
         found = list(Run.objects.with_facts().filter(**wanted).order_by("queued_at", "pk"))

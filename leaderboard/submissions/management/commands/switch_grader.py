@@ -19,7 +19,9 @@ class Command(BaseCommand):
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument("grader", metavar="GRADER")
         parser.add_argument("--by", required=True, metavar="USER", help="a maintainer")
-        parser.add_argument("--leave-out", action="store_true", help="also where runs have not been graded again")
+        parser.add_argument(
+            "--leave-out", action="store_true", help="also where runs have not been graded again"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do it and say so."""

@@ -28,4 +28,6 @@ class Command(BaseCommand):
             pair = actions.withdraw_pair(slug=options["slug"], reason=options["reason"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
-        self.stdout.write(f"{pair.slug}: {pair.published_state}, {pair.get_withdrawn_why_display()}")
+        self.stdout.write(
+            f"{pair.slug}: {pair.published_state}, {pair.get_withdrawn_why_display()}"
+        )

@@ -15,7 +15,12 @@ def test_clustered_is_the_double_sum(drawn: list[tuple[int, int]]) -> None:
     x, labels = [float(one) for one, _ in drawn], [one for _, one in drawn]
     n, mean = len(x), sum(x) / len(x)
     naive = sum((one - mean) ** 2 for one in x) / (n * (n - 1))
-    cross = sum((x[i] - mean) * (x[j] - mean) for i in range(n) for j in range(n) if i != j and labels[i] == labels[j])
+    cross = sum(
+        (x[i] - mean) * (x[j] - mean)
+        for i in range(n)
+        for j in range(n)
+        if i != j and labels[i] == labels[j]
+    )
     found = s.clustered(x, labels)
     assert found.se == pytest.approx(max(naive + cross / n**2, 0) ** 0.5, abs=1e-9)
     assert found.naive_se == pytest.approx(naive**0.5)

@@ -64,16 +64,25 @@ def test_one_model_gets_the_very_bits_that_it_gets_among_many() -> None:
 
 
 def test_an_overfit_model_stands_out_by_what_was_added() -> None:
-    gaps = [s.adjusted_gap(target, references).gap for *references, target in (counts(HARDER, i) for i in range(40))]
+    gaps = [
+        s.adjusted_gap(target, references).gap
+        for *references, target in (counts(HARDER, i) for i in range(40))
+    ]
     ahead = World("overfit", harder=0.3, overfit=0.35)
-    more = [s.adjusted_gap(target, references).gap for *references, target in (counts(ahead, i) for i in range(40))]
+    more = [
+        s.adjusted_gap(target, references).gap
+        for *references, target in (counts(ahead, i) for i in range(40))
+    ]
     assert np.mean(gaps) == pytest.approx(0, abs=0.01)
     assert np.mean(more) == pytest.approx(0.055, abs=0.012)
 
 
 def test_the_visible_gap_is_found_four_times_in_five() -> None:
     """Of overfit models, those whose true excess equals what their test could see are found about as promised."""
-    found = [s.adjusted_gap(target, references) for *references, target in (counts(HARDER, i) for i in range(60))]
+    found = [
+        s.adjusted_gap(target, references)
+        for *references, target in (counts(HARDER, i) for i in range(60))
+    ]
     assert 0.035 < np.mean([one.visible for one in found]) < 0.06
     assert all(one.visible > 0 for one in found)
 
@@ -116,7 +125,9 @@ def test_on_the_papers_table_with_nineteen_chosen_references(data_dir: Path) -> 
     sides = {
         name: Sides(
             *(
-                round(float(row[f"{one}_acc"]) * int(row[f"n_{one}"])) if part else int(row[f"n_{one}"])
+                round(float(row[f"{one}_acc"]) * int(row[f"n_{one}"]))
+                if part
+                else int(row[f"n_{one}"])
                 for one in ("gsm8k", "gsm1k")
                 for part in (True, False)
             )

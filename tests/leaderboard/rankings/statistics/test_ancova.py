@@ -28,7 +28,9 @@ def test_the_gap_is_what_was_added_and_the_interval_agrees_with_p() -> None:
     gaps = []
     for seed in range(12):
         sample = draw(World("overfit", harder=0.3, overfit=0.5), np.random.default_rng(seed))
-        found = s.item_gap((sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1]), 0.9)
+        found = s.item_gap(
+            (sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1]), 0.9
+        )
         assert found.interval.low < found.gap < found.interval.high
         assert (found.interval.low > 0) == (found.p < 0.05)
         assert 0.03 < found.visible < 0.08
@@ -47,7 +49,9 @@ def test_missing_items_do_not_count_as_wrong() -> None:
 
 
 def test_contaminated_references_are_put_aside() -> None:
-    sample = draw(World("dirty", harder=0.3, overfit=0.4, dirty=4, dirty_by=0.8), np.random.default_rng(3))
+    sample = draw(
+        World("dirty", harder=0.3, overfit=0.4, dirty=4, dirty_by=0.8), np.random.default_rng(3)
+    )
     sides = (sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1])
     trusting, robust = s.item_gap(*sides, robust=False), s.item_gap(*sides)
     assert len(robust.put_aside) == 4

@@ -28,7 +28,11 @@ def test_of_a_large_panel_an_even_choice_of_triples_is_taken() -> None:
 
 
 def test_clean_panels_are_left_nearly_whole() -> None:
-    for world in (World("clean", harder=0.3), World("quirks", harder=0.3, quirk=0.1), World("eight", references=8)):
+    for world in (
+        World("clean", harder=0.3),
+        World("quirks", harder=0.3, quirk=0.1),
+        World("eight", references=8),
+    ):
         assert np.mean([len(fit_panel(panel(world, i)).put_aside) for i in range(40)]) < 0.6
 
 
@@ -57,5 +61,8 @@ def test_a_panel_of_four_has_nobody_to_spare() -> None:
 
 def test_moving_the_whole_panel_puts_nobody_aside() -> None:
     """Contamination of all is no contamination that a panel can show: the page says so."""
-    references = [one._replace(public_right=min(one.public_right + 66, one.public_n)) for one in panel(World("c"), 2)]
+    references = [
+        one._replace(public_right=min(one.public_right + 66, one.public_n))
+        for one in panel(World("c"), 2)
+    ]
     assert len(fit_panel(references).put_aside) <= 1

@@ -23,7 +23,8 @@ def world(rng: np.random.Generator, m: int, *, over: bool = False) -> list[Sides
     x = np.linspace(-1.5, 2, m)
     y = x + 0.3 + np.where(over & (np.arange(m) % 5 == 0), 0.6, 0.0)
     return [
-        Sides(int(a), N, int(b), N) for a, b in zip(rng.binomial(N, expit(y)), rng.binomial(N, expit(x)), strict=True)
+        Sides(int(a), N, int(b), N)
+        for a, b in zip(rng.binomial(N, expit(y)), rng.binomial(N, expit(x)), strict=True)
     ]
 
 
@@ -51,7 +52,9 @@ def test_ranks_are_those_of_all_pairs_tested_one_by_one() -> None:
     low, high = [1] * 5, [5] * 5
     for (i, j), adjusted in zip(pairs, holm(p), strict=True):
         if adjusted <= 0.05:
-            better, worse = (i, j) if shares[i][0] / shares[i][1] > shares[j][0] / shares[j][1] else (j, i)
+            better, worse = (
+                (i, j) if shares[i][0] / shares[i][1] > shares[j][0] / shares[j][1] else (j, i)
+            )
             low[worse] += 1
             high[better] -= 1
     assert rank_ranges(shares) == list(zip(low, high, strict=True))
@@ -62,7 +65,9 @@ def test_ranks_are_no_narrower_than_those_from_the_items_themselves() -> None:
     easy = rng.normal(0, 1.5, 800)
     outcomes = (rng.random((8, 800)) < expit(np.linspace(-1, 1, 8)[:, None] + easy)).astype(float)
     cautious = rank_ranges([(int(row.sum()), 800) for row in outcomes])
-    for (low, high), (inner_low, inner_high) in zip(cautious, rank_sets(outcomes, rng=1), strict=True):
+    for (low, high), (inner_low, inner_high) in zip(
+        cautious, rank_sets(outcomes, rng=1), strict=True
+    ):
         assert low <= inner_low <= inner_high <= high
 
 
@@ -108,7 +113,10 @@ def test_references_known_from_elsewhere_are_the_panel() -> None:
 def test_nobody_is_accused_where_one_set_is_harder_and_the_overfitted_are_found() -> None:
     """Without the panel each of these clean models would be accused: the raw gap is 5 to 8 points."""
     rng = np.random.default_rng(5)
-    clean = [float(min(holm([gap.p for gap in peers(world(rng, 30), families(30)).gaps if gap]))) for _ in range(8)]
+    clean = [
+        float(min(holm([gap.p for gap in peers(world(rng, 30), families(30)).gaps if gap])))
+        for _ in range(8)
+    ]
     assert sum(p <= 0.05 for p in clean) <= 1
     found = peers(world(rng, 30, over=True), families(30))
     flagged = holm([gap.p for gap in found.gaps if gap]) <= 0.05

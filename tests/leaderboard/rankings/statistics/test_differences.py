@@ -33,7 +33,9 @@ def likelihood(one: tuple[int, int], other: tuple[int, int], p1: float, p2: floa
 
 @settings(max_examples=60)
 @given(shares(40), shares(40), st.floats(-0.98, 0.98))
-def test_the_constrained_shares_are_the_most_likely(one: tuple[int, int], other: tuple[int, int], delta: float) -> None:
+def test_the_constrained_shares_are_the_most_likely(
+    one: tuple[int, int], other: tuple[int, int], delta: float
+) -> None:
     first, second = constrained(*one, *other, delta)
     assert first - second == pytest.approx(delta, abs=TINY)
     grid = np.linspace(max(0.0, delta), min(1.0, 1 + delta), 401)
@@ -68,15 +70,23 @@ def test_it_holds_the_difference_and_mirrors(
 
 
 @given(shares(), shares(), levels)
-def test_agresti_caffo_agrees_with_statsmodels(one: tuple[int, int], other: tuple[int, int], level: float) -> None:
-    peer = confint_proportions_2indep(*one, *other, method="agresti-caffo", compare="diff", alpha=1 - level)
+def test_agresti_caffo_agrees_with_statsmodels(
+    one: tuple[int, int], other: tuple[int, int], level: float
+) -> None:
+    peer = confint_proportions_2indep(
+        *one, *other, method="agresti-caffo", compare="diff", alpha=1 - level
+    )
     assert s.agresti_caffo(*one, *other, level) == pytest.approx(np.clip(peer, -1, 1), abs=1e-9)
 
 
 @given(shares(), levels)
-def test_clopper_pearson_agrees_with_statsmodels_and_holds_mid_p(share: tuple[int, int], level: float) -> None:
+def test_clopper_pearson_agrees_with_statsmodels_and_holds_mid_p(
+    share: tuple[int, int], level: float
+) -> None:
     found = s.clopper_pearson(*share, level)
-    assert found == pytest.approx(proportion_confint(*share, alpha=1 - level, method="beta"), abs=1e-9)
+    assert found == pytest.approx(
+        proportion_confint(*share, alpha=1 - level, method="beta"), abs=1e-9
+    )
     inner = s.mid_p(*share, level)
     assert found.low - TINY <= inner.low <= share[0] / share[1] <= inner.high <= found.high + TINY
 
@@ -84,7 +94,9 @@ def test_clopper_pearson_agrees_with_statsmodels_and_holds_mid_p(share: tuple[in
 @given(shares(60), shares(60))
 def test_fisher_agrees_with_scipy(one: tuple[int, int], other: tuple[int, int]) -> None:
     (k1, n1), (k2, n2) = one, other
-    assert s.fisher(*one, *other) == pytest.approx(fisher_exact([[k1, k2], [n1 - k1, n2 - k2]]).pvalue, abs=1e-9)
+    assert s.fisher(*one, *other) == pytest.approx(
+        fisher_exact([[k1, k2], [n1 - k1, n2 - k2]]).pvalue, abs=1e-9
+    )
 
 
 def test_boschloo_is_never_more_cautious_than_fisher() -> None:
@@ -94,7 +106,9 @@ def test_boschloo_is_never_more_cautious_than_fisher() -> None:
 
 def test_at_the_lengths_of_the_paper_newcombe_and_the_score_interval_agree() -> None:
     for k1, k2 in ((655, 600), (1050, 900), (900, 850)):
-        assert s.newcombe(k1, 1319, k2, 1205) == pytest.approx(s.miettinen_nurminen(k1, 1319, k2, 1205), abs=5e-4)
+        assert s.newcombe(k1, 1319, k2, 1205) == pytest.approx(
+            s.miettinen_nurminen(k1, 1319, k2, 1205), abs=5e-4
+        )
 
 
 def test_the_one_sided_p_is_small_where_the_first_is_higher() -> None:
@@ -119,9 +133,13 @@ def test_the_size_of_the_score_test_counted_out() -> None:
         assert 0.03 <= size <= 0.06
 
 
-@pytest.mark.parametrize("function", [s.agresti_caffo, s.miettinen_nurminen, s.mee, s.score_test, s.boschloo, s.fisher])
+@pytest.mark.parametrize(
+    "function", [s.agresti_caffo, s.miettinen_nurminen, s.mee, s.score_test, s.boschloo, s.fisher]
+)
 @pytest.mark.parametrize("counts", [(3, 2, 1, 2), (1, 2, -1, 2), (0, 0, 1, 2)])
-def test_counts_that_cannot_be_are_refused(function: type[s.mee], counts: tuple[int, int, int, int]) -> None:
+def test_counts_that_cannot_be_are_refused(
+    function: type[s.mee], counts: tuple[int, int, int, int]
+) -> None:
     with pytest.raises(ValueError, match="share"):
         function(*counts)
 

@@ -14,4 +14,6 @@ def test_the_published_power_table_is_met() -> None:
 
 
 def test_the_smallest_visible_gap_is_2_49_standard_errors() -> None:
-    assert smallest_visible_gap(Interval(-0.196, 0.196), 0.95) == pytest.approx(0.1 * 2.4865, abs=1e-4)
+    assert smallest_visible_gap(Interval(-0.196, 0.196), 0.95) == pytest.approx(
+        0.1 * 2.4865, abs=1e-4
+    )

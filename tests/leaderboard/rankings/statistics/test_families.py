@@ -31,7 +31,9 @@ def test_it_is_the_covariance_over_worlds_that_share_items_and_panel() -> None:
         panel = s.fit_panel([counts[i] for i in rest], robust=False)
         members = [counts[i] for i in family]
         gaps.append([one.gap for one in s.gaps_against(panel, members)])
-        expected.append(s.adjusted_covariance(panel, members, sample.public[family], sample.private[family]))
+        expected.append(
+            s.adjusted_covariance(panel, members, sample.public[family], sample.private[family])
+        )
     seen, told = np.cov(np.array(gaps).T), np.mean(expected, axis=0)
     # Too large by what the panel shares with the family: how hard the drawn items are for everyone.
     assert 0.9 < np.mean(np.diag(told)) / np.mean(np.diag(seen)) < 1.8
@@ -57,4 +59,6 @@ def test_members_without_outcomes_are_refused() -> None:
     sample = draw(WORLD, np.random.default_rng(5))
     counts = [Sides(*one) for one in sample.counts()]
     with pytest.raises(ValueError, match="family"):
-        s.adjusted_covariance(s.fit_panel(counts), counts[:3], sample.public[:2], sample.private[:3])
+        s.adjusted_covariance(
+            s.fit_panel(counts), counts[:3], sample.public[:2], sample.private[:3]
+        )

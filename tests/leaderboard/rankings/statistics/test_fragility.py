@@ -39,7 +39,11 @@ def test_the_word_does_change_at_that_number_and_not_before() -> None:
     assert found.hidden > 1
     assert found.fewest == found.hidden
     for place, one in enumerate(references):
-        alone = [*references[:place], one._replace(public_right=one.public_right - 66), *references[place + 1 :]]
+        alone = [
+            *references[:place],
+            one._replace(public_right=one.public_right - 66),
+            *references[place + 1 :],
+        ]
         assert word(s.adjusted_gap(target, alone)) == before
 
 

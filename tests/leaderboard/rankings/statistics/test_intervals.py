@@ -15,7 +15,12 @@ from leaderboard.rankings.statistics import Interval, newcombe, wilson
 TINY = 1e-12
 
 # (k, n, lo, hi): Newcombe 1998a, Stat. Med. 17:857, table I
-WILSON_1998 = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+WILSON_1998 = [
+    (81, 263, 0.2553, 0.3662),
+    (15, 148, 0.0624, 0.1605),
+    (0, 20, 0.0, 0.1611),
+    (1, 29, 0.0061, 0.1718),
+]
 # (k1, n1, k2, n2, lo, hi): Newcombe 1998b, Stat. Med. 17:873, table II
 NEWCOMBE_1998 = [
     (56, 70, 48, 80, 0.0524, 0.3339),
@@ -66,13 +71,19 @@ def test_wilson_agrees_with_statsmodels(share: tuple[int, int], level: float) ->
 
 
 @given(shares(), shares(), levels)
-def test_newcombe_agrees_with_statsmodels(first: tuple[int, int], second: tuple[int, int], level: float) -> None:
-    peer = confint_proportions_2indep(*first, *second, method="newcomb", compare="diff", alpha=1 - level)
+def test_newcombe_agrees_with_statsmodels(
+    first: tuple[int, int], second: tuple[int, int], level: float
+) -> None:
+    peer = confint_proportions_2indep(
+        *first, *second, method="newcomb", compare="diff", alpha=1 - level
+    )
     assert newcombe(*first, *second, level) == pytest.approx(tuple(peer), abs=1e-9)
 
 
 @given(shares(), levels)
-def test_wilson_contains_the_share_and_stays_between_0_and_1(share: tuple[int, int], level: float) -> None:
+def test_wilson_contains_the_share_and_stays_between_0_and_1(
+    share: tuple[int, int], level: float
+) -> None:
     lo, hi = wilson(*share, level)
     assert 0 <= lo <= share[0] / share[1] <= hi <= 1
 
@@ -85,7 +96,9 @@ def test_wilson_mirrors_right_and_wrong(share: tuple[int, int], level: float) ->
 
 
 @given(shares(), shares(), levels)
-def test_newcombe_is_antisymmetric(first: tuple[int, int], second: tuple[int, int], level: float) -> None:
+def test_newcombe_is_antisymmetric(
+    first: tuple[int, int], second: tuple[int, int], level: float
+) -> None:
     lo, hi = newcombe(*first, *second, level)
     assert newcombe(*second, *first, level) == pytest.approx((-hi, -lo), abs=TINY)
 
@@ -100,11 +113,16 @@ def test_newcombe_contains_the_gap_and_stays_between_minus_1_and_1(
 
 
 @given(shares(300), shares(300), st.integers(2, 20))
-def test_more_items_at_the_same_shares_narrow_both(first: tuple[int, int], second: tuple[int, int], times: int) -> None:
+def test_more_items_at_the_same_shares_narrow_both(
+    first: tuple[int, int], second: tuple[int, int], times: int
+) -> None:
     def width(interval: Interval) -> float:
         return interval.high - interval.low
 
-    more_first, more_second = (first[0] * times, first[1] * times), (second[0] * times, second[1] * times)
+    more_first, more_second = (
+        (first[0] * times, first[1] * times),
+        (second[0] * times, second[1] * times),
+    )
     assert width(wilson(*more_first, 0.95)) < width(wilson(*first, 0.95))
     assert width(newcombe(*more_first, *more_second, 0.95)) < width(newcombe(*first, *second, 0.95))
 
@@ -121,7 +139,11 @@ def test_a_higher_level_holds_the_lower_one(
 @pytest.mark.parametrize("p", [0.03, 0.2, 0.5, 0.83, 0.97])
 def test_wilson_covers_at_about_its_level(p: float) -> None:
     n = 400
-    cover = sum(binom.pmf(k, n, p) for k in range(n + 1) if wilson(k, n, 0.95).low <= p <= wilson(k, n, 0.95).high)
+    cover = sum(
+        binom.pmf(k, n, p)
+        for k in range(n + 1)
+        if wilson(k, n, 0.95).low <= p <= wilson(k, n, 0.95).high
+    )
     assert 0.93 <= cover <= 0.97
 
 

@@ -12,7 +12,9 @@ def test_a_leak_is_found_as_often_as_promised() -> None:
     assert promised == pytest.approx(0.065, abs=0.001)
     for true, low, high in ((0.0, 0.03, 0.07), (promised, 0.77, 0.84)):
         drawn = zip(rng.binomial(1000, 0.8 + true, 1500), rng.binomial(250, 0.8, 1500), strict=True)
-        share = np.mean([s.leak_contrast((int(a), 1000), (int(b), 250)).p <= 0.05 for a, b in drawn])
+        share = np.mean(
+            [s.leak_contrast((int(a), 1000), (int(b), 250)).p <= 0.05 for a, b in drawn]
+        )
         assert low <= share <= high
 
 
@@ -27,7 +29,9 @@ def test_by_item_the_difficulty_of_the_draw_does_not_count() -> None:
     rng = np.random.default_rng(2)
     skill = rng.normal(0, 1, 13)[:, None]
     easy, hard = rng.normal(-0.5, 1, 600), rng.normal(0.5, 1, 600)
-    sides = [(rng.random((13, 600)) < 1 / (1 + np.exp(b - skill))).astype(float) for b in (easy, hard)]
+    sides = [
+        (rng.random((13, 600)) < 1 / (1 + np.exp(b - skill))).astype(float) for b in (easy, hard)
+    ]
     target, others = tuple(side[0] for side in sides), tuple(side[1:] for side in sides)
     plain = s.leak_contrast(*((int(side.sum()), 600) for side in target))
     assert plain.p < 0.001

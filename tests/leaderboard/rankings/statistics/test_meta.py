@@ -56,7 +56,13 @@ def test_independent_members_are_the_plain_random_effects_mean() -> None:
     assert found.se == pytest.approx(w.sum() ** -0.5, rel=1e-4)
     assert found.prediction is not None
     assert found.interval is not None
-    assert found.prediction.low < found.interval.low < found.estimate < found.interval.high < found.prediction.high
+    assert (
+        found.prediction.low
+        < found.interval.low
+        < found.estimate
+        < found.interval.high
+        < found.prediction.high
+    )
 
 
 def test_errors_that_members_share_do_not_average_out() -> None:
@@ -90,7 +96,10 @@ def test_two_members_have_signs_only() -> None:
 def test_the_covariance_of_raw_gaps_is_what_resampled_items_show() -> None:
     rng = np.random.default_rng(4)
     skill = rng.normal(size=(3, 1))
-    sides = [(rng.normal(size=(3, n)) * 0.5 + skill > rng.normal(size=n)).astype(float) for n in (400, 300)]
+    sides = [
+        (rng.normal(size=(3, n)) * 0.5 + skill > rng.normal(size=n)).astype(float)
+        for n in (400, 300)
+    ]
     found = s.shared_covariance(*sides)
     drawn = []
     for _ in range(3000):

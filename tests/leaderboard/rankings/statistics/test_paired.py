@@ -29,7 +29,8 @@ def test_tango_holds_the_difference_and_mirrors(pair: tuple[int, int, int], leve
 
 
 @pytest.mark.parametrize(
-    ("b", "c", "n", "delta"), [(9, 3, 32, 0.1), (1, 7, 21, -0.4), (0, 4, 30, 0.05), (20, 5, 60, 0.3)]
+    ("b", "c", "n", "delta"),
+    [(9, 3, 32, 0.1), (1, 7, 21, -0.4), (0, 4, 30, 0.05), (20, 5, 60, 0.3)],
 )
 def test_tango_uses_the_most_likely_nuisance(b: int, c: int, n: int, delta: float) -> None:
     shares = np.linspace(max(0, -delta) + 1e-9, (1 - delta) / 2 - 1e-9, 200_001)
@@ -50,7 +51,9 @@ def test_mcnemar_agrees_with_scipy_and_statsmodels(b: int, c: int) -> None:
     assert found == s.mcnemar_exact(c, b)
     if b + c:
         assert found == pytest.approx(binomtest(b, b + c).pvalue, abs=1e-9)
-        assert s.mcnemar_chi2(b, c) == pytest.approx(mcnemar([[0, b], [c, 0]], exact=False, correction=False).statistic)
+        assert s.mcnemar_chi2(b, c) == pytest.approx(
+            mcnemar([[0, b], [c, 0]], exact=False, correction=False).statistic
+        )
     else:
         assert (found, s.mcnemar_chi2(b, c)) == (1.0, 0.0)
 

@@ -19,7 +19,9 @@ def test_as_loops_with_holm_say(*, missing: bool) -> None:
         z = []
         for k in range(15):
             both = np.isfinite(outcomes[j]) & np.isfinite(outcomes[k])
-            b, c = (((outcomes[a] == 1) & (outcomes[o] == 0) & both).sum() for a, o in ((j, k), (k, j)))
+            b, c = (
+                ((outcomes[a] == 1) & (outcomes[o] == 0) & both).sum() for a, o in ((j, k), (k, j))
+            )
             z.append((b - c) / max(b + c, 1) ** 0.5)
         others = [k for k in range(15) if k != j]
         p = s.holm([2 * norm.sf(abs(z[k])) for k in others])
@@ -47,7 +49,9 @@ def test_a_new_row_is_the_full_boards_row(*, missing: bool) -> None:
         outcomes = board(40, 120, seed, missing=missing)
         for model in range(0, 40, 7):
             rest = s.packed(np.delete(outcomes, model, axis=0))
-            assert s.rank_among(outcomes[model], rest) == tuple(pairwise_sets(outcomes, 0.95)[model])
+            assert s.rank_among(outcomes[model], rest) == tuple(
+                pairwise_sets(outcomes, 0.95)[model]
+            )
 
 
 def test_a_row_of_other_items_is_refused() -> None:
@@ -67,7 +71,9 @@ def test_marginal_sets_cover_each_model() -> None:
     skill = np.linspace(-1.5, 1.5, 31)[:, None]
     rng, covered = np.random.default_rng(5), 0
     for _ in range(300):
-        outcomes = (rng.random((31, 250)) < 1 / (1 + np.exp(rng.normal(size=250) - skill))).astype(float)
+        outcomes = (rng.random((31, 250)) < 1 / (1 + np.exp(rng.normal(size=250) - skill))).astype(
+            float
+        )
         low, high = pairwise_sets(outcomes, 0.95)[15]
         covered += low <= 16 <= high
     assert covered / 300 > 0.925

@@ -7,7 +7,8 @@ from leaderboard.rankings import statistics as s
 
 
 @pytest.mark.parametrize(
-    ("p", "plain", "holm_50"), [(0.5, 4.9, 7.8), (0.7, 4.4, 6.9), (0.8, 3.8, 5.9), (0.9, 2.8, 4.2), (0.95, 1.9, 2.9)]
+    ("p", "plain", "holm_50"),
+    [(0.5, 4.9, 7.8), (0.7, 4.4, 6.9), (0.8, 3.8, 5.9), (0.9, 2.8, 4.2), (0.95, 1.9, 2.9)],
 )
 def test_raw_gaps_as_in_the_note(p: float, plain: float, holm_50: float) -> None:
     assert 100 * s.visible_raw_gap(p, 1319, 1205) == pytest.approx(plain, abs=0.06)
@@ -19,10 +20,14 @@ def test_leaks_as_in_the_note(n1: int, n2: int, expected: float) -> None:
     assert 100 * s.visible_raw_gap(0.8, n1, n2) == pytest.approx(expected, abs=0.06)
 
 
-@pytest.mark.parametrize(("discordant", "expected"), [(0.05, 1.8), (0.1, 2.6), (0.2, 3.6), (0.3, 4.4)])
+@pytest.mark.parametrize(
+    ("discordant", "expected"), [(0.05, 1.8), (0.1, 2.6), (0.2, 3.6), (0.3, 4.4)]
+)
 def test_pairs_as_in_the_note(discordant: float, expected: float) -> None:
     """The note's figures are two-sided at .05."""
-    assert 100 * s.visible_paired(discordant, 1205, alpha=0.025) == pytest.approx(expected, abs=0.06)
+    assert 100 * s.visible_paired(discordant, 1205, alpha=0.025) == pytest.approx(
+        expected, abs=0.06
+    )
 
 
 def test_the_gap_is_found_four_times_in_five() -> None:

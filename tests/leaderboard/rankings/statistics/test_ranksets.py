@@ -13,7 +13,9 @@ Floats = NDArray[np.float64]
 DRAWS = 200
 
 
-def board(models: int, items: int, seed: int, *, spread: float = 1.0, missing: bool = False) -> Floats:
+def board(
+    models: int, items: int, seed: int, *, spread: float = 1.0, missing: bool = False
+) -> Floats:
     rng = np.random.default_rng(seed)
     skill, difficulty = spread * rng.normal(size=(models, 1)), rng.normal(size=items)
     outcomes = (rng.random((models, items)) < 1 / (1 + np.exp(difficulty - skill))).astype(float)
@@ -65,7 +67,9 @@ def test_invariants(models: int, items: int, seed: int) -> None:
     outcomes = board(models, items, seed)
     scores = outcomes.mean(axis=1)
     found = s.rank_sets(outcomes, 0.95, seed, DRAWS)
-    single = sets_from(told_apart(outcomes, 0.95, np.random.default_rng(seed), DRAWS, stepdown=False))
+    single = sets_from(
+        told_apart(outcomes, 0.95, np.random.default_rng(seed), DRAWS, stepdown=False)
+    )
     for model, (low, high) in enumerate(found):
         assert 1 <= low <= 1 + (scores > scores[model]).sum()
         assert models - (scores < scores[model]).sum() <= high <= models
@@ -80,12 +84,16 @@ def test_all_true_ranks_are_covered_at_once() -> None:
     rng, covered = np.random.default_rng(7), 0
     for _ in range(300):
         difficulty = rng.normal(size=300)
-        outcomes = (rng.random((8, 300)) < 1 / (1 + np.exp(difficulty - skill[:, None]))).astype(float)
+        outcomes = (rng.random((8, 300)) < 1 / (1 + np.exp(difficulty - skill[:, None]))).astype(
+            float
+        )
         sets = s.rank_sets(outcomes, 0.95, rng, DRAWS)
         best = [1 + (skill > one).sum() for one in skill]
         worst = [8 - (skill < one).sum() for one in skill]
         # A tied model may stand anywhere in its band; its set has to reach over it.
-        covered += all(low <= b and w <= high for (low, high), b, w in zip(sets, best, worst, strict=True))
+        covered += all(
+            low <= b and w <= high for (low, high), b, w in zip(sets, best, worst, strict=True)
+        )
     assert covered / 300 > 0.95 - 2 * (0.05 * 0.95 / 300) ** 0.5
 
 
@@ -106,7 +114,9 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
     outcomes = board(20, 300, 3)
     np.random.default_rng(0).random(10)
     assert (
-        s.rank_sets(outcomes) == s.rank_sets(outcomes, 0.95, 0) == s.rank_sets(outcomes, rng=np.random.default_rng(0))
+        s.rank_sets(outcomes)
+        == s.rank_sets(outcomes, 0.95, 0)
+        == s.rank_sets(outcomes, rng=np.random.default_rng(0))
     )
 
 

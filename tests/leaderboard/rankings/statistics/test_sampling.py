@@ -35,7 +35,9 @@ def test_majority_is_the_mean_over_choices(data: st.DataObject, drawn: list[int]
 
 @settings(max_examples=80)
 @given(st.data(), st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7))
-def test_best_of_n_is_the_mean_over_choices(data: st.DataObject, samples: list[tuple[int, bool]]) -> None:
+def test_best_of_n_is_the_mean_over_choices(
+    data: st.DataObject, samples: list[tuple[int, bool]]
+) -> None:
     k = data.draw(st.integers(1, len(samples)))
     # Equal scores are broken by a place among all samples; each order of a tie counts the same.
     total = 0.0

@@ -66,4 +66,8 @@ def test_sz1() -> None:
 def test_the_robust_method_in_the_notes_worlds(world: World, low: float, high: float) -> None:
     """Within two binomial errors of the note's powers or better, and of a size that stays under 7%."""
     found = shares(world, SIMS)["robust"]
-    assert low - 2 * (low * (1 - low) / SIMS) ** 0.5 <= found <= high + 2 * (high * (1 - high) / SIMS) ** 0.5
+    assert (
+        low - 2 * (low * (1 - low) / SIMS) ** 0.5
+        <= found
+        <= high + 2 * (high * (1 - high) / SIMS) ** 0.5
+    )

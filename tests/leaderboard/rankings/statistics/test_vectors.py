@@ -37,7 +37,11 @@ def bcg(_: str) -> s.Pooled:
 
 def rejections(*p: float) -> list[int]:
     bonferroni = sum(one <= 0.05 / len(p) for one in p)
-    return [int((s.benjamini_hochberg(p) <= 0.05).sum()), bonferroni, int((s.holm(p) <= 0.05).sum())]
+    return [
+        int((s.benjamini_hochberg(p) <= 0.05).sum()),
+        bonferroni,
+        int((s.holm(p) <= 0.05).sum()),
+    ]
 
 
 def columns(table: list[list[int]]) -> tuple[int, int, int, int]:
@@ -69,12 +73,16 @@ CHECKS: dict[str, Callable[..., Any]] = {
     "Kendall tau-b,p": lambda x, y: first_and_p(s.kendall(x, y)),
     "McNemar chi2 without cc": lambda _yes, b, c, _no: [s.mcnemar_chi2(b, c)],
     "Mee CI p1-p2": s.mee,
-    "Mee z at delta=0 and 0.1": lambda *counts: [s.score_z(*counts, delta, unbiased=False) for delta in (0, 0.1)],
+    "Mee z at delta=0 and 0.1": lambda *counts: [
+        s.score_z(*counts, delta, unbiased=False) for delta in (0, 0.1)
+    ],
     "Miettinen-Nurminen CI p1-p2": s.miettinen_nurminen,
     "mid-P 95%": s.mid_p,
     "Newcombe method 10, p1-p2": s.newcombe,
     "pass@k unbiased": lambda n, c, k: [s.pass_at_k(n, c, k)],
-    "Miller n for delta=.03, omega2=1/9, K->inf, power .8, alpha .05": lambda: [s.items_needed(0.03, 1 / 9)],
+    "Miller n for delta=.03, omega2=1/9, K->inf, power .8, alpha .05": lambda: [
+        s.items_needed(0.03, 1 / 9)
+    ],
     "SEAL Math (GSM1k) score % and 95% half-width; n=1205, Wald": seal,
     "Spearman rho,p": lambda x, y: first_and_p(s.spearman(x, y)),
     "Tango paired difference CI (b,c,n,level)": s.tango,
@@ -120,7 +128,10 @@ IDS = [
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    return {one["id"]: one for one in json.loads((folder / "published" / "statistics_vectors.json").read_text())}
+    return {
+        one["id"]: one
+        for one in json.loads((folder / "published" / "statistics_vectors.json").read_text())
+    }
 
 
 @pytest.mark.data

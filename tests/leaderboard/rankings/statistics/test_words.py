@@ -29,7 +29,9 @@ def test_the_words_of_one_model() -> None:
 
 
 def test_truncation_comes_first_and_leaves_the_family() -> None:
-    cut, kept = s.words([Case(CUT, SIDE, GapTest(1e-9, 0.01)), Case(SIDE, SIDE, GapTest(0.04, 0.01))])
+    cut, kept = s.words(
+        [Case(CUT, SIDE, GapTest(1e-9, 0.01)), Case(SIDE, SIDE, GapTest(0.04, 0.01))]
+    )
     assert (cut.word, cut.p) == (Word.CANNOT_TELL, None)
     assert (kept.word, kept.holm) == (Word.OVERFIT, 0.04)
     assert s.words([Case(SIDE, CUT, GapTest(1e-9, 0.01))])[0].word is Word.CANNOT_TELL
