@@ -29,9 +29,7 @@ _REASON = re.compile(
     r"|proof|note|reason|explanation|porque|weil|denn|car|perché|parce que|потому|因为|なぜなら|लेकिन)\b",
     re.IGNORECASE,
 )
-_LOOSE_REASON = re.compile(
-    r",?\s(?:because|since|given that|as(?=\s[^.;\n]{1,60}=))\s", re.IGNORECASE
-)
+_LOOSE_REASON = re.compile(r",?\s(?:because|since|given that|as(?=\s[^.;\n]{1,60}=))\s", re.IGNORECASE)
 _CONCLUDED = re.compile(r"\b(?:so|thus|therefore|hence|which means|it follows)\b", re.IGNORECASE)
 _TAKEN_BACK = re.compile(
     rf"[0-9][^\n]{{0,60}}?\b(?:wait|oops|sorry|i mean|i meant|or rather|scratch that|correction|(?<=, )no)[,:]?\s"
@@ -40,9 +38,7 @@ _TAKEN_BACK = re.compile(
 )
 _ASIDE = re.compile(r"\s?(?:\(([^()\n]*)\)|\[([^\[\]\n]*)\])")
 _OPEN_ASIDE = re.compile(r"\s[(\[][^()\[\]\n]*\Z")
-ALTERNATIVE = re.compile(
-    r"\W*(?:or|alternatively|maybe|perhaps|possibly|otherwise|else)\b[^0-9]*[0-9]", re.IGNORECASE
-)
+ALTERNATIVE = re.compile(r"\W*(?:or|alternatively|maybe|perhaps|possibly|otherwise|else)\b[^0-9]*[0-9]", re.IGNORECASE)
 _BREAK = re.compile(r";|,(?=\s)|:(?=\s)|\s[-—–]\s(?=[A-Za-z])|\.\s")
 _RESULT = re.compile(
     r"\b(?:which|that|and|this)?\s?(?:is|are|makes?|gives?|equals?|totals?|comes to|amounts to|i\.?e\.?|leaves?|becomes"
@@ -59,12 +55,8 @@ _OTHER = re.compile(
     rf"\s?(?={_NUMBER})",
     re.IGNORECASE,
 )
-_BOUND = re.compile(
-    r"(?:(?:more|less|greater|fewer|larger|smaller|other) than|[<>≥≤])\s?[$]?\Z", re.IGNORECASE
-)
-_CHOICE = re.compile(
-    r"\b(?:between|either|one of|any of|ranges?|somewhere)\b|\{\s?\Z", re.IGNORECASE
-)
+_BOUND = re.compile(r"(?:(?:more|less|greater|fewer|larger|smaller|other) than|[<>≥≤])\s?[$]?\Z", re.IGNORECASE)
+_CHOICE = re.compile(r"\b(?:between|either|one of|any of|ranges?|somewhere)\b|\{\s?\Z", re.IGNORECASE)
 _NEXT_SENTENCE = re.compile(
     rf"[.!?\s]{{0,4}}(?:or|alternatively|perhaps|maybe|otherwise"
     rf"|(?:it|this|that) (?:could|may|might) (?:also )?be|if not)\b"
@@ -112,11 +104,7 @@ def without_negated(text: str) -> str | None:
 def without_reason(sentence: str) -> str:
     """The sentence up to ``because …``, where a number stands before that and nothing is concluded after it."""
     reason = _LOOSE_REASON.search(sentence)
-    if (
-        not reason
-        or _CONCLUDED.search(sentence, reason.end())
-        or not any(quantities(sentence[: reason.start()]))
-    ):
+    if not reason or _CONCLUDED.search(sentence, reason.end()) or not any(quantities(sentence[: reason.start()])):
         return sentence
     return sentence[: reason.start()]
 
@@ -207,9 +195,7 @@ def _alone(first: Number, part: str) -> Number:
     if listed:
         rest = part[listed.end() :]
         other = next(quantities(rest), None)
-        if other is None or not (
-            _same(first, part, other, rest) or _result_of(rest) == first.value
-        ):
+        if other is None or not (_same(first, part, other, rest) or _result_of(rest) == first.value):
             return replace(first, value=None)
     return first
 
@@ -227,9 +213,7 @@ def _same(first: Number, part: str, other: Number, rest: str) -> bool:
     if first.value == other.value:
         return True
     units = (_unit(part, first.end), _unit(rest, other.end))
-    ratio = _RATIOS.get(units) or (
-        1 / Fraction(_RATIOS[units[::-1]]) if units[::-1] in _RATIOS else None
-    )
+    ratio = _RATIOS.get(units) or (1 / Fraction(_RATIOS[units[::-1]]) if units[::-1] in _RATIOS else None)
     return ratio is not None and first.value * ratio == other.value
 
 

@@ -44,6 +44,4 @@ def _grade(extracted: str, gold: str, *, cut: bool) -> Grade:
 
 def _bare(text: str) -> str:
     """``regexes_to_ignore`` of the task, in its order."""
-    return _CLOSING_POINT.sub(
-        "", text.replace(",", "").replace("$", "").rpartition("#### ")[2]
-    ).lower()
+    return _CLOSING_POINT.sub("", text.replace(",", "").replace("$", "").rpartition("#### ")[2]).lower()

@@ -48,12 +48,9 @@ _REFUSAL = re.compile(
     r"|\bno way to (?:tell|know)|\bunable to (?:determine|answer|solve|compute|calculate|help)",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(
-    r"\b(?:but|however|so|therefore|thus|assuming|if|nevertheless|still)\b|=", re.IGNORECASE
-)
+_GOES_ON = re.compile(r"\b(?:but|however|so|therefore|thus|assuming|if|nevertheless|still)\b|=", re.IGNORECASE)
 _CONCLUSION = re.compile(
-    r"^\W*(?:so|thus|therefore|hence|in total|altogether|finally|consequently|in all)\b",
-    re.IGNORECASE,
+    r"^\W*(?:so|thus|therefore|hence|in total|altogether|finally|consequently|in all)\b", re.IGNORECASE
 )
 _LIST_NUMBER = re.compile(r"^[ >#*]{0,6}[0-9]{1,3}[.)](?=[ ]\S|[ ]$)")
 _BULLET = re.compile(r"^[ >#]{0,6}[-+*] (?=\S)")

@@ -24,9 +24,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_PLAIN = re.compile(
-    r"[0-9]*\.?[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,3}(?:'[0-9]{3})+(?:\.[0-9]+)?"
-)
+_PLAIN = re.compile(r"[0-9]*\.?[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,3}(?:'[0-9]{3})+(?:\.[0-9]+)?")
 _SIGN = re.compile(r"([-+])( ?)(?:US)?[$€£¥₹]? ?$")
 _CURRENCY_BEFORE = re.compile(r"(?:US)?[$€£¥₹(]? ?$")
 _GOES_ON = re.compile(r"[\s)$}]{0,3}(?:[-+*/×÷^]|[x×](?=[\s$(]))[\s$({]{0,3}-?\.?[0-9]")
@@ -57,9 +55,7 @@ class Number:
         """Exact equality; a double's print-out may be off by a relative 1e-12."""
         if self.value is None:
             return False
-        return self.value == gold or (
-            self.computed and abs(self.value - gold) <= abs(gold) * _DOUBLE_ERROR
-        )
+        return self.value == gold or (self.computed and abs(self.value - gold) <= abs(gold) * _DOUBLE_ERROR)
 
 
 def numbers(text: str) -> Iterator[Number]:
@@ -91,9 +87,7 @@ def read(match: re.Match[str], text: str) -> Number:
     written = ("-" if sign < 0 else "") + match.group()
     plain = match["plain"] or ""
     computed = "." in plain and len(re.sub("[.,']", "", plain).lstrip("0")) >= _DOUBLE_DIGITS
-    return Number(
-        match.start(), end, written, None if magnitude is None else sign * magnitude, computed
-    )
+    return Number(match.start(), end, written, None if magnitude is None else sign * magnitude, computed)
 
 
 def _magnitude(match: re.Match[str]) -> Fraction | None:

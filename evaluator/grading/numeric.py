@@ -65,19 +65,13 @@ _MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-_DECORATION = re.compile(
-    r"[\s$€£¥₹*_\"'`(\[{~≈=+-]*(?:\\[(\[]\s*)?(?:[a-z]\s?=)?[\s$]*", re.IGNORECASE
-)
+_DECORATION = re.compile(r"[\s$€£¥₹*_\"'`(\[{~≈=+-]*(?:\\[(\[]\s*)?(?:[a-z]\s?=)?[\s$]*", re.IGNORECASE)
 _HEADING = re.compile(r"[0-9]{1,2}[.)]\s+[A-Za-z]")
 _LIST_NUMBER = re.compile(r"^[ >#*]{0,6}[0-9]{1,3}[.)](?=[ ]\S|[ ]$)")
 _BULLET = re.compile(r"^[ >#]{0,6}[-+*] (?=\S)")
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
-_LISTED_AFTER = re.compile(
-    r"(?: ?(?:[,;]|to\b|and\b)|[^0-9.,;\n]{0,12}?\bor\b|, or\b) ?[$]?-?[0-9]"
-)
-_LISTED_BEFORE = re.compile(
-    r"[0-9](?:, ?[$]?[0-9.]{1,20}){1,40}(?:,? (?:or|and))?,? ?[$]?$|[0-9] or [$]?$"
-)
+_LISTED_AFTER = re.compile(r"(?: ?(?:[,;]|to\b|and\b)|[^0-9.,;\n]{0,12}?\bor\b|, or\b) ?[$]?-?[0-9]")
+_LISTED_BEFORE = re.compile(r"[0-9](?:, ?[$]?[0-9.]{1,20}){1,40}(?:,? (?:or|and))?,? ?[$]?$|[0-9] or [$]?$")
 _CENTS = re.compile(r" dollars? and ([0-9]{1,2}) cents?\b")
 _LONGEST_CLAIM = 300
 _MOST_MARKS = 64
@@ -114,9 +108,7 @@ def _at(mark: re.Match[str], text: str, end: int) -> Number | None:
     start = _DECORATION.match(text, mark.end(), min(end, mark.end() + 40))
     begin = start.end() if start else mark.end()
     stop = _SENTENCE_END.search(text, begin, min(end, mark.end() + _LONGEST_CLAIM))
-    claim = text[
-        mark.end() : stop.start() if stop else min(end, mark.end() + _LONGEST_CLAIM)
-    ].strip()
+    claim = text[mark.end() : stop.start() if stop else min(end, mark.end() + _LONGEST_CLAIM)].strip()
     if mark["hash"] and _HEADING.match(text, begin):
         return None
     if not mark["verb"] and not text[begin : begin + 2].lstrip(".")[:1].isdigit():

@@ -69,11 +69,7 @@ def answer(text: str, *, cut: bool) -> Number | None:
 
 def _ends(text: str) -> str:
     """The text without the middle of a very long one: answers stand at its end, or before an endless repetition."""
-    return (
-        text
-        if len(text) <= 2 * _LONGEST_END
-        else f"{text[:_LONGEST_END]}\n\n{text[-_LONGEST_END:]}"
-    )
+    return text if len(text) <= 2 * _LONGEST_END else f"{text[:_LONGEST_END]}\n\n{text[-_LONGEST_END:]}"
 
 
 def _before_next_question(text: str) -> str:
@@ -86,11 +82,7 @@ def _before_next_question(text: str) -> str:
             continue
         blank_line = before.endswith("\n\n") or not before.strip(" ").endswith("\n")
         concluded = blank_line and _CONCLUDES.search(before) and re.search("[0-9]", before)
-        if (
-            concluded
-            or _BARE_ANSWER.fullmatch(before.strip())
-            or stated(marks_of(before), before) is not None
-        ):
+        if concluded or _BARE_ANSWER.fullmatch(before.strip()) or stated(marks_of(before), before) is not None:
             return before
     return _before_next_problem(text)
 

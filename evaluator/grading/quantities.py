@@ -60,9 +60,7 @@ def quantities(text: str) -> Iterator[Number]:
 def is_label(number: Number, text: str) -> bool:
     """Return true for a number that only names something, such as ``#12`` or ``step 3``."""
     before = text[max(0, number.start - 12) : number.start]
-    return bool(_LABEL_BEFORE.search(before)) or bool(
-        re.fullmatch(r"[0-9]+(?:st|nd|rd|th)", number.text)
-    )
+    return bool(_LABEL_BEFORE.search(before)) or bool(re.fullmatch(r"[0-9]+(?:st|nd|rd|th)", number.text))
 
 
 def preferred(found: list[Number], text: str) -> list[Number]:
@@ -101,18 +99,7 @@ def _scale(number: Number, text: str) -> tuple[int, int]:
 
 _UNITS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    *(
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ),
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SMALL = (
@@ -121,16 +108,7 @@ _SMALL = (
     | {"fourty": 40}
 )
 _LARGE = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {
-    "half": 2,
-    "halves": 2,
-    "third": 3,
-    "thirds": 3,
-    "quarter": 4,
-    "quarters": 4,
-    "fifth": 5,
-    "fifths": 5,
-}
+_PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fifth": 5, "fifths": 5}
 _WORD = "|".join(sorted((*_SMALL, *_LARGE), key=len, reverse=True))
 _WORDS = re.compile(
     rf"\b(?:(?P<a>an?)[ ](?=hundred|thousand|million|billion))?"

@@ -27,40 +27,27 @@ _WRAPPERS = (
     "|underline|textcolor\\s?\\{[A-Za-z]{1,20}\\}|color\\s?\\{[A-Za-z]{1,20}\\}"
 )
 _VARIABLES = (
-    "pi|ln|log|exp|sin|cos|tan|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|sigma|tau|rho|phi|varphi|omega"
-    "|infty"
+    "pi|ln|log|exp|sin|cos|tan|alpha|beta|gamma|delta|epsilon|theta|lambda|mu|sigma|tau|rho|phi|varphi|omega|infty"
 )
 
 
 def _fraction(match: re.Match[str]) -> str:
     r"""Spell ``\frac{37.5}{2.5}`` as ``375/25``; one that holds anything but two numbers has no value."""
-    above, below = (
-        _operand(match[first] or match[second] or "") for first, second in ((1, 2), (3, 4))
-    )
+    above, below = (_operand(match[first] or match[second] or "") for first, second in ((1, 2), (3, 4)))
     if above is None or not below:
-        return (
-            "_frac"
-            if match.string[max(0, match.start() - 1) : match.start()].isdigit()
-            else " 0_frac"
-        )
+        return "_frac" if match.string[max(0, match.start() - 1) : match.start()].isdigit() else " 0_frac"
     whole = above / below
     return f" {'-' if whole < 0 else ''}{abs(whole.numerator)}/{whole.denominator}"
 
 
-_OPERAND = re.compile(
-    r"(-?)[$€£¥₹]?([0-9]{1,40}(?:\.[0-9]{1,40})?|\.[0-9]{1,40})(?: ?[A-Za-z%]{1,20}){0,3}"
-)
+_OPERAND = re.compile(r"(-?)[$€£¥₹]?([0-9]{1,40}(?:\.[0-9]{1,40})?|\.[0-9]{1,40})(?: ?[A-Za-z%]{1,20}){0,3}")
 
 
 def _operand(text: str) -> Fraction | None:
-    plain = re.sub(
-        r"\\[,!;: ]|\{,\}|(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text.replace("\\$", "$")
-    )
+    plain = re.sub(r"\\[,!;: ]|\{,\}|(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", text.replace("\\$", "$"))
     plain = " ".join(plain.split())
     found = _OPERAND.fullmatch(plain.replace("\\%", "%"))
-    return (
-        Fraction(found[1] + found[2]) if found and not plain.endswith(("pi", " x", "_")) else None
-    )
+    return Fraction(found[1] + found[2]) if found and not plain.endswith(("pi", " x", "_")) else None
 
 
 def _other_digit(match: re.Match[str]) -> str:
@@ -76,15 +63,11 @@ def _without_commas(match: re.Match[str]) -> str:
 
 
 _UNIT_OR_END = r"(?![.,]?[0-9])(?=\s?(?:[€%A-Za-z]|$|\.\s|\.$))"
-_ROOT = (
-    r"\\(?:sqrt(?:\[[^\]]{0,8}\])?\s?(?:\{[^{}]{0,60}\}|[0-9])|surd\s{0,2}[({]?[0-9.]{0,20}[)}]?)"
-)
+_ROOT = r"\\(?:sqrt(?:\[[^\]]{0,8}\])?\s?(?:\{[^{}]{0,60}\}|[0-9])|surd\s{0,2}[({]?[0-9.]{0,20}[)}]?)"
 _CONSTANT = rf"\\(?:{_VARIABLES})(?![A-Za-z])\s?"
 _TIMES = r"(?:\s?(?:\\cdot|\\times|[×*·]))?\s?"
 _OPERAND_IN_BRACES = r"\s?(?:\{([^{}]{0,60})\}|([0-9]))"
-_BELOW_ZERO = (
-    r"(?=(?:\s?°\s?[CF]?|\sdegrees?(?:\s(?:Celsius|Fahrenheit|C|F))?)?\sbelow\s(?:zero|freezing)\b)"
-)
+_BELOW_ZERO = r"(?=(?:\s?°\s?[CF]?|\sdegrees?(?:\s(?:Celsius|Fahrenheit|C|F))?)?\sbelow\s(?:zero|freezing)\b)"
 _THIN = "[ \u00a0\u2009\u202f]"
 _ABBREVIATIONS = r"Mio|Mrd|Rs|approx|ca|No|vs|Mr|Mrs|Ms|Dr|Fig|Eq|i\.e|e\.g"
 _CURRENCY_CODES = "USD|EUR|GBP|INR|Rs|CAD|AUD|JPY|CNY|RMB|CHF|KRW|BRL|MXN"
@@ -151,8 +134,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str, _Replacement], ...] = (
     (("$$",), r"(?<!\$)\${2,}(?=[0-9])", "$"),
 )
 _COMPILED = tuple(
-    (triggers, re.compile(pattern, re.MULTILINE), replacement)
-    for triggers, pattern, replacement in _KINDS
+    (triggers, re.compile(pattern, re.MULTILINE), replacement) for triggers, pattern, replacement in _KINDS
 )
 
 

@@ -40,9 +40,7 @@ _LANGUAGES = (
     ("คำตอบ", r"คือ"),
     ("התשובה", r"היא"),
 )
-_FOREIGN = "|".join(
-    rf"(?:{nouns})(?:[ ]\w{{1,15}}){{0,2}}?\s?(?:{verbs}|[:=])" for nouns, verbs in _LANGUAGES
-)
+_FOREIGN = "|".join(rf"(?:{nouns})(?:[ ]\w{{1,15}}){{0,2}}?\s?(?:{verbs}|[:=])" for nouns, verbs in _LANGUAGES)
 _MARK = re.compile(
     rf"""
     (?P<hash>\#{{4,}}\s{{0,3}})
@@ -62,8 +60,7 @@ _MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _WEAK_KEY = re.compile(
-    r"[\"'](?:final_?)?(?:result|solution|value|final|output|prediction|total)[\"']\s?:\s{0,4}",
-    re.IGNORECASE,
+    r"[\"'](?:final_?)?(?:result|solution|value|final|output|prediction|total)[\"']\s?:\s{0,4}", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|\Z)|\n")
 _DECORATION = re.compile(
@@ -73,8 +70,7 @@ _DECORATION = re.compile(
 _NUMBERED = re.compile(r"\(?[0-9]{1,2}[.)]\)?\s+[*_\"A-Za-z]")
 _PERHAPS_NUMBERED = re.compile(r"\(?([0-9]{1,2})\)?(?:\s?[:|]|\s[-–—])?\s+[*_\"A-Za-z]")
 _JOINED = re.compile(
-    r"[^0-9\n.]{0,20}?\b(?:or|versus|vs)\b[^0-9\n.]{0,20}\Z|[\s$})]{0,4}(?:and|[,/&|])[\s$(\\]{0,4}\Z",
-    re.IGNORECASE,
+    r"[^0-9\n.]{0,20}?\b(?:or|versus|vs)\b[^0-9\n.]{0,20}\Z|[\s$})]{0,4}(?:and|[,/&|])[\s$(\\]{0,4}\Z", re.IGNORECASE
 )
 _DENIED = re.compile(r"\bnot\b", re.IGNORECASE)
 _CORRECTION = re.compile(
@@ -155,11 +151,7 @@ def _headings(marks: tuple[re.Match[str], ...], text: str) -> frozenset[int]:
             counted.append((place, int(perhaps[1]), perhaps[0]))
     numbered = [number for _, number, _ in counted]
     in_sequence = len(numbered) > 1 and numbered == list(range(1, len(numbered) + 1))
-    punctuated = [
-        place
-        for place, number, form in counted
-        if number < _MOST_SECTIONS and re.search(r"[-–—:|]", form)
-    ]
+    punctuated = [place for place, number, form in counted if number < _MOST_SECTIONS and re.search(r"[-–—:|]", form)]
     return frozenset(found | {place for place, _, _ in counted if in_sequence} | set(punctuated))
 
 
@@ -258,17 +250,11 @@ def _key(text: str, start: int) -> Answer | None:
 
 def _structure(content: str) -> str:
     """The value of an object that is an answer, or its values as a list: more than one is a hedge."""
-    named = re.search(
-        r"[\"'](?:value|amount|number|answer|result)[\"']\s?:\s?([^,}\n]{1,60})",
-        content,
-        re.IGNORECASE,
-    )
+    named = re.search(r"[\"'](?:value|amount|number|answer|result)[\"']\s?:\s?([^,}\n]{1,60})", content, re.IGNORECASE)
     return named[1] if named else re.sub(r"[\"'][A-Za-z_ ]{1,40}[\"']\s?:\s?", "", content)
 
 
-def _unless_joined(
-    answer: Answer, before: tuple[re.Match[str], ...], mark: re.Match[str], text: str
-) -> Answer:
+def _unless_joined(answer: Answer, before: tuple[re.Match[str], ...], mark: re.Match[str], text: str) -> Answer:
     r"""The answer, or one without a value where another one stands beside it: ``\boxed{18} or \boxed{19}``."""
     if not before:
         return answer

@@ -10,33 +10,17 @@ GLUE = "\ufffd"
 """Stands for something invisible or encoded inside a number; a number that holds it is no number."""
 
 _INVISIBLE = (
-    "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b"
-    "\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+    "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-_SPACES = (
-    "\t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-)
-_SUPERSCRIPTS = {0x2070: "^0", 0xB9: "^1", 0xB2: "^2", 0xB3: "^3"} | {
-    0x2070 + n: f"^{n}" for n in range(4, 10)
-}
-_VULGAR = {
-    ord(c): " " + unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
-}
+_SPACES = "\t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_SUPERSCRIPTS = {0x2070: "^0", 0xB9: "^1", 0xB2: "^2", 0xB3: "^3"} | {0x2070 + n: f"^{n}" for n in range(4, 10)}
+_VULGAR = {ord(c): " " + unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 _TABLE: dict[int, str] = (
     {ord(c): GLUE for c in _INVISIBLE}
     | {ord(c): " " for c in _SPACES}
     | {0xFF10 + n: str(n) for n in range(10)}
     | {0x1D7CE + n: str(n % 10) for n in range(50)}
-    | {
-        0x2212: "-",
-        0x2013: "-",
-        0x2014: "-",
-        0xFF0D: "-",
-        0x2019: "'",
-        0x22C5: "×",
-        0xFF1D: "=",
-        0x2248: "=",
-    }
+    | {0x2212: "-", 0x2013: "-", 0x2014: "-", 0xFF0D: "-", 0x2019: "'", 0x22C5: "×", 0xFF1D: "=", 0x2248: "="}
     | {0xFF04: "$", 0xFF05: "%", 0xFF0C: ",", 0xFF0E: ".", 0xFF03: "#", 0xFF1A: ":", 0x0D: "\n"}
     | _SUPERSCRIPTS
     | _VULGAR
@@ -52,9 +36,7 @@ _ENTITY = re.compile(r"&#x?[0-9A-Fa-f]{1,8};")
 _POWER = re.compile(r"(?<=[0-9])\*\*(?=[-0-9])")
 _GLUE_RUN = re.compile(f"{GLUE}+")
 _IN_NUMBER = frozenset("0123456789.,")
-_READABLE_BLOCKS = frozenset(
-    {"", "text", "txt", "plaintext", "json", "markdown", "md", "latex", "tex", "math"}
-)
+_READABLE_BLOCKS = frozenset({"", "text", "txt", "plaintext", "json", "markdown", "md", "latex", "tex", "math"})
 _BARE_VALUE = re.compile(r"\s*-?[0-9][0-9.,]{0,60}\s*")
 
 

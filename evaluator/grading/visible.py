@@ -33,11 +33,7 @@ THINKING = (
 CHANNELS = (
     # any channel but the final one, the end of a channel, the final channel; with and without special tokens
     (r"<\|?channel\|?>\s?(?!final)[a-z]+", r"<channel\|>", r"<\|?channel\|?>\s?final[^<\n]{0,40}"),
-    (
-        r"\A\s*analysis(?=[A-Z])",
-        r"(?!)",
-        r"assistant\s?final(?=\W|[A-Z0-9])|<\|begin_of_solution\|>",
-    ),
+    (r"\A\s*analysis(?=[A-Z])", r"(?!)", r"assistant\s?final(?=\W|[A-Z0-9])|<\|begin_of_solution\|>"),
 )
 TURN_ENDS = (
     r"<\|(?:endoftext|im_end|eot_id|eom_id|end_of_text|end_of_turn|END_OF_TURN_TOKEN|end|return|eot|user)\|>",
@@ -52,42 +48,13 @@ _ROLES = re.compile(
 _OPENINGS = "|".join(pair[0] for pair in (*THINKING, *CHANNELS))
 _CLOSINGS = "|".join(pair[1] for pair in (*THINKING, *CHANNELS))
 _FINALS = "|".join(triple[2] for triple in CHANNELS)
-_EVENT = re.compile(
-    f"(?P<final>{_FINALS})|(?P<close>{_CLOSINGS})|(?P<open>{_OPENINGS})", re.IGNORECASE
-)
+_EVENT = re.compile(f"(?P<final>{_FINALS})|(?P<close>{_CLOSINGS})|(?P<open>{_OPENINGS})", re.IGNORECASE)
 _TURN_END = re.compile("|".join(TURN_ENDS))
 _LEADING_ENDS = re.compile(rf"(?:\s*(?:{_TURN_END.pattern}))+")
 _DATA = frozenset(
     {
-        *(
-            "",
-            "text",
-            "txt",
-            "plaintext",
-            "plain",
-            "markdown",
-            "md",
-            "latex",
-            "tex",
-            "math",
-            "answer",
-            "result",
-        ),
-        *(
-            "json",
-            "json5",
-            "jsonc",
-            "jsonl",
-            "yaml",
-            "yml",
-            "toml",
-            "xml",
-            "html",
-            "ini",
-            "csv",
-            "tsv",
-            "properties",
-        ),
+        *("", "text", "txt", "plaintext", "plain", "markdown", "md", "latex", "tex", "math", "answer", "result"),
+        *("json", "json5", "jsonc", "jsonl", "yaml", "yml", "toml", "xml", "html", "ini", "csv", "tsv", "properties"),
     }
 )
 _OUTPUT = frozenset({"output", "stdout", "console"})
@@ -107,9 +74,7 @@ def _without_thinking(text: str) -> str:
     begin: int | None = 0
     for event in events:
         if event.lastgroup == "open":
-            if begin is not None and (
-                event.start() < last_end or not _is_mention(text, event.start())
-            ):
+            if begin is not None and (event.start() < last_end or not _is_mention(text, event.start())):
                 parts.append(text[begin : event.start()])
                 begin = None
         else:
