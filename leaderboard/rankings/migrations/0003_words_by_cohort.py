@@ -15,7 +15,7 @@ def ask_for_new_rankings(apps: Any, _: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0005_words_by_cohort'),
+        ('benchmarks', '0001_initial'),
         ('rankings', '0002_published_tables'),
         ('submissions', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

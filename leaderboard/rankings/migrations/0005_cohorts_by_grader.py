@@ -13,7 +13,7 @@ def fill(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('benchmarks', '0006_ranked_by'),
+        ('benchmarks', '0001_initial'),
         ('rankings', '0004_families_of_a_board'),
     ]
 
