@@ -1,11 +1,12 @@
-"""Which addresses may be called: one deny list, shared by the site and the evaluator.
+"""Deny list of addresses that may not be called, shared by the site and the evaluator.
 
-The rule is applied twice: to the URL as it is written (:func:`check`) and to every address that its name
-resolves to (:func:`resolve`). The caller then connects to that very address, follows no redirect and
-ignores proxy variables. ``ipaddress.is_global`` is not used: it calls several dangerous addresses global.
+- :func:`check` judges the URL as it is written.
+- :func:`resolve` judges every address that its name resolves to.
+- The caller connects to that very address, follows no redirect and ignores proxy variables.
 
-``allow_private`` is the operator's word that an endpoint of their own may be plain http, on any port, on
-this machine or in a private network. It never opens link-local and metadata addresses.
+``ipaddress.is_global`` is not used: it calls several dangerous addresses global. With
+``allow_private`` the operator permits an endpoint of their own on plain http, on any port, on this
+machine or in a private network. It never opens link-local and metadata addresses.
 """
 
 import asyncio
@@ -20,12 +21,12 @@ from evaluator.errors import Code, EvaluatorError, error
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Finds the addresses of a host and port, as text."""
+"""Resolver: the addresses of a host and port, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address that may be called, taken apart: ``host`` is lower case, ``path`` has no final slash."""
+    """Address that may be called; ``host`` is lower case, ``path`` has no final slash."""
 
     scheme: str
     host: str
@@ -55,32 +56,39 @@ _NEVER = tuple(
     ipaddress.ip_network(block)
     for block in (
         # IANA's IPv4 special-purpose registry
-        *(
-            "0.0.0.0/8",
-            "169.254.0.0/16",
-            "192.0.0.0/24",
-            "192.0.2.0/24",
-            "192.31.196.0/24",
-            "192.52.193.0/24",
-        ),
-        *(
-            "192.88.99.0/24",
-            "192.175.48.0/24",
-            "198.18.0.0/15",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-        ),
-        *("224.0.0.0/4", "240.0.0.0/4"),
+        "0.0.0.0/8",
+        "169.254.0.0/16",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
         # metadata services outside the link-local block: Alibaba, Azure, AWS, Google
-        *("100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::/32", "fd20:ce::/32"),
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "fd00:ec2::/32",
+        "fd20:ce::/32",
         # in IPv6's global unicast: protocol assignments and Teredo, documentation, 6to4, AS112
-        *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
     )
 )
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 
 JAIL = "jail"
-"""The exposure log's name for weights that run here. No host may have it, or its lines would read as the jail's."""
+"""Name in the exposure log of weights that run here.
+
+No host may have it, or its lines would read as the jail's.
+"""
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._~@:+-]+)*/?", re.ASCII)
@@ -102,26 +110,36 @@ _OWN_NAMES = frozenset(
 """Last labels that never belong to a public host."""
 _SERVICES = frozenset(
     (
-        *(
-            1080,
-            1433,
-            1521,
-            2049,
-            2375,
-            2376,
-            2379,
-            2380,
-            3128,
-            3306,
-            3389,
-            5432,
-            5672,
-            5900,
-            5984,
-            6000,
-            6379,
-        ),
-        *(6443, 8125, 8500, 9042, 9092, 9200, 9300, 10250, 11211, 15672, 26257, 27017, 50070),
+        1080,
+        1433,
+        1521,
+        2049,
+        2375,
+        2376,
+        2379,
+        2380,
+        3128,
+        3306,
+        3389,
+        5432,
+        5672,
+        5900,
+        5984,
+        6000,
+        6379,
+        6443,
+        8125,
+        8500,
+        9042,
+        9092,
+        9200,
+        9300,
+        10250,
+        11211,
+        15672,
+        26257,
+        27017,
+        50070,
     )
 )
 """Ports above 1023 where databases, brokers and clusters listen."""
@@ -130,16 +148,17 @@ _SERVICES = frozenset(
 def check(url: str, *, allow_private: bool) -> Target:
     """Take a URL apart and judge it as it is written, without asking any name server.
 
-    Raises ENDPOINT_REFUSED for everything but ``https://NAME[:PORT][/PATH]`` with a public-looking name;
-    with ``allow_private`` also http, IP addresses in canonical form, and any port.
+    Raises ENDPOINT_REFUSED for everything but ``https://NAME[:PORT][/PATH]`` with a
+    public-looking name; with ``allow_private`` also http, IP addresses in canonical form, and any
+    port.
     """
     parts = _split(url)
     if parts.scheme not in (("http", "https") if allow_private else ("https",)):
         raise error(Code.ENDPOINT_REFUSED, "scheme")
     host, port = _host_and_port(parts)
-    if not (port == 443 or (port > 1023 and port not in _SERVICES) or (allow_private and port > 0)):
+    if not _port_permitted(port, allow_private=allow_private):
         raise error(Code.ENDPOINT_REFUSED, "port")
-    literal = _literal(host)
+    literal = _ip_literal(host)
     if literal is None:
         _check_name(host, allow_private=allow_private)
     elif not (allow_private and permitted(literal, allow_private=True)):
@@ -150,29 +169,30 @@ def check(url: str, *, allow_private: bool) -> Target:
 async def resolve(
     target: Target, *, allow_private: bool, lookup: Lookup | None = None
 ) -> tuple[str, ...]:
-    """The addresses of a target, each of them checked; connect to one of these and to nothing else.
+    """Return the addresses of a target, each of them checked; connect to one of these only.
 
-    Raises ENDPOINT_REFUSED if any one is not permitted, ENDPOINT_UNREACHABLE if there is none.
+    Raises ENDPOINT_REFUSED if any address is not permitted, ENDPOINT_UNREACHABLE if there is none.
     """
     try:
-        found = await (lookup or _ask_the_system)(target.host, target.port)
+        answers = await (lookup or _system_lookup)(target.host, target.port)
     except OSError:
         raise error(Code.ENDPOINT_UNREACHABLE) from None
-    if not found:
+    if not answers:
         raise error(Code.ENDPOINT_UNREACHABLE)
     try:
-        permissions = [
-            permitted(ipaddress.ip_address(text), allow_private=allow_private) for text in found
-        ]
+        resolved = [ipaddress.ip_address(text) for text in answers]
     except ValueError:
         raise error(Code.ENDPOINT_REFUSED, "address") from None
-    if not all(permissions):
+    if not all(permitted(address, allow_private=allow_private) for address in resolved):
         raise error(Code.ENDPOINT_REFUSED, "address")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(answers))
 
 
 def permitted(address: Address, *, allow_private: bool) -> bool:
-    """Whether this very address may be connected to. IPv6 forms that wrap an IPv4 address never may."""
+    """Return True if this very address may be connected to.
+
+    IPv6 forms that wrap an IPv4 address are never permitted.
+    """
     if getattr(address, "scope_id", None) or _in(address, _NEVER):
         return False
     if _in(address, _PRIVATE):
@@ -184,6 +204,12 @@ def _in(address: Address, blocks: Sequence[ipaddress.IPv4Network | ipaddress.IPv
     return any(address in block for block in blocks)
 
 
+def _port_permitted(port: int, *, allow_private: bool) -> bool:
+    if allow_private:
+        return port > 0
+    return port == 443 or (port > 1023 and port not in _SERVICES)
+
+
 def _split(url: str) -> SplitResult:
     refused: EvaluatorError = error(Code.ENDPOINT_REFUSED, "url")
     # urlsplit drops tabs and newlines silently and browsers read a backslash as a slash
@@ -193,9 +219,8 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise refused from None
-    if not url.startswith(
-        f"{parts.scheme}://"
-    ):  # HTTPS:// would be another text for the same address
+    # HTTPS:// would be another text for the same address
+    if not url.startswith(f"{parts.scheme}://"):
         raise refused
     if not parts.netloc or not _PATH.fullmatch(parts.path) or ".." in parts.path.split("/"):
         raise refused
@@ -214,8 +239,11 @@ def _host_and_port(parts: SplitResult) -> tuple[str, int]:
     return host.removesuffix("."), port
 
 
-def _literal(host: str) -> Address | None:
-    """The address that a host is written as, None for a name. Raises for addresses in disguise."""
+def _ip_literal(host: str) -> Address | None:
+    """Return the address that a host is written as, None for a name.
+
+    Raises ENDPOINT_REFUSED for an address in disguise.
+    """
     if ":" in host:
         try:
             return ipaddress.IPv6Address(host)
@@ -223,7 +251,8 @@ def _literal(host: str) -> Address | None:
             raise error(Code.ENDPOINT_REFUSED, "ip_literal") from None
     if not _NUMBER.fullmatch(host.rpartition(".")[2]):
         return None
-    try:  # a last label that is a number makes it an address to every resolver: 127.1, 0x7f000001, 0177.0.0.1
+    # a numeric last label makes it an address to every resolver: 127.1, 0x7f000001, 0177.0.0.1
+    try:
         return ipaddress.IPv4Address(host)
     except ValueError:
         raise error(Code.ENDPOINT_REFUSED, "ip_literal") from None
@@ -239,7 +268,7 @@ def _check_name(host: str, *, allow_private: bool) -> None:
         raise error(Code.ENDPOINT_REFUSED, "host")
 
 
-async def _ask_the_system(host: str, port: int) -> Sequence[str]:
+async def _system_lookup(host: str, port: int) -> Sequence[str]:
     loop = asyncio.get_running_loop()
     try:
         answers = await loop.getaddrinfo(

@@ -1,15 +1,17 @@
-"""Recipients, their tiers, and the blocks of a sealed set that each may be shown: the one place for these rules.
+"""Recipients, their tiers, and the blocks of a sealed set that each tier may be shown.
 
-The site reads it to write a grant, the evaluator to decide what its vault opens, the exposure report to point out
-lines that no rule allows. Pure: which endpoints are listed and which season is open are arguments.
+The one place for these rules. The site reads it to write a grant, the evaluator to decide which
+items its vault opens, the exposure report to mark lines that no rule allows. Pure: the listed
+endpoints and the open season are arguments.
 
 - T0: weights that run here without a network. Exposed and local blocks.
 - T1: an endpoint that the maintainers listed, asked with *their* key. Exposed blocks.
-- T2: every other endpoint, where a season of self-declared endpoints is open. The season's block.
+- T2: every other endpoint, while a season of self-declared endpoints is open. The season's block.
 - T3: nothing sealed.
 
-A request log belongs to the account whose key is used, and one host serves many tenants. So T1 is exact: the address
-letter by letter, the model, the API and the provider; whatever comes with a submitter's key is self-declared.
+A request log belongs to the account whose key is used, and one host serves many tenants. So T1 is
+exact: the address letter by letter, the model, the API and the provider. An endpoint that is asked
+with a submitter's key is always self-declared.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,29 +26,37 @@ from evaluator.errors import Code, error
 from evaluator.ledger.manifests import Manifest, Stratum
 
 JAIL: Recipient = addresses.JAIL
-"""Recipient that stands for weights we run ourselves, without a network. No host may have this name."""
+"""Recipient of what is shown to weights in the jail. No host may have this name."""
 
-_STRATA: Mapping[Tier, tuple[Stratum, ...]] = {
+JAIL_TIER: Tier = "T0"
+"""Tier of weights that run in the jail; no endpoint has it."""
+
+ENDPOINT_TIERS: tuple[Tier, ...] = ("T1", "T2", "T3")
+"""Tiers that an endpoint can have, the widest first."""
+
+TIER_STRATA: Mapping[Tier, tuple[Stratum, ...]] = {
     "T0": ("exposed", "local"),
     "T1": ("exposed",),
     "T2": (),
     "T3": (),
 }
-"""Strata that a tier may be shown whole. T2 sees one exposed block besides, that of the season."""
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Strata that a tier may be shown whole. T2 sees one exposed block as well, that of the season."""
 
-FORMS: Mapping[Tier, str] = {
+ITEM_SELECTIONS: Mapping[Tier, str] = {
     "T0": "exposed and local blocks",
     "T1": "exposed blocks",
     "T2": "the season's block",
     "T3": "none",
 }
-"""The blocks of each tier, for a reader."""
+"""Blocks of each tier, in words for a reader."""
+
+_SEASON_TIER: Tier = "T2"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointId:
-    """All that says which endpoint is asked. Two of them are the same one only if every field is equal."""
+    """Identity of an endpoint. Two endpoints are the same only if every field is equal."""
 
     url: str
     model: str
@@ -60,13 +70,16 @@ class EndpointId:
 
 
 def recipient_of(url: str) -> Recipient:
-    """Return the party behind an endpoint's address: its host, with the port unless it is the scheme's own.
+    """Return the party behind an endpoint's address: its host, and its port unless the scheme's
+    own.
 
-    Raises ``endpoint_refused`` for an address that names no party without doubt, and for one that names the jail.
+    Raises ``endpoint_refused`` for an address that does not name one party beyond doubt, and for
+    one that names the jail.
     """
     target = addresses.check(url, allow_private=True)
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    party = host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
+    party = f"[{target.host}]" if ":" in target.host else target.host
+    if target.port != _DEFAULT_PORTS[target.scheme]:
+        party = f"{party}:{target.port}"
     try:
         return msgspec.convert(party, Recipient)
     except msgspec.ValidationError:
@@ -74,9 +87,11 @@ def recipient_of(url: str) -> Recipient:
 
 
 def site_of(recipient: Recipient) -> str:
-    """Return what the hosts of one owner share: the last two labels of a name, three below a country's second level.
+    """Return the part of a host's name that hosts of one owner share.
 
-    An address is its own site; ports do not count. It may put owners together who share a provider, never part one.
+    That is the last two labels of a name, or three below a country's second level
+    (``example.co.uk``). An IP address is its own site; ports do not count. Owners who share a
+    provider may be put together; hosts of one owner under one name are never separated.
     """
     if recipient.startswith("["):
         return recipient.partition("]")[0] + "]"
@@ -91,24 +106,49 @@ def site_of(recipient: Recipient) -> str:
 def endpoint_tier(
     endpoint: EndpointId, *, own_key: bool, listed: Collection[EndpointId], season_open: bool
 ) -> Literal["T1", "T2", "T3"]:
-    """Return the tier of an endpoint: listed exactly as it is asked and without the submitter's ``own_key``, or not."""
+    """Return the tier of an endpoint; ``own_key``: it is asked with a key of the submitter's.
+
+    T1 only if it is listed exactly as it is asked and with the maintainers' key.
+    """
     if endpoint in listed and not own_key:
         return "T1"
     return "T2" if season_open else "T3"
 
 
-def blocks(tier: Tier, manifest: Manifest, *, season: int | None) -> tuple[BlockId, ...]:
-    """Return the blocks of a set that a party of this tier may be shown, ascending.
+def recipient_tier(
+    recipient: Recipient, *, listed: Collection[EndpointId], season_open: bool
+) -> Tier:
+    """Return the widest tier that a recipient of this name can have.
 
-    ``season`` is the open one's number, from 0; None where none is open.
+    The identity of the endpoint behind it may make that stricter (:func:`endpoint_tier`).
     """
-    if tier == "T2" and season is not None and season >= 0:
+    if recipient == JAIL:
+        return JAIL_TIER
+    if any(recipient_of(endpoint.url) == recipient for endpoint in listed):
+        return "T1"
+    return "T2" if season_open else "T3"
+
+
+def stricter(first: Tier, second: Tier) -> Tier:
+    """Return the tier of the two that may be shown less."""
+    return max(first, second)
+
+
+def blocks(tier: Tier, manifest: Manifest, *, season: int | None) -> tuple[BlockId, ...]:
+    """Return the blocks of a set that a recipient of this tier may be shown, ascending.
+
+    ``season`` is the number of the open season, from 0; None while none is open.
+    """
+    if tier == _SEASON_TIER and season is not None and season >= 0:
         return manifest.seasons[season : season + 1]
-    return manifest.block_ids(_STRATA[tier])
+    return manifest.block_ids(TIER_STRATA[tier])
 
 
 def tiers_shown(kind: str) -> frozenset[Tier]:
-    """Return the tiers that may be shown a block of this kind: a stratum, or ``season``, an exposed block of one."""
+    """Return the tiers that may be shown a block of this kind.
+
+    ``kind`` is a stratum, or ``season`` for an exposed block that serves one.
+    """
     if kind == "season":
-        return tiers_shown("exposed") | {"T2"}
-    return frozenset(tier for tier, strata in _STRATA.items() if kind in strata)
+        return tiers_shown("exposed") | {_SEASON_TIER}
+    return frozenset(tier for tier, strata in TIER_STRATA.items() if kind in strata)

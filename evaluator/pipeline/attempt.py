@@ -60,7 +60,7 @@ from evaluator.pipeline.reports import Reporter
 from evaluator.pipeline.run import run
 from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
 from evaluator.pipeline.waiting import watch_endpoint
-from evaluator.policy import JAIL, recipient_of
+from evaluator.policy import JAIL, recipient_of, stricter
 from evaluator.protocols.likelihood import LOGLIK_1
 
 _log = logging.getLogger(__name__)
@@ -376,7 +376,7 @@ def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
     """Return the party that will be asked, and its tier: of an endpoint by its whole identity, and by whose key."""
     if isinstance(spec.system, Checkpoint):
         return JAIL, spec.tier
-    return recipient_of(spec.system.url), max(spec.tier, host.recipients.tier_of(spec.system))
+    return recipient_of(spec.system.url), stricter(spec.tier, host.recipients.tier_of(spec.system))
 
 
 def _public_source(ask: SetAsk, host: Host) -> PublicSource:

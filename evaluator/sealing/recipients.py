@@ -1,6 +1,6 @@
-"""The evaluator's own list of recipients: which endpoints are T1, whose key they are asked with, which season is open.
+"""The evaluator's own list of recipients: T1 endpoints, their keys, and the open season.
 
-The list is configuration; a job only names its target. The rules stand in :mod:`evaluator.policy`.
+The list is configuration; a job only names its target. The rules are in :mod:`evaluator.policy`.
 """
 
 import os
@@ -24,10 +24,12 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One endpoint of the list, exactly as a job must name it, and where the maintainers' key for it is.
+    """One endpoint of the list, exactly as a job must name it, and the place of the maintainers'
+    key.
 
-    The key is named, never written here: ``key_file`` is a file that only this user may read, ``key_env`` a variable
-    of this process. ``no_key`` is for an endpoint of the maintainers' own on a private address, which takes none.
+    The key itself is never in the list: ``key_file`` is a file that only this user may read,
+    ``key_env`` a variable of this process. ``no_key`` is for an endpoint of the maintainers' own
+    on a private address, which takes none.
     """
 
     url: str
@@ -42,39 +44,39 @@ class ListedEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def id(self) -> EndpointId:
-        """The endpoint as it is compared."""
+        """Identity by which the endpoint is compared."""
         return EndpointId(self.url, self.model, self.api, self.provider)
 
     def check(self) -> None:
-        """Raise ``misconfigured`` or ``endpoint_refused`` for an entry that cannot be meant."""
+        """Check the entry against itself. Raises ``misconfigured``, ``endpoint_refused``."""
         addresses.check(self.url, allow_private=self.allow_private)
         policy.recipient_of(self.url)
-        if [bool(self.key_file), bool(self.key_env), self.no_key].count(True) != 1 or (
-            self.no_key and not self.allow_private
-        ):
+        sources = (bool(self.key_file), bool(self.key_env), self.no_key)
+        if sources.count(True) != 1:
+            raise error(Code.MISCONFIGURED, "recipients: a key")
+        if self.no_key and not self.allow_private:
             raise error(Code.MISCONFIGURED, "recipients: a key")
 
     def key(self, environ: Mapping[str, str] = os.environ) -> str:
-        """Read the maintainers' key, anew each time, so that it can be exchanged. Raises ``misconfigured``."""
+        """Read the maintainers' key, anew each time, so that it can be exchanged.
+
+        Raises ``misconfigured``, ``key_permissions``.
+        """
         if self.no_key:
             return ""
-        key = (
-            _read_key(Path(self.key_file))
-            if self.key_file
-            else environ.get(self.key_env, "").strip()
-        )
+        if self.key_file:
+            source = "key_file"
+            key = _read_key_file(Path(self.key_file))
+        else:
+            source = self.key_env
+            key = environ.get(self.key_env, "").strip()
         if not key or len(key) > _LONGEST_KEY or not _API_KEY_CHARACTERS.issuperset(key):
-            raise error(
-                Code.MISCONFIGURED,
-                f"recipients: no key in {self.key_env or 'key_file'} of {self._host()}",
-            )
+            host = policy.recipient_of(self.url)
+            raise error(Code.MISCONFIGURED, f"recipients: no key in {source} of {host}")
         return key
 
-    def _host(self) -> str:
-        return policy.recipient_of(self.url)
 
-
-def _read_key(path: Path) -> str:
+def _read_key_file(path: Path) -> str:
     try:
         if path.stat().st_mode & _OTHERS:
             raise error(Code.KEY_PERMISSIONS, path.name)
@@ -84,7 +86,7 @@ def _read_key(path: Path) -> str:
 
 
 class Recipients:
-    """The tiers of all parties, from configuration. Immutable: nothing at run time can raise a tier."""
+    """Tiers of all recipients, from configuration. Immutable: no tier can be raised at run time."""
 
     __slots__ = ("_listed", "_season")
 
@@ -98,35 +100,26 @@ class Recipients:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipients":
-        """Read parsed TOML: ``[[endpoint]]`` tables with the fields of :class:`ListedEndpoint`, and
-        ``[self_declared]`` with ``season``, a number from 0.
+        """Read parsed TOML.
 
-        Raises ``misconfigured`` for anything else, naming the table's number.
+        ``[[endpoint]]`` tables have the fields of :class:`ListedEndpoint`; ``[self_declared]`` has
+        ``season``, a number from 0. Raises ``misconfigured`` for anything else, naming the table's
+        number.
         """
         tables = data.get("endpoint", [])
         if set(data) - {"endpoint", "self_declared"} or not isinstance(tables, list):
-            raise error(
-                Code.MISCONFIGURED, "recipients: only [[endpoint]] and [self_declared] are known"
-            )
+            known = "only [[endpoint]] and [self_declared] are known"
+            raise error(Code.MISCONFIGURED, f"recipients: {known}")
         endpoints: list[ListedEndpoint] = []
         for number, table in enumerate(tables, start=1):
-            try:
-                endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
-                endpoint.check()
-            except Exception:  # noqa: BLE001 - whatever is wrong with the table, its number is what helps
-                wanted = (
-                    "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
-                )
-                raise error(
-                    Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}"
-                ) from None
+            endpoint = _read_endpoint(number, table)
             if endpoint.id in {other.id for other in endpoints}:
                 raise error(Code.MISCONFIGURED, f"recipients: endpoint {number} is listed twice")
             endpoints.append(endpoint)
-        return cls(endpoints, season=_season(data.get("self_declared")))
+        return cls(endpoints, season=_read_season(data.get("self_declared")))
 
     def check_keys(self, environ: Mapping[str, str] = os.environ) -> None:
-        """Read every key once, so that a missing one is found at start.
+        """Read every key once, to detect a missing one at start.
 
         Raises ``misconfigured`` and ``key_permissions``.
         """
@@ -134,18 +127,16 @@ class Recipients:
             endpoint.key(environ)
 
     def listed(self, system: Endpoint, *, tier: Tier = "T0") -> ListedEndpoint | None:
-        """Return the entry that makes this very endpoint T1; None where it is not one, or ``tier`` is lower.
+        """Return the entry that makes this very endpoint T1, with the key that it is asked with.
 
-        It holds the key that the endpoint is asked with.
+        None where it is not listed, or where ``tier`` is stricter.
         """
-        return (
-            self._listed.get(EndpointId.of(system))
-            if max(tier, self.tier_of(system)) == "T1"
-            else None
-        )
+        if policy.stricter(tier, self.tier_of(system)) != "T1":
+            return None
+        return self._listed.get(EndpointId.of(system))
 
     def may_be_private(self, url: str) -> bool:
-        """Return whether the maintainers let this very address be a private one, whoever's key and model it is."""
+        """Return True if the list allows this very address to be private, for any model."""
         return any(
             endpoint.url == url and endpoint.allow_private for endpoint in self._listed.values()
         )
@@ -153,7 +144,7 @@ class Recipients:
     def tier_of(self, system: Endpoint) -> Tier:
         """Return the tier of an endpoint as a job names it: listed, self-declared, or neither.
 
-        Raises ``endpoint_refused`` for an address that names no party.
+        Raises ``endpoint_refused`` for an address that does not name one party.
         """
         policy.recipient_of(system.url)
         return policy.endpoint_tier(
@@ -164,28 +155,33 @@ class Recipients:
         )
 
     def tier(self, recipient: Recipient) -> Tier:
-        """Return the most that a party of this name may be; which endpoint of it is asked may lower it."""
-        if recipient == policy.JAIL:
-            return "T0"
-        if any(
-            policy.recipient_of(endpoint.url) == recipient for endpoint in self._listed.values()
-        ):
-            return "T1"
-        return "T3" if self._season is None else "T2"
+        """Return the widest tier that a recipient of this name can have."""
+        return policy.recipient_tier(
+            recipient, listed=self._listed, season_open=self._season is not None
+        )
 
     def blocks(self, tier: Tier, manifest: Manifest) -> tuple[BlockId, ...]:
-        """Return the blocks of a set that a party of this tier may see, ascending."""
+        """Return the blocks of a set that a recipient of this tier may be shown, ascending."""
         return policy.blocks(tier, manifest, season=self._season)
 
 
-def _season(table: object) -> int | None:
+def _read_endpoint(number: int, table: object) -> ListedEndpoint:
+    try:
+        endpoint = msgspec.convert(table, ListedEndpoint, strict=True)
+        endpoint.check()
+    except Exception:  # noqa: BLE001 - whatever the fault, the number of the table helps
+        wanted = "url, model, api, and one of key_file, key_env, no_key (with allow_private)"
+        raise error(
+            Code.MISCONFIGURED, f"recipients: endpoint {number} must have {wanted}"
+        ) from None
+    return endpoint
+
+
+def _read_season(table: object) -> int | None:
     if table is None:
         return None
-    if (
-        isinstance(table, dict)
-        and set(table) == {"season"}
-        and type(table["season"]) is int
-        and table["season"] >= 0
-    ):
-        return table["season"]
+    if isinstance(table, dict) and set(table) == {"season"}:
+        season = table["season"]
+        if type(season) is int and season >= 0:
+            return season
     raise error(Code.MISCONFIGURED, "recipients: [self_declared] has a season, a number from 0")

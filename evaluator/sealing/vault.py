@@ -29,6 +29,7 @@ from evaluator.ledger.closings import Closed, closing_root, tally, tally_commitm
 from evaluator.ledger.entries import GENESIS, entry_hash
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notices import retired_blocks
+from evaluator.policy import stricter
 from evaluator.sealing import formats
 from evaluator.sealing.allocation import deal
 from evaluator.sealing.checking import read_contents
@@ -129,7 +130,7 @@ class Vault:
         """
         loaded = self._load(set_name)
         gone = self._gone(set_name, loaded)
-        seen = self._recipients.blocks(max(tier, self._recipients.tier(to)), loaded.manifest)
+        seen = self._recipients.blocks(stricter(tier, self._recipients.tier(to)), loaded.manifest)
         return tuple(block for block in seen if block not in gone)
 
     def reveal(
@@ -177,7 +178,7 @@ class Vault:
             set=set_name,
             root=manifest.root,
             recipient=to,
-            tier=max(tier, self._recipients.tier(to)),
+            tier=stricter(tier, self._recipients.tier(to)),
             items=pack_bits(indices, manifest.n),
             count=len(indices),
         )

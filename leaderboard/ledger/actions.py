@@ -15,7 +15,7 @@ from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
 from evaluator.ledger.notes import verify_head
-from evaluator.policy import recipient_of
+from evaluator.policy import ENDPOINT_TIERS, recipient_of
 from leaderboard.celery import ring_ship
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, ListedEndpoint, Party
@@ -95,7 +95,7 @@ def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
         not fits(recipient, Recipient)
         or not name
         or kind not in Party.Kind
-        or tier not in ("T1", "T2", "T3")
+        or tier not in ENDPOINT_TIERS
     ):
         raise refuse(Refusal.BAD_REGISTRATION, "party")
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]

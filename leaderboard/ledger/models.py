@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
-from evaluator.policy import JAIL, EndpointId
+from evaluator.policy import ENDPOINT_TIERS, JAIL, EndpointId
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -188,7 +188,7 @@ class Party(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(tier__in=["T1", "T2", "T3"]), name="party_tier_is_known"
+                condition=models.Q(tier__in=list(ENDPOINT_TIERS)), name="party_tier_is_known"
             ),
         )
 

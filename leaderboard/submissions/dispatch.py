@@ -81,7 +81,7 @@ def tier_of(submission: Submission) -> Tier:
     tier of its party, where one is registered, lowers that.
     """
     if submission.kind == Submission.Kind.CHECKPOINT:
-        return "T0"
+        return policy.JAIL_TIER
     asked = EndpointId(submission.url, submission.served_model, submission.api, submission.provider)
     listed = [one.identity for one in ListedEndpoint.objects.filter(url=submission.url)]
     tier = policy.endpoint_tier(
@@ -90,7 +90,7 @@ def tier_of(submission: Submission) -> Tier:
     known = (
         Party.objects.filter(recipient=recipient(submission)).values_list("tier", flat=True).first()
     )
-    return max(tier, cast("Tier", known or tier))
+    return policy.stricter(tier, cast("Tier", known or tier))
 
 
 def form(submission: Submission) -> Form:

@@ -127,7 +127,9 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def form(self) -> str:
         """Which part of the private set the score is over, in plain words."""
-        return policy.FORMS[self.tier] + (f", version {self.version}" if self.version else "")
+        return policy.ITEM_SELECTIONS[self.tier] + (
+            f", version {self.version}" if self.version else ""
+        )
 
     @property
     def word(self) -> str:

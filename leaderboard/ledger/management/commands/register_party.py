@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from evaluator.policy import ENDPOINT_TIERS
 from leaderboard.errors import SiteError
 from leaderboard.ledger import actions
 from leaderboard.ledger.models import Party
@@ -19,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("recipient", metavar="RECIPIENT")
         parser.add_argument("--name", required=True)
         parser.add_argument("--kind", choices=Party.Kind.values, default=Party.Kind.PROVIDER)
-        parser.add_argument("--tier", choices=["T1", "T2", "T3"], required=True)
+        parser.add_argument("--tier", choices=ENDPOINT_TIERS, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Register and say so."""
