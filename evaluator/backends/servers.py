@@ -49,6 +49,8 @@ _RING_BYTES = 64 << 10
 _ENDPOINT_SECONDS = 7 * 86_400.0
 """The gateway bounds each attempt itself, and a question may have to wait there for as long as a run takes."""
 _LAST_WORDS_SECONDS = 5.0
+_LEFT_TO_THE_NEXT = frozenset({Code.ENGINE_MISSING, Code.HOST_FAILED, Code.HOST_DIED})
+"""Failures of an engine after which the next one is tried, where there is one."""
 _PACKAGE = Path(evaluator.__path__[0])
 
 
@@ -118,7 +120,7 @@ async def serve_checkpoint(
             try:
                 backend = await stack.enter_async_context(started)
             except EvaluatorError as failure:
-                if failure.code not in (Code.HOST_FAILED, Code.HOST_DIED) or one is tried[-1]:
+                if failure.code not in _LEFT_TO_THE_NEXT or one is tried[-1]:
                     raise
             else:
                 break

@@ -128,6 +128,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
         return program(engine, folder, placement) if engine is OURS else ("failing", [])
 
     variables = servers._variables
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)  # also where vLLM is not installed
     monkeypatch.setattr(engines, "program", start)
     monkeypatch.setattr(servers, "_plan", lambda *_: ((OWN, AROUND, OURS), ON_CPU))
     monkeypatch.setattr(
@@ -157,6 +158,38 @@ def test_what_an_engine_cannot_load_falls_to_the_next(
     assert served(tiny_checkpoint, tmp_path / "w").startswith("transformers ")
     assert stand_ins == [OWN, AROUND, OURS]
     assert list((tmp_path / "w").iterdir()) == []
+
+
+def test_an_engine_that_is_missing_is_left_to_the_next(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    stand_ins: list[Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(engine: Engine, *_: object) -> tuple[str, list[str]]:
+        stand_ins.append(engine)
+        return "failing", []
+
+    monkeypatch.setattr(engines, "program", fail)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None if name == "vllm" else name)
+    with pytest.raises(EvaluatorError) as caught:
+        served(tiny_checkpoint, tmp_path / "w")
+    assert caught.value.code is Code.HOST_FAILED
+    assert stand_ins == [OURS]
+
+
+def test_the_missing_package_is_named_where_no_engine_is_left(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    stand_ins: list[Engine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(EvaluatorError) as caught:
+        served(tiny_checkpoint, tmp_path / "w")
+    assert caught.value.code is Code.ENGINE_MISSING
+    assert "torch: install requirements/hosts.txt" in str(caught.value)
+    assert stand_ins == []
 
 
 def test_what_does_not_fit_is_not_tried_again(
