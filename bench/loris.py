@@ -1,7 +1,7 @@
 """Visitors that drip headers and guess passwords, against two starts of the site: ``python -m bench.loris``.
 
 *Plain* is gunicorn with four threads, as ``docs/operations.md`` starts it on one machine; *proxied* is ``deploy/``:
-nginx before gunicorn. Probes ask ``/healthz`` and ``/sets/`` from another address than the attackers', with a time-out
+nginx before gunicorn. Probes ask ``/livez`` and ``/sets/`` from another address than the attackers', with a time-out
 of 5 s. Exits 1 where a probe of the proxied start is not answered.
 """
 
@@ -89,7 +89,7 @@ def dripping(port: int, connections: int) -> Iterator[None]:
             one = held[number]
             if one is None:
                 one = held[number] = socket.create_connection(("127.0.0.1", port), 1, (ATTACKER, 0))
-                one.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ")
+                one.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ")
             one.sendall(b"x")
         except OSError:
             drop(number)
@@ -216,7 +216,7 @@ http {{
 
 def _answers(port: int) -> bool:
     try:
-        return request(port, "/healthz", VISITOR) == 200
+        return request(port, "/livez", VISITOR) == 200
     except (OSError, HTTPException):
         return False
 
@@ -247,16 +247,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _attacked(name: str, port: int, seconds: float) -> int:
-    quiet = {path: probe(port, path, seconds) for path in ("/healthz", "/sets/")}
+    quiet = {path: probe(port, path, seconds) for path in ("/livez", "/sets/")}
     for path, found in quiet.items():
         print(f"{name:8} at rest         {path:9} {found}")
     lost = 0
     for connections in DRIPS:
         with dripping(port, connections):
-            found = probe(port, "/healthz", seconds)
+            found = probe(port, "/livez", seconds)
         lost += found.lost
         print(
-            f"{name:8} {connections:3} drips       /healthz  {found}  × {_ratio(found, quiet['/healthz'])}"
+            f"{name:8} {connections:3} drips       /livez  {found}  × {_ratio(found, quiet['/livez'])}"
         )
     with guessing(port, LOOPS) as statuses:
         found = probe(port, "/sets/", seconds)

@@ -136,7 +136,7 @@ def _fill(models: int, seed: int) -> None:
 
 def _answers(port: int) -> bool:
     try:
-        return ask(port, "/healthz").status == 200
+        return ask(port, "/livez").status == 200
     except OSError:
         return False
 
@@ -148,7 +148,7 @@ def _report(port: int, models: int, seconds: float, rng: random.Random) -> bool:
     front = ask(port, "/")
     print(f"the very first page of a process: {time.perf_counter() - begin:.3f} s")
     good = _weight(port, len(front.body))
-    line("bare", "an empty answer", drive(port, ["/healthz"], seconds=seconds))
+    line("bare", "an empty answer", drive(port, ["/livez"], seconds=seconds))
     line("plain", "first page", plain := drive(port, ["/plain/"], seconds=seconds))
     good &= line("again", "first page", drive(port, ["/"], seconds=seconds), plain)
     good &= line(

@@ -231,7 +231,7 @@ class Installation:
 
     def _answers(self) -> bool:
         try:
-            self.get("/healthz", as_json=False)
+            self.get("/livez", as_json=False)
         except (URLError, OSError):
             return False
         return True

@@ -155,7 +155,7 @@ EXPLANATIONS: dict[Refusal, Explanation] = {
         "Have them graded again first, or leave them out.",
     ),
     Refusal.NO_ORGANISATION: Explanation(
-        403, "You belong to no organisation.", "Ask its members to add you."
+        403, "You belong to no organisation.", "Make an account with an organisation of your own."
     ),
     Refusal.BAD_REGISTRATION: Explanation(
         400,

@@ -407,7 +407,7 @@ AUTH_PASSWORD_VALIDATORS += [
         "OPTIONS": {"min_length": 12},
     }
 ]
-CSRF_FAILURE_VIEW = "leaderboard.accounts.views.forbidden"
+CSRF_FAILURE_VIEW = "leaderboard.views.forbidden"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "mine"
 LOGOUT_REDIRECT_URL = "login"
@@ -442,7 +442,7 @@ SECURE = flag(
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
 # A load balancer that asks without TLS gets an answer, not a redirect.
-SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|healthz)$"]
+SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SILENCED_SYSTEM_CHECKS = [

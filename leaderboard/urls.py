@@ -14,6 +14,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
+from leaderboard import views
 from leaderboard.benchmarks.api import router as benchmarks
 from leaderboard.errors import Refusal, SiteError, refuse
 from leaderboard.ledger.api import router as ledger
@@ -142,6 +143,10 @@ def on_database(request: HttpRequest, failure: DatabaseError) -> HttpResponse:
 
 
 urlpatterns = [
+    path("livez", views.live, name="live"),
+    path("readyz", views.ready, name="ready"),
+    path("robots.txt", views.robots, name="robots"),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("api/v1/", api.urls),
     path("", include("leaderboard.accounts.urls")),
     path(
@@ -151,7 +156,7 @@ urlpatterns = [
     path("", include("leaderboard.ledger.urls")),
     path("", include("leaderboard.rankings.urls")),
 ]
-handler400 = "leaderboard.accounts.views.bad_request"
-handler403 = "leaderboard.accounts.views.forbidden"
-handler404 = "leaderboard.accounts.views.not_found"
-handler500 = "leaderboard.accounts.views.failed"
+handler400 = "leaderboard.views.bad_request"
+handler403 = "leaderboard.views.forbidden"
+handler404 = "leaderboard.views.not_found"
+handler500 = "leaderboard.views.failed"

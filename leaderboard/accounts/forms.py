@@ -33,7 +33,7 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
         name: str = self.cleaned_data["organisation"]
         if Organisation.objects.filter(name__iexact=name).exists():
             raise forms.ValidationError(
-                "This organisation is here already: ask its members to add you."
+                "An organisation of this name is registered. Choose another name."
             )
         return name
 

@@ -6,9 +6,6 @@ from django.urls import path
 from leaderboard.accounts import views
 
 urlpatterns = [
-    path("livez", views.live, name="live"),
-    path("healthz", views.live, name="health"),  # the older name of livez
-    path("readyz", views.ready, name="ready"),
     path("accounts/sign-in/", views.SignIn.as_view(), name="login"),
     path("accounts/sign-out/", LogoutView.as_view(), name="logout"),
     path("accounts/sign-up/", views.sign_up, name="sign-up"),

@@ -1,6 +1,5 @@
-"""Joining, one's tokens, and the pages for when something is wrong."""
+"""Sign-up, sign-in and API tokens; guards that the views of other apps share."""
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
@@ -9,46 +8,18 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
-from django.db import Error as DatabaseError
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from leaderboard.accounts import actions, throttle
 from leaderboard.accounts.forms import SignUp, TokenName
 from leaderboard.accounts.models import User
-from leaderboard.celery import broker_answers
-from leaderboard.errors import Refusal, SiteError, refuse
-from leaderboard.middleware import database_failure, refused
+from leaderboard.errors import SiteError
+from leaderboard.middleware import refused
 
 Rest = ParamSpec("Rest")
 View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
-
-
-@require_safe
-def live(request: HttpRequest) -> HttpResponse:
-    """Say that the process answers; nothing else is asked."""
-    return HttpResponse("ok\n", "text/plain")
-
-
-@require_safe
-def ready(request: HttpRequest) -> HttpResponse:
-    """Say that database and broker answer, or 503 and which of them does not."""
-    answers = {"database": _database_answers(), "broker": broker_answers()}
-    text = "".join(f"{name}: {'ok' if well else 'away'}\n" for name, well in answers.items())
-    if all(answers.values()):
-        return HttpResponse(text, "text/plain")
-    return HttpResponse(text, "text/plain", status=503, headers={"Retry-After": "5"})
-
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return False
-    return True
 
 
 class SignIn(LoginView):
@@ -139,33 +110,3 @@ def carry_out(request: HttpRequest, action: Callable[[], object], *, done: str) 
         return False
     messages.success(request, done)
     return True
-
-
-def problem(request: HttpRequest, code: Refusal) -> HttpResponse:
-    """The answer to a request that cannot be met: JSON for the API, else a page that asks no database."""
-    return refused(request, refuse(code))
-
-
-def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler400."""
-    return problem(request, Refusal.BAD_REQUEST)
-
-
-def forbidden(
-    request: HttpRequest, exception: Exception | None = None, reason: str = ""
-) -> HttpResponse:
-    """Django's handler403, and the answer to a failed CSRF check."""
-    return problem(request, Refusal.FORBIDDEN)
-
-
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler404. What was asked for is not repeated."""
-    return problem(request, Refusal.NOT_FOUND)
-
-
-def failed(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: also for what fails outside a view, such as the session when the database is away."""
-    failure = sys.exc_info()[1]
-    if isinstance(failure, DatabaseError):
-        return database_failure(request, failure)
-    return problem(request, Refusal.INTERNAL)

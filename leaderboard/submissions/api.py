@@ -156,6 +156,20 @@ class WithdrawnOut(Schema):
     moment: datetime
 
 
+class RetractionIn(Strict):
+    """The reason for which a run is retracted: one of those that ``manage.py retract_run`` lists."""
+
+    reason: str = Field(max_length=20)
+
+
+class RetractionOut(Schema):
+    """The retraction of a run: its reason, by code and in words, and its moment."""
+
+    reason: str
+    message: str
+    moment: datetime
+
+
 class RescoringOut(Schema):
     """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference,
     once the run's cohort is closed."""
@@ -214,6 +228,7 @@ class RunOut(Schema):
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
     ``held_up`` says what keeps a queued run from beginning, and is null where it only waits for its turn.
     ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
+    A run with a ``retraction`` has no rank and counts for no release.
     """
 
     id: UUID
@@ -238,6 +253,7 @@ class RunOut(Schema):
     fault: str
     waiting: WaitingOut | None
     likelihood_failed: Problem | None
+    retraction: RetractionOut | None
     sets: list[CountsOut]
     graders: list[GraderOut]
 
@@ -366,6 +382,19 @@ def grade_again(request: HttpRequest, run_id: UUID, order: GradeAgain) -> Any:
     return Status(201, _rescoring(actions.ask_again(run=run_id, grader=order.grader, by=user)))
 
 
+@router.post(
+    "/runs/{uuid:run_id}/retraction",
+    auth=Bearer(),
+    response={201: RunOut, (401, 403, 404, 422): Problem},
+    summary="Retract a run",
+)
+def retract_run(request: HttpRequest, run_id: UUID, order: RetractionIn) -> Any:
+    """For maintainers, in public and for good. A run that was retracted before keeps its reason."""
+    user = cast("User", request.auth)  # type: ignore[attr-defined]
+    run = actions.retract_run(run=run_id, reason=order.reason, by=user)
+    return Status(201, _run(Run.objects.with_facts().get(pk=run.pk)))
+
+
 @router.get(
     "/runs/{uuid:run_id}/rescorings",
     auth=None,
@@ -469,9 +498,17 @@ def _run(one: Run) -> dict[str, Any]:
         "waiting": actions.waiting(one),
         "failure": explain_code(one.ended_because) if one.ended_because else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
+        "retraction": _retraction(one),
         "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
+
+
+def _retraction(run: Run) -> dict[str, Any] | None:
+    if not run.retracted:
+        return None
+    message = run.get_retracted_why_display()
+    return {"reason": run.retracted_why, "message": message, "moment": run.retracted_at}
 
 
 def _graders(one: Run) -> list[dict[str, Any]]:

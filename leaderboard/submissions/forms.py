@@ -7,7 +7,7 @@ from django import forms
 
 from evaluator.contract import Provider
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.models import Submission
+from leaderboard.submissions.models import Run, Submission
 
 KINDS = [
     (Submission.Kind.CHECKPOINT, "A checkpoint that the evaluators have"),
@@ -148,6 +148,13 @@ class ContinueForm(forms.Form):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text="Only if the one before was refused or has been erased. Sealed at once, erased when the run ends.",
     )
+
+
+class RetractionForm(forms.Form):
+    """The reason for which a run is retracted, and a tick, because it is for good."""
+
+    reason = forms.ChoiceField(choices=Run.Retraction.choices, label="Reason")
+    sure = forms.BooleanField(label="I know that a retraction is public and final")
 
 
 class GraderForm(forms.Form):

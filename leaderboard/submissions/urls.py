@@ -13,6 +13,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/cancel/", views.cancel, name="cancel-run"),
     path("runs/<uuid:run_id>/continue/", views.continue_run, name="continue-run"),
     path("runs/<uuid:run_id>/requeue/", views.requeue, name="requeue-run"),
+    path("runs/<uuid:run_id>/retract/", views.retract, name="retract-run"),
     path("runs/<uuid:run_id>/grade-again/", graders.again, name="grade-again"),
     path("sets/<slug:slug>/graders/", graders.graders, name="set-graders"),
     path("sets/<slug:slug>/graders/switch/", graders.switch, name="switch-grader"),

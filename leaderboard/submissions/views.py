@@ -15,13 +15,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from evaluator.contract import Votes
 from leaderboard.accounts.models import User
-from leaderboard.accounts.views import carry_out
+from leaderboard.accounts.views import carry_out, maintainers_only
 from leaderboard.errors import SiteError, explain_code
 from leaderboard.ledger.models import Evaluator, ListedEndpoint
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.continuation import is_continuable
-from leaderboard.submissions.forms import CommitmentForm, ContinueForm, GraderForm, SubmissionForm
+from leaderboard.submissions.forms import (
+    CommitmentForm,
+    ContinueForm,
+    GraderForm,
+    RetractionForm,
+    SubmissionForm,
+)
 from leaderboard.submissions.models import Beside, Run, side_by_side, told_of
 from leaderboard.submissions.states import RunState
 
@@ -40,10 +46,16 @@ WORDS = {
     RunState.CANCELLED: ("Cancelled.", "It was withdrawn before it ended."),
 }
 
-APART = (
+OTHER_PROTOCOL = (
     "Graded.",
-    "Every item has an outcome. It was asked by another protocol than the board's, so no rank is made of it.",
+    "Every item has an outcome. It was asked by another protocol than the board's, so it has no rank.",
 )
+POST_RELEASE = (
+    "Graded after the release.",
+    "Every item has an outcome. Its weights were not committed to before the set was released, "
+    "so it has no rank.",
+)
+RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts for no release.")
 
 
 def _signed_in(request: HttpRequest) -> User:
@@ -127,9 +139,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     sets = told_of(found)
     context = {
         "run": found,
-        "words": APART
-        if found.submission.protocol and found.state == RunState.RANKED
-        else WORDS[RunState(found.state)],
+        "words": _state_words(found),
+        "on_board": _is_on_board(found),
         "waiting": actions.waiting(found),
         "held_up": explain_code(lack) if (lack := actions.waiting_for(found)) else None,
         "problem": explain_code(found.ended_because) if found.ended_because else None,
@@ -148,8 +159,27 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         and user is not None,  # whoever sees an unranked run may withdraw it
         "continue_form": ContinueForm() if _may_continue(found, user) else None,
         "may_requeue": found.state == RunState.FAILED and user is not None and user.is_staff,
+        "retraction_form": RetractionForm() if _may_retract(found, user) else None,
     }
     return render(request, "submissions/run.html", context)
+
+
+def _is_on_board(run: Run) -> bool:
+    left_out = run.retracted or run.post_release or run.submission.protocol
+    return run.state == RunState.RANKED and not left_out
+
+
+def _state_words(run: Run) -> tuple[str, str]:
+    """Return the state of a run and the sentence that explains it."""
+    if run.state != RunState.RANKED or _is_on_board(run):
+        return WORDS[RunState(run.state)]
+    if run.retracted:
+        return RETRACTED
+    return POST_RELEASE if run.post_release else OTHER_PROTOCOL
+
+
+def _may_retract(run: Run, user: User | None) -> bool:
+    return user is not None and user.is_staff and not run.retracted
 
 
 def _may_continue(run: Run, user: User | None) -> bool:
@@ -200,6 +230,16 @@ def requeue(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if not _signed_in(request).is_staff:
         raise Http404
     return _act(request, run_id, actions.requeue, done="The run is queued again.")
+
+
+@maintainers_only
+@require_POST
+def retract(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Retract a run for good, for a reason that its page states."""
+    form = RetractionForm(request.POST)
+    reason = form.cleaned_data.get("reason", "") if form.is_valid() else ""
+    action = partial(actions.retract_run, reason=reason, by=_signed_in(request))
+    return _act(request, run_id, action, done="The run is retracted.")
 
 
 def _act(

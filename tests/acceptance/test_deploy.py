@@ -38,15 +38,15 @@ def test_drips_and_guesses_stop_only_a_start_without_the_proxy(
 ) -> None:
     figures = []
     with loris.plain(place) as port:
-        assert loris.probe(port, "/healthz", 2).lost == 0
+        assert loris.probe(port, "/livez", 2).lost == 0
         with loris.dripping(port, 6):
-            found = loris.probe(port, "/healthz", 3)
+            found = loris.probe(port, "/livez", 3)
         figures.append(f"plain, 6 drips: {found}")
         assert found.lost == len(found.seconds), "the attack does not work any more: mend it"
     with loris.proxied(place) as port:
         for connections in loris.DRIPS:
             with loris.dripping(port, connections):
-                found = loris.probe(port, "/healthz", 8)
+                found = loris.probe(port, "/livez", 8)
             figures.append(f"proxied, {connections} drips: {found}")
             assert found.lost == 0 and found.at(0.99) < loris.TIME_OUT
         with loris.guessing(port, loris.LOOPS) as statuses:

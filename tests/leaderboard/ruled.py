@@ -23,6 +23,7 @@ from leaderboard.benchmarks.models import ItemSet, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import actions
 from leaderboard.submissions.models import (
     UNASSIGNED,
     Lineage,
@@ -111,6 +112,12 @@ def make_maintainer(name: str) -> User:
     return User.objects.get_or_create(username=name, is_staff=True)[0]
 
 
+def retract(run: uuid.UUID) -> Run:
+    """Retract a run as a maintainer does."""
+    by = make_maintainer("curator")
+    return actions.retract_run(run=run, reason=Run.Retraction.WRONG_SETUP, by=by)
+
+
 def make_model(name: str, lineage: str | None = None, *, open_weights: bool = True) -> Model:
     owner, _ = Organisation.objects.get_or_create(name="Analytical")
     known = Lineage.objects.get_or_create(name=lineage)[0] if lineage else None
@@ -177,6 +184,7 @@ def grade(
             "artefact": artefact_of(model.name),
             "weights": list_tensors(tensors_of(model.name)),
         }
+    retracted = changes.pop("retracted", False)
     run = Run.objects.create(
         submission=submission,
         pool="default",
@@ -184,6 +192,8 @@ def grade(
         total=total,
         **fields | changes,
     )
+    if retracted:
+        retract(run.pk)
     chosen = range(right) if isinstance(right, int) else right
     _outcomes(run, pair.public, dict.fromkeys(range(pair.public.n), Outcome.RIGHT), [])
     sealed = pair.private.facts()

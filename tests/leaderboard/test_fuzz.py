@@ -91,7 +91,7 @@ def test_the_table_is_whole() -> None:
         "/models/<name>/",
         "/api/v1/runs/<run_id>",
         "/accounts/sign-up/",
-        "/healthz",
+        "/livez",
     } <= shown
     assert len(ROUTES) > 60
     assert {"model", "organisation", "digest"} <= set(table.form_fields())

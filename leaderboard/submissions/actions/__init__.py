@@ -6,7 +6,6 @@ from leaderboard.submissions.actions.lineages import (
     assign_lineage,
     commit_weights,
     register_lineage,
-    retract_run,
 )
 from leaderboard.submissions.actions.operations import (
     examine,
@@ -43,6 +42,7 @@ from leaderboard.submissions.actions.rescoring import (
     switch_grader,
 )
 from leaderboard.submissions.actions.retention import prune
+from leaderboard.submissions.actions.retraction import retract_run
 from leaderboard.submissions.actions.submitting import submit
 from leaderboard.submissions.actions.withdrawing import withdraw_pair
 from leaderboard.submissions.states import Disposition

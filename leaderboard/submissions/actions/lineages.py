@@ -1,13 +1,12 @@
-"""What maintainers say of models and runs: lineages, retracted runs; and what submitters commit to."""
+"""Lineages of models, as maintainers record them; weights that submitters commit to."""
 
 import re
-from uuid import UUID
 
 from django.db import transaction
 
 from evaluator.contract import Hex32, Name, fits
 from leaderboard.accounts.models import User
-from leaderboard.benchmarks.models import Release, SetPair
+from leaderboard.benchmarks.models import Release
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.models import (
@@ -79,18 +78,6 @@ def _lineage(name: str) -> Lineage:
     if found is None:
         raise refuse(Refusal.UNKNOWN_LINEAGE, name)
     return found
-
-
-def retract_run(*, run: UUID) -> Run:
-    """Let a run count for nothing from now on; its outcomes are kept. Raises ``not_found``."""
-    with transaction.atomic():
-        # The pair before the run, as a ranking locks them.
-        SetPair.objects.filter(submissions__runs=run).update(stale=True)
-        locked = Run.objects.locked(run)
-        if locked is None:
-            raise refuse(Refusal.NOT_FOUND)
-        locked.change(retracted=True)
-    return locked
 
 
 def commit_weights(*, user: User, digest: str) -> Commitment:

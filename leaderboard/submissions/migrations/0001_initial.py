@@ -139,10 +139,13 @@ class Migration(migrations.Migration):
                 ('weights', models.CharField(blank=True, default='', max_length=64)),
                 ('record', models.JSONField(null=True)),
                 ('likelihood_failed', models.CharField(blank=True, max_length=40)),
-                ('retracted', models.BooleanField(default=False)),
+                ('retracted_at', models.DateTimeField(null=True)),
+                ('retracted_why', models.CharField(blank=True, choices=[('wrong_weights', 'other weights than the named ones were evaluated'), ('wrong_setup', 'the model or its endpoint was set up wrongly'), ('evaluator_fault', 'its evaluator had a fault'), ('leaked_items', 'its author had seen sealed items'), ('by_request', 'its author asked for it')], max_length=20)),
+                ('retracted', models.GeneratedField(db_persist=True, expression=models.ExpressionWrapper(models.Q(('retracted_at__isnull', False)), output_field=models.BooleanField()), output_field=models.BooleanField())),
                 ('post_release', models.BooleanField(default=False)),
                 ('claimed', models.JSONField(null=True)),
                 ('evaluator', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='ledger.evaluator')),
+                ('retracted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
         ),
         migrations.AddField(
@@ -413,5 +416,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='run',
             constraint=models.CheckConstraint(condition=models.Q(('attempts__gte', 1), ('token__gte', 1), ('worker__regex', '^([0-9a-f]{32})?$')), name='run_attempt_is_well_formed'),
+        ),
+        migrations.AddConstraint(
+            model_name='run',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('retracted_at__isnull', True), ('retracted_by__isnull', True), ('retracted_why', '')), models.Q(('retracted_at__isnull', False), ('retracted_by__isnull', False), models.Q(('retracted_why', ''), _negated=True)), _connector='OR'), name='run_retraction_is_whole'),
         ),
     ]

@@ -66,6 +66,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "submission__pair__public",
             "submission__pair__private",
             "evaluator",
+            "retracted_by",
         )
 
 
@@ -81,6 +82,15 @@ class Run(models.Model):
     ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
     weights that nobody had committed to before the set was released.
     """
+
+    class Retraction(models.TextChoices):
+        """Reasons for which maintainers retract a run. One of a list, never a text."""
+
+        WRONG_WEIGHTS = "wrong_weights", "other weights than the named ones were evaluated"
+        WRONG_SETUP = "wrong_setup", "the model or its endpoint was set up wrongly"
+        EVALUATOR_FAULT = "evaluator_fault", "its evaluator had a fault"
+        LEAKED_ITEMS = "leaked_items", "its author had seen sealed items"
+        BY_REQUEST = "by_request", "its author asked for it"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
@@ -116,7 +126,16 @@ class Run(models.Model):
         null=True
     )
     likelihood_failed = models.CharField(max_length=40, blank=True)
-    retracted = models.BooleanField(default=False)
+    retracted_at = models.DateTimeField(null=True)
+    retracted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    retracted_why = models.CharField(max_length=20, blank=True, choices=Retraction.choices)
+    retracted = models.GeneratedField(
+        expression=models.ExpressionWrapper(
+            models.Q(retracted_at__isnull=False), output_field=models.BooleanField()
+        ),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     post_release = models.BooleanField(default=False)
     claimed: "models.JSONField[list[dict[str, Any]] | None, list[dict[str, Any]] | None]" = (
         models.JSONField(null=True)
@@ -155,6 +174,14 @@ class Run(models.Model):
                     token__gte=1, attempts__gte=1, worker__regex="^([0-9a-f]{32})?$"
                 ),
                 name="run_attempt_is_well_formed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    retracted_at__isnull=True, retracted_by__isnull=True, retracted_why=""
+                )
+                | models.Q(retracted_at__isnull=False, retracted_by__isnull=False)
+                & ~models.Q(retracted_why=""),
+                name="run_retraction_is_whole",
             ),
         )
         indexes = (

@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
-from kombu import Connection
 
 from leaderboard.accounts import actions
 from leaderboard.accounts.models import ApiToken, Organisation, User
-from leaderboard.celery import app
 from leaderboard.errors import Refusal, SiteError
 
 GOOD = {
@@ -128,28 +126,3 @@ def test_the_command_enrols_and_prints_a_token(db: None) -> None:
     assert not User.objects.get().has_usable_password()
     with pytest.raises(CommandError):
         call_command("create_token", "a b")
-
-
-@pytest.mark.parametrize("path", ["/livez", "/healthz"])
-def test_to_be_alive_asks_no_database(client: Client, path: str) -> None:
-    assert client.get(path).content == b"ok\n"
-
-
-def test_to_be_ready_asks_database_and_broker(
-    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.content) == (200, b"database: ok\nbroker: ok\n")
-    monkeypatch.setattr(app, "connection_for_write", lambda: Connection("redis://127.0.0.1:9/0"))
-    away = client.get("/readyz")
-    assert (away.status_code, away.content) == (503, b"database: ok\nbroker: away\n")
-    assert away.headers["Retry-After"] == "5"
-
-
-def test_not_ready_without_a_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
-        raise OperationalError("no password here")
-
-    monkeypatch.setattr(connection, "cursor", away)
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer.content) == (503, b"database: away\nbroker: ok\n")

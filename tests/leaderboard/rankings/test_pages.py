@@ -17,6 +17,7 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.rankings.sample import make_board, make_pair, make_run
 from tests.leaderboard.rankings.test_columns import row
+from tests.leaderboard.ruled import retract
 
 pytestmark = pytest.mark.django_db
 ADDRESSES = ("/", "/boards/demo/", "/boards/demo.csv", "/api/v1/board", "/?sort=gap&q=demo&page=1")
@@ -214,7 +215,8 @@ def test_what_grows_with_the_board_is_bounded_and_says_so(client: Client) -> Non
     large(pair, 120)
     for number in range(pages.MOST_WAITING + 5):
         run = make_run(pair, f"gone-{number:03}", public=300, private=300)
-        Run.objects.filter(pk=run.pk).update(state=RunState.RANKED, retracted=True)
+        Run.objects.filter(pk=run.pk).update(state=RunState.RANKED)
+        retract(run.pk)
     page = client.get("/").content.decode()
     assert page.count("<tr role=") == 51 and "page 1 of 3" in page
     assert page.count("gone-") == pages.MOST_WAITING and "The first 50 of 55 by name" in page

@@ -13,7 +13,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import publish
-from tests.leaderboard.ruled import grade, make_model, make_pair, notice
+from tests.leaderboard.ruled import grade, make_model, make_pair, notice, retract
 from tests.leaderboard.submissions.test_queueing import together
 
 pytestmark = pytest.mark.django_db
@@ -104,7 +104,7 @@ def test_rebuilding_clears_what_was_stale_and_rings_no_more(board: SetPair, bell
     assert actions.ring_unranked() == 1 and bell[-1][:2] == ("holdfast.rebuild", ["pair"])
     rebuild_task("pair")
     assert not SetPair.objects.get().stale and actions.ring_unranked() == 0
-    actions.retract_run(run=Run.objects.get(submission__model__name="Beta").pk)
+    retract(Run.objects.get(submission__model__name="Beta").pk)
     assert SetPair.objects.get().stale and actions.ring_unranked() == 1
     rebuild_task("pair")
     assert not SetPair.objects.get().stale
@@ -127,7 +127,7 @@ def test_a_ranking_that_would_be_the_same_clears_it_too(board: SetPair) -> None:
 
 def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> None:
     assert "Beta" in scores(publish(pair=board))
-    actions.retract_run(run=Run.objects.get(submission__model__name="Beta").pk)
+    retract(Run.objects.get(submission__model__name="Beta").pk)
     snapshot = publish(pair=board)
     assert set(scores(snapshot)) == {"Alpha", "Served"}
     assert {one.model: one.word for one in unranked(board, snapshot).named} == {
@@ -179,7 +179,7 @@ def test_a_retraction_and_a_ranking_at_once_wait_for_each_other_in_one_order() -
         run = grade(pair, make_model(f"Model-{number}"), 5)
         works = [
             partial(publish, pair=pair),
-            partial(actions.retract_run, run=run.pk),
+            partial(retract, run.pk),
             partial(publish, pair=pair),
         ]
         found = together(3, *works)

@@ -30,6 +30,7 @@ from tests.leaderboard.ruled import (
     make_maintainer,
     make_model,
     make_pair,
+    retract,
     state_of,
     tensors_of,
 )
@@ -278,7 +279,7 @@ def test_no_rule_is_followed_where_there_is_no_pair() -> None:
 
 def a_retraction(pair: SetPair, by: FakeEvaluator) -> None:
     run = Run.objects.get(submission__model__name="Beta")
-    assert actions.retract_run(run=run.pk).retracted
+    assert retract(run.pk).retracted
 
 
 def a_regrade(pair: SetPair, by: FakeEvaluator) -> None:
@@ -360,9 +361,7 @@ def test_the_best_run_of_a_model_s_weights_counts_whatever_its_owner_submits_lat
 
 def test_a_retracted_run_stands_behind_any_that_counts(met: SetPair, by: FakeEvaluator) -> None:
     grade(met, Model.objects.get(name="Beta"), 8, by=by)
-    actions.retract_run(
-        run=Run.objects.filter(submission__model__name="Beta").earliest("queued_at").pk
-    )
+    retract(Run.objects.filter(submission__model__name="Beta").earliest("queued_at").pk)
     assert facts(met)["Beta"].right == 8 and not facts(met)["Beta"].retracted
 
 

@@ -16,7 +16,7 @@ from leaderboard.submissions.models import Commitment, Lineage, LineageRecord, M
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
-from tests.leaderboard.ruled import grade, make_maintainer, make_model, make_pair
+from tests.leaderboard.ruled import grade, make_maintainer, make_model, make_pair, retract
 
 pytestmark = pytest.mark.django_db
 OURS, THEIRS = "a7" * 32, "b7" * 32
@@ -107,11 +107,11 @@ def test_a_retracted_run_keeps_its_outcomes_and_makes_the_board_stale(
     pair, other = make_pair(), make_pair(slug="other")
     run = grade(pair, make_model("Alpha"), 5)
     publish(pair=pair)
-    assert actions.retract_run(run=run.pk).retracted
+    assert retract(run.pk).retracted
     assert dict(SetPair.objects.values_list("slug", "stale")) == {"pair": True, "other": False}
     assert run.outcomes.get(item_set=pair.private).right == 5
-    assert actions.retract_run(run=run.pk).retracted, "once more changes nothing"
-    assert refused(lambda: actions.retract_run(run=uuid.uuid4())) is Refusal.NOT_FOUND
+    assert retract(run.pk).retracted, "once more changes nothing"
+    assert refused(lambda: retract(uuid.uuid4())) is Refusal.NOT_FOUND
     assert other.slug == "other"
 
 

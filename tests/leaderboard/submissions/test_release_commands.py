@@ -14,8 +14,7 @@ from evaluator.ledger.rules import Date, Lineages, Rule, evidence_digest, read_e
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import PairState
 from leaderboard.errors import EXPLANATIONS, Refusal
-from leaderboard.submissions import actions
-from leaderboard.submissions.models import Commitment, Lineage, Model, Run
+from leaderboard.submissions.models import Commitment, Lineage, Model
 from tests.leaderboard import ruled
 from tests.leaderboard.bundles import Offline
 from tests.leaderboard.conftest import FakeEvaluator
@@ -26,6 +25,7 @@ from tests.leaderboard.ruled import (
     make_maintainer,
     make_model,
     make_pair,
+    retract,
     state_of,
 )
 
@@ -182,7 +182,7 @@ def test_registering_warns_where_known_models_would_meet_the_rule_at_once(
     assert warned(*registering()) == warning
     assert warned(*registering("new")) == warning
     assert SetPair.objects.get(slug="new").state == PairState.SEALED, "a warning refuses nothing"
-    actions.retract_run(run=runs[0].pk)
+    retract(runs[0].pk)
     assert warned(*registering("newer")) == ""
 
 
@@ -247,14 +247,6 @@ def test_a_lineage_that_is_refused_is_not_half_written(arguments: list[str], cod
     assert Model.objects.get().lineage is None
 
 
-def test_retracting_a_run() -> None:
-    run = grade(make_pair(), make_model("Alpha"), 5)
-    assert told("retract_run", run.pk) == f"{run.pk}: retracted"
-    assert Run.objects.get().retracted
-    assert sentence(Refusal.NOT_FOUND) in refusal("retract_run", uuid.uuid4())
-    assert refusal("retract_run", "no-uuid")
-
-
 def test_committing_to_weights(user: Any) -> None:
     first = told("commit_weights", DIGEST, "--by", "ada")
     made = Commitment.objects.get()
@@ -268,7 +260,7 @@ def test_committing_to_weights(user: Any) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("register_pair", "pair"), ("register_lineage",), ("retract_run",), ("release_progress",),
+        ("register_pair", "pair"), ("register_lineage",), ("retract_run", uuid.uuid4()), ("release_progress",),
         ("propose_release", "pair"), ("publish_release", "pair", "--by", "ada"), ("commit_weights", DIGEST),
     ],
     ids=lambda arguments: arguments[0],

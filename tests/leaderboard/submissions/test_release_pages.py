@@ -18,6 +18,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions import actions, releasing
 from leaderboard.submissions.models import Run
 from tests.leaderboard.conftest import FakeEvaluator
+from tests.leaderboard.ruled import retract
 from tests.leaderboard.sealed import RULE, Sealed, count_run, heir, meet, register, released, seal
 from tests.leaderboard.submissions.test_pages import text_of
 
@@ -205,7 +206,8 @@ def test_a_release_rests_on_what_was_signed(
     meet(twins, evaluator)
     heir(twins)
     released(actions.propose(slug="twins", by=boss), sealed, boss)
-    Run.objects.update(retracted=True)
+    for run in Run.objects.all():
+        retract(run.pk)
     for address in (PAGE, RELEASE):
         page = text_of(client.get(address))
         assert "<b>2 of 2</b> models: <b>north-1</b>, <b>south-1</b>." in page

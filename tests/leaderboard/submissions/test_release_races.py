@@ -21,6 +21,7 @@ from tests.leaderboard.ruled import (
     make_maintainer,
     make_model,
     make_pair,
+    retract,
     state_of,
 )
 from tests.leaderboard.submissions.test_queueing import together
@@ -94,7 +95,7 @@ def test_a_rule_that_is_met_no_more_meanwhile_stops_it(
     offline, pair, run = over_runs(tmp_path / "over-runs")
     evidence = actions.propose(slug="pair", by=make_maintainer("ada")).evidence
     made = offline.bundle(evidence, tmp_path / "bundle")
-    meanwhile(lambda: actions.retract_run(run=run.pk))
+    meanwhile(lambda: retract(run.pk))
     assert refused(lambda: publish(made)).code is Refusal.BAD_STEP
     assert_nothing_came_of_it(pair, releases)
 
@@ -130,7 +131,7 @@ def test_a_proposal_a_retraction_and_the_rule_at_once(
         assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
         works = [
             partial(actions.propose, slug="pair", by=ada),
-            partial(actions.retract_run, run=run.pk),
+            partial(retract, run.pk),
             partial(actions.follow_rule, slug="pair"),
         ]
         found = together(3, *works[number % 3 :], *works[: number % 3])

@@ -38,6 +38,7 @@ from tests.leaderboard.ruled import (
     make_maintainer,
     make_model,
     make_pair,
+    retract,
     state_of,
 )
 
@@ -117,7 +118,7 @@ def test_the_rule_has_to_hold_at_the_very_moment(db: None, evaluator: Any) -> No
     make_heir(pair)
     run = grade(pair, make_model("Alpha", "alpha"), 8, by=evaluator)
     assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
-    actions.retract_run(run=run.pk)
+    retract(run.pk)
     failure = refused(lambda: actions.propose(slug="pair", by=make_maintainer("ada")))
     assert (failure.code, state_of(pair)) == (Refusal.BAD_STEP, PairState.RELEASABLE)
 

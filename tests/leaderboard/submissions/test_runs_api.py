@@ -13,6 +13,7 @@ from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from tests.leaderboard.conftest import PRIVATE_N, FakeEvaluator, truth
+from tests.leaderboard.ruled import retract
 
 HIDDEN = {
     "model": None,
@@ -41,7 +42,7 @@ def test_a_run_that_is_not_ranked_tells_nothing_else(
     for report in (attempt.started(), attempt.failed(Code.ENDPOINT_REFUSED)):
         actions.record_report(envelope=report)
     actions.cancel(run=cancelled.pk)
-    actions.retract_run(run=retracted.pk)
+    retract(retracted.pk)
     runs = told(client)
     states = {
         "queued": (waiting, retracted),
@@ -65,7 +66,7 @@ def test_a_ranked_run_is_public(client: Client, run: Any, evaluator: FakeEvaluat
     for report in evaluator.begin(run).story():
         actions.record_report(envelope=report)
     actions.mark_ranked(run_ids=[run.pk])
-    actions.retract_run(run=run.pk)
+    retract(run.pk)
     (one,) = told(client).values()
     assert (one["model"], one["evaluator"], one["retracted"]) == ("Model-1", "evaluator-1", True)
     assert one["queued_at"].endswith("Z") and one["ended_at"] >= one["queued_at"]

@@ -1,27 +1,32 @@
-"""``manage.py retract_run RUN``."""
+"""``manage.py retract_run RUN --reason REASON --by USER``."""
 
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from leaderboard.accounts.actions import person
 from leaderboard.errors import SiteError
 from leaderboard.submissions import actions
+from leaderboard.submissions.models import Run
 
 
 class Command(BaseCommand):
-    """Lets a run count for nothing: not on the board, not for a release. What it came to is kept."""
+    """Retracts a run in public: it has no rank and counts for no release. Its outcomes stay stored."""
 
-    help = "Retract a run."
+    help = "Retract a run for good. Its page states the reason and who retracted it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """RUN."""
+        """Take the run, the reason and the maintainer."""
         parser.add_argument("run", type=UUID, metavar="RUN")
+        parser.add_argument("--reason", required=True, choices=Run.Retraction.values)
+        parser.add_argument("--by", required=True, metavar="USER", help="a maintainer")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Retract the run and print the reason."""
         try:
-            run = actions.retract_run(run=options["run"])
+            by = person(username=options["by"])
+            run = actions.retract_run(run=options["run"], reason=options["reason"], by=by)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
-        self.stdout.write(f"{run}: retracted")
+        self.stdout.write(f"{run}: retracted, {run.get_retracted_why_display()}")
