@@ -1,9 +1,9 @@
-"""What crosses the wall between the site and the evaluator, and nothing else.
+"""Messages that cross the wall between the site and the evaluator, and nothing else.
 
-``JobSpec`` goes in, ``Report`` comes out; both travel as JSON under a task's name. Every type is frozen
-and its decoding is strict: a field too many, a missing one or a wrong type is refused with
-``bad_message`` and never quoted back. No type here has a field that could hold the text of an item, a
-prompt or a completion of a sealed set.
+``JobSpec`` goes in, ``Report`` comes out; both travel as JSON under a task's name. Every type is
+frozen and its decoding is strict: a field too many, a missing one or a wrong type is refused with
+``bad_message`` and never quoted back. No type here has a field that could hold the text of an
+item, a prompt or a completion of a sealed set.
 """
 
 import base64
@@ -30,29 +30,29 @@ from evaluator.contract.base import (
 from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
 from evaluator.contract.rescored import (
     GraderCounts,
-    KeptSet,
     NotRescored,
     Rescored,
     RescoredSet,
     RescoreOrder,
+    StoredSet,
 )
-from evaluator.contract.told import (
+from evaluator.contract.summary import (
     LEAST_CELL,
     Budget,
     Hardware,
+    OutcomeCounts,
     Reason,
     Reasons,
     Record,
     Returned,
-    ShotsShown,
-    Tally,
+    ShotRecord,
     VoteBin,
     Votes,
 )
 from evaluator.contract.weights import MOST_TENSORS, Weights
 from evaluator.errors import Code, error
 
-__all__ = [  # of what stands in the files beside this one; all that is defined below is there for others too
+__all__ = [  # re-exported; everything that is defined below is public as well
     "JOB_VERSION",
     "LEAST_CELL",
     "MOST_TENSORS",
@@ -64,7 +64,6 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "Hardware",
     "HeldSet",
     "Hex32",
-    "KeptSet",
     "LeaseAnswer",
     "LeaseRefusal",
     "Moment",
@@ -72,6 +71,7 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "NotRescored",
     "OutOfService",
     "Outcome",
+    "OutcomeCounts",
     "Reason",
     "Reasons",
     "Record",
@@ -80,10 +80,10 @@ __all__ = [  # of what stands in the files beside this one; all that is defined 
     "RescoredSet",
     "Returned",
     "RunId",
-    "ShotsShown",
+    "ShotRecord",
     "Signature",
     "Slot",
-    "Tally",
+    "StoredSet",
     "Token",
     "VoteBin",
     "Votes",
@@ -99,23 +99,26 @@ RECORD_TASK = "holdfast.record"
 SHIP_TASK = "holdfast.ship"
 RESCORE_TASK = "holdfast.rescore"
 LEASE_TASK = "holdfast.lease"
-"""No worker runs it: the process that is answered reads its queue itself."""
+"""No worker runs this task: the process that is answered reads its queue itself."""
 RECORD_QUEUE = "record"
 NO_RUN = "00000000-0000-0000-0000-000000000000"
-"""The run that a report names which belongs to none, such as one of log lines that the site asked for again."""
+"""Run named by a report that belongs to none, such as one of log lines that the site requested."""
 
 Bitmap = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z", max_length=2_000_000)]
 Recipient = Annotated[str, Meta(pattern=r"\A[a-z0-9\[][a-z0-9.:\[\]-]{0,299}\Z")]
-"""Who saw an item: ``jail`` for weights we run, else the host (and port) of an endpoint."""
+"""Party that was shown an item: ``jail`` for weights we run, else an endpoint's host (and port)."""
 Tier = Literal["T0", "T1", "T2", "T3"]
-"""What a recipient may see: T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only."""
+"""Class of recipients that may be shown the same blocks (see ``evaluator.policy``).
+
+T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only.
+"""
 BlockId = Annotated[int, Meta(ge=0, le=9_999)]
 """A block of a sealed set (see ``evaluator.ledger.manifests``)."""
 Note = Annotated[str, Meta(max_length=4000)]
 """A signed tree head in the form of a C2SP signed note (see ``evaluator.ledger.notes``)."""
 
 
-# --- in: what is to be evaluated
+# --- in: the evaluation that is asked for
 
 
 class Checkpoint(Wire, tag_field="kind", tag="checkpoint", frozen=True, kw_only=True):
@@ -141,18 +144,21 @@ Provider = Literal[
     "together_ai",
     "xai",
 ]
-"""Whose API an endpoint speaks; empty for OpenAI's own. Only those that take a key and an address, and nothing else:
-other adapters of the library read files and the environment for what they send."""
+"""Provider whose API an endpoint speaks; empty for OpenAI's own.
+
+Only providers that take a key and an address, and nothing else: other adapters of the library read
+files and the environment for what they send.
+"""
 
 
 Ciphertext = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]+={0,2}\Z", max_length=16_000)]
 
 
 class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True):
-    """An API at an address: OpenAI-compatible, or that of a ``provider``, which our gateway reaches by LiteLLM.
+    """API at an address: OpenAI-compatible, or that of a ``provider``, reached by LiteLLM.
 
-    ``sealed_keys`` is its API key, HPKE-sealed to each evaluator that may be given the run, in base64, by the
-    evaluator's name. Empty where the endpoint wants none.
+    ``sealed_keys`` is its API key, HPKE-sealed to each evaluator that may be given the run, in
+    base64, by the evaluator's name. Empty where the endpoint wants none.
     """
 
     url: Annotated[str, Meta(min_length=8, max_length=2000)]
@@ -165,10 +171,11 @@ class Endpoint(Wire, tag_field="kind", tag="endpoint", frozen=True, kw_only=True
 
 
 class SetAsk(Wire, frozen=True, kw_only=True):
-    """One set to be asked. ``n`` is the whole set; ``done`` marks the items graded already (see :func:`pack_bits`).
+    """One set to be asked.
 
-    ``blocks`` are the blocks of a sealed set that the run is scored on, ascending; empty for every item. ``without``
-    marks those of their items that count no longer and are not asked.
+    ``n`` is the size of the whole set. ``blocks`` are the blocks of a sealed set that the run is
+    scored on, ascending; empty for every item. ``done`` marks the items graded already, ``without``
+    those that no longer count and are not asked (both as :func:`pack_bits`).
     """
 
     name: Name
@@ -181,7 +188,7 @@ class SetAsk(Wire, frozen=True, kw_only=True):
 
 
 class Limits(Wire, frozen=True, kw_only=True):
-    """Bounds of one attempt: its length in seconds, the number of requests in flight, and what may be spent."""
+    """Bounds of one attempt: seconds, number of requests in flight, and what may be spent."""
 
     seconds: Annotated[float, Meta(gt=0, le=604_800)]
     concurrency: Annotated[int, Meta(ge=1, le=512)] = 32
@@ -191,10 +198,10 @@ class Limits(Wire, frozen=True, kw_only=True):
 class JobSpec(Wire, frozen=True, kw_only=True):
     """One attempt at one run. The evaluator treats it as hostile input.
 
-    ``token`` is the fencing token of the attempt; ``lease_seconds`` is how long the site waits for a
-    report before it gives the run to another; ``grant`` is the hash of the site's record of what this
-    attempt may show to whom. ``tier`` is the site's own judgement of the system: it may lower the tier that the
-    evaluator's list gives, never raise it.
+    ``token`` is the fencing token of the attempt. The site waits ``lease_seconds`` for a report
+    before it gives the run to another attempt. ``grant`` is the hash of the site's record of the
+    items that this attempt may show, and of their recipient. ``tier`` is the site's own judgement
+    of the system: it may be stricter than the evaluator's list, never wider.
     """
 
     version: Literal[3] = 3
@@ -210,18 +217,21 @@ class JobSpec(Wire, frozen=True, kw_only=True):
 
 
 class Ship(Wire, frozen=True, kw_only=True):
-    """The site's wish to be told the log again: every line after ``after`` (-1 for all), and the newest head."""
+    """Request of the site for all log lines after ``after`` (-1: from the first) and the head."""
 
     version: Literal[1] = 1
     after: Annotated[int, Meta(ge=-1, le=10_000_000)]
 
 
-# --- out: what became of it
+# --- out: results
 
 
 class Line(Wire, frozen=True, kw_only=True):
-    """What every line of an evaluator's log has. ``previous`` is the hash of the line before, which chains the
-    log; ``signature`` covers every other field (see ``evaluator.ledger.entries``)."""
+    """Fields of every line of an evaluator's log.
+
+    ``previous`` is the hash of the line before, which chains the log; ``signature`` covers every
+    other field (see ``evaluator.ledger.entries``).
+    """
 
     version: Literal[2] = 2
     evaluator: Name
@@ -234,7 +244,7 @@ class Line(Wire, frozen=True, kw_only=True):
 
 
 class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True):
-    """These items are about to be decrypted for this recipient. ``items`` is a bitmap over the set's indices."""
+    """Items that are about to be decrypted for a recipient; ``items`` is a bitmap over indices."""
 
     run: RunId
     token: Token
@@ -245,10 +255,14 @@ class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True
 
 
 class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):
-    """An attempt has graded its last item of a set. ``outcomes`` is the Merkle root over what this evaluator keeps of
-    the run on this set: ``count`` items, of which ``not_counted`` have no answer that counts. ``tally`` commits to what
-    the others came to, which is told once the run's cohort is closed (see ``evaluator.ledger.closings``). ``weights``
-    is the digest of the tensors that were asked (:meth:`Weights.digest`), empty for an endpoint."""
+    """An attempt has graded its last item of a set.
+
+    ``outcomes`` is the Merkle root over the ``count`` answers of the run that this evaluator
+    stores, of which ``not_counted`` do not count. ``tally`` commits to the counts of the others,
+    which are published once the run's cohort is closed (see ``evaluator.ledger.closings``).
+    ``weights`` is the digest of the tensors that were asked (:meth:`Weights.digest`), empty for
+    an endpoint.
+    """
 
     run: RunId
     token: Token
@@ -260,7 +274,7 @@ class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):
     tally: Hex32
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message, without ``weights`` where there are none, as before there was such a field."""
+        """Return the JSON data, without ``weights`` if empty, as before the field existed."""
         data = super().to_dict()
         if not self.weights:
             del data["weights"]
@@ -281,8 +295,10 @@ class Opening(Line, tag_field="kind", tag="opening", frozen=True, kw_only=True):
 
 
 class Drill(Line, tag_field="kind", tag="drill", frozen=True, kw_only=True):
-    """All ``count`` items of the set are about to be decrypted in memory and compared with their leaves, for nobody:
-    a maintainer tries out whether a copy and its keys can still be opened."""
+    """All ``count`` items are about to be decrypted in memory and compared with their leaves.
+
+    No recipient: a maintainer checks that a copy and its keys can still be opened.
+    """
 
     count: Count
 
@@ -291,7 +307,7 @@ LogLine = Exposure | Closing | Enrolment | Opening | Drill
 
 
 class SetCounts(Wire, frozen=True, kw_only=True):
-    """How many items of a set fell to each outcome in this attempt; ``n`` is every item assigned to the run."""
+    """Number of items by outcome in this attempt; ``n`` is every item assigned to the run."""
 
     name: Name
     n: Count
@@ -303,12 +319,11 @@ class SetCounts(Wire, frozen=True, kw_only=True):
 
 
 class SetLikelihood(Wire, frozen=True, kw_only=True):
-    """How likely weights find the texts of a set: the mean over ``n`` items of the log-likelihood per character.
+    """Mean over ``n`` items of the log-likelihood per character of a set's texts.
 
-    ``mean`` and its standard ``error`` (None for one item) are in ten-thousandths of a nat; ``definition`` says what
-    text of an item is read.
-
-    Whole numbers, since whoever makes weights can have them spell an item in the digits of a finer mean.
+    ``mean`` and its standard ``error`` (None for one item) are in ten-thousandths of a nat;
+    ``definition`` names the text of an item that is read. Whole numbers only: weights could be made
+    to spell an item in the digits of a finer mean.
     """
 
     name: Name
@@ -319,17 +334,17 @@ class SetLikelihood(Wire, frozen=True, kw_only=True):
 
     @property
     def per_character(self) -> float:
-        """The mean in nats."""
+        """Mean in nats."""
         return self.mean / 10_000
 
     @property
     def standard_error(self) -> float | None:
-        """That of the mean, in nats."""
+        """Standard error of the mean in nats."""
         return None if self.error is None else self.error / 10_000
 
 
 class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
-    """The attempt has begun. Repeats the grant; names what asks and grades."""
+    """The attempt has begun. Repeats the grant; names the protocol and the grader."""
 
     grant: Hex32
     protocol_digest: Hex32
@@ -337,7 +352,7 @@ class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
 
 
 class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True):
-    """Still alive. ``done`` of ``total`` items have an outcome; ``loading`` comes before the first.
+    """The attempt is alive. ``done`` of ``total`` items have an outcome; ``loading`` comes first.
 
     The attempt is ``waiting`` while an endpoint gives no answer at all.
     """
@@ -348,16 +363,19 @@ class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True
 
 
 class Declined(Wire, tag_field="kind", tag="declined", frozen=True, kw_only=True):
-    """This evaluator cannot do the attempt and has not begun it: another may. It costs no attempt."""
+    """The evaluator cannot do the attempt and has not begun it. It costs the run no attempt."""
 
     code: Code
 
 
 class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
-    """Lines of the evaluator's log, what opens its closings, its newest signed head. Kept whatever the token says."""
+    """Lines of the evaluator's log, the counts of its closings, and its newest signed head.
+
+    Recorded under any token.
+    """
 
     entries: Annotated[tuple[LogLine, ...], Meta(max_length=1000)] = ()
-    tallies: Annotated[tuple[Tally, ...], Meta(max_length=1000)] = ()
+    tallies: Annotated[tuple[OutcomeCounts, ...], Meta(max_length=1000)] = ()
     head: Note = ""
 
 
@@ -371,11 +389,13 @@ class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):
     """The attempt is over and every assigned item of every set has an outcome.
 
-    ``votes`` are of the sets of which several answers were asked, where this evaluator has all of them; ``graders``
-    what each published grader makes of the answers. ``record`` is of this attempt. Of weights that run here all items
-    were read too: ``likelihoods`` has every set, or none and ``likelihood_failed`` says why. An endpoint has neither,
-    and no ``weights``, which say what tensors ``artefact`` holds; ``reasons`` count why it gave no answer, of the sets
-    whose every item has its answer here.
+    - ``artefact``, ``weights``: digest of the checkpoint and its tensors; none for an endpoint.
+    - ``votes``: of sets with several answers to each item, if this evaluator has all of them.
+    - ``graders``: counts of the answers by each published grader.
+    - ``record``: of this attempt.
+    - ``likelihoods``: of weights that run here, for every set or none; then ``likelihood_failed``
+      is the reason.
+    - ``reasons``: of an endpoint that gave no answer, for sets whose every answer is stored here.
     """
 
     artefact: Artefact = ""
@@ -391,7 +411,7 @@ class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True
 
 
 class Failed(Wire, tag_field="kind", tag="failed", frozen=True, kw_only=True):
-    """The attempt is over without a score. Whose fault it was follows from the code."""
+    """The attempt is over without a score. The code implies the party at fault."""
 
     code: Code
 
@@ -411,9 +431,12 @@ Body = (
 
 
 class Report(Wire, frozen=True, kw_only=True):
-    """One report of one attempt. ``worker`` is random per attempt, so that a message delivered twice
-    cannot pass for one; ``sequence`` counts from 1 within (run, token, worker). A report with a ``slot`` is
-    answered by a :class:`LeaseAnswer` where it is Started or Progress."""
+    """One report of one attempt.
+
+    ``worker`` is random per attempt, which separates two workers that received the same message;
+    ``sequence`` counts from 1 within (run, token, worker). Started and Progress with a ``slot`` are
+    answered by a :class:`LeaseAnswer`.
+    """
 
     version: Literal[2] = 2
     evaluator: Name
@@ -432,11 +455,14 @@ class Envelope(Wire, frozen=True, kw_only=True):
     signature: Signature
 
 
-# --- small shapes shared by both sides
+# --- small functions shared by both sides
 
 
 def pack_bits(indices: Iterable[int], n: int) -> str:
-    """A bitmap over 0 … n-1 as base64, least significant bit first. Raises ``bad_message`` beyond n."""
+    """Return a bitmap over 0 … n-1 as base64, least significant bit first.
+
+    Raises ``bad_message`` for an index beyond n.
+    """
     bits = bytearray((n + 7) // 8)
     for index in indices:
         if not 0 <= index < n:
@@ -446,19 +472,21 @@ def pack_bits(indices: Iterable[int], n: int) -> str:
 
 
 def unpack_bits(bitmap: str, n: int) -> frozenset[int]:
-    """The indices marked in a bitmap; an empty string marks none. Raises ``bad_message``."""
+    """Return the indices marked in a bitmap; an empty string marks none. Raises ``bad_message``."""
     try:
         raw = base64.b64decode(bitmap, validate=True)
     except ValueError:
         raise error(Code.BAD_MESSAGE, "a bitmap is not base64") from None
-    marked = frozenset(i * 8 + b for i, byte in enumerate(raw) for b in range(8) if byte >> b & 1)
-    if raw and (len(raw) != (n + 7) // 8 or any(index >= n for index in marked)):
+    if not raw:
+        return frozenset()
+    bits = int.from_bytes(raw, "little")
+    if len(raw) != (n + 7) // 8 or bits >> n:
         raise error(Code.BAD_MESSAGE, "a bitmap does not fit its set")
-    return marked
+    return frozenset(index for index in range(n) if raw[index >> 3] >> (index & 7) & 1)
 
 
 def fits(value: object, kind: Any) -> bool:
-    """Whether a value is of one of the types above."""
+    """Return True if a value is of one of the types above."""
     try:
         msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError:
@@ -467,10 +495,10 @@ def fits(value: object, kind: Any) -> bool:
 
 
 def evaluate_queue(pool: str) -> str:
-    """The queue that the workers of a pool listen to."""
+    """Return the name of the queue that the workers of a pool listen to."""
     return f"evaluate.{pool}"
 
 
 def journal_queue(evaluator: str) -> str:
-    """The queue of one evaluator, on which it is asked for what only it has: its log, and the answers that it keeps."""
+    """Return the name of the queue for requests about one evaluator's log and stored answers."""
     return f"journal.{evaluator}"

@@ -11,7 +11,7 @@ from msgspec import Meta
 from evaluator.contract.base import Hex32, Moment, Name, RunId, Wire
 
 JOB_VERSION = 3
-"""The version of ``JobSpec`` that this release writes and reads."""
+"""Version of ``JobSpec`` that this release writes and reads."""
 
 
 class OutOfService(StrEnum):
@@ -23,7 +23,7 @@ class OutOfService(StrEnum):
 
 
 class HeldSet(Wire, frozen=True, kw_only=True):
-    """A set that an evaluator can be asked about: readable, and openable where it is sealed.
+    """Set that an evaluator can read, and open where it is sealed.
 
     ``digest`` is the root of a sealed set, the digest of a public one's items.
     """
@@ -36,9 +36,9 @@ class HeldSet(Wire, frozen=True, kw_only=True):
 class Announcement(Wire, tag_field="kind", tag="announcement", frozen=True, kw_only=True):
     """This evaluator is alive, and another announcement follows within ``seconds``.
 
-    ``moment`` orders announcements by the evaluator's clock. ``reads`` are the versions of ``JobSpec``
-    that it understands. ``run`` is the run that it works on now. It belongs to no run itself, so its
-    report names ``NO_RUN``.
+    ``moment`` orders announcements by the evaluator's clock. ``reads`` are the versions of
+    ``JobSpec`` that it understands. ``run`` is the run that it works on now. It belongs to no run
+    itself, so its report names ``NO_RUN``.
     """
 
     moment: Moment

@@ -1,4 +1,4 @@
-"""What all messages are built from: the names in them, and how they are read."""
+"""Building blocks of all messages: field types, outcomes, and the strict base class."""
 
 import json
 from enum import IntEnum
@@ -23,11 +23,11 @@ Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Moment = Annotated[str, Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")]
 """A time in UTC, as ISO 8601 with a final ``Z``."""
 Artefact = Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
-"""The digest of the weights that were asked; empty for an endpoint, whose weights nobody sees."""
+"""Digest of the weights that were asked; empty for an endpoint."""
 
 
 class Outcome(IntEnum):
-    """What became of one item. n is every assigned item, so all five count in the denominator."""
+    """Outcome of one item. n is every assigned item, so all five count in the denominator."""
 
     RIGHT = 1
     WRONG = 2
@@ -37,7 +37,10 @@ class Outcome(IntEnum):
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN. Used for every digest."""
+    """Return the canonical bytes of a JSON value: sorted keys, no spaces, UTF-8, no NaN.
+
+    Every digest and every signature is over these bytes.
+    """
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -45,17 +48,17 @@ def canonical_json(value: Any) -> bytes:
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all that crosses the wall: frozen, strict, JSON in both directions."""
+    """Base of all messages: frozen, strict, JSON in both directions."""
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
-        """Decode JSON data strictly. Raises ``bad_message`` without quoting what was in it."""
+        """Decode JSON data strictly. Raises ``bad_message`` without quoting the data."""
         try:
             return msgspec.convert(data, cls, strict=True)
         except (msgspec.ValidationError, RecursionError, UnicodeError):
             raise error(Code.BAD_MESSAGE, cls.__name__) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON data that :meth:`from_dict` reads back to an equal value."""
+        """Return the JSON data that :meth:`from_dict` reads back to an equal value."""
         data: dict[str, Any] = msgspec.to_builtins(self)
         return data

@@ -1,6 +1,6 @@
-"""What is said of answers that an evaluator keeps: the order to grade them again, and what came of it.
+"""Rescoring: the order to grade stored answers again, and its result.
 
-Outcome codes by index and counts. No field could hold a text, and nobody is asked anything.
+Outcome codes by index, and counts. No field could hold a text, and no model is asked.
 """
 
 from typing import Annotated, Literal
@@ -12,8 +12,11 @@ from evaluator.errors import Code
 
 
 class GraderCounts(Wire, frozen=True, kw_only=True):
-    """How one grader grades the answers to a set that this evaluator keeps of a run, whichever attempts they are of.
-    ``n`` is how many those are: less than the items of the run where another evaluator asked some of them."""
+    """Counts by one grader of the answers to a set that this evaluator stores of a run.
+
+    ``n`` is the number of answers, of all attempts: less than the items of the run where another
+    evaluator asked some of them.
+    """
 
     grader: Name
     set: Name
@@ -24,8 +27,8 @@ class GraderCounts(Wire, frozen=True, kw_only=True):
     truncated: Count
 
 
-class KeptSet(Wire, frozen=True, kw_only=True):
-    """A set whose answers are to be graded again; ``n`` and ``digest`` are of the whole set."""
+class StoredSet(Wire, frozen=True, kw_only=True):
+    """Set whose stored answers are to be graded again, by size and digest of the whole set."""
 
     name: Name
     sealed: bool
@@ -34,8 +37,11 @@ class KeptSet(Wire, frozen=True, kw_only=True):
 
 
 class RescoreOrder(Wire, frozen=True, kw_only=True):
-    """The site's wish to have what a run answered graded again. ``order`` numbers these wishes; ``token`` is that of
-    the run's last attempt, ``look`` the one under which the site has granted it: what is opened is written down so."""
+    """Order of the site to grade the answers of a run again.
+
+    ``order`` numbers the orders. ``token`` is that of the run's last attempt; ``look`` is the one
+    under which the site granted the rescoring, and under which exposures are journalled.
+    """
 
     version: Literal[1] = 1
     order: Token
@@ -44,18 +50,18 @@ class RescoreOrder(Wire, frozen=True, kw_only=True):
     look: Token
     grader: Name
     protocol: Name
-    sets: Annotated[tuple[KeptSet, ...], Meta(min_length=1, max_length=8)]
+    sets: Annotated[tuple[StoredSet, ...], Meta(min_length=1, max_length=8)]
 
 
 class RescoredSet(Wire, frozen=True, kw_only=True):
-    """The items of one set that were graded again, as (index, outcome when it was asked, outcome now)."""
+    """Items of one set that were graded again, as (index, outcome when asked, outcome now)."""
 
     name: Name
     outcomes: Annotated[tuple[tuple[Count, Outcome, Outcome], ...], Meta(max_length=1_000_000)]
 
 
 class Rescored(Wire, tag_field="kind", tag="rescored", frozen=True, kw_only=True):
-    """An order was carried out, by the grader of this digest."""
+    """The order was carried out, by the grader of this digest."""
 
     order: Token
     grader: Name
@@ -64,7 +70,7 @@ class Rescored(Wire, tag_field="kind", tag="rescored", frozen=True, kw_only=True
 
 
 class NotRescored(Wire, tag_field="kind", tag="not_rescored", frozen=True, kw_only=True):
-    """An order was not carried out, and why."""
+    """The order was not carried out, for the reason of this code."""
 
     order: Token
     code: Code

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evaluator.contract import Hex32, Outcome, Tally, canonical_json
+from evaluator.contract import Hex32, Outcome, OutcomeCounts, canonical_json
 from evaluator.ledger.tree import leaf_hash, root
 
 _DOMAIN = b"holdfast/outcome/v1\n"
@@ -38,14 +38,14 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
     return root([leaf_hash(_DOMAIN + canonical_json(row)) for row in rows]).hex()
 
 
-def tally(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> Tally:
+def tally(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> OutcomeCounts:
     """How many of the items came to each outcome that counts, and what opens the commitment of the closing ``line``."""
     found = Counter(item.outcome for item in items)
     counts = {one.name.lower(): found[one] for one in Outcome if one is not Outcome.NOT_COUNTED}
-    return Tally(line=line, salt=salt.hex(), **counts)
+    return OutcomeCounts(line=line, salt=salt.hex(), **counts)
 
 
-def tally_commitment(told: Tally) -> Hex32:
+def tally_commitment(told: OutcomeCounts) -> Hex32:
     """SHA-256 over the domain and the canonical JSON of the counts and the salt; not of the line, which holds it."""
     fields = {name: value for name, value in told.to_dict().items() if name != "line"}
     return hashlib.sha256(_TALLY + canonical_json(fields)).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Shape
 
-from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, Tally, Tier
+from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, OutcomeCounts, Tier
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
@@ -65,7 +65,7 @@ class Opener(Shape):
     ) -> Closing:
         """Commit to what a run has come to on a set, in the journal."""
 
-    def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> Tally | None:
+    def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> OutcomeCounts | None:
         """What opens the commitment of a closing."""
 
     def order_secret(self, run: str, token: int, /) -> bytes:
@@ -136,7 +136,7 @@ class Host:
             entries=tuple(lines), tallies=tuple(one for one in opened if one is not None)
         )
 
-    def _opened(self, line: Closing) -> Tally | None:
+    def _opened(self, line: Closing) -> OutcomeCounts | None:
         try:
             return self.vault.open_tally(line, self.completions.closed(line.run, line.set))
         except (

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from evaluator import grading, protocols
 from evaluator.contract import (
     NO_RUN,
-    KeptSet,
     NotRescored,
     Outcome,
     Rescored,
     RescoredSet,
     RescoreOrder,
+    StoredSet,
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import rescoring
@@ -63,7 +63,7 @@ def _answer(order: RescoreOrder, host: Host) -> Rescored | NotRescored:
     return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=sets)
 
 
-def _rescored(ask: KeptSet, order: RescoreOrder, host: Host) -> RescoredSet:
+def _rescored(ask: StoredSet, order: RescoreOrder, host: Host) -> RescoredSet:
     about = (host.rescored, order.run)
     found = rescoring.find(*about, order=order.order, set_name=ask.name)
     if found is None:
@@ -74,7 +74,7 @@ def _rescored(ask: KeptSet, order: RescoreOrder, host: Host) -> RescoredSet:
     return RescoredSet(name=ask.name, outcomes=_triples(found))
 
 
-def _rescore(ask: KeptSet, order: RescoreOrder, host: Host) -> rescoring.Regrade:
+def _rescore(ask: StoredSet, order: RescoreOrder, host: Host) -> rescoring.Regrade:
     protocol = protocols.get(order.protocol)
     if not ask.sealed:
         items = load_public(host.sets, ask)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from evaluator import grading
 from evaluator.backends import Backend, Served
-from evaluator.contract import Budget, Record, ShotsShown, canonical_json
+from evaluator.contract import Budget, Record, ShotRecord, canonical_json
 from evaluator.items import set_digest
 from evaluator.pipeline.run import Source
 from evaluator.protocols import Protocol
@@ -43,9 +43,9 @@ def record_of(
     )
 
 
-def _shots(protocol: Protocol, source: Source) -> ShotsShown:
+def _shots(protocol: Protocol, source: Source) -> ShotRecord:
     """Which shots were shown: indices into a public pool, for each item of the whole set."""
     drawn = protocol.draws(source.n, len(source.shots))
     digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
     pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
-    return ShotsShown(name=source.name, pool=pool, drawn=digest)
+    return ShotRecord(name=source.name, pool=pool, drawn=digest)

@@ -18,7 +18,7 @@ from evaluator.contract import (
     Hex32,
     Opening,
     Outcome,
-    Tally,
+    OutcomeCounts,
     Tier,
     canonical_json,
     pack_bits,
@@ -213,7 +213,7 @@ class Vault:
             tally=tally_commitment(told),
         )
 
-    def open_tally(self, line: Closing, closed: Sequence[Closed]) -> Tally | None:
+    def open_tally(self, line: Closing, closed: Sequence[Closed]) -> OutcomeCounts | None:
         """The counts that a closing of this evaluator committed to; None where ``closed`` is more than it was over."""
         told = tally(
             closed,

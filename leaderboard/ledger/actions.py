@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from evaluator.contract import Announcement, Endpoint, LogLine, Recipient, Tally, fits
+from evaluator.contract import Announcement, Endpoint, LogLine, OutcomeCounts, Recipient, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.closings import tally_commitment
 from evaluator.ledger.entries import origin, verify_entry
@@ -124,7 +124,11 @@ def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> No
 
 
 def keep_log(
-    *, evaluator: Evaluator, lines: Sequence[LogLine], note: str = "", opened: Sequence[Tally] = ()
+    *,
+    evaluator: Evaluator,
+    lines: Sequence[LogLine],
+    note: str = "",
+    opened: Sequence[OutcomeCounts] = (),
 ) -> None:
     """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the log.
 
@@ -139,7 +143,7 @@ def keep_log(
     _compare_heads(evaluator)
 
 
-def _keep_tally(evaluator: Evaluator, told: Tally) -> None:
+def _keep_tally(evaluator: Evaluator, told: OutcomeCounts) -> None:
     closing = evaluator.entries.filter(kind="closing", entry_hash=told.line).first()
     counted = told.right + told.wrong + told.no_answer + told.truncated
     if (

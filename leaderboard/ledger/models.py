@@ -268,7 +268,7 @@ class Entry(models.Model):
 
     A line that came before its predecessor is ``pending``; one that contradicts a line already there, or
     does not continue the chain, is ``conflicting``: it is kept, since its signature proves who wrote it.
-    ``tally`` are the counts that a closing commits to (a ``contract.Tally``), where they are known.
+    ``tally`` are the counts that a closing commits to (``contract.OutcomeCounts``), where they are known.
     ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none; ``count`` is then 0.
     """
 

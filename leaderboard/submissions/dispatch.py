@@ -18,11 +18,11 @@ from evaluator.contract import (
     Checkpoint,
     Endpoint,
     JobSpec,
-    KeptSet,
     LeaseAnswer,
     Limits,
     RescoreOrder,
     SetAsk,
+    StoredSet,
     Tier,
     journal_queue,
     lease_queue,
@@ -248,7 +248,7 @@ def _rows(run: Run) -> list[RunOutcomes]:
 def ring_rescore(order: Rescoring) -> None:
     """Ask the evaluator that keeps a run's answers to grade them again. Raises the broker's error where it is away."""
     sets = [
-        KeptSet(name=one.name, sealed=one.sealed, digest=one.digest, n=one.n)
+        StoredSet(name=one.name, sealed=one.sealed, digest=one.digest, n=one.n)
         for one in (row.item_set for row in _rows(order.run))
     ]
     payload = RescoreOrder(

@@ -22,11 +22,11 @@ from evaluator.contract import (
     Graded,
     LogLine,
     Outcome,
+    OutcomeCounts,
     Progress,
     Report,
     SetCounts,
     Started,
-    Tally,
     pack_bits,
     unpack_bits,
 )
@@ -79,7 +79,7 @@ class FakeEvaluator:
     head_index: int = -1
     head_hash: str = GENESIS
     tree: Tree = field(default_factory=Tree)
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    tallies: dict[str, OutcomeCounts] = field(default_factory=dict)
 
     def identity(self) -> dict[str, str]:
         host_pub = self.host.public_key().public_bytes_raw().hex()
@@ -121,7 +121,7 @@ class FakeEvaluator:
     def close(self, outcomes: Sequence[Outcome], **changes: Any) -> Closing:
         """The next line: a run is closed with these outcomes. What opens it is kept in ``tallies``."""
         counts = {outcome.name.lower(): outcomes.count(outcome) for outcome in COUNTED}
-        told = Tally(line=GENESIS, salt="5a" * 32, **counts)
+        told = OutcomeCounts(line=GENESIS, salt="5a" * 32, **counts)
         fields: dict[str, Any] = {
             "evaluator": self.name,
             "index": self.head_index + 1,

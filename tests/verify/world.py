@@ -17,7 +17,7 @@ from evaluator.contract import (
     Enrolment,
     Exposure,
     Opening,
-    Tally,
+    OutcomeCounts,
     canonical_json,
     pack_bits,
 )
@@ -346,7 +346,7 @@ def _committed(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a line; of a closing, its counts behind their commitment."""
     if "right" not in fields:
         return fields
-    told = Tally.from_dict(_opening(fields) | {"line": GENESIS})
+    told = OutcomeCounts.from_dict(_opening(fields) | {"line": GENESIS})
     return {"tally": tally_commitment(told)} | _without(fields, *COUNTS[:4])
 
 

@@ -118,8 +118,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/contract/__init__.py",
-        'follows from the code."""\n\n    code: Code\n',
-        'follows from the code."""\n\n    code: Code\n    said: str = ""\n',
+        'implies the party at fault."""\n\n    code: Code\n',
+        'implies the party at fault."""\n\n    code: Code\n    said: str = ""\n',
     ),
     (
         "leaderboard/submissions/actions/recording.py",
@@ -141,7 +141,7 @@ TELLS_NAMES = [
         "return returned",
     ),
     (
-        "evaluator/contract/told.py",
+        "evaluator/contract/summary.py",
         r'Returned = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,219}\Z")]',
         "Returned = str",
     ),

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from evaluator.contract import KeptSet, Outcome, RescoredSet
+from evaluator.contract import Outcome, RescoredSet, StoredSet
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.models import unranked
@@ -44,7 +44,7 @@ def test_asked_recorded_and_logged_and_the_old_rows_stay(
         ("public", 7, False),
         ("private", 9, True),
     ]
-    assert isinstance(sent.sets[0], KeptSet)
+    assert isinstance(sent.sets[0], StoredSet)
     [(_, _, options)] = [one for one in house.bell if one[0] == "holdfast.rescore"]
     assert options["queue"] == "journal.evaluator-1"
     caplog.set_level(logging.INFO)

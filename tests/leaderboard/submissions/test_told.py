@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from django.test import Client
 
-from evaluator.contract import Budget, Record, ShotsShown, VoteBin, Votes
+from evaluator.contract import Budget, Record, ShotRecord, VoteBin, Votes
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.rankings.actions import rebuild
 from leaderboard.submissions.actions import record_report
@@ -44,8 +44,8 @@ RECORD = Record(
     max_tokens=96,
     budget=Budget(tokens=1000),
     shots=(
-        ShotsShown(name="public", drawn="e" * 64),
-        ShotsShown(name="private", pool="f" * 64, drawn="e" * 64),
+        ShotRecord(name="public", drawn="e" * 64),
+        ShotRecord(name="private", pool="f" * 64, drawn="e" * 64),
     ),
     bos="tokenizer",
     engine="transformers 5.0.0",

@@ -1,4 +1,4 @@
-"""What a run tells beside its outcomes: aggregates over several samples of each item, and what moved its score.
+"""Run summary: counts, votes over several samples of each item, and the facts that affect a score.
 
 Nothing here is of a single item, and no field could hold a text that a model or an endpoint wrote.
 """
@@ -14,7 +14,7 @@ Price = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class Budget(Wire, frozen=True, kw_only=True):
-    """What a run may spend at an endpoint, all its attempts together: so many ``tokens``, so much money (``cost``)."""
+    """Limit of ``tokens`` and money (``cost``) that all attempts of a run together may spend."""
 
     tokens: Annotated[int, Meta(ge=1, le=1_000_000_000_000)] | None = None
     cost: Annotated[float, Meta(gt=0, le=1e9)] | None = None
@@ -23,13 +23,16 @@ class Budget(Wire, frozen=True, kw_only=True):
 
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-"""A part of a whole set, as an aggregate over it."""
+"""Fraction of a whole set, from 0 to 1."""
 LEAST_CELL = 100
-"""No part of a sealed set that is told of has fewer items; a set may only be sealed with a lower bound of its own."""
+"""Minimum cell size: the fewest items of a sealed set that a published number may be over.
+
+A set may be sealed with a lower minimum of its own (``Manifest.cell``), never a higher one.
+"""
 
 
-class Tally(Wire, frozen=True, kw_only=True):
-    """What opens the commitment of a closing: how its counted items came out, and the salt. ``line`` is its hash."""
+class OutcomeCounts(Wire, frozen=True, kw_only=True):
+    """Counts by outcome that open the commitment of the closing of hash ``line``, and the salt."""
 
     line: Hex32
     right: Count
@@ -40,7 +43,7 @@ class Tally(Wire, frozen=True, kw_only=True):
 
 
 class VoteBin(Wire, frozen=True, kw_only=True):
-    """The ``n`` votes whose share lies in (``low``, ``high``] tenths: their mean ``share``, and how many are right."""
+    """Votes with a share in (``low``, ``high``] tenths: their number, mean share and right ones."""
 
     low: Annotated[int, Meta(ge=0, le=9)]
     high: Annotated[int, Meta(ge=1, le=10)]
@@ -50,10 +53,11 @@ class VoteBin(Wire, frozen=True, kw_only=True):
 
 
 class Votes(Wire, frozen=True, kw_only=True):
-    """What ``samples`` answers to each of ``n`` items of a set came to, the whole form and nothing less.
+    """Aggregates over ``samples`` answers to each of ``n`` items, always the whole item selection.
 
-    ``right`` counts right answers of all ``n * samples``; ``majority`` are pairs of k and maj@k; ``error`` is the
-    expected calibration error of the vote's share over tenths, ``brier`` its mean squared difference.
+    ``right`` counts right answers of all ``n * samples``; ``majority`` are pairs of k and maj@k;
+    ``error`` is the expected calibration error of the vote's share over tenths, ``brier`` its mean
+    squared difference.
     """
 
     name: Name
@@ -70,13 +74,20 @@ class Votes(Wire, frozen=True, kw_only=True):
 
 
 Reason = Literal["filtered", "refused", "too_long", "bad_response", "reasoning_only"]
-"""Why an endpoint gave an item no answer: its content filter or the model's own refusal, another refusal of the
-request, a prompt beyond its context, a body that is no completion, an answer in the reasoning field only. Each follows
-from what the endpoint sent, never from the right answer."""
+"""Reason for which an endpoint gave no answer.
+
+- ``filtered``: its content filter, or the model's own refusal.
+- ``refused``: another refusal of the request.
+- ``too_long``: a prompt beyond its context.
+- ``bad_response``: a body that is no completion.
+- ``reasoning_only``: an answer in the reasoning field only.
+
+Each follows from the response of the endpoint, never from the right answer.
+"""
 
 
 class Reasons(Wire, frozen=True, kw_only=True):
-    """How often each reason occurred among the ``n`` items of a set, the whole item selection and nothing less."""
+    """Number of occurrences of each reason among ``n`` items, always the whole item selection."""
 
     name: Name
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -87,16 +98,18 @@ class Reasons(Wire, frozen=True, kw_only=True):
 
 
 Version = Annotated[str, Meta(pattern=r"\A([a-z][a-z-]{0,29}( [0-9][0-9A-Za-z.+-]{0,39})?)?\Z")]
-"""A program and its version, such as ``vllm 0.32.0``; empty where it is not ours."""
+"""Program and its version, such as ``vllm 0.32.0``; empty where it is not ours."""
 Hardware = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9 ()@.,_/+-]{0,80}\Z")]
-"""The name of a processor, as the machine of the evaluator gives it; empty for an endpoint's."""
+"""Name of a processor, as the evaluator's machine reports it; empty for an endpoint."""
 Returned = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:/@-]{0,219}\Z")]
-"""The model that an endpoint says has answered: the name asked for, perhaps with a version in digits behind it; any
-other text as ``sha256:`` and 16 digits, so that nothing an endpoint writes is repeated."""
+"""Model name that an endpoint returned: the name asked for, perhaps with a version in digits.
+
+Any other text as ``sha256:`` and 16 digits, so that no text of an endpoint is repeated.
+"""
 
 
-class ShotsShown(Wire, frozen=True, kw_only=True):
-    """The shots of a set: the digest of its pool (empty where there is none), and of the indices drawn from it."""
+class ShotRecord(Wire, frozen=True, kw_only=True):
+    """Shots of a set: the digests of its pool (empty for none) and of the indices drawn from it."""
 
     name: Name
     pool: Artefact = ""
@@ -104,10 +117,11 @@ class ShotsShown(Wire, frozen=True, kw_only=True):
 
 
 class Record(Wire, frozen=True, kw_only=True):
-    """Everything about the system under test that moves a score, beside its weights' digest.
+    """Facts about the system under test, other than its weights, that affect a score.
 
-    ``max_tokens`` bounds one answer. ``template`` is the digest of the chat template, empty where none was rendered
-    here. ``bos``: what stands before a text is the tokenizer's affair, nothing, the template's, or the endpoint's.
+    ``max_tokens`` bounds one answer. ``template`` is the digest of the chat template, empty where
+    none was rendered here. ``bos`` names the component that decides the beginning-of-sequence
+    token; ``never`` if there is none.
     """
 
     protocol: Name
@@ -116,7 +130,7 @@ class Record(Wire, frozen=True, kw_only=True):
     grader_digest: Hex32
     max_tokens: Count
     budget: Budget | None = None
-    shots: Annotated[tuple[ShotsShown, ...], Meta(min_length=1, max_length=8)]
+    shots: Annotated[tuple[ShotRecord, ...], Meta(min_length=1, max_length=8)]
     bos: Literal["tokenizer", "never", "template", "endpoint"]
     template: Artefact = ""
     engine: Version = ""
