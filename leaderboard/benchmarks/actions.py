@@ -14,7 +14,7 @@ from evaluator.ledger.manifests import Manifest, Terms
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.notices import notice_hash, retired_blocks, verify_notices
 from leaderboard.benchmarks.models import ItemSet, Notice, SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
 FIXED = ("title", "public", "private", "protocol", "grader", "twins_by")
@@ -103,7 +103,7 @@ def name_successor(*, slug: str, successor: str) -> SetPair:
     heir = ItemSet.objects.filter(name=successor, sealed=True).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    if heir is None or heir == pair.private or heir.state != PairState.SEALED:
+    if heir is None or heir == pair.private or heir.state != SetState.SEALED:
         raise refuse(Refusal.NO_SUCCESSOR, successor)
     pair.private.successor = heir
     pair.private.save(update_fields=["successor"])
@@ -273,7 +273,7 @@ def _check_known(made: SetPair, known: SetPair | None) -> None:
 def _check_live(made: SetPair) -> None:
     """Refuse a new pair over a set that is over, or that another pair has asked and graded otherwise before."""
     item_set, manifest = made.private, made.private.facts()
-    if item_set.state == PairState.RELEASED:
+    if item_set.state == SetState.RELEASED:
         raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")
     if manifest:
         gone = retired_blocks(manifest, item_set.signed_notices())

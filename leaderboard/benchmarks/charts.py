@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from evaluator.ledger.manifests import Manifest
-from evaluator.ledger.notices import Notice, retired, waiting
+from evaluator.ledger.notices import Notice, retired, retired_blocks, waiting
 
 WIDTH, HEIGHT = 1000, 28
 KINDS: Mapping[str, tuple[str, str]] = {
@@ -64,7 +64,8 @@ class Stratum:
 
 def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
     """The blocks in order of their items."""
-    gone, waits = retired(manifest, notices), waiting(manifest, notices)
+    gone = retired_blocks(manifest, notices)
+    waits = waiting(manifest, notices)
     single = {notice.item for notice in notices if notice.item is not None}
     seasons = {block: number for number, block in enumerate(manifest.seasons, start=1)}
     return tuple(
@@ -74,7 +75,7 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
             start=block.start,
             n=block.n,
             season=seasons.get(block.id),
-            gone=gone.issuperset(block.indices()),
+            gone=block.id in gone,
             errata=tuple(sorted(single & set(block.indices()))),
             waits=len(waits.intersection(block.indices())),
         )

@@ -9,7 +9,7 @@ from django.core.validators import RegexValidator
 
 from evaluator import grading, protocols
 from leaderboard.benchmarks.models import ItemSet, SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
 MANIFEST_BYTES, HEAD_BYTES = 20_000_000, 8_000
@@ -124,7 +124,7 @@ class SuccessorForm(forms.Form):
         super().__init__(*args, **options)
         field = cast("forms.ModelChoiceField[ItemSet]", self.fields["successor"])
         field.queryset = (
-            ItemSet.objects.filter(sealed=True, state=PairState.SEALED)
+            ItemSet.objects.filter(sealed=True, state=SetState.SEALED)
             .exclude(pk=pair.private_id)
             .order_by("-pk")
         )

@@ -10,7 +10,7 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.rules import Rule, in_words
 from leaderboard.accounts.models import User
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -43,8 +43,8 @@ class ItemSet(models.Model):
     season = models.PositiveIntegerField(default=0)
     state = models.CharField(
         max_length=10,
-        choices=[(state.value, state.value) for state in PairState],
-        default=PairState.SEALED,
+        choices=[(state.value, state.value) for state in SetState],
+        default=SetState.SEALED,
     )
     successor = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="succeeds"
@@ -58,7 +58,7 @@ class ItemSet(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=models.Q(state__in=[state.value for state in PairState]),
+                condition=models.Q(state__in=[state.value for state in SetState]),
                 name="item_set_state_is_known",
             ),
             models.CheckConstraint(

@@ -11,6 +11,7 @@ from evaluator.contract import LEAST_CELL, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
 from evaluator.policy import ENDPOINT_TIERS, JAIL, EndpointId
+from leaderboard.benchmarks.models import ItemSet
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
@@ -89,9 +90,10 @@ class Evaluator(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def holds(self, *, name: str, sealed: bool, digest: str) -> bool:
+    def holds_set(self, item_set: ItemSet) -> bool:
         """Return True where its last announcement lists this very set."""
-        return {"name": name, "sealed": sealed, "digest": digest} in self.sets
+        names = ("name", "sealed", "digest")
+        return {name: getattr(item_set, name) for name in names} in self.sets
 
     def abilities(self) -> tuple[object, ...]:
         """Return what decides which runs it can be given: unequal values where something has changed."""

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.outlines import Filled, Outline
 from leaderboard.rankings import charts, pictures
 from leaderboard.rankings.forms import (
@@ -112,7 +112,7 @@ def _seal(pair: SetPair) -> dict[str, Any]:
     digest = pair.private.digest
     return {
         "commitment": f"{digest[:4]}…{digest[-4:]}",
-        "released": pair.private.n if pair.state == PairState.RELEASED else 0,
+        "released": pair.private.n if pair.state == SetState.RELEASED else 0,
         "rule": pair.private.rule_words() or "none announced yet",
     }
 

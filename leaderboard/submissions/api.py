@@ -473,6 +473,7 @@ def _submission(one: Submission) -> dict[str, Any]:
 
 def _run(one: Run) -> dict[str, Any]:
     graded = one.state in (RunState.GRADED, RunState.RANKED)
+    place = actions.queue_place(one)
     plain = (
         "id",
         "state",
@@ -494,8 +495,8 @@ def _run(one: Run) -> dict[str, Any]:
         "model": one.submission.model.name,
         "protocol": one.submission.asked_by,
         "record": one.record if graded else None,
-        "held_up": explain_code(lack) if (lack := actions.waiting_for(one)) else None,
-        "waiting": actions.waiting(one),
+        "held_up": explain_code(place.held_up_by) if place and place.held_up_by else None,
+        "waiting": place,
         "failure": explain_code(one.ended_because) if one.ended_because else None,
         "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
         "retraction": _retraction(one),

@@ -29,7 +29,7 @@ from evaluator.contract import (
     pack_bits,
 )
 from evaluator.errors import Code
-from evaluator.ledger.notices import retired
+from evaluator.ledger.notices import retired, retired_blocks
 from evaluator.policy import JAIL, EndpointId
 from leaderboard.celery import REBUILD_TASK, app
 from leaderboard.errors import Refusal, refuse
@@ -107,12 +107,12 @@ def form(submission: Submission) -> Form:
     usual = policy.blocks(tier, manifest, season=pair.season)
     if not usual:
         raise refuse(Refusal.PUBLIC_ONLY)
-    gone = retired(manifest, pair.private.signed_notices())
-    spent = {block.id for block in manifest.blocks if gone.issuperset(block.indices())}
+    notices = pair.private.signed_notices()
+    spent = retired_blocks(manifest, notices)
     blocks = tuple(block for block in usual if block not in spent)
     if not blocks:
         raise refuse(Refusal.PAIR_RETIRED)
-    return Form(tier, blocks, manifest.indices(blocks) - gone)
+    return Form(tier, blocks, manifest.indices(blocks) - retired(manifest, notices))
 
 
 def job(run: Run) -> Job:

@@ -35,22 +35,22 @@ from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.benchmarks import charts, exports
 from leaderboard.benchmarks.forms import PairForm, SuccessorForm, WithdrawalForm
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair
-from leaderboard.benchmarks.states import STEPS, PairState
+from leaderboard.benchmarks.states import STEPS, SetState
 from leaderboard.errors import SiteError
 from leaderboard.submissions import actions
 
 SHOWN_SHORT = 10
 WORDS = {
-    PairState.SEALED: (
+    SetState.SEALED: (
         "Sealed.",
         "Its questions are not public. Whenever one is shown, the ledger says to whom.",
     ),
-    PairState.RELEASABLE: ("Releasable.", "The rule is met. A maintainer may propose the release."),
-    PairState.PROPOSED: (
+    SetState.RELEASABLE: ("Releasable.", "The rule is met. A maintainer may propose the release."),
+    SetState.PROPOSED: (
         "Proposed.",
         "The evidence is frozen, for the maintainers to sign offline.",
     ),
-    PairState.RELEASED: ("Released.", "Everybody can read all of it, and check it."),
+    SetState.RELEASED: ("Released.", "Everybody can read all of it, and check it."),
 }
 REASONS = {
     "spent": "shown often enough",
@@ -82,7 +82,7 @@ class Clause:
 class Happened:
     """A state on the way to the release, and when the pair came to it; None where it is not there (any more)."""
 
-    state: PairState
+    state: SetState
     moment: datetime | None
     now: bool
 
@@ -254,11 +254,11 @@ def _pairs() -> QuerySet[SetPair]:
 
 def _about(pair: SetPair) -> dict[str, Any]:
     steps = [
-        {"step": one, "why": STEPS[PairState(one.old), PairState(one.new)].why}
+        {"step": one, "why": STEPS[SetState(one.old), SetState(one.new)].why}
         for one in pair.private.steps.select_related("by").order_by("pk")
     ]
     others = SetPair.objects.filter(private=pair.private).exclude(pk=pair.pk).order_by("pk")
-    words = WORDS[PairState(pair.state)]
+    words = WORDS[SetState(pair.state)]
     return {"pair": pair, "words": words, "steps": steps, "others": others, "section": "sets"}
 
 
@@ -267,8 +267,8 @@ def _path(pair: SetPair) -> Sequence[Happened]:
     came = {one.new: one.moment for one in pair.private.steps.order_by("pk")} | {
         "sealed": pair.private.registered_at
     }
-    order = list(PairState)
-    reached = order.index(PairState(pair.state))
+    order = list(SetState)
+    reached = order.index(SetState(pair.state))
     return [
         Happened(state, came.get(state) if place <= reached else None, place == reached)
         for place, state in enumerate(order)
@@ -281,7 +281,7 @@ def _evidence(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     Of a released set nothing is weighed again: what was signed is what its release rests on.
     """
     frozen = read_evidence(pair.evidence) if pair.evidence else None
-    if frozen and pair.state == PairState.RELEASED:
+    if frozen and pair.state == SetState.RELEASED:
         held, verdict = (
             frozen,
             decide(manifest.rule, frozen, now=moment_of(frozen.moment)) if manifest.rule else None,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leaderboard.state_machine import Step
+
 
 class RunState(StrEnum):
     """Where a run stands. Each but the last three has a deadline."""
@@ -27,14 +29,6 @@ class Disposition(StrEnum):
     DUPLICATE = "duplicate"
     STALE = "stale"
     LATE = "late"
-
-
-@dataclass(frozen=True)
-class Step:
-    """Why a run goes from one state to another, and who sees to it."""
-
-    why: str
-    by: str
 
 
 STEPS: Mapping[tuple[RunState, RunState], Step] = {
@@ -74,20 +68,6 @@ FINAL = frozenset({RunState.RANKED, RunState.FAILED, RunState.CANCELLED})
 LIVE = frozenset({RunState.LEASED, RunState.RUNNING})
 """An evaluator holds a lease."""
 CANCELLABLE = frozenset(old for old, new in STEPS if new is RunState.CANCELLED)
-
-
-class IllegalStep(Exception):
-    """The table has no such step: a defect of the program, never of what was sent to it."""
-
-
-class LostStep(Exception):
-    """The run was no longer in the state that the step starts from: somebody else was first."""
-
-
-def check_step(old: RunState, new: RunState) -> None:
-    """Raise :class:`IllegalStep` unless the table holds the step."""
-    if (old, new) not in STEPS:
-        raise IllegalStep(f"{old} → {new}")
 
 
 @dataclass(frozen=True)

@@ -137,12 +137,13 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         raise Http404
     graded = found.state in (RunState.GRADED, RunState.RANKED)
     sets = told_of(found)
+    place = actions.queue_place(found)
     context = {
         "run": found,
         "words": _state_words(found),
         "on_board": _is_on_board(found),
-        "waiting": actions.waiting(found),
-        "held_up": explain_code(lack) if (lack := actions.waiting_for(found)) else None,
+        "place": place,
+        "held_up": explain_code(place.held_up_by) if place and place.held_up_by else None,
         "problem": explain_code(found.ended_because) if found.ended_because else None,
         "sets": sets,
         "votes": [

@@ -25,7 +25,7 @@ from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import Covenant, seal_set, write_set
 from evaluator.sealing.vault import Vault
 from leaderboard.benchmarks.models import Release, SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import SiteError
 from leaderboard.ledger.actions import keep_log, register_evaluator
 from leaderboard.ledger.models import Evaluator
@@ -161,9 +161,9 @@ def over_runs(folder: Path) -> tuple[Offline, SetPair, Run]:
     pair = make_pair(sealed=offline.manifest)
     make_heir(pair)
     run = grade(pair, make_model("Alpha", "alpha"), N)
-    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is SetState.SEALED
     offline.close(run)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
     return offline, pair, run
 
 
@@ -181,7 +181,7 @@ def refused(work: Callable[[], object]) -> SiteError:
 
 
 def assert_nothing_came_of_it(
-    pair: SetPair, releases: Path, state: PairState = PairState.PROPOSED
+    pair: SetPair, releases: Path, state: SetState = SetState.PROPOSED
 ) -> None:
     """There is no release, no copy of a bundle, and the pair is where it was."""
     assert not Release.objects.exists()

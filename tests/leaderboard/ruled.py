@@ -20,7 +20,7 @@ from evaluator.ledger.rules import Date, Lineages, Rule
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
@@ -269,17 +269,17 @@ def notice(
     )
 
 
-def state_of(pair: SetPair) -> PairState:
+def state_of(pair: SetPair) -> SetState:
     """The state in the database, once it is seen that the recorded steps lead to it, each of them from the one before.
 
     Evidence is frozen exactly in the states that need it.
     """
     now = SetPair.objects.get(pk=pair.pk)
-    states = [PairState.SEALED.value]
+    states = [SetState.SEALED.value]
     for step in SetStep.objects.filter(item_set=pair.private).order_by("pk"):
         assert step.old == states[-1]
         states.append(step.new)
     assert states[-1] == now.state
-    frozen = now.state in (PairState.PROPOSED, PairState.RELEASED)
+    frozen = now.state in (SetState.PROPOSED, SetState.RELEASED)
     assert (now.evidence is not None, now.proposed_by is not None) == (frozen, frozen)
-    return PairState(now.state)
+    return SetState(now.state)

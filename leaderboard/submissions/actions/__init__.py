@@ -12,9 +12,9 @@ from leaderboard.submissions.actions.operations import (
     public_facts,
     refuse_report,
     status,
-    waiting,
     watch,
 )
+from leaderboard.submissions.actions.queue_place import queue_place
 from leaderboard.submissions.actions.queueing import (
     cancel,
     drain_outbox,
@@ -25,7 +25,6 @@ from leaderboard.submissions.actions.queueing import (
     reap,
     requeue,
     ring_unranked,
-    waiting_for,
 )
 from leaderboard.submissions.actions.recording import record_report
 from leaderboard.submissions.actions.releasing import (
@@ -70,6 +69,7 @@ __all__ = [
     "prune",
     "public_facts",
     "publish",
+    "queue_place",
     "reap",
     "record_report",
     "refuse_report",
@@ -80,8 +80,6 @@ __all__ = [
     "status",
     "submit",
     "switch_grader",
-    "waiting",
-    "waiting_for",
     "watch",
     "weigh",
     "withdraw",

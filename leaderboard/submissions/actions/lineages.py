@@ -7,7 +7,7 @@ from django.db import transaction
 from evaluator.contract import Hex32, Name, fits
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import Release
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions.models import (
     MODEL_NAME,
@@ -98,7 +98,7 @@ def is_post_release(run: Run, artefact: str) -> bool:
     item_set = run.submission.pair.private
     release = (
         Release.objects.filter(item_set=item_set).first()
-        if item_set.state == PairState.RELEASED
+        if item_set.state == SetState.RELEASED
         else None
     )
     if release is None:

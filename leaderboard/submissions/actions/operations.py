@@ -231,10 +231,8 @@ def _of_evaluators() -> Iterable[Finding]:
 def _of_sets() -> Iterable[Finding]:
     serving = list(Evaluator.objects.in_service())
     for pair in SetPair.objects.select_related("public", "private"):
-        for one in (pair.public, pair.private):
-            held = any(
-                row.holds(name=one.name, sealed=one.sealed, digest=one.digest) for row in serving
-            )
+        for one in pair.sets():
+            held = any(evaluator.holds_set(one) for evaluator in serving)
             if serving and not held:
                 sentence = f"No evaluator in service holds the set {one.name}."
                 yield Finding(
@@ -286,48 +284,6 @@ def _of_broker() -> Iterable[Finding]:
 
 def _moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Why a queued run has not begun, in words for its author, and its place in the queue of its pool."""
-
-    position: int
-    reason: str
-
-
-def waiting(run: Run) -> Waiting | None:
-    """Return why a run waits; None where it does not."""
-    if run.state != RunState.QUEUED:
-        return None
-    ahead = Run.objects.filter(
-        pool=run.pool, state=RunState.QUEUED, queued_at__lt=run.queued_at
-    ).count()
-    return Waiting(ahead + 1, _reason(run, ahead + 1))
-
-
-def _reason(run: Run, position: int) -> str:
-    pool = Evaluator.objects.of_pool(run.pool)
-    if not pool.live().exists():
-        seen = (
-            pool.order_by("-last_seen")
-            .filter(last_seen__isnull=False)
-            .values_list("last_seen", flat=True)
-            .first()
-        )
-        since = f" since {_moment(seen)}" if seen else ""
-        return f"No evaluator has been seen for this pool{since}. The run begins by itself once one is back."
-    serving = list(pool.in_service())
-    if not serving:
-        return "Every evaluator of this pool is out of service for now. The run begins by itself once one is back."
-    pair = run.submission.pair
-    sets = (pair.public, pair.private)
-    if not any(
-        all(one.holds(name=s.name, sealed=s.sealed, digest=s.digest) for s in sets)
-        for one in serving
-    ):
-        return "No evaluator in service holds this set. The maintainers have to install it; nothing is left to you."
-    return f"It is number {position} in the queue, and begins as soon as an evaluator is free."
 
 
 def public_facts(found: Status) -> dict[str, Any]:

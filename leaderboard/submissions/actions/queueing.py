@@ -198,18 +198,6 @@ def follow_announcement(*, evaluator: Evaluator) -> None:
     transaction.on_commit(lambda: drain_outbox(pool=pool))
 
 
-def waiting_for(run: Run) -> Code | None:
-    """Return what keeps a queued run from beginning; None where it only waits for its turn."""
-    if run.state != RunState.QUEUED:
-        return None
-    if run.waiting:
-        return Code(run.waiting)
-    of_pool = Evaluator.objects.of_pool(run.pool)
-    if of_pool.in_service().exists() or of_pool.filter(last_seen__isnull=True).exists():
-        return None
-    return Code.OUT_OF_SERVICE if of_pool.live().exists() else Code.EVALUATOR_AWAY
-
-
 def bell(ring: Callable[[], None]) -> bool:
     """Ring, and say whether the broker was there."""
     try:

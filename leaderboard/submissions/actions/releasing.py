@@ -22,35 +22,36 @@ from evaluator.ledger.releases import SignedStatement, Statement
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.actions import locked as lock_set
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState, check_step
+from leaderboard.benchmarks.states import STEPS, SetState
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Entry, Evaluator
+from leaderboard.state_machine import check_step
 from leaderboard.submissions.actions.evidence import Weighed, weigh
 
 VERIFIER = settings.BASE_DIR / "verify" / "verify_release.py"
 VERIFY_SECONDS = 900.0
 
 
-def follow_rule(*, slug: str) -> PairState:
+def follow_rule(*, slug: str) -> SetState:
     """Take the step that the rule asks for, if any: to releasable once it is met, back to sealed once it is not."""
     with transaction.atomic():
         pair = _locked(slug)
-        state = PairState(pair.state)
-        if state is PairState.RELEASED:
+        state = SetState(pair.state)
+        if state is SetState.RELEASED:
             return state
         verdict = weigh(pair).verdict
         met = verdict is not None and verdict.met
-        if met and state is PairState.SEALED:
-            _step(pair, PairState.RELEASABLE)
-        elif not met and state is not PairState.SEALED:
-            _step(pair, PairState.SEALED, evidence=None, proposed_by=None)
-        return PairState(pair.state)
+        if met and state is SetState.SEALED:
+            _step(pair, SetState.RELEASABLE)
+        elif not met and state is not SetState.SEALED:
+            _step(pair, SetState.SEALED, evidence=None, proposed_by=None)
+        return SetState(pair.state)
 
 
 def follow_rules() -> int:
     """Do so for every paired set that is not released: a date may have come. Returns how many were looked at."""
-    pairs = SetPair.objects.exclude(private__state=PairState.RELEASED)
+    pairs = SetPair.objects.exclude(private__state=SetState.RELEASED)
     slugs = dict(pairs.order_by("-pk").values_list("private", "slug"))
     for slug in slugs.values():
         follow_rule(slug=slug)
@@ -59,16 +60,16 @@ def follow_rules() -> int:
 
 def propose(*, slug: str, by: User) -> SetPair:
     """Freeze the evidence to be signed. Raises ``forbidden``, ``bad_step``, ``no_successor``."""
-    return _decided(slug, by, PairState.RELEASABLE, _freeze)
+    return _decided(slug, by, SetState.RELEASABLE, _freeze)
 
 
 def _freeze(pair: SetPair, by: User) -> None:
     heir = pair.successor
     # Named while it was sealed; it may be on its way to release by now.
-    if heir is None or heir.state != PairState.SEALED:
+    if heir is None or heir.state != SetState.SEALED:
         raise refuse(Refusal.NO_SUCCESSOR, heir.name if heir else "")
     frozen = json.loads(canonical_json(_still_met(pair).evidence.to_dict()))
-    _step(pair, PairState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
+    _step(pair, SetState.PROPOSED, by=by, evidence=frozen, proposed_by=by)
 
 
 def _still_met(pair: SetPair) -> Weighed:
@@ -83,9 +84,9 @@ def withdraw(*, slug: str, by: User) -> SetPair:
     return _decided(
         slug,
         by,
-        PairState.PROPOSED,
+        SetState.PROPOSED,
         lambda pair, user: _step(
-            pair, PairState.RELEASABLE, by=user, evidence=None, proposed_by=None
+            pair, SetState.RELEASABLE, by=user, evidence=None, proposed_by=None
         ),
     )
 
@@ -116,13 +117,13 @@ def publish(*, slug: str, bundle: Path, by: User) -> Release:
                 contents=contents,
                 published_by=by,
             )
-            _step(locked, PairState.RELEASED, by=by)
+            _step(locked, SetState.RELEASED, by=by)
             locked.private.as_private.update(stale=True)
     return release
 
 
 def _decided(
-    slug: str, by: User, wanted: PairState, act: Callable[[SetPair, User], None]
+    slug: str, by: User, wanted: SetState, act: Callable[[SetPair, User], None]
 ) -> SetPair:
     with transaction.atomic():
         pair = _locked(slug)
@@ -131,7 +132,7 @@ def _decided(
     return pair
 
 
-def _may(pair: SetPair, by: User, wanted: PairState) -> None:
+def _may(pair: SetPair, by: User, wanted: SetState) -> None:
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
     if pair.state != wanted:
@@ -139,7 +140,7 @@ def _may(pair: SetPair, by: User, wanted: PairState) -> None:
 
 
 def _second(pair: SetPair, by: User) -> None:
-    _may(pair, by, PairState.PROPOSED)
+    _may(pair, by, SetState.PROPOSED)
     if pair.private.proposed_by_id == by.pk:
         raise refuse(Refusal.SECOND_PERSON)
 
@@ -153,11 +154,11 @@ def _locked(slug: str) -> SetPair:
     return pair
 
 
-def _step(pair: SetPair, new: PairState, *, by: User | None = None, **changes: Any) -> None:
+def _step(pair: SetPair, new: SetState, *, by: User | None = None, **changes: Any) -> None:
     """One step of the table: the update names the old state, and its count is checked."""
     item_set = pair.private
-    old = PairState(item_set.state)
-    check_step(old, new)
+    old = SetState(item_set.state)
+    check_step(STEPS, old, new)
     if ItemSet.objects.filter(pk=item_set.pk, state=old).update(state=new, **changes) != 1:
         raise refuse(Refusal.BAD_STEP, f"{old} is over")
     SetStep.objects.create(item_set=item_set, old=old, new=new, by=by)

@@ -10,15 +10,15 @@ from django.urls import reverse
 
 from leaderboard.accounts.models import User
 from leaderboard.ledger.models import Evaluator
+from leaderboard.state_machine import LostStep, check_step
 from leaderboard.submissions.models.systems import Submission
 from leaderboard.submissions.states import (
     CANCELLABLE,
     FINAL,
     LIVE,
+    STEPS,
     Attempt,
-    LostStep,
     RunState,
-    check_step,
 )
 
 PAIR_WITHDRAWN = "pair_withdrawn"
@@ -240,7 +240,7 @@ class Run(models.Model):
         Raises :class:`IllegalStep` where the table has none, :class:`LostStep` where another was first.
         """
         old = RunState(self.state)
-        check_step(old, new)
+        check_step(STEPS, old, new)
         if new not in LIVE:
             changes.setdefault("lease_expires", None)
         if new is RunState.GRADED or (new in FINAL and old is not RunState.GRADED):

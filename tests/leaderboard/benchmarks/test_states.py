@@ -6,29 +6,30 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from leaderboard.benchmarks.models import ItemSet, SetPair
-from leaderboard.benchmarks.states import STEPS, IllegalStep, PairState, check_step
+from leaderboard.benchmarks.states import STEPS, SetState
+from leaderboard.state_machine import IllegalStep, check_step
 from tests.leaderboard.ruled import make_maintainer, make_pair
 
 WAYS = {
-    PairState.SEALED: (),
-    PairState.RELEASABLE: (PairState.RELEASABLE,),
-    PairState.PROPOSED: (PairState.RELEASABLE, PairState.PROPOSED),
-    PairState.RELEASED: (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED),
+    SetState.SEALED: (),
+    SetState.RELEASABLE: (SetState.RELEASABLE,),
+    SetState.PROPOSED: (SetState.RELEASABLE, SetState.PROPOSED),
+    SetState.RELEASED: (SetState.RELEASABLE, SetState.PROPOSED, SetState.RELEASED),
 }
-EDGES = [(old, new) for old in PairState for new in PairState]
+EDGES = [(old, new) for old in SetState for new in SetState]
 LEGAL = {
     "sealed → releasable", "releasable → sealed", "releasable → proposed", "proposed → releasable", "proposed → sealed",
     "proposed → released",
 }  # fmt: skip
 
 
-def name(edge: tuple[PairState, PairState]) -> str:
+def name(edge: tuple[SetState, SetState]) -> str:
     return " → ".join(edge)
 
 
-def put(pair: SetPair, state: PairState) -> None:
+def put(pair: SetPair, state: SetState) -> None:
     """Write the state as SQL that knows nothing of the table of steps; the evidence is what the state asks for."""
-    frozen = state in (PairState.PROPOSED, PairState.RELEASED)
+    frozen = state in (SetState.PROPOSED, SetState.RELEASED)
     by = pair.private.proposed_by_id or make_maintainer(f"maintainer-{pair.pk}").pk
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -38,7 +39,7 @@ def put(pair: SetPair, state: PairState) -> None:
     pair.refresh_from_db()
 
 
-def walk(state: PairState) -> SetPair:
+def walk(state: SetState) -> SetPair:
     pair = make_pair()
     for step in WAYS[state]:
         put(pair, step)
@@ -47,23 +48,23 @@ def walk(state: PairState) -> SetPair:
 
 def test_the_table_has_these_steps_and_no_others() -> None:
     assert {name(edge) for edge in STEPS} == LEGAL
-    assert not [new for old, new in STEPS if old is PairState.RELEASED], "released is never left"
-    assert {step.by for (_, new), step in STEPS.items() if new is PairState.RELEASED} == {
+    assert not [new for old, new in STEPS if old is SetState.RELEASED], "released is never left"
+    assert {step.by for (_, new), step in STEPS.items() if new is SetState.RELEASED} == {
         "another maintainer"
     }
 
 
 @pytest.mark.parametrize("edge", EDGES, ids=name)
-def test_an_edge_in_the_code(edge: tuple[PairState, PairState]) -> None:
+def test_an_edge_in_the_code(edge: tuple[SetState, SetState]) -> None:
     if name(edge) in LEGAL:
-        check_step(*edge)
+        check_step(STEPS, *edge)
     else:
         with pytest.raises(IllegalStep, match=name(edge)):
-            check_step(*edge)
+            check_step(STEPS, *edge)
 
 
 @pytest.mark.parametrize("edge", [edge for edge in EDGES if edge[0] is not edge[1]], ids=name)
-def test_an_edge_in_the_database(db: None, edge: tuple[PairState, PairState]) -> None:
+def test_an_edge_in_the_database(db: None, edge: tuple[SetState, SetState]) -> None:
     old, new = edge
     pair = walk(old)
     if name(edge) in LEGAL:
@@ -73,7 +74,7 @@ def test_an_edge_in_the_database(db: None, edge: tuple[PairState, PairState]) ->
     assert pair.state == (new if name(edge) in LEGAL else old)
 
 
-def assert_refused(pair: SetPair, new: PairState, message: str) -> None:
+def assert_refused(pair: SetPair, new: SetState, message: str) -> None:
     """The database refuses, in the words of the trigger and not of some other check."""
     with pytest.raises(IntegrityError) as refused:
         put(pair, new)
@@ -82,8 +83,8 @@ def assert_refused(pair: SetPair, new: PairState, message: str) -> None:
     pair.refresh_from_db()
 
 
-@pytest.mark.parametrize("state", PairState)
-def test_what_stays_as_it_is_takes_no_step(db: None, state: PairState) -> None:
+@pytest.mark.parametrize("state", SetState)
+def test_what_stays_as_it_is_takes_no_step(db: None, state: SetState) -> None:
     pair = walk(state)
     ItemSet.objects.filter(pk=pair.private_id).update(version=7, state=state)
     pair.refresh_from_db()
@@ -91,16 +92,16 @@ def test_what_stays_as_it_is_takes_no_step(db: None, state: PairState) -> None:
 
 
 def test_it_is_the_trigger_that_holds_the_steps(db: None) -> None:
-    pair = walk(PairState.RELEASED)
-    assert_refused(pair, PairState.SEALED, "no step from released to sealed")
+    pair = walk(SetState.RELEASED)
+    assert_refused(pair, SetState.SEALED, "no step from released to sealed")
     with connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER item_set_hold_steps ON benchmarks_itemset")
-    put(pair, PairState.SEALED)
-    assert pair.state == PairState.SEALED
+    put(pair, SetState.SEALED)
+    assert pair.state == SetState.SEALED
 
 
-@pytest.mark.parametrize("state", PairState)
-def test_a_set_begins_sealed(db: None, state: PairState) -> None:
+@pytest.mark.parametrize("state", SetState)
+def test_a_set_begins_sealed(db: None, state: SetState) -> None:
     facts: dict[str, Any] = {
         "name": "new",
         "sealed": True,
@@ -108,9 +109,9 @@ def test_a_set_begins_sealed(db: None, state: PairState) -> None:
         "digest": "a" * 64,
         "state": state,
     }
-    if state in (PairState.PROPOSED, PairState.RELEASED):
+    if state in (SetState.PROPOSED, SetState.RELEASED):
         facts |= {"evidence": {}, "proposed_by": make_maintainer("ada")}
-    if state is PairState.SEALED:
+    if state is SetState.SEALED:
         assert ItemSet.objects.create(**facts).state == state
         return
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
@@ -120,9 +121,9 @@ def test_a_set_begins_sealed(db: None, state: PairState) -> None:
     assert not ItemSet.objects.exists()
 
 
-@pytest.mark.parametrize("state", PairState)
+@pytest.mark.parametrize("state", SetState)
 def test_a_second_pair_has_the_state_of_its_set_and_none_is_begun_over_a_released_one(
-    db: None, state: PairState
+    db: None, state: SetState
 ) -> None:
     old = walk(state)
     facts: dict[str, Any] = {
@@ -132,7 +133,7 @@ def test_a_second_pair_has_the_state_of_its_set_and_none_is_begun_over_a_release
         "private": old.private,
     }
     facts |= {"protocol": "demo-0shot", "grader": "numeric-1"}
-    if state is not PairState.RELEASED:
+    if state is not SetState.RELEASED:
         assert SetPair.objects.create(**facts).state == state
         return
     with pytest.raises(IntegrityError) as refused, transaction.atomic():
@@ -160,10 +161,10 @@ def test_no_other_state_is_known(db: None, state: str) -> None:
         ItemSet.objects.filter(pk=pair.private_id).update(state=state)
 
 
-@pytest.mark.parametrize("state", PairState)
-def test_evidence_is_frozen_exactly_where_it_is_signed(db: None, state: PairState) -> None:
+@pytest.mark.parametrize("state", SetState)
+def test_evidence_is_frozen_exactly_where_it_is_signed(db: None, state: SetState) -> None:
     pair = walk(state)
-    frozen = state in (PairState.PROPOSED, PairState.RELEASED)
+    frozen = state in (SetState.PROPOSED, SetState.RELEASED)
     wrong: dict[str, Any] = {"evidence": None} if frozen else {"evidence": {}}
     with (
         pytest.raises(IntegrityError, match="item_set_is_proposed_over_evidence"),

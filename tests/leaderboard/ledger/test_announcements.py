@@ -7,6 +7,7 @@ import pytest
 
 from evaluator.contract import JOB_VERSION, NO_RUN, Announcement, HeldSet, OutOfService
 from evaluator.errors import EvaluatorError
+from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions import Disposition, record_report
 from tests.leaderboard.conftest import FakeAttempt, FakeEvaluator
@@ -41,8 +42,8 @@ def test_an_announcement_is_stored(db: None, evaluator: FakeEvaluator) -> None:
         "0.1.0",
         "",
     )
-    assert row.holds(name="public", sealed=False, digest="a" * 64)
-    assert not row.holds(name="public", sealed=False, digest="b" * 64)
+    assert row.holds_set(ItemSet(name="public", sealed=False, digest="a" * 64))
+    assert not row.holds_set(ItemSet(name="public", sealed=False, digest="b" * 64))
     assert (row.expected_by - row.last_seen).total_seconds() == 60
     assert list(Evaluator.objects.in_service()) == [row]
 

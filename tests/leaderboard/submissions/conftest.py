@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.submissions import actions
 from tests.leaderboard.bundles import Offline
 from tests.leaderboard.conftest import FakeEvaluator
@@ -40,7 +40,7 @@ def releasable(db: None, offline: Offline, releases: Path) -> SetPair:
     offline.register()
     made = make_pair(sealed=offline.manifest)
     make_heir(made)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
     return SetPair.objects.get(pk=made.pk)
 
 

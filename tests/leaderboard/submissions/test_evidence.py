@@ -11,7 +11,7 @@ from evaluator.contract import Closing, Exposure, Outcome
 from evaluator.ledger.rules import Date, Lineages, Rule, RunFact
 from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
@@ -49,7 +49,7 @@ def met(by: FakeEvaluator) -> SetPair:
     """A pair whose rule three runs meet, and which has taken the step."""
     pair = make_pair()
     ruled.meet(pair, by)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
     return pair
 
 
@@ -69,7 +69,7 @@ def is_met(pair: SetPair) -> bool:
 def test_three_models_of_distinct_lineages_make_a_pair_releasable(by: FakeEvaluator) -> None:
     pair = make_pair()
     for number, name in enumerate(("Alpha", "Beta", "Gamma")):
-        assert actions.follow_rule(slug="pair") is PairState.SEALED, f"{number} models are too few"
+        assert actions.follow_rule(slug="pair") is SetState.SEALED, f"{number} models are too few"
         grade(pair, make_model(name, name.lower()), 8, by=by)
     weighed = actions.weigh(pair)
     assert weighed.verdict is not None
@@ -77,11 +77,11 @@ def test_three_models_of_distinct_lineages_make_a_pair_releasable(by: FakeEvalua
         ("Alpha", "Beta", "Gamma"),
         pair.private.digest,
     )
-    assert state_of(pair) is PairState.SEALED, "weighing changes nothing"
+    assert state_of(pair) is SetState.SEALED, "weighing changes nothing"
     assert (
-        actions.follow_rule(slug="pair") is actions.follow_rule(slug="pair") is PairState.RELEASABLE
+        actions.follow_rule(slug="pair") is actions.follow_rule(slug="pair") is SetState.RELEASABLE
     )
-    assert state_of(pair) is PairState.RELEASABLE
+    assert state_of(pair) is SetState.RELEASABLE
     assert list(SetStep.objects.values_list("old", "new", "by")) == [("sealed", "releasable", None)]
 
 
@@ -125,12 +125,12 @@ def test_a_run_as_an_evaluator_reports_it_counts_once_it_is_closed(
         assert not is_met(pair)
         actions.record_report(envelope=report)
     publish(pair=pair)
-    assert actions.follow_rule(slug="pair") is PairState.SEALED, "nothing is closed on the log"
+    assert actions.follow_rule(slug="pair") is SetState.SEALED, "nothing is closed on the log"
     outcomes = [truth("private", index) for index in range(9)]
     about = {"artefact": artefact_of("Model-1"), "weights": tensors_of("Model-1").digest()}
     closing = by.close(outcomes, run=str(run.pk), root=pair.private.digest, **about)
     actions.record_report(envelope=attempt.exposed(closing))
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 def two_of_one(pair: SetPair, by: FakeEvaluator) -> Run:
@@ -221,10 +221,10 @@ def test_a_third_run_that_does_not_count(
     for name in ("Alpha", "Beta"):
         grade(pair, make_model(name, name.lower()), 9, by=by)
     third(pair, by)
-    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is SetState.SEALED
     # And nothing else was missing: a third sound one is enough.
     grade(pair, make_model("Delta", "delta"), 8, by=by)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 def test_a_later_endpoint_of_the_same_name_takes_nothing_from_the_weights(
@@ -232,9 +232,9 @@ def test_a_later_endpoint_of_the_same_name_takes_nothing_from_the_weights(
 ) -> None:
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
     grade(pair, make_model("Gamma", "gamma"), 9, by=by)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
     an_endpoint(pair, by)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -> None:
@@ -244,9 +244,7 @@ def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -
     Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
     lines: list[Exposure | Closing] = [by.expose(root=pair.private.digest)]
     lines.append(by.close([Outcome.RIGHT] * 9, run=str(run.pk), root=pair.private.digest))
-    for line, expected in zip(
-        reversed(lines), (PairState.SEALED, PairState.RELEASABLE), strict=True
-    ):
+    for line, expected in zip(reversed(lines), (SetState.SEALED, SetState.RELEASABLE), strict=True):
         keep_log(evaluator=evaluator, lines=[line], note="")
         assert actions.follow_rule(slug="pair") is expected
 
@@ -265,7 +263,7 @@ def test_the_housekeeping_follows_the_rule(by: FakeEvaluator, bell: Any) -> None
     pair = make_pair()
     ruled.meet(pair, by)
     reap()
-    assert state_of(pair) is PairState.RELEASABLE
+    assert state_of(pair) is SetState.RELEASABLE
 
 
 def test_no_rule_is_followed_where_there_is_no_pair() -> None:
@@ -289,7 +287,7 @@ def a_regrade(pair: SetPair, by: FakeEvaluator) -> None:
 def a_notice(pair: SetPair, by: FakeEvaluator) -> None:
     """Two of Beta's nine items were wrong: of the seven that are left when both wrong golds go, it has six."""
     ruled.regrade(Run.objects.get(submission__model__name="Beta"), 8)
-    assert actions.follow_rule(slug="pair") is not PairState.SEALED
+    assert actions.follow_rule(slug="pair") is not SetState.SEALED
     sent = [ruled.notice(pair.private, kind="erratum", reason="wrong_gold", item=0)]
     sent.append(ruled.notice(pair.private, sent, kind="erratum", reason="ambiguous", item=1))
     post_notices(data=[one.to_dict() for one in sent])
@@ -329,7 +327,7 @@ def test_back_to_sealed(
     before = state_of(met)
     event(met, by)
     assert state_of(met) is before, "only the rule's own step leads back"
-    assert actions.follow_rule(slug="pair") is state_of(met) is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is state_of(met) is SetState.SEALED
     assert list(SetStep.objects.order_by("-pk").values_list("old", "new", "by")[:1]) == [
         (before, "sealed", None)
     ]
@@ -338,9 +336,9 @@ def test_back_to_sealed(
 
 def test_it_may_become_releasable_again(met: SetPair, by: FakeEvaluator) -> None:
     a_regrade(met, by)
-    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is SetState.SEALED
     ruled.regrade(Run.objects.get(submission__model__name="Beta"), 8)
-    assert actions.follow_rule(slug="pair") is state_of(met) is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is state_of(met) is SetState.RELEASABLE
     assert SetStep.objects.count() == 3
 
 
@@ -356,7 +354,7 @@ def test_the_best_run_of_a_model_s_weights_counts_whatever_its_owner_submits_lat
     worse = {"artefact": artefact_of("worse"), "weights": ruled.list_tensors(tensors_of("worse"))}
     grade(met, beta, 1, by=by, **worse)
     assert len(actions.weigh(met).evidence.runs) == 4
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 def test_a_retracted_run_stands_behind_any_that_counts(met: SetPair, by: FakeEvaluator) -> None:
@@ -388,10 +386,10 @@ def test_byte_identical_weights_under_three_names_do_not_meet_a_rule_of_three(
     verdict = actions.weigh(pair).verdict
     assert verdict is not None and not verdict.met and len(verdict.clauses[0].models) == 1
     assert {fact.artefact for fact in verdict.clauses[0].qualifying} == {artefact_of("honest")}
-    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is SetState.SEALED
     for name in ("Delta", "Epsilon"):
         grade(pair, make_model(name, name.lower()), 9, by=by)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 def test_a_changed_readme_does_not_help(by: FakeEvaluator) -> None:
@@ -438,7 +436,7 @@ def test_an_erratum_that_mends_a_wrong_gold_raises_what_was_short(by: FakeEvalua
     assert not is_met(pair)
     sent = ruled.notice(pair.private, kind="erratum", reason="wrong_gold", item=8)
     post_notices(data=[sent.to_dict()])
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
 
 
 # --- the warning
@@ -451,7 +449,7 @@ def test_the_forecast_takes_what_models_did_elsewhere(by: FakeEvaluator) -> None
     ahead = actions.forecast(new).verdict
     assert ahead is not None and (ahead.met, ahead.models) == (True, ("Alpha", "Beta", "Gamma"))
     assert not is_met(new), "a forecast is no evidence"
-    assert actions.follow_rule(slug="pair") is PairState.SEALED
+    assert actions.follow_rule(slug="pair") is SetState.SEALED
     a_regrade(other, by)
     ahead = actions.forecast(new).verdict
     assert ahead is not None and not ahead.met

@@ -214,7 +214,8 @@ def drained(bell: list[Any]) -> list[str]:
 
 def waiting(run: Any) -> Code | None:
     run.refresh_from_db()
-    return queueing.waiting_for(run)
+    place = actions.queue_place(run)
+    return place.held_up_by if place else None
 
 
 def test_messages_expire(run: Any, bell: Any, settings: Any) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from evaluator.contract import Finished, SetCounts
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.rankings.models import WHY, unranked
 from leaderboard.submissions import actions
@@ -142,9 +142,9 @@ def test_a_digest_that_is_none_is_not_committed_to(user: Any, digest: str) -> No
 def release(pair: SetPair) -> Release:
     """Put the pair in the state that a publication leaves it in."""
     mary, grace = make_maintainer("mary"), make_maintainer("grace")
-    for state in (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED):
+    for state in (SetState.RELEASABLE, SetState.PROPOSED, SetState.RELEASED):
         frozen: dict[str, Any] = (
-            {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+            {} if state is SetState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
         )
         ItemSet.objects.filter(pk=pair.private_id).update(state=state, **frozen)
     pair.refresh_from_db()

@@ -11,7 +11,7 @@ from django.utils import timezone
 from evaluator.ledger.rules import Date, Rule
 from leaderboard.benchmarks.actions import name_successor, open_season, post_notices, register_pair
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions.lineages import is_post_release
@@ -52,9 +52,9 @@ def fresh(pair: SetPair) -> SetPair:
 def release(pair: SetPair) -> Release:
     """Release the set of a pair, without its bundle."""
     mary = make_maintainer("mary")
-    for state in (PairState.RELEASABLE, PairState.PROPOSED, PairState.RELEASED):
+    for state in (SetState.RELEASABLE, SetState.PROPOSED, SetState.RELEASED):
         frozen: dict[str, Any] = (
-            {} if state is PairState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
+            {} if state is SetState.RELEASABLE else {"evidence": {}, "proposed_by": mary}
         )
         ItemSet.objects.filter(pk=pair.private_id).update(state=state, **frozen)
     return Release.objects.create(
@@ -77,11 +77,11 @@ def test_both_pairs_take_every_step_together(by: FakeEvaluator) -> None:
     other = second(pair)
     ruled.meet(pair, by)
     make_heir(pair)
-    assert actions.follow_rule(slug="second") is PairState.RELEASABLE, "by runs on the first pair"
+    assert actions.follow_rule(slug="second") is SetState.RELEASABLE, "by runs on the first pair"
     assert fresh(pair).state == fresh(other).state == "releasable"
     assert fresh(other).successor == fresh(pair).successor is not None
     actions.propose(slug="second", by=make_maintainer("ada"))
-    assert state_of(pair) is state_of(fresh(other)) is PairState.PROPOSED
+    assert state_of(pair) is state_of(fresh(other)) is SetState.PROPOSED
     assert fresh(pair).evidence == fresh(other).evidence is not None
     assert (
         refusal(lambda: actions.propose(slug="pair", by=make_maintainer("grace")))

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from evaluator.contract import canonical_json
 from evaluator.ledger.rules import Date, Lineages, Rule, evidence_digest, read_evidence
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import EXPLANATIONS, Refusal
 from leaderboard.submissions.models import Commitment, Lineage, Model
 from tests.leaderboard import ruled
@@ -76,7 +76,7 @@ def test_the_whole_way(
     statement = json.loads((bundle / "statement.json").read_bytes())["statement"]
     assert statement["evidence"] == evidence_digest(read_evidence(frozen))
     assert told("publish_release", "pair", bundle, "--by", "grace") == "pair: private is released"
-    assert state_of(releasable) is PairState.RELEASED and len(list(releases.iterdir())) == 1
+    assert state_of(releasable) is SetState.RELEASED and len(list(releases.iterdir())) == 1
     assert json.loads(told("release_progress", "pair"))["state"] == "released"
 
 
@@ -92,7 +92,7 @@ def test_proposing_is_refused_in_a_sentence(releasable: SetPair, user: Any) -> N
     ItemSet.objects.update(successor=None)
     assert sentence(Refusal.NO_SUCCESSOR) in refusal("propose_release", "pair", "--by", "grace")
     assert refusal("propose_release", "pair")
-    assert (SetStep.objects.count(), state_of(releasable)) == (steps, PairState.RELEASABLE)
+    assert (SetStep.objects.count(), state_of(releasable)) == (steps, SetState.RELEASABLE)
 
 
 def test_publishing_is_refused_in_a_sentence(
@@ -117,7 +117,7 @@ def test_publishing_is_refused_in_a_sentence(
         "publish_release", "pair", bundle, "--by", "grace"
     )
     assert list(releases.iterdir()) == [] and not Release.objects.exists()
-    assert state_of(proposed) is PairState.PROPOSED
+    assert state_of(proposed) is SetState.PROPOSED
 
 
 def test_progress_says_who_is_how_short(evaluator: FakeEvaluator) -> None:
@@ -181,7 +181,7 @@ def test_registering_warns_where_known_models_would_meet_the_rule_at_once(
     warning = "warning: the release rule of private would be met at once, as Alpha, Beta, Gamma last did elsewhere"
     assert warned(*registering()) == warning
     assert warned(*registering("new")) == warning
-    assert SetPair.objects.get(slug="new").state == PairState.SEALED, "a warning refuses nothing"
+    assert SetPair.objects.get(slug="new").state == SetState.SEALED, "a warning refuses nothing"
     retract(runs[0].pk)
     assert warned(*registering("newer")) == ""
 

@@ -9,7 +9,7 @@ import pytest
 
 from evaluator.ledger.rules import Lineages, Rule
 from leaderboard.benchmarks.models import Release, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import releasing
@@ -86,7 +86,7 @@ def test_a_proposal_that_was_taken_back_meanwhile_is_not_published(
 ) -> None:
     meanwhile(lambda: actions.withdraw(slug="pair", by=make_maintainer("ada")))
     assert refused(lambda: publish(bundle)).code is Refusal.BAD_STEP
-    assert_nothing_came_of_it(proposed, releases, PairState.RELEASABLE)
+    assert_nothing_came_of_it(proposed, releases, SetState.RELEASABLE)
 
 
 def test_a_rule_that_is_met_no_more_meanwhile_stops_it(
@@ -111,7 +111,7 @@ def test_two_proposals_at_once_are_one(releasable: SetPair) -> None:
         (failure,) = (one for one in found if isinstance(one, SiteError))
         (made,) = (one for one in found if isinstance(one, SetPair))
         assert failure.code is Refusal.BAD_STEP
-        assert state_of(releasable) is PairState.PROPOSED
+        assert state_of(releasable) is SetState.PROPOSED
         assert SetPair.objects.get(pk=releasable.pk).proposed_by == made.proposed_by
         actions.withdraw(slug="pair", by=people[0])
 
@@ -128,7 +128,7 @@ def test_a_proposal_a_retraction_and_the_rule_at_once(
     seen = set()
     for number in range(6):
         run = grade(pair, make_model("Alpha", "alpha"), 9, by=evaluator)
-        assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+        assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
         works = [
             partial(actions.propose, slug="pair", by=ada),
             partial(retract, run.pk),
@@ -142,8 +142,8 @@ def test_a_proposal_a_retraction_and_the_rule_at_once(
         seen.add(state_of(pair))
         run.refresh_from_db()
         assert run.retracted
-        assert actions.follow_rule(slug="pair") is state_of(pair) is PairState.SEALED
-    assert seen <= {PairState.SEALED, PairState.RELEASABLE, PairState.PROPOSED}
+        assert actions.follow_rule(slug="pair") is state_of(pair) is SetState.SEALED
+    assert seen <= {SetState.SEALED, SetState.RELEASABLE, SetState.PROPOSED}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -156,7 +156,7 @@ def test_two_publications_at_once_are_one(proposed: SetPair, bundle: Path, relea
     assert failure.code is Refusal.BAD_STEP
     release = Release.objects.get()
     assert [path.name for path in releases.iterdir()] == [release.folder]
-    assert state_of(proposed) is PairState.RELEASED
+    assert state_of(proposed) is SetState.RELEASED
 
 
 @pytest.mark.django_db(transaction=True)
@@ -173,6 +173,6 @@ def test_a_publication_and_a_withdrawal_at_once(
     (failure,) = (one for one in found if isinstance(one, Exception))
     assert isinstance(failure, SiteError) and failure.code is Refusal.BAD_STEP
     if isinstance(found[0], Release):
-        assert (state_of(proposed), len(list(releases.iterdir()))) == (PairState.RELEASED, 1)
+        assert (state_of(proposed), len(list(releases.iterdir()))) == (SetState.RELEASED, 1)
     else:
-        assert_nothing_came_of_it(proposed, releases, PairState.RELEASABLE)
+        assert_nothing_came_of_it(proposed, releases, SetState.RELEASABLE)

@@ -14,7 +14,7 @@ from evaluator.ledger.entries import GENESIS, sign_entry
 from evaluator.ledger.releases import SignedStatement, statement_digest
 from evaluator.ledger.rules import Date, Lineages, Rule
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
-from leaderboard.benchmarks.states import PairState
+from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Entry, Evaluator
@@ -51,10 +51,10 @@ Alteration = Callable[[Path, Offline], None]
 def test_a_proposal_freezes_the_evidence_of_its_moment(releasable: SetPair) -> None:
     ada = make_maintainer("ada")
     made = actions.propose(slug="pair", by=ada)
-    assert state_of(made) is PairState.PROPOSED and made.proposed_by == ada
+    assert state_of(made) is SetState.PROPOSED and made.proposed_by == ada
     assert made.evidence is not None and made.evidence["root"] == releasable.private.digest
     actions.register_lineage(name="later", parents=[])
-    assert actions.follow_rule(slug="pair") is PairState.PROPOSED
+    assert actions.follow_rule(slug="pair") is SetState.PROPOSED
     assert SetPair.objects.get().evidence == made.evidence
     steps = list(SetStep.objects.order_by("pk").values_list("old", "new", "by__username"))
     assert steps == [("sealed", "releasable", None), ("releasable", "proposed", "ada")]
@@ -70,7 +70,7 @@ def test_only_maintainers_propose_withdraw_and_publish(
         refused(lambda: actions.publish(slug="pair", bundle=tmp_path, by=user)).code
         is Refusal.FORBIDDEN
     )
-    assert state_of(releasable) is PairState.PROPOSED
+    assert state_of(releasable) is SetState.PROPOSED
 
 
 def test_a_pair_that_is_not_releasable_is_not_proposed(db: None) -> None:
@@ -81,7 +81,7 @@ def test_a_pair_that_is_not_releasable_is_not_proposed(db: None) -> None:
     assert (failure.code, failure.detail) == (Refusal.BAD_STEP, "sealed")
     assert refused(lambda: actions.withdraw(slug="pair", by=ada)).code is Refusal.BAD_STEP
     assert refused(lambda: actions.propose(slug="nowhere", by=ada)).code is Refusal.UNKNOWN_PAIR
-    assert state_of(pair) is PairState.SEALED
+    assert state_of(pair) is SetState.SEALED
 
 
 def test_it_is_not_proposed_twice(proposed: SetPair) -> None:
@@ -106,10 +106,10 @@ def test_a_proposal_needs_a_sealed_successor(releasable: SetPair) -> None:
         grader="numeric-1",
     )
     ItemSet.objects.filter(as_private__slug="pair").update(successor=heir)
-    ItemSet.objects.filter(pk=next_pair.private_id).update(state=PairState.RELEASABLE)
+    ItemSet.objects.filter(pk=next_pair.private_id).update(state=SetState.RELEASABLE)
     assert refused(lambda: actions.propose(slug="pair", by=ada)).code is Refusal.NO_SUCCESSOR
-    ItemSet.objects.filter(pk=next_pair.private_id).update(state=PairState.SEALED)
-    assert actions.propose(slug="pair", by=ada).state == PairState.PROPOSED
+    ItemSet.objects.filter(pk=next_pair.private_id).update(state=SetState.SEALED)
+    assert actions.propose(slug="pair", by=ada).state == SetState.PROPOSED
 
 
 def test_the_rule_has_to_hold_at_the_very_moment(db: None, evaluator: Any) -> None:
@@ -117,19 +117,19 @@ def test_the_rule_has_to_hold_at_the_very_moment(db: None, evaluator: Any) -> No
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=8, denominator=9),)))
     make_heir(pair)
     run = grade(pair, make_model("Alpha", "alpha"), 8, by=evaluator)
-    assert actions.follow_rule(slug="pair") is PairState.RELEASABLE
+    assert actions.follow_rule(slug="pair") is SetState.RELEASABLE
     retract(run.pk)
     failure = refused(lambda: actions.propose(slug="pair", by=make_maintainer("ada")))
-    assert (failure.code, state_of(pair)) == (Refusal.BAD_STEP, PairState.RELEASABLE)
+    assert (failure.code, state_of(pair)) == (Refusal.BAD_STEP, SetState.RELEASABLE)
 
 
 def test_a_proposal_can_be_taken_back_by_any_maintainer(proposed: SetPair) -> None:
     made = actions.withdraw(slug="pair", by=make_maintainer("grace"))
-    assert state_of(made) is PairState.RELEASABLE
+    assert state_of(made) is SetState.RELEASABLE
     assert list(SetStep.objects.order_by("-pk").values_list("new", "by__username")[:1]) == [
         ("releasable", "grace")
     ]
-    assert actions.propose(slug="pair", by=make_maintainer("grace")).state == PairState.PROPOSED
+    assert actions.propose(slug="pair", by=make_maintainer("grace")).state == SetState.PROPOSED
 
 
 # --- publishing
@@ -139,7 +139,7 @@ def test_a_bundle_that_verifies_is_published_by_another_maintainer(
     proposed: SetPair, bundle: Path, releases: Path
 ) -> None:
     release = publish(bundle)
-    assert state_of(proposed) is PairState.RELEASED
+    assert state_of(proposed) is SetState.RELEASED
     folder = releases / release.folder
     assert list(releases.iterdir()) == [folder] and files_of(folder) == files_of(bundle)
     assert folder.stat().st_mode & 0o777 == 0o755
@@ -160,10 +160,10 @@ def test_released_is_never_left(proposed: SetPair, bundle: Path, releases: Path)
         lambda: publish(bundle, "mary"),
     ):
         assert refused(work).code is Refusal.BAD_STEP
-    assert actions.follow_rule(slug="pair") is PairState.RELEASED
+    assert actions.follow_rule(slug="pair") is SetState.RELEASED
     assert actions.follow_rules() == 0
     assert (Release.objects.count(), len(list(releases.iterdir()))) == (1, 1)
-    assert state_of(proposed) is PairState.RELEASED
+    assert state_of(proposed) is SetState.RELEASED
 
 
 def test_a_release_over_runs_holds_what_was_answered(
@@ -194,7 +194,7 @@ def test_without_a_proposal_there_is_nothing_to_publish(
 ) -> None:
     actions.withdraw(slug="pair", by=make_maintainer("ada"))
     assert refused(lambda: publish(bundle)).code is Refusal.BAD_STEP
-    assert_nothing_came_of_it(proposed, releases, PairState.RELEASABLE)
+    assert_nothing_came_of_it(proposed, releases, SetState.RELEASABLE)
 
 
 # --- bundles that are not the one

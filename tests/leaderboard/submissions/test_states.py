@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from leaderboard.state_machine import IllegalStep, LostStep
 from leaderboard.submissions.models import Run, seconds_from_now
 from leaderboard.submissions.states import (
     FINAL,
     LIVE,
     STEPS,
-    IllegalStep,
-    LostStep,
     RunState,
     diagram,
 )

@@ -75,22 +75,22 @@ def test_the_author_of_a_waiting_run_reads_what_is_true(
     run: Any, make_run: Any, evaluator: FakeEvaluator
 ) -> None:
     other = make_run(model="Model-2")
-    assert "No evaluator has been seen for this pool." in str(actions.waiting(run))
+    assert "No evaluator has been seen for this pool." in str(actions.queue_place(run))
     announce(evaluator)
-    assert "No evaluator in service holds this set" in str(actions.waiting(run))
+    assert "No evaluator in service holds this set" in str(actions.queue_place(run))
     announce(evaluator, later=1, out_of_service=OutOfService.OUT_UNWRITABLE)
-    assert "out of service" in str(actions.waiting(run))
+    assert "out of service" in str(actions.queue_place(run))
     announce(evaluator, later=2, sets=held(run))
-    assert [getattr(actions.waiting(one), "position", 0) for one in (run, other)] == [1, 2]
-    assert "number 2 in the queue" in str(actions.waiting(other))
+    assert [getattr(actions.queue_place(one), "position", 0) for one in (run, other)] == [1, 2]
+    assert "number 2 in the queue" in str(actions.queue_place(other))
     Evaluator.objects.update(expected_by=timezone.now() - timedelta(seconds=1))
-    assert "No evaluator has been seen for this pool since" in str(actions.waiting(run))
+    assert "No evaluator has been seen for this pool since" in str(actions.queue_place(run))
 
 
 def test_a_run_that_has_begun_waits_for_nothing(run: Any, evaluator: FakeEvaluator) -> None:
     actions.record_report(envelope=evaluator.begin(run).started())
     run.refresh_from_db()
-    assert actions.waiting(run) is None
+    assert actions.queue_place(run) is None
 
 
 def test_a_run_that_nobody_began_says_so(run: Any) -> None:

@@ -54,13 +54,14 @@ class Command(BaseCommand):
 
 
 def _row(run: Run) -> dict[str, Any]:
-    waiting = actions.waiting_for(run)
+    place = actions.queue_place(run)
+    lack = place.held_up_by if place else None
     return {
         "run": str(run.pk),
         "state": run.state,
         "pair": run.submission.pair.slug,
         "model": run.submission.model.name,
-        "code": run.code or (waiting.value if waiting else ""),
+        "code": run.code or (lack or ""),
         "attempts": run.attempts,
     }
 
