@@ -9,9 +9,13 @@ from uuid import UUID
 from bench.plain.models import PlainRow
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
-from leaderboard.rankings.models import EvidenceCode, Judged, Likelihoods, Likely, Row, Snapshot
-from leaderboard.rankings.snapshots import METHOD, Entry, Tally, rank
-from leaderboard.rankings.snapshots.boards import families
+from leaderboard.board.models import Snapshot
+from leaderboard.board.rows import Row
+from leaderboard.board.snapshot import METHOD, families, rank
+from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.models import Judged
+from leaderboard.evidence.summaries import Likelihoods, Likely
+from leaderboard.evidence.vocabulary import EvidenceCode
 from leaderboard.submissions.models import Model, Run, Submission
 
 PUBLIC, PRIVATE = 1319, 1205

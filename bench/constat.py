@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leaderboard.rankings import statistics
-from leaderboard.rankings.statistics import Sides
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics import Sides
 
 REFERENCES = 20
 ON_PURPOSE = "contamination-models"

@@ -15,8 +15,8 @@ from time import process_time
 import numpy as np
 
 from bench.worlds import Sample, World, draw
-from leaderboard.rankings import statistics
-from leaderboard.rankings.statistics import Sides
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics import Sides
 
 NOTE_SIMS, ROUNDED = 400, 0.005
 WORST_FALSE_ALARM = 0.07

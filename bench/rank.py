@@ -12,8 +12,8 @@ from time import process_time
 import numpy as np
 
 from bench.worlds import Floats
-from leaderboard.rankings import statistics
-from leaderboard.rankings.statistics import Sides
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics import Sides
 
 BOARD_LIMIT, ROW_LIMIT = 10.0, 0.050
 PUBLIC_SHARE = 0.52

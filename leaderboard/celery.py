@@ -97,7 +97,7 @@ app.conf.update(
 )
 if settings.BROKER_URL.startswith("redis"):
     app.conf.broker_transport_options = {"socket_connect_timeout": 3}
-app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leaderboard.rankings"])
+app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leaderboard.board"])
 
 
 def ring_ship(evaluator: str, *, after: int) -> None:

@@ -390,8 +390,8 @@ _CONFLICTS = {
     "model_name_unique_without_case": Refusal.MODEL_TAKEN,
     "submissions_model_name_key": Refusal.MODEL_TAKEN,
     "submission_once_per_key": Refusal.KEY_REUSED,
-    "rankings_publishedtable_slug_key": Refusal.ALREADY_REGISTERED,
-    "rankings_publishedtable_digest_key": Refusal.ALREADY_REGISTERED,
+    "published_publishedtable_slug_key": Refusal.ALREADY_REGISTERED,
+    "published_publishedtable_digest_key": Refusal.ALREADY_REGISTERED,
 }
 """The refusal of each unique constraint that two requests can race for; any other is ``conflict``."""
 _RACES = frozenset({"23505", "23503", "23P01"})

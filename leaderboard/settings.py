@@ -359,7 +359,9 @@ INSTALLED_APPS = [
     "leaderboard.benchmarks",
     "leaderboard.ledger",
     "leaderboard.submissions",
-    "leaderboard.rankings",
+    "leaderboard.evidence",
+    "leaderboard.board",
+    "leaderboard.published",
 ]
 MIDDLEWARE = [
     "leaderboard.middleware.Headers",

@@ -16,10 +16,11 @@ from ninja.types import DictStrAny
 
 from leaderboard import views
 from leaderboard.benchmarks.api import router as benchmarks
+from leaderboard.board.api import router as board
 from leaderboard.errors import Refusal, SiteError, refuse
 from leaderboard.ledger.api import router as ledger
 from leaderboard.middleware import database_failure
-from leaderboard.rankings.api import router as rankings
+from leaderboard.published.api import router as published
 from leaderboard.submissions.api import router as submissions
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ api = NinjaAPI(
     description="Submit models and read rankings. Every error is an object with code, message and advice.",
     parser=StrictParser(),
 )
-for router in (submissions, rankings, benchmarks, ledger):
+for router in (submissions, board, published, benchmarks, ledger):
     api.add_router("", router)
 
 
@@ -154,7 +155,8 @@ urlpatterns = [
     ),  # before the pairs by name: /sets/register/ is none
     path("", include("leaderboard.submissions.urls")),
     path("", include("leaderboard.ledger.urls")),
-    path("", include("leaderboard.rankings.urls")),
+    path("", include("leaderboard.board.urls")),
+    path("", include("leaderboard.published.urls")),
 ]
 handler400 = "leaderboard.views.bad_request"
 handler403 = "leaderboard.views.forbidden"

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import models
 
-from leaderboard.rankings.models import Row
+from leaderboard.board.rows import Row
 
 
 class PlainRow(models.Model):

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.urls import path
 
 from bench.plain.models import PlainRow
-from leaderboard.rankings.forms import PAGE_ROWS
+from leaderboard.board.forms import PAGE_ROWS
 from leaderboard.urls import handler400, handler403, handler404, handler500
 from leaderboard.urls import urlpatterns as site
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from demo.zoo import Model
 from demo.zoo.recipes import Kind
-from leaderboard.rankings import statistics
-from leaderboard.rankings.statistics import AdjustedGap, Case, Counts, GapTest, ItemGap, Sides, Word
-from leaderboard.rankings.statistics.counts import peers
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics import AdjustedGap, Case, Counts, GapTest, ItemGap, Sides, Word
+from leaderboard.evidence.statistics.counts import peers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from demo.problems import TEMPLATES
 from demo.zoo import FOLDER, TABLE, Model, Zoo, load, sets
 from demo.zoo.judged import Judged, judge
 from demo.zoo.recipes import RECIPES, Kind
-from leaderboard.rankings.statistics import AdjustedGap, ItemGap, Word, newcombe, spearman
+from leaderboard.evidence.statistics import AdjustedGap, ItemGap, Word, newcombe, spearman
 
 README = FOLDER / "README.md"
 COLUMNS = (
@@ -104,7 +104,7 @@ The kinds, after the fourth lesson of the GSM1k paper (that overfitting has many
 
 The raw test asks whether the public share is above the private one. The adjusted gap compares a model with the honest
 ones of other families, by counts (A) or by items (B). All {count} are one cohort. Computed by this version of
-`leaderboard/rankings/statistics`. A model is under `cannot tell` where a gap has to be above 5 points to be found four
+`leaderboard/evidence/statistics`. A model is under `cannot tell` where a gap has to be above 5 points to be found four
 times in five: {n} items are not many.
 
 {judged}

@@ -9,7 +9,7 @@ import pytest
 from bench.noise import MODEL, Cell, line, record
 from evaluator.items import load_items
 from evaluator.pipeline.sources import PublicSource
-from leaderboard.rankings.models import NoiseFloor
+from leaderboard.evidence.noise import NoiseFloor
 from tests.evaluator.installed import rows, write_rows
 
 N = 100

@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from demo.screenshot import chromium, find_chromium
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
-from leaderboard.rankings import actions
+from leaderboard.board import actions
 from leaderboard.submissions.actions import (
     assign_lineage,
     commit_weights,
@@ -24,7 +24,7 @@ from leaderboard.submissions.actions import (
 )
 from tests.leaderboard import sealed
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.rankings.sample import make_board, make_pair
+from tests.leaderboard.sample import make_board, make_pair
 
 
 class Open(Protocol):

@@ -3,11 +3,12 @@
 import pytest
 from playwright.sync_api import Page
 
-from leaderboard.rankings.models import Adjusted, Snapshot
-from leaderboard.rankings.snapshots import METHOD
+from leaderboard.board.models import Snapshot
+from leaderboard.board.snapshot import METHOD
+from leaderboard.evidence.models import Adjusted
 from tests.browser.conftest import Open, violations
-from tests.leaderboard.rankings.sample import make_pair
-from tests.leaderboard.rankings.test_sentences import row
+from tests.leaderboard.sample import make_pair
+from tests.leaderboard.evidence.test_sentences import row
 
 pytestmark = pytest.mark.usefixtures("board")
 

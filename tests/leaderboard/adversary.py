@@ -24,10 +24,10 @@ from evaluator.ledger.notices import Notice
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.actions import close_cohort, rebuild
+from leaderboard.evidence import prior_exposure as contacts
 from leaderboard.ledger.actions import keep_log, list_endpoint
 from leaderboard.ledger.models import Evaluator
-from leaderboard.rankings.actions import close_cohort, rebuild
-from leaderboard.rankings.snapshots import contacts
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import (

@@ -1,9 +1,9 @@
 """What a board shows once its cohort is closed."""
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.rankings import snapshots
-from leaderboard.rankings.actions import close_cohort, rebuild
-from leaderboard.rankings.models import Snapshot
+from leaderboard.board import snapshot as snapshots
+from leaderboard.board.actions import close_cohort, rebuild
+from leaderboard.board.models import Snapshot
 
 
 def publish(*, pair: SetPair) -> Snapshot:

@@ -12,9 +12,9 @@ from django.db import close_old_connections
 
 from leaderboard import kept
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import current
 from leaderboard.kept import AtOnce
-from leaderboard.rankings.models import current
-from tests.leaderboard.rankings.sample import make_board, make_pair
+from tests.leaderboard.sample import make_board, make_pair
 
 pytestmark = pytest.mark.django_db
 

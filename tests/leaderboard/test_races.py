@@ -13,10 +13,10 @@ from leaderboard.accounts import actions as accounts
 from leaderboard.accounts.forms import SignUp
 from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.benchmarks import actions as benchmarks
+from leaderboard.board import actions as rankings
 from leaderboard.errors import Refusal, SiteError, conflicts_refused
 from leaderboard.ledger import actions as ledger
 from leaderboard.middleware import database_failure
-from leaderboard.rankings import actions as rankings
 from leaderboard.submissions import actions as submissions
 from leaderboard.submissions.actions import submitting
 from leaderboard.submissions.models import Model

@@ -14,9 +14,9 @@ from django.test import Client
 from evaluator.contract import LEAST_CELL
 from evaluator.ledger import notices
 from evaluator.ledger.manifests import Manifest
+from leaderboard.board.actions import close_cohort
 from leaderboard.errors import SiteError
-from leaderboard.rankings.actions import close_cohort
-from leaderboard.rankings.snapshots import contacts
+from leaderboard.evidence import prior_exposure as contacts
 from leaderboard.submissions import dispatch
 from tests.leaderboard.adversary import DECLARED, OWN, STRICT, Adversary, Site, site
 from tests.leaderboard.conftest import FakeEvaluator

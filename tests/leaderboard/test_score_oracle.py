@@ -21,8 +21,8 @@ from evaluator.ledger.manifests import Block, Manifest
 from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.actions import close_cohort
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.actions import close_cohort
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run

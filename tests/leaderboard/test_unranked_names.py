@@ -12,9 +12,9 @@ from django.test import Client
 from evaluator.contract import canonical_json, pack_bits
 from evaluator.ledger.tree import leaf_hash
 from leaderboard.accounts.actions import sign_up
+from leaderboard.board.actions import rebuild
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import GrantQuerySet
-from leaderboard.rankings.actions import rebuild
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState

@@ -21,10 +21,10 @@ from leaderboard import kept
 from leaderboard.accounts.actions import sign_up
 from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.celery import app
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Entry, Evaluator, Grant
-from leaderboard.rankings.models import Snapshot, SnapshotRow
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run

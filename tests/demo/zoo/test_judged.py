@@ -8,8 +8,8 @@ import pytest
 from demo.zoo import Model, load
 from demo.zoo.judged import Judged, judge
 from demo.zoo.recipes import Kind
-from leaderboard.rankings import statistics
-from leaderboard.rankings.statistics import Word
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics import Word
 
 FLAGGED = {Word.OVERFIT, Word.WATCH}
 SILENT = {Word.NO_EVIDENCE, Word.CANNOT_TELL}

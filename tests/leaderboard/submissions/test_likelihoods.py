@@ -7,8 +7,8 @@ from django.test import Client
 
 from evaluator.contract import SetLikelihood, unpack_bits
 from evaluator.errors import EXPLANATIONS, Code, EvaluatorError
+from leaderboard.board import snapshot as snapshots
 from leaderboard.ledger.models import Grant
-from leaderboard.rankings import snapshots
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Run, seconds_from_now

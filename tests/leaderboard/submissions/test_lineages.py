@@ -9,8 +9,9 @@ from django.utils import timezone
 from evaluator.contract import Finished, SetCounts
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair
 from leaderboard.benchmarks.states import SetState
+from leaderboard.board.models import unranked
+from leaderboard.board.rows import WHY
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.models import WHY, unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Commitment, Lineage, LineageRecord, Model, Run
 from leaderboard.submissions.states import RunState

@@ -9,10 +9,10 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from evaluator.contract import EVALUATE_TASK, JobSpec
 from evaluator.errors import EXPLANATIONS, Code
+from leaderboard.board.tasks import rebuild
 from leaderboard.celery import app
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.models import Grant
-from leaderboard.rankings.tasks import rebuild
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import Outbox, Run, seconds_from_now

@@ -13,10 +13,10 @@ from django.utils import timezone
 from evaluator.contract import Outcome
 from evaluator.policy import site_of
 from leaderboard.accounts.models import Membership, Organisation, User
+from leaderboard.board.actions import close_cohort
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.ledger.actions import keep_log
 from leaderboard.ledger.models import Evaluator
-from leaderboard.rankings.actions import close_cohort
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import submitting
 from leaderboard.submissions.admission import Ask

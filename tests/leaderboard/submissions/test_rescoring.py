@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from evaluator.contract import Outcome, RescoredSet, StoredSet
 from evaluator.errors import Code, EvaluatorError
+from leaderboard.board.models import unranked
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.rankings.models import unranked
 from leaderboard.submissions import actions
 from leaderboard.submissions.actions import Disposition, record_report
 from leaderboard.submissions.models import (

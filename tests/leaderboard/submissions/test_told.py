@@ -9,7 +9,7 @@ from django.test import Client
 
 from evaluator.contract import Budget, Record, ShotRecord, VoteBin, Votes
 from evaluator.errors import Code, EvaluatorError
-from leaderboard.rankings.actions import rebuild
+from leaderboard.board.actions import rebuild
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import RunOutcomes
 from leaderboard.submissions.states import RunState

@@ -1,0 +1,1 @@
+"""The ranking of what we ran, and its pages."""

@@ -1,0 +1,105 @@
+"""A ranking as data: the JSON of the API and of ``manage.py board``, and the CSV file."""
+
+import csv
+from collections.abc import Iterable
+from io import StringIO
+from typing import Any
+
+from leaderboard.board.current import Board
+from leaderboard.board.rows import GraderScore, Row
+from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
+from leaderboard.evidence.leaks import Contact, LeakContrast
+from leaderboard.evidence.models import Judged
+from leaderboard.evidence.noise import noise_floor
+
+COLUMNS = (
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "parameters",
+    "open_weights", "access", "protocol",
+    "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
+    "public_right", "public_n", "public_accuracy", "public_lo", "public_hi",
+    "private_truncated", "public_truncated",
+    "gap", "gap_lo", "gap_hi", "worst_gap_lo", "worst_gap_hi", "smallest_visible_gap",
+    "evidence", "basis", "p", "p_holm", "p_bh", "visible_gap", "adjusted_gap", "adjusted_lo", "adjusted_hi",
+    "adjusted_by", "references", "fewest_contaminated", "closed", "tries", "ended", "run",
+    "leak_exposed_right", "leak_exposed_n", "leak_local_right", "leak_local_n", "leak", "leak_lo", "leak_hi", "leak_p",
+    "leak_visible",
+    "first_look", "shown_before", "shown_since", "shown_first", "contact_seen_right", "contact_seen_n",
+    "contact_fresh_right", "contact_fresh_n", "contact", "contact_lo", "contact_hi", "contact_p", "contact_visible",
+    "graders",
+)  # fmt: skip
+
+
+def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
+    """The board with these ``rows`` of it as JSON data; missing scores stand apart and are never 0."""
+    snapshot = board.snapshot
+    return {
+        "pair": board.pair.slug,
+        "units": UNITS,
+        "as_of": snapshot and snapshot.created.isoformat(),
+        "method": snapshot and snapshot.method,
+        "inputs_hash": snapshot and snapshot.inputs_hash,
+        "panel": snapshot and snapshot.panel,
+        "families": snapshot.families if snapshot else [],
+        "likelihood": snapshot and snapshot.likelihood,
+        "models": board.columns.models,
+        "noise_floor": noise_floor().summary(),
+        "rows": [row.to_dict() | {"word": row.word} for row in rows],
+        **board.unranked.to_dict(),
+    }
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    """One line a ranked model, under :data:`COLUMNS`."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_line(row) for row in rows)
+    return file.getvalue()
+
+
+def _line(row: Row) -> list[object]:
+    private, public = row.private, row.public
+    return [
+        row.rank, *row.rank_range, row.public_rank, *map(plain_cell, (row.model, row.organisation, row.family)),
+        row.parameters, row.open_weights, row.access, row.protocol,
+        *score_cells(private), *score_cells(public), private.truncated, public.truncated,
+        row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
+        row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,
+        *_leak(row.leak), *_contact(row.contact), "; ".join(map(_by, row.graders)),
+    ]  # fmt: skip
+
+
+def _leak(leak: LeakContrast | None) -> list[object]:
+    if leak is None:
+        return [None] * 9
+    counts = (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n)
+    return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
+
+
+def _contact(contact: Contact | None) -> list[object]:
+    if contact is None:
+        return [None] * 13
+    looked, one = [contact.look, contact.before, contact.since, contact.fresh], contact.contrast
+    if one is None:
+        return [*looked, *[None] * 9]
+    counts = (one.seen_right, one.seen_n, one.fresh_right, one.fresh_n)
+    return [*looked, *counts, one.difference, *one.interval, one.p, one.visible]
+
+
+def _by(one: GraderScore) -> str:
+    """What one grader makes of a model on both sets, in one piece: graders come and go, columns should not."""
+    public, private = f"{one.public_right}/{one.public_n}", f"{one.private_right}/{one.private_n}"
+    return f"{one.grader}: public {public}, private {private}"
+
+
+def _decision(judged: Judged | None) -> list[object]:
+    """What stands behind the word; empty cells until it is decided."""
+    if judged is None:
+        return [None] * 12
+    beside: list[object] = [None] * 5
+    if one := judged.adjusted:
+        beside = [one.gap, *one.interval, one.by, one.references]
+    return [
+        judged.basis, judged.p, judged.holm, judged.benjamini_hochberg, judged.visible, *beside, judged.fewest,
+        judged.closed,
+    ]  # fmt: skip

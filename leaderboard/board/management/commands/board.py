@@ -1,0 +1,79 @@
+"""``manage.py board``: the ranking in a terminal."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import exports
+from leaderboard.board.current import Board
+from leaderboard.board.rows import Row
+from leaderboard.evidence import formats
+
+HEADINGS = ("rank", "model", "private", "", "public", "", "gap, pp", "95% interval", "evidence")
+RIGHT_ALIGNED = (2, 3, 4, 5, 6, 7)
+
+
+class Command(BaseCommand):
+    """Prints the newest ranking of a pair as a table, or as one JSON object."""
+
+    help = "Print the newest ranking of a pair (the one registered last where none is named)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """``--pair SLUG`` and ``--json``."""
+        parser.add_argument("--pair", help="the pair's slug")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print and return; exit code 1 where the pair is not registered."""
+        pairs = (
+            SetPair.objects.all()
+            if options["pair"] is None
+            else SetPair.objects.filter(slug=options["pair"])
+        )
+        pair = pairs.order_by("-pk").first()
+        if pair is None:
+            raise CommandError("no such pair is registered")
+        board = Board.of(pair)
+        rows = board.snapshot.ranking() if board.snapshot else ()
+        if options["json"]:
+            self.stdout.write(json.dumps(exports.as_json(board, rows)))
+            return
+        self.stdout.write(
+            table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet."
+        )
+        for one in board.unranked.named:
+            self.stdout.write(f"not ranked: {one.model} ({one.word})")
+        for sentence in board.unranked.sentences():
+            self.stdout.write(f"not ranked: {sentence}")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One row of the table, as text."""
+    best, worst = row.rank_range
+    lo, hi = (formats.points(end) for end in row.interval)
+    return (
+        str(best) if best == worst else f"{best}–{worst}",
+        row.model,
+        f"{formats.percent(row.private.accuracy)}%",
+        f"{row.private.right}/{row.private.n}",
+        f"{formats.percent(row.public.accuracy)}%",
+        f"{row.public.right}/{row.public.n}",
+        formats.points(row.gap),
+        f"{lo} to {hi}",
+        row.word,
+    )
+
+
+def table(lines: list[tuple[str, ...]]) -> str:
+    """Columns as wide as their widest cell, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in RIGHT_ALIGNED else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

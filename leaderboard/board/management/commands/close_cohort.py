@@ -1,0 +1,49 @@
+"""``manage.py close_cohort PAIR``: decide the words of the runs that have none yet."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import actions
+from leaderboard.evidence.models import Cohort
+from leaderboard.evidence.vocabulary import EVIDENCE
+
+BASIS = {
+    "twins": "twins by construction: the raw gap",
+    "panel": "a panel",
+    "none": "no panel: nothing can be told",
+}
+
+
+class Command(BaseCommand):
+    """Closes the board of a pair: the word of every run that was graded since the last close is decided, for good."""
+
+    help = "Decide the evidence of all runs on a pair that have none yet; what was decided before stays."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """PAIR."""
+        parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Close it and say what was decided; exit code 1 where there is no such pair."""
+        pair = (
+            SetPair.objects.select_related("public", "private").filter(slug=options["pair"]).first()
+        )
+        if pair is None:
+            raise CommandError("no such pair is registered")
+        cohort = actions.close_cohort(pair=pair)
+        self.stdout.write(_said(cohort) if cohort else f"{pair.slug}: no run waits for a word")
+
+
+def _said(cohort: Cohort) -> str:
+    panel = cohort.facts()
+    words = Counter(verdict.judged().word for verdict in cohort.verdicts.select_related("cohort"))
+    found = ", ".join(f"{words[word]} {name}" for word, name in EVIDENCE.items() if words[word])
+    against = BASIS[panel.basis]
+    if panel.basis == "panel":
+        aside = sum(member.put_aside for member in panel.references)
+        against = f"a panel of {len(panel.references)}, {aside} put aside"
+    return f"cohort {cohort.number} of {cohort.pair.slug} ({against}): {found}"

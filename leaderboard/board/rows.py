@@ -1,0 +1,141 @@
+"""Rows of a board: what pages, API and exports read of one model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evaluator import policy
+from evaluator.contract import Tier, Wire
+from leaderboard.evidence.entries import Access
+from leaderboard.evidence.leaks import Contact, LeakContrast
+from leaderboard.evidence.models import Judged
+from leaderboard.evidence.summaries import Likelihoods
+from leaderboard.evidence.vocabulary import WORDS, EvidenceCode
+
+Why = Literal[
+    "waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"
+]
+
+
+WHY: Mapping[Why, str] = {
+    "waiting": "waiting",
+    "running": "being asked",
+    "graded": "graded, to be published when its cohort is closed",
+    "incomplete": "could not be finished yet",
+    "retracted": "retracted by the maintainers",
+    "retired": "every item it was asked has been retired",
+    "regraded": "not yet graded again by the grader of this board",
+    "post_release": "post-release: nobody had committed to these weights before the set was released",
+}
+"""What a reader sees for each reason why a model has no rank."""
+
+
+class Score(Wire, frozen=True, kw_only=True):
+    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is Wilson's, 95%,
+    and under 100 items Clopper and Pearson's."""
+
+    right: int
+    n: int
+    accuracy: float
+    interval: tuple[float, float]
+    wrong: int
+    no_answer: int
+    truncated: int
+
+
+class GraderScore(Wire, frozen=True, kw_only=True):
+    """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies, public less private."""
+
+    grader: str
+    public_right: int
+    public_n: int
+    private_right: int
+    private_n: int
+    gap: float
+
+
+class Row(Wire, frozen=True, kw_only=True):
+    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
+
+    ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
+    ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
+    All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
+    private set it was asked, ``version`` how many notices there were. An endpoint has neither ``likelihood`` nor
+    ``leak``, weights have no ``contact``.
+    """
+
+    model: str
+    organisation: str
+    access: Access
+    run: str
+    rank: int
+    rank_range: tuple[int, int]
+    public_rank: int
+    private: Score
+    public: Score
+    gap: float
+    interval: tuple[float, float]
+    worst: tuple[float, float]
+    smallest_visible_gap: float
+    evidence: EvidenceCode
+    judged: Judged | None = None
+    family: str = ""
+    parameters: int | None = None
+    open_weights: bool = False
+    protocol: str = ""
+    grader: str = ""
+    tries: int = 1
+    ended: str = ""
+    tier: Tier = "T0"
+    version: int = 0
+    likelihood: Likelihoods | None = None
+    graders: tuple[GraderScore, ...] = ()
+    leak: LeakContrast | None = None
+    contact: Contact | None = None
+
+    @property
+    def form(self) -> str:
+        """Which part of the private set the score is over, in plain words."""
+        return policy.ITEM_SELECTIONS[self.tier] + (f", version {self.version}" if self.version else "")
+
+    @property
+    def word(self) -> str:
+        """The evidence in plain words."""
+        return WORDS[self.evidence]
+
+
+class Unranked(Wire, frozen=True, kw_only=True):
+    """A model without a complete run. It has no score, which is not the same as a score of nothing."""
+
+    model: str
+    organisation: str
+    access: Access
+    why: Why
+
+    @property
+    def word(self) -> str:
+        """Why there is no score, in plain words."""
+        return WHY[self.why]
+
+
+@dataclass(frozen=True)
+class NotRanked:
+    """The models that were submitted to a pair and have no row in a snapshot of it.
+
+    ``named`` are those whose newest run was ranked before; the others are not public yet, so that ``pending`` only
+    counts them by reason.
+    """
+
+    named: tuple[Unranked, ...] = ()
+    pending: Mapping[Why, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return both as JSON data."""
+        return {
+            "unranked": [one.to_dict() | {"word": one.word} for one in self.named],
+            "pending": dict(self.pending),
+        }
+
+    def sentences(self) -> list[str]:
+        """Return the counts in words, such as "3 waiting"."""
+        return [f"{count} {WHY[why]}" for why, count in self.pending.items()]

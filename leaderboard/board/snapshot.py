@@ -1,0 +1,272 @@
+"""From complete runs to a finished ranking of what we ran."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from evaluator.contract import canonical_json
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import likelihoods
+from leaderboard.board.models import Snapshot
+from leaderboard.board.rows import GraderScore, Row, Score
+from leaderboard.evidence import statistics
+from leaderboard.evidence.entries import (
+    LEVEL,
+    Entry,
+    Graded,
+    Strata,
+    Tally,
+    facts,
+    matrix,
+    published,
+)
+from leaderboard.evidence.leaks import Contact, ContactContrast, LeakContrast
+from leaderboard.evidence.models import BoardPanel, Cohort
+from leaderboard.evidence.noise import noise_floor
+from leaderboard.evidence.prior_exposure import Met
+from leaderboard.evidence.statistics import counts as statistics_of_counts
+from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap
+
+METHOD = "board-7"
+"""Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
+FEWEST_POOLED = 3
+"""Members that a family needs for an interval of its mean."""
+FEWEST_SHARED = 50
+"""Items of a set that all members of a family were asked, below which they say nothing about shared errors."""
+SEED = 20240501
+"""Of the draws behind the rank sets, so that equal inputs give equal rows."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A ranking that is computed and not yet saved."""
+
+    rows: tuple[Row, ...]
+    panel: BoardPanel | None
+    families: tuple[FamilyLine, ...]
+    likelihood: Likelihood | None
+    inputs_hash: str
+
+    def save(self, pair: SetPair) -> Snapshot:
+        """Write it down as the newest snapshot of ``pair``."""
+        return Snapshot.objects.write(
+            self.rows,
+            pair=pair,
+            inputs_hash=self.inputs_hash,
+            method=METHOD,
+            panel=self.panel and self.panel.to_dict(),
+            families=[family.to_dict() for family in self.families],
+            likelihood=self.likelihood and self.likelihood.to_dict(),
+        )
+
+
+def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
+    """The rows of a ranking: best private score first, equal scores in order of the models' names."""
+    ordered = sorted(
+        entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model)
+    )
+    scores = [_score(entry.private) for entry in ordered]
+    places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
+    public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
+    first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
+    return tuple(
+        _row(entry, private, place, first[entry.public.right / entry.public.n])
+        for entry, private, place in zip(ordered, scores, places, strict=True)
+    )
+
+
+def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
+    """Where each stands: from the items that two models share, or by overlapping intervals where only counts are known.
+
+    A rank is by the whole score; it belongs to its range also where models were asked different blocks.
+    """
+    places = statistics.standings(
+        [score.accuracy for score in scores],
+        [statistics.Interval(*score.interval) for score in scores],
+    )
+    if not entries or not all(entry.outcomes for entry in entries):
+        return places
+    _, private = matrix(entries)
+    return [
+        statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
+        for place, held in zip(places, statistics.rank_sets(private, LEVEL, SEED), strict=True)
+    ]
+
+
+def _beyond_noise(
+    places: Sequence[statistics.Standing], shares: Sequence[float]
+) -> list[statistics.Standing]:
+    """No two models stand apart that differ by less than the same weights do from themselves."""
+    floor, ascending = noise_floor().floor, np.sort(shares)
+    better = len(shares) - np.searchsorted(ascending, np.asarray(shares) + floor, side="left")
+    worse = np.searchsorted(ascending, np.asarray(shares) - floor, side="right")
+    return [
+        statistics.Standing(
+            place.rank, min(place.best, 1 + int(above)), max(place.worst, len(shares) - int(below))
+        )
+        for place, above, below in zip(places, better, worse, strict=True)
+    ]
+
+
+def _score(tally: Tally) -> Score:
+    return Score(
+        right=tally.right,
+        n=tally.n,
+        accuracy=tally.right / tally.n,
+        interval=statistics.accuracy_interval(tally.right, tally.n, LEVEL),
+        wrong=tally.wrong,
+        no_answer=tally.no_answer,
+        truncated=tally.truncated,
+    )
+
+
+def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
+    public = _score(entry.public)
+    gap = statistics.newcombe(public.right, public.n, private.right, private.n, LEVEL)
+    sides = [statistics.Counts(side.right, side.truncated, side.n) for side in (public, private)]
+    return Row(
+        model=entry.model,
+        organisation=entry.organisation,
+        family=entry.family,
+        parameters=entry.parameters,
+        open_weights=entry.open_weights,
+        access=entry.access,
+        protocol=entry.protocol,
+        grader=entry.grader,
+        tries=entry.tries,
+        ended=entry.ended,
+        run=entry.run,
+        rank=place.rank,
+        rank_range=(place.best, place.worst),
+        public_rank=public_rank,
+        private=private,
+        public=public,
+        gap=public.accuracy - private.accuracy,
+        interval=gap,
+        worst=statistics.worst_case_gap(*sides),
+        smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
+        evidence=entry.judged.word if entry.judged else "pending",
+        judged=entry.judged,
+        tier=entry.tier,
+        version=entry.version,
+        likelihood=entry.likelihood,
+        graders=tuple(_graded(one) for one in entry.graders),
+        leak=_leak(entry.strata) if entry.strata else None,
+        contact=_contact(entry.contact) if entry.contact else None,
+    )
+
+
+def _leak(found: Strata) -> LeakContrast:
+    test = _test((found.exposed_right, found.exposed_n), (found.local_right, found.local_n))
+    return LeakContrast(**asdict(found), **test)
+
+
+def _contact(found: Met) -> Contact:
+    sides, contrast = found.sides, None
+    if sides:
+        test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
+        contrast = ContactContrast(**asdict(sides), **test)
+    return Contact(
+        look=found.look,
+        before=found.before,
+        fresh=found.fresh,
+        since=found.since,
+        contrast=contrast,
+    )
+
+
+def _test(shown: tuple[int, int], unseen: tuple[int, int]) -> dict[str, Any]:
+    one = statistics.leak_contrast(shown, unseen, LEVEL)
+    visible = None if isnan(one.visible) else one.visible
+    return {"difference": one.difference, "interval": one.interval, "p": one.p, "visible": visible}
+
+
+def _graded(one: Graded) -> GraderScore:
+    public, private = one.public_right / one.public_n, one.private_right / one.private_n
+    return GraderScore(**asdict(one), gap=public - private)
+
+
+def build(pair: SetPair) -> Draft:
+    """Gather the newest run that is decided of every model that was asked ``pair`` and rank them."""
+    entries = published(pair)
+    panel = _panel(pair)
+    rows = rank(entries)
+    likelihood = likelihoods.of_rows(rows)
+    return Draft(
+        rows, panel, families(entries), likelihood, inputs_hash=_hash(pair, entries, panel)
+    )
+
+
+def recompute(snapshot: Snapshot) -> bool | None:
+    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they are others now."""
+    draft = build(snapshot.pair)
+    if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
+        return None
+    made = (draft.rows, draft.panel, draft.families, draft.likelihood)
+    return made == (snapshot.ranking(), snapshot.facts(), snapshot.pooled(), snapshot.association())
+
+
+def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
+    """The mean raw gap of each lineage, the largest first: random effects with the errors its members share."""
+    members: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.family:
+            members.setdefault(entry.family, []).append(entry)
+    pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
+    lines = [_family(family, own, pooled) for family, own in members.items()]
+    return tuple(sorted(lines, key=lambda line: (-line.raw.estimate, line.family)))
+
+
+def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
+    gaps = [one.public.right / one.public.n - one.private.right / one.private.n for one in own]
+    covariance = _covariance(own)
+    one = statistics.family_gap(gaps, covariance, LEVEL)
+    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(pooled, 1)).interval
+    gap = PooledGap(
+        estimate=one.estimate,
+        interval=one.interval,
+        prediction=one.prediction,
+        i2=one.i2,
+        above=wide is not None and wide.low > 0,
+    )
+    higher = sum(gap > 0 for gap in gaps)
+    return FamilyLine(
+        family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None
+    )
+
+
+def _covariance(own: Sequence[Entry]) -> Floats:
+    """From the items that all members were asked; where these are too few, as if each had items of its own."""
+    if all(one.outcomes and one.public_outcomes for one in own):
+        sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
+        if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
+            return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
+    sides_of = [
+        statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n)
+        for one in own
+    ]
+    return statistics_of_counts.gap_covariance(sides_of)
+
+
+def _panel(pair: SetPair) -> BoardPanel | None:
+    """Whom the newest cohort was compared with; None before the first close."""
+    cohort = Cohort.objects.filter(pair=pair, grader=pair.board_grader).order_by("pk").last()
+    return cohort.facts() if cohort else None
+
+
+def _hash(pair: SetPair, entries: Iterable[Entry], panel: BoardPanel | None) -> str:
+    inputs = {
+        "method": METHOD,
+        "pair": pair.slug,
+        "grader": pair.board_grader,
+        "sets": [pair.public.digest, pair.private.digest],
+        "panel": panel and panel.to_dict(),
+        "noise_floor": noise_floor().floor,
+        "runs": sorted((facts(entry) for entry in entries), key=lambda entry: str(entry["model"])),
+    }
+    return sha256(canonical_json(inputs)).hexdigest()

@@ -1,0 +1,28 @@
+"""The recorder's work for this app, called by name so that no app below imports this one."""
+
+import logging
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import actions
+from leaderboard.celery import REBUILD_TASK, app
+from leaderboard.errors import OursAgain, quiet_database
+from leaderboard.submissions import actions as submissions
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=REBUILD_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
+def rebuild(slug: str) -> None:
+    """Bring the ranking of one pair up to date, and close its cohort where that is due by the clock.
+
+    Safe to call any number of times. What fails here is asked for again by the housekeeping.
+    """
+    try:
+        with quiet_database():
+            pair = SetPair.objects.select_related("public", "private").filter(slug=slug).first()
+            if pair is not None:
+                (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(
+                    pair=pair
+                )
+    except OursAgain as failure:
+        logger.warning("ranking put off: %s %s", failure.code, failure.detail)

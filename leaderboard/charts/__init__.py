@@ -1,0 +1,1 @@
+"""Figures as SVG text and as Plotly's data, drawn from finished numbers."""

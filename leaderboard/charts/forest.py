@@ -1,0 +1,48 @@
+"""The pictures of a published table."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from leaderboard.charts.marks import HEIGHT, PAD, WIDTH, Axis
+from leaderboard.evidence.formats import points
+from leaderboard.evidence.summaries import FamilyLine
+
+
+class HasGap(Protocol):
+    """Whatever has a gap, as a fraction."""
+
+    @property
+    def gap(self) -> float:
+        """Public less private accuracy."""
+
+
+def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> SafeString:
+    """One family of the forest plot: its members' gaps as ticks, their mean as a diamond on its interval."""
+    pooled = family.raw
+    ticks = format_html_join(
+        "",
+        '<line class="member" x1="{0}" x2="{0}" y1="7" y2="21"/>',
+        ((axis.x(line.gap, width=WIDTH),) for line in members),
+    )
+    around = ""
+    if pooled.interval is not None:
+        lo, hi = (axis.x(end, width=WIDTH) for end in pooled.interval)
+        around = format_html('<line class="wh" x1="{}" x2="{}" y1="14" y2="14"/>', lo, hi)
+    at, zero = axis.x(pooled.estimate, width=WIDTH), axis.x(0, width=WIDTH)
+    return format_html(
+        '<svg class="gb forest {}" viewBox="{} 0 {} {}" role="img" aria-label="{}">'
+        '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/>{}{}<path class="pt" d="M{} 14l5-6 5 6-5 6z"/></svg>',
+        "hot" if pooled.above else "cool",
+        -PAD,
+        WIDTH + 2 * PAD,
+        HEIGHT,
+        f"{family.family}: mean gap {points(pooled.estimate)} percentage points over {family.members}",
+        zero,
+        zero,
+        ticks,
+        around,
+        round(at - 5, 1),
+    )

@@ -1,0 +1,1 @@
+"""How a gap is judged: statistics, cohorts, verdicts."""

@@ -1,0 +1,61 @@
+"""Writes of this app: verdicts of a cohort, and references."""
+
+from leaderboard.accounts.models import User
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import Refusal, refuse
+from leaderboard.evidence import decide
+from leaderboard.evidence.models import LONGEST_REASON, Cohort, Reference, Verdict
+from leaderboard.submissions.models import Model
+
+
+def decide_cohort(*, pair: SetPair) -> Cohort | None:
+    """Decide the evidence for every counting run that has none yet; the caller holds the lock on the pair.
+
+    Returns None where there is no such run. Earlier cohorts that were decided by another method are
+    decided by this one too, against the panels that were frozen with them, alongside the old verdicts.
+    """
+    for earlier in decide.outdated(pair):
+        _save(pair, earlier.number, decide.again(earlier))
+    draft = decide.draft(pair)
+    if not draft.runs:
+        return None
+    number = Cohort.objects.filter(pair=pair).values("number").distinct().count() + 1
+    return _save(pair, number, draft)
+
+
+def _save(pair: SetPair, number: int, draft: decide.Draft) -> Cohort:
+    decision = draft.decision
+    cohort = Cohort.objects.create(
+        pair=pair,
+        number=number,
+        method=decide.METHOD,
+        grader=pair.board_grader,
+        panel=decision.panel.to_dict(),
+        inputs_hash=decision.inputs_hash,
+    )
+    rows = (
+        Verdict(cohort=cohort, run_id=run, body=one.to_dict())
+        for run, one in zip(draft.runs, decision.judged, strict=True)
+    )
+    Verdict.objects.bulk_create(rows, batch_size=1000)
+    return cohort
+
+
+def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = None) -> Reference:
+    """Hold a model for clean on a pair from the next close on, for a reason that readers will see.
+
+    The same reason once more changes nothing, another one takes its place. Raises ``not_found``, ``invalid_field``.
+    """
+    known = Model.objects.filter(name__iexact=model).first()
+    if known is None:
+        raise refuse(Refusal.NOT_FOUND, "model")
+    if not why.strip() or len(why.strip()) > LONGEST_REASON:
+        raise refuse(Refusal.INVALID_FIELD, "why")
+    fields = {"why": why.strip(), "named_by": by}
+    return Reference.objects.update_or_create(pair=pair, model=known, defaults=fields)[0]
+
+
+def drop_reference(*, pair: SetPair, model: str) -> None:
+    """Hold a model for clean no longer, from the next close on. Raises ``not_found`` where it was not."""
+    if not Reference.objects.filter(pair=pair, model__name__iexact=model).delete()[0]:
+        raise refuse(Refusal.NOT_FOUND, "reference")

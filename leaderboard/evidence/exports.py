@@ -1,0 +1,38 @@
+"""Cells and units that the exports of boards and of published tables share."""
+
+from typing import Protocol
+
+UNITS = (
+    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%; "
+    "likelihoods are in nats per character"
+)
+
+
+class Scored(Protocol):
+    """Right answers of ``n``, the fraction, and its interval."""
+
+    @property
+    def right(self) -> int:
+        """Right answers."""
+
+    @property
+    def n(self) -> int:
+        """Items asked."""
+
+    @property
+    def accuracy(self) -> float:
+        """Right answers as a fraction."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the fraction."""
+
+
+def score_cells(score: Scored) -> list[object]:
+    """Return counts, fraction and interval as the cells of a CSV row."""
+    return [score.right, score.n, score.accuracy, *score.interval]
+
+
+def plain_cell(text: str) -> str:
+    """Keep a spreadsheet from reading a name as a formula."""
+    return "'" + text if text[:1] in "=+-@\t\r" and text else text

@@ -1,0 +1,42 @@
+"""Numbers as text: shares, gaps, intervals, sizes and p-values."""
+
+
+def percent(share: float) -> str:
+    """A fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
+    return f"{100 * share:.1f}"
+
+
+def points(gap: float) -> str:
+    """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
+    text = f"{100 * gap:+.1f}"
+    if text in ("+0.0", "-0.0"):
+        return "0.0"
+    return f"−{text[1:]}" if gap < 0 else text
+
+
+def span(interval: tuple[float, float]) -> str:
+    """An interval of gaps, in percentage points, cut where no gap can be."""
+    low, high = interval
+    return f"{points(max(low, -1.0))} to {points(min(high, 1.0))}"
+
+
+def size(parameters: float) -> str:
+    """A number of parameters in three digits: 434000 is ``434k``."""
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        # What rounds to a thousand of one unit is one of the next.
+        if parameters >= 0.9995 * unit:
+            return f"{parameters / unit:.3g}{letter}"
+    return f"{parameters:.3g}"
+
+
+def p_value(p: float) -> str:
+    """A p as it is printed beside a word."""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}"
+
+
+REPRODUCED = {
+    True: "the same to the last bit",
+    False: "DIFFERS from what it was made of",
+    None: "made of other inputs, or by another method",
+}
+"""Result of computing a snapshot once more, as text."""

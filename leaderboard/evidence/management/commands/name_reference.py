@@ -1,0 +1,41 @@
+"""``manage.py name_reference PAIR MODEL --because WORDS``: hold a model for clean, or ``--drop`` it again."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import SiteError
+from leaderboard.evidence import actions
+from leaderboard.evidence.models import Reference
+
+
+class Command(BaseCommand):
+    """Names a reference of a pair. It counts from the next close of the board on."""
+
+    help = "Hold a model for not fitted to a pair's public set, so that others are compared with it; or drop it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """PAIR, MODEL and one of ``--because WORDS`` and ``--drop``."""
+        parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
+        parser.add_argument("model", metavar="MODEL", help="the model's name")
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument(
+            "--because", metavar="WORDS", help="the evidence, for readers; at most 300 characters"
+        )
+        what.add_argument("--drop", action="store_true", help="hold it for that no longer")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Write it down and say how many references the pair has now."""
+        pair = SetPair.objects.filter(slug=options["pair"]).first()
+        if pair is None:
+            raise CommandError("no such pair is registered")
+        try:
+            if options["drop"]:
+                actions.drop_reference(pair=pair, model=options["model"])
+            else:
+                actions.name_reference(pair=pair, model=options["model"], why=options["because"])
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(f"{pair.slug}: {Reference.objects.filter(pair=pair).count()} references")

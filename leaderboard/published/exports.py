@@ -1,0 +1,94 @@
+"""Published tables as data: the JSON of the API and the CSV file."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Any
+
+from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
+from leaderboard.evidence.summaries import Tested
+from leaderboard.evidence.vocabulary import EVIDENCE, EvidenceWord
+from leaderboard.published.models import PublishedSnapshot, PublishedTable
+from leaderboard.published.results import Basis, PublishedLine
+
+PUBLISHED_COLUMNS = (
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access", "parameters_b",
+    "active_parameters_b", "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
+    "public_right", "public_n", "public_accuracy", "public_lo", "public_hi", "gap", "gap_lo", "gap_hi",
+    "p_greater", "p_greater_holm", "p_greater_bh", "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap",
+    "printed_gap", "printed_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh",
+    "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
+)  # fmt: skip
+
+
+def published_as_json(
+    table: PublishedTable,
+    snapshot: PublishedSnapshot,
+    lines: Sequence[PublishedLine],
+    basis: Basis,
+    findings: object,
+) -> dict[str, Any]:
+    """A published table as JSON data: the rows asked for, and all else that its page says."""
+    analysis = snapshot.analysis()
+    return {
+        "table": table.slug,
+        "title": table.title,
+        "source": table.source,
+        "url": table.url,
+        "equally_hard": table.equally_hard,
+        "ran_by": table.ran_by,
+        "public": table.public_name,
+        "private": table.private_name,
+        "digest": table.digest,
+        "units": UNITS,
+        "as_of": snapshot.created.isoformat(),
+        "method": snapshot.method,
+        "seed": snapshot.seed,
+        "inputs_hash": snapshot.inputs_hash,
+        "basis": basis,
+        "findings": findings,
+        "rows": [_worded(line, line.word(basis)) for line in lines],
+        **{
+            name: part
+            for name, part in analysis.to_dict().items()
+            if name not in ("basis", "lines")
+        },
+    }
+
+
+def _worded(line: PublishedLine, word: EvidenceWord) -> dict[str, Any]:
+    return line.to_dict() | {"evidence": word, "word": EVIDENCE[word]}
+
+
+def published_as_csv(lines: Iterable[PublishedLine], basis: Basis) -> str:
+    """One line a model, under :data:`PUBLISHED_COLUMNS`; what is missing is an empty cell."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(PUBLISHED_COLUMNS)
+    writer.writerows(_published_line(line, basis) for line in lines)
+    return file.getvalue()
+
+
+def _published_line(line: PublishedLine, basis: Basis) -> list[object]:
+    up, two, peers = line.raw.greater, line.raw.two_sided, line.peers
+    names = (line.model, line.organisation, line.family)
+    beside: list[object] = [None] * 8
+    if peers:
+        beside = [
+            peers.gap,
+            *peers.interval,
+            *_corrected(peers.greater),
+            peers.references,
+            peers.visible,
+        ]
+    return [
+        line.rank, *line.rank_range, line.public_rank, *map(plain_cell, names), line.access, line.parameters,
+        line.active_parameters, *score_cells(line.private), *score_cells(line.public),
+        line.gap, *line.interval, *_corrected(up), *_corrected(two),
+        line.raw.visible, line.printed_gap, line.printed_z, *beside, line.loglik, line.role, basis,
+        line.word(basis),
+    ]  # fmt: skip
+
+
+def _corrected(test: Tested) -> list[object]:
+    return [test.p, test.holm, test.benjamini_hochberg]

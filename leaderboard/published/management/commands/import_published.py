@@ -1,0 +1,66 @@
+"""``manage.py import_published FILE.csv --source CITATION``."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.text import slugify
+
+from leaderboard.errors import SiteError
+from leaderboard.published import actions
+from leaderboard.published import csv_import as tables
+from leaderboard.published.models import PublishedTable
+
+
+class Command(BaseCommand):
+    """Brings a table that others published, as reference rows with their source, apart from what was run here."""
+
+    help = "Import a published table of public and private scores (columns: docs/operations.md)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """FILE, and what the file does not say of itself."""
+        parser.add_argument("path", type=Path, metavar="FILE.csv")
+        parser.add_argument(
+            "--source", required=True, help="who published it, and where: a citation"
+        )
+        parser.add_argument(
+            "--slug", help="its name in addresses; the file's name where none is given"
+        )
+        parser.add_argument("--title", help="its heading; the two sets' names where none is given")
+        parser.add_argument("--url", default="", help="where the source can be read")
+        parser.add_argument("--public", default="", help="the public set's name in the columns")
+        parser.add_argument("--private", default="", help="the private set's name in the columns")
+        parser.add_argument(
+            "--equally-hard",
+            default="",
+            help="why the authors hold the two sets for equally hard, if they say so",
+        )
+        parser.add_argument(
+            "--ran-by", default="", help="a sentence on who ran the models, where nobody else did"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, keep, and say what was understood; a file that is known already is left as it is."""
+        path: Path = options["path"]
+        try:
+            data = path.read_bytes()
+        except OSError:
+            raise CommandError("the file cannot be read") from None
+        try:
+            table = tables.read(data, public=options["public"], private=options["private"])
+            known = PublishedTable.objects.filter(digest=table.digest).exists()
+            one = actions.import_published(
+                table=table,
+                slug=options["slug"] or slugify(path.stem)[:60],
+                title=options["title"] or f"{table.public_name} and {table.private_name}",
+                **{name: options[name] for name in ("source", "url", "equally_hard", "ran_by")},
+            )
+        except SiteError as failure:
+            raise CommandError(str(failure)) from None
+        self.stdout.write(
+            f"{one.slug}: {'known already, ' if known else ''}{len(table.lines)} models, "
+            f"public {table.public_name}, private {table.private_name}, "
+            f"{sum(line.loglik is not None for line in table.lines)} likelihoods"
+        )
+        if table.unread:
+            self.stdout.write(f"columns that were not read: {', '.join(table.unread)}")

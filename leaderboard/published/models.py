@@ -1,0 +1,157 @@
+"""Tables from elsewhere: reference rows with their source, apart from everything that an evaluator of ours asked.
+
+So nothing here has a run, a seal or a line in the ledger.
+"""
+
+from typing import Any
+
+import msgspec
+from django.core.validators import URLValidator
+from django.db import models
+from django.urls import reverse
+
+from leaderboard.published.results import Analysis
+
+
+class _WrittenOnce(models.Model):
+    """What was read by somebody is never changed under them."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert only."""
+        if not self._state.adding:
+            raise TypeError("what was published is never changed")
+        super().save(*args, **kwargs)
+
+
+class PublishedTable(_WrittenOnce):
+    """One table of public and private scores, as published. ``digest`` is the SHA-256 of the file it came in.
+
+    ``equally_hard`` is why its authors hold the two sets for equally hard, or '' where they do not say so. ``ran_by``
+    is a sentence on who ran the models, where it was not somebody who published them elsewhere.
+    """
+
+    slug = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+    source = models.CharField(max_length=400)
+    url = models.CharField(
+        max_length=300, blank=True, validators=[URLValidator(schemes=["https", "http"])]
+    )
+    equally_hard = models.CharField(max_length=400, blank=True)
+    ran_by = models.CharField(max_length=200, blank=True)
+    public_name = models.CharField(max_length=60)
+    private_name = models.CharField(max_length=60)
+    imported_at = models.DateTimeField(auto_now_add=True)
+    digest = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(digest__regex=r"^[0-9a-f]{64}$"),
+                name="published_table_digest_is_sha256",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(source=""), name="published_table_has_a_source"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def get_absolute_url(self) -> str:
+        """The table's page."""
+        return reverse("published", args=[self.slug])
+
+
+class PublishedRow(_WrittenOnce):
+    """One model of a published table: counts on either set, and what else the table says of it.
+
+    ``public_right`` and ``private_right`` are counts, taken from the printed shares where the table has no others.
+    ``parameters`` are in billions; ``printed_gap`` and ``printed_z`` are the table's own difference and statistic;
+    ``loglik`` is the log-likelihood per character of the public items; ``reference`` what is known from elsewhere that
+    makes it a clean reference, ``kind`` how it is known to have been made. What the table does not say is NULL, or ''.
+    """
+
+    class Access(models.TextChoices):
+        """Whether the weights can be had."""
+
+        OPEN = "open", "open weights"
+        CLOSED = "closed", "closed"
+
+    table = models.ForeignKey(PublishedTable, on_delete=models.PROTECT, related_name="rows")
+    line = models.PositiveIntegerField()
+    model = models.CharField(max_length=120)
+    organisation = models.CharField(max_length=120, blank=True)
+    family = models.CharField(max_length=80)
+    access = models.CharField(max_length=8, choices=Access)
+    parameters = models.FloatField(null=True)
+    active_parameters = models.FloatField(null=True)
+    public_right = models.PositiveIntegerField()
+    public_n = models.PositiveIntegerField()
+    private_right = models.PositiveIntegerField()
+    private_n = models.PositiveIntegerField()
+    printed_gap = models.FloatField(null=True)
+    printed_z = models.FloatField(null=True)
+    loglik = models.FloatField(null=True)
+    reference = models.CharField(max_length=200, blank=True)
+    kind = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        ordering = ("line",)
+        constraints = (
+            models.UniqueConstraint(fields=["table", "model"], name="published_row_model_once"),
+            models.UniqueConstraint(fields=["table", "line"], name="published_row_line_once"),
+            models.CheckConstraint(
+                condition=models.Q(public_n__gt=0, public_right__lte=models.F("public_n"))
+                & models.Q(private_n__gt=0, private_right__lte=models.F("private_n")),
+                name="published_row_counts_are_shares",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(parameters__isnull=True) | models.Q(parameters__gt=0),
+                name="published_row_parameters_are_positive",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} in {self.table_id}"
+
+
+class PublishedSnapshotQuerySet(models.QuerySet["PublishedSnapshot"]):
+    """Analyses of published tables."""
+
+    def current(self, table: PublishedTable) -> "PublishedSnapshot | None":
+        """The newest one of ``table``."""
+        return self.filter(table=table).order_by("-pk").first()
+
+
+class PublishedSnapshot(_WrittenOnce):
+    """One analysis of one published table. ``inputs_hash`` is over the rows, ``method`` and ``seed``."""
+
+    table = models.ForeignKey(PublishedTable, on_delete=models.PROTECT, related_name="snapshots")
+    created = models.DateTimeField(auto_now_add=True)
+    inputs_hash = models.CharField(max_length=64)
+    method = models.CharField(max_length=40)
+    seed = models.PositiveBigIntegerField()
+    body = models.JSONField()
+
+    objects = PublishedSnapshotQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["table", "inputs_hash"], name="published_snapshot_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(inputs_hash__regex=r"^[0-9a-f]{64}$"),
+                name="published_snapshot_inputs_hash_is_sha256",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.table_id} at {self.created:%Y-%m-%d %H:%M:%S}"
+
+    def analysis(self) -> Analysis:
+        """What was found."""
+        return msgspec.convert(self.body, Analysis)

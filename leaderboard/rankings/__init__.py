@@ -1,1 +1,0 @@
-"""The ranking of one pair of sets: computed once into a snapshot, then only read."""

@@ -1,9 +1,0 @@
-"""The Django app's configuration."""
-
-from django.apps import AppConfig
-
-
-class RankingsConfig(AppConfig):
-    """Snapshots of rankings and the pages that read them."""
-
-    name = "leaderboard.rankings"

@@ -1,0 +1,227 @@
+"""Pages of one picture: the same numbers as SVG, as a table and as Plotly's figure, for the choices of the address."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from tests.leaderboard.published.views import file_of, imported, line
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import actions
+from leaderboard.board.models import Snapshot
+from leaderboard.charts import dots, explained
+from leaderboard.middleware import POLICY
+from leaderboard.published.models import PublishedTable
+from tests.leaderboard.sample import make_board, make_pair
+
+pytestmark = pytest.mark.django_db
+EACH = ("scatter", "families", "orders", "likelihood", "peers")
+
+
+@pytest.fixture
+def pair() -> SetPair:
+    made = make_pair()
+    make_board(made)
+    actions.close_cohort(pair=made)
+    return made
+
+
+@pytest.fixture
+def table() -> PublishedTable:
+    return imported()
+
+
+def page(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.content.decode()
+
+
+def figure(text: str) -> Any:
+    found = re.search(
+        r'<script id="figure" type="application/json">(.*?)</script>', text, re.DOTALL
+    )
+    assert found is not None
+    return json.loads(found[1])
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r'<tr><th scope="row">(.*?)</th>', text)
+
+
+def marks(text: str) -> int:
+    """How many models the figure holds; lines have no texts, and a gap in one none either."""
+    return sum(bool(text) for trace in figure(text)["data"] for text in trace.get("text", ()))
+
+
+def test_the_figure_holds_the_numbers_of_the_snapshot(client: Client, pair: SetPair) -> None:
+    snapshot = Snapshot.objects.current(pair)
+    assert snapshot is not None
+    traces = figure(page(client, "/boards/demo/charts/scatter/"))["data"]
+    drawn = {
+        told.partition("<br>")[0]: (x, y)
+        for trace in traces
+        if "text" in trace
+        for told, x, y in zip(trace["text"], trace["x"], trace["y"], strict=True)
+    }
+    expected = {
+        row.model: (round(100 * row.public.accuracy, 2), round(100 * row.private.accuracy, 2))
+        for row in snapshot.ranking()
+    }
+    assert drawn == expected
+
+
+def test_each_picture_of_a_table_has_drawing_data_and_figure(
+    client: Client, table: PublishedTable
+) -> None:
+    for chart in EACH:
+        text = page(client, f"/published/small/charts/{chart}/")
+        assert text.count("<h1>") == 1
+        assert "<svg class=" in text
+        assert len(names(text)) >= 5
+        assert figure(text)["data"]
+        assert "style=" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [("q=replay", {"replay-strong", "replay-cut"}), ("evidence=overfit", {"demo-contaminated"})],
+)
+def test_the_choices_of_the_board_hold(
+    client: Client, pair: SetPair, query: str, shown: set[str]
+) -> None:
+    for chart in ("scatter", "orders", "peers"):
+        text = page(client, f"/boards/demo/charts/{chart}/?{query}&page=7")
+        assert set(names(text)) <= shown
+        assert chart == "peers" or set(names(text)) == shown
+        assert f'href="/boards/demo/?{query}"' in text.replace("&amp;", "&")
+
+
+def test_pages_lead_to_their_pictures_with_the_choices_made(
+    client: Client, pair: SetPair, table: PublishedTable
+) -> None:
+    assert "/boards/demo/charts/scatter/?q=demo&amp;sort=gap" in page(client, "/?q=demo&sort=gap")
+    assert "/boards/demo/charts/peers/?model=replay-strong" in page(
+        client, "/models/replay-strong/"
+    )
+    for chart in EACH[:-1]:
+        assert f"/published/small/charts/{chart}/?basis=peers" in page(
+            client, "/published/small/?basis=peers"
+        )
+    assert "/published/small/charts/peers/?model=east-2&amp;basis=raw" in page(
+        client, "/published/small/"
+    )
+
+
+def test_peers_are_those_with_a_similar_public_score(client: Client, table: PublishedTable) -> None:
+    text = page(client, "/published/small/charts/peers/?model=east-2")
+    assert set(names(text)) == {"east-2", "north-3", "south-3", "west-3", "alone"}
+    sizes = [size for trace in figure(text)["data"] for size in trace["marker"]["size"]]
+    assert sizes.count(15) == 1
+
+
+def test_the_words_of_a_table_are_those_of_the_supposition(
+    client: Client, table: PublishedTable
+) -> None:
+    for basis in ("raw", "peers"):
+        text = page(client, f"/published/small/charts/scatter/?basis={basis}&evidence=overfit")
+        rows = client.get(f"/api/v1/published/small?basis={basis}&evidence=overfit").json()["rows"]
+        assert set(names(text)) == {row["model"] for row in rows}
+
+
+def test_a_picture_is_bounded_and_says_what_it_left_out(
+    client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dots, "MOST_DOTS", 4)
+    text = page(client, "/published/small/charts/scatter/?sort=model")
+    assert "4 of 15, spread evenly over their order" in " ".join(text.split())
+    assert (len(names(text)), marks(text)) == (4, 4)
+    assert names(text)[0] == "alone"
+
+
+def test_lists_are_bounded_too(
+    client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explained, "MOST_LINES", 2)
+    nearest = page(client, "/published/small/charts/peers/?model=east-2")
+    assert "2 of 5, those nearest in public score" in " ".join(nearest.split())
+    assert "east-2" in names(nearest)
+    assert names(page(client, "/published/small/charts/families/"))[0] == "East"
+
+
+def test_what_is_not_there(client: Client, pair: SetPair, table: PublishedTable) -> None:
+    for address in (
+        "/boards/none/charts/scatter/",
+        "/boards/demo/charts/none/",
+        "/boards/demo/charts/peers/?model=nobody",
+        "/published/none/charts/scatter/",
+        "/published/small/charts/none/",
+    ):
+        assert client.get(address).status_code == 404, address
+
+
+def test_nothing_to_draw_is_a_page_that_says_so(client: Client, pair: SetPair) -> None:
+    for address in ("/boards/demo/charts/likelihood/", "/boards/demo/charts/scatter/?q=nobody"):
+        text = page(client, address)
+        assert "There is nothing to draw here" in text
+        assert "plotly" not in text
+
+
+def test_an_unranked_pair_has_nothing_to_draw(client: Client) -> None:
+    make_pair()
+    assert "There is nothing to draw here" in page(client, "/boards/demo/charts/scatter/")
+
+
+def test_a_name_breaks_out_of_nothing(client: Client) -> None:
+    nasty = "</script><script>alert(1)</script>"
+    imported(file_of(line(nasty, "<b>Fam</b>"), line("plain")))
+    for chart in EACH:
+        text = page(client, f"/published/small/charts/{chart}/")
+        assert "<script>alert" not in text
+        assert "alert(1)" in json.dumps(figure(text)) or chart == "families"
+        assert "</script>" not in json.dumps(figure(text))
+        assert "<b>Fam" not in json.dumps(figure(text))
+
+
+def test_names_that_look_like_numbers_stay_names(client: Client) -> None:
+    imported(file_of(line("7", "2024-01-01", public=220), line("13", "1e3", public=210)))
+    peers = figure(page(client, "/published/small/charts/peers/"))
+    families = figure(page(client, "/published/small/charts/families/"))
+    assert peers["layout"]["yaxis"]["type"] == families["layout"]["yaxis"]["type"] == "category"
+    assert set(peers["layout"]["yaxis"]["categoryarray"]) == {"7", "13"}
+
+
+def test_the_bundle_is_ours_and_asked_for_by_these_pages_only(
+    client: Client, pair: SetPair
+) -> None:
+    answer = client.get("/boards/demo/charts/scatter/")
+    text = answer.content.decode()
+    bundle = f"/static/{settings.PLOTLY}/plotly.min.js"
+    assert f'<script src="{bundle}" defer></script>' in text
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert "plotly" not in page(client, "/")
+    assert (
+        len([one for one in re.findall(r"<script[^>]*>", text) if "src=" not in one]) == 1
+    )  # the data
+
+
+def test_the_bundle_is_served(client: Client) -> None:
+    answer = client.get(f"/static/{settings.PLOTLY}/plotly.min.js")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/javascript")
+    assert b"plotly.js v" in answer.getvalue()[:200]
+    assert "immutable" in answer.headers["Cache-Control"]
+    answer.close()
+
+
+def test_the_bundle_still_has_the_ways_round_its_own_styles() -> None:
+    """The page has elements under the names that it looks for before it would make a style element."""
+    bundle = (Path(settings.STATICFILES_DIRS[1][1]) / "plotly.min.js").read_text()
+    template = (settings.BASE_DIR / "templates" / "rankings" / "chart.html").read_text()
+    assert 'id="plotly.js-style-global"' in template and '"plotly.js-style-"' in bundle
+    for name in re.findall(r'id="([0-9a-f]{64})"', template):
+        assert f'getElementById("{name}")' in bundle

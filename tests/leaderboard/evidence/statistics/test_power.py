@@ -1,0 +1,60 @@
+"""The note's table of power, Miller's example, and that the promised gap is found four times in five."""
+
+import numpy as np
+import pytest
+
+from leaderboard.evidence import statistics as s
+
+
+@pytest.mark.parametrize(
+    ("p", "plain", "holm_50"),
+    [(0.5, 4.9, 7.8), (0.7, 4.4, 6.9), (0.8, 3.8, 5.9), (0.9, 2.8, 4.2), (0.95, 1.9, 2.9)],
+)
+def test_raw_gaps_as_in_the_note(p: float, plain: float, holm_50: float) -> None:
+    assert 100 * s.visible_raw_gap(p, 1319, 1205) == pytest.approx(plain, abs=0.06)
+    assert 100 * s.visible_raw_gap(p, 1319, 1205, alpha=0.001) == pytest.approx(holm_50, abs=0.06)
+
+
+@pytest.mark.parametrize(("n1", "n2", "expected"), [(1000, 250, 6.5), (625, 625, 5.3)])
+def test_leaks_as_in_the_note(n1: int, n2: int, expected: float) -> None:
+    assert 100 * s.visible_raw_gap(0.8, n1, n2) == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("discordant", "expected"), [(0.05, 1.8), (0.1, 2.6), (0.2, 3.6), (0.3, 4.4)]
+)
+def test_pairs_as_in_the_note(discordant: float, expected: float) -> None:
+    """The note's figures are two-sided at .05."""
+    assert 100 * s.visible_paired(discordant, 1205, alpha=0.025) == pytest.approx(
+        expected, abs=0.06
+    )
+
+
+def test_the_gap_is_found_four_times_in_five() -> None:
+    rng, p = np.random.default_rng(11), 0.8
+    gap = s.visible_raw_gap(p, 1319, 1205)
+    drawn = zip(rng.binomial(1319, p + gap, 2000), rng.binomial(1205, p, 2000), strict=True)
+    found = np.mean([s.score_test(int(a), 1319, int(b), 1205).p_greater <= 0.05 for a, b in drawn])
+    assert found == pytest.approx(0.8, abs=2 * (0.16 / 2000) ** 0.5 + 0.005)
+
+
+def test_where_no_gap_can_be_seen() -> None:
+    assert np.isnan(s.visible_raw_gap(0.95, 20, 20))
+    assert np.isnan(s.visible_paired(0.001, 100))
+
+
+def test_samples_lower_the_items_needed_to_the_limit() -> None:
+    many = s.items_needed(0.03, 1 / 9, within=(1 / 6, 1 / 6), samples=(100, 100))
+    few = s.items_needed(0.03, 1 / 9, within=(1 / 6, 1 / 6), samples=(1, 1))
+    assert few > many > s.items_needed(0.03, 1 / 9) == 969
+
+
+def test_what_cannot_be_is_refused() -> None:
+    for call in (
+        lambda: s.visible(-1),
+        lambda: s.visible_raw_gap(0, 10, 10),
+        lambda: s.visible_paired(0, 10),
+        lambda: s.items_needed(0, 1),
+    ):
+        with pytest.raises(ValueError, match=r"power|error|sample size"):
+            call()

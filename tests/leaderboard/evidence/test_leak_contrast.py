@@ -1,0 +1,208 @@
+"""Weights on what endpoints may have been shown against what never left: when it is told, and what it says."""
+
+import csv
+from html import unescape
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from evaluator.contract import Outcome
+from evaluator.ledger.manifests import Block
+from evaluator.ledger.tree import leaf_hash, root
+from leaderboard.benchmarks.actions import post_notices
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import actions
+from leaderboard.board import snapshot as snapshots
+from leaderboard.board.rows import Row
+from leaderboard.evidence import explain as sentences
+from leaderboard.evidence import statistics
+from leaderboard.evidence.leaks import LeakContrast
+from leaderboard.submissions.models import UNASSIGNED, Run
+from tests.leaderboard import sealed
+from tests.leaderboard.closing import drafted
+from tests.leaderboard.sample import make_pair, make_run
+
+pytestmark = pytest.mark.django_db
+HALF, LOCAL, SPARE = 120, 140, 10
+EXPOSED = 2 * HALF
+
+
+@pytest.fixture
+def twins() -> sealed.Sealed:
+    sizes = (("exposed", HALF), ("exposed", HALF), ("local", LOCAL), ("spare", SPARE))
+    starts = (0, HALF, EXPOSED, EXPOSED + LOCAL)
+    blocks = tuple(
+        Block(id=number, stratum=stratum, start=start, n=n)  # type: ignore[arg-type]
+        for number, ((stratum, n), start) in enumerate(zip(sizes, starts, strict=True))
+    )
+    leaves = [leaf_hash(f"large {number}".encode()) for number in range(EXPOSED + LOCAL + SPARE)]
+    fields: dict[str, Any] = {
+        "n": len(leaves),
+        "root": root(leaves).hex(),
+        "seasons": (),
+        "cap": 0,
+        "cell": 100,
+    }
+    return sealed.seal(
+        "large", leaves=tuple(leaf.hex() for leaf in leaves), blocks=blocks, **fields
+    )
+
+
+@pytest.fixture
+def pair(twins: sealed.Sealed) -> SetPair:
+    return sealed.register(twins)
+
+
+def run(pair: SetPair, model: str = "m", *, exposed: int, local: int, **about: Any) -> Run:
+    """A run with so many right on either part; the spare items are not asked."""
+    made = make_run(pair, model, public=100, **about)
+    kept = made.outcomes.get(item_set=pair.private)
+    right, wrong = bytes([Outcome.RIGHT]), bytes([Outcome.WRONG])
+    asked = right * exposed + wrong * (EXPOSED - exposed) + right * local + wrong * (LOCAL - local)
+    kept.packed, kept.n, kept.blocks = asked + bytes([UNASSIGNED]) * SPARE, len(asked), [0, 1, 2]
+    kept.right = asked.count(right)
+    kept.wrong = len(asked) - kept.right
+    kept.save()
+    return made
+
+
+def row(pair: SetPair) -> Row:
+    (found,) = drafted(pair).rows
+    return found
+
+
+def test_the_two_parts_are_told_apart_and_compared(pair: SetPair) -> None:
+    run(pair, exposed=216, local=100)
+    leak = row(pair).leak
+    assert leak is not None
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (
+        216,
+        EXPOSED,
+        100,
+        LOCAL,
+    )
+    expected = statistics.leak_contrast((216, EXPOSED), (100, LOCAL))
+    assert (leak.difference, leak.interval, leak.p, leak.visible) == expected
+    assert leak.p < 0.001
+
+
+def test_it_changes_no_word(pair: SetPair) -> None:
+    run(pair, "leaked", exposed=220, local=40)
+    run(pair, "even", exposed=164, local=96)
+    actions.close_cohort(pair=pair)
+    rows = {one.model: one for one in snapshots.build(pair).rows}
+    assert rows["leaked"].private.right == rows["even"].private.right
+    assert rows["leaked"].evidence == rows["even"].evidence != "pending"
+    assert rows["leaked"].leak != rows["even"].leak
+
+
+def test_endpoints_have_none(pair: SetPair) -> None:
+    run(pair, exposed=216, local=100, kind="endpoint")
+    assert row(pair).leak is None
+
+
+def test_other_tiers_than_our_own_have_none(pair: SetPair) -> None:
+    Run.objects.filter(pk=run(pair, exposed=216, local=100).pk).update(tier="T1")
+    assert row(pair).leak is None
+
+
+def test_a_set_without_a_manifest_has_none() -> None:
+    pair = make_pair()
+    make_run(pair, "m", public=100, private=100)
+    assert row(pair).leak is None
+
+
+def test_no_part_of_which_fewer_than_a_hundred_items_were_asked_is_told(pair: SetPair) -> None:
+    made = run(pair, exposed=216, local=100)
+    kept = made.outcomes.get(item_set=pair.private)
+    kept.packed = bytes(kept.packed)[: EXPOSED + 99] + bytes([UNASSIGNED]) * (LOCAL - 99 + SPARE)
+    kept.n, kept.right, kept.wrong = EXPOSED + 99, 315, 24
+    kept.save()
+    assert row(pair).leak is None
+
+
+def test_what_is_retired_leaves_its_part_in_a_step(pair: SetPair, twins: sealed.Sealed) -> None:
+    """Of the exposed items a whole block goes; a single item of the local ones waits."""
+    run(pair, exposed=216, local=100)
+    first = twins.notice(None, kind="erratum", item=EXPOSED, reason="wrong_gold")
+    second = twins.notice(first, kind="retire_block", block=0, reason="spent")
+    post_notices(data=[first.to_dict(), second.to_dict()])
+    leak = row(SetPair.objects.get(pk=pair.pk)).leak
+    assert leak is not None
+    assert (leak.exposed_right, leak.exposed_n, leak.local_right, leak.local_n) == (
+        216 - HALF,
+        HALF,
+        100,
+        LOCAL,
+    )
+
+
+def test_a_part_that_is_gone_is_compared_with_nothing(pair: SetPair, twins: sealed.Sealed) -> None:
+    run(pair, exposed=216, local=100)
+    first = twins.notice(None, kind="retire_block", block=2, reason="spent")
+    post_notices(data=[first.to_dict()])
+    assert row(SetPair.objects.get(pk=pair.pk)).leak is None
+
+
+def test_the_model_s_page_says_it_with_what_would_have_been_seen(
+    client: Client, pair: SetPair
+) -> None:
+    run(pair, "leaky", exposed=216, local=100)
+    run(pair, "sound", exposed=160, local=94, kind="checkpoint")
+    run(pair, "asked", exposed=160, local=94, kind="endpoint")
+    actions.close_cohort(pair=pair)
+    leaky, sound, asked = (
+        " ".join(unescape(client.get(f"/models/{name}/").content.decode()).split())
+        for name in ("leaky", "sound", "asked")
+    )
+    assert (
+        "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left"
+        in leaky
+    )
+    assert "more than chance would give one model in twenty (p < .001)" in leaky
+    assert (
+        "no more than chance. A leak of" in sound
+        and "would have been found four times in five" in sound
+    )
+    assert "that never left" not in asked
+    assert (
+        'href="/methodology/#leak"' in leaky
+        and 'id="leak"' in client.get("/methodology/").content.decode()
+    )
+
+
+def test_csv_and_json_have_it(client: Client, pair: SetPair) -> None:
+    run(pair, "leaky", exposed=216, local=100)
+    run(pair, "asked", exposed=160, local=94, kind="endpoint")
+    actions.close_cohort(pair=pair)
+    lines = {
+        one["model"]: one
+        for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
+    }
+    told = {
+        one["model"]: one["leak"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]
+    }
+    assert told["asked"] is None and lines["asked"]["leak"] == ""
+    assert (
+        float(lines["leaky"]["leak"])
+        == told["leaky"]["difference"]
+        == pytest.approx(0.9 - 100 / 140)
+    )
+    assert (int(lines["leaky"]["leak_exposed_n"]), float(lines["leaky"]["leak_p"])) == (
+        EXPOSED,
+        told["leaky"]["p"],
+    )
+
+
+def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
+    fields = {
+        "exposed_right": 150,
+        "exposed_n": 150,
+        "local_right": 140,
+        "local_n": 140,
+        "difference": 0.0,
+    }
+    text = sentences.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
+    assert "No leak that is possible would have been found" in text

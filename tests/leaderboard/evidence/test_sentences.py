@@ -1,0 +1,70 @@
+"""Each word has a sentence that a reader can weigh, with the row's own numbers and nobody accused."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from msgspec.structs import replace
+
+from leaderboard.board.models import Snapshot
+from leaderboard.board.rows import Row
+from leaderboard.board.snapshot import METHOD, rank
+from leaderboard.evidence import explain as sentences
+from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.models import Adjusted, Judged
+from tests.leaderboard.sample import make_pair
+
+FIELDS: dict[str, Any] = {
+    "word": "overfit", "basis": "twins", "p": 0.001, "holm": 0.01, "benjamini_hochberg": 0.01, "visible": 0.067,
+    "adjusted": None, "cut": False, "fewest": None, "closed": "2026-01-01",
+}  # fmt: skip
+
+
+def row(**judged: Any) -> Row:
+    public, private = (
+        Tally(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
+        for right in (397, 262)
+    )
+    (made,) = rank([Entry("m", "Demo", "weights", "run", public, private)])
+    return replace(made, judged=Judged(**FIELDS | judged), evidence=judged.get("word", "overfit"))
+
+
+@pytest.mark.parametrize(
+    ("judged", "pieces"),
+    [
+        ({}, ("33.8 pp higher on the public set than on the sealed set", "whatever the cause", "once in twenty at most")),
+        ({"word": "watch"}, ("33.8 pp higher", "one in ten")),
+        ({"word": "no_evidence"}, ("no more than chance. A gap of 6.7 pp would have been found", "smaller one may be there")),
+        ({"word": "cannot_tell"}, ("test is weak here: only a gap of 6.7 pp or more",)),
+        ({"word": "cannot_tell", "cut": True}, ("were cut off",)),
+        ({"word": "cannot_tell", "basis": "none", "holm": None, "benjamini_hochberg": None}, ("Few reference models",)),
+    ],
+)  # fmt: skip
+def test_each_word_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
+    text = sentences.evidence(row(**judged))
+    assert all(piece in text for piece in pieces), text
+    assert not {"clean", "cheating", "Holm", "p"} & set(text.split())
+
+
+def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
+    adjusted = Adjusted(gap=-0.021, interval=(-0.05, 0.01), expected=0.3, references=9, by="counts")
+    text = sentences.evidence(row(basis="panel", adjusted=adjusted, word="no_evidence"))
+    assert text.startswith(
+        "It scores 2.1 pp lower on the public set than reference models of the same private score"
+    )
+
+
+def test_before_a_decision_it_is_said_that_there_is_none() -> None:
+    assert sentences.evidence(replace(row(), judged=None, evidence="pending")).startswith(
+        "Nothing is decided"
+    )
+
+
+@pytest.mark.parametrize("basis", ["panel", "twins"])
+@pytest.mark.django_db
+def test_a_family_s_page_shows_what_its_words_were_decided_by(client: Client, basis: str) -> None:
+    adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
+    one = replace(row(basis=basis, adjusted=adjusted if basis == "panel" else None), family="demo")
+    Snapshot.objects.write([one], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
+    page = client.get("/families/demo/").content.decode()
+    assert ("Adjusted, pp" in page and "+2.1<small>−5.0 to +9.0" in page) is (basis == "panel")
