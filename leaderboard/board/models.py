@@ -13,8 +13,7 @@ from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.columns import Columns
 from leaderboard.board.rows import WHY, NotRanked, Row, Unranked, Why
-from leaderboard.evidence.entries import ACCESS
-from leaderboard.evidence.models import BoardPanel, WriteOnce
+from leaderboard.evidence.models import ACCESS, BoardPanel, WriteOnce
 from leaderboard.evidence.summaries import FamilyLine, Likelihood
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState

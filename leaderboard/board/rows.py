@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 from evaluator import policy
 from evaluator.contract import Tier, Wire
-from leaderboard.evidence.entries import Access
 from leaderboard.evidence.leaks import Contact, LeakContrast
-from leaderboard.evidence.models import Judged
+from leaderboard.evidence.models import Access, Judged
 from leaderboard.evidence.summaries import Likelihoods
 from leaderboard.evidence.vocabulary import WORDS, EvidenceCode
 
@@ -96,7 +95,9 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def form(self) -> str:
         """Which part of the private set the score is over, in plain words."""
-        return policy.ITEM_SELECTIONS[self.tier] + (f", version {self.version}" if self.version else "")
+        return policy.ITEM_SELECTIONS[self.tier] + (
+            f", version {self.version}" if self.version else ""
+        )
 
     @property
     def word(self) -> str:

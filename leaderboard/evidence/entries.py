@@ -1,9 +1,9 @@
 """Complete runs as the rankings count them: all that a row and a verdict are made of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, cast
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -13,7 +13,7 @@ from evaluator.contract import Outcome, Tier
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.evidence.models import Judged, Verdict
+from leaderboard.evidence.models import ACCESS, Access, Judged, Verdict
 from leaderboard.evidence.prior_exposure import Contacts, Met
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
@@ -31,13 +31,6 @@ from leaderboard.submissions.models import (
 )
 from leaderboard.submissions.states import RunState
 
-Access = Literal["weights", "endpoint"]
-
-
-ACCESS: Mapping[Submission.Kind, Access] = {
-    Submission.Kind.CHECKPOINT: "weights",
-    Submission.Kind.ENDPOINT: "endpoint",
-}
 LEVEL = 0.95
 _VALUES = np.full(256, np.nan)
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0

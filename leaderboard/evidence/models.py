@@ -4,7 +4,7 @@ A cohort is the runs graded between two closes of a board. Whatever is closed la
 verdict of an earlier cohort; another method makes new verdicts beside the old ones.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,8 +15,17 @@ from evaluator.contract import Wire
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import HEX32, SetPair
 from leaderboard.evidence.vocabulary import WORDS, CohortBasis, EvidenceWord
-from leaderboard.submissions.models import Model, Run
+from leaderboard.submissions.models import Model, Run, Submission
 from leaderboard.submissions.states import RunState
+
+Access = Literal["weights", "endpoint"]
+
+
+ACCESS: Mapping[Submission.Kind, Access] = {
+    Submission.Kind.CHECKPOINT: "weights",
+    Submission.Kind.ENDPOINT: "endpoint",
+}
+"""How each kind of submission is reached."""
 
 
 class Adjusted(Wire, frozen=True, kw_only=True):

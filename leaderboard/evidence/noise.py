@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from evaluator.contract import Hex32, Moment, Name, Wire
 
-STORED = Path(__file__).parents[1] / "noise.json"
+STORED = Path(__file__).parent / "noise.json"
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 

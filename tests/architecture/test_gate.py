@@ -29,9 +29,9 @@ MAY = {
     "submissions/actions/submitting.py": "makes them",
     "submissions/dispatch.py": "says what is still to be asked",
     "submissions/actions/evidence.py": "asks the gate",
-    "rankings/snapshots/entries.py": "asks the gate; ranks need the matrix",
-    "rankings/snapshots/boards.py": "ranks from the matrix",
-    "rankings/snapshots/cohorts.py": "decides from the matrix",
+    "evidence/entries.py": "asks the gate; ranks need the matrix",
+    "board/snapshot.py": "ranks from the matrix",
+    "evidence/decide.py": "decides from the matrix",
 }
 """Who may, and why. No page, API, export, chart, command or task."""
 SOURCES = sorted(

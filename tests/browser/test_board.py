@@ -7,8 +7,8 @@ from leaderboard.board.models import Snapshot
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence.models import Adjusted
 from tests.browser.conftest import Open, violations
-from tests.leaderboard.sample import make_pair
 from tests.leaderboard.evidence.test_sentences import row
+from tests.leaderboard.sample import make_pair
 
 pytestmark = pytest.mark.usefixtures("board")
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from tests.leaderboard.published.views import imported
 
 from tests.browser.conftest import Open, violations
+from tests.leaderboard.published.fixtures import imported
 
 SCATTER = "/published/small/charts/scatter/"
 

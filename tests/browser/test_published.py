@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from tests.leaderboard.published.views import gsm1k, imported
 
 from demo.__main__ import MADE_HERE, ZOO
 from demo.zoo import TABLE
 from tests.browser.conftest import Open, violations
+from tests.leaderboard.published.fixtures import gsm1k, imported
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,8 @@ from leaderboard.ledger.actions import keep_entries
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Model, Run
 from tests.leaderboard.conftest import FakeEvaluator
-from tests.leaderboard.sample import make_run
 from tests.leaderboard.ruled import artefact_of, list_tensors, tensors_of
+from tests.leaderboard.sample import make_run
 
 N, PROTOCOL = 120, protocols.get("demo-0shot").digest
 EXPOSED, LOCAL, SPARE = 8, 24, 16

@@ -13,8 +13,8 @@ from leaderboard.accounts import actions as accounts
 from leaderboard.accounts.forms import SignUp
 from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.benchmarks import actions as benchmarks
-from leaderboard.board import actions as rankings
 from leaderboard.errors import Refusal, SiteError, conflicts_refused
+from leaderboard.evidence import actions as references
 from leaderboard.ledger import actions as ledger
 from leaderboard.middleware import database_failure
 from leaderboard.submissions import actions as submissions
@@ -192,7 +192,7 @@ def creates(pair: Any, user: User, keeper: User) -> dict[str, Callable[[int], An
             protocol="demo-0shot",
             grader="numeric-1",
         ),
-        "reference": lambda n: rankings.name_reference(
+        "reference": lambda n: references.name_reference(
             pair=pair, model="Model-1", why=f"known {n}", by=keeper
         ),
         "successor": lambda n: benchmarks.name_successor(slug="pair", successor="heir"),

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from tests.leaderboard.published.views import file_of, imported, line
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
@@ -16,6 +15,7 @@ from leaderboard.board.models import Snapshot
 from leaderboard.charts import dots, explained
 from leaderboard.middleware import POLICY
 from leaderboard.published.models import PublishedTable
+from tests.leaderboard.published.fixtures import file_of, imported, line
 from tests.leaderboard.sample import make_board, make_pair
 
 pytestmark = pytest.mark.django_db
@@ -221,7 +221,7 @@ def test_the_bundle_is_served(client: Client) -> None:
 def test_the_bundle_still_has_the_ways_round_its_own_styles() -> None:
     """The page has elements under the names that it looks for before it would make a style element."""
     bundle = (Path(settings.STATICFILES_DIRS[1][1]) / "plotly.min.js").read_text()
-    template = (settings.BASE_DIR / "templates" / "rankings" / "chart.html").read_text()
+    template = (settings.BASE_DIR / "templates" / "charts" / "chart.html").read_text()
     assert 'id="plotly.js-style-global"' in template and '"plotly.js-style-"' in bundle
     for name in re.findall(r'id="([0-9a-f]{64})"', template):
         assert f'getElementById("{name}")' in bundle

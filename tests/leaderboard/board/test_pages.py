@@ -18,9 +18,9 @@ from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence.models import Adjusted, Judged
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
-from tests.leaderboard.sample import make_board, make_pair, make_run
 from tests.leaderboard.board.test_columns import row
 from tests.leaderboard.ruled import retract
+from tests.leaderboard.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
 ADDRESSES = ("/", "/boards/demo/", "/boards/demo.csv", "/api/v1/board", "/?sort=gap&q=demo&page=1")

@@ -14,7 +14,9 @@ from leaderboard.board import actions
 from leaderboard.board import snapshot as snapshots
 from leaderboard.board.models import Snapshot
 from leaderboard.errors import SiteError
+from leaderboard.evidence import actions as references
 from leaderboard.evidence import decide as cohorts
+from leaderboard.evidence.entries import newest
 from leaderboard.evidence.models import Cohort, Verdict
 from leaderboard.submissions.models import Lineage, Model, Run, RunOutcomes, Submission
 from leaderboard.submissions.states import RunState
@@ -50,7 +52,7 @@ def panel() -> SetPair:
     pair = make_pair(n=1000, twins_by="")
     for number, ability in enumerate(np.linspace(-0.8, 1.6, 10)):
         answer(pair, f"clean-{number}", float(ability))
-        actions.name_reference(
+        references.name_reference(
             pair=pair, model=f"clean-{number}", why="trained before the public set"
         )
     return pair
@@ -78,7 +80,7 @@ def test_twins_by_construction_are_told_by_the_raw_gap() -> None:
 def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPair) -> None:
     answer(panel, "fair", 0.4)
     answer(panel, "fitted", 0.4, gain=1.2)
-    raw = {row.model: row.interval[0] > 0 for row in snapshots.rank(snapshots.newest(panel))}
+    raw = {row.model: row.interval[0] > 0 for row in snapshots.rank(newest(panel))}
     assert sum(raw.values()) >= 8  # the raw gap cries wolf
     actions.close_cohort(pair=panel)
     assert words(panel).pop("fitted") == "overfit"
@@ -101,7 +103,7 @@ def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPai
 
 def test_without_eight_references_nothing_is_told(panel: SetPair) -> None:
     for number in range(3):
-        actions.drop_reference(pair=panel, model=f"clean-{number}")
+        references.drop_reference(pair=panel, model=f"clean-{number}")
     answer(panel, "fitted", 0.4, gain=1.2)
     cohort = actions.close_cohort(pair=panel)
     assert cohort is not None and cohort.facts().basis == "none"
@@ -125,7 +127,7 @@ def test_a_model_is_not_compared_with_its_own_lineage(panel: SetPair) -> None:
 
 def test_a_contaminated_reference_is_put_aside_and_named(panel: SetPair) -> None:
     answer(panel, "bad", 0.3, gain=1.5)
-    actions.name_reference(pair=panel, model="bad", why="said to be clean")
+    references.name_reference(pair=panel, model="bad", why="said to be clean")
     actions.close_cohort(pair=panel)
     facts = Snapshot.objects.current(panel).facts()  # type: ignore[union-attr]
     assert facts is not None
@@ -185,10 +187,8 @@ def test_new_models_change_no_earlier_word(size: int) -> None:
     assert bodies(first) == told
     assert {model: word for model, word in words(pair).items() if model in before} == before
     # One family of all tests would have said something else: the frozen adjusted p is that of five models.
-    together = cohorts.decide("generator", snapshots.newest(pair), [])
-    everyone = {
-        entry.run: one for entry, one in zip(snapshots.newest(pair), together.judged, strict=True)
-    }
+    together = cohorts.decide("generator", newest(pair), [])
+    everyone = {entry.run: one for entry, one in zip(newest(pair), together.judged, strict=True)}
     assert any(everyone[str(run)].holm != body["holm"] for run, body in told.items())
 
 
@@ -224,7 +224,7 @@ def test_another_method_decides_anew_beside_the_old(
     first = actions.close_cohort(pair=panel)
     assert first is not None
     told = bodies(first)
-    actions.drop_reference(
+    references.drop_reference(
         pair=panel, model="clean-1"
     )  # the panel that was frozen is the one that counts
     monkeypatch.setattr(cohorts, "METHOD", "evidence-3")
@@ -276,4 +276,4 @@ def test_a_reason_is_needed() -> None:
     pair = make_pair()
     make_run(pair, "one")
     with pytest.raises(SiteError):
-        actions.name_reference(pair=pair, model="one", why="x" * 301)
+        references.name_reference(pair=pair, model="one", why="x" * 301)

@@ -17,8 +17,7 @@ from leaderboard.board import actions
 from leaderboard.board import snapshot as snapshots
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
-from leaderboard.evidence import explain as sentences
-from leaderboard.evidence import statistics
+from leaderboard.evidence import decide, explain, statistics
 from leaderboard.evidence.leaks import Contact
 from leaderboard.evidence.models import Cohort
 from leaderboard.ledger.actions import keep_entries
@@ -269,11 +268,11 @@ def test_it_changes_no_word_and_a_late_line_no_verdict(
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
     actions.close_cohort(pair=pair)
     kept, cohort = Snapshot.objects.get(), Cohort.objects.get()
-    assert (snapshots.recompute(kept), snapshots.cohorts.recompute(cohort)) == (True, True)
+    assert (snapshots.recompute(kept), decide.recompute(cohort)) == (True, True)
     slow = FakeEvaluator("evaluator-2")
     slow.register()
     show(pair, slow, run(pair, "m", {}, "T2"), items(0), moment="2026-03-03T04:05:05Z")
-    assert (snapshots.recompute(kept), snapshots.cohorts.recompute(cohort)) == (None, True)
+    assert (snapshots.recompute(kept), decide.recompute(cohort)) == (None, True)
     new = actions.rebuild(pair=pair)
     assert snapshots.recompute(new) is True
     before, after = kept.row_of("m"), new.row_of("m")
@@ -349,7 +348,7 @@ def test_a_row_of_before_there_was_one_can_be_read(pair: SetPair, evaluator: Fak
     (row,) = drafted(pair).rows
     old = {name: value for name, value in row.to_dict().items() if name != "contact"}
     assert row.contact and Row.from_dict(row.to_dict()) == row
-    assert sentences.contact(Row.from_dict(old)) == ""
+    assert explain.contact(Row.from_dict(old).contact, 260) == ""
 
 
 def test_no_word_depends_on_which_side_the_right_answers_are(

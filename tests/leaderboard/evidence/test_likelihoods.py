@@ -10,14 +10,15 @@ from django.test import Client
 from scipy.stats import kendalltau, spearmanr
 
 from leaderboard.board import actions
+from leaderboard.board import likelihoods as board_likelihoods
 from leaderboard.board import snapshot as snapshots
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.submissions.models import RunOutcomes
-from tests.leaderboard.sample import make_pair, make_run
 from tests.leaderboard.board.test_columns import row
+from tests.leaderboard.sample import make_pair, make_run
 
 MODELS = 12
 
@@ -42,7 +43,7 @@ def rows(models: int = MODELS, **changes: Any) -> list[Row]:
 
 
 def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
-    found, own = likelihoods.of_rows(rows()), [one for one in rows() if one.likelihood]
+    found, own = board_likelihoods.of_rows(rows()), [one for one in rows() if one.likelihood]
     assert found is not None and found.models == len(own) == MODELS - 1
     at, gaps = (
         [one.likelihood.public.per_character for one in own if one.likelihood],
@@ -84,11 +85,11 @@ def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
     ids=["few", "unread", "one gap", "one likelihood", "none"],
 )
 def test_where_there_is_nothing_to_correlate_nothing_is_said(few: Sequence[Row]) -> None:
-    assert likelihoods.of_rows(few) is None
+    assert board_likelihoods.of_rows(few) is None
 
 
 def test_a_model_without_a_family_is_one_of_its_own() -> None:
-    found = likelihoods.of_rows(rows(family=""))
+    found = board_likelihoods.of_rows(rows(family=""))
     assert found is not None and found.families == found.models
 
 
@@ -101,7 +102,7 @@ def test_a_large_board_is_drawn_less_often(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(statistics, "bca_over_families", drawn)
     for models in (MODELS, 5000, 20_000):
-        found = likelihoods.of_rows(rows(models))
+        found = board_likelihoods.of_rows(rows(models))
         assert found is not None and (found.lowest is None) == (models > MODELS)
     assert asked == [2000, likelihoods.WORK // (5000 - 714), likelihoods.LEAST_DRAWS]
 
@@ -132,7 +133,7 @@ def test_it_is_frozen_with_the_ranking_and_comes_out_again(client: Client) -> No
 @pytest.mark.django_db
 @pytest.mark.parametrize("models", [MODELS, 6])
 def test_the_page_says_it_in_words(client: Client, models: int) -> None:
-    found = likelihoods.of_rows(rows(models))
+    found = board_likelihoods.of_rows(rows(models))
     told = found.to_dict() if found else None
     Snapshot.objects.write(
         rows(models),

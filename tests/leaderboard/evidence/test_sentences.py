@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, rank
-from leaderboard.evidence import explain as sentences
+from leaderboard.evidence import explain
 from leaderboard.evidence.entries import Entry, Tally
 from leaderboard.evidence.models import Adjusted, Judged
 from tests.leaderboard.sample import make_pair
@@ -29,6 +29,10 @@ def row(**judged: Any) -> Row:
     return replace(made, judged=Judged(**FIELDS | judged), evidence=judged.get("word", "overfit"))
 
 
+def evidence_of(ranked: Row) -> str:
+    return explain.evidence(ranked.judged, ranked.gap)
+
+
 @pytest.mark.parametrize(
     ("judged", "pieces"),
     [
@@ -41,21 +45,21 @@ def row(**judged: Any) -> Row:
     ],
 )  # fmt: skip
 def test_each_word_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
-    text = sentences.evidence(row(**judged))
+    text = evidence_of(row(**judged))
     assert all(piece in text for piece in pieces), text
     assert not {"clean", "cheating", "Holm", "p"} & set(text.split())
 
 
 def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
     adjusted = Adjusted(gap=-0.021, interval=(-0.05, 0.01), expected=0.3, references=9, by="counts")
-    text = sentences.evidence(row(basis="panel", adjusted=adjusted, word="no_evidence"))
+    text = evidence_of(row(basis="panel", adjusted=adjusted, word="no_evidence"))
     assert text.startswith(
         "It scores 2.1 pp lower on the public set than reference models of the same private score"
     )
 
 
 def test_before_a_decision_it_is_said_that_there_is_none() -> None:
-    assert sentences.evidence(replace(row(), judged=None, evidence="pending")).startswith(
+    assert evidence_of(replace(row(), judged=None, evidence="pending")).startswith(
         "Nothing is decided"
     )
 

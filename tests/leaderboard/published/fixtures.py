@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from leaderboard.board import actions
+from leaderboard.published import actions
 from leaderboard.published import csv_import as tables
 from leaderboard.published.models import PublishedTable
 

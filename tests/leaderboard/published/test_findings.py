@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.leaderboard.published.views import file_of, gsm1k, imported, line
 
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.summary import counted, findings
+from tests.leaderboard.published.fixtures import file_of, gsm1k, imported, line
 
 pytestmark = pytest.mark.django_db
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
-from tests.leaderboard.published.views import SOURCE, file_of, imported, line, small
 
 from leaderboard.errors import SiteError
 from leaderboard.published.models import PublishedRow, PublishedTable
+from tests.leaderboard.published.fixtures import SOURCE, file_of, imported, line, small
 
 pytestmark = pytest.mark.django_db
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from tests.leaderboard.published.views import SOURCE, file_of, gsm1k, imported, line
 
-from leaderboard.board import exports
+from leaderboard.published import exports
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
+from tests.leaderboard.published.fixtures import SOURCE, file_of, gsm1k, imported, line
 
 pytestmark = pytest.mark.django_db
 

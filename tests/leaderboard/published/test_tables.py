@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests.leaderboard.published.views import HEADING, file_of, line, small
 
 from leaderboard.errors import SiteError
 from leaderboard.published import csv_import as tables
 from leaderboard.published.csv_import import Problem
+from tests.leaderboard.published.fixtures import HEADING, file_of, line, small
 
 GOOD = line("good")
 
