@@ -1,1 +1,1 @@
-"""What evaluators publish and anyone can verify: pure, shared with the site, nothing that opens."""
+"""Public facts and logs that anyone can verify. Pure, shared with the site, nothing that opens."""

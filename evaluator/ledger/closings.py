@@ -1,8 +1,9 @@
-"""What an evaluator commits to at the end of a run: every item's outcome and the hash of what was answered.
+"""Commitment of an evaluator at the end of a run to every item's outcome and completion.
 
-The answer itself stays with the evaluator until the set is released. Its hash is salted, since an answer can be as
-short as a number, and the root of a run of one item would else be guessed. So are the counts, which the site alone is
-told: they are opened to everybody once the run's cohort is closed, and where they are over no small cell.
+The completion itself stays with the evaluator until the set is released. Its hash is salted: an
+answer can be as short as a number, and the root of a run of one item could be guessed otherwise.
+The counts by outcome are salted too. Only the site receives them; they are published once the
+run's cohort is closed, if they are over at least the minimum cell size.
 """
 
 import hashlib
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from evaluator.contract import Hex32, Outcome, OutcomeCounts, canonical_json
 from evaluator.ledger.tree import leaf_hash, root
 
-_DOMAIN = b"holdfast/outcome/v1\n"
-_TALLY = b"holdfast/tally/v1\n"
+_OUTCOME_DOMAIN = b"holdfast/outcome/v1\n"
+_COUNTS_DOMAIN = b"holdfast/tally/v1\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One item of a closed run: its index, the salted hash of its completion, and its outcome."""
+    """Item of a closed run: its index, the salted hash of its completion, and its outcome."""
 
     index: int
     completion: Hex32
@@ -27,25 +28,43 @@ class Closed:
 
 
 def completion_hash(salt: bytes, text: str) -> Hex32:
-    """SHA-256(salt ‖ text). Half a surrogate pair, which a model may write, counts as its three bytes."""
+    """Return SHA-256(salt ‖ text).
+
+    Half a surrogate pair, which a model may write, counts as its three bytes.
+    """
     return hashlib.sha256(salt + text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def closing_root(items: Iterable[Closed]) -> Hex32:
-    """The RFC 6962 root over the items in order of their index: leaf data ``[index, completion, outcome]``."""
-    ordered = sorted(items, key=lambda item: item.index)
-    rows = ([item.index, item.completion, int(item.outcome)] for item in ordered)
-    return root([leaf_hash(_DOMAIN + canonical_json(row)) for row in rows]).hex()
+    """Return the RFC 6962 root over the items, ordered by index.
+
+    The data of a leaf are the canonical JSON of ``[index, completion, outcome]``.
+    """
+    leaves = []
+    for item in sorted(items, key=lambda item: item.index):
+        row = [item.index, item.completion, int(item.outcome)]
+        leaves.append(leaf_hash(_OUTCOME_DOMAIN + canonical_json(row)))
+    return root(leaves).hex()
 
 
-def tally(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> OutcomeCounts:
-    """How many of the items came to each outcome that counts, and what opens the commitment of the closing ``line``."""
-    found = Counter(item.outcome for item in items)
-    counts = {one.name.lower(): found[one] for one in Outcome if one is not Outcome.NOT_COUNTED}
-    return OutcomeCounts(line=line, salt=salt.hex(), **counts)
+def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> OutcomeCounts:
+    """Return the counts of outcomes that open the commitment of the closing of hash ``line``."""
+    counter = Counter(item.outcome for item in items)
+    return OutcomeCounts(
+        line=line,
+        right=counter[Outcome.RIGHT],
+        wrong=counter[Outcome.WRONG],
+        no_answer=counter[Outcome.NO_ANSWER],
+        truncated=counter[Outcome.TRUNCATED],
+        salt=salt.hex(),
+    )
 
 
-def tally_commitment(told: OutcomeCounts) -> Hex32:
-    """SHA-256 over the domain and the canonical JSON of the counts and the salt; not of the line, which holds it."""
-    fields = {name: value for name, value in told.to_dict().items() if name != "line"}
-    return hashlib.sha256(_TALLY + canonical_json(fields)).hexdigest()
+def counts_commitment(counts: OutcomeCounts) -> Hex32:
+    """Return the SHA-256 of the domain and the canonical JSON of counts and salt.
+
+    The hash of the closing line is left out, since the line contains the commitment.
+    """
+    fields = counts.to_dict()
+    del fields["line"]
+    return hashlib.sha256(_COUNTS_DOMAIN + canonical_json(fields)).hexdigest()

@@ -1,4 +1,4 @@
-"""Reports in signed envelopes: the site learns outcomes only from evaluators whose public key it holds."""
+"""Reports in signed envelopes: the site accepts them only from evaluators that it registered."""
 
 from collections.abc import Callable
 
@@ -10,17 +10,17 @@ from evaluator.ledger import signatures
 
 
 def seal_report(report: Report, private_key: Ed25519PrivateKey) -> Envelope:
-    """The report with its evaluator's signature over ``canonical_json(report)``."""
-    return Envelope(
-        report=report, signature=signatures.sign(private_key, canonical_json(report.to_dict()))
-    )
+    """Return the report with its evaluator's signature over ``canonical_json(report)``."""
+    signature = signatures.sign(private_key, canonical_json(report.to_dict()))
+    return Envelope(report=report, signature=signature)
 
 
 def open_envelope(data: object, public_key_of: Callable[[str], str | None]) -> Report:
-    """The report of an envelope decoded from JSON, once its signature verifies.
+    """Return the report of an envelope decoded from JSON, once its signature verifies.
 
-    ``public_key_of`` gives an evaluator's public key by name, None for an unknown one. Raises
-    ``bad_message`` for a malformed envelope, an unknown evaluator and a wrong signature alike.
+    ``public_key_of`` returns an evaluator's public key by name, None for an unknown evaluator.
+    Raises ``bad_message`` for a malformed envelope, an unknown evaluator and a wrong signature
+    alike.
     """
     envelope = Envelope.from_dict(data)
     report = envelope.report

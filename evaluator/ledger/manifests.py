@@ -1,7 +1,6 @@
-"""The public facts that commit to a sealed set, and who an evaluator is: what the site registers."""
+"""Manifest of a sealed set and identity of an evaluator: the facts that the site registers."""
 
-from collections.abc import Collection, Iterable
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -13,19 +12,23 @@ from evaluator.ledger.rules import Rule
 from evaluator.ledger.tree import leaf_hash, root
 
 Stratum = Literal["exposed", "local", "spare"]
-"""Exposed blocks may go to endpoints, by tier; local ones to weights we run only; spare ones to nobody."""
+"""Part of a set by its recipients (see ``evaluator.policy``).
+
+Exposed blocks may go to endpoints, by tier; local ones only to weights we run; spare ones to no
+recipient before the release.
+"""
 SIZE = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class ShotFacts(Wire, frozen=True, kw_only=True):
-    """A set's public pool of shots: how many, and the digest of their list (``items.set_digest``)."""
+    """Public pool of shots of a set: number, and digest of their list (``items.set_digest``)."""
 
     n: SIZE
     digest: Hex32
 
 
 class Block(Wire, frozen=True, kw_only=True):
-    """A run of ``n`` indices from ``start``. Which item has which index is drawn from a committed seed."""
+    """Block of ``n`` indices from ``start``; a committed seed assigns items to indices."""
 
     id: BlockId
     stratum: Stratum
@@ -33,19 +36,19 @@ class Block(Wire, frozen=True, kw_only=True):
     n: SIZE
 
     def indices(self) -> range:
-        """The indices of its items."""
+        """Return the indices of its items."""
         return range(self.start, self.start + self.n)
 
 
 class Party(Wire, frozen=True, kw_only=True):
-    """Somebody who signs: a name and an Ed25519 public key."""
+    """Signer: a name and an Ed25519 public key."""
 
     name: Name
     public: Hex32
 
 
 class Terms(Wire, frozen=True, kw_only=True):
-    """How the set is asked and graded; the digests are those of the published protocol and grader."""
+    """Protocol and grader of the set, with the digests under which they were published."""
 
     protocol: Name
     protocol_digest: Hex32
@@ -54,27 +57,31 @@ class Terms(Wire, frozen=True, kw_only=True):
 
 
 class Twins(Wire, frozen=True, kw_only=True):
-    """That the set and the public one of digest ``public`` are exchangeable by construction, and what made them so: one
-    generator with other seeds, or one set split at random."""
+    """Statement that the set and a public one, of this digest, are exchangeable by construction.
+
+    ``by`` is the construction: one generator with other seeds, or one set split at random.
+    """
 
     public: Hex32
     by: Literal["generator", "split"]
 
 
 class Manifest(Wire, frozen=True, kw_only=True):
-    """What is public of a sealed set before its first run.
+    """Public facts of a sealed set, committed to before its first run.
 
-    ``leaves`` are salted RFC 6962 leaf hashes, and ``root`` that of their tree. ``seed_hash`` commits to the seed
-    that dealt the items into ``blocks``, which cover 0 … n-1 in order; ``key_check`` to the key that encrypts them.
-    ``seasons`` are the exposed blocks that self-declared endpoints see, one after the other; ``cap`` is the number
-    of their items, and so of all that such endpoints ever see together. ``quorum`` of ``maintainers`` release the
-    set once ``rule`` is met; ``witnesses`` may cosign its tree head. ``licence`` is what it is released under (SPDX).
-    ``twins`` is there where the set is as hard as a public one by the way both were made, not by anybody's judgement.
-    ``cell`` is the fewest items that any published number may be over, or that two of them may differ by.
-
-    From version 3 on it commits to the files too: ``ciphertexts`` is the RFC 6962 root over the ciphertexts' lines,
-    ``sealed_seed`` the leaf hash of the sealed seed's line. So everybody who holds the folder can check all of it
-    without a key.
+    - ``leaves``: salted RFC 6962 leaf hashes; ``root``: the root of their tree.
+    - ``seed_hash``: commits to the seed that dealt the items into ``blocks``, which cover 0 … n-1
+      in order; ``key_check``: commits to the key that encrypts the items.
+    - ``seasons``: the exposed blocks for self-declared endpoints, one after the other; ``cap``: the
+      number of their items, and so of all items that such endpoints ever see together.
+    - ``quorum`` of the ``maintainers`` release the set once ``rule`` is met; ``witnesses`` may
+      cosign its tree head; ``licence``: SPDX identifier under which it is released.
+    - ``twins``: set if a public set is equally hard by construction, not by judgement.
+    - ``cell``: the fewest items that a published number may be over, or that two published numbers
+      may differ by.
+    - ``ciphertexts``, ``sealed_seed`` (from version 3 on): the RFC 6962 root over the lines of
+      the ciphertexts, and the leaf hash of the line of the sealed seed. They commit to the files,
+      so that the whole folder can be checked without a key.
     """
 
     version: Literal[2, 3] = 2
@@ -101,107 +108,126 @@ class Manifest(Wire, frozen=True, kw_only=True):
     cell: Annotated[int, Meta(ge=1, le=LEAST_CELL)] = LEAST_CELL
 
     def verify(self) -> None:
-        """Check it against itself.
+        """Check the manifest against itself.
 
-        Raises ``seal_broken`` for a wrong root and for commitments to files that are not those of its version, and
-        ``allocation_invalid`` for blocks that do not cover the set, seasons that are not exposed blocks, a quorum that
-        its maintainers cannot reach, and a part that somebody is asked with fewer items than the smallest cell.
+        Raises ``seal_broken`` for a wrong root, and for commitments to files other than those of
+        its version. Raises ``allocation_invalid`` for blocks that do not cover the set, seasons
+        that are not exposed blocks, a quorum that its maintainers cannot reach, and a part other
+        than the spare one with fewer items than the minimum cell size.
         """
-        if (
-            len(self.leaves) != self.n
-            or root([bytes.fromhex(leaf) for leaf in self.leaves]).hex() != self.root
-        ):
-            raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
-        commits = (self.ciphertexts is not None, self.sealed_seed is not None)
-        if commits != (self.version >= 3,) * 2:
-            raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
-        if not (self._covers() and self._seasons_fit() and self._signers_fit()):
+        self._verify_commitments()
+        if not (self._blocks_cover_set() and self._seasons_fit() and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
-        asked = (
-            sum(block.n for block in part) for part in self.parts() if part[0].stratum != "spare"
-        )
-        smallest = min(asked, default=self.cell)
+        asked = [part for part in self.parts() if part[0].stratum != "spare"]
+        smallest = min((sum(block.n for block in part) for part in asked), default=self.cell)
         if smallest < self.cell:
-            raise error(
-                Code.ALLOCATION_INVALID, f"a part of {smallest} items, of at least {self.cell}"
-            )
+            sizes = f"a part of {smallest} items, of at least {self.cell}"
+            raise error(Code.ALLOCATION_INVALID, sizes)
+
+    def _verify_commitments(self) -> None:
+        leaves = [bytes.fromhex(leaf) for leaf in self.leaves]
+        if len(leaves) != self.n or root(leaves).hex() != self.root:
+            raise error(Code.SEAL_BROKEN, f"the root of {self.name}")
+        commits_to_files = self.version >= 3
+        for commitment in (self.ciphertexts, self.sealed_seed):
+            if (commitment is not None) != commits_to_files:
+                raise error(Code.SEAL_BROKEN, f"the commitment of {self.name} to its files")
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message; without the fields that came later where they are the usual ones, as before there were
-        such fields."""
+        """Return the JSON data, without later fields that have their default value.
+
+        So the bytes of older manifests, and their digests, stay the same.
+        """
         data = super().to_dict()
-        usual = {"twins": None, "cell": LEAST_CELL, "ciphertexts": None, "sealed_seed": None}
-        return {
-            name: value for name, value in data.items() if name not in usual or value != usual[name]
-        }
+        defaults = {"twins": None, "cell": LEAST_CELL, "ciphertexts": None, "sealed_seed": None}
+        for name, default in defaults.items():
+            if data[name] == default:
+                del data[name]
+        return data
 
     def digest(self) -> Hex32:
-        """The RFC 6962 leaf hash of its canonical JSON: what signatures and wraps name it by."""
+        """Return the RFC 6962 leaf hash of its canonical JSON, its name in signatures and wraps."""
         return leaf_hash(canonical_json(self.to_dict())).hex()
 
     def block_ids(self, strata: Collection[str]) -> tuple[BlockId, ...]:
-        """The ids of the blocks of these strata, ascending."""
+        """Return the ids of the blocks of these strata, ascending."""
         return tuple(sorted(block.id for block in self.blocks if block.stratum in strata))
 
     def indices(self, blocks: Iterable[BlockId]) -> frozenset[int]:
-        """The indices of the items in these blocks. Raises ``bad_message`` for a block that is none."""
+        """Return the indices of the blocks' items. Raises ``bad_message`` for an unknown block."""
         known = {block.id: block.indices() for block in self.blocks}
-        wanted = tuple(blocks)
-        if any(block not in known for block in wanted):
-            raise error(Code.BAD_MESSAGE, "a block that the set does not have")
-        return frozenset(index for block in wanted for index in known[block])
+        indices: set[int] = set()
+        for block in blocks:
+            if block not in known:
+                raise error(Code.BAD_MESSAGE, "a block that the set does not have")
+            indices.update(known[block])
+        return frozenset(indices)
 
     def parts(self) -> tuple[tuple[Block, ...], ...]:
-        """The blocks by who is asked them: a part for each season, one for the other exposed blocks, for the local and
-        for the spare ones. Every form is made of whole parts, as far as they count."""
-        seasons, parts = frozenset(self.seasons), dict[BlockId | Stratum, list[Block]]()
+        """Return the blocks, grouped by their recipients.
+
+        One part for each season, one for the other exposed blocks, one for the local and one for
+        the spare blocks. Every item selection consists of whole parts, less retired items.
+        """
+        seasons = frozenset(self.seasons)
+        parts: dict[BlockId | Stratum, list[Block]] = {}
         for block in self.blocks:
-            parts.setdefault(block.id if block.id in seasons else block.stratum, []).append(block)
-        return tuple(map(tuple, parts.values()))
+            part = block.id if block.id in seasons else block.stratum
+            parts.setdefault(part, []).append(block)
+        return tuple(tuple(blocks) for blocks in parts.values())
 
     def origin(self) -> str:
-        """What the set's signed tree head names as its log."""
+        """Return the origin line of the set's signed tree head."""
         return f"holdfast/set/{self.name}"
 
     def head(self) -> TreeHead:
-        """The tree head of the set, which commits to the whole manifest as well."""
+        """Return the tree head of the set, which commits to the whole manifest as well."""
         return TreeHead(self.origin(), self.n, bytes.fromhex(self.root), (self.digest(),))
 
     def verify_note(self, note: str) -> dict[str, int]:
-        """Check the set's signed tree head; returns which witnesses cosigned it, and when (seconds since 1970).
+        """Check the set's signed tree head; return its witnesses' moments, in seconds since 1970.
 
         Raises ``head_invalid`` unless it is this set's and one of its maintainers signed it.
         """
         opened = open_note(note)
-        signed = {one.name for one in opened.signatures}
-        signers = [party for party in self.maintainers if party.name in signed]
+        names = {signature.name for signature in opened.signatures}
+        signers = [party for party in self.maintainers if party.name in names]
         if not signers or opened.head != self.head():
             raise error(Code.HEAD_INVALID, self.name)
         for party in signers:
             verify_head(note, name=party.name, public_hex=party.public, origin=self.origin())
         return cosigned_by(note, {party.name: party.public for party in self.witnesses})
 
-    def _covers(self) -> bool:
-        ends = [(block.start, block.start + block.n) for block in self.blocks]
-        joined = all(one[1] == other[0] for one, other in pairwise(ends))
-        ids = {block.id for block in self.blocks}
-        return ends[0][0] == 0 and ends[-1][1] == self.n and joined and len(ids) == len(self.blocks)
+    def _blocks_cover_set(self) -> bool:
+        end = 0
+        for block in self.blocks:
+            if block.start != end:
+                return False
+            end += block.n
+        return end == self.n and _are_distinct([block.id for block in self.blocks])
 
     def _seasons_fit(self) -> bool:
         exposed = {block.id: block.n for block in self.blocks if block.stratum == "exposed"}
-        fits = len(set(self.seasons)) == len(self.seasons) and set(self.seasons) <= set(exposed)
-        return fits and self.cap == sum(exposed[block] for block in self.seasons)
+        if not _are_distinct(self.seasons) or not exposed.keys() >= set(self.seasons):
+            return False
+        return self.cap == sum(exposed[block] for block in self.seasons)
 
     def _signers_fit(self) -> bool:
-        keys = [party.public for party in (*self.maintainers, *self.witnesses)]
-        names = [party.name for party in (*self.maintainers, *self.witnesses)]
-        apart = len(set(keys)) == len(keys) and len(set(names)) == len(names)
-        return apart and (1 if self.maintainers else 0) <= self.quorum <= len(self.maintainers)
+        parties = (*self.maintainers, *self.witnesses)
+        if not _are_distinct([party.public for party in parties]):
+            return False
+        if not _are_distinct([party.name for party in parties]):
+            return False
+        return min(1, len(self.maintainers)) <= self.quorum <= len(self.maintainers)
 
 
 class Identity(Wire, frozen=True, kw_only=True):
-    """An evaluator's name and public keys (``identity.json``): X25519 to seal to it, Ed25519 to verify it."""
+    """Name and public keys of an evaluator: X25519 for sealing to it, Ed25519 for verifying it."""
 
     name: Name
     host_pub: Hex32
     report_pub: Hex32
+
+
+def _are_distinct(values: Sequence[object]) -> bool:
+    return len(set(values)) == len(values)

@@ -23,7 +23,7 @@ _LINE = re.compile(r"\N{EM DASH} ([^\s+]{1,200}) ([A-Za-z0-9+/]+={0,2})")
 
 @dataclass(frozen=True)
 class TreeHead:
-    """The size and root (32 bytes) of a log or set, by its ``origin``, and lines of its own that it commits to."""
+    """Size and root (32 bytes) of the log or set ``origin``, and further lines that are signed."""
 
     origin: str
     size: int
@@ -31,19 +31,15 @@ class TreeHead:
     extensions: tuple[str, ...] = ()
 
     def body(self) -> str:
-        """What is signed: each line with its end of line."""
-        lines = (
-            self.origin,
-            str(self.size),
-            base64.b64encode(self.root).decode("ascii"),
-            *self.extensions,
-        )
+        """Return the text that is signed: each line with its end of line."""
+        root = base64.b64encode(self.root).decode("ascii")
+        lines = (self.origin, str(self.size), root, *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 
 
 @dataclass(frozen=True)
 class NoteSignature:
-    """One signature line: whose, the key's four-byte id, and what follows it."""
+    """Signature line: the signer's name, the four-byte id of the key, and the data behind it."""
 
     name: str
     key_id: bytes
@@ -52,7 +48,7 @@ class NoteSignature:
 
 @dataclass(frozen=True)
 class OpenNote:
-    """A note taken apart, nothing of it verified yet. ``body`` is the very text that is signed."""
+    """Parsed note, not yet verified. ``body`` is the very text that is signed."""
 
     head: TreeHead
     body: str
@@ -60,24 +56,24 @@ class OpenNote:
 
 
 def key_id(name: str, public_hex: str, *, kind: bytes = _ED25519) -> bytes:
-    """The first four bytes of SHA-256(name ‖ newline ‖ kind ‖ public key)."""
+    """Return the first four bytes of SHA-256(name ‖ newline ‖ kind ‖ public key)."""
     return hashlib.sha256(name.encode() + b"\n" + kind + bytes.fromhex(public_hex)).digest()[:4]
 
 
 def vkey(name: str, public_hex: str) -> str:
-    """The verifier key, as a text to publish: ``name+id+key``."""
+    """Return the verifier key, as a text to publish: ``name+id+key``."""
     key = base64.b64encode(_ED25519 + bytes.fromhex(public_hex)).decode("ascii")
     return f"{name}+{key_id(name, public_hex).hex()}+{key}"
 
 
 def sign_head(head: TreeHead, *, name: str, private_key: Ed25519PrivateKey) -> str:
-    """The note over a head with one signature, by the log's or set's own signer."""
+    """Return the note over a head with one signature, by the signer of the log or set."""
     body = head.body()
     return f"{body}\n{_line(name, private_key, _ED25519, private_key.sign(body.encode()))}"
 
 
 def cosign(note: str, *, name: str, private_key: Ed25519PrivateKey, moment: datetime) -> str:
-    """The note with a witness's cosignature added: this head was seen at this moment (whole seconds).
+    """Return the note with a witness's cosignature of this moment (whole seconds) added.
 
     Raises ``head_invalid`` for a note that cannot be read.
     """
@@ -87,54 +83,54 @@ def cosign(note: str, *, name: str, private_key: Ed25519PrivateKey, moment: date
 
 
 def open_note(note: str) -> OpenNote:
-    """Take a note apart. Raises ``head_invalid`` for any form but the one that the documents allow."""
+    """Parse a note. Raises ``head_invalid`` for any form but the one that the documents allow."""
     text, separator, below = note.rpartition("\n\n")
     if len(note) > _MAX or not separator or not below.endswith("\n"):
         raise error(Code.HEAD_INVALID, "its form")
     body = text + "\n"
-    found = tuple(_read_line(line) for line in below[:-1].split("\n"))
-    return OpenNote(head=_read_body(body), body=body, signatures=found)
+    lines = tuple(_read_line(line) for line in below[:-1].split("\n"))
+    return OpenNote(head=_read_body(body), body=body, signatures=lines)
 
 
 def verify_head(note: str, *, name: str, public_hex: str, origin: str) -> TreeHead:
-    """The head of a note that this signer signed for this origin. Raises ``head_invalid``."""
+    """Return the head of a note, signed by ``name`` for ``origin``. Raises ``head_invalid``."""
     opened = open_note(note)
     if opened.head.origin != origin:
         raise error(Code.HEAD_INVALID, "its origin")
-    mine = key_id(name, public_hex)
-    good = [
-        signatures.verify(public_hex, opened.body.encode(), one.data.hex())
-        for one in opened.signatures
-        if (one.name, one.key_id) == (name, mine)
-    ]
-    if not good or not all(good):
+    known = (name, key_id(name, public_hex))
+    lines = [line for line in opened.signatures if (line.name, line.key_id) == known]
+    message = opened.body.encode()
+    verified = all(signatures.verify(public_hex, message, line.data.hex()) for line in lines)
+    if not lines or not verified:
         raise error(Code.HEAD_INVALID, f"its signature by {name}")
     return opened.head
 
 
 def cosigned_by(note: str, witnesses: Mapping[str, str]) -> dict[str, int]:
-    """Which of the witnesses (name → public key) cosigned, and when by their own clock, in seconds since 1970.
+    """Return the moment of each cosignature by one of the witnesses (name → public key).
 
-    Raises ``head_invalid`` where a line bears a witness's name and does not verify. Other names are passed over.
+    Moments are by the witness's own clock, in seconds since 1970. Raises ``head_invalid`` if a line
+    with a witness's name does not verify. Lines with other names are ignored.
     """
     opened = open_note(note)
-    seen = {}
-    for one in opened.signatures:
-        public = witnesses.get(one.name)
+    moments = {}
+    for line in opened.signatures:
+        public = witnesses.get(line.name)
         if public is None:
             continue
-        moment = int.from_bytes(one.data[:8])
+        moment = int.from_bytes(line.data[:8])
         message = _cosigned_bytes(opened.body, moment)
-        known = one.key_id == key_id(one.name, public, kind=_COSIGNATURE)
-        if not (known and signatures.verify(public, message, one.data[8:].hex())):
-            raise error(Code.HEAD_INVALID, f"its cosignature by {one.name}")
-        seen[one.name] = moment
-    return seen
+        known = line.key_id == key_id(line.name, public, kind=_COSIGNATURE)
+        if not (known and signatures.verify(public, message, line.data[8:].hex())):
+            raise error(Code.HEAD_INVALID, f"its cosignature by {line.name}")
+        moments[line.name] = moment
+    return moments
 
 
-def equivocate(one: TreeHead, other: TreeHead) -> bool:
-    """Whether two heads of one log cannot both be true: the same size and another root."""
-    return (one.origin, one.size) == (other.origin, other.size) and one.root != other.root
+def equivocate(first: TreeHead, second: TreeHead) -> bool:
+    """Return True if two heads of one log contradict each other: the same size and another root."""
+    same_tree = (first.origin, first.size) == (second.origin, second.size)
+    return same_tree and first.root != second.root
 
 
 def _line(name: str, private_key: Ed25519PrivateKey, kind: bytes, data: bytes) -> str:
@@ -156,14 +152,17 @@ def _read_line(line: str) -> NoteSignature:
 
 def _read_body(body: str) -> TreeHead:
     lines = body.split("\n")[:-1]
-    if len(lines) < 3 or any(
-        not line or not line.isprintable() or line != line.strip() for line in lines
-    ):
+    if len(lines) < 3 or not all(_is_plain_line(line) for line in lines):
         raise error(Code.HEAD_INVALID, "its lines")
-    origin, size, root, *extensions = lines
-    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(raw := _decode(root)) != 32:
+    origin, size, encoded_root, *extensions = lines
+    root = _decode(encoded_root)
+    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or len(root) != 32:
         raise error(Code.HEAD_INVALID, "its size or root")
-    return TreeHead(origin, int(size), raw, tuple(extensions))
+    return TreeHead(origin, int(size), root, tuple(extensions))
+
+
+def _is_plain_line(line: str) -> bool:
+    return line != "" and line.isprintable() and line == line.strip()
 
 
 def _decode(text: str) -> bytes:

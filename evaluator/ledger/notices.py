@@ -1,9 +1,8 @@
-"""Maintainers' signed notices about a sealed set: what of it no longer counts, and why.
+"""Maintainers' signed notices that retire blocks, items or the whole of a sealed set, with reasons.
 
-What counts changes in steps that no outcome of an item, nor of a few, can be read from (:func:`retired`).
-
-Notices of a set are chained like an evaluator's log. A reason is one of a list, never a text: a sentence about an
-item could give it away.
+The items that count change in steps that reveal the outcome of no single item, nor of a few
+(:func:`retired`). Notices of a set are chained like an evaluator's log. A reason is one of a list,
+never a text: a sentence about an item could disclose it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ _UNSIGNED = "0" * 128
 
 
 class Notice(Wire, frozen=True, kw_only=True):
-    """``retire_block`` takes a block out, ``erratum`` one item, ``compromise`` the whole set."""
+    """Notice that retires a block, an item (``erratum``) or the whole set (``compromise``)."""
 
     version: Literal[1] = 1
     set: Name
@@ -44,86 +43,93 @@ class Notice(Wire, frozen=True, kw_only=True):
 
 
 def sign_notice(private_key: Ed25519PrivateKey, **fields: object) -> Notice:
-    """The signed notice with these fields. Raises ``notice_invalid`` for a kind without its block or item."""
+    """Return the signed notice. Raises ``notice_invalid`` for a kind without its block or item."""
     unsigned = Notice.from_dict({**fields, "signature": _UNSIGNED})
-    _check_form(unsigned)
-    return msgspec.structs.replace(
-        unsigned, signature=signatures.sign(private_key, _signed_bytes(unsigned))
-    )
+    _check_fields(unsigned)
+    signature = signatures.sign(private_key, _signed_bytes(unsigned))
+    return msgspec.structs.replace(unsigned, signature=signature)
 
 
 def notice_hash(notice: Notice) -> Hex32:
-    """The RFC 6962 leaf hash of a notice's canonical JSON, signature included."""
+    """Return the RFC 6962 leaf hash of a notice's canonical JSON, signature included."""
     return leaf_hash(canonical_json(notice.to_dict())).hex()
 
 
 def verify_notices(manifest: Manifest, notices: Sequence[Notice]) -> Hex32:
-    """Check all notices of a set, from its first; returns the last one's hash. Raises ``notice_invalid``."""
+    """Check all notices of a set, from its first; return the hash of the last.
+
+    Raises ``notice_invalid``.
+    """
     keys = {party.name: party.public for party in manifest.maintainers}
     previous = GENESIS
     for position, notice in enumerate(notices):
-        _check_form(notice)
-        about_this = (notice.set, notice.root) == (manifest.name, manifest.root)
+        _check_fields(notice)
+        about_set = (notice.set, notice.root) == (manifest.name, manifest.root)
         follows = (notice.index, notice.previous) == (position, previous)
         key = keys.get(notice.maintainer, "")
         signed = signatures.verify(key, _signed_bytes(notice), notice.signature)
-        if not (about_this and follows and signed and _exists(manifest, notice)):
+        if not (about_set and follows and signed and _target_exists(manifest, notice)):
             raise error(Code.NOTICE_INVALID, f"notice {position}")
         previous = notice_hash(notice)
     return previous
 
 
 def named(manifest: Manifest, notices: Sequence[Notice]) -> tuple[frozenset[int], ...]:
-    """The indices that each notice is about."""
-    everything = frozenset(range(manifest.n))
-    return tuple(
-        manifest.indices([one.block])
-        if one.block is not None
-        else frozenset([one.item])
-        if one.item is not None
-        else everything
-        for one in notices
-    )
+    """Return the indices that each notice names."""
+    return tuple(_named_by(manifest, notice) for notice in notices)
+
+
+def _named_by(manifest: Manifest, notice: Notice) -> frozenset[int]:
+    if notice.block is not None:
+        return manifest.indices([notice.block])
+    if notice.item is not None:
+        return frozenset([notice.item])
+    return frozenset(range(manifest.n))
 
 
 def retired(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
-    """The indices of the items that no longer count; no new run is asked them either.
+    """Return the indices of the items that no longer count, and that no new run is asked.
 
-    Of each of the set's parts, what notices name waits until it is at least the smallest cell and leaves as much, or
-    leaves nothing. So all that is ever published is over whole pieces of at least so many items, and any two of such
-    numbers differ by whole pieces.
+    In each part of the set, the named items wait until they are at least the minimum cell size and
+    as many are left, or until none is left. So each published number is over whole pieces of at
+    least so many items, and any two of them differ by whole pieces.
     """
-    about = named(manifest, notices)
-    parts = (
-        (frozenset(at for block in part for at in block.indices()) for part in manifest.parts())
-        if about
-        else ()
-    )
-    return frozenset[int]().union(*(_steps(part, about, manifest.cell) for part in parts))
+    if not notices:
+        return frozenset()
+    names = named(manifest, notices)
+    retired_items: set[int] = set()
+    for blocks in manifest.parts():
+        part = manifest.indices([block.id for block in blocks])
+        retired_items |= _retired_of_part(part, names, manifest.cell)
+    return frozenset(retired_items)
 
 
 def waiting(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[int]:
-    """The indices that notices name and that still count."""
+    """Return the indices that notices name and that still count."""
     return frozenset[int]().union(*named(manifest, notices)) - retired(manifest, notices)
 
 
 def retired_blocks(manifest: Manifest, notices: Sequence[Notice]) -> frozenset[BlockId]:
-    """The blocks of which nothing counts any more, and that nobody is asked."""
+    """Return the blocks without an item that still counts; no run is asked them."""
     gone = retired(manifest, notices)
     return frozenset(block.id for block in manifest.blocks if gone.issuperset(block.indices()))
 
 
-def _steps(part: frozenset[int], about: Sequence[frozenset[int]], cell: int) -> frozenset[int]:
-    gone = waits = frozenset[int]()
-    for items in about:
-        waits |= part & items - gone
+def _retired_of_part(
+    part: frozenset[int], names: Sequence[frozenset[int]], cell: int
+) -> frozenset[int]:
+    gone: frozenset[int] = frozenset()
+    pending: frozenset[int] = frozenset()
+    for items in names:
+        pending |= part & items - gone
         left = part - gone
-        if waits == left or cell <= len(waits) <= len(left) - cell:
-            gone, waits = gone | waits, frozenset()
+        if pending == left or cell <= len(pending) <= len(left) - cell:
+            gone |= pending
+            pending = frozenset()
     return gone
 
 
-def _check_form(notice: Notice) -> None:
+def _check_fields(notice: Notice) -> None:
     wanted = {
         "retire_block": (True, False),
         "erratum": (False, True),
@@ -133,11 +139,10 @@ def _check_form(notice: Notice) -> None:
         raise error(Code.NOTICE_INVALID, notice.kind)
 
 
-def _exists(manifest: Manifest, notice: Notice) -> bool:
-    known = {block.id for block in manifest.blocks}
-    return (notice.block is None or notice.block in known) and (
-        notice.item is None or notice.item < manifest.n
-    )
+def _target_exists(manifest: Manifest, notice: Notice) -> bool:
+    if notice.block is not None and notice.block not in {block.id for block in manifest.blocks}:
+        return False
+    return notice.item is None or notice.item < manifest.n
 
 
 def _signed_bytes(notice: Notice) -> bytes:

@@ -1,4 +1,4 @@
-"""The release statement: what maintainers sign, offline, and what has to hold before a set is opened for good."""
+"""Release statements, signed offline by maintainers, and their checks before a set is opened."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -18,7 +18,10 @@ _DOMAIN = b"holdfast/release/v1\n"
 
 
 class Statement(Wire, frozen=True, kw_only=True):
-    """ "Release this set, for this evidence, opened by this evaluator." Digests are of the canonical JSON."""
+    """Statement "release this set, for this evidence, opened by this evaluator".
+
+    Digests are of the canonical JSON.
+    """
 
     version: Literal[1] = 1
     set: Name
@@ -31,14 +34,14 @@ class Statement(Wire, frozen=True, kw_only=True):
 
 
 class Vote(Wire, frozen=True, kw_only=True):
-    """One maintainer's signature over a statement."""
+    """Signature of a maintainer over a statement."""
 
     maintainer: Name
     signature: Signature
 
 
 class SignedStatement(Wire, frozen=True, kw_only=True):
-    """A statement on its way from maintainer to maintainer."""
+    """Statement with the votes that it has so far."""
 
     statement: Statement
     votes: Annotated[tuple[Vote, ...], Meta(max_length=20)] = ()
@@ -47,7 +50,11 @@ class SignedStatement(Wire, frozen=True, kw_only=True):
 def make_statement(
     manifest: Manifest, evidence: Evidence, evaluator: Identity, *, moment: str
 ) -> Statement:
-    """The statement over these files. Raises ``rule_invalid`` for a set without a rule, ``evidence_differs``."""
+    """Return the statement over these files.
+
+    Raises ``rule_invalid`` for a set without a rule or maintainers, ``evidence_differs`` for
+    evidence about another set.
+    """
     if manifest.rule is None or not manifest.maintainers:
         raise error(Code.RULE_INVALID, f"{manifest.name} has no rule or no maintainers")
     if (evidence.set, evidence.root) != (manifest.name, manifest.root):
@@ -64,53 +71,56 @@ def make_statement(
 
 
 def statement_digest(statement: Statement) -> Hex32:
-    """The RFC 6962 leaf hash of what is signed."""
+    """Return the RFC 6962 leaf hash of the bytes that are signed."""
     return leaf_hash(signed_bytes(statement)).hex()
 
 
 def signed_bytes(statement: Statement) -> bytes:
-    """What a vote's signature covers: a domain line, then the statement's canonical JSON."""
+    """Return the bytes that a vote signs: a domain line, then the statement's canonical JSON."""
     return _DOMAIN + canonical_json(statement.to_dict())
 
 
 def vote(
     signed: SignedStatement, *, maintainer: str, private_key: Ed25519PrivateKey
 ) -> SignedStatement:
-    """The statement with this maintainer's vote, which replaces an earlier one. Votes stand in order of names."""
-    mine = Vote(
-        maintainer=maintainer,
-        signature=signatures.sign(private_key, signed_bytes(signed.statement)),
-    )
-    others = [one for one in signed.votes if one.maintainer != maintainer]
-    return msgspec.structs.replace(
-        signed, votes=tuple(sorted([*others, mine], key=lambda one: one.maintainer))
-    )
+    """Return the statement with this maintainer's vote, which replaces an earlier one.
+
+    Votes are ordered by name.
+    """
+    signature = signatures.sign(private_key, signed_bytes(signed.statement))
+    votes = [vote for vote in signed.votes if vote.maintainer != maintainer]
+    votes.append(Vote(maintainer=maintainer, signature=signature))
+    votes.sort(key=lambda vote: vote.maintainer)
+    return msgspec.structs.replace(signed, votes=tuple(votes))
 
 
 def check_statement(signed: SignedStatement, manifest: Manifest, evidence: Evidence) -> None:
-    """Check that the statement is about these very files. Raises ``evidence_differs`` and as ``make_statement``."""
-    known = signed.statement
-    if known != make_statement(manifest, evidence, known.evaluator, moment=known.moment):
+    """Check that the statement is about these very files.
+
+    Raises ``evidence_differs``, and as :func:`make_statement`.
+    """
+    statement = signed.statement
+    expected = make_statement(manifest, evidence, statement.evaluator, moment=statement.moment)
+    if statement != expected:
         raise error(Code.EVIDENCE_DIFFERS, manifest.name)
 
 
 def check_votes(signed: SignedStatement, manifest: Manifest) -> Sequence[str]:
-    """The maintainers that voted, once there are enough of them and every vote is good.
+    """Return the maintainers that voted, once every vote is valid and the quorum is reached.
 
-    Raises ``not_a_maintainer``, ``signature_invalid`` also for a maintainer who voted twice, ``quorum_missing``.
+    Raises ``not_a_maintainer``, ``quorum_missing``, and ``signature_invalid`` also for a maintainer
+    who voted twice.
     """
     keys = {party.name: party.public for party in manifest.maintainers}
-    names = [one.maintainer for one in signed.votes]
+    names = [vote.maintainer for vote in signed.votes]
     if any(name not in keys for name in names):
         raise error(Code.NOT_A_MAINTAINER)
-    message = signed_bytes(signed.statement)
-    good = [
-        one
-        for one in signed.votes
-        if signatures.verify(keys[one.maintainer], message, one.signature)
-    ]
-    if len(good) != len(names) or len(set(names)) != len(names):
+    if len(set(names)) != len(names):
         raise error(Code.SIGNATURE_INVALID)
-    if len(good) < max(1, manifest.quorum):
-        raise error(Code.QUORUM_MISSING, f"{len(good)} of {manifest.quorum}")
+    message = signed_bytes(signed.statement)
+    for vote in signed.votes:
+        if not signatures.verify(keys[vote.maintainer], message, vote.signature):
+            raise error(Code.SIGNATURE_INVALID)
+    if len(names) < max(1, manifest.quorum):
+        raise error(Code.QUORUM_MISSING, f"{len(names)} of {manifest.quorum}")
     return names

@@ -1,6 +1,7 @@
-"""The release rule as data, the evidence that it is held against, and the decision. Pure.
+"""Release rule as data, the evidence that it is applied to, and the decision. Pure.
 
-The site decides to show the progress, every maintainer offline before signing, and the evaluator before opening.
+The site decides to show the progress, every maintainer offline before signing, and the evaluator
+before opening.
 """
 
 import hashlib
@@ -28,13 +29,13 @@ from evaluator.errors import Code, EvaluatorError, error
 
 _NEVER = 9999
 OVERLAP = 10
-"""Two runs count as one where they share more than one part in so many of the bytes of the smaller's tensors."""
+"""Two runs count as one if their tensors share more than 1/OVERLAP of the smaller's bytes."""
 
 ModelName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")]
 
 
 class Lineages(Wire, tag_field="kind", tag="lineages", frozen=True, kw_only=True):
-    """So many models have at least ``numerator/denominator`` of all items right, no two with a common ancestor."""
+    """Clause: so many ``models`` of distinct lineages have at least this share of items right."""
 
     models: Annotated[int, Meta(ge=1, le=8)]
     numerator: Count
@@ -43,30 +44,31 @@ class Lineages(Wire, tag_field="kind", tag="lineages", frozen=True, kw_only=True
 
 
 class Date(Wire, tag_field="kind", tag="date", frozen=True, kw_only=True):
-    """The moment has come."""
+    """Clause: the moment has come."""
 
     moment: Moment
 
 
 class Rule(Wire, frozen=True, kw_only=True):
-    """A set may be released once any of these holds."""
+    """Release rule: a set may be released once any of the clauses holds."""
 
     version: Literal[1] = 1
     any_of: Annotated[tuple[Lineages | Date, ...], Meta(min_length=1, max_length=8)]
 
 
 class LineageFact(Wire, frozen=True, kw_only=True):
-    """One pretraining lineage and those that it was made from."""
+    """Pretraining lineage and the lineages that it was made from."""
 
     name: Name
     parents: Annotated[tuple[Name, ...], Meta(max_length=100)] = ()
 
 
 class RunFact(Wire, frozen=True, kw_only=True):
-    """One committed run on the set. ``current``: graded on the items and by the grader that are in force.
+    """Committed run on the set.
 
-    ``lineage`` and ``base_model`` are what maintainers recorded of these weights, ``artefact`` the digest of all their
-    files, and ``weights`` their tensors, as the run's last closing commits to them.
+    ``current``: graded on the items and by the grader that are in force. ``lineage`` and
+    ``base_model``: recorded by maintainers for these weights. ``artefact``: digest of all their
+    files. ``weights``: their tensors, as the run's last closing commits to them.
     """
 
     run: RunId
@@ -91,9 +93,10 @@ _OF_VERSION_2 = ("base_model", "artefact", "weights")
 
 
 class Evidence(Wire, frozen=True, kw_only=True):
-    """What the site knows about a set's runs, frozen to be signed.
+    """Facts of the site about a set's runs, frozen to be signed.
 
-    Evidence of version 1 said nothing of weights. It is still read, and its runs count as runs of unknown weights.
+    Evidence of version 1 has no weights. It is still read; its runs count as runs of unknown
+    weights.
     """
 
     version: Literal[1, 2] = 2
@@ -104,33 +107,32 @@ class Evidence(Wire, frozen=True, kw_only=True):
     lineages: Annotated[tuple[LineageFact, ...], Meta(max_length=100_000)] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message; of version 1 without the fields that came later, so that its digest stays."""
+        """Return the JSON data; of version 1 without later fields, so that its digest stays."""
         data = super().to_dict()
         if self.version == 1:
-            data["runs"] = [
-                {name: run[name] for name in run if name not in _OF_VERSION_2}
-                for run in data["runs"]
-            ]
+            for run in data["runs"]:
+                for name in _OF_VERSION_2:
+                    del run[name]
         return data
 
 
 def default_rule(moment: Moment) -> Rule:
-    """GSM1k's rule: three open models of distinct lineages at 95%, or the date."""
+    """Return GSM1k's rule: three open models of distinct lineages at 95%, or the date."""
     return Rule(any_of=(Lineages(models=3, numerator=95, denominator=100), Date(moment=moment)))
 
 
 def rule_digest(rule: Rule) -> Hex32:
-    """SHA-256 of the rule's canonical JSON."""
+    """Return the SHA-256 of the rule's canonical JSON."""
     return hashlib.sha256(canonical_json(rule.to_dict())).hexdigest()
 
 
 def evidence_digest(evidence: Evidence) -> Hex32:
-    """SHA-256 of the evidence's canonical JSON."""
+    """Return the SHA-256 of the evidence's canonical JSON."""
     return hashlib.sha256(canonical_json(evidence.to_dict())).hexdigest()
 
 
 def in_words(rule: Rule) -> str:
-    """The rule for a reader."""
+    """Return the rule in words."""
     return ", or ".join(_clause_in_words(clause) for clause in rule.any_of)
 
 
@@ -140,15 +142,19 @@ def _clause_in_words(clause: Lineages | Date) -> str:
     share = f"{clause.numerator}/{clause.denominator}"
     if 100 % clause.denominator == 0:
         share = f"{clause.numerator * 100 // clause.denominator}%"
-    many = "model" if clause.models == 1 else "models of distinct lineages"
-    return f"{clause.models} {'open ' if clause.open_weights else ''}{many} with {share} right"
+    openness = "open " if clause.open_weights else ""
+    models = "model" if clause.models == 1 else "models of distinct lineages"
+    return f"{clause.models} {openness}{models} with {share} right"
 
 
 # --- reading
 
 
 def moment_of(text: Moment) -> datetime:
-    """The moment in a text of the contract's form. Raises ``rule_invalid`` where the calendar has no such moment."""
+    """Return the moment that a text of the contract's form names.
+
+    Raises ``rule_invalid`` if the calendar has no such moment.
+    """
     try:
         return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
     except ValueError:
@@ -156,7 +162,10 @@ def moment_of(text: Moment) -> datetime:
 
 
 def read_rule(data: object) -> Rule:
-    """The rule that JSON data holds. Raises ``rule_invalid`` also for a share above one and for the year 9999."""
+    """Return the rule that JSON data hold.
+
+    Raises ``rule_invalid``, also for a share above one and for the year 9999.
+    """
     try:
         rule = Rule.from_dict(data)
     except EvaluatorError:
@@ -171,18 +180,21 @@ def read_rule(data: object) -> Rule:
 
 
 def read_evidence(data: object) -> Evidence:
-    """The evidence that JSON data holds. Raises ``evidence_unreadable``, also where it tells a run twice."""
+    """Return the evidence that JSON data hold.
+
+    Raises ``evidence_unreadable``, also for evidence that lists a run twice.
+    """
     try:
         evidence = Evidence.from_dict(data)
         moment_of(evidence.moment)
     except EvaluatorError:
         raise error(Code.EVIDENCE_UNREADABLE, "its form") from None
     if len({run.run for run in evidence.runs}) != len(evidence.runs):
-        raise error(Code.EVIDENCE_UNREADABLE, "it tells a run twice")
-    if evidence.version == 1 and any(
-        run.artefact or run.base_model or run.weights for run in evidence.runs
-    ):
-        raise error(Code.EVIDENCE_UNREADABLE, "a field that its version does not have")
+        raise error(Code.EVIDENCE_UNREADABLE, "it lists a run twice")
+    if evidence.version == 1:
+        for run in evidence.runs:
+            if run.artefact or run.base_model or run.weights:
+                raise error(Code.EVIDENCE_UNREADABLE, "a field that its version does not have")
     return evidence
 
 
@@ -191,7 +203,7 @@ def read_evidence(data: object) -> Evidence:
 
 @dataclass(frozen=True)
 class Short:
-    """A model of an eligible lineage that has not enough items right yet: ``items`` more are needed of ``n``."""
+    """Model of an eligible lineage that needs ``items`` more right answers, of ``n``."""
 
     model: str
     items: int
@@ -200,10 +212,11 @@ class Short:
 
 @dataclass(frozen=True)
 class ClauseState:
-    """How far one clause is. ``models`` is the largest set that counts now, for lineages; ``short`` who else may come.
+    """Progress of one clause.
 
-    ``wanted`` is the number of models asked for; ``moment`` is that of a date. ``qualifying`` are all runs with enough
-    right, of which ``models`` are a choice.
+    Of a date only ``moment``. Of lineages: ``wanted`` is the number of models asked for, ``models``
+    the largest set of distinct ones at present, ``qualifying`` all runs with enough right answers,
+    from which ``models`` are chosen, and ``short`` the models without enough.
     """
 
     met: bool
@@ -216,7 +229,7 @@ class ClauseState:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the rule is met, by which clause and which models, and how far each clause is."""
+    """Decision about a rule: the index of the clause that is met, its models, and all clauses."""
 
     met: bool
     clause: int | None
@@ -225,149 +238,163 @@ class Verdict:
 
 
 def decide(rule: Rule, evidence: Evidence, *, now: datetime) -> Verdict:
-    """Hold the evidence against the rule at a moment.
+    """Apply the rule to the evidence at a moment.
 
-    A run counts that is complete, current, neither retracted nor flagged, of weights that we ran ourselves and, where
-    the clause asks for it, open ones. Shares are compared as integers. Two runs count as one where they are of one
-    model, where they or their ancestors share a lineage, where they have one base model, and where their weights are
-    the same, overlap (:func:`same_weights`) or cannot be compared. A lineage that reaches a cycle or an unknown parent
-    never counts. Ties go by name.
+    - A run counts if it is complete, current, neither retracted nor flagged, of weights that we ran
+      ourselves and, if the clause asks for it, of open weights.
+    - Shares are compared as integers.
+    - Two runs count as one if they are of one model or one base model, if they or their ancestors
+      share a lineage, and if their weights are the same, overlap (:func:`same_weights`) or cannot
+      be compared.
+    - A lineage that reaches a cycle or an unknown parent never counts.
+    - Ties are broken by name.
     """
     ancestors = _ancestors(evidence.lineages)
-    clauses = tuple(
-        ClauseState(met=now >= moment_of(one.moment), moment=one.moment)
-        if isinstance(one, Date)
-        else _lineages(one, evidence, ancestors)
-        for one in rule.any_of
-    )
-    first = next((place for place, state in enumerate(clauses) if state.met), None)
-    return Verdict(
-        first is not None, first, clauses[first].models if first is not None else (), clauses
-    )
+    clauses: list[ClauseState] = []
+    for clause in rule.any_of:
+        if isinstance(clause, Date):
+            met = now >= moment_of(clause.moment)
+            clauses.append(ClauseState(met=met, moment=clause.moment))
+        else:
+            clauses.append(_decide_lineages(clause, evidence, ancestors))
+    for index, state in enumerate(clauses):
+        if state.met:
+            return Verdict(True, index, state.models, tuple(clauses))
+    return Verdict(False, None, (), tuple(clauses))
 
 
-def same_weights(one: RunFact, other: RunFact) -> bool:
-    """Return True unless the two are known to be different weights.
+def same_weights(first: RunFact, second: RunFact) -> bool:
+    """Return True unless the two runs are known to be of different weights.
 
-    They are the same where their files are, and where the tensors that both list hold more than one part in
-    ``OVERLAP`` of the bytes that the smaller of them lists. Weights without a list of tensors may be any.
+    Weights are the same if their files are, and if the tensors that both list are more than
+    1/``OVERLAP`` of the bytes that the smaller one lists. Weights without a list of tensors count
+    as the same as any others.
     """
-    if (
-        one.weights is None
-        or other.weights is None
-        or (one.artefact and one.artefact == other.artefact)
-    ):
+    if first.weights is None or second.weights is None:
         return True
-    sizes, others = dict(one.weights.tensors), dict(other.weights.tensors)
-    shared = sum(sizes[tensor] for tensor in sizes.keys() & others.keys())
-    return shared * OVERLAP > min(sum(sizes.values()), sum(others.values()))
+    if first.artefact and first.artefact == second.artefact:
+        return True
+    sizes = dict(first.weights.tensors)
+    other_sizes = dict(second.weights.tensors)
+    shared = sum(sizes[tensor] for tensor in sizes.keys() & other_sizes.keys())
+    return shared * OVERLAP > min(sum(sizes.values()), sum(other_sizes.values()))
 
 
 def copies(runs: Sequence[RunFact]) -> tuple[tuple[RunFact, RunFact], ...]:
-    """The pairs of runs of different models that are of the same weights, as far as is known."""
+    """Return the pairs of runs of different models whose weights are not known to differ."""
     return tuple(
-        (one, other)
-        for one, other in combinations(runs, 2)
-        if one.model != other.model and same_weights(one, other)
+        (first, second)
+        for first, second in combinations(runs, 2)
+        if first.model != second.model and same_weights(first, second)
     )
 
 
-def _lineages(
+def _decide_lineages(
     clause: Lineages, evidence: Evidence, ancestors: Mapping[str, frozenset[str]]
 ) -> ClauseState:
-    good: list[RunFact] = []
+    qualifying: list[RunFact] = []
     short: dict[str, Short] = {}
     for run in _eligible(clause, evidence.runs, ancestors):
         missing = -(-clause.numerator * run.n // clause.denominator) - run.right
         if missing <= 0:
-            good.append(run)
+            qualifying.append(run)
         elif run.model not in short or missing < short[run.model].items:
             short[run.model] = Short(run.model, missing, run.n)
-    chosen = _choose(_conflicts(good, ancestors), clause.models)
-    models = tuple(sorted(good[place].model for place in chosen))
-    known = {run.model for run in good}
-    near = sorted(
-        (one for one in short.values() if one.model not in known),
-        key=lambda one: (one.items, one.model),
-    )
+    for run in qualifying:
+        short.pop(run.model, None)
+    chosen = _choose(_conflicts(qualifying, ancestors), clause.models)
+    models = sorted(qualifying[index].model for index in chosen)
     return ClauseState(
-        len(models) == clause.models, models, clause.models, tuple(near), qualifying=tuple(good)
+        met=len(models) == clause.models,
+        models=tuple(models),
+        wanted=clause.models,
+        short=tuple(sorted(short.values(), key=lambda near: (near.items, near.model))),
+        qualifying=tuple(qualifying),
     )
 
 
 def _eligible(
     clause: Lineages, runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
 ) -> Iterator[RunFact]:
-    """The runs that count, by model. Weights under one name that are recorded with two lineages count for neither."""
+    """Yield the runs that count, by model.
+
+    Weights under one name that are recorded with two lineages count for neither.
+    """
     lineages: dict[tuple[str, str], set[str | None]] = {}
     for run in runs:
         lineages.setdefault((run.model, run.artefact), set()).add(run.lineage)
     for run in sorted(runs, key=lambda run: (run.model, run.run)):
-        whole = (
-            run.complete
-            and run.current
-            and run.n == run.assigned
-            and run.n > 0
-            and run.right <= run.n
-        )
-        fair = run.tier == "T0" and not run.retracted and not run.flagged
+        single_lineage = len(lineages[run.model, run.artefact]) == 1 and run.lineage in ancestors
         open_enough = run.open_weights or not clause.open_weights
-        one_lineage = len(lineages[run.model, run.artefact]) == 1 and run.lineage in ancestors
-        if whole and fair and open_enough and one_lineage:
+        if single_lineage and open_enough and _is_whole(run) and _is_fair(run):
             yield run
+
+
+def _is_whole(run: RunFact) -> bool:
+    finished = run.complete and run.current
+    return finished and run.n == run.assigned and run.n > 0 and run.right <= run.n
+
+
+def _is_fair(run: RunFact) -> bool:
+    return run.tier == "T0" and not run.retracted and not run.flagged
 
 
 def _conflicts(
     runs: Sequence[RunFact], ancestors: Mapping[str, frozenset[str]]
 ) -> list[frozenset[int]]:
-    """For each run the places of those that count as one with it, itself among them."""
-    found = [{place} for place in range(len(runs))]
-    for (place, one), (at, other) in combinations(enumerate(runs), 2):
-        related = ancestors[one.lineage or ""] & ancestors[other.lineage or ""]
-        based = one.base_model is not None and one.base_model == other.base_model
-        if one.model == other.model or related or based or same_weights(one, other):
-            found[place].add(at)
-            found[at].add(place)
-    return [frozenset(places) for places in found]
+    """Return for each run the indices of those that count as one with it, its own among them."""
+    conflicts = [{index} for index in range(len(runs))]
+    for (i, first), (j, second) in combinations(enumerate(runs), 2):
+        related = ancestors[first.lineage or ""] & ancestors[second.lineage or ""]
+        same_base = first.base_model is not None and first.base_model == second.base_model
+        same_model = first.model == second.model
+        if same_model or same_base or related or same_weights(first, second):
+            conflicts[i].add(j)
+            conflicts[j].add(i)
+    return [frozenset(indices) for indices in conflicts]
 
 
 def _ancestors(facts: Sequence[LineageFact]) -> dict[str, frozenset[str]]:
-    """Each sound lineage with itself and all its ancestors. Unsound: above a cycle, an unknown or a twice-told one."""
-    told: dict[str, set[frozenset[str]]] = {}
+    """Return each sound lineage with itself and all its ancestors.
+
+    A lineage is unsound if it, or one of its ancestors, is in a cycle, is unknown, or is recorded
+    with two lists of parents.
+    """
+    recorded: dict[str, set[frozenset[str]]] = {}
     for fact in facts:
-        told.setdefault(fact.name, set()).add(frozenset(fact.parents))
-    parents = {name: next(iter(ways)) for name, ways in told.items() if len(ways) == 1}
+        recorded.setdefault(fact.name, set()).add(frozenset(fact.parents))
+    waiting = {name: next(iter(lists)) for name, lists in recorded.items() if len(lists) == 1}
     known: dict[str, frozenset[str]] = {}
-    waiting = parents
-    while ready := {name: above for name, above in waiting.items() if above <= known.keys()}:
-        for name, above in ready.items():
-            known[name] = frozenset({name}).union(*(known[parent] for parent in above))
-        waiting = {name: above for name, above in waiting.items() if name not in known}
-    return known
+    while True:
+        ready = [name for name, parents in waiting.items() if parents <= known.keys()]
+        if not ready:
+            return known
+        for name in ready:
+            parents = waiting.pop(name)
+            known[name] = frozenset({name}).union(*(known[parent] for parent in parents))
 
 
 def _choose(conflicts: Sequence[frozenset[int]], wanted: int) -> tuple[int, ...]:
-    """As many places as can be had, up to ``wanted``, no two of which conflict; the first such.
+    """Return the first largest choice of indices, up to ``wanted``, no two of which conflict.
 
-    A place whose conflicts hold all of another's is not tried: exchanging the other in never makes a choice smaller.
+    An index whose conflicts include all of another's is not tried: choosing the other instead never
+    makes a choice smaller.
     """
     least: list[int] = []
-    for place in sorted(range(len(conflicts)), key=lambda place: (len(conflicts[place]), place)):
-        if not any(conflicts[other] <= conflicts[place] for other in least):
-            least.append(place)
+    for index in sorted(range(len(conflicts)), key=lambda index: (len(conflicts[index]), index)):
+        if not any(conflicts[other] <= conflicts[index] for other in least):
+            least.append(index)
     best: list[int] = []
 
     def extend(chosen: list[int], rest: list[int]) -> None:
         nonlocal best
         if len(chosen) > len(best):
             best = list(chosen)
-        for at, place in enumerate(rest):
-            if len(best) == wanted or len(chosen) + len(rest) - at <= len(best):
+        for place, index in enumerate(rest):
+            if len(best) == wanted or len(chosen) + len(rest) - place <= len(best):
                 return
-            extend(
-                [*chosen, place],
-                [other for other in rest[at + 1 :] if other not in conflicts[place]],
-            )
+            compatible = [other for other in rest[place + 1 :] if other not in conflicts[index]]
+            extend([*chosen, index], compatible)
 
     extend([], sorted(least))
     return tuple(best)

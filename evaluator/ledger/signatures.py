@@ -1,6 +1,7 @@
-"""Ed25519 signatures (RFC 8032), by ``cryptography``. Keys and signatures travel in lower-case hexadecimal.
+"""Ed25519 signatures (RFC 8032) by ``cryptography``; keys and signatures in lower-case hexadecimal.
 
-Every kind of signed message starts with bytes that no other kind starts with, since one key signs them all.
+Every kind of signed message starts with bytes that no other kind starts with, since one key signs
+them all.
 """
 
 from cryptography.exceptions import InvalidSignature
@@ -9,41 +10,35 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from evaluator.contract import Hex32, Signature
 
 _P = 2**255 - 19
-_SMALL = {
-    0,
-    1,
-    _P - 1,
-    int.from_bytes(
-        bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
-    ),
-    int.from_bytes(
-        bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"
-    ),
-}
-"""The y of the points of order 1, 2, 4 and 8: as public keys, they "sign" what nobody signed."""
+_ORDER_8 = (
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+)
+_SMALL_ORDER = {0, 1, _P - 1} | {int.from_bytes(bytes.fromhex(y), "little") for y in _ORDER_8}
+"""The y of the points of order 1, 2, 4 and 8: as public keys they verify forged signatures."""
 
 
 def generate() -> Ed25519PrivateKey:
-    """A new signing key, from the operating system's randomness."""
+    """Return a new signing key, from the operating system's randomness."""
     return Ed25519PrivateKey.generate()
 
 
 def public_hex(private_key: Ed25519PrivateKey) -> Hex32:
-    """The public key that belongs to a signing key, 64 hexadecimal digits."""
+    """Return the public key of a signing key, 64 hexadecimal digits."""
     return private_key.public_key().public_bytes_raw().hex()
 
 
 def sign(private_key: Ed25519PrivateKey, data: bytes) -> Signature:
-    """The signature of ``data``, 128 hexadecimal digits."""
+    """Return the signature of ``data``, 128 hexadecimal digits."""
     return private_key.sign(data).hex()
 
 
 def verify(public_key: str, data: bytes, signature: str) -> bool:
-    """Whether ``signature`` over ``data`` was made by ``public_key``; malformed input is simply false."""
+    """Return True if ``public_key`` made ``signature`` over ``data``; False for malformed input."""
     try:
         raw = _from_hex(public_key)
         y = int.from_bytes(raw, "little") % (1 << 255)
-        if y in _SMALL or y >= _P:
+        if y in _SMALL_ORDER or y >= _P:
             return False
         key = Ed25519PublicKey.from_public_bytes(raw)
         key.verify(_from_hex(signature), data)

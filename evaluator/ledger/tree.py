@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962, section 2.1: one root that commits to a list, in order.
 
-Leaves and inner nodes are hashed with different first bytes, so that neither can pass for the other, and
-no leaf is ever doubled to fill a level.
+Leaves and inner nodes are hashed with different first bytes, so that neither can pass for the
+other, and no leaf is ever doubled to fill a level.
 """
 
 import hashlib
@@ -11,20 +11,20 @@ from evaluator.errors import Code, error
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of one leaf's data: SHA-256(0x00 ‖ data), 32 bytes."""
+    """Return the hash of a leaf's data: SHA-256(0x00 ‖ data), 32 bytes."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), 32 bytes."""
+    """Return the hash of an inner node: SHA-256(0x01 ‖ left ‖ right), 32 bytes."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The Merkle tree hash over leaf *hashes* (see :func:`leaf_hash`); SHA-256 of nothing for none.
+    """Return the Merkle tree hash over leaf *hashes*; SHA-256 of the empty string for none.
 
-    RFC 6962 splits n leaves at the largest power of two below n. Pairing neighbours level by level and
-    carrying an odd last one upwards gives the same tree without recursion.
+    RFC 6962 splits n leaves at the largest power of two below n. Pairing neighbours level by
+    level and carrying an odd last one upwards gives the same tree without recursion.
     """
     if not leaves:
         return hashlib.sha256(b"").digest()
@@ -36,7 +36,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 class Tree:
-    """A growing tree that gives the root of each of its earlier sizes, and proofs, in O(log² n) hashes."""
+    """Growing tree; roots of all earlier sizes, and proofs, in O(log² n) hashes."""
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         # level k holds the roots of the full subtrees of 2^k leaves, from the left
@@ -58,13 +58,19 @@ class Tree:
             level += 1
 
     def root(self, size: int | None = None) -> bytes:
-        """The root over the first ``size`` leaves, of all without one. Raises ``bad_message`` out of range."""
+        """Return the root over the first ``size`` leaves, by default all of them.
+
+        Raises ``bad_message`` for a size beyond the tree.
+        """
         size = len(self) if size is None else size
         self._check(0 <= size <= len(self))
         return self._subtree(0, size) if size else hashlib.sha256(b"").digest()
 
     def inclusion(self, index: int, size: int | None = None) -> tuple[bytes, ...]:
-        """RFC 6962, 2.1.1: the path from a leaf to the root of a size. Raises ``bad_message`` out of range."""
+        """Return the inclusion proof (RFC 6962, 2.1.1) of a leaf in the tree of a size.
+
+        Raises ``bad_message`` for an index or a size beyond the tree.
+        """
         size = len(self) if size is None else size
         self._check(0 <= index < size <= len(self))
         path, start, end = [], 0, size
@@ -79,9 +85,9 @@ class Tree:
         return tuple(reversed(path))
 
     def consistency(self, first: int, second: int | None = None) -> tuple[bytes, ...]:
-        """RFC 6962, 2.1.2: that the first ``first`` leaves of a size are those of an earlier tree.
+        """Return the consistency proof (RFC 6962, 2.1.2) between the trees of two sizes.
 
-        Empty where the sizes are equal. Raises ``bad_message`` unless 1 ≤ first ≤ second ≤ length.
+        Empty if the sizes are equal. Raises ``bad_message`` unless 1 ≤ first ≤ second ≤ length.
         """
         second = len(self) if second is None else second
         self._check(1 <= first <= second <= len(self))
@@ -94,8 +100,9 @@ class Tree:
             else:
                 path.append(self._subtree(start, middle))
                 start = middle
-        # the verifier knows the old root itself, so only a part of it is sent
-        return tuple(reversed([*path, self._subtree(start, end)] if start else path))
+        if start:  # else the last subtree is the old root, which the verifier knows
+            path.append(self._subtree(start, end))
+        return tuple(reversed(path))
 
     def _subtree(self, start: int, end: int) -> bytes:
         n = end - start
@@ -113,17 +120,19 @@ class Tree:
 def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
-    """RFC 9162, 2.1.3.2: whether the leaf *hash* stands at ``index`` of the tree of this size and root."""
-    if not 0 <= index < size or any(len(node) != 32 for node in (leaf, *proof)):
+    """Return True if the leaf *hash* is at ``index`` of the tree of this size and root.
+
+    Algorithm of RFC 9162, 2.1.3.2.
+    """
+    if not 0 <= index < size or not _are_hashes([leaf, *proof]):
         return False
     place, last, computed = index, size - 1, leaf
     for node in proof:
         if last == 0:
             return False
-        if place % 2 or place == last:
+        if _is_right_child(place, last):
             computed = node_hash(node, computed)
-            while place % 2 == 0 and place:
-                place, last = place >> 1, last >> 1
+            place, last = _skip_lone_levels(place, last)
         else:
             computed = node_hash(computed, node)
         place, last = place >> 1, last >> 1
@@ -133,31 +142,52 @@ def verify_inclusion(
 def verify_consistency(
     first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
 ) -> bool:
-    """RFC 9162, 2.1.4.2: whether the tree of ``second`` leaves begins with the ``first`` of the earlier root."""
-    if not 1 <= first <= second or any(len(node) != 32 for node in proof):
+    """Return True if the second tree begins with the leaves of the first, given their sizes.
+
+    Algorithm of RFC 9162, 2.1.4.2.
+    """
+    if not 1 <= first <= second or not _are_hashes(proof):
         return False
     if first == second:
         return not proof and first_root == second_root
-    nodes = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
+    nodes = list(proof)
+    if first & (first - 1) == 0:  # a power of two: the old root is a node of the new tree
+        nodes.insert(0, first_root)
     if not nodes:
         return False
-    place, last = first - 1, second - 1
-    while place % 2:
-        place, last = place >> 1, last >> 1
+    # the proof starts at the last full subtree of the first tree, on this level
+    level = (first & -first).bit_length() - 1
+    place, last = (first - 1) >> level, (second - 1) >> level
     old = new = nodes[0]
     for node in nodes[1:]:
         if last == 0:
             return False
-        if place % 2 or place == last:
-            old, new = node_hash(node, old), node_hash(node, new)
-            while place % 2 == 0 and place:
-                place, last = place >> 1, last >> 1
+        if _is_right_child(place, last):
+            old = node_hash(node, old)
+            new = node_hash(node, new)
+            place, last = _skip_lone_levels(place, last)
         else:
             new = node_hash(new, node)
         place, last = place >> 1, last >> 1
     return last == 0 and old == first_root and new == second_root
 
 
+def _are_hashes(nodes: Sequence[bytes]) -> bool:
+    return all(len(node) == 32 for node in nodes)
+
+
+def _is_right_child(place: int, last: int) -> bool:
+    """Return True if the sibling of the node at ``place`` of its level is on the left."""
+    return place % 2 == 1 or place == last
+
+
+def _skip_lone_levels(place: int, last: int) -> tuple[int, int]:
+    """Climb the levels on which the node at ``place`` is the last one and has no sibling."""
+    while place and place % 2 == 0:
+        place, last = place >> 1, last >> 1
+    return place, last
+
+
 def _split(n: int) -> int:
-    """The largest power of two below n, for n ≥ 2."""
+    """Return the largest power of two below n, for n ≥ 2."""
     return 1 << ((n - 1).bit_length() - 1)

@@ -65,7 +65,7 @@ class Opener(Shape):
     ) -> Closing:
         """Commit to what a run has come to on a set, in the journal."""
 
-    def open_tally(self, line: Closing, closed: Sequence[Closed], /) -> OutcomeCounts | None:
+    def open_counts(self, line: Closing, closed: Sequence[Closed], /) -> OutcomeCounts | None:
         """What opens the commitment of a closing."""
 
     def order_secret(self, run: str, token: int, /) -> bytes:
@@ -138,7 +138,7 @@ class Host:
 
     def _opened(self, line: Closing) -> OutcomeCounts | None:
         try:
-            return self.vault.open_tally(line, self.completions.closed(line.run, line.set))
+            return self.vault.open_counts(line, self.completions.closed(line.run, line.set))
         except (
             EvaluatorError
         ):  # answers that cannot be read any more must not keep the log from the site

@@ -25,7 +25,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, error
 from evaluator.items import Item
-from evaluator.ledger.closings import Closed, closing_root, tally, tally_commitment
+from evaluator.ledger.closings import Closed, closing_root, count_outcomes, counts_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notices import retired_blocks
@@ -196,7 +196,7 @@ class Vault:
     ) -> Closing:
         """Commit to what a run has come to on a set so far. Raises what the journal raises."""
         manifest = self._load(set_name).manifest
-        told = tally(
+        counts = count_outcomes(
             closed, line=GENESIS, salt=self._tally_salt(set_name, manifest.root, run, token)
         )
         return self._journal.record(
@@ -210,17 +210,17 @@ class Vault:
             outcomes=closing_root(closed),
             count=len(closed),
             not_counted=sum(item.outcome is Outcome.NOT_COUNTED for item in closed),
-            tally=tally_commitment(told),
+            tally=counts_commitment(counts),
         )
 
-    def open_tally(self, line: Closing, closed: Sequence[Closed]) -> OutcomeCounts | None:
+    def open_counts(self, line: Closing, closed: Sequence[Closed]) -> OutcomeCounts | None:
         """The counts that a closing of this evaluator committed to; None where ``closed`` is more than it was over."""
-        told = tally(
+        counts = count_outcomes(
             closed,
             line=entry_hash(line),
             salt=self._tally_salt(line.set, line.root, line.run, line.token),
         )
-        return told if tally_commitment(told) == line.tally else None
+        return counts if counts_commitment(counts) == line.tally else None
 
     def _tally_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
         """Made again whenever it is needed: of a run that was closed twice, each closing has its own."""

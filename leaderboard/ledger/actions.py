@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from evaluator.contract import Announcement, Endpoint, LogLine, OutcomeCounts, Recipient, fits
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.ledger.closings import tally_commitment
+from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
 from evaluator.ledger.notes import verify_head
@@ -148,7 +148,7 @@ def _keep_tally(evaluator: Evaluator, told: OutcomeCounts) -> None:
     counted = told.right + told.wrong + told.no_answer + told.truncated
     if (
         closing is None
-        or closing.line["tally"] != tally_commitment(told)
+        or closing.line["tally"] != counts_commitment(told)
         or counted != closing.counted
     ):
         raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")

@@ -32,7 +32,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code
 from evaluator.ledger import signatures
-from evaluator.ledger.closings import tally_commitment
+from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.envelopes import seal_report
 from evaluator.ledger.manifests import Block, Manifest
@@ -134,7 +134,7 @@ class FakeEvaluator:
             "outcomes": "0c" * 32,
             "count": len(outcomes),
             "not_counted": outcomes.count(Outcome.NOT_COUNTED),
-            "tally": tally_commitment(told),
+            "tally": counts_commitment(told),
         }
         line: Closing = self._sign(Closing, fields | changes)
         self.tallies[self.head_hash] = msgspec.structs.replace(told, line=self.head_hash)

@@ -21,7 +21,7 @@ from evaluator.contract import (
     canonical_json,
     pack_bits,
 )
-from evaluator.ledger.closings import tally_commitment
+from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import GENESIS, entry_hash, origin, sign_entry
 from evaluator.ledger.manifests import Identity, Manifest
 from evaluator.ledger.notes import TreeHead, cosign, sign_head
@@ -347,7 +347,7 @@ def _committed(fields: dict[str, Any]) -> dict[str, Any]:
     if "right" not in fields:
         return fields
     told = OutcomeCounts.from_dict(_opening(fields) | {"line": GENESIS})
-    return {"tally": tally_commitment(told)} | _without(fields, *COUNTS[:4])
+    return {"tally": counts_commitment(told)} | _without(fields, *COUNTS[:4])
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

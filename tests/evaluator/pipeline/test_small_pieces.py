@@ -8,7 +8,7 @@ import pytest
 
 from evaluator.contract import Closing, Exposed, Finished, Outcome, pack_bits
 from evaluator.errors import Code, error
-from evaluator.ledger.closings import tally_commitment
+from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import entry_hash
 from evaluator.sealing.allocation import Shares
 from tests.evaluator.installed import CANARY, install, outcomes
@@ -45,7 +45,7 @@ def closed(reports: list[Any]) -> list[tuple[int, int]]:
         for one in report.body.tallies
     }
     closings = [line for line in lines(reports) if isinstance(line, Closing)]
-    assert [tally_commitment(told[entry_hash(line)]) for line in closings] == [
+    assert [counts_commitment(told[entry_hash(line)]) for line in closings] == [
         line.tally for line in closings
     ]
     return [(line.count - line.not_counted, told[entry_hash(line)].right) for line in closings]
