@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from leaderboard.board import chart_views, views
+from leaderboard.board import chart_views, index_views, views
 
 urlpatterns = [
     path("", views.board, name="board"),
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
     path("boards/<slug:slug>/charts/<slug:chart>/", chart_views.of_board, name="board-chart"),
+    path("boards/<slug:slug>/method/", index_views.method, name="board-method"),
     path("methodology/", views.methodology, name="methodology"),
     path("models/<str:name>/", views.model, name="model"),
     path("families/<str:name>/", views.family, name="family"),

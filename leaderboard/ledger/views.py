@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from evaluator.ledger.notes import vkey
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.ledger.forms import LedgerFilter
 from leaderboard.ledger.models import Entry, Evaluator
 
@@ -23,8 +24,10 @@ def ledger(request: HttpRequest) -> HttpResponse:
     wanted = LedgerFilter(request.GET or None)
     entries = Entry.objects.published().matching(**wanted.values())
     page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))
+    pairs = SetPair.objects.filter(private__name=wanted.values().get("set", ""))
     context = {
         "page": page,
+        "pair": pairs.select_related("private").order_by("-pk").first(),
         "filter": wanted,
         "query": wanted.query(),
         "evaluators": [_about(one) for one in Evaluator.objects.order_by("name")],

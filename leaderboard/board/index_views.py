@@ -1,0 +1,20 @@
+"""Pages around the boards: the method of one benchmark."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from evaluator import protocols
+from leaderboard.benchmarks.models import SetPair
+
+
+@require_safe
+def method(request: HttpRequest, slug: str) -> HttpResponse:
+    """Render the methodology of one benchmark: its protocols and graders, then every definition."""
+    # Imported here: no other page has any use for the statistics, whose constants it names.
+    from leaderboard.board.methodology import sections  # noqa: PLC0415
+
+    pair = get_object_or_404(SetPair.objects.select_related("public", "private"), slug=slug)
+    others = set(protocols.ids()) - {pair.protocol, *pair.also}
+    shown = [section for section in sections() if section.anchor not in others]
+    return render(request, "board/methodology.html", {"pair": pair, "sections": shown})
