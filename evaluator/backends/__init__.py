@@ -1,4 +1,4 @@
-"""How the engine reaches a model: one interface, one HTTP implementation, one deterministic fake."""
+"""Clients of a model: one interface, one HTTP implementation, one deterministic fake."""
 
 from evaluator.backends.fake import FakeBackend
 from evaluator.backends.http import HttpBackend

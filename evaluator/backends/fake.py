@@ -1,4 +1,4 @@
-"""A deterministic model for tests, demos and dry runs. It keeps the same contract as the HTTP backend."""
+"""Deterministic model for tests, demos and dry runs, with the contract of the HTTP backend."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"\s*\S+\s*\Z|\s*\S+")
 class FakeBackend:
     """Answers each prompt with ``answer(prompt)`` after ``latency`` seconds. A token is a word.
 
-    Of a text that it reads it finds every word as likely as every other: one in a thousand.
+    In a text that it reads, every word has probability 1/1000.
     """
 
     def __init__(self, answer: Callable[[str], str], *, latency: float = 0) -> None:
@@ -27,11 +27,11 @@ class FakeBackend:
         tokens = _TOKEN.findall(whole)
         cut = len(tokens) > sampling.max_tokens
         text = "".join(tokens[: sampling.max_tokens]) if cut else whole
-        ended = before_stop(text, sampling.stop)
-        return Completion(text, cut=cut) if ended is None else Completion(ended, cut=False)
+        stopped = before_stop(text, sampling.stop)
+        return Completion(text, cut=cut) if stopped is None else Completion(stopped, cut=False)
 
     async def read(self, text: str) -> Reading:
-        """Read ``text``."""
+        """Return the tokens of ``text`` with their log-probabilities."""
         await asyncio.sleep(self._latency)
         tokens = tuple(_TOKEN.findall(text))
         return Reading(tokens, (None, *(-math.log(1000) for _ in tokens[1:])))

@@ -1,25 +1,25 @@
-"""What a model runs on, by the name that the machine gives it."""
+"""Name of the hardware that a model runs on, as the machine reports it."""
 
 import re
 import subprocess
 from pathlib import Path
 
-_LONGEST = 80
-_UNPLAIN = re.compile(r"[^A-Za-z0-9 ()@.,_/+-]+")
+_MAX_LENGTH = 80
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ()@.,_/+-]+")
 
 
 def hardware(gpus: int) -> str:
-    """The name of the GPUs that are used and how many there are, or of the processor. Empty where it has none."""
-    return describe(_gpu() if gpus else _processor(), gpus)
+    """Return the number and name of the GPUs in use, or the processor's name; "" if unknown."""
+    return describe(_gpu_name() if gpus else _processor_name(), gpus)
 
 
 def describe(name: str, gpus: int) -> str:
-    """One plain name of at most 80 characters."""
+    """Return ``name`` in plain characters, with the number of GPUs, 80 characters at most."""
     counted = f"{gpus} x {name}" if gpus > 1 and name else name
-    return _UNPLAIN.sub(" ", " ".join(counted.split()))[:_LONGEST].strip()
+    return _NOT_PLAIN.sub(" ", " ".join(counted.split()))[:_MAX_LENGTH].strip()
 
 
-def _gpu() -> str:
+def _gpu_name() -> str:
     query = ("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
@@ -28,10 +28,10 @@ def _gpu() -> str:
     return done.stdout.partition("\n")[0]
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         listing = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    found = re.search(r"^model name\s*:\s*(.+)$", listing, re.MULTILINE)
-    return found[1] if found else ""
+    match = re.search(r"^model name\s*:\s*(.+)$", listing, re.MULTILINE)
+    return match[1] if match else ""

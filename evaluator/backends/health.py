@@ -1,4 +1,4 @@
-"""A watch over a model server: one that no longer responds is found, one that is slow is left alone."""
+"""Health check of a running model server: a hung server fails the run, a slow one does not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,21 +8,27 @@ from typing import Protocol
 from evaluator.errors import Code, EvaluatorError, error
 
 PROBE_SECONDS = 10.0
-"""The pause between two probes."""
+"""Pause between two probes."""
 LIMIT_SECONDS = 40.0
-"""A server that does not say within this time that it is well is hung. Together they stay below a minute."""
+"""Longest time a probe may take; the server counts as hung beyond it.
+
+The pause and the limit together stay below a minute.
+"""
 
 
 class Probed(Protocol):
-    """A client of a model server."""
+    """Client of a model server."""
 
     async def ready(self) -> None:
-        """Return once the server says that it is well."""
+        """Return once the server reports that it is healthy."""
 
 
 @asynccontextmanager
 async def watched(server: Probed) -> AsyncIterator[None]:
-    """Run the body while ``server`` responds. Raises HOST_HUNG, and cancels the body, once it does not."""
+    """Run the body while ``server`` responds.
+
+    Cancels the body and raises HOST_HUNG once it does not.
+    """
     try:
         async with asyncio.timeout(None) as scope:
             watch = asyncio.create_task(_watch(server, scope))
@@ -41,9 +47,8 @@ async def _watch(server: Probed, scope: asyncio.Timeout) -> None:
         await asyncio.sleep(PROBE_SECONDS)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                with suppress(
-                    EvaluatorError
-                ):  # a broken connection, or an endpoint's refusal: requests meet it too
+                # A broken connection, or an endpoint's refusal, reaches the requests as well.
+                with suppress(EvaluatorError):
                     await server.ready()
         except TimeoutError:
             scope.reschedule(asyncio.get_running_loop().time())

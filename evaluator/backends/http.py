@@ -1,6 +1,6 @@
-"""The client of every model server: an OpenAI-compatible API on a Unix socket.
+"""Client of every model server: an OpenAI-compatible API on a Unix socket.
 
-What answers may be a stranger's program, so its answer is read up to a bound, and decoded strictly. Its
+The server may run hostile code. So its answer is read up to a bound and decoded strictly, and its
 text is never quoted in an error.
 """
 
@@ -18,7 +18,7 @@ from evaluator.backends.interface import (
     Usage,
     before_stop,
 )
-from evaluator.backends.returned import MOST, told
+from evaluator.backends.model_names import MAX_NAMES, publishable_name
 from evaluator.contract import Reason
 from evaluator.errors import Code, EvaluatorError, error, host_error, is_host_error
 
@@ -26,22 +26,24 @@ if TYPE_CHECKING:
     import aiohttp
 
 MAX_ANSWER_BYTES = 8 << 20
-"""An answer longer than this is refused: no completion of a few thousand tokens comes near."""
-_MOST_TOKENS = 1_000_000_000
+"""Longest answer that is read: no completion of a few thousand tokens comes near."""
+_MAX_TOKENS = 1_000_000_000
 
 
-_SAYABLE = frozenset(
+_SERVER_CODES = frozenset(
     {Code.PROMPT_TOO_LONG, Code.CHECKPOINT_BAD_TEMPLATE, Code.ENGINE_OOM, Code.BUDGET_SPENT}
 )
-"""What a model server may say of itself, beside an endpoint's codes."""
+"""Codes that a model server may return, besides those of an endpoint."""
 
 
 class HttpBackend:
-    """Asks the server behind ``socket``. An async context manager, which closes its connections at the end.
+    """Client of the server behind ``socket``. An async context manager that closes its connections.
 
-    ``seconds`` bounds one request as a whole; it is generous, since a server may queue what it is sent and
-    the gateway retries by itself. ``longest`` is the server's context, where it takes no larger ``max_tokens``;
-    ``served`` says what answers, where that is known; ``returned`` holds the names that it gave itself, see ``told``.
+    - ``seconds`` bounds one request as a whole. It is generous: a server may queue requests, and
+      the gateway retries by itself.
+    - ``context`` is the server's context length, where it accepts no larger ``max_tokens``.
+    - ``served`` describes the server, where that is known.
+    - ``returned`` collects the model names in the answers, see ``publishable_name``.
     """
 
     def __init__(
@@ -51,29 +53,29 @@ class HttpBackend:
         model: str,
         api: Literal["completions", "chat"] = "completions",
         seconds: float = 1800,
-        longest: int | None = None,
+        context: int | None = None,
         served: Served | None = None,
     ) -> None:
         self.served = served or Served()
         self.returned: set[str] = set()
-        self._longest = longest
+        self._context = context
         self.socket = socket
         self._model = model
         self._api = api
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
-        self._broken: tuple[type[Exception], ...] = (OSError,)
+        self._connection_errors: tuple[type[Exception], ...] = (OSError,)
 
     @property
     def engine(self) -> str:
-        """What answers, with its version; empty where that is not known."""
+        """Engine of the server with its version; empty where that is not known."""
         return self.served.engine
 
     async def __aenter__(self) -> Self:
-        # Imported here: it takes a fifth of a second, in which the server that will be asked starts as well.
+        # The import takes a fifth of a second, in which the server starts as well.
         import aiohttp  # noqa: PLC0415
 
-        self._broken = (aiohttp.ClientError, OSError)
+        self._connection_errors = (aiohttp.ClientError, OSError)
         self._session = aiohttp.ClientSession(
             "http://model",
             connector=aiohttp.UnixConnector(path=str(self.socket), limit=0),
@@ -94,22 +96,16 @@ class HttpBackend:
             await self._session.close()
 
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
-        """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the code that the server answered with."""
-        path, question = self._question(prompt)
-        request: dict[str, Any] = {
-            "model": self._model,
-            **question,
-            sampling.limit: self.room(sampling.max_tokens),
-        }
-        if sampling.temperature is not None:
-            request["temperature"] = sampling.temperature
-        if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
-            request["stop"] = list(sampling.stop)
-        if sampling.bos == "never":
-            request["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
-        if sampling.seed is not None:
-            request["seed"] = sampling.seed
-        return self._completion(await self._ask("POST", path, request), sampling)
+        """Continue ``prompt``. Raises HOST_FAILED, HOST_TIMEOUT or the server's own code."""
+        if self._api == "chat":
+            path = "/v1/chat/completions"
+            request: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]}
+        else:
+            path = "/v1/completions"
+            request = {"prompt": prompt}
+        request["model"] = self._model
+        request |= self._parameters(sampling)
+        return self._completion(await self._post(path, request), sampling)
 
     async def waiting(self) -> bool:
         """Return true if the server is a gateway whose endpoint answers nothing at present."""
@@ -119,12 +115,12 @@ class HttpBackend:
         except (EvaluatorError, KeyError, TypeError):
             return False
 
-    def room(self, max_tokens: int) -> int:
-        """How many tokens the server may be asked for, where ``max_tokens`` are wanted."""
-        return min(max_tokens, self._longest or max_tokens)
+    def token_limit(self, max_tokens: int) -> int:
+        """Return ``max_tokens``, or the server's context length if that is less."""
+        return min(max_tokens, self._context or max_tokens)
 
     async def read(self, text: str) -> Reading:
-        """Read ``text``. Raises as ``complete`` does."""
+        """Score ``text``. Raises as ``complete`` does."""
         request = {
             "model": self._model,
             "prompt": text,
@@ -133,11 +129,12 @@ class HttpBackend:
             "echo": True,
             "logprobs": 0,
         }
-        data = await self._ask("POST", "/v1/completions", request)
+        data = await self._post("/v1/completions", request)
         try:
             [choice] = data["choices"]
-            found = choice["logprobs"]
-            tokens, logprobs = tuple(found["tokens"]), tuple(found["token_logprobs"])
+            scores = choice["logprobs"]
+            tokens = tuple(scores["tokens"])
+            logprobs = tuple(scores["token_logprobs"])
         except (KeyError, TypeError, ValueError):
             raise error(Code.HOST_FAILED, "not a reading") from None
         if not all(isinstance(token, str) for token in tokens):
@@ -147,18 +144,26 @@ class HttpBackend:
         return Reading(tokens, tuple(None if value is None else float(value) for value in logprobs))
 
     async def ready(self) -> None:
-        """Wait until the server says that it is. Raises the code that it answers with, or as above."""
+        """Wait until the server reports that it is healthy. Raises its code, or as ``complete``."""
         status, body = await self._exchange("GET", "/health", None)
         if status != 200:
             raise _refusal(_decoded(body))
 
-    def _question(self, prompt: str) -> tuple[str, dict[str, Any]]:
-        if self._api == "chat":
-            return "/v1/chat/completions", {"messages": [{"role": "user", "content": prompt}]}
-        return "/v1/completions", {"prompt": prompt}
+    def _parameters(self, sampling: Sampling) -> dict[str, Any]:
+        """Return the request's fields besides model and prompt."""
+        fields: dict[str, Any] = {sampling.limit: self.token_limit(sampling.max_tokens)}
+        if sampling.temperature is not None:
+            fields["temperature"] = sampling.temperature
+        if sampling.stop and sampling.stops == "sent":  # some APIs refuse an empty list
+            fields["stop"] = list(sampling.stop)
+        if sampling.bos == "never":
+            fields["add_special_tokens"] = False  # vLLM's name for it, and our Transformers host's
+        if sampling.seed is not None:
+            fields["seed"] = sampling.seed
+        return fields
 
-    async def _ask(self, method: str, path: str, request: dict[str, Any] | None) -> Any:
-        status, body = await self._exchange(method, path, request)
+    async def _post(self, path: str, request: dict[str, Any]) -> Any:
+        status, body = await self._exchange("POST", path, request)
         data = _decoded(body)
         if status != 200:
             raise _refusal(data)
@@ -176,13 +181,13 @@ class HttpBackend:
                 return response.status, await _read(response)
         except TimeoutError:
             raise error(Code.HOST_TIMEOUT) from None
-        except self._broken as problem:
+        except self._connection_errors as problem:
             if isinstance(problem, OSError) and is_host_error(problem):
                 raise host_error(problem, "no connection can be made") from None
             raise error(Code.HOST_FAILED, "the connection broke") from None
 
     def _completion(self, data: Any, sampling: Sampling) -> Completion:
-        """The text of an answer up to the first stop string: a server may have ignored those that it was sent."""
+        """Return the text up to the first stop string: a server may have ignored the ones sent."""
         try:
             [choice] = data["choices"]
             text = choice["message"]["content"] if self._api == "chat" else choice["text"]
@@ -191,12 +196,12 @@ class HttpBackend:
             raise error(Code.HOST_FAILED, "not a completion") from None
         if not isinstance(text, str):
             raise error(Code.HOST_FAILED, "not a completion")
-        said = data.get("model")
-        if isinstance(said, str) and len(self.returned) < MOST:
-            self.returned.add(told(self._model, said))
-        ended = before_stop(text, sampling.stop)
-        cut = reason == "length" and ended is None
-        text = _without_surrogates(text if ended is None else ended)
+        name = data.get("model")
+        if isinstance(name, str) and len(self.returned) < MAX_NAMES:
+            self.returned.add(publishable_name(self._model, name))
+        stopped = before_stop(text, sampling.stop)
+        cut = reason == "length" and stopped is None
+        text = _without_surrogates(text if stopped is None else stopped)
         return Completion(text, cut=cut, usage=_usage(data), reason=_reason(choice.get("reason")))
 
 
@@ -217,42 +222,40 @@ async def _read(response: "aiohttp.ClientResponse") -> bytes:
     return bytes(body)
 
 
-def _usage(data: Any) -> Usage:
-    """The two counts, or zeros where they are none."""
+def _usage(data: Any) -> Usage | None:
+    """Return the two counts, None where the server sent none that can be true."""
     try:
-        counts = data["usage"]["prompt_tokens"], data["usage"]["completion_tokens"]
+        counts = (data["usage"]["prompt_tokens"], data["usage"]["completion_tokens"])
     except (KeyError, TypeError):
-        return Usage()
-    return (
-        Usage(*counts)
-        if all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts)
-        else Usage()
-    )
+        return None
+    if not all(type(count) is int and 0 <= count <= _MAX_TOKENS for count in counts):
+        return None
+    return Usage(*counts)
 
 
 def _refusal(data: Any) -> EvaluatorError:
-    """The code that a server names, where it is one that a server may name: it could not blame us with "lost".
+    """Return the error that a server names, if a server may name it: it cannot claim "lost".
 
     With a reason it is about one item only.
     """
     reason = None
     try:
         reason = _reason(data["error"].get("reason"))
-        if data["error"].get("param") in ("input_tokens", "input_text"):  # vLLM's way to say so
+        if data["error"].get("param") in ("input_tokens", "input_text"):  # sent by vLLM
             return error(Code.PROMPT_TOO_LONG)
         code = Code(data["error"]["code"])
     except (KeyError, TypeError, ValueError, AttributeError):
         code = Code.HOST_FAILED
-    if not (code in _SAYABLE or code.startswith("endpoint_")):
+    if not (code in _SERVER_CODES or code.startswith("endpoint_")):
         return error(Code.HOST_FAILED)
     return error(code) if reason is None else ItemRefused(code, reason)
 
 
 def _reason(value: object) -> Reason | None:
-    """The reason that a gateway names, where it is one."""
+    """Return ``value`` if it is one of the gateway's reasons."""
     return next((reason for reason in get_args(Reason) if reason == value), None)
 
 
 def _without_surrogates(text: str) -> str:
-    """JSON can spell half a UTF-16 pair, which no file or socket takes: such halves become U+FFFD."""
+    """Replace half UTF-16 pairs by U+FFFD: JSON can spell them, no file or socket takes them."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

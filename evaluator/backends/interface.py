@@ -1,4 +1,4 @@
-"""What a backend is: a prompt goes in, a completion comes out."""
+"""Interface of a backend: a prompt goes in, a completion comes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,13 @@ from evaluator.errors import Code, TheirsNever
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a completion is drawn. ``max_tokens`` counts the model's tokens; ``stop`` strings end the text.
+    """Parameters of one completion.
 
-    A client cuts the text at ``stop`` in any case; ``stops`` says whether the server is sent them too. ``limit`` is
-    the name under which it is sent ``max_tokens``; a ``temperature`` of None is not sent. ``seed`` settles a draw,
-    where what is asked takes one. ``bos``: before the prompt stands what the tokenizer puts there by itself, or never
-    anything. Only our own model servers can be told.
+    - ``max_tokens`` counts the model's tokens; ``limit`` is the parameter that it is sent as.
+    - ``stop`` strings end the text. The client always cuts there; ``stops`` "sent" sends them too.
+    - A ``temperature`` of None is not sent. ``seed`` fixes the draw where the server takes one.
+    - ``bos``: "tokenizer" puts the tokenizer's special tokens before the prompt, "never" none.
+      Only our own model servers can be asked for that.
     """
 
     max_tokens: int
@@ -29,12 +30,16 @@ class Sampling:
 
 def before_stop(text: str, stop: Sequence[str]) -> str | None:
     """Return the text before the first stop string, None where it holds none."""
-    ends = [at for string in stop if string and (at := text.find(string)) >= 0]
+    places = [text.find(string) for string in stop if string]
+    ends = [place for place in places if place >= 0]
     return text[: min(ends)] if ends else None
 
 
 class ItemRefused(TheirsNever):
-    """An endpoint refuses one item and answers others. ``reason`` is what the item is counted under."""
+    """Refusal of one item by an endpoint that answers others.
+
+    The item is counted under ``reason``.
+    """
 
     def __init__(self, code: Code, reason: Reason) -> None:
         super().__init__(code)
@@ -51,24 +56,25 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model wrote. ``cut`` is true where it was stopped by ``max_tokens``, in mid-sentence.
+    """Text that a model wrote. ``cut`` is true where ``max_tokens`` ended it in mid-sentence.
 
-    ``reason`` says why an endpoint wrote nothing, where it says so itself.
+    ``usage`` is None where the server counted no tokens. ``reason`` is the endpoint's own reason
+    for an empty answer.
     """
 
     text: str
     cut: bool
-    usage: Usage = field(default=Usage(), compare=False)
+    usage: Usage | None = field(default=None, compare=False)
     reason: Reason | None = None
 
     def __repr__(self) -> str:
-        """Lengths only: completions of sealed items reach no log through a careless format string."""
+        """Lengths only, so that no completion of a sealed item reaches a log."""
         return f"Completion({len(self.text)} characters, cut={self.cut})"
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers, where it runs here: the engine with its version, the numbers it computes in, on which processor."""
+    """Model server that runs here: engine with version, number format, processor."""
 
     engine: str = ""
     dtype: Literal["", "float32", "bfloat16", "float16"] = ""
@@ -77,27 +83,32 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as a model reads it: its tokens, and the natural logarithm of each one's probability after those
-    before it. The first has None."""
+    """Tokens of a text, each with its log-probability given the tokens before it.
+
+    Natural logarithm; None for the first token, which follows nothing.
+    """
 
     tokens: tuple[str, ...]
     logprobs: tuple[float | None, ...]
 
     def __repr__(self) -> str:
-        """A length only, as of a completion."""
+        """Length only, as for a completion."""
         return f"Reading({len(self.tokens)} tokens)"
 
 
 class Reader(Protocol):
-    """A model that can be asked how likely a text is: one whose weights run here."""
+    """Model whose weights run here, so that it can score a given text."""
 
     async def read(self, text: str) -> Reading:
-        """Read ``text`` without continuing it. May be asked many things at once; raises EvaluatorError only."""
+        """Score ``text`` without continuing it. Safe to call concurrently.
+
+        Raises EvaluatorError only.
+        """
         ...
 
 
 class Backend(Protocol):
-    """A model that can be asked. May be asked many things at once; raises EvaluatorError only.
+    """Model that completes prompts. Safe to call concurrently; raises EvaluatorError only.
 
     An ``ItemRefused`` is about the one question, every other error about the model.
     """

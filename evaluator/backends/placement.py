@@ -1,7 +1,7 @@
-"""Where a checkpoint is put: on how many GPUs, with how much of their memory, and how long a text it may read.
+"""Placement of a checkpoint: number of GPUs, share of their memory, length of context.
 
-Pure but for the two functions that look at the machine. Sizes are bytes. An estimate errs on the large side: a
-model that is refused here would have died after minutes of loading.
+Pure but for the two functions that query the machine. Sizes are bytes. An estimate errs on the
+large side: a model that is refused here would have died after minutes of loading.
 """
 
 import subprocess
@@ -14,24 +14,27 @@ from evaluator.artefacts import Sizes
 from evaluator.errors import Code, EvaluatorError, error
 
 GIB = 1 << 30
-LONGEST = 40_960
-"""Tokens of context that are provided at most: what the longest protocol asks for, and its prompt."""
+MAX_CONTEXT = 40_960
+"""Tokens of context that are provided at most: the longest protocol's answer and its prompt."""
 SEQUENCES = 256
 """Requests that an engine works on at once at most."""
 _TYPICAL = 1024
 """Tokens of a request with its answer, for which memory is wanted SEQUENCES times over."""
-_BESIDE = 2 * GIB
+_OVERHEAD = 2 * GIB
 """On each GPU: the driver's context, activations, captured graphs."""
-_LARGEST_SHARE = 0.92
+_MAX_FRACTION = 0.92
 _SPARE = 512 << 20
 _SERVER = 16 * GIB
-"""What a model server takes at most beside its weights: libraries, activations, the likelihoods of whole texts."""
+"""Memory that a model server takes at most besides its weights.
+
+Libraries, activations, log-probabilities of whole texts.
+"""
 _SHARES = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU: its memory and what of it is free, and whether it computes in bfloat16."""
+    """GPU with its total and its free memory, and its support of bfloat16."""
 
     total: int
     free: int
@@ -40,8 +43,12 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """``gpus`` that share the model (0: the CPU), the ``fraction`` of each one's memory, ``cache`` in GiB for keys
-    and values on a CPU, the ``context`` in tokens, and the ``need``: what the model takes at least, in bytes."""
+    """Placement of a model.
+
+    ``gpus`` share the model (0: it runs on the CPU), each giving a ``fraction`` of its memory.
+    ``cache`` is the GiB for keys and values on a CPU, ``context`` the length in tokens, ``need``
+    the least memory that the model takes, in bytes.
+    """
 
     gpus: int
     fraction: float
@@ -52,36 +59,37 @@ class Placement:
 
 
 def place(sizes: Sizes, gpus: Sequence[Gpu], *, memory: int) -> Placement:
-    """Put a checkpoint on the fewest GPUs that hold it, else, where there is none, on a CPU with ``memory`` bytes.
+    """Place a checkpoint on the fewest GPUs that hold it, or on a CPU with ``memory`` bytes.
 
-    Raises ENGINE_OOM with the estimate.
+    The CPU is used only where there is no GPU. Raises ENGINE_OOM with the estimate.
     """
     return _on_gpus(sizes, gpus) if gpus else _on_cpu(sizes, memory)
 
 
 def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
-    """The GPUs are taken to be alike; of unlike ones the smallest decides."""
-    total, free = min(gpu.total for gpu in gpus), min(gpu.free for gpu in gpus)
-    room = min(int(total * _LARGEST_SHARE), free - _SPARE)
-    context = min(sizes.context, LONGEST)
+    """Place on GPUs that are taken to be alike; of unlike ones the smallest decides."""
+    total = min(gpu.total for gpu in gpus)
+    free = min(gpu.free for gpu in gpus)
+    available = min(int(total * _MAX_FRACTION), free - _SPARE)
+    context = min(sizes.context, MAX_CONTEXT)
     token = 2 * sizes.cached  # two bytes a number
     weights = sizes.weights + sizes.weights // 20
     for share in _SHARES:
         if share > len(gpus) or sizes.heads % share:
             continue
-        need = _BESIDE + (weights + token * context) // share
-        if need <= room:
+        need = _OVERHEAD + (weights + token * context) // share
+        if need <= available:
             wanted = need + token * _TYPICAL * SEQUENCES // share
-            fraction = min(wanted, room) / total
+            fraction = min(wanted, available) / total
             dtype: Literal["bfloat16", "float16"] = (
                 "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
             )
             return Placement(share, round(fraction - 0.0005, 3), 0, context, dtype, need * share)
-    raise too_large(_BESIDE + weights + token * context, room * len(gpus))
+    raise too_large(_OVERHEAD + weights + token * context, available * len(gpus))
 
 
 def _on_cpu(sizes: Sizes, memory: int) -> Placement:
-    context = min(sizes.context, LONGEST)
+    context = min(sizes.context, MAX_CONTEXT)
     token = 4 * sizes.cached
     need = 4 * sizes.parameters + token * context
     if need > memory:
@@ -92,29 +100,32 @@ def _on_cpu(sizes: Sizes, memory: int) -> Placement:
 
 
 def memory_limit(sizes: Sizes, placement: Placement, *, available: int) -> int:
-    """Bytes that a model server may take of the host's memory, at most what is there.
+    """Return the bytes of host memory that a model server may take, at most ``available``.
 
-    Room for the libraries, for a batch's numbers, and for the weights twice while they are converted.
+    Enough for libraries, one batch, and the weights twice while they are converted.
     """
-    weights = 4 * sizes.parameters if not placement.gpus else sizes.weights
-    wanted = _SERVER + 2 * weights + placement.cache * GIB + placement.need * (not placement.gpus)
+    weights = sizes.weights if placement.gpus else 4 * sizes.parameters
+    wanted = _SERVER + 2 * weights + placement.cache * GIB
+    if not placement.gpus:
+        wanted += placement.need
     return max(min(wanted, available - _SPARE), GIB)
 
 
-def too_large(need: int, room: int) -> EvaluatorError:
-    """ENGINE_OOM with both numbers."""
+def too_large(need: int, available: int) -> EvaluatorError:
+    """Return ENGINE_OOM with both numbers."""
     return error(
-        Code.ENGINE_OOM, f"it needs about {need / GIB:.1f} GiB, and there are {room / GIB:.1f} GiB"
+        Code.ENGINE_OOM,
+        f"it needs about {need / GIB:.1f} GiB, and there are {available / GIB:.1f} GiB",
     )
 
 
-def needs(placement: Placement) -> EvaluatorError:
-    """ENGINE_OOM of a server that was tried all the same: the estimate was too small, or others took the memory."""
-    return error(Code.ENGINE_OOM, f"it was thought to need about {placement.need / GIB:.1f} GiB")
+def out_of_memory(placement: Placement) -> EvaluatorError:
+    """Return ENGINE_OOM of a server that ran out of memory although the estimate fitted."""
+    return error(Code.ENGINE_OOM, f"it was estimated to need {placement.need / GIB:.1f} GiB")
 
 
 def find_gpus() -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs of this machine, as its driver lists them. None where there is no driver."""
+    """Return this machine's NVIDIA GPUs as its driver lists them; none without a driver."""
     query = ("--query-gpu=memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits")
     try:
         done = subprocess.run(
@@ -126,19 +137,22 @@ def find_gpus() -> tuple[Gpu, ...]:
 
 
 def parse_gpus(listing: str) -> tuple[Gpu, ...]:
-    """GPUs from the driver's lines: MiB in all, MiB free, compute capability. Lines of another form are no GPU."""
-    found = []
+    """Return the GPUs of the driver's list: total MiB, free MiB, compute capability on each line.
+
+    Lines in another format are skipped.
+    """
+    gpus = []
     for line in listing.splitlines():
         try:
             total, free, capability = (float(field) for field in line.split(","))
         except ValueError:
             continue
-        found.append(Gpu(int(total) << 20, int(free) << 20, bfloat16=capability >= 8))
-    return tuple(found)
+        gpus.append(Gpu(int(total) << 20, int(free) << 20, bfloat16=capability >= 8))
+    return tuple(gpus)
 
 
 def available_memory() -> int:
-    """Bytes that a new process could take on this machine, by the kernel's own estimate."""
+    """Return the bytes that a new process could take here, by the kernel's own estimate."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10

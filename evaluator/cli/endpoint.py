@@ -119,9 +119,9 @@ def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
     return Caps(args.max_tokens_total, args.max_cost, price_in or 0.0, price_out or 0.0)
 
 
-def left_of(caps: Caps, spent: Iterable[Usage]) -> Caps:
+def left_of(caps: Caps, spent: Iterable[Usage | None]) -> Caps:
     """What may still be spent once so much was. Answers that came too late to be kept were not counted."""
-    total = total_of(spent)
+    total = _total(usage for usage in spent if usage)
     tokens = (
         None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
     )
@@ -129,11 +129,17 @@ def left_of(caps: Caps, spent: Iterable[Usage]) -> Caps:
     return Caps(tokens, cost, caps.price_in, caps.price_out)
 
 
-def total_of(spent: Iterable[Usage]) -> Usage:
-    """The sum of what single answers took."""
-    counts = [(usage.tokens_in, usage.tokens_out) for usage in spent]
+def total_of(spent: Iterable[Usage | None]) -> Usage | None:
+    """Return the sum over single answers, None where one of them was not counted."""
+    counts = list(spent)
+    known = [usage for usage in counts if usage]
+    return _total(known) if len(known) == len(counts) else None
+
+
+def _total(spent: Iterable[Usage]) -> Usage:
+    counts = list(spent)
     return Usage(
-        sum(tokens_in for tokens_in, _ in counts), sum(tokens_out for _, tokens_out in counts)
+        sum(usage.tokens_in for usage in counts), sum(usage.tokens_out for usage in counts)
     )
 
 

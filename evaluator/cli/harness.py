@@ -71,7 +71,7 @@ async def _run(args: argparse.Namespace, splits: dict[str, Path], *, jailed: boo
                 backend.socket,
                 args.task,
                 splits,
-                max_tokens=backend.room(args.max_tokens),
+                max_tokens=backend.token_limit(args.max_tokens),
                 concurrency=args.concurrency,
                 limit=args.limit,
             )

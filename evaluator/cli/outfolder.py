@@ -38,8 +38,8 @@ class Line(msgspec.Struct, frozen=True):
     extracted: str
     completion: str
     cut: bool = False
-    tokens_in: int = 0
-    tokens_out: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
     sample: int | None = None
     reason: str = ""
 
@@ -53,7 +53,7 @@ class OutFolder:
 
     def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
         self.outcomes: dict[int, Outcome] = {}
-        self.spent: dict[tuple[int, int | None], Usage] = {}
+        self.spent: dict[tuple[int, int | None], Usage | None] = {}
         self.said: dict[int, dict[int, Said]] = {}
         self._grades: dict[tuple[int, int | None], Mapping[str, Grade]] = {}
         self._folder = folder
@@ -195,7 +195,9 @@ class OutFolder:
             (line.index, line.sample): line for line in lines if line and line.index < self._n
         }.values()
 
-    def _take(self, index: int, sample: int | None, said: Said, usage: Usage, reason: str) -> None:
+    def _take(
+        self, index: int, sample: int | None, said: Said, usage: Usage | None, reason: str
+    ) -> None:
         self.spent[index, sample] = usage
         if reason:
             self.reasons[index, sample] = reason
@@ -226,20 +228,26 @@ class OutFolder:
             os.ftruncate(self._file, self._size)
         for line in self._lines():
             said = Said(line.extracted, Outcome[line.outcome.upper()])
-            self._take(
-                line.index, line.sample, said, Usage(line.tokens_in, line.tokens_out), line.reason
-            )
+            self._take(line.index, line.sample, said, _usage(line), line.reason)
+
+
+def _usage(line: Line) -> Usage | None:
+    """Return the tokens of an answer, None where the model server did not count them."""
+    if line.tokens_in is None or line.tokens_out is None:
+        return None
+    return Usage(line.tokens_in, line.tokens_out)
 
 
 def _encode(result: Result) -> bytes:
+    usage = result.completion.usage
     line = Line(
         index=result.index,
         outcome=result.outcome.name.lower(),
         extracted=result.extracted,
         completion=result.completion.text.encode("utf-8", "replace").decode(),
         cut=result.completion.cut,
-        tokens_in=result.completion.usage.tokens_in,
-        tokens_out=result.completion.usage.tokens_out,
+        tokens_in=usage.tokens_in if usage else None,
+        tokens_out=usage.tokens_out if usage else None,
         sample=result.sample,
         reason=result.completion.reason or "",
     )
@@ -252,8 +260,6 @@ def _decode(line: bytes) -> Line | None:
         decoded = msgspec.json.decode(line, type=Line)
     except (msgspec.DecodeError, UnicodeError):
         return None
-    known = (
-        decoded.outcome.upper() in Outcome.__members__
-        and min(decoded.index, decoded.tokens_in, decoded.tokens_out, decoded.sample or 0) >= 0
-    )
-    return decoded if known else None
+    counts = (decoded.index, decoded.tokens_in, decoded.tokens_out, decoded.sample)
+    known = decoded.outcome.upper() in Outcome.__members__
+    return decoded if known and all((count or 0) >= 0 for count in counts) else None

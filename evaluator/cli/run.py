@@ -361,8 +361,8 @@ def _print_counts(
     spent = endpoint.total_of(out.spent.values())
     record |= {
         "not_counted": n - len(out.outcomes),
-        "tokens_in": spent.tokens_in,
-        "tokens_out": spent.tokens_out,
+        "tokens_in": spent.tokens_in if spent else None,
+        "tokens_out": spent.tokens_out if spent else None,
     }
     record["seconds"] = round(seconds, 3)
     record |= reading.record()
@@ -380,7 +380,9 @@ def _print_counts(
     print(
         json.dumps(record)
         if args.json
-        else "  ".join(f"{name} {value}" for name, value in record.items())
+        else "  ".join(
+            f"{name} {'unknown' if value is None else value}" for name, value in record.items()
+        )
     )
 
 

@@ -126,7 +126,8 @@ class Keeper:
             result.completion.text,
             asked=self._asked if self._lease.is_valid() else "",
             sample=result.sample,
-            tokens=(usage.tokens_in, usage.tokens_out),
+            # Only an endpoint's answers are counted against a budget, and the gateway counts each.
+            tokens=(usage.tokens_in, usage.tokens_out) if usage else (0, 0),
             cut=result.completion.cut,
             beside={
                 grader: (other.extracted, other.outcome) for grader, other in result.beside.items()

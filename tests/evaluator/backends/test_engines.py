@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evaluator.backends import HttpBackend, Sampling, engines, serve_checkpoint, servers
-from evaluator.backends.engines import Engine, order
+from evaluator.backends.engines import Engine, candidates
 from evaluator.backends.placement import Placement
 from evaluator.errors import Code, EvaluatorError
 
@@ -38,20 +38,20 @@ def test_what_is_tried_first(
     on_gpu: bool,
     expected: tuple[Engine, ...],
 ) -> None:
-    assert order(choice, architecture, known=known, on_gpu=on_gpu) == expected
+    assert candidates(choice, architecture, known=known, on_gpu=on_gpu) == expected
 
 
 def test_vllm_that_is_asked_for_and_missing() -> None:
     with pytest.raises(EvaluatorError) as caught:
-        order("vllm", "LlamaForCausalLM", known=None, on_gpu=True)
+        candidates("vllm", "LlamaForCausalLM", known=None, on_gpu=True)
     assert caught.value.code is Code.ENGINE_MISSING
 
 
 def test_the_setting() -> None:
-    assert engines.chosen({}) == engines.chosen({"HOLDFAST_ENGINE": ""}) == "auto"
-    assert engines.chosen({"HOLDFAST_ENGINE": "vllm"}) == "vllm"
+    assert engines.engine_setting({}) == engines.engine_setting({"HOLDFAST_ENGINE": ""}) == "auto"
+    assert engines.engine_setting({"HOLDFAST_ENGINE": "vllm"}) == "vllm"
     with pytest.raises(EvaluatorError) as caught:
-        engines.chosen({"HOLDFAST_ENGINE": "sglang"})
+        engines.engine_setting({"HOLDFAST_ENGINE": "sglang"})
     assert caught.value.code is Code.MISCONFIGURED
 
 
@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_not_tried_again(
         served(tiny_checkpoint, tmp_path / "w")
     assert (caught.value.code, caught.value.detail) == (
         Code.ENGINE_OOM,
-        "it was thought to need about 1.0 GiB",
+        "it was estimated to need 1.0 GiB",
     )
     assert stand_ins == [OWN]
 
@@ -218,9 +218,9 @@ def test_a_checkpoint_that_is_larger_than_the_memory(
     "method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes", "unknown"]
 )
 def test_our_own_host_reads_no_packed_weights(method: str) -> None:
-    assert not engines.reads(OURS, method, on_gpu=True)
-    assert not engines.reads(OURS, method, on_gpu=False)
-    assert engines.reads(OURS, "", on_gpu=False)
+    assert not engines.can_load(OURS, method, on_gpu=True)
+    assert not engines.can_load(OURS, method, on_gpu=False)
+    assert engines.can_load(OURS, "", on_gpu=False)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ def test_our_own_host_reads_no_packed_weights(method: str) -> None:
     ],
 )
 def test_packed_weights_that_vllm_reads(method: str, cpu: bool, gpu: bool) -> None:
-    assert engines.reads(OWN, method, on_gpu=False) is cpu
-    assert engines.reads(OWN, method, on_gpu=True) is gpu
+    assert engines.can_load(OWN, method, on_gpu=False) is cpu
+    assert engines.can_load(OWN, method, on_gpu=True) is gpu
 
 
 @pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors", "fp8", "bitsandbytes"])

@@ -163,6 +163,6 @@ def test_names_of_files_stay_inside_the_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = {"sizes": {}, "quantisation": "", "chat": False, "served": ["../keys"]}
-    monkeypatch.setattr(inspection, "_ask", lambda *_: json.loads(json.dumps(reply)))
+    monkeypatch.setattr(inspection, "_inspect", lambda *_: json.loads(json.dumps(reply)))
     with pytest.raises(EvaluatorError):
         inspection.read_loading(folder)

@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from evaluator.artefacts import Sizes
-from evaluator.backends.placement import GIB, Gpu, available_memory, needs, parse_gpus, place
+from evaluator.backends.placement import (
+    GIB,
+    Gpu,
+    available_memory,
+    out_of_memory,
+    parse_gpus,
+    place,
+)
 from evaluator.errors import Code, EvaluatorError
 
 EIGHT_B = Sizes("LlamaForCausalLM", 8_030_000_000, 16_060_000_000, 2 * 32 * 8 * 128, 131_072, 32)
@@ -75,4 +82,4 @@ def test_the_drivers_list() -> None:
 
 def test_this_machines_memory_and_an_estimate_that_failed() -> None:
     assert available_memory() > 1 << 20
-    assert needs(place(TINY, [], memory=GIB)).code is Code.ENGINE_OOM
+    assert out_of_memory(place(TINY, [], memory=GIB)).code is Code.ENGINE_OOM

@@ -157,8 +157,8 @@ def test_a_chat_without_a_template_is_refused_by_both(
     for backend in backends:
         with pytest.raises(EvaluatorError) as caught:
             runner.run(
-                backend._ask(
-                    "POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}
+                backend._post(
+                    "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}
                 )
             )
         assert caught.value.code is Code.CHECKPOINT_BAD_TEMPLATE

@@ -26,7 +26,7 @@ from evaluator.backends import (
     serve_checkpoint,
     serve_endpoint,
 )
-from evaluator.backends.endings import ending
+from evaluator.backends.exits import exit_cause
 from evaluator.backends.servers import start_gateway
 from evaluator.errors import EXPLANATIONS, Code, EvaluatorError, error
 from tests.evaluator.processes import alive, cmdline, descendants, wait_for
@@ -316,7 +316,7 @@ def test_a_gateway_that_is_killed_is_ours(tmp_path: Path) -> None:
     ],
 )
 def test_the_ending_of_a_server(words: bytes, status: int | None, ready: bool, code: Code) -> None:
-    assert ending(words, status=status, ready=ready) is code
+    assert exit_cause(words, status=status, ready=ready) is code
 
 
 @pytest.mark.parametrize("jailed", JAILS)

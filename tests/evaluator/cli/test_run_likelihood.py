@@ -63,6 +63,11 @@ class Terminal:
         told = self._capsys.readouterr()
         return json.loads(told.out.splitlines()[-1]), told.err
 
+    def plainly(self) -> str:
+        """Standard output without ``--json``."""
+        assert main(self._asked[:-1]) == 0
+        return self._capsys.readouterr().out
+
 
 @pytest.fixture
 def terminal(
@@ -77,6 +82,14 @@ def terminal(
     monkeypatch.setattr(run_module, "is_jailed", lambda digest, trusted: True)
     monkeypatch.setattr(run_module, "serve_checkpoint", made.serve)
     return made
+
+
+def test_tokens_that_no_server_counted_are_unknown_and_never_0(terminal: Terminal) -> None:
+    """Here too: the next start reads the folder."""
+    for _ in range(2):
+        found, _ = terminal.run()
+        assert (found["tokens_in"], found["tokens_out"]) == (None, None)
+    assert "tokens_in unknown  tokens_out unknown" in terminal.plainly()
 
 
 def test_one_load_asks_and_reads_and_the_same_again_starts_nothing(terminal: Terminal) -> None:

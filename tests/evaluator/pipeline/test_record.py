@@ -8,7 +8,7 @@ import pytest
 
 from evaluator import grading, protocols
 from evaluator.backends import Caps, Completion, EndpointTarget, Sampling, Served, Usage
-from evaluator.backends.returned import told
+from evaluator.backends.model_names import publishable_name
 from evaluator.contract import Budget, Finished, Record, canonical_json
 from tests.evaluator.installed import CANARY, install
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, FACTS, URL, Bench, right
@@ -23,7 +23,7 @@ class Model:
         self.served = (
             Served() if returned else Served("transformers 5.0.0", "float32", "A processor")
         )
-        self.returned = {told("m", one) for one in returned}
+        self.returned = {publishable_name("m", one) for one in returned}
 
     async def complete(self, prompt: str, sampling: Sampling) -> Completion:
         return Completion(right(prompt), cut=False, usage=Usage(2, 3))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from evaluator.backends.hardware import describe
-from evaluator.backends.returned import told
+from evaluator.backends.model_names import publishable_name
 from evaluator.contract import Hardware, Returned, fits
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{16}")
@@ -24,7 +24,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{16}")
     ],
 )
 def test_the_name_that_was_asked_for_is_told_with_its_version(asked: str, returned: str) -> None:
-    assert told(asked, returned) == returned
+    assert publishable_name(asked, returned) == returned
     assert fits(returned, Returned)
 
 
@@ -44,7 +44,7 @@ def test_the_name_that_was_asked_for_is_told_with_its_version(asked: str, return
     ],
 )
 def test_of_anything_else_there_is_a_digest(returned: str) -> None:
-    found = told("gpt-4o", returned)
+    found = publishable_name("gpt-4o", returned)
     assert DIGEST.fullmatch(found)
     assert fits(found, Returned)
 
