@@ -17,10 +17,9 @@ from evaluator import jail, protocols
 from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import serve_checkpoint
 from evaluator.items import load_items
-from evaluator.pipeline.likelihoods import likelihoods
-from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.run import Result, run
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.likelihood import likelihoods
+from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
 
 PROTOCOL = "demo-0shot"

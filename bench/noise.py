@@ -30,10 +30,9 @@ from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import HttpBackend, engines, serve_checkpoint
 from evaluator.contract import Outcome
 from evaluator.items import load_items, set_digest
-from evaluator.pipeline.likelihoods import likelihoods
-from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.run import Result, run
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.likelihood import likelihoods
+from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
 from tests.evaluator.installed import write_rows
 

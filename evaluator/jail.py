@@ -122,6 +122,18 @@ def available() -> bool:
     return _works(privileged=True) or _works(privileged=False)
 
 
+def is_jailed(digest: str, *, trusted: frozenset[str], jail_available: bool | None = None) -> bool:
+    """Whether the checkpoint with this digest runs in the jail: always, where there is one.
+
+    Without bubblewrap only a trusted digest runs, and openly so. Raises ``jail_missing`` where nothing is
+    trusted on this host, ``checkpoint_untrusted`` where something else is.
+    """
+    shuts_in = available() if jail_available is None else jail_available
+    if not shuts_in and digest not in trusted:
+        raise error(Code.CHECKPOINT_UNTRUSTED if trusted else Code.JAIL_MISSING)
+    return shuts_in
+
+
 def wrap(
     command: Sequence[str],
     *,

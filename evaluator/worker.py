@@ -38,16 +38,13 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.claims import Claims
+from evaluator.pipeline.context import Host
 from evaluator.pipeline.disk import disk_errors
-from evaluator.pipeline.exposures import Shipped
-from evaluator.pipeline.host import Host
-from evaluator.pipeline.inbox import Inbox, take_slot
-from evaluator.pipeline.leases import AnsweredLeases, Leases
-from evaluator.pipeline.models import folder_inside
-from evaluator.pipeline.orders import carry_out
+from evaluator.pipeline.leases import AnsweredLeases, Claims, LeaseQueue, Leases, take_slot
+from evaluator.pipeline.plan import folder_inside
 from evaluator.pipeline.presence import Announcer, Inventory, Presence
-from evaluator.pipeline.spool import Spool
+from evaluator.pipeline.rescore import carry_out
+from evaluator.pipeline.spool import Shipped, Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
 from evaluator.sealing.formats import MANIFEST
@@ -148,7 +145,7 @@ class _Process:
     host: Host | None = None
     spool: Spool | None = None
     announcer: Announcer | None = None
-    inbox: Inbox | None = None
+    lease_queue: LeaseQueue | None = None
 
 
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
@@ -234,10 +231,10 @@ def _start(sender: Any, **_: object) -> None:
             _log.warning("jail: %s", lack)
         leases = AnsweredLeases(take_slot(config.home / "slots"))
         host, spool = open_host(config, publish_report, leases=leases, stopping=is_stopping)
-        _Process.inbox = Inbox(
+        _Process.lease_queue = LeaseQueue(
             app.connection_for_read, lease_queue(host.evaluator, leases.slot), leases.deliver
         )
-        _Process.inbox.start()
+        _Process.lease_queue.start()
         _Process.host, _Process.spool = host, spool
         host.ship_lines()
         spool.start()
@@ -253,8 +250,8 @@ def _start(sender: Any, **_: object) -> None:
 def _stop(**_: object) -> None:
     if _Process.announcer is not None:
         _Process.announcer.close(seconds=1.0)
-    if _Process.inbox is not None:
-        _Process.inbox.close(seconds=1.0)
+    if _Process.lease_queue is not None:
+        _Process.lease_queue.close(seconds=1.0)
     if _Process.spool is not None:
         _Process.spool.close(seconds=CLOSE_SECONDS)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evaluator.backends import Caps, EndpointTarget, Usage
 from evaluator.errors import Code, error
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.plan import PublicSource
 from evaluator.protocols import Protocol
 
 _LITELLM = "litellm:"

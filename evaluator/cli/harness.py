@@ -13,7 +13,7 @@ from evaluator.backends.servers import serve_checkpoint
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests
 from evaluator.harness import Harnessed, check_public, harness
-from evaluator.pipeline.models import is_jailed
+from evaluator.jail import is_jailed
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -15,8 +15,8 @@ from evaluator.backends.servers import serve_checkpoint
 from evaluator.cli.run import READY_SECONDS, concurrency
 from evaluator.config import trusted_digests
 from evaluator.items import Item, load_items, set_digest
-from evaluator.pipeline.likelihoods import likelihoods
-from evaluator.pipeline.models import is_jailed
+from evaluator.jail import is_jailed
+from evaluator.pipeline.likelihood import likelihoods
 from evaluator.protocols.likelihood import LOGLIK_1, Likely, mean_per_character
 
 

@@ -25,8 +25,8 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, ballots
 from evaluator.grading.ballots import Said
 from evaluator.items import Item
+from evaluator.pipeline.ask import Result
 from evaluator.pipeline.disk import disk_errors, write_durably
-from evaluator.pipeline.run import Result
 from evaluator.protocols import Protocol
 
 

@@ -7,9 +7,8 @@ from typing import Any
 from evaluator.backends import EndpointTarget, Reader
 from evaluator.cli.outfolder import OutFolder
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.pipeline.likelihoods import read_sets
-from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.likelihood import read_sets
+from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols.likelihood import LOGLIK_1
 
 

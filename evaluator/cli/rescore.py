@@ -7,7 +7,7 @@ from pathlib import Path
 from evaluator import grading, protocols
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
-from evaluator.pipeline.rescoring import keep, rescore
+from evaluator.pipeline.rescore import keep, rescore
 from evaluator.sealing import formats
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal

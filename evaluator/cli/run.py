@@ -35,13 +35,10 @@ from evaluator.config import trusted_digests
 from evaluator.contract import Outcome, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
-from evaluator.pipeline.beside import beside
-from evaluator.pipeline.models import is_jailed
-from evaluator.pipeline.plan import Policy, for_endpoint
-from evaluator.pipeline.record import record_of
-from evaluator.pipeline.run import Result, run
-from evaluator.pipeline.sources import PublicSource
-from evaluator.pipeline.waiting import watch_endpoint
+from evaluator.jail import is_jailed
+from evaluator.pipeline.ask import Result, beside, run, watch_endpoint
+from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
+from evaluator.pipeline.sink import record_of
 from evaluator.protocols import Protocol
 
 READY_SECONDS = 300.0

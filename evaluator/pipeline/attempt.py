@@ -46,20 +46,22 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
+from evaluator.jail import is_jailed
 from evaluator.ledger.manifests import Manifest
-from evaluator.pipeline.beside import beside
-from evaluator.pipeline.claims import Standing
-from evaluator.pipeline.host import Host
-from evaluator.pipeline.keeper import Keeper
-from evaluator.pipeline.leases import LONGEST_BEGIN, Lease
-from evaluator.pipeline.likelihoods import read_sets
-from evaluator.pipeline.models import find_checkpoint, is_jailed
-from evaluator.pipeline.plan import Policy, for_endpoint
-from evaluator.pipeline.record import record_of
-from evaluator.pipeline.reports import Reporter
-from evaluator.pipeline.run import run
-from evaluator.pipeline.sources import PublicSource, SealedSource, load_public
-from evaluator.pipeline.waiting import watch_endpoint
+from evaluator.pipeline.ask import beside, run, watch_endpoint
+from evaluator.pipeline.context import Host
+from evaluator.pipeline.leases import LONGEST_BEGIN, Lease, Standing
+from evaluator.pipeline.likelihood import read_sets
+from evaluator.pipeline.plan import (
+    Policy,
+    PublicSource,
+    SealedSource,
+    find_checkpoint,
+    for_endpoint,
+    load_public,
+)
+from evaluator.pipeline.sink import Keeper, record_of
+from evaluator.pipeline.spool import Reporter
 from evaluator.policy import JAIL, recipient_of, stricter
 from evaluator.protocols.likelihood import LOGLIK_1
 

@@ -1,29 +1,44 @@
-"""Leases of the site, as an evaluator holds them.
+"""Leases and claims: the right of one process to work on an attempt.
 
-An attempt reveals nothing, asks nothing and starts no model before the site has granted its lease. From
-then on the order is:
+An attempt reveals nothing, asks nothing and starts no model before it has both:
 
-- each Started and Progress report is answered by the site;
+- its claim on this host, a locked file: a message that is delivered twice is worked on once;
+- its lease of the site: two evaluators that hold the same message do not both work on it.
+
+From the grant on the order is:
+
+- each Started and Progress report is answered by the site, on a queue of this process (``LeaseQueue``);
 - the lease ends ``seconds`` after the *sending* of the newest report that was granted, so it never
   outlasts the site's own record of it;
-- the vault asks for the lease before each reveal, the pipeline before each question, and a task beside
-  both ends the attempt once the lease has lapsed or the site has refused it.
+- the vault asks for the lease before each reveal, the pipeline before each question, and a background
+  task ends the attempt once the lease has lapsed or the site has refused it.
 
-A lease that has once lapsed is never valid again.
+A lease that has once lapsed is never valid again. The site decides which token counts; a claim only
+stops one host from doing the same work twice and from going back to an older attempt, and tells an
+attempt that is under way from one that is over.
 """
 
 import asyncio
+import fcntl
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from enum import Enum, auto
+from pathlib import Path
+from types import TracebackType
 from typing import Protocol as Shape
+
+from kombu import Connection, Queue
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal, RunId, Slot, Token
 from evaluator.errors import Code, EvaluatorError, error
+from evaluator.pipeline.disk import disk_errors, sync_folder
 
 _log = logging.getLogger(__name__)
+
 
 WATCH_SECONDS = 0.1
 LONGEST_BEGIN = 60.0
@@ -198,3 +213,176 @@ class GrantedLeases:
 
     def check(self, *, run: RunId, token: Token) -> None:
         """See :class:`Leases`."""
+
+
+RETENTION_DAYS = 90
+_DAY = 86_400.0
+
+
+class Standing(Enum):
+    """How an attempt stands on this host."""
+
+    NEW = auto()
+    HELD = auto()
+    """A living process is at it."""
+    OVER = auto()
+    """It was claimed and has ended, well or not."""
+    OLDER = auto()
+    """A later attempt at the same run was claimed since."""
+
+
+class Claim:
+    """A claimed attempt, held until the block ends or the process dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+
+class Claims:
+    """The folder of claims. ``run`` is a UUID in its usual form, ``token`` a positive number."""
+
+    def __init__(self, folder: Path) -> None:
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._pruned = 0.0
+
+    def standing(self, run: str, token: int) -> Standing:
+        """How the attempt stands."""
+        highest = max((int(path.suffix[1:]) for path in self._folder.glob(f"{run}.*")), default=0)
+        if highest < token:
+            return Standing.NEW
+        if highest > token:
+            return Standing.OLDER
+        descriptor = os.open(self._folder / f"{run}.{token}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Standing.HELD
+        finally:
+            os.close(descriptor)
+        return Standing.OVER
+
+    def claim(self, run: str, token: int) -> Claim | None:
+        """Claim an attempt, on disk. None when another process did in the meantime."""
+        path = self._folder / f"{run}.{token}"
+        with disk_errors(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if not _lock_new(descriptor):
+                os.close(descriptor)
+                return None
+            sync_folder(self._folder)
+        self._prune(run, token)
+        return Claim(descriptor)
+
+    def _prune(self, run: str, token: int) -> None:
+        """Delete the claims of earlier attempts at a run, and once a day those that are old."""
+        with suppress(OSError):
+            for path in self._folder.glob(f"{run}.*"):
+                if int(path.suffix[1:]) < token:
+                    path.unlink(missing_ok=True)
+            now = time.time()
+            if now - self._pruned < _DAY:
+                return
+            self._pruned = now
+            for path in self._folder.iterdir():
+                if path.stat().st_mtime < now - RETENTION_DAYS * _DAY:
+                    path.unlink(missing_ok=True)
+
+
+def _lock_new(descriptor: int) -> bool:
+    """Hold a claim that nobody has held before. Its one byte says that somebody has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if os.fstat(descriptor).st_size:
+        return False
+    os.write(descriptor, b"\n")
+    os.fsync(descriptor)
+    return True
+
+
+SLOTS = 1000
+PAUSE_SECONDS = 0.5
+"""Between tries while the broker does not answer."""
+
+
+def take_slot(folder: Path) -> Slot:
+    """Hold the lowest number that no living process of this evaluator holds, until this process ends.
+
+    A process that starts again gets the number of one that died, so that queues do not pile up.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for slot in range(SLOTS):
+            descriptor = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            else:
+                return slot
+    raise error(Code.MISCONFIGURED, "too many processes of one evaluator")
+
+
+class LeaseQueue:
+    """Reads a queue from a thread of its own and hands the argument of each message to ``deliver``.
+
+    Messages have the shape of a task with one argument, as every message of this project: the transport lets no other
+    pass.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Connection], queue: str, deliver: Callable[[object], None]
+    ) -> None:
+        self._connect, self._deliver = connect, deliver
+        self._queue = Queue(queue, routing_key=queue, durable=False)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def close(self, *, seconds: float) -> None:
+        """Stop reading, and wait up to ``seconds`` for that."""
+        self._stop.set()
+        self._thread.join(timeout=seconds)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with self._connect() as connection:
+                    self._read(connection)
+            except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises
+                _log.warning("answers cannot be read: %s", type(failure).__name__)
+                self._stop.wait(PAUSE_SECONDS)
+
+    def _read(self, connection: Connection) -> None:
+        def receive(content: object, message: object) -> None:
+            arguments = content[0] if isinstance(content, list) and content else None
+            self._deliver(
+                arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else None
+            )
+
+        with connection.Consumer(
+            self._queue, callbacks=[receive], accept=["json"], no_ack=True
+        ) as consumer:
+            consumer.on_decode_error = lambda message, problem: None
+            while not self._stop.is_set():
+                try:
+                    connection.drain_events(timeout=1)
+                except TimeoutError:
+                    continue

@@ -7,6 +7,7 @@ the next one that starts. A report may go out twice (killed between sending and 
 each once.
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -15,14 +16,29 @@ import random
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from evaluator.contract import (
+    NO_RUN,
+    Body,
+    Closing,
+    Exposure,
+    LogLine,
+    Progress,
+    Report,
+    Slot,
+    Started,
+)
+from evaluator.errors import EvaluatorError
 from evaluator.pipeline.disk import disk_errors, write_durably
+from evaluator.pipeline.leases import Lease
 
 _log = logging.getLogger(__name__)
+
 
 FIRST_WAIT = 0.2
 LONGEST_WAIT = 10.0
@@ -162,3 +178,136 @@ def _take_over(orphan: Path, folder: Path) -> int:
     if not list(orphan.glob("*.bad")):
         shutil.rmtree(orphan)
     return len(moved)
+
+
+Seal = Callable[[Report], dict[str, Any]]
+"""Signs a report and gives the envelope's JSON data."""
+
+
+class Reporter:
+    """Sends the reports of one attempt. Sequence numbers count from 1; safe to be used from two threads.
+
+    ``lease`` learns when each report was sent that the site answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        evaluator: str,
+        run: str,
+        token: int,
+        worker: str,
+        seal: Seal,
+        put: Callable[[dict[str, Any]], None],
+        slot: Slot | None = None,
+    ) -> None:
+        self.worker = worker
+        self.lease: Lease | None = None
+        self._number: Callable[[int, Body], Report] = lambda sequence, body: Report(
+            evaluator=evaluator,
+            run=run,
+            token=token,
+            worker=worker,
+            sequence=sequence,
+            slot=slot,
+            body=body,
+        )
+        self._seal = seal
+        self._put = put
+        self._lock = threading.Lock()
+        self._sequence = 0
+
+    def send(self, body: Body) -> None:
+        """Spool one report; it is on disk when this returns. Raises ``disk_full`` or ``out_unwritable``."""
+        with self._lock:
+            self._put(self._next(body))
+
+    def sealed(self, body: Body) -> dict[str, Any]:
+        """Return the envelope of one report that does not go through the spool."""
+        with self._lock:
+            return self._next(body)
+
+    def _next(self, body: Body) -> dict[str, Any]:
+        self._sequence += 1
+        if self.lease is not None and isinstance(body, Started | Progress):
+            self.lease.sent(self._sequence)
+        return self._seal(self._number(self._sequence, body))
+
+
+class Heartbeat:
+    """Reports every ``seconds`` that the attempt is alive, from a thread of its own, also while a model loads."""
+
+    def __init__(self, reporter: Reporter, *, seconds: float, total: int, done: int) -> None:
+        self._reporter = reporter
+        self._seconds = seconds
+        self._waits = False
+        self._beat = Progress(phase="loading", done=done, total=total)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def asking(self, done: int, total: int) -> None:
+        """From now on the beats say that ``done`` of ``total`` items have an outcome."""
+        self._beat = Progress(phase="waiting" if self._waits else "asking", done=done, total=total)
+
+    def waiting(self, waits: bool) -> None:
+        """From now on the beats say that the endpoint is waited for, or no more. Not before the first item is asked."""
+        self._waits = waits
+        if self._beat.phase != "loading":
+            self.asking(self._beat.done, self._beat.total)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._reporter.send(self._beat)
+            except EvaluatorError as failure:
+                _log.warning("heartbeat not spooled: %s", failure.code)
+            if self._stop.wait(self._seconds):
+                return
+
+
+AT_A_TIME = 100
+"""Lines in one report. A bitmap of a large set has tens of kilobytes."""
+
+
+class Shipped:
+    """A file that holds the index of the last journal line known to be in the spool; -1 before the first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.last = -1
+        with contextlib.suppress(OSError, ValueError):
+            self.last = int(path.read_text(encoding="ascii"))
+
+    def mark(self, index: int) -> None:
+        """Line ``index`` and all before it are in the spool."""
+        self.last = max(self.last, index)
+        with disk_errors(self._path):
+            self._path.write_text(str(self.last), encoding="ascii")
+
+
+def ship(
+    lines: Sequence[LogLine], shipped: Shipped, send: Callable[[str, int, Sequence[LogLine]], None]
+) -> None:
+    """Send the lines that are not known to be in the spool, by ``send(run, token, lines)`` of their attempt.
+
+    A line that belongs to no attempt is sent as one of :data:`evaluator.contract.NO_RUN`.
+    """
+    waiting = [line for line in lines if line.index > shipped.last]
+    for (run, token), group in groupby(waiting, key=_attempt):
+        same = list(group)
+        for start in range(0, len(same), AT_A_TIME):
+            send(run, token, same[start : start + AT_A_TIME])
+    if lines:
+        shipped.mark(lines[-1].index)
+
+
+def _attempt(line: LogLine) -> tuple[str, int]:
+    return (line.run, line.token) if isinstance(line, Exposure | Closing) else (NO_RUN, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.noise import MODEL, Cell, line, record
 from evaluator.items import load_items
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.plan import PublicSource
 from leaderboard.evidence.noise import NoiseFloor
 from tests.evaluator.installed import rows, write_rows
 

@@ -15,6 +15,7 @@ import pytest
 
 from evaluator import jail
 from evaluator.errors import Code, EvaluatorError
+from evaluator.jail import is_jailed
 from tests.evaluator.processes import alive, cmdline, descendants, wait_for
 
 pytestmark = pytest.mark.skipif(
@@ -350,3 +351,22 @@ def test_a_bubblewrap_that_fails_is_as_good_as_none(
         assert not jail.available()
     finally:
         jail._works.cache_clear()
+
+
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+
+
+@pytest.mark.parametrize("trusted", [frozenset(), {DIGEST}, {OTHER}])
+def test_where_there_is_a_jail_everything_runs_in_it(trusted: frozenset[str]) -> None:
+    assert is_jailed(DIGEST, trusted=frozenset(trusted), jail_available=True)
+
+
+def test_without_a_jail_only_a_trusted_digest_runs() -> None:
+    assert not is_jailed(DIGEST, trusted=frozenset({DIGEST}), jail_available=False)
+    for trusted, code in (
+        (frozenset({OTHER}), Code.CHECKPOINT_UNTRUSTED),
+        (frozenset(), Code.JAIL_MISSING),
+    ):
+        with pytest.raises(EvaluatorError) as refused:
+            is_jailed(DIGEST, trusted=frozenset(trusted), jail_available=False)
+        assert refused.value.code is code

@@ -43,17 +43,17 @@ REPORTS_COMPLETIONS = [
         '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count',
     ),
     (
-        "evaluator/pipeline/keeper.py",
+        "evaluator/pipeline/sink.py",
         "Graded(set=name, outcomes=tuple(outcomes))",
         "Graded(set=name, outcomes=tuple(outcomes), note=note)",
     ),
     (
-        "evaluator/pipeline/keeper.py",
+        "evaluator/pipeline/sink.py",
         "outcomes: Sequence[tuple[int, Outcome]]) -> None:",
         'outcomes: Sequence[tuple[int, Outcome]], note: str = "") -> None:',
     ),
     (
-        "evaluator/pipeline/keeper.py",
+        "evaluator/pipeline/sink.py",
         "[(result.index, result.outcome) for result in results])",
         "[(result.index, result.outcome) for result in results], results[0].completion.text)",
     ),
@@ -73,7 +73,7 @@ RESCORES_COMPLETIONS = [
         '    note: str = ""\n    outcomes: Annotated[tuple[tuple[Count, Outcome, Outcome]',
     ),
     (
-        "evaluator/pipeline/orders.py",
+        "evaluator/pipeline/rescore.py",
         "RescoredSet(name=ask.name, outcomes=_triples(found))",
         "RescoredSet(\n        name=ask.name, outcomes=_triples(found), note=host.completions.read(order.run)[-1].text\n    )",
     ),

@@ -19,7 +19,7 @@ from evaluator.backends import HttpBackend, Sampling, serve_checkpoint
 from evaluator.errors import Code, EvaluatorError
 from evaluator.grading import grade
 from evaluator.items import Item, load_items
-from evaluator.pipeline.likelihoods import likelihoods
+from evaluator.pipeline.likelihood import likelihoods
 from evaluator.protocols.likelihood import LOGLIK_1, Likely
 from tests.evaluator.installed import write_rows
 

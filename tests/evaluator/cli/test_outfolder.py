@@ -12,7 +12,7 @@ from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError
 from evaluator.grading import Grade
 from evaluator.items import Item
-from evaluator.pipeline.run import Result
+from evaluator.pipeline.ask import Result
 
 WHO = {"model": "m", "set": "s"}
 SmallFiles = Callable[[], AbstractContextManager[int]]

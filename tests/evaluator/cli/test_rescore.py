@@ -11,7 +11,7 @@ from evaluator.cli import main
 from evaluator.contract import Exposure, Outcome, unpack_bits
 from evaluator.errors import Code
 from evaluator.grading import controls
-from evaluator.pipeline import rescoring
+from evaluator.pipeline import rescore
 from evaluator.sealing import open as opening
 from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
 from evaluator.sealing.exposure import Journal
@@ -196,4 +196,4 @@ def test_a_truncated_answer_stays_cut() -> None:
         (Outcome.NO_ANSWER, Outcome.RIGHT),
     ):
         kept = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
-        assert rescoring._again("numeric-1", kept, "18", None) is after
+        assert rescore._again("numeric-1", kept, "18", None) is after

@@ -13,7 +13,7 @@ from evaluator.contract import Declined, Exposed, Exposure, Failed, Finished, We
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.host import Host
+from evaluator.pipeline.context import Host
 from evaluator.pipeline.leases import GrantedLeases
 from evaluator.worker import open_host
 from tests.evaluator.installed import Installed

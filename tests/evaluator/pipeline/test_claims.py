@@ -1,7 +1,7 @@
 import os
 from pathlib import Path
 
-from evaluator.pipeline.claims import Claims, Standing
+from evaluator.pipeline.leases import Claims, Standing
 
 RUN = "0e6f4f0a-8d0e-4f0c-9a57-0a4be0f5d001"
 OTHER = "0e6f4f0a-8d0e-4f0c-9a57-0a4be0f5d002"

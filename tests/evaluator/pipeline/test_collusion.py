@@ -13,7 +13,7 @@ import pytest
 from evaluator.contract import Exposure, Failed, Finished, pack_bits, unpack_bits
 from evaluator.errors import Code
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.host import Host
+from evaluator.pipeline.context import Host
 from evaluator.sealing.allocation import Shares
 from tests.evaluator.installed import CANARY, Installed, install
 from tests.evaluator.pipeline.attempts import Acting, Bench, right

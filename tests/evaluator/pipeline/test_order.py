@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from evaluator.contract import Finished, unpack_bits
-from evaluator.pipeline import attempt, plan
-from evaluator.pipeline import run as asking
+from evaluator.pipeline import ask, attempt, plan
 from tests.evaluator.installed import CANARY, Installed, install
 from tests.evaluator.pipeline.attempts import (
     CHECKPOINT,
@@ -101,7 +100,7 @@ def one_set_after_the_other(patch: pytest.MonkeyPatch) -> None:
     """As it was: the public set, then the sealed one."""
 
     async def unmixed(*about: Any, secret: bytes, **more: Any) -> None:
-        await asking.run(*about, **more)
+        await ask.run(*about, **more)
 
     patch.setattr(attempt, "run", unmixed)
 
@@ -115,7 +114,7 @@ def in_turn(patch: pytest.MonkeyPatch) -> None:
         ]
         yield plan.Portion(tuple(itertools.chain.from_iterable(zip(*places, strict=True))))
 
-    patch.setattr(asking, "portions", portions)
+    patch.setattr(ask, "portions", portions)
 
 
 @pytest.mark.parametrize("break_it", [one_set_after_the_other, in_turn])

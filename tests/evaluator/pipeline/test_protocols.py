@@ -10,12 +10,11 @@ from evaluator.backends import Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code
 from evaluator.items import Item
-from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.run import run
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.ask import run
+from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols import Protocol
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, Bench, last_code
-from tests.evaluator.pipeline.test_run import Memory
+from tests.evaluator.pipeline.test_ask import Memory
 
 ITEM = Item(question="How many?", answer="#### 18", gold="18")
 

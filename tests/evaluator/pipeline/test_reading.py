@@ -16,9 +16,9 @@ from evaluator.backends import Completion, FakeBackend, Reading, Sampling, serve
 from evaluator.contract import Finished, Outcome, SetLikelihood, unpack_bits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
-from evaluator.pipeline import attempt, likelihoods
-from evaluator.pipeline.likelihoods import summary
-from evaluator.pipeline.sources import SealedSource
+from evaluator.pipeline import attempt, likelihood
+from evaluator.pipeline.likelihood import summary
+from evaluator.pipeline.plan import SealedSource
 from evaluator.protocols.likelihood import (
     LOGLIK_1,
     Likely,
@@ -251,7 +251,7 @@ def test_a_build_that_says_what_it_reads_is_found_out(
         logging.getLogger("evaluator").info("read %s", text)
         return likely(text, tokens, logprobs)
 
-    monkeypatch.setattr(likelihoods, "likely", talking)
+    monkeypatch.setattr(likelihood, "likely", talking)
     assert CANARY in said(bench, caplog, capfd)
 
 

@@ -10,7 +10,7 @@ from evaluator import protocols
 from evaluator.backends import Completion, Sampling
 from evaluator.contract import Finished, GraderCounts, Outcome
 from evaluator.grading import controls, ids
-from tests.evaluator.pipeline import test_keeper
+from tests.evaluator.pipeline import test_sink
 from tests.evaluator.pipeline.attempts import CHECKPOINT, Acting, Bench
 
 SETS = ("open", "closed")
@@ -48,10 +48,10 @@ def interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
     """An attempt that was killed, and what the next one reports."""
 
     def run() -> list[Any]:
-        monkeypatch.setattr(test_keeper, "right", mixed)
+        monkeypatch.setattr(test_sink, "right", mixed)
         job = bench.place.job(CHECKPOINT)
-        test_keeper.killed(bench, job)
-        return test_keeper.again(bench, job)[1]
+        test_sink.killed(bench, job)
+        return test_sink.again(bench, job)[1]
 
     return run
 

@@ -14,10 +14,10 @@ from evaluator.config import Config
 from evaluator.contract import Ship
 from evaluator.ledger.entries import verify_chain
 from evaluator.ledger.notes import open_note
-from evaluator.pipeline import host as hosts
-from evaluator.pipeline.exposures import ship
-from evaluator.pipeline.host import Host
+from evaluator.pipeline import context
+from evaluator.pipeline.context import Host
 from evaluator.pipeline.leases import GrantedLeases
+from evaluator.pipeline.spool import ship
 from evaluator.worker import open_host, ship_log
 from leaderboard.ledger import actions
 from leaderboard.ledger.models import Entry, Evaluator
@@ -36,7 +36,7 @@ class Wire:
         self.sent: Envelopes = []
         self.asked: list[tuple[str, int]] = []
         monkeypatch.setattr("os.fsync", lambda descriptor: None)
-        monkeypatch.setattr(hosts, "AT_A_TIME", 4)
+        monkeypatch.setattr(context, "AT_A_TIME", 4)
         monkeypatch.setattr(
             actions, "ring_ship", lambda name, *, after: self.asked.append((name, after))
         )
@@ -196,9 +196,9 @@ def one_too_late(self: Host, after: int) -> None:
 
 def first_only(self: Host, after: int) -> None:
     """Sends the first report of many."""
-    sent = self.entries()[: after + 1 + hosts.AT_A_TIME]
+    sent = self.entries()[: after + 1 + context.AT_A_TIME]
     self.reporter(RUNS[0], 1).send(
-        hosts.Exposed(entries=tuple(line for line in sent if line.index > after))
+        context.Exposed(entries=tuple(line for line in sent if line.index > after))
     )
 
 

@@ -11,9 +11,8 @@ from evaluator.backends import Reader
 from evaluator.contract import SetLikelihood, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
-from evaluator.pipeline.beside import first_error
-from evaluator.pipeline.plan import Policy, batches
-from evaluator.pipeline.run import Source
+from evaluator.pipeline.ask import first_error
+from evaluator.pipeline.plan import Policy, Source, batches
 from evaluator.protocols.likelihood import (
     Likelihood,
     Likely,

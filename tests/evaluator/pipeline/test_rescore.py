@@ -9,7 +9,7 @@ import pytest
 from evaluator.contract import NO_RUN, Exposure, NotRescored, Outcome, Rescored
 from evaluator.errors import Code
 from evaluator.grading import controls, digest
-from evaluator.pipeline.orders import carry_out
+from evaluator.pipeline.rescore import carry_out
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import load_keys
 from tests.evaluator.installed import CANARY, install
@@ -150,7 +150,7 @@ def test_a_surprise_has_a_code_and_the_worker_lives(
     def broken(*_: object, **__: object) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr("evaluator.pipeline.rescoring._again", broken)
+    monkeypatch.setattr("evaluator.pipeline.rescore._again", broken)
     reports = asked.answer()
     assert reports[-1].body == NotRescored(order=1, code=Code.INTERNAL)
     assert CANARY not in json.dumps(asked.bench.envelopes)

@@ -3,9 +3,7 @@ from pathlib import Path
 import pytest
 
 from evaluator.errors import Code, EvaluatorError
-from evaluator.pipeline.models import find_checkpoint, is_jailed
-
-DIGEST, OTHER = "ab" * 32, "cd" * 32
+from evaluator.pipeline.plan import find_checkpoint
 
 
 @pytest.fixture
@@ -55,19 +53,3 @@ def test_a_circle_of_links_is_unknown(root: Path) -> None:
     with pytest.raises(EvaluatorError) as refused:
         find_checkpoint(root, "loop")
     assert refused.value.code is Code.CHECKPOINT_UNKNOWN
-
-
-@pytest.mark.parametrize("trusted", [frozenset(), {DIGEST}, {OTHER}])
-def test_where_there_is_a_jail_everything_runs_in_it(trusted: frozenset[str]) -> None:
-    assert is_jailed(DIGEST, trusted=frozenset(trusted), jail_available=True)
-
-
-def test_without_a_jail_only_a_trusted_digest_runs() -> None:
-    assert not is_jailed(DIGEST, trusted=frozenset({DIGEST}), jail_available=False)
-    for trusted, code in (
-        (frozenset({OTHER}), Code.CHECKPOINT_UNTRUSTED),
-        (frozenset(), Code.JAIL_MISSING),
-    ):
-        with pytest.raises(EvaluatorError) as refused:
-            is_jailed(DIGEST, trusted=frozenset(trusted), jail_available=False)
-        assert refused.value.code is code

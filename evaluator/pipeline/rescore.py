@@ -7,25 +7,43 @@ outcomes stand beside it, item by item in a file of this evaluator's own, and on
 
 import base64
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evaluator import grading
-from evaluator.contract import Exposure, LogLine, Outcome, canonical_json
-from evaluator.errors import Code, error
+from evaluator import grading, protocols
+from evaluator.contract import (
+    NO_RUN,
+    Exposure,
+    LogLine,
+    NotRescored,
+    Outcome,
+    Rescored,
+    RescoredSet,
+    RescoreOrder,
+    StoredSet,
+    canonical_json,
+)
+from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import ballots, controls
 from evaluator.grading.ballots import Said
 from evaluator.items import Item, set_digest
+from evaluator.pipeline.context import Host, Opener
 from evaluator.pipeline.disk import disk_errors
-from evaluator.pipeline.host import Opener
+from evaluator.pipeline.leases import Standing
+from evaluator.pipeline.plan import load_public
 from evaluator.policy import JAIL
 from evaluator.protocols import Protocol
 from evaluator.sealing import appending
 from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
+
+_log = logging.getLogger(__name__)
+
 
 UNSCORED = 255
 """In a packed column: no completion of this item was graded again."""
@@ -230,3 +248,87 @@ def _counts(outcomes: Mapping[int, Outcome]) -> dict[str, int]:
 def _packed(outcomes: Mapping[int, Outcome], n: int) -> str:
     """One byte an item in base64, ``UNSCORED`` where there is none."""
     return base64.b64encode(bytes(outcomes.get(index, UNSCORED) for index in range(n))).decode()
+
+
+def carry_out(data: object, host: Host) -> None:
+    """Carry an order out and report it, whatever the message says. Never raises an ``Exception``."""
+    try:
+        order = RescoreOrder.from_dict(data)
+    except EvaluatorError as refused:
+        _log.warning("order refused: code=%s", refused.code)
+        return
+    reporter = host.reporter(order.run, order.token)
+    try:
+        body = _answer(order, host)
+        reporter.send(body)
+    except EvaluatorError as failure:
+        _log.error("order not answered: order=%s code=%s", order.order, failure.code)
+    else:
+        _log.info(
+            "order answered: order=%s run=%s %s",
+            order.order,
+            order.run,
+            getattr(body, "code", "rescored"),
+        )
+
+
+def _answer(order: RescoreOrder, host: Host) -> Rescored | NotRescored:
+    try:
+        if host.claims.standing(order.run, order.token) in (Standing.HELD, Standing.OLDER):
+            raise error(Code.RUN_UNDER_WAY)
+        grader = grading.digest(order.grader)
+        sets = tuple(_rescored(ask, order, host) for ask in order.sets)
+    except EvaluatorError as failure:
+        return NotRescored(order=order.order, code=failure.code)
+    except Exception as surprise:  # noqa: BLE001 - as for an attempt: the worker stays alive
+        _log.error("order=%s unexpected %s", order.order, type(surprise).__name__)
+        return NotRescored(order=order.order, code=Code.INTERNAL)
+    return Rescored(order=order.order, grader=order.grader, grader_digest=grader, sets=sets)
+
+
+def _rescored(ask: StoredSet, order: RescoreOrder, host: Host) -> RescoredSet:
+    about = (host.rescored, order.run)
+    found = find(*about, order=order.order, set_name=ask.name)
+    if found is None:
+        again = _regrade(ask, order, host)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        keep(host.rescored, again, moment=now, order=order.order)
+        found = {index: (again.before[index], outcome) for index, outcome in again.after.items()}
+    return RescoredSet(name=ask.name, outcomes=_triples(found))
+
+
+def _regrade(ask: StoredSet, order: RescoreOrder, host: Host) -> Regrade:
+    protocol = protocols.get(order.protocol)
+    if not ask.sealed:
+        items = load_public(host.sets, ask)
+        return rescore_public(
+            items,
+            host.completions,
+            set_name=ask.name,
+            run=order.run,
+            grader=order.grader,
+            protocol=protocol,
+        )
+    manifest = host.vault.facts(ask.name).manifest
+    if (manifest.n, manifest.root) != (ask.n, ask.digest):
+        raise error(Code.SET_MISMATCH, ask.name)
+    with host.leases.permit(run=order.run, token=order.look):
+        return rescore(
+            host.vault,
+            host.completions,
+            host.entries(),
+            set_name=ask.name,
+            run=order.run,
+            grader=order.grader,
+            protocol=protocol,
+            token=order.look,
+            tell=lambda line: host.tell(
+                line, host.reporter(NO_RUN, 1)
+            ),  # it is no report of an attempt
+        )
+
+
+def _triples(
+    found: Mapping[int, tuple[Outcome, Outcome]],
+) -> tuple[tuple[int, Outcome, Outcome], ...]:
+    return tuple((index, *found[index]) for index in sorted(found))

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import get_args
 
 from evaluator import grading
-from evaluator.backends import Usage
+from evaluator.backends import Backend, Served, Usage
 from evaluator.contract import (
     LEAST_CELL,
+    Budget,
     Checkpoint,
     Endpoint,
     Graded,
@@ -26,6 +27,7 @@ from evaluator.contract import (
     Record,
     SetCounts,
     SetLikelihood,
+    ShotRecord,
     Votes,
     Weights,
     canonical_json,
@@ -33,11 +35,12 @@ from evaluator.contract import (
 from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Said
-from evaluator.pipeline.host import Host
+from evaluator.items import set_digest
+from evaluator.pipeline.ask import Result
+from evaluator.pipeline.context import Host
 from evaluator.pipeline.leases import Lease
-from evaluator.pipeline.reports import Heartbeat, Reporter
-from evaluator.pipeline.run import Result
-from evaluator.pipeline.sources import PublicSource, SealedSource
+from evaluator.pipeline.plan import PublicSource, SealedSource, Source
+from evaluator.pipeline.spool import Heartbeat, Reporter
 from evaluator.protocols import Protocol
 from evaluator.sealing.completions import Answered, StoredCompletion
 
@@ -280,3 +283,43 @@ def _mark(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     if isinstance(system, Endpoint) and system.provider:
         who.append(system.provider)
     return hashlib.sha256(canonical_json([*who, protocol_digest])).hexdigest()[:16]
+
+
+def record_of(
+    protocol: Protocol,
+    sources: Sequence[Source],
+    backend: Backend,
+    *,
+    remote: bool,
+    template: str = "",
+    budget: Budget | None = None,
+) -> Record:
+    """The record of one attempt that is over. ``template`` is the digest of the checkpoint's chat template."""
+    served: Served = getattr(backend, "served", Served())
+    rendered = protocol.ask == "message"
+    bos = "endpoint" if remote else "template" if rendered else protocol.bos
+    return Record.from_dict(
+        {
+            "protocol": protocol.id,
+            "protocol_digest": protocol.digest,
+            "grader": protocol.grader,
+            "grader_digest": grading.digest(protocol.grader),
+            "max_tokens": protocol.max_tokens,
+            "budget": budget.to_dict() if budget else None,
+            "shots": [_shots(protocol, source).to_dict() for source in sources],
+            "bos": bos,
+            "template": template if rendered and not remote else "",
+            "engine": served.engine,
+            "dtype": served.dtype,
+            "hardware": served.hardware,
+            "returned": sorted(getattr(backend, "returned", ())) if remote else [],
+        }
+    )
+
+
+def _shots(protocol: Protocol, source: Source) -> ShotRecord:
+    """Which shots were shown: indices into a public pool, for each item of the whole set."""
+    drawn = protocol.draws(source.n, len(source.shots))
+    digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
+    pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
+    return ShotRecord(name=source.name, pool=pool, drawn=digest)

@@ -7,7 +7,7 @@ import pytest
 from evaluator.backends import Reading
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
-from evaluator.pipeline.likelihoods import TRIES, likelihoods
+from evaluator.pipeline.likelihood import TRIES, likelihoods
 from evaluator.protocols.likelihood import LOGLIK_1, Likely
 
 ITEMS = [Item(f"{'x' * i}?", "7", "7") for i in range(40)]

@@ -10,9 +10,8 @@ from evaluator.backends import Completion, FakeBackend, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
-from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.run import Result, run
-from evaluator.pipeline.sources import PublicSource
+from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.plan import Policy, PublicSource
 
 N = 50
 ITEMS = tuple(

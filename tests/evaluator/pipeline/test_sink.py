@@ -9,8 +9,8 @@ import pytest
 
 from evaluator.contract import Finished, Outcome
 from evaluator.pipeline import leases
-from evaluator.pipeline.keeper import Keeper
 from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.sink import Keeper
 from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, right
 

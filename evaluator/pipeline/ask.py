@@ -17,7 +17,15 @@ item that lacks some stays open, and only those are asked again.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol as Shape
@@ -27,41 +35,8 @@ from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, controls, grade, others
 from evaluator.grading.ballots import Said, decide
-from evaluator.items import Item
-from evaluator.pipeline.beside import beside, first_error
-from evaluator.pipeline.plan import Policy, Streak, portions, waits
+from evaluator.pipeline.plan import Policy, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
-
-
-class Source(Shape):
-    """A set as the pipeline sees it. ``reveal`` gives the items at ``indices``, in that order."""
-
-    @property
-    def name(self) -> str:
-        """The set's name."""
-
-    @property
-    def n(self) -> int:
-        """The number of its items."""
-
-    @property
-    def form(self) -> frozenset[int]:
-        """The indices that are asked."""
-
-    @property
-    def done(self) -> frozenset[int]:
-        """Those of the form that have an outcome already."""
-
-    @property
-    def kept(self) -> Mapping[int, Mapping[int, Said]]:
-        """Of items without an outcome, the samples that were answered already: by index, by number."""
-
-    @property
-    def shots(self) -> Sequence[Item]:
-        """The set's shot pool; empty where there is none."""
-
-    def reveal(self, indices: Sequence[int]) -> Sequence[Item]:
-        """The items at ``indices``, in that order. A sealed set records the exposure first."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -364,3 +339,42 @@ async def _handing_on(tally: _Tally) -> AsyncIterator[None]:
             yield
         finally:
             tally.flush()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run ``work`` while the body runs, and cancel it afterwards. Its error cancels the body and is raised."""
+    async with first_error(), asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+@asynccontextmanager
+async def first_error() -> AsyncIterator[None]:
+    """Raise the first error of a task group by itself: everything else was cancelled on its account."""
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        raise _leaf(failures) from None
+
+
+def _leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = failures.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def watch_endpoint(
+    backend: object, report: Callable[[bool], None], *, seconds: float
+) -> None:
+    """Call ``report`` each time that the endpoint falls silent or comes back, until cancelled."""
+    ask = getattr(backend, "waiting", None)
+    before = False
+    while ask is not None:
+        await asyncio.sleep(seconds)
+        now = await ask()
+        if now is not before:
+            report(now)
+            before = now

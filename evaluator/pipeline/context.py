@@ -12,13 +12,10 @@ from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
 from evaluator.ledger.manifests import Manifest
-from evaluator.pipeline.claims import Claims
-from evaluator.pipeline.exposures import AT_A_TIME, Shipped, ship
-from evaluator.pipeline.leases import Leases
-from evaluator.pipeline.plan import Policy
+from evaluator.pipeline.leases import Claims, Leases
+from evaluator.pipeline.plan import Policy, Revealed
 from evaluator.pipeline.presence import Presence
-from evaluator.pipeline.reports import Reporter, Seal
-from evaluator.pipeline.sources import Revealed
+from evaluator.pipeline.spool import AT_A_TIME, Reporter, Seal, Shipped, ship
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.recipients import Recipients
 
