@@ -149,7 +149,14 @@ class EmbeddedPostgres:
 
 
 def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a Redis that listens on a Unix socket in ``folder`` only. Returns the process and its URL."""
+    """Start a Redis that listens on a Unix socket in ``folder`` only. Return the process and its URL.
+
+    Raises :class:`ServiceFailed` where no Redis is installed, or it does not start.
+    """
+    if not has_redis():
+        raise ServiceFailed(
+            "redis-server is not installed: `sh tests/install-tools.sh` installs it"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder.resolve() / "redis.sock"
     socket.unlink(missing_ok=True)

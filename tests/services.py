@@ -44,7 +44,7 @@ def postgres_log(postgres_url: str) -> Path:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A throw-away Redis on a Unix socket."""
     if not has_redis():
-        pytest.skip("redis-server is not installed")
+        pytest.skip("redis-server is not installed: run `sh tests/install-tools.sh`")
     process, url = start_redis(tmp_path_factory.mktemp("redis"))
     yield url
     stop([process])

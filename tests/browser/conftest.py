@@ -121,7 +121,7 @@ def violations_without_javascript(page: Page) -> list[str]:
 def open_page(live_server: LiveServer) -> Open:
     """Open an address of the site in a browser; fails at the end if the page complained or called anybody else."""
     if find_chromium() is None:
-        pytest.skip("Chromium is not installed")
+        pytest.skip("Chromium is not installed: run `sh tests/install-tools.sh`")
 
     @contextmanager
     def opened(

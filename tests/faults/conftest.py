@@ -11,6 +11,6 @@ from tests.faults.fleet import Fleet, open_fleet
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
+        pytest.skip("redis-server is not installed: run `sh tests/install-tools.sh`")
     with open_fleet(tmp_path_factory.mktemp("fleet")) as ready:
         yield ready
