@@ -311,27 +311,42 @@ class _Parent:
 
 
 def _make_groups(memory: int) -> tuple[Path, ...]:
-    """New control groups with their limits, empty yet. Those of processes that have ended are removed first."""
+    """Make control groups with their limits, empty yet, and remove those whose processes have ended.
+
+    Raises HOST_RESOURCES: where groups can be made at all, nothing is started outside of one.
+    """
     made = []
-    values = {"memory": memory, "pids": MAX_PROCESSES}
     for parent in _group_parents():
-        for old in parent.folder.glob("holdfast-*"):
-            with contextlib.suppress(OSError):  # busy, or another process was faster
-                if time.time() - old.stat().st_mtime > _EMPTY_SECONDS:
-                    old.rmdir()
-        with contextlib.suppress(OSError):
-            group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
-            for name, file in parent.limits.items():
-                (group / file).write_text(str(values[name]), encoding="ascii")
-            for file, value in (
-                ("memory.swap.max", "0"),
-                ("memory.oom.group", "1"),
-                (_SWAP_FILE_1, str(memory)),
-            ):
-                if (group / file).exists():
-                    (group / file).write_text(value, encoding="ascii")
-            made.append(group)
+        _remove_ended_groups(parent.folder)
+        try:
+            try:
+                group = _make_group(parent, memory)
+            except FileNotFoundError:  # another process removed it, as one whose process has ended
+                group = _make_group(parent, memory)
+        except OSError as failure:
+            raise error(Code.HOST_RESOURCES, f"no control group: {failure.strerror}") from None
+        made.append(group)
     return tuple(made)
+
+
+def _make_group(parent: _Parent, memory: int) -> Path:
+    group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
+    values = {"memory": memory, "pids": MAX_PROCESSES}
+    for name, file in parent.limits.items():
+        (group / file).write_text(str(values[name]), encoding="ascii")
+    optional = {"memory.swap.max": "0", "memory.oom.group": "1", _SWAP_FILE_1: str(memory)}
+    for file, value in optional.items():
+        with contextlib.suppress(OSError):
+            if (group / file).exists():
+                (group / file).write_text(value, encoding="ascii")
+    return group
+
+
+def _remove_ended_groups(folder: Path) -> None:
+    for old in folder.glob("holdfast-*"):
+        with contextlib.suppress(OSError):  # busy, or another process was faster
+            if time.time() - old.stat().st_mtime > _EMPTY_SECONDS:
+                old.rmdir()
 
 
 @functools.cache

@@ -36,6 +36,11 @@ ASK_LOGS_SECONDS = 60.0
 WATCH_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
 """Often, since a schedule that is kept in memory starts anew with the recorder; each time a bounded number."""
+VISIBILITY_SECONDS = 60
+"""Time after which Redis returns a report that a recorder took with it when it died.
+
+Kombu's default is an hour. A report that is returned while a recorder still works on it is recorded once.
+"""
 
 
 class QuietTask(Task):  # type: ignore[misc]
@@ -47,6 +52,13 @@ class QuietTask(Task):  # type: ignore[misc]
         """Run the task."""
         with quiet_database():
             return super().__call__(*args, **kwargs)
+
+
+def transport_options(broker_url: str) -> dict[str, Any]:
+    """Return the recorder's own options of the broker's transport."""
+    if not broker_url.startswith("redis"):
+        return {}
+    return {"socket_connect_timeout": 3, "visibility_timeout": VISIBILITY_SECONDS}
 
 
 app = Celery("leaderboard", task_cls=QuietTask)
@@ -95,8 +107,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
 )
-if settings.BROKER_URL.startswith("redis"):
-    app.conf.broker_transport_options = {"socket_connect_timeout": 3}
+app.conf.broker_transport_options |= transport_options(settings.BROKER_URL)
 app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leaderboard.board"])
 
 

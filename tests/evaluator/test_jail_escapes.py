@@ -1,5 +1,6 @@
 """Attempts to break out of the jail, or to take the machine along: each one succeeds where its guard is taken out."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from evaluator import jail
+from evaluator.errors import Code, EvaluatorError
 
 pytestmark = pytest.mark.skipif(
     not jail.available(), reason="bubblewrap cannot shut a process in on this machine"
@@ -174,6 +176,8 @@ while got < 8:
     more = len(os.read(come, 8))
     if not more: os._exit(1)
     got += more
+# A group without memory.oom.group may have ended one that was done, to make room for the next.
+if any(os.waitpid(pid, os.WNOHANG)[0] for pid in pids): os._exit(1)
 done()
 """,
     "files in memory": """
@@ -249,14 +253,16 @@ def test_a_small_limit_holds_for_all_processes_together(
 ) -> None:
     code = """
         import os, time
-        readers = []
+        readers, children = [], []
         for _ in range(6):
             come, ready = os.pipe()
-            if os.fork() == 0:
+            pid = os.fork()
+            if pid == 0:
                 x = b'x' * (50 << 20)
                 os.write(ready, b'x'); time.sleep(60); os._exit(0)
-            os.close(ready); readers.append(come)
-        print(sum(len(os.read(come, 1)) for come in readers))
+            os.close(ready); readers.append(come); children.append(pid)
+        for come in readers: os.read(come, 1)
+        print(sum(os.waitpid(pid, os.WNOHANG)[0] == 0 for pid in children))
     """
     assert start(code, memory=200 << 20).stdout.strip() != "6"
     monkeypatch.setattr(jail, "_group_parents", tuple)
@@ -299,6 +305,44 @@ def test_control_groups_are_removed_again(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(jail, "_EMPTY_SECONDS", -1.0)
     jail._make_groups(1 << 30)
     assert not any(group.is_dir() for group in made)
+
+
+def test_a_machine_that_cannot_bound_processes_together_says_so() -> None:
+    bounded = any("memory" in parent.limits for parent in jail._group_parents())
+    stated = any("no memory control group can be made" in lack for lack in jail.missing())
+    assert stated != bounded
+
+
+@needs_memory_group
+def test_nothing_is_started_where_a_control_group_cannot_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(jail.tempfile, "mkdtemp", full)
+    with pytest.raises(EvaluatorError) as caught:
+        jail.wrap(["true"], readable=(), writable=())
+    assert caught.value.code is Code.HOST_RESOURCES
+
+
+@needs_memory_group
+def test_a_control_group_that_another_process_removed_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make = jail.tempfile.mkdtemp
+    made: list[Path] = []
+
+    def removed_once(*args: Any, **options: Any) -> str:
+        made.append(Path(make(*args, **options)))
+        if len(made) == 1:
+            made[0].rmdir()
+        return str(made[-1])
+
+    monkeypatch.setattr(jail.tempfile, "mkdtemp", removed_once)
+    groups = jail._make_groups(1 << 30)
+    assert made[0] not in groups
+    assert all(group.is_dir() for group in groups)
 
 
 def test_what_it_lacks_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:

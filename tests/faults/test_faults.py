@@ -194,12 +194,12 @@ def row_locked(fleet: Fleet, run: str) -> None:
 
 
 def recorder_killed(fleet: Fleet, run: str) -> None:
-    os.killpg(fleet.pid("recorder"), signal.SIGKILL)
+    fleet.house.kill("recorder")
 
 
 def recorder_away(fleet: Fleet, run: str) -> None:
     """No recorder for longer than a lease."""
-    os.killpg(fleet.pid("recorder"), signal.SIGKILL)
+    fleet.house.kill("recorder")
     time.sleep(9)
 
 
@@ -210,7 +210,7 @@ def recorder_paused(fleet: Fleet, run: str) -> None:
 
 
 def site_killed(fleet: Fleet, run: str) -> None:
-    os.killpg(fleet.pid("site"), signal.SIGKILL)
+    fleet.house.kill("site")
 
 
 def second_recorder(fleet: Fleet, run: str) -> None:
