@@ -313,8 +313,9 @@ def test_it_works_for_a_caller_who_is_not_root() -> None:
     folder = Path("/tmp") / f"holdfast-jail-test-{os.getpid()}"
     (folder / "evaluator").mkdir(parents=True)
     try:
-        for name in ("jail.py", "errors.py"):
-            shutil.copy(Path(jail.__file__).parent / name, folder / "evaluator" / name)
+        package = Path(jail.__file__).parent
+        shutil.copy(package / "jail.py", folder / "evaluator" / "jail.py")
+        shutil.copytree(package / "errors", folder / "evaluator" / "errors")
         done = subprocess.run(
             [system, "-c", code],
             cwd=folder,

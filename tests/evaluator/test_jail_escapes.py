@@ -439,8 +439,9 @@ def test_launched_by_another_user_the_filter_and_the_limit_hold() -> None:
     folder = Path("/tmp") / f"holdfast-escape-test-{os.getpid()}"
     (folder / "evaluator").mkdir(parents=True)
     try:
-        for name in ("jail.py", "errors.py"):
-            shutil.copy(Path(jail.__file__).parent / name, folder / "evaluator" / name)
+        package = Path(jail.__file__).parent
+        shutil.copy(package / "jail.py", folder / "evaluator" / "jail.py")
+        shutil.copytree(package / "errors", folder / "evaluator" / "errors")
         done = subprocess.run(
             [system, "-c", code], cwd=folder, user=65534, group=65534, extra_groups=[], capture_output=True, text=True,
             check=False,

@@ -1,161 +1,6 @@
-"""Everything that can go wrong in the engine: one code, one sentence, one next step.
+"""Explanations: for each code the party that has to act, one sentence and one next step."""
 
-A code is all that ever leaves the evaluator: the sentence is looked up where it is shown, so that no
-report, log line or page can carry the text of an item, a prompt or a completion.
-
-The tree splits first by whose fault it is, then by whether the same attempt may work later.
-"""
-
-import errno
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import ClassVar
-
-
-class Fault(StrEnum):
-    """Who has to act: the submitter (``theirs``) or the people who run Holdfast (``ours``)."""
-
-    OURS = "ours"
-    THEIRS = "theirs"
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What a code means to a person.
-
-    ``again`` is true where the same attempt may work later, ``elsewhere`` where another one may, on another host.
-    """
-
-    fault: Fault
-    again: bool
-    sentence: str
-    advice: str
-    elsewhere: bool = False
-
-    @property
-    def retried(self) -> bool:
-        """Return True where the site starts another attempt by itself: our side failed, and may yet work."""
-        return (self.again or self.elsewhere) and self.fault is Fault.OURS
-
-
-class Code(StrEnum):
-    """The enumerated reasons of every refusal and every failed run."""
-
-    # job specifications and reports
-    BAD_MESSAGE = "bad_message"
-    UNKNOWN_PROTOCOL = "unknown_protocol"
-    UNKNOWN_GRADER = "unknown_grader"
-    PROTOCOL_UNFIT = "protocol_unfit"
-    UNKNOWN_SET = "unknown_set"
-    SET_MISMATCH = "set_mismatch"
-    RECIPIENT_REFUSED = "recipient_refused"
-    # sets
-    SET_UNREADABLE = "set_unreadable"
-    SET_EMPTY = "set_empty"
-    SET_BAD_JSON = "set_bad_json"
-    SET_MISSING_FIELD = "set_missing_field"
-    SET_DUPLICATE_QUESTION = "set_duplicate_question"
-    SET_GOLD_NOT_NUMERIC = "set_gold_not_numeric"
-    SET_TOO_FEW_SHOTS = "set_too_few_shots"
-    RESPONSES_UNREADABLE = "responses_unreadable"
-    # sealing
-    KEY_UNREADABLE = "key_unreadable"
-    KEY_PERMISSIONS = "key_permissions"
-    KEY_EXISTS = "key_exists"
-    SEAL_BROKEN = "seal_broken"
-    NOT_ENROLLED = "not_enrolled"
-    JOURNAL_BROKEN = "journal_broken"
-    HEAD_INVALID = "head_invalid"
-    ALLOCATION_INVALID = "allocation_invalid"
-    BLOCK_REFUSED = "block_refused"
-    # making a twin
-    SHEET_UNREADABLE = "sheet_unreadable"
-    ATTESTATION_MISSING = "attestation_missing"
-    CHECK_FAILED = "check_failed"
-    SELECTION_IMPOSSIBLE = "selection_impossible"
-    # release
-    RULE_INVALID = "rule_invalid"
-    RULE_NOT_MET = "rule_not_met"
-    EVIDENCE_UNREADABLE = "evidence_unreadable"
-    EVIDENCE_DIFFERS = "evidence_differs"
-    STATEMENT_UNREADABLE = "statement_unreadable"
-    NOT_A_MAINTAINER = "not_a_maintainer"
-    SIGNATURE_INVALID = "signature_invalid"
-    QUORUM_MISSING = "quorum_missing"
-    BUNDLE_BROKEN = "bundle_broken"
-    NOTICE_INVALID = "notice_invalid"
-    # checkpoints
-    CHECKPOINT_UNKNOWN = "checkpoint_unknown"
-    CHECKPOINT_NO_CONFIG = "checkpoint_no_config"
-    CHECKPOINT_BAD_CONFIG = "checkpoint_bad_config"
-    CHECKPOINT_NO_TOKENIZER = "checkpoint_no_tokenizer"
-    CHECKPOINT_NO_WEIGHTS = "checkpoint_no_weights"
-    CHECKPOINT_PICKLE = "checkpoint_pickle"
-    CHECKPOINT_BAD_HEADER = "checkpoint_bad_header"
-    CHECKPOINT_TRUNCATED = "checkpoint_truncated"
-    CHECKPOINT_REMOTE_CODE = "checkpoint_remote_code"
-    CHECKPOINT_BAD_FILE = "checkpoint_bad_file"
-    CHECKPOINT_UNTRUSTED = "checkpoint_untrusted"
-    CHECKPOINT_BAD_TEMPLATE = "checkpoint_bad_template"
-    CHECKPOINT_ADAPTER = "checkpoint_adapter"
-    CHECKPOINT_LFS_POINTER = "checkpoint_lfs_pointer"
-    CHECKPOINT_QUANTISED = "checkpoint_quantised"
-    CHECKPOINT_MISSING_TENSORS = "checkpoint_missing_tensors"
-    CHECKPOINT_WRONG_SHAPES = "checkpoint_wrong_shapes"
-    CHECKPOINT_BAD_NUMBERS = "checkpoint_bad_numbers"
-    CHECKPOINT_TOO_COSTLY = "checkpoint_too_costly"
-    CHECKPOINT_UNKNOWN_MODEL = "checkpoint_unknown_model"
-    # model servers
-    JAIL_MISSING = "jail_missing"
-    HOST_FAILED = "host_failed"
-    HOST_TIMEOUT = "host_timeout"
-    HOST_DIED = "host_died"
-    HOST_HUNG = "host_hung"
-    HOST_RESOURCES = "host_resources"
-    ENGINE_MISSING = "engine_missing"
-    ENGINE_OOM = "engine_oom"
-    HARNESS_SEALED = "harness_sealed"
-    HARNESS_FAILED = "harness_failed"
-    PROMPT_TOO_LONG = "prompt_too_long"
-    ENDPOINT_REFUSED = "endpoint_refused"
-    ENDPOINT_UNREACHABLE = "endpoint_unreachable"
-    ENDPOINT_TIMEOUT = "endpoint_timeout"
-    ENDPOINT_ERROR = "endpoint_error"
-    ENDPOINT_BAD_RESPONSE = "endpoint_bad_response"
-    ENDPOINT_UNAUTHORIZED = "endpoint_unauthorized"
-    ENDPOINT_NOT_FOUND = "endpoint_not_found"
-    ENDPOINT_RATE_LIMITED = "endpoint_rate_limited"
-    ENDPOINT_REDIRECTED = "endpoint_redirected"
-    ENDPOINT_REJECTED = "endpoint_rejected"
-    ENDPOINT_REFUSES_ITEMS = "endpoint_refuses_items"
-    ENDPOINT_REASONING_ONLY = "endpoint_reasoning_only"
-    ENDPOINT_NO_CREDIT = "endpoint_no_credit"
-    ENDPOINT_STREAM_ONLY = "endpoint_stream_only"
-    ENDPOINT_OUTPUT_LIMIT = "endpoint_output_limit"
-    ENDPOINT_NO_MAX_TOKENS = "endpoint_no_max_tokens"
-    ENDPOINT_NO_MAX_COMPLETION_TOKENS = "endpoint_no_max_completion_tokens"
-    ENDPOINT_NO_TEMPERATURE = "endpoint_no_temperature"
-    ENDPOINT_NO_STOP = "endpoint_no_stop"
-    ENDPOINT_NO_SEED = "endpoint_no_seed"
-    BUDGET_SPENT = "budget_spent"
-    # runs
-    KEY_NOT_SEALED = "key_not_sealed"
-    UNKNOWN_VERSION = "unknown_version"
-    EVALUATOR_AWAY = "evaluator_away"
-    OUT_OF_SERVICE = "out_of_service"
-    LEASE_LOST = "lease_lost"
-    INCOMPLETE = "incomplete"
-    CONTROL_FAILED = "control_failed"
-    COMPLETIONS_MISSING = "completions_missing"
-    RUN_UNDER_WAY = "run_under_way"
-    DEADLINE = "deadline"
-    NOT_STARTED = "not_started"
-    LOST = "lost"
-    DISK_FULL = "disk_full"
-    OUT_UNWRITABLE = "out_unwritable"
-    OUT_OF_ANOTHER_RUN = "out_of_another_run"
-    MISCONFIGURED = "misconfigured"
-    INTERNAL = "internal"
+from evaluator.errors.codes import Code, Explanation, Fault
 
 
 def _theirs(sentence: str, advice: str, *, again: bool = False) -> Explanation:
@@ -174,14 +19,16 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.UNKNOWN_PROTOCOL: _ours(
         "There is no protocol of this name here.",
-        "Choose a published one; where a pair names it, maintainers update this evaluator or withdraw the pair.",
+        "Choose a published one; where a pair names it, maintainers update this evaluator or"
+        " withdraw the pair.",
     ),
     Code.UNKNOWN_GRADER: _theirs(
         "There is no grader of this name.", "Choose one of the published graders."
     ),
     Code.PROTOCOL_UNFIT: _theirs(
         "This protocol cannot be asked of a system of this kind.",
-        "Choose another: weights are given a text, messages go to chat APIs, likelihoods are read of weights only.",
+        "Choose another: weights are given a text, messages go to chat APIs, likelihoods are"
+        " read of weights only.",
     ),
     Code.UNKNOWN_SET: _ours(
         "The evaluator does not hold this set.", "Install the set on the evaluator."
@@ -218,7 +65,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.RESPONSES_UNREADABLE: _theirs(
         "The file of responses cannot be read.",
-        "Give one JSON object a line, with 'response' (text or null) and 'gold' as text: a bare decimal number.",
+        "Give one JSON object a line, with 'response' (text or null) and 'gold' as text: a bare"
+        " decimal number.",
     ),
     Code.KEY_UNREADABLE: _ours(
         "A key file is missing or is not a key.", "Make keys with 'python -m evaluator keygen'."
@@ -263,7 +111,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.CHECK_FAILED: _theirs(
         "The set has errors that stop sealing.",
-        "Mend the lines that are named; 'python -m evaluator check ITEMS.jsonl --public FILE' lists all.",
+        "Mend the lines that are named; 'python -m evaluator check ITEMS.jsonl --public FILE'"
+        " lists all.",
     ),
     Code.SELECTION_IMPOSSIBLE: _theirs(
         "The set cannot be matched to the public one at this size.",
@@ -315,7 +164,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Save the model again with its library.",
     ),
     Code.CHECKPOINT_NO_TOKENIZER: _theirs(
-        "The checkpoint has no tokenizer.json.", "Save the fast tokenizer beside it."
+        "The checkpoint has no tokenizer.json.", "Save the fast tokenizer in its folder."
     ),
     Code.CHECKPOINT_NO_WEIGHTS: _theirs(
         "The checkpoint has no safetensors file.", "Save the weights as safetensors."
@@ -343,11 +192,13 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Install bubblewrap on the evaluator.",
     ),
     Code.CHECKPOINT_BAD_TEMPLATE: _theirs(
-        "The checkpoint's chat template is missing, or does not show the question once and unchanged.",
+        "The checkpoint's chat template is missing, or does not show the question once and"
+        " unchanged.",
         "Mend the template, or choose a protocol that does not use it.",
     ),
     Code.CHECKPOINT_ADAPTER: _theirs(
-        "The checkpoint is an adapter, or has one among its files: it is not clear which model is meant.",
+        "The checkpoint is an adapter, or has one among its files: it is not clear which model"
+        " is meant.",
         "Merge it into its base model, and submit the whole model without the adapter's files.",
     ),
     Code.CHECKPOINT_LFS_POINTER: _theirs(
@@ -356,11 +207,13 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.CHECKPOINT_QUANTISED: _theirs(
         "The weights are quantised in a way that this evaluator's engine cannot read.",
-        "Submit the weights in 16 or 32 bits, or ask the maintainers for a pool with another engine.",
+        "Submit the weights in 16 or 32 bits, or ask the maintainers for a pool with another"
+        " engine.",
     ),
     Code.CHECKPOINT_MISSING_TENSORS: _theirs(
         "The checkpoint lacks weights that its configuration needs; they would be random numbers.",
-        "Save the whole model under its library's names, with its output head where it is not tied, and compare"
+        "Save the whole model under its library's names, with its output head where it is not"
+        " tied, and compare"
         " config.json with the model.",
     ),
     Code.CHECKPOINT_WRONG_SHAPES: _theirs(
@@ -369,15 +222,19 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.CHECKPOINT_BAD_NUMBERS: _theirs(
         "Weights of the checkpoint are not finite numbers, or a whole matrix of them is zero.",
-        "Save the weights again from a model that gives sensible answers, and compare the copy's checksum.",
+        "Save the weights again from a model that gives sensible answers, and compare the copy's"
+        " checksum.",
     ),
     Code.CHECKPOINT_TOO_COSTLY: _theirs(
-        "Reading the checkpoint's headers or tokenizer takes more memory or time than any real one's.",
+        "Reading the checkpoint's headers or tokenizer takes more memory or time than any real"
+        " one's.",
         "Save the model again with its library.",
     ),
     Code.CHECKPOINT_UNKNOWN_MODEL: _theirs(
-        "The evaluator's libraries do not know this kind of model, so its weights cannot be checked.",
-        "Use an architecture of the installed Transformers release, or ask the maintainers for a newer one.",
+        "The evaluator's libraries do not know this kind of model, so its weights cannot be"
+        " checked.",
+        "Use an architecture of the installed Transformers release, or ask the maintainers for a"
+        " newer one.",
     ),
     Code.JAIL_MISSING: _ours(
         "Bubblewrap is missing, so no model can be shut in.",
@@ -395,12 +252,14 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.HOST_DIED: _ours(
         "The model server was ended, or crashed, before it had answered.",
-        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint may be what ends it.",
+        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint"
+        " may be what ends it.",
         elsewhere=True,
     ),
     Code.HOST_HUNG: _ours(
         "The model server stopped responding.",
-        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint may be what stops it.",
+        "Maintainers: look at the evaluator's host. Where every attempt ends so, the checkpoint"
+        " may be what stops it.",
         elsewhere=True,
     ),
     Code.HOST_RESOURCES: _ours(
@@ -558,7 +417,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.NOT_STARTED: _ours(
         "No evaluator began the run within its time in the queue.",
-        "Nothing is wrong with the submission. Continue it once the status page shows an evaluator in service.",
+        "Nothing is wrong with the submission. Continue it once the status page shows an"
+        " evaluator in service.",
     ),
     Code.LOST: _ours(
         "The evaluator was lost too often.",
@@ -566,7 +426,9 @@ EXPLANATIONS: dict[Code, Explanation] = {
         again=True,
     ),
     Code.DISK_FULL: _ours(
-        "The disk is full.", "Free some space, then run again: what was graded is kept.", again=True
+        "The disk is full.",
+        "Free some space, then run again: what was graded is stored.",
+        again=True,
     ),
     Code.OUT_UNWRITABLE: _ours(
         "A folder on the evaluator's host cannot be written.",
@@ -584,92 +446,3 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Something failed that should not.", "Report it with the code and the run's id.", again=True
     ),
 }
-
-
-class EvaluatorError(Exception):
-    """Base of the engine's errors.
-
-    ``detail`` helps the person at the terminal (a path, a line number, a setting's name). It never holds
-    item text, a prompt or a completion, and it does not travel in a report.
-    """
-
-    fault: ClassVar[Fault]
-    again: ClassVar[bool]
-
-    def __init__(self, code: Code, detail: str = "") -> None:
-        super().__init__(code.value, detail)
-        self.code = code
-        self.detail = detail
-
-    def __str__(self) -> str:
-        known = EXPLANATIONS[self.code]
-        where = f" ({self.detail})" if self.detail else ""
-        return f"{self.code}: {known.sentence}{where} {known.advice}"
-
-
-class SubmitterError(EvaluatorError):
-    """The submission has to change."""
-
-    fault = Fault.THEIRS
-
-
-class TheirsAgain(SubmitterError):
-    """The submitter's side failed, and may work later."""
-
-    again = True
-
-
-class TheirsNever(SubmitterError):
-    """The submission cannot work as it is."""
-
-    again = False
-
-
-class OperatorError(EvaluatorError):
-    """The people who run Holdfast have to act."""
-
-    fault = Fault.OURS
-
-
-class OursAgain(OperatorError):
-    """Our side failed, and may work later."""
-
-    again = True
-
-
-class OursNever(OperatorError):
-    """Our side is set up wrongly."""
-
-    again = False
-
-
-_CLASSES: dict[tuple[Fault, bool], type[EvaluatorError]] = {
-    (Fault.THEIRS, True): TheirsAgain,
-    (Fault.THEIRS, False): TheirsNever,
-    (Fault.OURS, True): OursAgain,
-    (Fault.OURS, False): OursNever,
-}
-
-
-def error(code: Code, detail: str = "") -> EvaluatorError:
-    """The exception that belongs to ``code``, of the class its explanation names."""
-    known = EXPLANATIONS[code]
-    return _CLASSES[known.fault, known.again](code, detail)
-
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
-
-
-def host_error(failure: OSError, detail: str = "") -> EvaluatorError:
-    """Return what an operating system's error means where only our own host can be at fault."""
-    if failure.errno in _FULL:
-        return error(Code.DISK_FULL, detail)
-    if failure.errno in _SCARCE:
-        return error(Code.HOST_RESOURCES, detail)
-    return error(Code.OUT_UNWRITABLE, detail)
-
-
-def is_host_error(failure: OSError) -> bool:
-    """Return True for errors that no file of a submitter's can cause: too few descriptors, no memory, a bad disk."""
-    return failure.errno in _SCARCE | _FULL | {errno.EIO}
