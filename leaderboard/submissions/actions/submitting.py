@@ -3,7 +3,7 @@
 import re
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from evaluator.sealing.seal import seal_secret
@@ -40,7 +40,7 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
         raise refuse(no.code, no.detail)
     with transaction.atomic():
         # One person's submissions go one after the other, so that a key is never seen as new twice.
-        User.objects.select_for_update().get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if known := Submission.objects.filter(submitted_by=user, idempotency_key=key).first():
             if known.fingerprint != ask.fingerprint():
                 raise refuse(Refusal.KEY_REUSED)
@@ -85,7 +85,9 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         idempotency_key=key,
         fingerprint=ask.fingerprint(),
     )
-    # Its row refers to the pair's, which a withdrawal locks: one that was under way is over by now, and is seen.
+    # The foreign key locks the pair's row, as a withdrawal does: one that is under way is over then,
+    # and is seen. Foreign keys are checked at the commit unless it is asked for.
+    connection.check_constraints()
     if not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists():
         raise refuse(Refusal.PAIR_WITHDRAWN, pair.slug)
     return made
