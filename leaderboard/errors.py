@@ -363,8 +363,13 @@ def explain(code: Refusal | Code, detail: str = "") -> dict[str, str]:
     return {"code": code.value, "message": message, "advice": known.advice}
 
 
-def explain_code(code: str) -> dict[str, str]:
-    """:func:`explain` for the code that ended a run; one that this version no longer knows is explained as internal."""
+def explain_code(code: str | None) -> dict[str, str] | None:
+    """Return :func:`explain` for the code that ended a run or holds it up; None where there is none.
+
+    A code that this version no longer knows is explained as internal.
+    """
+    if not code:
+        return None
     if code == Refusal.PAIR_WITHDRAWN:
         return explain(Refusal.PAIR_WITHDRAWN)
     return explain(Code(code) if code in set(Code) else Code.INTERNAL)

@@ -69,7 +69,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
     """One's own tokens, and a form for a new one. The secret is on the page that answers the form, once."""
-    user = cast("User", request.user)
+    user = signed_in_user(request)
     form = TokenName(request.POST or None)
     secret = ""
     if request.method == "POST" and form.is_valid():
@@ -84,13 +84,23 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, token: int) -> HttpResponse:
     """End one of one's own tokens."""
-    if actions.revoke_token(user=cast("User", request.user), token=token):
+    if actions.revoke_token(user=signed_in_user(request), token=token):
         messages.success(request, "The token no longer works.")
     return redirect("tokens")
 
 
+def reader(request: HttpRequest) -> User | None:
+    """Return the user who is signed in; None for an anonymous visitor."""
+    return request.user if isinstance(request.user, User) else None
+
+
+def signed_in_user(request: HttpRequest) -> User:
+    """Return the user of a view that only signed-in users reach."""
+    return cast("User", request.user)
+
+
 def maintainers_only(view: View[Rest]) -> View[Rest]:
-    """Let the staff in; for everybody else the page does not exist."""
+    """Let maintainers in; for everybody else the page does not exist."""
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Rest.args, **options: Rest.kwargs) -> HttpResponse:
@@ -102,7 +112,7 @@ def maintainers_only(view: View[Rest]) -> View[Rest]:
 
 
 def carry_out(request: HttpRequest, action: Callable[[], object], *, done: str) -> bool:
-    """Call one action and tell on the next page what became of it: ``done``, or why not and what to do then."""
+    """Call an action; the next page shows ``done``, or why it failed and what to do then."""
     try:
         action()
     except SiteError as failure:

@@ -420,8 +420,7 @@ def _act(
     maintainers_only: bool = False,
 ) -> dict[str, Any]:
     user = cast("User", request.auth)  # type: ignore[attr-defined]
-    own = Run.objects.all() if user.is_staff else Run.objects.filter(submission__submitted_by=user)
-    if not own.filter(pk=run_id).exists():
+    if not Run.objects.owned_by(user).filter(pk=run_id).exists():
         raise refuse(Refusal.NOT_FOUND)
     if maintainers_only and not user.is_staff:
         raise refuse(Refusal.FORBIDDEN)
@@ -472,7 +471,6 @@ def _submission(one: Submission) -> dict[str, Any]:
 
 
 def _run(one: Run) -> dict[str, Any]:
-    graded = one.state in (RunState.GRADED, RunState.RANKED)
     place = actions.queue_place(one)
     plain = (
         "id",
@@ -494,11 +492,11 @@ def _run(one: Run) -> dict[str, Any]:
         "pair": one.submission.pair.slug,
         "model": one.submission.model.name,
         "protocol": one.submission.asked_by,
-        "record": one.record if graded else None,
-        "held_up": explain_code(place.held_up_by) if place and place.held_up_by else None,
+        "record": one.record if one.is_graded else None,
+        "held_up": explain_code(place.held_up_by) if place else None,
         "waiting": place,
-        "failure": explain_code(one.ended_because) if one.ended_because else None,
-        "likelihood_failed": explain_code(one.likelihood_failed) if one.likelihood_failed else None,
+        "failure": explain_code(one.ended_because),
+        "likelihood_failed": explain_code(one.likelihood_failed),
         "retraction": _retraction(one),
         "sets": [_counts(told) for told in told_of(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],
@@ -524,7 +522,7 @@ def _graders(one: Run) -> list[dict[str, Any]]:
 def _rescoring(one: Rescoring) -> dict[str, Any]:
     names = ("id", "grader", "state", "asked_at", "ended_at")
     published = one.run.state == RunState.RANKED
-    problem = explain_code(one.code) if one.code else None
+    problem = explain_code(one.code)
     return {name: getattr(one, name) for name in names} | {
         "run": one.run_id,
         "failure": problem,

@@ -39,7 +39,7 @@ STAFF = (
     "/sets/register/pair/?private=fresh",
     "/sets/proposed/registered/",
     "/sets/twins/withdraw/",
-    "/sets/twins/burn/",
+    "/sets/twins/exposure/",
     "/sets/twins/graders/",
     "/sets/twins/release/",
     "/sets/proposed/release/",

@@ -59,6 +59,10 @@ class RunQuerySet(models.QuerySet["Run"]):
             public if user is None else public | models.Q(submission__submitted_by=user)
         )
 
+    def owned_by(self, user: User) -> "RunQuerySet":
+        """Runs that a user may change: their own, for maintainers all."""
+        return self if user.is_staff else self.filter(submission__submitted_by=user)
+
     def with_facts(self) -> "RunQuerySet":
         """With all that a run's page shows."""
         return self.select_related(
@@ -210,6 +214,11 @@ class Run(models.Model):
     def is_final(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.state in FINAL
+
+    @property
+    def is_graded(self) -> bool:
+        """True once every item has an outcome."""
+        return self.state in (RunState.GRADED, RunState.RANKED)
 
     @property
     def ended_because(self) -> str:

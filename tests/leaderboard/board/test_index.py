@@ -41,8 +41,8 @@ def test_each_page_of_a_benchmark_has_its_name_and_the_way_to_the_others(
 
 def test_maintainers_find_the_whole_exposure_behind_its_tab(client: Client, pair: SetPair) -> None:
     client.force_login(User.objects.create_user("maintainer", is_staff=True))
-    page = main_of(client, "/sets/demo/burn/")
-    assert '<a href="/sets/demo/burn/" aria-current="page">Exposure</a>' in page
+    page = main_of(client, "/sets/demo/exposure/")
+    assert '<a href="/sets/demo/exposure/" aria-current="page">Exposure</a>' in page
 
 
 def test_the_method_of_a_benchmark_names_its_own_protocol_only(

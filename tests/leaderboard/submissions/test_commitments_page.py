@@ -29,7 +29,7 @@ def test_committing_once_and_again(client: Client, user: User) -> None:
     assert "You are committed to nothing yet." in text_of(client.get(PAGE))
     for _ in range(2):
         page = text_of(client.post(PAGE, {"digest": f" {DIGEST} "}, follow=True))
-        assert "You are committed to it." in page and DIGEST in page
+        assert "You are committed to these weights." in page and DIGEST in page
     assert Commitment.objects.get().by == user
     assert PAGE in text_of(client.get("/mine/"))
     client.force_login(enrol(username="eve"))

@@ -1,4 +1,4 @@
-"""What is used up: the sums against a slow count item by item, and the page that shows them."""
+"""Exposure of a sealed set: the sums against a slow count item by item, and the page that shows them."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -12,27 +12,27 @@ from evaluator.ledger.manifests import Manifest
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.burning import Burn, Shown, burn_of
+from leaderboard.submissions.exposure_report import ExposureReport, Reveal, report_exposure
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.sealed import N, register, seal, show
 from tests.leaderboard.submissions.test_pages import text_of
 
 MANIFEST = seal().manifest
-BURN = "/sets/twins/burn/"
+PAGE = "/sets/twins/exposure/"
 
 
 def shown(
     indices: Sequence[int], recipient: str = "jail", tier: str = "T0", **changes: Any
-) -> Shown:
+) -> Reveal:
     fields = {
         "moment": "2026-01-02T03:04:05Z",
         "root": MANIFEST.root,
         "items": pack_bits(indices, N),
     }
-    return Shown(**fields | {"recipient": recipient, "tier": tier} | changes)
+    return Reveal(**fields | {"recipient": recipient, "tier": tier} | changes)
 
 
-def slow_count(manifest: Manifest, lines: Sequence[tuple[Shown, Sequence[int]]]) -> dict[int, Any]:
+def slow_count(manifest: Manifest, lines: Sequence[tuple[Reveal, Sequence[int]]]) -> dict[int, Any]:
     """The same sums, one item after the other."""
     found = {}
     for block in manifest.blocks:
@@ -51,16 +51,16 @@ def slow_count(manifest: Manifest, lines: Sequence[tuple[Shown, Sequence[int]]])
     return found
 
 
-def facts(burn: Burn) -> dict[int, Any]:
+def facts(report: ExposureReport) -> dict[int, Any]:
     return {
         number: (
-            block.total.lines,
+            block.total.entries,
             block.total.reveals,
             block.total.items,
             (block.total.first, block.total.last),
             set(block.by),
         )
-        for number, block in burn.blocks.items()
+        for number, block in report.blocks.items()
     }
 
 
@@ -75,19 +75,19 @@ def test_it_agrees_with_a_slow_count(seed: int) -> None:
         )
         moment = f"2026-01-0{drawn.randint(1, 9)}T00:00:00{drawn.choice(['', '.5'])}Z"
         lines.append((shown(items, who, tier, moment=moment), items))
-    burn = burn_of(MANIFEST, (line for line, _ in lines))
-    assert facts(burn) == slow_count(MANIFEST, lines)
+    report = report_exposure(MANIFEST, (line for line, _ in lines))
+    assert facts(report) == slow_count(MANIFEST, lines)
     declared = {one for line, items in lines if line.tier == "T2" for one in items}
-    assert burn.declared.bit_count() == len(declared)
+    assert report.declared.bit_count() == len(declared)
     for block in MANIFEST.blocks:
-        by = burn.blocks[block.id].by.values()
-        assert sum(one.reveals for one in by) == burn.blocks[block.id].total.reveals
+        by = report.blocks[block.id].by.values()
+        assert sum(one.reveals for one in by) == report.blocks[block.id].total.reveals
 
 
 def test_a_bitmap_that_straddles_blocks_counts_for_each() -> None:
-    burn = burn_of(MANIFEST, [shown([9, 10, 19, 20, 119])])
+    report = report_exposure(MANIFEST, [shown([9, 10, 19, 20, 119])])
     touched = {
-        number: block.total.items for number, block in burn.blocks.items() if block.total.lines
+        number: block.total.items for number, block in report.blocks.items() if block.total.entries
     }
     assert touched == {0: 1, 1: 2, 2: 1, 9: 1}
 
@@ -103,10 +103,10 @@ def test_a_bitmap_that_straddles_blocks_counts_for_each() -> None:
     ],
     ids=repr,
 )
-def test_a_line_that_does_not_fit_is_strange_and_counts_for_no_block(changes: Any) -> None:
-    burn = burn_of(MANIFEST, [shown([1], tier="T2", **changes), shown([2])])
-    assert (burn.lines, burn.strange, burn.declared) == (2, 1, 0)
-    assert burn.blocks[0].total.items == 1
+def test_a_line_that_does_not_fit_is_unreadable_and_counts_for_no_block(changes: Any) -> None:
+    report = report_exposure(MANIFEST, [shown([1], tier="T2", **changes), shown([2])])
+    assert (report.entries, report.unreadable, report.declared) == (2, 1, 0)
+    assert report.blocks[0].total.items == 1
 
 
 def test_a_bit_beyond_the_set_does_not_fit() -> None:
@@ -114,7 +114,7 @@ def test_a_bit_beyond_the_set_does_not_fit() -> None:
         MANIFEST.blocks[9].to_dict() | {"n": 13}))).manifest  # fmt: skip
     within, beyond = pack_bits([N - 4], N), pack_bits([N - 3], N)
     lines = [shown([], root=odd.root, items=items) for items in (within, beyond)]
-    assert burn_of(odd, lines).strange == 1
+    assert report_exposure(odd, lines).unreadable == 1
 
 
 def test_ten_thousand_lines_are_read_once() -> None:
@@ -122,7 +122,7 @@ def test_ten_thousand_lines_are_read_once() -> None:
     manifest = seal("large").manifest
     served = 0
 
-    def lines() -> Iterator[Shown]:
+    def lines() -> Iterator[Reveal]:
         nonlocal served
         for number in range(10_000):
             served += 1
@@ -132,21 +132,26 @@ def test_ten_thousand_lines_are_read_once() -> None:
                 block.indices(), recipient, "T2" if block.id in (6, 7) else "T1", root=manifest.root
             )
 
-    burn = burn_of(manifest, lines())
-    assert (served, burn.lines, burn.strange, burn.declared.bit_count()) == (10_000, 10_000, 0, 20)
-    assert [burn.blocks[number].total.reveals for number in range(10)] == [12_500] * 8 + [0, 0]
+    report = report_exposure(manifest, lines())
+    assert (served, report.entries, report.unreadable, report.declared.bit_count()) == (
+        10_000,
+        10_000,
+        0,
+        20,
+    )
+    assert [report.blocks[number].total.reveals for number in range(10)] == [12_500] * 8 + [0, 0]
 
 
 def test_the_page_is_for_maintainers(client: Client, user: User, db: None) -> None:
     register(seal())
-    assert client.get(BURN).status_code == 404
+    assert client.get(PAGE).status_code == 404
     client.force_login(user)
-    assert client.get(BURN).status_code == 404
+    assert client.get(PAGE).status_code == 404
     user.is_staff = True
     user.save()
-    page = client.get(BURN)
-    assert "nobody" in text_of(page) and page.headers["Cache-Control"] == "no-store, private"
-    assert client.get("/sets/nowhere/burn/").status_code == 404
+    page = client.get(PAGE)
+    assert "no one" in text_of(page) and page.headers["Cache-Control"] == "no-store, private"
+    assert client.get("/sets/nowhere/exposure/").status_code == 404
 
 
 def test_the_page_says_who_has_seen_what(
@@ -169,14 +174,14 @@ def test_the_page_says_who_has_seen_what(
     user.is_staff = True
     user.save()
     client.force_login(user)
-    page = text_of(client.get(BURN))
+    page = text_of(client.get(PAGE))
     rows = {number: page.split(f'id="block-{number}"')[1].split("</tr>")[0] for number in range(10)}
     assert "10 of 20</b>" in page and "<b>11</b>" in page
     assert "10 of 10" in rows[6] and ">11</td>" in rows[6] and ">10.5</td>" in rows[6]
     assert "and 5 more" in rows[6] and "open now" in rows[6] and "not for" not in rows[6]
     assert "?set=twin&amp;kind=exposure&amp;recipient=end-0.example%3A8443&amp;tier=T2" in rows[6]
     assert "host.example" in rows[5] and "retired" in rows[5]
-    assert "nobody" in rows[9] and "0 of 16" in rows[9]
+    assert "no one" in rows[9] and "0 of 16" in rows[9]
     assert "elsewhere.example" not in page and "More than the cap" not in page
 
 
@@ -191,8 +196,8 @@ def test_what_ought_not_to_be_is_pointed_out(
     user.is_staff = True
     user.save()
     client.force_login(user)
-    page = text_of(client.get(BURN))
+    page = text_of(client.get(PAGE))
     assert "More than the cap." in page and "21 of 20" in page
-    assert "1 line cannot be counted" in page
-    assert "1 of these lines is signed but not part of a log without gaps" in page
+    assert "1 entry cannot be counted" in page
+    assert "1 of these entries is signed but not part of a log without gaps" in page
     assert page.count("not for T2") == 2 and page.count('class="warmth wrong"') == 2

@@ -15,8 +15,10 @@ from evaluator.ledger.rules import Date, Lineages, Rule, evidence_digest, read_e
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions import actions, releasing
+from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
+from leaderboard.submissions.views import pairs
+from leaderboard.submissions.views import release as release_views
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.ruled import retract
 from tests.leaderboard.sealed import RULE, Sealed, count_run, heir, meet, register, released, seal
@@ -112,10 +114,12 @@ def test_the_days_until_a_date_are_never_none(clause: str, moment: str, days: in
 
     rule = Rule(any_of=(Date(moment=clause),))
     evidence = Evidence(set="twin", root="0" * 64, moment=moment)
-    (one,) = releasing.progress(rule, evidence, decide(rule, evidence, now=moment_of(moment)))
+    (one,) = release_views.clause_progress(
+        rule, evidence, decide(rule, evidence, now=moment_of(moment))
+    )
     assert (one.days, one.state.met, one.missing) == (days, False, 0)
     past = Evidence(set="twin", root="0" * 64, moment=clause)
-    (one,) = releasing.progress(rule, past, decide(rule, past, now=moment_of(clause)))
+    (one,) = release_views.clause_progress(rule, past, decide(rule, past, now=moment_of(clause)))
     assert (one.days, one.state.met) == (0, True)
 
 
@@ -139,7 +143,7 @@ def test_every_reason_has_words() -> None:
 
     from evaluator.ledger.notices import Reason
 
-    assert set(releasing.REASONS) == set(get_args(Reason))
+    assert set(pairs.REASONS) == set(get_args(Reason))
 
 
 def test_sets_without_a_manifest_or_a_rule_have_pages_too(
@@ -153,7 +157,7 @@ def test_sets_without_a_manifest_or_a_rule_have_pages_too(
         "/sets/pair/",
         "/sets/pair/release/",
         "/sets/pair/registered/",
-        "/sets/pair/burn/",
+        "/sets/pair/exposure/",
     ):
         text_of(client.get(address))
     assert (
@@ -242,7 +246,7 @@ def test_strangers_and_members_get_no_buttons(
             client.force_login(user)
         page = text_of(client.get(RELEASE))
         assert "For maintainers" not in page and "<form method" not in page.split("<main")[1]
-        assert "/burn/" not in page + text_of(client.get(PAGE))
+        assert "/exposure/" not in page + text_of(client.get(PAGE))
         for name in ("propose", "withdraw"):
             assert client.post(f"{RELEASE}{name}/").status_code == 404
         for address in ("/sets/register/pair/", "/sets/twins/registered/"):

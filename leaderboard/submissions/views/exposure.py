@@ -1,0 +1,102 @@
+"""The exposure report of a sealed set, for maintainers."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from evaluator import policy
+from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.rules import moment_of
+from leaderboard.accounts.views import maintainers_only
+from leaderboard.benchmarks import charts
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.ledger.models import Entry, EntryQuerySet
+from leaderboard.submissions.exposure_report import (
+    BlockExposure,
+    ExposureReport,
+    Reveal,
+    report_exposure,
+)
+
+MOST_RECIPIENTS = 6
+"""Recipients that the page lists for one block."""
+
+
+@maintainers_only
+@require_safe
+def exposure(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show what of the sealed set was revealed, to whom and how often, block by block."""
+    pair = get_object_or_404(SetPair.objects.select_related("private", "public"), slug=slug)
+    manifest = pair.private.facts()
+    context: dict[str, Any] = {"pair": pair, "manifest": manifest, "section": "sets"}
+    if manifest:
+        entries = Entry.objects.filter(kind="exposure", set_name=manifest.name)
+        report = report_exposure(manifest, _reveals(entries))
+        context |= _report_context(pair, manifest, report)
+        context["unchained"] = entries.exclude(status=Entry.Status.CHAINED).count()
+    return render(request, "submissions/exposure.html", context)
+
+
+def _reveals(entries: EntryQuerySet) -> Iterator[Reveal]:
+    """Read every signed entry, also one outside its evaluator's chain: its items were shown."""
+    columns = ("moment", "recipient", "tier", "line__root", "line__items")
+    return (Reveal(*row) for row in entries.values_list(*columns).iterator())
+
+
+def _report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -> dict[str, Any]:
+    parts = charts.parts(manifest, pair.private.signed_notices())
+    rows = [_row(manifest.name, part, report.blocks[part.id]) for part in parts]
+    shares = {
+        row["part"].id: charts.Seen(row["share"], row["times"], bool(row["forbidden"]))
+        for row in rows
+    }
+    declared = report.declared.bit_count()
+    return {
+        "report": report,
+        "rows": rows,
+        "heat": charts.heat(parts, shares),
+        "declared": declared,
+        "declared_bar": charts.bar(declared / manifest.cap if manifest.cap else 0),
+        "over_cap": declared > manifest.cap,
+        "season": pair.season + 1,
+        "ledger_query": urlencode({"set": manifest.name, "kind": "exposure"}),
+    }
+
+
+def _row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[str, Any]:
+    total = block.total
+    by_reveals = sorted(block.by.items(), key=lambda item: (-item[1].reveals, item[0]))
+    recipients = [
+        {
+            "recipient": recipient,
+            "tier": tier,
+            "exposure": exposure,
+            "query": urlencode(
+                {"set": set_name, "kind": "exposure", "recipient": recipient, "tier": tier}
+            ),
+        }
+        for (recipient, tier), exposure in by_reveals[:MOST_RECIPIENTS]
+    ]
+    share = total.items / part.n
+    return {
+        "part": part,
+        "total": total,
+        "share": share,
+        "percent": 100 * share,
+        "bar": charts.bar(share),
+        "times": total.reveals / part.n,
+        "recipients": recipients,
+        "more": max(0, len(by_reveals) - MOST_RECIPIENTS),
+        "forbidden": sorted({tier for _, tier in block.by} - policy.tiers_shown(part.kind)),
+        "first": _moment(total.first),
+        "last": _moment(total.last),
+    }
+
+
+def _moment(text: str) -> datetime | None:
+    return moment_of(text + "Z") if text else None

@@ -1,0 +1,179 @@
+"""The page of a pair of sets: what was committed to; and registering and withdrawing pairs."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from evaluator.errors import EvaluatorError
+from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.notes import open_note
+from evaluator.ledger.notices import named, waiting
+from evaluator.ledger.rules import moment_of
+from leaderboard.accounts.views import carry_out, maintainers_only, signed_in_user
+from leaderboard.benchmarks import actions as benchmarks
+from leaderboard.benchmarks import charts
+from leaderboard.benchmarks.forms import PairForm, WithdrawalForm
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.errors import SiteError
+from leaderboard.submissions import actions
+from leaderboard.submissions.views.release import (
+    evidence_context,
+    pair_context,
+    pairs_with_release,
+)
+
+REASONS = {
+    "spent": "shown often enough",
+    "leaked": "seen where it should not be",
+    "key_lost": "a key was lost",
+    "wrong_gold": "its answer was wrong",
+    "ambiguous": "it can be read in two ways",
+    "duplicate": "it was there twice",
+}
+"""Reasons of the maintainers' notices."""
+
+
+@require_safe
+def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show what was committed to, what has been retired, and how far the release rule is."""
+    pair = get_object_or_404(pairs_with_release(), slug=slug)
+    manifest = pair.private.facts()
+    context = pair_context(pair) | {"manifest": manifest}
+    if manifest:
+        context |= evidence_context(pair, manifest)
+        context |= _commitment_context(pair.private, manifest)
+        context |= _blocks_context(pair, manifest)
+    return render(request, "submissions/set_pair.html", context)
+
+
+@maintainers_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def register_pair(request: HttpRequest) -> HttpResponse:
+    """Pair a sealed set with a public one, in two pages: the facts, then a confirmation.
+
+    Nothing is stored before the second is sent.
+    """
+    sealed_set = _chosen_set(request)
+    if request.method != "POST":
+        return _pair_form_page(request, PairForm(initial=_initial_facts(sealed_set)), sealed_set)
+    form = PairForm(request.POST)
+    if not form.is_valid():
+        return _pair_form_page(request, form, sealed_set, status=422)
+    try:
+        if request.POST.get("confirmed"):
+            return redirect("pair-registered", benchmarks.register_pair(**form.facts()).slug)
+        pair = benchmarks.check_pair(**form.facts())
+    except SiteError as failure:
+        form.add_error(None, failure.advised())
+        return _pair_form_page(request, form, sealed_set, status=failure.status)
+    context = {"form": form, "made": pair, "manifest": pair.private.facts()}
+    return render(request, "submissions/confirm_pair.html", context)
+
+
+def _chosen_set(request: HttpRequest) -> ItemSet | None:
+    """Return the sealed set that the address names, if there is one."""
+    name = request.GET.get("private", "").replace("\0", "")
+    return ItemSet.objects.filter(sealed=True, name=name).first()
+
+
+def _initial_facts(sealed_set: ItemSet | None) -> dict[str, str]:
+    """Return what a sealed set settles of its pair: protocol and grader, where it commits to them."""
+    if sealed_set is None:
+        return {}
+    facts = {"private": sealed_set.name}
+    manifest = sealed_set.facts()
+    if manifest and manifest.terms:
+        facts |= {"protocol": manifest.terms.protocol, "grader": manifest.terms.grader}
+    return facts
+
+
+def _pair_form_page(
+    request: HttpRequest, form: PairForm, sealed_set: ItemSet | None, *, status: int = 200
+) -> HttpResponse:
+    context: dict[str, Any] = {"form": form, "known": sealed_set}
+    manifest = sealed_set.facts() if sealed_set else None
+    if sealed_set and manifest:
+        context |= {"manifest": manifest} | _commitment_context(sealed_set, manifest)
+    return render(request, "submissions/register_pair.html", context, status=status)
+
+
+@maintainers_only
+@require_safe
+def registered(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show what a new pair commits to, and whether known models would meet its rule at once."""
+    pair = get_object_or_404(pairs_with_release(), slug=slug)
+    manifest = pair.private.facts()
+    context = pair_context(pair) | {
+        "manifest": manifest,
+        "forecast": actions.forecast(pair).verdict,
+    }
+    if manifest:
+        context |= _commitment_context(pair.private, manifest)
+    return render(request, "submissions/registered.html", context)
+
+
+@maintainers_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
+    """Withdraw a pair that has no results, in public and for good."""
+    pair = get_object_or_404(pairs_with_release(), slug=slug)
+    by = signed_in_user(request)
+    form = WithdrawalForm(request.POST or None)
+    if form.is_valid():
+        reason = form.cleaned_data["reason"]
+        carry_out(
+            request,
+            lambda: actions.withdraw_pair(slug=pair.slug, reason=reason, by=by),
+            done="The pair is withdrawn.",
+        )
+        return redirect("set-pair", slug)
+    context = {"pair": pair, "form": form, "section": "sets"}
+    status = 422 if form.errors else 200
+    return render(request, "submissions/withdraw_pair.html", context, status=status)
+
+
+def _commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
+    """Return who signed the set's tree head and who cosigned it; empty for one that is not valid."""
+    cosigned: dict[str, int] = {}
+    signatures: set[str] = set()
+    if item_set.head:
+        try:
+            cosigned = dict(manifest.verify_note(item_set.head))
+            signatures = {signature.name for signature in open_note(item_set.head).signatures}
+        except EvaluatorError:
+            cosigned = {}
+    return {
+        "digest": manifest.digest(),
+        "signers": [party.name for party in manifest.maintainers if party.name in signatures],
+        "cosigned": [
+            (name, datetime.fromtimestamp(seen, UTC)) for name, seen in sorted(cosigned.items())
+        ],
+        "created": moment_of(manifest.created),
+    }
+
+
+def _blocks_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
+    """Return how the set is divided into blocks, and the notices that retired some of it."""
+    signed = pair.private.signed_notices()
+    parts = charts.parts(manifest, signed)
+    still_counting = waiting(manifest, signed)
+    notices = [
+        {
+            "notice": notice,
+            "reason": REASONS[notice.reason],
+            "moment": moment_of(notice.moment),
+            "waits": bool(items & still_counting),
+        }
+        for notice, items in zip(signed, named(manifest, signed), strict=True)
+    ]
+    return {
+        "strip": charts.strip(parts, season=pair.season + 1),
+        "parts": parts,
+        "strata": charts.strata(manifest, signed),
+        "notices": notices,
+        "waits": len(still_counting),
+        "season": pair.season + 1,
+    }

@@ -1,0 +1,19 @@
+"""Status of the evaluators: the pools for everybody, every finding for maintainers."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from leaderboard.accounts.views import reader
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import actions
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """Show the pools, and to maintainers every finding and every evaluator."""
+    user = reader(request)
+    is_maintainer = user is not None and user.is_staff
+    evaluators = Evaluator.objects.order_by("pk") if is_maintainer else ()
+    context = {"status": actions.status(), "evaluators": evaluators}
+    return render(request, "submissions/status.html", context)

@@ -1,0 +1,80 @@
+"""Submitting a model; the user's own submissions and commitments."""
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from leaderboard.accounts.views import carry_out, signed_in_user
+from leaderboard.errors import SiteError
+from leaderboard.ledger.models import ListedEndpoint
+from leaderboard.submissions import actions
+from leaderboard.submissions.admission import Ask
+from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
+from leaderboard.submissions.models import Run
+
+PAGE_LENGTH = 50
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def submit(request: HttpRequest) -> HttpResponse:
+    """Show the form, or take a submission and go to its run."""
+    if request.method != "POST":
+        return _form_page(request, SubmissionForm.blank())
+    form = SubmissionForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, form, status=422)
+    ask = Ask(**form.facts())
+    try:
+        submission = actions.submit(
+            user=signed_in_user(request), key=form.cleaned_data["key"], ask=ask
+        )
+    except SiteError as failure:
+        field = failure.detail if failure.detail in form.fields else None
+        form.add_error(field, failure.advised())
+        return _form_page(request, form, status=failure.status)
+    return redirect(submission.run)
+
+
+def _form_page(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:
+    context = {
+        "form": form,
+        "listed": ListedEndpoint.objects.all(),
+        "per_cohort": settings.DECLARED_PER_COHORT,
+        "per_season": settings.DECLARED_PER_SEASON,
+    }
+    return render(request, "submissions/submit.html", context, status=status)
+
+
+@login_required
+@require_safe
+def mine(request: HttpRequest) -> HttpResponse:
+    """List the user's own runs, newest first."""
+    runs = Run.objects.with_facts().filter(submission__submitted_by=signed_in_user(request))
+    paginator = Paginator(runs.order_by("-queued_at"), PAGE_LENGTH)
+    context = {"page": paginator.get_page(request.GET.get("page")), "section": "mine"}
+    return render(request, "submissions/mine.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def commitments(request: HttpRequest) -> HttpResponse:
+    """List the user's own commitments to weights, newest first, and take a new one."""
+    user = signed_in_user(request)
+    form = CommitmentForm(request.POST or None)
+    if form.is_valid():
+        digest = form.cleaned_data["digest"]
+        carry_out(
+            request,
+            lambda: actions.commit_weights(user=user, digest=digest),
+            done="You are committed to these weights.",
+        )
+        return redirect("commitments")
+    paginator = Paginator(user.commitments.order_by("-pk"), PAGE_LENGTH)
+    page = paginator.get_page(request.GET.get("page"))
+    context = {"form": form, "page": page, "section": "mine"}
+    status = 422 if form.errors else 200
+    return render(request, "submissions/commitments.html", context, status=status)
