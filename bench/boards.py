@@ -15,14 +15,14 @@ from leaderboard.board.snapshot import METHOD, families, rank
 from leaderboard.evidence.entries import Entry, Tally
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.summaries import Likelihoods, Likely
-from leaderboard.evidence.vocabulary import EvidenceCode
+from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Model, Run, Submission
 
 PUBLIC, PRIVATE = 1319, 1205
 FAMILIES, ORGANISATIONS = 400, 150
 WAITING = 30
 SIZES = (0.5, 1.5, 3, 7, 8, 13, 14, 32, 70, None)
-WORDS: Sequence[EvidenceCode] = (
+WORDS: Sequence[Evidence] = (
     ("no_evidence",) * 70 + ("cannot_tell",) * 15 + ("watch",) * 3 + ("overfit",) * 2
 )
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,7 +90,7 @@ def _tally(share: float, n: int) -> Tally:
     return Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
 
 
-def _judged(word: EvidenceCode, p: float) -> Judged:
+def _judged(word: Evidence, p: float) -> Judged:
     return Judged(
         word=word if word != "pending" else "cannot_tell", basis="twins", p=p, holm=p, benjamini_hochberg=p,
         visible=0.04, adjusted=None, cut=False, fewest=None, closed="2026-01-31",

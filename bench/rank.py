@@ -58,7 +58,7 @@ def board(matrix: Floats, public: int) -> None:
         statistics.newcombe(*one)
     panel = statistics.fit_panel(counts[:REFERENCES])
     gaps = statistics.gaps_against(panel, counts[REFERENCES:])
-    statistics.words(
+    statistics.verdicts(
         [
             statistics.Case(
                 statistics.Counts(one.public_right, 0, one.public_n),

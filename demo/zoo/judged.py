@@ -12,8 +12,9 @@ import numpy as np
 from demo.zoo import Model
 from demo.zoo.recipes import Kind
 from leaderboard.evidence import statistics
-from leaderboard.evidence.statistics import AdjustedGap, Case, Counts, GapTest, ItemGap, Sides, Word
+from leaderboard.evidence.statistics import AdjustedGap, Case, Counts, GapTest, ItemGap, Sides
 from leaderboard.evidence.statistics.counts import peers
+from leaderboard.evidence.vocabulary import Evidence
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class Judged:
     """
 
     model: Model
-    raw: Word
+    raw: Evidence
     counts: AdjustedGap | None
-    counts_word: Word
+    counts_word: Evidence
     items: ItemGap | None
-    items_word: Word
+    items_word: Evidence
 
 
 def judge(models: Sequence[Model]) -> list[Judged]:
@@ -56,9 +57,9 @@ def _counts(model: Model) -> tuple[Counts, Counts]:
     )
 
 
-def _words(models: Sequence[Model], tests: Sequence[GapTest | None]) -> list[Word]:
+def _words(models: Sequence[Model], tests: Sequence[GapTest | None]) -> list[Evidence]:
     cases = [Case(*_counts(model), test) for model, test in zip(models, tests, strict=True)]
-    return [verdict.word for verdict in statistics.words(cases)]
+    return [verdict.evidence for verdict in statistics.verdicts(cases)]
 
 
 def _by_items(model: Model, references: Sequence[Model]) -> ItemGap | None:

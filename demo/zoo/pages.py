@@ -12,7 +12,8 @@ from demo.problems import TEMPLATES
 from demo.zoo import FOLDER, TABLE, Model, Zoo, load, sets
 from demo.zoo.judged import Judged, judge
 from demo.zoo.recipes import RECIPES, Kind
-from leaderboard.evidence.statistics import AdjustedGap, ItemGap, Word, newcombe, spearman
+from leaderboard.evidence.statistics import AdjustedGap, ItemGap, newcombe, spearman
+from leaderboard.evidence.vocabulary import Evidence
 
 README = FOLDER / "README.md"
 COLUMNS = (
@@ -192,8 +193,8 @@ def _said(one: Judged) -> Sequence[object]:
     low, high = newcombe(*one.model.counts)
     raw = f"{100 * _gap(one.model):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
     return (
-        one.model.name, one.model.kind, raw, one.raw,
-        _points(one.counts), one.counts_word, _points(one.items), one.items_word,
+        one.model.name, one.model.kind, raw, one.raw.label,
+        _points(one.counts), one.counts_word.label, _points(one.items), one.items_word.label,
     )  # fmt: skip
 
 
@@ -207,7 +208,7 @@ def _points(gap: AdjustedGap | ItemGap | None) -> str:
 def _found(judged: Sequence[Judged]) -> str:
     """The tables in a sentence or two: every number is counted in them."""
     honest = [one for one in judged if one.model.kind is Kind.HONEST]
-    flagged = {Word.OVERFIT, Word.WATCH}
+    flagged = {Evidence.OVERFIT, Evidence.WATCH}
     raw, counts, items = (
         sum(word in flagged for word in words)
         for words in zip(

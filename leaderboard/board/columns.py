@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from leaderboard.evidence.vocabulary import WORDS
+from leaderboard.evidence.vocabulary import LABELS
 
 if TYPE_CHECKING:
     from leaderboard.board.rows import Row
@@ -22,7 +22,7 @@ Positions: TypeAlias = npt.NDArray[np.int32]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 _LAST = float("inf")
-_WORDS = tuple(WORDS)
+_WORDS = tuple(LABELS)
 HOTTEST = 10
 _END = b"\n"
 """Stands between the texts that are searched; no name holds one."""

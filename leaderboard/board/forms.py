@@ -11,12 +11,12 @@ from django.http import QueryDict
 
 from leaderboard.board.columns import BOARD_SORTS, Columns, Mask, Positions
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
-from leaderboard.evidence.vocabulary import WORDS
+from leaderboard.evidence.vocabulary import LABELS
 
 ACCESS_CHOICES = (("", "all access"), ("weights", "weights"), ("endpoint", "endpoint"))
 
 
-BOARD_EVIDENCE = (("", "all evidence"), *WORDS.items())
+BOARD_EVIDENCE = (("", "all evidence"), *((level.value, label) for level, label in LABELS.items()))
 
 
 PAGE_ROWS = 50

@@ -14,8 +14,8 @@ from leaderboard.evidence import decide as cohorts
 from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as of_counts
-from leaderboard.evidence.statistics import evidence, fragility, intervals, meta, ranksets
-from leaderboard.evidence.statistics.words import OVERFIT_LEVEL, WATCH_LEVEL
+from leaderboard.evidence.statistics import fragility, intervals, meta, ranksets
+from leaderboard.evidence.vocabulary import LEVELS
 
 ASKED: dict[protocols.Asked, str] = {
     "checkpoint": "weights that run here",
@@ -222,19 +222,21 @@ def _evidence() -> Iterator[Section]:
         (
             (
                 "overfit",
-                f"more than chance: Holm's corrected p over the close is at most {OVERFIT_LEVEL:g}, so that even one"
-                f" such word comes about by chance in at most {_pp(OVERFIT_LEVEL)} closes of 100",
+                "more than chance: the p-value after Holm's correction over the cohort is at most"
+                f" {LEVELS.overfit:g}, so that a cohort has any such verdict by chance in at most"
+                f" {_pp(LEVELS.overfit)}% of cases",
             ),
             (
                 "watch",
-                f"weaker: Benjamini and Hochberg's is at most {WATCH_LEVEL:g}, so that of all models with this word or"
-                f" “overfit” about {_pp(WATCH_LEVEL)} in 100 have it by chance",
+                "weaker: the p-value after Benjamini and Hochberg's correction is at most"
+                f" {LEVELS.watch:g}, so that of all models with this level or “overfit” about"
+                f" {_pp(LEVELS.watch)}% have it by chance",
             ),
             (
                 "cannot tell",
-                f"too noisy to say: more than {_pp(evidence.CUT_SHARE)}% of the answers on a set were cut off, which"
-                f" comes first; or a gap of {_pp(evidence.WIDEST_VISIBLE_GAP)} pp would have been missed more than one"
-                " time in five; or there is nothing to compare with",
+                f"too noisy: more than {_pp(LEVELS.truncated)}% of the answers on a set were truncated,"
+                f" which comes first; or a gap of {_pp(LEVELS.visible_gap)} pp would be found in"
+                f" fewer than {_pp(LEVELS.power)}% of cases; or there is nothing to compare with",
             ),
             ("no evidence", "no more than chance, which does not say that there is no gap"),
             (
@@ -291,8 +293,8 @@ def _leaks() -> Iterator[Section]:
             " only to weights that run here without a network. Both are as hard by the draw. So weights that were"
             " trained on what an endpoint was shown do better on the exposed blocks than on the local ones; the"
             " difference has Miettinen and Nurminen's interval and one-sided test, and beside it stands the smallest"
-            " leak that would have been found four times in five. It is of one model alone, not corrected for how many"
-            " there are, and changes no word of evidence.",
+            f" leak that would be found in {_pp(LEVELS.power)}% of cases. It is of one model alone, not"
+            " corrected for how many there are, and changes no word of evidence.",
             f"Told of weights where either part by itself has at least {LEAST_CELL} items (fewer in a demonstration"
             " that is sealed so).",
         ),

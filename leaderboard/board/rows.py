@@ -9,7 +9,7 @@ from evaluator.contract import Tier, Wire
 from leaderboard.evidence.leaks import Contact, LeakContrast
 from leaderboard.evidence.models import Access, Judged
 from leaderboard.evidence.summaries import Likelihoods
-from leaderboard.evidence.vocabulary import WORDS, EvidenceCode
+from leaderboard.evidence.vocabulary import Evidence
 
 Why = Literal[
     "waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"
@@ -76,7 +76,7 @@ class Row(Wire, frozen=True, kw_only=True):
     interval: tuple[float, float]
     worst: tuple[float, float]
     smallest_visible_gap: float
-    evidence: EvidenceCode
+    evidence: Evidence
     judged: Judged | None = None
     family: str = ""
     parameters: int | None = None
@@ -102,7 +102,7 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def word(self) -> str:
         """The evidence in plain words."""
-        return WORDS[self.evidence]
+        return self.evidence.label
 
 
 class Unranked(Wire, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from leaderboard.evidence.prior_exposure import Met
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap
+from leaderboard.evidence.vocabulary import Evidence
 
 METHOD = "board-7"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
@@ -150,7 +151,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         interval=gap,
         worst=statistics.worst_case_gap(*sides),
         smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
-        evidence=entry.judged.word if entry.judged else "pending",
+        evidence=entry.judged.word if entry.judged else Evidence.PENDING,
         judged=entry.judged,
         tier=entry.tier,
         version=entry.version,

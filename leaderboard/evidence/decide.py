@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from evaluator.contract import canonical_json
@@ -22,7 +22,7 @@ from leaderboard.evidence.models import (
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
-from leaderboard.evidence.vocabulary import CohortBasis, EvidenceWord
+from leaderboard.evidence.vocabulary import LEVELS, CohortBasis
 
 METHOD = "evidence-2"
 """Names everything below that turns a cohort into verdicts; other verdicts for equal inputs need a new name."""
@@ -266,18 +266,19 @@ def _judged(
         statistics.Case(*_counts(entry), one.test if one else None)
         for entry, one in zip(cohort, tests, strict=True)
     ]
-    verdicts = statistics.words(cases)
+    verdicts = statistics.verdicts(cases)
     tried = basis == "panel" and len(cohort) <= LARGEST_TRIED
     return [
         Judged(
-            word=cast("EvidenceWord", verdict.word.value.replace(" ", "_")),
+            word=verdict.evidence,
+            levels=LEVELS,
             basis=basis,
             p=_rough(verdict.p),
             holm=_rough(verdict.holm),
             benjamini_hochberg=_rough(verdict.benjamini_hochberg),
             visible=round(one.test.visible, PLACES) if one else None,
             adjusted=one.adjusted if one else None,
-            cut=statistics.is_cut(*_counts(entry)),
+            cut=statistics.is_truncated(*_counts(entry)),
             fewest=_fewest(place, cases, cohort, panel)
             if tried and verdict.p is not None
             else None,
@@ -299,8 +300,11 @@ def _fewest(
 
     def word(gap: statistics.AdjustedGap) -> Any:
         own = cases[place]._replace(test=_beyond_noise(gap.gap, gap.p, gap.visible))
-        return statistics.words([*cases[:place], own, *cases[place + 1 :]])[place].word
+        return statistics.verdicts([*cases[:place], own, *cases[place + 1 :]])[place].evidence
 
-    if word(statistics.adjusted_gap(_sides(entry), others)) != statistics.words(cases)[place].word:
+    if (
+        word(statistics.adjusted_gap(_sides(entry), others))
+        != statistics.verdicts(cases)[place].evidence
+    ):
         return 0
     return statistics.fewest_contaminated(_sides(entry), others, word).fewest

@@ -1,98 +1,119 @@
-"""What one row says, in plain sentences; every number in them is the row's own."""
+"""Verdicts and contrasts of one row in plain sentences; every number in them is the row's own."""
 
 from leaderboard.evidence.formats import p_value, percent, points, span
 from leaderboard.evidence.leaks import Contact, ContactContrast, LeakContrast
 from leaderboard.evidence.models import Judged
-
-ALONE = 0.05
+from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 
 def evidence(judged: Judged | None, gap: float) -> str:
-    """Why the row has its word, and how sure that is."""
+    """Return why a row has its evidence level, and how sure that is. ``gap`` is the raw one."""
     if judged is None:
-        return "Nothing is decided about these outcomes: words are decided when maintainers close the board."
+        return "Not decided yet: evidence is decided when maintainers close the board."
     if judged.cut:
-        return "Too many of its answers on one of the sets were cut off: what it would have scored is not known."
-    if judged.holm is None:
-        return "Few reference models are like it, and the sets may differ in how hard they are: its gap tells nothing."
-    return f"{_compared(judged, gap)}{_sure(judged)}"
-
-
-def _compared(judged: Judged, raw_gap: float) -> str:
-    if judged.basis == "panel" and judged.adjusted:
-        gap, than = (
-            judged.adjusted.gap,
-            "than reference models of the same private score lead to expect",
+        return (
+            "Too many of its answers on one of the sets were truncated: its score with the whole"
+            " answers is not known."
         )
+    if judged.holm is None:
+        return (
+            "Too few reference models are like it, and the sets may differ in difficulty: its gap"
+            " is no evidence either way."
+        )
+    return f"{_comparison(judged, gap)} {_certainty(judged)}"
+
+
+def _comparison(judged: Judged, raw_gap: float) -> str:
+    if judged.basis == "panel" and judged.adjusted:
+        gap = judged.adjusted.gap
+        than = "than reference models of the same private score lead to expect"
     else:
-        gap, than = raw_gap, "than on the sealed set, which is as hard by the way both were made"
+        gap = raw_gap
+        than = "than on the sealed set, which is equally hard by construction"
     side = "higher" if gap >= 0 else "lower"
-    return f"It scores {percent(abs(gap))} pp {side} on the public set {than}. "
+    return f"It scores {percent(abs(gap))} pp {side} on the public set {than}."
 
 
-def _sure(judged: Judged) -> str:
+def _certainty(judged: Judged) -> str:
+    levels = judged.levels
     seen = f"{percent(judged.visible or 0)} pp"
-    said = {
-        "overfit": "That is more than chance, and evidence that it is fitted to the public set, whatever the cause:"
-        " were none of the models decided with it, even one such word would come about once in twenty at most.",
-        "watch": "That is more than chance often gives: of all models with this word or “overfit” about one in ten may "
-        "have it by chance.",
-        "no_evidence": f"That is no more than chance. A gap of {seen} would have been found four times in five; a "
-        "smaller one may be there.",
-        "cannot_tell": f"That is no more than chance, and the test is weak here: only a gap of {seen} or more would"
-        " have been found four times in five.",
-    }
-    return said[judged.word]
-
-
-def leak(one: LeakContrast) -> str:
-    """Whether weights do better on what endpoints may have been shown, how sure that is, what would have been seen."""
-    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
+    power = f"{100 * levels.power:g}%"
+    if judged.word == Evidence.OVERFIT:
+        return (
+            "That is more than chance: evidence of overfitting to the public set, whatever the"
+            " cause. If no model of its cohort were overfitted, a cohort would have any such"
+            f" verdict in at most {100 * levels.overfit:g}% of cases."
+        )
+    if judged.word == Evidence.WATCH:
+        return (
+            "That is more than chance often gives: of all models with this level or “overfit”"
+            f" about {100 * levels.watch:g}% may have it by chance."
+        )
+    if judged.word == Evidence.NO_EVIDENCE:
+        return (
+            f"That is no more than chance. A gap of {seen} would be found in {power} of cases; a"
+            " smaller one may be there."
+        )
     return (
-        f"{percent(exposed)}% of the {one.exposed_n:,} items that endpoints may have been shown, {percent(local)}% of"
-        f" the {one.local_n:,} that never left: {_contrast(one)}"
+        "That is no more than chance, and the test is weak here: only a gap of"
+        f" {seen} or more would be found in {power} of cases."
     )
 
 
-def contact(one: Contact | None, n: int) -> str:
-    """What an endpoint's provider had been shown before, and whether it does better on that; empty of weights."""
+def leak(one: LeakContrast, levels: Levels = LEVELS) -> str:
+    """Return how weights do on items that endpoints may be shown, against items that never left."""
+    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
+    return (
+        f"{percent(exposed)}% of the {one.exposed_n:,} items that endpoints may have been shown,"
+        f" {percent(local)}% of the {one.local_n:,} that never left: {_contrast(one, levels)}"
+    )
+
+
+def contact(one: Contact | None, n: int, levels: Levels = LEVELS) -> str:
+    """Return which of ``n`` items an endpoint's provider had been shown before; '' for weights."""
     if one is None:
         return ""
     if one.look == "unknown":
-        return "Not known: the published logs do not say yet of each of these items when the provider was shown it."
+        return (
+            "Not known: the published logs do not state yet when the provider was shown each of"
+            " these items."
+        )
     if one.look == "first":
-        return f"Yes: its provider had been shown none of these {n:,} items before, so there is nothing to compare."
+        return (
+            f"Yes: its provider had been shown none of these {n:,} items before, so there is"
+            " nothing to compare."
+        )
     if one.look == "again":
         return (
-            f"No: its provider had been shown each of these {n:,} items before, the first on {one.since}, and there are"
-            " none at first contact to compare with."
+            f"No: its provider had been shown each of these {n:,} items before, the first on"
+            f" {one.since}, so there are no new ones to compare with."
         )
-    return f"In part. {_part(one, n)}"
+    return f"In part. {_part(one, n, levels)}"
 
 
-def _part(one: Contact, n: int) -> str:
+def _part(one: Contact, n: int, levels: Levels) -> str:
     since = f", the first on {one.since}" if one.since else ""
     if one.contrast is None:
         return (
-            f"Of these {n:,} items its provider had been shown {one.before:,} before{since}; {one.fresh:,} it was shown"
-            " here for the first time. One side is too small to compare: it has no whole part of the set."
+            f"Of these {n:,} items its provider had been shown {one.before:,} before{since}; it was"
+            f" shown {one.fresh:,} here for the first time. One side is too small to compare: it has"
+            " no whole part of the set."
         )
-    seen, fresh = (
-        one.contrast.seen_right / one.contrast.seen_n,
-        one.contrast.fresh_right / one.contrast.fresh_n,
-    )
+    seen = one.contrast.seen_right / one.contrast.seen_n
+    fresh = one.contrast.fresh_right / one.contrast.fresh_n
     aside = n - one.contrast.seen_n - one.contrast.fresh_n
-    left = f" The other {aside:,} are of parts that had been shown incompletely, and count on neither side."
+    left = f" The other {aside:,} are of parts that had been shown in part; they count on neither side."
     return (
-        f"{percent(seen)}% of the {one.contrast.seen_n:,} items that its provider had been shown before{since};"
-        f" {percent(fresh)}% of the {one.contrast.fresh_n:,} that it had not: {_contrast(one.contrast)}"
+        f"{percent(seen)}% of the {one.contrast.seen_n:,} items that its provider had been shown"
+        f" before{since}; {percent(fresh)}% of the {one.contrast.fresh_n:,} that it had not:"
+        f" {_contrast(one.contrast, levels)}"
         f"{left if aside else ''}"
     )
 
 
-def _contrast(one: LeakContrast | ContactContrast) -> str:
-    alone = f"more than chance would give one model in twenty ({p_value(one.p)})"
-    chance = alone if one.p <= ALONE else "no more than chance"
-    seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No leak that is possible"
+def _contrast(one: LeakContrast | ContactContrast, levels: Levels) -> str:
+    more = f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)})"
+    chance = more if one.p <= levels.single else "no more than chance"
+    seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No possible leak"
     difference = f"{points(one.difference)} pp (95% {span(one.interval)})"
-    return f"{difference}, {chance}. {seen} would have been found four times in five."
+    return f"{difference}, {chance}. {seen} would be found in {100 * levels.power:g}% of cases."

@@ -14,7 +14,7 @@ from django.db import models
 from evaluator.contract import Wire
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import HEX32, SetPair
-from leaderboard.evidence.vocabulary import WORDS, CohortBasis, EvidenceWord
+from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence, Levels
 from leaderboard.submissions.models import Model, Run, Submission
 from leaderboard.submissions.states import RunState
 
@@ -50,7 +50,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     even all would, or where it was not asked. ``cut`` says that more than 2% of a set's answers were cut off.
     """
 
-    word: EvidenceWord
+    word: Evidence
     basis: CohortBasis
     p: float | None
     holm: float | None
@@ -59,13 +59,15 @@ class Judged(Wire, frozen=True, kw_only=True):
     adjusted: Adjusted | None
     cut: bool
     fewest: int | None
+    levels: Levels = LEVELS
+    """Thresholds that ``word`` was decided by."""
     closed: str = ""
     """When its cohort was closed, as an ISO date."""
 
     @property
     def said(self) -> str:
         """The word as a reader sees it."""
-        return WORDS[self.word]
+        return self.word.label
 
 
 class PanelMember(Wire, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isnan
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap, Share, Tested
-from leaderboard.evidence.vocabulary import EvidenceWord
+from leaderboard.evidence.vocabulary import LEVELS, Evidence
 from leaderboard.published.models import PublishedRow, PublishedSnapshot, PublishedTable
 from leaderboard.published.results import (
     Analysis,
@@ -86,6 +85,7 @@ def _analysis(table: PublishedTable, rows: Sequence[PublishedRow]) -> Analysis:
         statistics.spearman(public, private, LEVEL).estimate if len(lines) > 3 else float("nan")
     )
     return Analysis(
+        levels=LEVELS,
         basis="raw" if table.equally_hard else "peers",
         lines=tuple(sorted(lines, key=lambda line: (-line.private.accuracy, line.model))),
         families=_families(rows, sides, found),
@@ -174,7 +174,7 @@ def _tested(p: Sequence[float]) -> list[Tested]:
 
 def _words(
     sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest | None]
-) -> list[EvidenceWord]:
+) -> list[Evidence]:
     """The words of one table, which is one cohort. Published tables do not tell how many answers were cut off."""
     cases = [
         statistics.Case(
@@ -184,10 +184,7 @@ def _words(
         )
         for one, test in zip(sides, tests, strict=True)
     ]
-    return [
-        cast("EvidenceWord", verdict.word.value.replace(" ", "_"))
-        for verdict in statistics.words(cases)
-    ]
+    return [verdict.evidence for verdict in statistics.verdicts(cases, LEVELS)]
 
 
 def _raw(sides: Sequence[statistics.Sides]) -> list[RawTest]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.summaries import Tested
-from leaderboard.evidence.vocabulary import EVIDENCE, EvidenceWord
+from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.results import Basis, PublishedLine
 
@@ -56,8 +56,8 @@ def published_as_json(
     }
 
 
-def _worded(line: PublishedLine, word: EvidenceWord) -> dict[str, Any]:
-    return line.to_dict() | {"evidence": word, "word": EVIDENCE[word]}
+def _worded(line: PublishedLine, word: Evidence) -> dict[str, Any]:
+    return line.to_dict() | {"evidence": word, "word": word.label}
 
 
 def published_as_csv(lines: Iterable[PublishedLine], basis: Basis) -> str:

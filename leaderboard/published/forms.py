@@ -7,7 +7,7 @@ from typing import cast
 from django.http import QueryDict
 
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
-from leaderboard.evidence.vocabulary import EVIDENCE
+from leaderboard.evidence.vocabulary import DECIDED
 from leaderboard.published.results import Analysis, Basis, PublishedLine
 
 _LAST = float("inf")
@@ -19,10 +19,7 @@ BASIS_CHOICES = (("raw", "both sets are equally hard"), ("peers", "most other mo
 PUBLISHED_ACCESS = (("", "all access"), ("open", "open weights"), ("closed", "closed"))
 
 
-EVIDENCE_CHOICES = (("", "all evidence"), *EVIDENCE.items())
-
-
-_WORDS = tuple(EVIDENCE)
+EVIDENCE_CHOICES = (("", "all evidence"), *((level.value, level.label) for level in DECIDED))
 
 
 SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ...]]]] = {
@@ -33,7 +30,7 @@ SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ..
         "largest against peers first",
         lambda line, _: (-line.peers.gap if line.peers else _LAST,),
     ),
-    "evidence": ("by evidence", lambda line, basis: (_WORDS.index(line.word(basis)), -line.gap)),
+    "evidence": ("by evidence", lambda line, basis: (DECIDED.index(line.word(basis)), -line.gap)),
     "size": (
         "largest model first",
         lambda line, _: (-line.parameters if line.parameters else _LAST,),
@@ -71,7 +68,7 @@ class PublishedQuery:
             q=data.get("q", "").strip()[:80],
             family=one_of(data.get("family", ""), families),
             access=one_of(data.get("access", ""), dict(PUBLISHED_ACCESS)),
-            evidence=one_of(data.get("evidence", ""), EVIDENCE),
+            evidence=one_of(data.get("evidence", ""), DECIDED),
             basis=cast("Basis", basis) if basis in dict(BASIS_CHOICES) else analysis.basis,
             sort=one_of(data.get("sort", ""), SORTS) or "evidence",
             axis=one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit",

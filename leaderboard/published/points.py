@@ -1,7 +1,6 @@
 """Chart points of rows of a published table."""
 
 from leaderboard.charts.dots import TONES, Dot
-from leaderboard.evidence.vocabulary import EVIDENCE
 from leaderboard.published.results import Basis, PublishedLine
 
 
@@ -18,7 +17,7 @@ def of_line(line: PublishedLine, basis: Basis) -> Dot:
         interval=line.interval,
         rank=line.rank,
         public_rank=line.public_rank,
-        word=EVIDENCE[word],
+        word=word.label,
         tone=TONES[word],
         likelihood=line.loglik,
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 from evaluator.contract import Wire
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, Share, Tested
-from leaderboard.evidence.vocabulary import EvidenceWord
+from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 Basis = Literal["raw", "peers"]
 """What a word supposes: that both sets are equally hard, or that most of a model's peers are not fitted to one."""
@@ -20,7 +20,7 @@ class RawTest(Wire, frozen=True, kw_only=True):
     greater: Tested
     two_sided: Tested
     visible: float
-    word: EvidenceWord
+    word: Evidence
 
 
 class PeerTest(Wire, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class PeerTest(Wire, frozen=True, kw_only=True):
     visible: float
     references: int
     greater: Tested
-    word: EvidenceWord
+    word: Evidence
 
 
 class PublishedLine(Wire, frozen=True, kw_only=True):
@@ -63,11 +63,11 @@ class PublishedLine(Wire, frozen=True, kw_only=True):
     loglik: float | None
     role: Role
 
-    def word(self, basis: Basis) -> EvidenceWord:
+    def word(self, basis: Basis) -> Evidence:
         """The word under one of the two suppositions; without a test there is nothing to tell."""
         if basis == "raw":
             return self.raw.word
-        return self.peers.word if self.peers else "cannot_tell"
+        return self.peers.word if self.peers else Evidence.CANNOT_TELL
 
     def visible(self, basis: Basis) -> float | None:
         """The smallest gap that the word's test would have found four times in five."""
@@ -100,6 +100,7 @@ class Order(Wire, frozen=True, kw_only=True):
 class Analysis(Wire, frozen=True, kw_only=True):
     """All that is shown of a published table, best private score first. ``basis`` is the supposition shown first."""
 
+    levels: Levels = LEVELS
     basis: Basis
     lines: tuple[PublishedLine, ...]
     families: tuple[FamilyLine, ...]

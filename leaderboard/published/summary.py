@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from leaderboard.evidence.associations import correlation_text, likelihood, p_text
 from leaderboard.evidence.summaries import Tested
+from leaderboard.evidence.vocabulary import DECIDED, Levels
 from leaderboard.published.models import PublishedTable
 from leaderboard.published.results import Analysis, Basis, PanelFacts, PublishedLine
-
-HOLM, FALSE_SHARE, WATCHED = 0.05, 0.05, 0.10
-
 
 SELDOM = 0.05
 
@@ -51,7 +49,7 @@ def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
 def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
     """How many models have each word."""
     words = [line.word(basis) for line in analysis.lines]
-    return {word: words.count(word) for word in ("overfit", "watch", "no_evidence", "cannot_tell")}
+    return {word: words.count(word) for word in DECIDED}
 
 
 def _named(lines: Sequence[PublishedLine]) -> str:
@@ -76,22 +74,24 @@ def _plainly(table: PublishedTable, analysis: Analysis) -> str:
     )
     first = (
         f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {public} {than}, by more than chance. "
-        "If no model were fitted to it, even one such word would come about in at most one table of twenty."
+        "If no model were overfitted, a table would have any such level in at most "
+        f"{100 * analysis.levels.overfit:g}% of cases."
         if hot
         else f"None that this can show: nowhere is the score on {public} higher {than}, by more than chance."
     )
-    watched = f" {number['watch']} more may be: of these and those about one in ten may be wrong."
+    watched = f" {number['watch']} more may be: of these and those about {100 * analysis.levels.watch:g}% may be wrong."
     noisy = f" {number['cannot_tell']} are too noisy to tell."
     return first + (watched if number["watch"] else "") + (noisy if number["cannot_tell"] else "")
 
 
 def _raw(table: PublishedTable, analysis: Analysis) -> str:
     lines = analysis.lines
-    firm = [line for line in lines if line.raw.greater.holm <= HOLM]
+    levels = analysis.levels
+    firm = [line for line in lines if line.raw.greater.holm <= levels.overfit]
     likely = [
         line
         for line in lines
-        if line.raw.greater.benjamini_hochberg <= WATCHED and line not in firm
+        if line.raw.greater.benjamini_hochberg <= levels.watch and line not in firm
     ]
     grounds = (
         f" Its authors say so: {table.equally_hard}."
@@ -99,8 +99,9 @@ def _raw(table: PublishedTable, analysis: Analysis) -> str:
         else " Nobody vouches for that here."
     )
     return (
-        f"{len(firm)} of {len(lines)} gaps survive Holm's correction at 5%{_named(firm)}; {len(likely)} more pass "
-        f"Benjamini and Hochberg's at 10%{_named(likely)}. One-sided, public above private, from the counts.{grounds}"
+        f"{len(firm)} of {len(lines)} gaps survive Holm's correction at {100 * levels.overfit:g}%"
+        f"{_named(firm)}; {len(likely)} more pass Benjamini and Hochberg's at {100 * levels.watch:g}%"
+        f"{_named(likely)}. One-sided, public above private, from the counts.{grounds}"
     )
 
 
@@ -109,34 +110,38 @@ def _printed(analysis: Analysis) -> str:
     printed = [(line, line.printed) for line in analysis.lines if line.printed]
     if not printed:
         return ""
-    told = [line for line, test in printed if test.p <= HOLM]
+    levels = analysis.levels
+    single = f"{levels.single:g}".lstrip("0")
+    told = [line for line, test in printed if test.p <= levels.single]
     lower = sum(line.gap < 0 for line in told)
-    firm = [line for line, test in printed if test.holm <= HOLM]
-    kept = sum(test.benjamini_hochberg <= FALSE_SHARE for _, test in printed)
-    again = _two_sided([line.raw.two_sided for line in analysis.lines])
+    firm = [line for line, test in printed if test.holm <= levels.overfit]
+    kept = sum(test.benjamini_hochberg <= levels.overfit for _, test in printed)
+    again = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
     return (
-        f"Two-sided, {len(told)} of {len(printed)} have p ≤ .05 uncorrected, {lower} of them higher on the private "
-        f"set; {kept} pass Benjamini and Hochberg's correction at 5%, {len(firm)} survive Holm's{_named(firm)}. "
+        f"Two-sided, {len(told)} of {len(printed)} have p ≤ {single} uncorrected, {lower} of them higher on "
+        f"the private set; {kept} pass Benjamini and Hochberg's correction at "
+        f"{100 * levels.overfit:g}%, {len(firm)} survive Holm's{_named(firm)}. "
         f"From the counts that its shares round to it is {again}."
     )
 
 
-def _two_sided(tests: Sequence[Tested]) -> str:
-    uncorrected = sum(test.p <= HOLM for test in tests)
-    kept = sum(test.benjamini_hochberg <= FALSE_SHARE for test in tests)
-    firm = sum(test.holm <= HOLM for test in tests)
+def _two_sided(tests: Sequence[Tested], levels: Levels) -> str:
+    uncorrected = sum(test.p <= levels.single for test in tests)
+    kept = sum(test.benjamini_hochberg <= levels.overfit for test in tests)
+    firm = sum(test.holm <= levels.overfit for test in tests)
     return f"{uncorrected}, {kept} and {firm}"
 
 
 def _peers(analysis: Analysis) -> str:
+    levels = analysis.levels
     tested = [(line, line.peers) for line in analysis.lines if line.peers]
     if not analysis.panel or not tested:
         return "There are fewer than eight models to compare with, so this cannot be asked."
-    firm = [line for line, test in tested if test.greater.holm <= HOLM]
+    firm = [line for line, test in tested if test.greater.holm <= levels.overfit]
     likely = [
         line
         for line, test in tested
-        if test.greater.benjamini_hochberg <= WATCHED and line not in firm
+        if test.greater.benjamini_hochberg <= levels.watch and line not in firm
     ]
     nearest, test = min(tested, key=lambda one: one[1].greater.p)
     aside = analysis.panel.put_aside

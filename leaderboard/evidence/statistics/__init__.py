@@ -20,7 +20,6 @@ from leaderboard.evidence.statistics.differences import (
     score_test,
     score_z,
 )
-from leaderboard.evidence.statistics.evidence import Counts, smallest_visible_gap
 from leaderboard.evidence.statistics.families import adjusted_covariance
 from leaderboard.evidence.statistics.fragility import Fragility, fewest_contaminated
 from leaderboard.evidence.statistics.intervals import (
@@ -76,14 +75,15 @@ from leaderboard.evidence.statistics.sampling import (
     pass_at_k,
     pass_hat_k,
 )
-from leaderboard.evidence.statistics.words import (
+from leaderboard.evidence.statistics.verdicts import (
     Case,
+    Counts,
     GapTest,
     Verdict,
-    Word,
-    is_cut,
+    is_truncated,
     raw_test,
-    words,
+    smallest_visible_gap,
+    verdicts,
     worst_case_gap,
 )
 
@@ -111,7 +111,6 @@ __all__ = [
     "Spread",
     "Standing",
     "Verdict",
-    "Word",
     "accuracy_interval",
     "adjusted_covariance",
     "adjusted_gap",
@@ -132,8 +131,8 @@ __all__ = [
     "fit_panel",
     "gaps_against",
     "holm",
-    "is_cut",
     "is_surely_above",
+    "is_truncated",
     "item_gap",
     "items_needed",
     "kendall",
@@ -167,11 +166,11 @@ __all__ = [
     "spearman",
     "standings",
     "tango",
+    "verdicts",
     "visible",
     "visible_paired",
     "visible_raw_gap",
     "wald",
     "wilson",
-    "words",
     "worst_case_gap",
 ]

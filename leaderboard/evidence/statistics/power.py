@@ -5,7 +5,10 @@ from math import ceil, sqrt
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-ALPHA, POWER = 0.05, 0.80
+from leaderboard.evidence.vocabulary import LEVELS
+
+ALPHA = LEVELS.single
+POWER = LEVELS.power
 
 
 def visible(se: float, alpha: float = ALPHA, power: float = POWER) -> float:

@@ -9,10 +9,10 @@ from demo.zoo import Model, load
 from demo.zoo.judged import Judged, judge
 from demo.zoo.recipes import Kind
 from leaderboard.evidence import statistics
-from leaderboard.evidence.statistics import Word
+from leaderboard.evidence.vocabulary import Evidence
 
-FLAGGED = {Word.OVERFIT, Word.WATCH}
-SILENT = {Word.NO_EVIDENCE, Word.CANNOT_TELL}
+FLAGGED = {Evidence.OVERFIT, Evidence.WATCH}
+SILENT = {Evidence.NO_EVIDENCE, Evidence.CANNOT_TELL}
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def test_the_adjusted_gap_flags_no_honest_model(judged: list[Judged]) -> None:
 
 def test_the_memorised_are_overfit_by_both_methods(judged: list[Judged]) -> None:
     for one in of(judged, Kind.MEMORISED):
-        assert one.counts_word == one.items_word == Word.OVERFIT
+        assert one.counts_word == one.items_word == Evidence.OVERFIT
 
 
 def test_near_copies_overfit_as_the_public_rows_themselves_do(judged: list[Judged]) -> None:
     for one in of(judged, Kind.COPIES):
         assert one.counts_word in FLAGGED
-        assert one.items_word == Word.OVERFIT
+        assert one.items_word == Evidence.OVERFIT
 
 
 def test_ten_passes_are_seen_and_five_are_too_few(judged: list[Judged]) -> None:
@@ -110,4 +110,4 @@ def test_memory_of_the_public_items_is_paid_for_on_the_private_ones() -> None:
 def test_too_few_references_leave_a_model_untested() -> None:
     for one in judge(load().models[:4]):
         assert (one.counts, one.items) == (None, None)
-        assert one.counts_word == one.items_word == Word.CANNOT_TELL
+        assert one.counts_word == one.items_word == Evidence.CANNOT_TELL

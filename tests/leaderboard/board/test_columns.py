@@ -12,7 +12,7 @@ from leaderboard.board.columns import BOARD_SORTS, HOTTEST, Columns, searched
 from leaderboard.board.forms import BOARD_SORT_CHOICES, PAGE_ROWS, BoardQuery
 from leaderboard.board.rows import Row, Score
 from leaderboard.evidence.summaries import Likelihoods, Likely
-from leaderboard.evidence.vocabulary import WORDS
+from leaderboard.evidence.vocabulary import LABELS
 
 NAMES = st.sampled_from(["", "Llama", "llama-2", "Qwen", "Été", "ß Labor", "a\u0130b", "x" * 30])
 DAYS = st.sampled_from(["", "2025-12-31", "2026-01-01", "2026-02-03"])
@@ -47,7 +47,7 @@ def rankings(draw: st.DrawFn) -> tuple[Row, ...]:
                 family=draw(NAMES),
                 access=draw(st.sampled_from(["weights", "endpoint"])),
                 protocol=draw(st.sampled_from(["one", "two"])),
-                evidence=draw(st.sampled_from(list(WORDS))),
+                evidence=draw(st.sampled_from(list(LABELS))),
                 parameters=draw(
                     st.sampled_from([None, 1, 500_000_000, 7_000_000_000, 70_000_000_000])
                 ),
@@ -66,7 +66,7 @@ QUERIES = st.fixed_dictionaries(
     optional={
         "q": st.sampled_from(["a", "alpha", "ÉTÉ", "lab", "b qwen", "ß", "2", "zz", "-1", "\n", "i̇"]),
         "family": NAMES, "organisation": NAMES, "access": st.sampled_from(["weights", "endpoint", "none"]),
-        "protocol": st.sampled_from(["one", "two", "three"]), "evidence": st.sampled_from([*WORDS, "none"]),
+        "protocol": st.sampled_from(["one", "two", "three"]), "evidence": st.sampled_from([*LABELS, "none"]),
         "min": st.sampled_from(["0.5", "7", "x"]), "max": st.sampled_from(["0.5", "7.0", "100"]), "since": DAYS,
         "sort": st.sampled_from([*BOARD_SORTS, "none"]), "page": st.sampled_from(["1", "2", "0", "-1", "99"]),
     },

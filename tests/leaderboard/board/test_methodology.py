@@ -10,7 +10,7 @@ from evaluator import grading, protocols
 from evaluator.contract import Outcome
 from evaluator.protocols import in_words
 from leaderboard.board import methodology
-from leaderboard.evidence.statistics import evidence
+from leaderboard.evidence.vocabulary import Levels
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT, TEMPLATES = ROOT / "docs" / "methodology.md", ROOT / "templates"
@@ -31,15 +31,21 @@ def test_every_protocol_grader_and_outcome_is_in_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "value"),
-    [(methodology, "OVERFIT_LEVEL", 0.031), (evidence, "CUT_SHARE", 0.073)],
+    ("field", "value", "text"),
+    [
+        ("overfit", 0.04, "in at most 4% of cases"),
+        ("watch", 0.15, "about 15% have it by chance"),
+        ("truncated", 0.073, "more than 7.3% of the answers"),
+        ("visible_gap", 0.031, "a gap of 3.1 pp"),
+        ("power", 0.9, "fewer than 90% of cases"),
+    ],
 )
-def test_a_limit_that_changes_shows(
-    room: object, name: str, value: float, monkeypatch: pytest.MonkeyPatch
+def test_prose_follows_the_levels(
+    field: str, value: float, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = methodology.markdown()
-    monkeypatch.setattr(room, name, value)
-    assert methodology.markdown() != before
+    assert text not in methodology.markdown()
+    monkeypatch.setattr(methodology, "LEVELS", Levels(**{field: value}))
+    assert text in methodology.markdown()
 
 
 def test_the_page_has_an_anchor_for_each_definition(client: Client, db: None) -> None:

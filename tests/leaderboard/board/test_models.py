@@ -4,7 +4,7 @@ import pytest
 
 from leaderboard.board.models import Snapshot, unranked
 from leaderboard.board.rows import NotRanked, Row
-from leaderboard.evidence.vocabulary import WORDS
+from leaderboard.evidence.vocabulary import LABELS
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import drafted
 from tests.leaderboard.sample import make_board, make_pair, make_run
@@ -58,4 +58,4 @@ def test_rows_are_read_strictly() -> None:
 
 
 def test_no_word_judges_the_people() -> None:
-    assert not {"clean", "cheating", "cheat"} & set(" ".join(WORDS.values()).split())
+    assert not {"clean", "cheating", "cheat"} & set(" ".join(LABELS.values()).split())

@@ -13,7 +13,7 @@ from leaderboard.board.snapshot import rank
 from leaderboard.charts import marks, planes
 from leaderboard.evidence import formats
 from leaderboard.evidence.entries import Entry, Tally
-from leaderboard.evidence.vocabulary import EvidenceCode
+from leaderboard.evidence.vocabulary import Evidence
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,8 +117,8 @@ def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
         ("pending", "open"),
     ],
 )
-def test_the_tone_follows_the_evidence(word: EvidenceCode, tone: str) -> None:
-    dot = of_row(replace(make(), evidence=word))
+def test_the_tone_follows_the_evidence(word: str, tone: str) -> None:
+    dot = of_row(replace(make(), evidence=Evidence(word)))
     for picture in (
         marks.dumbbell(dot, marks.WHOLE),
         marks.gap_interval(dot, marks.gap_axis([dot])),

@@ -124,7 +124,7 @@ def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
         in text
     )
     assert "67.7% of the 260 that it had not" in text
-    assert "more than chance would give one model in twenty (p < .001). A leak of" in text
+    assert "more than chance gives 5% of models (p < .001). A leak of" in text
 
 
 def test_whose_items_are_all_new_has_a_first_look_and_nothing_to_compare(
@@ -167,7 +167,7 @@ def test_a_part_that_was_shown_incompletely_is_on_neither_side(
     )
     actions.close_cohort(pair=pair)
     assert (
-        "The other 150 are of parts that had been shown incompletely, and count on neither side."
+        "The other 150 are of parts that had been shown in part; they count on neither side."
         in page(client, "m")
     )
 
@@ -226,7 +226,7 @@ def test_while_lines_are_missing_nothing_is_claimed(
     show(pair, evaluator, made, items(0))
     assert contact(pair) == Contact(look="unknown")
     actions.close_cohort(pair=pair)
-    assert "Not known: the published logs do not say yet" in page(client, "m")
+    assert "Not known: the published logs do not state yet" in page(client, "m")
     keep_entries(evaluator=Evaluator.objects.get(), entries=[missing])
     assert contact(pair).look == "again"
 

@@ -161,11 +161,8 @@ def test_the_model_s_page_says_it_with_what_would_have_been_seen(
         "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left"
         in leaky
     )
-    assert "more than chance would give one model in twenty (p < .001)" in leaky
-    assert (
-        "no more than chance. A leak of" in sound
-        and "would have been found four times in five" in sound
-    )
+    assert "more than chance gives 5% of models (p < .001)" in leaky
+    assert "no more than chance. A leak of" in sound and "would be found in 80% of cases" in sound
     assert "that never left" not in asked
     assert (
         'href="/methodology/#leak"' in leaky
@@ -205,4 +202,4 @@ def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
         "difference": 0.0,
     }
     text = sentences.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
-    assert "No leak that is possible would have been found" in text
+    assert "No possible leak would be found" in text

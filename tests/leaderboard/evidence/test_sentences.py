@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from leaderboard.board.models import Snapshot
@@ -12,10 +13,11 @@ from leaderboard.board.snapshot import METHOD, rank
 from leaderboard.evidence import explain
 from leaderboard.evidence.entries import Entry, Tally
 from leaderboard.evidence.models import Adjusted, Judged
+from leaderboard.evidence.vocabulary import Evidence
 from tests.leaderboard.sample import make_pair
 
 FIELDS: dict[str, Any] = {
-    "word": "overfit", "basis": "twins", "p": 0.001, "holm": 0.01, "benjamini_hochberg": 0.01, "visible": 0.067,
+    "word": Evidence.OVERFIT, "basis": "twins", "p": 0.001, "holm": 0.01, "benjamini_hochberg": 0.01, "visible": 0.067,
     "adjusted": None, "cut": False, "fewest": None, "closed": "2026-01-01",
 }  # fmt: skip
 
@@ -26,7 +28,11 @@ def row(**judged: Any) -> Row:
         for right in (397, 262)
     )
     (made,) = rank([Entry("m", "Demo", "weights", "run", public, private)])
-    return replace(made, judged=Judged(**FIELDS | judged), evidence=judged.get("word", "overfit"))
+    return replace(
+        made,
+        judged=Judged.from_dict(to_builtins(FIELDS | judged)),
+        evidence=Evidence(judged.get("word", "overfit")),
+    )
 
 
 def evidence_of(ranked: Row) -> str:
@@ -36,12 +42,15 @@ def evidence_of(ranked: Row) -> str:
 @pytest.mark.parametrize(
     ("judged", "pieces"),
     [
-        ({}, ("33.8 pp higher on the public set than on the sealed set", "whatever the cause", "once in twenty at most")),
-        ({"word": "watch"}, ("33.8 pp higher", "one in ten")),
-        ({"word": "no_evidence"}, ("no more than chance. A gap of 6.7 pp would have been found", "smaller one may be there")),
+        ({}, ("33.8 pp higher on the public set than on the sealed set", "whatever the cause", "in at most 5% of cases")),
+        ({"word": "watch"}, ("33.8 pp higher", "about 10% may have it by chance")),
+        ({"word": "no_evidence"}, ("no more than chance. A gap of 6.7 pp would be found in 80% of cases", "smaller one may be there")),
         ({"word": "cannot_tell"}, ("test is weak here: only a gap of 6.7 pp or more",)),
-        ({"word": "cannot_tell", "cut": True}, ("were cut off",)),
-        ({"word": "cannot_tell", "basis": "none", "holm": None, "benjamini_hochberg": None}, ("Few reference models",)),
+        ({"levels": {"overfit": 0.04}}, ("in at most 4% of cases",)),
+        ({"word": "watch", "levels": {"watch": 0.15}}, ("about 15% may have it by chance",)),
+        ({"word": "no_evidence", "levels": {"power": 0.9}}, ("would be found in 90% of cases",)),
+        ({"word": "cannot_tell", "cut": True}, ("were truncated",)),
+        ({"word": "cannot_tell", "basis": "none", "holm": None, "benjamini_hochberg": None}, ("Too few reference models",)),
     ],
 )  # fmt: skip
 def test_each_word_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
@@ -59,8 +68,8 @@ def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
 
 
 def test_before_a_decision_it_is_said_that_there_is_none() -> None:
-    assert evidence_of(replace(row(), judged=None, evidence="pending")).startswith(
-        "Nothing is decided"
+    assert evidence_of(replace(row(), judged=None, evidence=Evidence.PENDING)).startswith(
+        "Not decided yet"
     )
 
 

@@ -37,8 +37,7 @@ def test_the_first_answer_names_no_test() -> None:
     answer = said(imported(), "Which models look")
     assert answer == (
         "2 of 15 (east-2, east-1): higher on open than on shut, which is held for equally hard, by more than chance. If no"
-        " model were fitted to it, even one such word would come about in at most one table of twenty. 13 are too"
-        " noisy to tell."
+        " model were overfitted, a table would have any such level in at most 5% of cases. 13 are too noisy to tell."
     )
     assert not {"Holm", "Benjamini", "p"} & set(answer.split())
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
 from leaderboard.evidence.models import Cohort
-from leaderboard.evidence.vocabulary import EVIDENCE
+from leaderboard.evidence.vocabulary import DECIDED
 
 BASIS = {
     "twins": "twins by construction: the raw gap",
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 def _said(cohort: Cohort) -> str:
     panel = cohort.facts()
     words = Counter(verdict.judged().word for verdict in cohort.verdicts.select_related("cohort"))
-    found = ", ".join(f"{words[word]} {name}" for word, name in EVIDENCE.items() if words[word])
+    found = ", ".join(f"{words[word]} {word.label}" for word in DECIDED if words[word])
     against = BASIS[panel.basis]
     if panel.basis == "panel":
         aside = sum(member.put_aside for member in panel.references)
