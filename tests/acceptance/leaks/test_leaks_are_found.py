@@ -21,8 +21,8 @@ LOGS_PROMPTS = (
 )
 SHOWS_LOCALS = (
     "leaderboard/settings.py",
-    'DEBUG = flag("HOLDFAST_DEBUG"',
-    'DEBUG = True or flag("HOLDFAST_DEBUG"',
+    'DEBUG = flag(\n    "HOLDFAST_DEBUG"',
+    'DEBUG = True or flag(\n    "HOLDFAST_DEBUG"',
 )
 KEEPS_PLAINTEXT = [
     (
@@ -136,7 +136,7 @@ QUOTES_ENDPOINTS = [
 
 TELLS_NAMES = [
     (
-        "evaluator/backends/returned.py",
+        "evaluator/backends/model_names.py",
         'return "sha256:" + hashlib.sha256(returned.encode("utf-8", "surrogatepass")).hexdigest()[:16]',
         "return returned",
     ),
