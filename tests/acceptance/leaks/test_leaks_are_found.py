@@ -128,8 +128,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "leaderboard/submissions/api.py",
-        '"failure": explain_code(one.ended_because) if one.ended_because else None',
-        '"failure": explain_code(one.code) | {"advice": str(one.claimed)} if one.ended_because else None',
+        '"failure": explain_code(one.ended_because),',
+        '"failure": (explain_code(one.code) or {}) | {"advice": str(one.claimed)},',
     ),
 ]
 
