@@ -1,14 +1,35 @@
 #!/usr/bin/env python3
-# ruff: noqa: E731, S310
-"""Watch the public ledger of a Holdfast site, without trusting whoever runs it. One file, standard library only.
+"""Watch the public ledger of a Holdfast site from outside, without trusting whoever operates it.
 
-    python3 verify_log.py (--site https://host | --files FOLDER) --state FOLDER [--also FOLDER] [--json]
+    python3 verify_log.py --site https://HOST --state FOLDER [--also FOLDER] [--json]
+    python3 verify_log.py --files FOLDER --state FOLDER [--also FOLDER] [--json]
 
-What the site tells is held against itself and against what --state remembers: the first visit is trusted, each later
-one must continue it; --also is the state of somebody else, who must have been told the same. Exit code 0: all holds.
-2: not; each finding is a stable code and a sentence. 3: the site cannot be read, nothing is concluded. The state is
-memory.json, and the answers in files/ (with findings: refused/), under the names of ``fetch``, as --files takes them.
+One file, Python 3.8 or newer, standard library only. It reads the site's public API (or answers
+that were saved, --files), holds the answers against each other, and holds them against the memory
+of earlier visits in --state. The first visit is trusted; each later visit must continue it. --also
+names the memory of another observer, who must have been shown the same history.
+
+Steps, in this order; each is a method of ``Visit`` and adds findings of the table ``FINDINGS``:
+
+1. ``check_log``       Each evaluator's log: its lines are canonical JSON, chained and signed
+                       (Ed25519, RFC 8032); its signed heads (C2SP tlog-checkpoint) are over the
+                       lines (RFC 6962).
+2. ``check_set``       Each sealed set: the manifest fits itself, its leaves and its signed and
+                       cosigned head (C2SP tlog-cosignature); notices are signed and chained.
+3. ``check_grant``     Each grant, the site's own word on what an attempt may be shown: its hash.
+4. ``check_attempts``  Each run on each set: every exposure is granted and allowed for its tier, and
+                       nothing follows the closing of an attempt.
+5. ``check_release``   Each sealed set: it is opened and released as a quorum of maintainers signed.
+6. ``check_board``     Each board: every complete run has its row, every row has the counts to which
+                       closings on the logs commit. ``check_withdrawn`` for a pair without a board.
+7. ``compare``         Nothing that was published earlier is changed or gone.
+
+Exit status 0: all holds. 2: something does not; each finding is a code and a sentence. 3: the site
+or the memory cannot be read, and nothing is concluded. Only a visit without findings is remembered:
+memory.json is the memory, files/ holds the answers. Answers with findings go to refused/.
 """
+
+from __future__ import annotations
 
 import argparse
 import base64
@@ -21,788 +42,1059 @@ import re
 import sys
 import urllib.request
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-DAY, MOST = 86400, 1 << 30  # seconds; bytes of one answer
+STATUS_HOLDS = 0
+STATUS_FINDINGS = 2  # of every finding in the tables below
+STATUS_NOT_READ = 3
+
+FINDINGS = {
+    # The whole visit
+    "answer_malformed": "an answer of the site cannot be read: {problem}",
+    # 1. Logs of evaluators
+    "evaluator_flagged": "the site itself reports that {log} contradicts itself",
+    "lines_missing": "{log} has lines that the site does not serve",
+    "line_malformed": "{at} is not canonical JSON, or counts other items than it lists",
+    "chain_broken": "{at} does not follow the line before it",
+    "line_unsigned": "{at} is not signed by its evaluator",
+    "head_unsigned": "the head of {log} at {size} lines is not one that it signed",
+    "log_forked": "{log} signed two different heads at {size} lines",
+    "head_without_lines": "{log} signed {size} lines; not all of them are served (yet?)",
+    "head_differs": "the head of {log} at {size} lines is over other lines",
+    # 2. Sealed sets
+    "manifest_differs": "{slug}: the registered set is not that of the manifest",
+    "leaves_differ": "{name}: the root is not that of the leaves",
+    "manifest_invalid": "{name}: blocks, seasons, cap or signers do not fit together",
+    "terms_differ": "{slug}: protocol or grader is not what the manifest commits to",
+    "set_twice": "{name} has two manifests",
+    "pairs_differ": "{slug}: another pair over the same sealed set has other facts about it",
+    "set_head_invalid": "{name}: its head lacks a valid signature of a party that it names",
+    "notice_unsigned": "{at} is not signed by a maintainer",
+    "notice_broken": "{at} does not follow the notice before it",
+    "notice_backdated": "{at} is dated before something that was published earlier",
+    # 3. Grants
+    "grant_hash_wrong": "{grant} does not have the hash that is published with it",
+    "grant_twice": "{grant} is published in two versions",
+    # 4. Exposures and closings
+    "set_unknown": "{name}: a log speaks of this set; no pair has it",
+    "root_differs": "{at} is about another set of the name {name}",
+    "attempt_closed": "{at} belongs to an attempt that was closed before",
+    "closing_unexposed": "{at} counts more items than its evaluator exposed",
+    "exposure_not_granted": "{at}: no grant was published for this attempt",
+    "exposure_beyond_grant": "{at}: other items, or another recipient, than were granted",
+    "tier_wrong": "{at}: {recipient} cannot be of tier {tier}",
+    "spare_item_exposed": "{at}: an item that no recipient may see before the release",
+    "local_item_exposed": "{at}: an item for weights run without a network only",
+    "season_exceeded": "{at}: an item outside the seasons open to self-declared endpoints",
+    "cap_exceeded": "{name}: self-declared endpoints saw more items than the manifest allows",
+    # 5. Releases
+    "release_without_statement": "{name} is released without a statement",
+    "release_differs": "{name}: the release statement is about another release",
+    "release_without_quorum": "{name}: too few maintainers signed the release statement",
+    "release_without_opening": "{name}: no log has the opening under the release statement",
+    "opening_without_release": "{name}: an evaluator opened it, and it is not released",
+    # 6. Boards
+    "withdrawn_ranked": "{slug} is withdrawn, and had a result",
+    "row_twice": "{slug}: a model or a run has two rows",
+    "run_withheld": "{run} has no row, and nothing that is published explains why",
+    "tally_differs": "{run}: counts that a closing committed to are not published",
+    "row_unknown": "the row of {run} belongs to no run that may have one",
+    "row_stale": "the row of {run} ignores notices that are more than a day old",
+    "form_differs": "the row of {run} is over other items than the run was selected for",
+    "row_without_closing": "the row of {run} has no closing on any log",
+    "score_differs": "the row of {run} has other counts than the logs",
+    "form_not_exposed": "the row of {run} counts items that no log says it was shown",
+    "tier_differs": "the row of {run} has another tier than the logs",
+}
+
+# 7. Facts that are remembered from visit to visit. Logs and notices may grow, no fact may change.
+# Facts of the second table may be gone, because they go with their set or their row.
+LASTING = {
+    "key": "the public key of an evaluator",
+    "log": "the lines of an evaluator's log",
+    "head": "a signed head of a log",
+    "set": "the manifest of a sealed set",
+    "pair": "the two sets, the protocol and the grader of a pair",
+    "withdrawn": "the withdrawal of a pair",
+    "notices": "the notices on a sealed set",
+    "grant": "the grant of an attempt",
+    "run": "a run and its pair",
+    "release": "the release statement of a set",
+}
+PASSING = {
+    "rule": "the release rule of a sealed set",
+    "note": "the signed head of a sealed set",
+    "score": "the counts of a row",
+}
+FINDINGS.update({f"{kind}_gone": what + " ({key}) is gone" for kind, what in LASTING.items()})
+for _kind, _what in (*LASTING.items(), *PASSING.items()):
+    FINDINGS[f"{_kind}_changed"] = _what + " ({key}) is not what it was at an earlier visit"
+
+# Blocks of a sealed set that a recipient of each tier may be shown. "exposed" holds "season".
+BLOCKS_OF_TIER = {"T0": ("exposed", "local"), "T1": ("exposed",), "T2": ("season",)}
+JAIL = "jail"  # recipient of tier T0: weights that the evaluator runs itself, without a network
+
 OUTCOMES = ("right", "wrong", "no_answer", "truncated")
-MALFORMED = (
-    KeyError,
+USUAL_CELL = (
+    100  # smallest number of items that anything is published over, unless a manifest names it
+)
+DAY = 86400  # seconds
+LONGEST_ANSWER = 1 << 30  # bytes
+GENESIS = "0" * 64  # stands for the hash of the line before the first
+MALFORMED = (  # raised where an answer does not have the form that the API documents
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
     TypeError,
     ValueError,
-    IndexError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
 )
-P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D, BASE = -121665 * pow(121666, P - 2, P) % P, (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")
-_bits = lambda bitmap: int.from_bytes(
-    base64.b64decode(bitmap, validate=True), "little"
-)  # bit i stands for index i
-_ones = lambda number: bin(number).count("1")
-_leaf = lambda data: hashlib.sha256(b"\x00" + data).hexdigest()
-_node = lambda right, left: hashlib.sha256(b"\x01" + left + right).digest()
-_time = lambda text: datetime.fromisoformat(
-    (text[:-1] + "." * (len(text) < 21)).ljust(26, "0") + "+00:00"
-).timestamp()
-_dumps = functools.partial(
-    json.dumps, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-)
-canonical = lambda value: _dumps(value).encode()
-_body = lambda one: canonical({name: one[name] for name in one if name != "signature"})
-_state = lambda told: told.get(
-    "set_state", told["state"]
-)  # of the sealed set, also where the pair was withdrawn
-_Data = type(
-    "_Data", (dict,), {"__getattr__": dict.__getitem__}
-)  # a JSON object; data.name is data["name"]
 
 
-def _add(a, b):
-    e, f = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
-    c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
-    e, f, g, h = f - e, d - c, d + c, f + e
+# --- Ed25519, verification only (RFC 8032, sections 5.1.3 and 5.1.7)
+
+P = 2**255 - 19  # order of the field
+Q = 2**252 + 27742317777372353535851937790883648493  # order of the base point
+D = -121665 * pow(121666, P - 2, P) % P  # constant of the curve
+BASE = (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")  # the base point, encoded
+NEUTRAL = (0, 1, 1, 0)  # the neutral element in extended coordinates (X, Y, Z, T)
+
+if TYPE_CHECKING:
+    Point = tuple[int, int, int, int]
+
+
+def add(p: Point, q: Point) -> Point:
+    """Return the sum of two points in extended coordinates (RFC 8032, section 5.1.4)."""
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
-@functools.lru_cache(maxsize=256)
-def _table(
-    raw,
-):  # multiples 0 … 15 of 16^i times the point, for i = 0 … 63; nothing where there is no such point
-    y, sign = int.from_bytes(raw, "little") & ((1 << 255) - 1), raw[31] >> 7
+def decode_point(raw: bytes) -> Point | None:
+    """Return the point that 32 bytes encode, or None (RFC 8032, section 5.1.3)."""
+    sign, y = divmod(int.from_bytes(raw, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
-    x = x if (x * x - square) % P == 0 else x * pow(2, (P - 1) // 4, P) % P
-    if y >= P or (x * x - square) % P or (x == 0 and sign):
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or x * x % P != square or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+@functools.lru_cache(maxsize=256)
+def multiples(raw: bytes) -> list[list[Point]]:
+    """Return, for i = 0 … 63, the multiples 0 … 15 of 16**i times the encoded point.
+
+    Empty where the bytes encode no point, and for a point of small order: as a public key it would
+    accept one signature for every message.
+    """
+    point = decode_point(raw)
+    if point is None:
         return []
-    x, table = P - x if x & 1 != sign else x, []
-    point = (x, y, 1, x * y % P)
+    table = []
     for _ in range(64):
-        table.append([*itertools.accumulate([point] * 15, _add, initial=(0, 1, 1, 0))])
-        point = _add(table[-1][-1], point)
-    return table if table[0][8][0] % P else []  # a key of small order would sign everything
+        row = list(itertools.accumulate([point] * 15, add, initial=NEUTRAL))
+        table.append(row)
+        point = add(row[15], point)
+    eightfold = table[0][8]
+    return table if eightfold[0] % P else []
 
 
-def signed(public, message, signature):
-    """Whether the key signed it: Ed25519 (RFC 8032, 5.1.7), verification only; key and signature in lower-case hex."""
-    key, r, s = (bytes.fromhex(one) for one in (public, signature[:64], signature[64:]))
-    table, s = _table(key) if len(key) == 32 else [], int.from_bytes(s, "little")
-    if (
-        not table
-        or s >= Q
-        or len(signature) != 128
-        or not re.fullmatch("[0-9a-f]*", public + signature)
-    ):
+def signed(public: str, message: bytes, signature: str) -> bool:
+    """Return True where the key signed the message; key and signature are lower-case hexadecimal.
+
+    RFC 8032, section 5.1.7, without the cofactor: the encoding of S·B − k·A is compared with R.
+    """
+    key = bytes.fromhex(public)
+    r = bytes.fromhex(signature[:64])
+    s = int.from_bytes(bytes.fromhex(signature[64:]), "little")
+    well_formed = re.fullmatch("[0-9a-f]{64}", public) and re.fullmatch("[0-9a-f]{128}", signature)
+    if not well_formed or s >= Q or not multiples(key):
         return False
-    h = (
-        8 * Q - int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % Q
-    )  # 8 Q: the whole group's order
-    total = (0, 1, 1, 0)
-    for of_base, of_key in zip(_table(BASE), table):
-        total = _add(_add(total, of_base[s & 15]), of_key[h & 15])
-        s, h = s >> 4, h >> 4
-    z = pow(total[2], P - 2, P)
-    return (total[1] * z % P | (total[0] * z % P & 1) << 255).to_bytes(32, "little") == r
+    k = int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % Q
+    minus_k = 8 * Q - k  # 8·Q times any point of the curve is the neutral element
+    total = NEUTRAL
+    for place, (of_base, of_key) in enumerate(zip(multiples(BASE), multiples(key))):
+        digit_of_s = (s >> 4 * place) & 15
+        digit_of_k = (minus_k >> 4 * place) & 15
+        total = add(add(total, of_base[digit_of_s]), of_key[digit_of_k])
+    inverse = pow(total[2], P - 2, P)
+    x, y = total[0] * inverse % P, total[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little") == r
 
 
-def roots(leaves, sizes):
-    """{size: root} of the trees (RFC 6962) over the first so many of the leaves."""
-    stack, found = [], {0: hashlib.sha256(b"").hexdigest()}
+# --- Canonical JSON, hashes, trees and notes
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON in its canonical form: keys sorted, no spaces, UTF-8, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def without(fields: dict[str, Any], name: str) -> bytes:
+    """Return the canonical JSON of an object without one of its fields."""
+    return canonical({key: value for key, value in fields.items() if key != name})
+
+
+def leaf_hash(data: bytes) -> str:
+    """Return the hash of a leaf, in hexadecimal (RFC 6962, section 2.1)."""
+    return hashlib.sha256(b"\x00" + data).hexdigest()
+
+
+def node_hash(right: bytes, left: bytes) -> bytes:
+    """Return the hash of an inner node (RFC 6962, section 2.1)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def roots(leaves: list[str], sizes: set[int]) -> dict[int, str]:
+    """Return the root of the tree over the first leaves, by size (RFC 6962, section 2.1)."""
+    complete: list[bytes] = []  # roots of the complete subtrees so far, largest first
+    found = {0: hashlib.sha256(b"").hexdigest()}
     for count, leaf in enumerate(leaves, 1):
-        stack.append(bytes.fromhex(leaf))
-        for _ in range((count & -count).bit_length() - 1):
-            stack[-2:] = [_node(stack[-1], stack[-2])]
+        complete.append(bytes.fromhex(leaf))
+        pairs = (count & -count).bit_length() - 1
+        for _ in range(pairs):
+            right = complete.pop()
+            complete.append(node_hash(right, complete.pop()))
         if count in sizes:
-            found[count] = functools.reduce(_node, reversed(stack)).hex()
+            found[count] = functools.reduce(node_hash, reversed(complete)).hex()
     return found
 
 
-def read_note(text, keys):
-    """A C2SP note: [origin, size, root, further lines], and who of ``keys`` {name: (key, 1; 4: witness)} signed."""
+class Head(NamedTuple):
+    """Text of a tree head: C2SP tlog-checkpoint. ``root`` is hexadecimal."""
+
+    origin: str
+    size: int
+    root: str
+    extensions: list[str]
+
+
+ED25519 = 1  # kind of a signature by a log or a maintainer (C2SP signed-note)
+COSIGNATURE = 4  # kind of a signature by a witness, with its time (C2SP tlog-cosignature)
+SIGNATURE_LINE = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})\n")
+
+
+def read_note(text: str, keys: dict[str, tuple[str, int]]) -> tuple[Head, dict[str, bool]]:
+    """Read a C2SP signed note; return its head, and which of the ``keys`` signed it.
+
+    ``keys`` maps a name to its public key and kind. The result holds the names that stand on the
+    note; False where any signature under that name does not verify. Other names are passed over.
+    """
     body, _, below = text.rpartition("\n\n")
-    (origin, size, root, *more), found = body.split("\n"), {}
-    for name, data in re.findall("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})\n", below):
-        raw, (public, kind) = base64.b64decode(data, validate=True), keys.get(name, ("", 0))
-        known = hashlib.sha256(
-            name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(public)
-        ).digest()[:4]
-        seen, rest = (
-            (b"cosignature/v1\ntime %d\n" % int.from_bytes(raw[4:12], "big"), 12)
-            if kind == 4
-            else (b"", 4)
-        )
-        good = (
-            public
-            and raw[:4] == known
-            and signed(public, seen + (body + "\n").encode(), raw[rest:].hex())
-        )
-        found.update({name: good and found.get(name, True)} if public else {})
-    return [origin, int(size), base64.b64decode(root, validate=True).hex(), more], found
+    origin, size, root, *extensions = body.split("\n")
+    verified: dict[str, bool] = {}
+    for name, data in SIGNATURE_LINE.findall(below):
+        raw = base64.b64decode(data, validate=True)
+        public, kind = keys.get(name, ("", 0))
+        if public:
+            good = signature_on_note(name, public, kind, raw, body + "\n")
+            verified[name] = good and verified.get(name, True)
+    return Head(
+        origin, int(size), base64.b64decode(root, validate=True).hex(), extensions
+    ), verified
 
 
-def fetch(get):
-    """The answers of a visit. ``get`` gives the bytes at an address below /api/v1/; what lags behind comes later."""
+def signature_on_note(name: str, public: str, kind: int, raw: bytes, body: str) -> bool:
+    """Return True where the key made this signature: four bytes of key id, then the signature.
 
-    def pages(path):
-        field, rows, more = path.rpartition("/")[2], [], [None]
-        while more:
-            more = json.loads(
-                get(f"{path}?limit=1000" + (f"&after={rows[-1]['id']}" if rows else ""))
-            )[field]
-            rows += more
-        return canonical({field: rows}) + b"\n"
+    A cosignature has its time between the two, in eight bytes, and signs it before the body.
+    """
+    key_id = hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(public)).digest()
+    message, signature = body.encode(), raw[4:]
+    if kind == COSIGNATURE:
+        seconds = int.from_bytes(raw[4:12], "big")
+        message, signature = b"cosignature/v1\ntime %d\n" % seconds + message, raw[12:]
+    return raw[:4] == key_id[:4] and signed(public, message, signature.hex())
 
+
+def bitmap(text: str) -> int:
+    """Return the integer whose bit i stands for item i."""
+    return int.from_bytes(base64.b64decode(text, validate=True), "little")
+
+
+def ones(bits: int) -> int:
+    """Return the number of items in a bitmap."""
+    return bin(bits).count("1")
+
+
+def seconds_of(moment: str) -> float:
+    """Return the seconds since 1970 of a moment in UTC, with or without a fraction."""
+    whole, _, fraction = moment[:-1].partition(".")
+    text = f"{whole}.{fraction.ljust(6, '0')}+00:00"
+    return datetime.fromisoformat(text).timestamp()
+
+
+# --- Reading the site
+
+
+def fetch(get: Callable[[str], bytes]) -> dict[str, bytes]:
+    """Return the answers of a visit by file name; ``get`` returns the bytes at a path of the API.
+
+    An answer that may lag behind another is asked for after it: lines after the heads over them.
+    """
     files = {"evaluators.json": get("evaluators"), "sets.json": get("sets")}
-    logs = [one["name"] for one in json.loads(files["evaluators.json"])["evaluators"]]
-    pairs = [one["slug"] for one in json.loads(files["sets.json"])["pairs"]]
-    files.update({f"ledger/{log}/heads.json": pages(f"ledger/{log}/heads") for log in logs})
-    files.update(
-        {
-            "runs.json": pages("runs"),
-            **{f"board/{pair}.json": get(f"board?pair={pair}") for pair in pairs},
-        }
-    )
+    logs = [listed["name"] for listed in json.loads(files["evaluators.json"])["evaluators"]]
+    slugs = [listed["slug"] for listed in json.loads(files["sets.json"])["pairs"]]
     for log in logs:
-        name, more = f"ledger/{log}/lines.jsonl", True
-        while more:
-            more = get(
-                f"ledger/{log}/lines?start={files.setdefault(name, b'').count(10)}&limit=5000"
-            )
-            files[name] += more
-    files["grants.json"] = pages("grants")
-    files.update({f"sets/{pair}.manifest.json": get(f"sets/{pair}/manifest") for pair in pairs})
-    return {**files, **{f"sets/{pair}.json": get(f"sets/{pair}") for pair in pairs}}
+        files[f"ledger/{log}/heads.json"] = fetch_pages(get, f"ledger/{log}/heads", "heads")
+    files["runs.json"] = fetch_pages(get, "runs", "runs")
+    for slug in slugs:
+        files[f"board/{slug}.json"] = get(f"board?pair={slug}")
+    for log in logs:
+        files[f"ledger/{log}/lines.jsonl"] = fetch_lines(get, log)
+    files["grants.json"] = fetch_pages(get, "grants", "grants")
+    for slug in slugs:
+        files[f"sets/{slug}.manifest.json"] = get(f"sets/{slug}/manifest")
+    for slug in slugs:
+        files[f"sets/{slug}.json"] = get(f"sets/{slug}")
+    return files
+
+
+def fetch_pages(get: Callable[[str], bytes], path: str, field: str) -> bytes:
+    """Return all pages of a list as one answer."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        after = f"&after={rows[-1]['id']}" if rows else ""
+        page = json.loads(get(f"{path}?limit=1000{after}"))[field]
+        if not page:
+            return canonical({field: rows}) + b"\n"
+        rows += page
+
+
+def fetch_lines(get: Callable[[str], bytes], log: str) -> bytes:
+    """Return all lines of a log."""
+    lines = b""
+    while True:
+        start = lines.count(b"\n")
+        page = get(f"ledger/{log}/lines?start={start}&limit=5000")
+        if not page:
+            return lines
+        lines += page
+
+
+# --- Sealed sets and grants
+
+
+class SealedSet:
+    """Facts of one sealed set, from its manifest, and what the checks learn about it.
+
+    Sets of items are integers: bit i stands for item i.
+    """
+
+    def __init__(self, manifest: dict[str, Any], told: dict[str, Any], digest: str) -> None:
+        self.manifest = manifest
+        self.told = told  # by the first pair over this set
+        self.digest = digest
+        self.name = manifest["name"]
+        self.cell = manifest.get("cell", USUAL_CELL)
+        self.maintainers = {party["name"]: party["public"] for party in manifest["maintainers"]}
+        self.blocks: dict[int, int] = {}
+        strata: Counter[str] = Counter()  # bitmap of items by stratum
+        for block in manifest["blocks"]:
+            self.blocks[block["id"]] = ((1 << block["n"]) - 1) << block["start"]
+            strata[block["stratum"]] += self.blocks[block["id"]]  # blocks do not overlap
+        self.local, self.spare = strata["local"], strata["spare"]
+        seasons = [self.blocks[block] for block in manifest["seasons"]]
+        self.season = sum(seasons[: told["season"] + 1])
+        others = strata["exposed"] & ~sum(seasons)
+        # Of each part of the set, the items that are retired and the items that wait to be.
+        self.parts = dict.fromkeys((others, self.local, self.spare, *seasons), (0, 0))
+        self.retired = [0]  # items that no longer count, after the first 0, 1, 2 … notices
+        self.shown_to_t2 = 0
+
+    def named_by(self, notice: dict[str, Any]) -> int:
+        """Return the items that a notice is about: one item, a block, or the whole set."""
+        if notice["item"] is not None:
+            return 1 << int(notice["item"])
+        everything = (1 << int(self.manifest["n"])) - 1
+        return self.blocks.get(notice["block"], everything)
+
+    def retire(self, named: int) -> None:
+        """Retire the items that a notice names, in steps from which no outcome can be worked out.
+
+        In each part of the set, named items wait until they are all that is left of it, or a cell
+        of items that leaves at least another cell. Then they count no longer.
+        """
+        for part, (retired, waited) in self.parts.items():
+            left = part & ~retired
+            waiting = waited | named & left
+            smaller = min(ones(waiting), ones(left & ~waiting))
+            if waiting == left or smaller >= self.cell:
+                self.parts[part] = (retired | waiting, 0)
+            else:
+                self.parts[part] = (retired, waiting)
+        self.retired.append(sum(retired for retired, _ in self.parts.values()))
+
+
+def unique(values: list[Any]) -> bool:
+    """Return True where no value stands twice in the list."""
+    return len(set(values)) == len(values)
+
+
+def blocks_cover(manifest: dict[str, Any]) -> bool:
+    """Return True where blocks of different ids cover the items 0 … n-1 in order, without a gap."""
+    blocks = manifest["blocks"]
+    ends = [0, *(block["start"] + block["n"] for block in blocks)]
+    in_order = [block["start"] for block in blocks] == ends[:-1] and ends[-1] == manifest["n"]
+    return in_order and unique([block["id"] for block in blocks])
+
+
+def seasons_fit(manifest: dict[str, Any]) -> bool:
+    """Return True where the seasons are different exposed blocks, and the cap is their items."""
+    exposed = {b["id"]: b["n"] for b in manifest["blocks"] if b["stratum"] == "exposed"}
+    seasons = manifest["seasons"]
+    if not set(seasons) <= set(exposed):
+        return False
+    items: int = sum(exposed[block] for block in seasons)
+    return unique(seasons) and bool(manifest["cap"] == items)
+
+
+def signers_fit(manifest: dict[str, Any]) -> bool:
+    """Return True where parties have different names and keys, and enough are maintainers."""
+    parties = manifest["maintainers"] + manifest["witnesses"]
+    apart = unique([p["name"] for p in parties]) and unique([p["public"] for p in parties])
+    maintainers = len(manifest["maintainers"])
+    least = 1 if maintainers else 0
+    return apart and bool(least <= manifest["quorum"] <= maintainers)
+
+
+class Grant(NamedTuple):
+    """Recipient of an attempt (None before the first exposure), and items by set name and root."""
+
+    recipient: str | None
+    items: dict[tuple[str, str], int]
 
 
 class Visit:
-    """The answers of one visit and what is found in them; ``known`` is what is remembered, times are in seconds."""
+    """The answers of one visit, and what the checks find in them.
 
-    def __init__(self, files, known, now, visited=0):
-        self.files, self.known, self.now, self.visited = files, known, now, visited
-        self.facts, self.findings, self.counts, self.keys, self.sets, self.grants = (
-            {},
-            [],
-            Counter(),
-            {},
-            {},
-            {},
-        )
-        self.pairs, self.forms, self.lines, self.openings = (
-            {},
-            {},
-            defaultdict(list),
-            defaultdict(list),
-        )  # lists of (log, line)
+    ``known`` holds the facts of earlier visits, ``visited`` the time of the last of them; times are
+    in seconds since 1970. ``log`` is the name of an evaluator, ``line`` an object of its log.
+    """
 
-    def _need(self, holds, code, sentence):
-        self.findings += (
-            []
-            if holds
-            else [(code, "".join(one if one.isprintable() else "?" for one in sentence))]
-        )
+    def __init__(
+        self, files: dict[str, bytes], known: dict[str, Any], now: float, visited: float = 0
+    ) -> None:
+        self.files = files
+        self.known = known
+        self.now = now
+        self.visited = visited
+        self.findings: list[tuple[str, str]] = []
+        self.facts: dict[str, Any] = {}  # of this visit, to be remembered
+        self.counts: Counter[str] = Counter()  # of what was verified
+        self.keys: dict[str, str] = {}  # public key by log
+        # Lines, each with its log: exposures and closings by run and set, openings by set.
+        self.lines: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        self.openings: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        self.sets: dict[str, SealedSet] = {}
+        self.pairs: dict[str, dict[str, Any]] = {}
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.grants: dict[tuple[str, int], Grant] = {}
+        self.selections: dict[tuple[str, str], int] = {}  # items a run is scored on, by run and set
+
+    def check(self) -> None:
+        """Run the steps 1 to 6, each after those that it rests on."""
+        for listed in self.read("evaluators.json")["evaluators"]:
+            self.check_log(listed["name"], listed)
+        for listed in self.read("sets.json")["pairs"]:
+            self.check_set(listed["slug"])
+        self.check_grants()
+        for run, name in sorted(self.lines):
+            self.check_attempts(run, name)
+        for sealed in self.sets.values():
+            within_cap = ones(sealed.shown_to_t2) <= sealed.manifest["cap"]
+            self.need(within_cap, "cap_exceeded", name=sealed.name)
+            self.check_release(sealed)
+        for slug, told in self.pairs.items():
+            sealed = self.sets[told["private"]["name"]]
+            rows = self.read(f"board/{slug}.json")["rows"]
+            if told.get("withdrawn"):
+                self.check_withdrawn(slug, {row["run"] for row in rows})
+            else:
+                self.check_board(slug, sealed, rows)
+
+    def need(self, holds: object, code: str, **details: object) -> bool:
+        """Add the finding unless it holds; return True where it does."""
+        if not holds:
+            sentence = FINDINGS[code].format(**details)
+            printable = "".join(c if c.isprintable() else "?" for c in sentence)
+            self.findings.append((code, printable))
         return bool(holds)
 
-    def _read(self, name):
-        return json.loads(self.files[name], object_hook=_Data)
+    def read(self, name: str) -> Any:
+        """Return the value of an answer."""
+        return json.loads(self.files[name])
 
-    def _check(self):  # everything, in the order of what rests on what
-        for one in self._read("evaluators.json").evaluators:
-            self._log(one.name, one)
-        for one in self._read("sets.json").pairs:
-            self._set(one.slug)
-        self._grants()
-        for run, name in sorted(self.lines):
-            self._run(run, name)
-        for name, of in self.sets.items():
-            self._need(
-                _ones(of.T2) <= of.manifest.cap,
-                "cap_exceeded",
-                f"{name}: self-declared endpoints saw too much",
-            )
-            self._release(name, of, of.told, of["keys"])
-        for slug, told in self.pairs.items():
-            name = told.private.name
-            of = _Data(self.sets[name], slug=slug, told=told)
-            rows = {row.run: row for row in self._read(f"board/{slug}.json").rows}
-            self._withdrawn(slug, told, rows) if told.get("withdrawn") else self._board(
-                name, of, rows
-            )
+    # --- 1. Logs of evaluators
 
-    def _compare(
-        self, known
-    ):  # nothing is another, gone or shorter; rules, notes and scores go with their set or row
-        for key, old in known.items():
-            kind, new = key.split(" ")[0], self.facts.get(key)
-            if new is None or (
-                isinstance(old, list) and len(new) < len(old) and new == old[: len(new)]
-            ):
-                self._need(
-                    kind in ("rule", "note", "score"),
-                    f"{kind}_gone",
-                    f"{key} was told before and is not now",
-                )
-            else:
-                same = (new[: len(old)] if isinstance(old, list) else new) == old
-                self._need(same, f"{kind}_changed", f"{key} is not what was told before")
-                known[key] = (
-                    new if same else old
-                )  # what is remembered never changes, but a list may become longer
+    def check_log(self, log: str, listed: dict[str, Any]) -> None:
+        """Check an evaluator's log: all lines are served and sound, and heads are over them."""
+        public = listed["report_pub"]
+        self.keys[log] = public
+        self.facts[f"key {log}"] = public
+        self.need(not listed["flagged"], "evaluator_flagged", log=log)
+        *lines, rest = self.files[f"ledger/{log}/lines.jsonl"].split(b"\n")
+        self.need(not rest and len(lines) >= listed["lines"], "lines_missing", log=log)
+        hashes = self.check_lines(log, lines)
+        heads = self.read(f"ledger/{log}/heads.json")["heads"]
+        root_at = roots(hashes, {head["size"] for head in heads})
+        for head in heads:
+            self.check_head(log, head, root_at)
+        self.counts[f"{log}: lines, signed and chained"] = len(lines)
+        self.counts[f"{log}: heads over them"] = len(heads)
 
-    def _log(self, log, told):
-        public = self.keys[log] = self.facts[f"key {log}"] = told.report_pub
-        self._need(
-            not told.flagged, "evaluator_flagged", f"the site says that {log} contradicts itself"
-        )
-        old = self.known.get(f"log {log}", []) if self.known.get(f"key {log}") == public else []
-        *raws, rest = self.files[f"ledger/{log}/lines.jsonl"].split(b"\n")
-        self._need(
-            not rest and len(raws) >= told.lines,
-            "lines_missing",
-            f"{log} has lines that are not served",
-        )
-        previous, hashes, sound = "0" * 64, [], self.facts.setdefault(f"log {log}", [])
-        for place, raw in enumerate(raws):
-            hashes.append(
-                _leaf(raw)
-            )  # one that was verified at an earlier visit is not verified again
-            good = self._line((log, place, previous), raw, old[place : place + 1] == hashes[-1:])
-            sound.extend(hashes[-1:] if good and len(sound) == place else [])
-            previous = hashes[-1]
-            print(
-                f"{log}: {place + 1} of {len(raws)} lines", file=sys.stderr
-            ) if place % 5000 == 4999 else None
-        heads = self._read(f"ledger/{log}/heads.json").heads
-        known = roots(hashes, {one.size for one in heads})
-        for size, root, note in ((one.size, one.root, one.note) for one in heads):
-            good = read_note(note, {log: (public, 1)}) == (
-                [f"holdfast/log/{log}", size, root, []],
-                {log: True},
-            )
-            self._need(good, "head_unsigned", f"a head of {log} at {size} is not what it signed")
-            self._need(
-                self.facts.setdefault(f"head {log} {size}", root) == root,
-                "log_forked",
-                f"two heads at {size}",
-            )
-            self._need(
-                size in known,
-                "head_without_lines",
-                f"{log} signed {size} lines; not all are served (yet?)",
-            )
-            self._need(
-                known.get(size, root) == root,
-                "head_differs",
-                f"{log}: its head at {size} is over other lines",
-            )
-        self.counts.update(
-            {f"{log}: lines, signed and chained": len(raws), f"{log}: heads over them": len(heads)}
-        )
+    def check_lines(self, log: str, lines: list[bytes]) -> list[str]:
+        """Check each line; return all leaf hashes. The memory saves verifying a signature twice."""
+        same_key = self.known.get(f"key {log}") == self.keys[log]
+        verified = self.known.get(f"log {log}", []) if same_key else []
+        sound = self.facts.setdefault(f"log {log}", [])  # ends before the first line that is not
+        hashes: list[str] = []
+        previous = GENESIS
+        for index, raw in enumerate(lines):
+            hashed = leaf_hash(raw)
+            known = verified[index : index + 1] == [hashed]
+            good = self.check_line(log, index, previous, raw, known)
+            if good and len(sound) == index:
+                sound.append(hashed)
+            hashes.append(hashed)
+            previous = hashed
+            if len(hashes) % 5000 == 0:
+                print(f"{log}: {len(hashes)} of {len(lines)} lines", file=sys.stderr)
+        return hashes
 
-    def _line(self, place, raw, checked):
-        line, at = json.loads(raw, object_hook=_Data), f"line {place[1]} of {place[0]}"
-        exact = canonical(line) == raw and (
-            line.kind != "exposure" or _ones(_bits(line["items"])) == line.count
-        )
-        good = self._need(
-            exact, "line_malformed", f"{at} is not canonical, or its count is another"
-        )
-        good &= self._need(
-            (line.evaluator, line.index, line.previous) == place, "chain_broken", f"{at}: misplaced"
-        )
-        genuine = checked or signed(
-            self.keys[place[0]], b"holdfast/log/v2\n" + _body(line), line.signature
-        )
-        good &= self._need(genuine, "line_unsigned", f"{at} is not signed by its evaluator")
-        where = self.lines[line.run, line.set] if "run" in line else self.openings[line.set]
-        where.extend([(place[0], line)] if line.kind not in ("enrolment", "drill") else [])
+    def check_line(self, log: str, index: int, previous: str, raw: bytes, known: bool) -> bool:
+        """Check that a line is canonical, follows the one before and is signed; then file it."""
+        line = json.loads(raw)
+        at = f"line {index} of {log}"
+        exact = canonical(line) == raw
+        if exact and line["kind"] == "exposure":
+            exact = ones(bitmap(line["items"])) == line["count"]
+        good = self.need(exact, "line_malformed", at=at)
+        follows = (line["evaluator"], line["index"], line["previous"]) == (log, index, previous)
+        good &= self.need(follows, "chain_broken", at=at)
+        message = b"holdfast/log/v2\n" + without(line, "signature")
+        genuine = known or signed(self.keys[log], message, line["signature"])
+        good &= self.need(genuine, "line_unsigned", at=at)
+        if line["kind"] not in ("enrolment", "drill"):
+            of_run = "run" in line
+            lines = self.lines[line["run"], line["set"]] if of_run else self.openings[line["set"]]
+            lines.append((log, line))
         return good
 
-    def _set(self, slug):
-        told, raw = self._read(f"sets/{slug}.json"), self.files[f"sets/{slug}.manifest.json"]
-        manifest, hashed = json.loads(raw, object_hook=_Data), _leaf(raw[:-1])
-        name, root, n = manifest.name, manifest.root, manifest.n
-        good = told.private.digest == root and raw == canonical(manifest) + b"\n"
-        self._need(
-            good, "manifest_differs", f"{slug}: the registered set is not the one of its manifest"
-        )
-        whole = len(manifest.leaves) == n and roots(manifest.leaves, {n})[n] == root
-        self._need(whole, "leaves_differ", f"{name}: the root is not that of the leaves")
-        blocks, seasons, people = (
-            manifest.blocks,
-            manifest.seasons,
-            manifest.maintainers + manifest.witnesses,
-        )
-        exposed, ends = (
-            {b.id: b.n for b in blocks if b.stratum == "exposed"},
-            [0] + [b.start + b.n for b in blocks],
-        )
-        good = (
-            [b.start for b in blocks] == ends[:-1]
-            and ends[-1] == n
-            and set(seasons) <= set(exposed)
-        )
-        once = [
-            [b.id for b in blocks],
-            seasons,
-            [one.name for one in people],
-            [one.public for one in people],
-        ]
-        good = (
-            good
-            and manifest.cap == sum(exposed[x] for x in seasons)
-            and all(len(set(x)) == len(x) for x in once)
-        )
-        good = good and bool(manifest.maintainers) <= manifest.quorum <= len(manifest.maintainers)
-        self._need(good, "manifest_invalid", f"{name}: blocks, seasons, cap or signers do not fit")
-        asked = all((manifest.terms or told)[one] == told[one] for one in ("protocol", "grader"))
-        self._need(
-            asked or told.get("withdrawn"),
-            "terms_differ",
-            f"{slug}: asked or graded otherwise than was committed to",
-        )
-        masks = {b.id: ((1 << b.n) - 1) << b.start for b in blocks}
-        of = _Data(
-            slug=slug, told=told, manifest=manifest, masks=masks, hashed=hashed, T2=0, gone=[0]
-        )
-        of.update(
-            {
-                one: sum(masks[b.id] for b in blocks if b.stratum == one)
-                for one in ("local", "spare")
-            }
-        )
-        of["season"] = sum(masks[one] for one in seasons[: told.season + 1])
-        rest = sum(
-            masks[one] for one in exposed if one not in seasons
-        )  # of each part: what is gone, what waits
-        of["parts"] = dict.fromkeys(
-            (rest, of.local, of.spare, *(masks[one] for one in seasons)), (0, 0)
-        )
-        of["keys"] = {one.name: one.public for one in manifest.maintainers}
-        self.pairs[slug], shared = told, self.sets.setdefault(name, of)
-        self._need(shared.hashed == hashed, "set_twice", f"{name} has two manifests")
-        self._same_set(slug, shared.told, told)
-        pair = [
-            name,
-            told.public.name,
-            told.public.digest,
-            told.public.n,
-            told.protocol,
-            told.grader,
-        ]
-        facts = {f"rule {name}": manifest.rule, f"note {name}": told.head, f"pair {slug}": pair}
-        self.facts.update(
-            {key: _leaf(canonical(one)) for key, one in facts.items()}, **{f"set {name}": hashed}
-        )
-        keys = {one.name: (one.public, 1 if one.name in of["keys"] else 4) for one in people}
-        head, found = read_note(told.head, keys) if of["keys"] else ([], {})
-        good = (
-            head == [f"holdfast/set/{name}", n, root, [hashed]]
-            and {*found} & {*of["keys"]}
-            and all(found.values())
-        )
-        self._need(
-            good or not of["keys"],
-            "set_head_invalid",
-            f"{name}: somebody named on its head did not sign it",
-        )
-        self._notices(name, manifest, told.notices, of) if shared is of else None
+    def check_head(self, log: str, head: dict[str, Any], root_at: dict[int, str]) -> None:
+        """Check that a head is signed, the only one of its size, and over the lines served."""
+        size, root = head["size"], head["root"]
+        signed_head = read_note(head["note"], {log: (self.keys[log], ED25519)})
+        expected = (Head(f"holdfast/log/{log}", size, root, []), {log: True})
+        self.need(signed_head == expected, "head_unsigned", log=log, size=size)
+        first = self.facts.setdefault(f"head {log} {size}", root)
+        self.need(first == root, "log_forked", log=log, size=size)
+        self.need(size in root_at, "head_without_lines", log=log, size=size)
+        self.need(root_at.get(size, root) == root, "head_differs", log=log, size=size)
 
-    def _same_set(self, slug, other, told):
-        """Compare the facts of one set as two pairs over it are told; remember a withdrawal, which is for ever."""
-        alike = all(
-            other[one] == told[one] for one in ("head", "notices", "season", "evidence", "release")
-        )
-        self._need(
-            alike and _state(other) == _state(told),
-            "pairs_differ",
-            f"{slug}: another pair over its set is told otherwise",
-        )
-        if told.get("withdrawn"):
-            self.facts[f"withdrawn {slug}"] = _leaf(canonical(told.withdrawn))
+    # --- 2. Sealed sets
 
-    def _withdrawn(self, slug, told, rows):
-        """A pair that was withdrawn never had a result, neither now nor when it was looked at before."""
-        scored = {key.split(" ")[1] for key in self.known if key.startswith("score ")}
-        ranked = {
-            run for run, one in self.runs.items() if one.pair == slug and one.state == "ranked"
+    def check_set(self, slug: str) -> None:
+        """Check the sealed set of a pair, and that pairs over one set publish the same of it."""
+        told = self.read(f"sets/{slug}.json")
+        told.setdefault("set_state", told["state"])  # they differ where the pair is withdrawn
+        raw = self.files[f"sets/{slug}.manifest.json"]
+        manifest = json.loads(raw)
+        self.check_manifest(slug, told, manifest, raw)
+        sealed = SealedSet(manifest, told, leaf_hash(raw[:-1]))
+        self.pairs[slug] = told
+        shared = self.sets.setdefault(sealed.name, sealed)
+        self.need(shared.digest == sealed.digest, "set_twice", name=sealed.name)
+        self.check_shared_set(slug, shared.told, told)
+        self.remember_set(slug, sealed)
+        self.check_set_head(sealed)
+        if shared is sealed:
+            self.check_notices(sealed)
+
+    def check_manifest(
+        self, slug: str, told: dict[str, Any], manifest: dict[str, Any], raw: bytes
+    ) -> None:
+        """Check a manifest against the registered set, its leaves, itself, and the pair's terms."""
+        name, root, n = manifest["name"], manifest["root"], manifest["n"]
+        registered = told["private"]["digest"] == root and raw == canonical(manifest) + b"\n"
+        self.need(registered, "manifest_differs", slug=slug)
+        leaves = manifest["leaves"]
+        self.need(len(leaves) == n and roots(leaves, {n})[n] == root, "leaves_differ", name=name)
+        fits = blocks_cover(manifest) and seasons_fit(manifest) and signers_fit(manifest)
+        self.need(fits, "manifest_invalid", name=name)
+        terms = manifest["terms"] or told
+        as_committed = all(terms[field] == told[field] for field in ("protocol", "grader"))
+        self.need(as_committed or told.get("withdrawn"), "terms_differ", slug=slug)
+
+    def check_shared_set(self, slug: str, first: dict[str, Any], told: dict[str, Any]) -> None:
+        """Check that a pair publishes the same of its sealed set as the first pair over it."""
+        fields = ("head", "notices", "season", "evidence", "release")
+        alike = all(first[field] == told[field] for field in fields)
+        same_state = first["set_state"] == told["set_state"]
+        self.need(alike and same_state, "pairs_differ", slug=slug)
+
+    def remember_set(self, slug: str, sealed: SealedSet) -> None:
+        """Add the facts of a set and a pair that must not change; a withdrawal is one of them."""
+        told = self.pairs[slug]
+        public = told["public"]
+        pair = [sealed.name, public["name"], public["digest"], public["n"]]
+        pair += [told["protocol"], told["grader"]]
+        facts = {
+            f"rule {sealed.name}": sealed.manifest["rule"],
+            f"note {sealed.name}": told["head"],
+            f"pair {slug}": pair,
         }
-        ranked |= {run for run in scored if self.known.get(f"run {run}") == slug} | set(rows)
-        self._need(not ranked, "withdrawn_ranked", f"{slug} is withdrawn, and had a result")
+        if told.get("withdrawn"):
+            facts[f"withdrawn {slug}"] = told["withdrawn"]
+        self.facts.update({key: leaf_hash(canonical(fact)) for key, fact in facts.items()})
+        self.facts[f"set {sealed.name}"] = sealed.digest
+
+    def check_set_head(self, sealed: SealedSet) -> None:
+        """Check the signed head: a maintainer signed it, and every party that stands on it did.
+
+        Its origin, size and root are the set's; its one extension line is the manifest's leaf hash.
+        A set without maintainers has no signed head, and its manifest says so.
+        """
+        if not sealed.maintainers:
+            return
+        manifest = sealed.manifest
+        keys = {one["name"]: (one["public"], COSIGNATURE) for one in manifest["witnesses"]}
+        keys.update({name: (public, ED25519) for name, public in sealed.maintainers.items()})
+        head, verified = read_note(sealed.told["head"], keys)
+        origin = f"holdfast/set/{sealed.name}"
+        expected = Head(origin, manifest["n"], manifest["root"], [sealed.digest])
+        by_maintainer = set(verified) & set(sealed.maintainers)
+        good = head == expected and by_maintainer and all(verified.values())
+        self.need(good, "set_head_invalid", name=sealed.name)
+
+    def check_notices(self, sealed: SealedSet) -> None:
+        """Check that notices are signed, chained and not backdated; retire the items they name."""
+        name, manifest = sealed.name, sealed.manifest
+        hashes = self.facts.setdefault(f"notices {name}", [])
+        known = len(self.known.get(f"notices {name}", []))
+        previous, last = GENESIS, seconds_of(manifest["created"])
+        for place, published in enumerate(sealed.told["notices"]):
+            notice = published["notice"]
+            at = f"notice {place} on {name}"
+            moment = seconds_of(notice["moment"])
+            hashed = leaf_hash(canonical(notice))
+            message = b"holdfast/notice/v1\n" + without(notice, "signature")
+            public = sealed.maintainers.get(notice["maintainer"], "")
+            self.need(signed(public, message, notice["signature"]), "notice_unsigned", at=at)
+            about = (notice["set"], notice["root"], notice["index"], notice["previous"])
+            follows = about == (name, manifest["root"], place, previous)
+            self.need(follows and published["hash"] == hashed, "notice_broken", at=at)
+            in_time = place < known or moment > self.visited - 7 * DAY
+            self.need(moment >= last and in_time, "notice_backdated", at=at)
+            sealed.retire(sealed.named_by(notice))
+            hashes.append(hashed)
+            previous, last = hashed, moment
+
+    # --- 3. Grants
+
+    def check_grants(self) -> None:
+        """Read the runs and check every grant."""
+        self.runs = {run["id"]: run for run in self.read("runs.json")["runs"]}
+        for run, facts in self.runs.items():
+            self.facts[f"run {run}"] = facts["pair"]
+        for grant in self.read("grants.json")["grants"]:
+            self.check_grant(grant)
+        self.counts["grants, by their hashes"] = len(self.grants)
+        self.counts["runs listed"] = len(self.runs)
+
+    def check_grant(self, grant: dict[str, Any]) -> None:
+        """Check that a grant has its hash. Before its first exposure only the hash is published."""
+        run, token = grant["run"], grant["token"]
+        key = f"grant {run} {token}"
+        salt = {"salt": grant["salt"]} if "salt" in grant else {}
+        fields = {"kind": "grant", "version": 1 + len(salt), **salt}
+        fields.update({field: grant[field] for field in ("run", "token", "recipient", "sets")})
+        hashed = grant["hash"] if grant["recipient"] is None else leaf_hash(canonical(fields))
+        self.need(hashed == grant["hash"], "grant_hash_wrong", grant=key)
+        first = self.facts.setdefault(key, hashed)
+        self.need(first == hashed, "grant_twice", grant=key)
+        items = {(part["name"], part["digest"]): bitmap(part["items"]) for part in grant["sets"]}
+        self.grants[run, token] = Grant(grant["recipient"], items)
+        for part in grant["sets"]:
+            if part["name"] in self.sets:
+                self.select_items(run, self.sets[part["name"]], part)
+
+    def select_items(self, run: str, sealed: SealedSet, part: dict[str, Any]) -> None:
+        """Note the items that a run is scored on: all items of the blocks of its first grant.
+
+        An item that a notice has retired is left out, unless it was granted before the notice.
+        """
+        of_blocks = sum(sealed.blocks[block] for block in part["blocks"] or sealed.blocks)
+        selected = of_blocks & (~sealed.retired[-1] | bitmap(part["items"]))
+        self.selections.setdefault((run, sealed.name), selected)
+
+    # --- 4. Exposures and closings
+
+    def check_attempts(self, run: str, name: str) -> None:
+        """Check all lines about a run on a set, in the order of their logs."""
+        sealed = self.sets.get(name)
+        if sealed is None:
+            self.need(False, "set_unknown", name=name)
+            return
+        exposed: Counter[str] = Counter()  # bitmap of items by log
+        closed: set[tuple[str, int]] = set()
+        for log, line in self.lines[run, name]:
+            at = f"line {line['index']} of {log}"
+            self.need(line["root"] == sealed.manifest["root"], "root_differs", at=at, name=name)
+            self.need((log, line["token"]) not in closed, "attempt_closed", at=at)
+            if line["kind"] == "exposure":
+                self.check_exposure(at, log, line, sealed)
+                exposed[log] |= bitmap(line["items"])
+            else:
+                self.need(line["count"] <= ones(exposed[log]), "closing_unexposed", at=at)
+                closed.add((log, line["token"]))
+            self.counts[f"{line['kind']}s, by grant and order"] += 1
+
+    def check_exposure(self, at: str, log: str, line: dict[str, Any], sealed: SealedSet) -> None:
+        """Check that an exposure was granted: to this recipient, and at least these items."""
+        items, tier, recipient = bitmap(line["items"]), line["tier"], line["recipient"]
+        grant = self.grants.get((line["run"], line["token"]))
+        if grant is None:
+            self.need(False, "exposure_not_granted", at=at)
+        else:
+            granted = grant.items.get((line["set"], line["root"]), 0)
+            within = grant.recipient == recipient and not items & ~granted
+            self.need(within, "exposure_beyond_grant", at=at)
+        known_tier = tier in BLOCKS_OF_TIER and (tier == "T0") == (recipient == JAIL)
+        self.need(known_tier, "tier_wrong", at=at, recipient=recipient, tier=tier)
+        index = line["index"]
+        released = any(of == log and one["index"] < index for of, one in self.openings[sealed.name])
+        self.check_blocks(at, tier, items, sealed, released)
+
+    def check_blocks(
+        self, at: str, tier: str, items: int, sealed: SealedSet, released: bool
+    ) -> None:
+        """Check that the items lie in blocks that the tier may be shown."""
+        allowed = BLOCKS_OF_TIER.get(tier, ("exposed",))
+        self.need(released or not items & sealed.spare, "spare_item_exposed", at=at)
+        self.need("local" in allowed or not items & sealed.local, "local_item_exposed", at=at)
+        self.need("exposed" in allowed or not items & ~sealed.season, "season_exceeded", at=at)
+        if tier == "T2":
+            sealed.shown_to_t2 |= items
+
+    # --- 5. Releases
+
+    def check_release(self, sealed: SealedSet) -> None:
+        """Check the release of a set, and that each opening on a log is under its statement.
+
+        While a release is proposed, an opening of the last seven days may wait for it.
+        """
+        told, name = sealed.told, sealed.name
+        state, release, published = told["set_state"], told["release"], None
+        if state == "released" and self.need(release, "release_without_statement", name=name):
+            published = self.check_statement(sealed, release["statement"])
+        for _, line in self.openings[name]:
+            waits = state == "proposed" and seconds_of(line["moment"]) > self.now - 7 * DAY
+            good = waits or line["statement"] == published
+            self.need(good, "opening_without_release", name=name)
+
+    def check_statement(self, sealed: SealedSet, release: dict[str, Any]) -> str:
+        """Check a statement's subject, its signatures and its opening; return its hash."""
+        statement, votes, name = release["statement"], release["votes"], sealed.name
+        opener = statement["evaluator"]
+        message = b"holdfast/release/v1\n" + canonical(statement)
+        hashed = leaf_hash(message)
+        self.facts[f"release {name}"] = hashed
+        manifest = sealed.manifest
+        about = {
+            "set": name,
+            "root": manifest["root"],
+            "manifest": sealed.digest,
+            "rule": hashlib.sha256(canonical(manifest["rule"])).hexdigest(),
+            "evidence": hashlib.sha256(canonical(sealed.told["evidence"])).hexdigest(),
+        }
+        same = all(statement[field] == value for field, value in about.items())
+        self.need(same, "release_differs", name=name)
+        signers = set()
+        for vote in votes:
+            public = sealed.maintainers.get(vote["maintainer"], "")
+            if signed(public, message, vote["signature"]):
+                signers.add(vote["maintainer"])
+        enough = len(signers) == len(votes) >= manifest["quorum"] > 0
+        self.need(enough, "release_without_quorum", name=name)
+        opened = [(log, line["statement"]) for log, line in self.openings[name]]
+        own_key = self.keys.get(opener["name"]) == opener["report_pub"]
+        good = own_key and (opener["name"], hashed) in opened
+        self.need(good, "release_without_opening", name=name)
+        return hashed
+
+    # --- 6. Boards
+
+    def check_withdrawn(self, slug: str, on_board: set[str]) -> None:
+        """Check that a withdrawn pair has no result, and had none at any earlier visit."""
+        of_pair = {run for run, facts in self.runs.items() if facts["pair"] == slug}
+        ranked = {run for run in of_pair if self.runs[run]["state"] == "ranked"}
+        scored = {key.split(" ")[1] for key in self.known if key.startswith("score ")}
+        ranked |= {run for run in scored if self.known.get(f"run {run}") == slug} | on_board
+        self.need(not ranked, "withdrawn_ranked", slug=slug)
         self.counts["pairs that were withdrawn, without a result"] += not ranked
 
-    def _notices(self, name, manifest, notices, of):
-        previous, last, hashes = (
-            "0" * 64,
-            _time(manifest.created),
-            self.facts.setdefault(f"notices {name}", []),
-        )
-        for place, one in enumerate(told.notice for told in notices):
-            at, when, hashed = f"notice {place} on {name}", _time(one.moment), _leaf(canonical(one))
-            good = signed(
-                of["keys"].get(one.maintainer, ""),
-                b"holdfast/notice/v1\n" + _body(one),
-                one.signature,
-            )
-            self._need(good, "notice_unsigned", f"{at} is not signed by a maintainer")
-            about = (one.set, one.root, one.index, one.previous, notices[place].hash)
-            self._need(
-                about == (name, manifest.root, place, previous, hashed),
-                "notice_broken",
-                f"{at} is misplaced",
-            )
-            good = (
-                place < len(self.known.get(f"notices {name}", [])) or when > self.visited - 7 * DAY
-            )
-            self._need(
-                when >= last and good,
-                "notice_backdated",
-                f"{at} is dated before what was told earlier",
-            )
-            item = (
-                of.masks.get(one.block, (1 << manifest.n) - 1)
-                if one.item is None
-                else 1 << one.item
-            )
-            for part, (
-                gone,
-                waited,
-            ) in of.parts.items():  # what is named waits: for a cell that leaves one, or none
-                waits, left = waited | item & part & ~gone, part & ~gone
-                step = waits == left or manifest.get("cell", 100) <= min(
-                    _ones(waits), _ones(left & ~waits)
-                )
-                of.parts[part] = (gone | waits, 0) if step else (gone, waits)
-            of.gone.append(sum(gone for gone, _ in of.parts.values()))
-            previous, last = hashed, when
-            hashes.append(hashed)
+    def check_board(self, slug: str, sealed: SealedSet, rows: list[dict[str, Any]]) -> None:
+        """Check the rows of a pair's board, and that no run is missing on it."""
+        by_run = {row["run"]: row for row in rows}
+        models = {row["model"] for row in rows}
+        self.need(len(rows) == len(by_run) == len(models), "row_twice", slug=slug)
+        on_log = {run for run, name in self.lines if name == sealed.name}
+        for run in sorted(on_log | set(self.runs) | set(by_run)):
+            result = Result(self.lines.get((run, sealed.name), []))
+            if run in by_run:
+                self.check_row(slug, sealed, by_run[run], result)
+            elif run not in self.runs:
+                self.check_ended(run, sealed, rows, result)
+            elif self.runs[run]["pair"] == slug:
+                self.check_ranked(run, sealed, rows)
+                self.check_ended(run, sealed, rows, result)
 
-    def _grants(self):
-        self.runs = {one.id: one for one in self._read("runs.json").runs}
-        self.facts.update({f"run {run}": one.pair for run, one in self.runs.items()})
-        for one in self._read("grants.json").grants:
-            key, salted = (
-                f"grant {one.run} {one.token}",
-                {"salt": one["salt"]} if "salt" in one else {},
-            )
-            fields = {"kind": "grant", "version": 1 + len(salted), **salted}
-            fields.update({x: one[x] for x in ("run", "token", "recipient", "sets")})
-            # Closed until a reveal names the recipient: only the hash is there to be remembered.
-            hashed = one.hash if one["recipient"] is None else _leaf(canonical(fields))
-            self._need(hashed == one.hash, "grant_hash_wrong", f"{key} is not what its hash is of")
-            self._need(
-                self.facts.setdefault(key, hashed) == hashed,
-                "grant_twice",
-                f"{key} is there in two forms",
-            )
-            self.grants[one.run, one.token] = (
-                one.recipient,
-                {(x.name, x.digest): _bits(x["items"]) for x in one.sets},
-            )
-            for mine, of in ((x, self.sets[x.name]) for x in one.sets if x.name in self.sets):
-                form = sum(
-                    of.masks[block] for block in mine.blocks or of.masks
-                )  # less what counted no longer by then
-                self.forms.setdefault(
-                    (one.run, mine.name), form & (~of.gone[-1] | _bits(mine["items"]))
-                )
-        self.counts.update(
-            {"grants, by their hashes": len(self.grants), "runs listed": len(self.runs)}
-        )
+    def check_ranked(self, run: str, sealed: SealedSet, rows: list[dict[str, Any]]) -> None:
+        """Check that a ranked run without a row gave way to a newer one, or has no item left."""
+        facts = self.runs[run]
+        if facts["state"] != "ranked" or facts["retracted"] or facts["post_release"]:
+            return
+        queued = {row["model"]: self.runs.get(row["run"], facts)["queued_at"] for row in rows}
+        on_board = queued.get(facts["model"], "")
+        replaced = on_board is None or on_board > facts["queued_at"]
+        counts = self.selections.get((run, sealed.name), 0) & ~sealed.retired[-1]
+        self.need(replaced or not counts, "run_withheld", run=run)
 
-    def _run(self, run, name):
-        of, seen, closed = (
-            self.sets.get(name),
-            Counter(),
-            set(),
-        )  # what each log showed, and which attempts it closed
-        for log, line in (
-            self.lines[run, name] if self._need(of, "set_unknown", f"{name}: of no pair") else []
-        ):
-            at = f"line {line.index} of {log}"
-            self._need(
-                line.root == of.manifest.root, "root_differs", f"{at} is about another {name}"
-            )
-            self._need(
-                (log, line.token) not in closed,
-                "attempt_closed",
-                f"{at}: the attempt was closed before",
-            )
-            if line.kind == "exposure":
-                self._exposure(at, log, line, of)
-                seen[log] |= _bits(line["items"])
-            else:
-                self._need(
-                    line.count <= _ones(seen[log]),
-                    "closing_unexposed",
-                    f"{at} counts items never shown",
-                )
-                closed.add((log, line.token))
-            self.counts[f"{line.kind}s, by grant and order"] += 1
+    def check_ended(
+        self, run: str, sealed: SealedSet, rows: list[dict[str, Any]], result: Result
+    ) -> None:
+        """Check that a run that is complete on a log has ended, or waits for a close or a day."""
+        facts = self.runs.get(run)
+        items = ones(self.selections.get((run, sealed.name), 0))
+        complete = bool(result.closings) and result.count - result.not_counted >= items
+        if not complete or (facts and facts["state"] in ("ranked", "failed", "cancelled")):
+            return
+        moment = max(closing["moment"] for closing in result.closings)
+        closes = [(row.get("judged") or {}).get("closed", "") for row in rows]
+        recent = seconds_of(moment) >= self.now - DAY
+        graded = facts is not None and facts["state"] == "graded"
+        waits = graded and moment[:10] >= max(closes, default="")
+        self.need(recent or waits, "run_withheld", run=run)
 
-    def _exposure(self, at, log, line, of):
-        items, tier, grant = (
-            _bits(line["items"]),
-            line.tier,
-            self.grants.get((line.run, line.token)),
-        )
-        if self._need(grant, "exposure_not_granted", f"{at}: nothing was granted for it"):
-            within = grant[0] == line.recipient and not items & ~grant[1].get(
-                (line.set, line.root), 0
-            )
-            self._need(
-                within,
-                "exposure_beyond_grant",
-                f"{at}: granted was something else, or to somebody else",
-            )
-        fits = (tier == "T0") == (line.recipient == "jail") and tier in ("T0", "T1", "T2")
-        self._need(fits, "tier_wrong", f"{at}: {line.recipient} as {tier}")
-        opened = [
-            one for whose, one in self.openings[line.set] if whose == log and one.index < line.index
-        ]
-        self._need(
-            opened or not items & of.spare,
-            "spare_item_exposed",
-            f"{at}: an item that nobody may see",
-        )
-        self._need(
-            tier == "T0" or not items & of.local,
-            "local_item_exposed",
-            f"{at}: an item for the jail only",
-        )
-        self._need(
-            tier != "T2" or not items & ~of.season,
-            "season_exceeded",
-            f"{at}: not in a block of the seasons",
-        )
-        of["T2"] |= items if tier == "T2" else 0
-
-    def _board(self, name, of, rows):
-        plain = [(row.run, row.model) for row in self._read(f"board/{of.slug}.json").rows]
-        once = len(plain) == len(rows) == len({model for _, model in plain})
-        self._need(once, "row_twice", f"{of.slug}: a model or a run has two rows")
-        for run in sorted(
-            {run for run, whose in self.lines if whose == name} | set(self.runs) | set(rows)
-        ):
-            lines, form = self.lines.get((run, name), []), self.forms.get((run, name), 0)
-            lines = sorted(
-                lines, key=lambda one: one[1].token
-            )  # the last attempt of each log says what it came to
-            last = {log: line for log, line in lines if line.kind == "closing"}
-            total = {
-                one: sum(line[one] for line in last.values()) for one in ("count", "not_counted")
-            }
-            top = max(
-                [one.token for one in last.values()] or [MOST]
-            )  # what the jail sees later is graded again
-            shown = [
-                x
-                for _, x in lines
-                if x.kind == "exposure" and (x.token <= top or x.recipient != "jail")
-            ]
-            if run in self.runs and self.runs[run].pair != of.slug and run not in rows:
-                continue
-            if run in rows:
-                self._row(rows[run], of, form, shown, total | self._tallies(run, of, last.values()))
-                continue
-            one, done = (
-                self.runs.get(run),
-                last and total["count"] - total["not_counted"] >= _ones(form),
-            )
-            if (
-                one
-                and one.state == "ranked"
-                and one.pair == of.slug
-                and not (one.retracted or one.post_release)
-            ):
-                newer = {model: self.runs.get(run, one).queued_at for run, model in plain}.get(
-                    one.model, ""
-                )
-                good = newer is None or newer > one.queued_at or not form & ~of.gone[-1]
-                self._need(good, "run_withheld", f"{run} is ranked and has no row")
-            newest = max(
-                [(row.get("judged") or {}).get("closed", "") for row in rows.values()], default=""
-            )
-            if done and not (one and one.state in ("ranked", "failed", "cancelled")):
-                at = max(
-                    line.moment for line in last.values()
-                )  # a graded run may wait for the next close
-                good = _time(at) >= self.now - DAY or (
-                    one and one.state == "graded" and at[:10] >= newest
-                )
-                self._need(
-                    good,
-                    "run_withheld",
-                    f"{run} is complete on the log; nothing says what became of it",
-                )
-
-    def _tallies(
-        self, run, of, last
-    ):  # what closings committed to; of a run with a small one nothing need be opened
-        told, total = (
-            {one.line: one for one in self.runs.get(run, {}).get("tallies", [])},
-            Counter(unopened=0),
-        )
-        small = any(x.count - x.not_counted < of.manifest.get("cell", 100) for x in last)
-        for line in last:
-            one, n = told.get(_leaf(canonical(line))), line.count - line.not_counted
-            data = b"holdfast/tally/v1\n" + canonical(
-                {x: y for x, y in (one or {}).items() if x != "line"}
-            )
-            good = (
-                hashlib.sha256(data).hexdigest() == line.tally
-                and sum(one[x] for x in OUTCOMES) == n
-            )
-            self._need(
-                good or (small and not one),
-                "tally_differs",
-                f"{run}: what a closing committed to is not told",
-            )
-            total.update({x: one[x] for x in OUTCOMES} if one else {"unopened": n})
-        return total
-
-    def _row(self, row, of, form, shown, total):
-        mine, at, one, late = (
-            row.private,
-            row.run,
-            self.runs.get(row.run),
-            of.told.notices[row.version :],
-        )
-        good = (
-            one
-            and one.state not in ("failed", "cancelled")
-            and not (one.retracted or one.post_release)
-        )
-        good = good and one.pair == of.slug
-        self._need(
-            good and one.model in (None, row.model),
-            "row_unknown",
-            f"row {at} is of no run that may have one",
-        )
-        good = row.version < len(of.gone) and all(
-            _time(x.notice.moment) > self.now - DAY for x in late
-        )
-        self._need(good, "row_stale", f"row {at} is not over the items that count by the notices")
-        n, good = _ones(form & ~of.gone[: row.version + 1][-1]), row.public.n == of.told.public.n
-        self._need(0 < n == mine.n and good, "form_differs", f"row {at} is not over its form")
-        lost, good = total["count"] - mine.n, abs(mine.accuracy * mine.n - mine.right) < 1e-6
-        good = good and lost >= 0 and sum(mine[one] for one in OUTCOMES) == mine.n
-        good = good and all(
-            total[one] - lost <= mine[one] <= total[one] + total["unopened"] for one in OUTCOMES
-        )
-        self._need(total["count"], "row_without_closing", f"row {at}: no log says what it came to")
-        self._need(
-            good or not total["count"], "score_differs", f"row {at} has other counts than its log"
-        )
-        left = functools.reduce(lambda left, line: left & ~_bits(line["items"]), shown, form)
-        self._need(
-            not left, "form_not_exposed", f"row {at} counts items that no log says it was shown"
-        )
-        self._need(
-            {line.tier for line in shown} <= {row.tier},
-            "tier_differs",
-            f"row {at} was shown as another tier",
-        )
-        self.facts[f"score {row.run} {row.version}"] = " ".join(
-            str(mine[one]) for one in (*OUTCOMES, "n")
-        )
+    def check_row(self, slug: str, sealed: SealedSet, row: dict[str, Any], result: Result) -> None:
+        """Check one row of a board: its run, its version, its items, its counts and its tier."""
+        run, private = row["run"], row["private"]
+        selected = self.selections.get((run, sealed.name), 0)
+        total = self.check_tallies(run, sealed, result)
+        self.check_run_of_row(slug, row)
+        self.check_version(slug, sealed, row)
+        n = ones(selected & ~sealed.retired[: row["version"] + 1][-1])
+        same_public = row["public"]["n"] == self.pairs[slug]["public"]["n"]
+        self.need(0 < n == private["n"] and same_public, "form_differs", run=run)
+        self.check_counts(run, private, result, total)
+        unseen = selected
+        for line in result.exposures:
+            unseen &= ~bitmap(line["items"])
+        self.need(not unseen, "form_not_exposed", run=run)
+        tiers = {line["tier"] for line in result.exposures}
+        self.need(tiers <= {row["tier"]}, "tier_differs", run=run)
+        score = [private[outcome] for outcome in (*OUTCOMES, "n")]
+        self.facts[f"score {run} {row['version']}"] = " ".join(map(str, score))
         self.counts["rows of the board, by their logs"] += 1
 
-    def _release(self, name, of, told, keys):
-        hashed = None
-        if _state(told) == "released" and self._need(
-            told.release, "release_without_statement", f"{name} is released"
-        ):
-            statement, votes = told.release.statement.statement, told.release.statement.votes
-            message, opener = b"holdfast/release/v1\n" + canonical(statement), statement.evaluator
-            hashed = self.facts[f"release {name}"] = _leaf(message)
-            digests = [
-                hashlib.sha256(canonical(one)).hexdigest()
-                for one in (of.manifest.rule, told.evidence)
-            ]
-            good = [statement[one] for one in ("set", "root", "manifest", "rule", "evidence")]
-            good = good == [name, of.manifest.root, of.hashed, *digests]
-            self._need(good, "release_differs", f"{name}: the statement is of another release")
-            good = {
-                one.maintainer
-                for one in votes
-                if signed(keys.get(one.maintainer, ""), message, one.signature)
-            }
-            good = len(good) == len(votes) >= of.manifest.quorum > 0
-            self._need(good, "release_without_quorum", f"{name}: not enough maintainers signed")
-            good = (opener.name, hashed) in [
-                (log, line.statement) for log, line in self.openings[name]
-            ]
-            good = good and self.keys.get(opener.name) == opener.report_pub
-            self._need(
-                good,
-                "release_without_opening",
-                f"{name}: no log says that it was opened under this statement",
-            )
-        for _, line in self.openings[name]:
-            good = _state(told) == "proposed" and _time(line.moment) > self.now - 7 * DAY
-            self._need(
-                good or line.statement == hashed,
-                "opening_without_release",
-                f"{name}: opened, not released",
-            )
+    def check_tallies(self, run: str, sealed: SealedSet, result: Result) -> Counter[str]:
+        """Check the counts to which each last closing commits; return their sums, and the unopened.
+
+        The commitment is a salted hash. A run with a closing over less than a cell may keep it.
+        """
+        total = Counter(dict.fromkeys((*OUTCOMES, "unopened"), 0))
+        published = {tally["line"]: tally for tally in self.runs.get(run, {}).get("tallies", [])}
+        sizes = [closing["count"] - closing["not_counted"] for closing in result.closings]
+        small = any(size < sealed.cell for size in sizes)
+        for closing, size in zip(result.closings, sizes):
+            tally = published.get(leaf_hash(canonical(closing)))
+            if tally is None:
+                self.need(small, "tally_differs", run=run)
+                total["unopened"] += size
+                continue
+            message = b"holdfast/tally/v1\n" + without(tally, "line")
+            opened = hashlib.sha256(message).hexdigest() == closing["tally"]
+            adds_up = opened and sum(tally[outcome] for outcome in OUTCOMES) == size
+            self.need(adds_up, "tally_differs", run=run)
+            total.update({outcome: tally[outcome] for outcome in OUTCOMES})
+        return total
+
+    def check_run_of_row(self, slug: str, row: dict[str, Any]) -> None:
+        """Check that the row's run is listed, of this pair and model, and may be ranked."""
+        facts = self.runs.get(row["run"])
+        good = False
+        if facts is not None:
+            barred = facts["retracted"] or facts["post_release"]
+            ended = facts["state"] in ("failed", "cancelled")
+            same_model = facts["model"] in (None, row["model"])
+            good = not ended and not barred and facts["pair"] == slug and same_model
+        self.need(good, "row_unknown", run=row["run"])
+
+    def check_version(self, slug: str, sealed: SealedSet, row: dict[str, Any]) -> None:
+        """Check that the row is counted by existing notices, all but those of the last day."""
+        version = row["version"]
+        left_out = [published["notice"] for published in self.pairs[slug]["notices"][version:]]
+        good = version < len(sealed.retired)
+        for notice in left_out:
+            good = good and seconds_of(notice["moment"]) > self.now - DAY
+        self.need(good, "row_stale", run=row["run"])
+
+    def check_counts(
+        self, run: str, row: dict[str, Any], result: Result, total: Counter[str]
+    ) -> None:
+        """Check the counts of a row against the counts on the logs.
+
+        Items that the logs count and the row does not (retired since, or not counted) may have any
+        outcome; so may items of closings that are not opened. A count between the bounds is right.
+        """
+        missing = result.count - row["n"]
+        good = abs(row["accuracy"] * row["n"] - row["right"]) < 1e-6 and missing >= 0
+        good = good and sum(row[outcome] for outcome in OUTCOMES) == row["n"]
+        for outcome in OUTCOMES:
+            least, most = total[outcome] - missing, total[outcome] + total["unopened"]
+            good = good and least <= row[outcome] <= most
+        if self.need(result.count, "row_without_closing", run=run):
+            self.need(good, "score_differs", run=run)
+
+    # --- 7. Memory
+
+    def compare(self, known: dict[str, Any]) -> None:
+        """Check that no fact of an earlier visit is changed or gone; lists of ``known`` grow."""
+        for key, old in known.items():
+            kind = key.split(" ")[0]
+            new = self.facts.get(key)
+            beginning = new[: len(old)] if isinstance(old, list) and new is not None else new
+            shortened = isinstance(old, list) and new != old and new == old[: len(new or [])]
+            if new is None or shortened:
+                self.need(kind in PASSING, f"{kind}_gone", key=key)
+            elif self.need(beginning == old, f"{kind}_changed", key=key):
+                known[key] = new
 
 
-def main(arguments=None):
-    """The command. Returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for name in ("--site", "--files", "--state", "--also"):
-        parser.add_argument(name, required=name == "--state")
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args(arguments)
-    get = lambda path: urllib.request.urlopen(
-        f"{asked.site.rstrip('/')}/api/v1/{path}", timeout=60
-    ).read(MOST)
-    try:
-        states = [Path(one, "memory.json") for one in (asked.state, asked.also) if one]
-        known, *also = [
-            json.loads(one.read_bytes()) if one.exists() else {"facts": {}, "visited": 0}
-            for one in states
+class Result:
+    """Last closing of each log about a run on a set, and the exposures that led to it."""
+
+    def __init__(self, lines: list[tuple[str, dict[str, Any]]]) -> None:
+        ordered = sorted(lines, key=lambda entry: entry[1]["token"])
+        last = {log: line for log, line in ordered if line["kind"] == "closing"}
+        self.closings = list(last.values())
+        self.count: int = sum(closing["count"] for closing in self.closings)
+        self.not_counted: int = sum(closing["not_counted"] for closing in self.closings)
+        # After its last closing, a run is shown to the jail again only to grade its answers again.
+        end = max((closing["token"] for closing in self.closings), default=float("inf"))
+        exposures = [line for _, line in ordered if line["kind"] == "exposure"]
+        self.exposures = [
+            line for line in exposures if line["token"] <= end or line["recipient"] != JAIL
         ]
-        visit = Visit({}, known["facts"], datetime.now(timezone.utc).timestamp(), known["visited"])
-        try:
-            saved = Path(asked.files).rglob("*.json*") if asked.files else ()
-            visit.files = {
-                one.relative_to(asked.files).as_posix(): one.read_bytes() for one in saved
-            } or fetch(get)
-            visit._check()
-            for told in (known, *also):
-                visit._compare(told["facts"])
-        except MALFORMED as problem:
-            visit._need(False, "answer_malformed", f"{type(problem).__name__}: {problem}"[:300])
-        for name, data in visit.files.items():
-            place = Path(
-                asked.state, "refused" if visit.findings else "files", name.replace("..", "__")
-            )
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        if not visit.findings:
-            new = states[0].with_suffix(".new")
-            new.write_bytes(
-                canonical({"facts": {**visit.facts, **visit.known}, "visited": visit.now})
-            )
-            new.replace(states[0])
+
+
+# --- The command
+
+
+def read_memory(folder: str) -> dict[str, Any]:
+    """Return the memory in a folder; an empty one before the first visit."""
+    path = Path(folder, "memory.json")
+    if not path.exists():
+        return {"facts": {}, "visited": 0}
+    memory: dict[str, Any] = json.loads(path.read_bytes())
+    if not isinstance(memory["facts"], dict):
+        raise ValueError(f"{path} is not a memory")
+    return memory
+
+
+def read_answers(site: str | None, files: str | None) -> dict[str, bytes]:
+    """Return the answers: those saved in a folder, else those of the site."""
+    if files:
+        saved = sorted(Path(files).rglob("*.json*"))
+        if not saved:
+            raise OSError(f"there are no answers in {files}")
+        return {path.relative_to(files).as_posix(): path.read_bytes() for path in saved}
+
+    def get(path: str) -> bytes:
+        url = f"{address}/api/v1/{path}"
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310
+            return bytes(response.read(LONGEST_ANSWER))
+
+    address = str(site).rstrip("/")
+    return fetch(get)
+
+
+def check_visit(visit: Visit, site: str | None, files: str | None, memories: list[Any]) -> None:
+    """Read the answers and run all steps; an answer of another form is a finding."""
+    try:
+        visit.files = read_answers(site, files)
+        visit.check()
+        for memory in memories:
+            visit.compare(memory["facts"])
+    except MALFORMED as problem:
+        text = f"{type(problem).__name__}: {problem}"
+        visit.need(False, "answer_malformed", problem=text[:300])
+
+
+def save(visit: Visit, folder: str) -> None:
+    """Save the answers, and the memory where nothing was found."""
+    for name, data in visit.files.items():
+        kind = "refused" if visit.findings else "files"
+        path = Path(folder, kind, name.replace("..", "__"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    if not visit.findings:
+        memory = {"facts": {**visit.facts, **visit.known}, "visited": visit.now}
+        new = Path(folder, "memory.new")
+        new.write_bytes(canonical(memory))
+        new.replace(Path(folder, "memory.json"))
+
+
+def report(visit: Visit, as_json: bool) -> None:
+    """Print the findings; where there are none, what was verified."""
+    first = "" if visit.visited else " (first visit: trusted as published)"
+    visit.counts["facts remembered" + first] = len(visit.facts)
+    counts = {} if visit.findings else dict(sorted(visit.counts.items()))
+    if as_json:
+        print(json.dumps({"findings": visit.findings, "verified": counts}))
+        return
+    for code, sentence in visit.findings:
+        print(f"{code}: {sentence}")
+    for what, count in counts.items():
+        print(f"{count} {what}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--site", help="the site's address")
+    source.add_argument("--files", help="a folder of answers that were saved before")
+    parser.add_argument("--state", required=True, help="the folder of your memory")
+    parser.add_argument("--also", help="the folder of another observer's memory")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    try:
+        folders = [folder for folder in (options.state, options.also) if folder]
+        memories = [read_memory(folder) for folder in folders]
+        now = datetime.now(timezone.utc).timestamp()
+        visit = Visit({}, memories[0]["facts"], now, memories[0]["visited"])
+        check_visit(visit, options.site, options.files, memories)
+        save(visit, options.state)
     except (OSError, http.client.HTTPException, *MALFORMED) as problem:
         print(f"nothing can be concluded: {problem}", file=sys.stderr)
-        return 3
-    visit.counts[
-        "facts remembered" + " (first visit: trusted as told)" * (not known["visited"])
-    ] = len(visit.facts)
-    counts = {what: count for what, count in sorted(visit.counts.items()) if not visit.findings}
-    lines = [f"{code}: {sentence}" for code, sentence in visit.findings] + [
-        f"{counts[one]} {one}" for one in counts
-    ]
-    print(
-        json.dumps({"findings": visit.findings, "verified": counts})
-        if asked.json
-        else "\n".join(lines)
-    )
-    return 2 if visit.findings else 0
+        return STATUS_NOT_READ
+    report(visit, options.json)
+    return STATUS_FINDINGS if visit.findings else STATUS_HOLDS
 
 
 if __name__ == "__main__":

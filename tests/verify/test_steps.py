@@ -48,8 +48,8 @@ def on_the_log(notices: list[Notice], monkeypatch: pytest.MonkeyPatch) -> list[i
     visit = OF_LOGS.Visit(
         {name: canonical_json(value) + b"\n" for name, value in files.items()}, {}, 0.0
     )
-    visit._set("twin")
-    gone: list[int] = visit.sets["twin"].gone
+    visit.check_set("twin")
+    gone: list[int] = visit.sets["twin"].retired
     return gone
 
 
