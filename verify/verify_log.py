@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Watch the public ledger of a Holdfast site from outside, without trusting whoever operates it.
+"""Watch the public ledger of a Holdfast site from outside, without trusting its operator.
 
     python3 verify_log.py --site https://HOST --state FOLDER [--also FOLDER] [--json]
     python3 verify_log.py --files FOLDER --state FOLDER [--also FOLDER] [--json]
@@ -42,7 +42,6 @@ import re
 import sys
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,9 +128,9 @@ PASSING = {
     "note": "the signed head of a sealed set",
     "score": "the counts of a row",
 }
-FINDINGS.update({f"{kind}_gone": what + " ({key}) is gone" for kind, what in LASTING.items()})
+FINDINGS.update({f"{kind}_gone": what + " ({key}) disappeared" for kind, what in LASTING.items()})
 for _kind, _what in (*LASTING.items(), *PASSING.items()):
-    FINDINGS[f"{_kind}_changed"] = _what + " ({key}) is not what it was at an earlier visit"
+    FINDINGS[f"{_kind}_changed"] = _what + " ({key}) changed since an earlier visit"
 
 # Blocks of a sealed set that a recipient of each tier may be shown. "exposed" holds "season".
 BLOCKS_OF_TIER = {"T0": ("exposed", "local"), "T1": ("exposed",), "T2": ("season",)}
@@ -164,6 +163,10 @@ BASE = (4 * pow(5, P - 2, P) % P).to_bytes(32, "little")  # the base point, enco
 NEUTRAL = (0, 1, 1, 0)  # the neutral element in extended coordinates (X, Y, Z, T)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Json = dict[str, Any]  # a JSON object, whose fields are checked as they are read
+    Filed = list[tuple[str, Json]]  # lines, each with the log that it stands on
     Point = tuple[int, int, int, int]
 
 
@@ -243,7 +246,7 @@ def canonical(value: object) -> bytes:
     ).encode()
 
 
-def without(fields: dict[str, Any], name: str) -> bytes:
+def without(fields: Json, name: str) -> bytes:
     """Return the canonical JSON of an object without one of its fields."""
     return canonical({key: value for key, value in fields.items() if key != name})
 
@@ -365,7 +368,7 @@ def fetch(get: Callable[[str], bytes]) -> dict[str, bytes]:
 
 def fetch_pages(get: Callable[[str], bytes], path: str, field: str) -> bytes:
     """Return all pages of a list as one answer."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Json] = []
     while True:
         after = f"&after={rows[-1]['id']}" if rows else ""
         page = json.loads(get(f"{path}?limit=1000{after}"))[field]
@@ -394,9 +397,9 @@ class SealedSet:
     Sets of items are integers: bit i stands for item i.
     """
 
-    def __init__(self, manifest: dict[str, Any], told: dict[str, Any], digest: str) -> None:
+    def __init__(self, manifest: Json, pair: Json, digest: str) -> None:
         self.manifest = manifest
-        self.told = told  # by the first pair over this set
+        self.pair = pair  # by the first pair over this set
         self.digest = digest
         self.name = manifest["name"]
         self.cell = manifest.get("cell", USUAL_CELL)
@@ -408,14 +411,14 @@ class SealedSet:
             strata[block["stratum"]] += self.blocks[block["id"]]  # blocks do not overlap
         self.local, self.spare = strata["local"], strata["spare"]
         seasons = [self.blocks[block] for block in manifest["seasons"]]
-        self.season = sum(seasons[: told["season"] + 1])
+        self.season = sum(seasons[: pair["season"] + 1])
         others = strata["exposed"] & ~sum(seasons)
         # Of each part of the set, the items that are retired and the items that wait to be.
         self.parts = dict.fromkeys((others, self.local, self.spare, *seasons), (0, 0))
         self.retired = [0]  # items that no longer count, after the first 0, 1, 2 … notices
         self.shown_to_t2 = 0
 
-    def named_by(self, notice: dict[str, Any]) -> int:
+    def named_by(self, notice: Json) -> int:
         """Return the items that a notice is about: one item, a block, or the whole set."""
         if notice["item"] is not None:
             return 1 << int(notice["item"])
@@ -444,7 +447,7 @@ def unique(values: list[Any]) -> bool:
     return len(set(values)) == len(values)
 
 
-def blocks_cover(manifest: dict[str, Any]) -> bool:
+def blocks_cover(manifest: Json) -> bool:
     """Return True where blocks of different ids cover the items 0 … n-1 in order, without a gap."""
     blocks = manifest["blocks"]
     ends = [0, *(block["start"] + block["n"] for block in blocks)]
@@ -452,7 +455,7 @@ def blocks_cover(manifest: dict[str, Any]) -> bool:
     return in_order and unique([block["id"] for block in blocks])
 
 
-def seasons_fit(manifest: dict[str, Any]) -> bool:
+def seasons_fit(manifest: Json) -> bool:
     """Return True where the seasons are different exposed blocks, and the cap is their items."""
     exposed = {b["id"]: b["n"] for b in manifest["blocks"] if b["stratum"] == "exposed"}
     seasons = manifest["seasons"]
@@ -462,7 +465,7 @@ def seasons_fit(manifest: dict[str, Any]) -> bool:
     return unique(seasons) and bool(manifest["cap"] == items)
 
 
-def signers_fit(manifest: dict[str, Any]) -> bool:
+def signers_fit(manifest: Json) -> bool:
     """Return True where parties have different names and keys, and enough are maintainers."""
     parties = manifest["maintainers"] + manifest["witnesses"]
     apart = unique([p["name"] for p in parties]) and unique([p["public"] for p in parties])
@@ -486,22 +489,22 @@ class Visit:
     """
 
     def __init__(
-        self, files: dict[str, bytes], known: dict[str, Any], now: float, visited: float = 0
+        self, files: dict[str, bytes], known: Json, now: float, visited: float = 0
     ) -> None:
         self.files = files
         self.known = known
         self.now = now
         self.visited = visited
         self.findings: list[tuple[str, str]] = []
-        self.facts: dict[str, Any] = {}  # of this visit, to be remembered
+        self.facts: Json = {}  # of this visit, to be remembered
         self.counts: Counter[str] = Counter()  # of what was verified
         self.keys: dict[str, str] = {}  # public key by log
         # Lines, each with its log: exposures and closings by run and set, openings by set.
-        self.lines: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = defaultdict(list)
-        self.openings: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        self.lines: dict[tuple[str, str], Filed] = defaultdict(list)
+        self.openings: dict[str, Filed] = defaultdict(list)
         self.sets: dict[str, SealedSet] = {}
-        self.pairs: dict[str, dict[str, Any]] = {}
-        self.runs: dict[str, dict[str, Any]] = {}
+        self.pairs: dict[str, Json] = {}
+        self.runs: dict[str, Json] = {}
         self.grants: dict[tuple[str, int], Grant] = {}
         self.selections: dict[tuple[str, str], int] = {}  # items a run is scored on, by run and set
 
@@ -518,10 +521,10 @@ class Visit:
             within_cap = ones(sealed.shown_to_t2) <= sealed.manifest["cap"]
             self.need(within_cap, "cap_exceeded", name=sealed.name)
             self.check_release(sealed)
-        for slug, told in self.pairs.items():
-            sealed = self.sets[told["private"]["name"]]
+        for slug, pair in self.pairs.items():
+            sealed = self.sets[pair["private"]["name"]]
             rows = self.read(f"board/{slug}.json")["rows"]
-            if told.get("withdrawn"):
+            if pair.get("withdrawn"):
                 self.check_withdrawn(slug, {row["run"] for row in rows})
             else:
                 self.check_board(slug, sealed, rows)
@@ -540,7 +543,7 @@ class Visit:
 
     # --- 1. Logs of evaluators
 
-    def check_log(self, log: str, listed: dict[str, Any]) -> None:
+    def check_log(self, log: str, listed: Json) -> None:
         """Check an evaluator's log: all lines are served and sound, and heads are over them."""
         public = listed["report_pub"]
         self.keys[log] = public
@@ -594,7 +597,7 @@ class Visit:
             lines.append((log, line))
         return good
 
-    def check_head(self, log: str, head: dict[str, Any], root_at: dict[int, str]) -> None:
+    def check_head(self, log: str, head: Json, root_at: dict[int, str]) -> None:
         """Check that a head is signed, the only one of its size, and over the lines served."""
         size, root = head["size"], head["root"]
         signed_head = read_note(head["note"], {log: (self.keys[log], ED25519)})
@@ -609,56 +612,54 @@ class Visit:
 
     def check_set(self, slug: str) -> None:
         """Check the sealed set of a pair, and that pairs over one set publish the same of it."""
-        told = self.read(f"sets/{slug}.json")
-        told.setdefault("set_state", told["state"])  # they differ where the pair is withdrawn
+        pair = self.read(f"sets/{slug}.json")
+        pair.setdefault("set_state", pair["state"])  # they differ where the pair is withdrawn
         raw = self.files[f"sets/{slug}.manifest.json"]
         manifest = json.loads(raw)
-        self.check_manifest(slug, told, manifest, raw)
-        sealed = SealedSet(manifest, told, leaf_hash(raw[:-1]))
-        self.pairs[slug] = told
+        self.check_manifest(slug, pair, manifest, raw)
+        sealed = SealedSet(manifest, pair, leaf_hash(raw[:-1]))
+        self.pairs[slug] = pair
         shared = self.sets.setdefault(sealed.name, sealed)
         self.need(shared.digest == sealed.digest, "set_twice", name=sealed.name)
-        self.check_shared_set(slug, shared.told, told)
+        self.check_shared_set(slug, shared.pair, pair)
         self.remember_set(slug, sealed)
         self.check_set_head(sealed)
         if shared is sealed:
             self.check_notices(sealed)
 
-    def check_manifest(
-        self, slug: str, told: dict[str, Any], manifest: dict[str, Any], raw: bytes
-    ) -> None:
+    def check_manifest(self, slug: str, pair: Json, manifest: Json, raw: bytes) -> None:
         """Check a manifest against the registered set, its leaves, itself, and the pair's terms."""
         name, root, n = manifest["name"], manifest["root"], manifest["n"]
-        registered = told["private"]["digest"] == root and raw == canonical(manifest) + b"\n"
+        registered = pair["private"]["digest"] == root and raw == canonical(manifest) + b"\n"
         self.need(registered, "manifest_differs", slug=slug)
         leaves = manifest["leaves"]
         self.need(len(leaves) == n and roots(leaves, {n})[n] == root, "leaves_differ", name=name)
         fits = blocks_cover(manifest) and seasons_fit(manifest) and signers_fit(manifest)
         self.need(fits, "manifest_invalid", name=name)
-        terms = manifest["terms"] or told
-        as_committed = all(terms[field] == told[field] for field in ("protocol", "grader"))
-        self.need(as_committed or told.get("withdrawn"), "terms_differ", slug=slug)
+        terms = manifest["terms"] or pair
+        as_committed = all(terms[field] == pair[field] for field in ("protocol", "grader"))
+        self.need(as_committed or pair.get("withdrawn"), "terms_differ", slug=slug)
 
-    def check_shared_set(self, slug: str, first: dict[str, Any], told: dict[str, Any]) -> None:
+    def check_shared_set(self, slug: str, first: Json, pair: Json) -> None:
         """Check that a pair publishes the same of its sealed set as the first pair over it."""
         fields = ("head", "notices", "season", "evidence", "release")
-        alike = all(first[field] == told[field] for field in fields)
-        same_state = first["set_state"] == told["set_state"]
+        alike = all(first[field] == pair[field] for field in fields)
+        same_state = first["set_state"] == pair["set_state"]
         self.need(alike and same_state, "pairs_differ", slug=slug)
 
     def remember_set(self, slug: str, sealed: SealedSet) -> None:
         """Add the facts of a set and a pair that must not change; a withdrawal is one of them."""
-        told = self.pairs[slug]
-        public = told["public"]
-        pair = [sealed.name, public["name"], public["digest"], public["n"]]
-        pair += [told["protocol"], told["grader"]]
+        pair = self.pairs[slug]
+        public = pair["public"]
+        asked = [sealed.name, public["name"], public["digest"], public["n"]]
+        asked += [pair["protocol"], pair["grader"]]
         facts = {
             f"rule {sealed.name}": sealed.manifest["rule"],
-            f"note {sealed.name}": told["head"],
-            f"pair {slug}": pair,
+            f"note {sealed.name}": pair["head"],
+            f"pair {slug}": asked,
         }
-        if told.get("withdrawn"):
-            facts[f"withdrawn {slug}"] = told["withdrawn"]
+        if pair.get("withdrawn"):
+            facts[f"withdrawn {slug}"] = pair["withdrawn"]
         self.facts.update({key: leaf_hash(canonical(fact)) for key, fact in facts.items()})
         self.facts[f"set {sealed.name}"] = sealed.digest
 
@@ -673,7 +674,7 @@ class Visit:
         manifest = sealed.manifest
         keys = {one["name"]: (one["public"], COSIGNATURE) for one in manifest["witnesses"]}
         keys.update({name: (public, ED25519) for name, public in sealed.maintainers.items()})
-        head, verified = read_note(sealed.told["head"], keys)
+        head, verified = read_note(sealed.pair["head"], keys)
         origin = f"holdfast/set/{sealed.name}"
         expected = Head(origin, manifest["n"], manifest["root"], [sealed.digest])
         by_maintainer = set(verified) & set(sealed.maintainers)
@@ -686,7 +687,7 @@ class Visit:
         hashes = self.facts.setdefault(f"notices {name}", [])
         known = len(self.known.get(f"notices {name}", []))
         previous, last = GENESIS, seconds_of(manifest["created"])
-        for place, published in enumerate(sealed.told["notices"]):
+        for place, published in enumerate(sealed.pair["notices"]):
             notice = published["notice"]
             at = f"notice {place} on {name}"
             moment = seconds_of(notice["moment"])
@@ -715,7 +716,7 @@ class Visit:
         self.counts["grants, by their hashes"] = len(self.grants)
         self.counts["runs listed"] = len(self.runs)
 
-    def check_grant(self, grant: dict[str, Any]) -> None:
+    def check_grant(self, grant: Json) -> None:
         """Check that a grant has its hash. Before its first exposure only the hash is published."""
         run, token = grant["run"], grant["token"]
         key = f"grant {run} {token}"
@@ -732,7 +733,7 @@ class Visit:
             if part["name"] in self.sets:
                 self.select_items(run, self.sets[part["name"]], part)
 
-    def select_items(self, run: str, sealed: SealedSet, part: dict[str, Any]) -> None:
+    def select_items(self, run: str, sealed: SealedSet, part: Json) -> None:
         """Note the items that a run is scored on: all items of the blocks of its first grant.
 
         An item that a notice has retired is left out, unless it was granted before the notice.
@@ -763,7 +764,7 @@ class Visit:
                 closed.add((log, line["token"]))
             self.counts[f"{line['kind']}s, by grant and order"] += 1
 
-    def check_exposure(self, at: str, log: str, line: dict[str, Any], sealed: SealedSet) -> None:
+    def check_exposure(self, at: str, log: str, line: Json, sealed: SealedSet) -> None:
         """Check that an exposure was granted: to this recipient, and at least these items."""
         items, tier, recipient = bitmap(line["items"]), line["tier"], line["recipient"]
         grant = self.grants.get((line["run"], line["token"]))
@@ -797,8 +798,8 @@ class Visit:
 
         While a release is proposed, an opening of the last seven days may wait for it.
         """
-        told, name = sealed.told, sealed.name
-        state, release, published = told["set_state"], told["release"], None
+        pair, name = sealed.pair, sealed.name
+        state, release, published = pair["set_state"], pair["release"], None
         if state == "released" and self.need(release, "release_without_statement", name=name):
             published = self.check_statement(sealed, release["statement"])
         for _, line in self.openings[name]:
@@ -806,7 +807,7 @@ class Visit:
             good = waits or line["statement"] == published
             self.need(good, "opening_without_release", name=name)
 
-    def check_statement(self, sealed: SealedSet, release: dict[str, Any]) -> str:
+    def check_statement(self, sealed: SealedSet, release: Json) -> str:
         """Check a statement's subject, its signatures and its opening; return its hash."""
         statement, votes, name = release["statement"], release["votes"], sealed.name
         opener = statement["evaluator"]
@@ -819,7 +820,7 @@ class Visit:
             "root": manifest["root"],
             "manifest": sealed.digest,
             "rule": hashlib.sha256(canonical(manifest["rule"])).hexdigest(),
-            "evidence": hashlib.sha256(canonical(sealed.told["evidence"])).hexdigest(),
+            "evidence": hashlib.sha256(canonical(sealed.pair["evidence"])).hexdigest(),
         }
         same = all(statement[field] == value for field, value in about.items())
         self.need(same, "release_differs", name=name)
@@ -830,9 +831,9 @@ class Visit:
                 signers.add(vote["maintainer"])
         enough = len(signers) == len(votes) >= manifest["quorum"] > 0
         self.need(enough, "release_without_quorum", name=name)
-        opened = [(log, line["statement"]) for log, line in self.openings[name]]
-        own_key = self.keys.get(opener["name"]) == opener["report_pub"]
-        good = own_key and (opener["name"], hashed) in opened
+        openings = [(log, line["statement"]) for log, line in self.openings[name]]
+        opened = (opener["name"], hashed) in openings
+        good = opened and self.keys.get(opener["name"]) == opener["report_pub"]
         self.need(good, "release_without_opening", name=name)
         return hashed
 
@@ -847,7 +848,7 @@ class Visit:
         self.need(not ranked, "withdrawn_ranked", slug=slug)
         self.counts["pairs that were withdrawn, without a result"] += not ranked
 
-    def check_board(self, slug: str, sealed: SealedSet, rows: list[dict[str, Any]]) -> None:
+    def check_board(self, slug: str, sealed: SealedSet, rows: list[Json]) -> None:
         """Check the rows of a pair's board, and that no run is missing on it."""
         by_run = {row["run"]: row for row in rows}
         models = {row["model"] for row in rows}
@@ -863,7 +864,7 @@ class Visit:
                 self.check_ranked(run, sealed, rows)
                 self.check_ended(run, sealed, rows, result)
 
-    def check_ranked(self, run: str, sealed: SealedSet, rows: list[dict[str, Any]]) -> None:
+    def check_ranked(self, run: str, sealed: SealedSet, rows: list[Json]) -> None:
         """Check that a ranked run without a row gave way to a newer one, or has no item left."""
         facts = self.runs[run]
         if facts["state"] != "ranked" or facts["retracted"] or facts["post_release"]:
@@ -874,9 +875,7 @@ class Visit:
         counts = self.selections.get((run, sealed.name), 0) & ~sealed.retired[-1]
         self.need(replaced or not counts, "run_withheld", run=run)
 
-    def check_ended(
-        self, run: str, sealed: SealedSet, rows: list[dict[str, Any]], result: Result
-    ) -> None:
+    def check_ended(self, run: str, sealed: SealedSet, rows: list[Json], result: Result) -> None:
         """Check that a run that is complete on a log has ended, or waits for a close or a day."""
         facts = self.runs.get(run)
         items = ones(self.selections.get((run, sealed.name), 0))
@@ -890,7 +889,7 @@ class Visit:
         waits = graded and moment[:10] >= max(closes, default="")
         self.need(recent or waits, "run_withheld", run=run)
 
-    def check_row(self, slug: str, sealed: SealedSet, row: dict[str, Any], result: Result) -> None:
+    def check_row(self, slug: str, sealed: SealedSet, row: Json, result: Result) -> None:
         """Check one row of a board: its run, its version, its items, its counts and its tier."""
         run, private = row["run"], row["private"]
         selected = self.selections.get((run, sealed.name), 0)
@@ -933,7 +932,7 @@ class Visit:
             total.update({outcome: tally[outcome] for outcome in OUTCOMES})
         return total
 
-    def check_run_of_row(self, slug: str, row: dict[str, Any]) -> None:
+    def check_run_of_row(self, slug: str, row: Json) -> None:
         """Check that the row's run is listed, of this pair and model, and may be ranked."""
         facts = self.runs.get(row["run"])
         good = False
@@ -944,7 +943,7 @@ class Visit:
             good = not ended and not barred and facts["pair"] == slug and same_model
         self.need(good, "row_unknown", run=row["run"])
 
-    def check_version(self, slug: str, sealed: SealedSet, row: dict[str, Any]) -> None:
+    def check_version(self, slug: str, sealed: SealedSet, row: Json) -> None:
         """Check that the row is counted by existing notices, all but those of the last day."""
         version = row["version"]
         left_out = [published["notice"] for published in self.pairs[slug]["notices"][version:]]
@@ -953,9 +952,7 @@ class Visit:
             good = good and seconds_of(notice["moment"]) > self.now - DAY
         self.need(good, "row_stale", run=row["run"])
 
-    def check_counts(
-        self, run: str, row: dict[str, Any], result: Result, total: Counter[str]
-    ) -> None:
+    def check_counts(self, run: str, row: Json, result: Result, total: Counter[str]) -> None:
         """Check the counts of a row against the counts on the logs.
 
         Items that the logs count and the row does not (retired since, or not counted) may have any
@@ -972,7 +969,7 @@ class Visit:
 
     # --- 7. Memory
 
-    def compare(self, known: dict[str, Any]) -> None:
+    def compare(self, known: Json) -> None:
         """Check that no fact of an earlier visit is changed or gone; lists of ``known`` grow."""
         for key, old in known.items():
             kind = key.split(" ")[0]
@@ -988,7 +985,7 @@ class Visit:
 class Result:
     """Last closing of each log about a run on a set, and the exposures that led to it."""
 
-    def __init__(self, lines: list[tuple[str, dict[str, Any]]]) -> None:
+    def __init__(self, lines: Filed) -> None:
         ordered = sorted(lines, key=lambda entry: entry[1]["token"])
         last = {log: line for log, line in ordered if line["kind"] == "closing"}
         self.closings = list(last.values())
@@ -1005,12 +1002,12 @@ class Result:
 # --- The command
 
 
-def read_memory(folder: str) -> dict[str, Any]:
+def read_memory(folder: str) -> Json:
     """Return the memory in a folder; an empty one before the first visit."""
     path = Path(folder, "memory.json")
     if not path.exists():
         return {"facts": {}, "visited": 0}
-    memory: dict[str, Any] = json.loads(path.read_bytes())
+    memory: Json = json.loads(path.read_bytes())
     if not isinstance(memory["facts"], dict):
         raise ValueError(f"{path} is not a memory")
     return memory

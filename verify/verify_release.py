@@ -1,15 +1,34 @@
 #!/usr/bin/env python3
-# ruff: noqa: E731
-"""Verify a release of a sealed set, without trusting whoever published it. One file, standard library only.
+"""Verify the release of a sealed set, without trusting its publisher.
 
     python3 verify_release.py BUNDLE [--root HEX] [--manifest FILE]
 
-Exit code 0 only if all holds: the items and salts hash to the published leaves and root, where the committed seed
-deals them; enough maintainers signed this release of this set on this evidence; the evidence meets the rule and agrees
-with the evaluator's whole log; what models answered is what the log committed to when their runs ended; nothing is
-missing, added or changed. Else 2, and the first reason. ``--root`` and ``--manifest`` compare with what was published
-before the first run: keep them, or ask somebody who did.
+One file, Python 3.8 or newer, standard library only. BUNDLE is the folder of the released bundle.
+--root and --manifest compare it with what was published before the first run: keep them, or ask an
+observer who did. Without one of them the bundle proves only that it agrees with itself.
+
+Steps, in this order; the first check that fails ends the program with its finding of ``FINDINGS``:
+
+1. ``check_contents``     The files are exactly those that contents.json lists, signed by the
+                          evaluator that made the bundle (Ed25519, RFC 8032).
+2. ``check_manifest``     The manifest fits itself: its root is that of its leaves (RFC 6962), its
+                          blocks cover the set, its maintainers can reach the quorum.
+3. ``check_notices``      Maintainers' notices on the set are signed and chained: which items no
+                          longer count.
+4. ``check_head``         The set's head is over this manifest (C2SP tlog-checkpoint), signed by a
+                          maintainer, and cosigned by each witness it names (C2SP tlog-cosignature).
+5. ``check_items``        Items and salts hash to the leaves, in the places that the seed deals.
+6. ``check_statement``    The release statement is about these files, and a quorum signed it.
+7. ``check_rule``         The evidence meets the release rule at the moment of the statement.
+8. ``check_log``          The evaluator's whole log is chained under its signed head, and ends with
+                          the opening of this set under this statement.
+9. ``check_runs``         What models answered is what the log committed to as each run ended, and
+                          what the evidence counts.
+
+Exit status 0: all holds. 2: the bundle is refused; the finding is a code and a sentence.
 """
+
+from __future__ import annotations
 
 import argparse
 import base64
@@ -23,18 +42,92 @@ from fractions import Fraction
 from hashlib import sha256, sha512
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+STATUS_VERIFIED = 0
+STATUS_REFUSED = 2  # with each finding of the table below
+
+FINDINGS = {
+    # Any step
+    "malformed": "the bundle is malformed ({error})",
+    "not_canonical": "{file} is not in canonical form",
+    "not_hexadecimal": "{what} is not {size} bytes in hexadecimal",
+    "note_malformed": "{file} is not a signed note",
+    "note_line_malformed": "{file} has a malformed signature line",
+    "note_base64_malformed": "{file} has malformed base64",
+    # 1. Contents
+    "not_a_plain_file": "{file} is not a plain file",
+    "files_differ": "a file is missing or one too many",
+    "contents_differ": "a file is not the one that contents.json lists",
+    "fields_differ": "the statement or the seed has other fields",
+    "contents_unsigned": "contents.json is not signed",
+    "root_not_given": "the root is not the one given by --root",
+    "manifest_not_given": "the manifest is not the one given by --manifest",
+    # 2. Manifest
+    "root_differs": "the root is not its leaves'",
+    "blocks_uncovered": "the blocks do not cover the set",
+    "block_twice": "two blocks have one name",
+    "stratum_unknown": "a block has an unknown stratum",
+    "seasons_misfit": "the seasons do not fit the blocks",
+    "party_twice": "a maintainer or witness is named twice",
+    "quorum_unreachable": "the quorum cannot be reached",
+    # 3. Notices
+    "notice_broken": "notice {place} does not follow",
+    "notice_unsigned": "notice {place} is not signed",
+    # 4. Head of the set
+    "head_differs": "head.txt is of another set",
+    "head_without_maintainer": "head.txt is signed by no maintainer",
+    "head_signer_unknown": "head.txt has a signature by another party",
+    "head_unsigned": "head.txt: {name} did not sign it",
+    # 5. Items
+    "seed_differs": "the seed is another one",
+    "items_missing": "items are missing or too many",
+    "item_misplaced": "item {index} is out of place",
+    "salt_differs": "item {index} has a salt that is not the seed's",
+    "item_differs": "item {index} is not the one that was committed to",
+    "deal_differs": "the items lie where the seed did not deal them",
+    # 6. Statement
+    "statement_differs": "the statement is about another {what}",
+    "evidence_differs": "the evidence is of another set",
+    "statement_from_future": "the statement is from the future",
+    "vote_twice": "a maintainer voted twice",
+    "vote_unsigned": "{name} did not sign this",
+    "quorum_missed": "{votes} of {quorum} maintainers signed",
+    # 7. Rule
+    "run_twice": "the evidence lists a run twice",
+    "rule_unmet": "the evidence does not meet the release rule",
+    # 8. Log
+    "log_head_unsigned": "log.head.txt is not signed by {name}",
+    "line_broken": "line {place} of the log does not follow",
+    "log_head_differs": "log.head.txt is over another log",
+    "opening_missing": "the log does not end with the opening under this statement",
+    # 9. Runs
+    "closing_missing": "the evidence lacks a closing of {run}",
+    "completions_differ": "completions are missing or too many",
+    "answer_not_canonical": "an answer of {run} is not in canonical form",
+    "answers_out_of_order": "answers of {run} are out of order",
+    "answers_differ": "answers of {run} are not those that were committed to",
+    "counts_differ": "counts of {run} are not those of its closing",
+    "weights_differ": "{run} was of other weights",
+    "score_differs": "the evidence counts {run} otherwise",
+}
 
 REQUIRED = {
-    "statement.json", "manifest.json", "evidence.json", "seed.json", "items.jsonl", "log.jsonl", "log.head.txt",
-    "head.txt", "LICENSE.txt", "README.md", "verify_release.py", "contents.json", "contents.sig",
-}  # fmt: skip
-GENESIS, NOT_COUNTED = "0" * 64, 5
-leaf_hash = lambda data: sha256(b"\x00" + data).digest()
-keys_of = lambda parties: {one["name"]: unhex(one["public"], 32, "a key") for one in parties}
-MALFORMED = (
+    *("statement.json", "manifest.json", "evidence.json", "seed.json", "items.jsonl", "log.jsonl"),
+    *("log.head.txt", "head.txt", "contents.json", "contents.sig"),
+    *("LICENSE.txt", "README.md", "verify_release.py"),
+}
+OPTIONAL = re.compile(r"completions/[0-9a-f-]{36}\.jsonl|notices\.jsonl")
+STRATA = {"exposed", "local", "spare"}
+USUAL_CELL = 100  # smallest number of items that anything is published over, unless a manifest says
+GENESIS = "0" * 64  # stands for the hash of the line before the first
+RIGHT = 1  # outcome of an item
+NOT_COUNTED = 5  # outcome of an item that failed for reasons of the infrastructure
+MALFORMED = (  # raised where a file does not have the form that the evaluator writes
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     OSError,
     RecursionError,
     TypeError,
@@ -43,585 +136,746 @@ MALFORMED = (
 
 
 class Refused(Exception):
-    """Something does not hold."""
+    """Finding that ends the program; its text is the sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
-def need(holds, reason):
-    """Raise :class:`Refused` unless it holds."""
+def need(holds: object, code: str, **details: object) -> None:
+    """Raise :class:`Refused` with the finding unless it holds."""
     if not holds:
-        raise Refused(reason)
+        raise Refused(code, FINDINGS[code].format(**details))
 
 
-# Ed25519, verification only: RFC 8032, sections 5.1.7 and 6.
-P, Q = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
-D = -121665 * pow(121666, P - 2, P) % P
+# --- Ed25519, verification only (RFC 8032, sections 5.1.3 and 5.1.7)
+
+P = 2**255 - 19  # order of the field
+Q = 2**252 + 27742317777372353535851937790883648493  # order of the base point
+D = -121665 * pow(121666, P - 2, P) % P  # constant of the curve
+NEUTRAL = (0, 1, 1, 0)  # the neutral element in extended coordinates (X, Y, Z, T)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Json = dict[str, Any]  # a JSON object, whose fields are checked as they are read
+    Point = tuple[int, int, int, int]
 
 
-def _add(a, b):
-    e, f = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
-    c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
-    e, f, g, h = f - e, d - c, d + c, f + e
+def add(p: Point, q: Point) -> Point:
+    """Return the sum of two points in extended coordinates (RFC 8032, section 5.1.4)."""
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
     return (e * f % P, g * h % P, f * g % P, e * h % P)
 
 
-def _times(k, point):
-    doubled = _times(k >> 1, _add(point, point)) if k else (0, 1, 1, 0)
-    return _add(doubled, point) if k & 1 else doubled
-
-
-def _point(raw):
+def decode_point(raw: bytes) -> Point | None:
+    """Return the point that 32 bytes encode, or None (RFC 8032, section 5.1.3)."""
     sign, y = divmod(int.from_bytes(raw, "little"), 1 << 255)
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
-    x = x if x * x % P == square else x * pow(2, (P - 1) // 4, P) % P
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
     if y >= P or x * x % P != square or (x == 0 and sign):
         return None
-    x = P - x if x & 1 != sign else x
+    if x & 1 != sign:
+        x = P - x
     return (x, y, 1, x * y % P)
 
 
-BASE = _point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+def multiply(scalar: int, point: Point) -> Point:
+    """Return the multiple of a point, by doubling and adding."""
+    total = NEUTRAL
+    while scalar:
+        if scalar & 1:
+            total = add(total, point)
+        point = add(point, point)
+        scalar >>= 1
+    return total
 
 
-def signed(public, message, signature):
-    """Whether the signature (64 bytes) is by the public key (32 bytes): not of small order, which signs anything."""
-    key, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if (
-        len(public) != 32
-        or len(signature) != 64
-        or not key
-        or not r
-        or s >= Q
-        or _times(8, key)[0] == 0
-    ):
+def equal(p: Point, q: Point) -> bool:
+    """Return True for the same point: X/Z and Y/Z agree."""
+    return (p[0] * q[2] - q[0] * p[2]) % P == 0 and (p[1] * q[2] - q[1] * p[2]) % P == 0
+
+
+BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)  # the base point (RFC 8032, section 5.1)
+
+
+def signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Return True where the key (32 bytes) signed the message (signature: 64 bytes).
+
+    RFC 8032, section 5.1.7, without the cofactor: S·B = R + k·A. A key of small order is refused,
+    because it would accept one signature for every message.
+    """
+    if len(public) != 32 or len(signature) != 64:
         return False
-    h = int.from_bytes(sha512(signature[:32] + public + message).digest(), "little") % Q
-    left, right = _times(s, BASE), _add(r, _times(h, key))
-    return all((left[place] * right[2] - right[place] * left[2]) % P == 0 for place in (0, 1))
+    key, commitment = decode_point(public), decode_point(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if key is None or commitment is None or s >= Q or multiply(8, key)[0] == 0:
+        return False
+    k = int.from_bytes(sha512(signature[:32] + public + message).digest(), "little") % Q
+    return equal(multiply(s, BASE), add(commitment, multiply(k, key)))
 
 
-def canonical(value):
-    """Sorted keys, no spaces, UTF-8."""
+# --- Canonical JSON, hashes, trees and notes
+
+
+def canonical(value: object) -> bytes:
+    """Return JSON in its canonical form: keys sorted, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
-def parse(name, data):
-    """The value of a file of canonical JSON, for ``.jsonl`` the list of its lines' values."""
+def without(fields: Json, name: str) -> bytes:
+    """Return the canonical JSON of an object without one of its fields."""
+    return canonical({key: value for key, value in fields.items() if key != name})
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Return the value of a file of canonical JSON; of ``.jsonl``, a list of its lines' values."""
     lines = data.splitlines(keepends=True) if name.endswith(".jsonl") else [data]
     values = [json.loads(line) for line in lines]
-    need(
-        [canonical(value) + b"\n" for value in values] == lines, f"{name} is not in canonical form"
-    )
+    exact = [canonical(value) + b"\n" for value in values] == lines
+    need(exact, "not_canonical", file=name)
     return values if name.endswith(".jsonl") else values[0]
 
 
-def unhex(text, size, what):
-    """Bytes of so many, from lower-case hexadecimal."""
-    need(
-        re.fullmatch("[0-9a-f]*", text) and len(text) == 2 * size,
-        f"{what} is not {size} bytes in hexadecimal",
-    )
+def unhex(text: str, size: int, what: str) -> bytes:
+    """Return so many bytes from lower-case hexadecimal."""
+    exact = re.fullmatch("[0-9a-f]*", text) and len(text) == 2 * size
+    need(exact, "not_hexadecimal", what=what, size=size)
     return bytes.fromhex(text)
 
 
-def tree_root(leaves):
-    """RFC 6962, 2.1, in hexadecimal."""
-    level = list(leaves) or [sha256(b"").digest()]
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2])
-        level = [sha256(b"\x01" + one + other).digest() for one, other in pairs] + level[
-            len(level) & ~1 :
-        ]
-    return level[0].hex()
-
-
-def read_note(data, what):
-    """(origin, size, root, further lines), the signed body, and [(name, key id, data)]."""
-    body, blank, below = data.decode().rpartition("\n\n")
-    lines = body.split("\n")
-    whole = blank and len(lines) >= 3 and below.endswith("\n")
-    need(whole and re.fullmatch(r"0|[1-9][0-9]*", lines[1]), f"{what} is not a signed note")
-    matches = [
-        re.fullmatch("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})", line)
-        for line in below[:-1].split("\n")
-    ]
-    need(all(matches), f"{what} has a malformed signature line")
-    texts = [lines[2], *(match[2] for match in matches)]
-    root, *raw = map(base64.b64decode, texts)
-    need(
-        [base64.b64encode(one).decode() for one in (root, *raw)] == texts,
-        f"{what} has malformed base64",
-    )
-    found = [(match[1], one[:4], one[4:]) for match, one in zip(matches, raw)]
-    return (lines[0], int(lines[1]), root.hex(), lines[3:]), (body + "\n").encode(), found
-
-
-def signed_line(line, body, public, kind=b"\x01"):
-    """Whether this key made a signature line of a note, or a cosignature (kind 4, which bears its own time)."""
-    name, known, data = line
-    if kind == b"\x04":
-        body, data = b"cosignature/v1\ntime %d\n" % int.from_bytes(data[:8], "big") + body, data[8:]
-    return known == sha256(name.encode() + b"\n" + kind + public).digest()[:4] and signed(
-        public, body, data
-    )
-
-
-def check_contents(folder):
-    """Every file's bytes, once they are the ones that contents.json lists."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        plain = path.is_file() or (path.is_dir() and name == "completions")
-        need(plain and not path.is_symlink(), f"{path.name} is not a plain file")
-        files.update({name: path.read_bytes()} if path.is_file() else {})
-    optional = {
-        name
-        for name in files
-        if re.fullmatch(r"completions/[0-9a-f-]{36}\.jsonl|notices\.jsonl", name)
-    }
-    need(REQUIRED <= set(files) <= REQUIRED | optional, "a file is missing or one too many")
-    digests = {
-        name: sha256(data).hexdigest() for name, data in files.items() if name[:9] != "contents."
-    }
-    need(
-        parse("contents.json", files["contents.json"]) == digests,
-        "a file is not the one that contents.json lists",
-    )
-    return files
-
-
-def check_manifest(manifest):
-    """The manifest against itself; returns its leaf hash."""
-    leaves, blocks, seasons = manifest["leaves"], manifest["blocks"], manifest["seasons"]
-    whole = (
-        len(leaves) == manifest["n"]
-        and tree_root(unhex(leaf, 32, "a leaf") for leaf in leaves) == manifest["root"]
-    )
-    need(whole, "the root is not its leaves'")
-    ends = [0, *accumulate(block["n"] for block in blocks)]
-    covered = [block["start"] for block in blocks] == ends[:-1] and ends[-1] == manifest["n"]
-    need(covered and all(block["n"] >= 1 for block in blocks), "the blocks do not cover the set")
-    need(len({block["id"] for block in blocks}) == len(blocks), "two blocks have one name")
-    need(
-        {block["stratum"] for block in blocks} <= {"exposed", "local", "spare"},
-        "a block has an unknown stratum",
-    )
-    exposed = {block["id"]: block["n"] for block in blocks if block["stratum"] == "exposed"}
-    fit = len(set(seasons)) == len(seasons) and set(seasons) <= set(exposed)
-    need(
-        fit and manifest["cap"] == sum(exposed[one] for one in seasons),
-        "the seasons do not fit the blocks",
-    )
-    people = manifest["maintainers"] + manifest["witnesses"]
-    apart = all(len({one[field] for one in people}) == len(people) for field in ("name", "public"))
-    need(apart, "a maintainer or witness is named twice")
-    need(1 <= manifest["quorum"] <= len(manifest["maintainers"]), "the quorum cannot be reached")
-    return leaf_hash(canonical(manifest)).hex()
-
-
-def check_notices(notices, manifest):
-    """What maintainers said of the set since: chained and signed. Returns the indices that no longer count."""
-    keys, previous, items, every = (
-        keys_of(manifest["maintainers"]),
-        GENESIS,
-        [],
-        range(manifest["n"]),
-    )
-    blocks = {
-        block["id"]: range(block["start"], block["start"] + block["n"])
-        for block in manifest["blocks"]
-    }
-    for place, notice in enumerate(notices):
-        about = (notice["set"], notice["root"], notice["index"], notice["previous"])
-        need(
-            about == (manifest["name"], manifest["root"], place, previous),
-            f"notice {place} does not follow",
-        )
-        message = canonical({name: value for name, value in notice.items() if name != "signature"})
-        key, signature = (
-            keys.get(notice["maintainer"], b""),
-            unhex(notice["signature"], 64, "a signature"),
-        )
-        need(
-            signed(key, b"holdfast/notice/v1\n" + message, signature),
-            f"notice {place} is not signed",
-        )
-        kind, one = notice["kind"], [notice["item"]]
-        items.append(
-            set(
-                {"retire_block": blocks.get(notice["block"]), "erratum": one, "compromise": every}[
-                    kind
-                ]
-            )
-        )
-        previous = leaf_hash(canonical(notice)).hex()
-    return retired(manifest, items)
-
-
-def retired(manifest, about):
-    """What no longer counts: in each part of the set, what is named waits until it is a cell and leaves one, or 0."""
-    seasons, cell, gone = manifest["seasons"], manifest.get("cell", 100), set()
-    parts = [
-        one["id" if one["id"] in seasons else "stratum"]
-        for one in manifest["blocks"]
-        for _ in range(one["n"])
-    ]
-    for part in set(parts):
-        left, waits = {index for index, of in enumerate(parts) if of == part}, set()
-        for items in about:
-            waits |= left.intersection(items)
-            if waits == left or cell <= len(waits) <= len(left) - cell:
-                gone, left, waits = gone | waits, left - waits, set()
-    return gone
-
-
-def check_head(note, manifest, digest):
-    """The set's tree head as it was published: by a maintainer, over this manifest, cosigned as it says."""
-    head, body, lines = note
-    wanted = (f"holdfast/set/{manifest['name']}", manifest["n"], manifest["root"], [digest])
-    need(head == wanted, "head.txt is of another set")
-    maintainers, witnesses = keys_of(manifest["maintainers"]), keys_of(manifest["witnesses"])
-    names = [line[0] for line in lines]
-    need(set(names) & set(maintainers), "head.txt is signed by no maintainer")
-    once = len({*names}) == len(names) and {*names} <= {*maintainers, *witnesses}
-    need(once, "head.txt has a signature by somebody else")
-    for line in lines:
-        role = (
-            (maintainers[line[0]], b"\x01")
-            if line[0] in maintainers
-            else (witnesses[line[0]], b"\x04")
-        )
-        need(signed_line(line, body, *role), f"head.txt: {line[0]} did not sign it")
-
-
-def check_items(items, manifest, seed):
-    """Items and salts against the leaves, and their places against the deal from the seed."""
-    need(
-        sha256(b"holdfast/seed/v1\n" + seed).hexdigest() == manifest["seed_hash"],
-        "the seed is another one",
-    )
-    need(len(items) == manifest["n"], "items are missing or too many")
-    ranked = []
-    for index, item in enumerate(items):
-        need(item["index"] == index and len(item) == 4, f"item {index} is out of place")
-        record = canonical({"question": item["question"], "answer": item["answer"]})
-        info = canonical({"domain": "holdfast/salt/v1", "set": manifest["name"], "index": index})
-        salt = hmac.digest(seed, info + b"\x01", "sha256")
-        need(item["salt"] == salt.hex(), f"item {index} has a salt that is not the seed's")
-        leaf = leaf_hash(b"holdfast/item/v1\n" + salt + record).hex()
-        need(
-            leaf == manifest["leaves"][index], f"item {index} is not the one that was committed to"
-        )
-        gold = item["answer"].split("####")[-1].strip().replace(",", "").lstrip("-\u2212")
-        kind = (item["answer"].count("<<"), max(1, len(gold.partition(".")[0].lstrip("0"))))
-        ranked.append((kind, hmac.digest(seed, record, "sha256"), index))
-    blocks = manifest["blocks"]
-    pattern = sorted(
-        (Fraction(2 * k + 1, 2 * block["n"]), block["id"])
-        for block in blocks
-        for k in range(block["n"])
-    )
-    dealt = {block["id"]: [] for block in blocks}
-    for (_, key, index), (_, block) in zip(sorted(ranked), pattern):
-        dealt[block].append((key, index))
-    places = [index for block in blocks for _, index in sorted(dealt[block["id"]])]
-    need(places == list(range(manifest["n"])), "the items lie where the seed did not deal them")
-
-
-def check_statement(votes, statement, manifest, digest, evidence):
-    """The release statement is about these files, and enough maintainers signed it; returns its digest."""
-    rule, grounds = (sha256(canonical(value)).hexdigest() for value in (manifest["rule"], evidence))
-    wanted = {
-        "manifest": digest,
-        "rule": rule,
-        "evidence": grounds,
-        "set": manifest["name"],
-        "root": manifest["root"],
-    }
-    for name, value in wanted.items():
-        need(statement[name] == value, f"the statement is about another {name}")
-    need(
-        (evidence["set"], evidence["root"]) == (manifest["name"], manifest["root"]),
-        "the evidence is of another set",
-    )
-    need(
-        _moment(statement["moment"]) <= datetime.now(timezone.utc),
-        "the statement is from the future",
-    )
-    message, keys = (
-        b"holdfast/release/v1\n" + canonical(statement),
-        keys_of(manifest["maintainers"]),
-    )
-    need(len({vote["maintainer"] for vote in votes}) == len(votes), "a maintainer voted twice")
-    for vote in votes:
-        name, signature = vote["maintainer"], unhex(vote["signature"], 64, "a vote")
-        need(
-            len(vote) == 2 and signed(keys.get(name, b""), message, signature),
-            f"{name} did not sign this",
-        )
-    need(
-        len(votes) >= manifest["quorum"], f"{len(votes)} of {manifest['quorum']} maintainers signed"
-    )
-    return leaf_hash(message).hex()
-
-
-def check_rule(rule, evidence, moment):
-    """The evidence meets the rule at the moment of the statement."""
-    need(
-        len({run["run"] for run in evidence["runs"]}) == len(evidence["runs"]),
-        "the evidence tells a run twice",
-    )
-    dates = [_moment(one["moment"]) for one in rule["any_of"] if one["kind"] == "date"]
-    met = any(
-        _apart(_good(one, evidence), one["models"])
-        for one in rule["any_of"]
-        if one["kind"] == "lineages"
-    )
-    need(
-        met or any(_moment(moment) >= date for date in dates),
-        "the evidence does not meet the release rule",
-    )
-
-
-def _moment(text):
+def moment_of(text: str) -> datetime:
+    """Return the moment in UTC that a text names, with or without a fraction of a second."""
     form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ"
     return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
 
 
-def _ancestries(lineages):
-    """Each lineage that is told one way, with itself and all it was made from; none above a cycle or an unknown."""
-    told = {(fact["name"], frozenset(fact["parents"])) for fact in lineages}
-    ways, known = Counter(name for name, _ in told), {}
-    waiting = {name: parents for name, parents in told if ways[name] == 1}
-    while ready := [name for name, parents in waiting.items() if parents <= known.keys()]:
-        known.update(
-            {
-                name: frozenset([name]).union(*(known[one] for one in waiting.pop(name)))
-                for name in ready
-            }
-        )
-    return known
+def digest(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON, in hexadecimal."""
+    return sha256(canonical(value)).hexdigest()
 
 
-def _good(clause, evidence):
-    """The runs that have enough right, each with its ancestry."""
-    known, good = _ancestries(evidence["lineages"]), []
-    of = lambda run: (run["model"], run.get("artefact", ""))
-    told = Counter(
-        weights for weights, _ in {(of(run), run["lineage"]) for run in evidence["runs"]}
-    )
-    for run in evidence["runs"]:
-        whole = (
-            run["complete"]
-            and run["current"]
-            and 0 < run["n"] == run["assigned"]
-            and run["right"] <= run["n"]
-        )
-        fair = run["tier"] == "T0" and not run["retracted"] and not run["flagged"]
-        enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
-        free = run["open_weights"] or not clause["open_weights"]
-        if whole and fair and enough and free and run["lineage"] in known and told[of(run)] == 1:
-            good.append((run, known[run["lineage"]]))
-    return good
+def leaf_hash(data: bytes) -> bytes:
+    """Return the hash of a leaf (RFC 6962, section 2.1)."""
+    return sha256(b"\x00" + data).digest()
 
 
-def same_weights(one, other):
-    """Return True for runs that may be of the same weights: unknown, of equal files, or sharing a tenth of tensors."""
-    mine, theirs = (run.get("weights") or {"tensors": []} for run in (one, other))
-    if not mine["tensors"] or not theirs["tensors"] or one["artefact"] == other["artefact"] != "":
-        return True
-    mine, theirs = dict(mine["tensors"]), dict(theirs["tensors"])
-    shared = sum(size for tensor, size in mine.items() if tensor in theirs)
-    return shared * 10 > min(sum(mine.values()), sum(theirs.values()))
+def tree_root(leaves: Iterable[bytes]) -> str:
+    """Return the root over leaf hashes, in hexadecimal (RFC 6962, section 2.1).
+
+    Nodes are paired level by level; the last of an odd number goes up as it is.
+    """
+    level = list(leaves) or [sha256(b"").digest()]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2])
+        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        level = above + level[len(above) * 2 :]
+    return level[0].hex()
 
 
-def _conflict(one, other):
-    """Return True for runs that count as one: one model, a common ancestor, one base model, or the same weights."""
-    (run, above), (peer, others) = one, other
-    based = run.get("base_model") is not None and run.get("base_model") == peer.get("base_model")
-    return run["model"] == peer["model"] or bool(above & others) or based or same_weights(run, peer)
+ED25519 = b"\x01"  # kind of a signature by a log or a maintainer (C2SP signed-note)
+COSIGNATURE = b"\x04"  # kind of a signature by a witness, with its time (C2SP tlog-cosignature)
+SIGNATURE_LINE = re.compile("\u2014 ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
 
 
-def _apart(runs, wanted):
-    """Find so many runs of which no two count as one. A run with all the conflicts of another is not tried."""
-    conflicts = [
-        {at for at, peer in enumerate(runs) if peer is run or _conflict(run, peer)} for run in runs
+class Head(NamedTuple):
+    """Text of a tree head: C2SP tlog-checkpoint. ``root`` is hexadecimal."""
+
+    origin: str
+    size: int
+    root: str
+    extensions: list[str]
+
+
+class NoteSignature(NamedTuple):
+    """Signature line of a note: a name, the first four bytes of the key's hash, and the rest."""
+
+    name: str
+    key_id: bytes
+    data: bytes
+
+
+class Note(NamedTuple):
+    """C2SP signed note, nothing of it verified yet. ``body`` is the text that is signed."""
+
+    head: Head
+    body: bytes
+    signatures: list[NoteSignature]
+
+
+def read_note(data: bytes, file: str) -> Note:
+    """Return the note in a file."""
+    body, blank, below = data.decode().rpartition("\n\n")
+    lines = body.split("\n")
+    whole = blank and len(lines) >= 3 and below.endswith("\n")
+    need(whole and re.fullmatch("0|[1-9][0-9]*", lines[1]), "note_malformed", file=file)
+    origin, size, root, *extensions = lines
+    matches = [SIGNATURE_LINE.fullmatch(line) for line in below[:-1].split("\n")]
+    need(all(matches), "note_line_malformed", file=file)
+    head = Head(origin, int(size), decode_base64(root, file).hex(), extensions)
+    signatures = []
+    for name, encoded in (match.groups() for match in matches if match):
+        raw = decode_base64(encoded, file)
+        signatures.append(NoteSignature(name, raw[:4], raw[4:]))
+    return Note(head, (body + "\n").encode(), signatures)
+
+
+def decode_base64(text: str, file: str) -> bytes:
+    """Return the bytes of base64 in its one exact form."""
+    raw = base64.b64decode(text)
+    need(base64.b64encode(raw).decode() == text, "note_base64_malformed", file=file)
+    return raw
+
+
+def signed_note(note: Note, line: NoteSignature, public: bytes, kind: bytes = ED25519) -> bool:
+    """Return True where the key made this signature; a cosignature has its own time."""
+    key_id = sha256(line.name.encode() + b"\n" + kind + public).digest()[:4]
+    message, signature = note.body, line.data
+    if kind == COSIGNATURE:
+        seconds = int.from_bytes(signature[:8], "big")
+        message, signature = b"cosignature/v1\ntime %d\n" % seconds + message, signature[8:]
+    return line.key_id == key_id and signed(public, message, signature)
+
+
+def keys_of(parties: list[Json]) -> dict[str, bytes]:
+    """Return the public keys of maintainers or witnesses, by name."""
+    return {party["name"]: unhex(party["public"], 32, "a key") for party in parties}
+
+
+# --- 1. Contents
+
+
+def check_contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file, once they are the ones that contents.json lists."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        plain = path.is_file() or (path.is_dir() and name == "completions")
+        need(plain and not path.is_symlink(), "not_a_plain_file", file=path.name)
+        if path.is_file():
+            files[name] = path.read_bytes()
+    optional = {name for name in files if OPTIONAL.fullmatch(name)}
+    need(REQUIRED <= set(files) <= REQUIRED | optional, "files_differ")
+    listed = [name for name in files if not name.startswith("contents.")]
+    digests = {name: sha256(files[name]).hexdigest() for name in listed}
+    need(parse("contents.json", files["contents.json"]) == digests, "contents_differ")
+    return files
+
+
+def check_contents_signature(raw: dict[str, bytes], statement: Json) -> None:
+    """Check that the evaluator that the statement names signed the list of contents."""
+    public = unhex(statement["evaluator"]["report_pub"], 32, "a key")
+    text = raw["contents.sig"].decode()
+    signature = unhex(text[:-1], 64, "contents.sig")
+    message = b"holdfast/contents/v1\n" + raw["contents.json"]
+    need(text.endswith("\n") and signed(public, message, signature), "contents_unsigned")
+
+
+# --- 2. Manifest
+
+
+def check_manifest(manifest: Json) -> str:
+    """Check the manifest against itself; return its leaf hash, by which signatures name it."""
+    leaves = manifest["leaves"]
+    need(len(leaves) == manifest["n"], "root_differs")
+    root = tree_root(unhex(leaf, 32, "a leaf") for leaf in leaves)
+    need(root == manifest["root"], "root_differs")
+    check_blocks(manifest)
+    check_seasons(manifest)
+    check_parties(manifest)
+    return leaf_hash(canonical(manifest)).hex()
+
+
+def check_blocks(manifest: Json) -> None:
+    """Check that blocks of different names and known strata cover the set in order."""
+    blocks = manifest["blocks"]
+    ends = [0, *accumulate(block["n"] for block in blocks)]
+    covered = [block["start"] for block in blocks] == ends[:-1] and ends[-1] == manifest["n"]
+    need(covered and all(block["n"] >= 1 for block in blocks), "blocks_uncovered")
+    need(len({block["id"] for block in blocks}) == len(blocks), "block_twice")
+    need({block["stratum"] for block in blocks} <= STRATA, "stratum_unknown")
+
+
+def check_seasons(manifest: Json) -> None:
+    """Check that the seasons are different exposed blocks, and that the cap is their items."""
+    blocks, seasons = manifest["blocks"], manifest["seasons"]
+    exposed = {block["id"]: block["n"] for block in blocks if block["stratum"] == "exposed"}
+    fit = len(set(seasons)) == len(seasons) and set(seasons) <= set(exposed)
+    need(fit and manifest["cap"] == sum(exposed[block] for block in seasons), "seasons_misfit")
+
+
+def check_parties(manifest: Json) -> None:
+    """Check that parties have different names and keys, and that the quorum can be reached."""
+    parties = manifest["maintainers"] + manifest["witnesses"]
+    for field in ("name", "public"):
+        need(len({party[field] for party in parties}) == len(parties), "party_twice")
+    need(1 <= manifest["quorum"] <= len(manifest["maintainers"]), "quorum_unreachable")
+
+
+# --- 3. Notices
+
+
+def check_notices(notices: list[Json], manifest: Json) -> set[int]:
+    """Check that notices are chained and signed; return the indices of items that do not count."""
+    keys = keys_of(manifest["maintainers"])
+    previous = GENESIS
+    named = []
+    for place, notice in enumerate(notices):
+        about = (notice["set"], notice["root"], notice["index"], notice["previous"])
+        follows = about == (manifest["name"], manifest["root"], place, previous)
+        need(follows, "notice_broken", place=place)
+        message = b"holdfast/notice/v1\n" + without(notice, "signature")
+        key = keys.get(notice["maintainer"], b"")
+        signature = unhex(notice["signature"], 64, "a signature")
+        need(signed(key, message, signature), "notice_unsigned", place=place)
+        named.append(items_named(notice, manifest))
+        previous = leaf_hash(canonical(notice)).hex()
+    return retired(manifest, named)
+
+
+def items_named(notice: Json, manifest: Json) -> set[int]:
+    """Return the indices that a notice is about: a block, an item, or the whole set."""
+    kind = notice["kind"]
+    if kind == "erratum":
+        return {notice["item"]}
+    if kind == "compromise":
+        return set(range(manifest["n"]))
+    if kind != "retire_block":
+        raise ValueError("a kind of notice that there is not")
+    (block,) = [block for block in manifest["blocks"] if block["id"] == notice["block"]]
+    return set(range(block["start"], block["start"] + block["n"]))
+
+
+def retired(manifest: Json, named: list[set[int]]) -> set[int]:
+    """Return the indices that do not count after notices on these items.
+
+    In each part of the set (a season, or the rest of a stratum), named items wait until they are
+    all that is left of it, or a cell of items that leaves at least another cell. Then they are
+    retired.
+    """
+    seasons, cell = manifest["seasons"], manifest.get("cell", USUAL_CELL)
+    parts: dict[object, set[int]] = {}
+    for block in manifest["blocks"]:
+        part = block["id"] if block["id"] in seasons else block["stratum"]
+        indices = range(block["start"], block["start"] + block["n"])
+        parts.setdefault(part, set()).update(indices)
+    gone: set[int] = set()
+    for part_items in parts.values():
+        left = set(part_items)
+        waiting: set[int] = set()
+        for items in named:
+            waiting |= left & items
+            if waiting == left or cell <= len(waiting) <= len(left) - cell:
+                gone |= waiting
+                left -= waiting
+                waiting = set()
+    return gone
+
+
+# --- 4. Head of the set
+
+
+def check_head(note: Note, manifest: Json, hashed: str) -> None:
+    """Check the set's head as it was published: over this manifest, and signed as it says."""
+    origin = f"holdfast/set/{manifest['name']}"
+    expected = Head(origin, manifest["n"], manifest["root"], [hashed])
+    need(note.head == expected, "head_differs")
+    maintainers, witnesses = keys_of(manifest["maintainers"]), keys_of(manifest["witnesses"])
+    names = [line.name for line in note.signatures]
+    need(set(names) & set(maintainers), "head_without_maintainer")
+    once = len(set(names)) == len(names)
+    need(once and set(names) <= {*maintainers, *witnesses}, "head_signer_unknown")
+    for line in note.signatures:
+        if line.name in maintainers:
+            good = signed_note(note, line, maintainers[line.name])
+        else:
+            good = signed_note(note, line, witnesses[line.name], COSIGNATURE)
+        need(good, "head_unsigned", name=line.name)
+
+
+# --- 5. Items
+
+
+def check_items(items: list[Json], manifest: Json, seed: bytes) -> None:
+    """Check that each item, with the salt that the seed gives, hashes to the leaf of its index."""
+    seed_hash = sha256(b"holdfast/seed/v1\n" + seed).hexdigest()
+    need(seed_hash == manifest["seed_hash"], "seed_differs")
+    need(len(items) == manifest["n"], "items_missing")
+    for index, item in enumerate(items):
+        need(item["index"] == index and len(item) == 4, "item_misplaced", index=index)
+        info = {"domain": "holdfast/salt/v1", "set": manifest["name"], "index": index}
+        salt = hmac.digest(seed, canonical(info) + b"\x01", "sha256")  # HKDF-Expand, RFC 5869
+        need(item["salt"] == salt.hex(), "salt_differs", index=index)
+        leaf = leaf_hash(b"holdfast/item/v1\n" + salt + record_of(item)).hex()
+        need(leaf == manifest["leaves"][index], "item_differs", index=index)
+    check_deal(items, manifest["blocks"], seed)
+
+
+def check_deal(items: list[Json], blocks: list[Json], seed: bytes) -> None:
+    """Check that each item lies where the committed seed dealt it.
+
+    Items are sorted by kind, then by a keyed hash, and dealt out like cards: a block of n items
+    takes its k-th one at the fraction (2k + 1) / 2n of the deck. In a block they lie in the order
+    of their hashes.
+    """
+    deck = [
+        (kind_of(item), hmac.digest(seed, record_of(item), "sha256"), item["index"])
+        for item in items
     ]
-    least = []
+    places = [(Fraction(2 * k + 1, 2 * b["n"]), b["id"]) for b in blocks for k in range(b["n"])]
+    dealt: dict[int, list[tuple[bytes, int]]] = {block["id"]: [] for block in blocks}
+    for (_, key, index), (_, block) in zip(sorted(deck), sorted(places)):
+        dealt[block].append((key, index))
+    order = [index for block in blocks for _, index in sorted(dealt[block["id"]])]
+    need(order == list(range(len(items))), "deal_differs")
+
+
+def record_of(item: Json) -> bytes:
+    """Return the canonical JSON of an item's question and answer, which its leaf commits to."""
+    return canonical({"question": item["question"], "answer": item["answer"]})
+
+
+def kind_of(item: Json) -> tuple[int, int]:
+    """Return the number of steps in an answer, and of digits before the point of its result."""
+    steps = item["answer"].count("<<")
+    gold = item["answer"].split("####")[-1].strip().replace(",", "").lstrip("-\u2212")
+    digits = len(gold.partition(".")[0].lstrip("0"))
+    return steps, max(1, digits)
+
+
+# --- 6. Statement
+
+
+def check_statement(
+    votes: list[Json],
+    statement: Json,
+    manifest: Json,
+    hashed: str,
+    evidence: Json,
+) -> str:
+    """Check that the statement is about these files, and is of the past; return its leaf hash."""
+    expected = {
+        "manifest": hashed,
+        "rule": digest(manifest["rule"]),
+        "evidence": digest(evidence),
+        "set": manifest["name"],
+        "root": manifest["root"],
+    }
+    for what, value in expected.items():
+        need(statement[what] == value, "statement_differs", what=what)
+    same_set = (evidence["set"], evidence["root"]) == (manifest["name"], manifest["root"])
+    need(same_set, "evidence_differs")
+    past = moment_of(statement["moment"]) <= datetime.now(timezone.utc)
+    need(past, "statement_from_future")
+    message = b"holdfast/release/v1\n" + canonical(statement)
+    check_votes(votes, manifest, message)
+    return leaf_hash(message).hex()
+
+
+def check_votes(votes: list[Json], manifest: Json, message: bytes) -> None:
+    """Check that a quorum of maintainers signed the statement, each once."""
+    keys = keys_of(manifest["maintainers"])
+    need(len({vote["maintainer"] for vote in votes}) == len(votes), "vote_twice")
+    for vote in votes:
+        name, signature = vote["maintainer"], unhex(vote["signature"], 64, "a vote")
+        good = len(vote) == 2 and signed(keys.get(name, b""), message, signature)
+        need(good, "vote_unsigned", name=name)
+    enough = len(votes) >= manifest["quorum"]
+    need(enough, "quorum_missed", votes=len(votes), quorum=manifest["quorum"])
+
+
+# --- 7. Rule
+
+
+def check_rule(rule: Json, evidence: Json, moment: str) -> None:
+    """Check that the evidence meets a clause of the rule: enough models, or a date in the past."""
+    runs = evidence["runs"]
+    need(len({run["run"] for run in runs}) == len(runs), "run_twice")
+    clauses = rule["any_of"]
+    dates = [moment_of(clause["moment"]) for clause in clauses if clause["kind"] == "date"]
+    ancestors = ancestors_of(evidence["lineages"])
+    met = False
+    for clause in clauses:
+        if clause["kind"] == "lineages":
+            qualifying = qualifying_runs(clause, runs, ancestors)
+            met = met or enough_apart(qualifying, clause["models"], ancestors)
+    need(met or any(moment_of(moment) >= date for date in dates), "rule_unmet")
+
+
+def ancestors_of(lineages: list[Json]) -> dict[str, set[str]]:
+    """Return each sound lineage with itself and all that it was made from.
+
+    A lineage is not sound that is recorded in two ways, or that reaches an unknown one or a cycle.
+    """
+    recorded = {(fact["name"], frozenset(fact["parents"])) for fact in lineages}
+    ways = Counter(name for name, _ in recorded)
+    waiting = {name: parents for name, parents in recorded if ways[name] == 1}
+    ancestors: dict[str, set[str]] = {}
+    while True:
+        ready = [name for name, parents in waiting.items() if parents <= ancestors.keys()]
+        if not ready:
+            return ancestors
+        for name in ready:
+            parents = waiting.pop(name)
+            ancestors[name] = {name}.union(*(ancestors[parent] for parent in parents))
+
+
+def qualifying_runs(clause: Json, runs: list[Json], ancestors: dict[str, set[str]]) -> list[Json]:
+    """Return the runs that count for a clause: sound, complete, and with enough items right.
+
+    Weights under one name that are recorded with two lineages count for neither. Shares are
+    compared as integers.
+    """
+    recorded = {(weights_of(run), run["lineage"]) for run in runs}
+    lineages = Counter(weights for weights, _ in recorded)
+    qualifying = []
+    for run in runs:
+        enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
+        is_open = run["open_weights"] or not clause["open_weights"]
+        one_lineage = run["lineage"] in ancestors and lineages[weights_of(run)] == 1
+        if is_whole(run) and is_fair(run) and enough and is_open and one_lineage:
+            qualifying.append(run)
+    return qualifying
+
+
+def weights_of(run: Json) -> tuple[str, str]:
+    """Return the name of a run's model and the digest of its files, empty where it is not known."""
+    return run["model"], run.get("artefact", "")
+
+
+def is_whole(run: Json) -> bool:
+    """Return True for a run on every assigned item, with the items and the grader now in force."""
+    all_items = 0 < run["n"] == run["assigned"] and run["right"] <= run["n"]
+    return bool(run["complete"] and run["current"] and all_items)
+
+
+def is_fair(run: Json) -> bool:
+    """Return True for a run on the evaluator's own host, neither retracted nor flagged."""
+    return run["tier"] == "T0" and not run["retracted"] and not run["flagged"]
+
+
+def same_weights(run: Json, peer: Json) -> bool:
+    """Return True unless two runs are known to be of different weights.
+
+    They are of the same where their files are, or where tensors that both list hold more than a
+    tenth of the bytes of the smaller. Weights without a list of tensors may be any.
+    """
+    mine, theirs = (of.get("weights") or {"tensors": []} for of in (run, peer))
+    if not mine["tensors"] or not theirs["tensors"]:
+        return True
+    if run["artefact"] == peer["artefact"] != "":
+        return True
+    sizes, others = dict(mine["tensors"]), dict(theirs["tensors"])
+    shared = sum(size for tensor, size in sizes.items() if tensor in others)
+    return bool(shared * 10 > min(sum(sizes.values()), sum(others.values())))
+
+
+def count_as_one(run: Json, peer: Json, ancestors: dict[str, set[str]]) -> bool:
+    """Return True for runs of one model, a common ancestor, one base model, or the same weights."""
+    related = ancestors[run["lineage"]] & ancestors[peer["lineage"]]
+    base = run.get("base_model")
+    same_base = base is not None and base == peer.get("base_model")
+    return run["model"] == peer["model"] or bool(related) or same_base or same_weights(run, peer)
+
+
+def enough_apart(runs: list[Json], wanted: int, ancestors: dict[str, set[str]]) -> bool:
+    """Return True where so many runs can be found of which no two count as one.
+
+    A run with all the conflicts of another is not tried: exchanging it for the other loses nothing.
+    """
+    conflicts = []
+    for place, run in enumerate(runs):
+        others = [at for at, peer in enumerate(runs) if count_as_one(run, peer, ancestors)]
+        conflicts.append({place, *others})
+    least: list[int] = []
     for place in sorted(range(len(runs)), key=lambda place: len(conflicts[place])):
         if not any(conflicts[other] <= conflicts[place] for other in least):
             least.append(place)
 
-    def found(rest, wanted):
-        after = (
-            [other for other in rest[at:] if other not in conflicts[place]]
-            for at, place in enumerate(rest)
-        )
-        return wanted == 0 or any(found(others, wanted - 1) for others in after)
+    def found(rest: list[int], wanted: int) -> bool:
+        if wanted == 0:
+            return True
+        for at, place in enumerate(rest):
+            apart = [other for other in rest[at:] if other not in conflicts[place]]
+            if found(apart, wanted - 1):
+                return True
+        return False
 
     return found(least, wanted)
 
 
-def check_log(lines, note, statement, digest):
-    """The evaluator's whole log under its signed head, up to the opening under this statement. Its lines by hash."""
-    name, public = (
-        statement["evaluator"]["name"],
-        unhex(statement["evaluator"]["report_pub"], 32, "a key"),
-    )
-    mine = [line for line in note[2] if line[0] == name]
-    need(
-        mine and all(signed_line(line, note[1], public) for line in mine),
-        f"log.head.txt is not signed by {name}",
-    )
-    previous, log = GENESIS, {}
+# --- 8. Log
+
+
+def check_log(lines: list[Json], note: Note, statement: Json, hashed: str) -> dict[str, Json]:
+    """Check the evaluator's whole log, which ends with the opening; return its lines by hash."""
+    name = statement["evaluator"]["name"]
+    public = unhex(statement["evaluator"]["report_pub"], 32, "a key")
+    own = [line for line in note.signatures if line.name == name]
+    good = own and all(signed_note(note, line, public) for line in own)
+    need(good, "log_head_unsigned", name=name)
+    previous = GENESIS
+    log = {}
     for place, line in enumerate(lines):
         about = (line["evaluator"], line["index"], line["previous"])
-        need(about == (name, place, previous), f"line {place} of the log does not follow")
+        need(about == (name, place, previous), "line_broken", place=place)
         previous = leaf_hash(canonical(line)).hex()
         log[previous] = line
-    wanted = (f"holdfast/log/{name}", len(log), tree_root(map(bytes.fromhex, log)), [])
-    need(note[0] == wanted, "log.head.txt is over another log")
-    about = {
-        "kind": "opening",
-        "set": statement["set"],
-        "root": statement["root"],
-        "statement": digest,
-    }
-    need(
-        about.items() <= log.get(previous, {}).items(),
-        "the log does not end with the opening under this statement",
-    )
+    root = tree_root(bytes.fromhex(line_hash) for line_hash in log)
+    need(note.head == Head(f"holdfast/log/{name}", len(log), root, []), "log_head_differs")
+    opening = {"kind": "opening", "set": statement["set"], "root": statement["root"]}
+    opening["statement"] = hashed
+    need(opening.items() <= log.get(previous, {}).items(), "opening_missing")
     return log
 
 
-def check_runs(files, log, evidence, gone):
-    """What was answered, against what the log committed to as each run ended, and against the evidence."""
-    facts, closings = {run["run"]: run for run in evidence["runs"]}, {}
-    for known, line in log.items():
-        of_set = line["kind"] == "closing" and (line["set"], line["root"]) == (
-            evidence["set"],
-            evidence["root"],
-        )
-        if of_set and line["run"] in facts:
-            need(
-                known in facts[line["run"]]["closings"],
-                f"the evidence lacks a closing of {line['run']}",
-            )
-            closings[line["run"]] = line
+# --- 9. Runs
+
+
+def check_runs(
+    files: Json,
+    log: dict[str, Json],
+    evidence: Json,
+    gone: set[int],
+) -> None:
+    """Check what each run answered against its last closing on the log and the evidence."""
+    facts = {run["run"]: run for run in evidence["runs"]}
+    closings = last_closings(log, evidence, facts)
     released = {name[12:-6] for name in files if name.startswith("completions/")}
-    need(released == set(closings), "completions are missing or too many")
+    need(released == set(closings), "completions_differ")
     for run, closing in closings.items():
         outcomes = check_completions(files[f"completions/{run}.jsonl"], closing, run)
-        held = facts[run].get("weights")
-        of = (facts[run].get("artefact", ""), sha256(canonical(held)).hexdigest() if held else "")
-        need(
-            (closing.get("artefact", ""), closing.get("weights", "")) == of,
-            f"{run} was of other weights",
-        )
-        fact, active = (
-            facts[run],
-            [outcome for index, outcome in outcomes.items() if index not in gone],
-        )
-        # fewer than n are here where another evaluator asked the rest; as many can only be the very same
-        fits = len(active) < fact["n"] or (
-            len(active) == fact["n"] and active.count(1) == fact["right"]
-        )
-        need(fits, f"the evidence counts {run} otherwise")
+        check_weights(facts[run], closing)
+        counting = [outcome for index, outcome in outcomes.items() if index not in gone]
+        check_score(facts[run], counting)
 
 
-def check_completions(rows, closing, run):
-    """The answers of a run against its closing; returns the outcomes by index."""
-    leaves, outcomes = [], {row["index"]: row["outcome"] for row in rows}
+def last_closings(log: dict[str, Json], evidence: Json, facts: dict[str, Json]) -> dict[str, Json]:
+    """Return the last closing on this log of each run of the evidence, which must name them all."""
+    closings = {}
+    for line_hash, line in log.items():
+        if line["kind"] != "closing" or line["run"] not in facts:
+            continue
+        if (line["set"], line["root"]) == (evidence["set"], evidence["root"]):
+            run = line["run"]
+            need(line_hash in facts[run]["closings"], "closing_missing", run=run)
+            closings[run] = line
+    return closings
+
+
+def check_completions(rows: list[Json], closing: Json, run: str) -> dict[int, int]:
+    """Check the answers of a run against its closing; return the outcomes by index.
+
+    A leaf is of the index, the salted hash of the answer's text, and the outcome.
+    """
+    leaves = []
+    outcomes = {}
     for row in rows:
         text = json.loads(row["text"])
-        need(
-            len(row) == 4 and json.dumps(text) == row["text"],
-            f"an answer of {run} is not in canonical form",
-        )
-        answer = sha256(
-            unhex(row["salt"], 32, "a salt") + text.encode("utf-8", "surrogatepass")
-        ).hexdigest()
-        leaves.append(
-            leaf_hash(b"holdfast/outcome/v1\n" + canonical([row["index"], answer, row["outcome"]]))
-        )
-    need([row["index"] for row in rows] == sorted(outcomes), f"answers of {run} are out of order")
-    need(
-        tree_root(leaves) == closing["outcomes"],
-        f"answers of {run} are not those that were committed to",
-    )
-    told = {"count": len(rows), "not_counted": list(outcomes.values()).count(NOT_COUNTED)}
-    need(told.items() <= closing.items(), f"counts of {run} are not those of its closing")
+        exact = len(row) == 4 and json.dumps(text) == row["text"]
+        need(exact, "answer_not_canonical", run=run)
+        salted = unhex(row["salt"], 32, "a salt") + text.encode("utf-8", "surrogatepass")
+        answer = sha256(salted).hexdigest()
+        leaf = canonical([row["index"], answer, row["outcome"]])
+        leaves.append(leaf_hash(b"holdfast/outcome/v1\n" + leaf))
+        outcomes[row["index"]] = row["outcome"]
+    need([row["index"] for row in rows] == sorted(outcomes), "answers_out_of_order", run=run)
+    need(tree_root(leaves) == closing["outcomes"], "answers_differ", run=run)
+    not_counted = list(outcomes.values()).count(NOT_COUNTED)
+    counts = {"count": len(rows), "not_counted": not_counted}
+    need(counts.items() <= closing.items(), "counts_differ", run=run)
     return outcomes
 
 
-def verify(folder, root=None, manifest_file=None):
-    """Check a bundle; returns what it is, in words. Raises :class:`Refused` with the first reason."""
+def check_weights(fact: Json, closing: Json) -> None:
+    """Check that the closing commits to the weights of which the evidence speaks."""
+    weights = fact.get("weights")
+    expected = (fact.get("artefact", ""), digest(weights) if weights else "")
+    committed = (closing.get("artefact", ""), closing.get("weights", ""))
+    need(committed == expected, "weights_differ", run=fact["run"])
+
+
+def check_score(fact: Json, counting: list[int]) -> None:
+    """Check that the evidence counts as many items right as the answers do.
+
+    Where fewer items are here than the evidence counts, another evaluator asked the rest.
+    """
+    partial = len(counting) < fact["n"]
+    same = len(counting) == fact["n"] and counting.count(RIGHT) == fact["right"]
+    need(partial or same, "score_differs", run=fact["run"])
+
+
+# --- The command
+
+
+def verify(folder: Path, root: str | None = None, published: bytes | None = None) -> str:
+    """Check a bundle; return a summary. Raises :class:`Refused` with the first finding.
+
+    ``root`` and ``published``, the bytes of a manifest, were published before the first run.
+    """
     raw = check_contents(folder)
-    files = {
-        name: parse(name, data) for name, data in raw.items() if name.endswith((".json", ".jsonl"))
-    }
-    manifest, evidence, voted, seed = (
-        files[f"{name}.json"] for name in ("manifest", "evidence", "statement", "seed")
-    )
-    need(
-        set(voted) == {"statement", "votes"} and set(seed) == {"seed"},
-        "the statement or the seed has other fields",
-    )
-    statement, text = voted["statement"], raw["contents.sig"].decode()
-    key, signature = (
-        unhex(statement["evaluator"]["report_pub"], 32, "a key"),
-        unhex(text[:-1], 64, "contents.sig"),
-    )
-    whole = text.endswith("\n") and signed(
-        key, b"holdfast/contents/v1\n" + raw["contents.json"], signature
-    )
-    need(whole, "contents.json is not signed")
-    need(root in (None, manifest["root"]), "the root is not the one given by --root")
-    need(
-        manifest_file in (None, raw["manifest.json"]),
-        "the manifest is not the one given by --manifest",
-    )
-    digest = check_manifest(manifest)
+    json_names = [name for name in raw if name.endswith((".json", ".jsonl"))]
+    files = {name: parse(name, raw[name]) for name in json_names}
+    manifest, evidence, seed = files["manifest.json"], files["evidence.json"], files["seed.json"]
+    release = files["statement.json"]
+    need(set(release) == {"statement", "votes"} and set(seed) == {"seed"}, "fields_differ")
+    statement = release["statement"]
+    check_contents_signature(raw, statement)
+    need(root in (None, manifest["root"]), "root_not_given")
+    need(published in (None, raw["manifest.json"]), "manifest_not_given")
+    hashed = check_manifest(manifest)
     gone = check_notices(files.get("notices.jsonl", []), manifest)
-    check_head(read_note(raw["head.txt"], "head.txt"), manifest, digest)
+    check_head(read_note(raw["head.txt"], "head.txt"), manifest, hashed)
     check_items(files["items.jsonl"], manifest, unhex(seed["seed"], 32, "the seed"))
-    statement_digest = check_statement(voted["votes"], statement, manifest, digest, evidence)
+    statement_hash = check_statement(release["votes"], statement, manifest, hashed, evidence)
     check_rule(manifest["rule"], evidence, statement["moment"])
-    log = check_log(
-        files["log.jsonl"],
-        read_note(raw["log.head.txt"], "log.head.txt"),
-        statement,
-        statement_digest,
-    )
+    log_head = read_note(raw["log.head.txt"], "log.head.txt")
+    log = check_log(files["log.jsonl"], log_head, statement, statement_hash)
     check_runs(files, log, evidence, gone)
-    named = [one for run in evidence["runs"] for one in run["closings"]]
-    here = f"{len(set(named) & set(log))} of the {len(named)} closings that its evidence names are in this log"
+    named = {line_hash for run in evidence["runs"] for line_hash in run["closings"]}
+    total = sum(len(run["closings"]) for run in evidence["runs"])
+    here = (
+        f"{len(named & set(log))} of the {total} closings that its evidence names are in this log"
+    )
     return f"{manifest['n']} items of {manifest['name']}, root {manifest['root']}; {here}"
 
 
-def main(argv=None):
-    """Exit code 0 or 2."""
-    parser = argparse.ArgumentParser(description="Verify a release of a sealed set.")
-    parser.add_argument("bundle", type=Path)
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("bundle", type=Path, help="the folder of the bundle")
     parser.add_argument("--root", help="the root that was published before the first run")
     parser.add_argument(
         "--manifest", type=Path, help="the manifest that was published before the first run"
     )
-    args = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     try:
-        found = verify(args.bundle, args.root, args.manifest and args.manifest.read_bytes())
-    except (Refused, *MALFORMED) as no:
-        why = no if isinstance(no, Refused) else f"the bundle is malformed ({type(no).__name__})"
-        print(f"refused: {why}", file=sys.stderr)
-        return 2
-    print(f"verified: {found}")
-    if args.root is None and args.manifest is None:
+        published = options.manifest.read_bytes() if options.manifest else None
+        summary = verify(options.bundle, options.root, published)
+    except Refused as refusal:
+        print(f"refused: {refusal} ({refusal.code})", file=sys.stderr)
+        return STATUS_REFUSED
+    except MALFORMED as problem:
+        sentence = FINDINGS["malformed"].format(error=type(problem).__name__)
+        print(f"refused: {sentence} (malformed)", file=sys.stderr)
+        return STATUS_REFUSED
+    print(f"verified: {summary}")
+    if options.root is None and published is None:
         print(
             "Compare this root with the one published before the first run, or give it with --root."
         )
-    return 0
+    return STATUS_VERIFIED
 
 
 if __name__ == "__main__":

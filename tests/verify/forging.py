@@ -144,9 +144,9 @@ def blind(reason: str) -> ModuleType:
     module = load_verifier()
     need = module.need
 
-    def lenient(holds: object, said: str) -> None:
-        if not re.search(reason, said):
-            need(holds, said)
+    def lenient(holds: object, code: str, **details: object) -> None:
+        if not re.search(reason, module.FINDINGS[code].format(**details)):
+            need(holds, code, **details)
 
     module.need = lenient  # type: ignore[attr-defined]
     return module

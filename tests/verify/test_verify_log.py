@@ -484,15 +484,3 @@ def test_a_folder_without_answers(tmp_path: Path, capsys: Any) -> None:
     command = ["--files", str(tmp_path / "none"), "--state", str(tmp_path / "state")]
     assert VERIFIER.main(command) == 3
     assert "no answers" in capsys.readouterr().err
-
-
-def test_the_table_of_findings_is_the_program_s() -> None:
-    """Each code that the program uses is in its table, and the program uses each."""
-    tree = ast.parse(SOURCE.read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    needs = [call for call in calls if isinstance(call.func, ast.Attribute)]
-    needs = [call for call in needs if call.func.attr == "need"]  # type: ignore[attr-defined]
-    used = {call.args[1].value for call in needs if isinstance(call.args[1], ast.Constant)}
-    kinds = {*VERIFIER.LASTING, *VERIFIER.PASSING}
-    used |= {f"{kind}_changed" for kind in kinds} | {f"{kind}_gone" for kind in VERIFIER.LASTING}
-    assert used == set(VERIFIER.FINDINGS)

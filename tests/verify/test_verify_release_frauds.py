@@ -321,7 +321,7 @@ FRAUDS = [
     Fraud(change_evidence_after_the_votes, "the statement is about another evidence"),
     Fraud(
         count_a_run_thrice,
-        "the evidence tells a run twice",
+        "the evidence lists a run twice",
         "the evidence does not meet the release rule",
     ),
     Fraud(count_copies, "the evidence does not meet the release rule"),
@@ -334,7 +334,7 @@ FRAUDS = [
     Fraud(change_the_head_by_a_good_key_id, "head.txt: ada did not sign it"),
     Fraud(forge_a_cosignature, "head.txt: wit did not sign it"),
     Fraud(sign_the_head_as_a_stranger, "head.txt is signed by no maintainer"),
-    Fraud(sign_the_head_too, "head.txt has a signature by somebody else"),
+    Fraud(sign_the_head_too, "head.txt has a signature by another party"),
     Fraud(drop_a_line, "line 10 of the log does not follow", "of the log does not"),
     Fraud(drop_a_line_and_chain_anew, "the evidence lacks a closing"),
     Fraud(drop_the_opening, "the log does not end with the opening"),

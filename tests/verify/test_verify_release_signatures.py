@@ -30,11 +30,12 @@ ENDS = (0, 1, 18, 2, V.P - 1, V.P, V.P + 1, V.P + 18)
 def small_points() -> list[bytes]:
     """All encodings of points of order 1, 2, 4 and 8, in the field and beyond it, with both signs."""
     point = next(
-        V._times(V.Q, found)
+        V.multiply(V.Q, found)
         for y in range(2, 100)
-        if (found := V._point(y.to_bytes(32, "little"))) and V._times(2 * V.Q, found)[0] != 0
+        if (found := V.decode_point(y.to_bytes(32, "little")))
+        and V.multiply(2 * V.Q, found)[0] != 0
     )
-    eighth = [V._times(k, point) for k in range(8)]
+    eighth = [V.multiply(k, point) for k in range(8)]
     ys = {one[1] * pow(one[2], V.P - 2, V.P) % V.P for one in eighth}
     assert len(ys) == 5
     near = [y + V.P for y in ys if y + V.P < 1 << 255]
@@ -129,7 +130,7 @@ def test_no_point_has_a_second_name() -> None:
     for y, sign in product(range(V.P, 1 << 255), (0, 1)):
         raw = (y | sign << 255).to_bytes(32, "little")
         assert (
-            V._point(raw) is None
+            V.decode_point(raw) is None
             and not same(raw, b"", bytes(64))
             and not same(bytes([9]) * 32, b"", raw * 2)
         )
@@ -138,12 +139,12 @@ def test_no_point_has_a_second_name() -> None:
 def test_a_small_point_added_to_a_good_key_or_signature() -> None:
     """Cofactors: both sides compare the points themselves, not eight times them."""
     source, accepted = random.Random(1), 0
-    small = [point for raw in small_points() if (point := V._point(raw))]
+    small = [point for raw in small_points() if (point := V.decode_point(raw))]
     for number in range(12):
         a, r, message = source.randrange(V.Q), source.randrange(V.Q), bytes([number])
         for on_key, on_r in product(small[:3], small[:3]):
-            public = encoded(V._add(V._times(a, V.BASE), on_key))
-            commitment = encoded(V._add(V._times(r, V.BASE), on_r))
+            public = encoded(V.add(V.multiply(a, V.BASE), on_key))
+            commitment = encoded(V.add(V.multiply(r, V.BASE), on_r))
             h = int.from_bytes(V.sha512(commitment + public + message).digest(), "little") % V.Q
             signature = commitment + ((r + h * a) % V.Q).to_bytes(32, "little")
             assert same(public, message, signature) == library(public, message, signature)
