@@ -17,10 +17,12 @@ from ninja.types import DictStrAny
 from leaderboard import views
 from leaderboard.benchmarks.api import router as benchmarks
 from leaderboard.board.api import router as board
+from leaderboard.board.index_views import front_page
 from leaderboard.errors import Refusal, SiteError, refuse
 from leaderboard.ledger.api import router as ledger
 from leaderboard.middleware import database_failure
 from leaderboard.published.api import router as published
+from leaderboard.published.models import listed_tables
 from leaderboard.submissions.api import router as submissions
 
 logger = logging.getLogger(__name__)
@@ -155,6 +157,7 @@ urlpatterns = [
     ),  # before the pairs by name: /sets/register/ is none
     path("", include("leaderboard.submissions.urls")),
     path("", include("leaderboard.ledger.urls")),
+    path("", front_page, {"tables": listed_tables}, name="front-page"),
     path("", include("leaderboard.board.urls")),
     path("", include("leaderboard.published.urls")),
 ]

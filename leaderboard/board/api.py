@@ -1,6 +1,7 @@
 """The ranking as JSON, mounted at ``/api/v1``."""
 
 import json
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
@@ -9,6 +10,7 @@ from leaderboard import kept
 from leaderboard.board import exports
 from leaderboard.board.current import board as current
 from leaderboard.board.forms import BoardQuery
+from leaderboard.board.index import benchmarks
 from leaderboard.errors import Refusal, refuse
 
 router = Router(tags=["board"])
@@ -27,6 +29,12 @@ class BoardChoices(Schema):
     max: str = ""
     since: str = ""
     sort: str = ""
+
+
+@router.get("/benchmarks", auth=None, summary="Every benchmark: its state, closes and leader")
+def list_benchmarks(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return what the front page lists. ``pair`` is the name that other routes take; scores are fractions."""
+    return [entry.to_dict() for entry in benchmarks()]
 
 
 @router.get("/board", auth=None, summary="The ranking of one pair of sets")

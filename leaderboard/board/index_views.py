@@ -1,4 +1,6 @@
-"""Pages around the boards: the method of one benchmark."""
+"""Pages around the boards: the list of benchmarks, and the method of one."""
+
+from collections.abc import Callable, Iterable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -6,6 +8,17 @@ from django.views.decorators.http import require_safe
 
 from evaluator import protocols
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.index import benchmarks
+
+
+@require_safe
+def front_page(request: HttpRequest, tables: Callable[[], Iterable[object]]) -> HttpResponse:
+    """List the benchmarks, and below them the ``tables`` that others published.
+
+    The project's URL configuration says where the tables come from, since neither app imports the other.
+    """
+    context = {"benchmarks": benchmarks(), "tables": tables()}
+    return render(request, "board/index.html", context)
 
 
 @require_safe

@@ -5,7 +5,6 @@ from django.urls import path
 from leaderboard.board import chart_views, index_views, views
 
 urlpatterns = [
-    path("", views.board, name="board"),
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
     path("boards/<slug:slug>/charts/<slug:chart>/", chart_views.of_board, name="board-chart"),

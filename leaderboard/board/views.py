@@ -22,13 +22,11 @@ MOST_PEERS, MOST_MEMBERS = 60, 100
 
 
 @require_safe
-def board(request: HttpRequest, slug: str | None = None) -> HttpResponse:
-    """The ranking of one pair; of the one registered last where none is named."""
+def board(request: HttpRequest, slug: str) -> HttpResponse:
+    """The ranking of one pair."""
     found = current(slug)
-    if found is None and slug is not None:
-        raise Http404("no such pair")
     if found is None:
-        return render(request, "board/empty.html")
+        raise Http404("no such pair")
     query = BoardQuery.from_dict(request.GET)
 
     def made() -> Filled:

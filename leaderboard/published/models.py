@@ -65,6 +65,11 @@ class PublishedTable(_WrittenOnce):
         return reverse("published", args=[self.slug])
 
 
+def listed_tables() -> models.QuerySet[PublishedTable]:
+    """Return every table with its number of ``models``, the newest first."""
+    return PublishedTable.objects.annotate(models=models.Count("rows")).order_by("-pk")
+
+
 class PublishedRow(_WrittenOnce):
     """One model of a published table: counts on either set, and what else the table says of it.
 

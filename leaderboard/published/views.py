@@ -22,7 +22,12 @@ from leaderboard.published.forms import (
     SORT_CHOICES,
     PublishedQuery,
 )
-from leaderboard.published.models import PublishedRow, PublishedSnapshot, PublishedTable
+from leaderboard.published.models import (
+    PublishedRow,
+    PublishedSnapshot,
+    PublishedTable,
+    listed_tables,
+)
 from leaderboard.published.points import of_line
 from leaderboard.published.results import Analysis, Basis, PublishedLine
 from leaderboard.published.summary import counted, findings
@@ -72,7 +77,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "published/index.html",
-        {"tables": PublishedTable.objects.order_by("-pk")},
+        {"tables": listed_tables()},
     )
 
 

@@ -28,20 +28,20 @@ def press_tab(page: Page) -> str | None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing(open_page: Open, dark: bool) -> None:
-    with open_page("/", dark=dark) as page:
+    with open_page("/boards/demo/", dark=dark) as page:
         assert violations(page) == []
         page.set_viewport_size({"width": 360, "height": 900})
         assert violations(page) == []
 
 
-@pytest.mark.parametrize("address", ["/?q=nobody", "/nowhere/"])
+@pytest.mark.parametrize("address", ["/boards/demo/?q=nobody", "/nowhere/"])
 def test_axe_finds_nothing_where_there_is_nothing(open_page: Open, address: str) -> None:
     with open_page(address, failing=address == "/nowhere/") as page:
         assert violations(page) == []
 
 
 def test_axe_would_have_found_a_planted_fault(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         page.evaluate(
             "document.querySelector('.lead').insertAdjacentHTML('beforeend', '<img src=\"data:,\"><button></button>')"
         )
@@ -49,14 +49,14 @@ def test_axe_would_have_found_a_planted_fault(open_page: Open) -> None:
 
 
 def test_the_page_is_never_wider_than_the_window(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         for width in (320, 360, 600, 760, 761, 900, 1280, 1920):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_phone_gets_cards_and_loses_no_number(open_page: Open) -> None:
-    with open_page("/", width=360) as page:
+    with open_page("/boards/demo/", width=360) as page:
         row = page.locator("tr[data-model=demo-contaminated]")
         shown = row.inner_text()
         for piece in (
@@ -100,21 +100,20 @@ def test_the_evidence_is_never_beyond_the_edge(open_page: Open, panel: None) -> 
 
 
 def test_dark_is_dark(open_page: Open) -> None:
-    with open_page("/", dark=True) as page:
+    with open_page("/boards/demo/", dark=True) as page:
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == "rgb(20, 22, 26)"
 
 
 def test_the_keyboard_reaches_everything_in_order_and_is_seen(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         seen: list[str] = []
         while (name := press_tab(page)) is not None and len(seen) < 60:
             seen.append(name)
         expected = [
             "Skip to the content",
             "Holdfast",
-            "Rankings",
-            "Sets",
+            "Benchmarks",
             "Ledger",
             "Sign in",
             "Submit a model",
@@ -129,7 +128,7 @@ def test_the_keyboard_reaches_everything_in_order_and_is_seen(open_page: Open) -
 
 
 def test_the_first_key_leads_past_the_navigation(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         page.keyboard.press("Tab")
         assert page.locator(".skip").is_visible()
         page.keyboard.press("Enter")
@@ -137,7 +136,7 @@ def test_the_first_key_leads_past_the_navigation(open_page: Open) -> None:
 
 
 def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
-    with open_page("/", java_script_enabled=False) as page:
+    with open_page("/boards/demo/", java_script_enabled=False) as page:
         page.fill("[name=q]", "contaminated")
         page.select_option("[name=axis]", "whole")
         page.get_by_role("button", name="Show").click()
@@ -147,7 +146,7 @@ def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
 
 
 def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         page.fill("[name=q]", "replay")
         assert page.locator(".board tbody tr:visible").count() == 2
         assert page.locator("[data-count]").inner_text() == "2 of 5"
@@ -156,7 +155,7 @@ def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
 
 
 def test_a_row_under_the_pointer_lights_its_dot_in_the_scatter(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         dot = page.locator("circle[data-model=demo-contaminated]")
         assert "lit" not in (dot.get_attribute("class") or "")
         page.hover("tr[data-model=demo-contaminated]")
@@ -166,7 +165,7 @@ def test_a_row_under_the_pointer_lights_its_dot_in_the_scatter(open_page: Open) 
 
 
 def test_the_red_row_is_named_on_the_first_screen_and_leads_to_itself(open_page: Open) -> None:
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         link = page.locator(".callouts a", has_text="demo-contaminated")
         assert link.bounding_box()["y"] < 900  # type: ignore[index]
         link.click()
@@ -175,6 +174,6 @@ def test_the_red_row_is_named_on_the_first_screen_and_leads_to_itself(open_page:
 
 def test_evidence_does_not_hang_on_colour_alone(open_page: Open) -> None:
     style = "(name) => { const s = getComputedStyle(document.querySelector(name)); return [s.fontWeight, s.borderStyle]; }"
-    with open_page("/") as page:
+    with open_page("/boards/demo/") as page:
         words = [page.evaluate(style, f"td .word.{tone}") for tone in ("hot", "open", "cool")]
         assert len({tuple(word) for word in words}) == 3

@@ -23,7 +23,12 @@ from tests.leaderboard.ruled import retract
 from tests.leaderboard.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
-ADDRESSES = ("/", "/boards/demo/", "/boards/demo.csv", "/api/v1/board", "/?sort=gap&q=demo&page=1")
+ADDRESSES = (
+    "/boards/demo/",
+    "/boards/demo.csv",
+    "/api/v1/board",
+    "/boards/demo/?sort=gap&q=demo&page=1",
+)
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ def test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(
         change()
         assert changed(client, before)
         before = tags(client)
-    page = client.get("/").content.decode()
+    page = client.get("/boards/demo/").content.decode()
     assert (
         "Another title" in page
         and "ranked-now" in page
@@ -95,7 +100,7 @@ def test_a_person_sees_himself_and_a_stranger_nobody(
     signed_in = Client()
     signed_in.force_login(user)
     for _ in range(2):
-        mine, theirs = signed_in.get("/"), client.get("/")
+        mine, theirs = signed_in.get("/boards/demo/"), client.get("/boards/demo/")
         assert (
             "Sign out" in mine.content.decode() and "csrfmiddlewaretoken" in mine.content.decode()
         )
@@ -124,16 +129,18 @@ def test_a_build_whose_version_leaves_out_who_waits_would_have_been_seen(
 
 
 def test_it_is_the_page_that_would_be_made_anew(client: Client, pair: SetPair) -> None:
-    first = client.get("/?sort=gap", headers={"Accept-Encoding": "gzip"})
+    first = client.get("/boards/demo/?sort=gap", headers={"Accept-Encoding": "gzip"})
     kept.shelf.clear()
     pages._frames.clear()
-    plain = client.get("/?sort=gap")
+    plain = client.get("/boards/demo/?sort=gap")
     assert kept.gzip.decompress(first.content) == plain.content
     assert first.headers["ETag"] != plain.headers["ETag"]
 
 
 def test_what_was_chosen_is_chosen_in_the_form(client: Client, pair: SetPair) -> None:
-    page = client.get('/?q="<x>&access=weights&min=0.5&since=2026-01-01&sort=gap').content.decode()
+    page = client.get(
+        '/boards/demo/?q="<x>&access=weights&min=0.5&since=2026-01-01&sort=gap'
+    ).content.decode()
     assert (
         'value="&quot;&lt;x&gt;"' in page and 'value="0.5"' in page and 'value="2026-01-01"' in page
     )
@@ -162,12 +169,16 @@ def test_a_page_costs_the_same_on_a_large_board(
 ) -> None:
     large(make_pair(), models)
     monkeypatch.setattr(pages, "recent", lines.Recent(0))
-    client.get("/")
+    client.get("/boards/demo/")
     read: list[str] = []
     monkeypatch.setattr(
         boards, "_row", lambda body, decode=boards._row: read.append(body) or decode(body)
     )
-    for address in ("/?page=2", "/?sort=model&q=model", "/?family=F0007", "/boards/demo/?page=2"):
+    for address in (
+        "/boards/demo/?page=2",
+        "/boards/demo/?sort=model&q=model",
+        "/boards/demo/?family=F0007",
+    ):
         read.clear()
         with django_assert_num_queries(4):
             assert client.get(address).status_code == 200
@@ -205,7 +216,7 @@ def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(
     )  # fmt: skip
     rows = [row(0, family="F", judged=judged), row(1, family="F")]
     Snapshot.objects.write(rows, pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
-    for address in ("/", "/families/F/"):
+    for address in ("/boards/demo/", "/families/F/"):
         page = client.get(address).content.decode()
         table = page[page.index("<table") : page.index("</table>")]
         cells = [part.count("<td") + part.count("<th ") for part in table.split("<tr ")[1:]]
@@ -220,11 +231,11 @@ def test_what_grows_with_the_board_is_bounded_and_says_so(client: Client) -> Non
         run = make_run(pair, f"gone-{number:03}", public=300, private=300)
         Run.objects.filter(pk=run.pk).update(state=RunState.RANKED)
         retract(run.pk)
-    page = client.get("/").content.decode()
+    page = client.get("/boards/demo/").content.decode()
     assert page.count("<tr role=") == 51 and "page 1 of 3" in page
     assert page.count("gone-") == pages.MOST_WAITING and "The first 50 of 55 by name" in page
     assert 'list="family-common"' in page and page.count('<option value="F0') == pages.MOST_OPTIONS
-    chosen = client.get("/?family=F0007&organisation=O0007").content.decode()
+    chosen = client.get("/boards/demo/?family=F0007&organisation=O0007").content.decode()
     assert 'name="family" value="F0007"' in chosen and "1 of 120" in chosen
 
 
@@ -232,4 +243,7 @@ def test_a_row_that_is_not_there_any_more_is_left_out_and_no_error(
     client: Client, pair: SetPair
 ) -> None:
     Snapshot.objects.latest("pk").rows.filter(position=0).delete()
-    assert client.get("/").status_code == 200 and client.get("/boards/demo.csv").status_code == 200
+    assert (
+        client.get("/boards/demo/").status_code == 200
+        and client.get("/boards/demo.csv").status_code == 200
+    )

@@ -44,7 +44,7 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-def get(client: Client, address: str = "/") -> Page:
+def get(client: Client, address: str = "/boards/demo/") -> Page:
     answer = client.get(address)
     assert answer.status_code == 200
     return Page(answer.content.decode())
@@ -90,9 +90,9 @@ def test_models_without_a_score_are_in_a_block_of_their_own(client: Client, pair
     assert "theirs-broken" not in words and "late-one" not in words
 
 
-def test_one_address_for_the_newest_pair_and_one_for_each(client: Client, pair: SetPair) -> None:
+def test_each_benchmark_has_an_address_of_its_own(client: Client, pair: SetPair) -> None:
     make_pair("newer")
-    assert "No model has been ranked yet" in get(client).words()
+    assert "No model has been ranked yet" in get(client, "/boards/newer/").words()
     assert "demo-honest" in get(client, "/boards/demo/").words()
 
 
@@ -101,10 +101,6 @@ def test_an_unknown_pair_is_a_page_that_says_so(client: Client, address: str) ->
     answer = client.get(address)
     assert answer.status_code == 404
     assert "There is no page here" in answer.content.decode()
-
-
-def test_without_any_pair_there_is_still_a_page(client: Client) -> None:
-    assert "No pair of sets is registered" in get(client).words()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +119,7 @@ def test_without_any_pair_there_is_still_a_page(client: Client) -> None:
 def test_a_reader_may_narrow_the_rows(
     client: Client, pair: SetPair, query: str, shown: set[str]
 ) -> None:
-    page = get(client, f"/?{query}")
+    page = get(client, f"/boards/demo/?{query}")
     assert {
         value
         for name, value in page.attributes
@@ -134,8 +130,8 @@ def test_a_reader_may_narrow_the_rows(
 
 def test_the_axis_may_be_the_whole_range(client: Client, pair: SetPair) -> None:
     make_run(pair, "x", public=399, private=399)
-    narrow = client.get("/?q=strong&axis=fit").content.decode()
-    whole = client.get("/?q=strong&axis=whole").content.decode()
+    narrow = client.get("/boards/demo/?q=strong&axis=fit").content.decode()
+    whole = client.get("/boards/demo/?q=strong&axis=whole").content.decode()
     assert ">25</text>" not in narrow[narrow.index("<table") :]
     assert ">25</text>" in whole[whole.index("<table") :]
 
@@ -144,7 +140,7 @@ def test_the_axis_may_be_the_whole_range(client: Client, pair: SetPair) -> None:
     "query", ["q=" + "x" * 5000, "q=%ff", "access[]=1", "q=<script>alert(1)</script>"]
 )
 def test_hostile_queries_do_no_harm(client: Client, pair: SetPair, query: str) -> None:
-    answer = client.get(f"/?{query}")
+    answer = client.get(f"/boards/demo/?{query}")
     assert answer.status_code == 200
     assert "<script>alert" not in answer.content.decode()
 
@@ -153,7 +149,7 @@ def test_no_inline_style_or_script_and_every_id_once(client: Client, pair: SetPa
     page = get(client)
     assert not [name for name, _ in page.attributes if name == "style" or name.startswith("on")]
     assert len(page.ids) == len(set(page.ids))
-    assert "<script>" not in client.get("/").content.decode()
+    assert "<script>" not in client.get("/boards/demo/").content.decode()
 
 
 def test_a_board_costs_the_same_few_queries_however_long_it_is(
@@ -161,11 +157,11 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
 ) -> None:
     def visit(first: int) -> None:
         with django_assert_num_queries(first):
-            client.get("/")
+            client.get("/boards/demo/")
         with django_assert_num_queries(5):  # the pair, its snapshot, and who waits in three
-            client.get("/")
+            client.get("/boards/demo/")
         with django_assert_num_queries(5):  # the same rows in another order are not read again
-            client.get("/?sort=gap")
+            client.get("/boards/demo/?sort=gap")
 
     made_once = 12  # besides, what is drawn of the whole board: once for each snapshot
     visit(made_once)
@@ -190,7 +186,7 @@ def test_the_csv_of_an_unranked_pair_is_its_heading(client: Client) -> None:
     ]
 
 
-@pytest.mark.parametrize("address", ["/", "/boards/demo/", "/boards/demo.csv"])
+@pytest.mark.parametrize("address", ["/boards/demo/", "/boards/demo.csv"])
 def test_pages_are_only_read(client: Client, pair: SetPair, address: str) -> None:
     assert client.post(address).status_code == 405
     assert client.head(address).status_code == 200

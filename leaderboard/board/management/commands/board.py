@@ -9,25 +9,34 @@ from django.core.management.base import BaseCommand, CommandError
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports
 from leaderboard.board.current import Board
+from leaderboard.board.index import Benchmark, benchmarks
 from leaderboard.board.rows import Row
 from leaderboard.evidence import formats
 
 HEADINGS = ("rank", "model", "private", "", "public", "", "gap, pp", "95% interval", "evidence")
 RIGHT_ALIGNED = (2, 3, 4, 5, 6, 7)
+LIST_HEADINGS = (
+    "pair", "title", "protocol", "state", "models", "leader", "private", "last close", "next close",
+)  # fmt: skip
+LIST_RIGHT_ALIGNED = (4, 6)
 
 
 class Command(BaseCommand):
-    """Prints the newest ranking of a pair as a table, or as one JSON object."""
+    """Print the newest ranking of a pair, or the list of benchmarks, as a table or as JSON."""
 
     help = "Print the newest ranking of a pair (the one registered last where none is named)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """``--pair SLUG`` and ``--json``."""
+        """Accept ``--pair SLUG``, ``--list`` and ``--json``."""
         parser.add_argument("--pair", help="the pair's slug")
+        parser.add_argument("--list", action="store_true", help="list the benchmarks instead")
         parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print and return; exit code 1 where the pair is not registered."""
+        if options["list"]:
+            self._list(as_json=options["json"])
+            return
         pairs = (
             SetPair.objects.all()
             if options["pair"] is None
@@ -49,6 +58,36 @@ class Command(BaseCommand):
         for sentence in board.unranked.sentences():
             self.stdout.write(f"not ranked: {sentence}")
 
+    def _list(self, *, as_json: bool) -> None:
+        entries = benchmarks()
+        if as_json:
+            self.stdout.write(json.dumps([entry.to_dict() for entry in entries]))
+            return
+        if not entries:
+            self.stdout.write("No benchmark is registered yet.")
+            return
+        self.stdout.write(table([LIST_HEADINGS, *map(list_cells, entries)], LIST_RIGHT_ALIGNED))
+
+
+def list_cells(entry: Benchmark) -> tuple[str, ...]:
+    """Return one benchmark as text, under :data:`LIST_HEADINGS`."""
+    last, due = (
+        f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+        for moment in (entry.last_close, entry.next_close)
+    )
+    leader = entry.leader
+    return (
+        entry.pair.slug,
+        entry.pair.title,
+        entry.pair.protocol,
+        entry.pair.published_state,
+        str(entry.models),
+        leader.model if leader else "",
+        f"{formats.percent(leader.private_accuracy)}%" if leader else "",
+        last,
+        due or entry.close_rule,
+    )
+
 
 def cells(row: Row) -> tuple[str, ...]:
     """One row of the table, as text."""
@@ -67,12 +106,12 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def table(lines: list[tuple[str, ...]]) -> str:
-    """Columns as wide as their widest cell, numbers to the right."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+def table(lines: list[tuple[str, ...]], right_aligned: tuple[int, ...] = RIGHT_ALIGNED) -> str:
+    """Return columns as wide as their widest cell, those of numbers aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if column in RIGHT_ALIGNED else cell.ljust(width)
+            cell.rjust(width) if column in right_aligned else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
