@@ -1,1 +1,1 @@
-"""Programs that run model code or leave the machine. Nothing imports them: a command line starts them."""
+"""Programs that run model code or call out. Nothing imports them: command lines start them."""

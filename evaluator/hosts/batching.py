@@ -1,4 +1,7 @@
-"""Dynamic batching: what waits is asked together, sorted by length so that little is padded. No torch here."""
+"""Dynamic batching: waiting requests are answered together, sorted by length to save padding.
+
+Imports no torch.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,17 +11,21 @@ from types import TracebackType
 from typing import Protocol, Self
 
 BATCH = 64
-"""Requests that are asked together at most."""
+"""Requests in one batch at most."""
 GATHER_SECONDS = 0.015
-"""How long the batcher listens for one more request before it starts: clients answered together ask together."""
+"""Time that the batcher waits for one more request before it starts.
+
+Clients that are answered together ask together.
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Request:
-    """One prompt to be continued, or with ``echo`` to be read: its tokens' log-probabilities are wanted then.
+    """Prompt to be continued, or with ``echo`` to be scored.
 
-    At ``temperature`` 0 the likeliest token follows; above, one is drawn, which one being settled by ``seed``
-    where that is given. The tokenizer puts its ``special`` tokens around a prompt; a rendered one has them already.
+    At ``temperature`` 0 the likeliest token follows; above, one is drawn, with ``seed`` where that
+    is given. The tokenizer adds its ``special`` tokens to a prompt; a rendered prompt has them
+    already.
     """
 
     prompt: str
@@ -32,9 +39,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Token:
-    """One token of a text that was read: its words, where they begin in it (characters), and the natural
-    logarithm of its probability after all before it; None for the first, which follows nothing. ``best`` is
-    the likeliest token in its place."""
+    """Token of a scored text: its text, its offset in characters, and its log-probability.
+
+    Natural logarithm given all tokens before; None for the first. ``best`` is the likeliest token
+    in its place.
+    """
 
     text: str
     offset: int
@@ -44,8 +53,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """The continuation; ``cut`` where ``max_tokens`` or the context ended it. ``tokens`` of an echo are those
-    of the prompt and of the text that follows it."""
+    """Continuation; ``cut`` where ``max_tokens`` or the context ended it.
+
+    The ``tokens`` of an echo are those of the prompt and of the text that follows it.
+    """
 
     text: str
     cut: bool
@@ -53,7 +64,7 @@ class Answer:
 
 
 class TooLong(Exception):
-    """A prompt leaves no room in the model's context."""
+    """A prompt leaves no space in the model's context."""
 
 
 class OutOfMemory(Exception):
@@ -62,10 +73,13 @@ class OutOfMemory(Exception):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Encoded:
-    """A prompt as tokens, and how many more may follow. ``spans`` of an echo are the tokens' characters in it."""
+    """Prompt as tokens, with the number of tokens that may follow.
+
+    The ``spans`` of an echo are the tokens' places in the text, in characters.
+    """
 
     tokens: tuple[int, ...]
-    room: int
+    max_new: int
     stop: tuple[str, ...]
     temperature: float = 0.0
     seed: int | None = None
@@ -74,19 +88,19 @@ class Encoded:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """What is asked together is of one kind."""
-        return (self.room, self.stop, self.temperature > 0, self.echo is not None)
+        """Key of requests that may share a batch."""
+        return (self.max_new, self.stop, self.temperature > 0, self.echo is not None)
 
 
 class Model(Protocol):
-    """What a batcher needs of a model. Both methods are called from one thread."""
+    """Model as the batcher calls it, from one thread."""
 
     def encode(self, request: Request) -> Encoded:
         """Tokenise. Raises TooLong."""
         ...
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
-        """Continue, or read, prompts of one kind. Raises OutOfMemory."""
+        """Continue, or score, prompts of one kind. Raises OutOfMemory."""
         ...
 
 
@@ -120,7 +134,7 @@ class Batcher:
         self._tokeniser.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, request: Request) -> Answer:
-        """The model's continuation. Raises TooLong."""
+        """Return the model's continuation. Raises TooLong."""
         loop = asyncio.get_running_loop()
         encoded = await loop.run_in_executor(self._tokeniser, self._model.encode, request)
         waiting = _Waiting(encoded, loop.create_future())
@@ -139,7 +153,7 @@ class Batcher:
                 answers = await loop.run_in_executor(
                     self._thread, self._model.generate, [w.encoded for w in batch]
                 )
-            except Exception as problem:  # noqa: BLE001 - one batch may fail (memory), the server goes on
+            except Exception as problem:  # noqa: BLE001 - the server outlives one batch
                 for waiting in batch:
                     _settle(waiting, problem)
             else:
@@ -147,23 +161,23 @@ class Batcher:
                     _settle(waiting, answer)
 
     async def _gather(self, *, hurry: bool) -> list[_Waiting]:
-        """All that has arrived, and what still arrives in quick succession."""
-        found = [] if hurry else [await self._arrived.get()]
-        while len(found) < BATCH:
+        """Return all requests that have arrived, and those that follow in quick succession."""
+        arrived = [] if hurry else [await self._arrived.get()]
+        while len(arrived) < BATCH:
             try:
                 async with asyncio.timeout(GATHER_SECONDS):
-                    found.append(await self._arrived.get())
+                    arrived.append(await self._arrived.get())
             except TimeoutError:
                 break
         while not self._arrived.empty():
-            found.append(self._arrived.get_nowait())
-        return found
+            arrived.append(self._arrived.get_nowait())
+        return arrived
 
 
 def next_batch(waiting: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
-    """Up to BATCH requests that may be asked together, led by the one that waits longest, and the rest.
+    """Return up to BATCH requests that may be answered together, and the rest.
 
-    Together go those of the same kind; of these, the ones nearest in length.
+    The request that has waited longest leads; of the same kind, the nearest in length join it.
     """
     if not waiting:
         return [], []
@@ -176,7 +190,7 @@ def next_batch(waiting: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiti
 
 
 def _settle(waiting: _Waiting, result: Answer | Exception) -> None:
-    if waiting.answer.done():  # whoever asked has gone
+    if waiting.answer.done():  # its client has gone
         return
     if isinstance(result, Exception):
         waiting.answer.set_exception(result)

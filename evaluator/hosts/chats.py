@@ -1,6 +1,7 @@
-"""ASGI middleware for vLLM: a chat becomes the completion of its prompt, rendered as our own host renders it.
+"""ASGI middleware for vLLM: a chat becomes a completion of its prompt, rendered as our host does.
 
-So every engine is asked the same text, and no template runs in the engine's process, where nothing bounds it.
+So every engine is asked the same text, and no template runs in the engine's process, where nothing
+bounds it.
 """
 
 import json
@@ -15,10 +16,10 @@ from evaluator.hosts.rendering import Renderer
 from evaluator.hosts.templates import BadTemplate
 
 FOLDER = "HOLDFAST_CHAT_FOLDER"
-"""The variable that names the checkpoint's folder."""
+"""Environment variable with the checkpoint's folder."""
 SPECIALS = "HOLDFAST_CHAT_SPECIALS"
-"""The variable that holds its tokenizer's special tokens by role, as JSON."""
-_KEPT = ("model", "max_tokens", "temperature", "seed", "n", "stop", "top_p")
+"""Environment variable with its tokenizer's special tokens by role, as JSON."""
+_FORWARDED = ("model", "max_tokens", "temperature", "seed", "n", "stop", "top_p")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,7 +29,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Chats:
-    """Answers ``/v1/chat/completions`` by way of the ``/v1/completions`` of the application that it surrounds."""
+    """Serves chats through the ``/v1/completions`` of the wrapped application."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -54,46 +55,47 @@ class Chats:
     async def _complete(
         self, scope: Scope, receive: Receive, request: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:
-        """Ask the application inside, and turn its answer into a chat's."""
-        body, told, answered = json.dumps(request).encode(), False, bytearray()
+        """Send the request to the wrapped application, and turn its response into a chat's."""
+        body = json.dumps(request).encode()
+        is_sent = False
+        response = bytearray()
         status = 500
 
-        async def tell() -> Message:
-            nonlocal told
-            if told:
+        async def receive_request() -> Message:
+            nonlocal is_sent
+            if is_sent:
                 return await receive()  # the client's disconnection
-            told = True
+            is_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def take(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif message["type"] == "http.response.body":
-                answered.extend(message.get("body", b""))
+                response.extend(message.get("body", b""))
 
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
         ]
         path = "/v1/completions"
-        await self._app(
-            {**scope, "path": path, "raw_path": path.encode(), "headers": headers}, tell, take
-        )
-        reply = json.loads(bytes(answered))
+        inner = {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
+        await self._app(inner, receive_request, send_response)
+        reply = json.loads(bytes(response))
         return status, chat_of(reply) if status == 200 else reply
 
 
 def completion_of(data: dict[str, Any], prompt: str) -> dict[str, Any]:
-    """The completions request for a rendered prompt, which brings its special tokens along."""
-    request = {name: data[name] for name in _KEPT if data.get(name) is not None}
+    """Return the completions request for a rendered prompt, which has its special tokens."""
+    request = {name: data[name] for name in _FORWARDED if data.get(name) is not None}
     if data.get("max_completion_tokens") is not None:
         request["max_tokens"] = data["max_completion_tokens"]
     return {**request, "prompt": prompt, "add_special_tokens": False}
 
 
 def chat_of(reply: dict[str, Any]) -> dict[str, Any]:
-    """The answer of completions as one of a chat."""
+    """Return a completions response as one of a chat."""
     choices = [
         {
             "index": choice["index"],
@@ -106,7 +108,8 @@ def chat_of(reply: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _body(receive: Receive) -> bytes:
-    body, more = bytearray(), True
+    body = bytearray()
+    more = True
     while more:
         message = await receive()
         body += message.get("body", b"")

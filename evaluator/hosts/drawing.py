@@ -1,8 +1,8 @@
-"""Drawing tokens at a temperature, each prompt with a generator of its own, so that its neighbours in a batch
-do not change what it draws.
+"""Sampling at a temperature, with one generator for each prompt.
 
-Adding Gumbel noise to the scaled logits and taking the largest draws from their softmax exactly (Gumbel-max),
-and so the greedy loop of Transformers serves both.
+So the other prompts of a batch do not change a draw. Adding Gumbel noise to the scaled logits and
+taking the largest draws exactly from their softmax (Gumbel-max), so the greedy loop of Transformers
+serves both.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from evaluator.hosts.batching import Encoded
 
 
 class Drawn(LogitsProcessor):  # type: ignore[misc]
-    """Turns the logits of a batch, shape (rows, vocabulary), into scores whose largest is a draw."""
+    """Turns logits, shape (rows, vocabulary), into scores whose largest is a draw."""
 
     def __init__(self, batch: Sequence[Encoded]) -> None:
         self._temperatures = torch.tensor([[encoded.temperature] for encoded in batch])
         self._generators = [_generator(encoded.seed) for encoded in batch]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The scores of one step."""
+        """Return the scores of one step."""
         noise = torch.stack(
             [
                 torch.empty(scores.shape[1]).exponential_(generator=generator)
@@ -29,9 +29,8 @@ class Drawn(LogitsProcessor):  # type: ignore[misc]
             ]
         )
         scaled = scores.float() / self._temperatures.to(scores.device)
-        return scaled - noise.log().to(
-            scores.device
-        )  # −log of an exponential variable is a Gumbel one
+        # The negative logarithm of an exponential variable is a Gumbel variable.
+        return scaled - noise.log().to(scores.device)
 
 
 def _generator(seed: int | None) -> torch.Generator:

@@ -1,7 +1,7 @@
-"""A checkpoint with Transformers, in batches: continued greedily or by drawing, or read.
+"""Checkpoint run with Transformers, in batches: continued greedily, by sampling, or scored.
 
-The checkpoint's own generation settings are ignored but for its end-of-text tokens: how a model is asked is
-the protocol's affair.
+The checkpoint's own generation settings are ignored but for its end-of-text tokens: the protocol
+decides how a model is asked.
 """
 
 import errno
@@ -24,11 +24,11 @@ from evaluator.hosts.drawing import Drawn
 from evaluator.hosts.scoring import Scores, read
 
 _TAIL = 6
-"""Tokens of the prompt that are decoded with the continuation, so that its leading space is kept."""
+"""Tokens of the prompt that are decoded with the continuation, to preserve its leading space."""
 
 
 class GreedyModel:
-    """A causal language model and its tokenizer. Raises HOST_FAILED where they cannot be loaded."""
+    """Causal language model and its tokenizer. Raises HOST_FAILED where they cannot be loaded."""
 
     def __init__(self, folder: Path) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,7 +39,7 @@ class GreedyModel:
             self._tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False, local_files_only=True
             )
-            model, found = AutoModelForCausalLM.from_pretrained(
+            model, loaded = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=_dtype(device),
@@ -48,14 +48,12 @@ class GreedyModel:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except Exception as problem:  # noqa: BLE001 - a library's exception may be anything, and quotes the files
-            number = (
-                errno.errorcode.get(problem.errno or 0, "") if isinstance(problem, OSError) else ""
-            )
-            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {number}".strip()) from None
-        if (
-            found["missing_keys"] or found["mismatched_keys"]
-        ):  # a config may name other files than were checked
+        except Exception as problem:  # noqa: BLE001 - the library's exceptions quote the files
+            number = problem.errno if isinstance(problem, OSError) else None
+            name = errno.errorcode.get(number or 0, "")
+            raise error(Code.HOST_FAILED, f"{type(problem).__name__} {name}".strip()) from None
+        # A configuration may name other files than were checked.
+        if loaded["missing_keys"] or loaded["mismatched_keys"]:
             raise error(Code.CHECKPOINT_MISSING_TENSORS, "in the files that its config.json names")
         self.special_tokens: dict[str, str] = dict(self._tokenizer.special_tokens_map)
         self._ends = _end_tokens(model, self._tokenizer)
@@ -71,27 +69,28 @@ class GreedyModel:
             [[token] for token in range(len(self._tokenizer))], clean_up_tokenization_spaces=False
         )
         self._closings: dict[tuple[str, ...], torch.Tensor] = {}
-        self._tokenizer("x")  # settles its truncation and padding, after which threads may share it
+        self._tokenizer("x")  # sets truncation and padding; then threads may share it
 
     def encode(self, request: Request) -> Encoded:
-        """Tokens of a prompt. Raises TooLong where not even one token could follow."""
-        found = self._tokenizer(
+        """Return the tokens of a prompt. Raises TooLong where not even one token could follow."""
+        encoding = self._tokenizer(
             request.prompt,
             verbose=False,
             add_special_tokens=request.special,
             return_offsets_mapping=request.echo,
         )
-        tokens = tuple(found["input_ids"]) or tuple(self._ends[:1]) or (0,)
+        tokens = tuple(encoding["input_ids"]) or tuple(self._ends[:1]) or (0,)
         if len(tokens) + (not request.echo) > self._context:
             raise TooLong
-        room = min(request.max_tokens, self._context - len(tokens))
+        max_new = min(request.max_tokens, self._context - len(tokens))
         if not request.echo:
-            return Encoded(tokens, room, request.stop, request.temperature, request.seed)
-        spans = tuple((int(begin), int(end)) for begin, end in found["offset_mapping"]) or ((0, 0),)
-        return Encoded(tokens, room, request.stop, echo=request.prompt, spans=spans)
+            return Encoded(tokens, max_new, request.stop, request.temperature, request.seed)
+        offsets = encoding["offset_mapping"]
+        spans = tuple((int(begin), int(end)) for begin, end in offsets) or ((0, 0),)
+        return Encoded(tokens, max_new, request.stop, echo=request.prompt, spans=spans)
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
-        """Continue prompts of one kind, padded on the left; or read them. Raises OutOfMemory."""
+        """Continue prompts of one kind, padded on the left; or score them. Raises OutOfMemory."""
         try:
             return self._read(batch) if batch[0].echo is not None else self._continue(batch)
         except (torch.OutOfMemoryError, MemoryError):
@@ -107,7 +106,7 @@ class GreedyModel:
         return [self._echo(encoded, score) for encoded, score in zip(batch, scores, strict=True)]
 
     def _echo(self, encoded: Encoded, scores: Scores) -> Answer:
-        """The prompt's tokens, and the likeliest next one where there is room for it."""
+        """Return the prompt's tokens, and the likeliest next one where there is space for it."""
         text = encoded.echo or ""
         logprobs, best = scores
         named = [(self._decode([token]), value) for token, value in best]
@@ -115,7 +114,7 @@ class GreedyModel:
             Token(text[begin:end], begin, logprob, named[at - 1] if at else None)
             for at, ((begin, end), logprob) in enumerate(zip(encoded.spans, logprobs, strict=True))
         ]
-        if not encoded.room:
+        if not encoded.max_new:
             return Answer(text, cut=True, tokens=tuple(tokens))
         after, value = named[-1]
         ended = best[-1][0] in self._ends
@@ -133,7 +132,7 @@ class GreedyModel:
         ]
         ends = self._ends + self._special(batch[0].stop)
         settings = GenerationConfig(
-            max_new_tokens=batch[0].room,
+            max_new_tokens=batch[0].max_new,
             do_sample=False,
             eos_token_id=ends or None,
             pad_token_id=self._pad,
@@ -163,10 +162,11 @@ class GreedyModel:
         before = self._decode(tail)
         whole = self._decode(tail + row[:end])
         text = whole[len(before) :] if whole.startswith(before) else self._decode(row[:end])
-        stops = [at for stop in encoded.stop if (at := text.find(stop)) >= 0]
+        places = [text.find(stop) for stop in encoded.stop]
+        stops = [place for place in places if place >= 0]
         if stops:
             return Answer(text[: min(stops)], cut=False)
-        return Answer(text, cut=end is None and len(row) >= encoded.room)
+        return Answer(text, cut=end is None and len(row) >= encoded.max_new)
 
     def _decode(self, tokens: list[int]) -> str:
         text: str = self._tokenizer.decode(
@@ -175,7 +175,10 @@ class GreedyModel:
         return text
 
     def _special(self, stops: Sequence[str]) -> list[int]:
-        """Stop strings that are one special token each: they would never show in the decoded text."""
+        """Return stop strings that are one special token each.
+
+        They would never show in the decoded text.
+        """
         special = self._tokenizer.get_added_vocab()
         return [
             special[stop] for stop in stops if stop in special and special[stop] not in self._ends
@@ -183,10 +186,11 @@ class GreedyModel:
 
 
 class _StopStrings(StoppingCriteria):  # type: ignore[misc]
-    """Ends a row once a stop string stands in its last tokens. Only saves time: the text is cut afterwards.
+    """Ends a row once a stop string stands in its last tokens.
 
-    ``closing`` tells of each token of the vocabulary whether a stop string could end with it: decoding every row
-    at every step costs more than a small model does.
+    This only saves time: the text is cut afterwards. ``closing`` marks the tokens of the vocabulary
+    with which a stop string could end: decoding every row at every step costs more than a small
+    model.
     """
 
     def __init__(
@@ -207,18 +211,20 @@ class _StopStrings(StoppingCriteria):  # type: ignore[misc]
         texts = self._tokenizer.batch_decode(  # type: ignore[attr-defined]
             recent, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        found = [any(stop in text for stop in self._stops) for text in texts]
-        done[rows] = torch.tensor(found, dtype=torch.bool, device=input_ids.device)
+        stopped = [any(stop in text for stop in self._stops) for text in texts]
+        done[rows] = torch.tensor(stopped, dtype=torch.bool, device=input_ids.device)
         return done
 
 
 def _closing(texts: Sequence[str], stops: Sequence[str], size: int) -> torch.Tensor:
-    """For each of ``size`` tokens whether it could end a stop string: it holds one's last character, or a part of
-    a character, which decodes to U+FFFD."""
+    """Return, for each of ``size`` tokens, true if a stop string could end with it.
+
+    Such a token holds the last character of one, or a part of a character, which decodes to U+FFFD.
+    """
     last = {stop[-1] for stop in stops} | {"\ufffd"}
-    found = torch.ones(size, dtype=torch.bool)
-    found[: len(texts)] = torch.tensor([not last.isdisjoint(text) for text in texts])
-    return found
+    closing = torch.ones(size, dtype=torch.bool)
+    closing[: len(texts)] = torch.tensor([not last.isdisjoint(text) for text in texts])
+    return closing
 
 
 def _dtype(device: str) -> torch.dtype:
@@ -228,12 +234,12 @@ def _dtype(device: str) -> torch.dtype:
 
 
 def _end_tokens(model: object, tokenizer: object) -> list[int]:
-    found: list[object] = []
+    tokens: list[object] = []
     for source in (
         tokenizer,
         getattr(model, "config", None),
         getattr(model, "generation_config", None),
     ):
         named = getattr(source, "eos_token_id", None)
-        found += named if isinstance(named, list) else [named]
-    return sorted({token for token in found if isinstance(token, int) and token >= 0})
+        tokens += named if isinstance(named, list) else [named]
+    return sorted({token for token in tokens if isinstance(token, int) and token >= 0})

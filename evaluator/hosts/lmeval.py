@@ -1,10 +1,12 @@
-"""lm-evaluation-harness against a model server of ours: one of its tasks, by its own code, from local files.
+"""lm-evaluation-harness against a model server of ours: one of its tasks, from local files.
 
-``python -m evaluator.hosts.lmeval`` reads one JSON object from standard input: the ``socket`` of the server, the
-``task``, the files of its ``splits``, ``max_tokens``, ``limit``, ``concurrency``; it writes its results to ``out``.
+``python -m evaluator.hosts.lmeval`` reads one JSON object from standard input: the ``socket`` of
+the server, the ``task``, the files of its ``splits``, ``max_tokens``, ``limit``, ``concurrency``.
+It writes its results to ``out``.
 
-The harness cannot speak to a Unix socket, so a loopback port of this process leads there for as long as it runs.
-It writes samples, caches and logs of what it asks: nothing sealed ever comes here (the caller sees to that).
+The harness cannot speak to a Unix socket, so a loopback port of this process leads there while it
+runs. It writes samples, caches and logs of its requests, so nothing sealed may come here: the
+caller checks that.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ _CHUNK = 1 << 16
 
 
 class Bridge:
-    """A loopback port that leads to a Unix socket. A context manager, which gives the port's number."""
+    """Loopback port that leads to a Unix socket. A context manager that returns the port."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -51,47 +53,47 @@ class Bridge:
         await asyncio.sleep(0)  # transports close in the loop's next round
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with (
-            contextlib.closing(writer),
-            contextlib.suppress(OSError),
-        ):  # a server that is gone: the connection ends
+        # Where the server is gone, the connection ends.
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_unix_connection(self._path)
             with contextlib.closing(far_writer):
                 await asyncio.gather(_pour(reader, far_writer), _pour(far_reader, writer))
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """All that comes, and then its end: the other direction may go on."""
+    """Copy all data and then the end of file: the other direction may go on."""
     while chunk := await reader.read(_CHUNK):
         writer.write(chunk)
         await writer.drain()
     writer.write_eof()
 
 
-def with_local_files(definition: str, told: dict[str, Any]) -> dict[str, Any]:
-    """The task of lm-eval's file ``definition``, with local files in the place of its data and nothing else changed."""
-    task = {"include": definition, "task": told["task"], "test_split": "test"}
-    if "train" in told["splits"]:
+def with_local_files(definition: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Return the task of lm-eval's file ``definition`` with local files as its only data.
+
+    Nothing else is changed.
+    """
+    task = {"include": definition, "task": job["task"], "test_split": "test"}
+    if "train" in job["splits"]:
         task |= {"training_split": "train", "fewshot_split": "train"}
     return {
         **task,
         "dataset_path": "json",
         "dataset_name": None,
-        "dataset_kwargs": {"data_files": told["splits"]},
+        "dataset_kwargs": {"data_files": job["splits"]},
     }
 
 
-def evaluate(told: dict[str, Any], port: int) -> dict[str, Any]:
+def evaluate(job: dict[str, Any], port: int) -> dict[str, Any]:
     """Run the task. Imports lm-eval, which takes seconds."""
     from lm_eval.evaluator import simple_evaluate  # noqa: PLC0415 - after the environment is set
     from lm_eval.tasks import TaskManager  # noqa: PLC0415
 
     manager = TaskManager()
-    path = Path(told["out"]).with_name("task.yaml")
-    definition = str(manager.task_index[told["task"]].yaml_path)
-    path.write_text(
-        json.dumps(with_local_files(definition, told)), encoding="utf-8"
-    )  # JSON is YAML
+    path = Path(job["out"]).with_name("task.yaml")
+    definition = str(manager.task_index[job["task"]].yaml_path)
+    task = json.dumps(with_local_files(definition, job))  # JSON is YAML
+    path.write_text(task, encoding="utf-8")
     results: Any = simple_evaluate(
         model="local-completions",
         model_args={
@@ -99,13 +101,13 @@ def evaluate(told: dict[str, Any], port: int) -> dict[str, Any]:
             "model": "model",
             "tokenizer_backend": "None",
             "tokenized_requests": False,
-            "num_concurrent": told["concurrency"],
-            "max_gen_toks": told["max_tokens"],
+            "num_concurrent": job["concurrency"],
+            "max_gen_toks": job["max_tokens"],
             "max_length": 1 << 20,
         },
         tasks=[str(path)],
         task_manager=manager,
-        limit=told["limit"],
+        limit=job["limit"],
         batch_size=1,
         log_samples=True,
         bootstrap_iters=0,
@@ -124,13 +126,12 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sample(sample: dict[str, Any]) -> dict[str, Any]:
-    """One document as the harness saw it under one of its filters."""
+    """Return one document as the harness read it under one of its filters."""
+    arguments = sample["arguments"]
     return {
         "index": sample["doc_id"],
         "filter": sample["filter"],
-        "prompt": sample["arguments"][0][0]
-        if isinstance(sample["arguments"], list | tuple)
-        else None,
+        "prompt": arguments[0][0] if isinstance(arguments, list | tuple) else None,
         "response": sample["resps"][0][0],
         "extracted": sample["filtered_resps"][0],
         "right": sample.get("exact_match"),
@@ -138,17 +139,17 @@ def _sample(sample: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what standard input asks for."""
-    told = json.loads(sys.stdin.read())
+    """Run the task that standard input names."""
+    job = json.loads(sys.stdin.read())
     os.environ |= {
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
         "TQDM_DISABLE": "1",
         "NO_PROXY": "127.0.0.1",
     }
-    with Bridge(told["socket"]) as port:
-        found = evaluate(told, port)
-    Path(told["out"]).write_text(json.dumps(found), encoding="utf-8")
+    with Bridge(job["socket"]) as port:
+        report = evaluate(job, port)
+    Path(job["out"]).write_text(json.dumps(report), encoding="utf-8")
 
 
 if __name__ == "__main__":

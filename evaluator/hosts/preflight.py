@@ -1,11 +1,13 @@
-"""Checking that a checkpoint holds the model that its configuration describes, before an engine loads it.
+"""Check that a checkpoint holds the model of its configuration, before an engine loads it.
 
-- The library builds the model without storage and is given tensors without storage, of the names and shapes in the
-  files. What its own loader then finds missing, it would fill with random numbers; what has another shape, too. So
-  tied heads, renamed and merged weights and buffers that are not saved are judged as the library loads them.
+- The library builds the model without storage and is given tensors without storage, of the names
+  and shapes in the files. Tensors that its own loader then reports missing, or of another shape, it
+  would fill with random numbers. So tied heads, renamed and merged weights and buffers that are not
+  saved are judged as the library loads them.
 - Then every number is read once: none may be infinite or not a number, no matrix may be all zeros.
 
-Runs in the model server's jail: ``python -m evaluator.hosts.preflight DIR``. A refusal is a verdict on standard error.
+Runs in the model server's jail: ``python -m evaluator.hosts.preflight DIR``. A refusal is a verdict
+on standard error.
 """
 
 import argparse
@@ -35,18 +37,18 @@ from evaluator.artefacts.weights import read_shards
 from evaluator.errors import Code, EvaluatorError, error
 
 _BITS: dict[str, tuple[Any, int]] = {
-    **{
-        "F64": (np.uint64, 0x7FF0 << 48),
-        "F32": (np.uint32, 0x7F80_0000),
-        "F16": (np.uint16, 0x7C00),
-    },
-    **{"BF16": (np.uint16, 0x7F80), "F8_E5M2": (np.uint8, 0x7C), "F8_E4M3": (np.uint8, 0x7F)},
+    "F64": (np.uint64, 0x7FF0 << 48),
+    "F32": (np.uint32, 0x7F80_0000),
+    "F16": (np.uint16, 0x7C00),
+    "BF16": (np.uint16, 0x7F80),
+    "F8_E5M2": (np.uint8, 0x7C),
+    "F8_E4M3": (np.uint8, 0x7F),
 }
-"""Of each type of number the integer of its size, and the least pattern without its sign that is no finite number."""
+"""Integer type of each number's size, and the smallest non-finite pattern without its sign."""
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _NO_THREADS = "HF_DEACTIVATE_ASYNC_LOAD"
 _MOVED_BUFFERS = r"rotary_emb\.inv_freq$|(^|\.)position_ids$"
-"""Buffers of old checkpoints that the library works out by itself today."""
+"""Buffers of old checkpoints that the library computes by itself today."""
 _CHUNK = 32 << 20
 _SMALLEST_MATRIX = 64
 """Numbers of a matrix that is not all zeros by chance."""
@@ -55,8 +57,8 @@ _SMALLEST_MATRIX = 64
 def check(folder: Path) -> None:
     """Check a checkpoint whose headers have been inspected.
 
-    Raises CHECKPOINT_MISSING_TENSORS, CHECKPOINT_WRONG_SHAPES, CHECKPOINT_BAD_NUMBERS, CHECKPOINT_UNKNOWN_MODEL,
-    CHECKPOINT_QUANTISED.
+    Raises CHECKPOINT_MISSING_TENSORS, CHECKPOINT_WRONG_SHAPES, CHECKPOINT_BAD_NUMBERS,
+    CHECKPOINT_UNKNOWN_MODEL, CHECKPOINT_QUANTISED.
     """
     shards = read_shards(folder)
     tensors = {name: tensor for shard in shards.values() for name, tensor in shard.entries.items()}
@@ -69,7 +71,7 @@ def check(folder: Path) -> None:
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
-    """The special tokens by role, as Transformers gives them to a chat template."""
+    """Return the special tokens by role, as Transformers gives them to a chat template."""
     tokenizer = AutoTokenizer.from_pretrained(
         folder, trust_remote_code=False, local_files_only=True
     )
@@ -90,9 +92,7 @@ def _check_names(
         settings = AutoConfig.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-        if hasattr(
-            settings, "quantization_config"
-        ):  # its matrices are compared as they are once unpacked
+        if hasattr(settings, "quantization_config"):  # matrices are compared once unpacked
             del settings.quantization_config
         kind = _class_of(settings)
     except Exception:  # noqa: BLE001 - a library's exception may be anything
@@ -105,7 +105,7 @@ def _check_names(
             for name, shape in shapes.items()
         }
         try:
-            model, found = kind.from_pretrained(
+            model, loaded = kind.from_pretrained(
                 None,
                 config=settings,
                 state_dict=given,
@@ -115,11 +115,12 @@ def _check_names(
             )
         except (RuntimeError, ValueError, KeyError, IndexError, AttributeError, TypeError):
             raise error(Code.CHECKPOINT_MISSING_TENSORS, "they cannot be put together") from None
-    missing, unexpected = set(found["missing_keys"]), set(found["unexpected_keys"])
+    missing = set(loaded["missing_keys"])
+    unexpected = set(loaded["unexpected_keys"])
     if missing:
         raise error(Code.CHECKPOINT_MISSING_TENSORS, _describe(missing, unexpected, len(tensors)))
-    if found["mismatched_keys"]:
-        raise error(Code.CHECKPOINT_WRONG_SHAPES, f"{len(found['mismatched_keys'])} tensors")
+    if loaded["mismatched_keys"]:
+        raise error(Code.CHECKPOINT_WRONG_SHAPES, f"{len(loaded['mismatched_keys'])} tensors")
     ignored = re.compile(
         "|".join([_MOVED_BUFFERS, *(model._keys_to_ignore_on_load_unexpected or ())])
     )
@@ -127,23 +128,24 @@ def _check_names(
 
 
 def _class_of(settings: Any) -> Any:
-    """The class that loads this configuration, None where the library has none."""
+    """Return the class that loads this configuration, None where the library has none."""
     mapping = AutoModelForCausalLM._model_mapping
     if type(settings) not in mapping:
         return getattr(transformers, (settings.architectures or [""])[0], None)
-    found = mapping[type(settings)]
-    if not isinstance(found, tuple):
-        return found
-    named = [one for one in found if one.__name__ in (settings.architectures or ())]
-    return named[0] if named else found[0]
+    classes = mapping[type(settings)]
+    if not isinstance(classes, tuple):
+        return classes
+    named = [kind for kind in classes if kind.__name__ in (settings.architectures or ())]
+    return named[0] if named else classes[0]
 
 
 def _describe(missing: set[str], unexpected: set[str], held: int) -> str:
-    """Counts, and one name: that is the library's own, not one from the file."""
-    told = f"{len(missing)} tensors, {min(missing)} for one" if len(missing) > 1 else min(missing)
+    """Return counts, and one name: that is the library's own, not one from the file."""
+    example = min(missing)
+    text = f"{len(missing)} tensors, {example} for one" if len(missing) > 1 else example
     if unexpected and len(unexpected) >= held // 2:
-        return f"{told}; {len(unexpected)} others have names that the model does not know"
-    return told
+        return f"{text}; {len(unexpected)} others have names that the model does not know"
+    return text
 
 
 def _dtype(tensor: Tensor | None) -> torch.dtype:
@@ -152,11 +154,13 @@ def _dtype(tensor: Tensor | None) -> torch.dtype:
 
 @contextlib.contextmanager
 def _without_numbers() -> Iterator[None]:
-    """Let the library write nothing of the checkpoint, and load tensors that hold no numbers.
+    """Let the library log nothing of the checkpoint, and load tensors that hold no numbers.
 
-    It may do that in this thread only. A head that should be tied and is in the file too is taken for the same one.
+    It may load in this thread only. A head that should be tied and is in the file too is taken for
+    the same one.
     """
-    before, equal = os.environ.get(_NO_THREADS), torch.equal
+    before = os.environ.get(_NO_THREADS)
+    equal = torch.equal
     os.environ[_NO_THREADS] = "1"
     torch.equal = lambda *_: True
     transformers.logging.set_verbosity(logging.CRITICAL)
@@ -179,12 +183,8 @@ def _check_numbers(places: Mapping[str, tuple[Path, Tensor]]) -> None:
     with ThreadPoolExecutor(max(1, min(8, len(os.sched_getaffinity(0))))) as readers:
         for tensor, (finite, largest) in readers.map(_extremes, places.values()):
             infinite += not finite
-            zeros += (
-                finite
-                and largest == 0
-                and len(tensor.shape) > 1
-                and prod(tensor.shape) >= _SMALLEST_MATRIX
-            )
+            is_matrix = len(tensor.shape) > 1 and prod(tensor.shape) >= _SMALLEST_MATRIX
+            zeros += is_matrix and finite and largest == 0
     if infinite:
         raise error(
             Code.CHECKPOINT_BAD_NUMBERS, f"{infinite} tensors hold infinite numbers or none"
@@ -194,7 +194,10 @@ def _check_numbers(places: Mapping[str, tuple[Path, Tensor]]) -> None:
 
 
 def _extremes(place: tuple[Path, Tensor]) -> tuple[Tensor, tuple[bool, int]]:
-    """Find out of one tensor that all is finite, and its largest pattern without the sign. Packed ones pass."""
+    """Return true if one tensor is all finite, and its largest pattern without the sign.
+
+    Packed ones pass.
+    """
     path, tensor = place
     if tensor.dtype not in _BITS or tensor.end == tensor.begin:
         return tensor, (True, 1)
@@ -209,9 +212,8 @@ def _extremes(place: tuple[Path, Tensor]) -> tuple[Tensor, tuple[bool, int]]:
             if not raw:
                 raise error(Code.CHECKPOINT_TRUNCATED, path.name)
             left -= len(raw)
-            largest = max(
-                largest, int(np.bitwise_and(np.frombuffer(raw, dtype=kind), kind(unsigned)).max())
-            )
+            patterns = np.bitwise_and(np.frombuffer(raw, dtype=kind), kind(unsigned))
+            largest = max(largest, int(patterns.max()))
     return tensor, (largest < limit, largest)
 
 
@@ -226,10 +228,10 @@ def main() -> int:
         print(line_of(refused), file=sys.stderr)
         return 2
     try:
-        found: dict[str, str] | None = special_tokens(arguments.folder)
-    except Exception:  # noqa: BLE001 - a library's exception may be anything; the engine will meet it too
-        found = None
-    print(json.dumps(found))
+        tokens: dict[str, str] | None = special_tokens(arguments.folder)
+    except Exception:  # noqa: BLE001 - the engine will meet the same exception
+        tokens = None
+    print(json.dumps(tokens))
     return 0
 
 

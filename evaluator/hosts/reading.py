@@ -1,4 +1,7 @@
-"""Requests as a model server gets them: OpenAI's JSON, decoded strictly, and refused where a host cannot do it."""
+"""Strict decoding of requests to a model server: OpenAI's JSON.
+
+A request for something that a host cannot do is refused.
+"""
 
 import json
 from typing import Any
@@ -10,6 +13,7 @@ MAX_REQUEST_BYTES = 16 << 20
 MAX_PROMPTS = 1024
 MAX_TOKENS = 65_536
 MAX_SAMPLES = 128
+MAX_STOPS = 16
 _ROLES = ("system", "user", "assistant")
 
 
@@ -18,7 +22,7 @@ class BadRequest(Exception):
 
 
 def read_request(body: bytes) -> list[Request]:
-    """The requests of one completions request, ``n`` for each prompt. Raises BadRequest."""
+    """Return the requests of one completions request, ``n`` for each prompt. Raises BadRequest."""
     data = read_object(body)
     prompts = data.get("prompt")
     prompts = [prompts] if isinstance(prompts, str) else prompts
@@ -30,14 +34,18 @@ def read_request(body: bytes) -> list[Request]:
     if not isinstance(special, bool):
         raise BadRequest("add_special_tokens: true or false")
     if data.get("echo"):
-        return [Request(prompt, _echo_room(data), echo=True, special=special) for prompt in prompts]
+        limit = _echo_limit(data)
+        return [Request(prompt, limit, echo=True, special=special) for prompt in prompts]
     if data.get("logprobs") is not None:
         raise BadRequest("logprobs: with echo only")
-    return [one for prompt in prompts for one in _samples(data, prompt, special=special)]
+    requests: list[Request] = []
+    for prompt in prompts:
+        requests += _samples(data, prompt, special=special)
+    return requests
 
 
 def read_chat(body: bytes) -> tuple[Messages, dict[str, Any]]:
-    """The messages of a chat request, and the request. Raises BadRequest."""
+    """Return the messages of a chat request, and the request. Raises BadRequest."""
     data = read_object(body)
     messages = data.get("messages")
     if not isinstance(messages, list) or not 0 < len(messages) <= MAX_PROMPTS:
@@ -46,7 +54,10 @@ def read_chat(body: bytes) -> tuple[Messages, dict[str, Any]]:
 
 
 def rendered(prompt: str, data: dict[str, Any]) -> list[Request]:
-    """The requests for a rendered prompt, which brings its special tokens along. Raises BadRequest."""
+    """Return the requests for a rendered prompt, which has its special tokens.
+
+    Raises BadRequest.
+    """
     if data.get("echo") or data.get("logprobs"):
         raise BadRequest("logprobs: of completions only")
     limit = data.get("max_completion_tokens", data.get("max_tokens", MAX_TOKENS))
@@ -54,7 +65,7 @@ def rendered(prompt: str, data: dict[str, Any]) -> list[Request]:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request. Raises BadRequest."""
+    """Return the JSON object of a request. Raises BadRequest."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -65,34 +76,60 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def _samples(data: dict[str, Any], prompt: str, *, special: bool) -> list[Request]:
-    """Sample i has the seed ``seed`` + i, so that one of them can be drawn again by itself."""
-    temperature, seed, n = data.get("temperature"), data.get("seed"), data.get("n")
-    temperature = 0 if temperature is None else temperature
-    if type(temperature) not in (int, float) or not 0 <= temperature <= 100:
-        raise BadRequest("temperature: a number from 0 to 100")
-    if seed is not None and (type(seed) is not int or not 0 <= seed < 1 << 62):
-        raise BadRequest("seed: an integer from 0")
-    n = 1 if n is None else n
-    if type(n) is not int or not 0 < n <= MAX_SAMPLES:
-        raise BadRequest(f"n: an integer from 1 to {MAX_SAMPLES}")
-    if any(
-        data.get(name) not in (None, neutral)
-        for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1))
-    ):
-        raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
+    """Return ``n`` requests. Sample i has the seed ``seed`` + i, so it can be drawn again alone."""
+    temperature = _temperature(data)
+    seed = _seed(data)
+    n = _sample_count(data)
+    _refuse_other_distributions(data)
     limit = data.get("max_tokens", 16)
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
         raise BadRequest("max_tokens: an integer above 0")
     stop = _stops(data.get("stop"))
-    seeds = [None if seed is None or not temperature else seed + i for i in range(n)]
-    return [Request(prompt, limit, stop, float(temperature), one, special=special) for one in seeds]
+    requests = []
+    for i in range(n):
+        own_seed = None if seed is None or not temperature else seed + i
+        requests.append(Request(prompt, limit, stop, temperature, own_seed, special=special))
+    return requests
 
 
-def _echo_room(data: dict[str, Any]) -> int:
-    room = data.get("max_tokens", 0)
-    if type(room) is not int or room not in (0, 1) or data.get("n") not in (None, 1):
+def _temperature(data: dict[str, Any]) -> float:
+    temperature = data.get("temperature")
+    if temperature is None:
+        return 0.0
+    if type(temperature) not in (int, float) or not 0 <= temperature <= 100:
+        raise BadRequest("temperature: a number from 0 to 100")
+    return float(temperature)
+
+
+def _seed(data: dict[str, Any]) -> int | None:
+    seed = data.get("seed")
+    if seed is None:
+        return None
+    if type(seed) is not int or not 0 <= seed < 1 << 62:
+        raise BadRequest("seed: an integer from 0")
+    return seed
+
+
+def _sample_count(data: dict[str, Any]) -> int:
+    n = data.get("n")
+    if n is None:
+        return 1
+    if type(n) is not int or not 0 < n <= MAX_SAMPLES:
+        raise BadRequest(f"n: an integer from 1 to {MAX_SAMPLES}")
+    return n
+
+
+def _refuse_other_distributions(data: dict[str, Any]) -> None:
+    for name, neutral in (("top_p", 1), ("top_k", 0), ("best_of", 1)):
+        if data.get(name) not in (None, neutral):
+            raise BadRequest("top_p, top_k, best_of: this host draws from the whole distribution")
+
+
+def _echo_limit(data: dict[str, Any]) -> int:
+    limit = data.get("max_tokens", 0)
+    if type(limit) is not int or limit not in (0, 1) or data.get("n") not in (None, 1):
         raise BadRequest("echo: max_tokens 0 or 1, one sample")
-    return room
+    return limit
 
 
 def _message(message: Any) -> dict[str, str]:
@@ -104,10 +141,8 @@ def _message(message: Any) -> dict[str, str]:
 
 def _stops(stop: Any) -> tuple[str, ...]:
     stops = [stop] if isinstance(stop, str) else stop or []
-    if (
-        not isinstance(stops, list)
-        or len(stops) > 16
-        or not all(isinstance(s, str) and s for s in stops)
-    ):
+    if not isinstance(stops, list) or len(stops) > MAX_STOPS:
+        raise BadRequest("stop: a string or a list of up to 16")
+    if not all(isinstance(text, str) and text for text in stops):
         raise BadRequest("stop: a string or a list of up to 16")
     return tuple(stops)

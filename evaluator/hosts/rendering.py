@@ -1,4 +1,4 @@
-"""Having chat templates rendered by a child, which is ended when it takes too long and then started anew."""
+"""Chat templates rendered by a child process, which is restarted when it takes too long."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,17 @@ from typing import Any, Self
 from evaluator.hosts.templates import MAX_PROMPT, BadTemplate, Messages, read_template
 
 SECONDS = 10.0
-"""How long one rendering may take: a real one takes milliseconds, and the first one waits for Python itself."""
+"""Longest time of one rendering: a real one takes milliseconds, the first waits for Python."""
+
+_BROKEN = (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
+"""Errors of a child that died, or whose answer has no end."""
 
 
 class Renderer:
     """Renders the chat template of a checkpoint folder. An async context manager.
 
-    ``specials`` are its tokenizer's special tokens by role; by default they are read from its files.
+    ``specials`` are its tokenizer's special tokens by role; by default they are read from its
+    files.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Renderer:
         await self._end()
 
     async def prompt(self, messages: Messages) -> str:
-        """The prompt for ``messages``. Raises BadTemplate."""
+        """Return the prompt for ``messages``. Raises BadTemplate."""
         async with self._turn:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -51,15 +55,10 @@ class Renderer:
             except TimeoutError:
                 await self._end()
                 raise BadTemplate("it takes too long") from None
-            except (
-                OSError,
-                ValueError,
-                asyncio.IncompleteReadError,
-                asyncio.LimitOverrunError,
-            ):  # it died, or its answer has no end
+            except _BROKEN:
                 await self._end()
                 raise BadTemplate("its rendering failed") from None
-            except asyncio.CancelledError:  # its answer would be read as the next one's
+            except asyncio.CancelledError:  # else its answer would be read as the next one's
                 await self._end()
                 raise
         if "prompt" not in reply:
@@ -68,10 +67,11 @@ class Renderer:
 
     async def _exchange(self, messages: Messages) -> dict[str, Any]:
         if self._child is None:
-            told = json.dumps(read_template(self._folder, self._specials))
-            self._child = await _started()
-            self._child.stdin.write(told.encode() + b"\n")  # type: ignore[union-attr]
-        stdin, stdout = self._child.stdin, self._child.stdout
+            template = json.dumps(read_template(self._folder, self._specials))
+            self._child = await _start()
+            self._child.stdin.write(template.encode() + b"\n")  # type: ignore[union-attr]
+        stdin = self._child.stdin
+        stdout = self._child.stdout
         assert stdin is not None and stdout is not None  # noqa: S101 - asked for
         stdin.write(json.dumps(messages).encode() + b"\n")
         await stdin.drain()
@@ -87,7 +87,7 @@ class Renderer:
         await asyncio.shield(child.wait())
 
 
-async def _started() -> asyncio.subprocess.Process:
+async def _start() -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "evaluator.hosts.templates", str(os.getpid())),
         stdin=asyncio.subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""Reading texts: the log-probability of each of their tokens.
+"""Scoring of texts: the log-probability of each of their tokens.
 
-Texts are padded on the right, which no causal model can look at, and read without any cache, so that a value
-depends on its own text alone and not on what was read before or beside it.
+Texts are padded on the right, which no causal model attends to, and read without any cache, so that
+a value depends on its own text alone and not on the rest of its batch or on earlier ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,13 @@ MAX_LOGITS = 1 << 26
 """Logits that are held at once (256 MiB as float32): texts x tokens x vocabulary."""
 
 Scores = tuple[list[float | None], list[tuple[int, float]]]
-"""Of one text with T tokens: T log-probabilities, None first; and for each place 1..T the likeliest token."""
+"""Of a text with T tokens: T log-probabilities, None first; the likeliest token of each place."""
 
 
 def read(
     model: torch.nn.Module, batch: Sequence[Encoded], *, pad: int, vocabulary: int
 ) -> Iterator[Scores]:
-    """The scores of each text, in order. Logits are turned into float32 before they are normalised."""
+    """Yield the scores of each text, in order. Logits become float32 before normalisation."""
     width = max(len(encoded.tokens) for encoded in batch)
     rows = max(1, MAX_LOGITS // (width * vocabulary))
     for start in range(0, len(batch), rows):
@@ -38,12 +38,13 @@ def _read(model: torch.nn.Module, batch: Sequence[Encoded], pad: int) -> Iterato
     with torch.inference_mode():
         logits = model(ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
         logprobs = logits.float().log_softmax(dim=-1)  # (texts, width, vocabulary)
-        found = logprobs[:, :-1].gather(2, ids[:, 1:, None].to(device))[:, :, 0].tolist()
+        scores = logprobs[:, :-1].gather(2, ids[:, 1:, None].to(device))[:, :, 0].tolist()
         best = logprobs.max(dim=-1)
-        values, tokens = best.values.tolist(), best.indices.tolist()
+        values = best.values.tolist()
+        tokens = best.indices.tolist()
     for row, encoded in enumerate(batch):
         length = len(encoded.tokens)
         yield (
-            [None, *found[row][: length - 1]],
+            [None, *scores[row][: length - 1]],
             list(zip(tokens[row][:length], values[row][:length], strict=True)),
         )

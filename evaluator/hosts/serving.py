@@ -1,4 +1,4 @@
-"""How every model server is told where to listen, and when to end: the same for weights and for endpoints."""
+"""Listening socket and lifetime of every model server, of weights and of endpoints alike."""
 
 import argparse
 import os
@@ -11,24 +11,23 @@ from aiohttp import web
 from evaluator.jail import die_with_parent
 
 BACKLOG = 4096
-"""Connections that wait to be accepted. To a Unix socket that has no room for one more, it fails at once."""
+"""Connections that wait to be accepted. A full queue refuses the next one at once."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where to listen, a path or an inherited listening socket, and whose death to follow."""
+    """Add the options for the socket, a path or an inherited one, and for the parent process."""
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--socket", type=Path, help="path of the Unix socket to make")
     place.add_argument("--fd", type=int, help="descriptor of a listening Unix socket")
     parser.add_argument("--parent", type=int, help="end when this process does")
-
     parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
 
 
 def follow_parent(arguments: argparse.Namespace) -> None:
-    """Before anything slow: a parent that dies while a model loads takes this process along.
+    """End with the parent. Call it before anything slow, such as loading a model.
 
-    The lifeline is for the jail, whose own wish to die with its parent comes too late for a parent that
-    dies in the milliseconds before it is uttered; an end of file waits.
+    The lifeline is for the jail, whose own option to die with its parent comes too late for a
+    parent that dies within milliseconds; an end of file waits.
     """
     if arguments.parent is not None:
         die_with_parent(arguments.parent)

@@ -1,11 +1,12 @@
-"""A checkpoint's chat template, which is a program: rendered here, in a child with limits.
+"""Rendering of a checkpoint's chat template, which is a program, in a child with limits.
 
-``python -m evaluator.hosts.templates PARENT`` reads one JSON object from its first line, the template and its special
-tokens, then one list of messages a line, and answers each with ``{"prompt": …}`` or ``{"bad": …}``. Whoever
-started it bounds its time (:mod:`evaluator.hosts.rendering`); it bounds its own memory, and its output.
+``python -m evaluator.hosts.templates PARENT`` reads one JSON object from its first line, the
+template and its special tokens, then one list of messages a line, and answers each with
+``{"prompt": …}`` or ``{"bad": …}``. The parent bounds its time (:mod:`evaluator.hosts.rendering`);
+it bounds its own memory, and its output.
 
-The environment is that of Transformers, without what would make the same question read differently the next
-time: no clock, no chance.
+The environment is that of Transformers, without clock and chance: the same question must read the
+same the next time.
 """
 
 import functools
@@ -31,17 +32,20 @@ MAX_PROMPT = 4 << 20
 MAX_MEMORY = 512 << 20
 """Bytes of address space of the child."""
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
-"""The date that templates are told, always: a prompt that changes with the day could not be asked twice."""
+"""Date in every template: a prompt that changes with the day could not be asked twice."""
 
 Messages = list[dict[str, str]]
 
 
 class BadTemplate(Exception):
-    """There is no template, or it does not render, or it changes what is asked. The message quotes nothing."""
+    """Template that is missing, does not render, or changes the question.
+
+    The message quotes nothing.
+    """
 
 
 class _Generation(Extension):
-    """``{% generation %}`` marks the assistant's words for training; here its body is simply shown."""
+    """``{% generation %}`` marks the assistant's text for training; here its body is rendered."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -51,7 +55,7 @@ class _Generation(Extension):
 
 
 def read_template(folder: Path, specials: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The template of a checkpoint folder with its special tokens, as the child wants them. Raises BadTemplate.
+    """Return the template of a checkpoint folder with its special tokens. Raises BadTemplate.
 
     ``specials`` are those of the loaded tokenizer; by default they are read from its files.
     """
@@ -65,17 +69,18 @@ def read_template(folder: Path, specials: Mapping[str, str] | None = None) -> di
 
 
 def render(template: str, specials: dict[str, str], messages: Messages) -> str:
-    """The prompt for ``messages``, each of whose contents stands in it once, as it was given.
+    """Return the prompt for ``messages``, which holds each content once and unchanged.
 
-    That is found by rendering marks in their place, twice: a template that drops or repeats a text, changes
-    it, or treats one text unlike another, is refused. Raises BadTemplate, or whatever a template can cause.
+    That is checked by rendering marks in their place, twice: a template that drops or repeats a
+    text, changes it, or treats one text unlike another, is refused. Raises BadTemplate, or any
+    exception that a template can cause.
     """
     program = _program(template)
     prompt = _rendered(program, specials, messages)
     marked = [_marked(program, specials, messages) for _ in range(2)]
     for strip in (False, True):
-        wanted = [_filled(skeleton, marks, messages, strip=strip) for skeleton, marks in marked]
-        if wanted[0] == wanted[1] == prompt:
+        first, second = (_unmarked(text, marks, messages, strip=strip) for text, marks in marked)
+        if first == second == prompt:
             return prompt
     raise BadTemplate("the question does not stand in it once and unchanged")
 
@@ -88,27 +93,30 @@ def _marked(
     return _rendered(program, specials, asked), marks
 
 
-def _filled(skeleton: str, marks: list[str], messages: Messages, *, strip: bool) -> str:
-    """The skeleton with the texts in place of their marks. Raises BadTemplate where a mark is not there once."""
+def _unmarked(text: str, marks: list[str], messages: Messages, *, strip: bool) -> str:
+    """Return the marked prompt with the texts in place of their marks.
+
+    Raises BadTemplate unless each mark stands in it once.
+    """
     for mark, message in zip(marks, messages, strict=True):
-        if skeleton.count(mark) != 1:
+        if text.count(mark) != 1:
             raise BadTemplate("the question does not stand in it once")
-        skeleton = skeleton.replace(
-            mark, message["content"].strip() if strip else message["content"]
-        )
-    return skeleton
+        content = message["content"]
+        text = text.replace(mark, content.strip() if strip else content)
+    return text
 
 
 def _rendered(program: Template, specials: dict[str, str], messages: Messages) -> str:
-    parts, size = [], 0
-    given = {
+    parts = []
+    size = 0
+    variables = {
         **specials,
         "messages": messages,
         "tools": None,
         "documents": None,
         "add_generation_prompt": True,
     }
-    for part in program.generate(**given):
+    for part in program.generate(**variables):
         parts.append(part)
         size += len(part)
         if size > MAX_PROMPT:
@@ -139,26 +147,26 @@ def _refuse(message: object = "") -> str:
 def _to_json(
     value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **_: Any
 ) -> str:
-    """As Transformers has it: without the escapes for HTML that Jinja's own filter adds."""
+    """Return JSON as Transformers has it: without the escapes for HTML of Jinja's own filter."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators)
 
 
-def _answer(told: dict[str, Any], line: str) -> dict[str, str]:
+def _answer(setup: dict[str, Any], line: str) -> dict[str, str]:
     try:
-        return {"prompt": render(told["template"], told["specials"], json.loads(line))}
+        return {"prompt": render(setup["template"], setup["specials"], json.loads(line))}
     except BadTemplate as problem:
         return {"bad": str(problem)}
-    except BaseException as problem:  # noqa: BLE001 - a template may raise anything, also MemoryError
+    except BaseException as problem:  # noqa: BLE001 - also MemoryError
         return {"bad": type(problem).__name__}
 
 
 def main() -> None:
-    """Serve renderings until standard input ends, or the process that the argument names."""
+    """Serve renderings until standard input or the process that the argument names ends."""
     die_with_parent(int(sys.argv[1]))
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    told = json.loads(sys.stdin.readline())
+    setup = json.loads(sys.stdin.readline())
     for line in sys.stdin:
-        print(json.dumps(_answer(told, line)), flush=True)
+        print(json.dumps(_answer(setup, line)), flush=True)
 
 
 if __name__ == "__main__":

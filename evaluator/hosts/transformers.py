@@ -1,8 +1,10 @@
-"""The Transformers host: ``python -m evaluator.hosts.transformers --model DIR (--socket PATH | --fd N)``.
+"""Transformers host: ``python -m evaluator.hosts.transformers --model DIR (--socket PATH | --fd
+N)``.
 
-Serves ``/health``, ``/v1/models``, ``/v1/completions`` and ``/v1/chat/completions`` of a checkpoint folder on a
-Unix socket. Meant to run in the jail, where there is no network; ``trust_remote_code`` is off besides. A checkpoint
-that is not whole is refused before it is loaded (:mod:`evaluator.hosts.preflight`).
+Serves ``/health``, ``/v1/models``, ``/v1/completions`` and ``/v1/chat/completions`` of a checkpoint
+folder on a Unix socket. It runs in the jail, where there is no network; ``trust_remote_code`` is
+off as well. An incomplete checkpoint is refused before it is loaded
+(:mod:`evaluator.hosts.preflight`).
 """
 
 import argparse
@@ -27,7 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Application:
-    """The HTTP face of a batcher."""
+    """Return the HTTP application of a batcher."""
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -43,11 +45,12 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
         )
 
     async def chat(request: web.Request) -> web.Response:
-        messages, data = read_chat(await request.read())
-        asked = rendered(await renderer.prompt(messages), data)
+        question, data = read_chat(await request.read())
+        asked = rendered(await renderer.prompt(question), data)
         answers = await asyncio.gather(*map(batcher.ask, asked))
-        said = [{"message": {"role": "assistant", "content": answer.text}} for answer in answers]
-        return _reply("chat.completion", name, said, answers)
+        messages = [{"role": "assistant", "content": answer.text} for answer in answers]
+        choices = [{"message": message} for message in messages]
+        return _reply("chat.completion", name, choices, answers)
 
     app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=[_refusals])
     app.router.add_get("/health", health)
@@ -65,7 +68,7 @@ def application(batcher: Batcher, renderer: Renderer, name: str) -> web.Applicat
 
 @web.middleware
 async def _refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What a request meets, as a code. No text of it is quoted."""
+    """Turn the errors of a request into codes. No text of it is quoted."""
     try:
         return await handler(request)
     except BadRequest as problem:
@@ -89,7 +92,7 @@ def _reply(
 
 
 def _logprobs(answer: Answer) -> dict[str, Any]:
-    """OpenAI's parallel lists, for an echo."""
+    """Return OpenAI's parallel lists, for an echo."""
     if not answer.tokens:
         return {}
     lists = {

@@ -1,7 +1,8 @@
-"""vLLM as a model server of ours: ``python -m evaluator.hosts.vllm --model DIR --fd N [--lifeline] -- serve …``.
+"""vLLM as a model server: ``python -m evaluator.hosts.vllm --model DIR --fd N [--lifeline] -- serve
+…``.
 
-Runs ``vllm serve`` as its own command line would, but has it listen on a Unix socket that was inherited, so that
-the jail needs no folder that both sides can write, and has it end with whoever started it.
+Runs ``vllm serve`` as its own command line would, but listens on an inherited Unix socket, so that
+the jail needs no folder that both sides can write, and ends with its parent.
 """
 
 import argparse
@@ -14,12 +15,12 @@ from importlib import import_module
 from evaluator.hosts import chats, serving
 
 _PLACES = ("vllm.entrypoints.launchers.launcher", "vllm.entrypoints.openai.api_server")
-"""Where vLLM's versions make the socket that ``--uds`` names, newest first."""
+"""Modules in which vLLM's versions make the socket that ``--uds`` names, newest first."""
 _MAKER = "create_server_unix_socket"
 
 
 def listen_on(descriptor: int) -> None:
-    """Have vLLM take this listening socket for the one that it would make. Raises SystemExit where it cannot."""
+    """Have vLLM use this listening socket instead of its own. Raises SystemExit if it cannot."""
     os.set_inheritable(descriptor, False)
     replaced = False
     for place in _PLACES:
@@ -35,10 +36,10 @@ def listen_on(descriptor: int) -> None:
 
 
 def check(folder: str) -> str:
-    """Have a child check the checkpoint as our own host does. Returns its special tokens as JSON.
+    """Check the checkpoint in a child, as our own host does. Returns its special tokens as JSON.
 
-    A child, since vLLM forks and must find no library in use. Raises SystemExit where the checkpoint is refused; the
-    child has written why.
+    A child, since vLLM forks and must find no library in use. Raises SystemExit where the
+    checkpoint is refused; the child has written the verdict.
     """
     done = subprocess.run(
         [sys.executable, "-m", "evaluator.hosts.preflight", folder],

@@ -1,1 +1,1 @@
-"""The gateway to remote endpoints: the only program that learns an API key, and the only one that calls out."""
+"""Gateway to remote endpoints: the only program that has an API key, and that calls out."""

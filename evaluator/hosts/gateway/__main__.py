@@ -1,7 +1,7 @@
-"""The gateway: ``python -m evaluator.hosts.gateway (--socket PATH | --fd N)``, its configuration on standard input.
+"""Gateway: ``python -m evaluator.hosts.gateway (--socket PATH | --fd N)``.
 
-Standard input holds one JSON object, the fields of ``settings.Settings``. ``/health`` answers once the address has
-been checked, with the code if it may not be called.
+Standard input holds one JSON object, the fields of ``settings.Settings``. ``/health`` answers once
+the address has been checked, with the code if it may not be called.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _STATUS = {
 
 
 def application(gateway: Gateway, settings: Settings) -> web.Application:
-    """The gateway's face towards the evaluator."""
+    """Return the HTTP application that the evaluator calls."""
 
     async def health(_: web.Request) -> web.Response:
         return _refuse(gateway.problem) if gateway.problem else web.json_response({"status": "ok"})
@@ -38,8 +38,8 @@ def application(gateway: Gateway, settings: Settings) -> web.Application:
             question = read_question(await request.read(), settings)
             return web.json_response(await gateway.ask(question))
         except ItemRefused as refused:
-            told = {"code": refused.code.value, "reason": refused.reason}
-            return web.json_response({"error": told}, status=422)
+            named = {"code": refused.code.value, "reason": refused.reason}
+            return web.json_response({"error": named}, status=422)
         except EvaluatorError as problem:
             return _refuse(problem)
 
@@ -61,7 +61,10 @@ def application(gateway: Gateway, settings: Settings) -> web.Application:
 
 
 def read_question(body: bytes, settings: Settings) -> dict[str, Any]:
-    """The request as it is sent on: the model's name there, and the fields that we know. Raises BAD_MESSAGE."""
+    """Return the request for the endpoint: its name of the model, and the fields that we know.
+
+    Raises BAD_MESSAGE.
+    """
     try:
         data = json.loads(body)
         asked = (

@@ -1,4 +1,4 @@
-"""Parts that both adapters share: one attempt at a question, and why it failed."""
+"""Types that both adapters share: one attempt at a question, and the reason of its failure."""
 
 from typing import Any, Literal, Protocol
 
@@ -6,18 +6,21 @@ from evaluator.contract import Reason
 from evaluator.errors import Code
 
 MAX_BODY_BYTES = 4 << 20
-"""A body longer than this is refused, as it was sent and as it is read."""
+"""Longest body that is accepted, before and after unpacking."""
 
 Api = Literal["completions", "chat"]
 
 
 class Refused(Exception):
-    """One attempt failed with this code.
+    """Failure of one attempt, with its code.
 
-    ``retry_after`` is the header's text. ``overloaded`` says that asking more slowly might help, which is so of
-    rate limits, time-outs and the statuses by which a server says that it has too much to do. ``reason`` is what an
-    item is counted under if the endpoint refuses this item and answers others; None where the failure can never be
-    about one item. ``about_key`` marks a refusal of the key itself, which only an answer to a later question refutes.
+    - ``retry_after`` is the header's text.
+    - ``overloaded`` is true where slower requests might help: for rate limits, time-outs and the
+      statuses of an overloaded server.
+    - An item is counted under ``reason`` if the endpoint refuses this item and answers others; None
+      where the failure can never be about one item.
+    - ``about_key`` marks a refusal of the key itself, which only an answer to a later question
+      refutes.
     """
 
     def __init__(
@@ -38,18 +41,18 @@ class Refused(Exception):
 
 
 def bad_response() -> Refused:
-    """The refusal of a body that is no completion."""
+    """Return the refusal of a body that is no completion."""
     return Refused(Code.ENDPOINT_BAD_RESPONSE, reason="bad_response")
 
 
 class Adapter(Protocol):
-    """One way to reach an endpoint."""
+    """Way to reach an endpoint."""
 
     async def open(self) -> None:
-        """Check where it leads. Raises EvaluatorError."""
+        """Check the address. Raises EvaluatorError."""
 
     async def close(self) -> None:
         """Close the connections."""
 
     async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
-        """One attempt. Returns our own completion object; raises Refused."""
+        """Make one attempt. Returns our own completion object; raises Refused."""

@@ -1,18 +1,17 @@
-"""The completion in an answer, rebuilt so that nothing else of the answer goes on.
+"""Completion in an answer, rebuilt so that nothing else of the answer is passed on.
 
-Read: the first of several choices, content in parts, any finish reason, a null content whose tokens went into
-thinking. A whole answer that stands in the reasoning field only is no completion and has a code of its own: whether
-that text is an answer or a thought, nobody here can know.
+Accepted: the first of several choices, content in parts, any finish reason, a null content whose
+tokens went into thinking. A whole answer that stands in the reasoning field only is no completion
+and has a code of its own: nothing shows if that text is an answer or a thought.
 """
 
 from typing import Any
 
-from evaluator.contract import Reason
 from evaluator.errors import Code
 from evaluator.hosts.gateway.adapter import Api, Refused, bad_response
 
-_LONGEST_NAME = 1000
-_MOST_TOKENS = 1_000_000_000
+_MAX_NAME = 1000
+_MAX_TOKENS = 1_000_000_000
 _CUT = frozenset(
     {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
 )
@@ -20,6 +19,7 @@ _FILTERED = frozenset(
     {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "refusal"}
 )
 _REASONING = ("reasoning_content", "reasoning", "thinking")
+_MESSAGE_FIELDS = ("content", "refusal", *_REASONING)
 _OF_THOUGHT = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_content"})
 
 
@@ -28,19 +28,19 @@ def read_completion(data: Any, api: Api) -> dict[str, Any]:
     try:
         choice = _first(data["choices"])
         message = choice["message"] if api == "chat" else {}
-        if api == "chat" and not any(
-            name in message for name in ("content", "refusal", *_REASONING)
-        ):
-            raise bad_response()
         content = message.get("content") if api == "chat" else choice["text"]
-        reason, usage, model = choice.get("finish_reason", ""), data.get("usage"), data.get("model")
+        reason = choice.get("finish_reason", "")
+        usage = data.get("usage")
+        model = data.get("model")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise bad_response() from None
+    if api == "chat" and not any(field in message for field in _MESSAGE_FIELDS):
+        raise bad_response()
     return completion(content, reason, usage, api, model=model, message=message)
 
 
 def simplified(data: Any) -> Any:
-    """Return a decoded body with one choice and its content as a text, where it is of this API: a library wants both.
+    """Return a decoded body with one choice and its content as text: a library wants both.
 
     A body of another API, or one that is no completion, is returned as it is.
     """
@@ -48,14 +48,14 @@ def simplified(data: Any) -> Any:
         choice = _first(data["choices"])
         message = choice["message"]
         content = message["content"]
-        text, thought = _text(content, "chat")
+        text, has_thoughts = _text(content, "chat")
     except (ValueError, KeyError, TypeError, AttributeError, Refused):
         return data
     if isinstance(content, list):
         message = {**message, "content": text or None}
-        if thought and not text:
+        if has_thoughts and not text:
             message["reasoning_content"] = message.get("reasoning_content") or "thought"
-        if _refusal(message, content):
+        if _is_refusal(message, content):
             message["refusal"] = message.get("refusal") or "refusal"
     return {**data, "choices": [{**choice, "index": 0, "message": message}]}
 
@@ -69,82 +69,115 @@ def completion(
     model: object = None,
     message: object = None,
 ) -> dict[str, Any]:
-    """Return our own object. ``message`` is where a reasoning or a refusal may stand. Raises Refused.
+    """Return our own object. ``message`` may hold a reasoning or a refusal. Raises Refused.
 
-    A finish reason of None says that the text did not end, so it counts as cut. ``model`` is what the endpoint says
-    has answered, and goes on where it is a text of a sane length.
+    A finish reason of None means that the text did not end, so it counts as cut. ``model`` is the
+    name that the endpoint returns, and is passed on where it is a text of a sane length.
     """
-    named = reason.lower() if isinstance(reason, str) else ""
-    others = message if isinstance(message, dict) else {}
-    text, thought = _text(content, api)
-    empty = not text.strip()
-    cut = named in _CUT or (reason is None and not empty)
-    why: Reason | None = None
-    if empty and not cut:
-        if _refusal(others, content) or named in _FILTERED:
-            why = "filtered"
-        elif thought or any(_some(others.get(name)) for name in _REASONING):
+    text, has_thoughts = _text(content, api)
+    finish = reason.lower() if isinstance(reason, str) else ""
+    is_empty = not text.strip()
+    cut = finish in _CUT or (reason is None and not is_empty)
+    choice = _choice(text, api, cut=cut)
+    if is_empty and not cut:
+        fields = message if isinstance(message, dict) else {}
+        if _is_refusal(fields, content) or finish in _FILTERED:
+            choice["reason"] = "filtered"
+        elif has_thoughts or _has_reasoning(fields):
             raise Refused(Code.ENDPOINT_REASONING_ONLY, reason="reasoning_only")
-    body = {"message": {"role": "assistant", "content": text}} if api == "chat" else {"text": text}
-    choice = {"index": 0, **body, "finish_reason": "length" if cut else "stop"}
-    if why:
-        choice["reason"] = why
-    said = {"model": model} if isinstance(model, str) and len(model) <= _LONGEST_NAME else {}
-    return {"choices": [choice], **said, **_usage(usage)}
+    answer = {"choices": [choice], **_usage(usage)}
+    if _is_name(model):
+        answer["model"] = model
+    return answer
+
+
+def _is_name(model: object) -> bool:
+    return isinstance(model, str) and len(model) <= _MAX_NAME
+
+
+def _choice(text: str, api: Api, *, cut: bool) -> dict[str, Any]:
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if cut else "stop"}
+    if api == "chat":
+        choice["message"] = {"role": "assistant", "content": text}
+    else:
+        choice["text"] = text
+    return choice
+
+
+def _has_reasoning(message: dict[str, Any]) -> bool:
+    return any(_is_set(message.get(name)) for name in _REASONING)
 
 
 def _first(choices: Any) -> Any:
-    """The choice of the lowest index: one was asked for, and some send more."""
+    """Return the choice of index 0: one was asked for, and some endpoints send more."""
     if not isinstance(choices, list) or not choices:
         raise ValueError
-    numbered = [one for one in choices if isinstance(one, dict) and one.get("index") == 0]
-    return numbered[0] if numbered else choices[0]
+    for choice in choices:
+        if isinstance(choice, dict) and choice.get("index") == 0:
+            return choice
+    return choices[0]
 
 
 def _text(content: object, api: Api) -> tuple[str, bool]:
-    """The text of a content, and true where it holds thoughts beside. Raises Refused."""
-    if content is None and api == "chat":
-        return "", False
+    """Return the text of a content, and true where it holds thoughts as well. Raises Refused."""
     if isinstance(content, str):
         return content, False
-    if isinstance(content, dict) and api == "chat":
-        content = [content]
-    if not isinstance(content, list) or api != "chat":
+    if api != "chat":
         raise bad_response()
-    texts, thought = [], False
-    for part in content:
-        if isinstance(part, str):
-            texts.append(part)
-        elif not isinstance(part, dict):
-            raise bad_response()
-        elif part.get("type") in _OF_THOUGHT or part.get("thought") is True:
-            thought = True
-        elif isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif part.get("type") != "refusal":
-            raise bad_response()
-    return "".join(texts), thought
+    if content is None:
+        return "", False
+    parts = [content] if isinstance(content, dict) else content
+    if not isinstance(parts, list):
+        raise bad_response()
+    thoughts = [part for part in parts if _is_thought(part)]
+    texts = [_part_text(part) for part in parts if not _is_thought(part)]
+    return "".join(texts), bool(thoughts)
 
 
-def _refusal(message: dict[str, Any], content: object) -> bool:
-    """The model's own refusal, in the field that some APIs have for it or as a part of the content."""
+def _is_thought(part: object) -> bool:
+    if not isinstance(part, dict):
+        return False
+    kind = part.get("type")
+    return (isinstance(kind, str) and kind in _OF_THOUGHT) or part.get("thought") is True
+
+
+def _part_text(part: object) -> str:
+    """Return the text of one part, "" for a refusal. Raises Refused for any other part."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict):
+        text = part.get("text")
+        if isinstance(text, str):
+            return text
+        if part.get("type") == "refusal":
+            return ""
+    raise bad_response()
+
+
+def _is_refusal(message: dict[str, Any], content: object) -> bool:
+    """Return true for the model's own refusal, in its field or as a part of the content."""
     parts = content if isinstance(content, list) else []
     in_parts = any(isinstance(part, dict) and part.get("type") == "refusal" for part in parts)
-    return in_parts or _some(message.get("refusal"))
+    return in_parts or _is_set(message.get("refusal"))
 
 
-def _some(value: object) -> bool:
+def _is_set(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else bool(value)
 
 
 def _usage(usage: object) -> dict[str, Any]:
-    """The two counts, where both can be true. A prompt of no tokens is how some say that nobody counted."""
+    """Return the two counts, where both can be true.
+
+    A prompt of no tokens is how some endpoints report that they did not count.
+    """
     if not isinstance(usage, dict):
         return {}
-    counts = {name: usage.get(name) for name in ("prompt_tokens", "completion_tokens")}
-    if (
-        not all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts.values())
-        or not counts["prompt_tokens"]
-    ):
+    prompt = usage.get("prompt_tokens")
+    written = usage.get("completion_tokens")
+    if not _is_count(prompt) or not _is_count(written) or prompt == 0:
         return {}
-    return {"usage": counts}
+    return {"usage": {"prompt_tokens": prompt, "completion_tokens": written}}
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_TOKENS

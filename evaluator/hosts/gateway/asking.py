@@ -1,4 +1,4 @@
-"""Asking one endpoint, and asking it again."""
+"""Requests to one endpoint, with retries."""
 
 import asyncio
 import random
@@ -9,33 +9,36 @@ from evaluator.contract import Reason
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.hosts.gateway.adapter import Adapter, Refused
 from evaluator.hosts.gateway.budget import Amount, Budget, counted, worst_case
-from evaluator.hosts.gateway.gate import Gate
 from evaluator.hosts.gateway.pace import Pace
 from evaluator.hosts.gateway.patience import LATER, History, Patience, delay, retry_after_seconds
 from evaluator.hosts.gateway.plain import PlainAdapter
 from evaluator.hosts.gateway.settings import Settings
 from evaluator.hosts.gateway.standing import Standing
+from evaluator.hosts.gateway.throttle import Throttle
 
 WAITING_AFTER = 2.0
-"""Seconds without an answer, after a failure that passes by itself, from which on the endpoint is waited for."""
+"""Seconds without an answer, after a passing failure, until the endpoint counts as waited for."""
 
 
 class ItemRefused(Exception):
-    """The endpoint refuses one item and answers others."""
+    """Refusal of one item by an endpoint that answers others."""
 
     def __init__(self, code: Code, reason: Reason) -> None:
         super().__init__(code.value)
-        self.code, self.reason = code, reason
+        self.code = code
+        self.reason = reason
 
 
 class Gateway:
-    """One endpoint. What keeps it from being asked at all is in ``problem``."""
+    """One endpoint. ``problem`` is the error that keeps it from being asked at all."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._adapter = _adapter(settings)
-        self._gate = Gate(Pace(settings.concurrency), Budget(settings.caps))
-        self._standing = Standing(self._gate, answers=settings.answers, under_way=self._under_way)
+        self._throttle = Throttle(Pace(settings.concurrency), Budget(settings.caps))
+        self._standing = Standing(
+            self._throttle, answers=settings.answers, in_flight=self._in_flight
+        )
         self._begin = time.monotonic()
         self._silent_since: float | None = None
         self._failing: set[int] = set()
@@ -44,7 +47,7 @@ class Gateway:
         self.problem: EvaluatorError | None = None
 
     async def open(self) -> None:
-        """Check where the adapter leads. A refusal is kept in ``problem``."""
+        """Check the adapter's address. A refusal is stored in ``problem``."""
         self._is_open = True
         try:
             await self._adapter.open()
@@ -57,7 +60,7 @@ class Gateway:
 
     @property
     def waiting(self) -> bool:
-        """Whether the endpoint answers nothing at present, and is asked again later."""
+        """True while the endpoint answers nothing, and is asked again later."""
         silent = (
             self._silent_since is not None
             and time.monotonic() - self._silent_since >= WAITING_AFTER
@@ -80,7 +83,7 @@ class Gateway:
                 raise ItemRefused(refused.code, refused.reason) from None
             problem = error(_about_all(refused, self._standing.answers))
             if problem.code not in LATER:
-                self._gate.shut(problem)
+                self._throttle.shut(problem)
             raise problem from None
         finally:
             self._open -= 1
@@ -90,31 +93,31 @@ class Gateway:
     async def _ask(
         self, question: dict[str, Any], worst: Amount, tries: "_Tries"
     ) -> dict[str, Any]:
-        """One question, again and again. Raises its last refusal."""
+        """Ask one question until it is answered. Raises its last refusal."""
         while True:
-            sent = await self._gate.enter(worst, again=tries.any)
+            sent = await self._throttle.enter(worst, again=tries.any)
             spent = Amount()
             try:
                 answer = await self._adapter.ask_once(question)
             except Refused as refused:
                 pause = self._pause(refused, tries)
                 if refused.reason is None and refused.code not in LATER:
-                    self._gate.shut(error(refused.code))
+                    self._throttle.shut(error(refused.code))
                 self._standing.failed(refused)
                 if refused.code is Code.ENDPOINT_TIMEOUT:
                     spent = worst  # it may have written all of an answer that came too late
                 if refused.overloaded:
-                    self._gate.refused(sent, worst, spent=spent, wait=pause or 0.0)
+                    self._throttle.refused(sent, worst, spent=spent, wait=pause or 0.0)
                 else:
-                    self._gate.failed(worst, spent=spent)
+                    self._throttle.failed(worst, spent=spent)
                 if pause is None:
                     raise
             except BaseException:
-                self._gate.failed(worst, spent=spent)
+                self._throttle.failed(worst, spent=spent)
                 raise
             else:
                 spent = counted(answer, worst)
-                self._gate.answered(sent, worst, spent=spent)
+                self._throttle.answered(sent, worst, spent=spent)
                 self._failing.clear()
                 self._silent_since = None
                 self._standing.answered()
@@ -123,7 +126,7 @@ class Gateway:
             await asyncio.sleep(pause)
 
     def _pause(self, refused: Refused, tries: "_Tries") -> float | None:
-        """Return the seconds until the next attempt, None to give up."""
+        """Return the seconds until the next attempt, None if there is none."""
         now = time.monotonic()
         if refused.code in LATER:
             self._failing.add(id(tries))
@@ -132,7 +135,7 @@ class Gateway:
         else:
             self._failing.clear()  # it answers, if only to refuse
             self._silent_since = None
-        alone = self._failing == {id(tries)} and self._under_way() > 1
+        alone = self._failing == {id(tries)} and self._in_flight() > 1
         return tries.after(
             refused,
             answers=self._standing.answers,
@@ -141,12 +144,12 @@ class Gateway:
             left=self._begin + self._settings.patience.run_seconds - now,
         )
 
-    def _under_way(self) -> int:
-        return self._open - self._standing.undecided - self._gate.waiting
+    def _in_flight(self) -> int:
+        return self._open - self._standing.undecided - self._throttle.waiting
 
 
 class _Tries:
-    """What one question has met with so far."""
+    """Failures of one question so far."""
 
     def __init__(self, patience: Patience, *, answers: int) -> None:
         self._patience = patience
@@ -155,13 +158,16 @@ class _Tries:
 
     @property
     def any(self) -> bool:
-        """Whether it was asked before."""
+        """True if it was asked before."""
         return self._history.failures + self._history.refusals > 0
 
     def after(
         self, refused: Refused, *, answers: int, alone: bool, silence: float, left: float
     ) -> float | None:
-        """Seconds until the next attempt, None to give up. ``alone``: of all questions under way this one fails."""
+        """Return the seconds until the next attempt, None if there is none.
+
+        ``alone``: of all questions in flight only this one fails.
+        """
         history = self._history
         if refused.code is Code.ENDPOINT_RATE_LIMITED:
             history.refusals += 1
@@ -183,7 +189,10 @@ class _Tries:
 
 
 def _about_all(refused: Refused, answers: int) -> Code:
-    """The code of a refusal that is about all questions: after answers a 403 is no verdict on the key."""
+    """Return the code of a refusal that is about all questions.
+
+    After answers a 403 is no verdict on the key.
+    """
     if refused.code is Code.ENDPOINT_UNAUTHORIZED and answers and not refused.about_key:
         return Code.ENDPOINT_REFUSES_ITEMS
     return refused.code
@@ -192,7 +201,7 @@ def _about_all(refused: Refused, answers: int) -> Code:
 def _adapter(settings: Settings) -> Adapter:
     seconds = settings.patience.timeout_seconds
     if settings.adapter == "litellm":
-        # Imported here: with the library come fifty packages, which the other adapter's process should not hold.
+        # The library brings fifty packages, which the other adapter's process does without.
         from evaluator.hosts.gateway.providers import LiteLLMAdapter  # noqa: PLC0415
 
         return LiteLLMAdapter(

@@ -1,6 +1,7 @@
 """Bytes of a response: unpacked within a bound, and decoded.
 
-Servers compress though they were asked not to, and write Latin-1 though JSON is UTF-8. Both can be read.
+Servers compress though they were asked not to, and write Latin-1 though JSON is UTF-8. Both can be
+read.
 """
 
 import json
@@ -14,7 +15,10 @@ _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate
 
 
 def unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return the body without its content encoding. Raises Refused for another one, or for too much."""
+    """Return the body without its content encoding.
+
+    Raises Refused for another encoding, or a body that is too long.
+    """
     encoding = headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return body
@@ -33,7 +37,7 @@ def unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def as_utf8(body: bytes) -> bytes:
-    """Return the body in an encoding that JSON may have: what is none of those is taken for Latin-1."""
+    """Return the body in an encoding that JSON may have; any other is taken for Latin-1."""
     try:
         body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
@@ -47,7 +51,7 @@ def decoded(body: bytes) -> Any:
 
 
 def is_stream(body: bytes, content_type: str) -> bool:
-    """Return true for server-sent events, which answer a question that asked for a whole."""
+    """Return true for server-sent events, though the question asked for a whole response."""
     begins = body[:64].lstrip()
     return content_type.strip().lower().startswith("text/event-stream") or begins.startswith(
         (b"data:", b"event:")

@@ -1,8 +1,8 @@
-"""What a run may spend at an endpoint, in tokens and in money. Pure.
+"""Budget of a run at an endpoint, in tokens and in money. Pure.
 
-A question is sent only if it fits even should the model write to its limit, with all that is on its way doing the
-same: so that the cap holds, whatever comes back. What is on its way is counted at its worst, and at what the endpoint
-says once it answers.
+A question is sent only if it fits even should the model write to its limit, and all questions in
+flight too: so the cap holds whatever comes back. A question in flight counts at its worst case, and
+at the endpoint's own count once it is answered.
 """
 
 import math
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 _BYTES_PER_TOKEN = 3
-"""Of a prompt, where nobody has counted: fewer than in any usual language, so that the estimate is high."""
+"""Bytes of a prompt per token where the endpoint has not counted.
+
+Fewer than in any usual language, so that the estimate is high.
+"""
 _MILLION = 1_000_000
 
 
@@ -30,7 +33,7 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """No more than so many ``tokens``, no more than ``cost``; prices are for a million tokens."""
+    """Bounds on tokens and on money; prices are for a million tokens."""
 
     tokens: int | None = None
     cost: float | None = None
@@ -38,16 +41,16 @@ class Caps:
     price_out: float = 0.0
 
     def hold(self, amount: Amount) -> bool:
-        """Whether so much may be spent."""
+        """Return true if so much may be spent."""
         cost = (amount.tokens_in * self.price_in + amount.tokens_out * self.price_out) / _MILLION
         tokens = amount.tokens_in + amount.tokens_out
-        return (self.tokens is None or tokens <= self.tokens) and (
-            self.cost is None or cost <= self.cost
-        )
+        if self.tokens is not None and tokens > self.tokens:
+            return False
+        return self.cost is None or cost <= self.cost
 
 
 class Budget:
-    """What was spent, and what is on its way."""
+    """Tokens that were spent, and those reserved for questions in flight."""
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
@@ -55,33 +58,32 @@ class Budget:
         self._reserved = Amount()
 
     def fits(self, worst: Amount) -> bool:
-        """Whether a question that may cost ``worst`` can still be sent."""
+        """Return true if a question that may cost ``worst`` can still be sent."""
         return self._caps.hold(self._spent + self._reserved + worst)
 
     def reserve(self, worst: Amount) -> None:
-        """It is sent."""
+        """Count a question that is sent."""
         self._reserved += worst
 
     def settle(self, worst: Amount, spent: Amount) -> None:
-        """It is back, and has cost ``spent``."""
+        """Count a question that is back, and has cost ``spent``."""
         self._reserved -= worst
         self._spent += spent
 
 
 def worst_case(question: dict[str, Any]) -> Amount:
-    """What a question costs at most: its prompt by an estimate, and all the tokens it allows."""
-    texts = (
-        [question["prompt"]]
-        if "prompt" in question
-        else [part.get("content") for part in question["messages"]]
-    )
+    """Return the most that a question can cost: its prompt by an estimate, and its token limit."""
+    if "prompt" in question:
+        texts = [question["prompt"]]
+    else:
+        texts = [message.get("content") for message in question["messages"]]
     prompt = sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
     allowed = question.get("max_tokens", question.get("max_completion_tokens"))
     return Amount(math.ceil(prompt / _BYTES_PER_TOKEN), allowed if isinstance(allowed, int) else 0)
 
 
 def counted(answer: dict[str, Any], worst: Amount) -> Amount:
-    """What an answer cost: as the endpoint says, else by an estimate that is high."""
+    """Return the cost of an answer: by the endpoint's count, else by an estimate that is high."""
     if usage := answer.get("usage"):
         return Amount(usage["prompt_tokens"], usage["completion_tokens"])
     [choice] = answer["choices"]

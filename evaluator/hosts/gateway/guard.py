@@ -1,7 +1,7 @@
-"""A wall around a process whose libraries make connections of their own: the deny list, at every connection.
+"""Deny list at every connection of a process whose libraries connect by themselves.
 
-The interpreter tells an audit hook of each connection before it is made, with the very address, so that no name that
-resolves differently a second time gets past. A hook cannot be taken out again.
+The interpreter calls an audit hook before each connection, with the very address, so that no name
+that resolves differently a second time gets past. A hook cannot be removed.
 """
 
 import ipaddress
@@ -15,29 +15,26 @@ from evaluator import addresses
 def install(
     *, allow_private: bool, refused: Callable[[], None], only: Callable[[], Collection[str]] = tuple
 ) -> None:
-    """From now on this process connects to permitted addresses only, where ``only`` names any, to those of them.
+    """From now on allow connections to permitted addresses only.
 
-    ``refused`` is called for each other one.
+    Where ``only`` returns any, to those alone. ``refused`` is called for each other address.
     """
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event != "socket.connect":
             return
-        if not _permitted(arguments[1], allow_private=allow_private) or _elsewhere(
-            arguments[1], only()
-        ):
+        address = arguments[1]
+        allowed = only()
+        permitted = _permitted(address, allow_private=allow_private)
+        if not permitted or (allowed and address[0] not in allowed):
             refused()
             raise PermissionError("the address may not be called")
 
-    sys.addaudithook(watch)
-
-
-def _elsewhere(address: Any, only: Collection[str]) -> bool:
-    return bool(only) and address[0] not in only
+    sys.addaudithook(check)
 
 
 def _permitted(address: Any, *, allow_private: bool) -> bool:
-    """Whether a socket's address may be connected to; a path of the file system may not."""
+    """Return true if a socket's address may be called; a path of the file system may not."""
     try:
         return addresses.permitted(ipaddress.ip_address(address[0]), allow_private=allow_private)
     except (ValueError, TypeError, IndexError):

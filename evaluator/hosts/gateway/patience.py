@@ -1,4 +1,4 @@
-"""Patience with an endpoint: the next attempt, or none. Pure: time and chance are arguments."""
+"""Retries: the delay until the next attempt, or none. Pure: time and chance are arguments."""
 
 import math
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ LATER = frozenset(
 """Failures that pass by themselves, however long that takes."""
 RETRIED = LATER | {Code.ENDPOINT_BAD_RESPONSE}
 _POLITE = 10
-"""Refusals for a rate limit after which a server's Retry-After alone is no reason to ask so soon."""
+"""Refusals for a rate limit after which a server's Retry-After alone no longer decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Bounds of one question. Times in seconds.
 
-    ``attempts`` counts failures while the endpoint answers other questions; refusals for its rate limit are counted
-    apart, since a busy provider gives many of them to a client that does nothing wrong.
+    ``attempts`` counts failures while the endpoint answers other questions. Refusals for its rate
+    limit are counted apart: a busy provider gives many of them to a well-behaved client.
 
-    An endpoint that answers nothing at all is waited for: ``outage_seconds`` where it has answered in this run before,
-    ``start_seconds`` where it never has. ``run_seconds`` is the time of the whole run, within which a Retry-After is
-    obeyed.
+    An endpoint that answers nothing at all is waited for: ``outage_seconds`` where it has answered
+    in this run before, ``start_seconds`` where it never has. ``run_seconds`` is the time of the
+    whole run, within which a Retry-After is obeyed.
     """
 
     timeout_seconds: float = 120.0
@@ -44,9 +44,10 @@ class Patience:
 
 @dataclass(slots=True)
 class History:
-    """Failures of one question: ``alive`` while the endpoint answered others, ``silent`` while it answered nothing.
+    """Failures of one question.
 
-    ``silence`` is how long it has answered nothing, in seconds.
+    ``alive`` while the endpoint answered others, ``silent`` while it answered nothing, for the last
+    ``silence`` seconds.
     """
 
     alive: int = 0
@@ -70,35 +71,41 @@ def delay(
     left: float,
     chance: float,
 ) -> float | None:
-    """Return the seconds until the next attempt, None to give up.
+    """Return the seconds until the next attempt, None if there is none.
 
-    ``history`` includes this failure; ``answered`` says that the endpoint has answered in this run, ``left`` is what
-    remains of its time; ``chance`` is uniform in 0 … 1. The endpoint's own Retry-After is obeyed within that time.
-    Else backoff is exponential with full jitter in its upper half.
+    ``history`` includes this failure; ``answered`` is true if the endpoint has answered in this
+    run, ``left`` is the rest of its time; ``chance`` is uniform in 0 … 1. The endpoint's own
+    Retry-After is obeyed within that time. Else backoff is exponential with full jitter in its
+    upper half.
     """
     if code not in RETRIED:
         return None
     if code is Code.ENDPOINT_RATE_LIMITED:
-        silent = (
-            answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
-        )
-        if silent or history.refusals >= patience.rate_limited_attempts:
-            return None
+        hopeless = _is_refused_for_good(patience, history, answered=answered)
         count = history.refusals
-    elif _is_hopeless(patience, code, history, answered=answered):
-        return None
     else:
+        hopeless = _is_hopeless(patience, code, history, answered=answered)
         count = history.failures
-    if retry_after is not None:
-        polite = _backoff(patience, count - _POLITE, 0.0) if answered and count > _POLITE else 0.0
-        wait = max(retry_after, polite)
-        return wait if wait <= left else None
-    wait = _backoff(patience, count, chance)
+    if hopeless:
+        return None
+    if retry_after is None:
+        wait = _backoff(patience, count, chance)
+    elif answered and count > _POLITE:
+        wait = max(retry_after, _backoff(patience, count - _POLITE, 0.0))
+    else:
+        wait = max(retry_after, 0.0)
     return wait if wait <= left else None
 
 
+def _is_refused_for_good(patience: Patience, history: History, *, answered: bool) -> bool:
+    """Return true after too many refusals for a rate limit, or too long without an answer."""
+    if history.refusals >= patience.rate_limited_attempts:
+        return True
+    return answered and history.refusals >= _POLITE and history.silence >= patience.outage_seconds
+
+
 def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: bool) -> bool:
-    """Return true where one question has failed too often, or the endpoint has been silent too long."""
+    """Return true where one question has failed too often, or the endpoint was silent too long."""
     if history.failures < patience.attempts:
         return False
     if code not in LATER or history.alive >= patience.attempts:
@@ -114,7 +121,10 @@ def _backoff(patience: Patience, count: int, chance: float) -> float:
 
 
 def retry_after_seconds(header: str | None, *, now: float) -> float | None:
-    """What a Retry-After header asks for: seconds, or a date (RFC 9110, 10.2.3). None where it says nothing."""
+    """Return the seconds of a Retry-After header: a number, or a date (RFC 9110, 10.2.3).
+
+    None where it holds neither.
+    """
     if header is None or len(header) > 100:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The plain HTTP adapter: one request to one OpenAI-compatible API, and what came of it as a code.
+"""Plain HTTP adapter: one request to one OpenAI-compatible API, its failure as a code.
 
 The remote side is hostile: its body is read up to a bound, decoded strictly, and never echoed.
 """
@@ -25,23 +25,29 @@ _PATHS = {"completions": "/completions", "chat": "/chat/completions"}
 
 
 class PlainAdapter:
-    """One OpenAI-compatible API, reached at an address that was checked."""
+    """OpenAI-compatible API, reached at an address that was checked."""
 
     def __init__(
         self, url: str, api: Api, *, key: str, allow_private: bool, seconds: float
     ) -> None:
-        self._url, self._api, self._key = url, api, key
-        self._allow_private, self._seconds = allow_private, seconds
+        self._url = url
+        self._api = api
+        self._key = key
+        self._allow_private = allow_private
+        self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         self._target: addresses.Target | None = None
 
     async def open(self) -> None:
-        """Check the address and pin it. Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, ENDPOINT_UNREACHABLE."""
+        """Check the address and pin it.
+
+        Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, ENDPOINT_UNREACHABLE.
+        """
         if not valid_key(self._key):
             raise error(Code.ENDPOINT_UNAUTHORIZED)
         self._target = addresses.check(self._url, allow_private=self._allow_private)
-        found = await addresses.resolve(self._target, allow_private=self._allow_private)
-        self._session = open_session(self._target, found, key=self._key, seconds=self._seconds)
+        resolved = await addresses.resolve(self._target, allow_private=self._allow_private)
+        self._session = open_session(self._target, resolved, key=self._key, seconds=self._seconds)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -49,14 +55,14 @@ class PlainAdapter:
             await self._session.close()
 
     async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
-        """One attempt. Raises Refused."""
+        """Make one attempt. Raises Refused."""
         if self._session is None or self._target is None:
             raise error(Code.INTERNAL, "the adapter is not open")
         return await ask_once(self._session, self._target, self._api, question)
 
 
 class PinnedResolver(AbstractResolver):
-    """Answers with the addresses that were checked, whatever a name server says by now."""
+    """Resolves to the addresses that were checked, whatever a name server returns by now."""
 
     def __init__(self, host: str, addresses: Sequence[str]) -> None:
         self._host = host
@@ -65,7 +71,7 @@ class PinnedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The checked addresses; any other host is unknown."""
+        """Return the checked addresses; any other host is unknown."""
         if host.rstrip(".") != self._host:
             raise OSError("not the pinned host")
         return [
@@ -81,13 +87,16 @@ class PinnedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it holds no connection."""
 
 
 def open_session(
-    target: Target, found: Sequence[str], *, key: str, seconds: float
+    target: Target, resolved: Sequence[str], *, key: str, seconds: float
 ) -> aiohttp.ClientSession:
-    """A session that can reach one host, at these addresses only. No proxies, no cookies, no compression."""
+    """Return a session that can reach one host, at these addresses only.
+
+    No proxies, no cookies, no compression.
+    """
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
@@ -97,7 +106,7 @@ def open_session(
         headers["Authorization"] = f"Bearer {key}"
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=PinnedResolver(target.host, found),
+            resolver=PinnedResolver(target.host, resolved),
             limit=0,
             use_dns_cache=False,
             ttl_dns_cache=None,
@@ -115,7 +124,7 @@ def open_session(
 async def ask_once(
     session: aiohttp.ClientSession, target: Target, api: Api, question: dict[str, Any]
 ) -> dict[str, Any]:
-    """One attempt. Returns our own completion object; raises Refused."""
+    """Make one attempt. Returns our own completion object; raises Refused."""
     url = target.url + _PATHS[api]
     try:
         async with session.post(url, json=question, allow_redirects=False) as response:
@@ -142,7 +151,7 @@ async def ask_once(
     try:
         body = unpacked(body, headers)
     except Refused:
-        body = b""  # the status says enough
+        body = b""  # the status decides
     raise refusal(status, headers, body, question)
 
 
@@ -158,7 +167,10 @@ def read_answer(body: bytes, api: Api, *, sent: Collection[str] = ()) -> dict[st
 
 
 def valid_key(key: str) -> bool:
-    """Whether a key can stand in a header: printable ASCII without spaces, of a sane length, or empty."""
+    """Return true if a key can stand in a header.
+
+    Printable ASCII without spaces, 8,192 characters at most, or empty.
+    """
     return len(key) <= 8192 and key.isascii() and (not key or key.isprintable()) and " " not in key
 
 

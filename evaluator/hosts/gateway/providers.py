@@ -1,8 +1,9 @@
-"""The LiteLLM adapter: providers whose APIs are their own. Only this process ever imports the library.
+"""LiteLLM adapter: providers whose APIs are their own. Only this process imports the library.
 
-The library is trusted with one key and nothing else. What is decided about an answer is decided here, at the client
-that it sends its requests with, from the status and the headers themselves: no redirect is followed, no body is read
-beyond a bound or unpacked, no address is called that the deny list has, and an exception's text goes nowhere.
+The library is trusted with one key and nothing else. An answer is judged here, at the client that
+sends its requests, from the status and the headers themselves: no redirect is followed, no body is
+read beyond a bound or unpacked, no address of the deny list is called, and an exception's text is
+dropped.
 """
 
 import asyncio
@@ -38,14 +39,28 @@ _SETTINGS = {
     "LITELLM_LOG": "CRITICAL",
     "DO_NOT_TRACK": "1",
 }
+"""Environment of the library."""
+_ATTRIBUTES = {
+    "telemetry": False,
+    "suppress_debug_info": True,
+    "turn_off_message_logging": True,
+    "num_retries": 0,
+}
+_CALLBACKS = (
+    "callbacks",
+    "input_callback",
+    "success_callback",
+    "failure_callback",
+    "service_callback",
+)
 
 
-_SAID_BESIDE = ("reasoning_content", "reasoning", "refusal")
+_MESSAGE_FIELDS = ("reasoning_content", "reasoning", "refusal")
 
 
 @dataclass(slots=True)
 class _Seen:
-    """Why the last request of one question failed, if it did. ``sent`` are the names of the question's fields."""
+    """Reason of the last failed request of one question; ``sent`` are its fields' names."""
 
     sent: frozenset[str] = frozenset()
     refusal: Refused | None = None
@@ -55,25 +70,34 @@ _seen: contextvars.ContextVar[_Seen] = contextvars.ContextVar("seen")
 
 
 _pinned: dict[addresses.Target, tuple[str, ...]] = {}
-"""What this process may call, with the addresses that were checked; anything that is permitted where it is empty."""
+"""Targets that this process may call, with the addresses that were checked.
+
+Where it is empty, any permitted address.
+"""
 
 
 def _pinned_addresses() -> set[str]:
-    return {address for found in _pinned.values() for address in found}
+    return {address for resolved in _pinned.values() for address in resolved}
 
 
 class LiteLLMAdapter:
-    """One model of one provider. Installs its walls in the whole process: use one in a process of its own."""
+    """Model of a provider. Installs its guards in the whole process: give it one of its own."""
 
     def __init__(
         self, api: Api, *, url: str, key: str, allow_private: bool, seconds: float
     ) -> None:
-        self._api, self._url, self._key = api, url, key
-        self._allow_private, self._seconds = allow_private, seconds
+        self._api = api
+        self._url = url
+        self._key = key
+        self._allow_private = allow_private
+        self._seconds = seconds
         self._library: ModuleType | None = None
 
     async def open(self) -> None:
-        """Put up the walls, then load the library. Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, HOST_FAILED."""
+        """Install the guards, then load the library.
+
+        Raises ENDPOINT_UNAUTHORIZED, ENDPOINT_REFUSED, ENGINE_MISSING.
+        """
         if not valid_key(self._key):
             raise error(Code.ENDPOINT_UNAUTHORIZED)
         if self._url:
@@ -81,16 +105,16 @@ class LiteLLMAdapter:
             _pinned[target] = await addresses.resolve(target, allow_private=self._allow_private)
             _answer_names()
         guard.install(
-            allow_private=self._allow_private, refused=_remember_refused, only=_pinned_addresses
+            allow_private=self._allow_private, refused=_record_refused, only=_pinned_addresses
         )
         _bound_clients(allow_private=self._allow_private)
         self._library = _load()
 
     async def close(self) -> None:
-        """Nothing is held that does not end with the process."""
+        """Do nothing: every connection ends with the process."""
 
     async def ask_once(self, question: dict[str, Any]) -> dict[str, Any]:
-        """One attempt. Raises Refused."""
+        """Make one attempt. Raises Refused."""
         seen = _Seen(frozenset(question))
         _seen.set(seen)
         try:
@@ -100,7 +124,7 @@ class LiteLLMAdapter:
             raise Refused(Code.ENDPOINT_TIMEOUT) from None
         except EvaluatorError:
             raise
-        except Exception as problem:  # noqa: BLE001 - anything at all, and its text may hold the key or the prompt
+        except Exception as problem:  # noqa: BLE001 - its text may hold the key or the prompt
             raise seen.refusal or _own_refusal(problem, seen.sent) from None
         return read_response(response, self._api)
 
@@ -108,14 +132,14 @@ class LiteLLMAdapter:
         if self._library is None:
             raise error(Code.INTERNAL, "the adapter is not open")
         ask = self._library.acompletion if self._api == "chat" else self._library.atext_completion
-        about: dict[str, Any] = {
+        options: dict[str, Any] = {
             "api_key": self._key or "none",
             "timeout": self._seconds,
             "max_retries": 0,
         }
         if self._url:
-            about["api_base"] = self._url
-        response: Any = await ask(**question, **about)
+            options["api_base"] = self._url
+        response: Any = await ask(**question, **options)
         return response
 
 
@@ -124,100 +148,95 @@ def read_response(response: Any, api: Api) -> dict[str, Any]:
     try:
         choice = response.choices[0]
         text = choice.message.content if api == "chat" else choice.text
-        reason, usage = choice.finish_reason, getattr(response, "usage", None)
+        reason = choice.finish_reason
+        usage = getattr(response, "usage", None)
         counts = usage and {
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
         }
     except (AttributeError, TypeError, ValueError, IndexError):
         raise bad_response() from None
-    said = {name: getattr(getattr(choice, "message", None), name, None) for name in _SAID_BESIDE}
-    said["refusal"] = said["refusal"] or _provider_field(choice, "refusal")
-    return completion(
-        text, reason, counts, api, model=getattr(response, "model", None), message=said
-    )
+    original = getattr(choice, "message", None)
+    message = {name: getattr(original, name, None) for name in _MESSAGE_FIELDS}
+    message["refusal"] = message["refusal"] or _provider_field(original, "refusal")
+    model = getattr(response, "model", None)
+    return completion(text, reason, counts, api, model=model, message=message)
 
 
-def _provider_field(choice: Any, name: str) -> object:
-    """A field of a message that the library does not know."""
-    fields = getattr(getattr(choice, "message", None), "provider_specific_fields", None)
+def _provider_field(message: object, name: str) -> object:
+    """Return a field of a message that the library does not know."""
+    fields = getattr(message, "provider_specific_fields", None)
     return fields.get(name) if isinstance(fields, dict) else None
 
 
 def _load() -> ModuleType:
-    """The library, told to keep to itself. Raises HOST_FAILED where it is not installed."""
+    """Import the library and silence it. Raises ENGINE_MISSING where it is not installed."""
     os.environ.update(_SETTINGS)
     logging.disable(logging.CRITICAL)
     try:
-        litellm = importlib.import_module("litellm")  # after the walls are up
+        litellm = importlib.import_module("litellm")  # after the guards are installed
     except ImportError:
-        raise error(Code.HOST_FAILED, "LiteLLM is not installed") from None
-    for name in (
-        "callbacks",
-        "input_callback",
-        "success_callback",
-        "failure_callback",
-        "service_callback",
-    ):
-        setattr(litellm, name, [])
-    quiet = {
-        "telemetry": False,
-        "suppress_debug_info": True,
-        "turn_off_message_logging": True,
-        "num_retries": 0,
-    }
-    for name, value in quiet.items():
+        raise error(Code.ENGINE_MISSING, "litellm: install requirements/hosts.txt") from None
+    for name, value in _ATTRIBUTES.items():
         setattr(litellm, name, value)
+    for name in _CALLBACKS:
+        setattr(litellm, name, [])
     return litellm
 
 
 def _answer_names() -> None:
-    """From now on a pinned name has the addresses that were checked, and no other name has any."""
-    ask = socket.getaddrinfo
+    """From now on resolve pinned names to the checked addresses, and no other name."""
+    original = socket.getaddrinfo
 
-    def pinned(host: Any, port: Any, *about: Any, **more: Any) -> list[Any]:
-        name = (
-            (host.decode("ascii", "replace") if isinstance(host, bytes) else str(host))
-            .rstrip(".")
-            .lower()
-        )
-        known = {found for target, found in _pinned.items() if target.host == name}
+    def pinned(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+        name = text.rstrip(".").lower()
+        known: set[str] = set()
+        for target, resolved in _pinned.items():
+            if target.host == name:
+                known.update(resolved)
         if not known and name not in _pinned_addresses():
-            _remember_refused()
+            _record_refused()
             raise socket.gaierror(socket.EAI_NONAME, "not a pinned host")
-        every = sorted({address for found in known for address in found}) or [name]
-        return [found for address in every for found in ask(address, port, *about, **more)]
+        results: list[Any] = []
+        for address in sorted(known) or [name]:
+            results += original(address, port, *args, **kwargs)
+        return results
 
     socket.getaddrinfo = pinned
 
 
 def _stays(url: httpx.URL) -> bool:
-    """Whether a request goes to the party that was named, and beneath its path: a host may have other tenants."""
+    """Return true if a request goes to the named host, beneath its path.
+
+    A host may have other tenants.
+    """
     port = url.port or (443 if url.scheme == "https" else 80)
     place = (url.scheme, url.host.rstrip("."), port)
     path = url.path.rstrip("/") + "/"
-    return not _pinned or any(
+    if not _pinned:
+        return True
+    return any(
         place == (target.scheme, target.host, target.port) and path.startswith(target.path + "/")
         for target in _pinned
     )
 
 
 def _bound_clients(*, allow_private: bool) -> None:
-    """Have every httpx client of this process judge what it gets, and bound it."""
+    """Have every httpx client of this process judge and bound its responses."""
     send = httpx.AsyncClient.send
 
     async def bounded(
-        self: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False, **about: Any
+        self: httpx.AsyncClient, request: httpx.Request, *, stream: bool = False, **options: Any
     ) -> httpx.Response:
         request.headers["Accept-Encoding"] = "identity"
-        with _remembering():
+        with _recording():
             place = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
             addresses.check(place, allow_private=allow_private)
             if not _stays(request.url) or ".." in request.url.path:
                 raise error(Code.ENDPOINT_REFUSED, "another address")
-            response = await send(
-                self, request, stream=True, **{**about, "follow_redirects": False}
-            )
+            options["follow_redirects"] = False
+            response = await send(self, request, stream=True, **options)
             try:
                 await _judge(response)
                 if not stream:
@@ -231,12 +250,13 @@ def _bound_clients(*, allow_private: bool) -> None:
 
 
 async def _judge(response: httpx.Response) -> None:
-    """Read a body within the bound, and leave a plain one in UTF-8 to the library. Raises Refused."""
-    status, headers = response.status_code, response.headers
+    """Read a body within the bound, and leave a plain one to the library. Raises Refused."""
+    status = response.status_code
+    headers = response.headers
     sent = _seen.get(_Seen()).sent
     body = b"" if 300 <= status < 400 else await _read(response)
     if not 200 <= status < 300:
-        with suppress(Refused):  # the status says enough
+        with suppress(Refused):  # the status decides
             body = unpacked(body, headers)
         raise refusal(status, headers, body, sent)
     body = as_utf8(unpacked(body, headers))
@@ -258,8 +278,12 @@ async def _judge(response: httpx.Response) -> None:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the body as it was sent, and give the connection back. Raises Refused where it grows too long."""
-    body, stream = bytearray(), response.stream
+    """Return the body as it was sent, and release the connection.
+
+    Raises Refused where it grows too long.
+    """
+    body = bytearray()
+    stream = response.stream
     assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
     try:
         async for chunk in stream:
@@ -273,37 +297,34 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 @contextmanager
-def _remembering() -> Iterator[None]:
-    """Keep the reason of a failure where the library's own exceptions cannot blur it."""
+def _recording() -> Iterator[None]:
+    """Record the reason of a failure before the library's own exceptions blur it."""
     try:
         yield
     except Refused as refused:
-        _remember(refused)
+        _record(refused)
         raise
     except EvaluatorError as refused:
-        _remember(Refused(refused.code))
+        _record(Refused(refused.code))
         raise
     except httpx.TimeoutException:
-        _remember(Refused(Code.ENDPOINT_TIMEOUT))
+        _record(Refused(Code.ENDPOINT_TIMEOUT))
         raise
     except httpx.TransportError as problem:
-        _remember(
-            Refused(
-                Code.ENDPOINT_REFUSED if _is_certificate(problem) else Code.ENDPOINT_UNREACHABLE
-            )
-        )
+        bad_certificate = _is_certificate(problem)
+        _record(Refused(Code.ENDPOINT_REFUSED if bad_certificate else Code.ENDPOINT_UNREACHABLE))
         raise
 
 
-def _remember(refusal: Refused) -> None:
-    """The first reason is the reason: later ones follow from it."""
+def _record(refusal: Refused) -> None:
+    """Record the first reason: later ones follow from it."""
     seen = _seen.get(None)
     if seen is not None and seen.refusal is None:
         seen.refusal = refusal
 
 
-def _remember_refused() -> None:
-    _remember(Refused(Code.ENDPOINT_REFUSED))
+def _record_refused() -> None:
+    _record(Refused(Code.ENDPOINT_REFUSED))
 
 
 def _is_certificate(problem: BaseException | None) -> bool:
@@ -315,7 +336,7 @@ def _is_certificate(problem: BaseException | None) -> bool:
 
 
 def _own_refusal(problem: Exception, sent: frozenset[str]) -> Refused:
-    """What the library itself refused, before or after the request: a missing key, a parameter, a strange body."""
+    """Return the refusal by the library itself: of a missing key, a parameter, a strange body."""
     status = getattr(problem, "status_code", None)
     if isinstance(status, int) and 400 <= status < 500:
         return refusal_of_library(status, str(problem), sent)

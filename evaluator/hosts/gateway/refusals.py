@@ -1,7 +1,8 @@
-"""An endpoint's refusal as one of our codes.
+"""Refusal of an endpoint as one of our codes.
 
-Providers say the same in many words. Statuses, error codes and messages are compared with what is known here, and
-nothing of them goes on: a parameter is named only where it is one of those that we sent.
+Providers word the same refusal in many ways. Statuses, error codes and messages are compared with
+the patterns here, and none of their text is passed on: a parameter is named only where it is one
+that we sent.
 """
 
 import re
@@ -41,7 +42,8 @@ _NEVER_AN_ITEM = frozenset(
 )
 _NO_CREDIT = re.compile(
     r"insufficient.?(quota|credit|balance|funds)|billing_hard_limit|billing_not_active"
-    r"|exceeded your current quota|out of credits|no credits? (left|remaining)|credit balance is too low",
+    r"|exceeded your current quota|out of credits|no credits? (left|remaining)"
+    r"|credit balance is too low",
     re.IGNORECASE,
 )
 _OF_THE_KEY = re.compile(
@@ -49,21 +51,25 @@ _OF_THE_KEY = re.compile(
     re.IGNORECASE,
 )
 _FILTERED = re.compile(
-    r"content.?(filter|polic|management)|moderation|flagged|responsible.?ai|safety (system|filter|settings)"
-    r"|usage.?polic|prohibited.?content|invalid_prompt|sensitive.?(content|words)|data_inspection_failed",
+    r"content.?(filter|polic|management)|moderation|flagged|responsible.?ai"
+    r"|safety (system|filter|settings)|usage.?polic|prohibited.?content|invalid_prompt"
+    r"|sensitive.?(content|words)|data_inspection_failed",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    r"context.?(length|window|size)|(prompt|input|request).{0,20} (is )?too (long|large)|too many (input )?tokens"
-    r"|(maximum|max) (prompt|input|sequence) (length|tokens)|input token count|string_above_max_length",
+    r"context.?(length|window|size)|(prompt|input|request).{0,20} (is )?too (long|large)"
+    r"|too many (input )?tokens|(maximum|max) (prompt|input|sequence) (length|tokens)"
+    r"|input token count|string_above_max_length",
     re.IGNORECASE,
 )
 _TOO_MANY = re.compile(
-    r"too (large|high|big|many)|at most|maximum|less than|exceed|<=|upper limit|out of range|between",
+    r"too (large|high|big|many)|at most|maximum|less than|exceed|<=|upper limit"
+    r"|out of range|between",
     re.IGNORECASE,
 )
 _STREAM = re.compile(
-    r"stream\W{0,3}(must|needs? to|has to|should) be|only supports? stream|support\w* stream\w* only"
+    r"stream\W{0,3}(must|needs? to|has to|should) be|only supports? stream"
+    r"|support\w* stream\w* only"
     r"|(require|enable|need|use|set)s? .{0,20}stream|non.?stream\w* .{0,30}(not|un)",
     re.IGNORECASE,
 )
@@ -77,15 +83,19 @@ _PARAMETERS = {
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _OTHER_NAME = re.compile(r"n[o']t support\w* (with|for|by)|instead", re.IGNORECASE)
 _REFUSING = (
-    r"(un(supported|known|recogni[sz]ed|expected)|not (supported|allowed|permitted|accepted)|n[o']t support|invalid"
-    r"|too (large|high|big|many)|at most|must be|maximum|exceed|deprecated|instead|extra)"
+    r"(un(supported|known|recogni[sz]ed|expected)|not (supported|allowed|permitted|accepted)"
+    r"|n[o']t support|invalid|too (large|high|big|many)|at most|must be|maximum|exceed"
+    r"|deprecated|instead|extra)"
 )
-"""Words without which the name of a parameter in a message says nothing: it may be our own request, repeated."""
+"""Words without which the name of a parameter in a message means nothing.
+
+It may be our own request, repeated.
+"""
 _LONGEST_TEXT = 20_000
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, sent: Collection[str]) -> Refused:
-    """Return the refusal of a status other than 2xx. ``sent`` are the names of the fields that were sent."""
+    """Return the refusal of a status other than 2xx. ``sent`` are the names of the sent fields."""
     if 300 <= status < 400:
         return Refused(Code.ENDPOINT_REDIRECTED, reason="refused")
     try:
@@ -98,7 +108,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, sent: Collecti
 def refusal_in_answer(data: Any, sent: Collection[str]) -> Refused | None:
     """Return the refusal that a 200 holds instead of a completion, None where it holds none.
 
-    Where its code is a status, as with some routers, it is taken at its word; any other passes, perhaps.
+    Where its code is a status, as with some routers, that status counts; any other is taken for
+    passing.
     """
     if not isinstance(data, dict) or data.get("choices") or not data.get("error"):
         return None
@@ -126,9 +137,8 @@ def _refused(
 ) -> Refused:
     text = _text(problem)
     code = _code(status, problem, text, sent)
-    about_key = code is Code.ENDPOINT_UNAUTHORIZED and (
-        status == 401 or bool(_OF_THE_KEY.search(text))
-    )
+    names_key = status == 401 or _OF_THE_KEY.search(text) is not None
+    about_key = code is Code.ENDPOINT_UNAUTHORIZED and names_key
     reason = None if code in _NEVER_AN_ITEM else _REASONS.get(code, "refused")
     return Refused(
         code, retry_after, overloaded=status in _OVERLOADED, reason=reason, about_key=about_key
@@ -146,7 +156,7 @@ def _code(status: int, problem: Mapping[str, Any], text: str, sent: Collection[s
 
 
 def _of_request(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> Code | None:
-    """The part of a request that is refused; None where none is named."""
+    """Return the code for the refused part of a request; None where none is named."""
     for pattern, code in (
         (_OF_THE_KEY, Code.ENDPOINT_UNAUTHORIZED),
         (_NO_CREDIT, Code.ENDPOINT_NO_CREDIT),
@@ -164,25 +174,28 @@ def _of_request(problem: Mapping[str, Any], text: str, sent: Collection[str]) ->
 
 
 def _parameter(problem: Mapping[str, Any], text: str, sent: Collection[str]) -> str | None:
-    """The parameter that a refusal names, if we sent it: its own field first, then the first one in its text."""
+    """Return the parameter that a refusal names, if we sent it.
+
+    Its own field decides, then the first name in its text.
+    """
     named = problem.get("param")
     if isinstance(named, str) and named in sent and named in _PARAMETERS:
         return named
     places = {}
     for name in _PARAMETERS:
         plain = rf"(?<![A-Za-z_]){name}(?![A-Za-z_])"
-        found = re.search(
+        match = re.search(
             rf"{plain}.{{0,80}}?{_REFUSING}|{_REFUSING}.{{0,80}}?{plain}",
             text,
             re.IGNORECASE | re.DOTALL,
         )
-        if name in sent and found:
+        if name in sent and match:
             places[name] = text.find(name)
     return min(places, key=lambda name: places[name]) if places else None
 
 
 def _problem(data: Any) -> dict[str, Any]:
-    """The object in which providers say what is wrong, wherever they put it."""
+    """Return the object that describes the error, wherever the provider puts it."""
     if isinstance(data, list) and data:
         data = data[0]
     if not isinstance(data, dict):
@@ -197,12 +210,12 @@ def _problem(data: Any) -> dict[str, Any]:
 
 
 def _flagged(problem: Mapping[str, Any]) -> bool:
-    about = problem.get("metadata")
-    return isinstance(about, dict) and ("flagged_input" in about or "reasons" in about)
+    metadata = problem.get("metadata")
+    return isinstance(metadata, dict) and ("flagged_input" in metadata or "reasons" in metadata)
 
 
 def _text(problem: Mapping[str, Any]) -> str:
-    """All that is compared, as one text within a bound."""
+    """Return all texts that are compared, as one text within a bound."""
     inner = problem.get("innererror")
     parts = [problem.get(name) for name in ("code", "type", "param", "message", "status")]
     parts += [inner.get("code")] if isinstance(inner, dict) else []

@@ -1,4 +1,4 @@
-"""What the gateway is told, on its standard input and nowhere else."""
+"""Settings of the gateway, which come on its standard input only."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,11 +14,12 @@ MOST_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One endpoint and how it is asked. The key is in no representation.
+    """Endpoint and the manner of asking it. The key is in no representation.
 
-    ``adapter`` is ``plain`` for an OpenAI-compatible API at ``url``; or ``litellm``, where ``model`` begins with the
-    provider's name and ``url`` may be empty. At most ``concurrency`` questions are on their way at once. ``answers``
-    are those that earlier attempts of the run got from this endpoint.
+    ``adapter`` is ``plain`` for an OpenAI-compatible API at ``url``; or ``litellm``, where
+    ``model`` begins with the provider's name and ``url`` may be empty. At most ``concurrency``
+    questions are in flight. ``answers`` counts the endpoint's answers to earlier attempts of the
+    run.
     """
 
     model: str
@@ -34,7 +35,7 @@ class Settings:
 
 
 def read_settings(text: bytes) -> Settings:
-    """The configuration. Raises MISCONFIGURED without quoting it."""
+    """Return the settings. Raises MISCONFIGURED without quoting them."""
     try:
         data = json.loads(text)
         patience, caps = Patience(**data.pop("patience", {})), Caps(**data.pop("caps", {}))

@@ -15,7 +15,7 @@ def test_it_starts_at_twenty_or_the_ceiling() -> None:
 def test_it_grows_with_each_question_that_is_taken_and_no_further_than_the_ceiling() -> None:
     pace = Pace(24)
     sent = [pace.send() for _ in range(30)]
-    pace.taken(sent[0])
+    pace.accepted(sent[0])
     pace.answered(sent[0])  # the same question counts once
     assert pace.limit == 21
     for one in sent[1:]:

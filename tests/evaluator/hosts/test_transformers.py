@@ -167,7 +167,7 @@ def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:
 
 def test_what_is_asked_for_is_bounded_by_the_context(model: GreedyModel) -> None:
     encoded = model.encode(Request("Tom " * 50, 10_000))
-    assert len(encoded.tokens) + encoded.room == 128
+    assert len(encoded.tokens) + encoded.max_new == 128
     reply = model.generate([encoded])[0]
     assert reply.cut
 
@@ -191,11 +191,11 @@ class Recorder:
 
     def generate(self, batch: Sequence[Encoded]) -> list[Answer]:
         assert len({encoded.kind for encoded in batch}) == 1
-        if batch[0].room == 13:
+        if batch[0].max_new == 13:
             raise MemoryError
         self.batches.append([len(encoded.tokens) for encoded in batch])
         time.sleep(0.02)
-        return [Answer(f"{len(encoded.tokens)}/{encoded.room}", cut=False) for encoded in batch]
+        return [Answer(f"{len(encoded.tokens)}/{encoded.max_new}", cut=False) for encoded in batch]
 
 
 def ask_batcher(recorder: Recorder, requests: list[Request]) -> list[Any]:
