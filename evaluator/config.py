@@ -19,6 +19,58 @@ FORBIDDEN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
 """Settings of the site. Where one of them is set, no evaluator starts."""
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Environment variable that the evaluator reads, for the manual.
+
+    ``default`` is as it would be set, or a phrase in angle brackets; "" where it must be set.
+    """
+
+    default: str
+    about: str
+
+
+SETTINGS: dict[str, Setting] = {
+    "BROKER_URL": Setting(
+        "", "The broker that the site uses too: `redis://…` or `filesystem://…`."
+    ),
+    "HOLDFAST_HOME": Setting(
+        "",
+        "The folder of all state: exposure journal, spool, claims, encrypted completions, work folders.",
+    ),
+    "HOLDFAST_KEYS": Setting("", "The folder of this evaluator's keys, as `keygen` makes it."),
+    "HOLDFAST_SETS": Setting("", "The folder of the sets, one folder each."),
+    "HOLDFAST_CHECKPOINTS": Setting(
+        "<`checkpoints` in HOLDFAST_HOME>", "The folder of the checkpoints that runs name."
+    ),
+    "HOLDFAST_POOL": Setting("default", "The pool of evaluators whose runs this one takes."),
+    "HOLDFAST_ANNOUNCE_SECONDS": Setting(
+        "20", "Seconds between two announcements to the site, 0.1 to 3600."
+    ),
+    "HOLDFAST_RECIPIENTS": Setting(
+        "<none: no endpoint gets sealed items>",
+        "The TOML file that lists endpoints, their tiers, keys and caps.",
+    ),
+    "HOLDFAST_TRUSTED": Setting(
+        "<none>",
+        "The file of the digests of checkpoints that may run without a jail where there is no bubblewrap.",
+    ),
+    "HOLDFAST_ENDPOINT_OUTAGE_SECONDS": Setting(
+        "1800", "Seconds to wait for an endpoint that answered before and falls silent, 0 to 86400."
+    ),
+    "HOLDFAST_ENDPOINT_START_SECONDS": Setting(
+        "120", "Seconds to wait for an endpoint that has never answered, 0 to 86400."
+    ),
+    "HOLDFAST_ENGINE": Setting(
+        "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
+    ),
+    "OMP_NUM_THREADS": Setting(
+        "<every core of the process>", "Threads of a model server on a CPU."
+    ),
+}
+"""Every variable of the environment that the evaluator and its commands read, by name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Where things are on this host, and what it may run.
@@ -44,13 +96,7 @@ class Config:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
-        """Read the settings. Raises ``misconfigured``, naming the setting and never its value.
-
-        BROKER_URL, HOLDFAST_HOME, HOLDFAST_KEYS and HOLDFAST_SETS must be set; HOLDFAST_CHECKPOINTS
-        defaults to ``checkpoints`` in HOLDFAST_HOME, HOLDFAST_POOL to ``default``,
-        HOLDFAST_ANNOUNCE_SECONDS to 20, HOLDFAST_RECIPIENTS (a TOML file) and HOLDFAST_TRUSTED (a file of
-        digests) to none, HOLDFAST_ENDPOINT_OUTAGE_SECONDS to 1800, HOLDFAST_ENDPOINT_START_SECONDS to 120.
-        """
+        """Read the settings. Raises ``misconfigured``, naming the setting and never its value."""
         for name in FORBIDDEN:
             if environ.get(name):
                 raise error(
@@ -67,11 +113,11 @@ class Config:
                 environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False
             ),
             pool=_pool(environ),
-            announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS", default=20.0),
+            announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
             recipients=_recipients(environ),
             trusted=trusted_digests(environ),
-            outage_seconds=_patience(environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS", default=1800.0),
-            start_seconds=_patience(environ, "HOLDFAST_ENDPOINT_START_SECONDS", default=120.0),
+            outage_seconds=_patience(environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS"),
+            start_seconds=_patience(environ, "HOLDFAST_ENDPOINT_START_SECONDS"),
         )
 
 
@@ -120,10 +166,10 @@ def _pool(environ: Mapping[str, str]) -> str:
 
 
 def _seconds(
-    environ: Mapping[str, str], name: str, *, default: float, least: float = 0.1, most: float = 3600
+    environ: Mapping[str, str], name: str, *, least: float = 0.1, most: float = 3600
 ) -> float:
     try:
-        seconds = float(environ.get(name) or default)
+        seconds = float(environ.get(name) or SETTINGS[name].default)
     except ValueError:
         seconds = -1.0
     if not least <= seconds <= most:
@@ -133,8 +179,8 @@ def _seconds(
     return seconds
 
 
-def _patience(environ: Mapping[str, str], name: str, *, default: float) -> float:
-    return _seconds(environ, name, default=default, least=0, most=86_400)
+def _patience(environ: Mapping[str, str], name: str) -> float:
+    return _seconds(environ, name, least=0, most=86_400)
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _MODULES = (
     "notices",
     "releasing",
     "doctor",
+    "settings",
 )
 ALONE = ("run", "grade")
 """Commands that are started often, and whose module is all that is loaded for them."""

@@ -1,0 +1,37 @@
+"""``settings``: the table of the environment variables that the evaluator reads, for the manual."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from evaluator.config import SETTINGS, Setting
+
+HEAD = "| evaluator setting | default | meaning |\n|---|---|---|\n"
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``settings``."""
+    command = commands.add_parser(
+        "settings", help="list the environment variables that the evaluator reads"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(handler=settings_command)
+
+
+def settings_command(args: argparse.Namespace) -> int:
+    """Print the table in Markdown. No value of this environment is shown. Returns 0."""
+    if args.json:
+        print(json.dumps({name: asdict(setting) for name, setting in SETTINGS.items()}))
+    else:
+        print(table(), end="")
+    return 0
+
+
+def table() -> str:
+    """Return the settings as a Markdown table, as docs/operations.md has it."""
+    return HEAD + "".join(_row(name, setting) for name, setting in SETTINGS.items())
+
+
+def _row(name: str, setting: Setting) -> str:
+    default = setting.default.strip("<>") or "must be set"
+    return f"| `{name}` | {default} | {setting.about} |\n"
