@@ -17,7 +17,7 @@ from evaluator import jail, protocols
 from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import serve_checkpoint
 from evaluator.items import load_items
-from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.ask import Result, ask_items
 from evaluator.pipeline.likelihood import likelihoods
 from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
@@ -65,7 +65,7 @@ async def job(
         )
         async with server as backend:
             begin = time.perf_counter()
-            await run(
+            await ask_items(
                 sources,
                 protocols.get(PROTOCOL),
                 backend,

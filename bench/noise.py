@@ -30,7 +30,7 @@ from evaluator.artefacts import inspect_checkpoint
 from evaluator.backends import HttpBackend, engines, serve_checkpoint
 from evaluator.contract import Outcome
 from evaluator.items import load_items, set_digest
-from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.ask import Result, ask_items
 from evaluator.pipeline.likelihood import likelihoods
 from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
@@ -88,7 +88,9 @@ class Verdicts(Kept):
 async def ask(source: PublicSource, backend: HttpBackend, batch: int, repeat: int) -> Cell:
     """One cell."""
     kept = Verdicts()
-    await run([source], protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=batch))
+    await ask_items(
+        [source], protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=batch)
+    )
     found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=batch)
     texts = kept.answers[source.name]
     order = range(source.n)

@@ -38,7 +38,7 @@ from evaluator.sealing.keys import generate_keys, load_keys
 from evaluator.sealing.recipients import Recipients
 from evaluator.sealing.seal import seal_set, write_set
 from evaluator.sealing.vault import Revealed, Vault
-from evaluator.worker import open_host
+from evaluator.worker import open_context
 from tests.evaluator.endpoints import steady_endpoints
 from tests.evaluator.installed import NAME, Installed, write_rows
 
@@ -119,12 +119,14 @@ def attempt(
         open_before(place, Recipients.from_dict(config.recipients), before, size) if before else {}
     )
     sent: list[dict[str, Any]] = []
-    host, spool = open_host(config, sent.append, leases=GrantedLeases(), stopping=lambda: False)
+    context, spool = open_context(
+        config, sent.append, leases=GrantedLeases(), stopping=lambda: False
+    )
     spool.start()
-    watched = Watched(host.vault, ready)
+    watched = Watched(context.vault, ready)
     job = place.job(system, limits={"seconds": 3600.0, "concurrency": concurrency})
     begin = time.perf_counter()
-    run_job(job, replace(host, vault=watched, policy=policy))
+    run_job(job, replace(context, vault=watched, policy=policy))
     watched.wall = time.perf_counter() - begin
     spool.close(seconds=30)
     last = place.reports(sent)[-1].body

@@ -38,12 +38,12 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.jail import dump_no_core
 from evaluator.ledger.envelopes import seal_report
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.context import Host
+from evaluator.pipeline.context import Context
 from evaluator.pipeline.disk import disk_errors
 from evaluator.pipeline.leases import AnsweredLeases, Claims, LeaseQueue, Leases, take_slot
 from evaluator.pipeline.plan import folder_inside
 from evaluator.pipeline.presence import Announcer, Inventory, Presence
-from evaluator.pipeline.rescore import carry_out
+from evaluator.pipeline.rescore import handle_order
 from evaluator.pipeline.spool import Shipped, Spool
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
@@ -61,9 +61,9 @@ Publish = Callable[[dict[str, Any]], None]
 _T = TypeVar("_T")
 
 
-def open_host(
+def open_context(
     config: Config, publish: Publish, *, leases: Leases, stopping: Callable[[], bool]
-) -> tuple[Host, Spool]:
+) -> tuple[Context, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
 
     Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``, ``disk_full`` and
@@ -77,7 +77,7 @@ def open_host(
     recipients = Recipients.from_dict(config.recipients)
     recipients.check_keys()
     spool = Spool(config.home / "spool", publish)
-    host = Host(
+    context = Context(
         evaluator=keys.name,
         sets=config.sets,
         checkpoints=config.checkpoints,
@@ -104,7 +104,7 @@ def open_host(
         stopping=stopping,
         patience={"outage_seconds": config.outage_seconds, "start_seconds": config.start_seconds},
     )
-    return host, spool
+    return context, spool
 
 
 def sealed_set(sets: Path, name: str) -> Path | None:
@@ -142,7 +142,7 @@ app.add_defaults(settings)
 class _Process:
     """What this process holds, once it is a worker."""
 
-    host: Host | None = None
+    context: Context | None = None
     spool: Spool | None = None
     announcer: Announcer | None = None
     lease_queue: LeaseQueue | None = None
@@ -151,28 +151,28 @@ class _Process:
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def evaluate(*args: object, **kwargs: object) -> None:
     """Do one attempt. Takes whatever was sent: what does not fit is refused inside, without an exception."""
-    assert _Process.host is not None, "not a worker"  # noqa: S101
-    run_job(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+    assert _Process.context is not None, "not a worker"  # noqa: S101
+    run_job(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
 
 
 @app.task(name=SHIP_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def ship(*args: object, **kwargs: object) -> None:
     """Tell the site the log again, from where its copy ends. Whatever else was sent is dropped."""
-    assert _Process.host is not None, "not a worker"  # noqa: S101
-    ship_log(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+    assert _Process.context is not None, "not a worker"  # noqa: S101
+    ship_log(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
 
 
 @app.task(name=RESCORE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def rescore(*args: object, **kwargs: object) -> None:
     """Grade again what a run answered. Takes whatever was sent, as above."""
-    assert _Process.host is not None, "not a worker"  # noqa: S101
-    carry_out(args[0] if len(args) == 1 and not kwargs else None, _Process.host)
+    assert _Process.context is not None, "not a worker"  # noqa: S101
+    handle_order(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
 
 
-def ship_log(data: object, host: Host) -> None:
+def ship_log(data: object, context: Context) -> None:
     """Do what a ``Ship`` asks for. Never raises an ``EvaluatorError``: the site asks again."""
     try:
-        host.ship_again(Ship.from_dict(data).after)
+        context.ship_again(Ship.from_dict(data).after)
     except EvaluatorError as failure:
         _log.warning("log not shipped: code=%s", failure.code)
 
@@ -189,9 +189,9 @@ def publish_report(envelope: dict[str, Any]) -> None:
     )
 
 
-def publish_announcement(host: Host, announcement: Announcement) -> None:
+def publish_announcement(context: Context, announcement: Announcement) -> None:
     """Send an announcement past the spool; it expires when the next two are due."""
-    reporter = host.reporter(NO_RUN, 1)
+    reporter = context.reporter(NO_RUN, 1)
     app.send_task(
         RECORD_TASK,
         args=[reporter.sealed(announcement)],
@@ -230,16 +230,18 @@ def _start(sender: Any, **_: object) -> None:
         for lack in jail.missing():
             _log.warning("jail: %s", lack)
         leases = AnsweredLeases(take_slot(config.home / "slots"))
-        host, spool = open_host(config, publish_report, leases=leases, stopping=is_stopping)
+        context, spool = open_context(config, publish_report, leases=leases, stopping=is_stopping)
         _Process.lease_queue = LeaseQueue(
-            app.connection_for_read, lease_queue(host.evaluator, leases.slot), leases.deliver
+            app.connection_for_read, lease_queue(context.evaluator, leases.slot), leases.deliver
         )
         _Process.lease_queue.start()
-        _Process.host, _Process.spool = host, spool
-        host.ship_lines()
+        _Process.context, _Process.spool = context, spool
+        context.ship_lines()
         spool.start()
         _Process.announcer = Announcer(
-            host.presence, partial(publish_announcement, host), seconds=config.announce_seconds
+            context.presence,
+            partial(publish_announcement, context),
+            seconds=config.announce_seconds,
         )
         _Process.announcer.start()
 

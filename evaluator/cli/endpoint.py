@@ -171,7 +171,8 @@ def estimate(source: PublicSource, protocol: Protocol) -> Usage:
     """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
     draws = protocol.draws(source.n, len(source.shots))
     missing = {
-        i: protocol.samples - len(source.kept.get(i, ())) for i in sorted(source.form - source.done)
+        i: protocol.samples - len(source.samples.get(i, ()))
+        for i in sorted(source.selection - source.done)
     }
     prompts = {
         i: protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]])

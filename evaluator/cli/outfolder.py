@@ -115,7 +115,7 @@ class OutFolder:
                 result.completion.usage,
                 result.completion.reason or "",
             )
-            self._grades[result.index, result.sample] = result.beside
+            self._grades[result.index, result.sample] = result.other_grades
 
     def sync(self) -> None:
         """Force to disk what was kept."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from evaluator import grading, protocols
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
-from evaluator.pipeline.rescore import keep, rescore
+from evaluator.pipeline.rescore import rescore, store_regrade
 from evaluator.sealing import formats
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.exposure import Journal
@@ -61,5 +61,5 @@ def _rescore(args: argparse.Namespace) -> int:
         protocol=protocol,
     )
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    keep(args.home / "rescored", found, moment=now)
+    store_regrade(args.home / "rescored", found, moment=now)
     return show(args, found.difference())

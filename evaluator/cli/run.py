@@ -36,7 +36,7 @@ from evaluator.contract import Outcome, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, load_items, set_digest
 from evaluator.jail import is_jailed
-from evaluator.pipeline.ask import Result, beside, run, watch_endpoint
+from evaluator.pipeline.ask import Result, ask_items, in_background, watch_endpoint
 from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
 from evaluator.pipeline.sink import record_of
 from evaluator.protocols import Protocol
@@ -164,7 +164,7 @@ def _run(
             shots=shots,
             pool=identity["shots"],
             done=out.done,
-            kept=out.kept,
+            samples=out.kept,
         )
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
@@ -243,12 +243,12 @@ async def _ask(
     async with _serve(model, protocol, in_flight, answers=len(keeper.out.spent)) as backend:
         if engine := getattr(backend, "served", Served()).engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
-        async with beside(
+        async with in_background(
             watch_endpoint(
                 backend if remote else None, keeper.waiting, seconds=policy.watch_seconds
             )
         ):
-            await run([source], protocol, backend, keeper, policy=policy)
+            await ask_items([source], protocol, backend, keeper, policy=policy)
         keeper.out.record(
             record_of(protocol, [source], backend, remote=remote, template=model.template)
         )

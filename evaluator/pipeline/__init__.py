@@ -1,1 +1,1 @@
-"""From a plan to reported outcomes: which items, in what order, asked how, and where the outcomes go."""
+"""Course of one evaluation: from a job to reported outcomes."""

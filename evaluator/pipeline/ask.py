@@ -1,21 +1,26 @@
-"""The story of one evaluation: reveal, ask, grade, hand on.
+"""Asking: reveal, ask, grade and hand on the items of a run.
 
-Outcomes are matched to items by index, so the order in which answers arrive does not matter. Each is kept by
-the sink as it arrives, so that a kill costs what was on its way and no more; they are handed on in small groups
-while answers still arrive, and before any error leaves this module: what was graded is never lost to what went
-wrong afterwards. An item that got no answer has no outcome and stays
-open, so that the same run, queued again, asks it again.
+- The control items of the grader are graded before anything is revealed, and again after everything
+  is graded: no outcome of a run counts whose grader fails them.
+- A portion of items is revealed when the portion before it is used up, not earlier.
+- Outcomes are matched to items by index, so the order in which answers arrive does not matter.
+- The sink stores each answer as it arrives, so that a kill costs what was on its way and no more.
+- Outcomes are handed on in small groups while answers still arrive, and before any error leaves
+  this module: an error never loses what was graded before it.
+- An item without an answer has no outcome. It stays open, and the same run asks it when it is
+  queued again.
 
-An endpoint may refuse single items and answer the others. Such an item has no answer, which is its outcome, with a
-reason that is counted. It is held back until all is asked: where most items are refused, the endpoint is at fault, the
-run ends with a code that says so, and those items stay open.
+An endpoint may refuse single items and answer the others. The outcome of such an item is no answer,
+with a reason that is counted. It is held back until everything is asked: where most items are
+refused, the endpoint is at fault, the run ends with a code that says so, and those items stay open.
 
-Where a protocol asks several samples of an item, each is kept under its number and only their vote is an outcome; an
-item that lacks some stays open, and only those are asked again.
+Where a protocol asks several samples of an item, each is stored under its number and only their
+vote is an outcome. An item that lacks some stays open, and only those are asked again.
 """
 
 import asyncio
 import random
+import typing
 from collections import Counter
 from collections.abc import (
     AsyncIterator,
@@ -28,23 +33,24 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol as Shape
 
 from evaluator.backends import Backend, Completion, ItemRefused, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, controls, grade, others
 from evaluator.grading.ballots import Said, decide
-from evaluator.pipeline.plan import Policy, Source, Streak, portions, waits
+from evaluator.items import Item
+from evaluator.pipeline.plan import Policy, Portion, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Result:
-    """One graded item. ``completion`` and ``extracted`` are text of the model: for the keeper only.
+    """One graded item. ``completion`` and ``extracted`` are text of the model: for the sink only.
 
-    ``sample`` is the number of one answer of several, None for the only one and for the vote, which has no completion
-    of its own. ``beside`` is what the other published graders say of the completion.
+    ``sample`` is the number of one answer of several. It is None for an only answer, and for a
+    vote, which has no completion of its own. ``other_grades`` are those of the other published
+    graders.
     """
 
     index: int
@@ -52,66 +58,29 @@ class Result:
     extracted: str
     completion: Completion
     sample: int | None = None
-    beside: Mapping[str, Grade] = field(default_factory=dict)
+    other_grades: Mapping[str, Grade] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Result(index={self.index}, outcome={self.outcome.name})"
 
 
-class Sink(Shape):
-    """Where outcomes go."""
+class Sink(typing.Protocol):
+    """Receiver of results."""
 
     def answered(self, name: str, result: Result) -> None:
-        """Keep one answer to an item of the set ``name``, or a vote: from here on this process may be killed."""
+        """Store one answer to an item of the set ``name``, or a vote.
+
+        Once this has returned, the process may be killed without losing the answer.
+        """
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Hand on a group of answers that were kept. Returns when not even the machine may lose them."""
+        """Hand on a group of stored answers. Return once not even the machine can lose them."""
 
     def progress(self, done: int, total: int) -> None:
-        """``done`` of ``total`` items of all sets have an outcome."""
+        """Note that ``done`` of ``total`` items of all sets have an outcome."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Question:
-    """One item on its way: ``name`` of its set, ``index`` in it, ``sample``, the ``prompt`` and its gold answer."""
-
-    name: str
-    index: int
-    sample: int
-    prompt: str
-    gold: str
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What happened so far: outcomes waiting for the sink, by set, and how many items have one or none."""
-
-    sink: Sink
-    policy: Policy
-    done: int
-    total: int
-    waiting: dict[str, list[Result]] = field(default_factory=dict)
-    answered: int = 0
-    missed: int = 0
-
-    def add(self, name: str, result: Result) -> None:
-        """An item has an outcome."""
-        self.sink.answered(name, result)
-        group = self.waiting.setdefault(name, [])
-        group.append(result)
-        if len(group) >= self.policy.group:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand on what waits. A group leaves the tally first: one that the sink refused is not sent twice."""
-        while self.waiting:
-            name, results = self.waiting.popitem()
-            self.sink.graded(name, results)
-            self.done += len(results)
-            self.sink.progress(self.done, self.total)
-
-
-async def run(
+async def ask_items(
     sources: Sequence[Source],
     protocol: Protocol,
     backend: Backend,
@@ -125,50 +94,55 @@ async def run(
 ) -> None:
     """Ask every open item of ``sources``, all sets mixed, and hand the outcomes to ``sink``.
 
-    ``secret`` decides the order, without one it is that of the sets. Where a set is sealed there must be one, that the
-    system under test cannot know.
+    ``secret`` decides the order; without one it is that of the sets. Where a set is sealed there
+    must be a secret that the system under test cannot know. ``check`` raises where nothing more may
+    be revealed or asked; it is called before each. ``chance`` and ``sleep`` are the randomness and
+    the time of the waits.
 
-    Raises the first error that trying again cannot mend; the last one where ``policy.give_up`` answers in
-    a row, or all of them, did not come; ``incomplete`` where some did not, ``budget_spent`` where that is
-    why. What was graded has reached the sink by then. ``check`` raises where nothing more may be
-    revealed or asked; it is called before each. ``chance`` and ``sleep`` are the randomness and the
-    time of the waits.
-
-    The control items of the grader are graded before anything is revealed and after everything is graded. Raises
-    ``control_failed`` where one has another outcome than it must: no outcome of such a run counts.
+    Raises ``control_failed`` where the grader fails a control item; the first error that trying
+    again cannot mend; the last error where ``policy.longest_streak`` items in a row, or all of
+    them, got no answer; ``incomplete`` where some got none, ``budget_spent`` where that is why.
+    What was graded has reached the sink by then.
     """
     controls.check(grade, protocol.grader)
+    total = sum(len(source.selection) for source in sources)
     done = sum(len(source.done) for source in sources)
-    tally = _Tally(sink, policy, done, sum(len(source.form) for source in sources))
-    questions = _questions(sources, protocol, policy, secret=secret, check=check)
-    sampling = Sampling(
-        max_tokens=protocol.max_tokens,
-        stop=protocol.stop,
-        temperature=protocol.temperature,
-        bos=protocol.bos,
-        stops=protocol.stops,
-        limit=protocol.limit,
-    )
+    outcomes = _Outcomes(sink, policy, done=done, total=total)
     asker = _Asker(
-        protocol, backend, sampling, tally, policy, Streak(policy.give_up), check, chance, sleep
+        protocol=protocol,
+        backend=backend,
+        outcomes=outcomes,
+        policy=policy,
+        streak=Streak(policy.longest_streak),
+        check=check,
+        chance=chance,
+        sleep=sleep,
     )
-    sink.progress(tally.done, tally.total)
-    for source in sources:
-        for index, said in source.kept.items():
-            asker.ballots[source.name, index] = dict(said)
-            asker.vote(source.name, index)
-    async with _handing_on(tally):
+    questions = _questions(sources, protocol, policy, secret=secret, check=check)
+    sink.progress(done, total)
+    asker.vote_on_stored(sources)
+    open_questions = (total - done) * protocol.samples
+    async with _flushing(outcomes):
         async with first_error(), asyncio.TaskGroup() as group:
-            for _ in range(
-                min(policy.concurrency, max((tally.total - done) * protocol.samples, 1))
-            ):
+            for _ in range(min(policy.concurrency, max(open_questions, 1))):
                 group.create_task(asker.ask_all(questions))
-        asker.keep_refused()
+        asker.grade_refused()
     controls.check(grade, protocol.grader)
-    if asker.spent:
+    if asker.budget_spent:
         raise error(Code.BUDGET_SPENT)
-    if tally.missed:
-        raise error(asker.last if not tally.answered else Code.INCOMPLETE)
+    if outcomes.missed:
+        raise error(Code.INCOMPLETE if outcomes.answered else asker.last_error)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Question:
+    """One sample of an item on its way: its set, its index there, its prompt, its gold answer."""
+
+    name: str
+    index: int
+    sample: int
+    prompt: str
+    gold: str
 
 
 def _questions(
@@ -181,15 +155,14 @@ def _questions(
 ) -> Iterator[_Question]:
     """Yield every open item with its prompt, once for each sample that is missing.
 
-    A portion is revealed when the one before is used up, not earlier: of each set together, so that each costs one
-    line of the journal.
+    The items of a portion are revealed set by set, so that each set costs one line of the journal.
     """
     shots = [protocol.draws(source.n, len(source.shots)) for source in sources]
     open_items = [
         [
             index
-            for index in source.form - source.done
-            if len(source.kept.get(index, ())) < protocol.samples
+            for index in source.selection - source.done
+            if len(source.samples.get(index, ())) < protocol.samples
         ]
         for source in sources
     ]
@@ -197,25 +170,58 @@ def _questions(
     size = max(policy.batch, policy.concurrency)
     for portion in portions(open_items, size=size, names=names, secret=secret):
         check()
-        revealed = {
-            position: dict(
-                zip(
-                    portion.of(position),
-                    sources[position].reveal(portion.of(position)),
-                    strict=True,
-                )
-            )
-            for position in portion.positions
-        }
+        revealed = _reveal(portion, sources)
         for position, index in portion.items:
-            source, item = sources[position], revealed[position][index]
-            drawn = [source.shots[shot] for shot in shots[position][index]]
-            prompt = protocol.prompt(item, drawn)
-            for sample in sorted(set(range(protocol.samples)) - set(source.kept.get(index, ()))):
+            source = sources[position]
+            item = revealed[position, index]
+            shown = [source.shots[shot] for shot in shots[position][index]]
+            prompt = protocol.prompt(item, shown)
+            missing = set(range(protocol.samples)) - set(source.samples.get(index, ()))
+            for sample in sorted(missing):
                 yield _Question(source.name, index, sample, prompt, item.gold)
 
 
-_SOME_ARE_ANSWERED = frozenset(
+def _reveal(portion: Portion, sources: Sequence[Source]) -> dict[tuple[int, int], Item]:
+    """Return the items of a portion by the position of their set and their index in it."""
+    revealed = {}
+    for position in portion.positions:
+        indices = portion.of(position)
+        items = sources[position].reveal(indices)
+        for index, item in zip(indices, items, strict=True):
+            revealed[position, index] = item
+    return revealed
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """Outcomes on their way to the sink, by set, and counts of the items with and without one."""
+
+    sink: Sink
+    policy: Policy
+    done: int
+    total: int
+    unsent: dict[str, list[Result]] = field(default_factory=dict)
+    answered: int = 0
+    missed: int = 0
+
+    def add(self, name: str, result: Result) -> None:
+        """Store the outcome of an item, and hand the group on once it is large enough."""
+        self.sink.answered(name, result)
+        group = self.unsent.setdefault(name, [])
+        group.append(result)
+        if len(group) >= self.policy.group:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand every group on. It leaves ``unsent`` first: a refused group is not sent twice."""
+        while self.unsent:
+            name, results = self.unsent.popitem()
+            self.sink.graded(name, results)
+            self.done += len(results)
+            self.sink.progress(self.done, self.total)
+
+
+_REFUTED_BY_ANY_ANSWER = frozenset(
     {
         Code.ENDPOINT_UNAUTHORIZED,
         Code.ENDPOINT_NOT_FOUND,
@@ -223,68 +229,59 @@ _SOME_ARE_ANSWERED = frozenset(
         Code.ENDPOINT_REJECTED,
     }
 )
-"""Codes that blame the key, the address or the request as such, which an answer to any question refutes."""
+"""Codes that blame the key, the address or the request as such."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Asker:
-    """Asks questions one after the other; several do so at once, from one shared iterator."""
+    """Asks questions one after the other; several tasks share it and one iterator of questions."""
 
     protocol: Protocol
     backend: Backend
-    sampling: Sampling
-    tally: _Tally
+    outcomes: _Outcomes
     policy: Policy
     streak: Streak
     check: Callable[[], None]
     chance: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
-    last: Code = Code.INCOMPLETE
-    spent: bool = False
+    last_error: Code = Code.INCOMPLETE
+    budget_spent: bool = False
     refused: list[tuple[_Question, ItemRefused]] = field(default_factory=list)
     ballots: dict[tuple[str, int], dict[int, Said]] = field(default_factory=dict)
 
     async def ask_all(self, questions: Iterator[_Question]) -> None:
+        """Ask until ``questions`` is used up or the budget is spent."""
         for question in questions:
             try:
-                completion = await self._ask(question)
+                completion = await self._complete(question)
             except ItemRefused as refusal:
                 self.refused.append((question, refusal))
-                self._bound_refused()
+                self._check_refused()
             except EvaluatorError as failure:
-                if (
-                    failure.code is Code.BUDGET_SPENT
-                ):  # the answers that are paid for may still be on their way
-                    self.spent = True
+                if failure.code is Code.BUDGET_SPENT:
+                    # Other tasks go on: the answers that are paid for may still be on their way.
+                    self.budget_spent = True
                     return
                 if not failure.again:
                     raise
                 self._miss(failure.code)
             else:
-                self._keep(question, completion)
+                self._grade(question, completion)
 
-    def _bound_refused(self) -> None:
-        """Raise the code of the commonest reason once more of the items are refused than the policy allows."""
-        items = {(question.name, question.index) for question, _ in self.refused}
-        if len(items) > self.policy.most_refused * self.tally.total:
-            commonest = Counter(refusal.code for _, refusal in self.refused).most_common(1)[0][0]
-            raise error(
-                Code.ENDPOINT_REFUSES_ITEMS if commonest in _SOME_ARE_ANSWERED else commonest
-            )
-
-    def keep_refused(self) -> None:
-        """Give the refused items their outcome: no answer."""
-        for question, refusal in self.refused:
-            self._keep(question, Completion("", cut=False, reason=refusal.reason))
-
-    async def _ask(self, question: _Question) -> Completion:
-        """The answer, after as many tries as the policy grants. Raises the last try's error."""
-        seed = (
-            self.protocol.seed(question.name, question.index, question.sample)
-            if self.policy.seeded
-            else None
+    async def _complete(self, question: _Question) -> Completion:
+        """Return the answer, after as many tries as the policy grants. Raises the last error."""
+        seed = None
+        if self.policy.seeded:
+            seed = self.protocol.seed(question.name, question.index, question.sample)
+        sampling = Sampling(
+            max_tokens=self.protocol.max_tokens,
+            stop=self.protocol.stop,
+            temperature=self.protocol.temperature,
+            bos=self.protocol.bos,
+            stops=self.protocol.stops,
+            limit=self.protocol.limit,
+            seed=seed,
         )
-        sampling = replace(self.sampling, seed=seed)
         for wait in waits(self.policy, self.chance):
             self.check()
             try:
@@ -296,54 +293,112 @@ class _Asker:
         self.check()
         return await self.backend.complete(question.prompt, sampling)
 
-    def _keep(self, question: _Question, completion: Completion) -> None:
-        self.streak.answered()
-        self.tally.answered += 1
-        text = self.protocol.graded(completion.text)
-        graded = grade(self.protocol.grader, text, question.gold, cut=completion.cut)
-        beside = others(self.protocol.grader, text, question.gold, cut=completion.cut)
-        result = Result(question.index, graded.outcome, graded.extracted, completion, beside=beside)
-        if self.protocol.samples == 1:
-            self.tally.add(question.name, result)
+    def _check_refused(self) -> None:
+        """Raise the commonest reason once more of the items are refused than the policy allows."""
+        items = {(question.name, question.index) for question, _ in self.refused}
+        if len(items) <= self.policy.most_refused * self.outcomes.total:
             return
-        self.tally.sink.answered(question.name, replace(result, sample=question.sample))
+        reasons = Counter(refusal.code for _, refusal in self.refused)
+        commonest = reasons.most_common(1)[0][0]
+        if commonest in _REFUTED_BY_ANY_ANSWER:
+            commonest = Code.ENDPOINT_REFUSES_ITEMS
+        raise error(commonest)
+
+    def grade_refused(self) -> None:
+        """Give the refused items their outcome: no answer."""
+        for question, refusal in self.refused:
+            self._grade(question, Completion("", cut=False, reason=refusal.reason))
+
+    def _grade(self, question: _Question, completion: Completion) -> None:
+        self.streak.answered()
+        self.outcomes.answered += 1
+        grader = self.protocol.grader
+        text = self.protocol.graded(completion.text)
+        graded = grade(grader, text, question.gold, cut=completion.cut)
+        result = Result(
+            question.index,
+            graded.outcome,
+            graded.extracted,
+            completion,
+            other_grades=others(grader, text, question.gold, cut=completion.cut),
+        )
+        if self.protocol.samples == 1:
+            self.outcomes.add(question.name, result)
+            return
+        self.outcomes.sink.answered(question.name, replace(result, sample=question.sample))
         ballot = self.ballots.setdefault((question.name, question.index), {})
         ballot[question.sample] = Said(graded.extracted, graded.outcome)
-        self.vote(question.name, question.index)
+        self._vote(question.name, question.index)
 
-    def vote(self, name: str, index: int) -> None:
-        """Where an item has all of its answers, their majority is its outcome, in whatever order they came."""
+    def vote_on_stored(self, sources: Sequence[Source]) -> None:
+        """Take over the samples that earlier attempts stored, and vote where none is missing."""
+        for source in sources:
+            for index, samples in source.samples.items():
+                self.ballots[source.name, index] = dict(samples)
+                self._vote(source.name, index)
+
+    def _vote(self, name: str, index: int) -> None:
+        """Decide the outcome of an item by majority once all of its samples are there.
+
+        The vote is in the order of the samples' numbers, whatever order they came in.
+        """
         ballot = self.ballots[name, index]
-        if len(ballot) == self.protocol.samples:
-            won = decide([said for _, said in sorted(self.ballots.pop((name, index)).items())])
-            self.tally.add(name, Result(index, won.outcome, won.answer, Completion("", cut=False)))
+        if len(ballot) != self.protocol.samples:
+            return
+        del self.ballots[name, index]
+        winner = decide([answer for _, answer in sorted(ballot.items())])
+        vote = Result(index, winner.outcome, winner.answer, Completion("", cut=False))
+        self.outcomes.add(name, vote)
 
     def _miss(self, code: Code) -> None:
-        self.last = code
-        self.tally.missed += 1
+        self.last_error = code
+        self.outcomes.missed += 1
         if self.streak.missed():
             raise error(code)
 
 
 @asynccontextmanager
-async def _handing_on(tally: _Tally) -> AsyncIterator[None]:
-    """Hand outcomes on about once every ``flush_seconds`` while the body runs, and what is left after it."""
+async def _flushing(outcomes: _Outcomes) -> AsyncIterator[None]:
+    """Hand outcomes on every ``flush_seconds`` while the body runs, and the rest after it."""
 
-    async def now_and_then() -> None:
+    async def flush_regularly() -> None:
         while True:
-            await asyncio.sleep(tally.policy.flush_seconds)
-            tally.flush()
+            await asyncio.sleep(outcomes.policy.flush_seconds)
+            outcomes.flush()
 
-    async with beside(now_and_then()):
+    async with in_background(flush_regularly()):
         try:
             yield
         finally:
-            tally.flush()
+            outcomes.flush()
+
+
+async def watch_endpoint(
+    backend: object, report: Callable[[bool], None], *, seconds: float
+) -> None:
+    """Call ``report`` each time the endpoint falls silent or comes back, until cancelled.
+
+    The gateway of ``backend`` is asked every ``seconds``; other backends are not watched.
+    """
+    is_waiting = getattr(backend, "waiting", None)
+    before = False
+    while is_waiting is not None:
+        await asyncio.sleep(seconds)
+        now = await is_waiting()
+        if now is not before:
+            report(now)
+            before = now
+
+
+# --- concurrency
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run ``work`` while the body runs, and cancel it afterwards. Its error cancels the body and is raised."""
+async def in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run ``work`` while the body runs, and cancel it afterwards.
+
+    An error of ``work`` cancels the body and is raised.
+    """
     async with first_error(), asyncio.TaskGroup() as group:
         task = group.create_task(work)
         try:
@@ -354,27 +409,13 @@ async def beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def first_error() -> AsyncIterator[None]:
-    """Raise the first error of a task group by itself: everything else was cancelled on its account."""
+    """Raise a task group's first error by itself: the group cancelled all else on its account."""
     try:
         yield
     except BaseExceptionGroup as failures:
-        raise _leaf(failures) from None
+        raise _first_leaf(failures) from None
 
 
-def _leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failures.exceptions[0]
-    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-async def watch_endpoint(
-    backend: object, report: Callable[[bool], None], *, seconds: float
-) -> None:
-    """Call ``report`` each time that the endpoint falls silent or comes back, until cancelled."""
-    ask = getattr(backend, "waiting", None)
-    before = False
-    while ask is not None:
-        await asyncio.sleep(seconds)
-        now = await ask()
-        if now is not before:
-            report(now)
-            before = now
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,7 +1,18 @@
 """One attempt at one run: from a hostile ``JobSpec`` to its last report.
 
-Every attempt ends in ``Finished`` or ``Failed``, whatever happens, unless its process is killed; then the
-lease ends it. Nothing is logged but codes, counts, ids, and of an unexpected error its type and place.
+The order of steps matters. An attempt
+
+- reads the job strictly, and is dropped where this host works on it or has begun a later one;
+- declines, before it begins, what another evaluator may have: a set, a protocol, a checkpoint;
+- compares each set with its own copy, and the recipient with its own list;
+- claims the attempt on this host, reports ``Started`` and waits until the site grants the lease;
+- starts the model server, and reports the outcomes that an earlier attempt has stored;
+- asks and grades every open item;
+- has weights read every item, by the same load of the engine;
+- commits to the outcomes in the journal, and reports ``Finished``.
+
+Every attempt ends in ``Finished`` or ``Failed``, unless its process is killed; then the lease ends
+it. Only codes, counts, ids and, of an unexpected error, its type and place are logged.
 """
 
 import asyncio
@@ -10,7 +21,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluator import protocols
@@ -48,31 +59,29 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import load_items
 from evaluator.jail import is_jailed
 from evaluator.ledger.manifests import Manifest
-from evaluator.pipeline.ask import beside, run, watch_endpoint
-from evaluator.pipeline.context import Host
+from evaluator.pipeline.ask import ask_items, in_background, watch_endpoint
+from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import LONGEST_BEGIN, Lease, Standing
 from evaluator.pipeline.likelihood import read_sets
 from evaluator.pipeline.plan import (
-    Policy,
     PublicSource,
     SealedSource,
     find_checkpoint,
     for_endpoint,
     load_public,
 )
-from evaluator.pipeline.sink import Keeper, record_of
+from evaluator.pipeline.sink import ResultSink, record_of
 from evaluator.pipeline.spool import Reporter
 from evaluator.policy import JAIL, recipient_of, stricter
+from evaluator.protocols import Protocol
 from evaluator.protocols.likelihood import LOGLIK_1
 
 _log = logging.getLogger(__name__)
 
 READY_SECONDS = 600.0
-"""How long a model server may take until it answers; the attempt's own limit may be shorter."""
+"""Seconds that a model server may take until it answers; the attempt's limit may be shorter."""
 GRACE_SECONDS = 15.0
-"""How long an attempt goes on once the worker was told to stop, in the hope of finishing."""
-
-
+"""Seconds that an attempt may take to finish once the worker is to stop."""
 BEGIN_TRIES = 3
 """Times that an attempt reports its begin until the site answers."""
 
@@ -90,103 +99,163 @@ DECLINED = frozenset(
         Code.OUT_UNWRITABLE,
     }
 )
-"""Codes of what another evaluator may have: the attempt is declined before it begins, and costs nothing."""
+"""Codes of things that another evaluator may have.
+
+Such an attempt is declined before it begins, and costs nothing.
+"""
+
+Sources = Sequence[PublicSource | SealedSource]
 
 
-def run_job(data: object, host: Host) -> None:
-    """Do one attempt, whatever the message says. Never raises an ``Exception``."""
+def run_job(data: object, context: Context) -> None:
+    """Make one attempt, for any message. Never raises an ``Exception``."""
     try:
         spec = JobSpec.from_dict(data)
-        standing = host.claims.standing(spec.run, spec.token)
+        standing = context.claims.standing(spec.run, spec.token)
     except EvaluatorError as refused:
         _log.warning("message refused: code=%s", refused.code)
-        _decline_unread(data, host)
+        _decline_unread(data, context)
         return
     if standing in (Standing.HELD, Standing.OLDER):
         _log.info("dropped: run=%s token=%s is %s", spec.run, spec.token, standing.name.lower())
         return
-    reporter = host.reporter(spec.run, spec.token)
-    # The site rings again only for an attempt it has heard nothing of. If this one is over, its reports are
-    # lost: saying so, behind them, makes the site begin another; where they were not lost it is too late.
-    with host.presence.working_on(spec.run):
-        code = Code.LOST if standing is Standing.OVER else _attempt(spec, host, reporter)
+    reporter = context.reporter(spec.run, spec.token)
+    with context.presence.working_on(spec.run):
+        if standing is Standing.OVER:
+            # The site sends a job again only where no report of the attempt has reached it. This
+            # one is over, so its reports are lost: the site begins another attempt once it knows.
+            # Where they were only late, they stand in the spool before this report.
+            code: Code | None = Code.LOST
+        else:
+            code = _attempt(spec, context, reporter)
     if code is not None:
         _log.warning("failed: run=%s token=%s code=%s", spec.run, spec.token, code)
-        _last_words(host, reporter, code)
+        _report_failure(code, context, reporter)
 
 
-def _decline_unread(data: object, host: Host) -> None:
-    """Answer a job that cannot be read, as one of another release, by as much of it as names the attempt."""
-    if (
-        not isinstance(data, dict)
-        or not fits(data.get("run"), RunId)
-        or not fits(data.get("token"), Token)
-    ):
+def _decline_unread(data: object, context: Context) -> None:
+    """Decline a job that cannot be read, where its run and token can."""
+    if not isinstance(data, dict):
         return
-    code = Code.BAD_MESSAGE if data.get("version") == JOB_VERSION else Code.UNKNOWN_VERSION
-    _decline(host, host.reporter(data["run"], data["token"]), code)
+    run, token = data.get("run"), data.get("token")
+    if fits(run, RunId) and fits(token, Token):
+        known = data.get("version") == JOB_VERSION
+        code = Code.BAD_MESSAGE if known else Code.UNKNOWN_VERSION
+        _decline(code, context, context.reporter(data["run"], data["token"]))
 
 
-def _decline(host: Host, reporter: Reporter, code: Code) -> None:
-    """Say that another evaluator is to do it. Past the spool: a disk that is full is one of the reasons."""
+def _decline(code: Code, context: Context, reporter: Reporter) -> None:
+    """Ask the site for another evaluator.
+
+    The report bypasses the spool, since a full disk is one of the reasons.
+    """
     _log.warning("declined: code=%s", code)
     try:
-        host.publish(reporter.sealed(Declined(code=code)))
-    except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises; the site sends it again
+        context.publish(reporter.sealed(Declined(code=code)))
+    except Exception as failure:  # noqa: BLE001 - a broker's client raises anything
         _log.warning("not declined: %s", type(failure).__name__)
 
 
-def _attempt(spec: JobSpec, host: Host, reporter: Reporter) -> Code | None:
-    """The attempt, up to ``Finished``. Returns the code of what ended it before, where the site has to know."""
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """Attempt that holds its claim and its lease."""
+
+    spec: JobSpec
+    protocol: Protocol
+    sources: Sources
+    context: Context
+    reporter: Reporter
+    lease: Lease
+
+
+def _attempt(spec: JobSpec, context: Context, reporter: Reporter) -> Code | None:
+    """Make an attempt, up to ``Finished``.
+
+    Returns the code of the error that ended it earlier; None where the site need not know it.
+    """
     lease: Lease | None = None
     try:
-        _require_service(host)
+        _check_service(context)
         protocol = _protocol(spec)
-        _require_here(spec, host)
-        sources = _sources(spec, host, reporter)
-        claim = host.claims.claim(spec.run, spec.token)
+        _check_system(spec, context)
+        sources = _sources(spec, context, reporter)
+        claim = context.claims.claim(spec.run, spec.token)
         if claim is None:
             return None
-        held = host.leases.hold(
+        holding = context.leases.hold(
             run=spec.run, token=spec.token, worker=reporter.worker, seconds=spec.lease_seconds
         )
-        with claim, held as lease:
+        with claim, holding as lease:
             reporter.lease = lease
-            _begin(spec, protocol, host, reporter)
-            _carry_on(
-                spec, host, protocol=protocol, sources=sources, reporter=reporter, lease=lease
+            attempt = _Attempt(
+                spec=spec,
+                protocol=protocol,
+                sources=sources,
+                context=context,
+                reporter=reporter,
+                lease=lease,
             )
+            _begin(attempt)
+            _evaluate(attempt)
     except EvaluatorError as failure:
-        return _ended(failure.code, spec, host, reporter, lease)
-    except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt: the worker stays alive
+        return _reportable(failure.code, spec, context, reporter, lease)
+    except Exception as surprise:  # noqa: BLE001 - boundary of an attempt: the worker lives on
         _log.error("run=%s token=%s %s", spec.run, spec.token, _describe(surprise))
         return Code.INTERNAL
     _log.info("finished: run=%s token=%s", spec.run, spec.token)
     return None
 
 
-def _ended(
-    code: Code, spec: JobSpec, host: Host, reporter: Reporter, lease: Lease | None
+def _reportable(
+    code: Code, spec: JobSpec, context: Context, reporter: Reporter, lease: Lease | None
 ) -> Code | None:
-    """Return the code that the site has to know, None where it knows already or another evaluator may do it."""
+    """Return the code that the site has to know.
+
+    None where the site has ended the attempt itself, or where it was declined.
+    """
     if lease is None and code in DECLINED:
-        _decline(host, reporter, code)
+        _decline(code, context, reporter)
         return None
     if lease is not None and lease.refusal is not None:
         _log.warning("ended: run=%s token=%s refusal=%s", spec.run, spec.token, lease.refusal)
-        _ship(host)
+        _report(context.ship_lines)
         return None
     return code
 
 
-def _require_service(host: Host) -> None:
-    """Raise ``disk_full`` or ``out_unwritable`` where a write shows that this evaluator cannot work."""
-    reason = host.presence.out_of_service()
+def _report_failure(code: Code, context: Context, reporter: Reporter) -> None:
+    """Report the failure, then the lines of the journal that no report has."""
+    _report(lambda: reporter.send(Failed(code=code)))
+    _report(context.ship_lines)
+
+
+def _report(send: Callable[[], None]) -> None:
+    """Send a report at the end of an attempt. An error is logged: the worker stays alive."""
+    try:
+        send()
+    except EvaluatorError as failure:
+        _log.error("not reported: code=%s", failure.code)
+    except Exception as surprise:  # noqa: BLE001 - the boundary of an attempt
+        _log.error("not reported: %s", _describe(surprise))
+
+
+def _describe(surprise: Exception) -> str:
+    """Return type and place of an error. Its message could hold a prompt."""
+    place = traceback.extract_tb(surprise.__traceback__)[-1]
+    return f"unexpected {type(surprise).__name__} at {Path(place.filename).name}:{place.lineno}"
+
+
+# --- before the claim: the job against this evaluator's own configuration
+
+
+def _check_service(context: Context) -> None:
+    """Raise ``disk_full`` or ``out_unwritable`` where a test write fails."""
+    reason = context.presence.out_of_service()
     if reason in (OutOfService.DISK_FULL, OutOfService.OUT_UNWRITABLE):
         raise error(Code(reason.value))
 
 
-def _protocol(spec: JobSpec) -> protocols.Protocol:
+def _protocol(spec: JobSpec) -> Protocol:
     try:
         protocol = protocols.get(spec.protocol)
     except EvaluatorError as failure:  # the site knows it, so it is one of a newer release
@@ -196,52 +265,119 @@ def _protocol(spec: JobSpec) -> protocols.Protocol:
     return protocol
 
 
-def _require_here(spec: JobSpec, host: Host) -> None:
-    """Raise ``checkpoint_unknown``, ``key_not_sealed`` where this evaluator lacks what another may have."""
+def _check_system(spec: JobSpec, context: Context) -> None:
+    """Raise ``checkpoint_unknown`` or ``key_not_sealed`` where this evaluator lacks them."""
     if isinstance(spec.system, Checkpoint):
-        find_checkpoint(host.checkpoints, spec.system.name)
-    elif spec.system.sealed_keys and host.evaluator not in spec.system.sealed_keys:
+        find_checkpoint(context.checkpoints, spec.system.name)
+    elif spec.system.sealed_keys and context.evaluator not in spec.system.sealed_keys:
         raise error(Code.KEY_NOT_SEALED)
 
 
-def _begin(spec: JobSpec, protocol: protocols.Protocol, host: Host, reporter: Reporter) -> None:
+def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
+    """Return the sets of a job, each compared with the job's facts about it.
+
+    Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
+    ``recipient_refused`` and ``block_refused`` where this evaluator's own list does not let the
+    system see a sealed set, or all the blocks that are to be asked.
+    """
+    if len({ask.name for ask in spec.sets}) != len(spec.sets):
+        raise error(Code.BAD_MESSAGE, "a set is named twice")
+    return [
+        _sealed_source(ask, spec, context, reporter) if ask.sealed else _public_source(ask, context)
+        for ask in spec.sets
+    ]
+
+
+def _public_source(ask: SetAsk, context: Context) -> PublicSource:
+    items = load_public(context.sets, ask)
+    path = context.sets / ask.name / "shots.jsonl"
+    shots = load_items(path) if path.exists() else ()
+    return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
+
+
+def _sealed_source(
+    ask: SetAsk, spec: JobSpec, context: Context, reporter: Reporter
+) -> SealedSource:
+    facts = context.vault.facts(ask.name)
+    manifest = facts.manifest
+    if (manifest.n, manifest.root) != (ask.n, ask.digest):
+        raise error(Code.SET_MISMATCH, ask.name)
+    context.vault.require_key(ask.name)
+    recipient, tier = _recipient(spec, context)
+    allowed = context.vault.allowed(ask.name, to=recipient, tier=tier)
+    blocks = _blocks(ask, manifest, allowed)
+    selection = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
+    done = unpack_bits(ask.done, ask.n)
+    if done - selection:
+        raise error(Code.BAD_MESSAGE, "an item is done that is not asked")
+    return SealedSource(
+        name=ask.name,
+        n=ask.n,
+        selection=selection,
+        open_items=lambda indices: context.vault.reveal(
+            ask.name, indices, to=recipient, run=spec.run, token=spec.token, tier=tier
+        ),
+        report=lambda line: context.report_line(line, reporter),
+        shots=facts.shots,
+        done=done,
+        cache={} if isinstance(spec.system, Checkpoint) else None,
+    )
+
+
+def _recipient(spec: JobSpec, context: Context) -> tuple[str, Tier]:
+    """Return the party that will be asked, and its tier.
+
+    The tier of an endpoint follows from its whole identity, and from whose key it is asked with.
+    """
+    if isinstance(spec.system, Checkpoint):
+        return JAIL, spec.tier
+    listed = context.recipients.tier_of(spec.system)
+    return recipient_of(spec.system.url), stricter(spec.tier, listed)
+
+
+def _blocks(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequence[BlockId]:
+    """Return the blocks that are asked.
+
+    Raises ``recipient_refused`` where none is allowed, ``block_refused`` where one of them is not.
+    """
+    asked = ask.blocks or tuple(block.id for block in manifest.blocks)
+    if not allowed:
+        raise error(Code.RECIPIENT_REFUSED)
+    if not set(asked) <= set(allowed):
+        raise error(Code.BLOCK_REFUSED)
+    return asked
+
+
+# --- after the claim
+
+
+def _begin(attempt: _Attempt) -> None:
     """Report the begin until the site answers. Raises ``lease_lost`` unless it grants the lease."""
+    spec, protocol, lease = attempt.spec, attempt.protocol, attempt.lease
     started = Started(grant=spec.grant, protocol_digest=protocol.digest, grader=protocol.grader)
-    lease = reporter.lease
-    assert lease is not None  # noqa: S101 - the caller holds it
     patience = min(LONGEST_BEGIN, spec.lease_seconds) / BEGIN_TRIES
     for _ in range(BEGIN_TRIES):
-        reporter.send(started)
-        if lease.wait(patience) or host.stopping():
+        attempt.reporter.send(started)
+        if lease.wait(patience) or attempt.context.stopping():
             break
     lease.check()
 
 
-def _carry_on(
-    spec: JobSpec,
-    host: Host,
-    *,
-    protocol: protocols.Protocol,
-    sources: Sequence[PublicSource | SealedSource],
-    reporter: Reporter,
-    lease: Lease,
-) -> None:
-    """All that comes after the grant, up to ``Finished``."""
+def _evaluate(attempt: _Attempt) -> None:
+    """Ask and grade, commit to the outcomes in the journal, report ``Finished``."""
+    spec, protocol, sources = attempt.spec, attempt.protocol, attempt.sources
     begin = time.monotonic()
-    sink = Keeper(spec, host, reporter, sources, lease)
+    sink = ResultSink(spec, attempt.context, attempt.reporter, sources, attempt.lease)
     with sink.heartbeat:
         try:
-            asyncio.run(
-                _evaluate(spec, host, protocol=protocol, sources=sources, sink=sink, lease=lease)
-            )
+            asyncio.run(_ask_and_read(attempt, sink))
         finally:
             sink.close()
-        votes = sink.votes(
-            protocol, sources
-        )  # takes seconds for a thousand items: the heart still beats
+        # These take seconds for a thousand items, so the heartbeat still runs.
+        votes = sink.votes(protocol, sources)
         graders = sink.graders(protocol.grader)
         reasons = sink.reasons(sources) if isinstance(spec.system, Endpoint) else ()
-    reporter.send(
+    attempt.reporter.send(
         Finished(
             artefact=sink.artefact,
             weights=sink.weights,
@@ -257,78 +393,25 @@ def _carry_on(
     )
 
 
-def _ship(host: Host) -> None:
-    """Report what the journal holds and the site may lack, after an attempt that it does not want to hear of."""
-    try:
-        host.ship_lines()
-    except EvaluatorError as failure:
-        _log.error("not reported: code=%s", failure.code)
+async def _ask_and_read(attempt: _Attempt, sink: ResultSink) -> None:
+    """Ask every open item, then have weights read every item, in one load of the engine.
 
-
-def _last_words(host: Host, reporter: Reporter, code: Code) -> None:
-    """Say why; then what the journal holds and nobody was told, as where an item could not be opened."""
-    sayings: list[Callable[[], None]] = [lambda: reporter.send(Failed(code=code)), host.ship_lines]
-    for say in sayings:
-        try:
-            say()
-        except EvaluatorError as failure:
-            _log.error("not reported: code=%s", failure.code)
-        except Exception as surprise:  # noqa: BLE001 - as above
-            _log.error("not reported: %s", _describe(surprise))
-
-
-def _describe(surprise: Exception) -> str:
-    """Type and place. Its message could hold a prompt."""
-    place = traceback.extract_tb(surprise.__traceback__)[-1]
-    return f"unexpected {type(surprise).__name__} at {Path(place.filename).name}:{place.lineno}"
-
-
-async def _evaluate(
-    spec: JobSpec,
-    host: Host,
-    *,
-    protocol: protocols.Protocol,
-    sources: Sequence[PublicSource | SealedSource],
-    sink: Keeper,
-    lease: Lease,
-) -> None:
-    """Ask all, then have weights read all, in one load. Once all is asked, nothing costs an outcome any more: what
-    ends the reading is told beside them."""
-    policy = replace(host.policy, concurrency=spec.limits.concurrency)
-    if isinstance(spec.system, Endpoint):
-        policy = for_endpoint(policy)
-    secret = host.vault.order_secret(spec.run, spec.token)
+    Once everything is asked, an error costs no outcome any more: the code of one that ends the
+    reading is reported alongside the outcomes.
+    """
+    spec, lease = attempt.spec, attempt.lease
     asked = False
     try:
         async with (
             asyncio.timeout(spec.limits.seconds),
-            beside(_until_told(host.stopping)),
-            beside(lease.watch()),
-            _serve(spec, protocol, host, sink) as backend,
+            in_background(_stop_in_time(attempt.context.stopping)),
+            in_background(lease.watch()),
+            _serve(attempt, sink) as backend,
         ):
-            questions = sink.resume(sources, protocol)
-            watched = backend if isinstance(spec.system, Endpoint) else None
-            async with beside(watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)):
-                await run(
-                    questions,
-                    protocol,
-                    backend,
-                    sink,
-                    policy=policy,
-                    secret=secret,
-                    check=lease.check,
-                )
-            sink.record = record_of(
-                protocol,
-                sources,
-                backend,
-                remote=isinstance(spec.system, Endpoint),
-                template=sink.template,
-                budget=spec.limits.budget,
-            )
+            await _ask(attempt, sink, backend)
             asked = True
             if isinstance(spec.system, Checkpoint):
-                sink.likelihoods = await _read(sources, backend, policy, lease)
+                sink.likelihoods = await _read(attempt, backend)
     except (TimeoutError, EvaluatorError) as problem:
         failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
         if not asked or failure.code is Code.LEASE_LOST:
@@ -338,12 +421,42 @@ async def _evaluate(
             _log.warning("not read: run=%s token=%s code=%s", spec.run, spec.token, failure.code)
 
 
-async def _read(
-    sources: Sequence[PublicSource | SealedSource], reader: Reader, policy: Policy, lease: Lease
-) -> tuple[SetLikelihood, ...]:
-    """The likelihoods of all sets. Raises EvaluatorError only."""
+async def _ask(attempt: _Attempt, sink: ResultSink, backend: HttpBackend) -> None:
+    """Ask every item without an outcome, and note the record of the attempt."""
+    spec, protocol, context = attempt.spec, attempt.protocol, attempt.context
+    policy = replace(context.policy, concurrency=spec.limits.concurrency)
+    remote = isinstance(spec.system, Endpoint)
+    if remote:
+        policy = for_endpoint(policy)
+    sources = sink.resume(attempt.sources, protocol)
+    watch = watch_endpoint(backend if remote else None, sink.waiting, seconds=policy.watch_seconds)
+    async with in_background(watch):
+        await ask_items(
+            sources,
+            protocol,
+            backend,
+            sink,
+            policy=policy,
+            secret=context.vault.order_secret(spec.run, spec.token),
+            check=attempt.lease.check,
+        )
+    sink.record = record_of(
+        protocol,
+        attempt.sources,
+        backend,
+        remote=remote,
+        template=sink.template,
+        budget=spec.limits.budget,
+    )
+
+
+async def _read(attempt: _Attempt, reader: Reader) -> tuple[SetLikelihood, ...]:
+    """Return the likelihoods of all sets. Raises EvaluatorError only."""
+    concurrency = attempt.spec.limits.concurrency
+    policy = replace(attempt.context.policy, concurrency=concurrency)
+    check = attempt.lease.check
     try:
-        return await read_sets(sources, LOGLIK_1, reader, policy=policy, check=lease.check)
+        return await read_sets(attempt.sources, LOGLIK_1, reader, policy=policy, check=check)
     except EvaluatorError:
         raise
     except Exception as surprise:  # noqa: BLE001 - the boundary of the reading, as of the attempt
@@ -351,134 +464,77 @@ async def _read(
         raise error(Code.INTERNAL) from None
 
 
-async def _until_told(stopping: Callable[[], bool]) -> None:
-    """Give the attempt up some time after the worker was told to stop; the site gives it to another then."""
+async def _stop_in_time(stopping: Callable[[], bool]) -> None:
+    """Raise ``lost`` some time after the worker is to stop: the site begins another attempt."""
     while not stopping():
         await asyncio.sleep(0.2)
     await asyncio.sleep(GRACE_SECONDS)
     raise error(Code.LOST)
 
 
-def _sources(spec: JobSpec, host: Host, reporter: Reporter) -> list[PublicSource | SealedSource]:
-    """The sets of a job, each compared with what the job says of it.
-
-    Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
-    ``recipient_refused`` and ``block_refused`` where this evaluator's own list does not let the system see a sealed
-    set, or all that it is to be asked of it.
-    """
-    if len({ask.name for ask in spec.sets}) != len(spec.sets):
-        raise error(Code.BAD_MESSAGE, "a set is named twice")
-    return [
-        _sealed_source(ask, spec, host, reporter) if ask.sealed else _public_source(ask, host)
-        for ask in spec.sets
-    ]
-
-
-def _recipient(spec: JobSpec, host: Host) -> tuple[str, Tier]:
-    """Return the party that will be asked, and its tier: of an endpoint by its whole identity, and by whose key."""
-    if isinstance(spec.system, Checkpoint):
-        return JAIL, spec.tier
-    return recipient_of(spec.system.url), stricter(spec.tier, host.recipients.tier_of(spec.system))
-
-
-def _public_source(ask: SetAsk, host: Host) -> PublicSource:
-    items = load_public(host.sets, ask)
-    path = host.sets / ask.name / "shots.jsonl"
-    shots = load_items(path) if path.exists() else ()
-    return PublicSource(name=ask.name, items=items, shots=shots, done=unpack_bits(ask.done, ask.n))
-
-
-def _sealed_source(ask: SetAsk, spec: JobSpec, host: Host, reporter: Reporter) -> SealedSource:
-    facts = host.vault.facts(ask.name)
-    manifest = facts.manifest
-    if (manifest.n, manifest.root) != (ask.n, ask.digest):
-        raise error(Code.SET_MISMATCH, ask.name)
-    host.vault.require_key(ask.name)
-    recipient, tier = _recipient(spec, host)
-    blocks = _form(ask, manifest, host.vault.allowed(ask.name, to=recipient, tier=tier))
-    form = manifest.indices(blocks) - unpack_bits(ask.without, ask.n)
-    done = unpack_bits(ask.done, ask.n)
-    if done - form:
-        raise error(Code.BAD_MESSAGE, "an item is done that is not asked")
-    return SealedSource(
-        name=ask.name,
-        n=ask.n,
-        form=form,
-        open_items=lambda indices: host.vault.reveal(
-            ask.name, indices, to=recipient, run=spec.run, token=spec.token, tier=tier
-        ),
-        tell=lambda line: host.tell(line, reporter),
-        shots=facts.shots,
-        done=done,
-        seen={} if isinstance(spec.system, Checkpoint) else None,
-    )
-
-
-def _form(ask: SetAsk, manifest: Manifest, allowed: Sequence[BlockId]) -> Sequence[BlockId]:
-    """The blocks that are asked. Raises ``recipient_refused`` where none is allowed, ``block_refused`` for others."""
-    asked = ask.blocks or tuple(block.id for block in manifest.blocks)
-    if not allowed:
-        raise error(Code.RECIPIENT_REFUSED)
-    if not set(asked) <= set(allowed):
-        raise error(Code.BLOCK_REFUSED)
-    return asked
+# --- the system under test
 
 
 @asynccontextmanager
-async def _serve(
-    spec: JobSpec, protocol: protocols.Protocol, host: Host, sink: Keeper
-) -> AsyncIterator[HttpBackend]:
-    """The system under test, started for this attempt and ended with it."""
+async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBackend]:
+    """Start the system under test, and end it with the block."""
+    spec, context = attempt.spec, attempt.context
     system = spec.system
     if isinstance(system, Checkpoint):
-        folder = find_checkpoint(host.checkpoints, system.name)
+        folder = find_checkpoint(context.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
         sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
-        jailed = is_jailed(facts.digest, trusted=host.trusted)
         server = serve_checkpoint(
-            folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=host.work, api=protocol.api
+            folder,
+            jailed=is_jailed(facts.digest, trusted=context.trusted),
+            ready_seconds=READY_SECONDS,
+            workdir=context.work,
+            api=attempt.protocol.api,
         )
     else:
-        key = _key(system, spec.tier, host)
+        budget = spec.limits.budget
+        answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
         server = serve_endpoint(
             _target(system),
-            key=key,
-            allow_private=host.recipients.may_be_private(system.url),
+            key=_key(system, spec.tier, context),
+            allow_private=context.recipients.may_be_private(system.url),
             ready_seconds=READY_SECONDS,
-            workdir=host.work,
+            workdir=context.work,
             concurrency=spec.limits.concurrency,
-            caps=_left(spec.limits.budget, sink.spent()) if spec.limits.budget else None,
-            answers=sink.answers() + sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets),
-            settings={**host.patience, "run_seconds": spec.limits.seconds},
+            caps=_caps(budget, sink.spent()) if budget else None,
+            answers=sink.answers() + answered_before,
+            settings={**context.patience, "run_seconds": spec.limits.seconds},
         )
-        del key
     async with server as backend:
         yield backend
 
 
-def _key(system: Endpoint, tier: Tier, host: Host) -> str:
-    """Return the submitter's own key, the maintainers' for an endpoint that is asked as T1, or none."""
+def _key(system: Endpoint, tier: Tier, context: Context) -> str:
+    """Return the submitter's own key, or the maintainers' for an endpoint asked as T1, or none."""
     if system.sealed_keys:
-        return host.vault.open_key(system.sealed_keys[host.evaluator], bound_to=system.url)
-    listed = host.recipients.listed(system, tier=tier)
+        sealed_key = system.sealed_keys[context.evaluator]
+        return context.vault.open_key(sealed_key, bound_to=system.url)
+    listed = context.recipients.listed(system, tier=tier)
     return listed.key() if listed else ""
 
 
 def _target(system: Endpoint) -> EndpointTarget:
-    """Where the gateway asks, and how. LiteLLM takes a provider by the beginning of the model's name."""
+    """Return the address and the name that the gateway asks.
+
+    LiteLLM reads the provider from the beginning of the model's name.
+    """
     if not system.provider:
         return EndpointTarget(url=system.url, model=system.model, api=system.api)
     name = f"{system.provider}/{system.model}"
     return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
 
 
-def _left(budget: Budget, spent: Usage) -> Caps:
-    """What this attempt may still spend, once those before it on this host have spent so much."""
+def _caps(budget: Budget, spent: Usage) -> Caps:
+    """Return the rest of the budget, after what earlier attempts on this host have spent."""
     paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
-    tokens = (
-        None
-        if budget.tokens is None
-        else max(0, budget.tokens - spent.tokens_in - spent.tokens_out)
-    )
-    cost = None if budget.cost is None else max(0.0, budget.cost - paid)
+    tokens, cost = budget.tokens, budget.cost
+    if tokens is not None:
+        tokens = max(0, tokens - spent.tokens_in - spent.tokens_out)
+    if cost is not None:
+        cost = max(0.0, cost - paid)
     return Caps(tokens, cost, budget.price_in, budget.price_out)

@@ -1,11 +1,11 @@
-"""What an evaluator has and may do, as an attempt sees it."""
+"""Context of an attempt: everything that this evaluator holds and may do."""
 
 import secrets
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from typing import Protocol as Shape
 
 from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, OutcomeCounts, Tier
 from evaluator.errors import EvaluatorError
@@ -20,34 +20,34 @@ from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.recipients import Recipients
 
 
-class Facts(Shape):
-    """What a vault tells of a sealed set without opening it."""
+class SealedFacts(typing.Protocol):
+    """Public facts of a sealed set, known without opening it."""
 
     @property
     def manifest(self) -> Manifest:
-        """What commits to it, and its blocks."""
+        """Manifest: it commits to the set and lists its blocks."""
 
     @property
     def shots(self) -> Sequence[Item]:
-        """The public shot pool."""
+        """Public shot pool."""
 
 
-class Opener(Shape):
-    """The vault, as an attempt sees it."""
+class Opener(typing.Protocol):
+    """Vault, as an attempt sees it."""
 
-    def facts(self, name: str, /) -> Facts:
-        """Public facts of a set."""
+    def facts(self, name: str, /) -> SealedFacts:
+        """Return the public facts of a set."""
 
     def require_key(self, name: str, /) -> None:
         """Raise where the set's key does not open here."""
 
     def allowed(self, set_name: str, /, *, to: str, tier: Tier) -> tuple[BlockId, ...]:
-        """The blocks that a recipient may see."""
+        """Return the blocks that a recipient may see."""
 
     def reveal(
         self, set_name: str, indices: Sequence[int], /, *, to: str, run: str, token: int, tier: Tier
     ) -> Revealed:
-        """Items, once the journal has the exposure."""
+        """Return items, once the journal has the exposure."""
 
     def close_run(
         self,
@@ -60,26 +60,27 @@ class Opener(Shape):
         artefact: str,
         weights: str,
     ) -> Closing:
-        """Commit to what a run has come to on a set, in the journal."""
+        """Commit in the journal to the outcomes of a run on a set."""
 
     def open_counts(self, line: Closing, closed: Sequence[Closed], /) -> OutcomeCounts | None:
-        """What opens the commitment of a closing."""
+        """Return the counts that open the commitment of a closing."""
 
     def order_secret(self, run: str, token: int, /) -> bytes:
-        """What decides the order in which an attempt asks."""
+        """Return the secret that decides the order in which an attempt asks."""
 
     def open_key(self, sealed_key: str, /, *, bound_to: str) -> str:
-        """A submitter's API key."""
+        """Return a submitter's API key."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Host:
-    """What this evaluator has and may do; from its own configuration, never from a job.
+class Context:
+    """Everything this evaluator holds and may do; from its own configuration, never from a job.
 
-    ``entries`` gives the journal's lines and ``tree_head`` its signed head; ``put`` spools an envelope's data,
-    ``publish`` sends it at once or raises; ``presence`` is the state that this evaluator announces, ``leases`` what
-    the site lets it do; ``stopping`` says whether the worker was told to stop.
-    ``patience`` overrides fields of the gateway's.
+    - ``entries`` returns the journal's lines, ``tree_head`` its signed head.
+    - ``put`` spools an envelope's data, ``publish`` sends it at once or raises.
+    - ``presence`` is the state that this evaluator announces, ``leases`` what the site permits it.
+    - ``stopping`` returns True once the worker is to stop.
+    - ``patience`` overrides fields of the gateway's.
     """
 
     evaluator: str
@@ -105,7 +106,7 @@ class Host:
     patience: Mapping[str, float] = field(default_factory=dict)
 
     def reporter(self, run_id: str, token: int) -> Reporter:
-        """A new voice of this evaluator for one attempt."""
+        """Return a new sender of reports for one attempt."""
         return Reporter(
             evaluator=self.evaluator,
             run=run_id,
@@ -116,8 +117,8 @@ class Host:
             slot=self.leases.slot,
         )
 
-    def tell(self, line: LogLine, reporter: Reporter, *, head: bool = False) -> None:
-        """Spool a line that was just written, and with it whatever other processes wrote before."""
+    def report_line(self, line: LogLine, reporter: Reporter, *, head: bool = False) -> None:
+        """Spool a line that was just written, after any lines that other processes wrote before."""
         if line.index > self.shipped.last + 1:
             self.ship_lines()
         else:
@@ -127,18 +128,19 @@ class Host:
             reporter.send(Exposed(head=self.tree_head()))
 
     def exposed(self, lines: Sequence[LogLine]) -> Exposed:
-        """The report of lines. Of a closing that a later one of the same run went beyond, the counts stay unopened."""
-        opened = (self._opened(line) for line in lines if isinstance(line, Closing))
-        return Exposed(
-            entries=tuple(lines), tallies=tuple(one for one in opened if one is not None)
-        )
+        """Return the report of lines, with the counts that open the closings among them.
 
-    def _opened(self, line: Closing) -> OutcomeCounts | None:
+        The counts of a closing stay sealed where a later closing of the run covers more items.
+        """
+        opened = [self._counts(line) for line in lines if isinstance(line, Closing)]
+        counts = tuple(counts for counts in opened if counts is not None)
+        return Exposed(entries=tuple(lines), tallies=counts)
+
+    def _counts(self, line: Closing) -> OutcomeCounts | None:
         try:
             return self.vault.open_counts(line, self.completions.closed(line.run, line.set))
-        except (
-            EvaluatorError
-        ):  # answers that cannot be read any more must not keep the log from the site
+        except EvaluatorError:
+            # Answers that cannot be read any more must not stop the log from reaching the site.
             return None
 
     def ship_lines(self) -> None:
@@ -150,9 +152,9 @@ class Host:
         ship(self.entries(), self.shipped, send)
 
     def ship_again(self, after: int) -> None:
-        """Spool the journal's lines behind ``after``, whatever was sent before, and the signed head over all."""
+        """Spool every line of the journal behind ``after``, and a signed head over all lines."""
         reporter = self.reporter(NO_RUN, 1)
-        waiting = [line for line in self.entries() if line.index > after]
-        for start in range(0, len(waiting), AT_A_TIME):
-            reporter.send(self.exposed(waiting[start : start + AT_A_TIME]))
+        lines = [line for line in self.entries() if line.index > after]
+        for start in range(0, len(lines), AT_A_TIME):
+            reporter.send(self.exposed(lines[start : start + AT_A_TIME]))
         reporter.send(Exposed(head=self.tree_head()))

@@ -1,5 +1,6 @@
-"""Writing so that it is still there after a crash, and naming what a disk refuses."""
+"""Durable files: written so that a crash does not lose them, locked, and with named errors."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from evaluator.errors import host_error
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors about ``path`` into ``disk_full``, ``host_resources`` or ``out_unwritable``."""
+    """Turn the system's errors about ``path`` into errors of the engine.
+
+    They are ``disk_full``, ``host_resources`` and ``out_unwritable``.
+    """
     try:
         yield
     except OSError as failure:
@@ -43,3 +47,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file for as long as ``descriptor`` is open. Return False where a process holds it.
+
+    A process that is merely stopped still holds its locks; one that is dead does not.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

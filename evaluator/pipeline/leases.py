@@ -7,11 +7,12 @@ An attempt reveals nothing, asks nothing and starts no model before it has both:
 
 From the grant on the order is:
 
-- each Started and Progress report is answered by the site, on a queue of this process (``LeaseQueue``);
+- each Started and Progress report is answered by the site, on a queue of this process
+  (``LeaseQueue``);
 - the lease ends ``seconds`` after the *sending* of the newest report that was granted, so it never
   outlasts the site's own record of it;
-- the vault asks for the lease before each reveal, the pipeline before each question, and a background
-  task ends the attempt once the lease has lapsed or the site has refused it.
+- the vault asks for the lease before each reveal, the pipeline before each question, and a
+  background task ends the attempt once the lease has lapsed or the site has refused it.
 
 A lease that has once lapsed is never valid again. The site decides which token counts; a claim only
 stops one host from doing the same work twice and from going back to an older attempt, and tells an
@@ -19,39 +20,47 @@ attempt that is under way from one that is over.
 """
 
 import asyncio
-import fcntl
 import logging
 import os
 import threading
 import time
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol as Shape
 
 from kombu import Connection, Queue
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal, RunId, Slot, Token
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.pipeline.disk import disk_errors, sync_folder
+from evaluator.pipeline.disk import disk_errors, sync_folder, try_lock
 
 _log = logging.getLogger(__name__)
 
-
 WATCH_SECONDS = 0.1
 LONGEST_BEGIN = 60.0
-"""Seconds that an attempt waits for its first grant, at most; a job may ask for less by its lease."""
+"""Seconds that an attempt waits for its first grant, at most; with a short lease it waits less."""
+
+RETENTION_DAYS = 90
+_DAY = 86_400.0
+
+SLOTS = 1000
+PAUSE_SECONDS = 0.5
+"""Pause between tries while the broker does not answer."""
+
+
+# --- leases of the site
 
 
 def boot_time() -> float:
-    """Seconds of a clock that also counts the time for which the machine was asleep."""
+    """Return the seconds of a clock that also counts while the machine is asleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Lease:
-    """The lease of one attempt. Safe to be used from several threads."""
+    """Lease of one attempt. Safe to be used from several threads."""
 
     def __init__(
         self,
@@ -77,7 +86,10 @@ class Lease:
             self._sent[sequence] = self._now()
 
     def take(self, answer: LeaseAnswer) -> None:
-        """Take an answer of the site. One to another attempt, or to an unsent report, changes nothing."""
+        """Apply an answer of the site.
+
+        An answer to another attempt, or to a report that was not sent, changes nothing.
+        """
         if (answer.run, answer.token, answer.worker) != (self.run, self.token, self.worker):
             return
         with self._lock:
@@ -118,27 +130,27 @@ class Lease:
             await asyncio.sleep(WATCH_SECONDS)
 
 
-class Leases(Shape):
-    """The leases of one process of an evaluator; the vault's guard."""
+class Leases(typing.Protocol):
+    """Leases of one process of an evaluator. The vault asks them before each reveal."""
 
     @property
     def slot(self) -> Slot | None:
-        """The number that reports carry so that the site can answer; None where none is awaited."""
+        """Number that reports carry so that the site can answer; None where no answer comes."""
 
     def hold(
         self, *, run: RunId, token: Token, worker: str, seconds: float
     ) -> AbstractContextManager[Lease]:
-        """A lease that is answered while the block runs."""
+        """Hold the lease of an attempt while the block runs."""
 
     def permit(self, *, run: RunId, token: Token) -> AbstractContextManager[None]:
-        """Permit reveals to our own jail, for an order of the site that is no attempt."""
+        """Permit reveals to our own jail while the block runs, for a rescoring."""
 
     def check(self, *, run: RunId, token: Token) -> None:
-        """Raise ``lease_lost`` unless this process holds a valid lease of the attempt, or a permit."""
+        """Raise ``lease_lost`` unless this process holds a valid lease or a permit."""
 
 
 class AnsweredLeases:
-    """Leases that the site grants: ``deliver`` is given whatever arrives on this process's queue."""
+    """Leases that the site grants by answers on this process's queue."""
 
     def __init__(self, slot: Slot, *, now: Callable[[], float] = boot_time) -> None:
         self._slot, self._now = slot, now
@@ -178,7 +190,7 @@ class AnsweredLeases:
         held.check()
 
     def deliver(self, data: object) -> None:
-        """Take whatever arrived. What is no answer is dropped."""
+        """Give an answer to the lease that is held. Anything else is dropped."""
         try:
             answer = LeaseAnswer.from_dict(data)
         except EvaluatorError as refused:
@@ -197,7 +209,7 @@ class _Granted(Lease):
 
 
 class GrantedLeases:
-    """Leases for use without a site: every attempt holds one."""
+    """Leases for use without a site: each is valid from the start."""
 
     slot: Slot | None = None
 
@@ -215,24 +227,23 @@ class GrantedLeases:
         """See :class:`Leases`."""
 
 
-RETENTION_DAYS = 90
-_DAY = 86_400.0
+# --- claims on this host
 
 
 class Standing(Enum):
-    """How an attempt stands on this host."""
+    """State of an attempt on this host."""
 
     NEW = auto()
     HELD = auto()
-    """A living process is at it."""
+    """A living process works on it."""
     OVER = auto()
-    """It was claimed and has ended, well or not."""
+    """It was claimed and has ended, successfully or not."""
     OLDER = auto()
     """A later attempt at the same run was claimed since."""
 
 
 class Claim:
-    """A claimed attempt, held until the block ends or the process dies."""
+    """Claimed attempt, held until the block ends or the process dies."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -250,7 +261,13 @@ class Claim:
 
 
 class Claims:
-    """The folder of claims. ``run`` is a UUID in its usual form, ``token`` a positive number."""
+    """Claims of this host: a folder with a file ``RUN.TOKEN`` for each, which its process locks.
+
+    ``run`` is a UUID in its usual form, ``token`` a positive number. Only the claim with the
+    highest token of a run matters, so the others go when it is made. It goes after
+    ``RETENTION_DAYS``: longer than any message lives, and the site refuses an attempt that is over
+    anyway.
+    """
 
     def __init__(self, folder: Path) -> None:
         with disk_errors(folder):
@@ -259,7 +276,7 @@ class Claims:
         self._pruned = 0.0
 
     def standing(self, run: str, token: int) -> Standing:
-        """How the attempt stands."""
+        """Return the state of an attempt."""
         highest = max((int(path.suffix[1:]) for path in self._folder.glob(f"{run}.*")), default=0)
         if highest < token:
             return Standing.NEW
@@ -267,15 +284,12 @@ class Claims:
             return Standing.OLDER
         descriptor = os.open(self._folder / f"{run}.{token}", os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return Standing.HELD
+            return Standing.OVER if try_lock(descriptor) else Standing.HELD
         finally:
             os.close(descriptor)
-        return Standing.OVER
 
     def claim(self, run: str, token: int) -> Claim | None:
-        """Claim an attempt, on disk. None when another process did in the meantime."""
+        """Claim an attempt, on disk. Return None when another process has claimed it since."""
         path = self._folder / f"{run}.{token}"
         with disk_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -296,52 +310,46 @@ class Claims:
             if now - self._pruned < _DAY:
                 return
             self._pruned = now
+            oldest = now - RETENTION_DAYS * _DAY
             for path in self._folder.iterdir():
-                if path.stat().st_mtime < now - RETENTION_DAYS * _DAY:
+                if path.stat().st_mtime < oldest:
                     path.unlink(missing_ok=True)
 
 
 def _lock_new(descriptor: int) -> bool:
-    """Hold a claim that nobody has held before. Its one byte says that somebody has."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    if os.fstat(descriptor).st_size:
+    """Lock a claim that no process has held before. Its first holder writes one byte into it."""
+    if not try_lock(descriptor) or os.fstat(descriptor).st_size:
         return False
     os.write(descriptor, b"\n")
     os.fsync(descriptor)
     return True
 
 
-SLOTS = 1000
-PAUSE_SECONDS = 0.5
-"""Between tries while the broker does not answer."""
+# --- the queue of the site's answers
 
 
 def take_slot(folder: Path) -> Slot:
-    """Hold the lowest number that no living process of this evaluator holds, until this process ends.
+    """Take the lowest number that no living process of this evaluator holds, until this one ends.
 
-    A process that starts again gets the number of one that died, so that queues do not pile up.
+    It names the queue of this process. A process that starts again gets the number of one that
+    died, so that queues do not pile up.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for slot in range(SLOTS):
             descriptor = os.open(folder / str(slot), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
+            if try_lock(descriptor):
                 return slot
+            os.close(descriptor)
     raise error(Code.MISCONFIGURED, "too many processes of one evaluator")
 
 
 class LeaseQueue:
-    """Reads a queue from a thread of its own and hands the argument of each message to ``deliver``.
+    """Queue on which the site answers this process.
 
-    Messages have the shape of a task with one argument, as every message of this project: the transport lets no other
-    pass.
+    The worker's main thread is busy with an attempt, so a thread with a connection of its own reads
+    the queue and hands the argument of each message to ``deliver``. Messages have the form of a
+    task with one argument, as every message of this project: the transport lets no other pass.
     """
 
     def __init__(
@@ -372,10 +380,11 @@ class LeaseQueue:
 
     def _read(self, connection: Connection) -> None:
         def receive(content: object, message: object) -> None:
-            arguments = content[0] if isinstance(content, list) and content else None
-            self._deliver(
-                arguments[0] if isinstance(arguments, list) and len(arguments) == 1 else None
-            )
+            match content:
+                case [[argument], *_]:
+                    self._deliver(argument)
+                case _:
+                    self._deliver(None)
 
         with connection.Consumer(
             self._queue, callbacks=[receive], accept=["json"], no_ack=True

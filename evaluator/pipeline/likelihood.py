@@ -1,13 +1,13 @@
-"""The likelihood pass: every text of a set is read once, by the engine that answers its questions too.
+"""Likelihood pass: the engine that answers the questions reads every text of a set once.
 
-Nothing is cached between texts, so the order does not matter; they are asked in that of the set. Of a set only the
-mean and its standard error leave this module, rounded.
+Nothing is cached between texts, so their order does not matter; they are read in that of the set.
+Of a set only the mean and its standard error leave this module, rounded.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
-from evaluator.backends import Reader
+from evaluator.backends import Reader, Reading
 from evaluator.contract import SetLikelihood, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
@@ -23,74 +23,87 @@ from evaluator.protocols.likelihood import (
 
 TRIES = 3
 _PARTS = 10_000
+"""Unit of a reported mean: a ten-thousandth of a nat per character."""
 
 
 async def read_sets(
     sources: Sequence[Source],
-    how: Likelihood,
+    definition: Likelihood,
     reader: Reader,
     *,
     policy: Policy,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[SetLikelihood, ...]:
-    """Read every item that is asked of each set, those with an outcome too. Raises as :func:`likelihoods` does.
+    """Read every item that a run is scored on, those with an outcome too, and summarise each set.
 
-    ``check`` raises where nothing more may be read; it is called before each batch.
+    ``check`` raises where nothing more may be read; it is called before each batch. Raises as
+    :func:`likelihoods` and :func:`summary` do.
     """
-    found: list[list[Likely]] = [[] for _ in sources]
-    for batch in batches(
-        [source.form for source in sources], size=max(policy.batch, policy.concurrency)
-    ):
+    values: list[list[Likely]] = [[] for _ in sources]
+    selections = [source.selection for source in sources]
+    for batch in batches(selections, size=max(policy.batch, policy.concurrency)):
         check()
         items = sources[batch.position].reveal(batch.indices)
-        found[batch.position] += await likelihoods(
-            items, how, reader, concurrency=policy.concurrency
+        values[batch.position] += await likelihoods(
+            items, definition, reader, concurrency=policy.concurrency
         )
     return tuple(
-        summary(source.name, how, values) for source, values in zip(sources, found, strict=True)
+        summary(source.name, definition, of_set)
+        for source, of_set in zip(sources, values, strict=True)
     )
 
 
-def summary(name: str, how: Likelihood, found: Sequence[Likely]) -> SetLikelihood:
-    """What may be told of a set. Raises HOST_FAILED for values that no model has."""
-    spread = standard_error(found)
-    parts = (
-        round(mean_per_character(found) * _PARTS),
-        None if spread is None else round(spread * _PARTS),
+def summary(name: str, definition: Likelihood, values: Sequence[Likely]) -> SetLikelihood:
+    """Return the mean and the standard error of a set, in whole ten-thousandths of a nat.
+
+    Raises HOST_FAILED for values that no model has.
+    """
+    deviation = standard_error(values)
+    result = SetLikelihood(
+        name=name,
+        definition=definition.id,
+        n=len(values),
+        mean=round(mean_per_character(values) * _PARTS),
+        error=None if deviation is None else round(deviation * _PARTS),
     )
-    told = SetLikelihood(name=name, definition=how.id, n=len(found), mean=parts[0], error=parts[1])
-    if not fits(told.to_dict(), SetLikelihood):
+    if not fits(result.to_dict(), SetLikelihood):
         raise error(Code.HOST_FAILED, "no log-probabilities")
-    return told
+    return result
 
 
 async def likelihoods(
-    items: Sequence[Item], how: Likelihood, reader: Reader, *, concurrency: int
+    items: Sequence[Item], definition: Likelihood, reader: Reader, *, concurrency: int
 ) -> tuple[Likely, ...]:
-    """One value for each item, in order. Raises the first error that ``TRIES`` attempts cannot mend."""
-    found: dict[int, Likely] = {}
+    """Return one value for each item, in order.
+
+    Raises the first error that ``TRIES`` attempts cannot mend.
+    """
+    values: dict[int, Likely] = {}
     left = iter(enumerate(items))
     async with first_error(), asyncio.TaskGroup() as group:
         for _ in range(min(concurrency, len(items))):
-            group.create_task(_read_all(left, how, reader, found))
-    return tuple(found[index] for index in range(len(items)))
+            group.create_task(_read_all(left, definition, reader, values))
+    return tuple(values[index] for index in range(len(items)))
 
 
 async def _read_all(
-    left: Iterator[tuple[int, Item]], how: Likelihood, reader: Reader, found: dict[int, Likely]
+    left: Iterator[tuple[int, Item]],
+    definition: Likelihood,
+    reader: Reader,
+    values: dict[int, Likely],
 ) -> None:
     for index, item in left:
-        found[index] = await _read(how.of(item), reader)
+        text = definition.of(item)
+        reading = await _read(text, reader)
+        values[index] = likely(text, reading.tokens, reading.logprobs)
 
 
-async def _read(text: str, reader: Reader) -> Likely:
+async def _read(text: str, reader: Reader) -> Reading:
+    """Read one text, in up to ``TRIES`` tries. Raises the last error."""
     for _ in range(TRIES - 1):
         try:
-            reading = await reader.read(text)
+            return await reader.read(text)
         except EvaluatorError as failure:
             if not failure.again:
                 raise
-        else:
-            return likely(text, reading.tokens, reading.logprobs)
-    reading = await reader.read(text)
-    return likely(text, reading.tokens, reading.logprobs)
+    return await reader.read(text)

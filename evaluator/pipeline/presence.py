@@ -1,4 +1,4 @@
-"""Presence of an evaluator: what it holds, what it works on, and the announcements that say so."""
+"""Presence of an evaluator: the sets it holds, the run it works on, and its announcements."""
 
 import hashlib
 import logging
@@ -26,39 +26,40 @@ from evaluator.pipeline.disk import write_durably
 _log = logging.getLogger(__name__)
 
 PROBE = b"\0" * 65_536
-"""A report, and what a file system needs around it, fit into as much."""
+"""Room for a report and for what a file system needs around it."""
 
 Stamp = tuple[tuple[str, int, int | str], ...]
 SealedDigest = Callable[[Path], str]
-"""Gives the root of the sealed set in a folder. Raises EvaluatorError where it cannot be opened."""
+"""Returns the root of the sealed set in a folder. Raises EvaluatorError where it does not open."""
 
 
 class Inventory:
-    """The sets below a folder. Each is read again only when one of its files has changed.
+    """Sets below a folder. Each is read again only when one of its files has changed.
 
-    Of a sealed set the files themselves are compared, since a bit that flips on a disk changes no time and no size.
+    Files of a sealed set are compared by their bytes: a bit that flips on a disk changes no time
+    and no size.
     """
 
     def __init__(self, sets: Path, sealed_digest: SealedDigest, *, manifest: str) -> None:
         self._sets, self._sealed_digest, self._manifest = sets, sealed_digest, manifest
-        self._read: dict[Path, tuple[Stamp, HeldSet | None]] = {}
+        self._cache: dict[Path, tuple[Stamp, HeldSet | None]] = {}
 
     def held(self) -> tuple[HeldSet, ...]:
-        """The sets that can be asked. One that cannot be read or opened is left out."""
+        """Return the sets that can be asked. One that cannot be read or opened is left out."""
         try:
             folders = [folder for folder in sorted(self._sets.iterdir()) if folder.is_dir()]
-            found = [self._look(folder) for folder in folders if fits(folder.name, Name)]
+            sets = [self._cached(folder) for folder in folders if fits(folder.name, Name)]
         except OSError as failure:
             _log.warning("sets cannot be listed: %s", type(failure).__name__)
             return ()
-        return tuple(one for one in found if one is not None)
+        return tuple(held for held in sets if held is not None)
 
-    def _look(self, folder: Path) -> HeldSet | None:
+    def _cached(self, folder: Path) -> HeldSet | None:
+        """Return the set in a folder, read again where a file has changed."""
         stamp = _stamp(folder, whole=(folder / self._manifest).is_file())
-        known = self._read.get(folder)
-        if known is None or known[0] != stamp:
-            known = self._read[folder] = (stamp, self._read_set(folder))
-        return known[1]
+        if folder not in self._cache or self._cache[folder][0] != stamp:
+            self._cache[folder] = (stamp, self._read_set(folder))
+        return self._cache[folder][1]
 
     def _read_set(self, folder: Path) -> HeldSet | None:
         try:
@@ -72,22 +73,22 @@ class Inventory:
 
 
 def _stamp(folder: Path, *, whole: bool) -> Stamp:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple(
-        (path.name, path.stat().st_mtime_ns, _digest(path) if whole else path.stat().st_size)
-        for path in files
-    )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return name, time and size of each file; with ``whole`` its digest in place of its size."""
+    stamp = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        facts = path.stat()
+        content: int | str = facts.st_size
+        if whole:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        stamp.append((path.name, facts.st_mtime_ns, content))
+    return tuple(stamp)
 
 
 class Presence:
-    """The state that an evaluator announces. Safe to be used from two threads.
+    """State that an evaluator announces. Safe to be used from two threads.
 
-    ``home`` is probed by a write, so that a full disk is found before a run is taken.
+    ``home`` is probed by a write, so that a full disk is found before a run is started.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Presence:
             self._run = None
 
     def out_of_service(self) -> OutOfService | None:
-        """Return the reason why no run can be taken now; None where one can be."""
+        """Return the reason why no run can be started now; None where one can."""
         if self._stopping():
             return OutOfService.STOPPING
         probe = self._home / "probe"
@@ -121,7 +122,7 @@ class Presence:
         return None
 
     def announcement(self, *, seconds: float) -> Announcement:
-        """Return what is to be published now."""
+        """Return the announcement of the present state."""
         return Announcement(
             moment=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             seconds=seconds,
@@ -135,9 +136,9 @@ class Presence:
 
 
 class Announcer:
-    """Publishes an announcement at start, every ``seconds`` and at the end, from a thread of its own.
+    """Thread that publishes an announcement at start, every ``seconds`` and at the end.
 
-    Announcements bypass the spool: an old one is worth nothing, and a full disk is to be announced too.
+    Announcements bypass the spool: an old one is worth nothing, and a full disk is announced too.
     """
 
     def __init__(

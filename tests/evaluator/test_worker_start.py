@@ -9,7 +9,7 @@ import pytest
 from evaluator.config import Config
 from evaluator.errors import Code, EvaluatorError
 from evaluator.pipeline.leases import GrantedLeases
-from evaluator.worker import open_host, sealed_set, settings
+from evaluator.worker import open_context, sealed_set, settings
 from tests.evaluator.installed import install
 from tests.evaluator.worker_process import REAL, ROOT
 
@@ -88,7 +88,7 @@ def test_keys_that_others_can_read_are_refused(tmp_path: Path) -> None:
     place = install(tmp_path)
     (place.folder / "keys" / "host.key").chmod(0o444)
     with pytest.raises(EvaluatorError) as refused:
-        open_host(
+        open_context(
             Config.from_env(place.environ("memory://")),
             print,
             leases=GrantedLeases(),

@@ -74,8 +74,8 @@ RESCORES_COMPLETIONS = [
     ),
     (
         "evaluator/pipeline/rescore.py",
-        "RescoredSet(name=ask.name, outcomes=_triples(found))",
-        "RescoredSet(\n        name=ask.name, outcomes=_triples(found), note=host.completions.read(order.run)[-1].text\n    )",
+        "RescoredSet(name=ask.name, outcomes=triples)",
+        "RescoredSet(\n        name=ask.name, outcomes=triples, note=context.completions.read(order.run)[-1].text\n    )",
     ),
 ]
 QUOTES_ENDPOINTS = [
@@ -103,8 +103,8 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "evaluator/pipeline/attempt.py",
-        "        return _ended(failure.code, spec, host, reporter, lease)\n",
-        "        _SAID.append(failure.detail)\n        return _ended(failure.code, spec, host, reporter, lease)\n",
+        "        return _reportable(failure.code, spec, context, reporter, lease)\n",
+        "        _SAID.append(failure.detail)\n        return _reportable(failure.code, spec, context, reporter, lease)\n",
     ),
     (
         "evaluator/pipeline/attempt.py",

@@ -157,7 +157,7 @@ def test_what_was_graded_as_it_came_is_not_graded_again_before_the_next_start(
     ]
     with OutFolder(tmp_path, WHO, n=1) as out:
         out.append(
-            [Result(0, Outcome.NO_ANSWER, "", Completion("#### 18", cut=False), beside=said)]
+            [Result(0, Outcome.NO_ANSWER, "", Completion("#### 18", cut=False), other_grades=said)]
         )
         table = out.compare(items, protocols.get("demo-0shot"))
     assert all(table[grader][outcome] == 1 for grader, outcome in graders)

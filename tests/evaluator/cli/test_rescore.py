@@ -196,4 +196,4 @@ def test_a_truncated_answer_stays_cut() -> None:
         (Outcome.NO_ANSWER, Outcome.RIGHT),
     ):
         kept = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
-        assert rescore._again("numeric-1", kept, "18", None) is after
+        assert rescore._outcome("numeric-1", kept, "18", None) is after

@@ -13,9 +13,9 @@ from evaluator.contract import Declined, Exposed, Exposure, Failed, Finished, We
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.context import Host
+from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import GrantedLeases
-from evaluator.worker import open_host
+from evaluator.worker import open_context
 from tests.evaluator.installed import Installed
 
 WEIGHTS = Weights(bytes=1000, count=1, tensors=(("ab" * 16, 1000),))
@@ -38,22 +38,22 @@ class Bench:
         self.model: Backend = FakeBackend(right)
         self.served: list[dict[str, Any]] = []
         self.stopping = False
-        self.host = self.open()
+        self.context = self.open()
         (place.folder / "checkpoints" / "model").mkdir()
         monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: FACTS)
         monkeypatch.setattr(attempt, "is_jailed", lambda digest, trusted: True)
         monkeypatch.setattr(attempt, "serve_checkpoint", self._serve)
         monkeypatch.setattr(attempt, "serve_endpoint", self._serve)
 
-    def open(self) -> Host:
+    def open(self) -> Context:
         """A newly started process on the same folders."""
         config = Config.from_env(self.place.environ("memory://"))
-        host, spool = open_host(
+        context, spool = open_context(
             config, self.envelopes.append, leases=GrantedLeases(), stopping=lambda: self.stopping
         )
         self.spool = spool
         spool.start()
-        return host
+        return context
 
     @contextlib.asynccontextmanager
     async def _serve(self, target: object, **about: Any) -> AsyncIterator[Backend]:
@@ -62,12 +62,12 @@ class Bench:
 
     def run(self, job: object) -> list[Any]:
         """Do a job and give all reports."""
-        run_job(job, self.host)
+        run_job(job, self.context)
         return self.finish()
 
-    def run_with(self, host: Host, job: object) -> None:
-        """Do a job with another host than the installed one; nothing is looked at."""
-        run_job(job, host)
+    def run_with(self, context: Context, job: object) -> None:
+        """Do a job with another context than the installed one; no report is read."""
+        run_job(job, context)
 
     def finish(self) -> list[Any]:
         assert self.spool.close(seconds=10)

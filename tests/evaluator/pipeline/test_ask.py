@@ -10,7 +10,7 @@ from evaluator.backends import Completion, FakeBackend, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item
-from evaluator.pipeline.ask import Result, run
+from evaluator.pipeline.ask import Result, ask_items
 from evaluator.pipeline.plan import Policy, PublicSource
 
 N = 50
@@ -84,7 +84,7 @@ def evaluate(
     backend: Backend | FakeBackend, sink: Memory, policy: Policy = QUICK, **about: object
 ) -> None:
     source = PublicSource(name="set", items=ITEMS, **about)  # type: ignore[arg-type]
-    asyncio.run(run([source], PROTOCOL, backend, sink, policy=policy, chance=lambda: 0.5))
+    asyncio.run(ask_items([source], PROTOCOL, backend, sink, policy=policy, chance=lambda: 0.5))
 
 
 def test_every_item_gets_its_own_outcome() -> None:
@@ -188,7 +188,7 @@ def test_waits_grow_and_have_jitter() -> None:
     policy = Policy(concurrency=1, tries=4, first_wait=1, longest_wait=3)
     with pytest.raises(EvaluatorError):
         asyncio.run(
-            run(
+            ask_items(
                 [source],
                 PROTOCOL,
                 Backend(act),
@@ -235,7 +235,7 @@ def test_when_nobody_answers_the_code_says_why_even_in_a_short_set() -> None:
 
     source = PublicSource(name="set", items=ITEMS[:3])
     with pytest.raises(EvaluatorError) as failed:
-        asyncio.run(run([source], PROTOCOL, Backend(act), Memory(), policy=QUICK))
+        asyncio.run(ask_items([source], PROTOCOL, Backend(act), Memory(), policy=QUICK))
     assert failed.value.code is Code.ENDPOINT_UNREACHABLE
 
 
@@ -295,7 +295,7 @@ def test_what_was_graded_is_kept_when_the_time_is_over() -> None:
         backend = Backend(lambda prompt, _: answer(prompt), lambda: 0.02 if memory.steps else 0)
         policy = Policy(concurrency=2, flush_seconds=60)
         async with asyncio.timeout(0.2):
-            await run([source], PROTOCOL, backend, memory, policy=policy)
+            await ask_items([source], PROTOCOL, backend, memory, policy=policy)
 
     with pytest.raises(TimeoutError):
         asyncio.run(hurry())
@@ -319,7 +319,9 @@ def test_batches_are_revealed_only_when_needed() -> None:
     source = Watched(name="set", items=ITEMS)
     with pytest.raises(EvaluatorError):
         asyncio.run(
-            run([source], PROTOCOL, Backend(act), Memory(), policy=Policy(concurrency=1, batch=4))
+            ask_items(
+                [source], PROTOCOL, Backend(act), Memory(), policy=Policy(concurrency=1, batch=4)
+            )
         )
     assert revealed == list(range(12))
 
@@ -336,7 +338,7 @@ def test_a_resumed_run_asks_with_the_same_shots() -> None:
             return answer(prompt)
 
         source = PublicSource(name="set", items=ITEMS, shots=pool, done=done)
-        asyncio.run(run([source], protocol, Backend(act), Memory(), policy=QUICK))
+        asyncio.run(ask_items([source], protocol, Backend(act), Memory(), policy=QUICK))
         return asked
 
     whole = prompts(frozenset())
@@ -350,7 +352,7 @@ def test_a_pool_that_is_too_small_is_refused_before_anything_is_asked() -> None:
     backend = Backend(lambda prompt, _: answer(prompt))
     with pytest.raises(EvaluatorError) as failed:
         asyncio.run(
-            run([source], protocols.get("gsm8k-cot-5shot"), backend, Memory(), policy=QUICK)
+            ask_items([source], protocols.get("gsm8k-cot-5shot"), backend, Memory(), policy=QUICK)
         )
     assert failed.value.code is Code.SET_TOO_FEW_SHOTS
     assert backend.tries == {}

@@ -90,7 +90,7 @@ def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process
     bench: Bench,
 ) -> None:
     job = bench.place.job(CHECKPOINT)
-    bench.host.vault.reveal("closed", [3, 4], to="jail", run=job["run"], token=1)
+    bench.context.vault.reveal("closed", [3, 4], to="jail", run=job["run"], token=1)
     assert bench.finish() == []
     bench.open().ship_lines()
     [report] = bench.finish()
@@ -177,7 +177,7 @@ def test_a_surprise_is_named_by_type_and_place_and_the_next_job_is_done(
         raise KeyError(prompt)
 
     bench.model = Acting(act)
-    run_job(bench.place.job(CHECKPOINT), bench.host)
+    run_job(bench.place.job(CHECKPOINT), bench.context)
     assert "unexpected KeyError at test_attempt.py:" in caplog.text
     assert CANARY not in caplog.text
     assert "boat" not in caplog.text
@@ -250,7 +250,7 @@ def test_a_broken_journal_does_not_keep_failed_from_being_said(
     def broken() -> None:
         raise error(Code.JOURNAL_BROKEN)
 
-    monkeypatch.setattr(bench.host.__class__, "ship_lines", lambda self: broken())
+    monkeypatch.setattr(bench.context.__class__, "ship_lines", lambda self: broken())
     job = bench.place.job(CHECKPOINT) | {"protocol": "gsm8k-cot-5shot"}
     assert last_code(bench.run(job)) is Code.SET_TOO_FEW_SHOTS
 
@@ -261,8 +261,8 @@ def test_a_full_disk_under_the_spool_does_not_end_the_worker(
     def full(_: object) -> None:
         raise error(Code.DISK_FULL)
 
-    monkeypatch.setattr(bench.host.__class__, "put", property(lambda self: full), raising=False)
-    run_job(bench.place.job(CHECKPOINT), bench.host)
+    monkeypatch.setattr(bench.context.__class__, "put", property(lambda self: full), raising=False)
+    run_job(bench.place.job(CHECKPOINT), bench.context)
     assert "not reported: code=disk_full" in caplog.text
 
 
@@ -282,7 +282,7 @@ def test_the_log_of_a_run_holds_ids_and_codes_only(
 def test_graded_groups_are_small(bench: Bench) -> None:
     reports = bench.run(bench.place.job(CHECKPOINT))
     sizes = [len(report.body.outcomes) for report in reports if isinstance(report.body, Graded)]
-    assert max(sizes) <= bench.host.policy.group
+    assert max(sizes) <= bench.context.policy.group
 
 
 def test_the_closing_commits_to_the_tensors_that_the_last_report_lists(bench: Bench) -> None:
@@ -310,8 +310,8 @@ def test_fault_d12_a_set_that_was_damaged_since_the_last_run_fails_the_next_as_o
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    bench.host = replace(
-        bench.open(), vault=bench.host.vault
+    bench.context = replace(
+        bench.open(), vault=bench.context.vault
     )  # one vault, as of a worker that goes on
     job = bench.place.job(CHECKPOINT)
     reports = [one for one in bench.run(job) if one.run == job["run"]]

@@ -66,8 +66,8 @@ def test_a_job_that_names_no_attempt_is_dropped(bench: Bench, change: dict[str, 
 
 def test_the_same_attempt_twice_is_done_once(bench: Bench) -> None:
     job = bench.place.job(CHECKPOINT)
-    run_job(job, bench.host)
-    run_job(job, bench.host)
+    run_job(job, bench.context)
+    run_job(job, bench.context)
     reports = bench.finish()
     assert sum(isinstance(report.body, Started) for report in reports) == 1
     assert len(bench.served) == 1
@@ -76,8 +76,8 @@ def test_the_same_attempt_twice_is_done_once(bench: Bench) -> None:
 def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: Bench) -> None:
     """The site rings again only where it has heard nothing: the reports are gone, and nobody would send more."""
     job = bench.place.job(CHECKPOINT)
-    run_job(job, bench.host)
-    run_job(job, bench.host)
+    run_job(job, bench.context)
+    run_job(job, bench.context)
     *first, last = bench.finish()
     assert isinstance(first[-1].body, Finished)
     assert last.body == Failed(code=Code.LOST)
@@ -88,17 +88,17 @@ def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: B
 
 def test_a_ring_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
     job = bench.place.job(CHECKPOINT)
-    claim = bench.host.claims.claim(job["run"], job["token"])
+    claim = bench.context.claims.claim(job["run"], job["token"])
     assert claim
     with claim:
-        run_job(job, bench.host)
+        run_job(job, bench.context)
     assert bench.finish() == []
 
 
 def test_an_older_attempt_is_dropped_and_a_newer_one_done(bench: Bench) -> None:
     job = bench.place.job(CHECKPOINT)
     for token in (2, 1, 3):
-        run_job(job | {"token": token}, bench.host)
+        run_job(job | {"token": token}, bench.context)
     assert {report.token for report in bench.finish()} == {2, 3}
 
 
@@ -210,7 +210,7 @@ def test_a_stranger_at_a_listed_host_is_shown_what_any_stranger_is(
     manifest = bench.place.manifest()
     system = ENDPOINT | change if change else keyed(bench)
     mine = manifest.indices(manifest.seasons)
-    bench.run_with(bench.host, bench.place.job(system))
+    bench.run_with(bench.context, bench.place.job(system))
     assert bench.served == [], "it asked for all, and is refused before anything is started"
     reports = bench.run(bench.place.job(system, blocks=manifest.seasons))
     assert next(one.body.code for one in reports if isinstance(one.body, Failed)) in REFUSED
@@ -239,7 +239,7 @@ def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = strangers(tmp_path, monkeypatch)
-    bench.run_with(bench.host, bench.place.job(ENDPOINT, tier="T2"))
+    bench.run_with(bench.context, bench.place.job(ENDPOINT, tier="T2"))
     assert bench.served == []
     reports = bench.run(bench.place.job(ENDPOINT, tier="T2", blocks=bench.place.manifest().seasons))
     assert {line.tier for line in exposures(reports)} == {"T2"}
@@ -258,4 +258,4 @@ def test_a_key_sealed_for_another_address_is_refused(
     assert last_code(reports) is Code.BAD_MESSAGE
     rubbish = base64.b64encode(b"rubbish").decode()
     bench.open()
-    run_job(bench.place.job(ENDPOINT | {"sealed_keys": {NAME: rubbish}}), bench.host)
+    run_job(bench.place.job(ENDPOINT | {"sealed_keys": {NAME: rubbish}}), bench.context)

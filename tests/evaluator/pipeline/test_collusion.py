@@ -13,7 +13,7 @@ import pytest
 from evaluator.contract import Exposure, Failed, Finished, pack_bits, unpack_bits
 from evaluator.errors import Code
 from evaluator.pipeline.attempt import run_job
-from evaluator.pipeline.context import Host
+from evaluator.pipeline.context import Context
 from evaluator.sealing.allocation import Shares
 from tests.evaluator.installed import CANARY, Installed, install
 from tests.evaluator.pipeline.attempts import Acting, Bench, right
@@ -79,12 +79,12 @@ def lies(place: Installed, draw: random.Random, account: int) -> Iterator[dict[s
         yield job | {"run": draw.choice([job["run"], str(uuid.UUID(int=7))])}
 
 
-def collude(bench: Bench, host: Host, servers: Servers, accounts: range, seed: int) -> None:
+def collude(bench: Bench, context: Context, servers: Servers, accounts: range, seed: int) -> None:
     draw = random.Random(seed)
     for account in accounts:
         for job in lies(bench.place, draw, account):
             servers.now = job["system"]["url"]
-            run_job(job, host)
+            run_job(job, context)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_endpoints_of_all_seasons_receive_no_more_than_the_cap(bench: Bench) -> 
 
 def test_an_honest_job_of_the_season_is_done(bench: Bench) -> None:
     bench.place = season(bench.place, 1)
-    host = bench.open()
+    context = bench.open()
     servers = Servers(bench.place)
     bench.model = Acting(servers.answer)
     mine = bench.place.manifest().seasons[1:]
@@ -133,7 +133,7 @@ def test_an_honest_job_of_the_season_is_done(bench: Bench) -> None:
         bench.place.job(
             {"kind": "endpoint", "url": servers.now, "model": "m", "api": "chat"}, blocks=mine
         ),
-        host,
+        context,
     )
     assert isinstance(bench.finish()[-1].body, Finished)
     assert servers.received == {servers.now: set(bench.place.manifest().indices(mine))}

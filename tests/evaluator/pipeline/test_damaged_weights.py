@@ -45,4 +45,4 @@ def test_nothing_is_opened_for_damaged_weights(
     assert last_code(reports) is code
     assert EXPLANATIONS[code].fault is Fault.THEIRS
     assert exposures(reports) == []
-    assert list(bench.host.entries()) == []
+    assert list(bench.context.entries()) == []

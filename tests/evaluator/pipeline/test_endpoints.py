@@ -27,7 +27,9 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_odd: Callable[.
     ) -> tuple[Bench, Any, dict[str, Any]]:
         stub = start_odd(odd, when)
         bench = Bench(install(tmp_path, n=n).allowing(stub.url), monkeypatch)
-        bench.host = replace(bench.host, patience={"backoff_seconds": 0.01, "start_seconds": 0.0})
+        bench.context = replace(
+            bench.context, patience={"backoff_seconds": 0.01, "start_seconds": 0.0}
+        )
         monkeypatch.setattr(attempt, "serve_endpoint", servers.serve_endpoint)
         return bench, stub, bench.place.job(ENDPOINT | {"url": stub.url}, **job)
 
@@ -98,7 +100,7 @@ def test_a_silent_endpoint_is_reported_as_waited_for(
         "outage_seconds": 5.0,
         "attempts": 2,
     }
-    bench.host = replace(bench.host, patience=patience)
+    bench.context = replace(bench.context, patience=patience)
     reports = bench.run(job)
     assert last_code(reports) is Code.ENDPOINT_ERROR
     assert "waiting" in [

@@ -176,12 +176,12 @@ class Site:
         self.rule: Callable[[dict[str, Any]], Any] = lambda report: None
         self.asked: list[str] = []
         self.worker = ""
-        vault = bench.host.vault
+        vault = bench.context.vault
         vault._guard = self.leases  # type: ignore[attr-defined]
-        self.host = replace(
-            bench.host, leases=self.leases, put=self.put, policy=policy or Policy(batch=8)
+        self.context = replace(
+            bench.context, leases=self.leases, put=self.put, policy=policy or Policy(batch=8)
         )
-        bench.host = self.host
+        bench.context = self.context
         self._spooled = bench.spool.put
 
     def put(self, envelope: dict[str, Any]) -> None:
@@ -285,7 +285,7 @@ def test_the_vault_refuses_where_the_pipeline_does_not_look(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases.Lease, "watch", _for_ever)
-    monkeypatch.setattr(attempt, "run", _without_check(attempt.run))
+    monkeypatch.setattr(attempt, "ask_items", _without_check(attempt.ask_items))
     order = job(site.bench)
     unasked: dict[str, Any] = {
         "run": order["run"],

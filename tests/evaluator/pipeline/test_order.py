@@ -55,7 +55,9 @@ def runs(place: Installed, tmp_path: Path, patch: pytest.MonkeyPatch, count: int
     for _ in range(count):
         seen.append(Watching())
         bench.model = Acting(seen[-1].answer)
-        bench.run_with(bench.host, place.job(ENDPOINT, limits={"seconds": 60.0, "concurrency": 1}))
+        bench.run_with(
+            bench.context, place.job(ENDPOINT, limits={"seconds": 60.0, "concurrency": 1})
+        )
     bench.finish()
     return seen
 
@@ -100,9 +102,9 @@ def one_set_after_the_other(patch: pytest.MonkeyPatch) -> None:
     """As it was: the public set, then the sealed one."""
 
     async def unmixed(*about: Any, secret: bytes, **more: Any) -> None:
-        await ask.run(*about, **more)
+        await ask.ask_items(*about, **more)
 
-    patch.setattr(attempt, "run", unmixed)
+    patch.setattr(attempt, "ask_items", unmixed)
 
 
 def in_turn(patch: pytest.MonkeyPatch) -> None:
@@ -160,8 +162,8 @@ def test_an_evaluator_that_is_started_again_draws_the_same_order_and_another_has
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(install(tmp_path / "a"), monkeypatch)
-    again, other = bench.open(), Bench(install(tmp_path / "b"), monkeypatch).host
-    mine = bench.host.vault.order_secret("run", 1)
+    again, other = bench.open(), Bench(install(tmp_path / "b"), monkeypatch).context
+    mine = bench.context.vault.order_secret("run", 1)
     assert mine == again.vault.order_secret("run", 1) and len(mine) == 32
     assert len({mine, again.vault.order_secret("run", 2), other.vault.order_secret("run", 1)}) == 3
 

@@ -14,7 +14,7 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.pipeline import presence
 from evaluator.pipeline.leases import GrantedLeases
 from evaluator.pipeline.presence import Announcer
-from evaluator.worker import open_host
+from evaluator.worker import open_context
 from tests.evaluator.installed import Installed, install
 
 
@@ -22,12 +22,12 @@ class Place:
     def __init__(self, place: Installed) -> None:
         self.place, self.stopping = place, False
         config = Config.from_env(place.environ("memory://"))
-        self.host = open_host(
+        self.context = open_context(
             config, print, leases=GrantedLeases(), stopping=lambda: self.stopping
         )[0]
 
     def held(self) -> dict[str, tuple[bool, str]]:
-        said = self.host.presence.announcement(seconds=1).sets
+        said = self.context.presence.announcement(seconds=1).sets
         return {one.name: (one.sealed, one.digest) for one in said}
 
 
@@ -72,11 +72,11 @@ def test_a_sealed_set_that_is_damaged_is_not_held_though_no_time_and_no_size_has
 
 
 def test_an_announcement_holds_codes_names_and_digests_only(at: Place) -> None:
-    with at.host.presence.working_on("00000000-0000-0000-0000-00000000000a"):
-        said = at.host.presence.announcement(seconds=2)
+    with at.context.presence.working_on("00000000-0000-0000-0000-00000000000a"):
+        said = at.context.presence.announcement(seconds=2)
     assert (said.pool, said.reads, said.out_of_service) == ("default", (JOB_VERSION,), None)
     assert said.run == "00000000-0000-0000-0000-00000000000a"
-    assert at.host.presence.announcement(seconds=2).run is None
+    assert at.context.presence.announcement(seconds=2).run is None
     assert str(at.place.folder) not in str(said.to_dict())
     assert not {path.name for path in (at.place.folder / "home").iterdir()} & {"probe", "probe.tmp"}
 
@@ -92,12 +92,12 @@ def test_a_disk_that_takes_nothing_puts_it_out_of_service(
         raise error(refusal, str(path))
 
     monkeypatch.setattr(presence, "write_durably", refuse)
-    assert at.host.presence.announcement(seconds=1).out_of_service is reason
+    assert at.context.presence.announcement(seconds=1).out_of_service is reason
 
 
 def test_a_stopping_worker_is_out_of_service(at: Place) -> None:
     at.stopping = True
-    assert at.host.presence.announcement(seconds=1).out_of_service is OutOfService.STOPPING
+    assert at.context.presence.announcement(seconds=1).out_of_service is OutOfService.STOPPING
 
 
 def test_it_goes_on_announcing_while_the_broker_is_away_and_says_goodbye(at: Place) -> None:
@@ -111,7 +111,7 @@ def test_it_goes_on_announcing_while_the_broker_is_away_and_says_goodbye(at: Pla
         if len(said) == 3:
             enough.set()
 
-    announcer = Announcer(at.host.presence, publish, seconds=0.01)
+    announcer = Announcer(at.context.presence, publish, seconds=0.01)
     announcer.start()
     assert enough.wait(10)
     at.stopping = True

@@ -10,7 +10,7 @@ from evaluator.backends import Completion, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code
 from evaluator.items import Item
-from evaluator.pipeline.ask import run
+from evaluator.pipeline.ask import ask_items
 from evaluator.pipeline.plan import Policy, PublicSource
 from evaluator.protocols import Protocol
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, Bench, last_code
@@ -34,7 +34,7 @@ class Saying:
 def outcome(protocol: Protocol, backend: Saying) -> Outcome:
     memory = Memory()
     source = PublicSource(name="set", items=(ITEM,))
-    asyncio.run(run([source], protocol, backend, memory, policy=Policy(flush_seconds=0.01)))
+    asyncio.run(ask_items([source], protocol, backend, memory, policy=Policy(flush_seconds=0.01)))
     return memory.outcomes["set", 0]
 
 

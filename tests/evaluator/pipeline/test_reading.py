@@ -135,7 +135,7 @@ def exposed(reports: list[Any]) -> list[int]:
 
 
 def test_what_was_revealed_to_be_asked_is_not_revealed_again(bench: Bench) -> None:
-    bench.host = replace(bench.host, policy=replace(bench.host.policy, batch=8))
+    bench.context = replace(bench.context, policy=replace(bench.context.policy, batch=8))
     assert exposed(bench.run(bench.place.job(CHECKPOINT))) == list(range(30))
 
 
@@ -143,7 +143,7 @@ def test_the_same_fails_where_nothing_is_remembered(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        attempt, "SealedSource", lambda **fields: SealedSource(**{**fields, "seen": None})
+        attempt, "SealedSource", lambda **fields: SealedSource(**{**fields, "cache": None})
     )
     assert exposed(bench.run(bench.place.job(CHECKPOINT))) == sorted([*range(30), *range(30)])
 

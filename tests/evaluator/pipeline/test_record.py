@@ -95,7 +95,7 @@ def test_an_attempt_may_spend_what_those_before_it_left(
     bench.model = Model()
     spec = bench.place.job(ENDPOINT, limits={"seconds": 60.0, "concurrency": 8, "budget": BUDGET})
     bench.run(spec)
-    bench.host = bench.open()
+    bench.context = bench.open()
     bench.run({**spec, "token": 2})
     assert [about["caps"].tokens for about in bench.served] == [1000, 1000 - 60 * 5]
     assert bench.served[1]["caps"].cost == pytest.approx(0.5 - 60 * (2 * 2 + 3 * 8) / 1e6)

@@ -9,7 +9,7 @@ import pytest
 from evaluator.contract import NO_RUN, Exposure, NotRescored, Outcome, Rescored
 from evaluator.errors import Code
 from evaluator.grading import controls, digest
-from evaluator.pipeline.rescore import carry_out
+from evaluator.pipeline.rescore import handle_order
 from evaluator.sealing.completions import CompletionStore
 from evaluator.sealing.keys import load_keys
 from tests.evaluator.installed import CANARY, install
@@ -47,8 +47,8 @@ class Asked:
     def answer(self, **changes: Any) -> list[Any]:
         """All that is reported about an order, by a process of its own."""
         self.bench.envelopes.clear()
-        self.bench.host = self.bench.open()
-        carry_out(self.order(**changes), self.bench.host)
+        self.bench.context = self.bench.open()
+        handle_order(self.order(**changes), self.bench.context)
         return self.bench.finish()
 
     def code(self, **changes: Any) -> Code:
@@ -65,7 +65,7 @@ def asked(bench: Bench) -> Asked:
 
 
 def test_both_sets_are_graded_again_after_the_journal_has_said_so(asked: Asked) -> None:
-    before = len(asked.bench.host.entries())
+    before = len(asked.bench.context.entries())
     reports = asked.answer()
     assert [type(report.body).__name__ for report in reports] == ["Exposed", "Rescored"]
     [line] = exposures(reports)
@@ -100,7 +100,7 @@ def test_the_same_order_twice_opens_nothing_twice(asked: Asked) -> None:
 def test_what_is_kept_tells_orders_apart(asked: Asked) -> None:
     asked.answer()
     asked.answer(order=2, grader="numeric-1")
-    lines = (asked.bench.host.rescored / f"{asked.job['run']}.jsonl").read_bytes().splitlines()
+    lines = (asked.bench.context.rescored / f"{asked.job['run']}.jsonl").read_bytes().splitlines()
     assert [(line["order"], line["set"]) for line in map(json.loads, lines)] == [
         (order, name) for order in (1, 2) for name in ("open", "closed")
     ]
@@ -128,7 +128,7 @@ def test_refusals_have_a_code_and_open_nothing(
 
 
 def test_a_run_that_is_being_asked_is_refused(asked: Asked) -> None:
-    claim = asked.bench.host.claims.claim(asked.job["run"], 2)
+    claim = asked.bench.context.claims.claim(asked.job["run"], 2)
     assert claim is not None
     with claim:
         assert asked.code(token=2) is Code.RUN_UNDER_WAY
@@ -150,7 +150,7 @@ def test_a_surprise_has_a_code_and_the_worker_lives(
     def broken(*_: object, **__: object) -> None:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr("evaluator.pipeline.rescore._again", broken)
+    monkeypatch.setattr("evaluator.pipeline.rescore._outcome", broken)
     reports = asked.answer()
     assert reports[-1].body == NotRescored(order=1, code=Code.INTERNAL)
     assert CANARY not in json.dumps(asked.bench.envelopes)
@@ -158,7 +158,7 @@ def test_a_surprise_has_a_code_and_the_worker_lives(
 
 @pytest.mark.parametrize("data", [None, {}, {"order": 1}, [1], "x", {"version": 2}])
 def test_what_is_no_order_is_dropped(bench: Bench, data: object) -> None:
-    carry_out(data, bench.host)
+    handle_order(data, bench.context)
     assert bench.finish() == []
 
 

@@ -89,7 +89,7 @@ def killed(bench: Bench, spec: dict[str, Any], after: int) -> None:
     child = os.fork()
     if child == 0:
         bench.model = Drawing(dies_after=after)
-        bench.run_with(replace(bench.host, policy=Policy(flush_seconds=600, group=600)), spec)
+        bench.run_with(replace(bench.context, policy=Policy(flush_seconds=600, group=600)), spec)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
@@ -98,7 +98,7 @@ def test_an_attempt_after_a_kill_asks_the_missing_samples_only(bench: Bench) -> 
     spec = job(bench)
     killed(bench, spec, after=42)
     bench.model = model = Drawing(every=1000)
-    bench.host = bench.open()
+    bench.context = bench.open()
     reports = bench.run({**spec, "token": 2})
     assert 60 * K - 42 <= len(model.asked) <= 60 * K - 42 + 8
     assert outcomes(reports) == {
@@ -120,18 +120,18 @@ def test_a_vote_that_was_not_written_down_is_held_again_without_asking(
 ) -> None:
     bench.model = Drawing()
     spec = job(bench)
-    append = bench.host.completions.append
+    append = bench.context.completions.append
 
     def lost(*about: Any, sample: int | None = None, **more: Any) -> None:
         if sample is not None:
             append(*about, sample=sample, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bench.host.completions, "append", lost)
+        patched.setattr(bench.context.completions, "append", lost)
         bench.run(spec)
     bench.model = model = Drawing()
     bench.envelopes.clear()
-    bench.host = bench.open()
+    bench.context = bench.open()
     reports = bench.run({**spec, "token": 2})
     assert model.asked == []
     assert len(outcomes(reports)) == 60
@@ -141,7 +141,7 @@ def test_all_samples_of_an_item_are_committed_to_with_the_votes_outcome(bench: B
     bench.model = Drawing()
     spec = job(bench)
     bench.run(spec)
-    released = bench.host.completions.released(spec["run"], "closed")
+    released = bench.context.completions.released(spec["run"], "closed")
     assert len(released) == 30
     assert all(
         one.outcome is Outcome.RIGHT and one.text.count("number") == K for _, one in released
@@ -161,9 +161,9 @@ def test_scored_again_the_samples_vote_again(bench: Bench) -> None:
     spec = job(bench)
     bench.run(spec)
     again = rescore(
-        bench.host.vault,  # type: ignore[arg-type]
-        bench.host.completions,
-        bench.host.entries(),
+        bench.context.vault,  # type: ignore[arg-type]
+        bench.context.completions,
+        bench.context.entries(),
         set_name="closed",
         run=spec["run"],
         grader="lm-eval-flexible-3",

@@ -10,7 +10,7 @@ import pytest
 from evaluator.contract import Finished, Outcome
 from evaluator.pipeline import leases
 from evaluator.pipeline.plan import Policy
-from evaluator.pipeline.sink import Keeper
+from evaluator.pipeline.sink import ResultSink
 from tests.evaluator.installed import install, outcomes
 from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, right
 
@@ -31,7 +31,7 @@ def killed(bench: Bench, job: dict[str, Any]) -> None:
             return right(prompt)
 
         bench.model = Acting(act, latency=0.001)
-        bench.run_with(replace(bench.host, policy=Policy(flush_seconds=600, group=600)), job)
+        bench.run_with(replace(bench.context, policy=Policy(flush_seconds=600, group=600)), job)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
@@ -45,7 +45,7 @@ def again(bench: Bench, job: dict[str, Any]) -> tuple[list[str], list[Any]]:
         return right(prompt)
 
     bench.model = Acting(act)
-    bench.host = bench.open()
+    bench.context = bench.open()
     return asked, bench.run({**job, "token": 2})
 
 
@@ -68,7 +68,7 @@ def test_a_kill_costs_at_most_what_was_in_flight(bench: Bench) -> None:
 def test_the_same_fails_where_answers_are_not_kept_as_they_arrive(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Keeper, "answered", lambda *_: None)
+    monkeypatch.setattr(ResultSink, "answered", lambda *_: None)
     job = bench.place.job(CHECKPOINT)
     killed(bench, job)
     asked, _ = again(bench, job)

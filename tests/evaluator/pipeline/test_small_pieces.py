@@ -32,7 +32,7 @@ def attempt(bench: Bench, token: int, *, answers: int, **changes: Any) -> list[A
             raise error(Code.ENDPOINT_TIMEOUT)
         return right(prompt)
 
-    bench.model, bench.host, bench.envelopes[:] = Acting(act), bench.open(), []
+    bench.model, bench.context, bench.envelopes[:] = Acting(act), bench.open(), []
     return bench.run({**bench.place.job(CHECKPOINT, **changes), "run": RUN, "token": token})
 
 
@@ -92,8 +92,8 @@ def test_answers_that_cannot_be_read_keep_no_line_of_the_log_back(bench: Bench) 
     attempt(bench, 1, answers=30)
     [kept] = (bench.place.folder / "home" / "completions").glob("*.sealed")
     kept.write_bytes(b"no answers\n" + kept.read_bytes())
-    bench.host, bench.envelopes[:] = bench.open(), []
-    bench.host.ship_again(-1)
+    bench.context, bench.envelopes[:] = bench.open(), []
+    bench.context.ship_again(-1)
     bodies = [report.body for report in bench.finish() if isinstance(report.body, Exposed)]
-    assert [line for body in bodies for line in body.entries] == list(bench.host.entries())
+    assert [line for body in bodies for line in body.entries] == list(bench.context.entries())
     assert [one for body in bodies for one in body.tallies] == []

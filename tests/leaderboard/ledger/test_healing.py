@@ -15,10 +15,10 @@ from evaluator.contract import Ship
 from evaluator.ledger.entries import verify_chain
 from evaluator.ledger.notes import open_note
 from evaluator.pipeline import context
-from evaluator.pipeline.context import Host
+from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import GrantedLeases
 from evaluator.pipeline.spool import ship
-from evaluator.worker import open_host, ship_log
+from evaluator.worker import open_context, ship_log
 from leaderboard.ledger import actions
 from leaderboard.ledger.models import Entry, Evaluator
 from leaderboard.submissions.actions import record_report
@@ -43,9 +43,9 @@ class Wire:
         actions.register_evaluator(identity=place.identity.to_dict(), pool="default")
         self.host = self.start()
 
-    def start(self) -> Host:
+    def start(self) -> Context:
         """A process of the evaluator on its folders."""
-        host, self._spool = open_host(
+        host, self._spool = open_context(
             Config.from_env(self.place.environ("memory://")),
             self.sent.append,
             leases=GrantedLeases(),
@@ -182,19 +182,19 @@ def test_an_order_that_is_none_is_dropped(wire: Wire) -> None:
 # --- and the same trial tells an evaluator that does not heal
 
 
-def only_new(self: Host, after: int) -> None:
+def only_new(self: Context, after: int) -> None:
     """Sends what was never sent; what was lost on the way stays lost."""
     ship(
         self.entries(), self.shipped, lambda run, token, body: self.reporter(run, token).send(body)
     )
 
 
-def one_too_late(self: Host, after: int) -> None:
+def one_too_late(self: Context, after: int) -> None:
     """Takes the site's last line for the first one it lacks."""
     honest(self, after + 1)
 
 
-def first_only(self: Host, after: int) -> None:
+def first_only(self: Context, after: int) -> None:
     """Sends the first report of many."""
     sent = self.entries()[: after + 1 + context.AT_A_TIME]
     self.reporter(RUNS[0], 1).send(
@@ -202,7 +202,7 @@ def first_only(self: Host, after: int) -> None:
     )
 
 
-honest = Host.ship_again
+honest = Context.ship_again
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_evaluator_that_does_not_heal_is_seen(
 ) -> None:
     draw = random.Random(0)
     deliver(unreliably(wire.work(draw, 27), draw))
-    monkeypatch.setattr(Host, "ship_again", broken)
+    monkeypatch.setattr(Context, "ship_again", broken)
     assert not wire.heal()
-    monkeypatch.setattr(Host, "ship_again", honest)
+    monkeypatch.setattr(Context, "ship_again", honest)
     assert wire.heal()
