@@ -19,15 +19,15 @@ from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.submissions.models import (
     COUNTED,
-    Beside,
+    GraderComparison,
     PackedOutcomes,
+    PublicCounts,
     RescoredOutcomes,
     Rescoring,
     Run,
     RunOutcomes,
     Submission,
-    Told,
-    side_by_side,
+    compare_graders,
 )
 from leaderboard.submissions.states import RunState
 
@@ -178,15 +178,15 @@ def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
             counts.get((run.pk, pair.private_id)),
         )
         if public is not None and private is not None:
-            told = public.told(), private.told(gone)
+            told = public.public_counts(), private.public_counts(gone)
             if told[0] and told[1] and told[1].n:
                 yield _entry(
                     run,
                     _tally(told[0]),
                     _tally(told[1]),
                     version=len(notices),
-                    outcomes=private.over(gone),
-                    public_outcomes=public.over(frozenset()),
+                    outcomes=private.item_outcomes(gone),
+                    public_outcomes=public.item_outcomes(frozenset()),
                     protocol=pair.protocol,
                     grader=pair.board_grader,
                     tries=tries.get(run.submission.model_id, 1),
@@ -228,11 +228,11 @@ def _beside(
     """
     if gone:
         return {}
-    found = side_by_side(runs, headline=pair.grader)
+    found = compare_graders(runs, headline=pair.grader)
     return {run: tuple(_pairs(pair, one)) for run, one in found.items()}
 
 
-def _pairs(pair: SetPair, found: Iterable[Beside]) -> Iterable[Graded]:
+def _pairs(pair: SetPair, found: Iterable[GraderComparison]) -> Iterable[Graded]:
     sets = {pair.public.name: "public", pair.private.name: "private"}
     graders: dict[str, dict[str, tuple[int, int]]] = {}
     for one in found:
@@ -256,7 +256,7 @@ def _strata(
     """Of weights, as far as the gate tells either part by itself. What counts of a part changes in steps (ADR 15)."""
     if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
         return None
-    exposed, local = private.told(beyond_exposed), private.told(beyond_local)
+    exposed, local = private.public_counts(beyond_exposed), private.public_counts(beyond_local)
     if exposed is None or local is None or not (exposed.n and local.n):
         return None
     return Strata(exposed.right, exposed.n, local.right, local.n)
@@ -268,14 +268,16 @@ def _contact(
     """Of endpoints. Which items count is told, and what came of them where the gate tells it."""
     if not _is_endpoint(run):
         return None
-    counting = np.frombuffer(private.over(gone), np.uint8) > 0
+    counting = np.frombuffer(private.item_outcomes(gone), np.uint8) > 0
     items = int.from_bytes(np.packbits(counting, bitorder="little").tobytes(), "little")
-    return contacts.met(run.pk, items, private.told)
+    return contacts.met(run.pk, items, private.public_counts)
 
 
 def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:
     """Of the public and the private set, where both were read alike; a rescoring reads nothing."""
-    public, private = (side.read if isinstance(side, RunOutcomes) else None for side in sides)
+    public, private = (
+        side.measured_likelihood if isinstance(side, RunOutcomes) else None for side in sides
+    )
     if public is None or private is None or public.definition != private.definition:
         return None
     found = [
@@ -309,7 +311,7 @@ def _entry(run: Run, public: Tally, private: Tally, **about: Any) -> Entry:
     )
 
 
-def _tally(counts: Told) -> Tally:
+def _tally(counts: PublicCounts) -> Tally:
     return Tally(
         n=counts.n,
         right=counts.right,

@@ -14,9 +14,9 @@ from evaluator.ledger.manifests import Manifest
 from evaluator.policy import JAIL
 from leaderboard.evidence.leaks import Look
 from leaderboard.ledger.models import Entry as LogLine
-from leaderboard.submissions.models import Told
+from leaderboard.submissions.models import PublicCounts
 
-Gate = Callable[[frozenset[int]], Told | None]
+Gate = Callable[[frozenset[int]], PublicCounts | None]
 """What may be told of a run's private outcomes without these items."""
 
 

@@ -17,13 +17,13 @@ from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import (
-    SIDES,
+    COUNTS,
+    PublicCounts,
     Rescoring,
     Run,
     Submission,
-    Told,
-    side_by_side,
-    told_of,
+    compare_graders,
+    run_counts,
 )
 from leaderboard.submissions.states import RunState
 
@@ -498,7 +498,7 @@ def _run(one: Run) -> dict[str, Any]:
         "failure": explain_code(one.ended_because),
         "likelihood_failed": explain_code(one.likelihood_failed),
         "retraction": _retraction(one),
-        "sets": [_counts(told) for told in told_of(one)],
+        "sets": [_counts(told) for told in run_counts(one)],
         "graders": _graders(one) if one.state == RunState.RANKED else [],
     }
 
@@ -511,10 +511,10 @@ def _retraction(run: Run) -> dict[str, Any] | None:
 
 
 def _graders(one: Run) -> list[dict[str, Any]]:
-    found = side_by_side([one], headline=one.submission.pair.grader)[one.pk]
+    found = compare_graders([one], headline=one.submission.pair.grader)[one.pk]
     names = ("grader", "set", "n", "known")
     return [
-        {name: getattr(line, name) for name in names} | (line.counts or dict.fromkeys(SIDES))
+        {name: getattr(line, name) for name in names} | (line.counts or dict.fromkeys(COUNTS))
         for line in found
     ]
 
@@ -530,9 +530,11 @@ def _rescoring(one: Rescoring) -> dict[str, Any]:
     }
 
 
-def _counts(told: Told) -> dict[str, Any]:
+def _counts(told: PublicCounts) -> dict[str, Any]:
     names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "reasons", "votes")
-    return {name: getattr(told, name) for name in names} | {"likelihood": _likelihood(told.read)}
+    return {name: getattr(told, name) for name in names} | {
+        "likelihood": _likelihood(told.likelihood)
+    }
 
 
 def _likelihood(read: SetLikelihood | None) -> dict[str, Any] | None:

@@ -233,11 +233,11 @@ def candidates(pool: str) -> list[Candidate]:
     ]
 
 
-def look_again(run: Run, look: int) -> Job:
+def rescoring_job(run: Run, exposure_token: int) -> Job:
     """What grading a run again may show, and to whom: all that it was scored on, to our own jail."""
     sets = [_granted(row, everything=True) for row in _rows(run)]
     salt = secrets.token_hex(32)
-    grant = Grant.digest(run=run.pk, token=look, recipient=JAIL, sets=sets, salt=salt)
+    grant = Grant.digest(run=run.pk, token=exposure_token, recipient=JAIL, sets=sets, salt=salt)
     return Job(JAIL, sets, salt, grant, {})
 
 
@@ -255,7 +255,7 @@ def ring_rescore(order: Rescoring) -> None:
         order=order.pk,
         run=str(order.run_id),
         token=order.token,
-        look=order.look,
+        look=order.exposure_token,
         grader=order.grader,
         protocol=order.run.submission.asked_by,
         sets=tuple(sets),

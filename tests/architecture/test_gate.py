@@ -1,4 +1,4 @@
-"""ADR 15: what came of a sealed set leaves the site through ``PackedOutcomes.told`` and by no other way."""
+"""ADR 15: what came of a sealed set leaves the site through ``PackedOutcomes.public_counts`` and by no other way."""
 
 import ast
 import re
@@ -13,14 +13,14 @@ ROWS = {
     "PackedOutcomes",
     "RunOutcomes",
     "RescoredOutcomes",
-    "GraderTally",
+    "CountsByGrader",
     "packed",
     "outcomes",
-    "tallies",
+    "counts_by_grader",
 }
 """The rows that hold outcomes, their column, and the relations that lead to them."""
 MAY = {
-    "submissions/models/results.py": "the rows and the gate",
+    "submissions/models/outcomes.py": "the rows and the gate",
     "submissions/models/rescoring.py": "the rows of other graders; what it tells asks the gate",
     "submissions/models/__init__.py": "their names",
     "submissions/actions/recording.py": "writes them",
@@ -68,7 +68,9 @@ def test_no_row_is_read_but_by_those_who_may(path: Path) -> None:
     "path", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: path.name
 )
 def test_no_template_reaches_a_row(path: Path) -> None:
-    assert not re.findall(r"\.(?:packed|outcomes|tallies|rescorings|item_set)\b", path.read_text())
+    assert not re.findall(
+        r"\.(?:packed|outcomes|counts_by_grader|rescorings|item_set)\b", path.read_text()
+    )
 
 
 @pytest.mark.parametrize("name", MAY)
@@ -84,7 +86,7 @@ def test_who_may_is_there(name: str) -> None:
         "Run.objects.values('outcomes__right')",
         "Run.objects.filter(outcomes__right__gte=3)",
         "getattr(row, 'packed')",
-        "x = run.tallies.get(grader='numeric-1').right",
+        "x = run.counts_by_grader.get(grader='numeric-1').right",
     ],
 )
 def test_another_way_is_found(source: str) -> None:

@@ -187,7 +187,7 @@ class Site:
     def _again(self, run: Run) -> None:
         now = timezone.now()
         order = Rescoring.objects.create(
-            run=run, evaluator=run.evaluator, grader=STRICT, grader_digest="d1" * 32, token=1, look=2, state="done",
+            run=run, evaluator=run.evaluator, grader=STRICT, grader_digest="d1" * 32, token=1, exposure_token=2, state="done",
             due=now, deadline=seconds_from_now(60), ended_at=now,
         )  # fmt: skip
         right = self.truth(run.submission.model.name, STRICT)

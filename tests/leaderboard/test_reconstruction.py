@@ -109,7 +109,9 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
 
 def at_once(patch: pytest.MonkeyPatch) -> None:
     """An erratum counts as soon as it is posted."""
-    patch.setattr(notices, "_steps", lambda part, about, cell: part & frozenset().union(*about))
+    patch.setattr(
+        notices, "_retired_of_part", lambda part, about, cell: part & frozenset().union(*about)
+    )
 
 
 def in_all(patch: pytest.MonkeyPatch) -> None:

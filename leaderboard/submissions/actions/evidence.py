@@ -22,10 +22,10 @@ from leaderboard.ledger.models import Entry
 from leaderboard.submissions.models import (
     Lineage,
     LineageRecord,
+    PublicCounts,
     Run,
     RunOutcomes,
     TensorList,
-    Told,
 )
 from leaderboard.submissions.models.runs import RunQuerySet
 from leaderboard.submissions.states import RunState
@@ -120,7 +120,7 @@ def _every_fact(runs: RunQuerySet) -> Iterator[RunFact]:
         if item_set.pk not in sets:
             sets[item_set.pk] = _in_force(item_set)
         gone, protocol = sets[item_set.pk]
-        if counts := stored[run.pk].told(gone):
+        if counts := stored[run.pk].public_counts(gone):
             yield _fact(run, counts, protocol, known, complete=stored[run.pk].is_complete)
 
 
@@ -162,7 +162,9 @@ def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
     return gone, manifest.terms.protocol_digest if manifest.terms else ""
 
 
-def _fact(run: Run, counts: Told, protocol: str, known: _Known, *, complete: bool) -> RunFact:
+def _fact(
+    run: Run, counts: PublicCounts, protocol: str, known: _Known, *, complete: bool
+) -> RunFact:
     model = run.submission.model
     record = known.lineages.get((model.pk, run.artefact))
     closings = known.closings.get((run.pk, run.submission.pair.private.name), ())

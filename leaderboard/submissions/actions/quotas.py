@@ -14,7 +14,7 @@ from evaluator import policy
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry
-from leaderboard.submissions.models import Run, Submission, runs_asked, sealed_form
+from leaderboard.submissions.models import Run, Submission, runs_asked, sealed_selection
 from leaderboard.submissions.states import RunState
 
 OPEN_COHORT = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING, RunState.GRADED)
@@ -60,7 +60,7 @@ def check_continued(run: Run) -> None:
     """
     if run.tier != "T2":
         return
-    item_set, blocks = sealed_form(run)
+    item_set, blocks = sealed_selection(run)
     check_declared(run.submission, item_set, blocks, but=run)
 
 

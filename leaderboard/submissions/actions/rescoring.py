@@ -25,7 +25,7 @@ from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.queueing import bell, ring_ranking
 from leaderboard.submissions.models import (
     COUNTED,
-    GraderTally,
+    CountsByGrader,
     RescoredOutcomes,
     Rescoring,
     Run,
@@ -84,15 +84,15 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
         return waiting
     if run.evaluator is None:
         raise refuse(Refusal.NOT_NOW)
-    look = max(run.token, *run.rescorings.values_list("look", flat=True), 0) + 1
-    job = dispatch.look_again(run, look)
-    record_grant(run=run.pk, token=look, **job.granted())
+    exposure_token = max(run.token, *run.rescorings.values_list("exposure_token", flat=True), 0) + 1
+    job = dispatch.rescoring_job(run, exposure_token)
+    record_grant(run=run.pk, token=exposure_token, **job.granted())
     order = Rescoring.objects.create(
         run=run,
         evaluator=run.evaluator,
         grader=grader,
         token=run.token,
-        look=look,
+        exposure_token=exposure_token,
         asked_by=by,
         due=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),
@@ -147,10 +147,10 @@ def keep_tallies(run: Run, rows: Mapping[str, RunOutcomes], told: Sequence[Grade
         raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
     if any(one.n != one.right + one.wrong + one.no_answer + one.truncated for one in told):
         raise error(Code.BAD_MESSAGE, "counts of graders do not add up")
-    run.tallies.all().delete()
+    run.counts_by_grader.all().delete()
     names = ("grader", "n", "right", "wrong", "no_answer", "truncated")
-    GraderTally.objects.bulk_create(
-        GraderTally(
+    CountsByGrader.objects.bulk_create(
+        CountsByGrader(
             run=run, item_set=rows[one.set].item_set, **{name: getattr(one, name) for name in names}
         )
         for one in told

@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ('grader', models.CharField(max_length=80)),
                 ('grader_digest', models.CharField(blank=True, max_length=64)),
                 ('token', models.PositiveIntegerField()),
-                ('look', models.PositiveIntegerField()),
+                ('exposure_token', models.PositiveIntegerField()),
                 ('asked_at', models.DateTimeField(auto_now_add=True)),
                 ('state', models.CharField(choices=[('asked', 'Asked'), ('done', 'Done'), ('failed', 'Failed')], default='asked', max_length=6)),
                 ('code', models.CharField(blank=True, max_length=40)),
@@ -180,7 +180,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='GraderTally',
+            name='Decline',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.CharField(max_length=40)),
+                ('declined_at', models.DateTimeField()),
+                ('evaluator', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='declines', to='ledger.evaluator')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='declines', to='submissions.run')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CountsByGrader',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('grader', models.CharField(max_length=80)),
@@ -190,17 +200,7 @@ class Migration(migrations.Migration):
                 ('no_answer', models.PositiveIntegerField()),
                 ('truncated', models.PositiveIntegerField()),
                 ('item_set', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='benchmarks.itemset')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tallies', to='submissions.run')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Decline',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=40)),
-                ('declined_at', models.DateTimeField()),
-                ('evaluator', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='declines', to='ledger.evaluator')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='declines', to='submissions.run')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='counts_by_grader', to='submissions.run')),
             ],
         ),
         migrations.CreateModel(
@@ -330,20 +330,20 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('run', 'token'), name='outbox_once_per_attempt'),
         ),
         migrations.AddConstraint(
-            model_name='gradertally',
-            constraint=models.UniqueConstraint(fields=('run', 'item_set', 'grader'), name='tally_once_per_grader'),
-        ),
-        migrations.AddConstraint(
-            model_name='gradertally',
-            constraint=models.CheckConstraint(condition=models.Q(('n', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('right'), '+', models.F('wrong')), '+', models.F('no_answer')), '+', models.F('truncated')))), name='tally_adds_up'),
-        ),
-        migrations.AddConstraint(
             model_name='decline',
             constraint=models.UniqueConstraint(fields=('run', 'evaluator'), name='decline_once_per_evaluator'),
         ),
         migrations.AddConstraint(
             model_name='decline',
             constraint=models.CheckConstraint(condition=models.Q(('code__regex', '^[a-z_]+$')), name='decline_has_a_code'),
+        ),
+        migrations.AddConstraint(
+            model_name='countsbygrader',
+            constraint=models.UniqueConstraint(fields=('run', 'item_set', 'grader'), name='counts_once_per_grader'),
+        ),
+        migrations.AddConstraint(
+            model_name='countsbygrader',
+            constraint=models.CheckConstraint(condition=models.Q(('n', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('right'), '+', models.F('wrong')), '+', models.F('no_answer')), '+', models.F('truncated')))), name='counts_of_a_grader_add_up'),
         ),
         migrations.AddConstraint(
             model_name='runoutcomes',

@@ -1,26 +1,24 @@
-"""Models, submissions and runs. No column here could hold the text of an item: outcomes are one byte each."""
+"""Models, submissions and runs. No column here could hold the text of an item."""
 
-from leaderboard.submissions.models.operations import BEAT, Heartbeat, RefusedReport
-from leaderboard.submissions.models.rescoring import (
-    SIDES,
-    Beside,
-    GraderTally,
-    RescoredOutcomes,
-    Rescoring,
-    side_by_side,
-)
-from leaderboard.submissions.models.results import (
+from leaderboard.submissions.models.messages import Decline, Outbox, Receipt
+from leaderboard.submissions.models.monitoring import BEAT, Heartbeat, RefusedReport
+from leaderboard.submissions.models.outcomes import (
     COUNTED,
     UNASSIGNED,
-    Decline,
-    Outbox,
     PackedOutcomes,
-    Receipt,
+    PublicCounts,
     RunOutcomes,
-    Told,
+    run_counts,
     runs_asked,
-    sealed_form,
-    told_of,
+    sealed_selection,
+)
+from leaderboard.submissions.models.rescoring import (
+    COUNTS,
+    CountsByGrader,
+    GraderComparison,
+    RescoredOutcomes,
+    Rescoring,
+    compare_graders,
 )
 from leaderboard.submissions.models.runs import Run, seconds_from_now
 from leaderboard.submissions.models.systems import (
@@ -37,20 +35,21 @@ from leaderboard.submissions.models.systems import (
 __all__ = [
     "BEAT",
     "COUNTED",
+    "COUNTS",
     "MODEL_NAME",
     "SERVED_NAME",
-    "SIDES",
     "UNASSIGNED",
-    "Beside",
     "Commitment",
+    "CountsByGrader",
     "Decline",
-    "GraderTally",
+    "GraderComparison",
     "Heartbeat",
     "Lineage",
     "LineageRecord",
     "Model",
     "Outbox",
     "PackedOutcomes",
+    "PublicCounts",
     "Receipt",
     "RefusedReport",
     "RescoredOutcomes",
@@ -59,10 +58,9 @@ __all__ = [
     "RunOutcomes",
     "Submission",
     "TensorList",
-    "Told",
+    "compare_graders",
+    "run_counts",
     "runs_asked",
-    "sealed_form",
+    "sealed_selection",
     "seconds_from_now",
-    "side_by_side",
-    "told_of",
 ]

@@ -1,6 +1,6 @@
-"""What other graders make of a run: counts that came with it, and answers that were graded again since.
+"""Counts of a run by other graders: those that came with it, and rescorings since.
 
-A run's own outcomes stay as they are, in ``RunOutcomes``; whatever is here stands beside them.
+A run's own outcomes stay as they are, in ``RunOutcomes``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,19 +15,30 @@ from evaluator.contract import Outcome
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Evaluator
-from leaderboard.submissions.models.results import COUNTED, UNASSIGNED, PackedOutcomes, RunOutcomes
+from leaderboard.submissions.models.outcomes import (
+    COUNTED,
+    UNASSIGNED,
+    PackedOutcomes,
+    RunOutcomes,
+)
 from leaderboard.submissions.models.runs import Run
 
-SIDES = ("right", "wrong", "no_answer", "truncated")
-TOLD_TIERS = ("T0", "T1")
-"""Of whose sealed answers two graders' counts are told. Who wrote both the answers and the server could make one answer
-differ in its form only, and read from the two counts whether that one was right."""
+COUNTS = ("right", "wrong", "no_answer", "truncated")
+COMPARED_TIERS = ("T0", "T1")
+"""Tiers whose sealed answers are counted by several graders in public.
+
+A self-declared endpoint wrote both the answers and the server: it could let one answer differ in
+its form only, and read from the two counts whether that one was right.
+"""
 
 
-class GraderTally(models.Model):
-    """How one grader graded the answers to a set of a run as they came, over the ``n`` that its evaluator keeps."""
+class CountsByGrader(models.Model):
+    """Counts of another grader over the answers to a set of a run, as they came with the run.
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="tallies")
+    ``n`` is the number of answers that the evaluator stored.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="counts_by_grader")
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="+")
     grader = models.CharField(max_length=80)
     n = models.PositiveIntegerField()
@@ -39,7 +50,7 @@ class GraderTally(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(
-                fields=["run", "item_set", "grader"], name="tally_once_per_grader"
+                fields=["run", "item_set", "grader"], name="counts_once_per_grader"
             ),
             models.CheckConstraint(
                 condition=models.Q(
@@ -48,7 +59,7 @@ class GraderTally(models.Model):
                     + models.F("no_answer")
                     + models.F("truncated")
                 ),
-                name="tally_adds_up",
+                name="counts_of_a_grader_add_up",
             ),
         )
 
@@ -57,8 +68,8 @@ class GraderTally(models.Model):
 
 
 @dataclass(frozen=True)
-class Changed:
-    """What grading again changed on one set, for maintainers: counts of each kind, over ``known`` of ``n`` answers."""
+class OutcomeChanges:
+    """Changes by a rescoring on one set: counts of each kind, over ``known`` of ``n`` answers."""
 
     set: str
     counts: dict[str, int]
@@ -67,7 +78,7 @@ class Changed:
 
 
 class RescoringQuerySet(models.QuerySet["Rescoring"]):
-    """Orders to grade again."""
+    """Orders to grade stored answers again."""
 
     def waiting(self) -> "RescoringQuerySet":
         """Those without an answer."""
@@ -78,21 +89,22 @@ class RescoringQuerySet(models.QuerySet["Rescoring"]):
         return self.waiting().filter(due__lte=Now()).order_by("due", "pk")
 
     def newest(self, runs: Iterable[Run], grader: str) -> "dict[Any, Rescoring]":
-        """By run, the newest order for this grader that was carried out."""
+        """Return by run the newest order for this grader that was carried out."""
         done = self.filter(run__in=list(runs), grader=grader, state=Rescoring.State.DONE)
-        return {one.run_id: one for one in done.order_by("pk")}
+        return {order.run_id: order for order in done.order_by("pk")}
 
 
 class Rescoring(models.Model):
-    """An order to grade again what a run answered, to the evaluator that keeps the answers, and what came of it.
+    """Order to the evaluator that stores a run's answers to grade them again, and its result.
 
-    ``token`` is that of the run's last attempt, ``look`` the next number, under which the look at the gold answers is
-    granted and logged; ``asked_by`` is empty where the site itself asked. It is sent again
-    whenever it is ``due``, until there is an answer or its ``deadline`` is over.
+    ``token`` is that of the run's last attempt. ``exposure_token`` is the next number: under it the
+    exposure of the gold answers is granted and logged. ``asked_by`` is empty where the site itself
+    asked. The order is sent again whenever it is ``due``, until it is answered or past its
+    ``deadline``.
     """
 
     class State(models.TextChoices):
-        """How an order stands."""
+        """State of an order."""
 
         ASKED = "asked"
         DONE = "done"
@@ -103,7 +115,7 @@ class Rescoring(models.Model):
     grader = models.CharField(max_length=80)
     grader_digest = models.CharField(max_length=64, blank=True)
     token = models.PositiveIntegerField()
-    look = models.PositiveIntegerField()
+    exposure_token = models.PositiveIntegerField()
     asked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     asked_at = models.DateTimeField(auto_now_add=True)
     state = models.CharField(max_length=6, choices=State.choices, default=State.ASKED)
@@ -137,21 +149,22 @@ class Rescoring(models.Model):
     def __str__(self) -> str:
         return f"{self.run_id} by {self.grader}"
 
-    def changes(self) -> "list[Changed]":
-        """What it came to, set by set."""
+    def changes(self) -> list[OutcomeChanges]:
+        """Return what the rescoring changed, set by set."""
         rows = self.outcomes.select_related("item_set").order_by("pk").defer("packed")
-        return [Changed(row.item_set.name, row.changed, row.counted, row.n) for row in rows]
+        return [OutcomeChanges(row.item_set.name, row.changed, row.counted, row.n) for row in rows]
 
     def end(self, state: State, **changes: Any) -> None:
-        """Write down how it ended. Only for an order whose run is locked."""
+        """Store how the order ended. Only for an order whose run is locked."""
         Rescoring.objects.filter(pk=self.pk).update(state=state, ended_at=Now(), **changes)
         self.refresh_from_db()
 
 
 class RescoredOutcomes(PackedOutcomes):
-    """What a rescoring came to on one set, packed as the run's own; 0 where the evaluator keeps no answer that counted.
+    """Outcomes of a rescoring on one set, packed as the run's own.
 
-    ``changed`` counts each kind of difference from the run's own outcomes, as ``{"wrong to right": 3}``.
+    An item is 0 where the evaluator stored no answer that counted. ``changed`` counts each kind of
+    difference from the run's own outcomes, as ``{"wrong to right": 3}``.
     """
 
     rescoring = models.ForeignKey(Rescoring, on_delete=models.CASCADE, related_name="outcomes")
@@ -181,8 +194,10 @@ class RescoredOutcomes(PackedOutcomes):
     def of(
         cls, rescoring: Rescoring, own: RunOutcomes, again: Iterable[tuple[int, Outcome, Outcome]]
     ) -> "RescoredOutcomes":
-        """The row for ``again``, (index, outcome then, outcome now), not saved. What was then another outcome than the
-        run's own is left out: it is of an answer that did not count."""
+        """Return the row for ``again``: (index, outcome then, outcome now); not saved.
+
+        An item whose outcome then is not the run's own is left out: its answer did not count.
+        """
         old = bytes(own.packed)
         new = bytearray(UNASSIGNED if value == UNASSIGNED else 0 for value in old)
         changed: dict[str, int] = {}
@@ -202,16 +217,19 @@ class RescoredOutcomes(PackedOutcomes):
         return row
 
     def covers(self, retired: frozenset[int]) -> bool:
-        """Whether every assigned item that still counts was graded again."""
-        held = (*COUNTED, UNASSIGNED)
+        """Return True where every assigned item that still counts was graded again."""
+        graded = (*COUNTED, UNASSIGNED)
         return all(
-            value in held or index in retired for index, value in enumerate(bytes(self.packed))
+            value in graded or index in retired for index, value in enumerate(bytes(self.packed))
         )
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One grader on one set of a run. ``counts`` are None where not every answer is ``known``, or none may be told."""
+class GraderComparison:
+    """Counts of one grader on one set of a run.
+
+    ``counts`` are None where not every one of ``n`` answers is ``known``, or none may be published.
+    """
 
     grader: str
     set: str
@@ -220,64 +238,101 @@ class Beside:
     counts: dict[str, int] | None
 
 
-def side_by_side(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Beside]]:
-    """What each grader makes of graded runs, by run, set by set; the one that they were graded by first.
+OtherCounts = CountsByGrader | RescoredOutcomes
+ByGrader = dict[str, dict[int, OtherCounts]]
+"""Counts of other graders, by grader and the key of the set."""
 
-    A count is over the whole run or not shown. Those that came with the run count where the headline's among them are
-    the run's own: else they are over answers that did not count.
+
+def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[GraderComparison]]:
+    """Return the counts of each grader of graded runs, by run, set by set, ``headline`` first.
+
+    ``headline`` is the grader that the runs were graded by. A count is over the whole run or not
+    shown. Counts that came with the run count where the headline's among them are the run's own:
+    else they are over answers that did not count.
     """
-    own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
-    for row in (
-        RunOutcomes.objects.filter(run__in=runs)
-        .select_related("item_set")
-        .order_by("pk")
-        .defer("packed")
-    ):
-        own[row.run_id].append(row)
-    others: dict[UUID, dict[str, dict[int, Source]]] = {run.pk: {} for run in runs}
-    for tally in GraderTally.objects.filter(run__in=runs):
-        others[tally.run_id].setdefault(tally.grader, {})[tally.item_set_id] = tally
-    sound = {run.pk: _sound(own[run.pk], others[run.pk].pop(headline, {})) for run in runs}
-    again = RescoredOutcomes.objects.filter(
-        rescoring__run__in=runs, rescoring__state=Rescoring.State.DONE
-    )
-    for one in again.select_related("rescoring").order_by("pk").defer("packed"):
-        others[one.rescoring.run_id].setdefault(one.rescoring.grader, {})[one.item_set_id] = one
+    own = _own_rows(runs)
+    came = _counts_that_came(runs)
+    rescored = _rescored_counts(runs)
     return {
-        run.pk: [_of_headline(row, headline) for row in own[run.pk]]
-        + [
-            _of_other(run, row, grader, others[run.pk][grader].get(row.item_set_id), sound[run.pk])
-            for grader in sorted(others[run.pk])
-            for row in own[run.pk]
-        ]
+        run.pk: _compare(run, own[run.pk], came[run.pk], rescored[run.pk], headline=headline)
         for run in runs
     }
 
 
-Source = GraderTally | RescoredOutcomes
+def _own_rows(runs: Sequence[Run]) -> dict[UUID, list[RunOutcomes]]:
+    rows: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
+    stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
+    for row in stored.order_by("pk").defer("packed"):
+        rows[row.run_id].append(row)
+    return rows
 
 
-def _sound(rows: Sequence[RunOutcomes], tallies: Mapping[int, Source]) -> frozenset[int]:
-    """The sets whose counts that came with the run are over the answers that counted, as far as the headline tells."""
-    told = {item_set: _counts(one) for item_set, one in tallies.items()}
-    return frozenset(row.item_set_id for row in rows if told.get(row.item_set_id) == _counts(row))
+def _counts_that_came(runs: Sequence[Run]) -> dict[UUID, ByGrader]:
+    counts: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
+    for row in CountsByGrader.objects.filter(run__in=runs):
+        counts[row.run_id].setdefault(row.grader, {})[row.item_set_id] = row
+    return counts
 
 
-def _of_headline(row: RunOutcomes, headline: str) -> Beside:
-    return Beside(
-        headline, row.item_set.name, row.n, row.counted, _counts(row) if row.told() else None
+def _rescored_counts(runs: Sequence[Run]) -> dict[UUID, ByGrader]:
+    counts: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
+    outcomes = RescoredOutcomes.objects.filter(
+        rescoring__run__in=runs, rescoring__state=Rescoring.State.DONE
+    )
+    for row in outcomes.select_related("rescoring").order_by("pk").defer("packed"):
+        order = row.rescoring
+        counts[order.run_id].setdefault(order.grader, {})[row.item_set_id] = row
+    return counts
+
+
+def _compare(
+    run: Run, rows: Sequence[RunOutcomes], came: ByGrader, rescored: ByGrader, *, headline: str
+) -> list[GraderComparison]:
+    agreeing = _agreeing_sets(rows, came.get(headline, {}))
+    comparisons = [_of_headline(row, headline) for row in rows]
+    for grader in sorted((came.keys() - {headline}) | rescored.keys()):
+        by_set = rescored.get(grader, {})
+        if grader != headline:
+            by_set = came.get(grader, {}) | by_set
+        for row in rows:
+            comparisons.append(_of_other(run, row, grader, by_set.get(row.item_set_id), agreeing))
+    return comparisons
+
+
+def _agreeing_sets(
+    rows: Sequence[RunOutcomes], counts: Mapping[int, OtherCounts]
+) -> frozenset[int]:
+    """Return the sets on which the headline's counts that came with the run are the run's own."""
+    return frozenset(
+        row.item_set_id
+        for row in rows
+        if row.item_set_id in counts and _counts(counts[row.item_set_id]) == _counts(row)
     )
 
 
+def _of_headline(row: RunOutcomes, headline: str) -> GraderComparison:
+    counts = _counts(row) if row.public_counts() else None
+    return GraderComparison(headline, row.item_set.name, row.n, row.counted, counts)
+
+
 def _of_other(
-    run: Run, row: RunOutcomes, grader: str, source: Source | None, sound: frozenset[int]
-) -> Beside:
-    known = 0 if source is None else source.n if isinstance(source, GraderTally) else source.counted
-    told = row.told() is not None and (not row.item_set.sealed or run.tier in TOLD_TIERS)
-    whole = known == row.n and (isinstance(source, RescoredOutcomes) or row.item_set_id in sound)
-    counts = _counts(source) if source is not None and told and whole else None
-    return Beside(grader, row.item_set.name, row.n, known, counts)
+    run: Run,
+    row: RunOutcomes,
+    grader: str,
+    others: OtherCounts | None,
+    agreeing: frozenset[int],
+) -> GraderComparison:
+    if others is None:
+        return GraderComparison(grader, row.item_set.name, row.n, 0, None)
+    rescored = isinstance(others, RescoredOutcomes)
+    known = others.counted if isinstance(others, RescoredOutcomes) else others.n
+    comparable = not row.item_set.sealed or run.tier in COMPARED_TIERS
+    whole = known == row.n and (rescored or row.item_set_id in agreeing)
+    shown = comparable and whole and row.public_counts() is not None
+    return GraderComparison(
+        grader, row.item_set.name, row.n, known, _counts(others) if shown else None
+    )
 
 
-def _counts(source: Source | RunOutcomes) -> dict[str, int]:
-    return {side: getattr(source, side) for side in SIDES}
+def _counts(row: OtherCounts | RunOutcomes) -> dict[str, int]:
+    return {name: getattr(row, name) for name in COUNTS}

@@ -20,7 +20,13 @@ from leaderboard.errors import SiteError, explain_code
 from leaderboard.submissions import actions, charts
 from leaderboard.submissions.continuation import is_continuable
 from leaderboard.submissions.forms import ContinueForm, GraderForm, RetractionForm
-from leaderboard.submissions.models import Beside, Run, Told, side_by_side, told_of
+from leaderboard.submissions.models import (
+    GraderComparison,
+    PublicCounts,
+    Run,
+    compare_graders,
+    run_counts,
+)
 from leaderboard.submissions.states import RunState
 
 STATES = {
@@ -69,7 +75,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "record": run.record if run.is_graded else None,
         "graders": _by_grader(run) if run.state == RunState.RANKED else [],
     }
-    context |= _counts(told_of(run)) | _forms(run, user)
+    context |= _counts(run_counts(run)) | _forms(run, user)
     return render(request, "submissions/run.html", context)
 
 
@@ -87,21 +93,21 @@ def _state_words(run: Run) -> tuple[str, str]:
     return POST_RELEASE if run.post_release else OTHER_PROTOCOL
 
 
-def _counts(sets: Sequence[Told]) -> dict[str, Any]:
+def _counts(sets: Sequence[PublicCounts]) -> dict[str, Any]:
     """Return the public counts, set by set, with the votes and likelihoods that some have."""
-    votes: list[tuple[Told, SafeString]] = [
+    votes: list[tuple[PublicCounts, SafeString]] = [
         (counts, charts.calibration(Votes.from_dict(counts.votes)))
         for counts in sets
         if counts.votes
     ]
-    read = [counts.read for counts in sets if counts.read]
-    return {"sets": sets, "votes": votes, "read": read}
+    likelihoods = [counts.likelihood for counts in sets if counts.likelihood]
+    return {"sets": sets, "votes": votes, "likelihoods": likelihoods}
 
 
-def _by_grader(run: Run) -> list[tuple[str, list[Beside]]]:
+def _by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
     """Return each grader's counts of a run, set by set; empty where only one grader is known."""
-    rows: dict[str, list[Beside]] = {}
-    for row in side_by_side([run], headline=run.submission.pair.grader)[run.pk]:
+    rows: dict[str, list[GraderComparison]] = {}
+    for row in compare_graders([run], headline=run.submission.pair.grader)[run.pk]:
         rows.setdefault(row.grader, []).append(row)
     return list(rows.items()) if len(rows) > 1 else []
 

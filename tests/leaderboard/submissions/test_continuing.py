@@ -14,7 +14,7 @@ from leaderboard.accounts.actions import issue_token
 from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions, tasks
-from leaderboard.submissions.models import Outbox, Run, told_of
+from leaderboard.submissions.models import Outbox, Run, run_counts
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.conftest import FakeEvaluator
 
@@ -207,7 +207,7 @@ def test_reasons_are_counted_over_a_whole_public_set(failing: Failing, client: C
     row = failing.run.outcomes.get(item_set__sealed=False)
     finished(failing, name=row.item_set.name, n=row.n, counts=(("filtered", 1),))
     failing.run.refresh_from_db()
-    assert [told.reasons for told in told_of(failing.run)] == [{"filtered": 1}]
+    assert [counts.reasons for counts in run_counts(failing.run)] == [{"filtered": 1}]
     client.force_login(failing.user)
     assert "content filter" in client.get(failing.run.get_absolute_url()).content.decode()
 

@@ -9,7 +9,7 @@ from django.test import Client
 from evaluator.contract import LEAST_CELL, Outcome
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.submissions import actions
-from leaderboard.submissions.models import Run, Told, results, told_of
+from leaderboard.submissions.models import PublicCounts, Run, outcomes, run_counts
 from tests.leaderboard import ruled
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, FakeEvaluator
@@ -48,13 +48,13 @@ def told_anywhere(pair: SetPair, run: Run, client: Client) -> set[str]:
 
 def test_a_small_cell_is_told_nowhere(small: SetPair, run: Run, client: Client) -> None:
     assert told_anywhere(small, run, client) == set()
-    assert [one.set for one in told_of(run)] == ["public"]
+    assert [one.set for one in run_counts(run)] == ["public"]
 
 
 def test_without_the_gate_it_would_be_told(
     small: SetPair, run: Run, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results.Told, "__post_init__", lambda self: None)
+    monkeypatch.setattr(outcomes.PublicCounts, "__post_init__", lambda self: None)
     assert told_anywhere(small, run, client) == {"board", "evidence", "API", "graders", "page"}
 
 
@@ -67,10 +67,10 @@ def test_the_value_itself_refuses_a_small_cell(n: int, cell: int) -> None:
         "no_answer": 0,
         "truncated": 0,
     }
-    with pytest.raises(ValueError, match="small cell"):
-        Told(**about, cell=cell, n=n, right=n)
-    assert Told(**about, cell=cell, n=0, right=0).n == 0
-    assert Told(**about, cell=cell, n=cell, right=n).right == n
+    with pytest.raises(ValueError, match="minimum cell size"):
+        PublicCounts(**about, cell=cell, n=n, right=n)
+    assert PublicCounts(**about, cell=cell, n=0, right=0).n == 0
+    assert PublicCounts(**about, cell=cell, n=cell, right=n).right == n
 
 
 def test_the_cell_is_that_of_the_manifest() -> None:
@@ -84,6 +84,6 @@ def test_what_notices_leave_of_a_run_is_told_as_a_cell_or_not_at_all(
 ) -> None:
     pair = ruled.make_pair(sealed=msgspec.structs.replace(ruled.manifest(), cell=3))
     row = ruled.grade(pair, ruled.make_model("Alpha"), 6).outcomes.get(item_set=pair.private)
-    found = [row.told(frozenset(range(gone))) for gone in (0, 6, 7, 9)]
+    found = [row.public_counts(frozenset(range(gone))) for gone in (0, 6, 7, 9)]
     assert [one and (one.n, one.right) for one in found] == [(PRIVATE_N, 6), (3, 0), None, (0, 0)]
     assert sum(bytes(row.packed).count(one) for one in Outcome) == PRIVATE_N

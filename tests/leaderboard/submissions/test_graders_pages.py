@@ -9,7 +9,7 @@ from evaluator.contract import Finished, GraderCounts, Outcome
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.accounts.models import ApiToken
 from leaderboard.submissions.actions import record_report
-from leaderboard.submissions.models import GraderTally, Rescoring, Run
+from leaderboard.submissions.models import CountsByGrader, Rescoring, Run
 from tests.leaderboard.closing import publish
 from tests.leaderboard.conftest import PRIVATE_N, PUBLIC_N, FakeAttempt, FakeEvaluator, truth
 from tests.leaderboard.regraded import STRICT, House
@@ -136,7 +136,7 @@ def test_counts_that_fit_no_set_are_refused(
         record_report(envelope=report)
     with pytest.raises(EvaluatorError) as caught:
         record_report(envelope=last)
-    assert caught.value.code is Code.BAD_MESSAGE and not GraderTally.objects.exists()
+    assert caught.value.code is Code.BAD_MESSAGE and not CountsByGrader.objects.exists()
 
 
 def test_a_rescoring_stands_beside_and_before_what_came_with_the_run(house: House) -> None:
