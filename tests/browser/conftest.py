@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
 from demo.screenshot import chromium, find_chromium
@@ -33,7 +33,7 @@ class Open(Protocol):
 
 @pytest.fixture
 def board(transactional_db: None) -> None:
-    """Everything that is in the database is put there before the browser starts: Django and its loop do not mix."""
+    """A small board whose cohort is closed."""
     pair = make_pair()
     make_board(pair)
     register_lineage(name="demo", parents=[])
@@ -107,21 +107,28 @@ def violations_without_javascript(page: Page) -> list[str]:
     """
     browser = page.context.browser
     assert browser is not None
-    context = browser.new_context(
-        storage_state=page.context.storage_state(), viewport=page.viewport_size
-    )
-    copy = context.new_page()
+    state = page.context.storage_state()
     html = page.content()
-    copy.route(page.url, lambda route: route.fulfill(body=html, content_type="text/html"))
-    copy.goto(page.url)
-    return violations(copy)
+    with browser.new_context(storage_state=state, viewport=page.viewport_size) as context:
+        copy = context.new_page()
+        copy.route(page.url, lambda route: route.fulfill(body=html, content_type="text/html"))
+        copy.goto(page.url)
+        return violations(copy)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the tests of a module. Its loop runs in this thread, where Django would refuse to work."""
+    if find_chromium() is None:
+        pytest.skip("Chromium is not installed: run `sh tests/install-tools.sh`")
+    with pytest.MonkeyPatch.context() as patch, chromium() as started:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield started
 
 
 @pytest.fixture
-def open_page(live_server: LiveServer) -> Open:
+def open_page(live_server: LiveServer, browser: Browser) -> Open:
     """Open an address of the site in a browser; fails at the end if the page complained or called anybody else."""
-    if find_chromium() is None:
-        pytest.skip("Chromium is not installed: run `sh tests/install-tools.sh`")
 
     @contextmanager
     def opened(
@@ -138,8 +145,7 @@ def open_page(live_server: LiveServer) -> Open:
             "viewport": {"width": width, "height": 900},
             "color_scheme": "dark" if dark else "light",
         }
-        with chromium() as browser:
-            context = browser.new_context(**options)
+        with browser.new_context(**options) as context:
             if session:
                 context.add_cookies(
                     [{"name": "sessionid", "value": session, "url": live_server.url}]

@@ -48,18 +48,30 @@ STAFF = (
 SUBMITTERS = ("/", "/submit/", "/mine/", "/accounts/tokens/", "/commitments/")
 
 
-def faults(page: Page, addresses: list[str], widths: tuple[int, ...] = (1280, 360)) -> list[str]:
-    """What is wrong with each page, all details open, wide and narrow."""
+WIDE, PHONE = 1280, 360
+looks = pytest.mark.parametrize(
+    ("dark", "width"),
+    [
+        pytest.param(False, WIDE, id="light-wide"),
+        pytest.param(True, PHONE, id="dark-phone"),
+        pytest.param(False, PHONE, id="light-phone", marks=pytest.mark.slow),
+        pytest.param(True, WIDE, id="dark-wide", marks=pytest.mark.slow),
+    ],
+)
+"""Colours and widths in which every page is looked at."""
+
+
+def faults(page: Page, addresses: list[str], width: int) -> list[str]:
+    """Return what is wrong with each page, all details open."""
     found = []
     site = page.url.split("/", 3)
+    page.set_viewport_size({"width": width, "height": 900})
     for address in addresses:
         page.goto("/".join(site[:3]) + address)
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
-        for width in widths:
-            page.set_viewport_size({"width": width, "height": 900})
-            found += [f"{address} at {width}: {line}" for line in violations(page)]
-            if page.evaluate("document.documentElement.scrollWidth") > width:
-                found.append(f"{address} at {width}: wider than the window")
+        found += [f"{address}: {line}" for line in violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            found.append(f"{address}: wider than the window")
     return found
 
 
@@ -69,44 +81,50 @@ def runs_of(*states: RunState) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_stranger_meets_no_barrier(open_page: Open, board: None, dark: bool) -> None:
+@looks
+def test_a_stranger_meets_no_barrier(open_page: Open, board: None, dark: bool, width: int) -> None:
     addresses = [*STRANGERS, *runs_of(RunState.RANKED)]
     with open_page("/", dark=dark) as page:
-        assert faults(page, addresses) == []
+        assert faults(page, addresses, width) == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@looks
 def test_what_a_run_tells_of_its_samples_and_its_record(
-    open_page: Open, board: None, dark: bool
+    open_page: Open, board: None, dark: bool, width: int
 ) -> None:
     run = Run.objects.filter(state=RunState.RANKED)[0]
     run.outcomes.update(votes=VOTES.to_dict(), likelihood=LIKELIHOOD.to_dict())
     run.change(record=RECORD.to_dict(), likelihood_failed="prompt_too_long")
     with open_page("/", dark=dark) as page:
-        assert faults(page, [run.get_absolute_url()]) == []
+        assert faults(page, [run.get_absolute_url()], width) == []
         expect(page.get_by_text("-0.5123")).to_have_count(2)
         expect(page.get_by_text("m-2024-08-06")).to_be_visible()
         expect(page.locator(".calibration circle")).to_have_count(2 * len(VOTES.bins))
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_submitter_meets_no_barrier(open_page: Open, session: str, dark: bool) -> None:
+@looks
+def test_a_submitter_meets_no_barrier(
+    open_page: Open, session: str, dark: bool, width: int
+) -> None:
     addresses = [*SUBMITTERS, *runs_of(RunState.RUNNING, RunState.FAILED, RunState.RANKED)]
     with open_page("/", dark=dark, session=session) as page:
-        assert faults(page, addresses) == []
+        assert faults(page, addresses, width) == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_stage_of_a_set_is_open_to_all(open_page: Open, maintainer: str, dark: bool) -> None:
+@looks
+def test_every_stage_of_a_set_is_open_to_all(
+    open_page: Open, maintainer: str, dark: bool, width: int
+) -> None:
     with open_page("/", dark=dark) as page:
-        assert faults(page, list(STAGES), (360,) if dark else (1280, 360)) == []
+        assert faults(page, list(STAGES), width) == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_maintainer_meets_no_barrier(open_page: Open, maintainer: str, dark: bool) -> None:
+@looks
+def test_a_maintainer_meets_no_barrier(
+    open_page: Open, maintainer: str, dark: bool, width: int
+) -> None:
     with open_page("/", dark=dark, session=maintainer) as page:
-        assert faults(page, list(STAFF), (360,) if dark else (1280, 360)) == []
+        assert faults(page, list(STAFF), width) == []
 
 
 def test_a_maintainer_proposes_by_keyboard_and_without_javascript(
