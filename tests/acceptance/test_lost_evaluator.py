@@ -64,6 +64,7 @@ def recorded(house, run: str) -> int:
     return int(house.query(sql, run)[0][0])
 
 
+@pytest.mark.slow
 def test_killed(disturbed) -> None:
     house, endpoint, run, before = disturbed()
     house.kill("evaluator")

@@ -104,6 +104,7 @@ def test_hostile_messages_are_refused_unread_and_the_worker_lives(
 
 
 @pytest.mark.skipif(not jail.available(), reason="bubblewrap does not work here")
+@pytest.mark.slow
 def test_a_checkpoint_is_asked_in_the_jail_and_ends_with_its_run(
     tmp_path: Path, own_redis: str, start_worker: Callable[..., Worker], tiny_checkpoint: Path
 ) -> None:
@@ -276,6 +277,7 @@ def new_broker(worker: Worker, tmp_path: Path) -> Process:
     return redis
 
 
+@pytest.mark.slow
 def test_a_broker_that_dies_in_the_middle_loses_no_report(
     tmp_path: Path, bereft: tuple[Worker, Steady]
 ) -> None:
@@ -301,6 +303,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 40) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_left_overs_of_a_worker_without_a_broker_are_published_by_the_next(
     tmp_path: Path, bereft: tuple[Worker, Steady]
 ) -> None:

@@ -166,6 +166,7 @@ def leaky(mutant: Callable[..., Path]) -> Path:
     return source
 
 
+@pytest.mark.slow
 def test_each_leak_is_found_on_its_surface(begin: Callable[..., drive.Used], leaky: Path) -> None:
     used = begin(source=leaky)
     drive.open_the_doors(used)

@@ -125,6 +125,7 @@ def show(record_property: Callable[[str, object], None]) -> Callable[[str], None
     return lambda text: record_property(SAID, text)
 
 
+@pytest.mark.slow
 def test_nothing_sealed_anywhere(used: Used, show: Callable[[str], None]) -> None:
     report = live(
         used,

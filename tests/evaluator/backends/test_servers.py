@@ -142,6 +142,7 @@ def test_a_jail_that_is_asked_for_and_missing(
     assert code_of(tiny_checkpoint, tmp_path, jailed=True) is Code.JAIL_MISSING
 
 
+@pytest.mark.slow
 def test_a_working_folder_with_a_long_name(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert ask(tiny_checkpoint, tmp_path / ("long-" * 30)).cut
 

@@ -33,6 +33,7 @@ def loglik(
     return run(command)
 
 
+@pytest.mark.slow
 def test_the_order_of_a_set_changes_no_value(tiny_checkpoint: Path, tmp_path: Path) -> None:
     plain = rows(70, "boat")
     shuffled = random.Random(5).sample(plain, len(plain))

@@ -31,7 +31,7 @@ from tests.evaluator.installed import rows, write_rows
     ("mode", "code"),
     [
         ("html", Code.ENDPOINT_BAD_RESPONSE),
-        ("empty", Code.ENDPOINT_BAD_RESPONSE),
+        pytest.param("empty", Code.ENDPOINT_BAD_RESPONSE, marks=pytest.mark.slow),
         ("500", Code.ENDPOINT_ERROR),
         pytest.param("never", Code.ENDPOINT_TIMEOUT, marks=pytest.mark.slow),  # four patient waits
         ("401", Code.ENDPOINT_UNAUTHORIZED),

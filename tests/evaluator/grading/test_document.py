@@ -41,6 +41,7 @@ def test_every_grader_is_named() -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_bench(data_dir: Path) -> None:
     section = TEXT.partition("## How often")[2].partition("## Control")[0]
     rows = [

@@ -32,7 +32,11 @@ for escaped in sys.argv[1:]:
 
 
 @pytest.mark.parametrize(
-    "place", [pytest.param(n, id=f"G008-{n}") for n in range(0, len(SHAPES), AT_ONCE)]
+    "place",
+    [
+        pytest.param(n, id=f"G008-{n}", marks=[pytest.mark.slow] if n else [])
+        for n in range(0, len(SHAPES), AT_ONCE)
+    ],
 )
 def test_megabyte(place: int) -> None:
     escaped = [shape.encode("unicode_escape").decode() for shape in SHAPES[place : place + AT_ONCE]]

@@ -14,7 +14,7 @@ from evaluator import protocols
 from evaluator.items import load_items
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed")
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
