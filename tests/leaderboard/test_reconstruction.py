@@ -94,7 +94,7 @@ def become_listed(held: Site, model: str, host: str, item: int) -> None:
     held.run(model, "T1", host=host)
 
 
-@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize("seed", [None, pytest.param(1, marks=pytest.mark.slow)])
 def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) -> None:
     adversary = Adversary(client)
     for _ in story(held) if seed is None else by_chance(held, seed):

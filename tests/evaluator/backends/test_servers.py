@@ -32,7 +32,7 @@ from evaluator.errors import EXPLANATIONS, Code, EvaluatorError, error
 from tests.evaluator.processes import alive, cmdline, descendants, wait_for
 
 JAILS = [
-    False,
+    pytest.param(False, marks=pytest.mark.slow),
     pytest.param(
         True,
         marks=pytest.mark.skipif(

@@ -207,7 +207,7 @@ def test_packed_weights_are_compared_as_what_they_stand_for(folder: Path, method
 @pytest.mark.parametrize(
     "jailed",
     [
-        False,
+        pytest.param(False, marks=pytest.mark.slow),
         pytest.param(True, marks=pytest.mark.skipif(not jail.available(), reason="no jail here")),
     ],
 )
