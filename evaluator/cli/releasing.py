@@ -253,9 +253,9 @@ def _release(args: argparse.Namespace) -> int:
     _check_closings(journal.entries(), store, manifest, evidence, retired(manifest, notices))
     files = _public_files(signed, manifest, evidence, head, args.licence_file)
     if notices:
-        files["notices.jsonl"] = bundle.lines(one.to_dict() for one in notices)
+        files["notices.jsonl"] = bundle.json_lines(one.to_dict() for one in notices)
     vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
-    with bundle.drafted(args.out) as draft:
+    with bundle.draft_folder(args.out) as draft:
         opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
         _check_deal(opened)
         files |= _opened_files(opened, journal, keys, store, evidence)
@@ -353,7 +353,7 @@ def _opened_files(
     return {
         "seed.json": canonical_json({"seed": opened.seed.hex()}) + b"\n",
         "items.jsonl": bundle.item_lines(opened.items),
-        "log.jsonl": bundle.lines(line.to_dict() for line in log),
+        "log.jsonl": bundle.json_lines(line.to_dict() for line in log),
         "log.head.txt": bundle.log_head(keys.name, log, keys.report).encode(),
         **{
             f"completions/{run}.jsonl": bundle.completion_lines(store.released(run, name))

@@ -141,7 +141,7 @@ class ResultSink:
             # Only an endpoint's answers are counted against a budget: the gateway counts each.
             tokens=(usage.tokens_in, usage.tokens_out) if usage else (0, 0),
             cut=result.completion.cut,
-            beside={
+            other_grades={
                 grader: (other.extracted, other.outcome)
                 for grader, other in result.other_grades.items()
             },
@@ -274,7 +274,7 @@ def _outcome_under(item: Answered, grader: str) -> Outcome | None:
 
     None where a sample was stored without that grader's reading.
     """
-    readings = [answer.beside.get(grader) for answer in item.answers]
+    readings = [answer.other_grades.get(grader) for answer in item.answers]
     votes = [Said(*reading) for reading in readings if reading is not None]
     return ballots.decide(votes).outcome if len(votes) == len(readings) else None
 

@@ -1,14 +1,15 @@
-"""Which item comes to lie where: dealt into blocks by a committed seed, every block an even sample. Pure.
+"""Allocation of items to blocks by a committed seed; every block is an even sample. Pure.
 
-Everything follows from the items' content, the seed and a few numbers, in whatever order the items were written
-down; after the release everybody can deal again.
+The allocation depends on the items' content, the seed and a few numbers, not on the order in which
+the items were written. After the release it can be repeated by anyone.
 """
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -24,11 +25,12 @@ _SEED_DOMAIN = b"holdfast/seed/v1\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """How a set is divided. ``spare`` is a share of all items, ``local`` of what is left, both at least 0 and below 1.
+    """Shares of a set's parts, each at least 0 and below 1.
 
-    The rest is cut into ``blocks`` exposed blocks, or as many as there are items; ``seasons`` of them are for
-    self-declared endpoints, None for 2 of at least eight, 1 of at least four and none of fewer. ``cell`` is the fewest
-    items that a published number may be over (``Manifest.cell``).
+    ``spare`` is a share of all items, ``local`` of the rest. What is left is cut into ``blocks``
+    exposed blocks, or as many as there are items. ``seasons`` of them are for self-declared
+    endpoints; None for 2 of at least eight blocks, 1 of at least four, none of fewer. ``cell`` is
+    the minimum cell size of the set (``Manifest.cell``).
     """
 
     local: Fraction = Fraction(1, 5)
@@ -39,10 +41,10 @@ class Shares:
 
 
 def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
-    """The blocks of a set of ``n`` items: exposed ones, then a local and a spare one where they have any.
+    """Return the blocks of a set of ``n`` items: exposed, local, spare; empty ones are left out.
 
-    Counts are rounded down, and the first exposed blocks are larger by one where they do not come out even. Raises
-    ``allocation_invalid`` for shares out of range.
+    Counts are rounded down; the first exposed blocks are larger by one where they cannot be equal.
+    Raises ``allocation_invalid`` for shares out of range.
     """
     if not (0 <= shares.local < 1 and 0 <= shares.spare < 1 and shares.blocks >= 1 and n >= 1):
         raise error(
@@ -52,51 +54,61 @@ def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
     spare = int(n * shares.spare)
     local = int((n - spare) * shares.local)
     exposed = n - spare - local
-    many = min(shares.blocks, exposed)
-    sizes: list[tuple[Stratum, int]] = [
-        ("exposed", exposed // many + (k < exposed % many)) for k in range(many)
-    ]
-    sizes += [("local", local)] if local else []
-    sizes += [("spare", spare)] if spare else []
-    blocks, start = [], 0
-    for number, (stratum, size) in enumerate(sizes):
-        blocks.append(Block(id=number, stratum=stratum, start=start, n=size))
-        start += size
+    exposed_blocks = min(shares.blocks, exposed)
+    size, remainder = divmod(exposed, exposed_blocks)
+    sizes: list[tuple[Stratum, int]] = [("exposed", size + 1)] * remainder
+    sizes += [("exposed", size)] * (exposed_blocks - remainder)
+    sizes += [("local", local), ("spare", spare)]
+    blocks: list[Block] = []
+    start = 0
+    for stratum, count in sizes:
+        if count:
+            blocks.append(Block(id=len(blocks), stratum=stratum, start=start, n=count))
+            start += count
     return tuple(blocks)
 
 
 def plan_seasons(blocks: Sequence[Block], shares: Shares) -> tuple[int, ...]:
-    """The exposed blocks for self-declared endpoints, the last ones. Raises ``allocation_invalid`` for too many."""
+    """Return the last exposed blocks, which serve self-declared endpoints.
+
+    Raises ``allocation_invalid`` for more seasons than exposed blocks.
+    """
     exposed = [block.id for block in blocks if block.stratum == "exposed"]
-    usual = 2 if len(exposed) >= 8 else 1 if len(exposed) >= 4 else 0
-    wanted = usual if shares.seasons is None else shares.seasons
-    if not 0 <= wanted <= len(exposed):
-        raise error(Code.ALLOCATION_INVALID, f"{wanted} seasons of {len(exposed)} exposed blocks")
-    return tuple(exposed[len(exposed) - wanted :])
+    seasons = shares.seasons
+    if seasons is None:
+        seasons = _default_seasons(len(exposed))
+    if not 0 <= seasons <= len(exposed):
+        raise error(Code.ALLOCATION_INVALID, f"{seasons} seasons of {len(exposed)} exposed blocks")
+    return tuple(exposed[len(exposed) - seasons :])
+
+
+def _default_seasons(exposed: int) -> int:
+    if exposed >= 8:
+        return 2
+    return 1 if exposed >= 4 else 0
 
 
 def plan(n: int, shares: Shares) -> tuple[tuple[Block, ...], tuple[int, ...]]:
-    """Blocks and seasons of a set of ``n`` items, each part that anybody is asked of at least ``shares.cell`` items.
+    """Return blocks and seasons of a set of ``n`` items.
 
-    Raises ``allocation_invalid`` with allocations that fit, as options of the seal command.
+    Each part but the spare one has at least ``shares.cell`` items. Raises ``allocation_invalid``
+    with allocations that fit, as options of the seal command.
     """
     blocks = plan_blocks(n, shares)
     exposed = sum(block.stratum == "exposed" for block in blocks)
     if shares.seasons is not None and not 0 <= shares.seasons <= exposed:
-        raise error(
-            Code.ALLOCATION_INVALID,
-            f"{shares.seasons} seasons of {exposed} exposed blocks; {_advice(n, shares)}",
-        )
+        problem = f"{shares.seasons} seasons of {exposed} exposed blocks"
+        raise error(Code.ALLOCATION_INVALID, f"{problem}; {_advice(n, shares)}")
     seasons = plan_seasons(blocks, shares)
     smallest = _smallest_part(blocks, seasons)
     if smallest < shares.cell:
-        found = f"of {n:,} items a part of {smallest}, of at least {shares.cell}"
-        raise error(Code.ALLOCATION_INVALID, f"{found}; {_advice(n, shares)}")
+        problem = f"of {n:,} items a part of {smallest}, of at least {shares.cell}"
+        raise error(Code.ALLOCATION_INVALID, f"{problem}; {_advice(n, shares)}")
     return blocks, seasons
 
 
 def fits(n: int, shares: Shares) -> bool:
-    """Return true where :func:`plan` refuses nothing."""
+    """Return True if :func:`plan` accepts these shares."""
     blocks = plan_blocks(n, shares)
     exposed = sum(block.stratum == "exposed" for block in blocks)
     if shares.seasons is not None and shares.seasons > exposed:
@@ -105,20 +117,24 @@ def fits(n: int, shares: Shares) -> bool:
 
 
 def proposals(n: int, cell: int) -> tuple[Shares, ...]:
-    """Allocations of a set of ``n`` items that fit, those first that keep a local part and most seasons."""
-    found = []
-    for with_local, seasons in _GOALS:
-        candidates = (
-            Shares(local=local, spare=spare, blocks=blocks, seasons=seasons, cell=cell)
-            for spare in _SPARES
-            for local in (_LOCALS if with_local else (Fraction(0),))
-            for blocks in range(_MOST_BLOCKS, seasons, -1)
-        )
-        found += [next((shares for shares in candidates if fits(n, shares)), None)]
-    return tuple(shares for shares in found if shares is not None)[:_MOST_PROPOSALS]
+    """Return a few allocations of ``n`` items that fit.
+
+    Those with a local part and more seasons come first.
+    """
+    proposed = []
+    for locals_, seasons in _GOALS:
+        shares = next((c for c in _candidates(locals_, seasons, cell) if fits(n, c)), None)
+        if shares is not None:
+            proposed.append(shares)
+    return tuple(proposed[:_MOST_PROPOSALS])
 
 
-_GOALS = ((True, 2), (True, 1), (False, 2), (False, 1), (True, 0), (False, 0))
+def _candidates(locals_: Sequence[Fraction], seasons: int, cell: int) -> Iterator[Shares]:
+    for spare, local in product(_SPARES, locals_):
+        for blocks in range(_MOST_BLOCKS, seasons, -1):
+            yield Shares(local=local, spare=spare, blocks=blocks, seasons=seasons, cell=cell)
+
+
 _SPARES = (Fraction(1, 10), Fraction(1, 20), Fraction(0))
 _LOCALS = (
     Fraction(1, 5),
@@ -128,13 +144,18 @@ _LOCALS = (
     Fraction(2, 5),
     Fraction(1, 2),
 )
+_NO_LOCAL = (Fraction(0),)
+_GOALS = ((_LOCALS, 2), (_LOCALS, 1), (_NO_LOCAL, 2), (_NO_LOCAL, 1), (_LOCALS, 0), (_NO_LOCAL, 0))
 _MOST_BLOCKS = 8
 _MOST_PROPOSALS = 3
 _LARGEST = 1_000_000
 
 
 def _smallest_part(blocks: Sequence[Block], seasons: Sequence[int]) -> int:
-    """The items of the smallest part that is asked: a season's block, the other exposed ones, the local ones."""
+    """Return the size of the smallest part that is asked.
+
+    Parts are each season's block, the other exposed blocks together, and the local block.
+    """
     parts: dict[int | str, int] = {}
     for block in blocks:
         if block.stratum != "spare":
@@ -145,15 +166,12 @@ def _smallest_part(blocks: Sequence[Block], seasons: Sequence[int]) -> int:
 
 def _advice(n: int, shares: Shares) -> str:
     proposed = proposals(n, shares.cell)
-    smallest = next((size for size in _sizes(n) if fits(size, shares)), None)
+    larger = range(n + 1, min(_LARGEST, max(100 * n, 20_000)))
+    smallest = next((size for size in larger if fits(size, shares)), None)
     needed = f"as asked it takes {smallest:,} items" if smallest else "as asked no size fits"
     if not proposed:
         return f"no allocation fits: a set has at least {shares.cell} items; {needed}"
-    return f"these fit: {', '.join(_options(one) for one in proposed)}; {needed}"
-
-
-def _sizes(n: int) -> range:
-    return range(n + 1, min(_LARGEST, max(100 * n, 20_000)))
+    return f"these fit: {', '.join(_options(fitting) for fitting in proposed)}; {needed}"
 
 
 def _options(shares: Shares) -> str:
@@ -163,44 +181,50 @@ def _options(shares: Shares) -> str:
 
 
 def deal(items: Sequence[Item], seed: bytes, blocks: Sequence[Block]) -> list[int]:
-    """The order in which the items lie in the sealed set: element k is the position of item k of the set.
+    """Return the order of the items in the sealed set: element k is the position of its item k.
 
-    Items are sorted by (steps, digits of the answer, keyed hash) and dealt along a pattern in which the k-th place of
-    a block of s items stands at (2k+1)/2s; so every block has its even share of every kind of item. Inside a block
-    they stand by their keyed hash.
+    - Items are sorted by (steps, digits of the answer, keyed hash).
+    - They are dealt along a pattern in which place k of a block of s items is at (2k+1)/2s, so
+      every block has its even share of every kind of item.
+    - Inside a block they are ordered by their keyed hash.
     """
     keys = [item_key(seed, item) for item in items]
-    ranked = sorted(range(len(items)), key=lambda place: (*cell(items[place]), keys[place]))
-    pattern = sorted(
-        (Fraction(2 * k + 1, 2 * block.n), block.id) for block in blocks for k in range(block.n)
+    ranked = sorted(
+        range(len(items)), key=lambda position: (*cell(items[position]), keys[position])
     )
+    pattern: list[tuple[Fraction, int]] = []
+    for block in blocks:
+        pattern += [(Fraction(2 * k + 1, 2 * block.n), block.id) for k in range(block.n)]
+    pattern.sort()
     dealt: dict[int, list[int]] = {block.id: [] for block in blocks}
-    for place, (_, block) in zip(ranked, pattern, strict=True):
-        dealt[block].append(place)
-    return [
-        place
-        for block in blocks
-        for place in sorted(dealt[block.id], key=lambda place: keys[place])
-    ]
+    for position, (_, block_id) in zip(ranked, pattern, strict=True):
+        dealt[block_id].append(position)
+    order: list[int] = []
+    for block in blocks:
+        order += sorted(dealt[block.id], key=lambda position: keys[position])
+    return order
 
 
 def item_key(seed: bytes, item: Item) -> bytes:
-    """HMAC-SHA256 of the item's canonical JSON under the seed: its place among its like, which nobody could choose."""
+    """Return the HMAC-SHA256 of the item's canonical JSON under the seed.
+
+    It orders items of one kind; an author who does not know the seed cannot choose it.
+    """
     return hmac.digest(seed, canonical_json(item_record(item)), "sha256")
 
 
 def cell(item: Item) -> tuple[int, int]:
-    """What kind of item it is: steps (calculator tags in the answer) and digits of the answer's integer part."""
+    """Return the kind of an item: its steps (calculator tags), and digits of the integer part."""
     whole = item.gold.lstrip("-").partition(".")[0].lstrip("0")
     return item.answer.count("<<"), max(1, len(whole))
 
 
 def salt(seed: bytes, set_name: str, index: int) -> bytes:
-    """An item's salt: HKDF-Expand (RFC 5869) of the seed, bound to the set and the index."""
+    """Return an item's salt: HKDF-Expand (RFC 5869) of the seed, bound to the set and the index."""
     info = canonical_json({"domain": "holdfast/salt/v1", "set": set_name, "index": index})
     return HKDFExpand(SHA256(), SALT_BYTES, info).derive(seed)
 
 
 def seed_hash(seed: bytes) -> Hex32:
-    """What the manifest says of the seed before anybody may know it."""
+    """Return the hash by which the manifest commits to the seed."""
     return hashlib.sha256(_SEED_DOMAIN + seed).hexdigest()

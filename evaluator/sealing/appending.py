@@ -1,4 +1,4 @@
-"""Appending whole lines to a file that may lose power, fill its disk or be shared by two processes."""
+"""Appending whole lines to a file, safe against power loss, full disks and other processes."""
 
 import fcntl
 import os
@@ -10,12 +10,17 @@ from evaluator.errors import Code, EvaluatorError, error, host_error, is_host_er
 
 
 def failure(problem: OSError, otherwise: Code, detail: str) -> EvaluatorError:
-    """Return ``disk_full`` or ``host_resources`` where that is what the system says, else the given code."""
-    return host_error(problem, detail) if is_host_error(problem) else error(otherwise, detail)
+    """Return ``disk_full`` or ``host_resources`` if the system reports it, else ``otherwise``."""
+    if is_host_error(problem):
+        return host_error(problem, detail)
+    return error(otherwise, detail)
 
 
 def open_for_appending(path: Path) -> int:
-    """A descriptor for reading and appending; a new file is durable in its folder and private. Raises OSError."""
+    """Return a descriptor for reading and appending. Raises OSError.
+
+    A new file is private to its owner, and durable in its folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     if os.fstat(descriptor).st_size == 0:
@@ -29,7 +34,7 @@ def open_for_appending(path: Path) -> int:
 
 @contextmanager
 def locked(descriptor: int) -> Iterator[None]:
-    """Hold the file against other processes; the system lets go when the holder dies."""
+    """Hold a lock against other processes; the system releases it if the holder dies."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield
@@ -38,7 +43,7 @@ def locked(descriptor: int) -> Iterator[None]:
 
 
 def read_from(descriptor: int, start: int) -> bytes:
-    """All bytes from ``start`` to the end. Raises OSError."""
+    """Return all bytes from ``start`` to the end. Raises OSError."""
     chunks = []
     while chunk := os.pread(descriptor, 1 << 20, start):
         chunks.append(chunk)
@@ -47,7 +52,10 @@ def read_from(descriptor: int, start: int) -> bytes:
 
 
 def append(descriptor: int, line: bytes, *, durable: bool) -> None:
-    """Append a whole line, or leave the file as it was and raise OSError. ``durable`` waits for the disk."""
+    """Append a whole line; ``durable`` waits for the disk.
+
+    Raises OSError, and then leaves the file as it was.
+    """
     end = os.fstat(descriptor).st_size
     try:
         rest = memoryview(line)

@@ -1,4 +1,4 @@
-"""Writing the bundle of a release: a folder that holds all a stranger needs to check it, or nothing."""
+"""Bundle of a release: a folder that third parties verify, written as a whole or not at all."""
 
 import hashlib
 import json
@@ -23,66 +23,71 @@ from evaluator.ledger.tree import Tree
 from evaluator.sealing.completions import StoredCompletion
 
 VERIFIER = Path(evaluator.__file__).parent.parent / "verify" / "verify_release.py"
-CONTENTS, SIGNATURE = "contents.json", "contents.sig"
+CONTENTS = "contents.json"
+SIGNATURE = "contents.sig"
 _DOMAIN = b"holdfast/contents/v1\n"
-_SECONDS = 600.0
+_VERIFIER_SECONDS = 600.0
 
 README = """# {name}, released
 
-{n} items under the root `{root}`, as it was published before the first run. Licence: {licence} (`LICENSE.txt`).
+{n} items under the root `{root}`, as it was published before the first run.
+Licence: {licence} (`LICENSE.txt`).
 
-Check all of it, without trusting whoever gave it to you:
+Verify the whole bundle, without trust in its source:
 
     python3 verify_release.py . --root ROOT
 
-with the root from where you kept it, not from here. `items.jsonl` holds every item with its salt, the spare ones too;
-`completions/` what models answered; `log.jsonl` the evaluator's whole log; `statement.json` what its maintainers
-signed; `evidence.json` on what grounds.
+Take the root from your own copy, not from here.
+
+- `items.jsonl`: every item with its salt, the spare ones too.
+- `completions/`: what models answered.
+- `log.jsonl`: the whole log of the evaluator.
+- `statement.json`: the statement that its maintainers signed.
+- `evidence.json`: the evidence for the release.
 """
 
 
 def item_lines(items: Sequence[tuple[bytes, Item]]) -> bytes:
-    """Every item with its salt, in order of their indices."""
-    rows = (
+    """Return every item with its salt as JSON lines, in order of their indices."""
+    return json_lines(
         {"index": index, "salt": salt.hex(), **item_record(item)}
         for index, (salt, item) in enumerate(items)
     )
-    return lines(rows)
 
 
 def completion_lines(answers: Iterable[tuple[bytes, StoredCompletion]]) -> bytes:
-    """What a model answered, item by item. A text is JSON in JSON: it may hold half a surrogate pair."""
-    return lines(
+    """Return a model's answers as JSON lines, item by item.
+
+    A text is JSON in JSON, since it may hold half a surrogate pair.
+    """
+    return json_lines(
         {
-            "index": one.index,
-            "outcome": int(one.outcome),
+            "index": answer.index,
+            "outcome": int(answer.outcome),
             "salt": salt.hex(),
-            "text": json.dumps(one.text),
+            "text": json.dumps(answer.text),
         }
-        for salt, one in answers
+        for salt, answer in answers
     )
 
 
 def log_head(evaluator_name: str, log: Sequence[LogLine], key: Ed25519PrivateKey) -> str:
-    """The signed head over exactly these lines, which are a log from its first."""
+    """Return the signed head over exactly these lines, which are the log from its first."""
     tree = Tree(bytes.fromhex(entry_hash(line)) for line in log)
-    return sign_head(
-        TreeHead(origin(evaluator_name), len(tree), tree.root()),
-        name=evaluator_name,
-        private_key=key,
-    )
+    head = TreeHead(origin(evaluator_name), len(tree), tree.root())
+    return sign_head(head, name=evaluator_name, private_key=key)
 
 
-def lines(rows: Iterable[object]) -> bytes:
-    """Canonical JSON lines."""
+def json_lines(rows: Iterable[object]) -> bytes:
+    """Return canonical JSON lines."""
     return b"".join(canonical_json(row) + b"\n" for row in rows)
 
 
 @contextmanager
-def drafted(out: Path) -> Iterator[Path]:
-    """A folder to write a bundle in, which becomes ``out`` at the end; where the body raises, nothing is left of it.
+def draft_folder(out: Path) -> Iterator[Path]:
+    """Yield a new folder that is renamed to ``out`` at the end, or removed if the body raises.
 
-    Raises ``out_unwritable``, also where ``out`` exists.
+    Raises ``out_unwritable``, also if ``out`` exists.
     """
     if out.exists():
         raise error(Code.OUT_UNWRITABLE, str(out))
@@ -102,35 +107,29 @@ def drafted(out: Path) -> Iterator[Path]:
 
 
 def write_bundle(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
-    """Write the files with the verifier and their signed list, then check them as a stranger would.
+    """Write the files, the verifier and the signed list of all, then run the verifier.
 
     Raises ``out_unwritable``, ``bundle_broken``.
     """
     try:
-        _write(folder, {**files, VERIFIER.name: VERIFIER.read_bytes()}, key)
+        written = {**files, VERIFIER.name: VERIFIER.read_bytes()}
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in written.items()}
+        contents = canonical_json(digests) + b"\n"
+        written[CONTENTS] = contents
+        written[SIGNATURE] = signatures.sign(key, _DOMAIN + contents).encode("ascii") + b"\n"
+        for name, data in written.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(data)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(folder)) from None
     check_bundle(folder)
 
 
 def check_bundle(folder: Path, *options: str) -> None:
-    """Run the stranger's verifier, in a process of its own. Raises ``bundle_broken`` with its reason."""
+    """Run the verifier in its own process. Raises ``bundle_broken`` with its reason."""
     command = [sys.executable, "-I", str(VERIFIER), str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    if done.returncode:
-        raise error(Code.BUNDLE_BROKEN, done.stderr.strip()[-200:])
-
-
-def _write(folder: Path, files: Mapping[str, bytes], key: Ed25519PrivateKey) -> None:
-    contents = (
-        canonical_json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-        + b"\n"
+    result = subprocess.run(
+        command, capture_output=True, text=True, timeout=_VERIFIER_SECONDS, check=False
     )
-    signature = signatures.sign(key, _DOMAIN + contents)
-    for name, data in {
-        **files,
-        CONTENTS: contents,
-        SIGNATURE: signature.encode("ascii") + b"\n",
-    }.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(data)
+    if result.returncode:
+        raise error(Code.BUNDLE_BROKEN, result.stderr.strip()[-200:])

@@ -1,4 +1,4 @@
-"""What models answered to sealed items: kept by the evaluator that asked, encrypted per run."""
+"""Completions of sealed items, encrypted per run and stored by the evaluator that asked them."""
 
 import json
 import os
@@ -19,18 +19,21 @@ from evaluator.errors import Code, error
 from evaluator.ledger.closings import Closed, completion_hash
 from evaluator.sealing import appending, formats
 
-Beside = Mapping[str, tuple[str, Outcome]]
+OtherGrades = Mapping[str, tuple[str, Outcome]]
+"""Extracted answer and outcome by the name of another grader."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCompletion:
-    """One answer and what it was graded. ``text`` does not show in ``repr``.
+    """Completion of an item, with its grade. ``text`` is not in ``repr``.
 
-    ``asked`` is a mark of what was asked of whom; empty in files of before there was one. ``sample`` is the number of
-    one answer of several; None for the only one, and for the vote on several, which has no text of its own.
-    ``tokens`` are those of the prompt and of the answer, as they were counted. ``cut`` says whether the token limit
-    ended it; None where that was not written down. ``beside`` is what the other graders read, and their outcomes.
-    ``reason`` is why an endpoint gave none; empty where it gave one.
+    - ``asked``: digest of the question and its recipient; empty in files that are older than it.
+    - ``sample``: number of one answer of several. None for a single answer, and for the vote on
+      several, which has no text.
+    - ``tokens``: tokens of the prompt and of the answer.
+    - ``cut``: True if the token limit ended the answer; None in files that are older than it.
+    - ``other_grades``: grades of the answer by other graders.
+    - ``reason``: reason for which an endpoint gave no answer; empty if it gave one.
     """
 
     set_name: str
@@ -41,24 +44,26 @@ class StoredCompletion:
     sample: int | None = None
     tokens: tuple[int, int] = (0, 0)
     cut: bool | None = None
-    beside: Beside = field(default_factory=dict, repr=False, hash=False)
+    other_grades: OtherGrades = field(default_factory=dict, repr=False, hash=False)
     reason: str = ""
 
     @property
     def was_cut(self) -> bool:
-        """Whether the token limit ended it, as far as that is known: whatever was truncated was cut."""
-        return self.outcome is Outcome.TRUNCATED if self.cut is None else self.cut
+        """True if the token limit ended the answer, as far as is known."""
+        if self.cut is None:
+            return self.outcome is Outcome.TRUNCATED
+        return self.cut
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An item's outcome, and its only answer or all of several, by number."""
+    """Outcome of an item, and its single answer or all of several, by number."""
 
     outcome: Outcome
     answers: tuple[StoredCompletion, ...]
 
-    def as_one(self) -> StoredCompletion:
-        """One answer whose text holds all, as JSON where they are several."""
+    def combined(self) -> StoredCompletion:
+        """Return one answer; its text is a JSON list of all texts if there are several."""
         first = self.answers[0]
         if first.sample is None:
             return first
@@ -66,8 +71,8 @@ class Answered:
         return replace(first, outcome=self.outcome, text=text, sample=None)
 
 
-_LATER: list[Any] = ["", None, (0, 0), None, {}, ""]
-"""What the fifth and each later value of an answer are where it was written before there were any."""
+_LATER_DEFAULTS: list[Any] = ["", None, (0, 0), None, {}, ""]
+"""Defaults of the fifth and each later value, for answers that were written before it existed."""
 
 
 class _Line(Wire, frozen=True, kw_only=True):
@@ -76,10 +81,14 @@ class _Line(Wire, frozen=True, kw_only=True):
 
 
 class CompletionStore:
-    """Append-only files ``FOLDER/RUN.sealed``, each under a key derived from ``key`` (32 bytes) and the run."""
+    """Append-only files ``FOLDER/RUN.sealed``, each under a key derived from ``key`` and the run.
+
+    ``key`` has 32 bytes.
+    """
 
     def __init__(self, folder: Path, key: bytes) -> None:
-        self._folder, self._key = folder, key
+        self._folder = folder
+        self._key = key
         self._mended: set[str] = set()
 
     def append(
@@ -94,15 +103,18 @@ class CompletionStore:
         sample: int | None = None,
         tokens: tuple[int, int] = (0, 0),
         cut: bool | None = None,
-        beside: Beside | None = None,
+        other_grades: OtherGrades | None = None,
         reason: str = "",
         durable: bool = False,
     ) -> None:
-        """Keep one answer. ``durable`` waits for the disk. Raises ``disk_full``, ``out_unwritable``."""
+        """Store an answer; ``durable`` waits for the disk.
+
+        Raises ``disk_full``, ``out_unwritable``.
+        """
         path = self._path(run)
         nonce = os.urandom(formats.NONCE_BYTES)
-        # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot hold.
-        held = [
+        grades = dict(other_grades or {})
+        values = [
             set_name,
             index,
             int(outcome),
@@ -111,62 +123,77 @@ class CompletionStore:
             sample,
             tokens,
             cut,
-            dict(beside or {}),
+            grades,
             reason,
         ]
-        plain = json.dumps(held).encode("ascii")
+        # ASCII JSON, since a model may write half of a surrogate pair, which UTF-8 cannot encode.
+        plain = json.dumps(values).encode("ascii")
         sealed = self._cipher(run).encrypt(nonce, plain, None)
         line = formats.to_line(_Line(nonce=nonce.hex(), ciphertext=formats.to_base64(sealed)))
         try:
-            self._append(path, run, line, durable=durable)
+            self._append_line(path, run, line, durable=durable)
         except OSError as problem:
             raise appending.failure(problem, Code.OUT_UNWRITABLE, path.name) from None
 
     def read(self, run: str) -> tuple[StoredCompletion, ...]:
-        """All answers kept of a run, oldest first; a torn last line is left out. Raises ``seal_broken``."""
+        """Return all answers of a run, oldest first; an incomplete last line is ignored.
+
+        Raises ``seal_broken``.
+        """
         path = self._path(run)
         try:
             content = path.read_bytes() if path.exists() else b""
         except OSError:
             raise error(Code.SEAL_BROKEN, path.name) from None
-        whole = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
-        answers = [self._open(run, line) for line in whole]
-        known = tuple(answer for answer in answers if answer is not None)
-        if len(known) != len(answers):
-            raise error(Code.SEAL_BROKEN, f"{path.name} line {answers.index(None) + 1}")
-        return known
+        complete = content[: content.rfind(b"\n") + 1]
+        answers: list[StoredCompletion] = []
+        for number, line in enumerate(complete.splitlines(keepends=True), start=1):
+            answer = self._open(run, line)
+            if answer is None:
+                raise error(Code.SEAL_BROKEN, f"{path.name} line {number}")
+            answers.append(answer)
+        return tuple(answers)
 
     def answered(self, run: str, set_name: str, *, asked: str = "") -> dict[int, Answered]:
-        """What is kept of each item of a set that has an outcome, by index. Raises ``seal_broken``.
+        """Return the answers to each item of a set that has an outcome, by index.
 
-        With a mark ``asked``, only answers that have it or none; and of two to one item the one that has it.
+        With ``asked``, only answers with this digest or without any; of two answers to an item, one
+        with the digest is preferred. Raises ``seal_broken``.
         """
         answers = [answer for answer in self.read(run) if answer.set_name == set_name]
         if asked:
-            answers = sorted(
-                (one for one in answers if one.asked in ("", asked)),
-                key=lambda one: bool(one.asked),
-            )
-        last = {answer.index: answer for answer in answers if answer.sample is None}
+            answers = [answer for answer in answers if answer.asked in ("", asked)]
+            answers.sort(key=lambda answer: bool(answer.asked))
+        outcomes: dict[int, StoredCompletion] = {}
         samples: dict[int, dict[int, StoredCompletion]] = {}
         for answer in answers:
-            if answer.sample is not None:
+            if answer.sample is None:
+                outcomes[answer.index] = answer
+            else:
                 samples.setdefault(answer.index, {})[answer.sample] = answer
-        every = {
-            index: [one for _, one in sorted(several.items())] for index, several in samples.items()
-        }
-        return {i: Answered(last[i].outcome, tuple(every.get(i, [last[i]]))) for i in sorted(last)}
+        result: dict[int, Answered] = {}
+        for index, last in sorted(outcomes.items()):
+            several = samples.get(index, {})
+            every = tuple(several[number] for number in sorted(several)) or (last,)
+            result[index] = Answered(last.outcome, every)
+        return result
 
     def released(self, run: str, set_name: str) -> tuple[tuple[bytes, StoredCompletion], ...]:
-        """The last answer to each item of a set with its salt, by index. Raises ``seal_broken``.
+        """Return the last answer to each item of a set with its salt, by index.
 
-        Where several were asked, the text is theirs: a JSON list, by number; the outcome is the vote's.
+        The text of several answers is a JSON list, by number; the outcome is that of the vote.
+        Raises ``seal_broken``.
         """
-        kept = self.answered(run, set_name)
-        return tuple((self._salt(run, set_name, index), kept[index].as_one()) for index in kept)
+        return tuple(
+            (self._salt(run, set_name, index), item.combined())
+            for index, item in self.answered(run, set_name).items()
+        )
 
     def closed(self, run: str, set_name: str) -> tuple[Closed, ...]:
-        """What is committed to of a run on a set: of each item the salted hash of its last answer. As above."""
+        """Return the salted hash of each item's last answer, for the closing of a run on a set.
+
+        Raises ``seal_broken``.
+        """
         return tuple(
             Closed(answer.index, completion_hash(salt, answer.text), answer.outcome)
             for salt, answer in self.released(run, set_name)
@@ -188,10 +215,10 @@ class CompletionStore:
         info = canonical_json({"domain": "holdfast/completions/v1", "run": run})
         return AESGCM(HKDFExpand(SHA256(), formats.KEY_BYTES, info).derive(self._key))
 
-    def _append(self, path: Path, run: str, line: bytes, *, durable: bool) -> None:
+    def _append_line(self, path: Path, run: str, line: bytes, *, durable: bool) -> None:
         descriptor = appending.open_for_appending(path)
         try:
-            if run not in self._mended:  # what a crash of an earlier process left
+            if run not in self._mended:  # an earlier process may have crashed inside a line
                 content = appending.read_from(descriptor, 0)
                 os.ftruncate(descriptor, content.rfind(b"\n") + 1)
                 self._mended.add(run)
@@ -208,11 +235,21 @@ class CompletionStore:
             plain = self._cipher(run).decrypt(bytes.fromhex(parsed.nonce), ciphertext, None)
         except (InvalidTag, ValueError):
             return None
-        held: list[Any] = json.loads(plain)
-        held += _LATER[len(held) - 4 :]
-        set_name, index, outcome, text, asked, sample, tokens, cut, others, reason = held
-        beside = {grader: (answer, Outcome(other)) for grader, (answer, other) in others.items()}
-        counts = (tokens[0], tokens[1])
+        values: list[Any] = json.loads(plain)
+        values += _LATER_DEFAULTS[len(values) - 4 :]
+        set_name, index, outcome, text, asked, sample, tokens, cut, grades, reason = values
         return StoredCompletion(
-            set_name, index, Outcome(outcome), text, asked, sample, counts, cut, beside, reason
+            set_name=set_name,
+            index=index,
+            outcome=Outcome(outcome),
+            text=text,
+            asked=asked,
+            sample=sample,
+            tokens=(tokens[0], tokens[1]),
+            cut=cut,
+            other_grades={
+                grader: (extracted, Outcome(graded))
+                for grader, (extracted, graded) in grades.items()
+            },
+            reason=reason,
         )

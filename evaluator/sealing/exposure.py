@@ -1,8 +1,8 @@
-"""The journal: who was about to see which sealed items, on disk before the first byte is decrypted.
+"""Journal of exposures, on disk before the first byte of an item is decrypted.
 
-It also holds what came of runs, for whom keys were wrapped, and releases. One file of signed, chained lines per
-evaluator (``evaluator.ledger.entries``). Several processes of one evaluator may share it: each takes the file's lock
-to write, and first reads what the others wrote.
+It also records closings of runs, enrolments of hosts, and releases. One file of signed, chained
+lines per evaluator (``evaluator.ledger.entries``). Several processes of one evaluator may share
+it: each locks the file to write, and first reads the lines that others wrote.
 """
 
 import os
@@ -33,10 +33,11 @@ def _now() -> datetime:
 
 
 class Journal:
-    """An evaluator's journal at ``path``, verified when opened.
+    """Journal of an evaluator at ``path``, verified when opened.
 
-    A last line without its end is what a crash left: nothing was decrypted for it, so it is cut off. Any
-    other line that does not verify raises ``journal_broken``. ``clock`` gives the time of new lines.
+    A last line without its end is left by a crash: nothing was decrypted for it, so it is cut off.
+    Any other line that does not verify raises ``journal_broken``. ``clock`` returns the time of new
+    lines.
     """
 
     def __init__(
@@ -47,9 +48,13 @@ class Journal:
         *,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._evaluator, self._signing_key, self._clock = evaluator, signing_key, clock
+        self._evaluator = evaluator
+        self._signing_key = signing_key
+        self._clock = clock
         self._public_hex = signatures.public_hex(signing_key)
-        self._head, self._end, self._tree = Head(), 0, Tree()
+        self._head = Head()
+        self._end = 0
+        self._tree = Tree()
         self._lock = threading.Lock()
         self._name = path.name
         try:
@@ -64,10 +69,10 @@ class Journal:
             raise
 
     def record(self, kind: type[_L], **fields: object) -> _L:
-        """Sign a line of this kind over these fields and wait until it is on disk; then return it.
+        """Sign a line of this kind, wait until it is on disk, and return it.
 
-        Evaluator, index, chain and moment are the journal's own. Raises ``bad_message`` for a field that does not
-        fit, ``disk_full``, ``journal_broken``.
+        The journal sets evaluator, index, chain and moment. Raises ``bad_message`` for a field that
+        does not fit, ``disk_full``, ``journal_broken``.
         """
         with self._exclusive():
             entry = sign_entry(
@@ -89,18 +94,18 @@ class Journal:
         return entry
 
     def tree_head(self) -> str:
-        """The signed tree head over all lines: a C2SP note by this evaluator. Raises ``journal_broken``."""
+        """Return the signed tree head over all lines, a C2SP note. Raises ``journal_broken``."""
         with self._exclusive():
             head = TreeHead(origin(self._evaluator), len(self._tree), self._tree.root())
         return sign_head(head, name=self._evaluator, private_key=self._signing_key)
 
     @property
     def head(self) -> Head:
-        """The last line this process knows of."""
+        """Last line that this process has read."""
         return self._head
 
     def entries(self) -> tuple[LogLine, ...]:
-        """All lines, oldest first, for showing or shipping again."""
+        """Return all lines, oldest first."""
         with self._exclusive():
             return self._parse(appending.read_from(self._descriptor, 0))
 
@@ -115,15 +120,15 @@ class Journal:
             yield
 
     def _catch_up(self) -> None:
-        """Verify what was appended since the last look, and cut a torn end."""
+        """Verify the lines that were appended since the last call; cut an incomplete last line."""
         size = os.fstat(self._descriptor).st_size
         if size < self._end:
             raise error(Code.JOURNAL_BROKEN, f"{self._name} is shorter than it was")
         if size == self._end:
             return
         tail = appending.read_from(self._descriptor, self._end)
-        whole = tail[: tail.rfind(b"\n") + 1]
-        entries = self._parse(whole)
+        complete = tail[: tail.rfind(b"\n") + 1]
+        entries = self._parse(complete)
         if any(entry.evaluator != self._evaluator for entry in entries):
             raise error(Code.JOURNAL_BROKEN, f"{self._name} is another evaluator's")
         verify_chain(
@@ -131,8 +136,8 @@ class Journal:
         )
         for entry in entries:
             self._advance(entry.index, entry_hash(entry))
-        self._end += len(whole)
-        if len(whole) < len(tail):
+        self._end += len(complete)
+        if len(complete) < len(tail):
             os.ftruncate(self._descriptor, self._end)
             os.fsync(self._descriptor)
 
@@ -141,15 +146,17 @@ class Journal:
         self._tree.append(bytes.fromhex(line_hash))
 
     def _parse(self, lines: bytes) -> tuple[LogLine, ...]:
-        found = [_from_line(line) for line in lines.splitlines(keepends=True)]
-        entries = tuple(entry for entry in found if entry is not None)
-        if len(entries) != len(found):
-            raise error(Code.JOURNAL_BROKEN, f"{self._name} line {found.index(None) + 1}")
-        return entries
+        entries: list[LogLine] = []
+        for number, line in enumerate(lines.splitlines(keepends=True), start=1):
+            entry = _from_line(line)
+            if entry is None:
+                raise error(Code.JOURNAL_BROKEN, f"{self._name} line {number}")
+            entries.append(entry)
+        return tuple(entries)
 
 
 def _from_line(line: bytes) -> LogLine | None:
-    """The line in its one canonical form, None for any other bytes."""
+    """Return the line if it is canonical, None for any other bytes."""
     try:
         entry = read_line(msgspec.json.decode(line))
     except (ValueError, RecursionError, EvaluatorError):

@@ -1,10 +1,15 @@
-"""The files of a sealed set and the contexts its ciphertexts are bound to. Holds no key and opens nothing.
+"""Files of a sealed set, and the contexts that bind its ciphertexts. Holds no key and opens
+nothing.
 
-A set's folder holds ``manifest.json`` (public), ``items.sealed`` (one line per item), ``seed.sealed`` (the seed
-of the allocation, under the set's key) and ``wraps/HOST.json`` (that key, sealed to one host). Where they exist,
-``shots.jsonl``, ``head.txt`` (the tree head that maintainers signed and witnesses cosigned) and ``notices.jsonl``
-(what maintainers said of the set since) are public. Every JSON of ours is canonical, one object a line, and is
-refused in any other byte form: a flipped bit is then found even where a lenient reader would not care.
+- ``manifest.json``: the public facts.
+- ``items.sealed``: one line for each item.
+- ``seed.sealed``: the seed of the allocation, under the set's key.
+- ``wraps/HOST.json``: that key, sealed to one host.
+- ``shots.jsonl``, ``head.txt``, ``notices.jsonl``: optional and public. Shots; the tree head that
+  maintainers signed and witnesses cosigned; notices of maintainers.
+
+All JSON is canonical, one object a line, and is refused in any other byte form: so a flipped bit is
+detected even if a lenient parser would ignore it.
 """
 
 import binascii
@@ -26,13 +31,21 @@ from evaluator.ledger.manifests import Identity, Manifest, Party
 from evaluator.ledger.notices import Notice, verify_notices
 from evaluator.ledger.tree import leaf_hash, root
 
-MANIFEST, ITEMS, WRAPS, SHOTS = "manifest.json", "items.sealed", "wraps", "shots.jsonl"
-SEED, HEAD, NOTICES = "seed.sealed", "head.txt", "notices.jsonl"
-IDENTITY, PARTY = "identity.json", "party.json"
+MANIFEST = "manifest.json"
+ITEMS = "items.sealed"
+SEED = "seed.sealed"
+WRAPS = "wraps"
+SHOTS = "shots.jsonl"
+HEAD = "head.txt"
+NOTICES = "notices.jsonl"
+IDENTITY = "identity.json"
+PARTY = "party.json"
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 """HPKE, RFC 9180 base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM."""
-KEY_BYTES, NONCE_BYTES, SALT_BYTES = 32, 12, 32
+KEY_BYTES = 32
+NONCE_BYTES = 12
+SALT_BYTES = 32
 
 _LEAF_DOMAIN = b"holdfast/item/v1\n"
 _Base64 = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9+/]*={0,2}\Z")]
@@ -40,7 +53,7 @@ _W = TypeVar("_W", bound=Wire)
 
 
 class SealedItem(Wire, frozen=True, kw_only=True):
-    """One line of ``items.sealed``. The ciphertext holds salt ‖ canonical JSON of the item's record."""
+    """Line of ``items.sealed``: the plaintext is salt ‖ canonical JSON of the item's record."""
 
     index: Count
     nonce: Annotated[str, Meta(pattern=r"\A[0-9a-f]{24}\Z")]
@@ -48,11 +61,11 @@ class SealedItem(Wire, frozen=True, kw_only=True):
 
 
 class Wrap(Wire, frozen=True, kw_only=True):
-    """The set's key, HPKE-sealed to one host's public key.
+    """Key of a set, HPKE-sealed to one host's public key.
 
-    Wraps are added when hosts are enrolled, so no manifest can commit to them. From version 2 on, that of sets of
-    version 3, a wrap names the ``manifest`` that it belongs to and has a ``checksum`` over its other fields: damage is
-    found without a key, while a forged one opens nothing (``key_check``).
+    Wraps are added when hosts are enrolled, so no manifest can commit to them. A wrap of version 2
+    (sets of version 3) names its ``manifest`` and has a ``checksum`` over its other fields, so that
+    damage is detected without a key. A forged wrap opens nothing (``key_check``).
     """
 
     version: Literal[1, 2] = 1
@@ -64,79 +77,85 @@ class Wrap(Wire, frozen=True, kw_only=True):
     checksum: Hex32 | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As for every message, without what version 1 did not have."""
+        """Return the JSON data, without the fields that version 1 lacks."""
         return {name: value for name, value in super().to_dict().items() if value is not None}
 
     def sum(self) -> Hex32:
-        """The leaf hash of the canonical JSON of all other fields."""
+        """Return the leaf hash of the canonical JSON of all fields but the checksum."""
         return leaf_hash(canonical_json({**self.to_dict(), "checksum": ""})).hex()
 
 
 class SealedSeed(Wire, frozen=True, kw_only=True):
-    """``seed.sealed``: the seed that the items were dealt with."""
+    """Content of ``seed.sealed``: the encrypted seed of the allocation."""
 
     nonce: Annotated[str, Meta(pattern=r"\A[0-9a-f]{24}\Z")]
     ciphertext: _Base64
 
 
 def item_leaf(salted: bytes) -> bytes:
-    """An item's leaf hash, SHA-256(0x00 ‖ domain ‖ salt ‖ canonical JSON), given salt ‖ canonical JSON."""
+    """Return an item's leaf hash, given its salt ‖ canonical JSON.
+
+    SHA-256(0x00 ‖ domain ‖ salt ‖ canonical JSON).
+    """
     return leaf_hash(_LEAF_DOMAIN + salted)
 
 
 def item_context(set_name: str, index: int, leaf: str) -> bytes:
-    """What an item's ciphertext is bound to: its set, its place and its public leaf."""
+    """Return the context of an item's ciphertext: its set, its index and its public leaf."""
     return canonical_json(
         {"domain": "holdfast/sealed-item/v1", "set": set_name, "index": index, "leaf": leaf}
     )
 
 
 def wrap_context(manifest: Manifest, host: str) -> bytes:
-    """What a wrapped key is bound to: the whole manifest, by its leaf hash, and the host's name."""
+    """Return the context of a wrapped key: the manifest's leaf hash and the host's name."""
     return canonical_json(
         {"domain": "holdfast/set-key/v1", "manifest": manifest.digest(), "host": host}
     )
 
 
-def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002 - as the fields are called
-    """What the sealed seed is bound to: the items, and the allocation that it is the seed of.
+def seed_context(*, set: str, root: str, seed_hash: str) -> bytes:  # noqa: A002 - field names
+    """Return the context of the sealed seed: the items and the allocation.
 
-    The manifest commits to the sealed seed, so that the seed cannot be bound to the manifest.
+    Not the manifest, since that commits to the sealed seed.
     """
     about = {"set": set, "root": root, "seed_hash": seed_hash}
     return canonical_json({"domain": "holdfast/sealed-seed/v2", **about})
 
 
 def seed_context_of(manifest: Manifest) -> bytes:
-    """The same for a set of any version; before version 3 it was the whole manifest."""
+    """Return the context of a set's sealed seed; before version 3 it is the manifest."""
     if manifest.version < 3:
         return canonical_json({"domain": "holdfast/sealed-seed/v1", "manifest": manifest.digest()})
     return seed_context(set=manifest.name, root=manifest.root, seed_hash=manifest.seed_hash)
 
 
 def ciphertext_root(lines: Iterable[bytes]) -> Hex32:
-    """What a manifest of version 3 says of the lines of the ciphertexts."""
+    """Return the root by which a manifest of version 3 commits to the lines of the ciphertexts."""
     return root([leaf_hash(line) for line in lines]).hex()
 
 
 def key_check(raw: bytes) -> Hex32:
-    """What the manifest says of the set's key, so that a wrap can be checked without opening an item."""
+    """Return the hash by which the manifest commits to the set's key.
+
+    It lets a host check a wrap without opening an item.
+    """
     derived = HKDFExpand(SHA256(), KEY_BYTES, b"holdfast/key-check/v1").derive(raw)
     return hashlib.sha256(derived).hexdigest()
 
 
 def secret_context(bound_to: str) -> bytes:
-    """What a submitter's sealed secret is bound to: the use it was given for (an endpoint's address)."""
+    """Return the context of a submitter's secret: its permitted use (an endpoint's address)."""
     return canonical_json({"domain": "holdfast/secret/v1", "for": bound_to})
 
 
 def to_base64(raw: bytes) -> str:
-    """Standard base64 with padding."""
+    """Return standard base64 with padding."""
     return b64encode(raw).decode("ascii")
 
 
 def from_base64(text: str) -> bytes | None:
-    """The bytes of standard base64 in its one canonical form, None for anything else."""
+    """Return the bytes of canonical standard base64, None for anything else."""
     try:
         raw = b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -145,12 +164,12 @@ def from_base64(text: str) -> bytes | None:
 
 
 def to_line(value: Wire) -> bytes:
-    """A value as one line of a file."""
+    """Return a value as one line of a file."""
     return canonical_json(value.to_dict()) + b"\n"
 
 
 def from_line(kind: type[_W], line: bytes) -> _W | None:
-    """The value of a line that :func:`to_line` wrote, None for any other bytes."""
+    """Return the value of a line that :func:`to_line` wrote, None for any other bytes."""
     try:
         value = kind.from_dict(msgspec.json.decode(line))
     except (ValueError, RecursionError, EvaluatorError):
@@ -159,7 +178,7 @@ def from_line(kind: type[_W], line: bytes) -> _W | None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a sealed set, its root recomputed. Raises ``unknown_set``, ``seal_broken``."""
+    """Return the manifest of a sealed set, verified. Raises ``unknown_set``, ``seal_broken``."""
     try:
         line = (folder / MANIFEST).read_bytes()
     except OSError:
@@ -172,45 +191,44 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_items(folder: Path, manifest: Manifest) -> tuple[SealedItem, ...]:
-    """The ciphertexts of a set, in order and complete, and from version 3 on those that its manifest commits to.
+    """Return the ciphertexts of a set, in order and complete.
 
-    Raises ``seal_broken``, with the line's number where one is malformed.
+    From version 3 on they are those that the manifest commits to. Raises ``seal_broken``, with the
+    line's number for a malformed line.
     """
+    name = f"{folder.name}/{ITEMS}"
     try:
         lines = (folder / ITEMS).read_bytes().splitlines(keepends=True)
     except OSError:
         lines = []
     if len(lines) != manifest.n:
-        raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS}")
-    found = [from_line(SealedItem, line) for line in lines]
-    records = tuple(record for record in found if record is not None)
-    for index, item in enumerate(found):
+        raise error(Code.SEAL_BROKEN, name)
+    sealed: list[SealedItem] = []
+    for index, line in enumerate(lines):
+        item = from_line(SealedItem, line)
         if item is None or item.index != index:
-            raise error(Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} line {index + 1}")
+            raise error(Code.SEAL_BROKEN, f"{name} line {index + 1}")
+        sealed.append(item)
     if manifest.ciphertexts is not None and ciphertext_root(lines) != manifest.ciphertexts:
-        raise error(
-            Code.SEAL_BROKEN, f"{folder.name}/{ITEMS} has other ciphertexts than were committed to"
-        )
-    return records
+        raise error(Code.SEAL_BROKEN, f"{name} has other ciphertexts than were committed to")
+    return tuple(sealed)
 
 
 def read_seed(folder: Path, manifest: Manifest) -> SealedSeed:
-    """The sealed seed of a set, from version 3 on the one its manifest commits to. Raises ``seal_broken``."""
-    try:
-        sealed = from_line(SealedSeed, (folder / SEED).read_bytes())
-    except OSError:
-        sealed = None
-    differs = sealed is not None and manifest.sealed_seed not in (
-        None,
-        leaf_hash(to_line(sealed)).hex(),
-    )
-    if sealed is None or differs:
+    """Return the sealed seed of a set, from version 3 on the one that its manifest commits to.
+
+    Raises ``seal_broken``.
+    """
+    sealed = _read_file(SealedSeed, folder / SEED)
+    if sealed is None:
+        raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
+    if manifest.sealed_seed not in (None, leaf_hash(to_line(sealed)).hex()):
         raise error(Code.SEAL_BROKEN, f"{folder.name}/{SEED}")
     return sealed
 
 
 def read_head(folder: Path) -> str:
-    """The signed tree head of a set as text, empty where it has none. Raises ``seal_broken`` for other than text."""
+    """Return the signed tree head of a set, empty for none. Raises ``seal_broken`` if not text."""
     try:
         return (folder / HEAD).read_text(encoding="utf-8") if (folder / HEAD).exists() else ""
     except (OSError, UnicodeError):
@@ -218,7 +236,7 @@ def read_head(folder: Path) -> str:
 
 
 def read_notices(folder: Path, manifest: Manifest) -> tuple[Notice, ...]:
-    """What maintainers have said of a set since it was sealed, verified; nothing where there is no file.
+    """Return the maintainers' notices about a set, verified; none without a file.
 
     Raises ``notice_invalid``.
     """
@@ -226,7 +244,7 @@ def read_notices(folder: Path, manifest: Manifest) -> tuple[Notice, ...]:
 
 
 def notices_content(folder: Path) -> bytes:
-    """The file of a set's notices as it is, empty where there is none. Raises ``notice_invalid``."""
+    """Return the bytes of a set's notices, empty without a file. Raises ``notice_invalid``."""
     try:
         return (folder / NOTICES).read_bytes()
     except FileNotFoundError:
@@ -236,54 +254,59 @@ def notices_content(folder: Path) -> bytes:
 
 
 def parse_notices(content: bytes, manifest: Manifest) -> tuple[Notice, ...]:
-    """The notices in a file's content, verified. Raises ``notice_invalid``."""
-    found = [from_line(Notice, line) for line in content.splitlines(keepends=True)]
-    notices = tuple(notice for notice in found if notice is not None)
-    if len(notices) != len(found):
-        raise error(Code.NOTICE_INVALID, f"{manifest.name}/{NOTICES} line {found.index(None) + 1}")
+    """Return the notices in a file's content, verified. Raises ``notice_invalid``."""
+    notices: list[Notice] = []
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        notice = from_line(Notice, line)
+        if notice is None:
+            raise error(Code.NOTICE_INVALID, f"{manifest.name}/{NOTICES} line {number}")
+        notices.append(notice)
     verify_notices(manifest, notices)
-    return notices
+    return tuple(notices)
 
 
 def read_wrap(folder: Path, host: str, manifest: Manifest) -> Wrap:
-    """The set's key as wrapped for ``host``. Raises ``not_enrolled`` if there is none or it is damaged or another's."""
-    try:
-        wrap = from_line(Wrap, (folder / WRAPS / f"{host}.json").read_bytes())
-    except OSError:
-        wrap = None
-    if (
-        wrap is None
-        or (wrap.set, wrap.host) != (manifest.name, host)
-        or not _belongs(wrap, manifest)
-    ):
+    """Return the set's key as wrapped for ``host``.
+
+    Raises ``not_enrolled`` if there is none, or if it is damaged or another's.
+    """
+    wrap = _read_file(Wrap, folder / WRAPS / f"{host}.json")
+    if wrap is None or not _belongs(wrap, manifest, host):
         raise error(Code.NOT_ENROLLED, f"{folder.name}/{WRAPS}/{host}.json")
     return wrap
 
 
-def _belongs(wrap: Wrap, manifest: Manifest) -> bool:
-    """Whether the wrap is of the form that the set's version asks for, whole, and names this manifest."""
+def _belongs(wrap: Wrap, manifest: Manifest, host: str) -> bool:
+    """Return True if the wrap is undamaged, of this manifest and for this host."""
+    if (wrap.set, wrap.host) != (manifest.name, host):
+        return False
     if manifest.version < 3:
         return (wrap.version, wrap.manifest, wrap.checksum) == (1, None, None)
     return (wrap.version, wrap.manifest, wrap.checksum) == (2, manifest.digest(), wrap.sum())
 
 
 def read_identity(path: Path) -> Identity:
-    """An evaluator's public identity from ``identity.json``. Raises ``key_unreadable``."""
-    try:
-        identity = from_line(Identity, path.read_bytes())
-    except OSError:
-        identity = None
+    """Return an evaluator's public identity from ``identity.json``. Raises ``key_unreadable``."""
+    identity = _read_file(Identity, path)
     if identity is None:
         raise error(Code.KEY_UNREADABLE, str(path))
     return identity
 
 
 def read_party(path: Path) -> Party:
-    """A maintainer's or witness's name and public key from ``party.json``. Raises ``key_unreadable``."""
-    try:
-        party = from_line(Party, path.read_bytes())
-    except OSError:
-        party = None
+    """Return a maintainer's or witness's name and public key from ``party.json``.
+
+    Raises ``key_unreadable``.
+    """
+    party = _read_file(Party, path)
     if party is None:
         raise error(Code.KEY_UNREADABLE, str(path))
     return party
+
+
+def _read_file(kind: type[_W], path: Path) -> _W | None:
+    """Return the value of a file of one line, None if it cannot be read."""
+    try:
+        return from_line(kind, path.read_bytes())
+    except OSError:
+        return None

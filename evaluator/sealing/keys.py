@@ -1,10 +1,18 @@
-"""Keys: made once, never overwritten, private ones readable by their owner alone.
+"""Keys: made once, never overwritten; private ones readable by their owner alone.
 
-An evaluator's folder holds ``host.key``/``host.pub`` (X25519, what sets and secrets are sealed to),
-``report.key``/``report.pub`` (Ed25519, signs reports and the journal), ``completions.key`` (encrypts what
-models answered) and ``identity.json`` (name and public keys, given to the site). A maintainer's or witness's
-folder holds ``sign.key``/``sign.pub`` (Ed25519) and ``party.json`` (name and public key, named when a set is
-sealed). Key files hold 32 bytes in hexadecimal.
+Folder of an evaluator:
+
+- ``host.key``, ``host.pub``: X25519, for sets and secrets that are sealed to it.
+- ``report.key``, ``report.pub``: Ed25519, signs reports and the journal.
+- ``completions.key``: encrypts completions of sealed items.
+- ``identity.json``: name and public keys, registered with the site.
+
+Folder of a maintainer or witness:
+
+- ``sign.key``, ``sign.pub``: Ed25519.
+- ``party.json``: name and public key, named when a set is sealed.
+
+Key files hold 32 bytes in hexadecimal.
 """
 
 import os
@@ -21,14 +29,15 @@ from evaluator.ledger import signatures
 from evaluator.ledger.manifests import Identity, Party
 from evaluator.sealing.formats import IDENTITY, KEY_BYTES, PARTY, read_identity, read_party, to_line
 
-_PRIVATE = ("host.key", "report.key", "completions.key")
+_HOST_KEY = "host.key"
+_REPORT_KEY = "report.key"
+_COMPLETIONS_KEY = "completions.key"
 _SIGN_KEY = "sign.key"
-_PUBLIC = ("host.pub", "report.pub", IDENTITY)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """An evaluator's private keys in memory; nothing of them shows in ``repr``."""
+    """Private keys of an evaluator; ``repr`` shows only its name."""
 
     name: str
     host: X25519PrivateKey
@@ -39,7 +48,7 @@ class Keys:
         return f"Keys({self.name})"
 
     def identity(self) -> Identity:
-        """The public side."""
+        """Return the name and the public keys."""
         host_pub = self.host.public_key().public_bytes_raw().hex()
         return Identity(
             name=self.name, host_pub=host_pub, report_pub=signatures.public_hex(self.report)
@@ -47,28 +56,31 @@ class Keys:
 
 
 def generate_keys(folder: Path, *, name: str) -> Identity:
-    """Make a new evaluator's keys in ``folder`` and return its public identity.
+    """Create a new evaluator's keys in ``folder`` and return its public identity.
 
-    Raises ``key_exists`` if any of the files is there already, ``out_unwritable``, ``bad_message`` for a
-    name that does not fit.
+    Raises ``key_exists`` if any of the files is there already, ``out_unwritable``,
+    ``bad_message`` for a name that does not fit.
     """
     keys = Keys(name, X25519PrivateKey.generate(), signatures.generate(), os.urandom(KEY_BYTES))
     identity = Identity.from_dict(keys.identity().to_dict())
-    private = (keys.host.private_bytes_raw(), keys.report.private_bytes_raw(), keys.completions)
-    public = (
-        _hex_line(bytes.fromhex(identity.host_pub)),
-        _hex_line(bytes.fromhex(identity.report_pub)),
-    )
     _write_folder(
         folder,
-        private={name: _hex_line(raw) for name, raw in zip(_PRIVATE, private, strict=True)},
-        public=dict(zip(_PUBLIC, (*public, to_line(identity)), strict=True)),
+        private={
+            _HOST_KEY: _hex_line(keys.host.private_bytes_raw()),
+            _REPORT_KEY: _hex_line(keys.report.private_bytes_raw()),
+            _COMPLETIONS_KEY: _hex_line(keys.completions),
+        },
+        public={
+            "host.pub": _hex_line(bytes.fromhex(identity.host_pub)),
+            "report.pub": _hex_line(bytes.fromhex(identity.report_pub)),
+            IDENTITY: to_line(identity),
+        },
     )
     return identity
 
 
 def generate_party_keys(folder: Path, *, name: str) -> Party:
-    """Make a new maintainer's or witness's keys in ``folder``. Raises as :func:`generate_keys`."""
+    """Create a maintainer's or witness's keys in ``folder``. Raises as :func:`generate_keys`."""
     key = signatures.generate()
     party = Party.from_dict({"name": name, "public": signatures.public_hex(key)})
     _write_folder(
@@ -80,7 +92,10 @@ def generate_party_keys(folder: Path, *, name: str) -> Party:
 
 
 def load_party_keys(folder: Path) -> tuple[Party, Ed25519PrivateKey]:
-    """A maintainer's or witness's name and signing key. Raises ``key_unreadable``, ``key_permissions``."""
+    """Return a maintainer's or witness's name and signing key.
+
+    Raises ``key_unreadable``, ``key_permissions``.
+    """
     party = read_party(folder / PARTY)
     key = Ed25519PrivateKey.from_private_bytes(_read_private(folder / _SIGN_KEY))
     if signatures.public_hex(key) != party.public:
@@ -89,22 +104,20 @@ def load_party_keys(folder: Path) -> tuple[Party, Ed25519PrivateKey]:
 
 
 def load_keys(folder: Path) -> Keys:
-    """An evaluator's keys. Raises ``key_unreadable``, ``key_permissions``; key files are named, not shown."""
+    """Return an evaluator's keys.
+
+    Raises ``key_unreadable``, ``key_permissions``, with the name of the key file.
+    """
     identity = read_identity(folder / IDENTITY)
-    keys = _read_keys(folder, identity.name)
+    keys = Keys(
+        name=identity.name,
+        host=X25519PrivateKey.from_private_bytes(_read_private(folder / _HOST_KEY)),
+        report=Ed25519PrivateKey.from_private_bytes(_read_private(folder / _REPORT_KEY)),
+        completions=_read_private(folder / _COMPLETIONS_KEY),
+    )
     if keys.identity() != identity:
         raise error(Code.KEY_UNREADABLE, f"{folder}: the keys are not those of {IDENTITY}")
     return keys
-
-
-def _read_keys(folder: Path, name: str) -> Keys:
-    host, report, completions = (_read_private(folder / file_name) for file_name in _PRIVATE)
-    return Keys(
-        name,
-        X25519PrivateKey.from_private_bytes(host),
-        Ed25519PrivateKey.from_private_bytes(report),
-        completions,
-    )
 
 
 def _hex_line(raw: bytes) -> bytes:
@@ -114,7 +127,7 @@ def _hex_line(raw: bytes) -> bytes:
 def _write_folder(
     folder: Path, *, private: Mapping[str, bytes], public: Mapping[str, bytes]
 ) -> None:
-    """Write key files, none of which may be there. Raises ``key_exists``, ``out_unwritable``."""
+    """Write new key files. Raises ``key_exists``, ``out_unwritable``."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file_name in (*private, *public):
@@ -133,7 +146,7 @@ def _write_folder(
 def _write_new(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)  # whatever the umask
+        os.fchmod(descriptor, mode)  # independent of the umask
         file.write(content)
         file.flush()
         os.fsync(descriptor)
@@ -152,6 +165,7 @@ def _read_private(path: Path) -> bytes:
 
 
 def _read_if_closed(path: Path) -> bytes:
+    """Return the bytes of a file that only its owner may read. Raises ``key_permissions``."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

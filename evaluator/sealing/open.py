@@ -1,6 +1,7 @@
-"""Opening: ciphertext becomes items again. Imported by the vault alone, which writes the journal first.
+"""Decryption of sealed items, seeds and secrets.
 
-Errors are raised where no local variable holds plaintext, so that not even a traceback with locals shows one.
+Imported by the vault alone, which writes the journal first. Errors are raised in functions
+without a local variable that holds plaintext, so that a traceback with locals shows none.
 """
 
 from functools import partial
@@ -19,7 +20,7 @@ from evaluator.sealing.seal import wrap_key
 
 
 class SetKey:
-    """A set's key, usable and not readable."""
+    """Key of a set that can be used but not read."""
 
     __slots__ = ("_cipher", "_wrap")
 
@@ -28,25 +29,26 @@ class SetKey:
         self._wrap = partial(wrap_key, raw)
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes | None:
-        """The plaintext, None if anything of it or of its context was changed."""
+        """Return the plaintext, None if the ciphertext or its context was changed."""
         try:
             return self._cipher.decrypt(nonce, ciphertext, context)
         except (InvalidTag, ValueError):
             return None
 
     def wrap_for(self, manifest: Manifest, host: Identity) -> Wrap:
-        """The key sealed to another host. Raises ``key_unreadable``."""
+        """Return the key, sealed to another host. Raises ``key_unreadable``."""
         return self._wrap(manifest, host)
 
 
 def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, host: str) -> SetKey:
-    """The set's key, for the host it was wrapped for. Raises ``not_enrolled`` for any other, and if damaged."""
-    ours = (wrap.set, wrap.host, wrap.host_pub) == (
-        manifest.name,
-        host,
-        host_key.public_key().public_bytes_raw().hex(),
-    )
-    raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host)) if ours else None
+    """Return the set's key, for the host it was wrapped for.
+
+    Raises ``not_enrolled`` for any other host, and for a damaged wrap.
+    """
+    host_pub = host_key.public_key().public_bytes_raw().hex()
+    if (wrap.set, wrap.host, wrap.host_pub) != (manifest.name, host, host_pub):
+        raise error(Code.NOT_ENROLLED, manifest.name)
+    raw = _hpke(host_key, wrap.wrapped, formats.wrap_context(manifest, host))
     if raw is None or len(raw) != formats.KEY_BYTES or formats.key_check(raw) != manifest.key_check:
         del raw
         raise error(Code.NOT_ENROLLED, manifest.name)
@@ -54,12 +56,15 @@ def open_set_key(wrap: Wrap, manifest: Manifest, host_key: X25519PrivateKey, hos
 
 
 def open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> Item:
-    """One item, checked against its public leaf. Raises ``seal_broken`` with its number."""
+    """Return an item, checked against its public leaf. Raises ``seal_broken`` with its number."""
     return open_salted_item(key, manifest, sealed)[1]
 
 
 def open_salted_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[bytes, Item]:
-    """One item with its salt (32 bytes), checked against its leaf. Raises ``seal_broken`` with its number."""
+    """Return the salt (32 bytes) and the item, checked against its leaf.
+
+    Raises ``seal_broken`` with the item's number.
+    """
     opened = _open_item(key, manifest, sealed)
     if opened is None:
         raise error(Code.SEAL_BROKEN, f"item {sealed.index} of {manifest.name}")
@@ -67,7 +72,7 @@ def open_salted_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tup
 
 
 def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
-    """The seed of the allocation (32 bytes), checked against its public hash. Raises ``seal_broken``."""
+    """Return the seed (32 bytes), checked against its public hash. Raises ``seal_broken``."""
     ciphertext = formats.from_base64(sealed.ciphertext)
     nonce = bytes.fromhex(sealed.nonce)
     seed = key.decrypt(nonce, ciphertext, formats.seed_context_of(manifest)) if ciphertext else None
@@ -78,7 +83,10 @@ def open_seed(key: SetKey, manifest: Manifest, sealed: SealedSeed) -> bytes:
 
 
 def open_secret(host_key: X25519PrivateKey, sealed: str, *, bound_to: str = "") -> str:
-    """A secret that ``seal_secret`` sealed to this host for this use. Raises ``bad_message``."""
+    """Return a secret that ``seal_secret`` sealed to this host for this use.
+
+    Raises ``bad_message``.
+    """
     secret = _open_secret(host_key, sealed, bound_to)
     if secret is None:
         raise error(Code.BAD_MESSAGE, "a sealed key does not open here")
@@ -100,19 +108,19 @@ def _open_item(key: SetKey, manifest: Manifest, sealed: SealedItem) -> tuple[byt
 
 def _open_secret(host_key: X25519PrivateKey, sealed: str, bound_to: str) -> str | None:
     raw = _hpke(host_key, sealed, formats.secret_context(bound_to))
+    if raw is None:
+        return None
     try:
-        return None if raw is None else raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
 
 
 def _hpke(host_key: X25519PrivateKey, sealed: str, context: bytes) -> bytes | None:
     ciphertext = formats.from_base64(sealed)
+    if ciphertext is None:
+        return None
     try:
-        return (
-            None
-            if ciphertext is None
-            else formats.SUITE.decrypt(ciphertext, host_key, info=context)
-        )
+        return formats.SUITE.decrypt(ciphertext, host_key, info=context)
     except (InvalidTag, ValueError):
         return None

@@ -1,6 +1,7 @@
-"""Sealing: items become ciphertext and a public commitment. Needs public keys only and cannot open anything.
+"""Sealing: items become ciphertext and a public commitment. Needs public keys only.
 
-Shared with the site, which seals submitters' API keys to evaluators and has nothing to open them with.
+Nothing here can open anything. Shared with the site, which seals submitters' API keys to
+evaluators.
 """
 
 import os
@@ -29,12 +30,12 @@ from evaluator.sealing.allocation import Shares
 from evaluator.sealing.formats import SealedItem, SealedSeed, Wrap
 
 Randomness = Callable[[int], bytes]
-"""Gives so many unpredictable bytes; ``os.urandom`` outside tests."""
+"""Source of so many unpredictable bytes; ``os.urandom`` outside tests."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SealedSet:
-    """A set as it goes to disk: public manifest, ciphertexts, the key wrapped per host, public shots and head."""
+    """Sealed set: manifest, ciphertexts, wraps of the key, public shots, and signed head."""
 
     manifest: Manifest
     items: tuple[SealedItem, ...]
@@ -46,9 +47,10 @@ class SealedSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Covenant:
-    """What is promised of a set before its first run: how it is asked, when and by whom it is released.
+    """Commitments made before a set's first run: protocol, release rule, signers and licence.
 
-    ``signer`` is the maintainer's name and key that sign the set's tree head, None for a set without one.
+    ``signer`` is the name and the key of the maintainer who signs the set's tree head, None for a
+    set without one.
     """
 
     terms: Terms | None = None
@@ -73,14 +75,19 @@ def seal_set(
     covenant: Covenant = Covenant(),
     randomness: Randomness = os.urandom,
 ) -> SealedSet:
-    """Deal the items into blocks, encrypt each under a new key, commit to the salted leaves, wrap the key per host.
+    """Return a sealed set.
 
-    ``seed`` (32 secret bytes) fixes places and salts, so that the same items sealed again, in whatever order, have
-    the same root; the key and the nonces are new each time. Raises ``bad_message`` for a bad name, ``set_empty``,
-    where a shot asks what an item asks ``set_duplicate_question``, and ``allocation_invalid``.
+    - The items are dealt into blocks and salted; both follow from ``seed`` (32 secret bytes), so
+      the same items sealed again, in any order, have the same root.
+    - Each is encrypted under a new key, and the manifest commits to the salted leaves.
+    - The key is wrapped for each host. Key and nonces are new each time.
+
+    Raises ``bad_message`` for a bad name, ``set_empty``, ``set_duplicate_question`` if a shot
+    asks the same as an item, and ``allocation_invalid``.
     """
-    _check(items, shots)
-    seed = randomness(allocation.SEED_BYTES) if seed is None else seed
+    _check_items(items, shots)
+    if seed is None:
+        seed = randomness(allocation.SEED_BYTES)
     blocks, seasons = allocation.plan(len(items), shares)
     dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
     salted = [
@@ -89,21 +96,22 @@ def seal_set(
     ]
     key = randomness(formats.KEY_BYTES)
     leaves = [formats.item_leaf(data) for data in salted]
-    sealed = tuple(
-        _encrypt(
-            key, index, data, formats.item_context(name, index, leaves[index].hex()), randomness
-        )
-        for index, data in enumerate(salted)
-    )
-    about = {"set": name, "root": root(leaves).hex(), "seed_hash": allocation.seed_hash(seed)}
-    sealed_seed = _encrypt_seed(key, seed, formats.seed_context(**about), randomness)
+    sealed: list[SealedItem] = []
+    for index, data in enumerate(salted):
+        context = formats.item_context(name, index, leaves[index].hex())
+        nonce, ciphertext = _encrypt(key, data, context, randomness)
+        sealed.append(SealedItem(index=index, nonce=nonce, ciphertext=ciphertext))
+    seed_hash = allocation.seed_hash(seed)
+    context = formats.seed_context(set=name, root=root(leaves).hex(), seed_hash=seed_hash)
+    nonce, ciphertext = _encrypt(key, seed, context, randomness)
+    sealed_seed = SealedSeed(nonce=nonce, ciphertext=ciphertext)
     manifest = _manifest(
         version=3,
         name=name,
         leaves=leaves,
-        ciphertexts=formats.ciphertext_root(map(formats.to_line, sealed)),
+        ciphertexts=formats.ciphertext_root(formats.to_line(item) for item in sealed),
         sealed_seed=leaf_hash(formats.to_line(sealed_seed)).hex(),
-        seed_hash=about["seed_hash"],
+        seed_hash=seed_hash,
         key_check=formats.key_check(key),
         blocks=blocks,
         seasons=seasons,
@@ -112,13 +120,17 @@ def seal_set(
         covenant=covenant,
         cell=shares.cell,
     )
+    head = ""
+    if covenant.signer is not None:
+        signer, private_key = covenant.signer
+        head = sign_head(manifest.head(), name=signer, private_key=private_key)
     return SealedSet(
-        manifest,
-        sealed,
-        sealed_seed,
-        tuple(wrap_key(key, manifest, host) for host in hosts),
-        tuple(shots),
-        _signed_head(manifest, covenant),
+        manifest=manifest,
+        items=tuple(sealed),
+        seed=sealed_seed,
+        wraps=tuple(wrap_key(key, manifest, host) for host in hosts),
+        shots=tuple(shots),
+        head=head,
     )
 
 
@@ -132,7 +144,10 @@ def _manifest(
     covenant: Covenant,
     **facts: Any,
 ) -> Manifest:
-    """The manifest, checked as a reader would. Raises ``bad_message`` and what ``Manifest.verify`` raises."""
+    """Return the manifest, read back and verified.
+
+    Raises ``bad_message`` and as ``Manifest.verify``.
+    """
     unchecked = Manifest(
         name=name,
         n=len(leaves),
@@ -156,15 +171,11 @@ def _manifest(
     return manifest
 
 
-def _signed_head(manifest: Manifest, covenant: Covenant) -> str:
-    if covenant.signer is None:
-        return ""
-    name, private_key = covenant.signer
-    return sign_head(manifest.head(), name=name, private_key=private_key)
-
-
 def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
-    """The set's key, sealed to one host and bound to the manifest. Raises ``key_unreadable``."""
+    """Return the set's key, sealed to one host and bound to the manifest.
+
+    Raises ``key_unreadable``.
+    """
     wrapped = _hpke(host.host_pub, key, formats.wrap_context(manifest, host.name))
     wrap = Wrap(
         set=manifest.name,
@@ -179,18 +190,21 @@ def wrap_key(key: bytes, manifest: Manifest, host: Identity) -> Wrap:
 
 
 def seal_secret(host_pub: str, secret: str, *, bound_to: str = "") -> str:
-    """A submitter's secret (an API key), sealed to an evaluator's ``host_pub``, as base64.
+    """Return a submitter's secret (an API key), sealed to an evaluator's ``host_pub``, as base64.
 
-    ``bound_to`` names what it may be used for, such as the endpoint's address; the evaluator must say the
-    same to open it, so a secret cannot be moved to another address. Raises ``key_unreadable``.
+    ``bound_to`` names its permitted use, such as the endpoint's address. The evaluator must name
+    the same use to open it, so a secret cannot be used for another address. Raises
+    ``key_unreadable``.
     """
-    return formats.to_base64(
-        _hpke(host_pub, secret.encode("utf-8"), formats.secret_context(bound_to))
-    )
+    sealed = _hpke(host_pub, secret.encode("utf-8"), formats.secret_context(bound_to))
+    return formats.to_base64(sealed)
 
 
 def write_set(sealed: SealedSet, folder: Path) -> None:
-    """Write a sealed set as a new folder, all of it or nothing. Raises ``out_unwritable``, also if it exists."""
+    """Write a sealed set as a new folder, all of it or nothing.
+
+    Raises ``out_unwritable``, also if the folder exists.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".sealing-", dir=folder.parent))
@@ -206,28 +220,22 @@ def write_set(sealed: SealedSet, folder: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check(items: Sequence[Item], shots: Sequence[Item]) -> None:
+def _check_items(items: Sequence[Item], shots: Sequence[Item]) -> None:
     if not items:
         raise error(Code.SET_EMPTY)
-    shown = {" ".join(shot.question.split()) for shot in shots}
+    public_questions = {" ".join(shot.question.split()) for shot in shots}
     for number, item in enumerate(items, start=1):
-        if " ".join(item.question.split()) in shown:
+        if " ".join(item.question.split()) in public_questions:
             raise error(Code.SET_DUPLICATE_QUESTION, f"item {number} is also a public shot")
 
 
-def _encrypt_seed(key: bytes, seed: bytes, context: bytes, randomness: Randomness) -> SealedSeed:
-    nonce = randomness(formats.NONCE_BYTES)
-    return SealedSeed(
-        nonce=nonce.hex(), ciphertext=formats.to_base64(AESGCM(key).encrypt(nonce, seed, context))
-    )
-
-
 def _encrypt(
-    key: bytes, index: int, salted: bytes, context: bytes, randomness: Randomness
-) -> SealedItem:
+    key: bytes, plaintext: bytes, context: bytes, randomness: Randomness
+) -> tuple[str, str]:
+    """Return the nonce in hexadecimal and the ciphertext in base64."""
     nonce = randomness(formats.NONCE_BYTES)
-    ciphertext = AESGCM(key).encrypt(nonce, salted, context)
-    return SealedItem(index=index, nonce=nonce.hex(), ciphertext=formats.to_base64(ciphertext))
+    ciphertext = AESGCM(key).encrypt(nonce, plaintext, context)
+    return nonce.hex(), formats.to_base64(ciphertext)
 
 
 def _hpke(host_pub: str, plaintext: bytes, context: bytes) -> bytes:
@@ -240,9 +248,11 @@ def _hpke(host_pub: str, plaintext: bytes, context: bytes) -> bytes:
 
 def _write_files(sealed: SealedSet, folder: Path) -> None:
     (folder / formats.WRAPS).mkdir()
-    files = {formats.MANIFEST: formats.to_line(sealed.manifest)}
-    files[formats.ITEMS] = b"".join(formats.to_line(item) for item in sealed.items)
-    files[formats.SEED] = formats.to_line(sealed.seed)
+    files = {
+        formats.MANIFEST: formats.to_line(sealed.manifest),
+        formats.ITEMS: b"".join(formats.to_line(item) for item in sealed.items),
+        formats.SEED: formats.to_line(sealed.seed),
+    }
     if sealed.head:
         files[formats.HEAD] = sealed.head.encode("utf-8")
     if sealed.shots:

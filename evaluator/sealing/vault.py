@@ -1,7 +1,7 @@
-"""The vault: the only source of sealed plaintext. It writes down who will see an item before it decrypts it."""
+"""Vault: the only source of sealed plaintext. It journals each exposure before it decrypts."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol as Shape
@@ -51,7 +51,7 @@ _ORDER_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class SealedFacts:
-    """What may be known of a sealed set without opening it. ``shots`` are public."""
+    """Public facts of a sealed set, with its public shots."""
 
     manifest: Manifest
     shots: tuple[Item, ...]
@@ -59,7 +59,7 @@ class SealedFacts:
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """Opened items, in the order they were asked for, and the journal's line about it."""
+    """Opened items, in the order of the request, and their line in the journal."""
 
     items: list[Item]
     entry: Exposure
@@ -67,7 +67,7 @@ class Revealed:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OpenedSet:
-    """A whole set, opened for its release: the seed, and every item with its salt, by index."""
+    """Whole set, opened for its release: the seed, and every item with its salt, by index."""
 
     manifest: Manifest
     seed: bytes
@@ -77,7 +77,7 @@ class OpenedSet:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Loaded:
-    """A set that was checked; ``files`` are the digests of what was read, to compare the disk with."""
+    """Verified set; ``files`` are the digests of its files when they were read."""
 
     folder: Path
     manifest: Manifest
@@ -87,16 +87,16 @@ class _Loaded:
 
 
 class Guard(Shape):
-    """The permission to reveal, which a process that works for a site has for one attempt at a time."""
+    """Permission to reveal, which a worker of a site has for one attempt at a time."""
 
     def check(self, *, run: str, token: int) -> None:
         """Raise ``lease_lost`` unless the attempt may reveal items now."""
 
 
 class Vault:
-    """Opens sealed sets for the recipients that may see them. ``find`` gives the folder of a set by its name.
+    """Sealed sets, opened for recipients that may see them. ``find`` returns the folder of a set.
 
-    ``guard`` is asked before each reveal; a command at a terminal works for no site and has none.
+    ``guard`` is checked before each reveal; a command at a terminal has none.
     """
 
     def __init__(
@@ -107,31 +107,40 @@ class Vault:
         recipients: Recipients,
         guard: Guard | None = None,
     ) -> None:
-        self._keys, self._find, self._journal, self._recipients = keys, find, journal, recipients
+        self._keys = keys
+        self._find = find
+        self._journal = journal
+        self._recipients = recipients
         self._guard = guard
         self._loaded: dict[str, _Loaded] = {}
-        self._asking: dict[str, tuple[str, int]] = {}
+        self._attempts: dict[str, tuple[str, int]] = {}
         self._retired: dict[str, tuple[bytes, frozenset[BlockId]]] = {}
 
     def facts(self, name: str) -> SealedFacts:
-        """A set's public facts, once its files on disk hold. Raises ``unknown_set``, ``seal_broken``."""
-        loaded = self._fresh(name)
+        """Return a set's public facts, once its files verify.
+
+        Raises ``unknown_set``, ``seal_broken``.
+        """
+        loaded = self._reload_changed(name)
         return SealedFacts(loaded.manifest, loaded.shots)
 
     def require_key(self, name: str) -> None:
-        """Raise ``not_enrolled`` unless the set's key opens here. No item is opened."""
+        """Check that the set's key opens here, without opening an item. Raises ``not_enrolled``."""
         self._key(self._load(name))
 
     def allowed(self, set_name: str, *, to: str, tier: Tier = "T0") -> tuple[BlockId, ...]:
-        """The blocks of a set that a recipient may see now: by its tier, less those that were retired.
+        """Return the blocks of a set that a recipient may be shown now.
 
-        ``tier`` may lower the tier that this evaluator's own configuration gives, never raise it. Raises
-        ``unknown_set``, ``seal_broken``, ``notice_invalid``.
+        By its tier, less the retired blocks. ``tier`` may be stricter than that of this
+        evaluator's own configuration, never wider. Raises ``unknown_set``, ``seal_broken``,
+        ``notice_invalid``.
         """
         loaded = self._load(set_name)
-        gone = self._gone(set_name, loaded)
-        seen = self._recipients.blocks(stricter(tier, self._recipients.tier(to)), loaded.manifest)
-        return tuple(block for block in seen if block not in gone)
+        retired = self._retired_blocks(set_name, loaded)
+        permitted = self._recipients.blocks(
+            stricter(tier, self._recipients.tier(to)), loaded.manifest
+        )
+        return tuple(block for block in permitted if block not in retired)
 
     def reveal(
         self,
@@ -143,31 +152,29 @@ class Vault:
         token: int,
         tier: Tier = "T0",
     ) -> Revealed:
-        """Open these items for the recipient ``to``; the journal's line is on disk before the first byte is.
+        """Open these items for the recipient ``to``, after the journal's line is on disk.
 
-        What the recipient may see is this evaluator's own configuration, never the caller's word. Raises ``lease_lost``
-        where the guard says so, ``recipient_refused`` where that is nothing, ``block_refused`` where it is not all of
-        ``indices``, ``unknown_set``, ``not_enrolled``, ``bad_message`` for indices that are none, twice or outside the
-        set, and what the journal raises. Before the first reveal of an attempt the set's files are compared with what
-        was read of them: ``seal_broken`` where one is damaged, or was exchanged for another set's.
+        - The guard permits the attempt: ``lease_lost``.
+        - Before the first reveal of an attempt, the set's files are what was read of them:
+          ``seal_broken`` if one is damaged, or was replaced by another set's.
+        - This evaluator's own configuration allows the recipient some blocks
+          (``recipient_refused``), and all of ``indices`` (``block_refused``).
+        - ``indices`` are distinct and inside the set: ``bad_message``.
+
+        Also raises ``unknown_set``, ``not_enrolled``, and as the journal.
         """
         if self._guard is not None:
             self._guard.check(run=run, token=token)
-        if self._asking.get(set_name) != (run, token):
+        if self._attempts.get(set_name) != (run, token):
             known = self._load(set_name).manifest
-            if self._fresh(set_name).manifest != known:
+            if self._reload_changed(set_name).manifest != known:
                 raise error(Code.SEAL_BROKEN, f"{set_name} is another set than it was")
-            self._asking[set_name] = (run, token)
+            self._attempts[set_name] = (run, token)
         manifest = self._load(set_name).manifest
         blocks = self.allowed(set_name, to=to, tier=tier)
         if not blocks:
             raise error(Code.RECIPIENT_REFUSED)
-        if (
-            not indices
-            or len(set(indices)) != len(indices)
-            or min(indices) < 0
-            or max(indices) >= manifest.n
-        ):
+        if not _are_valid(indices, manifest.n):
             raise error(Code.BAD_MESSAGE, "indices")
         if not manifest.indices(blocks).issuperset(indices):
             raise error(Code.BLOCK_REFUSED)
@@ -194,10 +201,10 @@ class Vault:
         artefact: str = "",
         weights: str = "",
     ) -> Closing:
-        """Commit to what a run has come to on a set so far. Raises what the journal raises."""
+        """Commit to the outcomes of a run on a set so far. Raises as the journal."""
         manifest = self._load(set_name).manifest
         counts = count_outcomes(
-            closed, line=GENESIS, salt=self._tally_salt(set_name, manifest.root, run, token)
+            closed, line=GENESIS, salt=self._counts_salt(set_name, manifest.root, run, token)
         )
         return self._journal.record(
             Closing,
@@ -214,16 +221,19 @@ class Vault:
         )
 
     def open_counts(self, line: Closing, closed: Sequence[Closed]) -> OutcomeCounts | None:
-        """The counts that a closing of this evaluator committed to; None where ``closed`` is more than it was over."""
+        """Return the counts that a closing of this evaluator committed to.
+
+        None if ``closed`` has more items than the closing.
+        """
         counts = count_outcomes(
             closed,
             line=entry_hash(line),
-            salt=self._tally_salt(line.set, line.root, line.run, line.token),
+            salt=self._counts_salt(line.set, line.root, line.run, line.token),
         )
         return counts if counts_commitment(counts) == line.tally else None
 
-    def _tally_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
-        """Made again whenever it is needed: of a run that was closed twice, each closing has its own."""
+    def _counts_salt(self, set_name: str, root: Hex32, run: str, token: int) -> bytes:
+        """Return the salt of the counts of an attempt, derived anew each time."""
         about = {
             "domain": "holdfast/tally-salt/v1",
             "set": set_name,
@@ -231,33 +241,39 @@ class Vault:
             "run": run,
             "token": token,
         }
-        return HKDFExpand(SHA256(), formats.SALT_BYTES, canonical_json(about)).derive(
-            self._keys.completions
-        )
+        return self._derive(formats.SALT_BYTES, about)
 
     def order_secret(self, run: str, token: int) -> bytes:
-        """Return what decides the order in which an attempt asks: made of this host's key, so nobody else knows it."""
+        """Return the secret from which the order of an attempt's questions follows."""
         about = {"domain": "holdfast/order/v1", "run": run, "token": token}
-        return HKDFExpand(SHA256(), _ORDER_BYTES, canonical_json(about)).derive(
-            self._keys.completions
-        )
+        return self._derive(_ORDER_BYTES, about)
+
+    def _derive(self, size: int, about: Mapping[str, object]) -> bytes:
+        """Return HKDF-Expand (RFC 5869) of a key that only this evaluator has."""
+        return HKDFExpand(SHA256(), size, canonical_json(about)).derive(self._keys.completions)
 
     def enrol(self, set_name: str, host: Identity) -> Wrap:
-        """The set's key, wrapped for another host; the journal says so first. Raises ``not_enrolled`` and others."""
+        """Return the set's key, wrapped for another host, after the journal's line is on disk.
+
+        Raises ``not_enrolled``, and as the journal.
+        """
         loaded = self._load(set_name)
         key = self._key(loaded)
-        names = {
-            "set": set_name,
-            "root": loaded.manifest.root,
-            "host": host.name,
-            "host_pub": host.host_pub,
-        }
-        self._journal.record(Enrolment, **names)
+        self._journal.record(
+            Enrolment,
+            set=set_name,
+            root=loaded.manifest.root,
+            host=host.name,
+            host_pub=host.host_pub,
+        )
         return key.wrap_for(loaded.manifest, host)
 
     def open_all(self, set_name: str, *, statement: Hex32) -> OpenedSet:
-        """The whole set, for its release under the statement of this digest; the journal says so first."""
-        loaded = self._fresh(set_name)
+        """Return the whole set, for its release under the statement of this digest.
+
+        The journal's line is on disk before.
+        """
+        loaded = self._reload_changed(set_name)
         manifest = loaded.manifest
         key = self._key(loaded)
         line = self._journal.record(Opening, set=set_name, root=manifest.root, statement=statement)
@@ -266,11 +282,12 @@ class Vault:
         return OpenedSet(manifest, seed, items, line)
 
     def drill(self, set_name: str) -> Drill:
-        """Decrypt every item and the seed, compare them with their leaves and with the deal, and forget them.
+        """Decrypt all items and the seed, compare them with leaves and deal, and discard them.
 
-        The journal's line is on disk before. Raises ``seal_broken`` with the number of an item that does not open.
+        The journal's line is on disk before. Raises ``seal_broken`` with the number of an item that
+        does not open.
         """
-        loaded = self._fresh(set_name)
+        loaded = self._reload_changed(set_name)
         manifest = loaded.manifest
         key = self._key(loaded)
         line = self._journal.record(Drill, set=set_name, root=manifest.root, count=manifest.n)
@@ -279,16 +296,20 @@ class Vault:
         return line
 
     def open_key(self, sealed_key: str, *, bound_to: str = "") -> str:
-        """A submitter's API key, sealed to this host for this use. Raises ``bad_message``."""
+        """Return an API key that was sealed to this host for this use. Raises ``bad_message``."""
         return open_secret(self._keys.host, sealed_key, bound_to=bound_to)
 
-    def _gone(self, name: str, loaded: _Loaded) -> frozenset[BlockId]:
-        """The retired blocks by the notices beside the set, read each time and verified when they have changed."""
+    def _retired_blocks(self, name: str, loaded: _Loaded) -> frozenset[BlockId]:
+        """Return the retired blocks by the notices in the set's folder.
+
+        The file is read each time, and verified again if it has changed.
+        """
         content = formats.notices_content(loaded.folder)
         known = self._retired.get(name)
         if known is None or known[0] != content:
             notices = formats.parse_notices(content, loaded.manifest)
-            known = self._retired[name] = (content, retired_blocks(loaded.manifest, notices))
+            known = (content, retired_blocks(loaded.manifest, notices))
+            self._retired[name] = known
         return known[1]
 
     def _decrypt(self, loaded: _Loaded, indices: Sequence[int]) -> list[Item]:
@@ -299,7 +320,7 @@ class Vault:
         return _open_key(loaded.folder, loaded.manifest, self._keys)
 
     def _load(self, name: str) -> _Loaded:
-        """The set as it was read, at the latest now."""
+        """Return the set as it was read before, or read it now."""
         if name not in self._loaded:
             folder = self._find(name)
             if folder is None:
@@ -307,8 +328,8 @@ class Vault:
             self._loaded[name] = _read(name, folder)
         return self._loaded[name]
 
-    def _fresh(self, name: str) -> _Loaded:
-        """The set, once its files are seen to be what was read of them; read and checked again where they are not."""
+    def _reload_changed(self, name: str) -> _Loaded:
+        """Return the set, read and verified again if its files have changed."""
         known = self._loaded.get(name)
         if known is not None and _digests(known.folder) != known.files:
             del self._loaded[name]
@@ -316,9 +337,9 @@ class Vault:
 
 
 def check_set(folder: Path, keys: Keys) -> Manifest:
-    """Check what runs read of a set, and that these keys open its key; no item is opened. Returns its manifest.
+    """Check the files that runs read, and that these keys open the set's key; return its manifest.
 
-    Raises ``unknown_set``, ``seal_broken``, ``not_enrolled``.
+    No item is opened. Raises ``unknown_set``, ``seal_broken``, ``not_enrolled``.
     """
     manifest = read_contents(folder).manifest
     _open_key(folder, manifest, keys)
@@ -326,7 +347,7 @@ def check_set(folder: Path, keys: Keys) -> Manifest:
 
 
 def check_key(folder: Path, keys: Keys) -> None:
-    """Whether these keys open the set's key, by its public check; no item is opened.
+    """Check that these keys open the set's key, without opening an item.
 
     Raises ``not_enrolled``, ``unknown_set``, ``seal_broken``.
     """
@@ -340,22 +361,29 @@ def _open_key(folder: Path, manifest: Manifest, keys: Keys) -> SetKey:
 
 
 def _is_dealt(key: SetKey, loaded: _Loaded) -> bool:
-    """Whether every item opens, and lies where the committed seed deals it."""
+    """Return True if every item opens, and is where the committed seed deals it."""
     seed = open_seed(key, loaded.manifest, formats.read_seed(loaded.folder, loaded.manifest))
     items = [open_item(key, loaded.manifest, sealed) for sealed in loaded.sealed]
     return deal(items, seed, loaded.manifest.blocks) == list(range(loaded.manifest.n))
 
 
 def _read(name: str, folder: Path) -> _Loaded:
-    before = _digests(folder)
-    found = read_contents(folder)
-    if found.manifest.name != name:
-        raise error(Code.SEAL_BROKEN, f"{name} holds the set {found.manifest.name}")
-    return _Loaded(folder, found.manifest, found.sealed, found.shots, before)
+    files = _digests(folder)
+    contents = read_contents(folder)
+    if contents.manifest.name != name:
+        raise error(Code.SEAL_BROKEN, f"{name} holds the set {contents.manifest.name}")
+    return _Loaded(folder, contents.manifest, contents.sealed, contents.shots, files)
+
+
+def _are_valid(indices: Sequence[int], n: int) -> bool:
+    """Return True for at least one index, all distinct and inside a set of ``n`` items."""
+    if not indices or len(set(indices)) != len(indices):
+        return False
+    return min(indices) >= 0 and max(indices) < n
 
 
 def _digests(folder: Path) -> tuple[str, ...]:
-    """The digests of the files that runs read, empty for one that is not there or cannot be read."""
+    """Return the digests of the files that runs read, empty for one that cannot be read."""
     return tuple(
         _digest(folder / name)
         for name in (formats.MANIFEST, formats.ITEMS, formats.SEED, formats.SHOTS)
