@@ -1,4 +1,4 @@
-"""Reading what a submitter hands in, without running any of it. Shared with the site: no torch here."""
+"""Readers of submitted checkpoints; they run nothing. Shared with the site: no torch here."""
 
 from evaluator.artefacts.checkpoint import CheckpointFacts, FileFacts, inspect_checkpoint
 from evaluator.artefacts.loading import Loading, read_loading, read_sizes

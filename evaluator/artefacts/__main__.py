@@ -1,7 +1,8 @@
-"""``python -m evaluator.artefacts FOLDER [--loading]``: inspect a checkpoint in this process, which then ends.
+"""Inspect a checkpoint: ``python -m evaluator.artefacts FOLDER [--loading]``, a process of its own.
 
-Prints one JSON object, or on standard error a verdict. Started by :mod:`evaluator.backends.inspection`, so that a
-hostile file costs a child its time and memory, and nothing to the process that holds keys.
+Prints one JSON object, or a verdict on standard error. :mod:`evaluator.backends.inspection`
+starts it, so that a hostile file takes time and memory of a child only, not of the process that
+holds keys.
 """
 
 import argparse
@@ -19,19 +20,18 @@ from evaluator.errors import Code, EvaluatorError, error
 
 
 def main() -> int:
-    """Inspect. Returns 0, or 2 with a verdict."""
+    """Inspect a checkpoint. Return 0, or 2 with a verdict."""
     parser = argparse.ArgumentParser(prog="evaluator.artefacts")
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--loading", action="store_true", help="what an engine must know; hashes nothing"
+        "--loading", action="store_true", help="facts for an engine only; hashes nothing"
     )
     parser.add_argument("--memory", type=int, required=True, help="bytes of address space")
     parser.add_argument("--seconds", type=int, required=True, help="of computing")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (arguments.memory, arguments.memory))
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5)
-    )  # the first is told apart
+    # the soft limit ends it by a signal of its own, which the parent recognises
+    resource.setrlimit(resource.RLIMIT_CPU, (arguments.seconds, arguments.seconds + 5))
     try:
         read = read_loading if arguments.loading else inspect_checkpoint
         print(json.dumps(asdict(read(arguments.folder)), default=Weights.to_dict))

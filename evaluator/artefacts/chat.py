@@ -1,11 +1,11 @@
-"""The chat template of a checkpoint and the special tokens that it is given. Nothing of it is run here."""
+"""Chat template and special tokens of a checkpoint. No template is rendered here."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 MAX_TEMPLATE = 1 << 20
-"""Characters of a template. Real ones have some ten thousand."""
+"""Characters of a template. Real ones have about ten thousand."""
 _SPECIALS = (
     "bos_token",
     "eos_token",
@@ -18,33 +18,45 @@ _SPECIALS = (
 
 
 def chat_template(folder: Path) -> str | None:
-    """The template of a checkpoint folder, as Transformers chooses among the places for it; None for none."""
+    """Return the template of a checkpoint, None for none.
+
+    Of several files, the one that Transformers prefers.
+    """
     template: Any = _read_json(folder / "tokenizer_config.json").get("chat_template")
     alone = folder / "chat_template.jinja"
     if alone.is_file() and alone.stat().st_size <= MAX_TEMPLATE:
         template = alone.read_text(encoding="utf-8", errors="replace")
     elif (folder / "chat_template.json").is_file():
         template = _read_json(folder / "chat_template.json").get("chat_template")
-    if isinstance(template, list):  # several, by name
-        named = [one for one in template if isinstance(one, dict) and one.get("name") == "default"]
-        template = named[0].get("template") if named else None
-    return template if isinstance(template, str) and len(template) <= MAX_TEMPLATE else None
+    if isinstance(template, list):
+        template = _default_template(template)
+    if isinstance(template, str) and len(template) <= MAX_TEMPLATE:
+        return template
+    return None
+
+
+def _default_template(named: list[Any]) -> Any:
+    for entry in named:
+        if isinstance(entry, dict) and entry.get("name") == "default":
+            return entry.get("template")
+    return None
 
 
 def special_tokens(folder: Path) -> dict[str, str]:
-    """The special tokens that a checkpoint's files name, by role.
+    """Return the special tokens that a checkpoint's files name, by role.
 
-    As Transformers reads them: ``special_tokens_map.json`` decides, unless the tokenizer's configuration is of the
-    newer kind, which lists its added tokens itself.
+    As Transformers reads them: ``special_tokens_map.json`` decides, unless the tokenizer's
+    configuration is of the newer kind, which lists its added tokens itself.
     """
-    found = _read_json(folder / "tokenizer_config.json")
-    if "added_tokens_decoder" not in found:
-        found |= _read_json(folder / "special_tokens_map.json")
-    return {name: _token(found[name]) for name in _SPECIALS if found.get(name)}
-
-
-def _token(value: Any) -> str:
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value)
+    config = _read_json(folder / "tokenizer_config.json")
+    if "added_tokens_decoder" not in config:
+        config |= _read_json(folder / "special_tokens_map.json")
+    tokens = {}
+    for role in _SPECIALS:
+        value = config.get(role)
+        if value:
+            tokens[role] = str(value.get("content", "")) if isinstance(value, dict) else str(value)
+    return tokens
 
 
 def _read_json(path: Path) -> dict[str, Any]:

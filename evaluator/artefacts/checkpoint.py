@@ -1,6 +1,7 @@
-"""A checkpoint folder, looked at before anything loads it.
+"""Inspection of a checkpoint folder, before any library loads it.
 
-Weights are accepted as safetensors only. A pickle is refused, not scanned: there is no safe way to read one.
+Weights are accepted as safetensors only. A pickle is refused, not scanned: there is no safe way to
+read one.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from evaluator.errors import Code, error, host_error, is_host_error
 
 MAX_FILES = 2000
 MAX_BYTES = 4 << 40
-"""Apparent size of a checkpoint: a sparse file is as large as it claims to be."""
+"""Maximum apparent size of a checkpoint, sparse files included."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz", ".dill")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 _ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
@@ -29,7 +30,7 @@ _POINTER_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """One file: its name relative to the folder, its SHA-256 in hexadecimal, its size in bytes."""
+    """File: name relative to the folder, SHA-256 in hexadecimal, size in bytes."""
 
     name: str
     sha256: str
@@ -38,10 +39,11 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFacts:
-    """What a checkpoint is. ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files.
+    """Facts of a checkpoint.
 
-    ``weights`` are its tensors by their content, which no file name and no README changes.
-    ``parameters`` counts the numbers of the model: packed ones as many as they stand for.
+    ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files. ``weights``
+    are its tensors by their content, independent of file names and other files. ``parameters``
+    counts the numbers of the model, packed ones as they are after unpacking.
     """
 
     digest: str
@@ -52,24 +54,24 @@ class CheckpointFacts:
 
     @property
     def template(self) -> str:
-        """SHA-256 over the files that shape a chat's prompt, the template and its special tokens; empty for none."""
+        """SHA-256 over the files that determine a chat prompt, empty for none."""
         shaping = {file.name: file.sha256 for file in self.files if file.name in _TEMPLATES}
         return hashlib.sha256(canonical_json(shaping)).hexdigest() if shaping else ""
 
 
 def inspect_checkpoint(folder: Path) -> CheckpointFacts:
-    """Read a folder's headers and hash its files. Runs nothing of it. Raises the CHECKPOINT_* codes.
+    """Read a folder's headers and hash its files. Raises the CHECKPOINT_* codes.
 
-    Reading a hostile file may take gigabytes: a process that holds keys has a child do it
-    (:mod:`evaluator.backends.inspection`).
+    Runs nothing of it. A hostile file may take gigabytes of memory: a process that holds keys
+    starts a child for this (:mod:`evaluator.backends.inspection`).
     """
     if not folder.is_dir():
         raise error(Code.CHECKPOINT_UNKNOWN, folder.name)
     try:
-        paths = sorted(_plain_files(folder))
-        _refuse_adapters(folder)
-        _refuse_pointers(folder, paths)
-        _refuse_pickles(folder, paths)
+        paths = sorted(_regular_files(folder))
+        if any((folder / name).exists() for name in _ADAPTERS):
+            raise error(Code.CHECKPOINT_ADAPTER)
+        _refuse_pointers_and_pickles(folder, paths)
         read_architecture(folder)
         check_tokenizer(folder)
         sizes = read_sizes(folder)
@@ -83,13 +85,20 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
     return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights)
 
 
-def _plain_files(folder: Path) -> Iterator[Path]:
-    """Every file below. Raises CHECKPOINT_BAD_FILE for links, pipes, sockets, devices, and for too much."""
-    folders, count, size = [folder], 0, 0
+def _regular_files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder.
+
+    Raises CHECKPOINT_BAD_FILE for links, pipes, sockets and devices, and beyond the limits on
+    number and size.
+    """
+    folders = [folder]
+    count = 0
+    size = 0
     while folders:
         for path in folders.pop().iterdir():
             facts = path.lstat()
-            count, size = count + 1, size + facts.st_size
+            count += 1
+            size += facts.st_size
             if count > MAX_FILES or size > MAX_BYTES:
                 raise error(Code.CHECKPOINT_BAD_FILE, "too much")
             if stat.S_ISDIR(facts.st_mode):
@@ -100,31 +109,23 @@ def _plain_files(folder: Path) -> Iterator[Path]:
                 raise error(Code.CHECKPOINT_BAD_FILE, _name(folder, path))
 
 
-def _refuse_adapters(folder: Path) -> None:
-    if any((folder / name).exists() for name in _ADAPTERS):
-        raise error(Code.CHECKPOINT_ADAPTER)
-
-
-def _refuse_pointers(folder: Path, paths: Sequence[Path]) -> None:
-    """Refuse files that only name the object in Git LFS that should be in their place."""
+def _refuse_pointers_and_pickles(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse pickles, and pointers to Git LFS objects that were not downloaded."""
     for path in paths:
         if path.stat().st_size < _POINTER_BYTES and path.read_bytes().startswith(_POINTER):
             raise error(Code.CHECKPOINT_LFS_POINTER, _name(folder, path))
-
-
-def _refuse_pickles(folder: Path, paths: Sequence[Path]) -> None:
     for path in paths:
         if path.name.lower().endswith(_PICKLES):
             raise error(Code.CHECKPOINT_PICKLE, _name(folder, path))
 
 
 def _name(folder: Path, path: Path) -> str:
-    """A file's name for people and for the digest. Bytes that are no UTF-8 are spelled out."""
+    """Return a file's name for messages and the digest; bytes that are not UTF-8 are escaped."""
     return path.relative_to(folder).as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _hash(path: Path) -> tuple[str, int]:
-    # O_NOFOLLOW and O_NONBLOCK: the file may have been swapped for a link or a pipe since it was looked at
+    # O_NOFOLLOW and O_NONBLOCK: the file may have been replaced by a link or a pipe since the check
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(descriptor).st_size

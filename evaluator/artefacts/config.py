@@ -1,4 +1,4 @@
-"""A checkpoint's configuration files: what is read of them, and what is refused."""
+"""Configuration files of a checkpoint: what is read of them, and what is refused."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,28 +11,34 @@ from evaluator.errors import Code, error
 MAX_CONFIG_BYTES = 4 << 20
 MAX_TOKENIZER_BYTES = 64 << 20
 """Twice the largest of the well-known models, which have vocabularies of 262,144 tokens."""
-_READ_BESIDES = (
-    *("tokenizer_config.json", "generation_config.json", "special_tokens_map.json"),
-    *("preprocessor_config.json", "processor_config.json"),
+_OTHER_CONFIGS = (
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "preprocessor_config.json",
+    "processor_config.json",
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII)
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _LAYERS = 1 << 12
 _SIZES = {
-    **{
-        "hidden_size": 1 << 20,
-        "intermediate_size": 1 << 22,
-        "vocab_size": 1 << 24,
-        "num_hidden_layers": _LAYERS,
-    },
-    **{"num_attention_heads": 1 << 14, "num_key_value_heads": 1 << 14, "head_dim": 1 << 16},
+    "hidden_size": 1 << 20,
+    "intermediate_size": 1 << 22,
+    "vocab_size": 1 << 24,
+    "num_hidden_layers": _LAYERS,
+    "num_attention_heads": 1 << 14,
+    "num_key_value_heads": 1 << 14,
+    "head_dim": 1 << 16,
     "max_position_embeddings": 1 << 30,
 }
-"""Integers that a library allocates by, each with a bound that no real model comes near."""
+"""Integers that determine allocations of a library, each with a bound far above real models."""
 
 
 def read_architecture(folder: Path) -> str:
-    """The one architecture that config.json names. Raises CHECKPOINT_NO_CONFIG, _BAD_CONFIG, _REMOTE_CODE."""
+    """Return the architecture that config.json names.
+
+    Raises CHECKPOINT_NO_CONFIG, CHECKPOINT_BAD_CONFIG, CHECKPOINT_REMOTE_CODE.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise error(Code.CHECKPOINT_NO_CONFIG)
@@ -45,7 +51,11 @@ def read_architecture(folder: Path) -> str:
 
 
 def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
-    """A JSON file of a checkpoint, refused where anything in it asks for the checkpoint's own code."""
+    """Return the object in a JSON file of a checkpoint.
+
+    Raises CHECKPOINT_BAD_CONFIG, and CHECKPOINT_REMOTE_CODE if it asks for the checkpoint's own
+    code.
+    """
     if path.stat().st_size > limit:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name)
     try:
@@ -53,17 +63,18 @@ def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
     except NotStrict:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
     for key, value in _walk(config):
-        if (key == "auto_map" and value) or (key == "trust_remote_code" and value):
+        if key in ("auto_map", "trust_remote_code") and value:
             raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
-        if key in ("tokenizer_class", "model_type", "processor_class") and not _plain(value):
+        if key in ("tokenizer_class", "model_type", "processor_class") and not _is_plain(value):
             raise error(Code.CHECKPOINT_REMOTE_CODE, path.name)
     return config
 
 
 def check_tokenizer(folder: Path) -> None:
-    """A fast tokenizer is there, and no file beside it asks for code. Raises CHECKPOINT_NO_TOKENIZER and as above.
+    """Check that there is a fast tokenizer and that no other configuration asks for code.
 
-    The tokenizer itself is a program: it is built in the jail only.
+    The tokenizer itself is a program: it is built in the jail only. Raises CHECKPOINT_NO_TOKENIZER,
+    CHECKPOINT_BAD_CONFIG, CHECKPOINT_REMOTE_CODE.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -74,38 +85,36 @@ def check_tokenizer(folder: Path) -> None:
         read_object(path.read_bytes())
     except NotStrict:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
-    for name in _READ_BESIDES:
+    for name in _OTHER_CONFIGS:
         if (folder / name).is_file():
             read_config(folder / name)
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key in a JSON value at any depth, with what it holds."""
+    """Yield every key in a JSON value at any depth, with its value."""
     stack = [value]
     while stack:
-        here = stack.pop()
-        if isinstance(here, dict):
-            yield from here.items()
-            stack += here.values()
-        elif isinstance(here, list):
-            stack += here
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield from node.items()
+            stack += node.values()
+        elif isinstance(node, list):
+            stack += node
 
 
-def _plain(value: Any) -> bool:
-    """Names of classes and model types: no dots, slashes or colons that could lead to another module."""
-    return value is None or (
-        isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None
-    )
+def _is_plain(value: Any) -> bool:
+    """Return True for a name without dots, slashes or colons that could lead to another module."""
+    if value is None:
+        return True
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{0,100}", value) is not None
 
 
 def _check_sizes(config: Mapping[str, Any], name: str) -> None:
     for key, value in _walk(config):
         if key not in _SIZES or value is None:
             continue
-        numbers = (
-            value if isinstance(value, list) else [value]
-        )  # some architectures give one number a layer
-        if len(numbers) > _LAYERS or not all(
-            type(number) is int and 0 < number <= _SIZES[key] for number in numbers
-        ):
+        # some architectures have one number for each layer
+        numbers = value if isinstance(value, list) else [value]
+        in_range = all(type(number) is int and 0 < number <= _SIZES[key] for number in numbers)
+        if len(numbers) > _LAYERS or not in_range:
             raise error(Code.CHECKPOINT_BAD_CONFIG, f"{name}: {key}")

@@ -1,4 +1,4 @@
-"""Facts that an engine's start depends on, read without running anything of the checkpoint."""
+"""Facts that the start of an engine depends on. Nothing of the checkpoint is run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,11 @@ from evaluator.errors import Code, error
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """``quantisation`` is the method by which weights are packed, empty for none; ``chat``: a chat template is there;
-    ``served``: the names of the files that an engine may see."""
+    """Facts for the start of an engine.
+
+    ``quantisation`` is the method by which weights are packed, empty for none. ``chat``: there is a
+    chat template. ``served``: names of the files that an engine may see.
+    """
 
     sizes: Sizes
     quantisation: str
@@ -23,7 +26,7 @@ class Loading:
 
 
 def read_loading(folder: Path) -> Loading:
-    """Read them. Raises the CHECKPOINT_* codes; ``inspect_checkpoint`` checks more."""
+    """Return the facts of a checkpoint. Raises CHECKPOINT_*; ``inspect_checkpoint`` checks more."""
     try:
         architecture = read_architecture(folder)
         config = read_config(folder / "config.json")
@@ -36,5 +39,5 @@ def read_loading(folder: Path) -> Loading:
 
 
 def read_sizes(folder: Path) -> Sizes:
-    """The memory alone. Raises as above."""
+    """Return the sizes alone. Raises as :func:`read_loading`."""
     return read_loading(folder).sizes

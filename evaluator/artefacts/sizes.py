@@ -1,4 +1,4 @@
-"""The memory that a checkpoint will want, from its headers and its config alone."""
+"""Memory that a checkpoint will need, from its headers and its config alone."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,14 +8,19 @@ from typing import Any
 from evaluator.artefacts.quantised import dense_shapes
 from evaluator.artefacts.safetensors import Tensors
 
-_SHORTEST = 2048
-"""The context of a model whose config names none."""
+_DEFAULT_CONTEXT = 2048
+"""Context, in tokens, of a model whose config names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """``parameters`` and their ``weights`` in bytes as stored; ``cached`` numbers that attention keeps for each token
-    of context; the ``context`` in tokens; attention ``heads``, which are what several GPUs can share."""
+    """Sizes of a model.
+
+    - ``parameters``: numbers of the model, after unpacking; ``weights``: their bytes as stored.
+    - ``cached``: numbers that attention caches for each token of context.
+    - ``context``: in tokens.
+    - ``heads``: attention heads, by which several GPUs can divide the model.
+    """
 
     architecture: str
     parameters: int
@@ -26,10 +31,10 @@ class Sizes:
 
 
 def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Tensors]) -> Sizes:
-    """Work them out. Packed numbers are counted as many as they stand for, and weighed as they are stored."""
-    parameters = sum(
-        prod(shape) for shard in shards for shape in dense_shapes(shard.entries, config).values()
-    )
+    """Return the sizes of a model with these headers."""
+    parameters = 0
+    for shard in shards:
+        parameters += sum(prod(shape) for shape in dense_shapes(shard.entries, config).values())
     text = config.get("text_config")
     config = {**config, **text} if isinstance(text, dict) else config
     heads = _largest(config, "num_attention_heads", _largest(config, "n_head", 1))
@@ -39,14 +44,17 @@ def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Te
         weights=sum(shard.size for shard in shards),
         cached=_cached(config, heads),
         context=_largest(
-            config, "max_position_embeddings", _largest(config, "n_positions", _SHORTEST)
+            config, "max_position_embeddings", _largest(config, "n_positions", _DEFAULT_CONTEXT)
         ),
         heads=heads,
     )
 
 
 def _cached(config: Mapping[str, Any], heads: int) -> int:
-    """Keys and values of all layers. An upper bound for models that compress them or look at a window only."""
+    """Return the numbers of keys and values of all layers.
+
+    An upper bound for models that compress them or attend to a window only.
+    """
     width = _largest(config, "hidden_size", _largest(config, "n_embd", 1))
     layers = _largest(config, "num_hidden_layers", _largest(config, "n_layer", 1))
     shared = _largest(config, "num_key_value_heads", heads)
@@ -55,7 +63,6 @@ def _cached(config: Mapping[str, Any], heads: int) -> int:
 
 def _largest(config: Mapping[str, Any], name: str, default: int) -> int:
     value = config.get(name)
-    numbers = [
-        number for number in (value if isinstance(value, list) else [value]) if type(number) is int
-    ]
-    return max([number for number in numbers if number > 0], default=default)
+    numbers = value if isinstance(value, list) else [value]
+    positive = [number for number in numbers if type(number) is int and number > 0]
+    return max(positive, default=default)

@@ -1,17 +1,19 @@
-"""JSON read strictly: one meaning only, bounded in size and depth."""
+"""Strict JSON: unambiguous, bounded in size and depth."""
 
 import json
 from typing import Any, NoReturn
 
 
 class NotStrict(ValueError):
-    """The bytes are not one JSON object of one meaning."""
+    """The bytes are not one unambiguous JSON object."""
 
 
 def read_object(raw: bytes, *, infinity: bool = False) -> dict[str, Any]:
-    """Decode one JSON object. Raises NotStrict for all else: another encoding, a duplicate key, NaN, great depth.
+    """Return the JSON object in these bytes.
 
-    Infinity is no JSON, and refused unless ``infinity`` is expected: model libraries write it as a bound.
+    Raises NotStrict for anything else: another encoding, a duplicate key, NaN, great depth.
+    Infinity is refused too, unless ``infinity`` is True: it is not JSON, but model libraries
+    write it.
     """
     constant = _bound if infinity else _refuse
     try:
@@ -24,10 +26,10 @@ def read_object(raw: bytes, *, infinity: bool = False) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         raise NotStrict
-    return found
+    return value
 
 
 def _bound(name: str) -> float:

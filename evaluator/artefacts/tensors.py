@@ -1,7 +1,7 @@
-"""The tensors of a checkpoint by their content, read once, in pieces.
+"""Tensors of a checkpoint by their content, read once, in pieces.
 
-The digest over all files of a folder changes with a README. What is hashed here is the bytes of each tensor alone, so
-that copies are found under other names, in other shards and beside other files.
+The digest over all files of a folder changes with a README. Here only the bytes of each tensor are
+hashed, so that copies are detected under other names, in other shards and with other files.
 """
 
 import hashlib
@@ -18,21 +18,27 @@ _PIECE = 4 << 20
 
 
 def read_weights(shards: Iterable[Path]) -> Weights:
-    """The tensors in these safetensors files, whose headers were checked before (``read_tensors``).
+    """Return the tensors in these safetensors files, whose headers ``read_tensors`` has checked.
 
-    A tensor that stands in the files twice counts once; one without bytes does not count. Raises
-    CHECKPOINT_BAD_HEADER, CHECKPOINT_TRUNCATED where a file has changed since it was checked, CHECKPOINT_NO_WEIGHTS.
+    Equal tensors count once; a tensor without bytes does not count. Raises CHECKPOINT_NO_WEIGHTS,
+    and CHECKPOINT_BAD_HEADER or CHECKPOINT_TRUNCATED for a file that has changed since it was
+    checked.
     """
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for shard in shards:
-        found.update(_tensors(shard))
-    if not found:
+        sizes.update(_digests_and_sizes(shard))
+    if not sizes:
         raise error(Code.CHECKPOINT_NO_WEIGHTS)
-    largest = sorted(found.items(), key=lambda one: (-one[1], one[0]))[:MOST_TENSORS]
-    return Weights(bytes=sum(found.values()), count=len(found), tensors=tuple(sorted(largest)))
+    by_size = sorted(sizes, key=lambda digest: (-sizes[digest], digest))
+    listed = sorted(by_size[:MOST_TENSORS])
+    return Weights(
+        bytes=sum(sizes.values()),
+        count=len(sizes),
+        tensors=tuple((digest, sizes[digest]) for digest in listed),
+    )
 
 
-def _tensors(shard: Path) -> Iterator[tuple[str, int]]:
+def _digests_and_sizes(shard: Path) -> Iterator[tuple[str, int]]:
     with shard.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:

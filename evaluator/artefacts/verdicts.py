@@ -1,7 +1,7 @@
-"""A child's verdict on a checkpoint, as one line that another process can believe.
+"""Verdict of a child process on a checkpoint, as one line that its parent can trust.
 
-The child has read hostile files, so its line is held against a strict pattern: a code about checkpoints or model
-servers, and a detail of plain words, numbers and dotted names.
+The child has read hostile files, so its line must match a strict pattern: a code about
+checkpoints or model servers, and a detail of plain words, numbers and dotted names.
 """
 
 import re
@@ -16,13 +16,13 @@ _ALLOWED = frozenset(
 
 
 def line_of(failure: EvaluatorError) -> str:
-    """The line that says it. A detail that holds anything unusual is left out."""
+    """Return the line of a failure, without a detail that does not match the pattern."""
     detail = failure.detail if _DETAIL.fullmatch(failure.detail) else ""
     return f"verdict {failure.code} {detail}".rstrip()
 
 
 def read_verdict(output: bytes) -> EvaluatorError | None:
-    """The last verdict in what a child wrote, None where there is none that may be believed."""
+    """Return the last verdict in a child's output that matches the pattern, None without one."""
     for code, detail in reversed(_LINE.findall(output)):
         if code.decode() in _ALLOWED:
             return error(Code(code.decode()), detail.decode())

@@ -1,12 +1,12 @@
-"""The files of a checkpoint that hold its weights, and the files that an engine may see.
+"""Files of a checkpoint that hold its weights, and files that an engine may see.
 
-An index decides where there is one, as it does for the model libraries: a safetensors file that it does not name
-is not read, and a numbered shard that it does not name is an error. Without an index the weights are
-``model.safetensors`` alone.
+An index decides if there is one, as in the model libraries: a safetensors file that it does not
+name is not read, and a numbered shard that it does not name is an error. Without an index the
+weights are ``model.safetensors`` alone.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,87 +19,83 @@ SINGLE = "model.safetensors"
 _NUMBERED = re.compile(r"model-\d{5}-of-\d{5}\.safetensors", re.ASCII)
 _MAX_INDEX_BYTES = 64 << 20
 _SERVED = (
-    *(
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ),
-    *(
-        "added_tokens.json",
-        "vocab.json",
-        "merges.txt",
-        "tokenizer.model",
-        "chat_template.jinja",
-        "chat_template.json",
-    ),
-    *(
-        "quantize_config.json",
-        "hf_quant_config.json",
-        "preprocessor_config.json",
-        "processor_config.json",
-    ),
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "quantize_config.json",
+    "hf_quant_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
 )
-"""Files beside the weights that the engines read. Others, whatever they hold, are not shown to an engine."""
+"""Files other than weights that the engines read. No other file is shown to an engine."""
 
 
 def read_shards(folder: Path) -> dict[str, Tensors]:
-    """The headers of the files that hold the weights, by file name.
+    """Return the headers of the files that hold the weights, by file name.
 
     Raises CHECKPOINT_NO_WEIGHTS, CHECKPOINT_BAD_HEADER, CHECKPOINT_TRUNCATED.
     """
-    named = _index(folder)
-    if named is None:
-        if not (folder / SINGLE).is_file():
-            several = any(folder.glob("*.safetensors"))
-            raise error(
-                Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else ""
-            )
-        return {SINGLE: read_tensors(folder / SINGLE)}
-    files = set(named.values())
-    held = {path.name for path in folder.glob("*.safetensors")}
+    index = _read_index(folder)
+    if index is None:
+        return {SINGLE: _read_single(folder)}
+    files = set(index.values())
+    present = {path.name for path in folder.glob("*.safetensors")}
     if not files:
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
-    if missing := files - held:
+    if missing := files - present:
         raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {INDEX} are missing")
-    if any(_NUMBERED.fullmatch(name) for name in held - files):  # a shard of this very model
+    if any(_NUMBERED.fullmatch(name) for name in present - files):  # a shard of this very model
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
     shards = {name: read_tensors(folder / name) for name in sorted(files)}
-    found = {(tensor, shard) for shard, tensors in shards.items() for tensor in tensors.entries}
-    if found != set(named.items()):
-        raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
+    _check_index(index, shards)
     return shards
 
 
 def served_files(folder: Path) -> tuple[Path, ...]:
-    """The files that an engine needs, those of them that are there. Raises as ``read_shards`` for a bad index."""
-    return tuple(_served(folder))
+    """Return the existing files that an engine reads. Raises as ``read_shards`` for a bad index."""
+    others = [folder / name for name in (*_SERVED, INDEX)]
+    return (*(path for path in others if path.is_file()), *weight_files(folder))
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that hold the weights, whether they are there or not. Raises as ``read_shards`` for a bad index."""
-    named = _index(folder)
-    return tuple(
-        folder / name for name in ([SINGLE] if named is None else sorted(set(named.values())))
-    )
+    """Return the files that hold the weights, also missing ones.
+
+    Raises as ``read_shards`` for a bad index.
+    """
+    index = _read_index(folder)
+    names = [SINGLE] if index is None else sorted(set(index.values()))
+    return tuple(folder / name for name in names)
 
 
-def _served(folder: Path) -> Iterator[Path]:
-    for name in _SERVED:
-        if (folder / name).is_file():
-            yield folder / name
-    if (folder / INDEX).is_file():
-        yield folder / INDEX
-    yield from weight_files(folder)
+def _read_single(folder: Path) -> Tensors:
+    path = folder / SINGLE
+    if path.is_file():
+        return read_tensors(path)
+    several = any(folder.glob("*.safetensors"))
+    raise error(Code.CHECKPOINT_NO_WEIGHTS, f"several files and no {INDEX}" if several else "")
 
 
-def _index(folder: Path) -> Mapping[str, str] | None:
-    """The file of each tensor, as the index has it; None where there is no index."""
+def _read_index(folder: Path) -> Mapping[str, str] | None:
+    """Return the file of each tensor by the index; None without an index."""
     path = folder / INDEX
     if not path.is_file():
         return None
-    named: Any = read_config(path, limit=_MAX_INDEX_BYTES).get("weight_map")
-    if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
+    index: Any = read_config(path, limit=_MAX_INDEX_BYTES).get("weight_map")
+    if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
         raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
-    return named
+    return index
+
+
+def _check_index(index: Mapping[str, str], shards: Mapping[str, Tensors]) -> None:
+    """Check that every tensor is in the shard that the index names, and that there is no other."""
+    tensors = [(tensor, name) for name, shard in shards.items() for tensor in shard.entries]
+    if set(tensors) != set(index.items()):
+        raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
