@@ -1,1 +1,1 @@
-"""Making a private twin by hand, as GSM1k was made: briefs, a blind second solve, an audit, checks, a selection."""
+"""Authoring of a private twin, as of GSM1k: briefs, second solve, audit, checks and selection."""

@@ -1,8 +1,8 @@
-"""Checks of a new set before it is sealed. What they find names lines and numbers, never text."""
+"""Checks of a new set before it is sealed. Problems name lines and numbers, never text."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from evaluator.items import Item, parse_items
 
 ERROR_GRAM, WARNING_GRAM = 13, 8
 LONGEST = 65_536
-"""Characters of one text. Anything longer is no word problem."""
+"""Maximum characters of one text; word problems are shorter."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MALFORMED: Mapping[str, Callable[[str], object]] = {
@@ -24,30 +24,33 @@ _MALFORMED: Mapping[str, Callable[[str], object]] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is wrong: a code, the lines of the new set, and for an overlap the lines of the public one."""
+class Problem:
+    """Problem: a code, the lines of the new set, and for an overlap the lines of the public one."""
 
     code: str
     lines: tuple[int, ...]
     public: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        shown = ", ".join(map(str, self.lines[:20])) + (" …" if len(self.lines) > 20 else "")
-        return f"{self.code}: line {shown}" if self.lines else self.code
+        if not self.lines:
+            return self.code
+        lines = ", ".join(str(line) for line in self.lines[:20])
+        more = " …" if len(self.lines) > 20 else ""
+        return f"{self.code}: line {lines}{more}"
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Errors stop sealing; warnings are for people. ``comparisons`` are empty where nothing could be compared."""
+    """Result of a check. Errors prevent sealing; ``comparisons`` need items on both sides."""
 
     n: int
-    errors: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
     comparisons: tuple[Comparison, ...]
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """The lines of a file, cut where :func:`evaluator.items.load_items` cuts them. Raises ``set_unreadable``."""
+    """Return the lines of a file, split as by ``items.load_items``. Raises ``set_unreadable``."""
     try:
         return path.read_bytes().split(b"\n")
     except OSError:
@@ -55,32 +58,36 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
-    """Check the JSON lines of a new set, against a public one where that has items. Line numbers count from 1."""
+    """Check the JSON lines of a new set, against a public one if that has items.
+
+    Line numbers count from 1.
+    """
     items, errors = _parse(lines)
+    errors += _malformed(items)
+    errors += _duplicates(items)
     numbers = sorted(items)
-    errors += list(_malformed(items)) + list(_duplicates(items))
     questions = [items[number].question for number in numbers]
-    known = [item.question for item in public]
-    near = pairs(questions, known, ERROR_GRAM)
-    close = [
-        pair
-        for pair in pairs(questions, known, WARNING_GRAM)
-        if pair[0] not in {one for one, _ in near}
-    ]
-    errors += _overlap(f"shares {ERROR_GRAM} words in a row with a public item", near, numbers)
-    warnings = _overlap(f"shares {WARNING_GRAM} words in a row with a public item", close, numbers)
-    comparisons = compare([items[number] for number in numbers], public) if items and public else ()
-    unlike = [one for one in comparisons if one.unlike]
-    warnings += [
-        Finding(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ()) for one in unlike
-    ]
+    public_questions = [item.question for item in public]
+    long_overlaps = pairs(questions, public_questions, ERROR_GRAM)
+    errors += _overlap_problems(ERROR_GRAM, long_overlaps, numbers)
+    reported = {question for question, _ in long_overlaps}
+    short_overlaps = pairs(questions, public_questions, WARNING_GRAM)
+    unreported = [pair for pair in short_overlaps if pair[0] not in reported]
+    warnings = _overlap_problems(WARNING_GRAM, unreported, numbers)
+    comparisons: tuple[Comparison, ...] = ()
+    if items and public:
+        comparisons = compare([items[number] for number in numbers], public)
+    for comparison in comparisons:
+        if comparison.unlike:
+            name, p = comparison.name, comparison.p
+            warnings.append(Problem(f"{name} are unlike the public set's (p = {p:.4f})", ()))
     return CheckReport(len(items), tuple(errors), tuple(warnings), comparisons)
 
 
-def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Finding]]:
-    """Each line by itself, so that all that is wrong is told at once."""
+def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Problem]]:
+    """Return the items by line number, and the problems of all other lines."""
     items: dict[int, Item] = {}
-    bad: dict[str, list[int]] = {}
+    invalid: dict[str, list[int]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -88,33 +95,41 @@ def _parse(lines: Sequence[bytes]) -> tuple[dict[int, Item], list[Finding]]:
             items[number] = parse_items([line])[0]
         except EvaluatorError as failure:
             kind = failure.detail.partition(": ")[2]
-            bad.setdefault(
-                f"{failure.code.value} ({kind})" if kind else failure.code.value, []
-            ).append(number)
-    found = [Finding(reason, tuple(numbers)) for reason, numbers in bad.items()]
-    return items, found if items or found else [Finding(Code.SET_EMPTY.value, ())]
+            reason = f"{failure.code.value} ({kind})" if kind else failure.code.value
+            invalid.setdefault(reason, []).append(number)
+    if not items and not invalid:
+        return items, [Problem(Code.SET_EMPTY.value, ())]
+    return items, [Problem(reason, tuple(numbers)) for reason, numbers in invalid.items()]
 
 
-def _malformed(items: dict[int, Item]) -> Iterator[Finding]:
-    for name, is_bad in _MALFORMED.items():
-        bad = (
-            number for number, item in items.items() if is_bad(item.question) or is_bad(item.answer)
-        )
-        if numbers := tuple(bad):
-            yield Finding(name, numbers)
+def _malformed(items: Mapping[int, Item]) -> list[Problem]:
+    problems = []
+    for name, matches in _MALFORMED.items():
+        lines = []
+        for number, item in items.items():
+            if matches(item.question) or matches(item.answer):
+                lines.append(number)
+        if lines:
+            problems.append(Problem(name, tuple(lines)))
+    return problems
 
 
-def _duplicates(items: dict[int, Item]) -> Iterator[Finding]:
+def _duplicates(items: Mapping[int, Item]) -> list[Problem]:
     first: dict[str, int] = {}
-    twice = []
+    repeated = []
     for number, item in items.items():
-        folded = " ".join(unicodedata.normalize("NFC", visible(item.question)).split()).casefold()
+        normalised = unicodedata.normalize("NFC", visible(item.question))
+        folded = " ".join(normalised.split()).casefold()
         if first.setdefault(folded, number) != number:
-            twice.append(number)
-    if twice:
-        yield Finding("the question of an earlier line", tuple(twice))
+            repeated.append(number)
+    return [Problem("the question of an earlier line", tuple(repeated))] if repeated else []
 
 
-def _overlap(code: str, found: Sequence[tuple[int, int]], numbers: Sequence[int]) -> list[Finding]:
-    lines = tuple(numbers[place - 1] for place, _ in found)
-    return [Finding(code, lines, tuple(other for _, other in found))] if found else []
+def _overlap_problems(
+    gram: int, overlaps: Sequence[tuple[int, int]], numbers: Sequence[int]
+) -> list[Problem]:
+    if not overlaps:
+        return []
+    lines = tuple(numbers[question - 1] for question, _ in overlaps)
+    public = tuple(other for _, other in overlaps)
+    return [Problem(f"shares {gram} words in a row with a public item", lines, public)]

@@ -1,4 +1,4 @@
-"""Is the new set like the public one? Steps, lengths and magnitudes: a test and a picture for each."""
+"""Comparison of the new set with the public one in steps, lengths and magnitudes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +13,18 @@ MEASURES: Mapping[str, Callable[[Item], int]] = {
     "magnitude": lambda item: cell(item)[1],
     "length": lambda item: len(words(item.question)),
 }
-"""Calculator steps in the answer, digits of the answer's integer part, words of the question."""
+"""Calculator steps of the answer, digits of its integer part, words of the question."""
 UNLIKE = 0.01
-"""Below this p the two sets are called unlike."""
+"""Significance level below which two sets are called unlike."""
 _BINS = 12
 _WIDTH, _HEIGHT, _FOOT = 480, 160, 28
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One measure over both sets, as values; ``p`` is that of the two-sample Kolmogorov-Smirnov test.
+    """Values of a measure over both sets, and the p of the two-sample Kolmogorov-Smirnov test.
 
-    With ties, as between counts, the test is conservative: it finds a difference less often than it says.
+    With ties, as between counts, the test is conservative.
     """
 
     name: str
@@ -34,60 +34,63 @@ class Comparison:
 
     @property
     def unlike(self) -> bool:
-        """Whether the difference is more than chance."""
+        """True if the difference is significant."""
         return self.p < UNLIKE
 
     def line(self) -> str:
-        """Both means and the test, with a bar for each bin of the new set against the public one."""
-        new, public = (sum(side) / len(side) for side in (self.new, self.public))
-        bars = "".join(_bar(one, other) for _, one, other in self.bins())
-        return f"{self.name:9} {bars:<12} mean {new:.2f} against {public:.2f}, p = {self.p:.3f}"
+        """Return both means and p, with a bar for the ratio of shares in each bin."""
+        new_mean = sum(self.new) / len(self.new)
+        public_mean = sum(self.public) / len(self.public)
+        bars = "".join(_bar(new, public) for _, new, public in self.bins())
+        means = f"mean {new_mean:.2f} against {public_mean:.2f}"
+        return f"{self.name:9} {bars:<12} {means}, p = {self.p:.3f}"
 
     def bins(self) -> list[tuple[str, float, float]]:
-        """(label, share of the new set, share of the public one) of at most a dozen equal bins."""
-        low, high = min(self.new + self.public), max(self.new + self.public)
+        """Return (label, share of the new set, share of the public one) of up to 12 equal bins."""
+        low = min(self.new + self.public)
+        high = max(self.new + self.public)
         width = -(-(high - low + 1) // _BINS)
-        counts = [
-            Counter((value - low) // width for value in side) for side in (self.new, self.public)
-        ]
+        new_counts = Counter((value - low) // width for value in self.new)
+        public_counts = Counter((value - low) // width for value in self.public)
         rows = []
-        for place in range(-(-(high - low + 1) // width)):
-            start = low + place * width
+        for number in range(-(-(high - low + 1) // width)):
+            start = low + number * width
             label = str(start) if width == 1 else f"{start}-{start + width - 1}"
-            rows.append(
-                (label, counts[0][place] / len(self.new), counts[1][place] / len(self.public))
-            )
+            new_share = new_counts[number] / len(self.new)
+            public_share = public_counts[number] / len(self.public)
+            rows.append((label, new_share, public_share))
         return rows
 
     def svg(self) -> str:
-        """Two bars a bin, the new set's filled, the public one's outlined; in the colour of the page's text."""
+        """Return a chart: two bars a bin, the new set's solid, the public one's hollow."""
         rows = self.bins()
-        top = max(max(one, other) for _, one, other in rows)
-        step, room = _WIDTH / len(rows), _HEIGHT - _FOOT
-        title = (
-            f"{self.name}: the new set (filled) against the public one (outlined), p = {self.p:.3f}"
-        )
+        largest = max(max(new, public) for _, new, public in rows)
+        step = _WIDTH / len(rows)
+        top = _HEIGHT - _FOOT
+        title = f"{self.name}: the new set (solid) against the public one (hollow)"
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-            f'aria-labelledby="t" fill="currentColor" stroke="currentColor" font-family="sans-serif" font-size="11">',
-            f'<title id="t">{title}</title>',
+            'aria-labelledby="t" fill="currentColor" stroke="currentColor" '
+            'font-family="sans-serif" font-size="11">',
+            f'<title id="t">{title}, p = {self.p:.3f}</title>',
         ]
-        for place, (label, one, other) in enumerate(rows):
-            left = place * step
-            for share, shift, fill in ((one, 0.1, "currentColor"), (other, 0.5, "none")):
-                height = room * share / top
+        for number, (label, new, public) in enumerate(rows):
+            left = number * step
+            for share, shift, fill in ((new, 0.1, "currentColor"), (public, 0.5, "none")):
+                height = top * share / largest
                 parts.append(
-                    f'<rect x="{left + step * shift:.1f}" y="{room - height:.1f}" width="{step * 0.36:.1f}" '
-                    f'height="{height:.1f}" fill="{fill}"/>'
+                    f'<rect x="{left + step * shift:.1f}" y="{top - height:.1f}" '
+                    f'width="{step * 0.36:.1f}" height="{height:.1f}" fill="{fill}"/>'
                 )
             parts.append(
-                f'<text x="{left + step / 2:.1f}" y="{_HEIGHT - 10}" text-anchor="middle" stroke="none">{label}</text>'
+                f'<text x="{left + step / 2:.1f}" y="{_HEIGHT - 10}" text-anchor="middle" '
+                f'stroke="none">{label}</text>'
             )
         return "\n".join([*parts, "</svg>\n"])
 
 
 def compare(new: Sequence[Item], public: Sequence[Item]) -> tuple[Comparison, ...]:
-    """Every measure over two sets of at least one item each."""
+    """Return the comparison of two sets, of at least one item each, by every measure."""
     return tuple(_compare(name, new, public) for name in MEASURES)
 
 
@@ -95,17 +98,17 @@ def _compare(name: str, new: Sequence[Item], public: Sequence[Item]) -> Comparis
     # Loading it takes longer than most commands take.
     from scipy import stats  # noqa: PLC0415
 
-    one, other = (tuple(MEASURES[name](item) for item in side) for side in (new, public))
-    p = (
-        float(stats.ks_2samp(one, other, method="asymp").pvalue)
-        if set(one) | set(other) != set(one[:1])
-        else 1.0
-    )
-    return Comparison(name, one, other, p)
+    measure = MEASURES[name]
+    new_values = tuple(measure(item) for item in new)
+    public_values = tuple(measure(item) for item in public)
+    p = 1.0
+    if len({*new_values, *public_values}) > 1:
+        p = float(stats.ks_2samp(new_values, public_values, method="asymp").pvalue)
+    return Comparison(name, new_values, public_values, p)
 
 
-def _bar(one: float, other: float) -> str:
-    """A character that says how the new set's share of a bin stands to the public one's."""
-    if other == 0:
-        return "·" if one == 0 else "█"
-    return "▁▂▃▄▅▆▇█"[min(7, int(4 * one / other))]
+def _bar(new: float, public: float) -> str:
+    """Return a character for the ratio of the new set's share of a bin to the public one's."""
+    if public == 0:
+        return "·" if new == 0 else "█"
+    return "▁▂▃▄▅▆▇█"[min(7, int(4 * new / public))]

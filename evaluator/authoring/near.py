@@ -1,7 +1,7 @@
-"""Near-duplicates: runs of words that a new item shares with a public one, once numbers and punctuation are gone.
+"""Near-duplicates: words in a row that a new item shares with a public one.
 
-Thirteen words in a row are how GPT-3's authors looked for overlap (Brown et al., 2020, appendix C), and TinyGSM's
-after them; eight are stricter and often innocent.
+Numbers and punctuation are ignored. Thirteen words in a row are the criterion of GPT-3 (Brown et
+al., 2020, appendix C) and of TinyGSM; eight are stricter and often a coincidence.
 """
 
 import re
@@ -13,26 +13,26 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u20
 
 
 def visible(text: str) -> str:
-    """The text without what takes no room: a soft hyphen or a zero-width space must not make two words of one."""
+    """Return the text without invisible characters, so that none of them splits a word."""
     return _INVISIBLE.sub("", text)
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, case folded, without numbers and punctuation."""
+    """Return the words of a text, case folded, without numbers and punctuation."""
     return _WORD.findall(unicodedata.normalize("NFKC", visible(text)).casefold())
 
 
 def grams(text: str, n: int) -> Iterator[tuple[str, ...]]:
-    """Every run of ``n`` words; the whole text where it is shorter and not empty."""
-    found = words(text)
-    if 0 < len(found) < n:
-        yield tuple(found)
-    for start in range(len(found) - n + 1):
-        yield tuple(found[start : start + n])
+    """Yield every ``n`` words in a row; the whole text if it is shorter and not empty."""
+    sequence = words(text)
+    if 0 < len(sequence) < n:
+        yield tuple(sequence)
+    for start in range(len(sequence) - n + 1):
+        yield tuple(sequence[start : start + n])
 
 
 class Overlap:
-    """The runs of ``n`` words of a public set. Built once, asked for each new item."""
+    """Index of all ``n`` words in a row of a public set."""
 
     def __init__(self, public: Iterable[str], n: int) -> None:
         self._n = n
@@ -42,13 +42,25 @@ class Overlap:
                 self._known.setdefault(gram, number)
 
     def find(self, text: str) -> int | None:
-        """The number of the first public item that shares a run of words with the text, from 1; None for none."""
-        shared = (self._known.get(gram) for gram in grams(text, self._n))
-        return next((number for number in shared if number is not None), None)
+        """Return the number, from 1, of a public item that shares words with the text, or None.
+
+        It is the first item that has the first shared words in a row.
+        """
+        for gram in grams(text, self._n):
+            if gram in self._known:
+                return self._known[gram]
+        return None
 
 
 def pairs(texts: Sequence[str], public: Sequence[str], n: int) -> list[tuple[int, int]]:
-    """(new item, public item) that share a run of ``n`` words, as numbers from 1; at most one for each new item."""
+    """Return pairs of a new and a public item that share ``n`` words in a row.
+
+    As numbers from 1, at most one pair for each new item.
+    """
     overlap = Overlap(public, n)
-    found = ((number, overlap.find(text)) for number, text in enumerate(texts, start=1))
-    return [(number, other) for number, other in found if other is not None]
+    shared = []
+    for number, text in enumerate(texts, start=1):
+        other = overlap.find(text)
+        if other is not None:
+            shared.append((number, other))
+    return shared

@@ -1,6 +1,6 @@
-"""Can people tell the new items from public ones?
+"""Odd-one-out test of new items among public ones, by annotators.
 
-GSM1k's annotators found the odd one out of five in 21.83% of 1,205 cases (Zhang et al., 2024).
+GSM1k's annotators identified the new one of five in 21.83% of 1,205 cases (Zhang et al., 2024).
 """
 
 import random
@@ -16,7 +16,7 @@ CHOICES = ("A", "B", "C", "D", "E")
 
 @dataclass(frozen=True)
 class Row:
-    """One question to an annotator: five texts, one of which is new. ``odd`` is its letter."""
+    """Question to an annotator: five texts, one of which is new. ``odd`` is its letter."""
 
     number: int
     texts: tuple[str, ...]
@@ -25,7 +25,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Score:
-    """How often the new item was found, against one in five by guessing; ``interval`` is Wilson's, 95%."""
+    """Share of rows in which the new item was identified, with Wilson's 95% ``interval``.
+
+    ``p`` is that of the binomial test against guessing, one in five.
+    """
 
     right: int
     n: int
@@ -35,21 +38,24 @@ class Score:
 
 
 def make_pack(new: Sequence[Item], public: Sequence[Item], *, seed: int) -> list[Row]:
-    """A row for each new item, among public ones drawn without repetition in a row. Raises ``set_empty``."""
+    """Return a row for each new item, with distinct public items. Raises ``set_empty``."""
     if not new or len(public) < OTHERS:
         raise error(Code.SET_EMPTY, f"an odd-one-out needs {OTHERS} public items")
     draw = random.Random(seed)  # noqa: S311 - a draw that can be repeated, not a secret
     rows = []
     for number, item in enumerate(new, start=1):
-        place = draw.randrange(OTHERS + 1)
+        position = draw.randrange(OTHERS + 1)
         texts = [other.question for other in draw.sample(public, OTHERS)]
-        texts.insert(place, item.question)
-        rows.append(Row(number, tuple(texts), CHOICES[place]))
+        texts.insert(position, item.question)
+        rows.append(Row(number, tuple(texts), CHOICES[position]))
     return rows
 
 
 def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
-    """Hold the annotators' letters against the key. Raises ``sheet_unreadable`` unless every row is answered."""
+    """Compare the annotators' letters with the key.
+
+    Raises ``sheet_unreadable`` unless every row is answered.
+    """
     # Loading it takes longer than most commands take.
     from scipy import stats  # noqa: PLC0415
 
@@ -60,9 +66,9 @@ def score(answers: Mapping[int, str], key: Mapping[int, str]) -> Score:
     test = stats.binomtest(right, len(key), 1 / (OTHERS + 1), alternative="greater")
     interval = stats.binomtest(right, len(key)).proportion_ci(method="wilson")
     return Score(
-        right,
-        len(key),
-        right / len(key),
-        (float(interval.low), float(interval.high)),
-        float(test.pvalue),
+        right=right,
+        n=len(key),
+        share=right / len(key),
+        interval=(float(interval.low), float(interval.high)),
+        p=float(test.pvalue),
     )

@@ -1,4 +1,4 @@
-"""What is kept: items whose second solver agrees, that the audit keeps, in the public set's mix of difficulty."""
+"""Selection of items: by second solver, by audit, and by the public set's mix of difficulty."""
 
 import random
 from collections import Counter
@@ -28,7 +28,7 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many items came through each stage; None for a stage that was left out."""
+    """Number of items after each stage; None for a stage that was left out."""
 
     written: int
     solved: int | None
@@ -37,52 +37,57 @@ class Funnel:
 
 
 def agrees(item: Item, solution: str) -> bool:
-    """Whether a second solver's number is the gold one, compared exactly."""
+    """Return True if a second solver's number equals the gold answer exactly."""
     return grade("numeric-1", f"#### {solution.strip()}", item.gold).outcome is Outcome.RIGHT
 
 
 def solved_alike(items: Mapping[int, Item], solutions: Mapping[int, str]) -> set[int]:
-    """The items that the second solver, who saw no answer, solved alike. Raises ``sheet_unreadable``."""
+    """Return the items on which the second solver, who saw no answer, agrees.
+
+    Raises ``sheet_unreadable``.
+    """
     if not solutions.keys() <= items.keys():
         raise error(Code.SHEET_UNREADABLE, "it has rows that are no item")
     return {number for number, solution in solutions.items() if agrees(items[number], solution)}
 
 
-def kept_by_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, str]]) -> set[int]:
-    """The items that the audit keeps. Raises ``sheet_unreadable`` for unknown rows, verdicts or reasons."""
-    fine = verdicts.keys() <= items.keys() and all(
+def passed_audit(items: Mapping[int, Item], verdicts: Mapping[int, tuple[str, str]]) -> set[int]:
+    """Return the items with the verdict ``keep``.
+
+    Raises ``sheet_unreadable`` for unknown rows, verdicts or reasons.
+    """
+    known_rows = verdicts.keys() <= items.keys()
+    known_verdicts = all(
         verdict in VERDICTS and reason in REASONS for verdict, reason in verdicts.values()
     )
-    if not fine:
-        raise error(
-            Code.SHEET_UNREADABLE,
-            f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}",
-        )
+    if not (known_rows and known_verdicts):
+        allowed = f"verdicts are {' or '.join(VERDICTS)}, reasons {', '.join(REASONS[1:])}"
+        raise error(Code.SHEET_UNREADABLE, allowed)
     return {number for number, (verdict, _) in verdicts.items() if verdict == "keep"}
 
 
 def dropped(verdicts: Mapping[int, tuple[str, str]]) -> dict[str, int]:
-    """How often the audit dropped an item, by reason; ``unsaid`` where it gave none."""
-    counts = Counter(
-        reason or "unsaid" for verdict, reason in verdicts.values() if verdict == "drop"
-    )
+    """Return the number of dropped items by reason; ``unsaid`` for no reason."""
+    reasons = [reason for verdict, reason in verdicts.values() if verdict == "drop"]
+    counts = Counter(reason or "unsaid" for reason in reasons)
     return dict(sorted(counts.items()))
 
 
 def select(
     items: Sequence[Item], public: Sequence[Item], n: int, *, seed: int
 ) -> tuple[list[int], tuple[Comparison, ...]]:
-    """``n`` positions of ``items``, ascending, in the public set's joint mix of steps and answer digits.
+    """Return ``n`` positions of ``items``, ascending, and their comparison with the public set.
 
-    Each kind of item gets its quota by largest remainder; where one has too few, its neighbours give more. Raises
-    ``selection_impossible`` where there are fewer items than wanted, or where the mix comes out unlike.
+    They have the public set's joint mix of steps and answer digits: each kind of item has a quota
+    by largest remainder; a kind with too few items is filled from the nearest kinds. Raises
+    ``selection_impossible`` if there are fewer items than wanted, or if the mix is unlike.
     """
     if not 0 < n <= len(items):
         raise error(Code.SELECTION_IMPOSSIBLE, f"{n} of {len(items)} items")
     draw = random.Random(seed)  # noqa: S311 - a draw that can be repeated, not a secret
     pools: dict[Cell, list[int]] = {}
-    for place, item in enumerate(items):
-        pools.setdefault(cell(item), []).append(place)
+    for position, item in enumerate(items):
+        pools.setdefault(cell(item), []).append(position)
     for pool in pools.values():
         draw.shuffle(pool)
     chosen: list[int] = []
@@ -90,10 +95,9 @@ def select(
         for _ in range(count):
             chosen.append(_nearest(pools, kind).pop())
     chosen.sort()
-    mix = tuple(
-        one for one in compare([items[place] for place in chosen], public) if one.name != "length"
-    )
-    if any(one.unlike for one in mix):
+    comparisons = compare([items[position] for position in chosen], public)
+    mix = tuple(comparison for comparison in comparisons if comparison.name != "length")
+    if any(comparison.unlike for comparison in mix):
         raise error(
             Code.SELECTION_IMPOSSIBLE,
             "too few items of some kinds: the mix would be unlike the public set's",
@@ -102,14 +106,16 @@ def select(
 
 
 def targets(public: Sequence[Item], n: int, *, seed: int) -> list[int]:
-    """Step counts for ``n`` briefs, in the public set's mix and in a random order."""
-    steps = [kind[0] for kind, count in sorted(_quotas(public, n).items()) for _ in range(count)]
+    """Return step counts for ``n`` briefs, in the public set's mix and in random order."""
+    steps: list[int] = []
+    for kind, count in sorted(_quotas(public, n).items()):
+        steps += [kind[0]] * count
     random.Random(seed).shuffle(steps)  # noqa: S311 - as above
     return steps
 
 
 def _quotas(public: Iterable[Item], n: int) -> dict[Cell, int]:
-    """How many of ``n`` items should be of each kind: proportional, rounded by largest remainder."""
+    """Return the quota of each kind among ``n`` items: proportional, by largest remainder."""
     counts = Counter(cell(item) for item in public)
     total = sum(counts.values())
     if not total:
@@ -122,8 +128,9 @@ def _quotas(public: Iterable[Item], n: int) -> dict[Cell, int]:
 
 
 def _nearest(pools: Mapping[Cell, list[int]], kind: Cell) -> list[int]:
-    """The pool of a kind, or the nearest one that has something left."""
-    left = [other for other, pool in pools.items() if pool]
-    return pools[
-        min(left, key=lambda other: (abs(other[0] - kind[0]) + abs(other[1] - kind[1]), other))
-    ]
+    """Return the pool of a kind, or the nearest one that is not empty."""
+
+    def distance(other: Cell) -> tuple[int, Cell]:
+        return abs(other[0] - kind[0]) + abs(other[1] - kind[1]), other
+
+    return pools[min((other for other, pool in pools.items() if pool), key=distance)]

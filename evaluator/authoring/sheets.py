@@ -1,6 +1,6 @@
-"""The files that people write in: comma-separated, read strictly, private to their owner.
+"""Comma-separated sheets that authors fill in: read strictly, private to their owner.
 
-They hold the plaintext of a set that is to be sealed, so each is made with mode 0600.
+They hold the plaintext of a set that is to be sealed, so each is created with mode 0600.
 """
 
 import csv
@@ -19,7 +19,7 @@ YES = "yes"
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a new sheet. Raises ``out_unwritable``, also where it exists."""
+    """Write a new sheet. Raises ``out_unwritable``, also if it exists."""
     with _new(path) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -27,21 +27,19 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a sheet that has at least these columns. Raises ``sheet_unreadable`` with the row's number."""
+    """Return the rows of a sheet that has at least these columns.
+
+    Raises ``sheet_unreadable`` with the row's number.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            fields = reader.fieldnames or ()
-            missing = [name for name in columns if name not in fields]
-            rows = [] if missing else list(reader)
+            _check_columns(path, reader.fieldnames or (), columns)
+            rows = list(reader)
     except UnicodeError:
         raise error(Code.SHEET_UNREADABLE, f"{path.name} is not UTF-8") from None
     except (OSError, csv.Error):
         raise error(Code.SHEET_UNREADABLE, path.name) from None
-    if missing:
-        separator = _other_separator(fields)
-        reason = f"is separated by {separator}" if separator else f"lacks the column {missing[0]}"
-        raise error(Code.SHEET_UNREADABLE, f"{path.name} {reason}")
     for number, row in enumerate(rows, start=1):
         if None in row or any(row[name] is None for name in columns):
             raise error(Code.SHEET_UNREADABLE, f"{path.name} row {number}")
@@ -51,35 +49,42 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def _other_separator(fields: Sequence[str]) -> str:
-    """The name of what separates the columns where a comma does not; empty where that is not the fault."""
-    whole = "".join(fields)
-    return next(
-        (name for mark, name in _SEPARATORS.items() if len(fields) == 1 and mark in whole), ""
-    )
+def _check_columns(path: Path, fields: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise ``sheet_unreadable`` for a missing column, or another separator than the comma."""
+    missing = [name for name in columns if name not in fields]
+    if not missing:
+        return
+    if len(fields) == 1:
+        for mark, name in _SEPARATORS.items():
+            if mark in fields[0]:
+                raise error(Code.SHEET_UNREADABLE, f"{path.name} is separated by {name}")
+    raise error(Code.SHEET_UNREADABLE, f"{path.name} lacks the column {missing[0]}")
 
 
 def numbered(
     path: Path, rows: Sequence[Mapping[str, str]], column: str
 ) -> dict[int, Mapping[str, str]]:
-    """Rows by the number in a column. Raises ``sheet_unreadable`` for one that is none or comes twice."""
-    found: dict[int, Mapping[str, str]] = {}
-    for place, row in enumerate(rows, start=1):
+    """Return rows by the number in a column.
+
+    Raises ``sheet_unreadable`` for a cell that is not a number, or a repeated one.
+    """
+    by_number: dict[int, Mapping[str, str]] = {}
+    for position, row in enumerate(rows, start=1):
         text = row[column].strip()
-        if not text.isascii() or not text.isdigit() or int(text) in found:
-            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {place}: {column}")
-        found[int(text)] = row
-    return found
+        if not text.isascii() or not text.isdigit() or int(text) in by_number:
+            raise error(Code.SHEET_UNREADABLE, f"{path.name} row {position}: {column}")
+        by_number[int(text)] = row
+    return by_number
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a new file of JSON lines. Raises ``out_unwritable``, also where it exists."""
+    """Write a new file of JSON lines. Raises ``out_unwritable``, also if it exists."""
     with _new(path) as file:
         file.writelines(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a new file. Raises ``out_unwritable``, also where it exists."""
+    """Write a new file. Raises ``out_unwritable``, also if it exists."""
     with _new(path) as file:
         file.write(text)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evaluator.authoring import oddone, sheets
 from evaluator.authoring.check import CheckReport, check, read_lines
-from evaluator.authoring.select import Funnel, dropped, kept_by_audit, select, solved_alike, targets
+from evaluator.authoring.select import Funnel, dropped, passed_audit, select, solved_alike, targets
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, load_items
@@ -222,7 +222,7 @@ def _select(args: argparse.Namespace) -> int:
     solved = solved_alike(items, _filled(args.solved, SECOND, "solution")) if args.solved else None
     verdicts = _verdicts(args.audited) if args.audited else None
     fine = set(items) if solved is None else solved
-    kept = fine if verdicts is None else fine & kept_by_audit(items, verdicts)
+    kept = fine if verdicts is None else fine & passed_audit(items, verdicts)
     left = [items[number] for number in sorted(kept)]
     chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
     sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])

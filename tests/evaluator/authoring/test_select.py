@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from evaluator.authoring.distributions import MEASURES
-from evaluator.authoring.select import agrees, dropped, kept_by_audit, select, solved_alike, targets
+from evaluator.authoring.select import agrees, dropped, passed_audit, select, solved_alike, targets
 from evaluator.errors import Code, EvaluatorError
 from evaluator.items import Item, load_items
 from evaluator.sealing.allocation import cell
@@ -47,7 +47,7 @@ def test_what_the_audit_keeps() -> None:
         3: ("drop", ""),
         4: ("drop", "ambiguous"),
     }
-    assert kept_by_audit(items, verdicts) == {1}
+    assert passed_audit(items, verdicts) == {1}
     assert dropped(verdicts) == {"ambiguous": 2, "unsaid": 1}
     for bad in (
         {9: ("keep", "")},
@@ -56,7 +56,7 @@ def test_what_the_audit_keeps() -> None:
         {1: ("drop", "I did not like it")},
     ):
         with pytest.raises(EvaluatorError) as caught:
-            kept_by_audit(items, bad)
+            passed_audit(items, bad)
         assert caught.value.code is Code.SHEET_UNREADABLE
         assert "like it" not in str(caught.value)
 
