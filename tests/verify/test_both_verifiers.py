@@ -12,6 +12,7 @@ from tests.verify.test_verify_log import SOURCE as LOG
 from tests.verify.test_verify_log import VERIFIER as OF_LOGS
 
 OF_RELEASES = load_verifier()
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verification.md"
 
 
 def texts(path: Path) -> dict[str, str]:
@@ -47,6 +48,18 @@ def test_each_finding_of_a_log_is_in_its_table() -> None:
 
 def test_each_finding_of_a_release_is_in_its_table() -> None:
     assert codes(RELEASE, "need", 1) | {"malformed"} == set(OF_RELEASES.FINDINGS)
+
+
+def documented(text: str) -> list[str]:
+    """The codes in the first column of the tables."""
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return [code for row in rows for code in re.findall(r"`(\w+)`", row)]
+
+
+def test_each_finding_is_documented() -> None:
+    of_logs, of_releases = DOCUMENT.read_text().split("## Checking a release")
+    assert sorted(documented(of_logs)) == sorted(OF_LOGS.FINDINGS)
+    assert sorted(documented(of_releases)) == sorted(OF_RELEASES.FINDINGS)
 
 
 @pytest.mark.parametrize("path", [LOG, RELEASE])
