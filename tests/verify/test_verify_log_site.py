@@ -240,14 +240,14 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(
     keeper = make_maintainer("keeper")
     order = actions.ask_again(run=run.pk, grader="lm-eval-strict-3", by=keeper)
     grant = Grant.objects.latest("pk")
-    assert (grant.run, grant.token, grant.recipient) == (run.pk, order.look, "jail")
+    assert (grant.run, grant.token, grant.recipient) == (run.pk, order.exposure_token, "jail")
     (sealed,) = [one for one in grant.sets if one["sealed"]]
     seen = {
         "items": sealed["items"],
         "count": len(unpack_bits(sealed["items"], PRIVATE_N)),
         "run": str(run.pk),
     }
-    line = site.evaluator.expose(**seen, token=order.look, recipient="jail", tier="T0")
+    line = site.evaluator.expose(**seen, token=order.exposure_token, recipient="jail", tier="T0")
     keep_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
