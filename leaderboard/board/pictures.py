@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from leaderboard.board import charts
 from leaderboard.board.models import SNAPSHOTS, Snapshot
 from leaderboard.board.rows import Row
-from leaderboard.charts import forest, marks, orders, planes
+from leaderboard.charts import forest, marks, orders
 from leaderboard.evidence import associations, formats
 from leaderboard.evidence.summaries import FamilyLine
 
@@ -64,7 +64,7 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     )
     shown = [(one, columns.ticks(one.family, MOST_TICKS)) for one in pooled[:MOST_FAMILIES]]
     spans = [one.raw.interval for one, _ in shown if one.raw.interval]
-    axis = planes.around_zero(
+    axis = marks.around_zero(
         [*spans, *((tick.gap, tick.gap) for _, ticks in shown for tick in ticks)]
     )
     families = [

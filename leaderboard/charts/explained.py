@@ -158,7 +158,7 @@ def families(shown: Shown) -> Chart | None:
     if not shown.families:
         return None
     lines = shown.families[:MOST_LINES]
-    axis = planes.around_zero(
+    axis = marks.around_zero(
         [one.raw.interval for one in lines if one.raw.interval]
         + [(dot.gap, dot.gap) for dot in shown.dots]
     )

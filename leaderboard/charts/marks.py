@@ -5,7 +5,7 @@ Colours come from the style sheet's roles, so that one picture serves light and 
 written into a picture is one of ours; names are escaped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import ceil, floor
@@ -90,10 +90,13 @@ def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
 
 def gap_axis(dots: Sequence[Dot]) -> Axis:
     """The shared axis of the gaps; zero is always on it."""
-    return fitted(
-        min([-0.05, *(dot.interval[0] for dot in dots)]),
-        max([0.05, *(dot.interval[1] for dot in dots)]),
-    )
+    return around_zero(dot.interval for dot in dots)
+
+
+def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
+    """Return the shared axis of these intervals of gaps; zero is always on it."""
+    ends = [end for interval in intervals for end in interval]
+    return fitted(min([-0.05, *ends]), max([0.05, *ends]))
 
 
 @lru_cache(maxsize=64)

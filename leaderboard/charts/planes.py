@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from leaderboard.charts.dots import Dot
-from leaderboard.charts.marks import WHOLE, Axis, fitted
+from leaderboard.charts.marks import WHOLE, Axis, around_zero, fitted
 from leaderboard.evidence.formats import percent, points
 
 SIDE, LEFT, TOP = 292, 40, 14
@@ -58,12 +58,6 @@ def likelihood(dots: Sequence[Dot]) -> SafeString:
         _marks((one for one in ordered if one[0].public < STRONG), dict.fromkeys(RADII, 3.0)),
         _marks(one for one in ordered if one[0].public >= STRONG),
     )
-
-
-def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
-    """A shared axis of gaps; zero is always on it."""
-    ends = [end for interval in intervals for end in interval]
-    return fitted(min([-0.05, *ends]), max([0.05, *ends]))
 
 
 def on_top(dots: Sequence[Dot]) -> list[Dot]:

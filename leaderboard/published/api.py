@@ -40,10 +40,47 @@ def published_table(request: HttpRequest, slug: str, choices: Query[Choices]) ->
     ``basis`` is what the evidence supposes: ``raw``, that both sets are equally hard, or ``peers``, that most other
     models are fair. Choices that are not known are left out.
     """
-    table = PublishedTable.objects.filter(slug=slug).first()
-    if table is None or (snapshot := PublishedSnapshot.objects.current(table)) is None:
-        raise refuse(Refusal.NOT_FOUND, "table")
+    table, snapshot = _known(slug)
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
-    told = [asdict(one) for one in findings(table, analysis)]
-    return exports.published_as_json(table, snapshot, query.shown(analysis), query.basis, told)
+    answers = [asdict(one) for one in findings(table, analysis)]
+    rows = query.shown(analysis)
+    return exports.published_as_json(table, snapshot, rows, query.basis, answers)
+
+
+@router.get("/published/{slug}/models/{path:name}", auth=None, summary="One published model")
+def published_model(request: HttpRequest, slug: str, name: str, basis: str = "") -> dict[str, Any]:
+    """Return the figures of the model's page, as fractions; ``basis`` as for the table."""
+    _, snapshot = _known(slug)
+    analysis = snapshot.analysis()
+    row = analysis.find(name)
+    if row is None:
+        raise refuse(Refusal.NOT_FOUND, "model")
+    query = PublishedQuery.from_dict(request.GET, analysis)
+    return {"table": slug, "basis": query.basis} | exports.model_as_json(row, query.basis)
+
+
+@router.get("/published/{slug}/families/{path:name}", auth=None, summary="One published family")
+def published_family(request: HttpRequest, slug: str, name: str, basis: str = "") -> dict[str, Any]:
+    """Return a family's mean gap, null p-value and intervals without a test, and its models."""
+    _, snapshot = _known(slug)
+    analysis = snapshot.analysis()
+    pooled = [family for family in analysis.families if family.family == name]
+    if not pooled:
+        raise refuse(Refusal.NOT_FOUND, "family")
+    query = PublishedQuery.from_dict(request.GET, analysis)
+    models = [line for line in analysis.lines if line.family == name]
+    return {
+        "table": slug,
+        "basis": query.basis,
+        **exports.family_as_json(pooled[0]),
+        "models": [exports.model_as_json(line, query.basis) for line in models],
+    }
+
+
+def _known(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
+    table = PublishedTable.objects.filter(slug=slug).first()
+    snapshot = PublishedSnapshot.objects.current(table) if table else None
+    if table is None or snapshot is None:
+        raise refuse(Refusal.NOT_FOUND, "table")
+    return table, snapshot

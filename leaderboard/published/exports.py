@@ -6,10 +6,9 @@ from io import StringIO
 from typing import Any
 
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
-from leaderboard.evidence.summaries import Tested
-from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
-from leaderboard.published.results import Basis, PublishedLine
+from leaderboard.published.results import Basis, PublishedLine, is_tested
 
 PUBLISHED_COLUMNS = (
     "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access", "parameters_b",
@@ -47,17 +46,26 @@ def published_as_json(
         "inputs_hash": snapshot.inputs_hash,
         "basis": basis,
         "findings": findings,
-        "rows": [_worded(line, line.word(basis)) for line in lines],
+        "rows": [model_as_json(line, basis) for line in lines],
         **{
             name: part
             for name, part in analysis.to_dict().items()
-            if name not in ("basis", "lines")
+            if name not in ("basis", "lines", "families")
         },
+        "families": [family_as_json(family) for family in analysis.families],
     }
 
 
-def _worded(line: PublishedLine, word: Evidence) -> dict[str, Any]:
-    return line.to_dict() | {"evidence": word, "word": word.label}
+def model_as_json(line: PublishedLine, basis: Basis) -> dict[str, Any]:
+    """Return one model of a published table, with its evidence level under ``basis``."""
+    level = line.word(basis)
+    return line.to_dict() | {"evidence": level, "word": level.label}
+
+
+def family_as_json(family: FamilyLine) -> dict[str, Any]:
+    """Return one family; without a test its ``p_sign`` is null."""
+    data = family.to_dict()
+    return data if is_tested(family) else data | {"p_sign": None}
 
 
 def published_as_csv(lines: Iterable[PublishedLine], basis: Basis) -> str:

@@ -64,6 +64,11 @@ class PublishedTable(_WrittenOnce):
         """The table's page."""
         return reverse("published", args=[self.slug])
 
+    def known(self) -> dict[str, str]:
+        """Return how each model is known to have been made, by model; without those not known."""
+        rows = self.rows.exclude(kind="").values_list("model", "kind", "reference")
+        return {model: ": ".join(filter(None, account)) for model, *account in rows}
+
 
 def listed_tables() -> models.QuerySet[PublishedTable]:
     """Return every table with its number of ``models``, the newest first."""

@@ -10,6 +10,10 @@ Basis = Literal["raw", "peers"]
 """What a word supposes: that both sets are equally hard, or that most of a model's peers are not fitted to one."""
 
 
+FEWEST_MEMBERS = 3
+"""Families with fewer members have a mean, and neither a test nor an interval."""
+
+
 Role = Literal["reference", "put_aside", "none"]
 
 
@@ -69,6 +73,12 @@ class PublishedLine(Wire, frozen=True, kw_only=True):
             return self.raw.word
         return self.peers.word if self.peers else Evidence.CANNOT_TELL
 
+    def test(self, basis: Basis) -> Tested | None:
+        """Return the one-sided test behind the level under ``basis``; None where there was none."""
+        if basis == "raw":
+            return self.raw.greater
+        return self.peers.greater if self.peers else None
+
     def visible(self, basis: Basis) -> float | None:
         """The smallest gap that the word's test would have found four times in five."""
         if basis == "raw":
@@ -107,3 +117,12 @@ class Analysis(Wire, frozen=True, kw_only=True):
     panel: PanelFacts | None
     likelihood: Likelihood | None
     order: Order
+
+    def find(self, model: str) -> PublishedLine | None:
+        """Return the row of a model; None where the table has none."""
+        return next((line for line in self.lines if line.model == model), None)
+
+
+def is_tested(family: FamilyLine) -> bool:
+    """Return True if a family has members enough for a test."""
+    return family.members >= FEWEST_MEMBERS

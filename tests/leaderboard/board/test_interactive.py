@@ -115,7 +115,7 @@ def test_pages_lead_to_their_pictures_with_the_choices_made(
             client, "/published/small/?basis=peers"
         )
     assert "/published/small/charts/peers/?model=east-2&amp;basis=raw" in page(
-        client, "/published/small/"
+        client, "/published/small/models/east-2/"
     )
 
 

@@ -25,7 +25,7 @@ def table(db: None) -> PublishedTable:
 def rows(client: Client, query: str = "", slug: str = "small") -> list[str]:
     page = client.get(f"/published/{slug}/{query}")
     assert page.status_code == 200
-    return re.findall(r'<tr role="row" id="[^"]*" data-model="([^"]*)"', page.content.decode())
+    return re.findall(r'<tr role="row" data-model="([^"]*)"', page.content.decode())
 
 
 def as_csv(client: Client, query: str = "") -> list[dict[str, str]]:
@@ -131,9 +131,10 @@ def test_json_holds_what_the_page_says(client: Client, table: PublishedTable) ->
     snapshot = PublishedSnapshot.objects.current(table)
     assert snapshot is not None
     body = snapshot.body
-    assert [data[name] == body[name] for name in ("families", "panel", "likelihood", "order")] == [
-        True
-    ] * 4
+    assert all(data[name] == body[name] for name in ("panel", "likelihood", "order"))
+    assert [one["family"] for one in data["families"]] == [
+        one["family"] for one in body["families"]
+    ]
     assert (data["source"], data["inputs_hash"], data["seed"]) == (
         SOURCE,
         snapshot.inputs_hash,
@@ -146,9 +147,9 @@ def test_json_holds_what_the_page_says(client: Client, table: PublishedTable) ->
 def test_a_table_without_peers_or_likelihoods(client: Client) -> None:
     imported(file_of(*[line(f"m{i}", f"F{i}", loglik="") for i in range(3)]), equally_hard="")
     page = client.get("/published/small/").content.decode()
-    assert "not comparable" in page
-    assert "no test possible" in page
-    assert 'id="likelihood"' not in page
+    assert page.count('<td role="cell" class="num opt peers">–</td>') == 3
+    assert "no test possible" in page and "charts/likelihood/" not in page
+    assert "not comparable" in client.get("/published/small/models/m0/").content.decode()
     assert as_csv(client)[0]["peers_p"] == ""
 
 
@@ -207,5 +208,67 @@ def test_gsm1k(client: Client, data_dir: Path) -> None:
     assert rows(client, "?sort=private", "gsm1k")[0] == "gpt-4o"
     page = client.get("/published/gsm1k/").content.decode()
     assert page.count('class="member"') == 63
-    assert len(re.findall(r"<circle[^>]*data-model", page)) == 63 + 45
     assert len(rows(client, "?evidence=overfit&basis=peers", "gsm1k")) == 0
+
+
+def main_of(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.content.decode().partition("<main")[2]
+
+
+def test_each_model_has_a_page_that_holds_its_row_and_more(
+    client: Client, table: PublishedTable
+) -> None:
+    assert 'href="/published/small/models/east-2/"' in main_of(client, "/published/small/")
+    page = unescape(main_of(client, "/published/small/models/east-2/"))
+    for piece in ("<h1>east-2</h1>", "234/400", "300/400", "+16.5 pp", "Holm p < .001", SOURCE):
+        assert piece in page
+    assert 'href="/published/small/families/East/"' in page
+    data = client.get("/api/v1/published/small/models/east-2").json()
+    row = as_json(client, "?q=east-2")["rows"][0]
+    assert data == {"table": "small", "basis": "raw", **row}
+    peers = client.get("/api/v1/published/small/models/east-2?basis=peers").json()
+    assert peers["evidence"] == as_json(client, "?q=east-2&basis=peers")["rows"][0]["evidence"]
+    assert client.get("/published/small/models/nobody/").status_code == 404
+    assert client.get("/api/v1/published/small/models/nobody").json()["code"] == "not_found"
+
+
+def test_each_family_has_a_page_with_its_models_and_their_mean(
+    client: Client, table: PublishedTable
+) -> None:
+    page = main_of(client, "/published/small/families/North/")
+    assert re.findall(r'data-model="([^"]*)"', page) == ["north-4", "north-3", "north-2", "north-1"]
+    assert "Mean gap" in page and "sign test, p = 0.125" in page
+    data = client.get("/api/v1/published/small/families/North").json()
+    assert (data["members"], data["p_sign"], len(data["models"])) == (4, 0.125, 4)
+    assert client.get("/published/small/families/nobody/").status_code == 404
+    assert client.get("/api/v1/published/small/families/nobody").status_code == 404
+
+
+def test_a_family_of_fewer_than_three_has_no_test(client: Client, table: PublishedTable) -> None:
+    rendered = main_of(client, "/published/small/families/East/")
+    before, _, models = rendered.partition('<div class="wrap ranking-wrap"')
+    assert "A family of fewer than 3 models has no test." in before
+    assert "p =" not in before and "word" not in before and "east-1" in models
+    forest = main_of(client, "/published/small/").partition('id="families"')[2]
+    (row,) = re.findall(r'<tr><th scope="row"><a[^>]*>East</a>.*?</tr>', forest, re.DOTALL)
+    assert '<td class="num" data-label="sign test, p">–</td>' in row and "gb forest cool" in row
+    data = client.get("/api/v1/published/small/families/East").json()
+    assert data["p_sign"] is None and data["raw"]["interval"] is None
+
+
+@pytest.mark.parametrize("address", ["", "models/east-2/", "families/North/", "charts/scatter/"])
+def test_nothing_is_escaped_twice(client: Client, table: PublishedTable, address: str) -> None:
+    page = main_of(client, f"/published/small/{address}")
+    assert not re.search(r"&amp;(lt|gt|amp|quot|#x27|nbsp);", page)
+    assert address in ("families/North/", "charts/scatter/") or "p &lt; .001" in page
+
+
+def test_a_name_of_any_characters_has_a_page(client: Client) -> None:
+    imported(file_of(line("org/name & <b>?", "A/B & C")))
+    page = main_of(client, "/published/small/")
+    links = re.findall(r'href="(/published/small/(?:models|families)/[^"]+)"', page)
+    assert len(set(links)) == 2
+    for address in links:
+        assert "<b>?" not in main_of(client, unescape(address))
