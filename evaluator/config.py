@@ -1,7 +1,7 @@
-"""The evaluator's settings: from the environment, typed, read once, loud when wrong.
+"""Settings of the evaluator: from the environment, typed, read once, refused when wrong.
 
-The evaluator is the one program that can open sealed sets, so it refuses to start beside the site's
-settings: a process that can reach both the database and the questions could join them.
+The evaluator is the one program that can open sealed sets, so it refuses to start where the site's
+settings are set too: a process that can reach both the database and the questions could join them.
 """
 
 import tomllib
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from evaluator.contract import Hex32, Name
+from evaluator.contract import Hex32, Name, fits
 from evaluator.errors import Code, error
 
 FORBIDDEN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
@@ -36,7 +36,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "HOLDFAST_HOME": Setting(
         "",
-        "The folder of all state: exposure journal, spool, claims, encrypted completions, work folders.",
+        "The folder of all state: exposure journal, spool, claims, encrypted completions,"
+        " work folders.",
     ),
     "HOLDFAST_KEYS": Setting("", "The folder of this evaluator's keys, as `keygen` makes it."),
     "HOLDFAST_SETS": Setting("", "The folder of the sets, one folder each."),
@@ -53,7 +54,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "HOLDFAST_TRUSTED": Setting(
         "<none>",
-        "The file of the digests of checkpoints that may run without a jail where there is no bubblewrap.",
+        "The file of the digests of checkpoints that may run without a jail where there is no"
+        " bubblewrap.",
     ),
     "HOLDFAST_ENDPOINT_OUTAGE_SECONDS": Setting(
         "1800", "Seconds to wait for an endpoint that answered before and falls silent, 0 to 86400."
@@ -73,13 +75,16 @@ SETTINGS: dict[str, Setting] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Where things are on this host, and what it may run.
+    """Folders of this host, its broker, and the models that it may run.
 
-    ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
-    folders. ``announce_seconds`` lie between two announcements to the site. ``recipients`` is the parsed
-    allow-list of endpoints. ``trusted`` holds digests of checkpoints that may run without a jail where
-    there is no bubblewrap. An endpoint that falls silent is waited for ``outage_seconds``, one that has
-    never answered ``start_seconds``.
+    - ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
+      folders.
+    - ``announce_seconds`` lie between two announcements to the site.
+    - ``recipients`` is the parsed allow-list of endpoints.
+    - ``trusted`` holds digests of checkpoints that may run without a jail where there is no
+      bubblewrap.
+    - An endpoint that falls silent is waited for ``outage_seconds``, one that has never answered
+      ``start_seconds``.
     """
 
     broker_url: str
@@ -104,6 +109,9 @@ class Config:
                     f"{name} is set, and the evaluator must not reach the site's data",
                 )
         home = _folder(environ, "HOLDFAST_HOME", must_exist=False)
+        pool = environ.get("HOLDFAST_POOL") or SETTINGS["HOLDFAST_POOL"].default
+        if not fits(pool, Name):
+            raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name")
         return cls(
             broker_url=_required(environ, "BROKER_URL"),
             home=home,
@@ -112,28 +120,30 @@ class Config:
             checkpoints=_folder(
                 environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False
             ),
-            pool=_pool(environ),
+            pool=pool,
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
             recipients=_recipients(environ),
             trusted=trusted_digests(environ),
-            outage_seconds=_patience(environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS"),
-            start_seconds=_patience(environ, "HOLDFAST_ENDPOINT_START_SECONDS"),
+            outage_seconds=_seconds(
+                environ, "HOLDFAST_ENDPOINT_OUTAGE_SECONDS", least=0, most=86_400
+            ),
+            start_seconds=_seconds(
+                environ, "HOLDFAST_ENDPOINT_START_SECONDS", least=0, most=86_400
+            ),
         )
 
 
 def trusted_digests(environ: Mapping[str, str]) -> frozenset[str]:
-    """The digests in the file that HOLDFAST_TRUSTED names: the first word of each line, ``#`` begins a comment.
+    """Return the digests in the file that HOLDFAST_TRUSTED names.
 
-    Raises ``misconfigured`` where the file cannot be read or a word is not a digest.
+    The first word of each line is a digest; ``#`` begins a comment. Raises ``misconfigured`` where
+    the file cannot be read or a word is not a digest.
     """
     path = environ.get("HOLDFAST_TRUSTED")
     if not path:
         return frozenset()
-    words = [
-        line.split()[0]
-        for line in _text("HOLDFAST_TRUSTED", path).splitlines()
-        if line.partition("#")[0].strip()
-    ]
+    lines = _text("HOLDFAST_TRUSTED", path).splitlines()
+    words = [line.split()[0] for line in lines if line.partition("#")[0].strip()]
     try:
         return frozenset(msgspec.convert(words, list[Hex32]))
     except msgspec.ValidationError:
@@ -158,13 +168,6 @@ def _folder(
     return path.absolute()
 
 
-def _pool(environ: Mapping[str, str]) -> str:
-    try:
-        return msgspec.convert(environ.get("HOLDFAST_POOL") or "default", Name)
-    except msgspec.ValidationError:
-        raise error(Code.MISCONFIGURED, "HOLDFAST_POOL is not a name") from None
-
-
 def _seconds(
     environ: Mapping[str, str], name: str, *, least: float = 0.1, most: float = 3600
 ) -> float:
@@ -177,10 +180,6 @@ def _seconds(
             Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
         )
     return seconds
-
-
-def _patience(environ: Mapping[str, str], name: str) -> float:
-    return _seconds(environ, name, least=0, most=86_400)
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

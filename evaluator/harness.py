@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness as further public sets: its own code, in a child, against a server of ours."""
+"""Tasks of lm-evaluation-harness as public sets: its code, in a child, asks a server of ours."""
 
 import asyncio
 import contextlib
@@ -19,12 +19,12 @@ from evaluator.sealing.formats import MANIFEST
 
 _NEEDED = ("lm_eval", "tenacity")
 SECONDS = 6 * 3600.0
-"""How long a task may take."""
+"""Seconds that a task may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One document under one filter of the task: what was asked, what came, what the filter made of it."""
+    """One document under one filter of the task: prompt, response, extracted answer."""
 
     index: int
     filter: str
@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Harnessed:
-    """lm-eval's own figures by metric and filter, the task's version, and its samples."""
+    """Result of a task: lm-eval's figures by metric and filter, the task's version, its samples."""
 
     figures: Mapping[str, float]
     version: str
@@ -44,10 +44,13 @@ class Harnessed:
 
 
 def check_public(paths: Sequence[Path]) -> None:
-    """Refuse what belongs to a sealed set: the harness keeps copies of all that it asks. Raises HARNESS_SEALED."""
+    """Refuse files of a sealed set, since the harness stores copies of everything that it asks.
+
+    Raises HARNESS_SEALED for a folder and for a file in the folder of a sealed set, SET_UNREADABLE
+    where there is no such file.
+    """
     for path in paths:
-        around = path if path.is_dir() else path.parent
-        if path.is_dir() or (around / MANIFEST).exists():
+        if path.is_dir() or (path.parent / MANIFEST).exists():
             raise error(Code.HARNESS_SEALED)
         if not path.is_file():
             raise error(Code.SET_UNREADABLE, str(path))
@@ -65,58 +68,57 @@ async def harness(
 ) -> Harnessed:
     """Run ``task`` on local files against the server behind ``socket``.
 
-    Raises HARNESS_SEALED, SET_UNREADABLE, and HARNESS_FAILED where lm-eval does not know the task or does not end.
+    Raises HARNESS_SEALED, SET_UNREADABLE, ENGINE_MISSING where lm-eval is not installed, and
+    HARNESS_FAILED where it does not know the task or does not end.
     """
     check_public(list(splits.values()))
     if not all(map(find_spec, _NEEDED)):
         raise error(Code.ENGINE_MISSING, "lm-eval[api]: install requirements/test.txt")
     with tempfile.TemporaryDirectory(prefix="holdfast-lm-eval-") as home:
         out = Path(home, "out.json")
-        told = {
-            **{
-                "socket": str(socket),
-                "task": task,
-                "max_tokens": max_tokens,
-                "limit": limit,
-                "out": str(out),
-            },
+        order = {
+            "socket": str(socket),
+            "task": task,
+            "max_tokens": max_tokens,
+            "limit": limit,
+            "out": str(out),
             "splits": {name: str(path.absolute()) for name, path in splits.items()},
             "concurrency": concurrency,
         }
-        await _run(json.dumps(told).encode(), home, seconds)
+        await _run(json.dumps(order).encode(), home, seconds)
         try:
             return _decoded(json.loads(out.read_bytes()), task)
         except (OSError, ValueError, KeyError, TypeError):
             raise error(Code.HARNESS_FAILED, task) from None
 
 
-async def _run(told: bytes, home: str, seconds: float) -> None:
-    """The child, with a home of its own, so that no cache or log of it stays."""
+async def _run(order: bytes, home: str, seconds: float) -> None:
+    """Run the child with a home of its own, so that no cache or log of it stays."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "HF_HOME": f"{home}/hf",
+        "TMPDIR": home,
+        "LM_HARNESS_CACHE_PATH": f"{home}/lm",
+        "PYTHONPATH": str(Path(evaluator.__path__[0]).parent),
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",
+    }
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "evaluator.hosts.lmeval"),
+        sys.executable,
+        "-m",
+        "evaluator.hosts.lmeval",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env={
-            **{
-                "PATH": "/usr/bin:/bin",
-                "LANG": "C.UTF-8",
-                "HOME": home,
-                "HF_HOME": f"{home}/hf",
-                "TMPDIR": home,
-            },
-            **{
-                "LM_HARNESS_CACHE_PATH": f"{home}/lm",
-                "PYTHONPATH": str(Path(evaluator.__path__[0]).parent),
-            },
-            **{"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"},
-        },
+        env=environment,
         cwd=home,
         start_new_session=True,
     )
     try:
         async with asyncio.timeout(seconds):
-            await child.communicate(told)
+            await child.communicate(order)
     except TimeoutError:
         raise error(Code.HARNESS_FAILED, "it did not end in time") from None
     finally:
@@ -125,21 +127,21 @@ async def _run(told: bytes, home: str, seconds: float) -> None:
         await asyncio.shield(child.wait())
 
 
-def _decoded(found: dict[str, Any], task: str) -> Harnessed:
+def _decoded(result: dict[str, Any], task: str) -> Harnessed:
     figures = {
         name: float(value)
-        for name, value in found["results"][task].items()
+        for name, value in result["results"][task].items()
         if isinstance(value, int | float)
     }
     samples = tuple(
         Sample(
-            index=int(one["index"]),
-            filter=str(one["filter"]),
-            prompt=str(one["prompt"]),
-            response=str(one["response"]),
-            extracted=str(one["extracted"]),
-            right=float(one["right"] or 0),
+            index=int(sample["index"]),
+            filter=str(sample["filter"]),
+            prompt=str(sample["prompt"]),
+            response=str(sample["response"]),
+            extracted=str(sample["extracted"]),
+            right=float(sample["right"] or 0),
         )
-        for one in found["samples"]
+        for sample in result["samples"]
     )
-    return Harnessed(figures, str(found["versions"].get(task)), samples)
+    return Harnessed(figures, str(result["versions"].get(task)), samples)

@@ -24,7 +24,9 @@ _LONGEST_GOLD = 100
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Item:
-    """One question. ``answer`` is the reference as written, ``gold`` its number as a plain decimal string.
+    """One question.
+
+    ``answer`` is the reference as written, ``gold`` its number as a plain decimal string.
 
     The text never shows in ``repr``, so that no log line or traceback can carry a sealed item.
     """
@@ -38,10 +40,12 @@ class Item:
 
 
 def gold_of(answer: str) -> str:
-    """The number an answer ends in: what follows its only ``####``, or the whole answer if bare.
+    """Return the number that an answer ends in.
 
-    Commas are dropped and a Unicode minus becomes ``-``. Raises ``set_gold_not_numeric`` for anything
-    else: several markers, words, a clock time, bad grouping, more than 100 characters; of some kinds with their name.
+    It follows the only ``####``, or is the whole answer. Commas are dropped and a Unicode minus
+    becomes ``-``. Raises ``set_gold_not_numeric`` for anything else: several markers, words, a
+    clock time, bad grouping, more than 100 characters. The error names some kinds, a fraction for
+    example.
     """
     parts = answer.split(_MARKER)
     written = parts[-1].strip()
@@ -61,15 +65,19 @@ _KINDS = (
 
 
 def _kind(written: str) -> str:
-    """The kind of a gold answer that is refused, without its text; empty where it has no name."""
-    return next((kind for pattern, kind in _KINDS if pattern.search(written[:_LONGEST_GOLD])), "")
+    """Return the kind of a refused gold answer, without its text; empty where it has no name."""
+    for pattern, kind in _KINDS:
+        if pattern.search(written[:_LONGEST_GOLD]):
+            return kind
+    return ""
 
 
 def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:
-    """The items of a set given as JSON lines, in order; blank lines are skipped.
+    """Return the items of a set given as JSON lines, in order; blank lines are skipped.
 
-    Raises ``set_bad_json``, ``set_missing_field``, ``set_gold_not_numeric``, ``set_duplicate_question``
-    (equal after Unicode and space folding) with the line's number, and ``set_empty``.
+    Raises ``set_bad_json``, ``set_missing_field``, ``set_gold_not_numeric``,
+    ``set_duplicate_question`` (equal after Unicode and space folding) with the line's number, and
+    ``set_empty``.
     """
     items: list[Item] = []
     first_line: dict[str, int] = {}
@@ -87,7 +95,10 @@ def parse_items(lines: Iterable[bytes]) -> tuple[Item, ...]:
 
 
 def load_items(path: Path) -> tuple[Item, ...]:
-    """The items of the JSON-lines file at ``path``. Raises ``set_unreadable`` and as :func:`parse_items`."""
+    """Return the items of the JSON-lines file at ``path``.
+
+    Raises ``set_unreadable`` and as :func:`parse_items`.
+    """
     try:
         with path.open("rb") as lines:
             return parse_items(lines)
@@ -96,17 +107,17 @@ def load_items(path: Path) -> tuple[Item, ...]:
 
 
 def item_record(item: Item) -> dict[str, str]:
-    """What is committed to and sealed: the two fields a person wrote."""
+    """Return the two fields that a person wrote: they are committed to and sealed."""
     return {"question": item.question, "answer": item.answer}
 
 
 def set_digest(items: Sequence[Item]) -> str:
-    """SHA-256 in hexadecimal over the canonical JSON of the list of records, in set order."""
+    """Return SHA-256 in hexadecimal over the canonical JSON of the records, in set order."""
     return hashlib.sha256(canonical_json([item_record(item) for item in items])).hexdigest()
 
 
 def _parse_line(line: bytes, number: int) -> Item:
-    question, answer = _fields(line, number)
+    question, answer = _fields(line, f"line {number}")
     try:
         return Item(question=question, answer=answer, gold=gold_of(answer))
     except EvaluatorError as refused:
@@ -114,18 +125,18 @@ def _parse_line(line: bytes, number: int) -> Item:
         raise error(Code.SET_GOLD_NOT_NUMERIC, f"line {number}{kind}") from None
 
 
-def _fields(line: bytes, number: int) -> tuple[str, str]:
-    where = f"line {number}"
+def _fields(line: bytes, place: str) -> tuple[str, str]:
+    """Return question and answer. ``place`` names the line in errors."""
     try:
         record = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise error(Code.SET_BAD_JSON, where) from None
+        raise error(Code.SET_BAD_JSON, place) from None
     if not isinstance(record, dict):
-        raise error(Code.SET_BAD_JSON, where)
+        raise error(Code.SET_BAD_JSON, place)
     values = [record.get(name) for name in ("question", "answer")]
     texts = [value for value in values if isinstance(value, str) and value.strip()]
     if len(texts) != 2:
-        raise error(Code.SET_MISSING_FIELD, where)
+        raise error(Code.SET_MISSING_FIELD, place)
     if any(_HALF.search(text) for text in texts):
-        raise error(Code.SET_BAD_JSON, where)
+        raise error(Code.SET_BAD_JSON, place)
     return texts[0], texts[1]

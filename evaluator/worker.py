@@ -1,15 +1,17 @@
-"""The evaluator's worker: one attempt at one run at a time.
+"""Worker of the evaluator: one attempt at one run at a time.
 
-Start it with ``celery -A evaluator.worker worker -Q evaluate.POOL --pool solo``. The broker is a bell: a
-message is acknowledged before the work begins, a second one for the same attempt is dropped, and whatever
-becomes of an attempt, the worker stays alive. Nothing here logs a prompt, a completion or a message's
-arguments: only codes, counts and ids.
+Start it with ``celery -A evaluator.worker worker -Q evaluate.POOL --pool solo``.
+
+- The broker only notifies, the site's database is the queue: a message is acknowledged before the
+  work begins, and a second one for the same attempt is dropped.
+- The worker stays alive however an attempt ends.
+- Only codes, counts and ids are logged: no prompt, no completion, no argument of a message.
 """
 
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +31,6 @@ from evaluator.contract import (
     RESCORE_TASK,
     SHIP_TASK,
     Announcement,
-    Report,
     Ship,
     journal_queue,
     lease_queue,
@@ -55,7 +56,7 @@ from evaluator.sealing.vault import Vault, check_set
 _log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-"""How long a stopping worker tries to empty its spool; what is left goes out when it starts again."""
+"""Seconds in which a stopping worker tries to empty its spool; the next start sends the rest."""
 
 Publish = Callable[[dict[str, Any]], None]
 _T = TypeVar("_T")
@@ -66,8 +67,8 @@ def open_context(
 ) -> tuple[Context, Spool]:
     """Open everything the evaluator holds: keys, sets, journal, spool. The spool is not started.
 
-    Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``, ``disk_full`` and
-    ``out_unwritable``.
+    Raises ``misconfigured``, ``key_unreadable``, ``key_permissions``, ``journal_broken``,
+    ``disk_full`` and ``out_unwritable``.
     """
     with disk_errors(config.home):
         for folder in ("completions", "work"):
@@ -98,7 +99,7 @@ def open_context(
             stopping=stopping,
         ),
         leases=leases,
-        seal=lambda report: _seal(report, keys.report),
+        seal=lambda report: seal_report(report, keys.report).to_dict(),
         put=spool.put,
         publish=publish,
         stopping=stopping,
@@ -108,25 +109,27 @@ def open_context(
 
 
 def sealed_set(sets: Path, name: str) -> Path | None:
-    """The folder of a sealed set below ``sets``, also of one that came after this worker had started."""
+    """Return the folder of a sealed set below ``sets``; None where there is none.
+
+    The folder is looked up each time, so a set may be installed after this worker has started.
+    """
     folder = folder_inside(sets, name)
     return folder if folder and (folder / MANIFEST).is_file() else None
 
 
 def sealed_digest(keys: Keys, folder: Path) -> str:
-    """Return the root of a sealed set that is whole and that these keys open. Raises as :func:`check_set`."""
+    """Return the root of a sealed set that is whole and that these keys open.
+
+    Raises as :func:`check_set`.
+    """
     return check_set(folder, keys).root
-
-
-def _seal(report: Report, key: Any) -> dict[str, Any]:
-    return seal_report(report, key).to_dict()
 
 
 # --- the Celery side
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Celery's settings for this worker. Ends the process with a sentence where one is missing."""
+    """Return Celery's settings for this worker. Ends the process where one is missing."""
     url = _or_exit(lambda: Config.from_env(environ)).broker_url
     return celery_settings(url) | {
         "worker_pool": "solo",
@@ -140,7 +143,7 @@ app.add_defaults(settings)
 
 
 class _Process:
-    """What this process holds, once it is a worker."""
+    """Parts of this process, once it is a worker."""
 
     context: Context | None = None
     spool: Spool | None = None
@@ -150,27 +153,34 @@ class _Process:
 
 @app.task(name=EVALUATE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def evaluate(*args: object, **kwargs: object) -> None:
-    """Do one attempt. Takes whatever was sent: what does not fit is refused inside, without an exception."""
-    assert _Process.context is not None, "not a worker"  # noqa: S101
-    run_job(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
+    """Make one attempt. A message of another form is refused inside, without an exception."""
+    run_job(_only_argument(args, kwargs), _context())
 
 
 @app.task(name=SHIP_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def ship(*args: object, **kwargs: object) -> None:
-    """Tell the site the log again, from where its copy ends. Whatever else was sent is dropped."""
-    assert _Process.context is not None, "not a worker"  # noqa: S101
-    ship_log(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
+    """Report the log again, from where the site's copy ends. Any other message is dropped."""
+    ship_log(_only_argument(args, kwargs), _context())
 
 
 @app.task(name=RESCORE_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def rescore(*args: object, **kwargs: object) -> None:
-    """Grade again what a run answered. Takes whatever was sent, as above."""
+    """Grade the answers of a run again. A message of another form is refused inside."""
+    handle_order(_only_argument(args, kwargs), _context())
+
+
+def _context() -> Context:
     assert _Process.context is not None, "not a worker"  # noqa: S101
-    handle_order(args[0] if len(args) == 1 and not kwargs else None, _Process.context)
+    return _Process.context
+
+
+def _only_argument(args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+    """Return the argument of a task that has one; None, which no task accepts, of any other."""
+    return args[0] if len(args) == 1 and not kwargs else None
 
 
 def ship_log(data: object, context: Context) -> None:
-    """Do what a ``Ship`` asks for. Never raises an ``EvaluatorError``: the site asks again."""
+    """Carry out a ``Ship``. Never raises an ``EvaluatorError``: the site asks again."""
     try:
         context.ship_again(Ship.from_dict(data).after)
     except EvaluatorError as failure:
@@ -178,7 +188,7 @@ def ship_log(data: object, context: Context) -> None:
 
 
 def publish_report(envelope: dict[str, Any]) -> None:
-    """Send one report to the recorder. Raises whatever the broker's client raises; tries once."""
+    """Send one report to the recorder, in one try. Raises any error of the broker's client."""
     app.send_task(
         RECORD_TASK,
         args=[envelope],
@@ -204,16 +214,14 @@ def publish_announcement(context: Context, announcement: Announcement) -> None:
 
 
 def is_stopping() -> bool:
-    """Whether Celery was told to stop, warm or cold."""
-    return any(
-        flag is not None and flag is not False
-        for flag in (state.should_stop, state.should_terminate)
-    )
+    """Return True once Celery is to stop, warm or cold. Its flags may hold an exit code, also 0."""
+    flags = (state.should_stop, state.should_terminate)
+    return any(flag is not None and flag is not False for flag in flags)
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
 def _listen(instance: Any, **_: object) -> None:
-    """Listen to this evaluator's own queue besides its pool's."""
+    """Listen to this evaluator's own queue in addition to its pool's."""
     name = _or_exit(lambda: load_keys(Config.from_env(os.environ).keys).name)
     instance.app.amqp.queues.select_add(journal_queue(name))
 
@@ -267,14 +275,14 @@ def _or_exit(action: Callable[[], _T]) -> _T:
 
 
 class _Discreet(logging.Formatter):
-    """Shows our own messages, and of everybody else's only where they come from.
+    """Formatter that shows our own messages, and of a library's only their place in the code.
 
-    Libraries log what they hold: Celery whole message bodies, an HTTP client addresses, an exception its
-    arguments. Our messages hold codes, counts and ids, and never an exception.
+    Libraries log their data: Celery whole message bodies, an HTTP client addresses, an exception
+    its arguments. Our messages hold codes, counts and ids, and never an exception.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line: time, level, logger, and the message where it is ours."""
+        """Return one line: time, level, logger, and the message where it is ours."""
         ours = record.name.split(".")[0] == "evaluator"
         text = record.getMessage() if ours else f"at {record.module}:{record.lineno}"
         return f"{self.formatTime(record)} {record.levelname} {record.name} {text}"
@@ -282,7 +290,7 @@ class _Discreet(logging.Formatter):
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _log_discreetly(loglevel: Any = None, **_: object) -> None:
-    """Celery leaves logging alone where somebody listens to this signal."""
+    """Set logging up. Celery leaves it alone where this signal has a receiver."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Discreet())
     logging.basicConfig(level=loglevel or logging.WARNING, handlers=[handler], force=True)
