@@ -92,7 +92,7 @@ def test_page_and_json_say_what_was_measured(client: Client) -> None:
     assert f'<a href="/methodology/#noise">noise floor</a> ({found.floor_pp} pp)' in page
     method = client.get("/methodology/").content.decode()
     assert all(engine in method for engine in found.engines)
-    assert f"Less than {found.floor_pp} pp" in method
+    assert f"less than {found.floor_pp} pp" in method
     told = client.get("/api/v1/board").json()["noise_floor"]
     assert (told["floor"], told["engines"], told["n"]) == (
         found.floor,
