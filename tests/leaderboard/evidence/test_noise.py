@@ -88,7 +88,7 @@ def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPat
 def test_page_and_json_say_what_was_measured(client: Client) -> None:
     make_board(make_pair())
     found = noise_floor()
-    page = client.get("/").content.decode()
+    page = client.get("/boards/demo/").content.decode()
     assert f'<a href="/methodology/#noise">noise floor</a> ({found.floor_pp} pp)' in page
     method = client.get("/methodology/").content.decode()
     assert all(engine in method for engine in found.engines)
