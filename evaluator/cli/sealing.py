@@ -12,7 +12,7 @@ from typing import Any
 from evaluator import grading, protocols
 from evaluator.authoring.check import check, read_lines
 from evaluator.cli.show import show
-from evaluator.contract import LEAST_CELL
+from evaluator.contract import MIN_CELL_SIZE
 from evaluator.errors import Code, error
 from evaluator.items import load_items, set_digest
 from evaluator.ledger.entries import entry_hash
@@ -98,7 +98,7 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
         "--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)"
     )
     least = "the fewest items that a published number is over; lower only where little is guarded (%(default)s)"
-    seal.add_argument("--smallest-cell", type=int, default=LEAST_CELL, metavar="N", help=least)
+    seal.add_argument("--smallest-cell", type=int, default=MIN_CELL_SIZE, metavar="N", help=least)
     seal.add_argument("--protocol", help="the published protocol that the set is asked with")
     seal.add_argument("--grader", help="the grader (default: the protocol's)")
     seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")

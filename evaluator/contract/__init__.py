@@ -37,7 +37,7 @@ from evaluator.contract.rescored import (
     StoredSet,
 )
 from evaluator.contract.summary import (
-    LEAST_CELL,
+    MIN_CELL_SIZE,
     Budget,
     Hardware,
     OutcomeCounts,
@@ -54,7 +54,7 @@ from evaluator.errors import Code, error
 
 __all__ = [  # re-exported; everything that is defined below is public as well
     "JOB_VERSION",
-    "LEAST_CELL",
+    "MIN_CELL_SIZE",
     "MOST_TENSORS",
     "Announcement",
     "Artefact",

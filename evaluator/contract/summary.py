@@ -24,7 +24,7 @@ class Budget(Wire, frozen=True, kw_only=True):
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 """Fraction of a whole set, from 0 to 1."""
-LEAST_CELL = 100
+MIN_CELL_SIZE = 100
 """Minimum cell size: the fewest items of a sealed set that a published number may be over.
 
 A set may be sealed with a lower minimum of its own (``Manifest.cell``), never a higher one.

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from evaluator.contract import LEAST_CELL, BlockId, Count, Hex32, Moment, Name, Wire, canonical_json
+from evaluator.contract import (
+    MIN_CELL_SIZE,
+    BlockId,
+    Count,
+    Hex32,
+    Moment,
+    Name,
+    Wire,
+    canonical_json,
+)
 from evaluator.errors import Code, error
 from evaluator.ledger.notes import TreeHead, cosigned_by, open_note, verify_head
 from evaluator.ledger.rules import Rule
@@ -105,7 +114,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     witnesses: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
     licence: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9.+-]{1,60}\Z")] = "CC-BY-4.0"
     twins: Twins | None = None
-    cell: Annotated[int, Meta(ge=1, le=LEAST_CELL)] = LEAST_CELL
+    cell: Annotated[int, Meta(ge=1, le=MIN_CELL_SIZE)] = MIN_CELL_SIZE
 
     def verify(self) -> None:
         """Check the manifest against itself.
@@ -139,7 +148,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
         So the bytes of older manifests, and their digests, stay the same.
         """
         data = super().to_dict()
-        defaults = {"twins": None, "cell": LEAST_CELL, "ciphertexts": None, "sealed_seed": None}
+        defaults = {"twins": None, "cell": MIN_CELL_SIZE, "ciphertexts": None, "sealed_seed": None}
         for name, default in defaults.items():
             if data[name] == default:
                 del data[name]

@@ -16,7 +16,7 @@ from typing import get_args
 from evaluator import grading
 from evaluator.backends import Backend, Served, Usage
 from evaluator.contract import (
-    LEAST_CELL,
+    MIN_CELL_SIZE,
     Budget,
     Checkpoint,
     Graded,
@@ -213,14 +213,14 @@ class ResultSink:
 
     def _smallest_cell(self, name: str) -> int:
         """Return the minimum number of items that a count may be about."""
-        return LEAST_CELL if name in self._sealed else 1
+        return MIN_CELL_SIZE if name in self._sealed else 1
 
     def reasons(self, sources: Sequence[PublicSource | SealedSource]) -> tuple[Reasons, ...]:
         """Count why the endpoint gave no answer, over all attempts.
 
         A reason follows from what the endpoint sent, so it reveals nothing of a right answer. A set
         of which an answer is not stored here has no counts, and neither has a sealed set whose item
-        selection has fewer than ``LEAST_CELL`` items.
+        selection has fewer than ``MIN_CELL_SIZE`` items.
         """
         counted = []
         for source in sources:

@@ -14,7 +14,7 @@ from itertools import product
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from evaluator.contract import LEAST_CELL, Hex32, canonical_json
+from evaluator.contract import MIN_CELL_SIZE, Hex32, canonical_json
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record
 from evaluator.ledger.manifests import Block, Stratum
@@ -37,7 +37,7 @@ class Shares:
     spare: Fraction = Fraction(1, 10)
     blocks: int = 8
     seasons: int | None = None
-    cell: int = LEAST_CELL
+    cell: int = MIN_CELL_SIZE
 
 
 def plan_blocks(n: int, shares: Shares) -> tuple[Block, ...]:
@@ -175,7 +175,7 @@ def _advice(n: int, shares: Shares) -> str:
 
 
 def _options(shares: Shares) -> str:
-    cell = f" --smallest-cell {shares.cell}" if shares.cell != LEAST_CELL else ""
+    cell = f" --smallest-cell {shares.cell}" if shares.cell != MIN_CELL_SIZE else ""
     strata = f"--local {shares.local} --spare {shares.spare}"
     return f"'{strata} --blocks {shares.blocks} --seasons {shares.seasons}{cell}'"
 

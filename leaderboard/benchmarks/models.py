@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 
-from evaluator.contract import LEAST_CELL
+from evaluator.contract import MIN_CELL_SIZE
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.rules import Rule, in_words
@@ -105,7 +105,7 @@ class ItemSet(models.Model):
     @property
     def cell(self) -> int:
         """The fewest items that a number which is told may be over: of a sealed set its manifest's, else 1."""
-        return int(self.manifest.get("cell", LEAST_CELL)) if self.sealed else 1
+        return int(self.manifest.get("cell", MIN_CELL_SIZE)) if self.sealed else 1
 
     def rule_words(self) -> str:
         """When a sealed set may be released, as words; empty where nothing was promised."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator import grading, protocols
-from evaluator.contract import LEAST_CELL, Outcome, Reason
+from evaluator.contract import MIN_CELL_SIZE, Outcome, Reason
 from evaluator.protocols.likelihood import LOGLIK_1
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence import decide as cohorts
@@ -111,7 +111,7 @@ def _asking() -> Iterator[Section]:
             "Where several samples are asked, each is stored and graded. The outcome of an item"
             " is that of the most frequent answer; among equally frequent answers the first one"
             " counts. maj@k is unbiased: it is the mean over all subsets of k answers. For a"
-            f" sealed set no number over fewer than {LEAST_CELL} items is published.",
+            f" sealed set no number over fewer than {MIN_CELL_SIZE} items is published.",
             "A text ends before the first stop string of its protocol. Holdfast cuts it there"
             " itself, for every engine and every endpoint, before any grader reads it. For chat"
             " models use `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: where `Question:` is a stop"
@@ -168,7 +168,7 @@ def _grading() -> Iterator[Section]:
             "An endpoint may refuse one item and answer the others. Such an item counts as no"
             " answer, and the run goes on. If a response is not a completion, the item is asked"
             " again first. Reasons are counted over a whole set; for a sealed set only if there"
-            f" are at least {LEAST_CELL} items. They follow from what the endpoint sent, never"
+            f" are at least {MIN_CELL_SIZE} items. They follow from what the endpoint sent, never"
             " from the right answer.",
             "If more than half of the items are refused, the run ends with a code that names the"
             " most frequent reason, and those items stay open. If the first questions are refused"
@@ -325,7 +325,7 @@ def _leaks() -> Iterator[Section]:
             f" smallest leak that would be found in {_pp(LEVELS.power)}% of cases. It is about one"
             " model alone, is not corrected for the number of models, and changes no evidence"
             " level.",
-            f"It is published for weights if each part has at least {LEAST_CELL} items (fewer in a"
+            f"It is published for weights if each part has at least {MIN_CELL_SIZE} items (fewer in a"
             " demonstration that is sealed so).",
         ),
     )
@@ -346,7 +346,7 @@ def _leaks() -> Iterator[Section]:
             " its provider's items does better on the side shown before. The comparison is"
             " computed as above and changes no evidence level. Only whole parts of the set are"
             " compared (each season's block is one, the other exposed blocks another), so no"
-            f" number is over fewer than {LEAST_CELL} items. A part of which the provider had been"
+            f" number is over fewer than {MIN_CELL_SIZE} items. A part of which the provider had been"
             " shown only some items is on neither side.",
         ),
         (

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import LEAST_CELL, LogLine, canonical_json
+from evaluator.contract import MIN_CELL_SIZE, LogLine, canonical_json
 from evaluator.ledger.entries import entry_hash, read_line
 from evaluator.ledger.tree import Tree, leaf_hash
 from evaluator.policy import ENDPOINT_TIERS, JAIL, EndpointId
@@ -252,7 +252,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         small = {
             (one.run, one.set_name)
             for one in last.values()
-            if one.counted < least.get(one.set_name, LEAST_CELL)
+            if one.counted < least.get(one.set_name, MIN_CELL_SIZE)
         }
         found: dict[uuid.UUID, list[dict[str, Any]]] = {}
         for (run, name, _), one in last.items():

@@ -7,7 +7,7 @@ import pytest
 
 from demo import prepare
 from demo.problems import private_set, public_set
-from evaluator.contract import LEAST_CELL, Record, Votes
+from evaluator.contract import MIN_CELL_SIZE, Record, Votes
 from evaluator.pipeline.plan import WAITING
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -40,7 +40,7 @@ def test_samples_are_asked_once_voted_on_and_told_of_as_aggregates(
     told = [Votes.from_dict(one["votes"]) for one in state["sets"]]
     assert [(one.n, one.samples) for one in told] == [(len(rows), SAMPLES) for rows in ROWS]
     assert [one.right for one in told] == [SAMPLES * one["right"] for one in state["sets"]]
-    assert all(one.n >= LEAST_CELL for one in told[1].bins)
+    assert all(one.n >= MIN_CELL_SIZE for one in told[1].bins)
     record = Record.from_dict(state["record"])
     assert (record.protocol, record.returned, record.budget and record.budget.tokens) == (
         PROTOCOL,

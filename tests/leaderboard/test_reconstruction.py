@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from evaluator.contract import LEAST_CELL
+from evaluator.contract import MIN_CELL_SIZE
 from evaluator.ledger import notices
 from evaluator.ledger.manifests import Manifest
 from leaderboard.board.actions import close_cohort
@@ -102,7 +102,7 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
     assert adversary.sums and adversary.known() == {}
     assert adversary.contrasts, "providers were compared with themselves"
     pieces = [len(one) for one in adversary.pieces()]
-    assert min(pieces) >= LEAST_CELL and len(pieces) > len(adversary.sums), (
+    assert min(pieces) >= MIN_CELL_SIZE and len(pieces) > len(adversary.sums), (
         "sums were told apart, by whole pieces"
     )
 

@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
 
 from evaluator.contract import (
-    LEAST_CELL,
+    MIN_CELL_SIZE,
     Announcement,
     Declined,
     Exposed,
@@ -304,7 +304,7 @@ def _votes(rows: dict[str, RunOutcomes], votes: Sequence[Votes]) -> None:
         raise error(Code.BAD_MESSAGE, "votes are not for the sets of the run")
     for name, row in rows.items():
         one = told.get(name)
-        least = LEAST_CELL if row.item_set.sealed else 1
+        least = MIN_CELL_SIZE if row.item_set.sealed else 1
         if one and (one.n != row.n or one.right > one.n * one.samples or not _whole(one, least)):
             raise error(Code.BAD_MESSAGE, "votes do not fit their set")
         row.votes = one.to_dict() if one else None
@@ -353,7 +353,7 @@ def _reasons(run: Run, rows: dict[str, RunOutcomes], reasons: Sequence[Reasons])
             if name in by_set
             else None
         )
-        least = LEAST_CELL if row.item_set.sealed else 1
+        least = MIN_CELL_SIZE if row.item_set.sealed else 1
         if counts and (by_set[name].n != row.n or row.n < least or sum(counts.values()) > row.n):
             raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
         row.reasons = counts

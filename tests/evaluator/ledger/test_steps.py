@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.contract import LEAST_CELL
+from evaluator.contract import MIN_CELL_SIZE
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.manifests import Block, Manifest
 from evaluator.ledger.notices import Kind, Notice, retired, retired_blocks, waiting
@@ -111,11 +111,11 @@ def test_a_set_is_not_sealed_with_a_part_below_the_cell() -> None:
 
 def test_the_cell_is_sealed_with_the_set_and_never_above_the_usual_one() -> None:
     """Whoever lowers it makes another manifest, which no signature is over; the usual one is left out, as ever."""
-    usual, lower = sealed(LEAST_CELL), sealed(LEAST_CELL - 1)
-    assert "cell" not in usual.to_dict() and lower.to_dict()["cell"] == LEAST_CELL - 1
+    usual, lower = sealed(MIN_CELL_SIZE), sealed(MIN_CELL_SIZE - 1)
+    assert "cell" not in usual.to_dict() and lower.to_dict()["cell"] == MIN_CELL_SIZE - 1
     assert usual.digest() != lower.digest() and Manifest.from_dict(lower.to_dict()) == lower
     with pytest.raises(EvaluatorError):
-        Manifest.from_dict(usual.to_dict() | {"cell": LEAST_CELL + 1})
+        Manifest.from_dict(usual.to_dict() | {"cell": MIN_CELL_SIZE + 1})
     with pytest.raises(EvaluatorError):
         Manifest.from_dict(usual.to_dict() | {"cell": 0})
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluator.backends import servers
-from evaluator.contract import LEAST_CELL, Finished, Outcome, Progress, Reasons
+from evaluator.contract import MIN_CELL_SIZE, Finished, Outcome, Progress, Reasons
 from evaluator.errors import Code
 from evaluator.pipeline import attempt
 from tests.evaluator.installed import CANARY, install, outcomes
@@ -57,7 +57,7 @@ def test_a_refused_item_is_no_answer_and_its_reason_is_counted(
 
 @pytest.mark.slow
 def test_reasons_of_a_sealed_set_are_counted_over_a_whole_cell(begin: Made) -> None:
-    bench, _, job = begin("filter400", "item:20", n=LEAST_CELL)
+    bench, _, job = begin("filter400", "item:20", n=MIN_CELL_SIZE)
     reports = bench.run(job)
     assert {told.name: told.counts for told in reports[-1].body.reasons} == {
         "open": (("filtered", 1),),

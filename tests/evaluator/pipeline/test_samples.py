@@ -80,7 +80,7 @@ def test_what_the_samples_came_to_is_told_of_whole_sets_and_of_no_sealed_one_tha
 def test_a_sealed_set_of_a_small_cell_would_be_told_of_without_the_bound(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluator.pipeline.sink.LEAST_CELL", 30)
+    monkeypatch.setattr("evaluator.pipeline.sink.MIN_CELL_SIZE", 30)
     bench.model = Drawing()
     assert set(votes(bench.run(job(bench)))) == {"open", "closed"}
 

@@ -61,7 +61,9 @@ class Wire:
             shown = self.host.vault.reveal(
                 "closed", draw.sample(range(30), 3), to="jail", run=run, token=token, tier="T0"
             )
-            self.host.report_line(shown.entry, self.host.reporter(run, token), head=draw.random() < 0.2)
+            self.host.report_line(
+                shown.entry, self.host.reporter(run, token), head=draw.random() < 0.2
+            )
         return self.taken()
 
     def taken(self) -> Envelopes:

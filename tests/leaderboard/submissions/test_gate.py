@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from django.test import Client
 
-from evaluator.contract import LEAST_CELL, Outcome
+from evaluator.contract import MIN_CELL_SIZE, Outcome
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import PublicCounts, Run, outcomes, run_counts
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def small() -> SetPair:
     """Nine sealed items, under the usual cell."""
-    return ruled.make_pair(sealed=msgspec.structs.replace(ruled.manifest(), cell=LEAST_CELL))
+    return ruled.make_pair(sealed=msgspec.structs.replace(ruled.manifest(), cell=MIN_CELL_SIZE))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_the_value_itself_refuses_a_small_cell(n: int, cell: int) -> None:
 def test_the_cell_is_that_of_the_manifest() -> None:
     sealed = ruled.make_pair()
     assert (sealed.private.cell, sealed.public.cell) == (1, 1)
-    assert ItemSet(name="bare", sealed=True, n=5).cell == LEAST_CELL
+    assert ItemSet(name="bare", sealed=True, n=5).cell == MIN_CELL_SIZE
 
 
 def test_what_notices_leave_of_a_run_is_told_as_a_cell_or_not_at_all(
