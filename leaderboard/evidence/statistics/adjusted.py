@@ -1,7 +1,7 @@
-"""The adjusted gap of one model against a panel, and each reference against the others."""
+"""Adjusted gap of one model against a panel, and of each reference against the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, stdtr, stdtrit
@@ -14,10 +14,12 @@ from leaderboard.evidence.statistics.power import visible
 
 @dataclass(frozen=True)
 class AdjustedGap:
-    """How much better a model does on the public set than clean models of its private score, as a fraction.
+    """Public score of a model less that of clean models with its private score, as a fraction.
 
-    ``p`` is one-sided, on ``freedom`` degrees of freedom; ``se`` is that of the test, in logits; ``visible`` the
-    smallest gap that this test would find four times in five; ``put_aside`` the panel's references not trusted.
+    - ``p`` is one-sided, on ``freedom`` degrees of freedom;
+    - ``se`` is the standard error of the test, in logits;
+    - ``visible`` is the smallest gap that this test finds with a power of 80%;
+    - ``put_aside`` are the places of the references that look contaminated.
     """
 
     gap: float
@@ -33,12 +35,12 @@ class AdjustedGap:
 
     @property
     def low(self) -> float:
-        """The interval's lower end."""
+        """Lower end of the interval."""
         return self.interval.low
 
     @property
     def high(self) -> float:
-        """The interval's upper end."""
+        """Upper end of the interval."""
         return self.interval.high
 
 
@@ -47,72 +49,63 @@ def adjusted_gap(
     references: Sequence[Sides] | Sequence[Sequence[int]],
     level: float = LEVEL,
 ) -> AdjustedGap:
-    """The adjusted gap of ``target``, (public right, public n, private right, private n), against ``references``.
+    """Return the adjusted gap of ``target`` against ``references``, by a robustly fitted panel.
 
-    The panel is fitted robustly. The target must not be among the references; see :func:`leave_one_out`.
-    Raises ``ValueError`` for fewer than five references and for counts that cannot be.
+    Both are (public right, public n, private right, private n). The target must not be a
+    reference; see :func:`leave_one_out`. Raises ValueError for fewer than five references and for
+    impossible counts.
     """
-    panel = fit_panel([Sides(*one) for one in references])
+    panel = fit_panel([Sides(*reference) for reference in references])
     return gaps_against(panel, [Sides(*target)], level)[0]
 
 
 def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -> list[AdjustedGap]:
-    """The adjusted gaps of many models, none of them in the panel.
+    """Return the adjusted gaps of models, none of which is in the panel.
 
-    ``t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)`` on m - 3 degrees of freedom; the interval is
-    ``public - expit(f(x) ± t se)``. Raises ``ValueError`` for counts that cannot be.
+    ``t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)`` on m - 3 degrees of freedom. The
+    interval is ``public - expit(f(x) ± t se)``. Raises ValueError for impossible counts.
     """
     critical_value(level)
     if not targets:
         return []
     x, y, vx, vy = logits(targets)
-    f = panel.expected(x)
+    curve = panel.expected(x)
     se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + panel.uncertainty(x))
-    t = (y - f) / se
+    t = (y - curve) / se
+    p = stdtr(panel.freedom, -t)
     reach = stdtrit(panel.freedom, (1 + level) / 2) * se
-    public = np.array([one.public_right / one.public_n for one in targets])
-    expected = expit(f)
-    columns = (
-        public - expected,
-        public - expit(f + reach),
-        public - expit(f - reach),
-        t,
-        stdtr(panel.freedom, -t),
-        se,
-        expit(f + visible(1.0) * se) - expected,
-        expected,
-    )
+    public = np.array([target.public_right / target.public_n for target in targets])
+    expected = expit(curve)
+    low = public - expit(curve + reach)
+    high = public - expit(curve - reach)
+    smallest = expit(curve + visible(1.0) * se) - expected
     return [
         AdjustedGap(
-            gap,
-            Interval(low, high),
-            t_,
-            p,
-            panel.freedom,
-            se_,
-            seen,
-            at,
-            panel.tau2,
-            panel.put_aside,
+            gap=float(public[i] - expected[i]),
+            interval=Interval(float(low[i]), float(high[i])),
+            t=float(t[i]),
+            p=float(p[i]),
+            freedom=panel.freedom,
+            se=float(se[i]),
+            visible=float(smallest[i]),
+            expected=float(expected[i]),
+            tau2=panel.tau2,
+            put_aside=panel.put_aside,
         )
-        for gap, low, high, t_, p, se_, seen, at in zip(
-            *(column.tolist() for column in columns), strict=True
-        )
+        for i in range(len(targets))
     ]
 
 
 def leave_one_out(references: Sequence[Sides], level: float = LEVEL) -> list[AdjustedGap]:
-    """Each reference against the others: the evidence that a panel is clean, and how well the test is calibrated.
+    """Return the adjusted gap of each reference against the others.
 
-    ``put_aside`` counts in the whole panel's places. Raises ``ValueError`` for fewer than six references.
+    They are the evidence that a panel is clean, and show how well the test is calibrated.
+    ``put_aside`` are places among all references. Raises ValueError for fewer than six references.
     """
-    found = []
-    for place, one in enumerate(references):
-        others = [*references[:place], *references[place + 1 :]]
-        panel = fit_panel(others)
-        aside = tuple(other + (other >= place) for other in panel.put_aside)
-        moved = Panel(
-            panel.coefficients, panel.covariance, panel.tau2, panel.centre, panel.used, aside
-        )
-        found += gaps_against(moved, [one], level)
-    return found
+    gaps = []
+    for place, reference in enumerate(references):
+        panel = fit_panel([*references[:place], *references[place + 1 :]])
+        # Places behind the one left out move up by one.
+        put_aside = tuple(other + (other >= place) for other in panel.put_aside)
+        gaps += gaps_against(replace(panel, put_aside=put_aside), [reference], level)
+    return gaps

@@ -1,9 +1,14 @@
-"""Method B: the adjusted gap from the items themselves, calibrated on the references.
+"""Method B: adjusted gap from the items themselves, calibrated on the references.
 
-For one model, ``logit P(right_i) = a + b1 s_i + b2 s_i² + δ·[i public]`` with s_i the standardised log odds that the
-references answer item i: an analysis of covariance with a logistic link. δ is fitted for the model and, with the
-others' item easiness, for each reference in turn; the references' mean μ0 and spread τ² (DerSimonian & Laird) say what
-δ clean models have. The δ of one model alone must not be tested: at 5 to 12 references it errs 14 to 28 times in 100.
+- Each model has ``logit P(right_i) = a + b1 s_i + b2 s_i² + δ·[i public]``, where s_i is the
+  standardised log odds that the references answer item i. This is an analysis of covariance with a
+  logistic link.
+- δ is fitted for the model and for each reference in turn. The easiness of an item is that among
+  the other references.
+- The mean μ0 and the spread τ² of the references' δ (DerSimonian & Laird) are those of clean models.
+
+The δ of one model alone must not be tested: with 5 to 12 references that test is wrong 14 to 28
+times in 100.
 """
 
 from collections.abc import Sequence
@@ -20,14 +25,18 @@ from leaderboard.evidence.statistics.meta import der_simonian_laird
 from leaderboard.evidence.statistics.power import visible
 
 FEWEST_REFERENCES = 5
-STEPS, CLOSE = 30, 1e-8
+NEWTON_STEPS = 30
+NEWTON_TOLERANCE = 1e-8
 RIDGE = 1e-4
-"""A weak pull to zero, in squared logits of precision: a model that gets all items right still has an estimate."""
+"""Weak pull to zero, in squared logits of precision, for models with all items right."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A contrast compared with the same contrast of each reference; ``p`` is one-sided, ``se`` that of the test."""
+    """Contrast compared with the same contrast of each reference.
+
+    ``p`` is one-sided, ``se`` the standard error of the test.
+    """
 
     excess: float
     se: float
@@ -40,7 +49,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class ItemGap:
-    """The adjusted gap from item outcomes, as a fraction, and the test behind it in logits."""
+    """Adjusted gap from item outcomes, as a fraction, and the test behind it, in logits."""
 
     gap: float
     interval: Interval
@@ -50,7 +59,7 @@ class ItemGap:
 
     @property
     def p(self) -> float:
-        """The one-sided p of the calibrated test."""
+        """One-sided p-value of the calibrated test."""
         return self.test.p
 
 
@@ -59,17 +68,18 @@ class _Fit:
     delta: float
     se: float
     predictor: Floats
-    """The linear predictor of each public cell, (cells,)."""
+    """Linear predictor of each public cell, (cells,)."""
     weight: Floats
-    """How many public items stand in each cell, (cells,)."""
+    """Number of public items in each cell, (cells,)."""
 
 
 def calibrate(
     excess: float, se: float, references: Sequence[float], errors: Sequence[float]
 ) -> Calibrated:
-    """A contrast against what m references show: ``t = (δ - μ0)/√(se² + τ² + Var μ0)`` on m - 1 degrees of freedom.
+    """Compare a contrast with those of m references.
 
-    Raises ``ValueError`` for fewer than five references or an error that is not positive.
+    ``t = (δ - μ0)/√(se² + τ² + Var μ0)`` on m - 1 degrees of freedom. Raises ValueError for fewer
+    than five references or an error that is not positive.
     """
     if len(references) < FEWEST_REFERENCES:
         raise ValueError("calibration needs five references or more")
@@ -78,13 +88,13 @@ def calibrate(
     freedom = len(references) - 1
     t = (excess - pooled.estimate) / total
     return Calibrated(
-        excess - pooled.estimate,
-        total,
-        t,
-        float(stdtr(freedom, -t)),
-        freedom,
-        pooled.estimate,
-        pooled.tau2,
+        excess=excess - pooled.estimate,
+        se=total,
+        t=t,
+        p=float(stdtr(freedom, -t)),
+        freedom=freedom,
+        mean=pooled.estimate,
+        tau2=pooled.tau2,
     )
 
 
@@ -95,11 +105,13 @@ def item_gap(
     *,
     robust: bool = True,
 ) -> ItemGap:
-    """The adjusted gap of ``target``, (public (n1,), private (n2,)), against ``references``, ((m, n1), (m, n2)).
+    """Return the adjusted gap of ``target`` against ``references`` by item outcomes.
 
-    Outcomes are 0, 1 or missing (NaN); an item counts for those who answered it. ``robust`` puts aside the references
-    that look contaminated by their counts. Raises ``ValueError`` for shapes that do not fit and for fewer than five
-    references left.
+    Shapes: target (public (n1,), private (n2,)), references ((m, n1), (m, n2)). Outcomes are 0, 1
+    or missing (NaN); an item counts for those who answered it. ``robust`` puts aside the references
+    that look contaminated by their counts.
+
+    Raises ValueError for shapes that do not fit and for fewer than five references left.
     """
     critical_value(level)
     own = np.concatenate([np.asarray(side, dtype=float) for side in target])
@@ -108,82 +120,95 @@ def item_gap(
     if own.shape != others.shape[1:]:
         raise ValueError("target and references need the outcomes of the same items")
     public = np.arange(len(own)) < sides[0].shape[1]
-    far = (
-        contaminated(logits([_counts(row, public) for row in others]))
-        if robust
-        else np.zeros(len(others), dtype=bool)
-    )
-    clean = others[~far]
-    right, asked = np.nansum(clean, axis=0), np.isfinite(clean).sum(axis=0)
+    put_aside = np.zeros(len(others), dtype=bool)
+    if robust:
+        put_aside = contaminated(logits([_counts(row, public) for row in others]))
+    panel = others[~put_aside]
+    right = np.nansum(panel, axis=0)
+    asked = np.isfinite(panel).sum(axis=0)
     fits = []
-    for row in clean:
-        seen = np.isfinite(row)
-        fits.append(_contrast(row, right - np.where(seen, row, 0.0), asked - seen, public))
-    mine = _contrast(own, right, asked, public)
-    test = calibrate(mine.delta, mine.se, [fit.delta for fit in fits], [fit.se for fit in fits])
-    return _in_points(mine, test, level, tuple(np.flatnonzero(far).tolist()))
+    for row in panel:
+        answered = np.isfinite(row)
+        without_it = right - np.where(answered, row, 0.0)
+        fits.append(_fit_contrast(row, without_it, asked - answered, public))
+    target_fit = _fit_contrast(own, right, asked, public)
+    deltas = [fit.delta for fit in fits]
+    errors = [fit.se for fit in fits]
+    test = calibrate(target_fit.delta, target_fit.se, deltas, errors)
+    return _as_fraction(target_fit, test, level, tuple(np.flatnonzero(put_aside).tolist()))
 
 
 def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
-    seen = np.isfinite(row)
-    right = np.where(seen, row, 0.0)
-    parts = (right[public].sum(), seen[public].sum(), right[~public].sum(), seen[~public].sum())
-    return Sides(*(int(part) for part in parts))
+    answered = np.isfinite(row)
+    right = np.where(answered, row, 0.0)
+    return Sides(
+        public_right=int(right[public].sum()),
+        public_n=int(answered[public].sum()),
+        private_right=int(right[~public].sum()),
+        private_n=int(answered[~public].sum()),
+    )
 
 
-def _contrast(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]) -> _Fit:
-    """δ of one model, from cells of items that are equally easy: as many as there are references, not items."""
-    seen = np.isfinite(outcomes) & (asked > 0)
-    easy = np.log((right[seen] + 0.5) / (asked[seen] - right[seen] + 0.5))
-    spread = float(easy.std())
-    s = (easy - easy.mean()) / (spread if spread > 0 else 1.0)
-    levels, place = np.unique(np.round(s, 12), return_inverse=True)
-    cell = place * 2 + public[seen]
-    trials = np.bincount(cell, minlength=2 * len(levels)).astype(float)
-    hits = np.bincount(cell, weights=outcomes[seen], minlength=2 * len(levels)).astype(float)
-    there = trials > 0
-    of_level, is_public = np.repeat(levels, 2)[there], np.tile([0.0, 1.0], len(levels))[there]
-    design = np.stack([np.ones_like(of_level), of_level, of_level**2, is_public], axis=1)
-    beta, covariance = _logistic(design, hits[there], trials[there])
-    mine = is_public == 1
+def _fit_contrast(
+    outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]
+) -> _Fit:
+    """Fit δ of one model.
+
+    Items that are equally easy and on the same side form a cell: there are about as many cells as
+    references, far fewer than items.
+    """
+    counted = np.isfinite(outcomes) & (asked > 0)
+    easiness = np.log((right[counted] + 0.5) / (asked[counted] - right[counted] + 0.5))
+    spread = float(easiness.std())
+    standardised = (easiness - easiness.mean()) / (spread if spread > 0 else 1.0)
+    levels, level_of = np.unique(np.round(standardised, 12), return_inverse=True)
+    cell = level_of * 2 + public[counted]
+    cells = 2 * len(levels)
+    trials = np.bincount(cell, minlength=cells).astype(float)
+    hits = np.bincount(cell, weights=outcomes[counted], minlength=cells).astype(float)
+    filled = trials > 0
+    s = np.repeat(levels, 2)[filled]
+    is_public = np.tile([0.0, 1.0], len(levels))[filled]
+    design = np.stack([np.ones_like(s), s, s**2, is_public], axis=1)
+    beta, covariance = _logistic(design, hits[filled], trials[filled])
+    on_public = is_public == 1
     return _Fit(
-        float(beta[3]), float(np.sqrt(covariance[3, 3])), design[mine] @ beta, trials[there][mine]
+        delta=float(beta[3]),
+        se=float(np.sqrt(covariance[3, 3])),
+        predictor=design[on_public] @ beta,
+        weight=trials[filled][on_public],
     )
 
 
 def _logistic(design: Floats, hits: Floats, trials: Floats) -> tuple[Floats, Floats]:
-    """Coefficients and their covariance, by Newton's steps on the binomial likelihood with a weak ridge."""
+    """Return coefficients and covariance by Newton's method, with a weak ridge."""
     size = design.shape[1]
-    beta, eye = np.zeros(size), RIDGE * np.eye(size)
-    covariance: Floats = eye
-    for _ in range(STEPS):
+    ridge = RIDGE * np.eye(size)
+    beta = np.zeros(size)
+    covariance: Floats = ridge
+    for _ in range(NEWTON_STEPS):
         p = expit(design @ beta)
-        information = (design * (trials * p * (1 - p))[:, None]).T @ design + eye
+        information = (design * (trials * p * (1 - p))[:, None]).T @ design + ridge
         covariance = np.asarray(np.linalg.inv(information), dtype=float)
         step = covariance @ (design.T @ (hits - trials * p) - RIDGE * beta)
-        # Far from the answer a full step may overshoot into a flat place.
+        # Far from the maximum a full step may overshoot to where the likelihood is flat.
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
         beta = beta + step
-        if np.abs(step).max() < CLOSE:
+        if np.abs(step).max() < NEWTON_TOLERANCE:
             break
     return beta, covariance
 
 
-def _in_points(mine: _Fit, test: Calibrated, level: float, aside: tuple[int, ...]) -> ItemGap:
-    """The excess in logits as a difference of shares over the public items."""
+def _as_fraction(fit: _Fit, test: Calibrated, level: float, put_aside: tuple[int, ...]) -> ItemGap:
+    """Convert the excess in logits to a difference of shares over the public items."""
 
     def share(shift: float) -> float:
-        return float((expit(mine.predictor + shift) * mine.weight).sum() / mine.weight.sum())
+        return float((expit(fit.predictor + shift) * fit.weight).sum() / fit.weight.sum())
 
     reach = float(stdtrit(test.freedom, (1 + level) / 2)) * test.se
-    observed, expected = share(0.0), share(-test.excess)
-    interval = Interval(
-        observed - share(reach - test.excess), observed - share(-reach - test.excess)
-    )
-    return ItemGap(
-        observed - expected,
-        interval,
-        share(visible(1.0) * test.se - test.excess) - expected,
-        test,
-        aside,
-    )
+    observed = share(0.0)
+    expected = share(-test.excess)
+    low = observed - share(reach - test.excess)
+    high = observed - share(-reach - test.excess)
+    smallest = share(visible(1.0) * test.se - test.excess) - expected
+    return ItemGap(observed - expected, Interval(low, high), smallest, test, put_aside)

@@ -1,15 +1,18 @@
-"""Which references of a panel look contaminated, so that the panel can be fitted on the others.
+"""Detection of references that look contaminated, so that the panel is fitted on the others.
 
-A panel that holds contaminated references expects too much of everyone and sees nothing. Two steps find them:
+A panel with contaminated references expects too much of every model and finds nothing.
 
-1. A least-trimmed-squares curve (P. J. Rousseeuw, JASA 79 (1984) 871) through 70% of the references: it starts from
-   triples and concentrates twice (P. J. Rousseeuw & K. Van Driessen, 2006). It cannot be bent by 30% of the panel.
-2. In order of their height above that curve, the first k = 0, 1, 2, … references are taken for a second group that
-   stands higher by one common step. The k with the largest classification likelihood (G. Celeux & G. Govaert, Comput.
-   Stat. Data Anal. 14 (1992) 315) decides, and none is put aside unless a second group is more likely than a single one
-   in which models simply differ (τ²). A fixed cut of residuals would take the tail of honest differences for it.
+1. A least-trimmed-squares curve (P. J. Rousseeuw, JASA 79 (1984) 871) through 70% of the
+   references. It starts from triples and concentrates twice (P. J. Rousseeuw & K. Van Driessen,
+   2006). It cannot be bent by 30% of the panel.
+2. In order of their height above that curve, the first k = 0, 1, 2, … references are taken for a
+   second group that stands higher by one common step. The k with the largest classification
+   likelihood (G. Celeux & G. Govaert, Comput. Stat. Data Anal. 14 (1992) 315) decides. None is put
+   aside unless a second group is more likely than a single one in which models simply differ (τ²):
+   a fixed cut of residuals would take the tail of honest differences for a group.
 
-One-sidedly: a reference that does worse on the public set than its peers hides nobody's gap.
+Only references above the curve are put aside. One that does worse on the public set than its peers
+hides no gap.
 """
 
 from math import ceil, log
@@ -21,20 +24,26 @@ from numpy.typing import NDArray
 from leaderboard.evidence.statistics.logits import Floats, Logits, powers
 
 CURVE = 3
-"""The coefficients of the curve: level, slope, bend."""
-KEPT, MOST = 0.7, 0.4
-"""The share that the start has to fit, and the largest share that can be put aside."""
+"""Number of coefficients of the curve: level, slope, bend."""
+FITTED_SHARE = 0.7
+"""Share of the references that the first curve has to fit."""
+MOST_PUT_ASIDE = 0.4
+"""Largest share of the references that can be put aside."""
 TRIPLES = 1500
-CONCENTRATIONS, ROUNDS = 2, 3
+CONCENTRATIONS = 2
+ROUNDS = 3
 STEEPEST = 3.0
-"""A curve through three close points may be absurdly steep; its slope must not make every residual look small."""
+"""Limit of the slope in a residual's error: three close points can make a curve absurdly steep."""
 SPREADS = np.array([0.0, 0.04, 0.07, 0.10, 0.14, 0.20, 0.28, 0.40, 0.56]) ** 2
-"""The values of τ² among which the likelihood is largest, in squared logits."""
+"""Values of τ² among which the likelihood is maximised, in squared logits."""
 STEP_PRICE = 1.0
-"""What the step costs a second group, in log likelihood, as one parameter more (H. Akaike, 1974). At no price, where
-models differ by .2 logits of their own, honest references are lost and clean models accused 12 times in 100, not 8; at
-twice this price, contamination by .35 logits stays hidden (power .59 instead of .70). In the note's worlds it costs two
-points of power at most."""
+"""Price of the step of a second group in log likelihood, as one parameter more (H. Akaike, 1974).
+
+Measured where models differ by .2 logits of their own: without a price, honest references are put
+aside and clean models flagged 12 times in 100, not 8. At twice this price, contamination by .35
+logits stays hidden (power .59 instead of .70). In the note's worlds it costs two points of power at
+most.
+"""
 
 
 class _Split(NamedTuple):
@@ -45,103 +54,113 @@ class _Split(NamedTuple):
 
 
 def contaminated(data: Logits) -> NDArray[np.bool_]:
-    """Which of m references look contaminated, (m,); none for fewer than five."""
+    """Return a mask (m,) of the references that look contaminated; none for fewer than five."""
     m = len(data.x)
     design = powers(data.x - data.x.mean())
-    most = min(int(MOST * m), m - CURVE - 1)
-    none = np.zeros(m, dtype=bool)
+    most = min(int(MOST_PUT_ASIDE * m), m - CURVE - 1)
+    result = np.zeros(m, dtype=bool)
     if most < 1:
-        return none
-    curve = _trimmed(data, design)
-    found, order = none, np.empty(0, dtype=np.intp)
+        return result
+    curve = _trimmed_curve(data, design)
+    order = np.empty(0, dtype=np.intp)
     for _ in range(ROUNDS):
         residuals, variance = _residuals(data, design, curve[None])
-        again = np.argsort(-residuals[0], kind="stable")
-        if np.array_equal(again, order):
+        by_height = np.argsort(-residuals[0], kind="stable")
+        if np.array_equal(by_height, order):
             break
-        order = again
-        high = np.zeros((most + 1, m), dtype=bool)
+        order = by_height
+        second_groups = np.zeros((most + 1, m), dtype=bool)
         for k in range(1, most + 1):
-            high[k, order[:k]] = True
-        split = _splits(data, design, variance[0], high)
+            second_groups[k, order[:k]] = True
+        split = _split_likelihoods(data, design, variance[0], second_groups)
         best = int(np.argmax(split.likelihood))
-        found, curve = high[best], split.curves[best]
-    return found
+        result = second_groups[best]
+        curve = split.curves[best]
+    return result
 
 
-def _splits(data: Logits, design: Floats, variance: Floats, high: NDArray[np.bool_]) -> _Split:
-    """The classification likelihood of each of K splits, (K, m), maximised over the curve, the step and τ²."""
-    count, m = high.shape
-    wide = np.concatenate(
-        [np.broadcast_to(design, (count, m, CURVE)), high[..., None].astype(float)], axis=2
-    )
+def _split_likelihoods(
+    data: Logits, design: Floats, variance: Floats, second_groups: NDArray[np.bool_]
+) -> _Split:
+    """Return the classification likelihood of each of K splits, (K, m).
+
+    It is maximised over the curve, the step and τ².
+    """
+    count, m = second_groups.shape
+    curve_terms = np.broadcast_to(design, (count, m, CURVE))
+    step_term = second_groups[..., None].astype(float)
+    terms = np.concatenate([curve_terms, step_term], axis=2)
     likelihood = np.full(count, -np.inf)
-    curves = np.zeros((count, CURVE + 1))
+    coefficients = np.zeros((count, CURVE + 1))
     for tau2 in SPREADS:
         total = variance + tau2
-        weighted = (wide / total[:, None]).transpose(0, 2, 1)
-        # The hair of ridge keeps the step of an empty group solvable, at zero.
-        normal = weighted @ wide + 1e-9 * np.eye(CURVE + 1)
+        weighted = (terms / total[:, None]).transpose(0, 2, 1)
+        # This tiny ridge keeps the step of an empty group solvable, at zero.
+        normal = weighted @ terms + 1e-9 * np.eye(CURVE + 1)
         fitted = np.linalg.solve(normal, weighted @ data.y[:, None])
-        off = data.y - (wide @ fitted)[..., 0]
-        found = -0.5 * (np.log(total) + off**2 / total).sum(axis=1)
-        better = found > likelihood
-        likelihood[better], curves[better] = found[better], fitted[better, :, 0]
+        residuals = data.y - (terms @ fitted)[..., 0]
+        candidate = -0.5 * (np.log(total) + residuals**2 / total).sum(axis=1)
+        better = candidate > likelihood
+        likelihood[better] = candidate[better]
+        coefficients[better] = fitted[better, :, 0]
     for k in range(1, count):
         likelihood[k] += k * log(k / m) + (m - k) * log((m - k) / m)
     likelihood[1:] -= STEP_PRICE
-    likelihood[1:][curves[1:, CURVE] <= 0] = -np.inf
-    return _Split(likelihood, curves[:, :CURVE])
+    likelihood[1:][coefficients[1:, CURVE] <= 0] = -np.inf
+    return _Split(likelihood, coefficients[:, :CURVE])
 
 
 def triples(m: int, most: int = TRIPLES) -> NDArray[np.intp]:
-    """All choices (t, 3) of three from ``m``, or ``most`` of them evenly from their list: no dice are needed.
+    """Return all choices (t, 3) of three from ``m``, or ``most`` of them evenly from their list.
 
-    By the combinatorial number system: N = C(c, 3) + C(b, 2) + a with c > b > a.
+    Deterministic, by the combinatorial number system: N = C(c, 3) + C(b, 2) + a with c > b > a.
     """
     total = m * (m - 1) * (m - 2) // 6
     number = np.arange(total) if total <= most else np.arange(most) * total // most
     k = np.arange(m)
-    threes, twos = k * (k - 1) * (k - 2) // 6, k * (k - 1) // 2
-    c = np.searchsorted(threes, number, side="right") - 1
-    rest = number - threes[c]
-    b = np.searchsorted(twos, rest, side="right") - 1
-    return np.stack([rest - twos[b], b, c], axis=1)
+    choose_3 = k * (k - 1) * (k - 2) // 6
+    choose_2 = k * (k - 1) // 2
+    c = np.searchsorted(choose_3, number, side="right") - 1
+    rest = number - choose_3[c]
+    b = np.searchsorted(choose_2, rest, side="right") - 1
+    return np.stack([rest - choose_2[b], b, c], axis=1)
 
 
-def _trimmed(data: Logits, design: Floats) -> Floats:
-    """The least-trimmed-squares curve, (3,)."""
+def _trimmed_curve(data: Logits, design: Floats) -> Floats:
+    """Return the least-trimmed-squares curve, (3,)."""
     m = len(data.x)
-    kept = max(ceil(KEPT * m), CURVE + 1)
-    curves = _through(design, data.y, _members(triples(m), m))
+    size = max(ceil(FITTED_SHARE * m), CURVE + 1)
+    curves = _fit_curves(design, data.y, _indicators(triples(m), m))
     for _ in range(CONCENTRATIONS):
         residuals, variance = _residuals(data, design, curves)
-        near = np.argpartition(residuals**2, kept - 1, axis=1)[:, :kept]
-        curves = _through(design, data.y, _members(near, m) / variance)
+        closest = np.argpartition(residuals**2, size - 1, axis=1)[:, :size]
+        curves = _fit_curves(design, data.y, _indicators(closest, m) / variance)
     residuals, _ = _residuals(data, design, curves)
-    squares = np.partition(residuals**2, kept - 1, axis=1)[:, :kept].sum(axis=1)
+    squares = np.partition(residuals**2, size - 1, axis=1)[:, :size].sum(axis=1)
     return np.asarray(curves[int(np.argmin(squares))])
 
 
-def _members(places: NDArray[np.intp], m: int) -> Floats:
-    """Rows of 0 and 1, (t, m), from rows of places."""
-    weights = np.zeros((len(places), m))
-    np.put_along_axis(weights, places, 1.0, axis=1)
-    return weights
+def _indicators(places: NDArray[np.intp], m: int) -> Floats:
+    """Return rows of 0 and 1, (t, m), from rows of places."""
+    rows = np.zeros((len(places), m))
+    np.put_along_axis(rows, places, 1.0, axis=1)
+    return rows
 
 
-def _through(design: Floats, y: Floats, weights: Floats) -> Floats:
-    """The weighted least-squares curves (t, 3) for t rows of weights (t, m); a hair of ridge keeps equal x solvable."""
+def _fit_curves(design: Floats, y: Floats, weights: Floats) -> Floats:
+    """Return the weighted least-squares curves (t, 3) for t rows of weights (t, m).
+
+    A tiny ridge keeps references with equal x solvable.
+    """
     products = (design[:, :, None] * design[:, None, :]).reshape(len(y), -1)
     normal = (weights @ products).reshape(-1, CURVE, CURVE)
     ridge = 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(CURVE)
-    return np.asarray(
-        np.linalg.solve(normal + ridge, (weights @ (design * y[:, None]))[..., None])[..., 0]
-    )
+    moments = (weights @ (design * y[:, None]))[..., None]
+    return np.asarray(np.linalg.solve(normal + ridge, moments)[..., 0])
 
 
 def _residuals(data: Logits, design: Floats, curves: Floats) -> tuple[Floats, Floats]:
-    """Residuals in units of their sampling error, and its variance, (t, m) each."""
+    """Return residuals in units of their sampling error, and its variance, (t, m) each."""
     slopes = curves[:, 1:2] + 2 * curves[:, 2:3] * design[:, 1]
     variance = data.vy + np.minimum(slopes**2, STEEPEST**2) * data.vx
     return (data.y - curves @ design.T) / np.sqrt(variance), variance

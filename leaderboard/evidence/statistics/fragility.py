@@ -1,4 +1,4 @@
-"""How much of the panel a word rests on: the fewest references whose contamination would change it."""
+"""Fewest contaminated references that would change an evidence level."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,10 +13,10 @@ CONTAMINATION = 0.05
 
 
 class Fragility(NamedTuple):
-    """The fewest references that would change a word; ``None`` where not even all of them would.
+    """Fewest references that would change an evidence level; None if not even all of them would.
 
-    ``hidden``: so many references are contaminated already, and without it the word would be another.
-    ``masked``: had so many more been contaminated, the word would have been another.
+    - ``hidden``: so many are contaminated now, and without it the level would be another;
+    - ``masked``: so many are clean now, and with contamination the level would be another.
     """
 
     hidden: int | None
@@ -24,51 +24,61 @@ class Fragility(NamedTuple):
 
     @property
     def fewest(self) -> int | None:
-        """The smaller of the two."""
-        return min((one for one in self if one is not None), default=None)
+        """The smaller of the two numbers."""
+        return min((count for count in self if count is not None), default=None)
 
 
 def fewest_contaminated(
     target: Sides,
     references: Sequence[Sides],
-    word: Callable[[AdjustedGap], object],
+    level: Callable[[AdjustedGap], object],
     contamination: float = CONTAMINATION,
 ) -> Fragility:
-    """How many references, contaminated by ``contamination`` of the public set's items, would change ``word``.
+    """Return the number of references whose contamination would change the evidence level.
 
-    ``word`` maps a gap to its word, the cohort's other p-values held; the panel is fitted anew (robustly) each time.
-    Each reference is tried by itself; beyond one, they are added in order of their pull on the curve at the target, so
-    that larger numbers are upper bounds of the fewest. Raises ``ValueError`` as :func:`fit_panel` does.
+    ``contamination`` is the share of the public set's items that such a reference gains. ``level``
+    maps a gap to its evidence level, with the cohort's other p-values as they are. The panel is
+    fitted again (robustly) each time.
+
+    Each reference is tried by itself. Beyond one, they are added in order of their pull on the
+    curve at the target, so larger numbers are upper bounds. Raises ValueError as :func:`fit_panel`
+    does.
     """
     panel = fit_panel(references)
-    before = word(gaps_against(panel, [target])[0])
+    before = level(gaps_against(panel, [target])[0])
     order = _by_pull(panel, target, references)
 
     def changes(places: Sequence[int], share: float) -> bool:
-        moved = [_shifted(one, share) if i in places else one for i, one in enumerate(references)]
-        return bool(word(gaps_against(fit_panel(moved), [target])[0]) != before)
+        shifted = list(references)
+        for place in places:
+            reference = references[place]
+            right = reference.public_right + round(share * reference.public_n)
+            within_bounds = min(max(right, 0), reference.public_n)
+            shifted[place] = reference._replace(public_right=within_bounds)
+        return bool(level(gaps_against(fit_panel(shifted), [target])[0]) != before)
 
     def first_change(share: float) -> int | None:
         if any(changes([place], share) for place in order):
             return 1
-        return next(
-            (count for count in range(2, len(order) + 1) if changes(order[:count], share)), None
-        )
+        for count in range(2, len(order) + 1):
+            if changes(order[:count], share):
+                return count
+        return None
 
     return Fragility(hidden=first_change(-contamination), masked=first_change(contamination))
 
 
 def _by_pull(panel: Panel, target: Sides, references: Sequence[Sides]) -> list[int]:
-    """The places of the references, by how much a higher public score lifts the curve at the target."""
-    data, (x, *_) = logits(references), logits([target])
+    """Return the references' places by the lift of the curve at the target, the largest first.
+
+    The lift is that of one more right public answer of the reference. References that the panel
+    puts aside come last.
+    """
+    data = logits(references)
+    x = logits([target]).x
     weights = 1 / (data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2)
     pull = panel.design(data.x) @ panel.covariance @ panel.design(x)[0] * weights
-    # A point more or less moves a logit by 1/(pq): easiest at the ends.
-    pull = pull * data.vy * np.array([one.public_n for one in references])
-    trusted = np.isin(np.arange(len(references)), panel.used)
-    return list(np.lexsort((-pull, ~trusted)))
-
-
-def _shifted(one: Sides, share: float) -> Sides:
-    right = one.public_right + round(share * one.public_n)
-    return one._replace(public_right=min(max(right, 0), one.public_n))
+    # One answer more moves a logit by 1/(pq): by most near 0 and 1.
+    pull = pull * data.vy * np.array([reference.public_n for reference in references])
+    used = np.isin(np.arange(len(references)), panel.used)
+    return list(np.lexsort((-pull, ~used)))

@@ -1,4 +1,4 @@
-"""Two shares of one model as points on the logit scale, with what sampling does to them."""
+"""Two shares of one model as points on the logit scale, with their sampling variances."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 class Sides(NamedTuple):
-    """One model's right answers and items, public first."""
+    """Right answers and items of one model on both sets."""
 
     public_right: int
     public_n: int
@@ -19,7 +19,7 @@ class Sides(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """Empirical logits of m models with their sampling variances, (m,) each: x private, y public."""
+    """Empirical logits of m models and their sampling variances, (m,): x private, y public."""
 
     x: Floats
     y: Floats
@@ -28,13 +28,14 @@ class Logits(NamedTuple):
 
 
 def logits(models: Sequence[Sides]) -> Logits:
-    """``log((k + ½)/(n - k + ½))`` with variance ``1/(k + ½) + 1/(n - k + ½)``: J. J. Gart & J. R. Zweifel,
-    Biometrika 54 (1967) 181.
+    """Return ``log((k + ½)/(n - k + ½))`` with variance ``1/(k + ½) + 1/(n - k + ½)``.
 
-    Raises ``ValueError`` unless 0 <= k <= n and n > 0 on both sides of each model.
+    J. J. Gart & J. R. Zweifel, Biometrika 54 (1967) 181. Raises ValueError unless 0 <= k <= n and
+    n > 0 on both sides of each model.
     """
     table = np.array(models, dtype=float).reshape(-1, 4)
-    right, n = table[:, [2, 0]], table[:, [3, 1]]
+    right = table[:, [2, 0]]
+    n = table[:, [3, 1]]
     if np.any((right < 0) | (right > n) | (n <= 0)):
         raise ValueError("a share needs 0 <= k <= n and n > 0")
     value = np.log((right + 0.5) / (n - right + 0.5))
@@ -43,5 +44,5 @@ def logits(models: Sequence[Sides]) -> Logits:
 
 
 def powers(x: Floats) -> Floats:
-    """1, x and x² as columns."""
+    """Return 1, x and x² as columns."""
     return np.stack([np.ones_like(x), x, x * x], axis=-1)

@@ -1,22 +1,26 @@
-"""Pooling estimates: the heterogeneity between models, and the mean of a family whose errors are shared."""
+"""Pooled estimates: spread between models, and the mean of a family whose errors are shared."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import binomtest, chi2
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
 
 Floats = NDArray[np.float64]
 FEWEST_MEMBERS = 3
-"""Below this many members a family's spread cannot be estimated: only the signs are counted."""
+"""Number of members below which a family's spread cannot be estimated: only signs are counted."""
+
+SMALLEST_RTOL = 4 * float(np.finfo(float).eps)
+"""Smallest relative tolerance of the root finder, and its default."""
 
 
 class Pooled(NamedTuple):
-    """A random-effects mean: estimate, standard error, variance between, Cochran's Q."""
+    """Random-effects mean, its standard error, the variance between, and Cochran's Q."""
 
     estimate: float
     se: float
@@ -25,10 +29,11 @@ class Pooled(NamedTuple):
 
 
 class Family(NamedTuple):
-    """What a family's gaps say together.
+    """Mean gap of a family.
 
-    ``interval`` and ``prediction`` are ``None`` for fewer than three members; ``p_sign`` is the exact two-sided sign
-    test over the members, ``i2`` the share of the spread that sampling does not explain.
+    - ``interval`` and ``prediction`` are None for fewer than three members;
+    - ``i2`` is the share of the spread that sampling does not explain;
+    - ``p_sign`` is the exact two-sided sign test over the members.
     """
 
     members: int
@@ -42,11 +47,15 @@ class Family(NamedTuple):
 
 
 def der_simonian_laird(y: ArrayLike, variance: ArrayLike) -> Pooled:
-    """The moment estimate in closed form: R. DerSimonian & N. Laird, Control. Clin. Trials 7 (1986) 177.
+    """Return the moment estimate in closed form.
 
-    Raises ``ValueError`` for fewer than two estimates or a variance that is not positive.
+    R. DerSimonian & N. Laird, Control. Clin. Trials 7 (1986) 177. Raises ValueError for fewer than
+    two estimates or a variance that is not positive.
     """
-    values, v = _paired(y, variance)
+    values = np.asarray(y, dtype=float)
+    v = np.asarray(variance, dtype=float)
+    if values.ndim != 1 or values.shape != v.shape or len(values) < 2 or np.any(~(v > 0)):
+        raise ValueError("pooling needs two estimates or more, each with a positive variance")
     w = 1 / v
     mean = float((w * values).sum() / w.sum())
     q = float((w * (values - mean) ** 2).sum())
@@ -57,52 +66,54 @@ def der_simonian_laird(y: ArrayLike, variance: ArrayLike) -> Pooled:
 
 
 def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
-    """The τ² at which the weighted residual sum of squares equals its degrees of freedom.
+    """Return the τ² at which the weighted residual sum of squares equals its degrees of freedom.
 
-    R. C. Paule & J. Mandel, J. Res. NBS 87 (1982) 377, with a regression (T. D. Stanley's meta-regression form): the
-    coefficients are fitted anew at each τ². ``residuals`` (m,) may be any outcome, ``design`` is (m, q) with m > q.
-    0 where the sampling error alone explains the spread.
+    R. C. Paule & J. Mandel, J. Res. NBS 87 (1982) 377, with a regression (T. D. Stanley's
+    meta-regression form): the coefficients are fitted again at each τ². ``residuals`` (m,) may be
+    any outcome; ``design`` is (m, q) with m > q. 0 where sampling alone explains the spread.
     """
     freedom = len(residuals) - int(design.shape[1])
-
-    # A hair: references with one and the same score leave the bend to zero.
+    # References with one and the same score leave the bend to this tiny ridge, at zero.
     ridge = 1e-9 * np.eye(design.shape[1])
 
     def excess(tau2: float) -> float:
         w = 1 / (variance + tau2)
         weighted = design * w[:, None]
         fit = np.linalg.solve(weighted.T @ design + ridge, weighted.T @ residuals)
-        off: Floats = residuals - design @ fit
-        return float((w * off**2).sum()) - freedom
+        unexplained: Floats = residuals - design @ fit
+        return float((w * unexplained**2).sum()) - freedom
 
-    if freedom <= 0 or excess(0.0) <= 0:
+    if freedom <= 0:
         return 0.0
-    top = float(np.var(residuals)) + float(variance.max())
-    while excess(top) > 0:
-        top *= 2
-    return float(brentq(excess, 0.0, top, xtol=1e-9, rtol=1e-9))
+    start = float(np.var(residuals)) + float(variance.max())
+    return _root_above_zero(excess, start, xtol=1e-9, rtol=1e-9)
 
 
 def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> Family:
-    """The mean gap of a family, by random effects with the sampling errors that the members share.
+    """Return the mean gap of a family, by random effects with shared sampling errors.
 
-    ``gaps`` is (k,), ``covariance`` (k, k) of their sampling errors: the members answered the same items, and ignoring
-    that makes the error too small. τ² by generalised Paule–Mandel, weights by generalised least squares, the interval
-    with t on k-1 degrees of freedom and the scale of G. Knapp & J. Hartung, Stat. Med. 22 (2003) 2693, never below 1
-    (C. Röver et al., BMC Med. Res. Methodol. 15 (2015) 99); the prediction interval, t on k-2, of J. P. T. Higgins
-    et al., JRSS A 172 (2009) 137. Raises ``ValueError`` for shapes that do not fit.
+    ``gaps`` is (k,), ``covariance`` (k, k) of their sampling errors: the members answered the same
+    items, and ignoring that makes the error too small.
+
+    - τ² by generalised Paule–Mandel, weights by generalised least squares;
+    - interval with t on k-1 degrees of freedom and the scale of G. Knapp & J. Hartung, Stat. Med.
+      22 (2003) 2693, never below 1 (C. Röver et al., BMC Med. Res. Methodol. 15 (2015) 99);
+    - prediction interval, t on k-2, of J. P. T. Higgins et al., JRSS A 172 (2009) 137.
+
+    Raises ValueError for shapes that do not fit.
     """
-    y, shared = np.asarray(gaps, dtype=float), np.asarray(covariance, dtype=float)
+    y = np.asarray(gaps, dtype=float)
+    shared = np.asarray(covariance, dtype=float)
     k = len(y)
     if y.ndim != 1 or k < 1 or shared.shape != (k, k):
         raise ValueError("a family needs one gap per member and the covariance of all of them")
     critical_value(level)
-    positive, nonzero = int((y > 0).sum()), int((y != 0).sum())
+    positive = int((y > 0).sum())
+    nonzero = int((y != 0).sum())
     p_sign = float(binomtest(positive, nonzero).pvalue) if nonzero else 1.0
     if k < FEWEST_MEMBERS:
-        return Family(
-            k, float(y.mean()), float(np.sqrt(shared.sum()) / k), None, None, 0.0, 0.0, p_sign
-        )
+        se = float(np.sqrt(shared.sum()) / k)
+        return Family(k, float(y.mean()), se, None, None, 0.0, 0.0, p_sign)
     tau2 = _generalised_tau2(y, shared)
     estimate, variance, q = _gls_mean(y, shared + tau2 * np.eye(k))
     se = float(np.sqrt(variance * max(1.0, q / (k - 1))))
@@ -110,16 +121,24 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     reach = float(student.ppf(tail, k - 1)) * se
     wide = float(student.ppf(tail, k - 2)) * float(np.sqrt(tau2 + se**2))
     spread = _gls_mean(y, shared)[2]
-    i2 = max(0.0, (spread - (k - 1)) / spread) if spread > 0 else 0.0
-    around, future = (
-        Interval(estimate - reach, estimate + reach),
-        Interval(estimate - wide, estimate + wide),
+    return Family(
+        members=k,
+        estimate=estimate,
+        se=se,
+        interval=Interval(estimate - reach, estimate + reach),
+        prediction=Interval(estimate - wide, estimate + wide),
+        tau2=tau2,
+        i2=max(0.0, (spread - (k - 1)) / spread) if spread > 0 else 0.0,
+        p_sign=p_sign,
     )
-    return Family(k, estimate, se, around, future, tau2, i2, p_sign)
 
 
 def shared_covariance(public: ArrayLike, private: ArrayLike) -> Floats:
-    """The covariance (k, k) of k raw gaps on the same items, from outcomes (k, items) of 0 and 1 on either set."""
+    """Return the covariance (k, k) of k raw gaps on the same items.
+
+    ``public`` and ``private`` are outcomes (k, items) of 0 and 1. Raises ValueError if they are of
+    different numbers of members.
+    """
     sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
     if sides[0].shape[0] != sides[1].shape[0]:
         raise ValueError("both sets need the outcomes of the same members")
@@ -127,37 +146,37 @@ def shared_covariance(public: ArrayLike, private: ArrayLike) -> Floats:
     return np.asarray(parts[0] + parts[1], dtype=float)
 
 
-def heterogeneity_p(q: float, freedom: int) -> float:
-    """The chance of a Cochran's Q this large where all members are alike."""
-    return float(chi2.sf(q, freedom))
-
-
-def _paired(y: ArrayLike, variance: ArrayLike) -> tuple[Floats, Floats]:
-    values, v = np.asarray(y, dtype=float), np.asarray(variance, dtype=float)
-    if values.ndim != 1 or values.shape != v.shape or len(values) < 2 or np.any(~(v > 0)):
-        raise ValueError("pooling needs two estimates or more, each with a positive variance")
-    return values, v
-
-
 def _gls_mean(y: Floats, covariance: Floats) -> tuple[float, float, float]:
-    """(mean, its variance, Q) by generalised least squares."""
-    one = np.ones_like(y)
-    solved = np.linalg.solve(covariance, np.stack([one, y], axis=1))
-    variance = 1 / float(one @ solved[:, 0])
-    mean = float(one @ solved[:, 1]) * variance
-    off = y - mean
-    return mean, variance, float(off @ np.linalg.solve(covariance, off))
+    """Return (mean, its variance, Q) by generalised least squares."""
+    ones = np.ones_like(y)
+    solved = np.linalg.solve(covariance, np.stack([ones, y], axis=1))
+    variance = 1 / float(ones @ solved[:, 0])
+    mean = float(ones @ solved[:, 1]) * variance
+    deviations = y - mean
+    return mean, variance, float(deviations @ np.linalg.solve(covariance, deviations))
 
 
 def _generalised_tau2(y: Floats, covariance: Floats) -> float:
-    eye, freedom = np.eye(len(y)), len(y) - 1
+    identity = np.eye(len(y))
+    freedom = len(y) - 1
 
     def excess(tau2: float) -> float:
-        return _gls_mean(y, covariance + tau2 * eye)[2] - freedom
+        return _gls_mean(y, covariance + tau2 * identity)[2] - freedom
 
+    start = float(np.var(y)) + float(covariance.max())
+    return _root_above_zero(excess, start, xtol=1e-12)
+
+
+def _root_above_zero(
+    excess: Callable[[float], float], start: float, *, xtol: float, rtol: float = SMALLEST_RTOL
+) -> float:
+    """Return the root of a decreasing function, or 0 if it is not positive at 0.
+
+    The search doubles ``start`` until the root lies below it.
+    """
     if excess(0.0) <= 0:
         return 0.0
-    top = float(np.var(y)) + float(covariance.max())
+    top = start
     while excess(top) > 0:
         top *= 2
-    return float(brentq(excess, 0.0, top, xtol=1e-12))
+    return float(brentq(excess, 0.0, top, xtol=xtol, rtol=rtol))

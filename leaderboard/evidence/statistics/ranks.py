@@ -1,4 +1,4 @@
-"""Ranks that admit what they do not know."""
+"""Competition ranks with the range of ranks that overlapping intervals allow."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from leaderboard.evidence.statistics.intervals import Interval
 
 
 class Standing(NamedTuple):
-    """A competition rank (ties share the better one) and the range it is not told apart in."""
+    """Competition rank (ties share the better one), with the best and the worst possible rank."""
 
     rank: int
     best: int
@@ -16,12 +16,14 @@ class Standing(NamedTuple):
 
 
 def standings(scores: Sequence[float], intervals: Sequence[Interval]) -> list[Standing]:
-    """The standing of each score, in the order given; the highest score ranks 1.
+    """Return the standing of each score, in the order given; the highest score ranks 1.
 
-    ``best`` is 1 + how many intervals lie wholly above this one, ``worst`` the number of models less those wholly
-    below: the rule of FastChat's ``recompute_final_ranking`` and its mirror image. Overlap of two marginal
-    intervals is cautious for one pair and claims nothing for all pairs at once.
-    Raises ``ValueError`` when the two sequences differ in length.
+    ``best`` is 1 + the number of intervals wholly above this one. ``worst`` is the number of models
+    less those wholly below. This is the rule of FastChat's ``recompute_final_ranking`` and its
+    mirror image. Overlap of two marginal intervals is cautious for one pair and claims nothing for
+    all pairs at once.
+
+    Raises ValueError if the two sequences differ in length.
     """
     if len(scores) != len(intervals):
         raise ValueError("each score needs one interval")
@@ -29,11 +31,12 @@ def standings(scores: Sequence[float], intervals: Sequence[Interval]) -> list[St
     lows = sorted(interval.low for interval in intervals)
     highs = sorted(interval.high for interval in intervals)
     total = len(scores)
-    return [
-        Standing(
+    result = []
+    for score, interval in zip(scores, intervals, strict=True):
+        standing = Standing(
             rank=1 + total - bisect_right(ascending, score),
             best=1 + total - bisect_right(lows, interval.high),
             worst=total - bisect_left(highs, interval.low),
         )
-        for score, interval in zip(scores, intervals, strict=True)
-    ]
+        result.append(standing)
+    return result

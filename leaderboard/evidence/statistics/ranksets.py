@@ -1,9 +1,12 @@
 """Rank ranges that hold for all models of a board at once.
 
-M. Mogstad, J. P. Romano, A. M. Shaikh & D. Wilhelm, Rev. Econ. Stud. 91 (2024) 476: test "j is no better than k" for
-every ordered pair and bound each rank by the pairs that are told apart. The largest statistic's distribution comes from
-a Gaussian multiplier bootstrap of the items, and rejected pairs leave the family step by step (J. P. Romano & M. Wolf,
-JASA 100 (2005) 94). Pairs are compared on the items both answered, and studentised by the null's own error,
+M. Mogstad, J. P. Romano, A. M. Shaikh & D. Wilhelm, Rev. Econ. Stud. 91 (2024) 476:
+
+- test "j is no better than k" for every ordered pair, and bound each rank by the pairs that differ;
+- draw the largest statistic's distribution by a Gaussian multiplier bootstrap of the items;
+- remove rejected pairs from the family step by step (J. P. Romano & M. Wolf, JASA 100 (2005) 94).
+
+Pairs are compared on the items both answered. They are studentised by the null's own error,
 ``√discordant`` (McNemar's): with few discordant items the plain error would be too small.
 """
 
@@ -17,26 +20,26 @@ from leaderboard.evidence.statistics.pairwise import discordances, pairwise_sets
 
 Floats = NDArray[np.float64]
 EXACT_UP_TO = 300
-"""All pairs of more models cost too much in each draw; beyond, each model is compared with every other by itself."""
+"""Number of models above which all pairs in each draw cost too much: ranges are then marginal."""
 DRAWS = 2000
 
 
 class RankSet(NamedTuple):
-    """The ranks a model may have, best first: 1 <= low <= high <= models. Equal ``low`` is a band of ties."""
+    """Ranks a model may have: 1 <= low <= high <= models. Equal ``low`` is a band of ties."""
 
     low: int
     high: int
 
 
 class _Draws(NamedTuple):
-    """What the bootstrap needs of the items: sums by pattern of who answered."""
+    """Draws of the bootstrap, summed over the items of each pattern of models that answered."""
 
     sums: Floats
     """(draws, models, patterns): multipliers times outcomes."""
     weights: Floats
     """(draws, patterns): multipliers alone."""
     present: Floats
-    """(patterns, models): who answered the items of each pattern."""
+    """(patterns, models): 1 for models that answered the items of the pattern."""
 
 
 def rank_sets(
@@ -45,84 +48,64 @@ def rank_sets(
     rng: np.random.Generator | int | None = None,
     draws: int = DRAWS,
 ) -> list[RankSet]:
-    """The (low, high) ranks of each model, from ``outcomes`` (models, items) of 0, 1 or missing (NaN).
+    """Return the (low, high) ranks of each model, from ``outcomes`` (models, items).
 
-    Up to 300 models the sets are simultaneous: all of them hold at once with probability ``level``. Beyond, they are
-    marginal: each model's pairs are tested by McNemar's z and adjusted by Holm within its row. ``rng`` is a generator
-    or its seed, 0 if left out; only up to 300 models need it.
-    Raises ``ValueError`` for other values than 0, 1 and NaN, or a level outside 0 to 1.
+    Outcomes are 0, 1 or missing (NaN). Up to 300 models the sets are simultaneous: all of them hold
+    at once with probability ``level``. Beyond, they are marginal: each model's pairs are tested by
+    McNemar's z and adjusted by Holm within its row. ``rng`` is a generator or its seed, 0 if left
+    out; only up to 300 models need it.
+
+    Raises ValueError for other outcomes and for a level outside 0 to 1.
     """
     matrix = check_outcomes(outcomes)
     critical_value(level)
     if len(matrix) > EXACT_UP_TO:
         return [RankSet(int(low), int(high)) for low, high in pairwise_sets(matrix, level)]
     generator = np.random.default_rng(0 if rng is None else rng)
-    better = told_apart(matrix, level, generator, draws)
-    return sets_from(better)
-
-
-def marginal_rank_set(
-    outcomes: ArrayLike,
-    model: int,
-    level: float = LEVEL,
-    rng: np.random.Generator | int | None = None,
-    draws: int = DRAWS,
-) -> RankSet:
-    """The ranks of one model chosen beforehand, by the same test over its own pairs only: it lies within its
-    simultaneous set for the same draws. Raises ``ValueError`` as :func:`rank_sets` does, and for a model not there.
-    """
-    matrix = check_outcomes(outcomes)
-    critical_value(level)
-    if not 0 <= model < len(matrix):
-        raise ValueError("the model is not among the outcomes")
-    generator = np.random.default_rng(0 if rng is None else rng)
-    family = np.zeros((len(matrix), len(matrix)), dtype=bool)
-    family[model, :] = family[:, model] = True
-    return sets_from(told_apart(matrix, level, generator, draws, family))[model]
+    return sets_from(significantly_better(matrix, level, generator, draws))
 
 
 def sets_from(better: NDArray[np.bool_]) -> list[RankSet]:
-    """From which model is significantly better than which, (models, models), to each one's ranks."""
-    above, below = better.sum(axis=0), better.sum(axis=1)
-    return [
-        RankSet(1 + int(up), len(better) - int(down)) for up, down in zip(above, below, strict=True)
-    ]
+    """Return each model's ranks, from ``better[j, k]``: j is significantly better than k."""
+    models = len(better)
+    above = better.sum(axis=0)
+    below = better.sum(axis=1)
+    return [RankSet(1 + int(above[i]), models - int(below[i])) for i in range(models)]
 
 
 def check_outcomes(outcomes: ArrayLike) -> Floats:
-    """The outcomes as numbers. Raises ``ValueError`` unless they are a matrix of 0, 1 and NaN."""
+    """Return outcomes as numbers. Raises ValueError unless they are a matrix of 0, 1 and NaN."""
     matrix = np.asarray(outcomes, dtype=float)
     if matrix.ndim != 2 or not np.all((matrix == 0) | (matrix == 1) | np.isnan(matrix)):
         raise ValueError("outcomes are models by items of 0, 1 or missing")
     return matrix
 
 
-def told_apart(
+def significantly_better(
     matrix: Floats,
     level: float,
     rng: np.random.Generator,
     draws: int = DRAWS,
-    family: NDArray[np.bool_] | None = None,
     *,
     stepdown: bool = True,
 ) -> NDArray[np.bool_]:
-    """``[j, k]``: whether j is significantly better than k, all together at ``level``, within ``family`` of pairs.
+    """Return ``[j, k]``: True if j is significantly better than k; all at once at ``level``.
 
     Memory grows with models × draws and models², never with models² × draws.
     """
-    p = len(matrix)
-    active = ~np.eye(p, dtype=bool) if family is None else family & ~np.eye(p, dtype=bool)
-    rejected = np.zeros((p, p), dtype=bool)
+    models = len(matrix)
+    active = ~np.eye(models, dtype=bool)
+    rejected = np.zeros((models, models), dtype=bool)
     wins, common = discordances(matrix)
-    apart = wins + wins.T
+    discordant = wins + wins.T
     with np.errstate(divide="ignore"):
-        inverse = np.where(apart > 0, 1 / np.sqrt(apart), 0.0)
-    statistic = (wins - wins.T) * inverse
+        inverse_error = np.where(discordant > 0, 1 / np.sqrt(discordant), 0.0)
+    statistic = (wins - wins.T) * inverse_error
     means = np.where(common > 0, (wins - wins.T) / np.maximum(common, 1), 0.0)
     sampled = _draw(matrix, rng, draws)
     while np.any(active):
-        largest = _largest(sampled, means, np.where(active, inverse, 0.0))
-        new = active & (statistic > _quantile(largest, level))
+        largest = _largest_statistics(sampled, means, np.where(active, inverse_error, 0.0))
+        new = active & (statistic > _critical(largest, level))
         if not np.any(new):
             break
         rejected |= new
@@ -132,38 +115,44 @@ def told_apart(
     return rejected
 
 
-def _quantile(largest: Floats, level: float) -> float:
-    """The bootstrap's critical value, rounded up to a drawn one; never below 0."""
+def _critical(largest: Floats, level: float) -> float:
+    """Return the bootstrap's critical value, rounded up to a drawn one; never below 0."""
     place = min(int(np.ceil(level * (len(largest) + 1))), len(largest)) - 1
     return max(float(np.partition(largest, place)[place]), 0.0)
 
 
 def _draw(matrix: Floats, rng: np.random.Generator, draws: int) -> _Draws:
-    """Standard normal multipliers, one for each item and draw, summed over the items of each pattern of presence."""
-    seen = np.isfinite(matrix)
-    patterns, place = np.unique(seen, axis=1, return_inverse=True)
-    members = np.zeros((matrix.shape[1], patterns.shape[1]))
-    members[np.arange(matrix.shape[1]), place.ravel()] = 1.0
-    right = np.where(seen, matrix, 0.0)
-    multipliers = rng.standard_normal((draws, matrix.shape[1]))
-    sums = np.stack([multipliers[:, one == 1] @ right[:, one == 1].T for one in members.T], axis=2)
+    """Draw standard normal multipliers for each item, and sum them by pattern."""
+    models, items = matrix.shape
+    answered = np.isfinite(matrix)
+    patterns, pattern_of = np.unique(answered, axis=1, return_inverse=True)
+    members = np.zeros((items, patterns.shape[1]))
+    members[np.arange(items), pattern_of.ravel()] = 1.0
+    right = np.where(answered, matrix, 0.0)
+    multipliers = rng.standard_normal((draws, items))
+    sums = np.empty((draws, models, patterns.shape[1]))
+    for pattern in range(patterns.shape[1]):
+        chosen = members[:, pattern] == 1
+        sums[:, :, pattern] = multipliers[:, chosen] @ right[:, chosen].T
     return _Draws(sums, multipliers @ members, patterns.T.astype(float))
 
 
-def _largest(sampled: _Draws, means: Floats, inverse: Floats) -> Floats:
-    """The largest studentised difference of each draw over the pairs whose ``inverse`` error is not 0, (draws,)."""
-    found = np.empty(len(sampled.sums))
+def _largest_statistics(sampled: _Draws, means: Floats, inverse_error: Floats) -> Floats:
+    """Return the largest studentised difference of each draw, (draws,).
+
+    Pairs whose ``inverse_error`` is 0 do not count.
+    """
+    result = np.empty(len(sampled.sums))
     complete = len(sampled.present) == 1 and bool(np.all(sampled.present == 1))
     for number, (sums, weights) in enumerate(zip(sampled.sums, sampled.weights, strict=True)):
         if complete:
-            # Σ ε (x_j - x_k - d_jk) splits into one term for each model.
-            own = sums[:, 0]
-            centred = own - weights[0] * (means[:, 0] if len(means) else 0.0)
+            # Σ ε (x_j - x_k - d_jk) is the difference of one term for each model.
+            centred = sums[:, 0] - weights[0] * (means[:, 0] if len(means) else 0.0)
             difference = centred[:, None] - centred[None, :]
         else:
             on_common = sums @ sampled.present
             shared = sampled.present.T @ (weights[:, None] * sampled.present)
             difference = on_common - on_common.T - shared * means
-        difference *= inverse
-        found[number] = difference.max()
-    return found
+        difference *= inverse_error
+        result[number] = difference.max()
+    return result

@@ -1,6 +1,7 @@
-"""Several samples per item: unbiased estimates of what k samples would come to, never a plug-in of c/n.
+"""Unbiased estimates of the score of k samples per item, never a plug-in of c/n.
 
-Each function takes one item's samples and returns a number between 0 and 1; the mean over items is the score.
+Each function takes one item's samples and returns a number between 0 and 1; the mean over items is
+the score.
 """
 
 from collections.abc import Sequence
@@ -11,43 +12,40 @@ import numpy as np
 
 
 class SampledScore(NamedTuple):
-    """A mean over items, with its standard error over items."""
+    """Mean over items, with its standard error over items."""
 
     mean: float
     se: float
 
 
-def _check(n: int, c: int, k: int) -> None:
-    if not 0 <= c <= n or not 1 <= k <= n:
-        raise ValueError("samples need 0 <= c <= n and 1 <= k <= n")
-
-
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """The chance that at least one of ``k`` samples is right, from ``c`` right among ``n``.
+    """Return the chance that one or more of ``k`` samples are right, from ``c`` right among ``n``.
 
     ``1 - C(n-c, k)/C(n, k)``, in integers: M. Chen et al. (2021), arXiv 2107.03374, equation 1.
-    Raises ``ValueError`` unless 0 <= c <= n and 1 <= k <= n.
+    Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
     """
     _check(n, c, k)
     return 1 - comb(n - c, k) / comb(n, k)
 
 
 def pass_hat_k(n: int, c: int, k: int) -> float:
-    """The chance that all ``k`` samples are right, pass^k: ``C(c, k)/C(n, k)``, S. Yao et al. (2024), arXiv 2406.12045.
+    """Return the chance that all ``k`` samples are right, pass^k: ``C(c, k)/C(n, k)``.
 
-    Raises ``ValueError`` as :func:`pass_at_k` does.
+    S. Yao et al. (2024), arXiv 2406.12045. Raises ValueError as :func:`pass_at_k` does.
     """
     _check(n, c, k)
     return comb(c, k) / comb(n, k)
 
 
 def maj_at_k(counts: Sequence[int], right: int | None, k: int) -> float:
-    """The chance that the most frequent of ``k`` sampled answers is right; ties go to each with equal chance.
+    """Return the chance that the most frequent of ``k`` sampled answers is right.
 
-    ``counts[j]`` is how often answer j came among n samples and ``right`` the place of the right one, or ``None``
-    if it never came. The exact mean over all C(n, k) choices of k samples without replacement: the U-statistic.
-    Runs over the right answer's votes and the others' caps, in O(answers · k³).
-    Raises ``ValueError`` for negative counts, a place outside them, or k outside 1 to n.
+    Ties go to each with equal chance. ``counts[j]`` is the frequency of answer j among n samples;
+    ``right`` is the place of the right one, or None if it was never given. The exact mean over all
+    C(n, k) choices of k samples without replacement, a U-statistic. Sums over the right answer's
+    votes and the others' caps, in O(answers · k³).
+
+    Raises ValueError for negative counts, a place outside them, or k outside 1 to n.
     """
     n = sum(counts)
     if any(count < 0 for count in counts) or not 1 <= k <= n:
@@ -56,53 +54,63 @@ def maj_at_k(counts: Sequence[int], right: int | None, k: int) -> float:
         return 0.0
     if not 0 <= right < len(counts):
         raise ValueError("the right answer is one of the counted ones")
-    others = [count for j, count in enumerate(counts) if j != right and count]
+    others = [count for place, count in enumerate(counts) if place != right and count]
     won = 0.0
     for votes in range(1, min(counts[right], k) + 1):
-        ways = _with_ties(others, k - votes, votes)
-        won += comb(counts[right], votes) * sum(way / (tied + 1) for tied, way in enumerate(ways))
+        ways = _ways_by_ties(others, k - votes, votes)
+        share = sum(way / (tied + 1) for tied, way in enumerate(ways))
+        won += comb(counts[right], votes) * share
     return won / comb(n, k)
 
 
-def _with_ties(others: Sequence[int], votes: int, cap: int) -> list[int]:
-    """How many ways give the others ``votes`` in all with none above ``cap``, by how many stand exactly at it."""
+def _ways_by_ties(others: Sequence[int], votes: int, cap: int) -> list[int]:
+    """Count the ways to give the others ``votes`` in all, none above ``cap``, by answers at it."""
     ways = {(0, 0): 1}
     for count in others:
-        further: dict[tuple[int, int], int] = {}
+        with_count: dict[tuple[int, int], int] = {}
         for (used, tied), way in ways.items():
             for extra in range(min(count, cap, votes - used) + 1):
                 key = (used + extra, tied + (extra == cap))
-                further[key] = further.get(key, 0) + way * comb(count, extra)
-        ways = further
+                with_count[key] = with_count.get(key, 0) + way * comb(count, extra)
+        ways = with_count
     most = max((tied for used, tied in ways if used == votes), default=-1)
     return [ways.get((votes, tied), 0) for tied in range(most + 1)]
 
 
 def best_of_n(scores: Sequence[float], right: Sequence[bool | int], k: int) -> float:
-    """The chance that the best-scored of ``k`` samples is right, from ``n`` scored samples.
+    """Return the chance that the best-scored of ``k`` samples is right, from ``n`` scored samples.
 
-    Sorted by score, the r-th is the best of k in ``C(n-r, k-1)/C(n, k)`` of the choices; equal scores share theirs.
-    Raises ``ValueError`` unless the lengths agree and 1 <= k <= n.
+    Sorted by score, the r-th is the best of k in ``C(n-r, k-1)/C(n, k)`` of the choices. Samples
+    with equal scores share theirs. Raises ValueError unless the lengths agree and 1 <= k <= n.
     """
     n = len(scores)
     if len(right) != n or not 1 <= k <= n:
         raise ValueError("best of n needs one verdict per score and 1 <= k <= n")
-    order = sorted(range(n), key=lambda i: -scores[i])
+    order = sorted(range(n), key=lambda place: -scores[place])
     chance = [comb(n - r, k - 1) / comb(n, k) for r in range(1, n + 1)]
-    total, start = 0.0, 0
+    total = 0.0
+    start = 0
     while start < n:
         end = start
         while end < n and scores[order[end]] == scores[order[start]]:
             end += 1
-        share = sum(bool(right[i]) for i in order[start:end]) / (end - start)
+        share = sum(bool(right[place]) for place in order[start:end]) / (end - start)
         total += share * sum(chance[start:end])
         start = end
     return total
 
 
 def over_items(values: Sequence[float]) -> SampledScore:
-    """The mean of one number per item and its standard error, ``s/√n``. Raises ``ValueError`` for fewer than two."""
+    """Return the mean of one number per item and its standard error, ``s/√n``.
+
+    Raises ValueError for fewer than two items.
+    """
     if len(values) < 2:
         raise ValueError("a standard error needs two items")
     array = np.asarray(values, dtype=float)
     return SampledScore(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
+
+
+def _check(n: int, c: int, k: int) -> None:
+    if not 0 <= c <= n or not 1 <= k <= n:
+        raise ValueError("samples need 0 <= c <= n and 1 <= k <= n")

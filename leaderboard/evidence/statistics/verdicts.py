@@ -71,28 +71,27 @@ def smallest_visible_gap(interval: Interval, level: float, levels: Levels = LEVE
 def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> GapTest:
     """Return Miettinen and Nurminen's test, public above private, for exchangeable sets."""
     counts = (public.right, public.n, private.right, private.n)
-    seen = smallest_visible_gap(newcombe(*counts, level), level)
-    return GapTest(score_test(*counts).p_greater, seen)
+    smallest = smallest_visible_gap(newcombe(*counts, level), level)
+    return GapTest(score_test(*counts).p_greater, smallest)
 
 
 def verdicts(cohort: Sequence[Case], levels: Levels = LEVELS) -> list[Verdict]:
     """Return the verdict of each case of one cohort, in the order given."""
-    tests = [_test_that_counts(case, levels) for case in cohort]
+    tests = []
+    for case in cohort:
+        truncated = is_truncated(case.public, case.private, levels)
+        tests.append(None if truncated else case.test)
     p = [test.p for test in tests if test]
     corrected = zip(holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True)
-    found = []
+    result = []
     for test in tests:
         if test is None:
-            found.append(Verdict(Evidence.CANNOT_TELL, None, None, None))
+            result.append(Verdict(Evidence.CANNOT_TELL, None, None, None))
         else:
             holm_p, bh_p = next(corrected)
             evidence = evidence_level(holm_p, bh_p, test.visible, levels)
-            found.append(Verdict(evidence, test.p, holm_p, bh_p))
-    return found
-
-
-def _test_that_counts(case: Case, levels: Levels) -> GapTest | None:
-    return None if is_truncated(case.public, case.private, levels) else case.test
+            result.append(Verdict(evidence, test.p, holm_p, bh_p))
+    return result
 
 
 def evidence_level(holm_p: float, bh_p: float, visible_gap: float, levels: Levels) -> Evidence:

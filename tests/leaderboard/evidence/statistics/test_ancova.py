@@ -5,7 +5,7 @@ import pytest
 
 from bench.worlds import World, draw
 from leaderboard.evidence import statistics as s
-from leaderboard.evidence.statistics.ancova import _contrast
+from leaderboard.evidence.statistics.ancova import _fit_contrast
 
 
 def test_one_contrast_is_the_item_by_item_fit() -> None:
@@ -15,7 +15,7 @@ def test_one_contrast_is_the_item_by_item_fit() -> None:
     outcomes = np.concatenate([sample.public, sample.private], axis=1)
     right, asked = outcomes[:-1].sum(axis=0), np.full(outcomes.shape[1], 20)
     public = np.arange(outcomes.shape[1]) < sample.public.shape[1]
-    found = _contrast(outcomes[-1], right, asked, public)
+    found = _fit_contrast(outcomes[-1], right, asked, public)
     easy = np.log((right + 0.5) / (asked - right + 0.5))
     z = (easy - easy.mean()) / easy.std()
     design = np.stack([np.ones_like(z), z, z**2, public], axis=1)

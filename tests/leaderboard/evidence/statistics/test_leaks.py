@@ -23,22 +23,3 @@ def test_the_contrast_is_exposed_less_unexposed() -> None:
     assert found.difference == pytest.approx(0.2)
     assert found.interval.low < 0.2 < found.interval.high
     assert found.p < 0.01
-
-
-def test_by_item_the_difficulty_of_the_draw_does_not_count() -> None:
-    rng = np.random.default_rng(2)
-    skill = rng.normal(0, 1, 13)[:, None]
-    easy, hard = rng.normal(-0.5, 1, 600), rng.normal(0.5, 1, 600)
-    sides = [
-        (rng.random((13, 600)) < 1 / (1 + np.exp(b - skill))).astype(float) for b in (easy, hard)
-    ]
-    target, others = tuple(side[0] for side in sides), tuple(side[1:] for side in sides)
-    plain = s.leak_contrast(*((int(side.sum()), 600) for side in target))
-    assert plain.p < 0.001
-    assert s.leak_contrast_by_item(target, others).p > 0.05
-
-
-def test_canaries_multiply() -> None:
-    assert s.canaries_by_chance([0.01, 0.02]) == pytest.approx(0.0002)
-    with pytest.raises(ValueError, match="chance"):
-        s.canaries_by_chance([1.2])

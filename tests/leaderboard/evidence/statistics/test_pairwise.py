@@ -43,22 +43,6 @@ def test_more_models_than_all_pairs_can_carry_go_there() -> None:
         assert len(scores) - (scores < score).sum() <= high <= len(scores)
 
 
-@pytest.mark.parametrize("missing", [False, True])
-def test_a_new_row_is_the_full_boards_row(*, missing: bool) -> None:
-    for seed in range(6):
-        outcomes = board(40, 120, seed, missing=missing)
-        for model in range(0, 40, 7):
-            rest = s.packed(np.delete(outcomes, model, axis=0))
-            assert s.rank_among(outcomes[model], rest) == tuple(
-                pairwise_sets(outcomes, 0.95)[model]
-            )
-
-
-def test_a_row_of_other_items_is_refused() -> None:
-    with pytest.raises(ValueError, match="same items"):
-        s.rank_among(np.ones(3), s.packed(np.ones((2, 4))))
-
-
 def test_a_row_that_differs_from_all_others_comes_to_an_end() -> None:
     """The last step of Holm, at which nothing is left to reject."""
     outcomes = np.zeros((3, 200))

@@ -44,87 +44,50 @@ def rejections(*p: float) -> list[int]:
     ]
 
 
-def columns(table: list[list[int]]) -> tuple[int, int, int, int]:
-    (a, b), (c, d) = table
-    return a, a + c, b, b + d
-
-
-def two_tables(top: list[int], below: list[int]) -> tuple[int, int, int, int]:
-    return columns([top, below])
-
-
-def seal(k: int, n: int) -> tuple[float, float]:
-    low, high = s.wald(k, n)
-    return 100 * k / n, 50 * (high - low)
-
-
 def first_and_p(found: s.Association) -> tuple[float, float]:
     return found.estimate, found.p
 
 
 CHECKS: dict[str, Callable[..., Any]] = {
-    "Agresti-Caffo": s.agresti_caffo,
     "rejections at .05: BH, Bonferroni, Holm": rejections,
-    "Barnard two-sided statistic,p": lambda top, below: s.barnard(*two_tables(top, below)),
     "Clopper-Pearson 95%": s.clopper_pearson,
     "BCG log-RR DerSimonian-Laird est,se,tau2,Q": bcg,
-    "Fisher tea-tasting two-sided p": lambda top, below: [s.fisher(*two_tables(top, below))],
-    "Mee CI (Gart-Nam 1990 data)": s.mee,
     "Kendall tau-b,p": lambda x, y: first_and_p(s.kendall(x, y)),
-    "McNemar chi2 without cc": lambda _yes, b, c, _no: [s.mcnemar_chi2(b, c)],
-    "Mee CI p1-p2": s.mee,
-    "Mee z at delta=0 and 0.1": lambda *counts: [
-        s.score_z(*counts, delta, unbiased=False) for delta in (0, 0.1)
-    ],
     "Miettinen-Nurminen CI p1-p2": s.miettinen_nurminen,
-    "mid-P 95%": s.mid_p,
     "Newcombe method 10, p1-p2": s.newcombe,
     "pass@k unbiased": lambda n, c, k: [s.pass_at_k(n, c, k)],
-    "Miller n for delta=.03, omega2=1/9, K->inf, power .8, alpha .05": lambda: [
-        s.items_needed(0.03, 1 / 9)
-    ],
-    "SEAL Math (GSM1k) score % and 95% half-width; n=1205, Wald": seal,
     "Spearman rho,p": lambda x, y: first_and_p(s.spearman(x, y)),
-    "Tango paired difference CI (b,c,n,level)": s.tango,
     "Wilson 95%": s.wilson,
 }
 IDS = [
-    "AC1",
     "BH1",
-    "BN1",
     "CP4",
     "CP2",
     "DL1",
-    "FE1",
-    "GN1",
     "KT1",
-    "MC1",
-    "MEE2",
-    "MEE3",
-    "MEEZ1",
     "MN2",
     "MN1",
-    "MP2",
-    "MP1",
     "NC2",
     "NC3",
     "NC5",
     "NC7",
     "PK2",
     "PK3",
-    "PW1",
-    "SEAL1143",
-    "SEAL1147",
-    "SEAL452",
-    "SEAL1124",
-    "SEAL1091",
-    "SEAL1152",
     "SP1",
-    "TG4",
-    "TG1",
     "W2",
     "W1",
 ]
+METHODS_NOT_SHIPPED = {
+    "Agresti-Caffo": ["AC1"],
+    "Barnard": ["BN1"],
+    "Fisher": ["FE1"],
+    "Mee": ["GN1", "MEE2", "MEE3", "MEEZ1"],
+    "McNemar": ["MC1"],
+    "mid-P": ["MP1", "MP2"],
+    "number of items by Miller": ["PW1"],
+    "Wald": ["SEAL452", "SEAL1091", "SEAL1124", "SEAL1143", "SEAL1147", "SEAL1152"],
+    "Tango": ["TG1", "TG4"],
+}
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
@@ -136,7 +99,8 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.data
 def test_no_vector_is_left_out(data_dir: Path) -> None:
-    assert sorted(read(data_dir)) == sorted(IDS)
+    not_shipped = [name for names in METHODS_NOT_SHIPPED.values() for name in names]
+    assert sorted(read(data_dir)) == sorted(IDS + not_shipped)
 
 
 @pytest.mark.data
@@ -145,20 +109,6 @@ def test_as_published(data_dir: Path, name: str) -> None:
     vector = read(data_dir)[name]
     found = CHECKS[vector["what"]](*vector["input"])
     assert list(found) == pytest.approx(vector["expected"], abs=vector["tol"])
-
-
-def test_mcnemar_small() -> None:
-    assert s.mcnemar_exact(1, 7) == pytest.approx(2 * 9 / 256)
-
-
-def test_wl1_the_release_bound_of_1205_items() -> None:
-    assert s.release_bound(1205, 0.95) == 1160
-
-
-def test_mk1_min_k() -> None:
-    logprobs = [-0.1, -0.5, -2, -3, -0.2]
-    assert s.min_k(logprobs, 0.2) == pytest.approx(-3)
-    assert s.min_k(logprobs, 0.4) == pytest.approx(-2.5)
 
 
 def test_bo1_best_of_n_and_pass_hat_k() -> None:
