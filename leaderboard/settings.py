@@ -7,8 +7,6 @@ not find one there.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.resources import files
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -420,9 +418,9 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-# Plotly's own bundle, for the pages that load it on demand; the version in the address lets browsers keep it.
-PLOTLY = f"plotly-{version('plotly')}"
-STATICFILES_DIRS = [BASE_DIR / "static", (PLOTLY, str(files("plotly") / "package_data"))]
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Plotly's basic bundle, for the pages of charts; WhiteNoise sends the .gz file beside it.
+PLOTLY = "vendor/plotly-basic-4.1.1.min.js"
 RELEASES = Path(
     text(
         "HOLDFAST_RELEASES",
@@ -434,7 +432,7 @@ RELEASES = Path(
 # The finders are asked when the site starts, so that no command has to be run before the first page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
-WHITENOISE_IMMUTABLE_FILE_TEST = rf"^/static/{PLOTLY}/"
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/vendor/"
 
 SECURE = flag(
     "HOLDFAST_HTTPS",

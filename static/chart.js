@@ -1,4 +1,4 @@
-// Draws a picture again with Plotly, in the colours of the style sheet. Without it the SVG and the table are all there.
+// Draws the figure of a chart page with Plotly, in the colours of the style sheet. Without it the table holds the data.
 "use strict";
 
 const place = document.querySelector("[data-plot]");
@@ -8,7 +8,7 @@ const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const TONES = { hot: "hot", warm: "warm", cool: "cool", open: "cool", prv: "prv", mut: "mut", edge: "edge" };
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-// What a role of the style sheet comes to, light or dark.
+// Return the colour of a role of the style sheet, light or dark.
 const colour = (role) => {
   probe.style.color = `var(--${role})`;
   return getComputedStyle(probe).color;

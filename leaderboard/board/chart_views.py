@@ -10,8 +10,8 @@ from django.views.decorators.http import require_safe
 from leaderboard.board.current import board
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.points import of_row
+from leaderboard.charts.chart_pages import chart_page, shown_models
 from leaderboard.charts.dots import MOST_DOTS, SIMILAR, thinned
-from leaderboard.charts.pages import chart_page, shown_models
 
 
 @require_safe

@@ -1,244 +1,287 @@
-"""The same pictures for Plotly, as JSON data: every number is one that the SVG beside it is drawn from.
+"""Plotly figures as JSON data: traces and layout of each chart.
 
-Only numbers and words are decided here. Colours are named, by ``meta``, and filled in by ``static/chart.js`` from the
-style sheet's roles, so that one figure serves light and dark. Names are escaped: Plotly reads some HTML in its texts.
-There is none in ours but line breaks, because it makes the rest of inline styles, which the content policy stops.
+Only numbers and texts are decided here. Colours are named by ``meta`` and filled in by
+``static/chart.js`` from the style sheet, so that one figure serves light and dark. Names are
+escaped: Plotly reads some HTML in its texts. There is none in ours but line breaks, because the
+rest becomes inline styles, which the content policy forbids.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
-
-import plotly.graph_objects as go
 
 from leaderboard.charts.dots import Dot
 from leaderboard.evidence.formats import percent, points, span
 from leaderboard.evidence.summaries import FamilyLine
+from leaderboard.evidence.vocabulary import LABELS, Evidence
 
+Trace = dict[str, Any]
 Figure = dict[str, Any]
-WORDS = ("no evidence", "cannot tell", "not decided yet", "watch", "overfit")
-"""In the order they are drawn: what matters lies on top."""
+DRAWING_ORDER = (
+    Evidence.NO_EVIDENCE,
+    Evidence.CANNOT_TELL,
+    Evidence.PENDING,
+    Evidence.WATCH,
+    Evidence.OVERFIT,
+)
+"""The last lies on top."""
 SYMBOLS = {"open": "circle-open", "warm": "diamond", "hot": "square"}
-"""So that evidence does not hang on colour alone."""
-_ROW = 26
+"""So that evidence does not depend on colour alone."""
+ROW_HEIGHT = 26
+MOST_ROWS = 60
+LONGEST_NAME = 24
+HOVER = "%{text}<extra></extra>"
 
 
-def scatter(dots: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> Figure:
-    """Private against public accuracy in percent, the diagonal, and the references' ``curve`` of (private, public)."""
-    lines = [_line([0, 100], [0, 100], "private = public", dash="dash", tone="mut")]
+def scatter(models: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> Figure:
+    """Return private against public accuracy in percent, with the diagonal.
+
+    ``curve`` are (private, public) points of the expectation from the reference models.
+    """
+    traces = [_line([0, 100], [0, 100], "private = public", tone="mut", dash="dash")]
     if curve:
         private, public = zip(*curve, strict=True)
-        lines.append(
-            _line(
-                _percents(public), _percents(private), "what references lead to expect", tone="prv"
-            )
-        )
-    marks = _by_word(
-        dots, lambda own: {"x": _percents(dot.public for dot in own), "y": _percents(_private(own))}
-    )
+        expected = _line(_percents(public), _percents(private), "expectation", tone="prv")
+        traces.append(expected)
+
+    def at(own: Sequence[Dot]) -> Trace:
+        return {
+            "x": _percents(model.public for model in own),
+            "y": _percents(model.private for model in own),
+        }
+
     return _figure(
-        [*lines, *marks],
+        [*traces, *_by_evidence(models, at)],
         _axis("public accuracy, %", zero=False),
         _axis("private accuracy, %", zero=False),
     )
 
 
-def likelihood(dots: Sequence[Dot]) -> Figure:
-    """The gap in percentage points against the log-likelihood per character of the public items."""
-    known = [dot for dot in dots if dot.likelihood is not None]
-    marks = _by_word(
-        known,
-        lambda own: {"x": [dot.likelihood for dot in own], "y": _percents(dot.gap for dot in own)},
-    )
+def likelihood(models: Sequence[Dot]) -> Figure:
+    """Return the gap in percentage points against the log-likelihood per character."""
+
+    def at(own: Sequence[Dot]) -> Trace:
+        return {
+            "x": [model.likelihood for model in own],
+            "y": _percents(model.gap for model in own),
+        }
+
     return _figure(
-        marks, _axis("log-likelihood per character,<br>public items", zero=False), _axis("gap, pp")
+        _by_evidence(models, at),
+        _axis("log-likelihood per character,<br>public items", zero=False),
+        _axis("gap, pp"),
     )
 
 
-def orders(dots: Sequence[Dot]) -> Figure:
-    """A line from each model's public rank to its private one; the best rank is on top."""
-    traces = [
-        go.Scatter(
-            x=["public rank", "private rank", None] * len(own),
-            y=[place for dot in own for place in (dot.public_rank, dot.rank, None)],
-            text=[text for dot in own for text in (_told(dot), _told(dot), None)],
-            mode="lines+markers",
-            line={
-                "dash": "dash" if own[0].tone == "open" else "solid",
-                "width": 3 if own[0].tone == "hot" else 1.5,
-            },
-            marker={"symbol": SYMBOLS.get(own[0].tone, "circle"), "size": 8},
-            hovertemplate="%{text}<extra></extra>",
-            name=word,
-            meta=own[0].tone,
-        )
-        for word, own in _words(dots)
-    ]
-    last = max((max(dot.public_rank, dot.rank) for dot in dots), default=1)
+def rank_changes(models: Sequence[Dot]) -> Figure:
+    """Return a line from each model's public rank to its private one; the best rank is on top."""
+    last = max((max(model.public_rank, model.rank) for model in models), default=1)
     ranks = _axis("rank", zero=False) | {
         "range": [last + 0.5, 0.5],
         "tick0": 1,
         "dtick": -(-last // 15),
     }
-    return _figure(
-        traces, {"fixedrange": True, "range": [-0.3, 1.3]}, ranks, rows=min(len(dots) // 2, 60)
-    )
+    across = {"fixedrange": True, "range": [-0.3, 1.3]}
+    traces = [_rank_lines(own) for own in _grouped(models)]
+    return _figure(traces, across, ranks, rows=min(len(models) // 2, MOST_ROWS))
 
 
-def peers(dots: Sequence[Dot], model: str) -> Figure:
-    """The private score of each on its interval, best on top; ``model`` is the large mark."""
-    names = [dot.model for dot in dots]
+def _rank_lines(own: Sequence[Dot]) -> Trace:
+    """Return one trace of many lines, which a point without a value separates."""
+    ranks: list[int | None] = []
+    texts: list[str | None] = []
+    for model in own:
+        ranks += [model.public_rank, model.rank, None]
+        texts += [_hover_text(model), _hover_text(model), None]
+    tone = own[0].tone
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": ["public rank", "private rank", None] * len(own),
+        "y": ranks,
+        "text": texts,
+        "hovertemplate": HOVER,
+        "name": own[0].word,
+        "meta": tone,
+        "line": {
+            "dash": "dash" if tone == "open" else "solid",
+            "width": 3 if tone == "hot" else 1.5,
+        },
+        "marker": {"symbol": SYMBOLS.get(tone, "circle"), "size": 8},
+    }
 
-    def places(own: Sequence[Dot]) -> dict[str, Any]:
+
+def peers(models: Sequence[Dot], chosen: str) -> Figure:
+    """Return each private score on its interval, the best on top; ``chosen`` is the large point."""
+
+    def at(own: Sequence[Dot]) -> Trace:
         return {
-            "x": _percents(_private(own)),
-            "y": [escape(dot.model, quote=False) for dot in own],
-            "error_x": _whiskers([(dot.private, dot.private_interval) for dot in own]),
-            "marker": {"size": [15 if dot.model == model else 8 for dot in own]},
+            "x": _percents(model.private for model in own),
+            "y": [_text(model.model) for model in own],
+            "error_x": _whiskers([(model.private, model.private_interval) for model in own]),
+            "marker": {"size": [15 if model.model == chosen else 8 for model in own]},
         }
 
-    return _figure(
-        _by_word(dots, places), _axis("private, %", zero=False), _named(names), rows=len(dots)
-    )
+    names = _names([model.model for model in models])
+    traces = _by_evidence(models, at)
+    return _figure(traces, _axis("private, %", zero=False), names, rows=len(models))
 
 
-def families(lines: Sequence[FamilyLine], dots: Sequence[Dot]) -> Figure:
-    """Each family's mean gap on its interval and its members' gaps, in percentage points; the largest on top."""
-    names = [line.family for line in lines]
-    members = go.Scatter(
-        x=_percents(dot.gap for dot in dots),
-        y=[escape(dot.family, quote=False) for dot in dots],
-        text=[_told(dot) for dot in dots],
-        mode="markers",
-        marker={"symbol": "line-ns-open", "size": 12},
-        hovertemplate="%{text}<extra></extra>",
-        name="a model",
-        meta="edge",
-    )
-    means = [
-        go.Scatter(
-            x=_percents(line.raw.estimate for line in own),
-            y=[escape(line.family, quote=False) for line in own],
-            error_x=_whiskers(
-                [(line.raw.estimate, line.raw.interval or (line.raw.estimate,) * 2) for line in own]
-            ),
-            mode="markers",
-            marker={"symbol": "diamond", "size": 11},
-            text=[_of_family(line) for line in own],
-            hovertemplate="%{text}<extra></extra>",
-            name=name,
-            meta=tone,
-        )
-        for name, tone, above in (
-            ("family's mean", "cool", False),
-            ("mean above zero", "hot", True),
-        )
-        if (own := [line for line in lines if line.raw.above is above])
+def families(pooled: Sequence[FamilyLine], members: Sequence[Dot]) -> Figure:
+    """Return each family's mean gap on its interval, and its members' gaps; the largest on top."""
+    ticks = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": _percents(model.gap for model in members),
+        "y": [_text(model.family) for model in members],
+        "text": [_hover_text(model) for model in members],
+        "hovertemplate": HOVER,
+        "name": "a model",
+        "meta": "edge",
+        "marker": {"symbol": "line-ns-open", "size": 12},
+    }
+    above = [family for family in pooled if family.raw.above]
+    others = [family for family in pooled if not family.raw.above]
+    traces = [ticks]
+    if others:
+        traces.append(_means(others, "family's mean", "cool"))
+    if above:
+        traces.append(_means(above, "mean above zero", "hot"))
+    names = _names([family.family for family in pooled])
+    return _figure(traces, _axis("gap, pp"), names, rows=len(pooled))
+
+
+def _means(own: Sequence[FamilyLine], name: str, tone: str) -> Trace:
+    intervals = [
+        (family.raw.estimate, family.raw.interval or (family.raw.estimate, family.raw.estimate))
+        for family in own
     ]
-    return _figure([members, *means], _axis("gap, pp"), _named(names), rows=len(lines))
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": _percents(family.raw.estimate for family in own),
+        "y": [_text(family.family) for family in own],
+        "error_x": _whiskers(intervals),
+        "text": [_family_text(family) for family in own],
+        "hovertemplate": HOVER,
+        "name": name,
+        "meta": tone,
+        "marker": {"symbol": "diamond", "size": 11},
+    }
 
 
-def _private(dots: Iterable[Dot]) -> Iterable[float]:
-    return (dot.private for dot in dots)
-
-
-def _percents(shares: Iterable[float]) -> list[float]:
-    """Percent to two decimals: a pixel is more than that."""
-    return [round(100 * share, 2) for share in shares]
-
-
-def _told(dot: Dot) -> str:
-    read = (
-        f"<br>likelihood {dot.likelihood:.3f}".replace("-", "−")
-        if dot.likelihood is not None
-        else ""
-    )
-    return (
-        f"{escape(dot.model, quote=False)}"
-        f"<br>private {percent(dot.private)}%, public {percent(dot.public)}%"
-        f"<br>gap {points(dot.gap)} pp ({span(dot.interval)}){read}<br>{dot.word}"
-    )
-
-
-def _of_family(line: FamilyLine) -> str:
-    around = f" ({span(line.raw.interval)})" if line.raw.interval else ""
-    name = escape(line.family, quote=False)
-    return f"{name}<br>mean {points(line.raw.estimate)} pp{around}<br>models: {line.members}"
-
-
-def _words(dots: Sequence[Dot]) -> list[tuple[str, list[Dot]]]:
-    found = [(word, [dot for dot in dots if dot.word == word]) for word in WORDS]
-    return [(word, own) for word, own in found if own]
-
-
-def _by_word(dots: Sequence[Dot], places: Any) -> list[go.Scatter]:
-    """One trace for each word, so that a reader may hide it."""
+def _by_evidence(models: Sequence[Dot], at: Callable[[Sequence[Dot]], Trace]) -> list[Trace]:
+    """Return one trace for each evidence level, so that a reader may hide it."""
     traces = []
-    for word, own in _words(dots):
-        trace = go.Scatter(
-            mode="markers",
-            text=[_told(dot) for dot in own],
-            hovertemplate="%{text}<extra></extra>",
-            name=word,
-            meta=own[0].tone,
-            **places(own),
-        )
-        trace.marker.symbol = SYMBOLS.get(own[0].tone, "circle")
-        trace.marker.size = trace.marker.size or 8
+    for own in _grouped(models):
+        tone = own[0].tone
+        trace: Trace = {
+            "type": "scatter",
+            "mode": "markers",
+            "text": [_hover_text(model) for model in own],
+            "hovertemplate": HOVER,
+            "name": own[0].word,
+            "meta": tone,
+            **at(own),
+        }
+        symbol = {"symbol": SYMBOLS.get(tone, "circle")}
+        trace["marker"] = {"size": 8} | trace.get("marker", {}) | symbol
         traces.append(trace)
     return traces
 
 
-def _whiskers(marks: Sequence[tuple[float, tuple[float, float]]]) -> dict[str, Any]:
+def _grouped(models: Sequence[Dot]) -> list[list[Dot]]:
+    """Return the models of each evidence level that any of them has, in drawing order."""
+    groups = []
+    for level in DRAWING_ORDER:
+        own = [model for model in models if model.word == LABELS[level]]
+        if own:
+            groups.append(own)
+    return groups
+
+
+def _percents(shares: Iterable[float]) -> list[float]:
+    """Return percent with two decimals: a pixel is more than that."""
+    return [round(100 * share, 2) for share in shares]
+
+
+def _text(name: str) -> str:
+    return escape(name, quote=False)
+
+
+def _hover_text(model: Dot) -> str:
+    lines = [
+        _text(model.model),
+        f"private {percent(model.private)}%, public {percent(model.public)}%",
+        f"gap {points(model.gap)} pp ({span(model.interval)})",
+    ]
+    if model.likelihood is not None:
+        lines.append(f"likelihood {model.likelihood:.3f}".replace("-", "−"))
+    return "<br>".join([*lines, model.word])
+
+
+def _family_text(family: FamilyLine) -> str:
+    interval = f" ({span(family.raw.interval)})" if family.raw.interval else ""
+    mean = f"mean {points(family.raw.estimate)} pp{interval}"
+    return "<br>".join([_text(family.family), mean, f"models: {family.members}"])
+
+
+def _whiskers(values: Sequence[tuple[float, tuple[float, float]]]) -> Trace:
     return {
         "type": "data",
         "symmetric": False,
-        "array": _percents(high - at for at, (_, high) in marks),
-        "arrayminus": _percents(at - low for at, (low, _) in marks),
+        "array": _percents(high - value for value, (_, high) in values),
+        "arrayminus": _percents(value - low for value, (low, _) in values),
     }
 
 
 def _line(
     x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash: str = "solid"
-) -> go.Scatter:
-    return go.Scatter(
-        x=x, y=y, mode="lines", line={"dash": dash}, hoverinfo="skip", name=name, meta=tone
-    )
+) -> Trace:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(x),
+        "y": list(y),
+        "line": {"dash": dash},
+        "hoverinfo": "skip",
+        "name": name,
+        "meta": tone,
+    }
 
 
-def _axis(title: str, *, zero: bool = True) -> dict[str, Any]:
+def _axis(title: str, *, zero: bool = True) -> Trace:
     return {"title": {"text": title, "standoff": 8}, "zeroline": zero, "automargin": True}
 
 
-def _named(names: Sequence[str]) -> dict[str, Any]:
-    """An axis of names, the first on top. Plotly would take those that look like numbers or dates for such."""
-    escaped = [escape(name, quote=False) for name in names]
-    first_below = {"categoryorder": "array", "categoryarray": escaped[::-1]}
-    ticks = {"tickvals": escaped, "ticktext": [escape(_short(name), quote=False) for name in names]}
-    return {"type": "category", "automargin": True, "fixedrange": True, **first_below, **ticks}
+def _names(names: Sequence[str]) -> Trace:
+    """Return an axis of names, the first on top; names that look like numbers stay names."""
+    return {
+        "type": "category",
+        "automargin": True,
+        "fixedrange": True,
+        "categoryorder": "array",
+        "categoryarray": [_text(name) for name in reversed(names)],
+        "tickvals": [_text(name) for name in names],
+        "ticktext": [_text(_shortened(name)) for name in names],
+    }
 
 
-def _short(name: str) -> str:
-    """A name beside which there is room for a picture on a phone; models of a kind differ at either end."""
-    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
+def _shortened(name: str) -> str:
+    """Return a name that leaves room for a chart on a phone; similar models differ at either end."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:12]}…{name[-11:]}"
 
 
 def _figure(
-    traces: Sequence[go.Scatter],
-    across: dict[str, Any],
-    up: dict[str, Any],
-    *,
-    rows: int | None = None,
+    traces: Sequence[Trace], across: Trace, up: Trace, *, rows: int | None = None
 ) -> Figure:
-    """``rows`` are lines below one another, of which each has its height."""
-    layout = go.Layout(
-        xaxis=across,
-        yaxis=up,
-        height=560 if rows is None else max(240, 150 + _ROW * rows),
-        margin={"l": 56, "r": 16, "t": 16, "b": 56},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-        hovermode="closest",
-        template="none",
-    )
-    return dict(json.loads(go.Figure(traces, layout).to_json()))
+    """Return a figure; ``rows`` are lines below one another, each of :data:`ROW_HEIGHT`."""
+    layout = {
+        "xaxis": across,
+        "yaxis": up,
+        "height": 560 if rows is None else max(240, 150 + ROW_HEIGHT * rows),
+        "margin": {"l": 56, "r": 16, "t": 16, "b": 56},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        "hovermode": "closest",
+    }
+    return {"data": list(traces), "layout": layout}

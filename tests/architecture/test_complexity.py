@@ -18,7 +18,6 @@ TO_BE_SPLIT = {
     "leaderboard/benchmarks/actions.py check_pair",
     "leaderboard/board/columns.py Columns.of",
     "leaderboard/board/views.py model",
-    "leaderboard/charts/figures.py families",
     "leaderboard/charts/planes.py likelihood",
     "leaderboard/evidence/entries.py _entries",
     "leaderboard/published/analysis.py _families",

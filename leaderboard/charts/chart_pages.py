@@ -1,0 +1,234 @@
+"""Pages of one chart: its question, how to read it, a Plotly figure and its data as a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from leaderboard.charts import figures
+from leaderboard.charts.dots import MOST_LINES, SIMILAR, Dot, Shown, near, thinned
+from leaderboard.evidence.formats import percent, points, span
+from leaderboard.evidence.summaries import FamilyLine
+
+Curve = Sequence[tuple[float, float]]
+Cell = SafeString | str
+MODEL_HEADINGS = (
+    "Model",
+    "Private, %",
+    "95% interval",
+    "Public, %",
+    "Gap, pp",
+    "95% interval of the gap",
+    "Evidence",
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart. ``rows`` are its data, cell for cell under ``headings``.
+
+    It shows ``shown`` of ``total`` models; where these are not all, ``selection`` says which.
+    """
+
+    question: str
+    reading: str
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    figure: figures.Figure
+    shown: int
+    total: int
+    selection: str = "spread evenly over their order; filter to see each"
+
+    @property
+    def table(self) -> list[tuple[Cell, list[tuple[str, Cell]]]]:
+        """Return the rows: a name, and the other cells with their headings."""
+        headings = self.headings[1:]
+        return [(name, list(zip(headings, cells, strict=True))) for name, *cells in self.rows]
+
+
+def scatter(data: Shown) -> Chart:
+    """Return private against public score."""
+    models = thinned(data.dots)
+    curve = " The solid curve is the expectation from the reference models." if data.curve else ""
+    return Chart(
+        question="Which models do worse on the private set?",
+        reading="Each point is a model. On the dashed line both scores are equal; the further a model"
+        f" is below it, the larger its gap.{curve}",
+        headings=MODEL_HEADINGS,
+        rows=[_model_cells(model) for model in models],
+        figure=figures.scatter(models, data.curve),
+        shown=len(models),
+        total=data.total,
+    )
+
+
+def peers(data: Shown) -> Chart:
+    """Return one model among those of a similar public score."""
+    similar = near(data.dots, data.model)
+    models = sorted(similar[:MOST_LINES], key=lambda dot: (-dot.private, dot.model))
+    if len(similar) > 1:
+        comparison = "Far to the left of its peers it is better on the public set than they are."
+    else:
+        comparison = "There is no other model, so nothing can be compared."
+    return Chart(
+        question=f"Does {data.model} do as well on the private set as its peers?",
+        reading=f"Private scores of the models within {100 * SIMILAR:g} points of its public score;"
+        f" {data.model} is the large point. {comparison}",
+        headings=MODEL_HEADINGS,
+        rows=[_model_cells(model) for model in models],
+        figure=figures.peers(models, data.model),
+        shown=len(models),
+        total=len(similar),
+        selection="those nearest in public score",
+    )
+
+
+def rank_changes(data: Shown) -> Chart:
+    """Return the way from public to private rank."""
+    models = thinned(data.dots)
+    rows = [
+        (
+            model.model,
+            str(model.public_rank),
+            str(model.rank),
+            points(model.gap),
+            _evidence(model),
+        )
+        for model in models
+    ]
+    return Chart(
+        question="How does the private set reorder the models?",
+        reading="A line leads from a model's rank by public score to its rank by private score."
+        " Where it falls, the model is better on the public set.",
+        headings=("Model", "Public rank", "Private rank", "Gap, pp", "Evidence"),
+        rows=rows,
+        figure=figures.rank_changes(models),
+        shown=len(models),
+        total=data.total,
+    )
+
+
+def likelihood(data: Shown) -> Chart | None:
+    """Return gap against likelihood; None where fewer than two models have a likelihood."""
+    known = [(model, model.likelihood) for model in data.dots if model.likelihood is not None]
+    if len(known) < 2:
+        return None
+    drawn = sorted(thinned(known), key=lambda pair: -pair[1])
+    rows = [
+        (
+            model.model,
+            f"{at:.3f}".replace("-", "−"),
+            points(model.gap),
+            percent(model.public),
+            _evidence(model),
+        )
+        for model, at in drawn
+    ]
+    return Chart(
+        question="Do models that find the public items likelier have larger gaps?",
+        reading="The further right, the likelier the model finds the texts of the public items, as"
+        " after training on them. Better models find any text likelier, too.",
+        headings=(
+            "Model",
+            "Log-likelihood per character, nats",
+            "Gap, pp",
+            "Public, %",
+            "Evidence",
+        ),
+        rows=rows,
+        figure=figures.likelihood([model for model, _ in drawn]),
+        shown=len(drawn),
+        total=len(known),
+    )
+
+
+def families(data: Shown) -> Chart | None:
+    """Return the mean gaps of families; None where no family is known."""
+    if not data.families:
+        return None
+    pooled = data.families[:MOST_LINES]
+    rows = [
+        (
+            family.family,
+            str(family.members),
+            points(family.raw.estimate),
+            span(family.raw.interval) if family.raw.interval else "–",
+            f"{family.higher} of {family.members}",
+        )
+        for family in pooled
+    ]
+    members = thinned([model for model in data.dots if model.family])
+    return Chart(
+        question="Do whole families overfit to the public set?",
+        reading="Each tick is a model's gap, the diamond its family's mean with the 95% interval."
+        " Red: above zero also after correction for the number of families.",
+        headings=("Family", "Models", "Mean, pp", "95% interval", "Above zero"),
+        rows=rows,
+        figure=figures.families(pooled, members),
+        shown=len(pooled),
+        total=len(data.families),
+        selection="those with the largest mean gaps",
+    )
+
+
+def _model_cells(model: Dot) -> tuple[Cell, ...]:
+    low, high = map(percent, model.private_interval)
+    return (
+        model.model,
+        percent(model.private),
+        f"{low}–{high}",
+        percent(model.public),
+        points(model.gap),
+        span(model.interval),
+        _evidence(model),
+    )
+
+
+def _evidence(model: Dot) -> SafeString:
+    return format_html('<span class="word {}">{}</span>', model.tone, model.word)
+
+
+CHARTS: Mapping[str, Callable[[Shown], Chart | None]] = {
+    "scatter": scatter,
+    "families": families,
+    "orders": rank_changes,
+    "likelihood": likelihood,
+    "peers": peers,
+}
+"""By the last part of a chart's address."""
+
+
+def shown_models(
+    request: HttpRequest,
+    dots: Sequence[Dot],
+    total: int,
+    curve: Curve,
+    families: Sequence[FamilyLine],
+) -> Shown:
+    """Return the data of a chart; ``?model=`` names the one whose peers are asked for (404)."""
+    model = request.GET.get("model", "") or (dots[0].model if dots else "")
+    if dots and all(dot.model != model for dot in dots):
+        raise Http404("no such model among those shown")
+    return Shown(dots, total, curve, families, model)
+
+
+def chart_page(request: HttpRequest, name: str, title: str, home: str, data: Shown) -> HttpResponse:
+    """Render one chart with its data as a table; 404 for an unknown chart."""
+    if name not in CHARTS:
+        raise Http404("no such chart")
+    choices = request.GET.copy()
+    for choice in ("page", "model"):
+        choices.pop(choice, None)
+    context = {
+        "title": title,
+        "home": home,
+        "address": choices.urlencode(),
+        "chart": CHARTS[name](data) if data.dots else None,
+        "bundle": static(settings.PLOTLY),
+    }
+    return render(request, "charts/chart.html", context)
