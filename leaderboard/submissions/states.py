@@ -44,19 +44,19 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
     ),
     (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
     (RunState.RUNNING, RunState.QUEUED): Step(
-        "the attempt was lost: next token, items left only", "reaper"
+        "the attempt was lost: next token, only the items that are left", "reaper"
     ),
     (RunState.QUEUED, RunState.FAILED): Step(
-        "its time in the queue is over, or no evaluator will ever take it", "reaper, recorder"
+        "its time in the queue is over, or no evaluator will ever accept it", "reaper, recorder"
     ),
     (RunState.LEASED, RunState.FAILED): Step(
-        "the evaluator gave up, or attempts or time are used up", "recorder"
+        "the evaluator ended the attempt, or attempts or time are used up", "recorder"
     ),
     (RunState.RUNNING, RunState.FAILED): Step(
-        "the evaluator gave up, or attempts or time are used up", "recorder"
+        "the evaluator ended the attempt, or attempts or time are used up", "recorder"
     ),
     (RunState.FAILED, RunState.QUEUED): Step(
-        "queued again, outcomes kept", "maintainer, or its author"
+        "queued again; its outcomes stay", "maintainer, or its author"
     ),
     (RunState.QUEUED, RunState.CANCELLED): Step("withdrawn", "submitter"),
     (RunState.LEASED, RunState.CANCELLED): Step("withdrawn", "submitter"),
