@@ -102,7 +102,7 @@ FINDINGS = {
     "tally_differs": "{run}: counts that a closing committed to are not published",
     "row_unknown": "the row of {run} belongs to no run that may have one",
     "row_stale": "the row of {run} ignores notices that are more than a day old",
-    "form_differs": "the row of {run} is over other items than the run was selected for",
+    "form_differs": "the row of {run} is over other items than its grant selects",
     "row_without_closing": "the row of {run} has no closing on any log",
     "score_differs": "the row of {run} has other counts than the logs",
     "form_not_exposed": "the row of {run} counts items that no log says it was shown",

@@ -200,7 +200,9 @@ def multiply(scalar: int, point: Point) -> Point:
 
 def equal(p: Point, q: Point) -> bool:
     """Return True for the same point: X/Z and Y/Z agree."""
-    return (p[0] * q[2] - q[0] * p[2]) % P == 0 and (p[1] * q[2] - q[1] * p[2]) % P == 0
+    x_differs = (p[0] * q[2] - q[0] * p[2]) % P
+    y_differs = (p[1] * q[2] - q[1] * p[2]) % P
+    return x_differs == 0 and y_differs == 0
 
 
 BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
@@ -529,14 +531,17 @@ def check_deal(items: list[Json], blocks: list[Json], seed: bytes) -> None:
     takes its k-th one at the fraction (2k + 1) / 2n of the deck. In a block they lie in the order
     of their hashes.
     """
-    deck = [
-        (kind_of(item), hmac.digest(seed, record_of(item), "sha256"), item["index"])
-        for item in items
-    ]
-    places = [(Fraction(2 * k + 1, 2 * b["n"]), b["id"]) for b in blocks for k in range(b["n"])]
+    deck = []
+    for item in items:
+        key = hmac.digest(seed, record_of(item), "sha256")
+        deck.append((kind_of(item), key, item["index"]))
+    places = []
+    for block in blocks:
+        n = block["n"]
+        places += [(Fraction(2 * k + 1, 2 * n), block["id"]) for k in range(n)]
     dealt: dict[int, list[tuple[bytes, int]]] = {block["id"]: [] for block in blocks}
-    for (_, key, index), (_, block) in zip(sorted(deck), sorted(places)):
-        dealt[block].append((key, index))
+    for (_, key, index), (_, block_id) in zip(sorted(deck), sorted(places)):
+        dealt[block_id].append((key, index))
     order = [index for block in blocks for _, index in sorted(dealt[block["id"]])]
     need(order == list(range(len(items))), "deal_differs")
 
@@ -549,9 +554,9 @@ def record_of(item: Json) -> bytes:
 def kind_of(item: Json) -> tuple[int, int]:
     """Return the number of steps in an answer, and of digits before the point of its result."""
     steps = item["answer"].count("<<")
-    gold = item["answer"].split("####")[-1].strip().replace(",", "").lstrip("-\u2212")
-    digits = len(gold.partition(".")[0].lstrip("0"))
-    return steps, max(1, digits)
+    result = item["answer"].split("####")[-1].strip().replace(",", "")
+    before_point = result.lstrip("-\u2212").partition(".")[0]
+    return steps, max(1, len(before_point.lstrip("0")))
 
 
 # --- 6. Statement
