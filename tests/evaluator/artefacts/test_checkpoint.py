@@ -106,7 +106,7 @@ def test_no_folder_at_all(tmp_path: Path) -> None:
     "name",
     ["pytorch_model.bin", "model.pt", "a.pth", "sub/x.PKL", "model.ckpt", "training_args.bin"],
 )
-def test_a_pickle_beside_good_weights(folder: Path, name: str) -> None:
+def test_a_pickle_next_to_good_weights(folder: Path, name: str) -> None:
     path = folder / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(pickle.dumps({"w": 1}))
@@ -250,7 +250,7 @@ def test_a_bad_config(folder: Path, raw: bytes, code: Code) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json"])
-def test_code_asked_for_beside_the_config(folder: Path, name: str) -> None:
+def test_code_asked_for_outside_the_config(folder: Path, name: str) -> None:
     (folder / name).write_text('{"auto_map": {"AutoTokenizer": ["x.Y", null]}}')
     assert code_of(folder) is Code.CHECKPOINT_REMOTE_CODE
 

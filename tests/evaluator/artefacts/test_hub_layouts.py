@@ -34,7 +34,7 @@ def code_of(folder: Path) -> Code:
     return caught.value.code
 
 
-def test_the_index_decides_beside_a_consolidated_file(folder: Path) -> None:
+def test_the_index_decides_despite_a_consolidated_file(folder: Path) -> None:
     shards(folder, {"w": ONE, "v": TWO})
     (folder / "consolidated.safetensors").write_bytes(safetensors({"tok_embeddings": TENSOR}))
     facts = inspect_checkpoint(folder)
@@ -45,7 +45,7 @@ def test_the_index_decides_beside_a_consolidated_file(folder: Path) -> None:
     assert "consolidated.safetensors" not in served
 
 
-def test_one_file_beside_a_consolidated_one(folder: Path) -> None:
+def test_one_file_and_a_consolidated_one(folder: Path) -> None:
     (folder / "consolidated.safetensors").write_bytes(b"not even one")
     assert inspect_checkpoint(folder).parameters == 4
     (folder / "model.safetensors").unlink()
@@ -82,10 +82,10 @@ def test_infinity_in_a_header_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
 )
-@pytest.mark.parametrize("beside", [True, False])
-def test_an_adapter(folder: Path, name: str, beside: bool) -> None:
+@pytest.mark.parametrize("with_weights", [True, False])
+def test_an_adapter(folder: Path, name: str, with_weights: bool) -> None:
     (folder / name).write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
-    if not beside:
+    if not with_weights:
         for other in ("config.json", "model.safetensors"):
             (folder / other).unlink()
     assert code_of(folder) is Code.CHECKPOINT_ADAPTER

@@ -58,7 +58,7 @@ def test_bad_items_are_errors_with_their_lines(bad: bytes, code: str) -> None:
     assert found([*NEW[:3], bad, *NEW[3:6]]) == {code: (4,)}
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     lines = [b"{", NEW[0], b"", line(answer="x"), line("a\0"), NEW[0], b"]"]
     assert found(lines) == {
         "set_bad_json": (1, 7),

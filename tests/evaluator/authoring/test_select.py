@@ -33,7 +33,7 @@ def test_anything_else_does_not_agree(solution: str) -> None:
 def test_who_solved_alike() -> None:
     items = dict(enumerate(mixed(4), start=1))
     solutions = {1: items[1].gold, 2: "999999", 3: items[3].gold + ".0"}
-    assert solved_alike(items, solutions) == {1, 3}, "what was not solved is not kept"
+    assert solved_alike(items, solutions) == {1, 3}, "what was not solved does not pass"
     with pytest.raises(EvaluatorError) as caught:
         solved_alike(items, {5: "1"})
     assert caught.value.code is Code.SHEET_UNREADABLE

@@ -1,4 +1,4 @@
-"""Sheets are read strictly, whoever saved them, and nobody else may read what they hold."""
+"""Sheets are read strictly, from any program, and are private to their owner."""
 
 import os
 import stat
@@ -47,7 +47,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> Non
 
 
 def test_nothing_is_overwritten(path: Path) -> None:
-    path.write_text("kept")
+    path.write_text("original")
     for write in (
         lambda: sheets.write_rows(path, COLUMNS, []),
         lambda: sheets.write_lines(path, []),
@@ -56,7 +56,7 @@ def test_nothing_is_overwritten(path: Path) -> None:
         with pytest.raises(EvaluatorError) as caught:
             write()
         assert caught.value.code is Code.OUT_UNWRITABLE
-    assert path.read_text() == "kept"
+    assert path.read_text() == "original"
 
 
 @pytest.mark.parametrize(

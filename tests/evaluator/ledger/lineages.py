@@ -1,4 +1,4 @@
-"""Random lineage graphs with runs, and the release rule told in the plainest way: by trying every subset."""
+"""Random lineage graphs with runs, and the release rule in its plainest form: by trying every subset."""
 
 import hashlib
 from itertools import combinations
@@ -51,7 +51,7 @@ def evidence_of(runs: object, lineages: object) -> Evidence:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[LineageFact, ...]:
-    """Mostly merges and derivatives of earlier names; sometimes cycles, self parents, unknown and twice-told ones."""
+    """Mostly merges and derivatives of earlier names; sometimes cycles, self parents, unknown and ones recorded twice."""
     wild = draw(st.booleans())
     facts = []
     for place, name in enumerate(NAMES):
@@ -125,7 +125,7 @@ def counts(clause: Lineages, one: RunFact) -> bool:
 
 
 def family(name: str, facts: tuple[LineageFact, ...]) -> set[str] | None:
-    """A name with all its ancestors; None where one is unknown, told in two ways, or its own ancestor."""
+    """A name with all its ancestors; None where one is unknown, recorded in two ways, or its own ancestor."""
     above: dict[str, set[str]] = {}
     reach = {name}
     while True:
@@ -154,7 +154,7 @@ def _reaches(start: str, goal: str, above: dict[str, set[str]]) -> bool:
 
 
 def families(clause: Lineages, evidence: Evidence) -> dict[str, tuple[RunFact, set[str]]]:
-    """Each run that counts with its family: of one lineage in all that is told of these weights under this name."""
+    """Each run that counts with its family: of one lineage in all that is recorded of these weights under this name."""
     found = {}
     for one in evidence.runs:
         of = [

@@ -110,14 +110,14 @@ def test_order_gaps_and_repeats() -> None:
         {"root": "00" * 32},
         {"item": 5},
         {"maintainer": "two"},
-        {"maintainer": "stranger"},
+        {"maintainer": "outsider"},
         {"key": FOREIGN},
         {"key": TWO},
         {"kind": "retire_block", "block": 4},
     ],
     ids=",".join,
 )
-def test_about_another_set_or_item_or_by_somebody_else(changed: dict[str, Any]) -> None:
+def test_about_another_set_or_item_or_by_another_signer(changed: dict[str, Any]) -> None:
     refuse(notice(**changed))
 
 
@@ -163,7 +163,7 @@ def test_a_reason_is_never_a_text(changed: dict[str, Any]) -> None:
 
 
 def test_a_form_that_was_signed_nevertheless() -> None:
-    """Whoever signs by other means than ours: the chain is checked for its forms, too."""
+    """Signed by other means than ours: the fields of a chain are checked, too."""
     signed = notice()
     wrong = msgspec.structs.replace(signed, block=1)
     fields = wrong.to_dict()

@@ -140,7 +140,7 @@ def test_fault_t008_a_replay_over_another_set_or_evidence() -> None:
     assert code_of(voted, msgspec.structs.replace(SET, name="twin-2")) is Code.EVIDENCE_DIFFERS
 
 
-def test_a_set_that_nobody_can_release() -> None:
+def test_a_set_without_maintainers_cannot_be_released() -> None:
     for changed in ({"rule": None}, {"maintainers": (), "quorum": 0}):
         with pytest.raises(EvaluatorError) as caught:
             make_statement(

@@ -53,14 +53,14 @@ APART = [LineageFact(name=name) for name in "abcdefg"]
 
 
 def met(*facts: RunFact, lineages: Any = APART, rule: Rule = RULE, now: datetime = NOW) -> bool:
-    """Whether the rule is met, once the stranger's verifier says the same."""
+    """Whether the rule is met, once the third party's verifier agrees."""
     evidence = evidence_of(facts, lineages)
     found = decide(rule, evidence, now=now).met
-    assert found == strangers_word(rule, evidence, now)
+    assert found == verdict_of_verifier(rule, evidence, now)
     return found
 
 
-def strangers_word(rule: Rule, evidence: Evidence, now: datetime) -> bool:
+def verdict_of_verifier(rule: Rule, evidence: Evidence, now: datetime) -> bool:
     try:
         V.check_rule(rule.to_dict(), evidence.to_dict(), now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
     except V.Refused:
@@ -81,7 +81,7 @@ def test_agrees_with_every_subset(
     verdict, known = decide(rule, evidence, now=NOW), families(clause, evidence)
     best = most(clause, evidence)
     chosen = verdict.clauses[0].models
-    assert verdict.met == (best >= wanted) == strangers_word(rule, evidence, NOW)
+    assert verdict.met == (best >= wanted) == verdict_of_verifier(rule, evidence, NOW)
     assert len(chosen) == min(best, wanted) == len(set(chosen)) and set(chosen) <= {
         one.model for one, _ in known.values()
     }
@@ -286,7 +286,7 @@ def test_many_copies_and_many_lineages_are_decided_at_once() -> None:
     copied = [run(f"m{k}", number=k + 1, lineage=f"l{k}", weights=weights("x")) for k in range(200)]
     lineages = [LineageFact(name=f"l{k}") for k in range(200)]
     assert not met(*copied, lineages=lineages)
-    ring = [
+    cycle = [
         run(
             f"m{k}",
             number=k + 1,
@@ -297,7 +297,7 @@ def test_many_copies_and_many_lineages_are_decided_at_once() -> None:
         for k in range(100)
     ]
     eight = Rule(any_of=(Lineages(models=8, numerator=95, denominator=100),))
-    assert met(*ring, lineages=lineages, rule=eight)
+    assert met(*cycle, lineages=lineages, rule=eight)
 
 
 # --- T010: lineage graphs
@@ -309,29 +309,36 @@ def test_many_copies_and_many_lineages_are_decided_at_once() -> None:
         [LineageFact(name="a", parents=("a",)), *APART[1:]],
         [LineageFact(name="a", parents=("b",)), LineageFact(name="b", parents=("a",)), *APART[2:]],
         [LineageFact(name="a", parents=("x",)), LineageFact(name="x", parents=("x",)), *APART[1:]],
-        [LineageFact(name="a", parents=("nobody knows",)), *APART[1:]],
+        [LineageFact(name="a", parents=("unrecorded",)), *APART[1:]],
         [*APART, LineageFact(name="a", parents=("d",))],
         APART[1:],
     ],
-    ids=["self parent", "cycle", "above a cycle", "unknown parent", "told twice", "not told"],
+    ids=[
+        "self parent",
+        "cycle",
+        "above a cycle",
+        "unknown parent",
+        "recorded twice",
+        "not recorded",
+    ],
 )
 def test_fault_t010_unsound_lineages_count_for_nothing(lineages: list[LineageFact]) -> None:
     assert not met(*three(), lineages=lineages)
 
 
-def test_told_twice_in_the_same_way_is_sound() -> None:
+def test_recorded_twice_in_the_same_way_is_sound() -> None:
     assert met(*three(), lineages=[*APART, LineageFact(name="a")])
 
 
 def test_fault_t010_a_base_under_another_name() -> None:
-    """The old name is kept as the parent of the new one, so both names still stand for one lineage."""
+    """The old name stays as the parent of the new one, so both names still stand for one lineage."""
     renamed = [*APART, LineageFact(name="new", parents=("a",))]
     assert not met(run("new"), run("a"), run("b"), lineages=renamed)
     assert met(run("new"), run("b"), run("c"), lineages=renamed)
 
 
 def test_fault_t010_two_hundred_nodes() -> None:
-    """A chain, a star and two hundred strangers; 199 of them also in a ring."""
+    """A chain, a star and two hundred unrelated lineages; 199 of them also in a cycle."""
     names = [f"n{number}" for number in range(200)]
     chain = [
         LineageFact(name=name, parents=tuple(names[place - 1 : place]))
@@ -345,8 +352,10 @@ def test_fault_t010_two_hundred_nodes() -> None:
     ]
     assert not met(*facts, lineages=star)
     assert met(*facts, lineages=[LineageFact(name=name) for name in names])
-    ring = [LineageFact(name=name, parents=(names[place - 1],)) for place, name in enumerate(names)]
-    assert not met(*facts, lineages=ring)
+    cycle = [
+        LineageFact(name=name, parents=(names[place - 1],)) for place, name in enumerate(names)
+    ]
+    assert not met(*facts, lineages=cycle)
 
 
 def test_the_largest_set_is_found_where_the_first_is_not_it() -> None:
@@ -493,7 +502,7 @@ def evidence() -> dict[str, Any]:
     ids=str,
 )
 def test_evidence_that_is_none(changed: dict[str, object]) -> None:
-    """Also where one run is told as that of two models."""
+    """Also where one run is listed as that of two models."""
     assert read_evidence(evidence()).runs[0].run == run_id(ord("a"))
     with pytest.raises(EvaluatorError) as caught:
         read_evidence({**evidence(), **changed})

@@ -110,7 +110,7 @@ def test_a_set_is_not_sealed_with_a_part_below_the_cell() -> None:
 
 
 def test_the_cell_is_sealed_with_the_set_and_never_above_the_usual_one() -> None:
-    """Whoever lowers it makes another manifest, which no signature is over; the usual one is left out, as ever."""
+    """Lowering it makes another manifest, which no signature is over; the usual one is left out, as ever."""
     usual, lower = sealed(MIN_CELL_SIZE), sealed(MIN_CELL_SIZE - 1)
     assert "cell" not in usual.to_dict() and lower.to_dict()["cell"] == MIN_CELL_SIZE - 1
     assert usual.digest() != lower.digest() and Manifest.from_dict(lower.to_dict()) == lower

@@ -54,9 +54,9 @@ class Loot:
     shown: list[Shown] = field(default_factory=list)
     refused: int = 0
 
-    def seen_by(self, told: Callable[[str], bool], season: int | None = -1) -> frozenset[int]:
+    def seen_by(self, matches: Callable[[str], bool], season: int | None = -1) -> frozenset[int]:
         """The indices that parties of these names saw, in one season or (-1) in all."""
-        mine = (one for one in self.shown if told(one.to) and season in (-1, one.season))
+        mine = (one for one in self.shown if matches(one.to) and season in (-1, one.season))
         return frozenset().union(*(one.indices for one in mine))
 
 
@@ -165,7 +165,7 @@ def _ask(
 def check_law(
     loot: Loot, manifest: Manifest, items: Sequence[Item], seasons: Sequence[int | None]
 ) -> None:
-    """What holds whatever was asked. Self-declared is whoever is neither the jail nor on the list."""
+    """Check what holds for any request. A recipient is self-declared if it is neither the jail nor listed."""
 
     def declared(name: str) -> bool:
         return name not in ("jail", "contracted.example")

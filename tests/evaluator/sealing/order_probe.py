@@ -1,6 +1,6 @@
 """Run in a process of its own: is the journal's line on disk before the first byte is decrypted?
 
-Prints ``kept`` and exits 0, or says what came too early and exits 1. ``sys.path`` decides which build is
+Prints ``in order`` and exits 0, or prints what came too early and exits 1. ``sys.path`` decides which build is
 asked, so that the same probe judges broken ones (see test_order.py).
 """
 
@@ -91,7 +91,7 @@ def main() -> int:
         if expected != EVENTS:
             print(EVENTS)
             return 1
-    print("kept")
+    print("in order")
     return 0
 
 

@@ -74,13 +74,13 @@ def test_the_advice_names_the_smallest_size_for_what_was_asked() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 36, 99])
-def test_a_set_below_the_smallest_cell_is_told_the_size_that_works(n: int) -> None:
+def test_the_refusal_of_too_small_a_set_names_the_size_that_works(n: int) -> None:
     message = refusal(n, Shares())
     assert advised(message) == [] and "at least 100 items" in message
     plan(100, Shares(local=Shares().local * 0, spare=Shares().spare * 0, blocks=1, seasons=0))
 
 
-def test_the_cell_that_was_asked_for_is_kept() -> None:
+def test_the_advice_has_the_minimum_cell_size_that_was_asked_for() -> None:
     for options in advised(refusal(60, replace(Shares(), cell=36))):
         assert shares_of(options).cell == 36
         plan(60, shares_of(options))

@@ -1,4 +1,4 @@
-"""Every file of a sealed set, changed byte by byte: each of eight places is refused by whoever reads it.
+"""Every file of a sealed set, changed byte by byte: each of eight places is refused by every reader.
 
 Nonces, ciphertexts, wraps and leaves are read when a run opens items (test_tampering.py); the seed when a set is
 released; the head by ``verify`` and by the site; notices whenever anybody is shown anything.
@@ -25,7 +25,7 @@ from tests.evaluator.sealing.conftest import ALL, CREATED, ITEMS, RUN, SEED, SHO
 
 
 @dataclass
-class Kept:
+class StoredSet:
     """A set with a maintainer, a witness, a cosigned head and two notices."""
 
     folder: Path
@@ -60,7 +60,7 @@ class Kept:
 
 
 @pytest.fixture
-def kept(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+def stored(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredSet:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     ada, wanda = signatures.generate(), signatures.generate()
     parties = [
@@ -78,7 +78,7 @@ def kept(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
         "covenant": covenant,
     }
     write_set(seal_set(ITEMS, name="twin", shots=SHOTS, **about), tmp_path / "twin")  # type: ignore[arg-type]
-    found = Kept(tmp_path / "twin", host)
+    found = StoredSet(tmp_path / "twin", host)
     note = cosign(formats.read_head(found.folder), name="wanda", private_key=wanda, moment=CREATED)
     (found.folder / formats.HEAD).write_text(note, encoding="utf-8")
     (found.folder / formats.NOTICES).write_bytes(b"".join(notices(found.manifest(), ada)))
@@ -112,17 +112,17 @@ def notices(manifest: Manifest, key: Ed25519PrivateKey) -> Iterator[bytes]:
         ("notices.jsonl", {Code.NOTICE_INVALID}),
     ],
 )
-def test_every_flipped_byte_is_found(kept: Kept, name: str, codes: set[Code]) -> None:
+def test_every_flipped_byte_is_found(stored: StoredSet, name: str, codes: set[Code]) -> None:
     """``internal`` stands for a head that is sound and no longer cosigned: a witness's line that names another."""
-    file = kept.folder / name
+    file = stored.folder / name
     original = file.read_bytes()
     for place in range(len(original)):
         changed = bytearray(original)
         changed[place] ^= (0x01, 0x20, 0x80)[place % 3]
         file.write_bytes(changed)
-        assert kept.refusal() in codes, f"byte {place} of {name}"
+        assert stored.refusal() in codes, f"byte {place} of {name}"
     file.write_bytes(original)
-    assert kept.refusal() is None
+    assert stored.refusal() is None
 
 
 def field(folder: Path, name: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
@@ -201,19 +201,19 @@ PLACES: dict[str, tuple[Callable[[Path], None], Code]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_change_that_keeps_the_form_is_found(kept: Kept, place: str) -> None:
+def test_a_change_that_keeps_the_form_is_found(stored: StoredSet, place: str) -> None:
     change, code = PLACES[place]
-    change(kept.folder)
-    assert kept.refusal() is code
+    change(stored.folder)
+    assert stored.refusal() is code
 
 
-def test_a_notice_that_is_dropped_or_moved_is_found(kept: Kept) -> None:
-    file = kept.folder / formats.NOTICES
+def test_a_notice_that_is_dropped_or_moved_is_found(stored: StoredSet) -> None:
+    file = stored.folder / formats.NOTICES
     first, second = file.read_bytes().splitlines(keepends=True)
     for content in (second, second + first, first + first, first + second[:-1]):
         file.write_bytes(content)
-        assert kept.refusal() is Code.NOTICE_INVALID
+        assert stored.refusal() is Code.NOTICE_INVALID
     file.write_bytes(first)
-    assert kept.refusal() is None, (
+    assert stored.refusal() is None, (
         "the last ones can be held back: the site's copy of them is what counts"
     )

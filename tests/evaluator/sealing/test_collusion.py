@@ -183,7 +183,7 @@ def test_the_law_holds_for_as_few_accounts_as_that(host: Host, folder: Path) -> 
 def test_an_evaluator_that_does_not_look_at_blocks_fails_it(
     host: Host, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may see something is shown whatever was asked."""
+    """A recipient that may see something is shown all that was asked."""
     manifest = manifest_of(host, folder)
     with monkeypatch.context() as broken:
         broken.setattr(Manifest, "indices", lambda self, blocks: frozenset(range(self.n)))
@@ -202,11 +202,11 @@ def test_an_evaluator_that_does_not_listen_to_a_lower_tier_fails_it(
     assert fails(loot, manifest)
 
 
-# --- what maintainers took out is shown to nobody, in any season
+# --- what maintainers retired is shown to no recipient, in any season
 
 
 @pytest.fixture
-def kept(host: Host, tmp_path: Path) -> tuple[Path, Ed25519PrivateKey]:
+def maintained(host: Host, tmp_path: Path) -> tuple[Path, Ed25519PrivateKey]:
     """A set with a maintainer, and the maintainer's key."""
     key = signatures.generate()
     maintainer = Party(name="ada", public=signatures.public_hex(key))
@@ -227,7 +227,7 @@ def kept(host: Host, tmp_path: Path) -> tuple[Path, Ed25519PrivateKey]:
 def post(
     folder: Path, manifest: Manifest, key: Ed25519PrivateKey, *facts: dict[str, object]
 ) -> None:
-    """Write notices beside the set, chained."""
+    """Write chained notices into the folder of the set."""
     notices: list[Notice] = []
     for index, one in enumerate(facts):
         chain = {"index": index, "previous": notice_hash(notices[-1]) if notices else GENESIS}
@@ -241,10 +241,10 @@ def post(
     (folder / NOTICES).write_bytes(b"".join(map(to_line, notices)))
 
 
-def test_retired_blocks_are_shown_to_nobody(
-    host: Host, kept: tuple[Path, Ed25519PrivateKey]
+def test_retired_blocks_are_shown_to_no_recipient(
+    host: Host, maintained: tuple[Path, Ed25519PrivateKey]
 ) -> None:
-    folder, key = kept
+    folder, key = maintained
     manifest = manifest_of(host, folder)
     gone = (manifest.seasons[1], 0, manifest.block_ids(("local",))[0])
     post(
@@ -263,9 +263,9 @@ def test_retired_blocks_are_shown_to_nobody(
 
 
 def test_a_notice_works_while_the_vault_is_open(
-    host: Host, kept: tuple[Path, Ed25519PrivateKey]
+    host: Host, maintained: tuple[Path, Ed25519PrivateKey]
 ) -> None:
-    folder, key = kept
+    folder, key = maintained
     manifest = manifest_of(host, folder)
     with closing(host.journal()) as journal:
         vault = host.vault(folder, journal=journal)

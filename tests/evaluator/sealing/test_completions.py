@@ -43,7 +43,7 @@ def test_round_trip(
     )
 
 
-def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_stored(tmp_path: Path) -> None:
     store = CompletionStore(tmp_path, KEY)
     store.append(RUN, "twin", 1, Outcome.RIGHT, "a\ud800b\x00\u2028\n")
     assert store.read(RUN)[0].text == "a\ud800b\x00\u2028\n"
@@ -123,7 +123,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(store.read(RUN)) == 1
 
 
-def test_what_was_asked_is_kept_and_lines_of_before_there_was_a_mark_are_read(
+def test_what_was_asked_is_stored_and_lines_of_before_there_was_a_mark_are_read(
     tmp_path: Path,
 ) -> None:
     store = CompletionStore(tmp_path, KEY)

@@ -50,7 +50,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kept(path: Path) -> list[Exposure]:
+def recorded(path: Path) -> list[Exposure]:
     """Three lines on disk."""
     with opened(path) as journal:
         return [line(journal, number) for number in range(3)]
@@ -62,12 +62,16 @@ def broken(path: Path) -> None:
     assert caught.value.code is Code.JOURNAL_BROKEN
 
 
-def test_lines_are_chained_over_restarts(path: Path, kept: list[Exposure]) -> None:
+def test_lines_are_chained_over_restarts(path: Path, recorded: list[Exposure]) -> None:
     with opened(path) as journal:
         last = line(journal, 7, 9)
-        assert journal.entries() == (*kept, last)
-        assert journal.head == verify_chain([*kept, last], PUBLIC)
-    assert kept[0].previous == GENESIS and last.previous == entry_hash(kept[2]) and last.index == 3
+        assert journal.entries() == (*recorded, last)
+        assert journal.head == verify_chain([*recorded, last], PUBLIC)
+    assert (
+        recorded[0].previous == GENESIS
+        and last.previous == entry_hash(recorded[2])
+        and last.index == 3
+    )
     assert unpack_bits(last.items, 50) == {7, 9} and last.count == 2
     assert path.stat().st_mode & 0o077 == 0
 
@@ -80,7 +84,7 @@ def test_the_time_is_the_clocks_in_utc(path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"count":2,"eval', b"\x00" * 30])
-def test_a_torn_last_line_is_cut(path: Path, kept: list[Exposure], torn: bytes) -> None:
+def test_a_torn_last_line_is_cut(path: Path, recorded: list[Exposure], torn: bytes) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + torn)
     with opened(path) as journal:
@@ -90,7 +94,7 @@ def test_a_torn_last_line_is_cut(path: Path, kept: list[Exposure], torn: bytes) 
         assert len(journal.entries()) == 4
 
 
-def test_every_cut_of_the_last_line_is_mended(path: Path, kept: list[Exposure]) -> None:
+def test_every_cut_of_the_last_line_is_mended(path: Path, recorded: list[Exposure]) -> None:
     whole = path.read_bytes()
     start = whole[:-1].rindex(b"\n") + 1
     for end in (start, start + 1, *range(start + 2, len(whole) - 1, 40), len(whole) - 1):
@@ -121,7 +125,7 @@ def test_any_other_change_is_fatal(
     )
 
 
-def test_lines_cannot_be_dropped_swapped_or_doubled(path: Path, kept: list[Exposure]) -> None:
+def test_lines_cannot_be_dropped_swapped_or_doubled(path: Path, recorded: list[Exposure]) -> None:
     first, second, third = path.read_bytes().splitlines(keepends=True)
     for lines in (
         [second, third],
@@ -133,7 +137,7 @@ def test_lines_cannot_be_dropped_swapped_or_doubled(path: Path, kept: list[Expos
         broken(path)
 
 
-def test_another_evaluators_journal_is_refused(path: Path, kept: list[Exposure]) -> None:
+def test_another_evaluators_journal_is_refused(path: Path, recorded: list[Exposure]) -> None:
     with pytest.raises(EvaluatorError) as caught:
         Journal(path, "host-b", KEY)
     assert caught.value.code is Code.JOURNAL_BROKEN
@@ -142,7 +146,7 @@ def test_another_evaluators_journal_is_refused(path: Path, kept: list[Exposure])
     assert caught.value.code is Code.JOURNAL_BROKEN
 
 
-def test_a_journal_that_shrinks_while_open_is_refused(path: Path, kept: list[Exposure]) -> None:
+def test_a_journal_that_shrinks_while_open_is_refused(path: Path, recorded: list[Exposure]) -> None:
     with opened(path) as journal:
         path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
         with pytest.raises(EvaluatorError) as caught:
@@ -162,7 +166,7 @@ def test_a_journal_that_shrinks_while_open_is_refused(path: Path, kept: list[Exp
     ],
 )
 def test_what_does_not_fit_is_not_written(
-    path: Path, kept: list[Exposure], changed: dict[str, Any]
+    path: Path, recorded: list[Exposure], changed: dict[str, Any]
 ) -> None:
     before = path.read_bytes()
     with opened(path) as journal:
@@ -175,7 +179,7 @@ def test_what_does_not_fit_is_not_written(
 
 @pytest.mark.parametrize("step", ["write", "fsync"])
 def test_a_full_disk_keeps_the_journal_whole(
-    path: Path, kept: list[Exposure], step: str, monkeypatch: pytest.MonkeyPatch
+    path: Path, recorded: list[Exposure], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, write = path.read_bytes(), os.write
     with opened(path) as journal:
@@ -265,9 +269,9 @@ def test_a_killed_process_loses_no_line_that_it_acknowledged(path: Path) -> None
             assert journal.head.index >= acknowledged
 
 
-def test_the_file_is_plain_json_lines(path: Path, kept: list[Exposure]) -> None:
+def test_the_file_is_plain_json_lines(path: Path, recorded: list[Exposure]) -> None:
     assert [json.loads(text) for text in path.read_text().splitlines()] == [
-        entry.to_dict() for entry in kept
+        entry.to_dict() for entry in recorded
     ]
 
 

@@ -63,7 +63,7 @@ def test_no_two_hosts_share_a_key(folder: Path, tmp_path: Path) -> None:
 def test_nothing_is_overwritten(name: str, folder: Path, tmp_path: Path) -> None:
     partly = tmp_path / "partly"
     partly.mkdir()
-    (partly / name).write_bytes(b"kept")
+    (partly / name).write_bytes(b"original")
     for place in (folder, partly):
         before = {path: path.read_bytes() for path in place.iterdir()}
         with pytest.raises(EvaluatorError) as caught:

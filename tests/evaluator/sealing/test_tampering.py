@@ -94,7 +94,7 @@ def test_items_cannot_change_places(host: Host, set_folder: Path) -> None:
 def test_another_set_under_the_name_is_refused(
     host: Host, set_folder: Path, tmp_path: Path
 ) -> None:
-    """O05: the items of one set cannot stand under the root of another, whoever can write the folder."""
+    """O05: the items of one set cannot stand under the root of another, even by a writer of the folder."""
     other = tmp_path / "other"
     items = [Item(f"{item.question}!", item.answer, item.gold) for item in ITEMS]
     write_set(
@@ -128,15 +128,17 @@ def test_a_set_under_another_name_is_refused(host: Host, set_folder: Path) -> No
 def test_a_host_that_is_not_enrolled(
     host: Host, set_folder: Path, make_host: Callable[[str], Host]
 ) -> None:
-    stranger = make_host("host-b")
-    assert refusal(stranger, set_folder) is Code.NOT_ENROLLED
+    unenrolled = make_host("host-b")
+    assert refusal(unenrolled, set_folder) is Code.NOT_ENROLLED
     wrap = (set_folder / "wraps/host-a.json").read_bytes()
     (set_folder / "wraps/host-b.json").write_bytes(wrap)
-    assert refusal(stranger, set_folder) is Code.NOT_ENROLLED
+    assert refusal(unenrolled, set_folder) is Code.NOT_ENROLLED
     renamed = wrap.replace(b'"host":"host-a"', b'"host":"host-b"')
-    renamed = renamed.replace(host.identity.host_pub.encode(), stranger.identity.host_pub.encode())
+    renamed = renamed.replace(
+        host.identity.host_pub.encode(), unenrolled.identity.host_pub.encode()
+    )
     (set_folder / "wraps/host-b.json").write_bytes(renamed)
-    assert refusal(stranger, set_folder) is Code.NOT_ENROLLED
+    assert refusal(unenrolled, set_folder) is Code.NOT_ENROLLED
 
 
 def test_an_unknown_set(host: Host, set_folder: Path, tmp_path: Path) -> None:
