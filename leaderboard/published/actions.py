@@ -1,4 +1,4 @@
-"""Writes of this app: tables that others published."""
+"""Writes of this app: imports of published tables."""
 
 from dataclasses import asdict
 
@@ -22,16 +22,16 @@ def import_published(
     equally_hard: str = "",
     ran_by: str = "",
 ) -> PublishedTable:
-    """Keep a table that others published and its analysis, whole or not at all; a file that is known is left as it is.
+    """Store a published table with its analysis; return the stored one for a known file.
 
-    Raises ``already_registered`` where another file has the slug, ``invalid_field`` where a text does not fit.
+    Raises ``already_registered`` if another file has the slug, ``invalid_field`` for a bad text.
     """
     known = PublishedTable.objects.filter(digest=table.digest).first()
     if known is not None:
         return known
     if PublishedTable.objects.filter(slug=slug).exists():
         raise refuse(Refusal.ALREADY_REGISTERED)
-    one = PublishedTable(
+    published = PublishedTable(
         slug=slug,
         title=title,
         source=source,
@@ -43,13 +43,13 @@ def import_published(
         digest=table.digest,
     )
     try:
-        one.full_clean()
+        published.full_clean()
     except ValidationError as failure:
         raise refuse(Refusal.INVALID_FIELD, ", ".join(sorted(failure.message_dict))) from None
     with conflicts_refused():
-        one.save()
+        published.save()
     PublishedRow.objects.bulk_create(
-        PublishedRow(table=one, **asdict(line)) for line in table.lines
+        PublishedRow(table=published, **asdict(line)) for line in table.lines
     )
-    analyse(one).save()
-    return one
+    analyse(published).save()
+    return published

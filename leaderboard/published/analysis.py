@@ -1,6 +1,13 @@
-"""From a published table to its analysis: each gap by two tests, the families, and likelihood against gap."""
+"""Analysis of a published table: two tests of each gap, families, and likelihood against gap.
 
-from collections.abc import Sequence
+Steps of :func:`analyse`:
+
+- rows: scores, intervals, ranks, the raw test and the test against peers of each model;
+- families: mean gaps, raw and against peers;
+- the whole: panel of references, rank changes, likelihood against gap.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isnan
@@ -16,54 +23,54 @@ from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap, Sh
 from leaderboard.evidence.vocabulary import LEVELS, Evidence
 from leaderboard.published.models import PublishedRow, PublishedSnapshot, PublishedTable
 from leaderboard.published.results import (
+    FEWEST_MEMBERS,
     Analysis,
     Order,
     PanelFacts,
     PeerTest,
-    PublishedLine,
+    PublishedResult,
     RawTest,
     Role,
 )
 
 METHOD = "published-1"
-"""Names everything below that turns rows into an analysis; another analysis of equal rows needs a new name."""
-SEED, LEVEL = 20240501, 0.95
+"""Name of everything below that turns rows into an analysis; another analysis needs a new name."""
+SEED = 20240501
+LEVEL = 0.95
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
 HASHED = (
-    "line", "model", "organisation", "family", "access", "parameters", "active_parameters", "public_right", "public_n",
-    "private_right", "private_n", "printed_gap", "printed_z", "loglik", "reference",
+    "line", "model", "organisation", "family", "access", "parameters", "active_parameters",
+    "public_right", "public_n", "private_right", "private_n", "printed_gap", "printed_z", "loglik",
+    "reference",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PublishedDraft:
-    """An analysis that is computed and not yet saved."""
+    """Analysis that is computed and not saved yet."""
 
     table: PublishedTable
     inputs_hash: str
     analysis: Analysis
 
     def save(self) -> PublishedSnapshot:
-        """Write it down, once."""
+        """Save the analysis once; return the snapshot of equal inputs where there is one."""
         fields = {"method": METHOD, "seed": SEED, "body": self.analysis.to_dict()}
-        found, _ = PublishedSnapshot.objects.get_or_create(
+        snapshot, _ = PublishedSnapshot.objects.get_or_create(
             table=self.table, inputs_hash=self.inputs_hash, defaults=fields
         )
-        return found
+        return snapshot
 
     def confirms(self, snapshot: PublishedSnapshot) -> bool | None:
-        """Whether ``snapshot`` is this, bit for bit; ``None`` where it was made of other rows or by another method."""
-        if (snapshot.inputs_hash, snapshot.method, snapshot.seed) != (
-            self.inputs_hash,
-            METHOD,
-            SEED,
-        ):
+        """Return if ``snapshot`` is equal bit for bit; None for other rows or another method."""
+        own = (self.inputs_hash, METHOD, SEED)
+        if (snapshot.inputs_hash, snapshot.method, snapshot.seed) != own:
             return None
         return snapshot.analysis() == self.analysis
 
 
 def analyse(table: PublishedTable) -> PublishedDraft:
-    """The analysis of ``table``, from its rows alone."""
+    """Return the analysis of ``table``, from its rows alone."""
     rows = list(table.rows.order_by("line"))
     inputs = {
         "method": METHOD,
@@ -71,65 +78,42 @@ def analyse(table: PublishedTable) -> PublishedDraft:
         "equally_hard": bool(table.equally_hard),
         "rows": [{name: getattr(row, name) for name in HASHED} for row in rows],
     }
-    return PublishedDraft(table, sha256(canonical_json(inputs)).hexdigest(), _analysis(table, rows))
+    digest = sha256(canonical_json(inputs)).hexdigest()
+    return PublishedDraft(table, digest, _analysis(table, rows))
 
 
 def _analysis(table: PublishedTable, rows: Sequence[PublishedRow]) -> Analysis:
-    sides = [_sides(row) for row in rows]
-    known = [i for i, row in enumerate(rows) if row.reference]
-    found = statistics_of_counts.peers(sides, [row.family for row in rows], known)
-    lines = _lines(rows, sides, found)
-    public, private = ([side(line).accuracy for line in lines] for side in (_public, _private))
-    changed, pairs = statistics_of_counts.order_changes(public, private)
-    agreement = (
-        statistics.spearman(public, private, LEVEL).estimate if len(lines) > 3 else float("nan")
-    )
+    sides = [
+        statistics.Sides(row.public_right, row.public_n, row.private_right, row.private_n)
+        for row in rows
+    ]
+    references = [i for i, row in enumerate(rows) if row.reference]
+    peers = statistics_of_counts.peers(sides, [row.family for row in rows], references)
+    lines = _lines(rows, sides, peers)
     return Analysis(
         levels=LEVELS,
         basis="raw" if table.equally_hard else "peers",
         lines=tuple(sorted(lines, key=lambda line: (-line.private.accuracy, line.model))),
-        families=_families(rows, sides, found),
-        panel=_panel(rows, found),
+        families=_families(rows, sides, peers),
+        panel=_panel(rows, peers),
         likelihood=_likelihood(lines),
-        order=Order(changed=changed, pairs=pairs, spearman=_number(agreement)),
+        order=_order(lines),
     )
-
-
-def _sides(row: PublishedRow) -> statistics.Sides:
-    return statistics.Sides(row.public_right, row.public_n, row.private_right, row.private_n)
-
-
-def _public(line: PublishedLine) -> Share:
-    return line.public
-
-
-def _private(line: PublishedLine) -> Share:
-    return line.private
-
-
-def _number(value: float) -> float | None:
-    """A number, or ``None`` in place of NaN, which JSON does not know."""
-    return None if isnan(value) else float(value)
-
-
-# --- row by row
 
 
 def _lines(
     rows: Sequence[PublishedRow], sides: Sequence[statistics.Sides], found: Peers
-) -> list[PublishedLine]:
-    raw, peers, printed = _raw(sides), _peers(sides, found), _printed(rows)
-    ranges = statistics_of_counts.rank_ranges(
-        [(one.private_right, one.private_n) for one in sides], LEVEL
-    )
+) -> list[PublishedResult]:
+    raw = _raw_tests(sides)
+    peers = _peer_tests(sides, found)
+    printed = _printed_tests(rows)
+    private = [(one.private_right, one.private_n) for one in sides]
+    ranges = statistics_of_counts.rank_ranges(private, LEVEL)
     ranks = _ranks([one.private_right / one.private_n for one in sides])
     public_ranks = _ranks([one.public_right / one.public_n for one in sides])
-    roles: dict[int, Role] = {
-        **dict.fromkeys(found.used, "reference"),
-        **dict.fromkeys(found.put_aside, "put_aside"),
-    }
+    roles = _roles(found)
     return [
-        PublishedLine(
+        PublishedResult(
             model=row.model,
             organisation=row.organisation,
             family=row.family,
@@ -141,7 +125,7 @@ def _lines(
             public_rank=public_ranks[i],
             rank=ranks[i],
             rank_range=(ranges[i].low, ranges[i].high),
-            gap=row.public_right / row.public_n - row.private_right / row.private_n,
+            gap=_gap(sides[i]),
             interval=statistics.newcombe(*sides[i], LEVEL),
             raw=raw[i],
             peers=peers[i],
@@ -155,27 +139,41 @@ def _lines(
     ]
 
 
+def _gap(sides: statistics.Sides) -> float:
+    return sides.public_right / sides.public_n - sides.private_right / sides.private_n
+
+
 def _share(right: int, n: int) -> Share:
     return Share(right=right, n=n, accuracy=right / n, interval=statistics.wilson(right, n, LEVEL))
 
 
+def _roles(found: Peers) -> dict[int, Role]:
+    roles: dict[int, Role] = dict.fromkeys(found.used, "reference")
+    return roles | dict.fromkeys(found.put_aside, "put_aside")
+
+
 def _ranks(scores: Sequence[float]) -> list[int]:
-    """Competition ranks, the highest first; equal scores share the better one."""
+    """Return competition ranks, the highest score first; equal scores share the better rank."""
     return [1 + sum(other > score for other in scores) for score in scores]
 
 
-def _tested(p: Sequence[float]) -> list[Tested]:
-    holm, fdr = statistics.holm(p), statistics.benjamini_hochberg(p)
+def _corrected(p_values: Sequence[float]) -> list[Tested]:
+    """Return the p-values of one table with both corrections over it."""
+    holm = statistics.holm(p_values)
+    fdr = statistics.benjamini_hochberg(p_values)
     return [
-        Tested(p=float(one), holm=float(h), benjamini_hochberg=float(b))
-        for one, h, b in zip(p, holm, fdr, strict=True)
+        Tested(p=float(p), holm=float(by_holm), benjamini_hochberg=float(by_fdr))
+        for p, by_holm, by_fdr in zip(p_values, holm, fdr, strict=True)
     ]
 
 
-def _words(
+def _evidence(
     sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest | None]
 ) -> list[Evidence]:
-    """The words of one table, which is one cohort. Published tables do not tell how many answers were cut off."""
+    """Return the evidence levels of one table, which is one cohort.
+
+    Published tables do not report truncated answers, so none are counted.
+    """
     cases = [
         statistics.Case(
             statistics.Counts(one.public_right, 0, one.public_n),
@@ -187,53 +185,71 @@ def _words(
     return [verdict.evidence for verdict in statistics.verdicts(cases, LEVELS)]
 
 
-def _raw(sides: Sequence[statistics.Sides]) -> list[RawTest]:
+def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
+    """Return Miettinen and Nurminen's test of each gap."""
     tests = [statistics.score_test(*one) for one in sides]
-    greater, either = (
-        _tested([one.p_greater for one in tests]),
-        _tested([one.p_two_sided for one in tests]),
-    )
+    greater = _corrected([test.p_greater for test in tests])
+    two_sided = _corrected([test.p_two_sided for test in tests])
     visible = [
         statistics.smallest_visible_gap(statistics.newcombe(*one, LEVEL), LEVEL) for one in sides
     ]
-    words = _words(
-        sides,
-        [statistics.GapTest(one.p_greater, seen) for one, seen in zip(tests, visible, strict=True)],
-    )
+    gap_tests = [
+        statistics.GapTest(test.p_greater, smallest)
+        for test, smallest in zip(tests, visible, strict=True)
+    ]
+    levels = _evidence(sides, gap_tests)
     return [
-        RawTest(z=test.z, greater=up, two_sided=two, visible=seen, word=word)
-        for test, up, two, seen, word in zip(tests, greater, either, visible, words, strict=True)
+        RawTest(
+            z=test.z,
+            greater=greater[i],
+            two_sided=two_sided[i],
+            visible=visible[i],
+            word=levels[i],
+        )
+        for i, test in enumerate(tests)
     ]
 
 
-def _peers(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTest | None]:
+def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTest | None]:
+    """Return the test of each gap against models of other families; None where too few are alike."""
     tests = [statistics.GapTest(gap.p, gap.visible) if gap else None for gap in found.gaps]
-    adjusted = iter(_tested([test.p for test in tests if test]))
-    return [
-        PeerTest(
+    levels = _evidence(sides, tests)
+    corrected = iter(_corrected([test.p for test in tests if test]))
+    results: list[PeerTest | None] = []
+    for gap, size, level in zip(found.gaps, found.sizes, levels, strict=True):
+        if gap is None:
+            results.append(None)
+            continue
+        result = PeerTest(
             gap=gap.gap,
             interval=gap.interval,
             expected=gap.expected,
             visible=gap.visible,
             references=size,
-            greater=next(adjusted),
-            word=word,
+            greater=next(corrected),
+            word=level,
         )
-        if gap
-        else None
-        for gap, size, word in zip(found.gaps, found.sizes, _words(sides, tests), strict=True)
-    ]
+        results.append(result)
+    return results
 
 
-def _printed(rows: Sequence[PublishedRow]) -> list[Tested | None]:
-    """What the table's own statistics say two-sided; of no use unless every row has one."""
-    z = [row.printed_z for row in rows if row.printed_z is not None]
-    if len(z) < len(rows):
+def _printed_tests(rows: Sequence[PublishedRow]) -> list[Tested | None]:
+    """Return the table's own tests, two-sided; none unless every row has a statistic."""
+    statistics_printed = [row.printed_z for row in rows if row.printed_z is not None]
+    if len(statistics_printed) < len(rows):
         return [None] * len(rows)
-    return list(_tested([statistics_of_counts.two_sided(one) for one in z]))
+    return list(_corrected([statistics_of_counts.two_sided(z) for z in statistics_printed]))
 
 
-# --- together
+def _order(lines: Sequence[PublishedResult]) -> Order:
+    public = [line.public.accuracy for line in lines]
+    private = [line.private.accuracy for line in lines]
+    changed, pairs = statistics_of_counts.order_changes(public, private)
+    spearman = None
+    if len(lines) > 3:
+        estimate = statistics.spearman(public, private, LEVEL).estimate
+        spearman = None if isnan(estimate) else float(estimate)
+    return Order(changed=changed, pairs=pairs, spearman=spearman)
 
 
 def _families(
@@ -242,47 +258,63 @@ def _families(
     members: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         members.setdefault(row.family, []).append(i)
-    pooled = sum(len(places) >= 3 for places in members.values())
-    places = (*found.used, *found.put_aside)
+    pooled = sum(len(places) >= FEWEST_MEMBERS for places in members.values())
+    against_peers = _families_against_peers(rows, sides, found, members, pooled)
+    families = []
+    for name, places in members.items():
+        own = [sides[i] for i in places]
+        gaps = [_gap(one) for one in own]
+        covariance = statistics_of_counts.gap_covariance(own)
+        family = FamilyLine(
+            family=name,
+            members=len(places),
+            higher=sum(gap > 0 for gap in gaps),
+            p_sign=statistics.family_gap(gaps, covariance, LEVEL).p_sign,
+            raw=_pooled(gaps, covariance, pooled),
+            peers=against_peers.get(name),
+        )
+        families.append(family)
+    return tuple(sorted(families, key=lambda family: (-family.raw.estimate, family.family)))
+
+
+def _families_against_peers(
+    rows: Sequence[PublishedRow],
+    sides: Sequence[statistics.Sides],
+    found: Peers,
+    members: Mapping[str, Sequence[int]],
+    pooled: int,
+) -> dict[str, PooledGap]:
+    """Return the mean gap against peers of each family that has one, by name."""
+    candidates = (*found.used, *found.put_aside)
     names = [row.family for row in rows]
-    lines = []
-    for family, own in members.items():
-        own_sides = [sides[i] for i in own]
-        gaps = [
-            one.public_right / one.public_n - one.private_right / one.private_n for one in own_sides
-        ]
-        raw = statistics.family_gap(gaps, statistics_of_counts.gap_covariance(own_sides), LEVEL)
-        tested = [(gap, sides[i]) for i in own if (gap := found.gaps[i])]
-        panel = (
-            statistics_of_counts.without_family(sides, places, names, family) if tested else None
-        )
-        against = None
-        if panel is not None:
-            shared = statistics_of_counts.peer_covariance(panel, [side for _, side in tested])
-            against = _pooled([gap.gap for gap, _ in tested], shared, pooled)
-        lines.append(
-            FamilyLine(
-                family=family,
-                members=len(own),
-                higher=sum(gap > 0 for gap in gaps),
-                p_sign=raw.p_sign,
-                raw=_pooled(gaps, statistics_of_counts.gap_covariance(own_sides), pooled),
-                peers=against,
-            )
-        )
-    return tuple(sorted(lines, key=lambda line: (-line.raw.estimate, line.family)))
+    means = {}
+    for name, places in members.items():
+        tested = [i for i in places if found.gaps[i]]
+        if not tested:
+            continue
+        panel = statistics_of_counts.without_family(sides, candidates, names, name)
+        if panel is None:
+            continue
+        gaps = [gap.gap for i in tested if (gap := found.gaps[i])]
+        covariance = statistics_of_counts.peer_covariance(panel, [sides[i] for i in tested])
+        means[name] = _pooled(gaps, covariance, pooled)
+    return means
 
 
 def _pooled(gaps: Sequence[float], covariance: NDArray[np.float64], families: int) -> PooledGap:
-    """One family's mean; "above" by the interval at the level that ``families`` intervals together need."""
-    one = statistics.family_gap(gaps, covariance, LEVEL)
-    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(families, 1)).interval
+    """Return one family's mean gap.
+
+    ``above`` is by the interval at the level that ``families`` intervals together need.
+    """
+    mean = statistics.family_gap(gaps, covariance, LEVEL)
+    simultaneous_level = 1 - (1 - LEVEL) / max(families, 1)
+    simultaneous = statistics.family_gap(gaps, covariance, simultaneous_level).interval
     return PooledGap(
-        estimate=one.estimate,
-        interval=one.interval,
-        prediction=one.prediction,
-        i2=one.i2,
-        above=wide is not None and wide.low > 0,
+        estimate=mean.estimate,
+        interval=mean.interval,
+        prediction=mean.prediction,
+        i2=mean.i2,
+        above=simultaneous is not None and simultaneous.low > 0,
     )
 
 
@@ -301,7 +333,7 @@ def _panel(rows: Sequence[PublishedRow], found: Peers) -> PanelFacts | None:
     )
 
 
-def _likelihood(lines: Sequence[PublishedLine]) -> Likelihood | None:
+def _likelihood(lines: Sequence[PublishedResult]) -> Likelihood | None:
     return likelihoods.associated(
         [
             likelihoods.Read(

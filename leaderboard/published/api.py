@@ -10,13 +10,13 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.published import exports
 from leaderboard.published.forms import PublishedQuery
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
-from leaderboard.published.summary import findings
+from leaderboard.published.summary import summarise
 
 router = Router(tags=["published"])
 
 
 class Choices(Schema):
-    """What may be chosen about a published table, as on its page."""
+    """Choices about a published table, as on its page."""
 
     q: str = ""
     family: str = ""
@@ -28,22 +28,22 @@ class Choices(Schema):
 
 @router.get("/published", auth=None, summary="The tables that others published")
 def published_tables(request: HttpRequest) -> list[dict[str, str]]:
-    """Their names and sources, the newest first."""
+    """Return names and sources, the newest first."""
     tables = PublishedTable.objects.order_by("-pk")
-    return [{"table": one.slug, "title": one.title, "source": one.source} for one in tables]
+    return [{"table": table.slug, "title": table.title, "source": table.source} for table in tables]
 
 
-@router.get("/published/{slug}", auth=None, summary="One published table and what is found in it")
+@router.get("/published/{slug}", auth=None, summary="One published table and its analysis")
 def published_table(request: HttpRequest, slug: str, choices: Query[Choices]) -> dict[str, Any]:
-    """What the table's page shows for the same choices, as fractions. No evaluator of this site measured it.
+    """Return what the table's page shows for the same choices, as fractions.
 
-    ``basis`` is what the evidence supposes: ``raw``, that both sets are equally hard, or ``peers``, that most other
-    models are fair. Choices that are not known are left out.
+    ``basis`` is the assumption behind the evidence: ``raw``, that both sets are equally hard, or
+    ``peers``, that most other models do not overfit. Unknown choices are ignored.
     """
     table, snapshot = _known(slug)
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
-    answers = [asdict(one) for one in findings(table, analysis)]
+    answers = [asdict(answer) for answer in summarise(table, analysis)]
     rows = query.shown(analysis)
     return exports.published_as_json(table, snapshot, rows, query.basis, answers)
 

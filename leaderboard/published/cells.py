@@ -10,15 +10,15 @@ from leaderboard.charts.dots import Dot
 from leaderboard.evidence import formats
 from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.evidence.vocabulary import Evidence
-from leaderboard.published.points import of_line
-from leaderboard.published.results import Analysis, Basis, PublishedLine, is_tested
+from leaderboard.published.points import point_of
+from leaderboard.published.results import Analysis, Basis, PublishedResult, is_tested
 
 
 @dataclass(frozen=True)
 class Cells:
     """One model as text. Shares are in percent, gaps in percentage points."""
 
-    row: PublishedLine
+    row: PublishedResult
     known: str
     rank: str
     size: str
@@ -68,13 +68,13 @@ class FamilyCells:
 
 
 def ranking(
-    rows: Sequence[PublishedLine], basis: Basis, known: Mapping[str, str], *, whole: bool = False
+    rows: Sequence[PublishedResult], basis: Basis, known: Mapping[str, str], *, whole: bool = False
 ) -> Ranking:
     """Return the rows drawn on axes that fit them, or with scores on the ``whole`` range.
 
     ``known`` holds, by model, the account of how it was made.
     """
-    points = [of_line(row, basis) for row in rows]
+    points = [point_of(row, basis) for row in rows]
     scores = marks.score_axis(points, whole=whole)
     gaps = marks.gap_axis(points)
     drawn = [
@@ -93,7 +93,7 @@ def ranking(
     )
 
 
-def cells(row: PublishedLine, point: Dot, basis: Basis, known: str) -> Cells:
+def cells(row: PublishedResult, point: Dot, basis: Basis, known: str) -> Cells:
     """Return the texts of a row."""
     best, worst = row.rank_range
     return Cells(
@@ -119,9 +119,9 @@ def _billions(parameters: float | None) -> str:
     return "" if parameters is None else formats.size(parameters * 1e9)
 
 
-def _grounds(row: PublishedLine, basis: Basis) -> str:
+def _grounds(row: PublishedResult, basis: Basis) -> str:
     """Return the corrected p-value behind a level, or the gap that the test would have found."""
-    level = row.word(basis)
+    level = row.level(basis)
     test = row.test(basis)
     if test and level == Evidence.OVERFIT:
         return f"Holm {formats.p_value(test.holm)}"
@@ -154,7 +154,9 @@ def families(analysis: Analysis, names: Iterable[str]) -> dict[str, object]:
     }
 
 
-def _family(family: FamilyLine, members: Iterable[PublishedLine], axis: marks.Axis) -> FamilyCells:
+def _family(
+    family: FamilyLine, members: Iterable[PublishedResult], axis: marks.Axis
+) -> FamilyCells:
     own = [line for line in members if line.family == family.family]
     interval, prediction = family.raw.interval, family.raw.prediction
     tested = is_tested(family)

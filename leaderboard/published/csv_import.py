@@ -1,15 +1,11 @@
-"""The CSV file of a published table, read strictly: all that is wrong with it is told at once, line by line.
+"""Strict import of a published table from CSV; all that is wrong is reported at once, by line.
 
-The file has a heading and one line for each model. With P and Q for the two sets' names:
+The columns are described in ``docs/operations.md``. An empty cell is missing, which is never 0.
+Steps of :func:`read`:
 
-- needed: ``model``, ``family``, ``access`` (open; closed, also written API), ``n_P`` and ``n_Q``, and of each set the
-  share ``P_acc`` or the count ``P_right``;
-- read where they are: ``organisation``, or the part of ``hf_or_api_id`` before the stroke; ``params_b`` and
-  ``active_params_b`` in billions; ``diff_printed`` and ``z_printed``, the table's own; ``ll_per_char_P``;
-  ``reference``, what is known from elsewhere that makes a model a clean reference; ``kind``, how it is known to have
-  been made.
-
-Every other column is left out and named to whoever imports. An empty cell is missing, which is never 0.
+- cells: decode, split, check the heading;
+- sets: find the two sets in the columns ``n_…``;
+- rows: read each line, collect what is wrong, raise ``bad_table`` if anything is.
 """
 
 import csv
@@ -23,10 +19,13 @@ from typing import NamedTuple, NoReturn
 
 from leaderboard.errors import Refusal, refuse
 
-MOST_BYTES, MOST_ROWS, MOST_TOLD = 1_000_000, 1_000, 20
+MOST_BYTES = 1_000_000
+MOST_ROWS = 1_000
+MOST_REPORTED = 20
+ROUNDING = 1e-9
 _ACCESS = {"open": "open", "closed": "closed", "api": "closed"}
-_ALWAYS = ("model", "family", "access")
-_ALSO = (
+_REQUIRED = ("model", "family", "access")
+_OPTIONAL = (
     "organisation",
     "hf_or_api_id",
     "params_b",
@@ -45,10 +44,14 @@ _LENGTHS = {
     "kind": 80,
 }
 _NUMBER = re.compile(r"[+-]?\d{1,9}(\.\d{1,12})?")
+_COUNT = re.compile(r"\d{1,9}")
+_SET_COLUMN = re.compile(r"n_[A-Za-z0-9_-]{1,58}")
+
+NumberedCells = tuple[int, list[str]]
 
 
 class Problem(StrEnum):
-    """The enumerated reasons why a file, a line or a cell cannot be read."""
+    """Reason why a file, a line or a cell cannot be read."""
 
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
@@ -72,14 +75,15 @@ class Problem(StrEnum):
 
 
 class Complaint(NamedTuple):
-    """One thing that is wrong; ``line`` counts from the heading, which is 1."""
+    """One problem; ``line`` counts from the heading, which is 1."""
 
     line: int
     column: str
     problem: Problem
 
     def __str__(self) -> str:
-        return f"line {self.line}{', ' + self.column if self.column else ''}: {self.problem}"
+        column = f", {self.column}" if self.column else ""
+        return f"line {self.line}{column}: {self.problem}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A file that was read whole; ``unread`` are its columns that mean nothing here."""
+    """A whole file; ``unread`` are its columns that have no meaning here."""
 
     digest: str
     public_name: str
@@ -116,49 +120,49 @@ class Table:
 
 
 def read(data: bytes, *, public: str = "", private: str = "") -> Table:
-    """The table in ``data``; the sets are the columns ``n_…`` in their order, public first, unless they are named.
+    """Return the table in ``data``.
 
-    A set that is named is looked for in small letters and capitals alike, and is called as it was named.
+    The sets are the columns ``n_…`` in their order, public first, unless ``public`` and
+    ``private`` name them, in small letters or capitals alike.
 
-    Raises ``bad_table`` with the lines, the columns and what is wrong there, and nothing of what stands there.
+    Raises ``bad_table`` with lines, columns and problems, and nothing of what stands in the cells.
     """
-    heading, rows = _cells(data)
-    names = _names(heading, public, private)
-    needed = {*_ALWAYS, *(f"n_{name}" for name in names)}
-    wanting = [
-        Complaint(1, column, Problem.COLUMN_MISSING) for column in sorted(needed - set(heading))
-    ]
-    for name in names:
-        if not {f"{name}_acc", f"{name}_right"} & set(heading):
-            wanting.append(Complaint(1, f"{name}_acc", Problem.COLUMN_MISSING))
-    _stop(wanting)
-    reader = _Reader(heading, names, _decimals(heading, rows, names))
+    heading, rows = _split(data)
+    sets = _set_names(heading, public, private)
+    _check_columns(heading, sets)
+    reader = _Reader(heading, sets, _decimals(heading, rows, sets))
     lines = [reader.line(number, row) for number, row in rows]
-    _stop(reader.complaints)
-    unread = tuple(column for column in heading if column not in reader.known)
-    found = tuple(line for line in lines if line is not None)
-    return Table(sha256(data).hexdigest(), public or names[0], private or names[1], found, unread)
+    _fail_on(reader.complaints)
+    return Table(
+        digest=sha256(data).hexdigest(),
+        public_name=public or sets[0],
+        private_name=private or sets[1],
+        lines=tuple(line for line in lines if line is not None),
+        unread=tuple(column for column in heading if column not in reader.known),
+    )
 
 
-def _stop(complaints: Sequence[Complaint]) -> None:
+def _fail_on(complaints: Sequence[Complaint]) -> None:
     if complaints:
         _fail(*complaints)
 
 
 def _fail(*complaints: Complaint) -> NoReturn:
-    told = "; ".join(map(str, complaints[:MOST_TOLD]))
-    rest = len(complaints) - MOST_TOLD
-    raise refuse(Refusal.BAD_TABLE, told + (f"; and {rest} more" if rest > 0 else ""))
+    reported = "; ".join(map(str, complaints[:MOST_REPORTED]))
+    rest = len(complaints) - MOST_REPORTED
+    more = f"; and {rest} more" if rest > 0 else ""
+    raise refuse(Refusal.BAD_TABLE, reported + more)
 
 
-def _cells(data: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The heading, and each row with the number of its last line; empty lines count for nothing."""
+def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:
+    """Return the heading, and each row with the number of its last line; empty lines are skipped."""
     if len(data) > MOST_BYTES:
         _fail(Complaint(1, "", Problem.TOO_LARGE))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as failure:
-        _stop([Complaint(1 + data[: failure.start].count(b"\n"), "", Problem.NOT_UTF8)])
+        line = 1 + data[: failure.start].count(b"\n")
+        _fail(Complaint(line, "", Problem.NOT_UTF8))
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     try:
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
@@ -167,40 +171,52 @@ def _cells(data: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if len(rows) < 2:
         _fail(Complaint(1, "", Problem.NO_ROWS))
     if len(rows) > MOST_ROWS + 1:
-        _stop([Complaint(rows[MOST_ROWS + 1][0], "", Problem.TOO_LARGE)])
+        _fail(Complaint(rows[MOST_ROWS + 1][0], "", Problem.TOO_LARGE))
     heading = rows[0][1]
-    twice = {column for column in heading if heading.count(column) > 1}
-    _stop([Complaint(1, _told(column), Problem.COLUMN_TWICE) for column in sorted(twice)])
+    repeated = sorted({column for column in heading if heading.count(column) > 1})
+    _fail_on([Complaint(1, _printable(column), Problem.COLUMN_TWICE) for column in repeated])
     return heading, rows[1:]
 
 
-def _told(column: str) -> str:
-    """A column's name where it is one of ours; a stranger's text is not repeated."""
-    return column if column in (*_ALWAYS, *_ALSO) else "an unknown column"
+def _printable(column: str) -> str:
+    """Return the name of a column of ours; any other text of the file is not repeated."""
+    return column if column in (*_REQUIRED, *_OPTIONAL) else "an unknown column"
 
 
-def _names(heading: Sequence[str], public: str, private: str) -> tuple[str, str]:
-    found = [column[2:] for column in heading if re.fullmatch(r"n_[A-Za-z0-9_-]{1,58}", column)]
-    if not (public and private) and len(found) != 2:
+def _set_names(heading: Sequence[str], public: str, private: str) -> tuple[str, str]:
+    """Return the names of the public and the private set as the columns have them."""
+    sets = [column[2:] for column in heading if _SET_COLUMN.fullmatch(column)]
+    both_named = bool(public and private)
+    if not both_named and len(sets) != 2:
         _fail(Complaint(1, "n_…", Problem.TWO_SETS_WANTED))
-    first, second = (
-        _called(name, found) if name else found[at] for at, name in enumerate((public, private))
-    )
+    first = _match_case(public, sets) if public else sets[0]
+    second = _match_case(private, sets) if private else sets[1]
     if first == second:
         _fail(Complaint(1, "n_…", Problem.TWO_SETS_WANTED))
     return first, second
 
 
-def _called(name: str, found: Sequence[str]) -> str:
-    return next((one for one in found if one.casefold() == name.casefold()), name)
+def _match_case(name: str, sets: Sequence[str]) -> str:
+    matches = [known for known in sets if known.casefold() == name.casefold()]
+    return matches[0] if matches else name
+
+
+def _check_columns(heading: Sequence[str], sets: tuple[str, str]) -> None:
+    """Raise ``bad_table`` unless every required column is there."""
+    required = {*_REQUIRED, *(f"n_{name}" for name in sets)}
+    missing = sorted(required - set(heading))
+    for name in sets:
+        if not {f"{name}_acc", f"{name}_right"} & set(heading):
+            missing.append(f"{name}_acc")
+    _fail_on([Complaint(1, column, Problem.COLUMN_MISSING) for column in missing])
 
 
 def _decimals(
-    heading: Sequence[str], rows: Sequence[tuple[int, list[str]]], names: tuple[str, str]
+    heading: Sequence[str], rows: Sequence[NumberedCells], sets: tuple[str, str]
 ) -> dict[str, int]:
-    """To how many places each column of shares is printed: a table drops zeros at the end, so its longest cell says."""
+    """Return the decimals of each column of shares: the most of any cell, as zeros are dropped."""
     places = {}
-    for column in (f"{name}_acc" for name in names):
+    for column in (f"{name}_acc" for name in sets):
         if column in heading:
             at = heading.index(column)
             cells = [row[at] for _, row in rows if at < len(row)]
@@ -209,46 +225,47 @@ def _decimals(
 
 
 class _Reader:
-    """Reads line after line and keeps what is wrong."""
+    """Reader of one line after the other, which collects complaints."""
 
     def __init__(
-        self, heading: Sequence[str], names: tuple[str, str], decimals: Mapping[str, int]
+        self, heading: Sequence[str], sets: tuple[str, str], decimals: Mapping[str, int]
     ) -> None:
-        self.heading, self.names, self.decimals = heading, names, decimals
+        self.heading = heading
+        self.sets = sets
+        self.decimals = decimals
         self.complaints: list[Complaint] = []
-        self._seen: set[str] = set()
+        self._models: set[str] = set()
         self._number = 0
         self._row: dict[str, str] = {}
-        sets = (
-            f"{prefix}{name}{suffix}"
-            for name in names
-            for prefix, suffix in (("n_", ""), ("", "_acc"), ("", "_right"))
-        )
-        self.known = {*_ALWAYS, *_ALSO, *sets, f"ll_per_char_{names[0]}"}
+        self.known = {*_REQUIRED, *_OPTIONAL, f"ll_per_char_{sets[0]}"}
+        for name in sets:
+            self.known |= {f"n_{name}", f"{name}_acc", f"{name}_right"}
 
     def line(self, number: int, cells: list[str]) -> Line | None:
-        """The line, or ``None`` where something in it is wrong."""
-        before, self._number = len(self.complaints), number
+        """Return the line, or None where something in it is wrong."""
+        before = len(self.complaints)
+        self._number = number
         if len(cells) != len(self.heading):
             self._complain("", Problem.CELLS_WANTED)
             return None
         self._row = dict(zip(self.heading, cells, strict=True))
-        public, private = (self._side(name) for name in self.names)
+        public_right, public_n = self._score(self.sets[0])
+        private_right, private_n = self._score(self.sets[1])
         line = Line(
             line=number,
             model=self._model(),
             organisation=self._organisation(),
             family=self._text("family"),
             access=self._access(),
-            parameters=self._number_in("params_b", positive=True),
-            active_parameters=self._number_in("active_params_b", positive=True),
-            public_right=public[0],
-            public_n=public[1],
-            private_right=private[0],
-            private_n=private[1],
-            printed_gap=self._gap(),
-            printed_z=self._number_in("z_printed"),
-            loglik=self._number_in(f"ll_per_char_{self.names[0]}", negative=True),
+            parameters=self._positive("params_b"),
+            active_parameters=self._positive("active_params_b"),
+            public_right=public_right,
+            public_n=public_n,
+            private_right=private_right,
+            private_n=private_n,
+            printed_gap=self._printed_gap(),
+            printed_z=self._decimal("z_printed"),
+            loglik=self._loglik(),
             reference=self._text("reference", optional=True),
             kind=self._text("kind", optional=True),
         )
@@ -267,80 +284,88 @@ class _Reader:
 
     def _model(self) -> str:
         model = self._text("model")
-        if model and model in self._seen:
+        if model and model in self._models:
             self._complain("model", Problem.MODEL_TWICE)
-        self._seen.add(model)
+        self._models.add(model)
         return model
 
     def _organisation(self) -> str:
-        """As told, or the owner in an identifier ``owner/name``; empty where neither is there."""
-        told = self._text("organisation", optional=True)
-        owner, stroke, _ = self._text("hf_or_api_id", optional=True).partition("/")
-        return told or (owner if stroke else "")
+        """Return the organisation, else the owner in an identifier ``owner/name``, else ""."""
+        organisation = self._text("organisation", optional=True)
+        owner, slash, _ = self._text("hf_or_api_id", optional=True).partition("/")
+        return organisation or (owner if slash else "")
 
     def _access(self) -> str:
-        told = self._row["access"].lower()
-        if told not in _ACCESS:
-            self._complain("access", Problem.UNKNOWN_ACCESS if told else Problem.MISSING)
-        return _ACCESS.get(told, "")
+        access = self._row["access"].lower()
+        if not access:
+            self._complain("access", Problem.MISSING)
+        elif access not in _ACCESS:
+            self._complain("access", Problem.UNKNOWN_ACCESS)
+        return _ACCESS.get(access, "")
 
-    def _number_in(
-        self, column: str, *, positive: bool = False, negative: bool = False
-    ) -> float | None:
+    def _decimal(self, column: str) -> float | None:
         text = self._row.get(column, "")
         if not text:
             return None
         if not _NUMBER.fullmatch(text):
             self._complain(column, Problem.NOT_A_NUMBER)
             return None
-        if positive and float(text) <= 0:
-            self._complain(column, Problem.NOT_POSITIVE)
-        if negative and float(text) > 0:
-            self._complain(column, Problem.ABOVE_ZERO)
         return float(text)
+
+    def _positive(self, column: str) -> float | None:
+        value = self._decimal(column)
+        if value is not None and value <= 0:
+            self._complain(column, Problem.NOT_POSITIVE)
+        return value
+
+    def _loglik(self) -> float | None:
+        column = f"ll_per_char_{self.sets[0]}"
+        value = self._decimal(column)
+        if value is not None and value > 0:
+            self._complain(column, Problem.ABOVE_ZERO)
+        return value
 
     def _count(self, column: str) -> int | None:
         text = self._row.get(column, "")
-        if not re.fullmatch(r"\d{1,9}", text):
+        if not _COUNT.fullmatch(text):
             self._complain(column, Problem.NOT_A_COUNT if text else Problem.MISSING)
             return None
         return int(text)
 
-    def _side(self, name: str) -> tuple[int, int]:
-        """(right, n) of one set: the count as told, or the one whose share rounds to what is printed."""
+    def _score(self, name: str) -> tuple[int, int]:
+        """Return (right, n) of one set: the count, or the one whose share rounds to the cell."""
         n = self._count(f"n_{name}")
         if n == 0:
             self._complain(f"n_{name}", Problem.NOT_POSITIVE)
-        share = self._number_in(f"{name}_acc")
-        counted = f"{name}_right" in self.heading
-        told = self._count(f"{name}_right") if counted else None
-        if not counted and not self._row[f"{name}_acc"]:
+        share = self._decimal(f"{name}_acc")
+        has_counts = f"{name}_right" in self.heading
+        count = self._count(f"{name}_right") if has_counts else None
+        if not has_counts and not self._row[f"{name}_acc"]:
             self._complain(f"{name}_acc", Problem.MISSING)
-        if not n or (told is None and share is None):
+        if not n or (count is None and share is None):
             return 0, 0
-        return self._right(name, n, told, share), n
+        return self._right(name, n, count, share), n
 
-    def _right(self, name: str, n: int, told: int | None, share: float | None) -> int:
+    def _right(self, name: str, n: int, count: int | None, share: float | None) -> int:
         if share is not None and not 0 <= share <= 1:
             self._complain(f"{name}_acc", Problem.NOT_A_SHARE)
             return 0
-        right = told if told is not None else round((share or 0.0) * n)
+        right = count if count is not None else round((share or 0.0) * n)
         if right > n:
             self._complain(f"{name}_right", Problem.NOT_A_SHARE)
-        elif (
-            share is not None
-            and abs(right / n - share) > 0.5 * 10 ** -self.decimals[f"{name}_acc"] + 1e-9
-        ):
-            self._complain(f"{name}_acc", Problem.NO_SUCH_COUNT)
+        elif share is not None:
+            half_a_digit = 0.5 * 10 ** -self.decimals[f"{name}_acc"]
+            if abs(right / n - share) > half_a_digit + ROUNDING:
+                self._complain(f"{name}_acc", Problem.NO_SUCH_COUNT)
         return right
 
-    def _gap(self) -> float | None:
-        """The printed difference; three numbers were rounded, so it may be off by one and a half in the last place."""
-        printed = self._number_in("diff_printed")
-        public, private = (self._row.get(f"{name}_acc", "") for name in self.names)
+    def _printed_gap(self) -> float | None:
+        """Return the printed difference; it may be off by 1.5 in the last digit, from three roundings."""
+        printed = self._decimal("diff_printed")
+        public, private = (self._row.get(f"{name}_acc", "") for name in self.sets)
         if printed is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):
             return printed
-        unit = 10.0 ** -min(self.decimals[f"{name}_acc"] for name in self.names)
-        if abs(printed - (float(public) - float(private))) > 1.5 * unit + 1e-9:
+        digit = 10.0 ** -min(self.decimals[f"{name}_acc"] for name in self.sets)
+        if abs(printed - (float(public) - float(private))) > 1.5 * digit + ROUNDING:
             self._complain("diff_printed", Problem.GAP_DIFFERS)
         return printed

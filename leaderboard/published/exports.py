@@ -1,4 +1,4 @@
-"""Published tables as data: the JSON of the API and the CSV file."""
+"""Published tables as data: JSON of the API, and CSV."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -8,26 +8,28 @@ from typing import Any
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
-from leaderboard.published.results import Basis, PublishedLine, is_tested
+from leaderboard.published.results import Basis, PeerTest, PublishedResult, is_tested
 
 PUBLISHED_COLUMNS = (
-    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access", "parameters_b",
-    "active_parameters_b", "private_right", "private_n", "private_accuracy", "private_lo", "private_hi",
-    "public_right", "public_n", "public_accuracy", "public_lo", "public_hi", "gap", "gap_lo", "gap_hi",
-    "p_greater", "p_greater_holm", "p_greater_bh", "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap",
-    "printed_gap", "printed_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh",
-    "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
+    "rank", "rank_best", "rank_worst", "public_rank", "model", "organisation", "family", "access",
+    "parameters_b", "active_parameters_b", "private_right", "private_n", "private_accuracy",
+    "private_lo", "private_hi", "public_right", "public_n", "public_accuracy", "public_lo",
+    "public_hi", "gap", "gap_lo", "gap_hi", "p_greater", "p_greater_holm", "p_greater_bh",
+    "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap", "printed_gap", "printed_z",
+    "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh", "peers_references",
+    "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
 )  # fmt: skip
+PEER_COLUMNS = sum(name.startswith("peers_") for name in PUBLISHED_COLUMNS)
 
 
 def published_as_json(
     table: PublishedTable,
     snapshot: PublishedSnapshot,
-    lines: Sequence[PublishedLine],
+    lines: Sequence[PublishedResult],
     basis: Basis,
-    findings: object,
+    answers: object,
 ) -> dict[str, Any]:
-    """A published table as JSON data: the rows asked for, and all else that its page says."""
+    """Return a table as JSON data: the rows asked for, and all else that its page states."""
     analysis = snapshot.analysis()
     return {
         "table": table.slug,
@@ -45,7 +47,7 @@ def published_as_json(
         "seed": snapshot.seed,
         "inputs_hash": snapshot.inputs_hash,
         "basis": basis,
-        "findings": findings,
+        "findings": answers,
         "rows": [model_as_json(line, basis) for line in lines],
         **{
             name: part
@@ -56,9 +58,9 @@ def published_as_json(
     }
 
 
-def model_as_json(line: PublishedLine, basis: Basis) -> dict[str, Any]:
+def model_as_json(line: PublishedResult, basis: Basis) -> dict[str, Any]:
     """Return one model of a published table, with its evidence level under ``basis``."""
-    level = line.word(basis)
+    level = line.level(basis)
     return line.to_dict() | {"evidence": level, "word": level.label}
 
 
@@ -68,35 +70,48 @@ def family_as_json(family: FamilyLine) -> dict[str, Any]:
     return data if is_tested(family) else data | {"p_sign": None}
 
 
-def published_as_csv(lines: Iterable[PublishedLine], basis: Basis) -> str:
-    """One line a model, under :data:`PUBLISHED_COLUMNS`; what is missing is an empty cell."""
+def published_as_csv(lines: Iterable[PublishedResult], basis: Basis) -> str:
+    """Return one row a model under :data:`PUBLISHED_COLUMNS`; a missing value is an empty cell."""
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(PUBLISHED_COLUMNS)
-    writer.writerows(_published_line(line, basis) for line in lines)
+    writer.writerows(_csv_row(line, basis) for line in lines)
     return file.getvalue()
 
 
-def _published_line(line: PublishedLine, basis: Basis) -> list[object]:
-    up, two, peers = line.raw.greater, line.raw.two_sided, line.peers
+def _csv_row(line: PublishedResult, basis: Basis) -> list[object]:
     names = (line.model, line.organisation, line.family)
-    beside: list[object] = [None] * 8
-    if peers:
-        beside = [
-            peers.gap,
-            *peers.interval,
-            *_corrected(peers.greater),
-            peers.references,
-            peers.visible,
-        ]
     return [
-        line.rank, *line.rank_range, line.public_rank, *map(plain_cell, names), line.access, line.parameters,
-        line.active_parameters, *score_cells(line.private), *score_cells(line.public),
-        line.gap, *line.interval, *_corrected(up), *_corrected(two),
-        line.raw.visible, line.printed_gap, line.printed_z, *beside, line.loglik, line.role, basis,
-        line.word(basis),
-    ]  # fmt: skip
+        line.rank,
+        *line.rank_range,
+        line.public_rank,
+        *map(plain_cell, names),
+        line.access,
+        line.parameters,
+        line.active_parameters,
+        *score_cells(line.private),
+        *score_cells(line.public),
+        line.gap,
+        *line.interval,
+        *_p_values(line.raw.greater),
+        *_p_values(line.raw.two_sided),
+        line.raw.visible,
+        line.printed_gap,
+        line.printed_z,
+        *_peer_cells(line.peers),
+        line.loglik,
+        line.role,
+        basis,
+        line.level(basis),
+    ]
 
 
-def _corrected(test: Tested) -> list[object]:
+def _peer_cells(peers: PeerTest | None) -> list[object]:
+    if peers is None:
+        return [None] * PEER_COLUMNS
+    p_values = _p_values(peers.greater)
+    return [peers.gap, *peers.interval, *p_values, peers.references, peers.visible]
+
+
+def _p_values(test: Tested) -> list[object]:
     return [test.p, test.holm, test.benjamini_hochberg]

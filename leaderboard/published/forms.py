@@ -1,4 +1,4 @@
-"""Choices about a published table, read from the address alone."""
+"""Choices about a published table, read from the query string."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,15 @@ from django.http import QueryDict
 
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
 from leaderboard.evidence.vocabulary import DECIDED
-from leaderboard.published.results import Analysis, Basis, PublishedLine
+from leaderboard.published.results import Analysis, Basis, PublishedResult
 
 _LAST = float("inf")
 
 
-BASIS_CHOICES = (("raw", "both sets are equally hard"), ("peers", "most other models are fair"))
+BASIS_CHOICES = (
+    ("raw", "both sets are equally hard"),
+    ("peers", "most other models do not overfit"),
+)
 
 
 PUBLISHED_ACCESS = (("", "all access"), ("open", "open weights"), ("closed", "closed"))
@@ -22,7 +25,7 @@ PUBLISHED_ACCESS = (("", "all access"), ("open", "open weights"), ("closed", "cl
 EVIDENCE_CHOICES = (("", "all evidence"), *((level.value, level.label) for level in DECIDED))
 
 
-SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ...]]]] = {
+SORTS: Mapping[str, tuple[str, Callable[[PublishedResult, Basis], tuple[object, ...]]]] = {
     "private": ("by private score", lambda line, _: (-line.private.accuracy,)),
     "public": ("by public score", lambda line, _: (-line.public.accuracy,)),
     "gap": ("largest gap first", lambda line, _: (-line.gap,)),
@@ -30,7 +33,7 @@ SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ..
         "largest against peers first",
         lambda line, _: (-line.peers.gap if line.peers else _LAST,),
     ),
-    "evidence": ("by evidence", lambda line, basis: (DECIDED.index(line.word(basis)), -line.gap)),
+    "evidence": ("by evidence", lambda line, basis: (DECIDED.index(line.level(basis)), -line.gap)),
     "size": (
         "largest model first",
         lambda line, _: (-line.parameters if line.parameters else _LAST,),
@@ -38,7 +41,7 @@ SORTS: Mapping[str, tuple[str, Callable[[PublishedLine, Basis], tuple[object, ..
     "family": ("by family", lambda line, _: (line.family.lower(),)),
     "model": ("by name", lambda line, _: (line.model.lower(),)),
 }
-"""How rows may be ordered, missing values last; ties by private score and name, as they come."""
+"""Orders of the rows, missing values last; ties by private score and name."""
 
 
 SORT_CHOICES = tuple((name, label) for name, (label, _) in SORTS.items())
@@ -46,9 +49,9 @@ SORT_CHOICES = tuple((name, label) for name, (label, _) in SORTS.items())
 
 @dataclass(frozen=True)
 class PublishedQuery:
-    """The choices in a published table's address. What is missing or unknown falls back to the widest view.
+    """Choices in the query string of a published table; a missing or unknown one selects all rows.
 
-    Rows stand by evidence unless another order is asked for: that is what the page's heading asks.
+    Rows are ordered by evidence unless another order is asked for.
     """
 
     q: str
@@ -61,7 +64,7 @@ class PublishedQuery:
 
     @classmethod
     def from_dict(cls, data: QueryDict, analysis: Analysis) -> "PublishedQuery":
-        """Read ``?q=&family=&access=&evidence=&basis=&sort=&axis=``; never fails."""
+        """Return the choices in ``?q=&family=&access=&evidence=&basis=&sort=&axis=``."""
         families = {one.family for one in analysis.families}
         basis = data.get("basis", "")
         return cls(
@@ -74,17 +77,17 @@ class PublishedQuery:
             axis=one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit",
         )
 
-    def shown(self, analysis: Analysis) -> tuple[PublishedLine, ...]:
-        """The rows that the reader asked for, in the order asked for."""
+    def shown(self, analysis: Analysis) -> tuple[PublishedResult, ...]:
+        """Return the rows asked for, in the order asked for."""
         key = SORTS[self.sort][1]
         wanted = [line for line in analysis.lines if self._wants(line)]
         return tuple(sorted(wanted, key=lambda line: key(line, self.basis)))
 
-    def _wants(self, line: PublishedLine) -> bool:
+    def _wants(self, line: PublishedResult) -> bool:
         text = " ".join((line.model, line.organisation, line.family)).lower()
         return (
             self.q.lower() in text
             and self.family in ("", line.family)
             and self.access in ("", line.access)
-            and self.evidence in ("", line.word(self.basis))
+            and self.evidence in ("", line.level(self.basis))
         )

@@ -1,6 +1,6 @@
-"""Tables from elsewhere: reference rows with their source, apart from everything that an evaluator of ours asked.
+"""Published tables: rows with their source, apart from all that an evaluator of this site asked.
 
-So nothing here has a run, a seal or a line in the ledger.
+Nothing here has a run, a seal or an entry in the ledger.
 """
 
 from typing import Any
@@ -13,24 +13,25 @@ from django.urls import reverse
 from leaderboard.published.results import Analysis
 
 
-class _WrittenOnce(models.Model):
-    """What was read by somebody is never changed under them."""
+class _WriteOnce(models.Model):
+    """Row that is never changed once it was published."""
 
     class Meta:
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only."""
+        """Insert; raise ``TypeError`` for a row that is stored already."""
         if not self._state.adding:
             raise TypeError("what was published is never changed")
         super().save(*args, **kwargs)
 
 
-class PublishedTable(_WrittenOnce):
-    """One table of public and private scores, as published. ``digest`` is the SHA-256 of the file it came in.
+class PublishedTable(_WriteOnce):
+    """One table of public and private scores, as published.
 
-    ``equally_hard`` is why its authors hold the two sets for equally hard, or '' where they do not say so. ``ran_by``
-    is a sentence on who ran the models, where it was not somebody who published them elsewhere.
+    - ``digest``: SHA-256 of the imported file;
+    - ``equally_hard``: grounds on which its authors hold the two sets to be equally hard, or "";
+    - ``ran_by``: sentence on who ran the models, "" if it was those who published them.
     """
 
     slug = models.SlugField(max_length=60, unique=True)
@@ -61,7 +62,7 @@ class PublishedTable(_WrittenOnce):
         return self.slug
 
     def get_absolute_url(self) -> str:
-        """The table's page."""
+        """Return the address of the table's page."""
         return reverse("published", args=[self.slug])
 
     def known(self) -> dict[str, str]:
@@ -75,17 +76,19 @@ def listed_tables() -> models.QuerySet[PublishedTable]:
     return PublishedTable.objects.annotate(models=models.Count("rows")).order_by("-pk")
 
 
-class PublishedRow(_WrittenOnce):
-    """One model of a published table: counts on either set, and what else the table says of it.
+class PublishedRow(_WriteOnce):
+    """One model of a published table. Missing values are NULL, or "" for texts.
 
-    ``public_right`` and ``private_right`` are counts, taken from the printed shares where the table has no others.
-    ``parameters`` are in billions; ``printed_gap`` and ``printed_z`` are the table's own difference and statistic;
-    ``loglik`` is the log-likelihood per character of the public items; ``reference`` what is known from elsewhere that
-    makes it a clean reference, ``kind`` how it is known to have been made. What the table does not say is NULL, or ''.
+    - ``public_right``, ``private_right``: counts, computed from printed shares where there are none;
+    - ``parameters``, ``active_parameters``: in billions;
+    - ``printed_gap``, ``printed_z``: the table's own difference and test statistic;
+    - ``loglik``: log-likelihood per character of the public items;
+    - ``reference``: grounds on which the model is known not to overfit;
+    - ``kind``: account of how the model is known to have been made.
     """
 
     class Access(models.TextChoices):
-        """Whether the weights can be had."""
+        """Availability of the weights."""
 
         OPEN = "open", "open weights"
         CLOSED = "closed", "closed"
@@ -132,12 +135,12 @@ class PublishedSnapshotQuerySet(models.QuerySet["PublishedSnapshot"]):
     """Analyses of published tables."""
 
     def current(self, table: PublishedTable) -> "PublishedSnapshot | None":
-        """The newest one of ``table``."""
+        """Return the newest analysis of ``table``."""
         return self.filter(table=table).order_by("-pk").first()
 
 
-class PublishedSnapshot(_WrittenOnce):
-    """One analysis of one published table. ``inputs_hash`` is over the rows, ``method`` and ``seed``."""
+class PublishedSnapshot(_WriteOnce):
+    """One analysis of a published table; ``inputs_hash`` is over rows, ``method`` and ``seed``."""
 
     table = models.ForeignKey(PublishedTable, on_delete=models.PROTECT, related_name="snapshots")
     created = models.DateTimeField(auto_now_add=True)
@@ -163,5 +166,5 @@ class PublishedSnapshot(_WrittenOnce):
         return f"{self.table_id} at {self.created:%Y-%m-%d %H:%M:%S}"
 
     def analysis(self) -> Analysis:
-        """What was found."""
+        """Return the analysis."""
         return msgspec.convert(self.body, Analysis)

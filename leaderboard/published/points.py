@@ -1,12 +1,12 @@
 """Chart points of rows of a published table."""
 
 from leaderboard.charts.dots import TONES, Dot
-from leaderboard.published.results import Basis, PublishedLine
+from leaderboard.published.results import Basis, PublishedResult
 
 
-def of_line(line: PublishedLine, basis: Basis) -> Dot:
-    """A model of a published table, under one of the two suppositions."""
-    word = line.word(basis)
+def point_of(line: PublishedResult, basis: Basis) -> Dot:
+    """Return the chart point of a model, with its evidence level under ``basis``."""
+    level = line.level(basis)
     return Dot(
         model=line.model,
         family=line.family,
@@ -17,7 +17,7 @@ def of_line(line: PublishedLine, basis: Basis) -> Dot:
         interval=line.interval,
         rank=line.rank,
         public_rank=line.public_rank,
-        word=word.label,
-        tone=TONES[word],
+        word=level.label,
+        tone=TONES[level],
         likelihood=line.loglik,
     )

@@ -7,7 +7,7 @@ from leaderboard.evidence.summaries import FamilyLine, Likelihood, Share, Tested
 from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 Basis = Literal["raw", "peers"]
-"""What a word supposes: that both sets are equally hard, or that most of a model's peers are not fitted to one."""
+"""Assumption: both sets are equally hard, or most of a model's peers do not overfit."""
 
 
 FEWEST_MEMBERS = 3
@@ -39,10 +39,12 @@ class PeerTest(Wire, frozen=True, kw_only=True):
     word: Evidence
 
 
-class PublishedLine(Wire, frozen=True, kw_only=True):
-    """One model. Fractions throughout; ``gap`` is public less private, ``interval`` its Newcombe 95%.
+class PublishedResult(Wire, frozen=True, kw_only=True):
+    """One model. All shares are fractions.
 
-    ``role`` says whether it is in the panel, was put aside by its robust fit, or is not in it.
+    - ``gap``: public minus private accuracy; ``interval``: Newcombe's 95%;
+    - ``role``: member of the panel of peers, excluded by its robust fit, or neither;
+    - ``printed``: two-sided, from the statistic that the table prints.
     """
 
     model: str
@@ -63,12 +65,11 @@ class PublishedLine(Wire, frozen=True, kw_only=True):
     printed_gap: float | None
     printed_z: float | None
     printed: Tested | None
-    """Two-sided, from the statistic that the table prints."""
     loglik: float | None
     role: Role
 
-    def word(self, basis: Basis) -> Evidence:
-        """The word under one of the two suppositions; without a test there is nothing to tell."""
+    def level(self, basis: Basis) -> Evidence:
+        """Return the evidence level under ``basis``; "cannot tell" without a test."""
         if basis == "raw":
             return self.raw.word
         return self.peers.word if self.peers else Evidence.CANNOT_TELL
@@ -80,16 +81,17 @@ class PublishedLine(Wire, frozen=True, kw_only=True):
         return self.peers.greater if self.peers else None
 
     def visible(self, basis: Basis) -> float | None:
-        """The smallest gap that the word's test would have found four times in five."""
+        """Return the smallest gap that the test finds with the usual power; None without a test."""
         if basis == "raw":
             return self.raw.visible
         return self.peers.visible if self.peers else None
 
 
 class PanelFacts(Wire, frozen=True, kw_only=True):
-    """Who the models were compared with. ``known`` says that it was known from elsewhere that they are clean.
+    """Panel of models that the others are compared with.
 
-    ``curve`` are (private, public) points of what it expects.
+    ``known``: they are known from elsewhere not to overfit; ``put_aside``: excluded as outliers;
+    ``curve``: (private, public) points of the expectation.
     """
 
     known: bool
@@ -100,7 +102,7 @@ class PanelFacts(Wire, frozen=True, kw_only=True):
 
 
 class Order(Wire, frozen=True, kw_only=True):
-    """How the private score reorders the models: pairs that change places, of those that differ in public score."""
+    """Rank changes: pairs that change places, of the ``pairs`` that differ in public score."""
 
     changed: int
     pairs: int
@@ -108,17 +110,17 @@ class Order(Wire, frozen=True, kw_only=True):
 
 
 class Analysis(Wire, frozen=True, kw_only=True):
-    """All that is shown of a published table, best private score first. ``basis`` is the supposition shown first."""
+    """Analysis of a table, best private score first; ``basis`` is the assumption shown first."""
 
     levels: Levels = LEVELS
     basis: Basis
-    lines: tuple[PublishedLine, ...]
+    lines: tuple[PublishedResult, ...]
     families: tuple[FamilyLine, ...]
     panel: PanelFacts | None
     likelihood: Likelihood | None
     order: Order
 
-    def find(self, model: str) -> PublishedLine | None:
+    def find(self, model: str) -> PublishedResult | None:
         """Return the row of a model; None where the table has none."""
         return next((line for line in self.lines if line.model == model), None)
 

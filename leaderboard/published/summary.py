@@ -1,187 +1,188 @@
-"""What a finished analysis says, in plain sentences: every number in them is read from it or counted in it."""
+"""Summary of a finished analysis as questions and answers; every number is the analysis's own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.evidence.associations import correlation_text, likelihood, p_text
+from leaderboard.evidence.formats import points
 from leaderboard.evidence.summaries import Tested
-from leaderboard.evidence.vocabulary import DECIDED, Levels
+from leaderboard.evidence.vocabulary import DECIDED, Evidence, Levels
 from leaderboard.published.models import PublishedTable
-from leaderboard.published.results import Analysis, Basis, PanelFacts, PublishedLine
+from leaderboard.published.results import Analysis, Basis, PanelFacts, PublishedResult, is_tested
 
-SELDOM = 0.05
-
-
-NAMED = 6
-"""Of longer lists only the length is told; the rows have the names."""
+FEW_CHANGES = 0.05
+"""Share of pairs below which the order of the models is said to change hardly."""
+MOST_NAMED = 6
+"""Longer lists are counted only; the rows have the names."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One question that a reader has, and its answer."""
+class Answer:
+    """One question of a reader, and the answer."""
 
     question: str
     answer: str
 
 
-def findings(table: PublishedTable, analysis: Analysis) -> tuple[Finding, ...]:
-    """The questions and answers of one table, the most asked first."""
-    found = [
-        Finding(
-            "Which models look fitted to the public set, and how sure is that?",
-            _plainly(table, analysis),
+def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
+    """Return the questions that the table answers, the commonest first."""
+    answers = (
+        Answer(
+            "Which models overfit to the public set, and how sure is that?", _short(table, analysis)
         ),
-        Finding(
-            "Which gaps are more than chance, if both sets are equally hard?", _raw(table, analysis)
-        ),
-        Finding("And by the test that the table itself prints?", _printed(analysis)),
-        Finding("And if the sets may differ, but most other models are fair?", _peers(analysis)),
-        Finding("Which families?", _families(analysis)),
-        Finding("Does the order of the models change?", _order(analysis)),
-        Finding(
+        Answer("Which gaps are significant if both sets are equally hard?", _raw(table, analysis)),
+        Answer("And by the test that the table itself prints?", _printed(analysis)),
+        Answer("And if the sets differ, but most other models do not overfit?", _peers(analysis)),
+        Answer("Which families?", _families(analysis)),
+        Answer("Does the order of the models change?", _order(analysis)),
+        Answer(
             "Do models that find the public items likelier have larger gaps?",
             likelihood(analysis.likelihood),
         ),
-    ]
-    return tuple(one for one in found if one.answer)
+    )
+    return tuple(answer for answer in answers if answer.answer)
 
 
-def counted(analysis: Analysis, basis: Basis) -> dict[str, int]:
-    """How many models have each word."""
-    words = [line.word(basis) for line in analysis.lines]
-    return {word: words.count(word) for word in DECIDED}
+def count_levels(analysis: Analysis, basis: Basis) -> dict[str, int]:
+    """Return the number of models at each evidence level."""
+    levels = [line.level(basis) for line in analysis.lines]
+    return {level: levels.count(level) for level in DECIDED}
 
 
-def _named(lines: Sequence[PublishedLine]) -> str:
+def _names(lines: Sequence[PublishedResult]) -> str:
+    """Return the models of a short list in brackets, the largest gap first; empty for others."""
     names = [line.model for line in sorted(lines, key=lambda line: -line.gap)]
-    return f" ({', '.join(names)})" if 0 < len(names) <= NAMED else ""
+    return f" ({', '.join(names)})" if 0 < len(names) <= MOST_NAMED else ""
 
 
 def _set(name: str) -> str:
-    """A set that has no name of its own is called what it is."""
     return f"the {name} set" if name in ("public", "private") else name
 
 
-def _plainly(table: PublishedTable, analysis: Analysis) -> str:
-    """The answer under the supposition that is shown first, without a name of a test."""
-    number = counted(analysis, analysis.basis)
-    hot = [line for line in analysis.lines if line.word(analysis.basis) == "overfit"]
+def _percent(level: float) -> str:
+    return f"{100 * level:g}%"
+
+
+def _short(table: PublishedTable, analysis: Analysis) -> str:
+    """Return the answer under the table's own assumption, without the name of a test."""
+    overfit = [line for line in analysis.lines if line.level(analysis.basis) == Evidence.OVERFIT]
+    counts = count_levels(analysis, analysis.basis)
     public = _set(table.public_name)
-    than = (
-        f"than on {_set(table.private_name)}, which is held for equally hard"
-        if analysis.basis == "raw"
-        else "than models of other families with the same private score lead to expect"
-    )
-    first = (
-        f"{len(hot)} of {len(analysis.lines)}{_named(hot)}: higher on {public} {than}, by more than chance. "
-        "If no model were overfitted, a table would have any such level in at most "
-        f"{100 * analysis.levels.overfit:g}% of cases."
-        if hot
-        else f"None that this can show: nowhere is the score on {public} higher {than}, by more than chance."
-    )
-    watched = f" {number['watch']} more may be: of these and those about {100 * analysis.levels.watch:g}% may be wrong."
-    noisy = f" {number['cannot_tell']} are too noisy to tell."
-    return first + (watched if number["watch"] else "") + (noisy if number["cannot_tell"] else "")
+    if analysis.basis == "raw":
+        comparison = f"than on {_set(table.private_name)}, which is taken to be equally hard"
+    else:
+        comparison = "than models of other families with the same private score"
+    if overfit:
+        sentences = [
+            f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on {public}"
+            f" {comparison}, by more than chance.",
+            "If no model were overfitted, a table would have any such level in at most"
+            f" {_percent(analysis.levels.overfit)} of cases.",
+        ]
+    else:
+        sentences = [f"None: no score on {public} is higher {comparison} by more than chance."]
+    if counts[Evidence.WATCH]:
+        wrong = _percent(analysis.levels.watch)
+        sentences.append(
+            f"{counts[Evidence.WATCH]} more may overfit; about {wrong} of all these may be wrong."
+        )
+    if counts[Evidence.CANNOT_TELL]:
+        sentences.append(f"For {counts[Evidence.CANNOT_TELL]} the items are too few to tell.")
+    return " ".join(sentences)
 
 
 def _raw(table: PublishedTable, analysis: Analysis) -> str:
-    lines = analysis.lines
-    levels = analysis.levels
-    firm = [line for line in lines if line.raw.greater.holm <= levels.overfit]
-    likely = [
-        line
-        for line in lines
-        if line.raw.greater.benjamini_hochberg <= levels.watch and line not in firm
-    ]
-    grounds = (
-        f" Its authors say so: {table.equally_hard}."
-        if table.equally_hard
-        else " Nobody vouches for that here."
-    )
+    tested = [(line, line.raw.greater) for line in analysis.lines]
+    firm, likely = _significant(tested, analysis.levels)
+    if table.equally_hard:
+        grounds = f"Its authors state that they are: {table.equally_hard}."
+    else:
+        grounds = "The table does not state that they are."
     return (
-        f"{len(firm)} of {len(lines)} gaps survive Holm's correction at {100 * levels.overfit:g}%"
-        f"{_named(firm)}; {len(likely)} more pass Benjamini and Hochberg's at {100 * levels.watch:g}%"
-        f"{_named(likely)}. One-sided, public above private, from the counts.{grounds}"
+        f"{len(firm)} of {len(tested)} after Holm's correction at"
+        f" {_percent(analysis.levels.overfit)}{_names(firm)}; {len(likely)} more after Benjamini and"
+        f" Hochberg's at {_percent(analysis.levels.watch)}{_names(likely)}. One-sided, public above"
+        f" private, from the counts. {grounds}"
     )
+
+
+def _significant(
+    tested: Sequence[tuple[PublishedResult, Tested]], levels: Levels
+) -> tuple[list[PublishedResult], list[PublishedResult]]:
+    """Return the models that pass Holm's correction, and those that pass only the weaker one."""
+    firm = [line for line, test in tested if test.holm <= levels.overfit]
+    passing = [line for line, test in tested if test.benjamini_hochberg <= levels.watch]
+    return firm, [line for line in passing if line not in firm]
 
 
 def _printed(analysis: Analysis) -> str:
-    """Two-sided, from the printed statistics and from the counts, which were rounded differently."""
+    """Return the result of the printed statistics, and of the counts, which were rounded differently."""
     printed = [(line, line.printed) for line in analysis.lines if line.printed]
     if not printed:
         return ""
     levels = analysis.levels
-    single = f"{levels.single:g}".lstrip("0")
-    told = [line for line, test in printed if test.p <= levels.single]
-    lower = sum(line.gap < 0 for line in told)
+    alone = [line for line, test in printed if test.p <= levels.single]
+    lower = sum(line.gap < 0 for line in alone)
     firm = [line for line, test in printed if test.holm <= levels.overfit]
-    kept = sum(test.benjamini_hochberg <= levels.overfit for _, test in printed)
-    again = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
+    passing = sum(test.benjamini_hochberg <= levels.overfit for _, test in printed)
+    counts = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
+    level = f"{levels.single:g}".lstrip("0")
     return (
-        f"Two-sided, {len(told)} of {len(printed)} have p ≤ {single} uncorrected, {lower} of them higher on "
-        f"the private set; {kept} pass Benjamini and Hochberg's correction at "
-        f"{100 * levels.overfit:g}%, {len(firm)} survive Holm's{_named(firm)}. "
-        f"From the counts that its shares round to it is {again}."
+        f"Two-sided, {len(alone)} of {len(printed)} have p ≤ {level} uncorrected, {lower} of them"
+        f" with the higher score on the private set; {passing} pass Benjamini and Hochberg's"
+        f" correction at {_percent(levels.overfit)}, {len(firm)} Holm's{_names(firm)}. From the"
+        f" counts, which are computed from rounded shares, it is {counts}."
     )
 
 
 def _two_sided(tests: Sequence[Tested], levels: Levels) -> str:
-    uncorrected = sum(test.p <= levels.single for test in tests)
-    kept = sum(test.benjamini_hochberg <= levels.overfit for test in tests)
+    alone = sum(test.p <= levels.single for test in tests)
+    passing = sum(test.benjamini_hochberg <= levels.overfit for test in tests)
     firm = sum(test.holm <= levels.overfit for test in tests)
-    return f"{uncorrected}, {kept} and {firm}"
+    return f"{alone}, {passing} and {firm}"
 
 
 def _peers(analysis: Analysis) -> str:
-    levels = analysis.levels
     tested = [(line, line.peers) for line in analysis.lines if line.peers]
     if not analysis.panel or not tested:
-        return "There are fewer than eight models to compare with, so this cannot be asked."
-    firm = [line for line, test in tested if test.greater.holm <= levels.overfit]
-    likely = [
-        line
-        for line, test in tested
-        if test.greater.benjamini_hochberg <= levels.watch and line not in firm
-    ]
-    nearest, test = min(tested, key=lambda one: one[1].greater.p)
-    aside = analysis.panel.put_aside
-    left = (
-        f"put aside as suspect: {', '.join(aside)}"
-        if aside
-        else "none of them was put aside as suspect"
-    )
-    which = "surest" if firm else "nearest"
+        return "There are fewer than eight models to compare with, so this cannot be tested."
+    pairs = [(line, test.greater) for line, test in tested]
+    firm, likely = _significant(pairs, analysis.levels)
+    nearest, test = min(tested, key=lambda pair: pair[1].greater.p)
+    excluded = analysis.panel.put_aside
+    candidates = len(analysis.panel.references) + len(excluded)
+    outliers = f"excluded as outliers: {', '.join(excluded)}" if excluded else "none was excluded"
     return (
-        f"{len(firm)} of {len(tested)} stand out after Holm's correction{_named(firm)}, {len(likely)} more after "
-        f"Benjamini and Hochberg's{_named(likely)}. The {which} is {nearest.model}: {_pp(test.gap)} pp beside what its "
-        f"peers' scores lead to expect, {p_text(test.greater.p)} alone, "
-        f"{p_text(test.greater.holm)} among all. Each model is compared with those of "
-        f"other families among {len(analysis.panel.references) + len(aside)}; {left}. "
-        f"{_vouched(analysis.panel)}"
+        f"{len(firm)} of {len(tested)} after Holm's correction{_names(firm)}, {len(likely)} more"
+        f" after Benjamini and Hochberg's{_names(likely)}. The smallest p-value is that of"
+        f" {nearest.model}: {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
+        f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those of"
+        f" other families among {candidates}; {outliers}. {_panel(analysis.panel)}"
     )
 
 
-def _vouched(panel: PanelFacts) -> str:
+def _panel(panel: PanelFacts) -> str:
     if panel.known:
-        return "It is known from elsewhere that these are not fitted to the public set."
-    return "Whether these are fitted to the public set themselves is not known; if most are, this test sees little."
+        return "They are known from elsewhere not to overfit."
+    return "Whether they overfit is not known; if most of them do, this test finds little."
 
 
 def _families(analysis: Analysis) -> str:
-    pooled = [one for one in analysis.families if one.members >= 3]
-    if not pooled:
+    tested = [family for family in analysis.families if is_tested(family)]
+    if not tested:
         return ""
     above = [
-        f"{one.family} ({_pp(one.raw.estimate)} pp over {one.members})"
-        for one in pooled
-        if one.raw.above
+        f"{family.family} ({points(family.raw.estimate)} pp over {family.members})"
+        for family in tested
+        if family.raw.above
     ]
-    beside = [one.family for one in pooled if one.peers and one.peers.above]
-    few = len(analysis.families) - len(pooled)
+    above_peers = [family.family for family in tested if family.peers and family.peers.above]
+    untested = len(analysis.families) - len(tested)
     return (
-        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {len(pooled)} families with three models or "
-        f"more, allowing for that many. Beside the other families: {', '.join(beside) or 'none'}. {few} families have "
-        "one or two models here, too few to say anything but which way they point."
+        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {len(tested)} families"
+        " with three models or more, corrected for that many. Against the other families:"
+        f" {', '.join(above_peers) or 'none'}. {untested} families have one or two models, too few"
+        " for a test."
     )
 
 
@@ -190,11 +191,9 @@ def _order(analysis: Analysis) -> str:
     if not order.pairs or order.spearman is None:
         return ""
     share = order.changed / order.pairs
+    hardly = "Hardly: " if share < FEW_CHANGES else ""
     return (
-        f"{'Hardly: ' if share < SELDOM else ''}{order.changed} of {order.pairs:,} pairs that differ in public score "
-        f"({100 * share:.1f}%) change places; the rank correlation is {correlation_text(order.spearman, 4)}."
+        f"{hardly}{order.changed} of {order.pairs:,} pairs that differ in public score"
+        f" ({100 * share:.1f}%) change places; the rank correlation is"
+        f" {correlation_text(order.spearman, 4)}."
     )
-
-
-def _pp(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")

@@ -18,9 +18,9 @@ from leaderboard.published.forms import (
     PublishedQuery,
 )
 from leaderboard.published.models import PublishedSnapshot, PublishedTable, listed_tables
-from leaderboard.published.points import of_line
+from leaderboard.published.points import point_of
 from leaderboard.published.results import FEWEST_MEMBERS, Analysis, is_tested
-from leaderboard.published.summary import counted, findings
+from leaderboard.published.summary import count_levels, summarise
 
 MOST_PEERS = 20
 
@@ -45,9 +45,9 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         "query": query,
         "address": request.GET.urlencode(),
         "choices": _choices(query, analysis),
-        "counts": counted(analysis, query.basis),
+        "counts": count_levels(analysis, query.basis),
         "ranking": cells.ranking(rows, query.basis, table.known(), whole=query.axis == "whole"),
-        "findings": findings(table, analysis),
+        "answers": summarise(table, analysis),
         "fewest_members": FEWEST_MEMBERS,
         "has_likelihood": sum(row.loglik is not None for row in rows) > 1,
         **cells.families(analysis, [family.family for family in analysis.families]),
@@ -64,7 +64,7 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     row = analysis.find(name)
     if row is None:
         raise Http404("no such model")
-    points = near([of_line(line, basis) for line in analysis.lines], name)
+    points = near([point_of(line, basis) for line in analysis.lines], name)
     similar = {point.model for point in points[: MOST_PEERS + 1]}
     rows = [line for line in analysis.lines if line.model in similar]
     shown = cells.ranking(rows, basis, table.known())

@@ -20,7 +20,6 @@ TO_BE_SPLIT = {
     "leaderboard/board/views.py model",
     "leaderboard/charts/planes.py likelihood",
     "leaderboard/evidence/entries.py _entries",
-    "leaderboard/published/analysis.py _families",
     "leaderboard/submissions/actions/operations.py _pools",
     "leaderboard/submissions/actions/queueing.py _claim",
     "leaderboard/submissions/actions/recording.py _finished",

@@ -25,7 +25,7 @@ def table() -> PublishedTable:
 def test_the_site_gives_each_model_the_word_that_its_peers_give(table: PublishedTable) -> None:
     snapshot = PublishedSnapshot.objects.current(table)
     assert snapshot is not None
-    told = {line.model: line.word("peers") for line in snapshot.analysis().lines}
+    told = {line.model: line.level("peers") for line in snapshot.analysis().lines}
     assert told == {one.model.name: one.counts_word for one in judge(load().models)}
 
 

@@ -10,7 +10,7 @@ from leaderboard.charts.dots import TONES
 from leaderboard.charts.marks import WIDTH
 from leaderboard.evidence.vocabulary import DECIDED, Evidence
 from leaderboard.published.models import PublishedSnapshot
-from leaderboard.published.points import of_line
+from leaderboard.published.points import point_of
 from leaderboard.published.results import Analysis
 from tests.leaderboard.published.fixtures import imported
 
@@ -41,7 +41,7 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
 
 def test_each_word_has_a_tone_of_its_own(analysis: Analysis) -> None:
     assert len({TONES[word] for word in DECIDED}) == len(DECIDED) == 4
-    dots = [of_line(line, "raw") for line in analysis.lines]
+    dots = [point_of(line, "raw") for line in analysis.lines]
     hot = next(dot for dot in dots if dot.word == Evidence.OVERFIT.label)
     assert 'class="db hot"' in marks.dumbbell(hot, marks.score_axis(dots, whole=False))
     assert 'class="gb hot"' in marks.gap_interval(hot, marks.gap_axis([hot]))

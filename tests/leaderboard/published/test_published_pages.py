@@ -99,7 +99,7 @@ def test_the_reader_chooses_what_the_words_suppose(client: Client, table: Publis
         data = as_json(client, f"?basis={basis}")
         assert data["basis"] == basis
         assert {row["model"]: row["evidence"] for row in data["rows"]} == {
-            one.model: one.word(basis) for one in snapshot.analysis().lines
+            one.model: one.level(basis) for one in snapshot.analysis().lines
         }
     assert as_json(client)["basis"] == "raw"
 

@@ -13,7 +13,7 @@ from evaluator.contract import canonical_json
 from leaderboard.evidence import statistics
 from leaderboard.published import analysis as published
 from leaderboard.published.models import PublishedSnapshot
-from leaderboard.published.results import Analysis, PublishedLine
+from leaderboard.published.results import Analysis, PublishedResult
 from tests.leaderboard.closing import publish
 from tests.leaderboard.published.fixtures import HEADING, file_of, gsm1k, imported, line, small
 from tests.leaderboard.sample import make_board, make_pair
@@ -28,7 +28,7 @@ def found(data: bytes | None = None, **options: str) -> Analysis:
     return snapshot.analysis()
 
 
-def by_name(analysis: Analysis) -> dict[str, PublishedLine]:
+def by_name(analysis: Analysis) -> dict[str, PublishedResult]:
     return {line.model: line for line in analysis.lines}
 
 
@@ -71,7 +71,7 @@ def test_words_rest_on_the_raw_gap_only_where_the_source_holds_both_sets_for_equ
 def test_with_too_few_rows_there_are_no_peers_and_no_likelihood() -> None:
     analysis = found(file_of(*[line(f"m{i}", f"F{i}") for i in range(5)]), equally_hard="")
     assert (analysis.panel, analysis.likelihood) == (None, None)
-    assert {row.word("peers") for row in analysis.lines} == {"cannot_tell"}
+    assert {row.level("peers") for row in analysis.lines} == {"cannot_tell"}
     assert {row.peers for row in analysis.lines} == {None}
 
 

@@ -13,12 +13,12 @@ from leaderboard.published.models import PublishedTable
 
 
 class Command(BaseCommand):
-    """Brings a table that others published, as reference rows with their source, apart from what was run here."""
+    """Import a published table as rows with their source, apart from what was run here."""
 
     help = "Import a published table of public and private scores (columns: docs/operations.md)."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """FILE, and what the file does not say of itself."""
+        """Accept FILE, and the facts that the file does not hold."""
         parser.add_argument("path", type=Path, metavar="FILE.csv")
         parser.add_argument(
             "--source", required=True, help="who published it, and where: a citation"
@@ -33,14 +33,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--equally-hard",
             default="",
-            help="why the authors hold the two sets for equally hard, if they say so",
+            help="why the authors hold the two sets to be equally hard, if they state it",
         )
-        parser.add_argument(
-            "--ran-by", default="", help="a sentence on who ran the models, where nobody else did"
-        )
+        parser.add_argument("--ran-by", default="", help="a sentence on who ran the models")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, keep, and say what was understood; a file that is known already is left as it is."""
+        """Import the file and print a summary; a known file changes nothing."""
         path: Path = options["path"]
         try:
             data = path.read_bytes()
@@ -49,7 +47,7 @@ class Command(BaseCommand):
         try:
             table = tables.read(data, public=options["public"], private=options["private"])
             known = PublishedTable.objects.filter(digest=table.digest).exists()
-            one = actions.import_published(
+            published = actions.import_published(
                 table=table,
                 slug=options["slug"] or slugify(path.stem)[:60],
                 title=options["title"] or f"{table.public_name} and {table.private_name}",
@@ -58,7 +56,7 @@ class Command(BaseCommand):
         except SiteError as failure:
             raise CommandError(str(failure)) from None
         self.stdout.write(
-            f"{one.slug}: {'known already, ' if known else ''}{len(table.lines)} models, "
+            f"{published.slug}: {'known already, ' if known else ''}{len(table.lines)} models, "
             f"public {table.public_name}, private {table.private_name}, "
             f"{sum(line.loglik is not None for line in table.lines)} likelihoods"
         )

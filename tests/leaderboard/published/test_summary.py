@@ -1,0 +1,115 @@
+"""The sentences hold the analysis's own numbers, and say so where there is nothing to say."""
+
+from pathlib import Path
+
+import pytest
+
+from leaderboard.published.models import PublishedSnapshot, PublishedTable
+from leaderboard.published.summary import count_levels, summarise
+from tests.leaderboard.published.fixtures import file_of, gsm1k, imported, line
+
+pytestmark = pytest.mark.django_db
+
+
+def answers(table: PublishedTable) -> dict[str, str]:
+    snapshot = PublishedSnapshot.objects.current(table)
+    assert snapshot is not None
+    return {one.question: one.answer for one in summarise(table, snapshot.analysis())}
+
+
+def answer(table: PublishedTable, start: str) -> str:
+    (text,) = [text for question, text in answers(table).items() if question.startswith(start)]
+    return text
+
+
+def test_the_small_table() -> None:
+    table = imported()
+    raw = answer(table, "Which gaps")
+    assert raw.startswith("2 of 15 after Holm's correction at 5% (east-2, east-1); 0 more after")
+    assert raw.endswith(
+        "Its authors state that they are: the authors drew both sets from one pool."
+    )
+    assert "And by the test that the table itself prints?" not in answers(table)
+    assert "With the printed gaps" not in answer(table, "Do models")
+
+
+def test_the_first_answer_names_no_test() -> None:
+    text = answer(imported(), "Which models overfit")
+    assert text == (
+        "2 of 15 (east-2, east-1): they score higher on open than on shut, which is taken to be equally hard, by more than"
+        " chance. If no model were overfitted, a table would have any such level in at most 5% of cases. For 13 the items"
+        " are too few to tell."
+    )
+    assert not {"Holm", "Benjamini", "p"} & set(text.split())
+
+
+def test_where_nothing_stands_out_the_first_answer_says_only_that() -> None:
+    table = imported(
+        file_of(*[line(f"m{i}", f"F{i}", public=200, private=200) for i in range(9)]),
+        equally_hard="",
+    )
+    assert answer(table, "Which models overfit").startswith("None: no score on open is higher than")
+
+
+def test_where_nobody_vouches_for_equal_difficulty_it_is_answer() -> None:
+    assert answer(imported(equally_hard=""), "Which gaps").endswith(
+        "The table does not state that they are."
+    )
+
+
+def test_a_table_of_one_model_leaves_out_what_it_cannot_answer() -> None:
+    assert [question.split()[0] for question in answers(imported(file_of(line("only"))))] == [
+        "Which",
+        "Which",
+        "And",
+    ]
+
+
+def test_a_longer_list_is_counted_only() -> None:
+    table = imported(file_of(*[line(f"m{i}", f"F{i}", public=300, private=150) for i in range(9)]))
+    assert answer(table, "Which gaps").startswith("9 of 9 after Holm's correction at 5%; 0 more")
+
+
+def test_words_are_counted_under_either_supposition() -> None:
+    snapshot = PublishedSnapshot.objects.current(imported())
+    assert snapshot is not None
+    assert count_levels(snapshot.analysis(), "raw")["overfit"] == 2
+    assert sum(count_levels(snapshot.analysis(), "peers").values()) == 15
+
+
+@pytest.mark.data
+def test_gsm1k(data_dir: Path) -> None:
+    table = gsm1k(data_dir)
+    assert answer(table, "Which gaps").startswith(
+        "6 of 63 after Holm's correction at 5% (Yi-6B-Chat, math-shepherd-mistral-7b-rl, Xwin-Math-13B-V1.0, "
+        "command, phi-2, Meta-Llama-3-8B-Instruct); 14 more after Benjamini and Hochberg's at 10%."
+    )
+    assert answer(table, "And by") == (
+        "Two-sided, 19 of 63 have p ≤ .05 uncorrected, 2 of them with the higher score on the private set; 11 pass"
+        " Benjamini and Hochberg's correction at 5%, 3 Holm's (Yi-6B-Chat, math-shepherd-mistral-7b-rl,"
+        " Meta-Llama-3-8B-Instruct). From the counts, which are computed from rounded shares, it is 18, 11 and 4."
+    )
+    assert answer(table, "And if").startswith(
+        "0 of 61 after Holm's correction, 0 more after Benjamini"
+    )
+    assert "that of math-shepherd-mistral-7b-rl: +5.2 pp" in answer(table, "And if")
+    assert answer(table, "Does the order").startswith(
+        "Hardly: 45 of 1,949 pairs that differ in public score (2.3%)"
+    )
+    likelihood = answer(table, "Do models")
+    assert (
+        "over 45 models is 0.26 (−0.04 to 0.52, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.085)"
+        in likelihood
+    )
+    assert (
+        "With the printed gaps it is 0.264, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.079."
+        in likelihood
+    )
+    assert (
+        "Among the 36 models that solve at least 20% of the public set it is 0.02 (0.03 with the"
+        in likelihood
+    )
+    assert "it rests on the models that solve less." in likelihood
+    assert "Phi (+3.6 pp over 6), Mistral (+2.2 pp over 10), CodeLlama (+1.9 pp over 12)" in answer(
+        table, "Which fam"
+    )
