@@ -1,18 +1,19 @@
-"""Shutting in a process that runs strangers' weights, with bubblewrap.
+"""Jail for a process that runs submitted weights, made with bubblewrap.
 
-Inside there is no network, no home, no file of this machine but the system's programs, the interpreter and
-what the caller names; the root is read-only and temporary folders live in memory. The process dies with
-whoever started it, and dumps no core.
+Inside there is no network, no home, no file of this machine but the system's programs, the
+interpreter and the paths that the caller names; the root is read-only and temporary folders live in
+memory. The process dies with its launcher, and dumps no core.
 
-- Memory and processes are limited by a control group where this process may make one, and each process's own
-  data by a resource limit besides. Of all processes on the machine the kernel ends those inside first.
-- A seccomp filter lets through the system calls that model servers need and no others: no new namespaces, no
-  tracing, no keyrings, no io_uring, no sockets but Unix and internet ones.
+- Memory and processes are limited by a control group where this process may make one. A resource
+  limit also bounds each process's own data. Of all processes on the machine the kernel ends those
+  inside first.
+- A seccomp filter lets through the system calls that model servers need and no others: no new
+  namespaces, no tracing, no keyrings, no io_uring, no sockets but Unix and internet ones.
 - ``missing`` lists what this machine lacks of it.
 
-Two traps shape this module. ``RLIMIT_NPROC`` does not bind root, so where the launcher is root the inmate
-runs under an unprivileged uid of its own. And process 1 inside is bubblewrap itself, whose memory still
-holds the environment it was started with, so it is started with an empty one.
+Two traps shape this module. ``RLIMIT_NPROC`` does not bind root, so where the launcher is root the
+inmate runs under an unprivileged uid of its own. And process 1 inside is bubblewrap itself, whose
+memory still holds the environment it was started with, so it is started with an empty one.
 """
 
 import contextlib
@@ -40,11 +41,11 @@ from evaluator.errors import Code, error
 INMATE_UID = 65533
 """The uid of an inmate where the launcher is root: one that no distribution gives away."""
 MAX_PROCESSES = 4096
-"""Processes and threads of an inmate. Far above what a model server needs, far below what hurts a host."""
+"""Processes and threads of an inmate: more than a model server needs, less than hurts a host."""
 MAX_MEMORY_FILES = 1 << 30
 """Bytes that each temporary folder inside may hold."""
 MAX_MEMORY = 2 << 30
-"""Bytes of memory that everything inside may take together, where the caller says nothing else."""
+"""Bytes of memory that all processes inside may take together, by default."""
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")
 _DETAILS = ("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system")
@@ -99,9 +100,12 @@ _CALLS = """
     timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink
     unlinkat utime utimensat utimes vfork wait4 waitid write writev
 """
-"""System calls that are let through: those of the default filter of container runtimes, under which PyTorch, vLLM and
-CUDA are run everywhere, without those that trace, that reach another process's memory, that splice pages or that need
-a capability which no process inside has."""
+"""System calls that are let through.
+
+They are those of the default filter of container runtimes, under which PyTorch, vLLM and CUDA are
+run everywhere, without those that trace, that reach another process's memory, that splice pages or
+that need a capability which no process inside has.
+"""
 _CONDITIONAL_CALLS = (
     *(
         ("socket", ((0, _EQUAL, family, 0),))
@@ -114,24 +118,30 @@ _CONDITIONAL_CALLS = (
     ("socketpair", ((0, _EQUAL, socket.AF_UNIX, 0),)),
     ("clone", ((0, _MASKED_EQUAL, _NAMESPACES, 0),)),
 )
-"""Those that are let through for some arguments only: a position, a comparison, and what is compared with."""
+"""System calls that are let through for some arguments only.
+
+Each condition is the position of an argument, a comparison, and the values that it is compared
+with.
+"""
 
 
 def available() -> bool:
-    """Whether a process can be shut in on this machine: found by shutting one in, once."""
+    """Return True where this machine can jail a process. The first call tries it."""
     return _works(privileged=True) or _works(privileged=False)
 
 
 def is_jailed(digest: str, *, trusted: frozenset[str], jail_available: bool | None = None) -> bool:
-    """Whether the checkpoint with this digest runs in the jail: always, where there is one.
+    """Return True where a checkpoint runs in the jail: always, where there is one.
 
-    Without bubblewrap only a trusted digest runs, and openly so. Raises ``jail_missing`` where nothing is
-    trusted on this host, ``checkpoint_untrusted`` where something else is.
+    Without bubblewrap only a checkpoint with a trusted digest runs, without a jail. Raises
+    ``jail_missing`` where no digest is trusted on this host, ``checkpoint_untrusted`` where only
+    others are.
     """
-    shuts_in = available() if jail_available is None else jail_available
-    if not shuts_in and digest not in trusted:
+    if jail_available is None:
+        jail_available = available()
+    if not jail_available and digest not in trusted:
         raise error(Code.CHECKPOINT_UNTRUSTED if trusted else Code.JAIL_MISSING)
-    return shuts_in
+    return jail_available
 
 
 def wrap(
@@ -143,25 +153,27 @@ def wrap(
     environment: Mapping[str, str] | None = None,
     memory: int = MAX_MEMORY,
 ) -> list[str]:
-    """The command line that runs ``command`` in the jail.
+    """Return the command line that runs ``command`` in the jail.
 
-    ``readable`` and ``writable`` are seen inside under their own paths, and so are ``devices``, which are the
-    GPUs' and no others; ``environment`` is all that the process finds beside PATH, HOME and LANG. ``memory`` is in
-    bytes. Inherited descriptors (``pass_fds``) stay open. Start it once, within a minute, from a thread that lives
-    as long as the process should: Linux ends it with that thread.
-    Raises JAIL_MISSING.
+    - ``readable`` and ``writable`` have their own paths inside, and so have ``devices``, which are
+      those of GPUs and no others.
+    - ``environment`` is the process's environment, with PATH, HOME and LANG.
+    - ``memory`` is in bytes.
+    - Inherited descriptors (``pass_fds``) stay open.
+
+    Start it once, within a minute, from a thread that lives as long as the process should: Linux
+    ends it with that thread. Raises JAIL_MISSING, HOST_RESOURCES.
     """
     if not available():
         raise error(Code.JAIL_MISSING)
-    shown = [*_interpreter(), *readable]
-    privileged = _works(privileged=True) and not writable and all(map(_open_to_all, shown))
-    data = (
-        None if devices else memory
-    )  # a GPU's driver reserves more addresses than there is memory
+    visible = [*_interpreter(), *readable]
+    privileged = _works(privileged=True) and not writable and all(map(_open_to_all, visible))
+    # A GPU's driver reserves more addresses than there is memory.
+    data = None if devices else memory
     return [
         *_launcher(_filter(), _make_groups(memory)),
         *_walls(privileged=privileged),
-        *_binds("--ro-bind", shown),
+        *_binds("--ro-bind", visible),
         *_binds("--bind", writable),
         *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
         *_variables(environment or {}),
@@ -172,10 +184,11 @@ def wrap(
 
 
 def missing() -> list[str]:
-    """Guards that this machine lacks, each in a sentence for the people who run it."""
+    """Return the guards that this machine lacks, each as a sentence for its operators."""
     if not available():
         return [
-            "bubblewrap does not work here: only checkpoints that Holdfast ships are run, and not shut in"
+            "bubblewrap does not work here: only checkpoints that Holdfast ships are run,"
+            " without a jail"
         ]
     lacks = []
     if _filter() is None:
@@ -187,7 +200,8 @@ def missing() -> list[str]:
     controlled = {name for group in _group_parents() for name in group.limits}
     if "memory" not in controlled:
         lacks.append(
-            "no memory control group can be made: each process is limited, all of them together are not"
+            "no memory control group can be made: each process is limited, all of them together"
+            " are not"
         )
     if "pids" not in controlled:
         lacks.append("no pids control group can be made: processes are counted by user only")
@@ -195,7 +209,7 @@ def missing() -> list[str]:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when ``parent``, which started it, ends. For those not shut in."""
+    """Have the kernel end this process, which is not jailed, when its launcher ``parent`` ends."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
@@ -204,23 +218,28 @@ def die_with_parent(parent: int) -> None:
 
 
 def dump_no_core() -> None:
-    """Have this process, and all that it starts, leave no picture of its memory when it crashes: keys are in it."""
+    """Have this process and its children dump no memory when they crash: it holds keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @functools.cache
 def _works(*, privileged: bool) -> bool:
-    if shutil.which("bwrap") is None or (
-        privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None)
-    ):
+    if shutil.which("bwrap") is None:
+        return False
+    if privileged and (os.geteuid() != 0 or shutil.which("setpriv") is None):
         return False
     return _runs(None, privileged=privileged)
 
 
 def _runs(program: int | None, *, privileged: bool) -> bool:
     """Try a jail of one form, with or without a filter."""
-    walls, limits = _walls(privileged=privileged), _limits(privileged=privileged)
-    probe = [*_launcher(program, ()), *walls, "--remount-ro", "/", "--", *limits, "true"]
+    probe = [
+        *_launcher(program, ()),
+        *_walls(privileged=privileged),
+        *("--remount-ro", "/", "--"),
+        *_limits(privileged=privileged),
+        "true",
+    ]
     try:
         done = subprocess.run(probe, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -229,10 +248,10 @@ def _runs(program: int | None, *, privileged: bool) -> bool:
 
 
 def _launcher(program: int | None, groups: Sequence[Path]) -> list[str]:
-    """The beginning of the command line: a shell that enters the control groups, then becomes bubblewrap.
+    """Return the start of the command line: a shell enters the groups, then becomes bubblewrap.
 
-    The filter is read from this process's descriptor ``program``, by a number that the inmate does not inherit for
-    another purpose.
+    The filter is read from this process's descriptor ``program``, by a number that the inmate does
+    not inherit for another purpose.
     """
     script = ["echo 1000 >/proc/self/oom_score_adj"]
     script += [
@@ -251,45 +270,34 @@ def _launcher(program: int | None, groups: Sequence[Path]) -> list[str]:
 
 def _walls(*, privileged: bool) -> list[str]:
     arguments = ["--die-with-parent", "--new-session"]
-    spaces = ("ipc", "pid", "net", "uts")
-    arguments += [f"--unshare-{space}" for space in spaces] + ["--unshare-cgroup-try"]
-    arguments += ["--hostname", "jail", "--cap-drop", "ALL"]
-    if privileged:  # just enough for setpriv to give root away
-        arguments += [
-            "--cap-add",
-            "CAP_SETUID",
-            "--cap-add",
-            "CAP_SETGID",
-            "--cap-add",
-            "CAP_SETPCAP",
-        ]
+    arguments += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    arguments += ["--unshare-cgroup-try", "--hostname", "jail", "--cap-drop", "ALL"]
+    if privileged:
+        # Enough for setpriv to drop root.
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+            arguments += ["--cap-add", capability]
     else:
-        arguments += [
-            "--unshare-user",
-            "--disable-userns",
-            "--uid",
-            str(INMATE_UID),
-            "--gid",
-            str(INMATE_UID),
-        ]
+        uid = str(INMATE_UID)
+        arguments += ["--unshare-user", "--disable-userns", "--uid", uid, "--gid", uid]
     for folder in _SYSTEM:
         path = Path(folder)
         if path.is_symlink():
             arguments += ["--symlink", str(path.readlink()), folder]
         elif path.is_dir():
             arguments += ["--ro-bind", folder, folder]
-    for folder in (
-        "/etc",
-        "/sys",
-        "/sys/devices",
-    ):  # else bubblewrap makes them for its own uid alone
-        arguments += ["--perms", "0755", "--dir", folder]
+    for folder in ("/etc", "/sys", "/sys/devices"):
+        arguments += _open_folder(folder)
     for detail in _DETAILS:
         arguments += ["--ro-bind-try", detail, detail]
     arguments += ["--proc", "/proc", "--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm", _HOME):  # noqa: S108 - folders of the jail, in memory
         arguments += ["--perms", "1777", "--size", str(MAX_MEMORY_FILES), "--tmpfs", folder]
     return arguments
+
+
+def _open_folder(folder: str) -> list[str]:
+    """Make a folder that every uid can read: bubblewrap makes it for its own uid alone."""
+    return ["--perms", "0755", "--dir", folder]
 
 
 def _limits(*, privileged: bool, data: int | None = None) -> list[str]:
@@ -304,14 +312,14 @@ def _limits(*, privileged: bool, data: int | None = None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Parent:
-    """A control group in which this process may make others: by controller the file that limits it."""
+    """Control group in which this process may make others. ``limits``: file by controller."""
 
     folder: Path
     limits: Mapping[str, str]
 
 
 def _make_groups(memory: int) -> tuple[Path, ...]:
-    """Make control groups with their limits, empty yet, and remove those whose processes have ended.
+    """Make empty control groups with their limits, and remove those whose processes have ended.
 
     Raises HOST_RESOURCES: where groups can be made at all, nothing is started outside of one.
     """
@@ -351,8 +359,8 @@ def _remove_ended_groups(folder: Path) -> None:
 
 @functools.cache
 def _group_parents() -> tuple[_Parent, ...]:
-    """Where control groups can be made with limits on memory and processes, in version 2 or else in version 1."""
-    found = []
+    """Return the groups in which others with limits can be made, of version 2 or else version 1."""
+    parents = []
     for kind, controllers, folder in _hierarchies():
         wanted = {
             name: _LIMIT_FILES[kind, name] for name in controllers if (kind, name) in _LIMIT_FILES
@@ -360,42 +368,36 @@ def _group_parents() -> tuple[_Parent, ...]:
         candidates = (folder, folder.parent) if kind == "cgroup2" else (folder,)
         for candidate in candidates:
             if wanted and _can_limit(candidate, wanted):
-                found.append(_Parent(candidate, wanted))
+                parents.append(_Parent(candidate, wanted))
                 break
-    return tuple(found)
+    return tuple(parents)
 
 
 def _hierarchies() -> Iterator[tuple[str, Sequence[str], Path]]:
-    """Each mounted hierarchy: its kind, its controllers, the folder of this process's own group."""
+    """Yield each mounted hierarchy: kind, controllers, folder of this process's own group."""
     try:
-        own = [
-            line.split(":", 2)
-            for line in Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
-        ]
-        mounts = [
-            line.split()
-            for line in Path("/proc/self/mounts").read_text(encoding="ascii").splitlines()
-        ]
+        groups = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()
+        mounts = Path("/proc/self/mounts").read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
         return
-    for _, mount, kind, options, *_ in mounts:
-        for _, names, path in own:
-            controllers = [name for name in names.split(",") if name]
-            if kind == "cgroup2" and not controllers:
-                inside = Path(mount, path.lstrip("/"))
+    for line in mounts:
+        _, mount, kind, options, *_ = line.split()
+        for group in groups:
+            _, names, path = group.split(":", 2)
+            folder = Path(mount, path.lstrip("/"))
+            if kind == "cgroup2" and not names:
                 with contextlib.suppress(OSError):
-                    yield (
-                        kind,
-                        (inside / "cgroup.controllers").read_text(encoding="ascii").split(),
-                        inside,
-                    )
-            elif kind == "cgroup" and controllers and set(controllers) <= set(options.split(",")):
-                inside = Path(mount, path.lstrip("/"))
-                yield kind, controllers, inside if inside.is_dir() else Path(mount)
+                    content = (folder / "cgroup.controllers").read_text(encoding="ascii")
+                    yield kind, content.split(), folder
+            elif kind == "cgroup" and names and set(names.split(",")) <= set(options.split(",")):
+                yield kind, names.split(","), folder if folder.is_dir() else Path(mount)
 
 
 def _can_limit(parent: Path, wanted: Mapping[str, str]) -> bool:
-    """Whether a group made here has the files that limit it; where they are not enabled yet, this enables them."""
+    """Return True where a group made in ``parent`` has the files that limit it.
+
+    Controllers that are not enabled yet are enabled.
+    """
     enabled = parent / "cgroup.subtree_control"
     try:
         if enabled.exists() and not set(wanted) <= set(enabled.read_text(encoding="ascii").split()):
@@ -422,7 +424,7 @@ class _Comparison(ctypes.Structure):
 
 @functools.cache
 def _filter() -> int | None:
-    """A descriptor from which the compiled filter can be read, None where it cannot be made or does not work."""
+    """Return a descriptor of the compiled filter; None where it cannot be made or does not work."""
     try:
         library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     except OSError:
@@ -457,21 +459,20 @@ def _allow(
     if number < 0:  # another architecture's, or newer than the library
         return
     compared = (_Comparison * len(conditions))(*conditions)
-    if (
-        library.seccomp_rule_add_array(
-            context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared
-        )
-        != 0
-    ):
+    status = library.seccomp_rule_add_array(
+        context, ctypes.c_uint32(_ALLOWED), number, len(conditions), compared
+    )
+    if status != 0:
         raise OSError(ctypes.get_errno(), name)
 
 
 def _binds(option: str, paths: Iterable[Path]) -> list[str]:
-    ends = sorted({os.path.abspath(path) for path in paths})  # noqa: PTH100 - links are kept; a folder before what lies in it
+    # Sorted, a folder comes before the files in it. Links stay as they are.
+    ends = sorted({os.path.abspath(path) for path in paths})  # noqa: PTH100
     above = sorted({str(parent) for end in ends for parent in Path(end).parents} - {"/"})
     arguments: list[str] = []
-    for folder in above:  # else bubblewrap makes them for its own uid alone
-        arguments += ["--perms", "0755", "--dir", folder]
+    for folder in above:
+        arguments += _open_folder(folder)
     for end in ends:
         arguments += [option, os.path.realpath(end), end]
     return arguments
@@ -490,7 +491,7 @@ def _variables(environment: Mapping[str, str]) -> list[str]:
 
 @functools.cache
 def _interpreter() -> tuple[Path, ...]:
-    """The running Python: its environment, the prefix that the environment builds on, and every link between."""
+    """Return the paths of the running Python: its environment, its prefix, the links between."""
     prefixes = {
         sys.prefix,
         sys.base_prefix,
@@ -513,7 +514,7 @@ def _within(path: Path, folders: Iterable[str]) -> bool:
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether an unprivileged uid could read this file, or this folder and what lies directly in it."""
+    """Return True where an unprivileged uid can read a file, or a folder and the entries in it."""
     mode = path.stat().st_mode
     if not stat.S_ISDIR(mode):
         return bool(mode & stat.S_IROTH)

@@ -1,7 +1,7 @@
-"""The broker between site and evaluator: Celery's settings on both sides of the wall, and the transports.
+"""Broker between site and evaluator: Celery's settings on both sides of the wall, and transports.
 
-Whoever can write to the broker is not trusted. What a worker reads there is screened by our own transports, before
-kombu and Celery take it apart: see ``screening``.
+A writer to the broker is not trusted. Our own transports screen each message before kombu and
+Celery take it apart: see ``screening``.
 """
 
 import logging
@@ -28,7 +28,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# Under the library's own names: Celery's command line takes BROKER_URL from the environment, past all settings.
+# Under the library's own names: Celery's command line reads BROKER_URL from the environment, past
+# all settings.
 TRANSPORT_ALIASES |= {
     "filesystem": "evaluator.broker:Transport",
     "redis": "evaluator.broker.redis:Transport",
@@ -37,21 +38,20 @@ TRANSPORT_ALIASES |= {
 
 
 class Consumer(consumer.Consumer):  # type: ignore[misc]
-    """Celery's consumer, for which a message in none of its own shapes is one to drop.
+    """Celery's consumer, but it drops a message that it cannot take apart.
 
-    Celery ends the whole worker over a body or headers that it cannot take apart, and whoever can send a message
-    could end every worker with it.
+    Celery ends the whole worker over such a body or header, so one message could end every worker.
     """
 
     def __init__(
         self, *args: Any, worker_options: dict[str, Any] | None = None, **options: Any
     ) -> None:
-        # Workers need not know each other: what they would send goes past the screen, to every one of them at once.
+        # Workers need not know each other: their messages bypass the screen and go to all at once.
         alone = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
         super().__init__(*args, worker_options={**(worker_options or {}), **alone}, **options)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
-        """What is done with each message."""
+        """Return the function that handles each message."""
         receive = super().create_task_handler(*args, **options)
 
         def guarded(message: Any) -> None:
@@ -65,20 +65,20 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
 
 class Unquoted(logging.Filter):
-    """Leaves of what Celery's libraries log only where it comes from: they quote whole messages."""
+    """Filter that leaves only the place of what Celery's libraries log: they quote whole messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Every record passes; those of the libraries without their words."""
+        """Let every record pass; those of the libraries without their text."""
         if record.name.split(".")[0] in ("celery", "kombu", "amqp", "billiard"):
             record.msg, record.args = f"at {record.module}:{record.lineno}", ()
         return True
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
-    """Celery's settings on both sides: JSON by name, early acknowledgement, no results.
+    """Return Celery's settings on both sides: JSON by name, early acknowledgement, no results.
 
-    ``broker_url`` is ``redis://…``, ``redis+socket://…`` or ``filesystem:///FOLDER``; the folder is made
-    where it is missing.
+    ``broker_url`` is ``redis://…``, ``redis+socket://…`` or ``filesystem:///FOLDER``; the folder is
+    made where it is missing.
     """
     settings: dict[str, Any] = {
         "broker_url": broker_url,
@@ -96,24 +96,24 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_transport_options": {},
     }
     if broker_url.startswith("filesystem://"):
-        settings["broker_transport_options"] = _folders(Path(urlsplit(broker_url).path))
+        folder = Path(urlsplit(broker_url).path)
+        messages, control = folder / "messages", folder / "control"
+        messages.mkdir(parents=True, exist_ok=True)
+        control.mkdir(parents=True, exist_ok=True)
+        settings["broker_transport_options"] = {
+            "data_folder_in": str(messages),
+            "data_folder_out": str(messages),
+            "control_folder": str(control),
+            "polling_interval": POLLING_SECONDS,
+        }
     return settings
 
 
 def quarantined(app: Celery) -> dict[str, int]:
-    """Return how many messages were set aside at the broker, by queue. Raises the broker's error where it is away."""
+    """Return the number of messages in the broker's quarantine, by queue.
+
+    Raises the broker's error where it cannot be reached.
+    """
     with app.connection_for_read() as connection, connection.channel() as channel:
         count: Callable[[], dict[str, int]] | None = getattr(channel, "quarantined", None)
         return count() if count else {}
-
-
-def _folders(folder: Path) -> dict[str, Any]:
-    messages, control = folder / "messages", folder / "control"
-    for each in (messages, control):
-        each.mkdir(parents=True, exist_ok=True)
-    return {
-        "data_folder_in": str(messages),
-        "data_folder_out": str(messages),
-        "control_folder": str(control),
-        "polling_interval": POLLING_SECONDS,
-    }

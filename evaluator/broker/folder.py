@@ -1,7 +1,8 @@
-"""A folder as broker: kombu's filesystem transport, for messages and tables that are whole whenever they are seen.
+"""Folder as broker: kombu's filesystem transport, whose messages and tables are read whole.
 
-kombu writes a message into the file that readers look for. A reader that is quick finds half of it and ends its whole
-worker. Here a message is written to a hidden file and then renamed, and what a reader finds is screened.
+kombu writes a message into the file that readers look for. A quick reader finds half of it and ends
+its whole worker. Here a message is written to a hidden file and then renamed, and readers screen
+it.
 """
 
 import fcntl
@@ -21,12 +22,12 @@ from evaluator.broker.quarantine import MOST, Rejected, reject
 from evaluator.broker.screening import MAX_MESSAGE_BYTES, Undecodable, screen
 
 POLLING_SECONDS = 0.05
-"""Celery's default of a second makes every hand-over take one."""
+"""Seconds between polls: Celery's default of a second would delay each message by as much."""
 _QUARANTINE = "quarantine"
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]
-    """The filesystem channel, with whole messages, whole tables and a quarantine."""
+    """Channel of the filesystem transport with whole messages, whole tables and a quarantine."""
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:
         name = f"{time.monotonic_ns() // 1_000_000}_{uuid.uuid4()}.{queue}.msg"
@@ -35,7 +36,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         draft.rename(draft.with_name(name))
 
     def _get(self, queue: str) -> dict[str, Any]:
-        """Return the oldest message of ``queue`` that can be decoded; set aside those that cannot."""
+        """Return the oldest message of ``queue`` that can be decoded; quarantine the others."""
         folder = Path(self.data_folder_in)
         for name in sorted(path.name for path in folder.iterdir()):
             if name.startswith(".") or name.partition(".")[2] != f"{queue}.msg":
@@ -51,6 +52,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         raise Empty
 
     def _open(self, path: Path, queue: str) -> dict[str, Any] | None:
+        """Read, remove and screen a message; None where it went into quarantine."""
         raw = _read(path)
         with suppress(OSError):
             path.unlink()
@@ -64,7 +66,10 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             return None
 
     def get_table(self, exchange: str) -> list[Any]:
-        """Return the queues of an exchange. Its file is empty for a moment after it was made: then look again."""
+        """Return the queues of an exchange.
+
+        Its file is empty for a moment after it was made: then it is read again.
+        """
         for _ in range(20):
             try:
                 return list(super().get_table(exchange))
@@ -88,7 +93,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             file.unlink()
 
     def _set_aside(self, rejected: Rejected) -> None:
-        """Store the beginning of a message, and count it. A disk that is full must not end the worker."""
+        """Store the beginning of a message, and count it. A full disk must not end the worker."""
         with suppress(OSError):
             folder = self._quarantine()
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -103,7 +108,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
         return Path(self.data_folder_in).parent / _QUARANTINE
 
     def quarantined(self) -> dict[str, int]:
-        """Return how many messages were set aside, by queue."""
+        """Return the number of messages in quarantine, by queue."""
         counts = {}
         for path in self._quarantine().glob("*.count"):
             with suppress(OSError, ValueError):
@@ -112,13 +117,16 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
 
 
 class Transport(filesystem.Transport):  # type: ignore[misc]
-    """A folder as broker."""
+    """Transport through a folder."""
 
     Channel = Channel
 
 
 def _read(path: Path) -> bytes | None:
-    """Return the file's bytes, one more than are read at most; None of what is no plain file or cannot be opened."""
+    """Return the file's bytes, at most one more than a message may have.
+
+    None where it is no plain file or cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Redis as broker: kombu's transport, with a bound on what is read and a screen before anything is decoded."""
+"""Redis as broker: kombu's transport, with bounded reads and a screen before decoding."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from redis import _parsers
 from redis._parsers.socket import SocketBuffer
 from redis.exceptions import RedisError, ResponseError
 
-from evaluator.broker.quarantine import KEPT_BYTES, MOST, Oversized, Rejected, reject
+from evaluator.broker.quarantine import HEAD_BYTES, MOST, Oversized, Rejected, reject
 from evaluator.broker.screening import MAX_MESSAGE_BYTES, Undecodable, screen
 
 _log = logging.getLogger(__name__)
@@ -26,17 +26,20 @@ _STORED = "holdfast.quarantine"
 
 
 class _BoundedBuffer(SocketBuffer):
-    """A socket's buffer that stores no more than a bound of one value, and reads past the rest."""
+    """Buffer of a socket that stores a bounded part of one value, and reads past the rest."""
 
     def read(self, length: int, timeout: Any = None) -> bytes:
         """Return the value, or its beginning as an :class:`Oversized`."""
         timing = {} if timeout is None else {"timeout": timeout}
         if length <= MAX_MESSAGE_BYTES:
             return super().read(length, **timing)
-        head, digest, left = b"", hashlib.sha256(), length
+        head = b""
+        digest = hashlib.sha256()
+        left = length
         while left:
             chunk = self._some(left, timing)
-            head = (head + chunk)[:KEPT_BYTES] if len(head) < KEPT_BYTES else head
+            if len(head) < HEAD_BYTES:
+                head = (head + chunk)[:HEAD_BYTES]
             digest.update(chunk)
             left -= len(chunk)
         left = 2  # the end of the line
@@ -57,7 +60,7 @@ class _BoundedBuffer(SocketBuffer):
 
 
 class _BoundedParser(_parsers._RESP3Parser):
-    """A parser over that buffer. It reads both versions of Redis' protocol."""
+    """Parser over that buffer. It reads both versions of Redis' protocol."""
 
     def on_connect(self, connection: Any) -> None:
         """Start reading from the connection's socket."""
@@ -70,8 +73,9 @@ class _BoundedParser(_parsers._RESP3Parser):
 class QoS(redis.QoS):  # type: ignore[misc]
     """Acknowledgements. A record of an unacknowledged message that cannot be read is removed.
 
-    A message whose acknowledgement is lost with its connection no longer counts as being worked on here. Else a worker
-    that takes one at a time would wait for it for ever, and not look at its connection again.
+    A message whose acknowledgement is lost with its connection no longer counts as being worked on
+    here. Else a worker that works on one at a time would wait for it for ever, and not look at its
+    connection again.
     """
 
     def ack(self, delivery_tag: Any) -> None:
@@ -83,7 +87,7 @@ class QoS(redis.QoS):  # type: ignore[misc]
             raise
 
     def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
-        """Give a message up, or back to its queue. Raises the connection's error."""
+        """Drop a message, or requeue it. Raises the connection's error."""
         try:
             super().reject(delivery_tag, requeue=requeue)
         except self.channel.connection_errors:
@@ -102,13 +106,13 @@ class QoS(redis.QoS):  # type: ignore[misc]
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """The Redis channel, with a bound, a screen and a quarantine."""
+    """Channel of the Redis transport with a bound, a screen and a quarantine."""
 
     QoS = QoS
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        found: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
-        return found | {"parser_class": _BoundedParser}
+        parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        return parameters | {"parser_class": _BoundedParser}
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         client = super()._create_client(asynchronous=asynchronous)
@@ -116,7 +120,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return client
 
     def _popped(self, response: Any, **_: Any) -> tuple[bytes, bytes] | None:
-        """Return key and message as kombu is to see them: nothing where the message was set aside."""
+        """Return key and message for kombu; None where the message went into quarantine."""
         if not response:
             return None
         key, raw = response
@@ -143,7 +147,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
             raise Empty from None
 
     def _size(self, queue: str) -> int:
-        """Return how many messages wait. Asked of every queue when a worker starts."""
+        """Return the length of a queue. A worker that starts asks it of every queue."""
         try:
             return int(super()._size(queue))
         except ResponseError as problem:
@@ -161,7 +165,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         raise Empty
 
     def _free_keys(self, queues: Iterable[str], problem: ResponseError) -> None:
-        """Rename the queues' keys that hold no list. Raises ``problem`` where it says something else."""
+        """Rename the queues' keys that hold no list. Raises ``problem`` where it is another one."""
         if "WRONGTYPE" not in str(problem):  # a pipeline writes a prefix
             raise problem
         with self.conn_or_acquire() as client:
@@ -193,7 +197,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
             pipe.execute()
 
     def quarantined(self) -> dict[str, int]:
-        """Return how many messages were set aside, by queue."""
+        """Return the number of messages in quarantine, by queue."""
         with self.conn_or_acquire() as client:
             return {
                 bytes_to_str(queue): int(count) for queue, count in client.hgetall(_COUNTS).items()
@@ -201,6 +205,6 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
-    """Redis as broker."""
+    """Transport through Redis."""
 
     Channel = Channel

@@ -1,11 +1,11 @@
 """Screening of raw messages, before any library takes them apart.
 
-kombu decodes what it reads from a queue inside its event loop, and Celery takes the result apart with few checks:
-whoever can write to the broker could end every worker with one byte. So each message is read here first:
+kombu decodes messages inside its event loop, and Celery takes the result apart with few checks: a
+writer to the broker could end every worker with one byte. So each message is read here first:
 
 - its size is bounded;
-- its envelope is JSON of the one shape that this project sends, and nothing else of it is passed on;
-- its body is a task's arguments, JSON as the standard has it, nested no deeper than a message of ours.
+- its envelope is JSON of the one form that this project sends, and only those fields are passed on;
+- its body is a task's arguments, JSON as the standard has it, no deeper than a message of ours.
 """
 
 import base64
@@ -18,7 +18,10 @@ from kombu.utils.json import loads
 from msgspec import Meta
 
 MAX_MESSAGE_BYTES = 8 << 20
-"""The longest message that is read. A job over a million items and the largest group of outcomes stay below 1 MiB."""
+"""Bytes of the longest message that is read.
+
+A job over a million items and the largest group of outcomes stay below 1 MiB.
+"""
 MAX_DEPTH = 32
 
 _Plain = Annotated[str, Meta(pattern=r"\A[\x20-\x7e]{0,200}\Z")]
@@ -26,7 +29,7 @@ _Name = Annotated[str, Meta(pattern=r"\A[\x21-\x7e]{1,200}\Z")]
 
 
 class Undecodable(Exception):
-    """A message that is none of ours. ``reason`` is one of a few fixed words, never a part of the message."""
+    """A message that is none of ours. ``reason`` is a fixed word, never a part of the message."""
 
     def __init__(self, reason: Literal["size", "encoding", "json", "envelope", "body"]) -> None:
         super().__init__(reason)
@@ -78,11 +81,11 @@ class _Envelope(
 
 
 _Body = tuple[list[Any], dict[str, Any], dict[str, None] | None]
-"""Positional arguments, named ones, and what is to be called next: nothing."""
+"""Positional arguments, named ones, and the tasks to call next: none."""
 
 
 def screen(raw: bytes) -> dict[str, Any]:
-    """Return the message in ``raw``, rebuilt from the fields that are known. Raises :class:`Undecodable`."""
+    """Return the message in ``raw``, rebuilt from the known fields. Raises :class:`Undecodable`."""
     if len(raw) > MAX_MESSAGE_BYTES:
         raise Undecodable("size")
     data = _decoded(raw)
@@ -119,14 +122,14 @@ def _check_body(text: str) -> None:
 
 
 def _decoded(raw: bytes) -> Any:
-    """JSON by the decoder that kombu will use for it, and stricter: UTF-8 only, no NaN."""
+    """Decode JSON as kombu will, and more strictly: UTF-8 only, no NaN."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise Undecodable("encoding") from None
     try:
         return loads(text, _loads=partial(json.loads, parse_constant=_no_constant))
-    except Exception:  # noqa: BLE001 - kombu's hooks build other objects from it, and raise what those raise
+    except Exception:  # noqa: BLE001 - kombu's hooks build objects, whose errors may be any
         raise Undecodable("json") from None
 
 
@@ -144,6 +147,10 @@ def _too_deep(data: Any) -> bool:
 
 
 def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+        case _:
+            return []

@@ -27,7 +27,7 @@ class Explanation:
 
     @property
     def retried(self) -> bool:
-        """True where the site starts another attempt by itself: our side failed and may yet work."""
+        """True where the site starts another attempt by itself: our side failed, and may work."""
         return (self.again or self.elsewhere) and self.fault is Fault.OURS
 
 
