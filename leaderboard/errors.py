@@ -1,7 +1,9 @@
-"""Everything that the site refuses: one code, one sentence, one next step. The tree of the site's errors.
+"""Refusals of the site: one code, one sentence, one next step, one HTTP status.
 
-It continues ``evaluator.errors``, whose codes say why a run failed; these say why a request was not
-accepted. It splits first by whose fault it is, then by whether the same request may work later.
+Codes of ``evaluator.errors`` are the reasons why a run failed; these are the reasons why a request
+was not accepted. The exceptions have names of their own: ``EvaluatorError`` and its classes never
+leave the engine's code, ``SiteError`` and its classes are answers to a request. They split first by
+the party at fault, then by whether the same request may work later.
 """
 
 import logging
@@ -15,12 +17,11 @@ from typing import ClassVar
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 from django.db import Error as DatabaseError
 
-from evaluator.errors import EXPLANATIONS as ENGINE_EXPLANATIONS
-from evaluator.errors import Code, Fault
+from evaluator.errors import EXPLANATIONS, Code, Explanation, Fault
 
 
 class Refusal(StrEnum):
-    """The enumerated reasons why a request is not accepted."""
+    """Reasons why a request is not accepted."""
 
     BAD_REQUEST = "bad_request"
     BAD_ADDRESS = "bad_address"
@@ -72,8 +73,8 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What a refusal means to a person, and the HTTP status that carries it."""
+class RefusalExplanation:
+    """Meaning of a refusal for a person, and the HTTP status that carries it."""
 
     status: int
     sentence: str
@@ -82,215 +83,222 @@ class Explanation:
     again: bool = False
 
 
-EXPLANATIONS: dict[Refusal, Explanation] = {
-    Refusal.BAD_REQUEST: Explanation(
+REFUSALS: dict[Refusal, RefusalExplanation] = {
+    Refusal.BAD_REQUEST: RefusalExplanation(
         400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."
     ),
-    Refusal.BAD_ADDRESS: Explanation(
+    Refusal.BAD_ADDRESS: RefusalExplanation(
         400,
         "The address has a control character in its path or query.",
         "Leave it out: no name here has one.",
     ),
-    Refusal.BAD_JSON: Explanation(
+    Refusal.BAD_JSON: RefusalExplanation(
         400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."
     ),
-    Refusal.INVALID_FIELD: Explanation(
+    Refusal.INVALID_FIELD: RefusalExplanation(
         422, "A field is missing, unknown or not valid.", "Mend the fields named."
     ),
-    Refusal.UNAUTHORIZED: Explanation(
+    Refusal.UNAUTHORIZED: RefusalExplanation(
         401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."
     ),
-    Refusal.FORBIDDEN: Explanation(
-        403, "This is not allowed.", "Sign in as somebody who may do it."
+    Refusal.FORBIDDEN: RefusalExplanation(
+        403, "This is not allowed.", "Sign in with an account that may do it."
     ),
-    Refusal.NOT_FOUND: Explanation(404, "There is nothing here.", "Check the address."),
-    Refusal.TOO_LARGE: Explanation(413, "The body is too large.", "Send a smaller one."),
-    Refusal.KEY_MISSING: Explanation(
+    Refusal.NOT_FOUND: RefusalExplanation(404, "There is nothing here.", "Check the address."),
+    Refusal.TOO_LARGE: RefusalExplanation(413, "The body is too large.", "Send a smaller one."),
+    Refusal.KEY_MISSING: RefusalExplanation(
         400,
         "The header Idempotency-Key is missing or not valid.",
         "Send one of 1 to 100 letters, digits, '-' or '_'.",
     ),
-    Refusal.KEY_REUSED: Explanation(
+    Refusal.KEY_REUSED: RefusalExplanation(
         409,
         "This Idempotency-Key belongs to another submission.",
         "Send a new key with a new submission.",
     ),
-    Refusal.MODEL_TAKEN: Explanation(
+    Refusal.MODEL_TAKEN: RefusalExplanation(
         409, "Another organisation has a model of this name.", "Choose another name for the model."
     ),
-    Refusal.MODEL_DIFFERS: Explanation(
+    Refusal.MODEL_DIFFERS: RefusalExplanation(
         409,
         "The model is known with other facts.",
         "Leave the facts as they are, or choose another name.",
     ),
-    Refusal.UNKNOWN_PAIR: Explanation(
+    Refusal.UNKNOWN_PAIR: RefusalExplanation(
         422, "There is no pair of sets of this name.", "Choose one listed at /sets."
     ),
-    Refusal.BAD_API_KEY: Explanation(
+    Refusal.BAD_API_KEY: RefusalExplanation(
         422,
         "The endpoint's API key is not usable.",
         "Give the bare key: printable ASCII, no spaces.",
     ),
-    Refusal.NO_EVALUATOR: Explanation(
+    Refusal.NO_EVALUATOR: RefusalExplanation(
         503,
         "No evaluator is registered that could hold this key.",
         "Try again later.",
         Fault.OURS,
         again=True,
     ),
-    Refusal.NOT_NOW: Explanation(
+    Refusal.NOT_NOW: RefusalExplanation(
         409, "The run's state does not allow this.", "Look at the run's page."
     ),
-    Refusal.KEY_NEEDED: Explanation(
+    Refusal.KEY_NEEDED: RefusalExplanation(
         422,
-        "The run needs the endpoint's API key again: the one before was refused or has been erased.",
+        "The run needs the endpoint's API key again: the one before was refused or has been"
+        " erased.",
         "Give a valid key.",
     ),
-    Refusal.CONTINUED_TOO_OFTEN: Explanation(
+    Refusal.CONTINUED_TOO_OFTEN: RefusalExplanation(
         409, "The run has been continued as often as is allowed.", "Submit the model again."
     ),
-    Refusal.NOT_RESCORED: Explanation(
+    Refusal.NOT_RESCORED: RefusalExplanation(
         409,
         "Some runs have not been graded again by this grader.",
         "Have them graded again first, or leave them out.",
     ),
-    Refusal.NO_ORGANISATION: Explanation(
+    Refusal.NO_ORGANISATION: RefusalExplanation(
         403, "You belong to no organisation.", "Make an account with an organisation of your own."
     ),
-    Refusal.BAD_REGISTRATION: Explanation(
+    Refusal.BAD_REGISTRATION: RefusalExplanation(
         400,
         "What is to be registered is not valid.",
         "Make it again with the engine's commands.",
         Fault.OURS,
     ),
-    Refusal.ALREADY_REGISTERED: Explanation(
+    Refusal.ALREADY_REGISTERED: RefusalExplanation(
         409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
     ),
-    Refusal.BAD_TABLE: Explanation(
+    Refusal.BAD_TABLE: RefusalExplanation(
         400,
         "The published table cannot be read.",
-        "Mend the lines named; nothing of it was kept.",
+        "Mend the lines named; nothing of it was stored.",
         Fault.OURS,
     ),
-    Refusal.BAD_HEAD: Explanation(
+    Refusal.BAD_HEAD: RefusalExplanation(
         400,
         "The signed tree head does not verify for this set.",
         "Give the head that was sealed with it.",
         Fault.OURS,
     ),
-    Refusal.BAD_NOTICE: Explanation(
+    Refusal.BAD_NOTICE: RefusalExplanation(
         400,
         "The notice does not verify for this set.",
         "Make it again with 'python -m evaluator notice'.",
         Fault.OURS,
     ),
-    Refusal.BAD_BUNDLE: Explanation(
+    Refusal.BAD_BUNDLE: RefusalExplanation(
         400,
         "The release bundle does not verify.",
         "Make it again with 'python -m evaluator release'.",
         Fault.OURS,
     ),
-    Refusal.BAD_STEP: Explanation(
+    Refusal.BAD_STEP: RefusalExplanation(
         409,
         "The state of the set's release does not allow this.",
         "Look at the set's release page.",
     ),
-    Refusal.SECOND_PERSON: Explanation(
+    Refusal.SECOND_PERSON: RefusalExplanation(
         403,
-        "Whoever proposed the release cannot publish it too.",
+        "The maintainer who proposed a release cannot publish it.",
         "Ask another maintainer to publish it.",
     ),
-    Refusal.NO_SUCCESSOR: Explanation(
+    Refusal.NO_SUCCESSOR: RefusalExplanation(
         409,
         "A release needs a sealed successor.",
         "Register the next sealed set and name it as successor.",
     ),
-    Refusal.PAIR_RETIRED: Explanation(
+    Refusal.PAIR_RETIRED: RefusalExplanation(
         409,
         "Every block of this pair's sealed set is retired.",
         "Choose the pair that succeeds it.",
     ),
-    Refusal.PAIR_RANKED: Explanation(
+    Refusal.PAIR_RANKED: RefusalExplanation(
         409,
         "A run on this pair has a result.",
         "What was graded stays: a pair with results is never withdrawn.",
     ),
-    Refusal.PAIR_WITHDRAWN: Explanation(
+    Refusal.PAIR_WITHDRAWN: RefusalExplanation(
         409, "Maintainers have withdrawn this pair.", "Choose another pair; its page says why."
     ),
-    Refusal.SET_OVER: Explanation(
+    Refusal.SET_OVER: RefusalExplanation(
         409,
         "Nothing new is asked of this sealed set.",
         "Seal and register its successor, and pair that.",
     ),
-    Refusal.TERMS_DIFFER: Explanation(
+    Refusal.TERMS_DIFFER: RefusalExplanation(
         409,
         "The sealed set is asked and graded otherwise.",
         "Name the protocol and the grader that it commits to.",
     ),
-    Refusal.PROTOCOL_UNPUBLISHED: Explanation(
+    Refusal.PROTOCOL_UNPUBLISHED: RefusalExplanation(
         422,
         "There is no published protocol of this id.",
         "Choose one of those that the form lists.",
     ),
-    Refusal.GRADER_UNPUBLISHED: Explanation(
+    Refusal.GRADER_UNPUBLISHED: RefusalExplanation(
         422, "There is no published grader of this id.", "Choose one of those that the form lists."
     ),
-    Refusal.PUBLIC_ONLY: Explanation(
+    Refusal.PUBLIC_ONLY: RefusalExplanation(
         422,
         "Sealed items are not sent to this endpoint.",
         "Ask the maintainers which endpoints may be evaluated.",
     ),
-    Refusal.COHORT_SHARE: Explanation(
+    Refusal.COHORT_SHARE: RefusalExplanation(
         429,
         "The organisation, the endpoint's host or the lineage has its run of this cohort.",
         "Submit or continue it once the board's cohort is closed.",
     ),
-    Refusal.SEASON_SHARE: Explanation(
+    Refusal.SEASON_SHARE: RefusalExplanation(
         429,
-        "The organisation, the endpoint's host or the lineage has used its runs on this season's block.",
+        "The organisation, the endpoint's host or the lineage has used its runs on this season's"
+        " block.",
         "Submit again when the maintainers open the next season, or submit weights.",
     ),
-    Refusal.UNKNOWN_LINEAGE: Explanation(
+    Refusal.UNKNOWN_LINEAGE: RefusalExplanation(
         422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."
     ),
-    Refusal.UNKNOWN_USER: Explanation(422, "There is no account of this name.", "Sign up first."),
-    Refusal.NAME_TAKEN: Explanation(
+    Refusal.UNKNOWN_USER: RefusalExplanation(
+        422, "There is no account of this name.", "Sign up first."
+    ),
+    Refusal.NAME_TAKEN: RefusalExplanation(
         409, "An account or an organisation of this name is here already.", "Choose another name."
     ),
-    Refusal.CONFLICT: Explanation(
+    Refusal.CONFLICT: RefusalExplanation(
         409,
         "Another request has just changed the same thing.",
         "Load the page again and look before you repeat it.",
     ),
-    Refusal.TOO_MANY: Explanation(
+    Refusal.TOO_MANY: RefusalExplanation(
         429,
         "There were too many attempts from this address.",
         "Wait a moment, then try again.",
         again=True,
     ),
-    Refusal.BUSY: Explanation(
+    Refusal.BUSY: RefusalExplanation(
         503,
         "The site is busy and gave this request up.",
         "Try again in a few seconds.",
         Fault.OURS,
         again=True,
     ),
-    Refusal.DATABASE_AWAY: Explanation(
+    Refusal.DATABASE_AWAY: RefusalExplanation(
         503,
         "The site cannot reach its database.",
         "Try again in a few seconds.",
         Fault.OURS,
         again=True,
     ),
-    Refusal.INTERNAL: Explanation(
+    Refusal.INTERNAL: RefusalExplanation(
         500, "Something failed that should not.", "Report it with the time.", Fault.OURS, again=True
     ),
 }
 
 
 class SiteError(Exception):
-    """Base of the site's errors. ``detail`` names a field or a limit, never what was sent."""
+    """Base of the site's errors.
+
+    ``detail`` names a field or a limit, never a value that was sent.
+    """
 
     fault: ClassVar[Fault]
     again: ClassVar[bool]
@@ -305,66 +313,71 @@ class SiteError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status that carries it."""
-        return EXPLANATIONS[self.code].status if isinstance(self.code, Refusal) else 422
+        """HTTP status that carries it."""
+        return REFUSALS[self.code].status if isinstance(self.code, Refusal) else 422
 
     def to_dict(self) -> dict[str, str]:
-        """What an API client is told: code, message, advice."""
+        """Return the API's answer: code, message, advice."""
         return explain(self.code, self.detail)
 
     def advised(self) -> str:
-        """What a person is told: message and advice."""
-        told = self.to_dict()
-        return f"{told['message']} {told['advice']}"
+        """Return message and advice for a person."""
+        explained = self.to_dict()
+        return f"{explained['message']} {explained['advice']}"
 
     def __str__(self) -> str:
         return f"{self.code}: {self.advised()}"
 
 
-class TheirsNever(SiteError):
+class RequestRejected(SiteError):
     """The request has to change."""
 
     fault, again = Fault.THEIRS, False
 
 
-class TheirsAgain(SiteError):
+class RequestDeferred(SiteError):
     """The requester's side failed, and may work later."""
 
     fault, again = Fault.THEIRS, True
 
 
-class OursNever(SiteError):
+class SiteMisconfigured(SiteError):
     """The site is set up wrongly."""
 
     fault, again = Fault.OURS, False
 
 
-class OursAgain(SiteError):
+class SiteUnavailable(SiteError):
     """The site failed, and may work later."""
 
     fault, again = Fault.OURS, True
 
 
 _CLASSES: dict[tuple[Fault, bool], type[SiteError]] = {
-    (kind.fault, kind.again): kind for kind in (TheirsNever, TheirsAgain, OursNever, OursAgain)
+    (kind.fault, kind.again): kind
+    for kind in (RequestRejected, RequestDeferred, SiteMisconfigured, SiteUnavailable)
 }
 
 
 def refuse(code: Refusal | Code, detail: str = "") -> SiteError:
-    """The exception that belongs to ``code``, of the class that its explanation names."""
-    known = EXPLANATIONS[code] if isinstance(code, Refusal) else ENGINE_EXPLANATIONS[code]
+    """Return the exception of ``code``, of the class that its explanation names."""
+    known = _explanation(code)
     return _CLASSES[known.fault, known.again](code, detail)
 
 
 def explain(code: Refusal | Code, detail: str = "") -> dict[str, str]:
-    """Code, message and advice, as a page or the API shows them."""
-    known = EXPLANATIONS[code] if isinstance(code, Refusal) else ENGINE_EXPLANATIONS[code]
+    """Return code, message and advice, as a page or the API shows them."""
+    known = _explanation(code)
     message = f"{known.sentence[:-1]}: {detail}." if detail else known.sentence
     return {"code": code.value, "message": message, "advice": known.advice}
 
 
+def _explanation(code: Refusal | Code) -> RefusalExplanation | Explanation:
+    return REFUSALS[code] if isinstance(code, Refusal) else EXPLANATIONS[code]
+
+
 def explain_code(code: str | None) -> dict[str, str] | None:
-    """Return :func:`explain` for the code that ended a run or holds it up; None where there is none.
+    """Return :func:`explain` for the code that ended or delays a run; None where there is none.
 
     A code that this version no longer knows is explained as internal.
     """
@@ -379,7 +392,7 @@ def explain_code(code: str | None) -> dict[str, str] | None:
 
 
 def sqlstate(failure: BaseException) -> str:
-    """PostgreSQL's five-character code of a database error, or the class's name where there is none.
+    """Return PostgreSQL's five-character code of a database error, or else its class's name.
 
     The error's own text is never used: its DETAIL quotes the row that failed.
     """
@@ -398,18 +411,18 @@ _CONFLICTS = {
     "published_publishedtable_slug_key": Refusal.ALREADY_REGISTERED,
     "published_publishedtable_digest_key": Refusal.ALREADY_REGISTERED,
 }
-"""The refusal of each unique constraint that two requests can race for; any other is ``conflict``."""
+"""Refusal of each unique constraint that requests can race for; any other is ``conflict``."""
 _RACES = frozenset({"23505", "23503", "23P01"})
 """Unique, foreign-key and exclusion violations: another request was quicker."""
-_GIVEN_UP = frozenset({"57014", "55P03", "40P01", "40001", "25P03"})
+_CANCELLED = frozenset({"57014", "55P03", "40P01", "40001", "25P03"})
 """Statement time-out, lock time-out, deadlock, serialisation failure, idle transaction."""
 
 
 def refusal_of(failure: BaseException) -> SiteError:
-    """Return the refusal that belongs to a database's error, with its code and none of its words.
+    """Return the refusal for a database's error, with its code and none of its text.
 
-    A race is the loser's ``conflict``, a value that no column holds is ``bad_request``; the site's own faults are
-    ``busy``, ``database_away`` and ``internal``.
+    A race is the loser's ``conflict``, a value that no column holds is ``bad_request``; the site's
+    own faults are ``busy``, ``database_away`` and ``internal``.
     """
     state = sqlstate(failure)
     if isinstance(failure, IntegrityError) and state in _RACES:
@@ -420,13 +433,16 @@ def refusal_of(failure: BaseException) -> SiteError:
     if isinstance(failure, DataError):
         return refuse(Refusal.BAD_REQUEST)
     if isinstance(failure, OperationalError | InterfaceError):
-        return refuse(Refusal.BUSY if state in _GIVEN_UP else Refusal.DATABASE_AWAY, state)
+        return refuse(Refusal.BUSY if state in _CANCELLED else Refusal.DATABASE_AWAY, state)
     return refuse(Refusal.INTERNAL, state)
 
 
 @contextmanager
 def conflicts_refused() -> Iterator[None]:
-    """Turn a lost race for a unique name into its refusal. Everything written inside is undone then, and only that."""
+    """Turn a lost race for a unique name into its refusal.
+
+    All writes of the block are undone then, and no others.
+    """
     try:
         with transaction.atomic():
             yield
@@ -438,7 +454,10 @@ def conflicts_refused() -> Iterator[None]:
 
 @contextmanager
 def quiet_database() -> Iterator[None]:
-    """Turn a database's error into ``busy``, ``database_away`` or ``internal``, with its code and none of its words."""
+    """Turn a database's error into ``busy``, ``database_away`` or ``internal``.
+
+    The refusal has the error's code and none of its text.
+    """
     try:
         yield
     except (OperationalError, InterfaceError) as failure:
@@ -448,14 +467,14 @@ def quiet_database() -> Iterator[None]:
 
 
 class QuietFormatter(logging.Formatter):
-    """Formats exceptions as their stack and their class, and leaves out what a database quotes in them."""
+    """Formatter of exceptions as stack and class, without the rows that a database quotes."""
 
     def formatException(  # noqa: N802 - the standard library's name
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
     ) -> str:
-        """The stack, then the class's name and, for a database's error, its code."""
+        """Return the stack, then the class's name and, for a database's error, its code."""
         kind, failure, trace = ei
         if kind is None or failure is None:
             return ""

@@ -65,7 +65,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
 
 class Unquoted(logging.Filter):
-    """Filter that leaves only the place of what Celery's libraries log: they quote whole messages."""
+    """Filter that replaces the text of what Celery's libraries log: they quote whole messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass; those of the libraries without their text."""

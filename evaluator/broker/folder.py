@@ -144,9 +144,12 @@ def _read(path: Path) -> bytes | None:
 
 def _count_one(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        text = file.read(32)
-        file.seek(0)
-        file.truncate()
-        file.write(str(int(text) + 1 if text.isdigit() else 1))
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        text = os.read(descriptor, 32)
+        count = str(int(text) + 1 if text.isdigit() else 1).encode("ascii")
+        # Overwritten and then cut: a reader never finds the file empty in between.
+        os.pwrite(descriptor, count, 0)
+        os.truncate(descriptor, len(count))
+    finally:
+        os.close(descriptor)

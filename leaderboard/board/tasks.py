@@ -5,7 +5,7 @@ import logging
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
 from leaderboard.celery import REBUILD_TASK, app
-from leaderboard.errors import OursAgain, quiet_database
+from leaderboard.errors import SiteUnavailable, quiet_database
 from leaderboard.submissions import actions as submissions
 
 logger = logging.getLogger(__name__)
@@ -24,5 +24,5 @@ def rebuild(slug: str) -> None:
                 (actions.close_cohort if submissions.is_due(pair=pair) else actions.rebuild)(
                     pair=pair
                 )
-    except OursAgain as failure:
+    except SiteUnavailable as failure:
         logger.warning("ranking put off: %s %s", failure.code, failure.detail)

@@ -5,7 +5,7 @@ import logging
 from kombu.exceptions import OperationalError as BrokerAway
 
 from leaderboard.celery import ASK_LOGS_TASK, app
-from leaderboard.errors import OursAgain, quiet_database
+from leaderboard.errors import SiteUnavailable, quiet_database
 from leaderboard.ledger import actions
 
 logger = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def ask_logs() -> None:
     try:
         with quiet_database():
             actions.ask_logs()
-    except OursAgain as failure:
+    except SiteUnavailable as failure:
         logger.warning("logs not asked for: %s", failure.code)
     except (BrokerAway, OSError) as failure:
         logger.warning("logs not asked for: %s", type(failure).__name__)

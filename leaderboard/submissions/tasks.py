@@ -12,7 +12,7 @@ from django.db import close_old_connections
 from evaluator.contract import RECORD_TASK
 from evaluator.errors import EvaluatorError
 from leaderboard.celery import DRAIN_TASK, PRUNE_TASK, REAP_TASK, WATCH_TASK, app
-from leaderboard.errors import OursAgain, Refusal, SiteError, quiet_database
+from leaderboard.errors import Refusal, SiteError, SiteUnavailable, quiet_database
 from leaderboard.submissions import actions
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.
         try:
             with quiet_database():
                 return action()
-        except OursAgain as failure:
+        except SiteUnavailable as failure:
             if failure.code is not Refusal.DATABASE_AWAY or tried == PATIENCE - 1:
                 raise
             logger.warning("waiting for the database: %s", failure.detail)
@@ -58,7 +58,7 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
     except EvaluatorError as failure:
         logger.warning("refused a report: %s %s", failure.code, failure.detail)
         _count(args[0], failure)
-    except OursAgain as failure:
+    except SiteUnavailable as failure:
         logger.error("report not recorded: %s %s", failure.code, failure.detail)
         if failure.code is Refusal.DATABASE_AWAY:
             raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
@@ -105,5 +105,5 @@ def housekeeping(action: Callable[[], int]) -> None:
     try:
         with quiet_database():
             action()
-    except OursAgain as failure:
+    except SiteUnavailable as failure:
         logger.warning("housekeeping put off: %s %s", failure.code, failure.detail)

@@ -8,11 +8,11 @@ from django.db import IntegrityError
 
 from evaluator.errors import Code, Fault
 from leaderboard.errors import (
-    EXPLANATIONS,
-    OursAgain,
+    REFUSALS,
     QuietFormatter,
     Refusal,
     SiteError,
+    SiteUnavailable,
     explain,
     quiet_database,
     refuse,
@@ -32,7 +32,7 @@ def test_every_code_is_explained(code: Refusal | Code) -> None:
 
 
 def test_faults_of_ours_and_no_others_are_5xx_or_for_operators() -> None:
-    for code, known in EXPLANATIONS.items():
+    for code, known in REFUSALS.items():
         assert (known.fault is Fault.OURS) or known.status < 500, code
 
 
@@ -41,7 +41,7 @@ def test_a_database_error_becomes_its_code(run: object) -> None:
 
     with pytest.raises(SiteError) as refused, quiet_database(), transaction.atomic():
         Receipt.objects.create(run_id=run.pk, token=-1, worker=CANARY[:32], sequence=1)  # type: ignore[attr-defined]
-    assert isinstance(refused.value, OursAgain)
+    assert isinstance(refused.value, SiteUnavailable)
     assert refused.value.detail == "23514", "check_violation"
     assert refused.value.__suppress_context__
     assert CANARY[:20] not in str(refused.value)

@@ -13,7 +13,7 @@ from evaluator.contract import canonical_json
 from evaluator.ledger.rules import Date, Lineages, Rule, evidence_digest, read_evidence
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
-from leaderboard.errors import EXPLANATIONS, Refusal
+from leaderboard.errors import REFUSALS, Refusal
 from leaderboard.submissions.models import Commitment, Lineage, Model
 from tests.leaderboard import ruled
 from tests.leaderboard.bundles import Offline
@@ -51,7 +51,7 @@ def refusal(*arguments: object) -> str:
 
 
 def sentence(code: Refusal) -> str:
-    return EXPLANATIONS[code].sentence.rstrip(".")
+    return REFUSALS[code].sentence.rstrip(".")
 
 
 # --- from the rule to the release

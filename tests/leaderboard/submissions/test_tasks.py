@@ -8,7 +8,7 @@ from django.db import IntegrityError, OperationalError
 
 from evaluator.contract import RECORD_TASK
 from leaderboard.celery import ASK_LOGS_TASK, DRAIN_TASK, PRUNE_TASK, REAP_TASK, WATCH_TASK, app
-from leaderboard.errors import OursAgain, Refusal, SiteError
+from leaderboard.errors import Refusal, SiteError, SiteUnavailable
 from leaderboard.submissions import actions, tasks
 from leaderboard.submissions.models import Receipt
 from leaderboard.submissions.states import RunState
@@ -93,7 +93,7 @@ def test_patience_ends_with_the_report_back_at_the_broker(monkeypatch: Any, log:
     monkeypatch.setattr(tasks, "PATIENCE", 2)
     monkeypatch.setattr(tasks.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
-    with pytest.raises(OursAgain) as failure:
+    with pytest.raises(SiteUnavailable) as failure:
         tasks.patiently(lambda: actions.record_report(envelope={}), sleep=lambda seconds: None)
     assert failure.value.code is Refusal.DATABASE_AWAY
     assert TEXT not in str(failure.value)
