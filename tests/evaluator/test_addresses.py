@@ -168,7 +168,7 @@ def test_no_word_of_an_operator_opens_these(url: str) -> None:
         check(url, allow_private=True)
 
 
-# house, section 7: called global by Python 3.11's ipaddress, and more of their kind
+# called global by Python 3.11's ipaddress, and more of their kind
 DANGEROUS = [
     "192.0.0.192",
     "64:ff9b::a9fe:a9fe",

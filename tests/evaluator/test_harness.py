@@ -1,4 +1,4 @@
-"""lm-evaluation-harness is kept from sealed sets, and what it writes is read strictly."""
+"""lm-evaluation-harness gets no sealed set, and its output is read strictly."""
 
 import asyncio
 from pathlib import Path

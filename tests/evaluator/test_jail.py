@@ -115,7 +115,7 @@ def test_nothing_of_the_machine_but_the_system_and_python(form: str, tmp_path: P
 
 
 def test_the_processors_can_be_counted(form: str) -> None:
-    """As vLLM does on a CPU: it gives up where it may not read them."""
+    """As vLLM does on a CPU: it ends where it may not read them."""
     code = "import pathlib\nprint(len(pathlib.Path('/sys/devices/system/cpu/possible').read_text()) > 0)"
     assert inside(code.replace("print(", "import json\nprint(json.dumps(") + ")") is True
 
@@ -156,7 +156,7 @@ def test_given_variables_arrive(form: str) -> None:
     }
 
 
-def test_an_inmate_is_nobody_and_has_no_powers(form: str) -> None:
+def test_an_inmate_has_an_unprivileged_uid_and_no_powers(form: str) -> None:
     status = inside(
         "import json; print(json.dumps(dict(l[:-1].split(':\\t', 1) for l in open('/proc/self/status') if ':\\t' in l)))"
     )

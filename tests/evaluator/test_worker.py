@@ -172,7 +172,7 @@ def test_a_killed_worker_loses_nothing_that_was_spooled_and_a_new_token_goes_on(
     worker.process.wait()
     assert_no_children_of_runs()
     worker.start()
-    worker.broker.send(job)  # the site rings again: that attempt is over
+    worker.broker.send(job)  # the site sends the job again: that attempt is over
     first = worker.wait(
         lambda reports: any(report.body == Failed(code=Code.LOST) for report in reports)
     )
@@ -193,20 +193,20 @@ def assert_no_children_of_runs() -> None:
     """No gateway outlives its evaluator."""
     end = time.monotonic() + 10
     while mine := [
-        path for path in Path("/proc").glob("[0-9]*/cmdline") if is_gateway_of_nobody(path)
+        path for path in Path("/proc").glob("[0-9]*/cmdline") if is_orphaned_gateway(path)
     ]:
         assert time.monotonic() < end, mine
         time.sleep(0.1)
 
 
-def is_gateway_of_nobody(path: Path) -> bool:
+def is_orphaned_gateway(path: Path) -> bool:
     with contextlib.suppress(OSError):
         parent = path.with_name("stat").read_text().rpartition(")")[2].split()[1]
         return b"evaluator.hosts.gateway" in path.read_bytes() and parent == "1"
     return False
 
 
-def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
+def test_a_worker_that_is_to_stop_finishes_the_short_run_and_empties_its_spool(
     tmp_path: Path,
     own_redis: str,
     start_worker: Callable[..., Worker],
@@ -226,7 +226,7 @@ def test_a_worker_told_to_stop_finishes_the_short_run_and_empties_its_spool(
 
 
 @pytest.mark.slow
-def test_a_worker_told_to_stop_gives_a_long_run_up_within_thirty_seconds(
+def test_a_worker_that_is_to_stop_ends_a_long_run_within_thirty_seconds(
     tmp_path: Path,
     own_redis: str,
     start_worker: Callable[..., Worker],

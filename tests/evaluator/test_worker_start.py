@@ -15,7 +15,7 @@ from tests.evaluator.worker_process import REAL, ROOT
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "DJANGO_SETTINGS_MODULE"])
-def test_it_refuses_to_start_beside_the_sites_settings(name: str, tmp_path: Path) -> None:
+def test_it_refuses_to_start_with_the_sites_settings(name: str, tmp_path: Path) -> None:
     place = install(tmp_path / "e")
     assert_refuses(place.environ("memory://") | {name: "SECRET-VALUE"}, name)
 

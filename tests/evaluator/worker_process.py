@@ -84,8 +84,8 @@ class Broker:
         if report.get("slot") is None or report["body"]["kind"] not in ("started", "progress"):
             return
         about = {name: report[name] for name in ("run", "token", "worker", "sequence")}
-        told = LeaseAnswer(**about, refusal=refusal).to_dict()
-        body = [[told], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+        answer = LeaseAnswer(**about, refusal=refusal).to_dict()
+        body = [[answer], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
         headers = {
             "lang": "py",
             "task": LEASE_TASK,

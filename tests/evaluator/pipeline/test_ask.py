@@ -41,15 +41,15 @@ class Memory:
     """A sink that remembers, and refuses an index that comes twice."""
 
     outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
-    kept: list[tuple[str, int]] = field(default_factory=list)
+    stored: list[tuple[str, int]] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
 
     def answered(self, name: str, result: Result) -> None:
-        self.kept.append((name, result.index))
+        self.stored.append((name, result.index))
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        assert all((name, result.index) in self.kept for result in results)
+        assert all((name, result.index) in self.stored for result in results)
         assert all((name, result.index) not in self.outcomes for result in results)
         self.groups.append(len(results))
         self.outcomes |= {(name, result.index): result.outcome for result in results}
@@ -131,22 +131,22 @@ def test_outcomes_are_handed_on_in_small_groups_while_answers_arrive() -> None:
     assert seen[-1] >= N - 2 * 8 - QUICK.group
 
 
-def test_each_answer_is_kept_before_its_asker_asks_again() -> None:
+def test_each_answer_is_stored_before_its_asker_asks_again() -> None:
     memory = Memory()
     late: list[int] = []
 
     def act(prompt: str, _: int) -> str:
-        late.append(sum(backend.tries.values()) - len(memory.kept))
+        late.append(sum(backend.tries.values()) - len(memory.stored))
         return answer(prompt)
 
     backend = Backend(act, lambda: 0.002)
     evaluate(backend, memory, replace(QUICK, flush_seconds=600, group=600))
     assert max(late) <= 8
-    assert len(memory.kept) == N
+    assert len(memory.stored) == N
 
 
 def test_a_spent_budget_ends_the_run_once_what_is_paid_for_has_arrived() -> None:
-    """The eighth question still gets its answer, long after others were told that there is no money left."""
+    """The eighth question still gets its answer, long after others were refused for want of money."""
 
     class Paid(Backend):
         async def complete(self, prompt: str, sampling: Sampling) -> Completion:
@@ -201,7 +201,7 @@ def test_waits_grow_and_have_jitter() -> None:
     assert waited == [0.5, 1.0, 1.5]
 
 
-def test_an_item_without_an_answer_leaves_the_run_incomplete_and_the_rest_kept() -> None:
+def test_an_item_without_an_answer_leaves_the_run_incomplete_and_the_rest_stored() -> None:
     def act(prompt: str, _: int) -> str:
         if number_in(prompt) == 20:
             raise error(Code.ENDPOINT_TIMEOUT)
@@ -229,7 +229,7 @@ def test_many_items_in_a_row_without_an_answer_end_the_run_early_with_their_code
     assert len(backend.tries) < N
 
 
-def test_when_nobody_answers_the_code_says_why_even_in_a_short_set() -> None:
+def test_where_no_item_is_answered_the_code_gives_the_reason_even_in_a_short_set() -> None:
     def act(prompt: str, _: int) -> str:
         raise error(Code.ENDPOINT_UNREACHABLE)
 
@@ -275,7 +275,7 @@ def test_a_sink_that_cannot_keep_ends_the_run_with_its_error() -> None:
     assert len(backend.tries) < N
 
 
-def test_a_surprise_is_raised_by_itself_after_what_was_graded_is_kept() -> None:
+def test_a_surprise_is_raised_by_itself_after_every_grade_is_stored() -> None:
     def act(prompt: str, _: int) -> str:
         if number_in(prompt) == 30:
             raise ZeroDivisionError
@@ -287,7 +287,7 @@ def test_a_surprise_is_raised_by_itself_after_what_was_graded_is_kept() -> None:
     assert {("set", i) for i in range(20)} <= set(memory.outcomes)
 
 
-def test_what_was_graded_is_kept_when_the_time_is_over() -> None:
+def test_grades_are_stored_when_the_time_is_over() -> None:
     memory = Memory()
 
     async def hurry() -> None:

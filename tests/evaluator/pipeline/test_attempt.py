@@ -60,7 +60,7 @@ def test_an_attempt_from_started_to_finished(bench: Bench) -> None:
 
 
 def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None:
-    told_when_asked: list[bool] = []
+    was_reported: list[bool] = []
 
     def act(prompt: str) -> str:
         if CANARY in prompt:
@@ -69,7 +69,7 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
             envelopes = bench.envelopes + [
                 json.loads(path.read_bytes()) for path in spooled if path.exists()
             ]
-            told_when_asked.append(
+            was_reported.append(
                 any(
                     index in unpack_bits(entry.items, 30)
                     for entry in exposures(bench.place.reports(envelopes))
@@ -79,14 +79,14 @@ def test_every_exposure_is_reported_before_a_prompt_leaves(bench: Bench) -> None
 
     bench.model = Acting(act)
     reports = bench.run(bench.place.job(CHECKPOINT))
-    assert told_when_asked == [True] * 30
+    assert was_reported == [True] * 30
     assert sum(entry.count for entry in exposures(reports)) == 30
     assert {(entry.set, entry.recipient, entry.tier) for entry in exposures(reports)} == {
         ("closed", "jail", "T0")
     }
 
 
-def test_exposures_that_a_crash_kept_from_the_spool_are_sent_by_the_next_process(
+def test_exposures_that_a_crash_left_out_of_the_spool_are_sent_by_the_next_process(
     bench: Bench,
 ) -> None:
     job = bench.place.job(CHECKPOINT)
@@ -114,7 +114,7 @@ def test_items_with_an_outcome_are_neither_revealed_nor_asked(
     assert isinstance(reports[-1].body, Finished)
 
 
-def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench: Bench) -> None:
+def test_completions_of_the_sealed_set_are_stored_encrypted_and_nowhere_else(bench: Bench) -> None:
     bench.model = FakeBackend(lambda prompt: f"{right(prompt)} SAID-BY-THE-MODEL")
     job = bench.place.job(CHECKPOINT)
     bench.run(job)
@@ -122,11 +122,11 @@ def test_completions_of_the_sealed_set_are_kept_encrypted_and_nowhere_else(bench
         bench.place.folder / "home" / "completions",
         load_keys(bench.place.folder / "keys").completions,
     )
-    kept = store.read(job["run"])
-    assert {(one.set_name, one.index) for one in kept} == {
+    stored = store.read(job["run"])
+    assert {(answer.set_name, answer.index) for answer in stored} == {
         (name, i) for name in ("open", "closed") for i in range(30)
     }
-    assert all(one.text.endswith("SAID-BY-THE-MODEL") for one in kept)
+    assert all(answer.text.endswith("SAID-BY-THE-MODEL") for answer in stored)
     written = b"".join(
         path.read_bytes() for path in bench.place.folder.rglob("*") if path.is_file()
     )
@@ -199,13 +199,13 @@ def test_the_time_limit_ends_an_attempt_and_keeps_what_was_graded(bench: Bench) 
     assert 0 < len(outcomes(reports)) < 60
 
 
-def test_a_worker_that_is_told_to_stop_finishes_if_it_can(bench: Bench) -> None:
+def test_a_worker_that_is_to_stop_finishes_if_it_can(bench: Bench) -> None:
     bench.stopping = True
     bench.model = Acting(right, latency=0.05)
     assert isinstance(bench.run(bench.place.job(CHECKPOINT))[-1].body, Finished)
 
 
-def test_a_worker_that_is_told_to_stop_gives_a_long_attempt_up(
+def test_a_worker_that_is_to_stop_ends_a_long_attempt(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "GRACE_SECONDS", 0.3)

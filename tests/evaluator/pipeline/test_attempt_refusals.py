@@ -73,8 +73,8 @@ def test_the_same_attempt_twice_is_done_once(bench: Bench) -> None:
     assert len(bench.served) == 1
 
 
-def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: Bench) -> None:
-    """The site rings again only where it has heard nothing: the reports are gone, and nobody would send more."""
+def test_a_second_job_for_an_attempt_that_is_over_is_reported_as_lost(bench: Bench) -> None:
+    """The site sends a job again only where it has no report: they are lost, and none would follow."""
     job = bench.place.job(CHECKPOINT)
     run_job(job, bench.context)
     run_job(job, bench.context)
@@ -86,7 +86,7 @@ def test_a_second_ring_for_an_attempt_that_is_over_says_that_it_is_lost(bench: B
     )
 
 
-def test_a_ring_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
+def test_a_second_job_for_an_attempt_under_way_is_dropped(bench: Bench) -> None:
     job = bench.place.job(CHECKPOINT)
     claim = bench.context.claims.claim(job["run"], job["token"])
     assert claim
@@ -176,7 +176,7 @@ def keyed(bench: Bench, key: str = "sk-hers") -> dict[str, Any]:
     }
 
 
-def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def unlisted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """An evaluator that lists one endpoint, with a key of its own, and lets self-declared ones see one block of four."""
     monkeypatch.setenv("HOLDFAST_ENDPOINT_KEY_URL", "sk-ours")
     shares = Shares(local=Fraction(0), spare=Fraction(0), blocks=4, seasons=1, cell=1)
@@ -202,11 +202,11 @@ OTHERWISE: tuple[dict[str, str], ...] = (
 
 
 @pytest.mark.parametrize("change", [*OTHERWISE, {}], ids=str)
-def test_a_stranger_at_a_listed_host_is_shown_what_any_stranger_is(
+def test_an_unlisted_endpoint_at_a_listed_host_is_shown_the_public_set_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
 ) -> None:
     """With a key of her own, at another path or with another model: her account's log holds one block at most."""
-    bench = strangers(tmp_path, monkeypatch)
+    bench = unlisted(tmp_path, monkeypatch)
     manifest = bench.place.manifest()
     system = ENDPOINT | change if change else keyed(bench)
     mine = manifest.indices(manifest.seasons)
@@ -229,7 +229,7 @@ def test_where_a_host_is_listed_whole_her_log_holds_every_exposed_item(
 ) -> None:
     """The attack above, on a build that trusts the host, whatever is asked there and with whose key."""
     monkeypatch.setattr("evaluator.policy.endpoint_tier", lambda endpoint, **about: "T1")
-    bench = strangers(tmp_path, monkeypatch)
+    bench = unlisted(tmp_path, monkeypatch)
     system = ENDPOINT | change if change else keyed(bench)
     shown = exposures(bench.run(bench.place.job(system)))
     assert {index for line in shown for index in unpack_bits(line.items, 30)} == set(range(30))
@@ -238,7 +238,7 @@ def test_where_a_host_is_listed_whole_her_log_holds_every_exposed_item(
 def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = strangers(tmp_path, monkeypatch)
+    bench = unlisted(tmp_path, monkeypatch)
     bench.run_with(bench.context, bench.place.job(ENDPOINT, tier="T2"))
     assert bench.served == []
     reports = bench.run(bench.place.job(ENDPOINT, tier="T2", blocks=bench.place.manifest().seasons))
@@ -249,7 +249,7 @@ def test_a_site_that_grants_less_is_obeyed_and_gets_no_key(
 def test_a_key_sealed_for_another_address_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = strangers(tmp_path, monkeypatch)
+    bench = unlisted(tmp_path, monkeypatch)
     stolen = seal_secret(
         bench.place.identity.host_pub, "sk-secret", bound_to="https://elsewhere.example/v1"
     )

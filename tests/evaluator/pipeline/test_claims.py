@@ -18,7 +18,7 @@ def test_an_attempt_is_claimed_once_even_by_another_process(tmp_path: Path) -> N
     assert again.claim(RUN, 3) is None
 
 
-def test_an_older_token_is_told_from_a_newer(tmp_path: Path) -> None:
+def test_an_older_token_is_distinguished_from_a_newer(tmp_path: Path) -> None:
     claims = Claims(tmp_path)
     for token in (9, 10):
         claim = claims.claim(RUN, token)

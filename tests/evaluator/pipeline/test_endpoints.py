@@ -46,7 +46,7 @@ def of(reports: list[Any], outcome: Outcome) -> int:
 def test_a_refused_item_is_no_answer_and_its_reason_is_counted(
     begin: Made, odd: str, reason: str
 ) -> None:
-    """One item of each set; the sealed set is too small for its reasons to be told."""
+    """One item of each set; the sealed set is too small for its reasons to be published."""
     bench, _, job = begin(odd, "item:20")
     reports = bench.run(job)
     assert isinstance(reports[-1].body, Finished), reports[-1].body
@@ -59,7 +59,7 @@ def test_a_refused_item_is_no_answer_and_its_reason_is_counted(
 def test_reasons_of_a_sealed_set_are_counted_over_a_whole_cell(begin: Made) -> None:
     bench, _, job = begin("filter400", "item:20", n=MIN_CELL_SIZE)
     reports = bench.run(job)
-    assert {told.name: told.counts for told in reports[-1].body.reasons} == {
+    assert {reasons.name: reasons.counts for reasons in reports[-1].body.reasons} == {
         "open": (("filtered", 1),),
         "closed": (("filtered", 1),),
     }

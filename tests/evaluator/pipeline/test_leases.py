@@ -353,8 +353,8 @@ def test_a_server_that_loads_is_ended_too(site: Site, monkeypatch: pytest.Monkey
 
 def test_the_reading_stops_too(site: Site) -> None:
     site.bench.model = Weights(hanging=True)
-    told = time.monotonic()
-    site.rule = lambda report: LeaseRefusal.CANCELLED if time.monotonic() - told > 3 else None
+    begin = time.monotonic()
+    site.rule = lambda report: LeaseRefusal.CANCELLED if time.monotonic() - begin > 3 else None
     reports = site.bench.run(job(site.bench))
     assert not any(isinstance(report.body, Failed | Finished) for report in reports)
     assert sum(entry.count for entry in exposures(reports)) == 30

@@ -67,7 +67,7 @@ def reopened(place: Installed, patch: pytest.MonkeyPatch) -> Bench:
     return Bench(place, patch)
 
 
-def told_apart(seen: Sequence[Watching]) -> str:
+def distinguished(seen: Sequence[Watching]) -> str:
     """Return what in the order tells the sides apart beyond chance, empty where nothing does.
 
     Each figure is of RUNS orders of 2N questions, N of them sealed, and more than five standard errors from what a
@@ -94,7 +94,7 @@ def test_the_order_of_an_endpoints_runs_tells_no_sides_apart(
 ) -> None:
     seen = runs(place, tmp_path, monkeypatch, RUNS)
     assert all(len(one.asked) == 2 * N and sum(one.sealed) == N for one in seen)
-    assert told_apart(seen) == ""
+    assert distinguished(seen) == ""
     assert len({tuple(one.asked) for one in seen}) == RUNS, "each run has an order of its own"
 
 
@@ -124,7 +124,7 @@ def test_it_does_on_a_build_that_has_another_order(
     place: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it: Any
 ) -> None:
     break_it(monkeypatch)
-    assert told_apart(runs(place, tmp_path, monkeypatch, 8)) != ""
+    assert distinguished(runs(place, tmp_path, monkeypatch, 8)) != ""
 
 
 def test_what_is_left_comes_in_the_same_order_and_each_portion_costs_one_line_a_set() -> None:

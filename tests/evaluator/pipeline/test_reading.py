@@ -42,7 +42,7 @@ NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not i
 
 
 class Weights(FakeBackend):
-    """A model that remembers what it was asked and what it read, and fails at the reading where it is told to."""
+    """Model that remembers its questions and its texts, and fails at a reading where ``fails`` has it."""
 
     def __init__(self, failing: Exception | None = None, *, hanging: bool = False) -> None:
         super().__init__(right)
@@ -198,7 +198,7 @@ def test_a_reading_may_take_no_longer_than_the_attempt(bench: Bench) -> None:
     assert_only_the_reading_failed(reports, Code.DEADLINE)
 
 
-def test_a_worker_that_is_told_to_stop_does_not_wait_for_the_reading(
+def test_a_worker_that_is_to_stop_does_not_wait_for_the_reading(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "GRACE_SECONDS", 1.0)
@@ -219,11 +219,11 @@ def test_weights_that_were_not_asked_everything_read_nothing(bench: Bench) -> No
 def test_only_rounded_means_leave_the_evaluator(bench: Bench) -> None:
     """Whatever weights do to single values, a set is two whole numbers, and nothing grows with its items."""
     bench.model = Weights()
-    told = finished(bench.run(bench.place.job(CHECKPOINT))).to_dict()["likelihoods"]
-    for one in told:
+    reported = finished(bench.run(bench.place.job(CHECKPOINT))).to_dict()["likelihoods"]
+    for one in reported:
         assert set(one) == {"name", "definition", "n", "mean", "error"}
         assert all(type(one[name]) is int for name in ("n", "mean", "error"))
-    assert len(json.dumps(told)) < 200
+    assert len(json.dumps(reported)) < 200
 
 
 def said(bench: Bench, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> str:

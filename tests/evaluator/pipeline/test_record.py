@@ -1,4 +1,4 @@
-"""What moved a score is told with it, and nothing of what a model or an endpoint wrote."""
+"""The record of a run: everything that moved its score, and no text of a model or an endpoint."""
 
 import hashlib
 from pathlib import Path

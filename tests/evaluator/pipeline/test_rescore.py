@@ -97,7 +97,7 @@ def test_the_same_order_twice_opens_nothing_twice(asked: Asked) -> None:
     assert len(asked.answer(order=2)) == 2
 
 
-def test_what_is_kept_tells_orders_apart(asked: Asked) -> None:
+def test_stored_outcomes_belong_to_one_order(asked: Asked) -> None:
     asked.answer()
     asked.answer(order=2, grader="numeric-1")
     lines = (asked.bench.context.rescored / f"{asked.job['run']}.jsonl").read_bytes().splitlines()
@@ -162,7 +162,7 @@ def test_what_is_no_order_is_dropped(bench: Bench, data: object) -> None:
     assert bench.finish() == []
 
 
-def test_whether_an_answer_was_cut_is_kept_so_that_truncated_is_decided_again(
+def test_a_cut_is_stored_so_that_truncated_is_decided_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut after "First 16, then 18": wrong to flexible, and without an answer to strict: truncated, not no answer."""

@@ -1,4 +1,4 @@
-"""Several samples of an item: each kept under its number, one vote as the outcome, only missing ones asked again."""
+"""Several samples of an item: each stored under its number, one vote as the outcome, only missing ones asked again."""
 
 import os
 from collections import Counter
@@ -64,20 +64,20 @@ def test_every_item_is_asked_k_times_and_the_majority_is_its_outcome(bench: Benc
     assert len({sampling.seed for _, sampling in model.asked}) == 60 * K
 
 
-def test_what_the_samples_came_to_is_told_of_whole_sets_and_of_no_sealed_one_that_is_small(
+def test_votes_are_published_of_whole_sets_and_of_no_sealed_one_that_is_small(
     bench: Bench,
 ) -> None:
     bench.model = Drawing()
-    told = votes(bench.run(job(bench)))
-    assert set(told) == {"open"}, "thirty sealed items are fewer than a cell may have"
-    assert (told["open"].n, told["open"].samples, told["open"].right) == (30, K, 90)
-    assert [k for k, _ in told["open"].majority] == [1, 2, 4]
-    assert dict(told["open"].majority)[1] == 0.75
-    assert dict(told["open"].majority)[4] == 1
-    assert sum(one.n for one in told["open"].bins) == 30
+    published = votes(bench.run(job(bench)))
+    assert set(published) == {"open"}, "thirty sealed items are fewer than a cell may have"
+    assert (published["open"].n, published["open"].samples, published["open"].right) == (30, K, 90)
+    assert [k for k, _ in published["open"].majority] == [1, 2, 4]
+    assert dict(published["open"].majority)[1] == 0.75
+    assert dict(published["open"].majority)[4] == 1
+    assert sum(one.n for one in published["open"].bins) == 30
 
 
-def test_a_sealed_set_of_a_small_cell_would_be_told_of_without_the_bound(
+def test_votes_of_a_small_sealed_set_would_be_published_without_the_bound(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evaluator.pipeline.sink.MIN_CELL_SIZE", 30)

@@ -22,7 +22,7 @@ def mixed(prompt: str) -> str:
     return f" It is {number}.00 of them." if number % 2 else f"\n#### {number}"
 
 
-def told(reports: list[Any]) -> dict[tuple[str, str], tuple[int, int, int]]:
+def grader_counts(reports: list[Any]) -> dict[tuple[str, str], tuple[int, int, int]]:
     """By grader and set: how many answers it is over, how many are right, how many are no answer."""
     assert isinstance(reports[-1].body, Finished)
     found: dict[tuple[str, str], GraderCounts] = {
@@ -40,7 +40,7 @@ HALF = {
 
 def test_every_grader_on_both_sets(bench: Bench) -> None:
     bench.model = Acting(mixed)
-    assert told(bench.run(bench.place.job(CHECKPOINT))) == HALF
+    assert grader_counts(bench.run(bench.place.job(CHECKPOINT))) == HALF
 
 
 @pytest.fixture
@@ -59,13 +59,13 @@ def interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[], l
 def test_after_a_kill_the_counts_are_over_the_whole_run(
     interrupted: Callable[[], list[Any]],
 ) -> None:
-    assert told(interrupted()) == HALF
+    assert grader_counts(interrupted()) == HALF
 
 
 def test_what_another_evaluator_asked_is_not_counted(bench: Bench) -> None:
     bench.model = Acting(mixed)
     reports = bench.run(bench.place.job(CHECKPOINT, done={"open": [0, 1, 2], "closed": []}))
-    assert {place: n for place, (n, _, _) in told(reports).items()} == {
+    assert {place: n for place, (n, _, _) in grader_counts(reports).items()} == {
         (grader, name): 27 if name == "open" else 30 for grader in ids() for name in SETS
     }
 
@@ -76,7 +76,7 @@ def test_a_grader_that_fails_its_control_items_has_no_counts(
     wrong = (controls.Control("#### 18", "18", Outcome.WRONG),)
     monkeypatch.setitem(controls._CONTROLS, "lm-eval-flexible-3", wrong)
     bench.model = Acting(mixed)
-    assert {grader for grader, _ in told(bench.run(bench.place.job(CHECKPOINT)))} == {
+    assert {grader for grader, _ in grader_counts(bench.run(bench.place.job(CHECKPOINT)))} == {
         *("numeric-1", "numeric-2", "lm-eval-strict-3")
     }
 
@@ -103,5 +103,5 @@ def test_of_several_samples_each_grader_takes_its_own_vote(
     )
     monkeypatch.setitem(protocols._BY_ID, several.id, several)
     bench.model = Drawing()
-    found = told(bench.run(bench.place.job(CHECKPOINT, protocol=several.id)))
+    found = grader_counts(bench.run(bench.place.job(CHECKPOINT, protocol=several.id)))
     assert found == {(grader, name): (30, 30, 0) for grader in ids() for name in SETS}

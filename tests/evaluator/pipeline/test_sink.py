@@ -1,4 +1,4 @@
-"""Answers that were kept before a kill: reported by the next attempt on this host, never asked for again."""
+"""Answers that were stored before a kill: reported by the next attempt, never asked for again."""
 
 import os
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_a_kill_costs_at_most_what_was_in_flight(bench: Bench) -> None:
     ]
 
 
-def test_the_same_fails_where_answers_are_not_kept_as_they_arrive(
+def test_the_same_fails_where_answers_are_not_stored_as_they_arrive(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ResultSink, "answered", lambda *_: None)

@@ -37,23 +37,23 @@ def attempt(bench: Bench, token: int, *, answers: int, **changes: Any) -> list[A
 
 
 def closed(reports: list[Any]) -> list[tuple[int, int]]:
-    """Of each closing: how many items have an outcome, and how many of them are right, as the site alone is told."""
-    told = {
+    """Return for each closing the items with an outcome and the right ones, which only the site gets."""
+    counts = {
         one.line: one
         for report in reports
         if isinstance(report.body, Exposed)
         for one in report.body.tallies
     }
     closings = [line for line in lines(reports) if isinstance(line, Closing)]
-    assert [counts_commitment(told[entry_hash(line)]) for line in closings] == [
+    assert [counts_commitment(counts[entry_hash(line)]) for line in closings] == [
         line.tally for line in closings
     ]
-    return [(line.count - line.not_counted, told[entry_hash(line)].right) for line in closings]
+    return [(line.count - line.not_counted, counts[entry_hash(line)].right) for line in closings]
 
 
 @pytest.mark.parametrize("answers", [1, 9, 29])
-def test_the_log_tells_nobody_what_a_few_items_came_to(bench: Bench, answers: int) -> None:
-    """Whoever serves the model could else answer a single one, and read whether that was right."""
+def test_the_log_does_not_reveal_the_outcomes_of_a_few_items(bench: Bench, answers: int) -> None:
+    """The operator of a model could else answer a single item, and read its outcome in the log."""
     reports = attempt(bench, 1, answers=answers)
     assert last_code(reports) is Code.INCOMPLETE and closed(reports) == [(answers, answers)]
     counts = {"right", "wrong", "no_answer", "truncated"}
@@ -90,8 +90,8 @@ def test_an_item_that_counts_no_longer_is_not_asked(bench: Bench) -> None:
 def test_answers_that_cannot_be_read_keep_no_line_of_the_log_back(bench: Bench) -> None:
     """The log heals without them; only what that closing committed to stays unopened."""
     attempt(bench, 1, answers=30)
-    [kept] = (bench.place.folder / "home" / "completions").glob("*.sealed")
-    kept.write_bytes(b"no answers\n" + kept.read_bytes())
+    [stored] = (bench.place.folder / "home" / "completions").glob("*.sealed")
+    stored.write_bytes(b"no answers\n" + stored.read_bytes())
     bench.context, bench.envelopes[:] = bench.open(), []
     bench.context.ship_again(-1)
     bodies = [report.body for report in bench.finish() if isinstance(report.body, Exposed)]

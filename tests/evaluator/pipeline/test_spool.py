@@ -107,7 +107,7 @@ def test_what_a_living_process_holds_is_left_alone(tmp_path: Path) -> None:
     assert broker.taken == [{"number": 1}]
 
 
-def test_close_gives_up_on_a_dead_broker_in_time_and_keeps_the_report(tmp_path: Path) -> None:
+def test_close_abandons_a_dead_broker_in_time_and_stores_the_report(tmp_path: Path) -> None:
     broker = Broker()
     broker.down = True
     spool = Spool(tmp_path, broker.publish)

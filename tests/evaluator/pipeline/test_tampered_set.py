@@ -40,7 +40,7 @@ def code_of(reports: Sequence[Any]) -> Code:
 
 
 @pytest.mark.parametrize("index", [0, 17, 29])
-def test_a_flipped_bit_fails_the_run_and_is_nobody_s_answer(bench: Bench, index: int) -> None:
+def test_a_flipped_bit_fails_the_run_and_is_no_outcome(bench: Bench, index: int) -> None:
     flip(bench.place.folder / FILE, index)
     asked: list[str] = []
     bench.model = Acting(lambda prompt: asked.append(prompt) or right(prompt))
