@@ -14,7 +14,6 @@ TO_BE_SPLIT = {
     "evaluator/cli/releasing.py _check_closings",
     "evaluator/cli/run.py _print_counts",
     "evaluator/grading/stated.py _headings",
-    "evaluator/jail.py _hierarchies",
     "leaderboard/benchmarks/actions.py check_pair",
     "leaderboard/board/columns.py Columns.of",
     "leaderboard/board/views.py model",
