@@ -7,6 +7,7 @@ from itertools import islice
 from uuid import UUID
 
 from bench.plain.models import PlainRow
+
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.board.models import Snapshot

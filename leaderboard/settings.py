@@ -292,14 +292,28 @@ POOL = text("HOLDFAST_POOL", "default", about="The pool of evaluators that new r
 BOARD_SECONDS = number(
     "HOLDFAST_BOARD_SECONDS", 1, least=0, about="How old a board may be that a visitor sees."
 )
-KEPT_BYTES = int(
-    number(
-        "HOLDFAST_KEPT_BYTES",
-        64_000_000,
-        least=0,
-        about="Room in each process of the site for cached pages.",
-    )
+PAGE_CACHE_SECONDS = number(
+    "HOLDFAST_PAGE_CACHE_SECONDS",
+    3600,
+    least=0,
+    about="How long a page for anonymous visitors stays in the cache while nothing on it changes.",
 )
+CACHE_URL = text(
+    "HOLDFAST_CACHE_URL",
+    "",
+    about="Redis for pages that all processes share (redis://...); empty: memory of each process.",
+)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+    }
+    if CACHE_URL
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 2000},
+    }
+}
 SIGN_INS = int(
     number(
         "HOLDFAST_SIGN_INS",

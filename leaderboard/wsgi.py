@@ -13,10 +13,7 @@ from leaderboard.settings import require_complete
 
 require_complete()
 
-# It reads the settings, so they have to be named before.
-from leaderboard.kept import AtOnce  # noqa: E402
-
-application = AtOnce(get_wsgi_application())
+application = get_wsgi_application()
 
 # What is loaded by now stays, and the collector need not look at it again and again while somebody waits.
 gc.collect()

@@ -6,11 +6,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
-from leaderboard import kept
 from leaderboard.board import exports
-from leaderboard.board.current import board as current
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
+from leaderboard.board.lookup import board_of
+from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
 
 router = Router(tags=["board"])
@@ -48,17 +48,19 @@ def board(
     public less private accuracy; intervals are 95%, Wilson's for a score (under 100 items Clopper and Pearson's) and
     Newcombe's for a gap.
     """
-    found = current(pair)
+    return _board(request, pair)
+
+
+def _etag(request: HttpRequest, pair: str | None) -> str | None:
+    board = board_of(request, pair)
+    return board.etag if board else None
+
+
+@cached_for_visitors(_etag)
+def _board(request: HttpRequest, pair: str | None) -> HttpResponse:
+    found = board_of(request, pair)
     if found is None:
         raise refuse(Refusal.NOT_FOUND, "pair")
-    query = BoardQuery.from_dict(request.GET)
-
-    def made() -> str:
-        rows = found.rows(query.positions(found.columns).tolist())
-        return json.dumps(exports.as_json(found, rows))
-
-    what = f"{request.path}?{query.address(page=1)}"
-    kind = "application/json; charset=utf-8"
-    return kept.answer(
-        request, made, what=what, version=found.version, content_type=kind, until=found.until
-    )
+    rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
+    data = exports.as_json(found, (row.read() for row in rows))
+    return HttpResponse(json.dumps(data), content_type="application/json; charset=utf-8")

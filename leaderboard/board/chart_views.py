@@ -4,35 +4,54 @@ The page holds the picture as SVG, its data as a table, and the same numbers onc
 models that the board shows for the same address, on all its pages, up to a bound.
 """
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from leaderboard.board.current import board
 from leaderboard.board.forms import BoardQuery
+from leaderboard.board.lookup import find_board
+from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.board.points import of_row
 from leaderboard.charts.chart_pages import chart_page, shown_models
 from leaderboard.charts.dots import MOST_DOTS, SIMILAR, thinned
+
+Rows = QuerySet[SnapshotRow]
 
 
 @require_safe
 def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     """A picture of the rows that the board shows for the same choices; ``model`` says whose peers are asked for."""
-    found = board(slug)
+    found = find_board(slug)
     if found is None:
         raise Http404("no such pair")
-    positions = BoardQuery.from_dict(request.GET).positions(found.columns)
-    snapshot, title, home = found.snapshot, found.pair.title, f"/boards/{slug}/"
-    if snapshot is None or not len(positions):
+    rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
+    total = rows.count()
+    title, home = found.pair.title, f"/boards/{slug}/"
+    snapshot = found.snapshot
+    if snapshot is None or not total:
         return chart_page(request, chart, title, home, shown_models(request, [], 0, (), ()))
-    kept = thinned(positions.tolist())
     if chart == "peers":
-        own = snapshot.row_of(request.GET.get("model", "")) or found.rows(kept[:1])[0]
-        near, _ = found.columns.near(own.public.accuracy, within=SIMILAR, most=MOST_DOTS)
-        kept = [position for position in positions.tolist() if position in set(near)]
-    dots = [of_row(row) for row in found.rows(kept)]
-    named = found.columns.families_at(positions)
+        rows = _similar(snapshot, rows, request.GET.get("model", ""))
+        total = rows.count()
+    points = [of_row(row.read()) for row in _spread(rows, total)]
+    named = set(rows.order_by().values_list("family", flat=True).distinct())
     families = [one for one in snapshot.pooled() if one.family in named]
-    total = len(dots) if chart == "peers" else len(positions)
-    return chart_page(
-        request, chart, title, home, shown_models(request, dots, total, snapshot.curve(), families)
-    )
+    shown = shown_models(request, points, total, snapshot.curve(), families)
+    return chart_page(request, chart, title, home, shown)
+
+
+def _similar(snapshot: Snapshot, rows: Rows, model: str) -> Rows:
+    """Return the rows with a public score similar to that of ``model``, by default of the first."""
+    own = snapshot.rows.filter(model=model).first() or rows.first()
+    if own is None:
+        return rows
+    return rows.filter(public__range=(own.public - SIMILAR, own.public + SIMILAR))
+
+
+def _spread(rows: Rows, total: int) -> list[SnapshotRow]:
+    """Return at most :data:`MOST_DOTS` of the rows, evenly over their order."""
+    if total <= MOST_DOTS:
+        return list(rows)
+    keys = thinned(list(rows.values_list("pk", flat=True)))
+    found = SnapshotRow.objects.in_bulk(keys)
+    return [found[key] for key in keys]

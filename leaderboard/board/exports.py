@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
-from leaderboard.board.current import Board
+from leaderboard.board.lookup import Board
 from leaderboard.board.rows import GraderScore, Row
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.leaks import Contact, LeakContrast
@@ -41,7 +41,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "panel": snapshot and snapshot.panel,
         "families": snapshot.families if snapshot else [],
         "likelihood": snapshot and snapshot.likelihood,
-        "models": board.columns.models,
+        "models": board.size,
         "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.word} for row in rows],
         **board.unranked.to_dict(),

@@ -1,36 +1,52 @@
-"""What a reader may choose about a board or a published table, by the address alone."""
+"""Choices about a board, read from the address alone, and the rows that a visitor sees for them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
-import numpy as np
+from django.db.models import QuerySet
 from django.http import QueryDict
 
-from leaderboard.board.columns import BOARD_SORTS, Columns, Mask, Positions
+from leaderboard.board.models import Snapshot, SnapshotRow
+from leaderboard.board.sorts import SORTS
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
 from leaderboard.evidence.vocabulary import LABELS
 
 ACCESS_CHOICES = (("", "all access"), ("weights", "weights"), ("endpoint", "endpoint"))
-
-
-BOARD_EVIDENCE = (("", "all evidence"), *((level.value, label) for level, label in LABELS.items()))
-
-
+EVIDENCE_CHOICES = (
+    ("", "all evidence"),
+    *((level.value, label) for level, label in LABELS.items()),
+)
+SORT_CHOICES = tuple((name, sort.label) for name, sort in SORTS.items())
 PAGE_ROWS = 50
-"""Rows on one page of a board, so that a page costs the same however many models there are."""
-
-
-BOARD_SORT_CHOICES = tuple((name, label) for name, (label, _) in BOARD_SORTS.items())
+"""Rows on one page of a board."""
+COLUMNS = {
+    "family": "Family",
+    "size": "Size",
+    "access": "Access",
+    "organisation": "Organisation",
+    "public": "Public",
+    "scores": "Both scores",
+    "gap": "Gap",
+    "interval": "Interval of the gap",
+    "adjusted": "Adjusted gap",
+    "date": "Date",
+}
+"""Columns that a visitor may choose. Rank, model, private score and evidence always stand."""
+DEFAULT_COLUMNS = ("family", "size", "public", "scores", "gap", "interval", "adjusted")
+EXACT = ("family", "organisation", "access", "protocol", "evidence")
+"""Choices that are equal to a column."""
 
 
 @dataclass(frozen=True)
 class BoardQuery:
-    """The choices in a board's address. What is missing or unknown falls back to the widest view.
+    """Choices in a board's address. What is missing or unknown falls back to the widest view.
 
-    ``smallest`` and ``largest`` bound the parameters, in billions; ``since`` is a day; ``page`` counts from 1.
+    ``smallest`` and ``largest`` bound the parameters, in billions; ``since`` is a day, ``page``
+    counts from 1.
     """
 
     q: str
@@ -44,76 +60,126 @@ class BoardQuery:
     since: str
     sort: str
     axis: Literal["fit", "whole"]
+    columns: tuple[str, ...]
     page: int
 
     @classmethod
     def from_dict(cls, data: QueryDict) -> "BoardQuery":
-        """Read them; never fails, because an old link should still open."""
-        axis, since, page = data.get("axis", ""), data.get("since", ""), data.get("page", "")
+        """Read the choices; never fails, because an old link should still open."""
+        axis = one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit"
         return cls(
-            q=data.get("q", "").strip()[:80],
-            family=data.get("family", "").strip()[:80],
-            organisation=data.get("organisation", "").strip()[:200],
+            q=_text(data, "q", 80),
+            family=_text(data, "family", 80),
+            organisation=_text(data, "organisation", 200),
             access=one_of(data.get("access", ""), dict(ACCESS_CHOICES)),
-            protocol=data.get("protocol", "").strip()[:80],
-            evidence=one_of(data.get("evidence", ""), dict(BOARD_EVIDENCE)),
+            protocol=_text(data, "protocol", 80),
+            evidence=one_of(data.get("evidence", ""), dict(EVIDENCE_CHOICES)),
             smallest=_billions(data.get("min", "")),
             largest=_billions(data.get("max", "")),
-            since=since if _DAY.fullmatch(since) else "",
-            sort=one_of(data.get("sort", ""), BOARD_SORTS) or "private",
-            axis=cast(Literal["fit", "whole"], axis) if axis in dict(AXIS_CHOICES) else "fit",
-            page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 else 1,
+            since=_day(data.get("since", "")),
+            sort=one_of(data.get("sort", ""), SORTS) or "private",
+            axis=cast(Literal["fit", "whole"], axis),
+            columns=_columns(data.getlist("cols")),
+            page=_page(data.get("page", "")),
         )
 
-    def positions(self, columns: Columns) -> Positions:
-        """The rows that the reader asked for, in the order asked for, on all pages."""
-        order, wanted = columns.order(self.sort), self._wanted(columns)
-        return order if wanted is None else order[wanted[order]]
+    @staticmethod
+    def rows_of(snapshot: Snapshot | None) -> QuerySet[SnapshotRow]:
+        """Return all rows of a board."""
+        return SnapshotRow.objects.filter(snapshot=snapshot)
 
-    def of_page(self, positions: Positions) -> list[int]:
-        """Those of them that this page holds."""
-        return list(positions[(self.page - 1) * PAGE_ROWS : self.page * PAGE_ROWS].tolist())
+    def rows(self, snapshot: Snapshot | None) -> QuerySet[SnapshotRow]:
+        """Return the rows of a board that a visitor sees for these choices, on all pages."""
+        found = self.rows_of(snapshot).filter(**self._equal())
+        if self.q:
+            found = found.filter(search__contains=self.q.lower())
+        if self.smallest is not None:
+            found = found.filter(parameters__gte=self.smallest * 1e9)
+        if self.largest is not None:
+            found = found.filter(parameters__lte=self.largest * 1e9)
+        if self.since:
+            found = found.filter(ended__gte=self.since)
+        return found.order_by(*SORTS[self.sort].order_by)
+
+    def _equal(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in EXACT if getattr(self, name)}
+
+    def shown_columns(self, *, has_adjusted: bool) -> frozenset[str]:
+        """Return the columns that the table has: the chosen ones, as far as there is anything."""
+        return frozenset(self.columns) - (frozenset() if has_adjusted else {"adjusted"})
+
+    @staticmethod
+    def all_columns(*, has_adjusted: bool) -> frozenset[str]:
+        """Return the columns of a table without a chooser."""
+        return frozenset(DEFAULT_COLUMNS) - (frozenset() if has_adjusted else {"adjusted"})
+
+    @property
+    def narrows_size_or_date(self) -> bool:
+        """Return True if a choice of the form's second part was made."""
+        return (self.smallest, self.largest, self.since) != (None, None, "")
 
     def address(self, **changes: Any) -> str:
-        """The choices as the query of an address, without what is left open anyway; equal ones give equal texts."""
-        named = {"min": "smallest", "max": "largest"}
+        """Return the query of an address, without defaults; equal choices give equal texts."""
+        named = {"min": "smallest", "max": "largest", "cols": "columns"}
         values = {
-            name: changes.get(name, getattr(self, named.get(name, name))) for name in _CHOICES
+            name: changes.get(name, getattr(self, named.get(name, name))) for name in _DEFAULTS
         }
         chosen = {
-            name: value for name, value in values.items() if value not in ("", None, _CHOICES[name])
+            name: _parameter(value)
+            for name, value in values.items()
+            if value not in ("", None, _DEFAULTS[name])
         }
-        return urlencode(
-            {
-                name: f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-                for name, value in chosen.items()
-            }
-        )
-
-    def _wanted(self, columns: Columns) -> Mask | None:
-        """Which rows are asked for; None for all."""
-        masks = []
-        if self.q:
-            masks.append(columns.texts_with(self.q.lower()))
-        for name in ("family", "organisation", "access", "protocol", "evidence"):
-            if chosen := getattr(self, name):
-                masks.append(getattr(columns, name).are(chosen))
-        if self.smallest is not None or self.largest is not None:
-            masks.append(columns.sized(self.smallest, self.largest))
-        if self.since:
-            masks.append(columns.since(self.since))
-        return np.logical_and.reduce(masks) if masks else None
+        return urlencode(chosen)
 
 
-_CHOICES: Mapping[str, object] = {
-    "q": "", "family": "", "organisation": "", "access": "", "protocol": "", "evidence": "",
-    "min": None, "max": None, "since": "", "sort": "private", "axis": "fit", "page": 1,
-}  # fmt: skip
-"""What may stand in a board's address, and what each is where it does not."""
+_DEFAULTS: Mapping[str, object] = {
+    "q": "",
+    "family": "",
+    "organisation": "",
+    "access": "",
+    "protocol": "",
+    "evidence": "",
+    "min": None,
+    "max": None,
+    "since": "",
+    "sort": "private",
+    "axis": "fit",
+    "cols": DEFAULT_COLUMNS,
+    "page": 1,
+}
+"""Parameters of a board's address, and what each is where it is left out."""
 
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+def _parameter(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, tuple):
+        return ",".join(value) or "none"
+    return value
+
+
+def _columns(chosen: list[str]) -> tuple[str, ...]:
+    """Return the chosen columns in their order; the default ones where nothing was chosen."""
+    if not chosen:
+        return DEFAULT_COLUMNS
+    names = {name for part in chosen for name in part.split(",")}
+    return tuple(name for name in COLUMNS if name in names)
+
+
+def _text(data: QueryDict, name: str, longest: int) -> str:
+    return data.get(name, "").strip()[:longest]
 
 
 def _billions(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) else None
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if len(text) == 10 else ""
+    except ValueError:
+        return ""
+
+
+def _page(text: str) -> int:
+    return int(text) if re.fullmatch(r"[1-9]\d{0,5}", text, re.ASCII) else 1

@@ -1,25 +1,25 @@
-"""A snapshot: one finished ranking, never changed, from which pages, API and exports read."""
+"""Snapshots: finished rankings, never changed, from which pages, API and exports read."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
+from datetime import date
 from typing import Any
 
 import msgspec
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from evaluator.errors import Fault
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board.columns import Columns
 from leaderboard.board.rows import WHY, NotRanked, Row, Unranked, Why
+from leaderboard.board.sorts import SORTS
 from leaderboard.evidence.models import ACCESS, BoardPanel, WriteOnce
 from leaderboard.evidence.summaries import FamilyLine, Likelihood
+from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
 
 READABLE = "board-"
-"""How the methods are called whose rows :class:`Row` can read; others wait for the next ranking, at once after them."""
+"""Prefix of the methods whose rows :class:`Row` can read; others wait for the next ranking."""
 
 
 def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
@@ -111,62 +111,35 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
     return "retired" if pair.private.version else None
 
 
-_row = msgspec.json.Decoder(Row).decode
-
-
-_AT = "SELECT position, body FROM board_snapshotrow WHERE snapshot_id = %s AND position = ANY(%s)"
-
-
-_AT_ONCE = 2000
-"""Rows that are written or read by one statement."""
-
-
-SNAPSHOTS = 16
-"""Of so many a process keeps what their pages have in common."""
-
-
-_LARGE = ("columns", "families", "panel", "likelihood")
-"""What a page has no use for once it was drawn."""
+BATCH = 2000
+"""Rows written by one statement."""
+EVIDENCE_ORDER = {level: place for place, level in enumerate(Evidence)}
 
 
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     """Snapshots, newest last in order of their keys."""
 
     def current(self, pair: SetPair) -> "Snapshot | None":
-        """The newest snapshot of ``pair``. A snapshot is written whole, so the newest is a finished one."""
-        return (
-            self.filter(pair=pair, method__startswith=READABLE)
-            .defer(*_LARGE)
-            .order_by("-pk")
-            .first()
-        )
+        """Return the newest snapshot of ``pair``. Snapshots are written whole, so it is finished."""
+        return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
     @transaction.atomic
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
-        """A new snapshot of this ranking, with its rows and what they are sorted and filtered by."""
-        made = self.create(columns=Columns.of(ranking).pack(), **fields)
-        SnapshotRow.objects.bulk_create(
-            (
-                SnapshotRow(
-                    snapshot=made,
-                    position=position,
-                    model=row.model,
-                    body=msgspec.json.encode(row).decode(),
-                )
-                for position, row in enumerate(ranking)
-            ),
-            batch_size=_AT_ONCE,
-        )
-        return made
+        """Save a ranking, best private score first, as a new snapshot."""
+        counts = Counter(row.evidence for row in ranking)
+        snapshot = self.create(counts=dict(counts), **fields)
+        rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
+        SnapshotRow.objects.bulk_create(rows, batch_size=BATCH)
+        return snapshot
 
 
 class Snapshot(WriteOnce):
-    """One computed ranking of one pair, with what it was computed from. Its rows stand in :class:`SnapshotRow`.
+    """One computed ranking of one pair, with what it was computed from.
 
-    ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that equal inputs
-    are recognised and a row can be recomputed bit for bit. ``panel`` is a :class:`BoardPanel`, ``families`` are
-    :class:`FamilyLine` each, ``likelihood`` is a :class:`Likelihood`. ``columns`` are packed; snapshots from before
-    there were any have none.
+    ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that
+    equal inputs are recognised and a row can be recomputed bit for bit. ``panel`` is a
+    :class:`BoardPanel`, ``families`` are :class:`FamilyLine` each, ``likelihood`` is a
+    :class:`Likelihood`, ``counts`` says how many rows have each evidence level.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -176,7 +149,7 @@ class Snapshot(WriteOnce):
     panel = models.JSONField(null=True)
     families = models.JSONField(default=list)
     likelihood = models.JSONField(null=True)
-    columns = models.BinaryField(null=True)
+    counts = models.JSONField(default=dict)
 
     objects = SnapshotQuerySet.as_manager()
 
@@ -192,70 +165,55 @@ class Snapshot(WriteOnce):
     def __str__(self) -> str:
         return f"{self.pair_id} at {self.created:%Y-%m-%d %H:%M:%S}"
 
+    @property
+    def size(self) -> int:
+        """Number of ranked models."""
+        return sum(self.counts.values())
+
     def ranking(self) -> tuple[Row, ...]:
-        """All ranked rows, best private score first. Pages ask for :meth:`at` instead."""
+        """Return all ranked rows, best private score first."""
         return tuple(row.read() for row in self.rows.order_by("position"))
 
-    def at(self, positions: Sequence[int]) -> list[Row]:
-        """The rows at these positions, in this order."""
-        found = self.by_position(positions)
-        return [found[position] for position in positions if position in found]
-
-    def by_position(self, positions: Sequence[int]) -> dict[int, Row]:
-        """Those of the rows at these positions that there are."""
-        found: dict[int, Row] = {}
-        with connection.cursor() as cursor:
-            # By hand: to put 50 numbers into a query costs the ORM as much as all the rest of a page.
-            for first in range(0, len(positions), _AT_ONCE):
-                cursor.execute(_AT, [self.pk, list(positions[first : first + _AT_ONCE])])
-                found |= {position: _row(body) for position, body in cursor}
-        return found
-
     def row_of(self, model: str) -> Row | None:
-        """The row of one model; None where it has none."""
+        """Return the row of one model; None where it has none."""
         row = self.rows.filter(model=model).first()
         return row.read() if row else None
 
-    def index(self) -> Columns:
-        """What its rows are sorted and filtered by; a process keeps those of the newest snapshots."""
-        return _columns(self.pk, self.created)
-
     def curve(self) -> tuple[tuple[float, float], ...]:
-        """What the references lead to expect, as (private, public) points; a process keeps those of the newest."""
-        return _curve(self.pk, self.created)
+        """Return the (private, public) points that the references lead to expect."""
+        panel = self.facts()
+        return panel.curve if panel else ()
 
     def facts(self) -> BoardPanel | None:
-        """Whom the newest closed cohort was compared with; None before the first close."""
+        """Return the panel of the newest closed cohort; None before the first close."""
         return msgspec.convert(self.panel, BoardPanel | None)
 
     def association(self) -> Likelihood | None:
-        """Likelihood against gap over all models that were read; None where they are too few."""
+        """Return likelihood against gap over all models that were read; None for too few."""
         return msgspec.convert(self.likelihood, Likelihood | None)
 
     def pooled(self) -> tuple[FamilyLine, ...]:
-        """The mean gap of each lineage, the largest first."""
+        """Return the mean gap of each lineage, the largest first."""
         return msgspec.convert(self.families, tuple[FamilyLine, ...])
 
 
-@lru_cache(maxsize=SNAPSHOTS)
-def _columns(pk: int, _: datetime) -> Columns:
-    """By key and moment, since nothing of a snapshot ever changes."""
-    snapshot = Snapshot.objects.only("columns").get(pk=pk)
-    return (
-        Columns.unpack(bytes(snapshot.columns))
-        if snapshot.columns
-        else Columns.of(snapshot.ranking())
-    )
-
-
-@lru_cache(maxsize=SNAPSHOTS)
-def _curve(pk: int, _: datetime) -> tuple[tuple[float, float], ...]:
-    panel = Snapshot.objects.only("panel").get(pk=pk).facts()
-    return panel.curve if panel else ()
+def _sort_indexes() -> list[models.Index]:
+    """Return an index for each order of :data:`SORTS`; that of ``position`` is unique anyway."""
+    return [
+        models.Index(models.F("snapshot"), *sort.order_by, name=f"row_sorted_{name}")
+        for name, sort in SORTS.items()
+        if name != "private"
+    ]
 
 
 class SnapshotRow(WriteOnce):
-    """One row of a snapshot: a :class:`Row` as JSON text, so that it is read without a detour."""
+    """One row of a snapshot.
+
+    ``body`` is the :class:`Row` as JSON text and the truth; the other columns are derived from it
+    by :meth:`of`, for sorting, filtering and searching in SQL. Keys are in lower case, NULL where
+    a value is missing. ``parameters`` are a count, ``private``, ``public``, ``gap``,
+    ``adjusted`` and ``gap_low`` fractions.
+    """
 
     snapshot = models.ForeignKey(
         Snapshot, on_delete=models.PROTECT, related_name="rows", db_index=False
@@ -263,16 +221,71 @@ class SnapshotRow(WriteOnce):
     position = models.PositiveIntegerField()
     model = models.CharField(max_length=80)
     body = models.TextField()
+    organisation = models.CharField(max_length=200)
+    family = models.CharField(max_length=80)
+    access = models.CharField(max_length=10, db_collation="C")
+    protocol = models.CharField(max_length=80, db_collation="C")
+    evidence = models.CharField(max_length=12)
+    evidence_order = models.PositiveSmallIntegerField()
+    parameters = models.BigIntegerField(null=True)
+    ended = models.DateField(null=True)
+    tries = models.PositiveIntegerField()
+    public_rank = models.PositiveIntegerField()
+    private = models.FloatField()
+    public = models.FloatField()
+    gap = models.FloatField()
+    gap_low = models.FloatField()
+    adjusted = models.FloatField(null=True)
+    has_likelihood = models.BooleanField()
+    model_key = models.CharField(max_length=200, db_collation="C")
+    family_key = models.CharField(max_length=200, db_collation="C", null=True)
+    organisation_key = models.CharField(max_length=400, db_collation="C")
+    search = models.TextField()
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),
         )
-        indexes = (models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),)
+        indexes = (
+            models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),
+            models.Index(fields=["snapshot", "family", "position"], name="row_of_family"),
+            *_sort_indexes(),
+        )
 
     def __str__(self) -> str:
         return f"{self.model} in {self.snapshot_id}"
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, position: int, row: Row) -> "SnapshotRow":
+        """Return the record of ``row``, not saved yet."""
+        adjusted = row.judged.adjusted if row.judged else None
+        return cls(
+            snapshot=snapshot,
+            position=position,
+            model=row.model,
+            body=msgspec.json.encode(row).decode(),
+            organisation=row.organisation,
+            family=row.family,
+            access=row.access,
+            protocol=row.protocol,
+            evidence=row.evidence,
+            evidence_order=EVIDENCE_ORDER[Evidence(row.evidence)],
+            parameters=row.parameters or None,
+            ended=date.fromisoformat(row.ended) if row.ended else None,
+            tries=row.tries,
+            public_rank=row.public_rank,
+            private=row.private.accuracy,
+            public=row.public.accuracy,
+            gap=row.gap,
+            gap_low=row.interval[0],
+            adjusted=adjusted.gap if adjusted else None,
+            has_likelihood=row.likelihood is not None,
+            model_key=row.model.lower(),
+            family_key=row.family.lower() or None,
+            organisation_key=row.organisation.lower(),
+            search=row.search_text,
+        )
+
     def read(self) -> Row:
-        """The row."""
-        return _row(self.body)
+        """Return the row."""
+        return msgspec.json.decode(self.body, type=Row)

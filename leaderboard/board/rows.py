@@ -100,6 +100,11 @@ class Row(Wire, frozen=True, kw_only=True):
         )
 
     @property
+    def search_text(self) -> str:
+        """Text that a search looks at, in lower case."""
+        return " ".join((self.model, self.organisation, self.family)).lower()
+
+    @property
     def word(self) -> str:
         """The evidence in plain words."""
         return self.evidence.label
@@ -137,6 +142,6 @@ class NotRanked:
             "pending": dict(self.pending),
         }
 
-    def sentences(self) -> list[str]:
+    def counts(self) -> list[str]:
         """Return the counts in words, such as "3 waiting"."""
         return [f"{count} {WHY[why]}" for why, count in self.pending.items()]

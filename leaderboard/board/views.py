@@ -1,120 +1,227 @@
-"""The pages of what we ran: boards, models, families. They read finished snapshots, draw them, and compute nothing."""
+"""Pages of what we ran: boards, models, families. They read finished snapshots and compute nothing."""
 
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, F, FloatField, Func, Value
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from leaderboard import kept
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board import charts, exports, pages, pictures
-from leaderboard.board.current import board as current
-from leaderboard.board.forms import BoardQuery
-from leaderboard.board.lines import line, printed, table
+from leaderboard.benchmarks.states import SetState
+from leaderboard.board import charts, exports, figures
+from leaderboard.board.cells import cells, table
+from leaderboard.board.forms import (
+    ACCESS_CHOICES,
+    COLUMNS,
+    EVIDENCE_CHOICES,
+    PAGE_ROWS,
+    SORT_CHOICES,
+    BoardQuery,
+)
+from leaderboard.board.lookup import Board, board_of
 from leaderboard.board.models import Snapshot
+from leaderboard.board.points import of_row
+from leaderboard.board.rows import Row
+from leaderboard.caching import cached_for_visitors
+from leaderboard.charts import planes
 from leaderboard.evidence import explain, formats
+from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
-from leaderboard.outlines import Filled
+from leaderboard.evidence.noise import noise_floor
+from leaderboard.evidence.vocabulary import LEVELS, Evidence
 
 SIMILAR = 0.05
-"""Models whose public scores differ by so much at most are peers."""
-MOST_PEERS, MOST_MEMBERS = 60, 100
-"""How many a page shows at most, so that it costs the same however many there are; beside them it says how many."""
+"""Models whose public scores differ by at most this much are peers."""
+MOST_PEERS = 60
+MOST_MEMBERS = 100
+MOST_UNRANKED = 50
+MOST_OPTIONS = 40
+CALLOUTS = 3
+
+
+def board_etag(request: HttpRequest, slug: str) -> str | None:
+    """Return the ETag of a board's page or file; None for an unknown pair."""
+    board = board_of(request, slug)
+    return board.etag if board else None
 
 
 @require_safe
+@cached_for_visitors(board_etag)
 def board(request: HttpRequest, slug: str) -> HttpResponse:
-    """The ranking of one pair."""
-    found = current(slug)
+    """Render the ranking of one pair."""
+    found = _board_or_404(request, slug)
+    query = BoardQuery.from_dict(request.GET)
+    page = Paginator(query.rows(found.snapshot), PAGE_ROWS).get_page(query.page)
+    rows = [row.read() for row in page]
+    shown = table(rows, whole=query.axis == "whole")
+    curve = found.snapshot.curve() if found.snapshot else ()
+    context = {
+        "pair": found.pair,
+        "query": query,
+        "address": query.address(page=1),
+        "sorts": query.address(page=1, sort=""),
+        "page": page,
+        "ranking": shown,
+        "columns": query.shown_columns(has_adjusted=shown.has_adjusted),
+        "choices": _choices(found, query),
+        "scatter": planes.scatter([of_row(row) for row in rows], curve) if rows else "",
+        "curve": curve,
+        **_about(found),
+    }
+    return render(request, "board/board.html", context)
+
+
+def _board_or_404(request: HttpRequest, slug: str) -> Board:
+    found = board_of(request, slug)
     if found is None:
         raise Http404("no such pair")
-    query = BoardQuery.from_dict(request.GET)
+    return found
 
-    def made() -> Filled:
-        return pages.page(found, query, pages.frame(found, request, kept=kept.stranger(request)))
 
-    return kept.answer(
-        request,
-        made,
-        what=f"{request.path}?{query.address()}",
-        version=found.version,
-        until=found.until,
-    )
+def _about(found: Board) -> dict[str, Any]:
+    """Return all of a board's page that does not depend on the visitor's choices."""
+    snapshot = found.snapshot
+    unranked = found.unranked.named
+    panel = snapshot.facts() if snapshot else None
+    return {
+        "snapshot": snapshot,
+        "size": found.size,
+        "counts": snapshot.counts if snapshot else {},
+        "panel": panel,
+        "levels": LEVELS,
+        "noise": noise_floor(),
+        "callouts": _callouts(snapshot),
+        "unranked": unranked[:MOST_UNRANKED],
+        "unranked_models": len(unranked),
+        "pending": found.unranked.counts(),
+        "commitment": f"{found.pair.private.digest[:4]}…{found.pair.private.digest[-4:]}",
+        "is_released": found.pair.state == SetState.RELEASED,
+        "rule": found.pair.private.rule_words(),
+        **(figures.of_board(snapshot) if snapshot else {}),
+    }
+
+
+def _callouts(snapshot: Snapshot | None) -> list[tuple[str, str]]:
+    """Return the overfit models with the surest gaps, each with its gap."""
+    if snapshot is None:
+        return []
+    rows = snapshot.rows.filter(evidence=Evidence.OVERFIT).order_by("-gap_low", "position")
+    surest = rows.values_list("model", "gap")[:CALLOUTS]
+    return [(model, formats.points(gap)) for model, gap in surest]
+
+
+def _choices(found: Board, query: BoardQuery) -> dict[str, Any]:
+    """Return the options of the filter form."""
+    return {
+        "named": [_options(found, query, name) for name in ("family", "organisation", "protocol")],
+        "fixed": [
+            ("access", "Access", ACCESS_CHOICES, query.access),
+            ("evidence", "Evidence", EVIDENCE_CHOICES, query.evidence),
+            ("sort", "Order", SORT_CHOICES, query.sort),
+            ("axis", "Range of the axis", AXIS_CHOICES, query.axis),
+        ],
+        "columns": [(name, label, name in query.columns) for name, label in COLUMNS.items()],
+    }
+
+
+def _options(found: Board, query: BoardQuery, name: str) -> dict[str, Any]:
+    """Return the commonest values of a column; ``free`` if there are more than can be listed."""
+    rows = BoardQuery.rows_of(found.snapshot).exclude(**{name: ""})
+    counted = rows.values(name).annotate(number=Count("pk")).order_by("-number", name)
+    values = list(counted.values_list(name, flat=True)[: MOST_OPTIONS + 1])
+    return {
+        "name": name,
+        "values": sorted(values[:MOST_OPTIONS], key=str.lower),
+        "free": len(values) > MOST_OPTIONS,
+        "chosen": getattr(query, name),
+    }
 
 
 @require_safe
+@cached_for_visitors(board_etag)
 def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
-    """The rows that the page shows for the same address, on all its pages, as a CSV file; its heading where none is."""
-    found = current(slug)
-    if found is None:
-        raise Http404("no such pair")
-    query = BoardQuery.from_dict(request.GET)
-    return kept.answer(
-        request,
-        lambda: exports.as_csv(found.rows(query.positions(found.columns).tolist())),
-        what=f"{request.path}?{query.address(page=1)}",
-        version=found.version,
-        until=found.until,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{slug}.csv"'},
+    """Return the rows that the page shows for the same address, on all its pages, as CSV."""
+    found = _board_or_404(request, slug)
+    rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
+    response = HttpResponse(
+        exports.as_csv(row.read() for row in rows), content_type="text/csv; charset=utf-8"
     )
+    response.headers["Content-Disposition"] = f'attachment; filename="{slug}.csv"'
+    return response
 
 
 @require_safe
 def model(request: HttpRequest, name: str) -> HttpResponse:
-    """Where one model stands on every pair, among its peers, and what was decided about it and when."""
-    found = []
-    for pair in SetPair.objects.select_related("private").order_by("-pk"):
-        snapshot = Snapshot.objects.current(pair)
-        if snapshot and (row := snapshot.row_of(name)):
-            places, similar = snapshot.index().near(
-                row.public.accuracy, within=SIMILAR, most=MOST_PEERS
-            )
-            near = [row, *(one for one in snapshot.at(places) if one.model != name)]
-            near.sort(key=lambda one: (-one.private.accuracy, one.model))
-            found.append(
-                {
-                    "pair": pair,
-                    "snapshot": snapshot,
-                    "line": line(row),
-                    "peers": charts.peers(row, near) if len(near) > 1 else "",
-                    "near": [line(one) for one in near],
-                    "similar": similar,
-                    "models": snapshot.index().models,
-                    "worst": formats.span(row.worst)
-                    if row.private.truncated or row.public.truncated
-                    else "",
-                    "leak": explain.leak(row.leak) if row.leak else "",
-                    "contact": explain.contact(row.contact, row.private.n),
-                    "says": explain.evidence(row.judged, row.gap),
-                    "graders": [(one, formats.points(one.gap)) for one in row.graders],
-                }
-            )
-    if not found:
+    """Render where one model stands on every pair, among its peers, and its verdicts."""
+    standings = [
+        _standing(pair, snapshot, row)
+        for pair, snapshot in _current_snapshots()
+        if (row := snapshot.row_of(name))
+    ]
+    if not standings:
         raise Http404("no such model")
     verdicts = Verdict.objects.of_model(name)
-    return render(request, "board/model.html", {"name": name, "found": found, "verdicts": verdicts})
+    context = {"name": name, "standings": standings, "verdicts": verdicts}
+    return render(request, "board/model.html", context)
+
+
+def _current_snapshots() -> Iterator[tuple[SetPair, Snapshot]]:
+    for pair in SetPair.objects.select_related("private").order_by("-pk"):
+        snapshot = Snapshot.objects.current(pair)
+        if snapshot:
+            yield pair, snapshot
+
+
+def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
+    peers, similar = _peers(snapshot, row)
+    levels = row.judged.levels if row.judged else LEVELS
+    truncated = row.private.truncated or row.public.truncated
+    return {
+        "pair": pair,
+        "snapshot": snapshot,
+        "cells": cells(row),
+        "figure": charts.peers(row, peers) if len(peers) > 1 else "",
+        "peers": [cells(one) for one in peers],
+        "similar": similar,
+        "models": snapshot.size,
+        "worst": formats.span(row.worst) if truncated else "",
+        "leak": explain.leak(row.leak, levels) if row.leak else "",
+        "contact": explain.contact(row.contact, row.private.n, levels),
+        "graders": [(one, formats.points(one.gap)) for one in row.graders],
+    }
+
+
+def _peers(snapshot: Snapshot, row: Row) -> tuple[list[Row], int]:
+    """Return the row and those nearest in public score, and how many are similar in all."""
+    own = row.public.accuracy
+    similar = snapshot.rows.filter(public__range=(own - SIMILAR, own + SIMILAR))
+    distance = Func(F("public") - Value(own), function="ABS", output_field=FloatField())
+    nearest = similar.exclude(model=row.model).order_by(distance, "position")
+    peers = [row, *(one.read() for one in nearest[: MOST_PEERS - 1])]
+    peers.sort(key=lambda one: (-one.private.accuracy, one.model))
+    return peers, similar.count()
 
 
 @require_safe
 def family(request: HttpRequest, name: str) -> HttpResponse:
-    """The models of one lineage on every pair, and their mean gap."""
+    """Render the models of one lineage on every pair, and their mean gap."""
     found = []
-    for pair in SetPair.objects.select_related("private").order_by("-pk"):
-        snapshot = Snapshot.objects.current(pair)
-        members = snapshot.index().of_family(name) if snapshot else []
-        if snapshot and members:
-            rows = snapshot.at(members[:MOST_MEMBERS])
-            shown = {
-                "shown": len(rows),
-                "members": len(members),
-                **table([printed(row) for row in rows]),
-            }
+    for pair, snapshot in _current_snapshots():
+        members = snapshot.rows.filter(family=name).order_by("position")
+        rows = [row.read() for row in members[:MOST_MEMBERS]]
+        if rows:
+            shown = table(rows)
             found.append(
                 {
                     "pair": pair,
                     "snapshot": snapshot,
-                    **shown,
-                    **pictures.of_families(snapshot, name),
+                    "members": members.count(),
+                    "ranking": shown,
+                    "columns": BoardQuery.all_columns(has_adjusted=shown.has_adjusted),
+                    **figures.of_families(snapshot, name),
                 }
             )
     if not found:
@@ -124,7 +231,7 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_safe
 def methodology(request: HttpRequest) -> HttpResponse:
-    """What is done here, made from what is in force; each definition under an anchor of its own."""
+    """Render the methodology, made from what is in force; each definition has an anchor."""
     # Imported here: no other page has any use for the statistics, whose constants it names.
     from leaderboard.board.methodology import sections  # noqa: PLC0415
 

@@ -117,3 +117,30 @@ def _contrast(one: LeakContrast | ContactContrast, levels: Levels) -> str:
     seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No possible leak"
     difference = f"{points(one.difference)} pp (95% {span(one.interval)})"
     return f"{difference}, {chance}. {seen} would be found in {100 * levels.power:g}% of cases."
+
+
+def grounds(judged: Judged | None, public: tuple[int, int], private: tuple[int, int]) -> str:
+    """Return the number behind an evidence level in a few words.
+
+    ``public`` and ``private`` are (truncated answers, items).
+    """
+    if judged is None:
+        return "by this grader at the next close"
+    if judged.cut:
+        truncated = max(count / n for count, n in (public, private))
+        return f"{percent(truncated)}% truncated"
+    if judged.holm is None or judged.benjamini_hochberg is None:
+        return "nothing to compare with" if judged.basis == "none" else "too few references like it"
+    if judged.word == Evidence.OVERFIT:
+        found = f"Holm {p_value(judged.holm)}"
+    elif judged.word == Evidence.WATCH:
+        found = f"BH {p_value(judged.benjamini_hochberg)}"
+    else:
+        found = f"visible from {percent(judged.visible or 0)} pp"
+    return f"{found}{_fragility(judged.fewest)}"
+
+
+def _fragility(fewest: int | None) -> str:
+    if not fewest:
+        return ""
+    return f", turns with {fewest} reference{'' if fewest == 1 else 's'}"

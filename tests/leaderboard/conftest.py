@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from django.core.cache import cache
 
 from evaluator.contract import (
     Body,
@@ -322,3 +323,9 @@ def run(make_run: Callable[..., Any], evaluator: FakeEvaluator) -> Any:
     """A queued run, and an evaluator that is known."""
     evaluator.register()
     return make_run()
+
+
+@pytest.fixture(autouse=True)
+def empty_cache() -> None:
+    """Pages and boards that an earlier test stored are not this test's."""
+    cache.clear()

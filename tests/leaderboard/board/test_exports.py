@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 
 from leaderboard.board import exports
-from leaderboard.board.current import Board
+from leaderboard.board.lookup import Board
 from leaderboard.board.snapshot import rank
 from leaderboard.evidence.entries import Entry, Graded, Tally
 from tests.leaderboard.closing import publish

@@ -19,7 +19,7 @@ def test_models_that_were_never_ranked_are_counted_without_their_names() -> None
     found = unranked(pair, drafted(pair).save(pair))
     assert found.named == ()
     assert found.pending == {"waiting": 1, "running": 1, "incomplete": 1}
-    assert found.sentences()[0] == "1 waiting"
+    assert found.counts()[0] == "1 waiting"
 
 
 def test_a_failure_of_the_submitters_is_told_to_nobody_else() -> None:

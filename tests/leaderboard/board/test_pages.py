@@ -1,24 +1,27 @@
-"""The board's page as it is kept: never older than it may be, never another's, and as cheap on a large board."""
+"""The board's page as it is cached: never older than it may be, never another person's, and as cheap on a large board."""
 
+import gzip
 import re
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db.models.functions import Now
-from django.test import Client
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from leaderboard import kept
+from leaderboard import caching
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board import actions, lines, pages
-from leaderboard.board import models as boards
-from leaderboard.board.current import Board
+from leaderboard.board import actions, views
+from leaderboard.board.lookup import Board
 from leaderboard.board.models import Snapshot
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence.models import Adjusted, Judged
+from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
-from tests.leaderboard.board.test_columns import row
+from tests.leaderboard.board.test_rows import row
 from tests.leaderboard.ruled import retract
 from tests.leaderboard.sample import make_board, make_pair, make_run
 
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.django_db
 ADDRESSES = (
     "/boards/demo/",
     "/boards/demo.csv",
-    "/api/v1/board",
+    "/api/v1/board?pair=demo",
     "/boards/demo/?sort=gap&q=demo&page=1",
 )
 
@@ -94,7 +97,7 @@ def test_a_board_may_be_as_old_as_it_may_be_and_no_older(
     assert changed(client, before)
 
 
-def test_a_person_sees_himself_and_a_stranger_nobody(
+def test_a_person_sees_their_own_page_and_a_visitor_nobody_s(
     client: Client, pair: SetPair, user: Any
 ) -> None:
     signed_in = Client()
@@ -112,12 +115,12 @@ def test_a_person_sees_himself_and_a_stranger_nobody(
         assert not theirs.cookies
 
 
-def test_a_build_that_takes_everybody_for_a_stranger_would_have_been_seen(
+def test_a_build_that_takes_everybody_for_a_visitor_would_have_been_seen(
     client: Client, pair: SetPair, user: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "stranger", lambda request: True)
+    monkeypatch.setattr(caching, "is_anonymous", lambda request: True)
     with pytest.raises(AssertionError):
-        test_a_person_sees_himself_and_a_stranger_nobody(client, pair, user)
+        test_a_person_sees_their_own_page_and_a_visitor_nobody_s(client, pair, user)
 
 
 def test_a_build_whose_version_leaves_out_who_waits_would_have_been_seen(
@@ -128,13 +131,50 @@ def test_a_build_whose_version_leaves_out_who_waits_would_have_been_seen(
         test_nothing_new_is_304_and_whatever_is_new_is_seen_at_once(client, pair)
 
 
-def test_it_is_the_page_that_would_be_made_anew(client: Client, pair: SetPair) -> None:
-    first = client.get("/boards/demo/?sort=gap", headers={"Accept-Encoding": "gzip"})
-    kept.shelf.clear()
-    pages._frames.clear()
-    plain = client.get("/boards/demo/?sort=gap")
-    assert kept.gzip.decompress(first.content) == plain.content
-    assert first.headers["ETag"] != plain.headers["ETag"]
+def test_a_cached_page_is_the_page_that_would_be_rendered(client: Client, pair: SetPair) -> None:
+    address = "/boards/demo/?sort=gap"
+    first = client.get(address, headers={"Accept-Encoding": "gzip"})
+    again = client.get(address, headers={"Accept-Encoding": "gzip"})
+    assert again.content == first.content
+    cache.clear()
+    plain = client.get(address)
+    assert gzip.decompress(first.content) == plain.content
+    assert first.headers["ETag"].startswith("W/")
+    assert {"Cookie", "Accept-Encoding", "Authorization"} <= {
+        name.strip() for name in plain.headers["Vary"].split(",")
+    }
+
+
+def test_a_page_that_is_asked_again_is_not_rendered_again(
+    client: Client, pair: SetPair, settings: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.BOARD_SECONDS = 60
+    first = client.get("/boards/demo/")
+    with django_assert_num_queries(0):
+        assert client.get("/boards/demo/").content == first.content
+
+
+def setting_a_cookie(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse("page of one person")
+    response.set_cookie("secret", "theirs")
+    return response
+
+
+def test_a_response_with_a_cookie_is_never_stored(rf: RequestFactory) -> None:
+    view = caching.cached_for_visitors(lambda request: 'W/"tag"')(setting_a_cookie)
+    request = rf.get("/with-cookie/", HTTP_COOKIE="analytics=1")
+    assert view(request).cookies
+    plain = caching.cached_for_visitors(lambda request: 'W/"tag"')(lambda r: HttpResponse("new"))
+    again = plain(rf.get("/with-cookie/", HTTP_COOKIE="analytics=1"))
+    assert again.content == b"new" and not again.cookies
+
+
+def test_a_build_without_that_guard_would_have_been_seen(
+    rf: RequestFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "patch_cache_control", lambda response, **options: None)
+    with pytest.raises(AssertionError):
+        test_a_response_with_a_cookie_is_never_stored(rf)
 
 
 def test_what_was_chosen_is_chosen_in_the_form(client: Client, pair: SetPair) -> None:
@@ -144,8 +184,8 @@ def test_what_was_chosen_is_chosen_in_the_form(client: Client, pair: SetPair) ->
     assert (
         'value="&quot;&lt;x&gt;"' in page and 'value="0.5"' in page and 'value="2026-01-01"' in page
     )
-    assert re.findall(r'value="([^"]*)" selected', page) == ["weights", "gap", "fit"]
-    assert '<details class="more" open>' in page
+    assert re.findall(r'value="([^"]*)" selected', page) == ["weights", "", "gap", "fit"]
+    assert '<details class="more" open>' in page and 'class="more columns"' in page
     assert (
         "/boards/demo.csv?q=%22%3Cx%3E&amp;access=weights&amp;min=0.5&amp;since=2026-01-01&amp;sort=gap"
         in page
@@ -162,47 +202,17 @@ def large(pair: SetPair, models: int) -> Snapshot:
 
 @pytest.mark.parametrize("models", [60, 600])
 def test_a_page_costs_the_same_on_a_large_board(
-    client: Client,
-    models: int,
-    django_assert_num_queries: DjangoAssertNumQueries,
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, models: int, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     large(make_pair(), models)
-    monkeypatch.setattr(pages, "recent", lines.Recent(0))
     client.get("/boards/demo/")
-    read: list[str] = []
-    monkeypatch.setattr(
-        boards, "_row", lambda body, decode=boards._row: read.append(body) or decode(body)
-    )
-    for address in (
-        "/boards/demo/?page=2",
-        "/boards/demo/?sort=model&q=model",
-        "/boards/demo/?family=F0007",
-    ):
-        read.clear()
-        with django_assert_num_queries(4):
-            assert client.get(address).status_code == 200
-        assert len(read) <= 50
+    for address in ("?page=2", "?sort=model&q=model", "?family=F0007"):
+        with django_assert_max_num_queries(12):
+            page = client.get(f"/boards/demo/{address}").content.decode()
+        assert page.count("<tr id=") <= 50
     for address in ("/models/Model-7/", "/families/F0007/"):
-        read.clear()
-        assert client.get(address).status_code == 200
-        assert len(read) <= 61
-
-
-def test_a_row_that_was_printed_is_not_read_again(
-    client: Client, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    snapshot, recent = large(make_pair(), 60), lines.Recent(50)
-    with django_assert_num_queries(1):
-        first = recent.of(snapshot, range(30))
-    with django_assert_num_queries(1):
-        both = recent.of(snapshot, [50, 20, 0])
-    assert both[1:] == [first[20], first[0]] and recent.of(snapshot, []) == []
-    recent.of(snapshot, range(10, 60))
-    with django_assert_num_queries(0):
-        recent.of(snapshot, range(10, 60))
-    with django_assert_num_queries(1):
-        assert recent.of(snapshot, [0]) == first[:1]
+        with django_assert_max_num_queries(12):
+            assert client.get(address).status_code == 200
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -211,7 +221,7 @@ def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(
 ) -> None:
     adjusted = Adjusted(gap=0.031, interval=(0.01, 0.05), expected=0.5, references=9, by="counts")
     judged = Judged(
-        word="watch", basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
+        word=Evidence.WATCH, basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
         adjusted=adjusted if known else None, cut=False, fewest=None,
     )  # fmt: skip
     rows = [row(0, family="F", judged=judged), row(1, family="F")]
@@ -219,22 +229,22 @@ def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(
     for address in ("/boards/demo/", "/families/F/"):
         page = client.get(address).content.decode()
         table = page[page.index("<table") : page.index("</table>")]
-        cells = [part.count("<td") + part.count("<th ") for part in table.split("<tr ")[1:]]
-        assert cells == [9 if known else 8] * 3, address
-        assert ("+3.1<small>+1.0 to +5.0</small>" in table) == ("Adjusted, pp" in table) == known
+        cells = [part.count("<td") + part.count("<th ") for part in table.split("<tr")[1:]]
+        assert cells == [11 if known else 10] * 3, address
+        assert ("95% +1.0 to +5.0" in table) == ("Adjusted, pp" in table) == known
 
 
 def test_what_grows_with_the_board_is_bounded_and_says_so(client: Client) -> None:
     pair = make_pair()
     large(pair, 120)
-    for number in range(pages.MOST_WAITING + 5):
+    for number in range(views.MOST_UNRANKED + 5):
         run = make_run(pair, f"gone-{number:03}", public=300, private=300)
         Run.objects.filter(pk=run.pk).update(state=RunState.RANKED)
         retract(run.pk)
     page = client.get("/boards/demo/").content.decode()
-    assert page.count("<tr role=") == 51 and "page 1 of 3" in page
-    assert page.count("gone-") == pages.MOST_WAITING and "The first 50 of 55 by name" in page
-    assert 'list="family-common"' in page and page.count('<option value="F0') == pages.MOST_OPTIONS
+    assert page.count("<tr id=") == 50 and "page 1 of 3" in page
+    assert page.count("gone-") == views.MOST_UNRANKED and "The first 50 of 55 by name" in page
+    assert 'list="family-common"' in page and page.count('<option value="F0') == views.MOST_OPTIONS
     chosen = client.get("/boards/demo/?family=F0007&organisation=O0007").content.decode()
     assert 'name="family" value="F0007"' in chosen and "1 of 120" in chosen
 

@@ -17,7 +17,7 @@ from leaderboard.board.rows import Row
 from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.submissions.models import RunOutcomes
-from tests.leaderboard.board.test_columns import row
+from tests.leaderboard.board.test_rows import row
 from tests.leaderboard.sample import make_pair, make_run
 
 MODELS = 12

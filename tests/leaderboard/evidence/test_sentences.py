@@ -80,4 +80,4 @@ def test_a_family_s_page_shows_what_its_words_were_decided_by(client: Client, ba
     one = replace(row(basis=basis, adjusted=adjusted if basis == "panel" else None), family="demo")
     Snapshot.objects.write([one], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
     page = client.get("/families/demo/").content.decode()
-    assert ("Adjusted, pp" in page and "+2.1<small>−5.0 to +9.0" in page) is (basis == "panel")
+    assert ("Adjusted, pp" in page and "95% −5.0 to +9.0" in page) is (basis == "panel")

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports
-from leaderboard.board.current import Board
 from leaderboard.board.index import Benchmark, benchmarks
+from leaderboard.board.lookup import Board
 from leaderboard.board.rows import Row
 from leaderboard.evidence import formats
 
@@ -55,8 +55,8 @@ class Command(BaseCommand):
         )
         for one in board.unranked.named:
             self.stdout.write(f"not ranked: {one.model} ({one.word})")
-        for sentence in board.unranked.sentences():
-            self.stdout.write(f"not ranked: {sentence}")
+        for count in board.unranked.counts():
+            self.stdout.write(f"not ranked: {count}")
 
     def _list(self, *, as_json: bool) -> None:
         entries = benchmarks()

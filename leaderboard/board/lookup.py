@@ -1,0 +1,89 @@
+"""Boards as they stand now: a pair, its newest ranking, and the models without a rank."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from django.conf import settings
+from django.core.cache import cache as store
+from django.http import HttpRequest
+
+from evaluator.contract import canonical_json
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.models import Snapshot, unranked
+from leaderboard.board.rows import NotRanked
+
+
+@dataclass(frozen=True)
+class Board:
+    """One pair, its newest ranking (None before the first), and the models without a rank."""
+
+    pair: SetPair
+    snapshot: Snapshot | None
+    unranked: NotRanked
+
+    @classmethod
+    def of(cls, pair: SetPair) -> "Board":
+        """Read the board from the database."""
+        snapshot = Snapshot.objects.current(pair)
+        return cls(pair, snapshot, unranked(pair, snapshot))
+
+    @cached_property
+    def version(self) -> str:
+        """SHA-256 of all that is shown and of the program: equal versions give equal pages."""
+        pair, private = self.pair, self.pair.private
+        facts = {
+            "program": _program(),
+            "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
+            "private": [private.n, private.digest, private.version, private.rule_words()],
+            "snapshot": self.snapshot and [self.snapshot.pk, self.snapshot.created.isoformat()],
+            **self.unranked.to_dict(),
+        }
+        return sha256(canonical_json(facts)).hexdigest()
+
+    @property
+    def etag(self) -> str:
+        """Weak ETag of what is made from this board."""
+        return f'W/"{self.version[:32]}"'
+
+    @property
+    def size(self) -> int:
+        """Number of ranked models."""
+        return self.snapshot.size if self.snapshot else 0
+
+
+def find_board(slug: str | None) -> Board | None:
+    """Return the board of a pair, without a slug of the pair registered last; None for none.
+
+    A board is at most ``BOARD_SECONDS`` old.
+    """
+    key = f"board:{slug or ''}"
+    found: Board | None = store.get(key) if settings.BOARD_SECONDS else None
+    if found is None:
+        pairs = SetPair.objects.select_related("private")
+        pair = pairs.order_by("-pk").first() if slug is None else pairs.filter(slug=slug).first()
+        if pair is None:
+            return None
+        found = Board.of(pair)
+        store.set(key, found, settings.BOARD_SECONDS)
+    return found
+
+
+def board_of(request: HttpRequest, slug: str | None) -> Board | None:
+    """Return the board that a request is about, looked up once."""
+    boards: dict[str | None, Board | None] = request.META.setdefault("holdfast.boards", {})
+    if slug not in boards:
+        boards[slug] = find_board(slug)
+    return boards[slug]
+
+
+@cache
+def _program() -> str:
+    """SHA-256 of code and templates: a new release is a new version of every page."""
+    digest = sha256()
+    root = Path(settings.BASE_DIR)
+    parts = ("leaderboard/**/*.py", "leaderboard/**/*.json", "templates/**/*.html", "static/*")
+    for path in sorted(path for part in parts for path in root.glob(part) if path.is_file()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

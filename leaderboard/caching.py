@@ -1,0 +1,71 @@
+"""Caching of pages: what a response may be stored for, by whom, and for how long.
+
+- A visitor who sends no session, no message and no key is anonymous. Pages for anonymous visitors
+  are stored by Django's cache and revalidated with an ETag: ``Cache-Control: no-cache``.
+- Any other response is that person's own: ``private, no-store``, and never stored here.
+- A response that sets a cookie is never stored.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.views.decorators.cache import cache_page
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import condition
+
+View = Callable[..., HttpResponse]
+EtagOf = Callable[..., str | None]
+"""ETag of the response to a request with a view's arguments; None for a page without one."""
+
+
+def is_anonymous(request: HttpRequest) -> bool:
+    """Return True if nothing in the request tells who asks."""
+    known = {settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name}
+    return not known & set(request.COOKIES) and "Authorization" not in request.headers
+
+
+def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:
+    """Cache a view's pages for anonymous visitors under their ETag, and answer 304 where it matches.
+
+    Pages carry no secret beside reflected input, so that compression gives nothing away (BREACH).
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not is_anonymous(request):
+                response = view(request, *args, **kwargs)
+                patch_cache_control(response, private=True, no_store=True)
+                return response
+            etag = etag_of(request, *args, **kwargs)
+            page = condition(etag_func=lambda *_, **__: etag)(_stored(view, etag))
+            response = page(request, *args, **kwargs)
+            patch_vary_headers(response, ("Accept-Encoding", "Cookie", "Authorization"))
+            response.headers["Cache-Control"] = "no-cache"
+            response.headers.pop("Expires", None)
+            return response
+
+        return wrapper
+
+    return decorate
+
+
+def _stored(view: View, etag: str | None) -> View:
+    """Store compressed pages by ETag and address; nothing is stored without an ETag."""
+
+    @gzip_page
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if response.cookies:
+            # cache_page stores nothing that is private.
+            patch_cache_control(response, private=True)
+        return response
+
+    if etag is None:
+        return page
+    return cache_page(settings.PAGE_CACHE_SECONDS, key_prefix=etag)(page)
