@@ -6,8 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
-from bench.plain.models import PlainRow
-
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.board.models import Snapshot
@@ -23,14 +21,17 @@ PUBLIC, PRIVATE = 1319, 1205
 FAMILIES, ORGANISATIONS = 400, 150
 WAITING = 30
 SIZES = (0.5, 1.5, 3, 7, 8, 13, 14, 32, 70, None)
-WORDS: Sequence[Evidence] = (
-    ("no_evidence",) * 70 + ("cannot_tell",) * 15 + ("watch",) * 3 + ("overfit",) * 2
+LEVELS: Sequence[Evidence] = (
+    (Evidence.NO_EVIDENCE,) * 70
+    + (Evidence.CANNOT_TELL,) * 15
+    + (Evidence.WATCH,) * 3
+    + (Evidence.OVERFIT,) * 2
 )
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def fill(models: int, seed: int) -> tuple[Row, ...]:
-    """Write a pair with so many ranked models and a few that wait, and the same rows for the plain page."""
+    """Write a pair with so many ranked models and a few that wait."""
     rows = rank(
         [_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(models)]  # noqa: S311
     )
@@ -58,7 +59,6 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
         inputs_hash="c" * 64,
         families=[one.to_dict() for one in pooled],
     )
-    PlainRow.objects.bulk_create(map(PlainRow.of, rows), batch_size=5000)
     return rows
 
 
@@ -81,7 +81,7 @@ def _entry(number: int, rng: random.Random) -> Entry:
         grader="numeric-1",
         tries=rng.randint(1, 4),
         ended=(date(2025, 1, 1) + timedelta(days=rng.randrange(600))).isoformat(),
-        judged=_judged(rng.choice(WORDS), rng.random()),
+        judged=_judged(rng.choice(LEVELS), rng.random()),
         likelihood=_likelihoods(rng.gauss(-0.6, 0.1)) if weights else None,
     )
 
