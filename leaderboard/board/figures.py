@@ -77,23 +77,25 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     shown = [(one, _ticks(snapshot, one.family)) for one in pooled[:MOST_FAMILIES]]
     spans = [one.raw.interval for one, _ in shown if one.raw.interval]
     axis = marks.around_zero([*spans, *((gap, gap) for _, gaps in shown for gap in gaps)])
-    families = [
-        Family(
-            row=one,
-            mean=formats.points(one.raw.estimate),
-            interval=formats.span(one.raw.interval) if one.raw.interval else "",
-            prediction=formats.span(one.raw.prediction) if one.raw.prediction else "",
-            p_sign=f"{one.p_sign:.3f}" if one.raw.interval else "",
-            picture=forest.family_forest(one, [Tick(gap) for gap in gaps], axis),
-        )
-        for one, gaps in shown
-    ]
+    families = [_family(one, gaps, axis) for one, gaps in shown]
     return {
         "family_scale": marks.scale(axis, signed=True),
         "families": families,
         "all_families": len(pooled),
         "panel": snapshot.facts(),
     }
+
+
+def _family(one: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> Family:
+    pooled = one.raw
+    return Family(
+        row=one,
+        mean=formats.points(pooled.estimate),
+        interval=formats.span(pooled.interval) if pooled.interval else "",
+        prediction=formats.span(pooled.prediction) if pooled.prediction else "",
+        p_sign=f"{one.p_sign:.3f}" if pooled.interval else "",
+        picture=forest.family_forest(one, [Tick(gap) for gap in gaps], axis),
+    )
 
 
 def _ticks(snapshot: Snapshot, family: str) -> list[float]:

@@ -15,8 +15,6 @@ TO_BE_SPLIT = {
     "evaluator/cli/run.py _print_counts",
     "evaluator/grading/stated.py _headings",
     "leaderboard/benchmarks/actions.py check_pair",
-    "leaderboard/board/columns.py Columns.of",
-    "leaderboard/board/views.py model",
     "leaderboard/charts/planes.py likelihood",
     "leaderboard/evidence/entries.py _entries",
     "leaderboard/submissions/actions/operations.py _pools",
