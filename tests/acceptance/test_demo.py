@@ -16,7 +16,7 @@ from demo.problems import private_set, public_set
 from demo.programs import ROOT, Installation, free_port
 from demo.services import EmbeddedPostgres
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def once(folder: Path, *options: str, **changes: str) -> tuple[str, dict[str, di
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from demo.problems import private_set, public_set
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROWS = (public_set()[:40], private_set()[:40])
 STRICT = "lm-eval-strict-3"

@@ -18,7 +18,7 @@ from demo.services import start_redis, stop
 from tests.acceptance.conftest import new_database
 from tests.acceptance.manual import Part, Shell, commands, parts
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 WRITTEN_SEED, SECOND_SEED, THIRD_SEED = 61, 62, 63
 _SUM = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")

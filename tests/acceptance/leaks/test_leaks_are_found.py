@@ -10,7 +10,7 @@ from tests.leaks import database, drive, surfaces
 from tests.leaks.canaries import token
 from tests.leaks.grading import grade_again
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 CONTROL = token("control")
 
@@ -75,7 +75,8 @@ RESCORES_COMPLETIONS = [
     (
         "evaluator/pipeline/rescore.py",
         "RescoredSet(name=ask.name, outcomes=triples)",
-        "RescoredSet(\n        name=ask.name, outcomes=triples, note=context.completions.read(order.run)[-1].text\n    )",
+        "RescoredSet(\n        name=ask.name,\n        outcomes=triples,\n"
+        '        note=" ".join(one.text for one in context.completions.read(order.run)),\n    )',
     ),
 ]
 QUOTES_ENDPOINTS = [

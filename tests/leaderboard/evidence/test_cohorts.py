@@ -174,6 +174,7 @@ def crowd(pair: SetPair, size: int) -> None:
         )  # within a transaction nobody else does, and ten thousand rows are planned as none
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("size", [50, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_new_models_change_no_earlier_word(size: int) -> None:
     pair = make_pair()
