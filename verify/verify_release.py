@@ -448,15 +448,13 @@ def check_notices(notices: list[Json], manifest: Json) -> set[int]:
 
 def items_named(notice: Json, manifest: Json) -> set[int]:
     """Return the indices that a notice is about: a block, an item, or the whole set."""
-    kind = notice["kind"]
-    if kind == "erratum":
-        return {notice["item"]}
-    if kind == "compromise":
-        return set(range(manifest["n"]))
-    if kind != "retire_block":
-        raise ValueError("a kind of notice that there is not")
-    (block,) = [block for block in manifest["blocks"] if block["id"] == notice["block"]]
-    return set(range(block["start"], block["start"] + block["n"]))
+    blocks = {b["id"]: range(b["start"], b["start"] + b["n"]) for b in manifest["blocks"]}
+    named: dict[str, Any] = {
+        "retire_block": blocks.get(notice["block"]),
+        "erratum": [notice["item"]],
+        "compromise": range(manifest["n"]),
+    }
+    return set(named[notice["kind"]])
 
 
 def retired(manifest: Json, named: list[set[int]]) -> set[int]:
@@ -612,9 +610,9 @@ def check_rule(rule: Json, evidence: Json, moment: str) -> None:
     ancestors = ancestors_of(evidence["lineages"])
     met = False
     for clause in clauses:
-        if clause["kind"] == "lineages":
+        if clause["kind"] == "lineages" and not met:
             qualifying = qualifying_runs(clause, runs, ancestors)
-            met = met or enough_apart(qualifying, clause["models"], ancestors)
+            met = enough_apart(qualifying, clause["models"], ancestors)
     need(met or any(moment_of(moment) >= date for date in dates), "rule_unmet")
 
 
@@ -646,10 +644,11 @@ def qualifying_runs(clause: Json, runs: list[Json], ancestors: dict[str, set[str
     lineages = Counter(weights for weights, _ in recorded)
     qualifying = []
     for run in runs:
+        whole, fair = is_whole(run), is_fair(run)
         enough = run["right"] * clause["denominator"] >= clause["numerator"] * run["n"]
         is_open = run["open_weights"] or not clause["open_weights"]
         one_lineage = run["lineage"] in ancestors and lineages[weights_of(run)] == 1
-        if is_whole(run) and is_fair(run) and enough and is_open and one_lineage:
+        if whole and fair and enough and is_open and one_lineage:
             qualifying.append(run)
     return qualifying
 
@@ -768,11 +767,11 @@ def check_runs(
 
 def last_closings(log: dict[str, Json], evidence: Json, facts: dict[str, Json]) -> dict[str, Json]:
     """Return the last closing on this log of each run of the evidence, which must name them all."""
+    subject = (evidence["set"], evidence["root"])
     closings = {}
     for line_hash, line in log.items():
-        if line["kind"] != "closing" or line["run"] not in facts:
-            continue
-        if (line["set"], line["root"]) == (evidence["set"], evidence["root"]):
+        of_set = line["kind"] == "closing" and (line["set"], line["root"]) == subject
+        if of_set and line["run"] in facts:
             run = line["run"]
             need(line_hash in facts[run]["closings"], "closing_missing", run=run)
             closings[run] = line

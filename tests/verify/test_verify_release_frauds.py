@@ -170,6 +170,18 @@ def change_the_notice(forger: Forger) -> None:
     forger.lines("notices.jsonl", lambda rows: rows[0].update(reason="ambiguous"))
 
 
+def shorten_the_notice(forger: Forger) -> None:
+    """A maintainer signs a notice without one of its fields."""
+
+    def edit(rows: Rows) -> None:
+        del rows[0]["block"], rows[0]["signature"]
+        message = b"holdfast/notice/v1\n" + canonical_json(rows[0])
+        key = forger.world.signer(rows[0]["maintainer"])
+        rows[0]["signature"] = signatures.sign(key, message)
+
+    forger.lines("notices.jsonl", edit)
+
+
 def change_the_head(forger: Forger) -> None:
     head = forger.world.manifest.head()
     key = forger.world.signer("mallory")
@@ -370,6 +382,12 @@ def test_the_forger_itself_is_no_reason_to_refuse(world: World, tmp_path: Path) 
     forger = Forger(world, read_bundle(world.folder / "bundle"))
     forger.evidence(lambda value: value.update(moment="2026-02-02T00:00:00Z"))
     assert verdict(HONEST, forger.bundle(tmp_path / "again")) == ""
+
+
+def test_a_notice_without_one_of_its_fields(world: World, tmp_path: Path) -> None:
+    forger = Forger(world, read_bundle(world.folder / "bundle"))
+    shorten_the_notice(forger)
+    assert verdict(HONEST, forger.bundle(tmp_path / "forged")) == "'block'"
 
 
 def test_another_key_over_the_contents(world: World, tmp_path: Path) -> None:
