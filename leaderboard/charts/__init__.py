@@ -1,1 +1,1 @@
-"""Figures as SVG text and as Plotly's data, drawn from finished numbers."""
+"""Small charts in rows as SVG, large ones as Plotly's data, from finished numbers."""

@@ -1,4 +1,4 @@
-"""What a picture says of one model, whether we ran it or somebody published it."""
+"""Chart points: the figures of one model, run here or published, that charts draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +16,26 @@ TONES = {
     "cannot_tell": "open",
     "pending": "open",
 }
-"""The class that carries each evidence: colour, and weight or dashes with it."""
+"""CSS class of each evidence level: a colour, with a weight or dashes."""
 
 
 MOST_DOTS = 1000
-"""More than these lie on each other, and are slow to draw on a phone."""
+"""Most points of a chart; more overlap and are slow to draw on a phone."""
 
 
 MOST_LINES = 60
-"""More than these, one below the other, nobody reads."""
+"""Most rows of a chart with one row a model."""
 
 
 SIMILAR = 0.05
-"""Models whose public scores differ by so much at most are peers."""
+"""Largest difference in public score between peers."""
 
 
 class Dot(NamedTuple):
-    """One model. Shares are fractions, intervals 95%; ``word`` is its evidence, ``tone`` the class that carries it.
+    """One model. Shares are fractions, intervals 95%.
 
-    ``likelihood`` is per character of the public items, in nats; None where the model was not read.
+    ``word`` is the label of its evidence level, ``tone`` the CSS class of that. ``likelihood`` is per
+    character of the public items, in nats; None if it is not known.
     """
 
     model: str
@@ -53,8 +54,10 @@ class Dot(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown:
-    """What a picture is of: models, of ``total`` that were asked for; the curve of (private, public) points that the
-    references lead to expect; the mean gaps of their families. ``model`` is whose peers are asked for, one of ``dots``.
+    """Data of a chart: models, of ``total`` that were asked for.
+
+    ``curve`` are the (private, public) points of the references' expectation, ``families`` the mean
+    gaps. ``model`` is the one whose peers are asked for; it is one of ``dots``.
     """
 
     dots: Sequence[Dot]
@@ -65,14 +68,14 @@ class Shown:
 
 
 def near(dots: Sequence[Dot], model: str) -> list[Dot]:
-    """The models whose public score is within :data:`SIMILAR` of that of ``model``: itself, then the nearest first."""
+    """Return ``model`` and its peers in public score (:data:`SIMILAR`), the nearest first."""
     own = next(dot for dot in dots if dot.model == model)
     found = [dot for dot in dots if abs(dot.public - own.public) <= SIMILAR]
     return sorted(found, key=lambda dot: (dot is not own, abs(dot.public - own.public), dot.model))
 
 
 def thinned(rows: Sequence[T]) -> Sequence[T]:
-    """At most :data:`MOST_DOTS` of them, evenly spread over the order they come in, the first among them."""
+    """Return at most :data:`MOST_DOTS` rows, evenly spread over their order, with the first."""
     if len(rows) <= MOST_DOTS:
         return rows
     return [rows[place * len(rows) // MOST_DOTS] for place in range(MOST_DOTS)]

@@ -1,4 +1,4 @@
-"""The pictures of a published table."""
+"""Forest plot of families: one small chart a row."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -12,15 +12,15 @@ from leaderboard.evidence.summaries import FamilyLine
 
 
 class HasGap(Protocol):
-    """Whatever has a gap, as a fraction."""
+    """Object with a gap, as a fraction."""
 
     @property
     def gap(self) -> float:
-        """Public less private accuracy."""
+        """Public minus private accuracy."""
 
 
 def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> SafeString:
-    """One family of the forest plot: its members' gaps as ticks, their mean as a diamond on its interval."""
+    """Return one family: members' gaps as ticks, the mean as a diamond on its interval."""
     pooled = family.raw
     ticks = format_html_join(
         "",
@@ -34,12 +34,14 @@ def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> 
     at, zero = axis.x(pooled.estimate, width=WIDTH), axis.x(0, width=WIDTH)
     return format_html(
         '<svg class="gb forest {}" viewBox="{} 0 {} {}" role="img" aria-label="{}">'
-        '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/>{}{}<path class="pt" d="M{} 14l5-6 5 6-5 6z"/></svg>',
+        '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/>{}{}'
+        '<path class="pt" d="M{} 14l5-6 5 6-5 6z"/></svg>',
         "hot" if pooled.above else "cool",
         -PAD,
         WIDTH + 2 * PAD,
         HEIGHT,
-        f"{family.family}: mean gap {points(pooled.estimate)} percentage points over {family.members}",
+        f"{family.family}: mean gap {points(pooled.estimate)} percentage points"
+        f" over {family.members}",
         zero,
         zero,
         ticks,

@@ -1,8 +1,7 @@
-"""Small pictures as SVG text, drawn from the numbers of a finished ranking.
+"""Small charts in rows as SVG, drawn from the numbers of a finished ranking.
 
-Only presentation attributes and classes are used, because the site's content policy allows no inline style.
-Colours come from the style sheet's roles, so that one picture serves light and dark. Every number that is
-written into a picture is one of ours; names are escaped.
+Only presentation attributes and classes are used, because the content policy allows no inline
+style. Colours come from the style sheet, so that one drawing serves light and dark.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,57 +15,45 @@ from django.utils.safestring import SafeString
 from leaderboard.charts.dots import Dot
 from leaderboard.evidence.formats import percent, points
 
-WIDTH, HEIGHT, PAD = 256, 28, 8
-
-
+WIDTH = 256
 GAP_WIDTH = 128
-
-
-_BOX, _GAP_BOX = (
-    f'viewBox="{-PAD} 0 {width + 2 * PAD} {HEIGHT}" role="img"' for width in (WIDTH, GAP_WIDTH)
-)
-
-
+HEIGHT = 28
+PAD = 8
+_BOX = f'viewBox="{-PAD} 0 {WIDTH + 2 * PAD} {HEIGHT}" role="img"'
+_GAP_BOX = f'viewBox="{-PAD} 0 {GAP_WIDTH + 2 * PAD} {HEIGHT}" role="img"'
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of fractions with round ends, and the ticks between them."""
+    """Range of fractions with round ends, and its ticks."""
 
     lo: float
     hi: float
     ticks: tuple[float, ...]
 
     def x(self, share: float, *, width: float) -> float:
-        """Where ``share`` lies on a line of ``width``, held inside the ends."""
-        lo, hi = self.lo, self.hi
-        held = lo if share < lo else hi if share > hi else share
-        return round((held - lo) / (hi - lo) * width, 1)
+        """Return the place of ``share`` on a line of ``width``, clipped to the ends."""
+        clipped = min(max(share, self.lo), self.hi)
+        return round((clipped - self.lo) / (self.hi - self.lo) * width, 1)
 
     def places(self, width: float) -> Callable[[float], str]:
-        """As :meth:`x`, of many shares and as text."""
-        lo, hi = self.lo, self.hi
-        span = hi - lo
-
-        def place(share: float) -> str:
-            held = lo if share < lo else hi if share > hi else share
-            return f"{(held - lo) / span * width:.1f}"
-
-        return place
+        """Return :meth:`x` for one width, as text."""
+        return lambda share: f"{self.x(share, width=width):.1f}"
 
     @cached_property
     def grid(self) -> str:
-        """Its ticks as lines through a dumbbell."""
-        ticks = map(self.places(WIDTH), self.ticks)
-        return f'<path class="grid" d="{"".join(f"M{at} 0v{HEIGHT}" for at in ticks)}"/>'
+        """Return the ticks as lines behind a dumbbell."""
+        place = self.places(WIDTH)
+        lines = "".join(f"M{place(tick)} 0v{HEIGHT}" for tick in self.ticks)
+        return f'<path class="grid" d="{lines}"/>'
 
 
 WHOLE = Axis(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 
 def fitted(lo: float, hi: float) -> Axis:
-    """The tightest axis with round ends around ``lo`` to ``hi`` that needs at most five ticks."""
+    """Return the tightest axis with round ends around ``lo`` to ``hi`` and at most five ticks."""
     for step in STEPS:
         first, last = floor(lo / step + 1e-9), ceil(hi / step - 1e-9)
         if last - first <= 4:
@@ -80,7 +67,7 @@ def fitted(lo: float, hi: float) -> Axis:
 
 
 def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
-    """The shared axis of the scores: 0 to 100%, or what the rows shown need."""
+    """Return the shared axis of the scores: 0 to 100%, or as the rows need."""
     if whole or not dots:
         return WHOLE
     low = min([min(dot.private_interval[0], dot.public) for dot in dots])
@@ -89,7 +76,7 @@ def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
 
 
 def gap_axis(dots: Sequence[Dot]) -> Axis:
-    """The shared axis of the gaps; zero is always on it."""
+    """Return the shared axis of the gaps; zero is always on it."""
     return around_zero(dot.interval for dot in dots)
 
 
@@ -101,7 +88,7 @@ def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
 
 @lru_cache(maxsize=64)
 def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
-    """The ticks of an axis, printed once above its column."""
+    """Return the ticks of an axis, for the head of its column."""
     words = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
     return format_html(
         '<svg class="scale" viewBox="{} 0 {} 14" aria-hidden="true" focusable="false">{}</svg>',
@@ -117,30 +104,37 @@ def _tick(tick: float, *, signed: bool) -> str:
 
 
 def dumbbell(dot: Dot, axis: Axis) -> SafeString:
-    """The private score as a dot on its interval's band, the public one as a ring, the gap as the line between.
+    """Return the private score on its interval, the public score, and the gap as a line between.
 
-    The ring is wider than the dot, so that both are seen where they coincide.
+    The public score's circle is wider, so that both are visible where they coincide.
     """
-    place, (low, high) = axis.places(WIDTH), dot.private_interval
-    lo, hi, at, ring = place(low), place(high), place(dot.private), place(dot.public)
-    # Nothing but our own numbers and tones goes in, and a page has many of these: they need no escaping.
+    place = axis.places(WIDTH)
+    low, high = (axis.x(end, width=WIDTH) for end in dot.private_interval)
+    private = place(dot.private)
+    public = place(dot.public)
+    # Only numbers and classes of our own go in, and a page has many of these: no escaping.
     return SafeString(
         f'<svg class="db {dot.tone}" {_BOX} '
         f'aria-label="private {percent(dot.private)}%, public {percent(dot.public)}%">{axis.grid}'
-        f'<rect class="ci" x="{lo}" y="7" width="{max(float(hi) - float(lo), 1.0):.1f}" height="14" rx="7"/>'
-        f'<line class="gap" x1="{at}" x2="{ring}" y1="14" y2="14"/><circle class="pub" cx="{ring}" cy="14" r="5.8"/>'
-        f'<circle class="prv" cx="{at}" cy="14" r="4.2"/></svg>'
+        f'<rect class="ci" x="{low}" y="7" width="{max(high - low, 1.0):.1f}" height="14" rx="7"/>'
+        f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
+        f'<circle class="pub" cx="{public}" cy="14" r="5.8"/>'
+        f'<circle class="prv" cx="{private}" cy="14" r="4.2"/></svg>'
     )
 
 
 def gap_interval(dot: Dot, axis: Axis) -> SafeString:
-    """The gap as a dot on its interval, against the line of no gap."""
-    place, (low, high) = axis.places(GAP_WIDTH), dot.interval
-    lo, hi, zero, at = place(low), place(high), place(0.0), place(dot.gap)
+    """Return the gap on its interval, with the line of no gap."""
+    place = axis.places(GAP_WIDTH)
+    low, high = dot.interval
+    left = place(low)
+    right = place(high)
+    zero = place(0.0)
     return SafeString(
-        f'<svg class="gb {dot.tone}" {_GAP_BOX} '
-        f'aria-label="95% interval of the gap: {points(low)} to {points(high)} percentage points">'
+        f'<svg class="gb {dot.tone}" {_GAP_BOX} aria-label="95% interval of the gap: '
+        f'{points(low)} to {points(high)} percentage points">'
         f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
-        f'<line class="wh" x1="{lo}" x2="{hi}" y1="14" y2="14"/>'
-        f'<path class="end" d="M{lo} 10v8M{hi} 10v8"/><circle class="pt" cx="{at}" cy="14" r="4"/></svg>'
+        f'<line class="wh" x1="{left}" x2="{right}" y1="14" y2="14"/>'
+        f'<path class="end" d="M{left} 10v8M{right} 10v8"/>'
+        f'<circle class="pt" cx="{place(dot.gap)}" cy="14" r="4"/></svg>'
     )

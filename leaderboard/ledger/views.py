@@ -24,10 +24,11 @@ def ledger(request: HttpRequest) -> HttpResponse:
     wanted = LedgerFilter(request.GET or None)
     entries = Entry.objects.published().matching(**wanted.values())
     page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))
-    pairs = SetPair.objects.filter(private__name=wanted.values().get("set", ""))
+    in_use = SetPair.objects.filter(withdrawn_at=None).select_related("private")
+    pairs = in_use.filter(private__name=wanted.values().get("set", ""))
     context = {
         "page": page,
-        "pair": pairs.select_related("private").order_by("-pk").first(),
+        "pair": pairs.order_by("pk").first(),
         "filter": wanted,
         "query": wanted.query(),
         "evaluators": [_about(one) for one in Evaluator.objects.order_by("name")],
