@@ -264,7 +264,10 @@ class _Asker:
                     return
                 if not failure.again:
                     raise
-                self._miss(failure.code)
+                self.last_error = failure.code
+                self.outcomes.missed += 1
+                if self.streak.missed():
+                    raise error(failure.code) from None
             else:
                 self._grade(question, completion)
 
@@ -350,12 +353,6 @@ class _Asker:
         vote = Result(index, winner.outcome, winner.answer, Completion("", cut=False))
         self.outcomes.add(name, vote)
 
-    def _miss(self, code: Code) -> None:
-        self.last_error = code
-        self.outcomes.missed += 1
-        if self.streak.missed():
-            raise error(code)
-
 
 @asynccontextmanager
 async def _flushing(outcomes: _Outcomes) -> AsyncIterator[None]:
@@ -413,9 +410,7 @@ async def first_error() -> AsyncIterator[None]:
     try:
         yield
     except BaseExceptionGroup as failures:
-        raise _first_leaf(failures) from None
-
-
-def _first_leaf(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = failures.exceptions[0]
-    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None

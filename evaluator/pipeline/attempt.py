@@ -130,7 +130,9 @@ def run_job(data: object, context: Context) -> None:
             code = _attempt(spec, context, reporter)
     if code is not None:
         _log.warning("failed: run=%s token=%s code=%s", spec.run, spec.token, code)
-        _report_failure(code, context, reporter)
+        _report(lambda: reporter.send(Failed(code=code)))
+        # The journal may have lines that no report has, as of an item that could not be opened.
+        _report(context.ship_lines)
 
 
 def _decline_unread(data: object, context: Context) -> None:
@@ -221,12 +223,6 @@ def _reportable(
         _report(context.ship_lines)
         return None
     return code
-
-
-def _report_failure(code: Code, context: Context, reporter: Reporter) -> None:
-    """Report the failure, then the lines of the journal that no report has."""
-    _report(lambda: reporter.send(Failed(code=code)))
-    _report(context.ship_lines)
 
 
 def _report(send: Callable[[], None]) -> None:

@@ -293,9 +293,12 @@ class Claims:
         path = self._folder / f"{run}.{token}"
         with disk_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if not _lock_new(descriptor):
+            # Its first holder writes one byte into a claim: it is never held again.
+            if not try_lock(descriptor) or os.fstat(descriptor).st_size:
                 os.close(descriptor)
                 return None
+            os.write(descriptor, b"\n")
+            os.fsync(descriptor)
             sync_folder(self._folder)
         self._prune(run, token)
         return Claim(descriptor)
@@ -314,15 +317,6 @@ class Claims:
             for path in self._folder.iterdir():
                 if path.stat().st_mtime < oldest:
                     path.unlink(missing_ok=True)
-
-
-def _lock_new(descriptor: int) -> bool:
-    """Lock a claim that no process has held before. Its first holder writes one byte into it."""
-    if not try_lock(descriptor) or os.fstat(descriptor).st_size:
-        return False
-    os.write(descriptor, b"\n")
-    os.fsync(descriptor)
-    return True
 
 
 # --- the queue of the site's answers

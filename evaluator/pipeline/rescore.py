@@ -48,7 +48,7 @@ from evaluator.pipeline.plan import load_public
 from evaluator.policy import JAIL
 from evaluator.protocols import Protocol
 from evaluator.sealing import appending
-from evaluator.sealing.completions import Answered, CompletionStore, StoredCompletion
+from evaluator.sealing.completions import Answered, CompletionStore
 
 _log = logging.getLogger(__name__)
 
@@ -283,14 +283,12 @@ def _grade_again(
 
 def _outcome(grader: str, item: Answered, gold: str, protocol: Protocol | None) -> Outcome:
     """Return the outcome of an item's only answer, or of the vote on several."""
-    answers = [_graded(grader, answer, gold, protocol) for answer in item.answers]
+    answers = []
+    for answer in item.answers:
+        text = protocol.graded(answer.text) if protocol else answer.text
+        graded = grading.grade(grader, text, gold, cut=answer.was_cut)
+        answers.append(Said(graded.extracted, graded.outcome))
     return ballots.decide(answers).outcome
-
-
-def _graded(grader: str, answer: StoredCompletion, gold: str, protocol: Protocol | None) -> Said:
-    text = protocol.graded(answer.text) if protocol else answer.text
-    graded = grading.grade(grader, text, gold, cut=answer.was_cut)
-    return Said(graded.extracted, graded.outcome)
 
 
 # --- the file of rescored outcomes

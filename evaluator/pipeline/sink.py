@@ -253,11 +253,12 @@ class ResultSink:
         for ask in self._spec.sets:
             items = self._answers_of(ask.name).values()
             for grader in sound:
-                if grader == headline:
-                    outcomes = [item.outcome for item in items]
-                else:
-                    outcomes = _known([_outcome_under(item, grader) for item in items])
-                counted.append(_grader_counts(grader, ask.name, Counter(outcomes)))
+                counts: Counter[Outcome] = Counter()
+                for item in items:
+                    outcome = _outcome_under(item, None if grader == headline else grader)
+                    if outcome is not None:
+                        counts[outcome] += 1
+                counted.append(_grader_counts(grader, ask.name, counts))
         return tuple(counted)
 
 
@@ -269,18 +270,17 @@ def _reason(item: Answered) -> Reason | None:
     return next((reason for reason in get_args(Reason) if reason in reasons), None)
 
 
-def _outcome_under(item: Answered, grader: str) -> Outcome | None:
+def _outcome_under(item: Answered, grader: str | None) -> Outcome | None:
     """Return an item's outcome under another grader, by vote of several samples.
 
-    None where a sample was stored without that grader's reading.
+    None where a sample was stored without that grader's reading. Without a ``grader``, it is the
+    outcome under the grader of the protocol.
     """
+    if grader is None:
+        return item.outcome
     readings = [answer.other_grades.get(grader) for answer in item.answers]
     votes = [Said(*reading) for reading in readings if reading is not None]
     return ballots.decide(votes).outcome if len(votes) == len(readings) else None
-
-
-def _known(outcomes: Sequence[Outcome | None]) -> list[Outcome]:
-    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def _grader_counts(grader: str, name: str, counts: Counter[Outcome]) -> GraderCounts:
