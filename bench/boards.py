@@ -11,7 +11,7 @@ from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, families, rank
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.evidence.vocabulary import Evidence
@@ -86,9 +86,9 @@ def _entry(number: int, rng: random.Random) -> Entry:
     )
 
 
-def _tally(share: float, n: int) -> Tally:
+def _tally(share: float, n: int) -> OutcomeCounts:
     right = round(share * n)
-    return Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+    return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
 
 
 def _judged(word: Evidence, p: float) -> Judged:

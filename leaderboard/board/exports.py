@@ -8,7 +8,7 @@ from typing import Any
 from leaderboard.board.lookup import Board
 from leaderboard.board.rows import GraderScore, Row
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
-from leaderboard.evidence.leaks import Contact, LeakContrast
+from leaderboard.evidence.leaks import LeakContrast, PriorExposure
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.noise import noise_floor
 
@@ -76,7 +76,7 @@ def _leak(leak: LeakContrast | None) -> list[object]:
     return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
 
 
-def _contact(contact: Contact | None) -> list[object]:
+def _contact(contact: PriorExposure | None) -> list[object]:
     if contact is None:
         return [None] * 13
     looked, one = [contact.look, contact.before, contact.since, contact.fresh], contact.contrast

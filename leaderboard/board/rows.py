@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from evaluator import policy
 from evaluator.contract import Tier, Wire
-from leaderboard.evidence.leaks import Contact, LeakContrast
+from leaderboard.evidence.leaks import LeakContrast, PriorExposure
 from leaderboard.evidence.models import Access, Judged
 from leaderboard.evidence.summaries import Likelihoods
 from leaderboard.evidence.vocabulary import Evidence
@@ -90,7 +90,7 @@ class Row(Wire, frozen=True, kw_only=True):
     likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
     leak: LeakContrast | None = None
-    contact: Contact | None = None
+    contact: PriorExposure | None = None
 
     @property
     def form(self) -> str:

@@ -18,16 +18,16 @@ from leaderboard.evidence.entries import (
     LEVEL,
     Entry,
     Graded,
+    OutcomeCounts,
     Strata,
-    Tally,
     facts,
     matrix,
     published,
 )
-from leaderboard.evidence.leaks import Contact, ContactContrast, LeakContrast
+from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
 from leaderboard.evidence.models import BoardPanel, Cohort
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.prior_exposure import Met
+from leaderboard.evidence.prior_exposure import RunExposure
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap
@@ -114,7 +114,7 @@ def _beyond_noise(
     ]
 
 
-def _score(tally: Tally) -> Score:
+def _score(tally: OutcomeCounts) -> Score:
     return Score(
         right=tally.right,
         n=tally.n,
@@ -158,7 +158,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
         leak=_leak(entry.strata) if entry.strata else None,
-        contact=_contact(entry.contact) if entry.contact else None,
+        contact=_contact(entry.prior_exposure) if entry.prior_exposure else None,
     )
 
 
@@ -167,12 +167,12 @@ def _leak(found: Strata) -> LeakContrast:
     return LeakContrast(**asdict(found), **test)
 
 
-def _contact(found: Met) -> Contact:
+def _contact(found: RunExposure) -> PriorExposure:
     sides, contrast = found.sides, None
     if sides:
         test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
-        contrast = ContactContrast(**asdict(sides), **test)
-    return Contact(
+        contrast = PriorExposureContrast(**asdict(sides), **test)
+    return PriorExposure(
         look=found.look,
         before=found.before,
         fresh=found.fresh,

@@ -1,1 +1,1 @@
-"""How a gap is judged: statistics, cohorts, verdicts."""
+"""Evidence of overfitting: statistics, cohorts and verdicts."""

@@ -9,10 +9,11 @@ from leaderboard.submissions.models import Model
 
 
 def decide_cohort(*, pair: SetPair) -> Cohort | None:
-    """Decide the evidence for every counting run that has none yet; the caller holds the lock on the pair.
+    """Decide the evidence for every counting run that has none yet.
 
-    Returns None where there is no such run. Earlier cohorts that were decided by another method are
-    decided by this one too, against the panels that were frozen with them, alongside the old verdicts.
+    The caller has locked the pair. Earlier cohorts that were decided by another method are decided
+    by this one too, against the panels that were frozen with them; the old verdicts stay. Returns
+    None if no run waits.
     """
     for earlier in decide.outdated(pair):
         _save(pair, earlier.number, decide.again(earlier))
@@ -33,29 +34,32 @@ def _save(pair: SetPair, number: int, draft: decide.Draft) -> Cohort:
         panel=decision.panel.to_dict(),
         inputs_hash=decision.inputs_hash,
     )
-    rows = (
-        Verdict(cohort=cohort, run_id=run, body=one.to_dict())
-        for run, one in zip(draft.runs, decision.judged, strict=True)
-    )
-    Verdict.objects.bulk_create(rows, batch_size=1000)
+    verdicts = [
+        Verdict(cohort=cohort, run_id=run, body=judged.to_dict())
+        for run, judged in zip(draft.runs, decision.judged, strict=True)
+    ]
+    Verdict.objects.bulk_create(verdicts, batch_size=1000)
     return cohort
 
 
 def name_reference(*, pair: SetPair, model: str, why: str, by: User | None = None) -> Reference:
-    """Hold a model for clean on a pair from the next close on, for a reason that readers will see.
+    """Hold a model for clean on a pair from the next close on, for a published reason.
 
-    The same reason once more changes nothing, another one takes its place. Raises ``not_found``, ``invalid_field``.
+    A new reason replaces the old one. Raises ``not_found`` and ``invalid_field``.
     """
     known = Model.objects.filter(name__iexact=model).first()
     if known is None:
         raise refuse(Refusal.NOT_FOUND, "model")
     if not why.strip() or len(why.strip()) > LONGEST_REASON:
         raise refuse(Refusal.INVALID_FIELD, "why")
-    fields = {"why": why.strip(), "named_by": by}
-    return Reference.objects.update_or_create(pair=pair, model=known, defaults=fields)[0]
+    reference, _ = Reference.objects.update_or_create(
+        pair=pair, model=known, defaults={"why": why.strip(), "named_by": by}
+    )
+    return reference
 
 
 def drop_reference(*, pair: SetPair, model: str) -> None:
-    """Hold a model for clean no longer, from the next close on. Raises ``not_found`` where it was not."""
-    if not Reference.objects.filter(pair=pair, model__name__iexact=model).delete()[0]:
+    """Stop holding a model for clean, from the next close on. Raises ``not_found``."""
+    deleted, _ = Reference.objects.filter(pair=pair, model__name__iexact=model).delete()
+    if not deleted:
         raise refuse(Refusal.NOT_FOUND, "reference")

@@ -1,9 +1,15 @@
-"""From the runs of one cohort to their verdicts: which test, against whom, and what is left of it within the cohort."""
+"""Verdicts of one cohort of runs.
+
+1. Choose the test: the raw gap for twins by construction, the adjusted gap against a panel of eight
+   references or more, else none.
+2. Test each run: by item outcomes (method B) if all have them, else by counts (method A).
+3. Correct the p-values within the cohort, and derive the evidence levels.
+4. Find for each level the fewest contaminated references that would change it.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
 from evaluator.contract import canonical_json
@@ -22,23 +28,34 @@ from leaderboard.evidence.models import (
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
-from leaderboard.evidence.vocabulary import LEVELS, CohortBasis
+from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence
 
 METHOD = "evidence-2"
-"""Names everything below that turns a cohort into verdicts; other verdicts for equal inputs need a new name."""
+"""Name of everything below that turns a cohort into verdicts.
+
+A change that gives other verdicts for equal inputs needs a new name.
+"""
 LARGEST_TRIED = 200
-"""Up to so many runs in a cohort, how much of the panel each word rests on is worked out: half a second each."""
-DIGITS, PLACES = 3, 4
-"""Digits of a p-value and decimals of a gap that are kept of what single items went into: words are decided before, and
-whoever is told more could hold guesses about items against it."""
+"""Cohort size up to which the fewest contaminated references are found: half a second for each."""
+DIGITS = 3
+"""Digits of a published p-value. Levels are decided before rounding.
+
+More digits of a number made of single items would let a reader test guesses about items.
+"""
+PLACES = 4
+"""Decimals of a published gap; see ``DIGITS``."""
 NO_EVIDENCE = 0.5
-"""The one-sided p of a gap of nothing."""
+"""One-sided p-value of a gap of zero."""
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
+"""Private shares at which the panel's curve is stored."""
+
+References = Sequence[tuple[Entry, str]]
+"""Complete runs, each with the reason why its model is held for clean."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A cohort that is decided and not yet saved; ``judged`` in the order of its entries."""
+    """Cohort that is decided and not yet saved; ``judged`` is in the order of its entries."""
 
     panel: BoardPanel
     judged: tuple[Judged, ...]
@@ -47,99 +64,115 @@ class Decision:
 
 @dataclass(frozen=True)
 class Draft:
-    """A decision and the runs that it is about, in the same order."""
+    """Decision and the runs that it is about, in the same order."""
 
     runs: tuple[UUID, ...]
     decision: Decision
 
 
+@dataclass(frozen=True)
+class _Tested:
+    test: statistics.GapTest
+    adjusted: Adjusted | None = None
+
+
 def draft(pair: SetPair) -> Draft:
-    """The next cohort of ``pair``: the newest complete run of every model, less those decided before by this grader."""
+    """Return the next cohort of ``pair``.
+
+    It holds the newest complete run of every model, less those decided before by this grader.
+    """
     entries = newest(pair)
     by_model = {entry.model: entry for entry in entries}
-    named = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
-    references = [
-        (by_model[one.model.name], one.why) for one in named if one.model.name in by_model
-    ]
-    fresh = [entry for entry in entries if entry.judged is None]
-    return _drafted(pair, fresh, references)
+    rows = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
+    references = [(by_model[row.model.name], row.why) for row in rows if row.model.name in by_model]
+    undecided = [entry for entry in entries if entry.judged is None]
+    return _draft_of(pair, undecided, references)
 
 
 def outdated(pair: SetPair) -> Iterable[Cohort]:
-    """The cohorts of ``pair`` that no verdicts of this method exist for, in order, each as it was decided last."""
-    found = {one.number: one for one in Cohort.objects.filter(pair=pair).order_by("pk")}
-    # What was decided over another grader's outcomes cannot be decided over these.
-    found = {number: one for number, one in found.items() if one.grader == pair.board_grader}
-    done = set(Cohort.objects.filter(pair=pair, method=METHOD).values_list("number", flat=True))
-    return [one for number, one in sorted(found.items()) if number not in done]
+    """Return the cohorts of ``pair`` without verdicts of this method, each as decided last."""
+    latest = {cohort.number: cohort for cohort in Cohort.objects.filter(pair=pair).order_by("pk")}
+    current = Cohort.objects.filter(pair=pair, method=METHOD)
+    decided = set(current.values_list("number", flat=True))
+    return [
+        cohort
+        for number, cohort in sorted(latest.items())
+        # Verdicts over another grader's outcomes cannot be decided over these.
+        if cohort.grader == pair.board_grader and number not in decided
+    ]
 
 
 def again(cohort: Cohort) -> Draft:
-    """The same runs against the same panel, by the method of this version, as far as they still count."""
-    runs = Verdict.objects.filter(cohort=cohort).values_list("run", flat=True)
+    """Decide the same runs against the same panel by this method, as far as they still count."""
+    runs = list(Verdict.objects.filter(cohort=cohort).values_list("run", flat=True))
     members = {member.run: member.why for member in cohort.facts().references}
     known = {entry.run: entry for entry in of_runs(cohort.pair, [*runs, *map(UUID, members)])}
+    entries = [known[str(run)] for run in runs if str(run) in known]
     references = [(known[run], why) for run, why in members.items() if run in known]
-    return _drafted(cohort.pair, [known[str(run)] for run in runs if str(run) in known], references)
+    return _draft_of(cohort.pair, entries, references)
 
 
 def recompute(cohort: Cohort) -> bool | None:
-    """Whether a cohort's verdicts come out again, bit for bit; None where items or runs no longer count as then."""
+    """Return True if a cohort's verdicts are the same again, bit for bit.
+
+    Returns None if other items or runs count now than at that time.
+    """
     if cohort.grader != cohort.pair.board_grader:
         return None
     made = again(cohort)
     if (made.decision.inputs_hash, METHOD) != (cohort.inputs_hash, cohort.method):
         return None
-    told = {one.run_id: Judged.from_dict(one.body) for one in Verdict.objects.filter(cohort=cohort)}
-    now = dict(zip(made.runs, made.decision.judged, strict=True))
-    return now == told and made.decision.panel == cohort.facts()
+    verdicts = Verdict.objects.filter(cohort=cohort)
+    stored = {verdict.run_id: Judged.from_dict(verdict.body) for verdict in verdicts}
+    computed = dict(zip(made.runs, made.decision.judged, strict=True))
+    return computed == stored and made.decision.panel == cohort.facts()
 
 
-def _drafted(
-    pair: SetPair, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]
-) -> Draft:
-    """Verdicts must not depend on what was decided before, on how often a model came back since, nor on who had been
-    shown what."""
-    cohort = sorted((_bare(entry) for entry in cohort), key=lambda entry: entry.run)
-    panel = sorted(((_bare(entry), why) for entry, why in references), key=lambda one: one[0].run)
-    return Draft(tuple(UUID(entry.run) for entry in cohort), decide(pair.twins_by, cohort, panel))
+def _draft_of(pair: SetPair, cohort: Iterable[Entry], references: References) -> Draft:
+    inputs = sorted((_inputs(entry) for entry in cohort), key=lambda entry: entry.run)
+    panel = [(_inputs(entry), why) for entry, why in references]
+    panel.sort(key=lambda reference: reference[0].run)
+    runs = tuple(UUID(entry.run) for entry in inputs)
+    return Draft(runs, decide(pair.twins_by, inputs, panel))
 
 
-def _bare(entry: Entry) -> Entry:
-    return replace(entry, judged=None, tries=1, version=0, contact=None)
+def _inputs(entry: Entry) -> Entry:
+    """Return an entry without the facts that no verdict may depend on.
+
+    These are earlier verdicts, the number of tries, notices, and who was shown what.
+    """
+    return replace(entry, judged=None, tries=1, version=0, prior_exposure=None)
 
 
-@dataclass(frozen=True)
-class _Test:
-    test: statistics.GapTest
-    adjusted: Adjusted | None
+def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> Decision:
+    """Decide the verdicts of ``cohort``; pure.
 
-
-def decide(
-    twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]
-) -> Decision:
-    """The verdicts of ``cohort``, pure: ``references`` are complete runs with the reason why each is held for clean.
-
-    Twins by construction are tested by the raw gap. Else eight references are needed; without them nothing is told.
+    Twins by construction are tested by the raw gap. Otherwise eight references are needed; without
+    them nothing can be stated.
     """
     panel = [entry for entry, _ in references]
-    found = None
-    basis: CohortBasis = "twins" if twins_by else "none"
-    if not twins_by and len(panel) >= statistics.FEWEST_REFERENCES:
-        basis, found = "panel", _compare(cohort, panel)
-    tests = (
-        _tests(cohort, panel, found)
-        if not twins_by
-        else [_Test(_raw(entry), None) for entry in cohort]
-    )
+    basis: CohortBasis = "none"
+    compared = None
+    tests: list[_Tested | None] = [None] * len(cohort)
+    if twins_by:
+        basis = "twins"
+        tests = [_raw_test(entry) for entry in cohort]
+    elif len(panel) >= statistics.FEWEST_REFERENCES:
+        basis = "panel"
+        # The panel comes first, then the cohort.
+        models = [*panel, *cohort]
+        sides = [_sides(entry) for entry in models]
+        families = [_family(entry) for entry in models]
+        compared = statistics_of_counts.peers(sides, families, range(len(panel)))
+        tests = _tests_against(panel, cohort, compared)
     return Decision(
-        panel=_panel(basis, references, found),
-        judged=tuple(_judged(cohort, tests, basis, panel)),
+        panel=_board_panel(basis, references, compared),
+        judged=tuple(_judge(cohort, tests, basis, panel)),
         inputs_hash=_hash(twins_by, cohort, references),
     )
 
 
-def _hash(twins_by: str, cohort: Sequence[Entry], references: Sequence[tuple[Entry, str]]) -> str:
+def _hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str:
     inputs = {
         "method": METHOD,
         "noise_floor": noise_floor().floor,
@@ -157,59 +190,58 @@ def _sides(entry: Entry) -> statistics.Sides:
 
 
 def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
-    public, private = (
-        statistics.Counts(side.right, side.truncated, side.n)
-        for side in (entry.public, entry.private)
+    """Return the counts of the public and of the private set."""
+    public = entry.public
+    private = entry.private
+    return (
+        statistics.Counts(public.right, public.truncated, public.n),
+        statistics.Counts(private.right, private.truncated, private.n),
     )
-    return public, private
 
 
-def _raw(entry: Entry) -> statistics.GapTest:
+def _raw_test(entry: Entry) -> _Tested:
     public, private = _counts(entry)
+    gap = public.right / public.n - private.right / private.n
     test = statistics.raw_test(public, private, LEVEL)
-    return _beyond_noise(public.right / public.n - private.right / private.n, test.p, test.visible)
+    return _Tested(_beyond_noise(gap, test.p, test.visible))
 
 
 def _beyond_noise(gap: float, p: float, visible: float) -> statistics.GapTest:
-    """A test whose gap lies within the noise of one and the same model is evidence of nothing, whatever its p."""
+    """Return a test; a gap within the noise of one and the same model is no evidence."""
     floor = noise_floor().floor
-    return statistics.GapTest(p if gap >= floor else max(p, NO_EVIDENCE), max(visible, floor))
+    if gap < floor:
+        p = max(p, NO_EVIDENCE)
+    return statistics.GapTest(p, max(visible, floor))
 
 
 def _family(entry: Entry) -> str:
-    """Models of one lineage never judge each other; one without a lineage is a family of its own."""
+    """Return the lineage; models of one never judge each other. A model without one is its own."""
     return entry.family or f"={entry.model}"
+
+
+def _of_other_families(entry: Entry, panel: Sequence[Entry]) -> list[Entry]:
+    return [reference for reference in panel if _family(reference) != _family(entry)]
 
 
 # --- against a panel
 
 
-def _compare(cohort: Sequence[Entry], panel: Sequence[Entry]) -> Peers:
-    """Panel first, then cohort, by their counts (method A)."""
-    everyone = [*panel, *cohort]
-    families = [_family(entry) for entry in everyone]
-    return statistics_of_counts.peers(
-        [_sides(entry) for entry in everyone], families, range(len(panel))
-    )
-
-
-def _tests(
-    cohort: Sequence[Entry], panel: Sequence[Entry], found: Peers | None
-) -> list[_Test | None]:
-    """By the items where all have outcomes (method B), else by the counts; none for a score at either end."""
-    if found is None:
-        return [None] * len(cohort)
-    tests: list[_Test | None] = []
+def _tests_against(
+    panel: Sequence[Entry], cohort: Sequence[Entry], compared: Peers
+) -> list[_Tested | None]:
+    """Return the test of each entry of the cohort; None for a private score near 0 or 1."""
+    tests: list[_Tested | None] = []
     for place, entry in enumerate(cohort, start=len(panel)):
-        others = [one for one in panel if _family(one) != _family(entry)]
-        if gap := found.gaps[place]:
-            tests.append(_by_items(entry, others) or _by_counts(gap, found.sizes[place]))
-        else:
+        gap = compared.gaps[place]
+        if gap is None:
             tests.append(None)
+            continue
+        by_items = _test_by_items(entry, _of_other_families(entry, panel))
+        tests.append(by_items or _test_by_counts(gap, compared.sizes[place]))
     return tests
 
 
-def _by_counts(gap: statistics.AdjustedGap, references: int) -> _Test:
+def _test_by_counts(gap: statistics.AdjustedGap, references: int) -> _Tested:
     adjusted = Adjusted(
         gap=gap.gap,
         interval=gap.interval,
@@ -217,14 +249,15 @@ def _by_counts(gap: statistics.AdjustedGap, references: int) -> _Test:
         references=references,
         by="counts",
     )
-    return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
+    return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
-def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
-    if not all(one.outcomes and one.public_outcomes for one in (entry, *others)):
+def _test_by_items(entry: Entry, others: Sequence[Entry]) -> _Tested | None:
+    """Return the test of method B; None if the item outcomes of a model are not known."""
+    if not all(model.outcomes and model.public_outcomes for model in (entry, *others)):
         return None
-    own, theirs = (matrix([entry]), matrix(others))
-    gap = statistics.item_gap((own[0][0], own[1][0]), theirs, LEVEL)
+    public, private = matrix([entry])
+    gap = statistics.item_gap((public[0], private[0]), matrix(others), LEVEL)
     adjusted = Adjusted(
         gap=round(gap.gap, PLACES),
         interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
@@ -232,79 +265,82 @@ def _by_items(entry: Entry, others: Sequence[Entry]) -> _Test | None:
         references=len(others) - len(gap.put_aside),
         by="items",
     )
-    return _Test(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
+    return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
-def _panel(
-    basis: CohortBasis, references: Sequence[tuple[Entry, str]], found: Peers | None
-) -> BoardPanel:
-    aside = set(found.put_aside) if found else set()
+def _board_panel(basis: CohortBasis, references: References, compared: Peers | None) -> BoardPanel:
+    """Return the panel as it is frozen with the cohort."""
+    put_aside = set(compared.put_aside) if compared else set()
     members = tuple(
-        PanelMember(model=entry.model, run=entry.run, why=why, put_aside=place in aside)
+        PanelMember(model=entry.model, run=entry.run, why=why, put_aside=place in put_aside)
         for place, (entry, why) in enumerate(references)
     )
-    if found is None or found.panel is None:
+    if compared is None or compared.panel is None:
         return BoardPanel(basis=basis, references=members)
-    shares = [
-        references[place][0].private.right / references[place][0].private.n for place in found.used
-    ]
-    grid = [share for share in CURVE if min(shares) <= share <= max(shares)]
-    curve = tuple(zip(grid, statistics_of_counts.curve(found.panel, grid), strict=True))
-    return BoardPanel(basis=basis, references=members, curve=curve, tau=found.panel.tau2**0.5)
+    used = [references[place][0].private for place in compared.used]
+    shares = [counts.right / counts.n for counts in used]
+    within = [share for share in CURVE if min(shares) <= share <= max(shares)]
+    curve = tuple(zip(within, statistics_of_counts.curve(compared.panel, within), strict=True))
+    return BoardPanel(basis=basis, references=members, curve=curve, tau=compared.panel.tau2**0.5)
 
 
-# --- words
+# --- evidence levels
 
 
-def _judged(
+def _judge(
     cohort: Sequence[Entry],
-    tests: Sequence[_Test | None],
+    tests: Sequence[_Tested | None],
     basis: CohortBasis,
     panel: Sequence[Entry],
 ) -> list[Judged]:
     cases = [
-        statistics.Case(*_counts(entry), one.test if one else None)
-        for entry, one in zip(cohort, tests, strict=True)
+        statistics.Case(*_counts(entry), tested.test if tested else None)
+        for entry, tested in zip(cohort, tests, strict=True)
     ]
-    verdicts = statistics.verdicts(cases)
-    tried = basis == "panel" and len(cohort) <= LARGEST_TRIED
-    return [
-        Judged(
-            word=verdict.evidence,
-            levels=LEVELS,
-            basis=basis,
-            p=_rough(verdict.p),
-            holm=_rough(verdict.holm),
-            benjamini_hochberg=_rough(verdict.benjamini_hochberg),
-            visible=round(one.test.visible, PLACES) if one else None,
-            adjusted=one.adjusted if one else None,
-            cut=statistics.is_truncated(*_counts(entry)),
-            fewest=_fewest(place, cases, cohort, panel)
-            if tried and verdict.p is not None
-            else None,
+    with_fewest = basis == "panel" and len(cohort) <= LARGEST_TRIED
+    judged = []
+    for place, verdict in enumerate(statistics.verdicts(cases)):
+        tested = tests[place]
+        fewest = None
+        if with_fewest and verdict.p is not None:
+            fewest = _fewest_contaminated(place, cases, cohort[place], panel)
+        judged.append(
+            Judged(
+                word=verdict.evidence,
+                levels=LEVELS,
+                basis=basis,
+                p=_rounded(verdict.p),
+                holm=_rounded(verdict.holm),
+                benjamini_hochberg=_rounded(verdict.benjamini_hochberg),
+                visible=round(tested.test.visible, PLACES) if tested else None,
+                adjusted=tested.adjusted if tested else None,
+                cut=statistics.is_truncated(*_counts(cohort[place])),
+                fewest=fewest,
+            )
         )
-        for place, (entry, one, verdict) in enumerate(zip(cohort, tests, verdicts, strict=True))
-    ]
+    return judged
 
 
-def _rough(p: float | None) -> float | None:
+def _rounded(p: float | None) -> float | None:
     return None if p is None else float(f"{p:.{DIGITS}g}")
 
 
-def _fewest(
-    place: int, cases: Sequence[statistics.Case], cohort: Sequence[Entry], panel: Sequence[Entry]
+def _fewest_contaminated(
+    place: int, cases: Sequence[statistics.Case], entry: Entry, panel: Sequence[Entry]
 ) -> int | None:
-    """By the counts, the cohort's other tests held."""
-    entry = cohort[place]
-    others = [_sides(one) for one in panel if _family(one) != _family(entry)]
+    """Return the fewest references that would change the level of the case at ``place``.
 
-    def word(gap: statistics.AdjustedGap) -> Any:
-        own = cases[place]._replace(test=_beyond_noise(gap.gap, gap.p, gap.visible))
-        return statistics.verdicts([*cases[:place], own, *cases[place + 1 :]])[place].evidence
+    By counts, with the cohort's other tests as they are. 0 if the counts give another level.
+    """
+    references = [_sides(reference) for reference in _of_other_families(entry, panel)]
 
-    if (
-        word(statistics.adjusted_gap(_sides(entry), others))
-        != statistics.verdicts(cases)[place].evidence
-    ):
+    def level(gap: statistics.AdjustedGap) -> Evidence:
+        changed = list(cases)
+        test = _beyond_noise(gap.gap, gap.p, gap.visible)
+        changed[place] = cases[place]._replace(test=test)
+        return statistics.verdicts(changed)[place].evidence
+
+    by_counts = level(statistics.adjusted_gap(_sides(entry), references))
+    if by_counts != statistics.verdicts(cases)[place].evidence:
         return 0
-    return statistics.fewest_contaminated(_sides(entry), others, word).fewest
+    return statistics.fewest_contaminated(_sides(entry), references, level).fewest

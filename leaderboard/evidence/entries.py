@@ -1,20 +1,20 @@
-"""Complete runs as the rankings count them: all that a row and a verdict are made of."""
+"""Complete runs as rankings and verdicts read them: counts, outcomes and facts of the model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, Self, cast
 from uuid import UUID
 
 import numpy as np
 from django.db.models import Count, QuerySet
 
-from evaluator.contract import Outcome, Tier
+from evaluator.contract import Outcome, SetLikelihood, Tier
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import ACCESS, Access, Judged, Verdict
-from leaderboard.evidence.prior_exposure import Contacts, Met
+from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.submissions.models import (
@@ -32,15 +32,16 @@ from leaderboard.submissions.models import (
 from leaderboard.submissions.states import RunState
 
 LEVEL = 0.95
+_COMPLETE = (RunState.GRADED, RunState.RANKED)
 _VALUES = np.full(256, np.nan)
+"""Value of each outcome byte in a matrix of outcomes."""
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0
 _VALUES[Outcome.RIGHT] = 1.0
-_COMPLETE = (RunState.GRADED, RunState.RANKED)
 
 
 @dataclass(frozen=True)
-class Tally:
-    """One run's outcomes on one set, as stored."""
+class OutcomeCounts:
+    """Counts of one run on one set."""
 
     n: int
     right: int
@@ -48,10 +49,21 @@ class Tally:
     no_answer: int
     truncated: int
 
+    @classmethod
+    def of(cls, counts: PublicCounts) -> Self:
+        """Return the five counts of ``counts``."""
+        return cls(
+            n=counts.n,
+            right=counts.right,
+            wrong=counts.wrong,
+            no_answer=counts.no_answer,
+            truncated=counts.truncated,
+        )
+
 
 @dataclass(frozen=True)
 class Graded:
-    """How many answers of a run one grader says are right, on both sets."""
+    """Right answers of a run on both sets according to one grader."""
 
     grader: str
     public_right: int
@@ -62,7 +74,7 @@ class Graded:
 
 @dataclass(frozen=True)
 class Strata:
-    """Right answers of weights on the blocks that endpoints may be shown, and on those that never leave."""
+    """Right answers of weights on blocks that endpoints may be shown, and on blocks never sent."""
 
     exposed_right: int
     exposed_n: int
@@ -72,21 +84,23 @@ class Strata:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model's complete run.
+    """Complete run of a model.
 
-    ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and of the public set, 0 for one that
-    the model was not asked or that no longer counts; empty where only counts are known. ``family`` is its lineage,
-    ``graders`` what each grader makes of it, ``strata`` how weights did on either part of the private set and
-    ``contact`` how an endpoint's provider met it, as far as that may be told; ``tries`` how many runs of the model on
-    this pair are complete, ``ended`` the day of this one.
+    - ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and the public
+      set, 0 for one that was not asked or no longer counts; empty where only counts are known;
+    - ``family`` is the model's lineage;
+    - ``graders`` are the counts by each grader;
+    - ``strata`` are counts of weights on either part of the private set;
+    - ``prior_exposure`` is that of an endpoint's provider, as far as it may be published;
+    - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this.
     """
 
     model: str
     organisation: str
     access: Access
     run: str
-    public: Tally
-    private: Tally
+    public: OutcomeCounts
+    private: OutcomeCounts
     tier: Tier = "T0"
     version: int = 0
     outcomes: bytes = field(default=b"", repr=False)
@@ -102,24 +116,29 @@ class Entry:
     likelihood: Likelihoods | None = None
     graders: tuple[Graded, ...] = ()
     strata: Strata | None = None
-    contact: Met | None = None
+    prior_exposure: RunExposure | None = None
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
-    """Public and private outcomes, (models, items) each: 1 right, 0 not, NaN not asked or no longer counted."""
-    sides = ([entry.public_outcomes for entry in entries], [entry.outcomes for entry in entries])
-    public, private = (
-        np.array([_VALUES[np.frombuffer(one, np.uint8)] for one in side]) for side in sides
-    )
-    return public, private
+    """Return public and private outcomes, (models, items) each.
+
+    1 is right, 0 is not, NaN is not asked or no longer counted.
+    """
+    public = [_VALUES[np.frombuffer(entry.public_outcomes, np.uint8)] for entry in entries]
+    private = [_VALUES[np.frombuffer(entry.outcomes, np.uint8)] for entry in entries]
+    return np.array(public), np.array(private)
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """What is hashed of an entry: everything, outcomes by their digests."""
-    known = asdict(entry)
-    if entry.contact is None:
-        del known["contact"]  # as when there was none: what was decided then comes out again
-    return known | {
+    """Return what is hashed of an entry: all fields, outcomes by their digests.
+
+    The names are part of the hash of stored verdicts and rankings.
+    """
+    fields = asdict(entry)
+    prior_exposure = fields.pop("prior_exposure")
+    if prior_exposure is not None:
+        fields["contact"] = prior_exposure
+    return fields | {
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
         "judged": entry.judged and entry.judged.to_dict(),
@@ -128,30 +147,27 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 
 def newest(pair: SetPair) -> tuple[Entry, ...]:
-    """The newest run of each model, by when it was queued, among those with an outcome for every item."""
-    return tuple(_entries(pair, _newest_of_each(_counting(pair))))
+    """Return the newest complete run of each model, by the time when it was queued."""
+    return tuple(_entries(pair, _newest_of_each_model(_counting_runs(pair))))
 
 
 def published(pair: SetPair) -> tuple[Entry, ...]:
-    """The newest of each model among the runs whose cohort is closed: no score is told before."""
-    return tuple(
-        _entries(
-            pair, _newest_of_each(_counting(pair).filter(pk__in=Verdict.objects.values("run")))
-        )
-    )
+    """Return the newest run of each model whose cohort is closed: earlier no score is published."""
+    decided = _counting_runs(pair).filter(pk__in=Verdict.objects.values("run"))
+    return tuple(_entries(pair, _newest_of_each_model(decided)))
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:
-    """The entries of these runs, as far as they still count, in the order of the runs' keys."""
-    return tuple(_entries(pair, _counting(pair).filter(pk__in=list(runs)).order_by("pk")))
+    """Return the entries of those of ``runs`` that still count, in the order of their keys."""
+    return tuple(_entries(pair, _counting_runs(pair).filter(pk__in=list(runs)).order_by("pk")))
 
 
-def _newest_of_each(runs: QuerySet[Run]) -> QuerySet[Run]:
+def _newest_of_each_model(runs: QuerySet[Run]) -> QuerySet[Run]:
     return runs.order_by("submission__model", "-queued_at", "-pk").distinct("submission__model")
 
 
-def _counting(pair: SetPair) -> QuerySet[Run]:
-    """Runs on ``pair`` that are graded and count. What another protocol came to is no score of the pair's own."""
+def _counting_runs(pair: SetPair) -> QuerySet[Run]:
+    """Return the graded runs on ``pair`` that count; runs by another protocol do not."""
     runs = Run.objects.filter(
         submission__pair=pair,
         submission__protocol="",
@@ -162,160 +178,181 @@ def _counting(pair: SetPair) -> QuerySet[Run]:
     return runs.select_related("submission__model__organisation", "submission__model__lineage")
 
 
-def _entries(pair: SetPair, runs: QuerySet[Run]) -> Iterable[Entry]:
-    manifest, notices = pair.private.facts(), pair.private.signed_notices()
-    gone = retired(manifest, notices) if manifest and notices else frozenset()
-    beyond = _beyond(manifest, gone) if manifest else None
-    found = list(runs)
-    contacts = Contacts.of(manifest) if manifest and any(map(_is_endpoint, found)) else None
-    counts = _outcomes(pair, found, gone)
-    beside = _beside(pair, found, gone)
-    judged = Verdict.objects.of_runs((run.pk for run in found), grader=pair.board_grader)
-    tries = _tries(pair)
-    for run in found:
-        public, private = (
-            counts.get((run.pk, pair.public_id)),
-            counts.get((run.pk, pair.private_id)),
+@dataclass(frozen=True)
+class _PrivateSet:
+    """Facts of a private set that the counts of its runs depend on.
+
+    ``not_exposed`` and ``not_local`` are the items that do not count for the exposed and for the
+    local stratum alone. Sets without a manifest have neither strata nor a history.
+    """
+
+    retired: frozenset[int]
+    version: int
+    not_exposed: frozenset[int] | None = None
+    not_local: frozenset[int] | None = None
+    history: ExposureHistory | None = None
+
+    @classmethod
+    def of_pair(cls, pair: SetPair, runs: Iterable[Run]) -> Self:
+        """Read the facts of a pair's private set; its log is read only if an endpoint was run."""
+        manifest = pair.private.facts()
+        notices = pair.private.signed_notices()
+        if manifest is None:
+            return cls(frozenset(), len(notices))
+        gone = retired(manifest, notices)
+        with_endpoints = any(_is_endpoint(run) for run in runs)
+        return cls(
+            retired=gone,
+            version=len(notices),
+            not_exposed=_all_but_stratum(manifest, "exposed") | gone,
+            not_local=_all_but_stratum(manifest, "local") | gone,
+            history=ExposureHistory.of_set(manifest) if with_endpoints else None,
         )
-        if public is not None and private is not None:
-            told = public.public_counts(), private.public_counts(gone)
-            if told[0] and told[1] and told[1].n:
-                yield _entry(
-                    run,
-                    _tally(told[0]),
-                    _tally(told[1]),
-                    version=len(notices),
-                    outcomes=private.item_outcomes(gone),
-                    public_outcomes=public.item_outcomes(frozenset()),
-                    protocol=pair.protocol,
-                    grader=pair.board_grader,
-                    tries=tries.get(run.submission.model_id, 1),
-                    judged=judged.get(run.pk),
-                    graders=beside.get(run.pk, ()),
-                    likelihood=_likelihood(public, private),
-                    strata=_strata(private, run, *beyond) if beyond else None,
-                    contact=_contact(private, run, gone, contacts) if contacts else None,
-                )
+
+    def strata(self, run: Run, private: PackedOutcomes) -> Strata | None:
+        """Return the counts of weights on either stratum; None where one may not be published.
+
+        The items that count of a stratum change in steps (ADR 15).
+        """
+        if self.not_exposed is None or self.not_local is None:
+            return None
+        if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
+            return None
+        exposed = private.public_counts(self.not_exposed)
+        local = private.public_counts(self.not_local)
+        if exposed is None or local is None or not (exposed.n and local.n):
+            return None
+        return Strata(exposed.right, exposed.n, local.right, local.n)
+
+    def prior_exposure(self, run: Run, private: PackedOutcomes) -> RunExposure | None:
+        """Return the prior exposure of an endpoint's provider; None for weights."""
+        if self.history is None or not _is_endpoint(run):
+            return None
+        counting = np.frombuffer(private.item_outcomes(self.retired), np.uint8) > 0
+        packed = np.packbits(counting, bitorder="little").tobytes()
+        items = int.from_bytes(packed, "little")
+        return self.history.of_run(run.pk, items, private.public_counts)
+
+
+def _all_but_stratum(manifest: Manifest, stratum: str) -> frozenset[int]:
+    return frozenset(range(manifest.n)) - manifest.indices(manifest.block_ids((stratum,)))
 
 
 def _is_endpoint(run: Run) -> bool:
     return run.submission.kind == Submission.Kind.ENDPOINT
 
 
-def _outcomes(
+def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
+    """Yield the entries of those runs whose outcomes are complete and may be published."""
+    runs = list(queryset)
+    private_set = _PrivateSet.of_pair(pair, runs)
+    outcomes = _complete_outcomes(pair, runs, private_set.retired)
+    by_grader = _counts_by_grader(pair, runs, private_set.retired)
+    judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
+    tries = _tries(pair)
+    for run in runs:
+        public = outcomes.get((run.pk, pair.public_id))
+        private = outcomes.get((run.pk, pair.private_id))
+        if public is None or private is None:
+            continue
+        public_counts = public.public_counts()
+        private_counts = private.public_counts(private_set.retired)
+        if public_counts is None or private_counts is None or not private_counts.n:
+            continue
+        model = run.submission.model
+        yield Entry(
+            model=model.name,
+            organisation=model.organisation.name,
+            access=ACCESS[Submission.Kind(run.submission.kind)],
+            run=str(run.pk),
+            public=OutcomeCounts.of(public_counts),
+            private=OutcomeCounts.of(private_counts),
+            tier=cast("Tier", run.tier),
+            version=private_set.version,
+            outcomes=private.item_outcomes(private_set.retired),
+            public_outcomes=public.item_outcomes(frozenset()),
+            family=model.lineage.name if model.lineage else "",
+            parameters=model.parameters,
+            open_weights=model.open_weights,
+            protocol=pair.protocol,
+            grader=pair.board_grader,
+            tries=tries.get(model.pk, 1),
+            ended=run.ended_at.date().isoformat() if run.ended_at else "",
+            judged=judged.get(run.pk),
+            likelihood=_likelihoods(public, private),
+            graders=by_grader.get(run.pk, ()),
+            strata=private_set.strata(run, private),
+            prior_exposure=private_set.prior_exposure(run, private),
+        )
+
+
+def _complete_outcomes(
     pair: SetPair, runs: Sequence[Run], gone: frozenset[int]
 ) -> dict[tuple[UUID, int], PackedOutcomes]:
-    """The complete outcomes that count, by run and set: of one grader for all, their own or the one switched to."""
+    """Return the complete outcomes by run and set, all of one grader.
+
+    It is the grader of the runs, or the one that the board was switched to.
+    """
     if not pair.ranked_by:
         stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
-        return {(one.run_id, one.item_set_id): one for one in stored if one.is_complete}
-    orders = {one.pk: run for run, one in Rescoring.objects.newest(runs, pair.ranked_by).items()}
-    again = RescoredOutcomes.objects.filter(rescoring__in=orders).select_related("item_set")
-    retired_of = {pair.private_id: gone}
-    return {
-        (orders[one.rescoring_id], one.item_set_id): one
-        for one in again
-        if one.covers(retired_of.get(one.item_set_id, frozenset()))
-    }
+        return {(row.run_id, row.item_set_id): row for row in stored if row.is_complete}
+    orders = Rescoring.objects.newest(runs, pair.ranked_by)
+    run_of = {order.pk: run for run, order in orders.items()}
+    rescored = RescoredOutcomes.objects.filter(rescoring__in=run_of).select_related("item_set")
+    complete: dict[tuple[UUID, int], PackedOutcomes] = {}
+    for row in rescored:
+        retired_items = gone if row.item_set_id == pair.private_id else frozenset()
+        if row.covers(retired_items):
+            complete[run_of[row.rescoring_id], row.item_set_id] = row
+    return complete
 
 
-def _beside(
+def _counts_by_grader(
     pair: SetPair, runs: Sequence[Run], gone: frozenset[int]
 ) -> dict[UUID, tuple[Graded, ...]]:
-    """What every grader makes of each run on both sets, where that is known and may be told.
+    """Return the counts of every grader by run, where they are known and may be published.
 
-    Once items are retired nothing is: counts cannot be taken back out of counts.
+    Once items are retired none are: the counts of those items cannot be subtracted.
     """
     if gone:
         return {}
-    found = compare_graders(runs, headline=pair.grader)
-    return {run: tuple(_pairs(pair, one)) for run, one in found.items()}
+    comparisons = compare_graders(runs, headline=pair.grader)
+    return {run: tuple(_on_both_sets(pair, rows)) for run, rows in comparisons.items()}
 
 
-def _pairs(pair: SetPair, found: Iterable[GraderComparison]) -> Iterable[Graded]:
-    sets = {pair.public.name: "public", pair.private.name: "private"}
-    graders: dict[str, dict[str, tuple[int, int]]] = {}
-    for one in found:
-        if one.counts is not None and one.set in sets:
-            graders.setdefault(one.grader, {})[sets[one.set]] = one.counts["right"], one.n
-    for grader, sides in graders.items():
-        if len(sides) == len(sets):
-            yield Graded(grader, *sides["public"], *sides["private"])
+def _on_both_sets(pair: SetPair, comparisons: Iterable[GraderComparison]) -> Iterator[Graded]:
+    """Yield the counts of those graders that graded both sets of the pair."""
+    by_grader: dict[str, dict[str, tuple[int, int]]] = {}
+    for row in comparisons:
+        if row.counts is not None:
+            by_grader.setdefault(row.grader, {})[row.set] = (row.counts["right"], row.n)
+    for grader, by_set in by_grader.items():
+        if pair.public.name in by_set and pair.private.name in by_set:
+            yield Graded(grader, *by_set[pair.public.name], *by_set[pair.private.name])
 
 
-def _beyond(manifest: Manifest, gone: frozenset[int]) -> tuple[frozenset[int], frozenset[int]]:
-    """What does not count of a set for its exposed items alone, and for its local ones."""
-    exposed, local = (manifest.indices(manifest.block_ids((one,))) for one in ("exposed", "local"))
-    items = frozenset(range(manifest.n))
-    return items - exposed | gone, items - local | gone
-
-
-def _strata(
-    private: PackedOutcomes, run: Run, beyond_exposed: frozenset[int], beyond_local: frozenset[int]
-) -> Strata | None:
-    """Of weights, as far as the gate tells either part by itself. What counts of a part changes in steps (ADR 15)."""
-    if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
+def _likelihoods(public: PackedOutcomes, private: PackedOutcomes) -> Likelihoods | None:
+    """Return the likelihoods of both sets if they were measured alike; a rescoring has none."""
+    if not isinstance(public, RunOutcomes) or not isinstance(private, RunOutcomes):
         return None
-    exposed, local = private.public_counts(beyond_exposed), private.public_counts(beyond_local)
-    if exposed is None or local is None or not (exposed.n and local.n):
+    of_public = public.measured_likelihood
+    of_private = private.measured_likelihood
+    if of_public is None or of_private is None or of_public.definition != of_private.definition:
         return None
-    return Strata(exposed.right, exposed.n, local.right, local.n)
-
-
-def _contact(
-    private: PackedOutcomes, run: Run, gone: frozenset[int], contacts: Contacts
-) -> Met | None:
-    """Of endpoints. Which items count is told, and what came of them where the gate tells it."""
-    if not _is_endpoint(run):
-        return None
-    counting = np.frombuffer(private.item_outcomes(gone), np.uint8) > 0
-    items = int.from_bytes(np.packbits(counting, bitorder="little").tobytes(), "little")
-    return contacts.met(run.pk, items, private.public_counts)
-
-
-def _likelihood(*sides: PackedOutcomes) -> Likelihoods | None:
-    """Of the public and the private set, where both were read alike; a rescoring reads nothing."""
-    public, private = (
-        side.measured_likelihood if isinstance(side, RunOutcomes) else None for side in sides
+    return Likelihoods(
+        definition=of_public.definition, public=_likely(of_public), private=_likely(of_private)
     )
-    if public is None or private is None or public.definition != private.definition:
-        return None
-    found = [
-        Likely(per_character=one.per_character, standard_error=one.standard_error, n=one.n)
-        for one in (public, private)
-    ]
-    return Likelihoods(definition=public.definition, public=found[0], private=found[1])
+
+
+def _likely(measured: SetLikelihood) -> Likely:
+    return Likely(
+        per_character=measured.per_character,
+        standard_error=measured.standard_error,
+        n=measured.n,
+    )
 
 
 def _tries(pair: SetPair) -> dict[int, int]:
-    """How many complete runs each model has on ``pair``, those included that count for nothing any more."""
+    """Return the number of complete runs of each model, including those that no longer count."""
     runs = Run.objects.filter(submission__pair=pair, submission__protocol="", state__in=_COMPLETE)
     return dict(runs.values_list("submission__model").annotate(Count("pk")).order_by())
-
-
-def _entry(run: Run, public: Tally, private: Tally, **about: Any) -> Entry:
-    model = run.submission.model
-    return Entry(
-        model=model.name,
-        organisation=model.organisation.name,
-        access=ACCESS[Submission.Kind(run.submission.kind)],
-        run=str(run.pk),
-        public=public,
-        private=private,
-        tier=cast("Tier", run.tier),
-        family=model.lineage.name if model.lineage else "",
-        parameters=model.parameters,
-        open_weights=model.open_weights,
-        ended=run.ended_at.date().isoformat() if run.ended_at else "",
-        **about,
-    )
-
-
-def _tally(counts: PublicCounts) -> Tally:
-    return Tally(
-        n=counts.n,
-        right=counts.right,
-        wrong=counts.wrong,
-        no_answer=counts.no_answer,
-        truncated=counts.truncated,
-    )

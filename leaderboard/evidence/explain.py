@@ -1,13 +1,13 @@
-"""Verdicts and contrasts of one row in plain sentences; every number in them is the row's own."""
+"""Explanations of the verdict and the contrasts of one row, with the row's own numbers."""
 
 from leaderboard.evidence.formats import p_value, percent, points, span
-from leaderboard.evidence.leaks import Contact, ContactContrast, LeakContrast
+from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 
 def evidence(judged: Judged | None, gap: float) -> str:
-    """Return why a row has its evidence level, and how sure that is. ``gap`` is the raw one."""
+    """Return the reason for a row's evidence level, and its certainty. ``gap`` is the raw one."""
     if judged is None:
         return "Not decided yet: evidence is decided when maintainers close the board."
     if judged.cut:
@@ -60,58 +60,64 @@ def _certainty(judged: Judged) -> str:
     )
 
 
-def leak(one: LeakContrast, levels: Levels = LEVELS) -> str:
-    """Return how weights do on items that endpoints may be shown, against items that never left."""
-    exposed, local = one.exposed_right / one.exposed_n, one.local_right / one.local_n
+def leak(contrast: LeakContrast, levels: Levels = LEVELS) -> str:
+    """Return the score of weights on items that endpoints may be shown, against the others."""
+    exposed = contrast.exposed_right / contrast.exposed_n
+    local = contrast.local_right / contrast.local_n
     return (
-        f"{percent(exposed)}% of the {one.exposed_n:,} items that endpoints may have been shown,"
-        f" {percent(local)}% of the {one.local_n:,} that never left: {_contrast(one, levels)}"
+        f"{percent(exposed)}% of the {contrast.exposed_n:,} items that endpoints may have been"
+        f" shown, {percent(local)}% of the {contrast.local_n:,} that never left:"
+        f" {_contrast(contrast, levels)}"
     )
 
 
-def contact(one: Contact | None, n: int, levels: Levels = LEVELS) -> str:
+def prior_exposure(exposure: PriorExposure | None, n: int, levels: Levels = LEVELS) -> str:
     """Return which of ``n`` items an endpoint's provider had been shown before; '' for weights."""
-    if one is None:
+    if exposure is None:
         return ""
-    if one.look == "unknown":
+    if exposure.look == "unknown":
         return (
             "Not known: the published logs do not state yet when the provider was shown each of"
             " these items."
         )
-    if one.look == "first":
+    if exposure.look == "first":
         return (
             f"Yes: its provider had been shown none of these {n:,} items before, so there is"
             " nothing to compare."
         )
-    if one.look == "again":
+    if exposure.look == "again":
         return (
             f"No: its provider had been shown each of these {n:,} items before, the first on"
-            f" {one.since}, so there are no new ones to compare with."
+            f" {exposure.since}, so there are no new ones to compare with."
         )
-    return f"In part. {_part(one, n, levels)}"
+    return f"In part. {_part(exposure, n, levels)}"
 
 
-def _part(one: Contact, n: int, levels: Levels) -> str:
-    since = f", the first on {one.since}" if one.since else ""
-    if one.contrast is None:
+def _part(exposure: PriorExposure, n: int, levels: Levels) -> str:
+    since = f", the first on {exposure.since}" if exposure.since else ""
+    contrast = exposure.contrast
+    if contrast is None:
         return (
-            f"Of these {n:,} items its provider had been shown {one.before:,} before{since}; it was"
-            f" shown {one.fresh:,} here for the first time. One side is too small to compare: it has"
-            " no whole part of the set."
+            f"Of these {n:,} items its provider had been shown {exposure.before:,} before{since};"
+            f" it was shown {exposure.fresh:,} here for the first time. One side is too small to"
+            " compare: it has no whole part of the set."
         )
-    seen = one.contrast.seen_right / one.contrast.seen_n
-    fresh = one.contrast.fresh_right / one.contrast.fresh_n
-    aside = n - one.contrast.seen_n - one.contrast.fresh_n
-    left = f" The other {aside:,} are of parts that had been shown in part; they count on neither side."
+    seen = contrast.seen_right / contrast.seen_n
+    fresh = contrast.fresh_right / contrast.fresh_n
+    remaining = ""
+    if rest := n - contrast.seen_n - contrast.fresh_n:
+        remaining = (
+            f" The other {rest:,} are of parts that had been shown in part; they count on neither"
+            " side."
+        )
     return (
-        f"{percent(seen)}% of the {one.contrast.seen_n:,} items that its provider had been shown"
-        f" before{since}; {percent(fresh)}% of the {one.contrast.fresh_n:,} that it had not:"
-        f" {_contrast(one.contrast, levels)}"
-        f"{left if aside else ''}"
+        f"{percent(seen)}% of the {contrast.seen_n:,} items that its provider had been shown"
+        f" before{since}; {percent(fresh)}% of the {contrast.fresh_n:,} that it had not:"
+        f" {_contrast(contrast, levels)}{remaining}"
     )
 
 
-def _contrast(one: LeakContrast | ContactContrast, levels: Levels) -> str:
+def _contrast(one: LeakContrast | PriorExposureContrast, levels: Levels) -> str:
     more = f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)})"
     chance = more if one.p <= levels.single else "no more than chance"
     seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No possible leak"

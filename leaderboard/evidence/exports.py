@@ -1,10 +1,10 @@
-"""Cells and units that the exports of boards and of published tables share."""
+"""Cells and units shared by the exports of boards and of published tables."""
 
 from typing import Protocol
 
 UNITS = (
-    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy; intervals are 95%; "
-    "likelihoods are in nats per character"
+    "accuracies, gaps and intervals are fractions; a gap is public less private accuracy;"
+    " intervals are 95%; likelihoods are in nats per character"
 )
 
 
@@ -34,5 +34,5 @@ def score_cells(score: Scored) -> list[object]:
 
 
 def plain_cell(text: str) -> str:
-    """Keep a spreadsheet from reading a name as a formula."""
+    """Return a name as a cell that no spreadsheet reads as a formula."""
     return "'" + text if text[:1] in "=+-@\t\r" and text else text

@@ -2,12 +2,12 @@
 
 
 def percent(share: float) -> str:
-    """A fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
+    """Return a fraction as a percentage with one decimal: 0.8291 is ``82.9``."""
     return f"{100 * share:.1f}"
 
 
 def points(gap: float) -> str:
-    """A gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
+    """Return a gap in percentage points, signed, with a true minus: -0.038 is ``−3.8``."""
     text = f"{100 * gap:+.1f}"
     if text in ("+0.0", "-0.0"):
         return "0.0"
@@ -15,22 +15,22 @@ def points(gap: float) -> str:
 
 
 def span(interval: tuple[float, float]) -> str:
-    """An interval of gaps, in percentage points, cut where no gap can be."""
+    """Return an interval of gaps in percentage points, cut at -100 and 100."""
     low, high = interval
     return f"{points(max(low, -1.0))} to {points(min(high, 1.0))}"
 
 
 def size(parameters: float) -> str:
-    """A number of parameters in three digits: 434000 is ``434k``."""
+    """Return a number of parameters in three digits: 434000 is ``434k``."""
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        # What rounds to a thousand of one unit is one of the next.
+        # 999.5 of a unit and more would round to 1000.
         if parameters >= 0.9995 * unit:
             return f"{parameters / unit:.3g}{letter}"
     return f"{parameters:.3g}"
 
 
 def p_value(p: float) -> str:
-    """A p as it is printed beside a word."""
+    """Return a p-value as text, as shown next to an evidence level."""
     return "p < .001" if p < 0.001 else f"p = {p:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Choices that the pages of boards and of published tables share."""
+"""Choices shared by the pages of boards and of published tables."""
 
 from collections.abc import Container
 

@@ -1,18 +1,21 @@
-"""What a row tells of leaks: how a model does on private items that were shown before, beside those that were not."""
+"""Leaks as stored in a row: a model on private items shown before, against items that were not."""
 
 from typing import Literal
 
 from evaluator.contract import Wire
 
-Look = Literal["first", "part", "again", "unknown"]
-"""How much of a run's items its provider was shown for the first time: all, some, none."""
+ExposureExtent = Literal["first", "part", "again", "unknown"]
+"""Share of a run's items that its provider was shown for the first time: all, some, none."""
 
 
 class LeakContrast(Wire, frozen=True, kw_only=True):
-    """Weights on blocks that endpoints may be shown less on blocks that never left, as fractions.
+    """Weights on blocks that endpoints may be shown, less on blocks that never left, as fractions.
 
-    ``interval`` is Miettinen and Nurminen's 95%, ``p`` one-sided and of this model alone; ``visible`` the smallest leak
-    that would have been found four times in five, None where none would. No word of evidence depends on it.
+    - ``interval`` is Miettinen and Nurminen's 95%;
+    - ``p`` is one-sided and of this model alone;
+    - ``visible`` is the smallest leak found with a power of 80%, None where none would be found.
+
+    No evidence level depends on it.
     """
 
     exposed_right: int
@@ -25,8 +28,8 @@ class LeakContrast(Wire, frozen=True, kw_only=True):
     visible: float | None
 
 
-class ContactContrast(Wire, frozen=True, kw_only=True):
-    """An endpoint on whole parts that its provider had been shown before less on whole parts at first contact.
+class PriorExposureContrast(Wire, frozen=True, kw_only=True):
+    """Endpoint on whole parts shown to its provider before, less on whole parts shown first here.
 
     ``difference`` and what follows are as in :class:`LeakContrast`.
     """
@@ -41,16 +44,21 @@ class ContactContrast(Wire, frozen=True, kw_only=True):
     visible: float | None
 
 
-class Contact(Wire, frozen=True, kw_only=True):
-    """What the provider of an endpoint had been shown of a run's private items that count, by the evaluators' logs.
+class PriorExposure(Wire, frozen=True, kw_only=True):
+    """Exposure of a run's private items to its provider before the run, by the evaluators' logs.
 
-    ``before`` of them by other runs before this one's first line, from the day ``since`` on (an ISO date, empty for
-    none); of ``fresh`` this run was the first to show them; both None where that is unknown. The rest another run
-    showed in the meantime. Without a ``contrast`` there is nothing to compare: one side has no whole part.
+    Only items that count are included.
+
+    - ``before``: items that other runs showed before this run's first entry in a log;
+    - ``since``: ISO date on which the first of them was shown, empty for none;
+    - ``fresh``: items that this run was the first to show. Another run showed the rest meanwhile.
+
+    ``before`` and ``fresh`` are None where that is unknown. There is no ``contrast`` where one side
+    has no whole part of the set.
     """
 
-    look: Look
+    look: ExposureExtent
     before: int | None = None
     fresh: int | None = None
     since: str = ""
-    contrast: ContactContrast | None = None
+    contrast: PriorExposureContrast | None = None

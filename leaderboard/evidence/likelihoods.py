@@ -1,11 +1,11 @@
-"""Do models that find the public items likelier have larger gaps? Of ranked rows, and of a table that others published.
+"""Association over models of the likelihood of public items with the gap.
 
-Annotations only: no word depends on any of it.
+Used for ranked rows and for published tables. No evidence level depends on it.
 """
 
 from collections.abc import Sequence
 from math import isnan
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,29 +13,25 @@ from leaderboard.evidence import statistics
 from leaderboard.evidence.statistics.likelihood import DRAWS
 from leaderboard.evidence.summaries import Correlation, Likelihood, Without
 
-LEVEL, SEED = 0.95, 20240501
-
-
+LEVEL = 0.95
+SEED = 20240501
 FEWEST = 8
-"""Models below which a correlation says too little to be printed."""
-
-
+"""Number of models below which a correlation is too uncertain to be shown."""
+FEWEST_FAMILIES = 3
 STRONG = 0.20
-"""Models below this public share hardly solve anything: both their gap and their likelihood are at the floor."""
-
-
+"""Public share below which gap and likelihood of a model are both at the floor."""
 WORK = 4_000_000
-"""Models drawn in all by the bootstrap over families, so that a large board is drawn less often than 2,000 times."""
-
-
-LEAST_DRAWS, MOST_FAMILIES = 400, 200
-"""Of more families than these none is left out in turn: one of so many moves nothing."""
+"""Models drawn in all by the bootstrap over families: large boards are drawn less often."""
+LEAST_DRAWS = 400
+MOST_FAMILIES = 200
+"""Number of families above which none is left out in turn: a single one moves nothing."""
 
 
 class Read(NamedTuple):
-    """A model whose likelihood is known, in nats per character of the public items; fractions but for ``parameters``.
+    """Model with a known likelihood of the public items, in nats per character.
 
-    ``private`` is its likelihood of the private items, ``printed`` the gap that a table prints, where they are known.
+    Scores and gaps are fractions. ``private`` is its likelihood of the private items, ``printed``
+    the gap that a table prints, where they are known.
     """
 
     likelihood: float
@@ -48,89 +44,110 @@ class Read(NamedTuple):
     printed: float | None = None
 
 
-def associated(own: Sequence[Read]) -> Likelihood | None:
-    """Likelihood against gap; ``None`` for fewer than eight models or a constant side."""
-    first = _spearman(own) if len(own) >= FEWEST else None
-    if first is None:
+def associated(models: Sequence[Read]) -> Likelihood | None:
+    """Correlate likelihood and gap; None for fewer than eight models or a constant side."""
+    if len(models) < FEWEST:
         return None
-    strong = [one for one in own if one.public_score >= STRONG]
-    families = sorted({one.family for one in own})
-    without = sorted(_without(own, families), key=lambda one: (one.estimate, one.family))
+    spearman = _spearman(models)
+    kendall = _kendall(models)
+    if spearman is None or kendall is None:
+        return None
+    strong = [model for model in models if model.public_score >= STRONG]
+    families = sorted({model.family for model in models})
+    without = _without_each_family(models, families)
     return Likelihood(
-        models=len(own),
+        models=len(models),
         families=len(families),
-        spearman=first,
-        kendall=cast("Correlation", _kendall(own)),
-        over_families=_over_families(own) if len(families) >= 3 else None,
-        printed=_spearman(own, printed=True),
+        spearman=spearman,
+        kendall=kendall,
+        over_families=_over_families(models) if len(families) >= FEWEST_FAMILIES else None,
+        printed=_with_printed_gaps(models),
         strong=_spearman(strong),
-        strong_printed=_spearman(strong, printed=True),
-        strong_kendall=_kendall(strong) if len(strong) > 3 else None,
-        beside=_beside(own),
+        strong_printed=_with_printed_gaps(strong),
+        strong_kendall=_kendall(strong),
+        beside=_with_size_and_score_fixed(models),
         lowest=without[0] if without else None,
         highest=without[-1] if without else None,
-        contrast=_contrast(own),
+        contrast=_with_contrast(models),
     )
 
 
 def _likelihoods(models: Sequence[Read]) -> list[float]:
-    return [one.likelihood for one in models]
+    return [model.likelihood for model in models]
 
 
 def _gaps(models: Sequence[Read]) -> list[float]:
-    return [one.gap for one in models]
+    return [model.gap for model in models]
 
 
-def _spearman(models: Sequence[Read], *, printed: bool = False) -> Correlation | None:
-    gaps = [one.printed for one in models if one.printed is not None] if printed else _gaps(models)
-    if len(models) < 4 or len(gaps) < len(models):
+def _spearman(models: Sequence[Read]) -> Correlation | None:
+    if len(models) < 4:
         return None
-    return _correlation(statistics.spearman(_likelihoods(models), gaps, LEVEL))
+    return _correlation(statistics.spearman(_likelihoods(models), _gaps(models), LEVEL))
 
 
 def _kendall(models: Sequence[Read]) -> Correlation | None:
+    if len(models) < 4:
+        return None
     return _correlation(statistics.kendall(_likelihoods(models), _gaps(models), LEVEL))
 
 
-def _contrast(models: Sequence[Read]) -> Correlation | None:
-    """How much likelier the public items are than the private ones, against the gap: a better model gains on both."""
-    differences = [one.likelihood - one.private for one in models if one.private is not None]
-    if len(differences) < len(models):
+def _with_printed_gaps(models: Sequence[Read]) -> Correlation | None:
+    """Return Spearman's correlation with the printed gaps; None if one of them is missing."""
+    printed = [model.printed for model in models if model.printed is not None]
+    if len(models) < 4 or len(printed) < len(models):
         return None
-    return _correlation(statistics.spearman(differences, _gaps(models), LEVEL))
+    return _correlation(statistics.spearman(_likelihoods(models), printed, LEVEL))
 
 
-def _correlation(one: statistics.Association) -> Correlation | None:
-    if isnan(one.estimate):
+def _with_contrast(models: Sequence[Read]) -> Correlation | None:
+    """Correlate public less private likelihood with the gap; a better model gains on both sides."""
+    contrasts = [model.likelihood - model.private for model in models if model.private is not None]
+    if len(contrasts) < len(models):
         return None
-    return Correlation(estimate=one.estimate, interval=one.interval, p=one.p, n=one.n)
+    return _correlation(statistics.spearman(contrasts, _gaps(models), LEVEL))
 
 
-def _over_families(models: Sequence[Read]) -> tuple[float, float]:
-    names = [one.family for one in models]
-    rng, draws = np.random.default_rng(SEED), min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
-    return statistics.bca_over_families(
-        _likelihoods(models), _gaps(models), names, rng, LEVEL, draws=draws
+def _correlation(association: statistics.Association) -> Correlation | None:
+    if isnan(association.estimate):
+        return None
+    return Correlation(
+        estimate=association.estimate,
+        interval=association.interval,
+        p=association.p,
+        n=association.n,
     )
 
 
-def _beside(models: Sequence[Read]) -> Correlation | None:
-    """Spearman's correlation of what size and private score leave; of the models whose size is known."""
-    sized = [(one, one.parameters) for one in models if one.parameters]
+def _over_families(models: Sequence[Read]) -> tuple[float, float]:
+    families = [model.family for model in models]
+    draws = min(DRAWS, max(LEAST_DRAWS, WORK // len(models)))
+    rng = np.random.default_rng(SEED)
+    return statistics.bca_over_families(
+        _likelihoods(models), _gaps(models), families, rng, LEVEL, draws=draws
+    )
+
+
+def _with_size_and_score_fixed(models: Sequence[Read]) -> Correlation | None:
+    """Return the partial correlation over the models whose size is known."""
+    sized = [model for model in models if model.parameters]
     if len(sized) < FEWEST:
         return None
-    own = [one for one, _ in sized]
-    given = ([float(np.log(size)) for _, size in sized], [one.private_score for one in own])
-    return _correlation(statistics.partial_spearman(_likelihoods(own), _gaps(own), given, LEVEL))
+    sizes = [float(np.log(model.parameters)) for model in sized if model.parameters]
+    scores = [model.private_score for model in sized]
+    partial = statistics.partial_spearman(_likelihoods(sized), _gaps(sized), (sizes, scores), LEVEL)
+    return _correlation(partial)
 
 
-def _without(models: Sequence[Read], families: Sequence[str]) -> list[Without]:
-    """Each family left out in turn."""
+def _without_each_family(models: Sequence[Read], families: Sequence[str]) -> list[Without]:
+    """Return the correlations without each family in turn, ascending; none for many families."""
     if len(families) > MOST_FAMILIES:
         return []
-    found = []
+    result = []
     for family in families:
-        one = _spearman([other for other in models if other.family != family])
-        if one is not None:
-            found.append(Without(family=family, estimate=one.estimate, p=one.p))
-    return found
+        others = [model for model in models if model.family != family]
+        correlation = _spearman(others)
+        if correlation is not None:
+            without = Without(family=family, estimate=correlation.estimate, p=correlation.p)
+            result.append(without)
+    return sorted(result, key=lambda without: (without.estimate, without.family))

@@ -1,7 +1,8 @@
-"""The word about a gap: decided once for each cohort of runs, against a panel that is frozen with it.
+"""Cohorts, verdicts and references.
 
-A cohort is the runs graded between two closes of a board. Whatever is closed later, by however many models, changes no
-verdict of an earlier cohort; another method makes new verdicts beside the old ones.
+A cohort is the runs graded between two closes of a board. Its verdicts are decided once, against a
+panel that is frozen with it. A later cohort changes no earlier verdict; another method adds new
+verdicts to the old ones.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,13 +26,14 @@ ACCESS: Mapping[Submission.Kind, Access] = {
     Submission.Kind.CHECKPOINT: "weights",
     Submission.Kind.ENDPOINT: "endpoint",
 }
-"""How each kind of submission is reached."""
+"""Access by which a submission of each kind is reached."""
 
 
 class Adjusted(Wire, frozen=True, kw_only=True):
-    """A gap less what clean models of the same private score show; fractions, the interval 95%.
+    """Public score less that expected of clean models with the same private score, as a fraction.
 
-    ``by`` says whether the items' outcomes were compared (method B) or the counts (method A).
+    The interval is 95%. ``by`` is "items" if item outcomes were compared (method B), "counts" for
+    method A.
     """
 
     gap: float
@@ -42,12 +44,14 @@ class Adjusted(Wire, frozen=True, kw_only=True):
 
 
 class Judged(Wire, frozen=True, kw_only=True):
-    """What one cohort decided about one run.
+    """Verdict of one cohort about one run.
 
-    ``p`` is one-sided, the next two are what is left of it within the cohort, None where the run was not tested.
-    ``visible`` is the smallest gap that the test would have found four times in five. ``fewest`` references, if they
-    were contaminated by 5 pp, would change the word: 0 where the counts alone say another one already, None where not
-    even all would, or where it was not asked. ``cut`` says that more than 2% of a set's answers were cut off.
+    - ``word``: evidence level;
+    - ``p``: one-sided p-value, with its corrections within the cohort; None for a run not tested;
+    - ``visible``: smallest gap that the test finds with a power of 80%;
+    - ``fewest``: number of references that would change the level if they were contaminated by
+      5 pp; 0 if the counts alone give another level; None if not even all would, or if not tried;
+    - ``cut``: True if more than 2% of a set's answers were truncated.
     """
 
     word: Evidence
@@ -60,18 +64,18 @@ class Judged(Wire, frozen=True, kw_only=True):
     cut: bool
     fewest: int | None
     levels: Levels = LEVELS
-    """Thresholds that ``word`` was decided by."""
+    """Thresholds of the level."""
     closed: str = ""
-    """When its cohort was closed, as an ISO date."""
+    """ISO date on which its cohort was closed."""
 
     @property
     def said(self) -> str:
-        """The word as a reader sees it."""
+        """Evidence level as pages show it."""
         return self.word.label
 
 
 class PanelMember(Wire, frozen=True, kw_only=True):
-    """One reference as it stood when a cohort was closed, and why it is held for clean."""
+    """Reference at the close of a cohort, with the reason why it is held for clean."""
 
     model: str
     run: str
@@ -80,7 +84,7 @@ class PanelMember(Wire, frozen=True, kw_only=True):
 
 
 class BoardPanel(Wire, frozen=True, kw_only=True):
-    """Who the newest cohort's models were compared with. ``curve`` are (private, public) points of what is expected."""
+    """Panel that a cohort was compared with; ``curve`` has (private, expected public) points."""
 
     basis: CohortBasis
     references: tuple[PanelMember, ...]
@@ -92,7 +96,7 @@ LONGEST_REASON = 300
 
 
 class Reference(models.Model):
-    """A model that maintainers hold for clean on a pair, with the evidence for it in their words."""
+    """Model that maintainers hold for clean on a pair, with their reason."""
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="references")
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="+")
@@ -111,20 +115,20 @@ class Reference(models.Model):
 
 
 class WriteOnce(models.Model):
-    """A row that is written once."""
+    """Row that is inserted and never updated."""
 
     class Meta:
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert only: what was decided and read stays as it was."""
+        """Insert the row; raises TypeError for an update."""
         if not self._state.adding:
-            raise TypeError("what was decided and read is never changed")
+            raise TypeError("a published verdict or ranking is never changed")
         super().save(*args, **kwargs)
 
 
 class Cohort(WriteOnce):
-    """One close of one pair's board by one method, over one grader's outcomes.
+    """Close of a pair's board by one method, over one grader's outcomes.
 
     ``panel`` is a :class:`BoardPanel`, frozen.
     """
@@ -152,30 +156,26 @@ class Cohort(WriteOnce):
         return f"{self.pair_id} cohort {self.number}, {self.method}"
 
     def facts(self) -> BoardPanel:
-        """The panel that its words rest on."""
+        """Return the panel that its verdicts depend on."""
         return msgspec.convert(self.panel, BoardPanel)
 
 
 class VerdictQuerySet(models.QuerySet["Verdict"]):
-    """What cohorts decided about runs."""
+    """Verdicts of cohorts about runs."""
 
     def of_runs(self, runs: Iterable[UUID], *, grader: str) -> dict[UUID, "Judged"]:
-        """The newest method's verdict about each run that has one over the outcomes of ``grader``."""
-        found = (
-            self.filter(run__in=list(runs), cohort__grader=grader)
-            .select_related("cohort")
-            .order_by("cohort_id")
-        )
-        return {one.run_id: one.judged() for one in found}
+        """Return the newest method's verdict about each run, over the outcomes of ``grader``."""
+        verdicts = self.filter(run__in=list(runs), cohort__grader=grader).select_related("cohort")
+        return {verdict.run_id: verdict.judged() for verdict in verdicts.order_by("cohort_id")}
 
     def of_model(self, name: str) -> "VerdictQuerySet":
-        """All that was ever decided about a model's runs that are public, the newest first."""
+        """Return all verdicts about a model's public runs, the newest first."""
         runs = self.filter(run__submission__model__name=name, run__state=RunState.RANKED)
         return runs.select_related("cohort__pair", "run").order_by("-cohort_id")
 
 
 class Verdict(WriteOnce):
-    """What one cohort decided about one run: a :class:`Judged`."""
+    """Verdict of one cohort about one run: ``body`` is a :class:`Judged`."""
 
     cohort = models.ForeignKey(Cohort, on_delete=models.PROTECT, related_name="verdicts")
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="verdicts")
@@ -192,6 +192,6 @@ class Verdict(WriteOnce):
         return f"{self.run_id} in {self.cohort_id}"
 
     def judged(self) -> Judged:
-        """The decision, dated."""
+        """Return the verdict with the date of its cohort."""
         body = self.body | {"closed": self.cohort.closed_at.date().isoformat()}
         return msgspec.convert(body, Judged)

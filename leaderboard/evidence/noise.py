@@ -1,6 +1,6 @@
-"""The noise floor: how far two scores of the same weights may lie apart for no reason of theirs.
+"""Noise floor: largest difference of two scores of the same weights that is measurement noise.
 
-Measured, and kept by ``python -m bench.noise --store``; the site reads it and computes nothing.
+``python -m bench.noise --store`` measures and stores it; the site reads it and computes nothing.
 """
 
 from functools import cache
@@ -18,7 +18,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Cell(Wire, frozen=True, kw_only=True):
-    """One way to ask: an engine with its version, ``batch`` requests at once; how it differs from the first cell."""
+    """Way to ask: an engine with its version, ``batch`` requests at once, and its differences.
+
+    Differences are those from the first cell.
+    """
 
     engine: str
     batch: int
@@ -31,11 +34,12 @@ class Cell(Wire, frozen=True, kw_only=True):
 
 
 class NoiseFloor(Wire, frozen=True, kw_only=True):
-    """The same weights on the same ``n`` items at T=0, asked in many ways.
+    """Differences of the same weights on the same ``n`` items at T=0, asked in many ways.
 
-    ``verdicts_differ`` are those of the worst cell; ``floor`` is the 95% upper bound of their share, as a fraction: no
-    smaller difference of scores is read as one. ``likelihood_floor`` is the largest difference seen, in nats per
-    character.
+    - ``verdicts_differ``: those of the worst cell;
+    - ``floor``: 95% upper bound of their share, as a fraction; a smaller difference of scores is
+      no evidence;
+    - ``likelihood_floor``: largest difference measured, in nats per character.
     """
 
     moment: Moment
@@ -53,21 +57,21 @@ class NoiseFloor(Wire, frozen=True, kw_only=True):
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """The engines with their versions, in the order in which they were asked."""
+        """Engines with their versions, in the order in which they were asked."""
         return tuple(dict.fromkeys(cell.engine for cell in self.cells))
 
     @property
     def at_once(self) -> tuple[int, ...]:
-        """How many requests were in flight, ascending."""
+        """Numbers of requests in flight, ascending."""
         return tuple(sorted({cell.batch for cell in self.cells}))
 
     @property
     def floor_pp(self) -> str:
-        """The floor in percentage points, rounded up."""
+        """Floor in percentage points, rounded up."""
         return f"{ceil(self.floor * 10_000) / 100:.2f}"
 
     def summary(self) -> dict[str, object]:
-        """What the board's JSON says of it."""
+        """Return the fields that the board's JSON has."""
         names = (
             "moment",
             "model",
@@ -84,5 +88,5 @@ class NoiseFloor(Wire, frozen=True, kw_only=True):
 
 @cache
 def noise_floor() -> NoiseFloor:
-    """The stored record."""
+    """Return the stored record."""
     return msgspec.json.decode(STORED.read_bytes(), type=NoiseFloor)

@@ -1,7 +1,11 @@
-"""First contact: what the provider of an endpoint had been shown of a set before a run, by the evaluators' logs.
+"""Items of a set that an endpoint's provider had been shown before a run, by the evaluators' logs.
 
-Outcomes are added up over whole parts of a set only (ADR 15): a part of which the provider had been shown some items
-and not the others is on neither side. Sets of items are numbers here, bit i for item i.
+1. Read every published log entry that shows items of the set to a party outside, in order.
+2. Find for each run the items shown to its recipient before, and those that it showed first.
+3. Add up outcomes on either side over whole parts of the set only (ADR 15): a part of which the
+   provider had been shown some items and not the others is on neither side.
+
+Sets of items are numbers here, bit i for item i.
 """
 
 import base64
@@ -12,17 +16,17 @@ from uuid import UUID
 
 from evaluator.ledger.manifests import Manifest
 from evaluator.policy import JAIL
-from leaderboard.evidence.leaks import Look
-from leaderboard.ledger.models import Entry as LogLine
+from leaderboard.evidence.leaks import ExposureExtent
+from leaderboard.ledger.models import Entry as LogEntry
 from leaderboard.submissions.models import PublicCounts
 
-Gate = Callable[[frozenset[int]], PublicCounts | None]
-"""What may be told of a run's private outcomes without these items."""
+CountsWithout = Callable[[frozenset[int]], PublicCounts | None]
+"""Counts of a run's private outcomes without these items; None below the minimum cell size."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a log that shows items. ``chained`` where nothing of the log is missing before it."""
+class Reveal:
+    """Log entry that shows items. ``chained`` if no entry of its log is missing before it."""
 
     run: UUID | None
     recipient: str
@@ -32,9 +36,14 @@ class Line:
 
 
 @dataclass
-class Shown:
-    """What one run showed: all that is ``chained``, and what was ``fresh`` to its recipient, who had been shown
-    ``before`` by other runs; ``earlier`` is what of that was new to it when, oldest first."""
+class RunReveals:
+    """Items that one run showed its recipient.
+
+    - ``before``: items that other runs had shown the recipient;
+    - ``earlier``: moments of those reveals with the items new at each, oldest first;
+    - ``chained``: items in chained entries;
+    - ``fresh``: items that were new to the recipient.
+    """
 
     before: int = 0
     earlier: tuple[tuple[str, int], ...] = ()
@@ -42,36 +51,44 @@ class Shown:
     fresh: int = 0
 
     def since(self, items: int) -> str:
-        """The day on which the first of these items was shown by another run; empty for none."""
-        return next((moment[:10] for moment, new in self.earlier if new & items), "")
+        """Return the ISO date on which another run showed the first of ``items``; '' for none."""
+        for moment, new in self.earlier:
+            if new & items:
+                return moment[:10]
+        return ""
 
 
 @dataclass
 class _Recipient:
     known: int = 0
-    news: list[tuple[str, int]] = field(default_factory=list)
+    history: list[tuple[str, int]] = field(default_factory=list)
 
 
-def shown(lines: Iterable[Line]) -> dict[UUID | None, Shown]:
-    """By run, from all lines about a set in their order. A run's earlier attempts are its own: they are not before."""
-    found: dict[UUID | None, Shown] = {}
+def reveals_by_run(reveals: Iterable[Reveal]) -> dict[UUID | None, RunReveals]:
+    """Return what each run showed, from all reveals of a set in order.
+
+    Earlier attempts of a run are its own: they are not before it.
+    """
+    by_run: dict[UUID | None, RunReveals] = {}
     recipients: dict[str, _Recipient] = {}
-    for line in lines:
-        recipient = recipients.setdefault(line.recipient, _Recipient())
-        if line.run not in found:
-            found[line.run] = Shown(recipient.known, tuple(recipient.news))
-        run, new = found[line.run], line.items & ~recipient.known
+    for reveal in reveals:
+        recipient = recipients.setdefault(reveal.recipient, _Recipient())
+        if reveal.run not in by_run:
+            by_run[reveal.run] = RunReveals(recipient.known, tuple(recipient.history))
+        run = by_run[reveal.run]
+        new = reveal.items & ~recipient.known
         run.fresh |= new
-        run.chained |= line.items if line.chained else 0
+        if reveal.chained:
+            run.chained |= reveal.items
         if new:
             recipient.known |= new
-            recipient.news.append((line.moment, new))
-    return found
+            recipient.history.append((reveal.moment, new))
+    return by_run
 
 
 @dataclass(frozen=True)
-class Sides:
-    """Right answers on whole parts that the provider had been shown before, and on whole parts at first contact."""
+class ContrastCounts:
+    """Right answers on whole parts shown before, and on whole parts shown for the first time."""
 
     seen_right: int
     seen_n: int
@@ -80,79 +97,100 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Met:
-    """How a run met its provider, over the items that count; as in ``models.Contact``."""
+class RunExposure:
+    """Prior exposure of one run, over the items that count; as in ``leaks.PriorExposure``."""
 
-    look: Look
+    look: ExposureExtent
     before: int | None = None
     fresh: int | None = None
     since: str = ""
-    sides: Sides | None = None
+    sides: ContrastCounts | None = None
 
 
 @dataclass(frozen=True)
-class Contacts:
-    """What is known of all runs on a set of ``n`` items in these ``parts``."""
+class ExposureHistory:
+    """Reveals of all runs on a set of ``n`` items in these ``parts``."""
 
     n: int
     parts: tuple[int, ...]
-    by_run: Mapping[UUID | None, Shown]
+    by_run: Mapping[UUID | None, RunReveals]
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Self:
-        """By every line that is here."""
-        return cls(manifest.n, parts_of(manifest), shown(lines_of(manifest)))
+    def of_set(cls, manifest: Manifest) -> Self:
+        """Read the history of a set from the published logs."""
+        return cls(manifest.n, parts_of(manifest), reveals_by_run(reveals_of(manifest)))
 
-    def met(self, run: UUID, counts: int, told: Gate) -> Met:
-        """How this run met its provider, over the items that ``counts`` names."""
-        known = self.by_run.get(run, Shown())
-        if counts & ~known.chained:
-            return Met("unknown")
-        before, fresh = counts & known.before, counts & known.fresh
-        look: Look = "first" if fresh == counts else "again" if before == counts else "part"
-        sides = self._sides(
-            told, whole(self.parts, counts, before), whole(self.parts, counts, fresh)
+    def of_run(self, run: UUID, counting: int, counts_without: CountsWithout) -> RunExposure:
+        """Return the prior exposure of a run, over the items ``counting``."""
+        reveals = self.by_run.get(run, RunReveals())
+        if counting & ~reveals.chained:
+            return RunExposure("unknown")
+        before = counting & reveals.before
+        fresh = counting & reveals.fresh
+        extent: ExposureExtent = "part"
+        if fresh == counting:
+            extent = "first"
+        elif before == counting:
+            extent = "again"
+        seen_parts = whole_parts(self.parts, counting, before)
+        fresh_parts = whole_parts(self.parts, counting, fresh)
+        return RunExposure(
+            look=extent,
+            before=before.bit_count(),
+            fresh=fresh.bit_count(),
+            since=reveals.since(before),
+            sides=self._contrast(counts_without, seen_parts, fresh_parts),
         )
-        return Met(look, before.bit_count(), fresh.bit_count(), known.since(before), sides)
 
-    def _sides(self, told: Gate, seen: int, first: int) -> Sides | None:
-        if not (seen and first):
+    def _contrast(
+        self, counts_without: CountsWithout, seen: int, fresh: int
+    ) -> ContrastCounts | None:
+        """Return counts of both sides; None where one is empty or may not be published."""
+        if not (seen and fresh):
             return None
-        old, new = (
-            told(frozenset(at for at in range(self.n) if not side >> at & 1))
-            for side in (seen, first)
-        )
-        return Sides(old.right, old.n, new.right, new.n) if old and new else None
+        on_seen = counts_without(self._all_but(seen))
+        on_fresh = counts_without(self._all_but(fresh))
+        if on_seen is None or on_fresh is None:
+            return None
+        return ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
+
+    def _all_but(self, items: int) -> frozenset[int]:
+        return frozenset(index for index in range(self.n) if not items >> index & 1)
 
 
 def parts_of(manifest: Manifest) -> tuple[int, ...]:
-    """The parts of a set, each as its items."""
+    """Return the parts of a set, each as its items."""
     return tuple(
-        sum((1 << block.n) - 1 << block.start for block in part) for part in manifest.parts()
+        sum(((1 << block.n) - 1) << block.start for block in blocks) for blocks in manifest.parts()
     )
 
 
-def whole(parts: Iterable[int], counts: int, side: int) -> int:
-    """What counts of those parts of which ``side`` has all that counts."""
-    return sum(part & counts for part in parts if not part & counts & ~side)
+def whole_parts(parts: Iterable[int], counting: int, side: int) -> int:
+    """Return the counting items of those parts whose counting items are all in ``side``."""
+    return sum(part & counting for part in parts if not part & counting & ~side)
 
 
-def lines_of(manifest: Manifest) -> list[Line]:
-    """Every line that shows items of the set to somebody outside: of one log by index, of several by moment.
+def reveals_of(manifest: Manifest) -> list[Reveal]:
+    """Return every log entry that shows items of the set to a party outside, in order.
 
-    Also such as their log does not hold: what was shown is shown.
+    Entries of one log are ordered by index, those of several logs by moment. Entries that
+    contradict their log are included: their items were shown.
     """
-    rows = LogLine.objects.filter(kind="exposure", set_name=manifest.name, line__root=manifest.root)
-    rows = rows.exclude(recipient=JAIL).order_by("evaluator", "index", "pk")
-    found: list[tuple[str, Line]] = []
-    evaluator, clock = None, ""
-    for row in rows.values_list(
-        "evaluator", "run", "recipient", "moment", "line__items", "status"
-    ).iterator():
-        moment = row[3].removesuffix("Z")
-        # The order of a log is certain, the clock of its host is not.
-        clock = moment if row[0] != evaluator else max(clock, moment)
-        evaluator = row[0]
-        items = int.from_bytes(base64.b64decode(row[4]), "little")
-        found.append((clock, Line(row[1], row[2], moment, items, row[5] == LogLine.Status.CHAINED)))
-    return [line for _, line in sorted(found, key=lambda one: one[0])]
+    entries = LogEntry.objects.filter(
+        kind="exposure", set_name=manifest.name, line__root=manifest.root
+    )
+    entries = entries.exclude(recipient=JAIL).order_by("evaluator", "index", "pk")
+    fields = ("evaluator", "run", "recipient", "moment", "line__items", "status")
+    dated: list[tuple[str, Reveal]] = []
+    current = None
+    latest = ""
+    for evaluator, run, recipient, stamp, bitmap, status in entries.values_list(*fields).iterator():
+        moment = stamp.removesuffix("Z")
+        # The order within a log is certain, the clock of its host is not.
+        latest = max(latest, moment) if evaluator == current else moment
+        current = evaluator
+        items = int.from_bytes(base64.b64decode(bitmap), "little")
+        chained = status == LogEntry.Status.CHAINED
+        dated.append((latest, Reveal(run, recipient, moment, items, chained)))
+    dated.sort(key=lambda pair: pair[0])
+    return [reveal for _, reveal in dated]

@@ -1,4 +1,4 @@
-"""Summaries of a ranking: shares, tests, families and correlations. Read by pages, which compute nothing."""
+"""Summaries of a ranking that pages read: shares, tests, families and correlations."""
 
 from evaluator.contract import Wire
 
@@ -13,7 +13,7 @@ class Share(Wire, frozen=True, kw_only=True):
 
 
 class Tested(Wire, frozen=True, kw_only=True):
-    """One p, and what is left of it among all tests of the table."""
+    """One-sided p-value, and its corrections for all tests of the table."""
 
     p: float
     holm: float
@@ -21,9 +21,10 @@ class Tested(Wire, frozen=True, kw_only=True):
 
 
 class PooledGap(Wire, frozen=True, kw_only=True):
-    """A family's mean gap by random effects, Hartung and Knapp's interval; no intervals for fewer than three members.
+    """Mean gap of a family by random effects, with Hartung and Knapp's interval.
 
-    ``above`` says whether the interval that allows for all pooled families lies wholly above zero.
+    There are no intervals for fewer than three members. ``above`` is True if the interval that is
+    corrected for all pooled families lies wholly above zero.
     """
 
     estimate: float
@@ -34,7 +35,7 @@ class PooledGap(Wire, frozen=True, kw_only=True):
 
 
 class FamilyLine(Wire, frozen=True, kw_only=True):
-    """One family: how many members have a higher public score, the sign test's p, raw gap and gap against peers."""
+    """Family: members, those with a higher public score, sign test, raw gap, gap against peers."""
 
     family: str
     members: int
@@ -45,7 +46,7 @@ class FamilyLine(Wire, frozen=True, kw_only=True):
 
 
 class Correlation(Wire, frozen=True, kw_only=True):
-    """A rank correlation over ``n`` models, its 95% interval and its two-sided p."""
+    """Rank correlation over ``n`` models, its 95% interval and its two-sided p-value."""
 
     estimate: float
     interval: tuple[float, float]
@@ -54,7 +55,7 @@ class Correlation(Wire, frozen=True, kw_only=True):
 
 
 class Without(Wire, frozen=True, kw_only=True):
-    """Spearman's correlation when one family is left out."""
+    """Spearman's correlation without one family."""
 
     family: str
     estimate: float
@@ -62,11 +63,14 @@ class Without(Wire, frozen=True, kw_only=True):
 
 
 class Likelihood(Wire, frozen=True, kw_only=True):
-    """Log-likelihood per character of the public items against the gap; a missing one could not be computed.
+    """Correlations of log-likelihood per character of the public items with the gap.
 
-    ``printed`` takes the gaps that the table prints, ``strong`` only models of at least 20% on the public set,
-    ``beside`` holds size and private score fixed, ``contrast`` is that of the gap with how much likelier the public
-    items are than the private ones.
+    - ``printed``: with the gaps that a table prints;
+    - ``strong``: only of models with at least 20% on the public set;
+    - ``beside``: with size and private score held fixed;
+    - ``contrast``: of public less private likelihood with the gap.
+
+    One that could not be computed is None.
     """
 
     models: int
@@ -85,7 +89,7 @@ class Likelihood(Wire, frozen=True, kw_only=True):
 
 
 class Likely(Wire, frozen=True, kw_only=True):
-    """How likely weights find the texts of a set: the mean log-likelihood per character over ``n`` items, in nats."""
+    """Mean log-likelihood per character of a set's texts, over ``n`` items, in nats."""
 
     per_character: float
     standard_error: float | None
@@ -93,7 +97,7 @@ class Likely(Wire, frozen=True, kw_only=True):
 
 
 class Likelihoods(Wire, frozen=True, kw_only=True):
-    """Both sets of a pair, read by one ``definition``. Items that were retired since count here all the same."""
+    """Likelihoods of both sets by one ``definition``; items retired since are included."""
 
     definition: str
     public: Likely

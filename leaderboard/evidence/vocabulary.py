@@ -63,4 +63,4 @@ LEVELS = Levels()
 """Levels in force."""
 
 CohortBasis = Literal["twins", "panel", "none"]
-"""Assumption behind a verdict: sets exchangeable by construction, a panel of references, or none."""
+"""Assumption of a verdict: exchangeable sets by construction, a panel of references, or none."""

@@ -16,7 +16,6 @@ TO_BE_SPLIT = {
     "evaluator/grading/stated.py _headings",
     "leaderboard/benchmarks/actions.py check_pair",
     "leaderboard/charts/planes.py likelihood",
-    "leaderboard/evidence/entries.py _entries",
     "leaderboard/submissions/actions/operations.py _pools",
     "leaderboard/submissions/actions/queueing.py _claim",
     "leaderboard/submissions/actions/recording.py _finished",

@@ -3,9 +3,10 @@
 - Each model has ``logit P(right_i) = a + b1 s_i + b2 s_i² + δ·[i public]``, where s_i is the
   standardised log odds that the references answer item i. This is an analysis of covariance with a
   logistic link.
-- δ is fitted for the model and for each reference in turn. The easiness of an item is that among
-  the other references.
-- The mean μ0 and the spread τ² of the references' δ (DerSimonian & Laird) are those of clean models.
+- δ is fitted for the model and for each reference in turn. The easiness of an item is that
+  among the other references.
+- The mean μ0 and the spread τ² of the references' δ are those of clean models (DerSimonian &
+  Laird).
 
 The δ of one model alone must not be tested: with 5 to 12 references that test is wrong 14 to 28
 times in 100.

@@ -9,11 +9,11 @@ import pytest
 from leaderboard.board import exports
 from leaderboard.board.lookup import Board
 from leaderboard.board.snapshot import rank
-from leaderboard.evidence.entries import Entry, Graded, Tally
+from leaderboard.evidence.entries import Entry, Graded, OutcomeCounts
 from tests.leaderboard.closing import publish
 from tests.leaderboard.sample import make_board, make_pair
 
-TALLY = Tally(n=10, right=4, wrong=4, no_answer=1, truncated=1)
+TALLY = OutcomeCounts(n=10, right=4, wrong=4, no_answer=1, truncated=1)
 
 
 def test_csv_gives_every_column_back() -> None:

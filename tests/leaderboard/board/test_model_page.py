@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 
 from leaderboard.board.snapshot import Draft, rank
-from leaderboard.evidence.entries import Entry, Graded, Tally
+from leaderboard.evidence.entries import Entry, Graded, OutcomeCounts
 from tests.leaderboard.sample import make_pair
 
 pytestmark = pytest.mark.django_db
-TALLY = Tally(n=400, right=300, wrong=100, no_answer=0, truncated=0)
+TALLY = OutcomeCounts(n=400, right=300, wrong=100, no_answer=0, truncated=0)
 GRADERS = (Graded("numeric-1", 300, 400, 280, 400), Graded("lm-eval-strict-3", 260, 400, 262, 400))
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evaluator.contract import Outcome
 from leaderboard.board.snapshot import rank
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.submissions.models import UNASSIGNED, Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import drafted
@@ -14,8 +14,8 @@ from tests.leaderboard.sample import make_board, make_pair, make_run
 
 
 def entry(model: str, public: int, private: int, *, n: int = 400, truncated: int = 0) -> Entry:
-    def tally(right: int) -> Tally:
-        return Tally(
+    def tally(right: int) -> OutcomeCounts:
+        return OutcomeCounts(
             n=n, right=right, wrong=n - right - truncated, no_answer=0, truncated=truncated
         )
 

@@ -12,7 +12,7 @@ from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import rank
 from leaderboard.charts import marks, planes
 from leaderboard.evidence import formats
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.vocabulary import Evidence
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,8 +21,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 def make(
     public: int = 331, private: int = 328, *, model: str = "demo-honest", truncated: int = 0
 ) -> Row:
-    def tally(right: int) -> Tally:
-        return Tally(
+    def tally(right: int) -> OutcomeCounts:
+        return OutcomeCounts(
             n=400, right=right, wrong=400 - right - truncated, no_answer=0, truncated=truncated
         )
 

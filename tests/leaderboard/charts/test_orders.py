@@ -6,14 +6,14 @@ from leaderboard.board import charts
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import rank
 from leaderboard.charts import orders
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from tests.leaderboard.charts.test_charts import SVG, parse
 
 
 def board(size: int) -> tuple[Row, ...]:
-    def tally(right: int) -> Tally:
-        return Tally(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
+    def tally(right: int) -> OutcomeCounts:
+        return OutcomeCounts(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
 
     names = [f"m{number}<&" for number in range(size)]
     entries = [

@@ -1,4 +1,4 @@
-"""Words are decided once for each cohort, against a panel that is frozen with it, and stay."""
+"""Verdicts are decided once for each cohort, against a panel that is frozen with it, and stay."""
 
 from itertools import count
 from typing import Any
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db
 N = 400
 
 
-def words(pair: SetPair) -> dict[str, str]:
-    """The words on the newest board."""
+def levels(pair: SetPair) -> dict[str, str]:
+    """Return the evidence levels on the newest board."""
     newest = Snapshot.objects.current(pair)
     return {row.model: row.evidence for row in newest.ranking()} if newest else {}
 
@@ -58,14 +58,14 @@ def panel() -> SetPair:
     return pair
 
 
-def test_twins_by_construction_are_told_by_the_raw_gap() -> None:
+def test_twins_by_construction_are_tested_by_the_raw_gap() -> None:
     pair = make_pair()
     make_board(pair)
     actions.rebuild(pair=pair)
-    assert words(pair) == {}
+    assert levels(pair) == {}
     cohort = actions.close_cohort(pair=pair)
     assert cohort is not None and cohort.facts().basis == "twins"
-    assert words(pair) == {
+    assert levels(pair) == {
         "replay-strong": "no_evidence",
         "demo-honest": "cannot_tell",
         "replay-cut": "cannot_tell",
@@ -77,14 +77,14 @@ def test_twins_by_construction_are_told_by_the_raw_gap() -> None:
     assert judged["demo-small"].visible > 0.05 and judged["demo-contaminated"].holm < 1e-10
 
 
-def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPair) -> None:
+def test_with_a_panel_a_harder_private_set_flags_no_clean_model(panel: SetPair) -> None:
     answer(panel, "fair", 0.4)
     answer(panel, "fitted", 0.4, gain=1.2)
     raw = {row.model: row.interval[0] > 0 for row in snapshots.rank(newest(panel))}
     assert sum(raw.values()) >= 8  # the raw gap cries wolf
     actions.close_cohort(pair=panel)
-    assert words(panel).pop("fitted") == "overfit"
-    assert "overfit" not in {word for model, word in words(panel).items() if model != "fitted"}
+    assert levels(panel).pop("fitted") == "overfit"
+    assert "overfit" not in {level for model, level in levels(panel).items() if model != "fitted"}
     row = next(row for row in snapshots.build(panel).rows if row.model == "fitted")
     assert row.judged is not None and row.judged.adjusted is not None
     assert (row.judged.basis, row.judged.adjusted.by, row.judged.adjusted.references) == (
@@ -101,13 +101,13 @@ def test_a_harder_private_set_accuses_nobody_once_there_is_a_panel(panel: SetPai
     assert {member.why for member in facts.references} == {"trained before the public set"}
 
 
-def test_without_eight_references_nothing_is_told(panel: SetPair) -> None:
+def test_without_eight_references_nothing_is_stated(panel: SetPair) -> None:
     for number in range(3):
         references.drop_reference(pair=panel, model=f"clean-{number}")
     answer(panel, "fitted", 0.4, gain=1.2)
     cohort = actions.close_cohort(pair=panel)
     assert cohort is not None and cohort.facts().basis == "none"
-    assert set(words(panel).values()) == {"cannot_tell"}
+    assert set(levels(panel).values()) == {"cannot_tell"}
 
 
 def test_a_model_is_not_compared_with_its_own_lineage(panel: SetPair) -> None:
@@ -132,7 +132,7 @@ def test_a_contaminated_reference_is_put_aside_and_named(panel: SetPair) -> None
     facts = Snapshot.objects.current(panel).facts()  # type: ignore[union-attr]
     assert facts is not None
     assert [member.model for member in facts.references if member.put_aside] == ["bad"]
-    assert words(panel)["bad"] == "overfit"
+    assert levels(panel)["bad"] == "overfit"
 
 
 def bodies(cohort: Cohort) -> dict[Any, Any]:
@@ -171,26 +171,26 @@ def crowd(pair: SetPair, size: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "ANALYZE"
-        )  # within a transaction nobody else does, and ten thousand rows are planned as none
+        )  # nothing else does so within a transaction, and ten thousand rows are planned as none
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("size", [50, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_new_models_change_no_earlier_word(size: int) -> None:
+def test_new_models_change_no_earlier_verdict(size: int) -> None:
     pair = make_pair()
     make_board(pair)
     first = actions.close_cohort(pair=pair)
     assert first is not None
-    before, told = words(pair), bodies(first)
+    before, verdicts = levels(pair), bodies(first)
     crowd(pair, size)
     second = actions.close_cohort(pair=pair)
     assert second is not None and len(bodies(second)) == size
-    assert bodies(first) == told
-    assert {model: word for model, word in words(pair).items() if model in before} == before
-    # One family of all tests would have said something else: the frozen adjusted p is that of five models.
+    assert bodies(first) == verdicts
+    assert {model: level for model, level in levels(pair).items() if model in before} == before
+    # One family of all tests would give other p-values: the frozen adjusted p is that of five models.
     together = cohorts.decide("generator", newest(pair), [])
     everyone = {entry.run: one for entry, one in zip(newest(pair), together.judged, strict=True)}
-    assert any(everyone[str(run)].holm != body["holm"] for run, body in told.items())
+    assert any(everyone[str(run)].holm != body["holm"] for run, body in verdicts.items())
 
 
 def test_a_closed_cohort_is_never_changed() -> None:
@@ -210,21 +210,21 @@ def test_a_new_run_of_a_model_waits_for_its_own_cohort() -> None:
     make_board(pair)
     actions.close_cohort(pair=pair)
     make_run(pair, "demo-contaminated", public=300, private=300)
-    before = words(pair)
+    before = levels(pair)
     actions.rebuild(pair=pair)
-    assert words(pair) == before
+    assert levels(pair) == before
     second = actions.close_cohort(pair=pair)
     assert second is not None and second.number == 2 and second.verdicts.count() == 1
-    assert words(pair)["demo-contaminated"] == "cannot_tell"
+    assert levels(pair)["demo-contaminated"] == "cannot_tell"
 
 
-def test_another_method_decides_anew_beside_the_old(
+def test_another_method_adds_verdicts_to_the_old_ones(
     panel: SetPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(panel, "fitted", 0.4, gain=1.2)
     first = actions.close_cohort(pair=panel)
     assert first is not None
-    told = bodies(first)
+    verdicts = bodies(first)
     references.drop_reference(
         pair=panel, model="clean-1"
     )  # the panel that was frozen is the one that counts
@@ -232,8 +232,8 @@ def test_another_method_decides_anew_beside_the_old(
     assert actions.close_cohort(pair=panel) is None
     old, new = Cohort.objects.order_by("pk")
     assert (old.number, new.number, old.method, new.method) == (1, 1, "evidence-2", "evidence-3")
-    assert bodies(old) == told
-    assert bodies(new) == told
+    assert bodies(old) == verdicts
+    assert bodies(new) == verdicts
     assert new.facts() == old.facts()
 
 

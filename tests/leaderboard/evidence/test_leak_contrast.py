@@ -1,4 +1,4 @@
-"""Weights on what endpoints may have been shown against what never left: when it is told, and what it says."""
+"""Contrast of weights on items that endpoints may be shown with items that never left."""
 
 import csv
 from html import unescape
@@ -16,8 +16,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
 from leaderboard.board import snapshot as snapshots
 from leaderboard.board.rows import Row
-from leaderboard.evidence import explain as sentences
-from leaderboard.evidence import statistics
+from leaderboard.evidence import explain, statistics
 from leaderboard.evidence.leaks import LeakContrast
 from leaderboard.submissions.models import UNASSIGNED, Run
 from tests.leaderboard import sealed
@@ -58,13 +57,17 @@ def pair(twins: sealed.Sealed) -> SetPair:
 def run(pair: SetPair, model: str = "m", *, exposed: int, local: int, **about: Any) -> Run:
     """A run with so many right on either part; the spare items are not asked."""
     made = make_run(pair, model, public=100, **about)
-    kept = made.outcomes.get(item_set=pair.private)
+    outcomes = made.outcomes.get(item_set=pair.private)
     right, wrong = bytes([Outcome.RIGHT]), bytes([Outcome.WRONG])
     asked = right * exposed + wrong * (EXPOSED - exposed) + right * local + wrong * (LOCAL - local)
-    kept.packed, kept.n, kept.blocks = asked + bytes([UNASSIGNED]) * SPARE, len(asked), [0, 1, 2]
-    kept.right = asked.count(right)
-    kept.wrong = len(asked) - kept.right
-    kept.save()
+    outcomes.packed, outcomes.n, outcomes.blocks = (
+        asked + bytes([UNASSIGNED]) * SPARE,
+        len(asked),
+        [0, 1, 2],
+    )
+    outcomes.right = asked.count(right)
+    outcomes.wrong = len(asked) - outcomes.right
+    outcomes.save()
     return made
 
 
@@ -73,7 +76,7 @@ def row(pair: SetPair) -> Row:
     return found
 
 
-def test_the_two_parts_are_told_apart_and_compared(pair: SetPair) -> None:
+def test_the_two_strata_are_compared(pair: SetPair) -> None:
     run(pair, exposed=216, local=100)
     leak = row(pair).leak
     assert leak is not None
@@ -88,7 +91,7 @@ def test_the_two_parts_are_told_apart_and_compared(pair: SetPair) -> None:
     assert leak.p < 0.001
 
 
-def test_it_changes_no_word(pair: SetPair) -> None:
+def test_it_changes_no_verdict(pair: SetPair) -> None:
     run(pair, "leaked", exposed=220, local=40)
     run(pair, "even", exposed=164, local=96)
     actions.close_cohort(pair=pair)
@@ -114,16 +117,18 @@ def test_a_set_without_a_manifest_has_none() -> None:
     assert row(pair).leak is None
 
 
-def test_no_part_of_which_fewer_than_a_hundred_items_were_asked_is_told(pair: SetPair) -> None:
+def test_a_stratum_below_the_minimum_cell_size_is_not_published(pair: SetPair) -> None:
     made = run(pair, exposed=216, local=100)
-    kept = made.outcomes.get(item_set=pair.private)
-    kept.packed = bytes(kept.packed)[: EXPOSED + 99] + bytes([UNASSIGNED]) * (LOCAL - 99 + SPARE)
-    kept.n, kept.right, kept.wrong = EXPOSED + 99, 315, 24
-    kept.save()
+    outcomes = made.outcomes.get(item_set=pair.private)
+    outcomes.packed = bytes(outcomes.packed)[: EXPOSED + 99] + bytes([UNASSIGNED]) * (
+        LOCAL - 99 + SPARE
+    )
+    outcomes.n, outcomes.right, outcomes.wrong = EXPOSED + 99, 315, 24
+    outcomes.save()
     assert row(pair).leak is None
 
 
-def test_what_is_retired_leaves_its_part_in_a_step(pair: SetPair, twins: sealed.Sealed) -> None:
+def test_retired_items_leave_their_stratum_in_steps(pair: SetPair, twins: sealed.Sealed) -> None:
     """Of the exposed items a whole block goes; a single item of the local ones waits."""
     run(pair, exposed=216, local=100)
     first = twins.notice(None, kind="erratum", item=EXPOSED, reason="wrong_gold")
@@ -139,14 +144,14 @@ def test_what_is_retired_leaves_its_part_in_a_step(pair: SetPair, twins: sealed.
     )
 
 
-def test_a_part_that_is_gone_is_compared_with_nothing(pair: SetPair, twins: sealed.Sealed) -> None:
+def test_a_retired_stratum_is_not_compared(pair: SetPair, twins: sealed.Sealed) -> None:
     run(pair, exposed=216, local=100)
     first = twins.notice(None, kind="retire_block", block=2, reason="spent")
     post_notices(data=[first.to_dict()])
     assert row(SetPair.objects.get(pk=pair.pk)).leak is None
 
 
-def test_the_model_s_page_says_it_with_what_would_have_been_seen(
+def test_the_model_page_shows_it_with_the_smallest_visible_leak(
     client: Client, pair: SetPair
 ) -> None:
     run(pair, "leaky", exposed=216, local=100)
@@ -178,22 +183,22 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair) -> None:
         one["model"]: one
         for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
     }
-    told = {
+    by_model = {
         one["model"]: one["leak"] for one in client.get("/api/v1/board?pair=twins").json()["rows"]
     }
-    assert told["asked"] is None and lines["asked"]["leak"] == ""
+    assert by_model["asked"] is None and lines["asked"]["leak"] == ""
     assert (
         float(lines["leaky"]["leak"])
-        == told["leaky"]["difference"]
+        == by_model["leaky"]["difference"]
         == pytest.approx(0.9 - 100 / 140)
     )
     assert (int(lines["leaky"]["leak_exposed_n"]), float(lines["leaky"]["leak_p"])) == (
         EXPOSED,
-        told["leaky"]["p"],
+        by_model["leaky"]["p"],
     )
 
 
-def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
+def test_a_contrast_without_a_visible_leak_says_so() -> None:
     fields = {
         "exposed_right": 150,
         "exposed_n": 150,
@@ -201,5 +206,5 @@ def test_where_no_leak_could_be_seen_the_words_say_so() -> None:
         "local_n": 140,
         "difference": 0.0,
     }
-    text = sentences.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
+    text = explain.leak(LeakContrast(**fields, interval=(-0.03, 0.02), p=0.5, visible=None))  # type: ignore[arg-type]
     assert "No possible leak would be found" in text

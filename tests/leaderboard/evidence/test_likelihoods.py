@@ -1,4 +1,4 @@
-"""Likelihood against gap over a board: the figures of the statistics, frozen with the rows, said on the page."""
+"""Association of likelihood and gap over a board, stored with the ranking and shown on its page."""
 
 import random
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def read(public: float, private: float) -> Likelihoods:
 
 
 def rows(models: int = MODELS, **changes: Any) -> list[Row]:
-    """A seventh of them endpoints, which nobody reads; families of three; gaps that follow the difference."""
+    """Return rows in families of three; every seventh is an endpoint without a likelihood."""
     rng = random.Random(5)
     found = []
     for number in range(models):
@@ -67,8 +67,8 @@ def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
         [np.log(one.parameters) for one in own if one.parameters],
         [one.private.accuracy for one in own][1:],
     )
-    beside = statistics.partial_spearman(at[1:], gaps[1:], given)
-    assert found.beside is not None and found.beside.estimate == beside.estimate
+    partial = statistics.partial_spearman(at[1:], gaps[1:], given)
+    assert found.beside is not None and found.beside.estimate == partial.estimate
     assert found.lowest is not None and found.highest is not None
     assert found.lowest.estimate < found.spearman.estimate < found.highest.estimate
 
@@ -84,7 +84,7 @@ def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
     ],
     ids=["few", "unread", "one gap", "one likelihood", "none"],
 )
-def test_where_there_is_nothing_to_correlate_nothing_is_said(few: Sequence[Row]) -> None:
+def test_too_few_models_or_a_constant_side_give_no_association(few: Sequence[Row]) -> None:
     assert board_likelihoods.of_rows(few) is None
 
 
@@ -113,11 +113,11 @@ def test_it_is_frozen_with_the_ranking_and_comes_out_again(client: Client) -> No
     for number in range(9):
         run = make_run(pair, f"m-{number}", public=200 + 10 * number, private=200)
         for name, item_set in (("public", pair.public), ("private", pair.private)):
-            told = {
+            stored = {
                 "name": name, "definition": "characters-1", "n": item_set.n,
                 "mean": -6000 + 40 * number if name == "public" else -6500 + (number * 7) % 5, "error": 10,
             }  # fmt: skip
-            RunOutcomes.objects.filter(run=run, item_set=item_set).update(likelihood=told)
+            RunOutcomes.objects.filter(run=run, item_set=item_set).update(likelihood=stored)
     actions.close_cohort(pair=pair)
     snapshot = Snapshot.objects.current(pair)
     assert snapshot is not None
@@ -126,30 +126,30 @@ def test_it_is_frozen_with_the_ranking_and_comes_out_again(client: Client) -> No
     assert snapshots.recompute(snapshot) is True
     Snapshot.objects.filter(pk=snapshot.pk).update(likelihood=None)
     assert snapshots.recompute(Snapshot.objects.get(pk=snapshot.pk)) is False
-    page = client.get("/").content.decode()
+    page = client.get("/boards/demo/").content.decode()
     assert "Too few models" in page
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("models", [MODELS, 6])
-def test_the_page_says_it_in_words(client: Client, models: int) -> None:
+def test_the_page_explains_the_association(client: Client, models: int) -> None:
     found = board_likelihoods.of_rows(rows(models))
-    told = found.to_dict() if found else None
+    stored = found.to_dict() if found else None
     Snapshot.objects.write(
         rows(models),
         pair=make_pair(),
         method=snapshots.METHOD,
         inputs_hash="a" * 64,
-        likelihood=told,
+        likelihood=stored,
     )
-    kept = client.get("/api/v1/board").json()["likelihood"]
-    assert (kept and (kept["models"], kept["spearman"]["p"])) == (
+    published = client.get("/api/v1/board").json()["likelihood"]
+    assert (published and (published["models"], published["spearman"]["p"])) == (
         found and (found.models, found.spearman.p)
     )
-    page = client.get("/").content.decode()
-    said = (
+    page = client.get("/boards/demo/").content.decode()
+    explained = (
         "over 11 models" in page
         and "in place of the likelihood it is" in page
         and "Drawing whole families" in page
     )
-    assert said == (found is not None) != ("Too few models were read" in page)
+    assert explained == (found is not None) != ("Too few models have a known likelihood" in page)

@@ -10,7 +10,7 @@ from evaluator.contract import Outcome
 from leaderboard.board import snapshot as boards
 from leaderboard.board.snapshot import rank
 from leaderboard.evidence import decide as cohorts
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.noise import STORED, NoiseFloor, noise_floor
 from tests.leaderboard.sample import make_board, make_pair
 
@@ -35,7 +35,7 @@ def test_the_stored_record_is_strict_and_its_floor_follows_from_its_cells() -> N
 
 
 def entry(n: int) -> Entry:
-    tally = Tally(n=n, right=n // 2, wrong=n - n // 2, no_answer=0, truncated=0)
+    tally = OutcomeCounts(n=n, right=n // 2, wrong=n - n // 2, no_answer=0, truncated=0)
     return Entry("m", "Org", "weights", "run", tally, tally)
 
 
@@ -48,7 +48,7 @@ def test_no_gap_below_the_floor_is_called_visible() -> None:
 
 def nested(model: str, right: int) -> Entry:
     """Right on the first ``right`` of 2,000 items: any two such models differ on the same side each time."""
-    tally = Tally(n=2000, right=right, wrong=2000 - right, no_answer=0, truncated=0)
+    tally = OutcomeCounts(n=2000, right=right, wrong=2000 - right, no_answer=0, truncated=0)
     outcomes = bytes([Outcome.RIGHT] * right + [Outcome.WRONG] * (2000 - right))
     return Entry(model, "Org", "weights", model, tally, tally, outcomes=outcomes)
 
@@ -63,13 +63,13 @@ def test_models_within_the_floor_share_their_ranks(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gap_within_the_floor_is_no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven tenths of a point among a hundred thousand items is beyond chance; the same model differs as much from itself."""
     n = 100_000
 
     def decided(public: int) -> str:
         sides = [
-            Tally(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+            OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
             for right in (public, n // 2)
         ]
         return (
@@ -85,7 +85,7 @@ def test_no_word_is_said_of_a_gap_within_the_floor(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.django_db
-def test_page_and_json_say_what_was_measured(client: Client) -> None:
+def test_page_and_json_show_the_measurement(client: Client) -> None:
     make_board(make_pair())
     found = noise_floor()
     page = client.get("/boards/demo/").content.decode()
@@ -93,8 +93,8 @@ def test_page_and_json_say_what_was_measured(client: Client) -> None:
     method = client.get("/methodology/").content.decode()
     assert all(engine in method for engine in found.engines)
     assert f"less than {found.floor_pp} pp" in method
-    told = client.get("/api/v1/board").json()["noise_floor"]
-    assert (told["floor"], told["engines"], told["n"]) == (
+    published = client.get("/api/v1/board").json()["noise_floor"]
+    assert (published["floor"], published["engines"], published["n"]) == (
         found.floor,
         list(found.engines),
         found.n,

@@ -1,4 +1,4 @@
-"""Each word has a sentence that a reader can weigh, with the row's own numbers and nobody accused."""
+"""Each evidence level is explained with the row's own numbers, without an accusation."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, rank
 from leaderboard.evidence import explain
-from leaderboard.evidence.entries import Entry, Tally
+from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.models import Adjusted, Judged
 from leaderboard.evidence.vocabulary import Evidence
 from tests.leaderboard.sample import make_pair
@@ -24,7 +24,7 @@ FIELDS: dict[str, Any] = {
 
 def row(**judged: Any) -> Row:
     public, private = (
-        Tally(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
+        OutcomeCounts(n=400, right=right, wrong=400 - right, no_answer=0, truncated=0)
         for right in (397, 262)
     )
     (made,) = rank([Entry("m", "Demo", "weights", "run", public, private)])
@@ -53,13 +53,13 @@ def evidence_of(ranked: Row) -> str:
         ({"word": "cannot_tell", "basis": "none", "holm": None, "benjamini_hochberg": None}, ("Too few reference models",)),
     ],
 )  # fmt: skip
-def test_each_word_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
+def test_each_level_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
     text = evidence_of(row(**judged))
     assert all(piece in text for piece in pieces), text
     assert not {"clean", "cheating", "Holm", "p"} & set(text.split())
 
 
-def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
+def test_against_references_the_adjusted_gap_is_explained() -> None:
     adjusted = Adjusted(gap=-0.021, interval=(-0.05, 0.01), expected=0.3, references=9, by="counts")
     text = evidence_of(row(basis="panel", adjusted=adjusted, word="no_evidence"))
     assert text.startswith(
@@ -67,7 +67,7 @@ def test_against_references_it_is_the_adjusted_gap_that_speaks() -> None:
     )
 
 
-def test_before_a_decision_it_is_said_that_there_is_none() -> None:
+def test_a_run_without_a_verdict_is_explained() -> None:
     assert evidence_of(replace(row(), judged=None, evidence=Evidence.PENDING)).startswith(
         "Not decided yet"
     )
@@ -75,7 +75,9 @@ def test_before_a_decision_it_is_said_that_there_is_none() -> None:
 
 @pytest.mark.parametrize("basis", ["panel", "twins"])
 @pytest.mark.django_db
-def test_a_family_s_page_shows_what_its_words_were_decided_by(client: Client, basis: str) -> None:
+def test_a_family_page_shows_the_gap_that_its_verdicts_depend_on(
+    client: Client, basis: str
+) -> None:
     adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
     one = replace(row(basis=basis, adjusted=adjusted if basis == "panel" else None), family="demo")
     Snapshot.objects.write([one], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)

@@ -1,4 +1,4 @@
-"""``manage.py name_reference PAIR MODEL --because WORDS``: hold a model for clean, or ``--drop`` it again."""
+"""``manage.py name_reference PAIR MODEL (--because WORDS | --drop)``."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,22 +12,25 @@ from leaderboard.evidence.models import Reference
 
 
 class Command(BaseCommand):
-    """Names a reference of a pair. It counts from the next close of the board on."""
+    """Names or drops a reference of a pair, from the next close of the board on."""
 
-    help = "Hold a model for not fitted to a pair's public set, so that others are compared with it; or drop it."
+    help = (
+        "Hold a model for not fitted to a pair's public set, so that others are compared with it;"
+        " or drop it."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """PAIR, MODEL and one of ``--because WORDS`` and ``--drop``."""
+        """Add PAIR, MODEL and one of ``--because WORDS`` and ``--drop``."""
         parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
         parser.add_argument("model", metavar="MODEL", help="the model's name")
-        what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument(
+        change = parser.add_mutually_exclusive_group(required=True)
+        change.add_argument(
             "--because", metavar="WORDS", help="the evidence, for readers; at most 300 characters"
         )
-        what.add_argument("--drop", action="store_true", help="hold it for that no longer")
+        change.add_argument("--drop", action="store_true", help="stop holding the model for clean")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write it down and say how many references the pair has now."""
+        """Change the reference and print the number of references that the pair has now."""
         pair = SetPair.objects.filter(slug=options["pair"]).first()
         if pair is None:
             raise CommandError("no such pair is registered")

@@ -48,18 +48,18 @@ def test_contaminated_ones_are_found_and_they_alone() -> None:
         assert len(found ^ truth) <= 2
 
 
-def test_one_that_does_worse_on_the_public_set_is_kept() -> None:
+def test_a_reference_that_does_worse_on_the_public_set_stays() -> None:
     references = panel(World("clean"), 1)
     low = references[7]
     references[7] = low._replace(public_right=max(low.public_right - 150, 0))
     assert not contaminated(logits(references))[7]
 
 
-def test_a_panel_of_four_has_nobody_to_spare() -> None:
+def test_none_of_four_references_is_put_aside() -> None:
     assert not contaminated(logits(panel(World("clean"), 1)[:4])).any()
 
 
-def test_moving_the_whole_panel_puts_nobody_aside() -> None:
+def test_moving_the_whole_panel_puts_none_aside() -> None:
     """Contamination of all is no contamination that a panel can show: the page says so."""
     references = [
         one._replace(public_right=min(one.public_right + 66, one.public_n))

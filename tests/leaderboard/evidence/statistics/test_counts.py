@@ -86,7 +86,7 @@ def test_each_row_is_compared_with_other_families_only() -> None:
     assert set(found.used) | set(found.put_aside) == set(range(20))
 
 
-def test_a_panel_too_small_says_nothing() -> None:
+def test_a_panel_that_is_too_small_gives_no_gap() -> None:
     found = peers(world(np.random.default_rng(0), 7), families(7))
     assert (found.panel, found.used, found.gaps) == (None, (), (None,) * 7)
     nine = peers(world(np.random.default_rng(0), 9), ["one"] * 2 + [f"f{i}" for i in range(7)])
@@ -110,7 +110,7 @@ def test_references_known_from_elsewhere_are_the_panel() -> None:
     assert peers(models, alone, known=range(7)).gaps == peers(models, alone).gaps
 
 
-def test_nobody_is_accused_where_one_set_is_harder_and_the_overfitted_are_found() -> None:
+def test_a_harder_set_flags_no_clean_model_and_overfitted_ones_are_found() -> None:
     """Without the panel each of these clean models would be accused: the raw gap is 5 to 8 points."""
     rng = np.random.default_rng(5)
     clean = [

@@ -1,4 +1,4 @@
-"""How many references a word rests on."""
+"""Fewest references that would change an evidence level."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from leaderboard.evidence import statistics as s
 from leaderboard.evidence.statistics import AdjustedGap, Sides
 
 
-def word(gap: AdjustedGap) -> str:
+def level(gap: AdjustedGap) -> str:
     return "overfit" if gap.p <= 0.05 else "no evidence"
 
 
@@ -16,12 +16,12 @@ def case(world: World, seed: int) -> tuple[Sides, list[Sides]]:
     return target, references
 
 
-def test_a_word_at_the_edge_rests_on_few_and_a_clear_one_on_many() -> None:
+def test_a_close_level_needs_few_references_and_a_clear_one_many() -> None:
     _, references = case(World("clean", harder=0.3), 1)
     base = Sides(800, 1319, 665, 1205)
     fewest = []
     for right in range(790, 900, 20):
-        found = s.fewest_contaminated(base._replace(public_right=right), references, word)
+        found = s.fewest_contaminated(base._replace(public_right=right), references, level)
         fewest.append(found)
     # From quiet to loud: first so many contaminated ones would have to be hidden, then so many more to mask it.
     quiet = [one.hidden for one in fewest if one.hidden is not None]
@@ -30,10 +30,10 @@ def test_a_word_at_the_edge_rests_on_few_and_a_clear_one_on_many() -> None:
     assert fewest[-1].hidden is None
 
 
-def test_the_word_does_change_at_that_number_and_not_before() -> None:
+def test_the_level_changes_at_that_number_and_not_before() -> None:
     target, references = Sides(815, 1319, 665, 1205), case(World("clean", harder=0.3), 1)[1]
-    before = word(s.adjusted_gap(target, references))
-    found = s.fewest_contaminated(target, references, word)
+    before = level(s.adjusted_gap(target, references))
+    found = s.fewest_contaminated(target, references, level)
     assert before == "no evidence"
     assert found.hidden is not None
     assert found.hidden > 1
@@ -44,10 +44,10 @@ def test_the_word_does_change_at_that_number_and_not_before() -> None:
             one._replace(public_right=one.public_right - 66),
             *references[place + 1 :],
         ]
-        assert word(s.adjusted_gap(target, alone)) == before
+        assert level(s.adjusted_gap(target, alone)) == before
 
 
-def test_a_word_that_nothing_changes() -> None:
+def test_a_level_that_nothing_changes() -> None:
     target, references = case(World("quirks", harder=0.3, overfit=0.15), 2)
-    always = s.fewest_contaminated(target, references, lambda gap: "one word")
+    always = s.fewest_contaminated(target, references, lambda gap: "one level")
     assert (always.hidden, always.masked, always.fewest) == (None, None, None)

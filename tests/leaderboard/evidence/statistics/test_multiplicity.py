@@ -29,7 +29,7 @@ def test_holm_is_the_step_down(p: list[float], alpha: float) -> None:
 
 
 @given(lists)
-def test_order_is_kept_and_holm_is_the_stricter(p: list[float]) -> None:
+def test_order_is_preserved_and_holm_is_the_stricter(p: list[float]) -> None:
     for adjust in (s.holm, s.benjamini_hochberg):
         adjusted = adjust(p)
         assert np.all(adjusted >= np.asarray(p) - 1e-15)

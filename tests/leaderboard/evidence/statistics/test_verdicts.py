@@ -1,4 +1,4 @@
-"""The four words: their order, their thresholds, and that earlier cohorts are never touched by later ones."""
+"""Evidence levels: order, thresholds, and independence of later cohorts."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ def found(*tests: GapTest | None, public: Counts = SIDE) -> list[Evidence]:
     ]
 
 
-def test_the_words_of_one_model() -> None:
+def test_the_levels_of_one_model() -> None:
     assert found(GapTest(0.05, 0.2)) == [Evidence.OVERFIT]
     assert found(GapTest(0.051, 0.2)) == [Evidence.WATCH]
     assert found(GapTest(0.11, 0.0501)) == [Evidence.CANNOT_TELL]
@@ -32,11 +32,11 @@ def test_the_words_of_one_model() -> None:
 
 
 def test_truncation_comes_first_and_leaves_the_family() -> None:
-    cut, kept = s.verdicts(
+    cut, tested = s.verdicts(
         [Case(CUT, SIDE, GapTest(1e-9, 0.01)), Case(SIDE, SIDE, GapTest(0.04, 0.01))]
     )
     assert (cut.evidence, cut.p) == (Evidence.CANNOT_TELL, None)
-    assert (kept.evidence, kept.holm) == (Evidence.OVERFIT, 0.04)
+    assert (tested.evidence, tested.holm) == (Evidence.OVERFIT, 0.04)
     assert s.verdicts([Case(SIDE, CUT, GapTest(1e-9, 0.01))])[0].evidence is Evidence.CANNOT_TELL
 
 
@@ -48,7 +48,7 @@ def test_among_many_one_needs_more() -> None:
 
 
 @given(st.lists(cases, max_size=20))
-def test_each_word_is_the_rule_read_aloud(cohort: list[Case]) -> None:
+def test_each_level_follows_from_the_rule(cohort: list[Case]) -> None:
     for case, verdict in zip(cohort, s.verdicts(cohort), strict=True):
         if case.public is CUT or case.test is None:
             expected = Evidence.CANNOT_TELL
@@ -61,8 +61,8 @@ def test_each_word_is_the_rule_read_aloud(cohort: list[Case]) -> None:
         assert verdict.evidence is expected
 
 
-def test_ten_thousand_new_models_change_no_word_of_an_earlier_cohort() -> None:
-    """Words are a function of their own cohort; in one family with the newcomers the same p would lose its word."""
+def test_ten_thousand_new_models_change_no_level_of_an_earlier_cohort() -> None:
+    """In one family with the newcomers the same p-value would lose its level."""
     first = [Case(SIDE, SIDE, GapTest(p, 0.03)) for p in (0.001, 0.02, 0.5)]
     later = [Case(SIDE, SIDE, GapTest(0.5, 0.03))] * 10_000
     before = s.verdicts(first)

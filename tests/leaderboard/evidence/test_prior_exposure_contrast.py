@@ -1,4 +1,4 @@
-"""What an endpoint's provider had been shown before a run: what of it is told, and what it says."""
+"""Contrast of items shown to an endpoint's provider before a run with items shown first in it."""
 
 import csv
 from html import unescape
@@ -18,7 +18,7 @@ from leaderboard.board import snapshot as snapshots
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.evidence import decide, explain, statistics
-from leaderboard.evidence.leaks import Contact
+from leaderboard.evidence.leaks import PriorExposure
 from leaderboard.evidence.models import Cohort
 from leaderboard.ledger.actions import keep_entries
 from leaderboard.ledger.models import Evaluator
@@ -75,11 +75,11 @@ def run(
     for block, number in right.items():
         for place, at in enumerate(items(block)):
             packed[at] = Outcome.RIGHT if place < number else Outcome.WRONG
-    kept = made.outcomes.get(item_set=pair.private)
-    kept.packed, kept.n, kept.blocks = bytes(packed), len(items(*right)), sorted(right)
-    kept.right = bytes(packed).count(Outcome.RIGHT)
-    kept.wrong = kept.n - kept.right
-    kept.save()
+    outcomes = made.outcomes.get(item_set=pair.private)
+    outcomes.packed, outcomes.n, outcomes.blocks = bytes(packed), len(items(*right)), sorted(right)
+    outcomes.right = bytes(packed).count(Outcome.RIGHT)
+    outcomes.wrong = outcomes.n - outcomes.right
+    outcomes.save()
     return made
 
 
@@ -88,7 +88,7 @@ def show(pair: SetPair, by: FakeEvaluator, made: Run, asked: list[int], **about:
     sealed.show(pair, by, asked, **fields | about)
 
 
-def contact(pair: SetPair, model: str = "m") -> Contact:
+def contact(pair: SetPair, model: str = "m") -> PriorExposure:
     (found,) = (row.contact for row in drafted(pair).rows if row.model == model)
     assert found is not None
     return found
@@ -98,7 +98,7 @@ def page(client: Client, name: str) -> str:
     return " ".join(unescape(client.get(f"/models/{name}/").content.decode()).split())
 
 
-def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
+def test_an_endpoint_listed_after_being_self_declared_is_compared(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     """The season's block it had been shown before, the two others it meets here."""
@@ -110,9 +110,14 @@ def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
         items(0, 1, 2),
         moment="2026-05-06T07:08:09Z",
     )
-    told = contact(pair)
-    assert (told.look, told.before, told.fresh, told.since) == ("part", 120, 260, "2026-01-02")
-    one = told.contrast
+    exposure = contact(pair)
+    assert (exposure.look, exposure.before, exposure.fresh, exposure.since) == (
+        "part",
+        120,
+        260,
+        "2026-01-02",
+    )
+    one = exposure.contrast
     assert one is not None
     assert (one.seen_right, one.seen_n, one.fresh_right, one.fresh_n) == (108, 120, 176, 260)
     expected = statistics.leak_contrast((108, 120), (176, 260))
@@ -127,15 +132,15 @@ def test_who_was_self_declared_and_is_listed_now_is_compared_with_itself(
     assert "more than chance gives 5% of models (p < .001). A leak of" in text
 
 
-def test_whose_items_are_all_new_has_a_first_look_and_nothing_to_compare(
+def test_a_run_on_new_items_has_nothing_to_compare(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
-    assert contact(pair) == Contact(look="first", before=0, fresh=120)
+    assert contact(pair) == PriorExposure(look="first", before=0, fresh=120)
     assert "Yes: its provider had been shown none of these 120 items before" in page(client, "m")
 
 
-def test_who_was_shown_all_before_is_told_so_with_the_day(
+def test_a_run_on_known_items_states_the_day_of_the_first_exposure(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     """Whatever model it was that they were shown to."""
@@ -143,7 +148,7 @@ def test_who_was_shown_all_before_is_told_so_with_the_day(
         pair, evaluator, run(pair, "first", {0: 80}, "T2"), items(0), moment="2026-02-03T04:05:06Z"
     )
     show(pair, evaluator, run(pair, "m", {0: 100}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
-    assert contact(pair) == Contact(look="again", before=120, fresh=0, since="2026-02-03")
+    assert contact(pair) == PriorExposure(look="again", before=120, fresh=0, since="2026-02-03")
     actions.close_cohort(pair=pair)
     assert (
         "No: its provider had been shown each of these 120 items before, the first on 2026-02-03"
@@ -158,9 +163,13 @@ def test_a_part_that_was_shown_incompletely_is_on_neither_side(
     """A run that broke off after one item of a block: what is compared are the two whole ones."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), [*items(0), 240])
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
-    told = contact(pair)
-    assert (told.look, told.before, told.fresh) == ("part", 121, 259) and told.contrast
-    assert (told.contrast.seen_n, told.contrast.fresh_n, told.contrast.fresh_right) == (
+    exposure = contact(pair)
+    assert (exposure.look, exposure.before, exposure.fresh) == (
+        "part",
+        121,
+        259,
+    ) and exposure.contrast
+    assert (exposure.contrast.seen_n, exposure.contrast.fresh_n, exposure.contrast.fresh_right) == (
         120,
         110,
         77,
@@ -172,13 +181,18 @@ def test_a_part_that_was_shown_incompletely_is_on_neither_side(
     )
 
 
-def test_where_one_side_has_no_whole_part_nothing_is_compared(
+def test_nothing_is_compared_if_one_side_has_no_whole_part(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0)[:119])
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
-    told = contact(pair)
-    assert (told.look, told.before, told.fresh, told.contrast) == ("part", 119, 261, None)
+    exposure = contact(pair)
+    assert (exposure.look, exposure.before, exposure.fresh, exposure.contrast) == (
+        "part",
+        119,
+        261,
+        None,
+    )
     actions.close_cohort(pair=pair)
     assert "One side is too small to compare: it has no whole part of the set." in page(client, "m")
 
@@ -187,20 +201,22 @@ def test_a_run_s_own_attempts_are_not_before_it(pair: SetPair, evaluator: FakeEv
     made = run(pair, "m", {0: 80}, "T2")
     show(pair, evaluator, made, items(0)[:70])
     show(pair, evaluator, made, items(0)[40:], token=2)
-    assert contact(pair) == Contact(look="first", before=0, fresh=120)
+    assert contact(pair) == PriorExposure(look="first", before=0, fresh=120)
 
 
-def test_what_another_run_showed_in_the_meantime_is_neither(
+def test_items_shown_by_another_run_meanwhile_are_on_neither_side(
     pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     made, other = run(pair, "m", {1: 60, 2: 99}), run(pair, "other", {2: 99})
     show(pair, evaluator, made, items(1))
     show(pair, evaluator, other, items(2)[:30])
     show(pair, evaluator, made, items(2))
-    assert contact(pair) == Contact(look="part", before=0, fresh=230)
+    assert contact(pair) == PriorExposure(look="part", before=0, fresh=230)
 
 
-def test_others_who_were_shown_them_do_not_matter(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_exposure_of_other_recipients_does_not_count(
+    pair: SetPair, evaluator: FakeEvaluator
+) -> None:
     other = run(pair, "other", {0: 80}, "T2")
     show(pair, evaluator, other, items(0), recipient="elsewhere.example")
     show(pair, evaluator, other, items(0), recipient="jail")
@@ -210,7 +226,7 @@ def test_others_who_were_shown_them_do_not_matter(pair: SetPair, evaluator: Fake
     assert contact(pair).look == "first"
 
 
-def test_while_lines_are_missing_nothing_is_claimed(
+def test_nothing_is_claimed_while_log_entries_are_missing(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     """What is missing before its lines may say that the provider knew them."""
@@ -224,7 +240,7 @@ def test_while_lines_are_missing_nothing_is_claimed(
     }
     missing = evaluator.expose(items=pack_bits(items(0), pair.private.n), **about)
     show(pair, evaluator, made, items(0))
-    assert contact(pair) == Contact(look="unknown")
+    assert contact(pair) == PriorExposure(look="unknown")
     actions.close_cohort(pair=pair)
     assert "Not known: the published logs do not state yet" in page(client, "m")
     keep_entries(evaluator=Evaluator.objects.get(), entries=[missing])
@@ -246,7 +262,7 @@ def test_weights_and_sets_without_a_manifest_have_none(
     assert [row.contact for one in (pair, bare) for row in drafted(one).rows] == [None, None]
 
 
-def test_what_is_retired_leaves_its_part_in_a_step(
+def test_retired_items_leave_their_part_in_steps(
     pair: SetPair, twins: sealed.Sealed, evaluator: FakeEvaluator
 ) -> None:
     """A single item waits; once the season's block is gone, all that is left is at first contact."""
@@ -254,28 +270,30 @@ def test_what_is_retired_leaves_its_part_in_a_step(
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
     first = twins.notice(None, kind="erratum", item=0, reason="wrong_gold")
     post_notices(data=[first.to_dict()])
-    told = contact(SetPair.objects.get(pk=pair.pk)).contrast
-    assert told and (told.seen_right, told.seen_n, told.fresh_n) == (108, 120, 260)
+    exposure = contact(SetPair.objects.get(pk=pair.pk)).contrast
+    assert exposure and (exposure.seen_right, exposure.seen_n, exposure.fresh_n) == (108, 120, 260)
     second = twins.notice(first, kind="retire_block", block=0, reason="spent")
     post_notices(data=[first.to_dict(), second.to_dict()])
-    assert contact(SetPair.objects.get(pk=pair.pk)) == Contact(look="first", before=0, fresh=260)
+    assert contact(SetPair.objects.get(pk=pair.pk)) == PriorExposure(
+        look="first", before=0, fresh=260
+    )
 
 
-def test_it_changes_no_word_and_a_late_line_no_verdict(
+def test_a_late_log_entry_changes_the_ranking_and_no_verdict(
     pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     """Only the ranking is made of other inputs then, and the next one says so."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
     actions.close_cohort(pair=pair)
-    kept, cohort = Snapshot.objects.get(), Cohort.objects.get()
-    assert (snapshots.recompute(kept), decide.recompute(cohort)) == (True, True)
+    snapshot, cohort = Snapshot.objects.get(), Cohort.objects.get()
+    assert (snapshots.recompute(snapshot), decide.recompute(cohort)) == (True, True)
     slow = FakeEvaluator("evaluator-2")
     slow.register()
     show(pair, slow, run(pair, "m", {}, "T2"), items(0), moment="2026-03-03T04:05:05Z")
-    assert (snapshots.recompute(kept), decide.recompute(cohort)) == (None, True)
+    assert (snapshots.recompute(snapshot), decide.recompute(cohort)) == (None, True)
     new = actions.rebuild(pair=pair)
     assert snapshots.recompute(new) is True
-    before, after = kept.row_of("m"), new.row_of("m")
+    before, after = snapshot.row_of("m"), new.row_of("m")
     assert before and after and before.contact and after.contact
     assert (before.contact.look, after.contact.look) == ("first", "again")
     assert before.judged == after.judged
@@ -293,12 +311,12 @@ def test_the_same_lines_in_another_order_make_the_same_row(
     ]
     for line in (lines[2], lines[0], lines[0], lines[1]):
         keep_entries(evaluator=known, entries=[line])
-    told = contact(pair)
-    assert (told.look, told.before, told.fresh) == ("part", 120, 260)
-    assert told.contrast and told.contrast.seen_right == 108
+    exposure = contact(pair)
+    assert (exposure.look, exposure.before, exposure.fresh) == ("part", 120, 260)
+    assert exposure.contrast and exposure.contrast.seen_right == 108
 
 
-def test_nothing_is_told_before_the_close(
+def test_nothing_is_published_before_the_close(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
@@ -317,24 +335,26 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
         one["model"]: one
         for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
     }
-    told = {
+    by_model = {
         one["model"]: one["contact"]
         for one in client.get("/api/v1/board?pair=twins").json()["rows"]
     }
     assert (
-        told["own"] is None and told["lost"]["before"] is None and told["new"]["contrast"] is None
+        by_model["own"] is None
+        and by_model["lost"]["before"] is None
+        and by_model["new"]["contrast"] is None
     )
     assert {name: (one["first_look"], one["shown_before"]) for name, one in lines.items()} == {
         "new": ("first", "0"), "m": ("part", "120"), "lost": ("unknown", ""), "own": ("", ""),
     }  # fmt: skip
     assert (
         float(lines["m"]["contact"])
-        == told["m"]["contrast"]["difference"]
+        == by_model["m"]["contrast"]["difference"]
         == pytest.approx(108 / 120 - 176 / 260)
     )
     assert (int(lines["m"]["contact_fresh_n"]), float(lines["m"]["contact_p"])) == (
         260,
-        told["m"]["contrast"]["p"],
+        by_model["m"]["contrast"]["p"],
     )
     assert (lines["m"]["shown_since"], lines["m"]["shown_first"], lines["new"]["contact"]) == (
         "2026-01-02",
@@ -343,15 +363,15 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
     )
 
 
-def test_a_row_of_before_there_was_one_can_be_read(pair: SetPair, evaluator: FakeEvaluator) -> None:
+def test_a_row_without_prior_exposure_can_be_read(pair: SetPair, evaluator: FakeEvaluator) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
     (row,) = drafted(pair).rows
     old = {name: value for name, value in row.to_dict().items() if name != "contact"}
     assert row.contact and Row.from_dict(row.to_dict()) == row
-    assert explain.contact(Row.from_dict(old).contact, 260) == ""
+    assert explain.prior_exposure(Row.from_dict(old).contact, 260) == ""
 
 
-def test_no_word_depends_on_which_side_the_right_answers_are(
+def test_no_verdict_depends_on_the_side_of_the_right_answers(
     pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     show(pair, evaluator, run(pair, "before", {0: 80}, "T2"), items(0))
