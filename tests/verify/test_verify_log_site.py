@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
 
 from evaluator import grading, protocols
@@ -17,7 +18,6 @@ from evaluator.ledger.notes import cosign, sign_head
 from evaluator.ledger.notices import sign_notice
 from evaluator.ledger.rules import default_rule
 from evaluator.ledger.signatures import public_hex
-from leaderboard import kept
 from leaderboard.accounts.actions import sign_up
 from leaderboard.benchmarks.actions import post_notices, register_pair, register_set
 from leaderboard.benchmarks.models import SetPair
@@ -144,7 +144,7 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Site:
 def visit(live_server: LiveServer, tmp_path: Path, capsys: Any) -> Callable[..., tuple[int, Any]]:
     def make(state: str = "state") -> tuple[int, Any]:
         capsys.readouterr()
-        kept.shelf.clear()  # whoever writes into the database starts the site anew, or nobody would see it
+        cache.clear()  # the site caches pages; what a test writes into the database must be seen
         code = VERIFIER.main(
             ["--site", live_server.url, "--state", str(tmp_path / state), "--json"]
         )
