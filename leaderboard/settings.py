@@ -300,15 +300,15 @@ PAGE_CACHE_SECONDS = number(
 )
 CACHE_URL = text(
     "HOLDFAST_CACHE_URL",
-    "",
-    about="Redis for pages that all processes share (redis://...); empty: memory of each process.",
+    "memory",
+    about="Redis for pages that all processes share (redis://...), or memory of each process.",
 )
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CACHE_URL,
     }
-    if CACHE_URL
+    if CACHE_URL != "memory"
     else {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
         "OPTIONS": {"MAX_ENTRIES": 2000},
