@@ -111,7 +111,7 @@ app.conf.broker_transport_options |= transport_options(settings.BROKER_URL)
 app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leaderboard.board"])
 
 
-def ring_ship(evaluator: str, *, after: int) -> None:
+def request_log(evaluator: str, *, after: int) -> None:
     """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is away."""
     order = Ship(after=after).to_dict()
     app.send_task(

@@ -119,7 +119,7 @@ def open_season(*, slug: str) -> SetPair:
         pair = SetPair.objects.filter(slug=slug).first()
         if pair is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
-        pair.private = locked(pair.private_id)
+        pair.private = lock_set(pair.private_id)
         manifest = pair.private.facts()
         if manifest is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
@@ -132,8 +132,11 @@ def open_season(*, slug: str) -> SetPair:
     return pair
 
 
-def locked(item_set: int) -> ItemSet:
-    """The set, locked until the transaction ends: its release, its seasons and its notices change under this lock."""
+def lock_set(item_set: int) -> ItemSet:
+    """Return the set, locked until the transaction ends.
+
+    Its release, its seasons and its notices change under this lock.
+    """
     return ItemSet.objects.select_for_update(of=("self",)).get(pk=item_set)
 
 
@@ -245,7 +248,7 @@ def register_pair(
         also=also,
     )
     with transaction.atomic():
-        made.private = locked(made.private_id)
+        made.private = lock_set(made.private_id)
         known = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
         _check_known(made, known)
         if known is None:

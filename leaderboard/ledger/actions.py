@@ -16,7 +16,7 @@ from evaluator.ledger.entries import origin, verify_entry
 from evaluator.ledger.manifests import Identity
 from evaluator.ledger.notes import verify_head
 from evaluator.policy import ENDPOINT_TIERS, recipient_of
-from leaderboard.celery import ring_ship
+from leaderboard.celery import request_log
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, ListedEndpoint, Party
 
@@ -123,7 +123,7 @@ def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> No
         raise refuse(Refusal.NOT_FOUND, "endpoint")
 
 
-def keep_log(
+def store_log(
     *,
     evaluator: Evaluator,
     lines: Sequence[LogLine],
@@ -135,15 +135,15 @@ def keep_log(
     Raises ``bad_message`` and keeps none.
     """
     if lines:
-        keep_entries(evaluator=evaluator, entries=lines)
+        store_entries(evaluator=evaluator, entries=lines)
     for one in opened:
-        _keep_tally(evaluator, one)
+        _store_counts(evaluator, one)
     if note:
-        _keep_head(evaluator, note)
+        _store_head(evaluator, note)
     _compare_heads(evaluator)
 
 
-def _keep_tally(evaluator: Evaluator, told: OutcomeCounts) -> None:
+def _store_counts(evaluator: Evaluator, told: OutcomeCounts) -> None:
     closing = evaluator.entries.filter(kind="closing", entry_hash=told.line).first()
     counted = told.right + told.wrong + told.no_answer + told.truncated
     if (
@@ -155,7 +155,7 @@ def _keep_tally(evaluator: Evaluator, told: OutcomeCounts) -> None:
     Entry.objects.filter(pk=closing.pk).update(tally=told.to_dict())
 
 
-def _keep_head(evaluator: Evaluator, note: str) -> None:
+def _store_head(evaluator: Evaluator, note: str) -> None:
     try:
         head = verify_head(
             note,
@@ -187,11 +187,11 @@ def ask_logs() -> int:
     """Ask every evaluator for the lines behind the site's copy, and for its newest head. Returns how many."""
     known = list(Evaluator.objects.order_by("pk"))
     for evaluator in known:
-        ring_ship(evaluator.name, after=evaluator.head_index)
+        request_log(evaluator.name, after=evaluator.head_index)
     return len(known)
 
 
-def keep_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
+def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
     """Keep lines of an evaluator's log, whatever became of the attempt they belong to.
 
     Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come twice

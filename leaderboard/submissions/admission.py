@@ -82,7 +82,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class No:
+class Rejection:
     """A refusal. ``detail`` names the field it is about, where it is about one."""
 
     code: Refusal | Code
@@ -94,21 +94,21 @@ def is_api_key(text: str) -> bool:
     return _API_KEY.fullmatch(text) is not None
 
 
-def malformed(ask: Ask, *, private_endpoints: bool) -> No | None:
+def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
     """What is wrong with a submission as it is written; nothing may be looked up by it before this is None."""
     for name in ("pair", "model"):
         if not _PATTERNS[name].fullmatch(getattr(ask, name)):
-            return No(Refusal.INVALID_FIELD, name)
+            return Rejection(Refusal.INVALID_FIELD, name)
     if ask.protocol and not fits(ask.protocol, Name):
-        return No(Refusal.INVALID_FIELD, "protocol")
+        return Rejection(Refusal.INVALID_FIELD, "protocol")
     if ask.parameters is not None and not 1 <= ask.parameters <= MAX_PARAMETERS:
-        return No(Refusal.INVALID_FIELD, "parameters")
+        return Rejection(Refusal.INVALID_FIELD, "parameters")
     if ask.kind == "checkpoint":
         return _malformed_checkpoint(ask)
     return _malformed_endpoint(ask, private_endpoints=private_endpoints)
 
 
-def decide(ask: Ask, facts: Facts) -> No | None:
+def decide(ask: Ask, facts: Facts) -> Rejection | None:
     """None where a well-formed submission is taken, else the first reason why it is not."""
     reasons = (
         (not facts.has_organisation, Refusal.NO_ORGANISATION),
@@ -119,32 +119,32 @@ def decide(ask: Ask, facts: Facts) -> No | None:
         (bool(ask.api_key) and not facts.can_seal, Refusal.NO_EVALUATOR),
     )
     code = next((code for holds, code in reasons if holds), None)
-    return No(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
+    return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
 
 
-def _malformed_checkpoint(ask: Ask) -> No | None:
+def _malformed_checkpoint(ask: Ask) -> Rejection | None:
     given = ("url", "served_model", "api", "api_key", "provider")
     foreign = [name for name in given if getattr(ask, name)]
     foreign += [name for name in OF_BUDGET if getattr(ask, name) is not None]
     if foreign:
-        return No(Refusal.INVALID_FIELD, foreign[0])
+        return Rejection(Refusal.INVALID_FIELD, foreign[0])
     return (
         None
         if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint)
-        else No(Refusal.INVALID_FIELD, "checkpoint")
+        else Rejection(Refusal.INVALID_FIELD, "checkpoint")
     )
 
 
-def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> No | None:
+def _malformed_endpoint(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
     if bad := _bad_field(ask):
-        return No(Refusal.INVALID_FIELD, bad)
+        return Rejection(Refusal.INVALID_FIELD, bad)
     if ask.api_key and not is_api_key(ask.api_key):
-        return No(Refusal.BAD_API_KEY)
+        return Rejection(Refusal.BAD_API_KEY)
     try:
         addresses.check(ask.url, allow_private=private_endpoints)
         recipient_of(ask.url)
     except EvaluatorError as failure:
-        return No(failure.code)
+        return Rejection(failure.code)
     return None
 
 

@@ -89,7 +89,7 @@ def prune() -> None:
 def reap() -> None:
     """Requeue expired attempts, erase old keys, ask for missing rankings, and see whether a release rule is met."""
     housekeeping(actions.reap)
-    housekeeping(actions.ring_unranked)
+    housekeeping(actions.request_rankings)
     housekeeping(actions.follow_rules)
 
 

@@ -26,7 +26,7 @@ from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.actions import close_cohort, rebuild
 from leaderboard.evidence import prior_exposure as contacts
-from leaderboard.ledger.actions import keep_log, list_endpoint
+from leaderboard.ledger.actions import list_endpoint, store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
@@ -147,13 +147,13 @@ class Site:
             "recipient": to,
         }
         line = self.evaluator.expose(**about, tier=run.tier)
-        keep_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line])
+        store_log(evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line])
 
     def _close(self, run: Run, row: RunOutcomes, form: Sequence[int]) -> None:
         packed = bytes(row.packed)
         line = self.evaluator.close([Outcome(packed[at]) for at in form], **self._about(run))
         told = [self.evaluator.tallies[entry_hash(line)]]
-        keep_log(
+        store_log(
             evaluator=Evaluator.objects.get(name=self.evaluator.name), lines=[line], opened=told
         )
 

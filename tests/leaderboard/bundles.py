@@ -27,7 +27,7 @@ from evaluator.sealing.vault import Vault
 from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import SiteError
-from leaderboard.ledger.actions import keep_log, register_evaluator
+from leaderboard.ledger.actions import register_evaluator, store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
@@ -104,7 +104,7 @@ class Offline:
         )
         evaluator = Evaluator.objects.get(name=self.keys.name)
         Run.objects.filter(pk=run.pk).update(evaluator=evaluator)
-        keep_log(evaluator=evaluator, lines=journal.entries(), note="")
+        store_log(evaluator=evaluator, lines=journal.entries(), note="")
         journal.close()
 
     def bundle(self, evidence: object, out: Path) -> Path:

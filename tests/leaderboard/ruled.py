@@ -21,7 +21,7 @@ from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import (
@@ -227,7 +227,7 @@ def close(by: FakeEvaluator, run: Run, outcomes: Sequence[Outcome]) -> None:
     private = run.submission.pair.private
     weights = {"artefact": run.artefact, "weights": run.weights}
     line = by.close(outcomes, run=str(run.pk), set=private.name, root=private.digest, **weights)
-    keep_log(evaluator=Evaluator.objects.get(name=by.name), lines=[line], note="")
+    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[line], note="")
 
 
 def _now() -> datetime:

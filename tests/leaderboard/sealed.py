@@ -24,7 +24,7 @@ from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks import actions as benchmarks
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
-from leaderboard.ledger.actions import keep_entries
+from leaderboard.ledger.actions import store_entries
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Model, Run
 from tests.leaderboard.conftest import FakeEvaluator
@@ -122,7 +122,7 @@ def count_run(
     actions.assign_lineage(model=model, lineage=lineage)
     outcomes = [Outcome.RIGHT] * right + [Outcome.WRONG] * (N - right)
     about = {"run": str(run.pk), "set": pair.private.name, "root": pair.private.digest, **weights}
-    keep_entries(evaluator=known, entries=[evaluator.close(outcomes, **about)])
+    store_entries(evaluator=known, entries=[evaluator.close(outcomes, **about)])
     return run
 
 
@@ -136,7 +136,7 @@ def show(pair: SetPair, evaluator: FakeEvaluator, items: list[int], **changes: A
         "count": len(items),
     }
     line = evaluator.expose(**fields | {"items": pack_bits(items, pair.private.n)} | changes)
-    keep_entries(evaluator=Evaluator.objects.get(name=evaluator.name), entries=[line])
+    store_entries(evaluator=Evaluator.objects.get(name=evaluator.name), entries=[line])
 
 
 def meet(pair: SetPair, evaluator: FakeEvaluator) -> None:

@@ -18,7 +18,7 @@ from leaderboard.evidence import actions as references
 from leaderboard.ledger import actions as ledger
 from leaderboard.middleware import database_failure
 from leaderboard.submissions import actions as submissions
-from leaderboard.submissions.actions import submitting
+from leaderboard.submissions.actions import submissions as taking
 from leaderboard.submissions.models import Model
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,7 +111,7 @@ def test_the_same_new_model_by_two_organisations(
     pair: Any, bell: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = members("one", "two")
-    meet_before(monkeypatch, submitting, "decide", 12)
+    meet_before(monkeypatch, taking, "decide", 12)
     names = ["Case-Model", "case-model", "CASE-MODEL"]
     results = at_once(
         *(
@@ -142,7 +142,7 @@ def test_the_same_model_with_other_facts(
     pair: Any, bell: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = members("one")
-    meet_before(monkeypatch, submitting, "decide", 6)
+    meet_before(monkeypatch, taking, "decide", 6)
     orders = [ask(open_weights=bool(number % 2)) for number in range(6)]
     results = at_once(
         *(
@@ -204,7 +204,7 @@ def creates(pair: Any, user: User, keeper: User) -> dict[str, Callable[[int], An
 
 
 def _ask(model: str) -> Any:
-    return submissions.submitting.Ask(
+    return submissions.submissions.Ask(
         pair="pair", model=model, kind="checkpoint", checkpoint="honest"
     )
 

@@ -17,7 +17,7 @@ from evaluator.ledger.manifests import Manifest
 from leaderboard.board.actions import close_cohort
 from leaderboard.errors import SiteError
 from leaderboard.evidence import prior_exposure as contacts
-from leaderboard.submissions import dispatch
+from leaderboard.submissions import item_selection
 from tests.leaderboard.adversary import DECLARED, OWN, STRICT, Adversary, Site, site
 from tests.leaderboard.conftest import FakeEvaluator
 
@@ -125,7 +125,7 @@ def asked_still(patch: pytest.MonkeyPatch) -> None:
     def blocks_only(manifest: Manifest, said: Any) -> frozenset[int]:
         return manifest.indices(notices.retired_blocks(manifest, said))
 
-    patch.setattr(dispatch, "retired", blocks_only)
+    patch.setattr(item_selection, "retired", blocks_only)
 
 
 def by_item(patch: pytest.MonkeyPatch) -> None:

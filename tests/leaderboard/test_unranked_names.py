@@ -13,7 +13,7 @@ from evaluator.contract import canonical_json, pack_bits
 from evaluator.ledger.tree import leaf_hash
 from leaderboard.accounts.actions import sign_up
 from leaderboard.board.actions import rebuild
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import GrantQuerySet
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Run
@@ -91,7 +91,7 @@ def test_a_grant_is_opened_by_the_first_reveal_and_its_hash_stays(
     line = evaluator.expose(
         run=str(quiet.pk), recipient=HOST, tier="T2", items=pack_bits([0], 4), count=1
     )
-    keep_log(evaluator=quiet_evaluator(), lines=[line])
+    store_log(evaluator=quiet_evaluator(), lines=[line])
     opened = grants(client)[0]
     assert (opened["recipient"], opened["hash"]) == (HOST, closed["hash"])
     fields = {

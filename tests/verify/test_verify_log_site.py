@@ -23,7 +23,7 @@ from leaderboard.benchmarks.actions import post_notices, register_pair, register
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.celery import app
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Entry, Evaluator, Grant
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
@@ -248,12 +248,12 @@ def test_what_is_graded_again_is_granted_and_changes_no_row(
         "run": str(run.pk),
     }
     line = site.evaluator.expose(**seen, token=order.exposure_token, recipient="jail", tier="T0")
-    keep_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
+    store_log(evaluator=Evaluator.objects.get(), lines=[line], note=site.evaluator.head())
     code, told = visit()
     assert (code, told["findings"]) == (0, [])
     assert told["verified"]["exposures, by grant and order"] == 2
     again = site.evaluator.expose(**seen, token=run.token, recipient="jail", tier="T0")
-    keep_log(evaluator=Evaluator.objects.get(), lines=[again], note=site.evaluator.head())
+    store_log(evaluator=Evaluator.objects.get(), lines=[again], note=site.evaluator.head())
     assert "attempt_closed" in codes(visit()[1]), "under the token of the run itself"
 
 

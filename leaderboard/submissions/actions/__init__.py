@@ -1,39 +1,28 @@
-"""All that writes across the models of a submission: taking one, recording reports, looking after runs."""
+"""Writes across the models of a submission: taking one, recording reports, looking after runs."""
 
-from leaderboard.submissions.actions.continuing import continue_run
-from leaderboard.submissions.actions.evidence import Weighed, forecast, weigh
-from leaderboard.submissions.actions.lineages import (
-    assign_lineage,
-    commit_weights,
-    register_lineage,
-)
-from leaderboard.submissions.actions.operations import (
+from leaderboard.submissions.actions.attempts import erase_old_keys
+from leaderboard.submissions.actions.commitments import commit_weights
+from leaderboard.submissions.actions.continuation import continue_run
+from leaderboard.submissions.actions.lineages import assign_lineage, register_lineage
+from leaderboard.submissions.actions.monitoring import (
     examine,
     public_facts,
     refuse_report,
     status,
     watch,
 )
+from leaderboard.submissions.actions.pairs import withdraw_pair
+from leaderboard.submissions.actions.queue import drain_outbox
 from leaderboard.submissions.actions.queue_place import queue_place
-from leaderboard.submissions.actions.queueing import (
-    cancel,
-    drain_outbox,
-    erase_old_keys,
-    graded,
-    is_due,
-    mark_ranked,
-    reap,
-    requeue,
-    ring_unranked,
-)
 from leaderboard.submissions.actions.recording import record_report
-from leaderboard.submissions.actions.releasing import (
+from leaderboard.submissions.actions.release import (
     follow_rule,
     follow_rules,
     propose,
     publish,
     withdraw,
 )
+from leaderboard.submissions.actions.release_evidence import Weighed, forecast, weigh
 from leaderboard.submissions.actions.rescoring import (
     ask_again,
     ask_all_again,
@@ -42,8 +31,16 @@ from leaderboard.submissions.actions.rescoring import (
 )
 from leaderboard.submissions.actions.retention import prune
 from leaderboard.submissions.actions.retraction import retract_run
-from leaderboard.submissions.actions.submitting import submit
-from leaderboard.submissions.actions.withdrawing import withdraw_pair
+from leaderboard.submissions.actions.runs import (
+    cancel,
+    graded,
+    is_due,
+    mark_ranked,
+    reap,
+    request_rankings,
+    requeue,
+)
+from leaderboard.submissions.actions.submissions import submit
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
@@ -74,9 +71,9 @@ __all__ = [
     "record_report",
     "refuse_report",
     "register_lineage",
+    "request_rankings",
     "requeue",
     "retract_run",
-    "ring_unranked",
     "status",
     "submit",
     "switch_grader",

@@ -1,7 +1,8 @@
-"""Bound of what one party learns from a season's block: how many runs of self-declared endpoints it may have.
+"""Shares: how many runs of self-declared endpoints one party may have on a season's block.
 
-Each score is one equation about the items that its endpoint was shown. As many runs as items give every item's outcome,
-so a party has fewer. Names are free, so runs count together by organisation, by host and by lineage.
+Each score is one equation about the items that its endpoint was shown. As many runs as items give
+every item's outcome, so a party has fewer. Names are free, so runs count together by organisation,
+by host and by lineage.
 """
 
 from collections.abc import Iterable
@@ -27,36 +28,34 @@ def check_declared(
 ) -> None:
     """Refuse a run of a self-declared endpoint beyond its party's share of the season's block.
 
-    A run that was cancelled or failed counts where it was shown an item. The lock is held until the transaction ends,
-    so that submissions in parallel are counted one after the other. The run ``but`` is not counted. Raises
-    ``cohort_share_used`` and ``season_share_used``.
+    A run that was cancelled or failed counts where it was shown an item. The lock is held until the
+    transaction ends, so that submissions in parallel are counted one after the other. The run
+    ``but`` is not counted. Raises ``cohort_share_used`` and ``season_share_used``.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
     shown = Exists(Entry.objects.filter(run=OuterRef("pk"), kind="exposure"))
     ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
-    runs = (
-        runs_asked(item_set, blocks)
-        .filter(~ended | shown, tier="T2")
-        .exclude(pk__in=[but.pk] if but else [])
-    )
-    mine = _party(submission)
-    related = [
+    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2")
+    if but is not None:
+        runs = runs.exclude(pk=but.pk)
+    party = _party(submission)
+    states = [
         run.state
         for run in runs.select_related("submission__model")
-        if mine & _party(run.submission)
+        if party & _party(run.submission)
     ]
-    if len(related) >= settings.DECLARED_PER_SEASON:
+    if len(states) >= settings.DECLARED_PER_SEASON:
         raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
-    if sum(state in OPEN_COHORT for state in related) >= settings.DECLARED_PER_COHORT:
+    if sum(state in OPEN_COHORT for state in states) >= settings.DECLARED_PER_COHORT:
         raise refuse(Refusal.COHORT_SHARE, f"{settings.DECLARED_PER_COHORT} for each cohort")
 
 
 def check_continued(run: Run) -> None:
     """Refuse to queue a failed run again where its party's share was used meanwhile.
 
-    A run that failed before any item was shown does not count, so that its party may have submitted others since.
-    Raises as :func:`check_declared`.
+    A run that failed before any item was shown does not count, so that its party may have submitted
+    others since. Raises as :func:`check_declared`.
     """
     if run.tier != "T2":
         return
@@ -67,8 +66,8 @@ def check_continued(run: Run) -> None:
 def _party(submission: Submission) -> frozenset[tuple[str, object]]:
     """Return what a run is counted by. Two runs are of one party where they share any of it."""
     model = submission.model
-    found: set[tuple[str, object]] = {("organisation", model.organisation_id)}
-    found.add(("host", policy.site_of(policy.recipient_of(submission.url))))
+    host = policy.site_of(policy.recipient_of(submission.url))
+    party: set[tuple[str, object]] = {("organisation", model.organisation_id), ("host", host)}
     if model.lineage_id is not None:
-        found.add(("lineage", model.lineage_id))
-    return frozenset(found)
+        party.add(("lineage", model.lineage_id))
+    return frozenset(party)

@@ -100,13 +100,13 @@ def test_whoever_was_asked_nothing_that_counts_has_no_row(board: SetPair) -> Non
 
 def test_rebuilding_clears_what_was_stale_and_rings_no_more(board: SetPair, bell: Any) -> None:
     publish(pair=board)
-    assert actions.ring_unranked() == 0
+    assert actions.request_rankings() == 0
     post(board, erratum(0))
-    assert actions.ring_unranked() == 1 and bell[-1][:2] == ("holdfast.rebuild", ["pair"])
+    assert actions.request_rankings() == 1 and bell[-1][:2] == ("holdfast.rebuild", ["pair"])
     rebuild_task("pair")
-    assert not SetPair.objects.get().stale and actions.ring_unranked() == 0
+    assert not SetPair.objects.get().stale and actions.request_rankings() == 0
     retract(Run.objects.get(submission__model__name="Beta").pk)
-    assert SetPair.objects.get().stale and actions.ring_unranked() == 1
+    assert SetPair.objects.get().stale and actions.request_rankings() == 1
     rebuild_task("pair")
     assert not SetPair.objects.get().stale
 
@@ -115,7 +115,7 @@ def test_a_pair_is_rung_for_once_however_many_reasons_there_are(board: SetPair, 
     make_pair(slug="other")
     Run.objects.update(ended_at="2026-01-01T00:00:00+00:00")
     SetPair.objects.update(stale=True)
-    assert actions.ring_unranked() == 2
+    assert actions.request_rankings() == 2
     assert [args for name, args, _ in bell] == [["other"], ["pair"]]
 
 

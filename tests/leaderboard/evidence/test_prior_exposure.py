@@ -17,7 +17,7 @@ from leaderboard.evidence.prior_exposure import (
     reveals_of,
     whole_parts,
 )
-from leaderboard.ledger.actions import keep_entries
+from leaderboard.ledger.actions import store_entries
 from tests.leaderboard.conftest import MANIFEST, PRIVATE_N, FakeEvaluator
 
 RUNS = [uuid.UUID(int=number) for number in range(4)]
@@ -91,7 +91,7 @@ def test_one_log_is_read_by_index_and_several_by_moment(pair: SetPair) -> None:
             for by, to, moment in dated
             if by is name
         ]
-        keep_entries(evaluator=name.register(), entries=lines)
+        store_entries(evaluator=name.register(), entries=lines)
     found = reveals_of(MANIFEST)
     assert [line.recipient for line in found] == ["b", "a", "d", "c", "e"]
     assert {(line.items, line.chained) for line in found} == {(0b1000, True)}

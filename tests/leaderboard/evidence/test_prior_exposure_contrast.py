@@ -20,7 +20,7 @@ from leaderboard.board.rows import Row
 from leaderboard.evidence import decide, explain, statistics
 from leaderboard.evidence.leaks import PriorExposure
 from leaderboard.evidence.models import Cohort
-from leaderboard.ledger.actions import keep_entries
+from leaderboard.ledger.actions import store_entries
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.models import UNASSIGNED, Run
 from tests.leaderboard import sealed
@@ -243,7 +243,7 @@ def test_nothing_is_claimed_while_log_entries_are_missing(
     assert contact(pair) == PriorExposure(look="unknown")
     actions.close_cohort(pair=pair)
     assert "Not known: the published logs do not state yet" in page(client, "m")
-    keep_entries(evaluator=Evaluator.objects.get(), entries=[missing])
+    store_entries(evaluator=Evaluator.objects.get(), entries=[missing])
     assert contact(pair).look == "again"
 
 
@@ -310,7 +310,7 @@ def test_the_same_lines_in_another_order_make_the_same_row(
         for one, asked in ((first, items(0)), (second, items(0)), (second, items(1, 2)))
     ]
     for line in (lines[2], lines[0], lines[0], lines[1]):
-        keep_entries(evaluator=known, entries=[line])
+        store_entries(evaluator=known, entries=[line])
     exposure = contact(pair)
     assert (exposure.look, exposure.before, exposure.fresh) == ("part", 120, 260)
     assert exposure.contrast and exposure.contrast.seen_right == 108

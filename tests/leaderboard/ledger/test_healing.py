@@ -38,7 +38,7 @@ class Wire:
         monkeypatch.setattr("os.fsync", lambda descriptor: None)
         monkeypatch.setattr(context, "AT_A_TIME", 4)
         monkeypatch.setattr(
-            actions, "ring_ship", lambda name, *, after: self.asked.append((name, after))
+            actions, "request_log", lambda name, *, after: self.asked.append((name, after))
         )
         actions.register_evaluator(identity=place.identity.to_dict(), pool="default")
         self.host = self.start()

@@ -14,7 +14,7 @@ from django.test import Client
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.entries import verify_chain
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.ledger.actions import keep_entries, register_evaluator
+from leaderboard.ledger.actions import register_evaluator, store_entries
 from leaderboard.ledger.models import Entry, Evaluator
 from tests.leaderboard.conftest import FakeEvaluator
 
@@ -40,7 +40,7 @@ def test_lines_in_any_order_make_one_chain(
     lines = [evaluator.expose() for _ in range(6)]
     arrived: set[int] = set()
     for place in [*order, *order[:3]]:
-        keep_entries(evaluator=known, entries=[lines[place]])
+        store_entries(evaluator=known, entries=[lines[place]])
         arrived.add(place)
         whole = list(itertools.takewhile(lambda index: index in arrived, range(6)))
         assert chained(known) == whole
@@ -53,9 +53,9 @@ def test_lines_in_any_order_make_one_chain(
 
 def test_many_lines_at_once(known: Evaluator, evaluator: FakeEvaluator) -> None:
     lines = [evaluator.expose() for _ in range(40)]
-    keep_entries(evaluator=known, entries=lines[20:])
+    store_entries(evaluator=known, entries=lines[20:])
     assert chained(known) == []
-    keep_entries(evaluator=known, entries=lines[:20])
+    store_entries(evaluator=known, entries=lines[:20])
     assert chained(known) == list(range(40))
 
 
@@ -63,9 +63,9 @@ def test_a_line_with_the_place_of_another_is_kept_and_flagged(
     known: Evaluator, evaluator: FakeEvaluator
 ) -> None:
     first = evaluator.expose()
-    keep_entries(evaluator=known, entries=[first])
+    store_entries(evaluator=known, entries=[first])
     twin = evaluator.expose(index=0, previous="0" * 64, recipient="models.example.org", tier="T1")
-    keep_entries(evaluator=known, entries=[twin])
+    store_entries(evaluator=known, entries=[twin])
     known.refresh_from_db()
     assert known.flagged
     assert sorted(known.entries.values_list("index", "status")) == [
@@ -78,8 +78,8 @@ def test_a_line_with_the_place_of_another_is_kept_and_flagged(
 def test_a_line_that_follows_another_past_is_kept_and_flagged(
     known: Evaluator, evaluator: FakeEvaluator
 ) -> None:
-    keep_entries(evaluator=known, entries=[evaluator.expose()])
-    keep_entries(evaluator=known, entries=[evaluator.expose(previous="f" * 64)])
+    store_entries(evaluator=known, entries=[evaluator.expose()])
+    store_entries(evaluator=known, entries=[evaluator.expose(previous="f" * 64)])
     known.refresh_from_db()
     assert (known.flagged, known.head_index) == (True, 0)
     assert known.entries.filter(status="conflicting").count() == 1
@@ -95,7 +95,7 @@ def test_one_bad_line_keeps_all_of_a_report_out(known: Evaluator, evaluator: Fak
         evaluator.expose(items="AB==", count=1),
     ):
         with pytest.raises(EvaluatorError) as refused:
-            keep_entries(evaluator=known, entries=[good, bad])
+            store_entries(evaluator=known, entries=[good, bad])
         assert refused.value.code is Code.BAD_MESSAGE
     assert not Entry.objects.exists()
 
@@ -132,7 +132,7 @@ def test_the_command(db: None, tmp_path: Path, evaluator: FakeEvaluator) -> None
 def test_the_page_and_the_api(client: Client, known: Evaluator, evaluator: FakeEvaluator) -> None:
     assert b"Nothing has been shown" in client.get("/ledger/").content
     lines = [evaluator.expose() for _ in range(60)]
-    keep_entries(evaluator=known, entries=lines[:59])
+    store_entries(evaluator=known, entries=lines[:59])
     page = client.get("/ledger/").content.decode()
     assert "Page 1 of 2" in page and "59 lines" in page
     for number in ("2", "999", "0", "x", "-1", "%ff"):

@@ -13,7 +13,7 @@ from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Lineage, LineageRecord, Model, Run
@@ -245,7 +245,7 @@ def test_a_closing_counts_once_the_log_has_no_gap_before_it(by: FakeEvaluator) -
     lines: list[Exposure | Closing] = [by.expose(root=pair.private.digest)]
     lines.append(by.close([Outcome.RIGHT] * 9, run=str(run.pk), root=pair.private.digest))
     for line, expected in zip(reversed(lines), (SetState.SEALED, SetState.RELEASABLE), strict=True):
-        keep_log(evaluator=evaluator, lines=[line], note="")
+        store_log(evaluator=evaluator, lines=[line], note="")
         assert actions.follow_rule(slug="pair") is expected
 
 
@@ -301,7 +301,7 @@ def a_compromise(pair: SetPair, by: FakeEvaluator) -> None:
 def a_flag(pair: SetPair, by: FakeEvaluator) -> None:
     """The evaluator signs another line at a place that its log has already."""
     by.head_index -= 1
-    keep_log(evaluator=Evaluator.objects.get(name=by.name), lines=[by.expose()], note="")
+    store_log(evaluator=Evaluator.objects.get(name=by.name), lines=[by.expose()], note="")
     assert all(fact.flagged for fact in facts(pair).values())
 
 

@@ -23,7 +23,7 @@ from evaluator.contract import (
 from evaluator.errors import Code, EvaluatorError
 from leaderboard.celery import app
 from leaderboard.submissions import actions, dispatch
-from leaderboard.submissions.actions import queueing, record_report
+from leaderboard.submissions.actions import queue, record_report
 from leaderboard.submissions.models import Outbox, Run, seconds_from_now
 from leaderboard.submissions.states import Disposition, RunState
 from tests.leaderboard.conftest import MANIFEST, FakeAttempt, FakeEvaluator
@@ -388,7 +388,7 @@ def test_a_long_queue_puts_out_a_bounded_number_of_messages(
         Outbox.objects.filter(sent_at__isnull=False).update(due=seconds_from_now(-1))
         actions.drain_outbox()
     found = len(messages) if transport == "counting" else depth()
-    assert found == 2 * queueing.PER_EVALUATOR
+    assert found == 2 * queue.PER_EVALUATOR
     assert many == Outbox.objects.count()
 
 
@@ -427,4 +427,4 @@ def test_a_taken_message_makes_room_for_the_next(
     for _ in range(20):
         messages.pop()
         total += actions.drain_outbox()
-    assert total == 2 * queueing.PER_EVALUATOR + 20
+    assert total == 2 * queue.PER_EVALUATOR + 20

@@ -14,7 +14,7 @@ from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions.lineages import is_post_release
+from leaderboard.submissions.actions.commitments import is_post_release
 from tests.leaderboard import ruled, sealed
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.ruled import (

@@ -178,7 +178,7 @@ def test_a_cohort_is_closed_by_the_clock_only_where_that_is_wanted(
     pair = run.submission.pair
     for ended, due in ((-60, False), (-3700, bool(seconds))):
         pass_seconds(run, ended_at=ended)
-        assert (actions.is_due(pair=pair), actions.ring_unranked()) == (due, due)
+        assert (actions.is_due(pair=pair), actions.request_rankings()) == (due, due)
         rebuild(pair.slug)
         run.refresh_from_db()
         assert run.state == ("ranked" if due else "graded")
@@ -190,13 +190,13 @@ def test_a_close_that_did_not_come_is_asked_for_again(
     settings.COHORT_SECONDS = 0.001
     for report in evaluator.begin(run).story():
         record_report(envelope=report)
-    assert actions.ring_unranked() == 0, "it has just been asked for"
+    assert actions.request_rankings() == 0, "it has just been asked for"
     pass_seconds(run, ended_at=-60)
-    assert actions.ring_unranked() == 1
+    assert actions.request_rankings() == 1
     assert bell[-1][:2] == ("holdfast.rebuild", ["pair"])
     assert actions.mark_ranked(run_ids=[run.pk]) == 1
     assert actions.mark_ranked(run_ids=[run.pk]) == 0
-    assert actions.ring_unranked() == 0
+    assert actions.request_rankings() == 0
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,10 +15,10 @@ from evaluator.policy import site_of
 from leaderboard.accounts.models import Membership, Organisation, User
 from leaderboard.board.actions import close_cohort
 from leaderboard.errors import Refusal, SiteError
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions import submitting
+from leaderboard.submissions.actions import submissions as taking
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
@@ -107,7 +107,7 @@ def test_names_in_one_cohort_or_in_many_work_out_no_item(
 def test_without_the_share_they_work_out_every_item(
     held: Site, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submitting, "check_declared", lambda *about: None)
+    monkeypatch.setattr(taking, "check_declared", lambda *about: None)
     assert attack(held, client, names=130, cohorts=1) == 110
 
 
@@ -157,7 +157,7 @@ def test_a_cancelled_run_counts_where_it_was_shown_an_item(
             "root": held.pair.private.digest,
         }
         line = held.evaluator.expose(**about, tier="T2", recipient="h.example")
-        keep_log(evaluator=Evaluator.objects.get(name=held.evaluator.name), lines=[line])
+        store_log(evaluator=Evaluator.objects.get(name=held.evaluator.name), lines=[line])
     actions.cancel(run=run.pk)
     if exposed:
         assert refusal(held, "second") is Refusal.SEASON_SHARE

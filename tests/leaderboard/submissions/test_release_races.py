@@ -12,7 +12,7 @@ from leaderboard.benchmarks.models import Release, SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, SiteError
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions import releasing
+from leaderboard.submissions.actions import release as release_actions
 from tests.leaderboard.bundles import assert_nothing_came_of_it, over_runs, publish, refused
 from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.ruled import (
@@ -55,7 +55,7 @@ def test_a_crash_before_the_commit_leaves_nothing(
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], object]], None]]:
     """Lets something happen after the bundle is verified and before the pair is locked."""
-    verified = releasing._verified
+    verified = release_actions._verified
 
     def arrange(event: Callable[[], object]) -> None:
         def then(*arguments: Any) -> Any:
@@ -63,7 +63,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[]
             event()
             return found
 
-        monkeypatch.setattr(releasing, "_verified", then)
+        monkeypatch.setattr(release_actions, "_verified", then)
 
     yield arrange
 

@@ -16,10 +16,10 @@ from evaluator.ledger.rules import Date, Lineages, Rule
 from leaderboard.benchmarks.models import ItemSet, Release, SetPair, SetStep
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal
-from leaderboard.ledger.actions import keep_log
+from leaderboard.ledger.actions import store_log
 from leaderboard.ledger.models import Entry, Evaluator
 from leaderboard.submissions import actions
-from leaderboard.submissions.actions import releasing
+from leaderboard.submissions.actions import release
 from tests.leaderboard.bundles import (
     N,
     Offline,
@@ -309,7 +309,7 @@ def test_a_sound_bundle_by_others_over_the_same_root_is_refused(
 def test_a_verifier_that_does_not_come_back_verifies_nothing(
     proposed: SetPair, bundle: Path, releases: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releasing, "VERIFY_SECONDS", 0.001)
+    monkeypatch.setattr(release, "VERIFY_SECONDS", 0.001)
     assert refused(lambda: publish(bundle)).code is Refusal.BAD_BUNDLE
     assert_nothing_came_of_it(proposed, releases)
 
@@ -349,7 +349,7 @@ def test_a_log_that_contradicts_the_copy_is_kept_and_refused(
         **other,
     )
     evaluator = Evaluator.objects.get(name="host-a")
-    keep_log(evaluator=evaluator, lines=[line], note="")
+    store_log(evaluator=evaluator, lines=[line], note="")
     assert refused(lambda: publish(bundle)).detail == "its log is not the one that the site knows"
     assert_nothing_came_of_it(proposed, releases)
     evaluator.refresh_from_db()

@@ -127,7 +127,7 @@ def test_any_refused_report_can_be_counted(db: None, envelope: Any) -> None:
 
 def test_messages_that_were_set_aside_are_a_note(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "leaderboard.submissions.actions.operations.quarantined", lambda _: {"record": 3}
+        "leaderboard.submissions.actions.monitoring.quarantined", lambda _: {"record": 3}
     )
     tasks.watch()
     [note] = [one for one in actions.status().findings if one.code == "quarantine"]

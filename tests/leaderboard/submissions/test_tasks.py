@@ -104,7 +104,7 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
     def away() -> int:
         raise OperationalError(TEXT)
 
-    for action in ("reap", "ring_unranked", "follow_rules", "drain_outbox", "drain_rescorings"):
+    for action in ("reap", "request_rankings", "follow_rules", "drain_outbox", "drain_rescorings"):
         monkeypatch.setattr(actions, action, away)
     assert app.tasks[name].apply().successful()
     assert "database_away" in log.text

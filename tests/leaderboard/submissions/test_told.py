@@ -143,7 +143,7 @@ def test_a_sealed_set_is_never_told_of_in_small_cells(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told.refused(votes=(SEALED,))
-    monkeypatch.setattr("leaderboard.submissions.actions.recording.MIN_CELL_SIZE", PRIVATE_N)
+    monkeypatch.setattr("leaderboard.submissions.actions.finishing.MIN_CELL_SIZE", PRIVATE_N)
     assert told.finish(votes=(SEALED,)).state == RunState.GRADED
 
 

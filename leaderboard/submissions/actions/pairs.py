@@ -1,4 +1,4 @@
-"""Withdrawing a pair that was registered by mistake, in public, as long as no run on it has a result."""
+"""Withdrawing a pair that was registered by mistake, in public, while no run on it has a result."""
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -6,17 +6,18 @@ from django.db.models.functions import Now
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions.actions.queueing import erase_key
+from leaderboard.submissions.actions.attempts import erase_key
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import CANCELLABLE, RunState
 
 
 def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
-    """Withdraw a pair for ever, and cancel its runs that wait or are under way.
+    """Withdraw a pair for good, and cancel its runs that wait or are under way.
 
-    The lock on the pair lets no submission in between: one that was first is cancelled, one that comes later is
-    refused. Raises ``forbidden``, ``unknown_pair``, ``invalid_field`` for a reason that is none of the list,
-    ``pair_withdrawn`` where it was withdrawn before, and ``pair_ranked`` where a run on it is graded or ranked.
+    The lock on the pair lets no submission in between: one that was first is cancelled, one that
+    comes later is refused. Raises ``forbidden``, ``unknown_pair``, ``invalid_field`` for a reason
+    outside ``SetPair.Withdrawal``, ``pair_withdrawn`` where it was withdrawn before, and
+    ``pair_ranked`` where a run on it is graded or ranked.
     """
     if not by.is_staff:
         raise refuse(Refusal.FORBIDDEN)
@@ -29,15 +30,14 @@ def withdraw_pair(*, slug: str, reason: str, by: User) -> SetPair:
         if pair.withdrawn_at:
             raise refuse(Refusal.PAIR_WITHDRAWN, slug)
         runs = Run.objects.filter(submission__pair=pair)
-        waiting = list(
-            runs.filter(state__in=CANCELLABLE).select_for_update(of=("self",)).order_by("pk")
-        )
+        under_way = runs.filter(state__in=CANCELLABLE).select_for_update(of=("self",))
+        cancelled = list(under_way.order_by("pk"))
         if runs.filter(state__in=(RunState.GRADED, RunState.RANKED)).exists():
             raise refuse(Refusal.PAIR_RANKED, slug)
         SetPair.objects.filter(pk=pair.pk).update(
             withdrawn_at=Now(), withdrawn_by=by, withdrawn_why=reason, stale=True
         )
-        for run in waiting:
+        for run in cancelled:
             run.move(RunState.CANCELLED)
             erase_key(run)
         pair.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Status of the site's programs and of the pools: what works, what does not, what to do about it.
+"""Status of the site's programs and of the pools, with findings and advice.
 
 One list of findings serves the page, the API and ``manage.py doctor``. It is read from the database alone, so a page
 costs a few queries; only the doctor and the housekeeping ask the broker.
@@ -6,7 +6,7 @@ costs a few queries; only the doctor and the housekeeping ask the broker.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ RECENT_DAYS = 7
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a maintainer should know. A ``problem`` keeps runs from ending; anything else is a note."""
+    """Finding for maintainers. A ``problem`` keeps runs from ending; anything else is a note."""
 
     code: str
     sentence: str
@@ -43,14 +43,13 @@ class Finding:
     problem: bool = True
 
     def __str__(self) -> str:
-        return (
-            f"{'problem' if self.problem else 'note'}: {self.code}: {self.sentence} {self.advice}"
-        )
+        kind = "problem" if self.problem else "note"
+        return f"{kind}: {self.code}: {self.sentence} {self.advice}"
 
 
 @dataclass(frozen=True)
 class Pool:
-    """One pool: its evaluators, those that announce themselves and those that take runs, and the runs that wait."""
+    """Pool of evaluators: how many announce themselves and take runs, and the runs that wait."""
 
     name: str
     registered: int
@@ -63,7 +62,7 @@ class Pool:
 
     @property
     def sentence(self) -> str:
-        """Return how the pool stands, for anybody."""
+        """State of the pool, for any visitor."""
         if self.in_service:
             return f"{self.in_service} of {self.registered} evaluators in service."
         if self.live:
@@ -75,7 +74,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Status:
-    """All that is known of the site's programs."""
+    """Status of the site: the last housekeeping, the pools, the findings."""
 
     beat: datetime | None
     pools: tuple[Pool, ...]
@@ -83,12 +82,15 @@ class Status:
 
     @property
     def ok(self) -> bool:
-        """Return True where nothing keeps runs from ending."""
+        """True where nothing keeps runs from ending."""
         return not any(finding.problem for finding in self.findings)
 
 
 def watch() -> int:
-    """Stamp the housekeeping's heartbeat, with the count of messages that were set aside. Returns that count."""
+    """Stamp the housekeeping's heartbeat, with the number of quarantined messages.
+
+    Returns that number.
+    """
     try:
         counts = quarantined(app)
     except (BrokerAway, OSError):
@@ -141,34 +143,44 @@ def status() -> Status:
 
 
 def examine() -> tuple[Finding, ...]:
-    """Return the findings, with those for which the broker and the migrations are looked at."""
+    """Return the findings, with those about the broker and the migrations."""
     return (*_of_migrations(), *_of_broker(), *status().findings)
 
 
 def _pools() -> Iterable[Pool]:
-    runs = Run.objects.filter(state__in=[RunState.QUEUED, RunState.LEASED, RunState.RUNNING])
+    under_way = (RunState.QUEUED, RunState.LEASED, RunState.RUNNING)
+    runs = Run.objects.filter(state__in=under_way).values("pool", "state")
     counted = {
         (row["pool"], row["state"]): row
-        for row in runs.values("pool", "state").annotate(runs=Count("pk"), oldest=Min("queued_at"))
+        for row in runs.annotate(runs=Count("pk"), oldest=Min("queued_at"))
     }
     evaluators = list(Evaluator.objects.order_by("pk"))
     live = set(Evaluator.objects.live().values_list("pk", flat=True))
-    for name in sorted(
-        {settings.POOL, *(pool for pool, _ in counted), *(one.pool for one in evaluators)}
-    ):
-        members = [one for one in evaluators if one.pool == name]
-        queued = counted.get((name, RunState.QUEUED.value))
-        busy = [counted.get((name, state.value)) for state in (RunState.LEASED, RunState.RUNNING)]
+    names = {settings.POOL}
+    names |= {pool for pool, _ in counted} | {evaluator.pool for evaluator in evaluators}
+    for name in sorted(names):
+        members = [evaluator for evaluator in evaluators if evaluator.pool == name]
+        queued = counted.get((name, RunState.QUEUED))
+        busy = [counted.get((name, state)) for state in (RunState.LEASED, RunState.RUNNING)]
         yield Pool(
             name=name,
             registered=len(members),
-            live=sum(one.pk in live for one in members),
-            in_service=sum(one.pk in live and not one.out_of_service for one in members),
-            last_seen=max((one.last_seen for one in members if one.last_seen), default=None),
+            live=sum(evaluator.pk in live for evaluator in members),
+            in_service=sum(_is_in_service(evaluator, live) for evaluator in members),
+            last_seen=_last_seen(members),
             waiting=queued["runs"] if queued else 0,
             running=sum(row["runs"] for row in busy if row),
             oldest=queued["oldest"] if queued else None,
         )
+
+
+def _is_in_service(evaluator: Evaluator, live: Collection[int]) -> bool:
+    return evaluator.pk in live and not evaluator.out_of_service
+
+
+def _last_seen(evaluators: Sequence[Evaluator]) -> datetime | None:
+    moments = [evaluator.last_seen for evaluator in evaluators if evaluator.last_seen]
+    return max(moments, default=None)
 
 
 def _of_beat(beat: Heartbeat | None) -> Iterable[Finding]:
@@ -203,26 +215,24 @@ def _of_pools(pools: Sequence[Pool]) -> Iterable[Finding]:
 
 def _of_evaluators() -> Iterable[Finding]:
     live = set(Evaluator.objects.live().values_list("pk", flat=True))
-    for one in Evaluator.objects.order_by("pk"):
-        if one.flagged:
+    for evaluator in Evaluator.objects.order_by("pk"):
+        if evaluator.flagged:
             advice = "Treat its host as compromised until you know why; see docs/operations.md."
             yield Finding(
                 "log_contradicts",
-                f"Two signed lines of {one.name}'s log contradict each other.",
+                f"Two signed lines of {evaluator.name}'s log contradict each other.",
                 advice,
             )
-        if one.last_seen and one.pk not in live:
-            sentence = f"{one.name} has not been seen since {_moment(one.last_seen)}."
+        if evaluator.last_seen and evaluator.pk not in live:
+            sentence = f"{evaluator.name} has not been seen since {_moment(evaluator.last_seen)}."
             yield Finding(
                 "evaluator_silent", sentence, "Start it, or look at its broker.", problem=False
             )
-        elif one.pk in live and one.out_of_service:
-            sentence = f"{one.name} is out of service: {one.out_of_service}."
+        elif evaluator.pk in live and evaluator.out_of_service:
+            sentence = f"{evaluator.name} is out of service: {evaluator.out_of_service}."
             yield Finding("out_of_service", sentence, "It returns by itself once that is mended.")
-        if one.pk in live and JOB_VERSION not in one.reads:
-            sentence = (
-                f"{one.name} (release {one.software}) does not read jobs of version {JOB_VERSION}."
-            )
+        if evaluator.pk in live and JOB_VERSION not in evaluator.reads:
+            sentence = f"{evaluator.name} (release {evaluator.software}) does not read jobs of version {JOB_VERSION}."
             yield Finding(
                 "unknown_version", sentence, "Install the same release on the site and on its host."
             )
@@ -231,10 +241,10 @@ def _of_evaluators() -> Iterable[Finding]:
 def _of_sets() -> Iterable[Finding]:
     serving = list(Evaluator.objects.in_service())
     for pair in SetPair.objects.select_related("public", "private"):
-        for one in pair.sets():
-            held = any(evaluator.holds_set(one) for evaluator in serving)
+        for item_set in pair.sets():
+            held = any(evaluator.holds_set(item_set) for evaluator in serving)
             if serving and not held:
-                sentence = f"No evaluator in service holds the set {one.name}."
+                sentence = f"No evaluator in service holds the set {item_set.name}."
                 yield Finding(
                     "set_not_held",
                     sentence,
@@ -286,11 +296,11 @@ def _moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
-def public_facts(found: Status) -> dict[str, Any]:
-    """Return what anybody may know: the state of each pool, and no name of a host."""
+def public_facts(status_now: Status) -> dict[str, Any]:
+    """Return what any visitor may know: the state of each pool, and no name of a host."""
     names = ("name", "registered", "in_service", "waiting", "running", "oldest")
     pools = [
         {name: getattr(pool, name) for name in names} | {"sentence": pool.sentence}
-        for pool in found.pools
+        for pool in status_now.pools
     ]
-    return {"ok": found.ok, "beat": found.beat, "pools": pools}
+    return {"ok": status_now.ok, "beat": status_now.beat, "pools": pools}

@@ -1,7 +1,8 @@
-"""Continuing a failed run at its author's wish: the items left are asked, no answered item is asked again.
+"""Continuing a failed run at its author's wish: only the items that are left are asked.
 
-The sealed API key of a run that may go on stays for ``KEY_GRACE_SECONDS`` after the failure. Housekeeping erases it
-then; to continue later, or after the key was refused, the author gives a key again.
+The sealed API key of a run that may go on stays for ``KEY_GRACE_SECONDS`` after the failure, then
+the housekeeping erases it. To continue later, or after the key was refused, the author gives a key
+again.
 """
 
 from uuid import UUID
@@ -11,8 +12,8 @@ from django.db import transaction
 
 from leaderboard.accounts.models import User
 from leaderboard.errors import Refusal, refuse
-from leaderboard.submissions.actions import queueing
-from leaderboard.submissions.actions.submitting import seal_key
+from leaderboard.submissions.actions.runs import queue_again
+from leaderboard.submissions.actions.submissions import seal_key
 from leaderboard.submissions.admission import is_api_key
 from leaderboard.submissions.continuation import is_continuable
 from leaderboard.submissions.models import Run, Submission
@@ -23,9 +24,9 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
     """Queue a failed run again with the items left, with a new ``api_key`` if one is given.
 
     Raises ``not_found`` for a run of another author, ``not_now`` for one that cannot go on,
-    ``continued_too_often``, ``key_needed`` where its key is gone, ``invalid_field`` for a key that it never had,
-    ``bad_api_key``, ``no_evaluator``, and ``cohort_share_used`` or ``season_share_used`` where its party has submitted
-    others since.
+    ``continued_too_often``, ``key_needed`` where its key is erased, ``invalid_field`` for a key
+    where it had none, ``bad_api_key``, ``no_evaluator``, and ``cohort_share_used`` or
+    ``season_share_used`` where its party has submitted others since.
     """
     with transaction.atomic():
         locked = Run.objects.locked(run)
@@ -35,16 +36,18 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
             raise refuse(Refusal.NOT_NOW)
         if locked.continued >= settings.MAX_CONTINUES:
             raise refuse(Refusal.CONTINUED_TOO_OFTEN)
-        _renew_key(locked.submission, api_key)
+        _ensure_key(locked.submission, api_key)
         locked.change(continued=locked.continued + 1)
-        queueing.queue_again(locked)
+        queue_again(locked)
     return locked
 
 
-def _renew_key(submission: Submission, api_key: str) -> None:
-    """Seal a new key, or see that the one from before is still there."""
+def _ensure_key(submission: Submission, api_key: str) -> None:
+    """Seal a new key, or check that the one from before is still stored."""
     if api_key:
-        if not submission.keyed:  # an endpoint that is asked without one, or with the maintainers'
+        if (
+            not submission.keyed
+        ):  # an endpoint that is asked without a key, or with the maintainers'
             raise refuse(Refusal.INVALID_FIELD, "api_key")
         if not is_api_key(api_key):
             raise refuse(Refusal.BAD_API_KEY)

@@ -1,0 +1,115 @@
+"""Attempts at a run: making one, ending one, and what follows a lost or failed one.
+
+A lost attempt is replaced by the next one, whose higher token shuts the lost one out.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError as BrokerAway
+
+from evaluator.contract import LeaseAnswer, LeaseRefusal
+from evaluator.errors import EXPLANATIONS, Code
+from leaderboard.ledger.actions import record_grant
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.continuation import needs_key_no_more
+from leaderboard.submissions.models import Outbox, Run, Submission, seconds_from_now
+from leaderboard.submissions.states import LIVE, RunState
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def enqueue_attempt(run: Run, *, pause_seconds: float = 0.0) -> None:
+    """Record the grant and the outbox row of a queued run's token, in the caller's transaction."""
+    job = dispatch.job(run)
+    record_grant(run=run.pk, token=run.token, **job.granted())
+    Outbox.objects.create(
+        run=run, token=run.token, payload=job.payload, due=seconds_from_now(pause_seconds)
+    )
+
+
+def next_attempt(run: Run, *, attempts: int, pause_seconds: float) -> None:
+    """Queue a locked run under the next token, as its attempt number ``attempts``."""
+    revoke_lease(run, LeaseRefusal.REPLACED)
+    run.move(
+        RunState.QUEUED,
+        token=run.token + 1,
+        attempts=attempts,
+        worker="",
+        slot=None,
+        waiting="",
+        evaluator=None,
+        claimed=None,
+        phase="",
+        code="",
+        fault="",
+        ended_at=None,
+        queued_at=Now(),
+        deadline=seconds_from_now(settings.QUEUE_SECONDS),
+        done=sum(row.counted for row in run.outcomes.all()),
+    )
+    enqueue_attempt(run, pause_seconds=pause_seconds)
+
+
+def retry_or_fail(run: Run, code: Code) -> None:
+    """Queue the next attempt where the code allows it and attempts are left; else fail the run."""
+    if EXPLANATIONS[code].retried and run.attempts < settings.MAX_ATTEMPTS and run.state in LIVE:
+        pause = 0.0 if code is Code.LOST else min(LONGEST_PAUSE_SECONDS, 2.0**run.attempts)
+        next_attempt(run, attempts=run.attempts + 1, pause_seconds=pause)
+    else:
+        fail(run, code)
+
+
+def fail(run: Run, code: Code) -> None:
+    """End a run without a score; the party at fault follows from the code. Outcomes stay stored."""
+    revoke_lease(run, LeaseRefusal.FAILED)
+    run.move(RunState.FAILED, code=code.value, fault=EXPLANATIONS[code].fault.value, waiting="")
+    if needs_key_no_more(code):
+        erase_key(run)
+
+
+def revoke_lease(run: Run, refusal: LeaseRefusal) -> None:
+    """Notify the process that holds the run's lease, if one does, that it has ended.
+
+    The message leaves once the transaction is over.
+    """
+    if run.state not in LIVE or run.evaluator is None or run.slot is None:
+        return
+    answer = LeaseAnswer(
+        run=str(run.pk), token=run.token, worker=run.worker, sequence=0, refusal=refusal
+    )
+    transaction.on_commit(partial(answer_lease, run.evaluator.name, run.slot, answer))
+
+
+def answer_lease(evaluator: str, slot: int, answer: LeaseAnswer) -> None:
+    """Answer a process of an evaluator. Where the broker is away its lease runs out."""
+    try_to_send(partial(dispatch.send_lease_answer, evaluator, slot, answer))
+
+
+def try_to_send(send: Callable[[], None]) -> bool:
+    """Send a message. Return False where the broker is away."""
+    try:
+        send()
+    except (BrokerAway, OSError) as failure:
+        logger.warning("the broker is away: %s", type(failure).__name__)
+        return False
+    return True
+
+
+def erase_key(run: Run) -> None:
+    """Erase the endpoint's sealed API key of a run that has ended."""
+    Submission.objects.filter(pk=run.submission_id).erase_keys()
+
+
+def erase_old_keys() -> int:
+    """Erase the sealed keys of runs that failed before the grace time. Returns how many."""
+    failed = Run.objects.filter(
+        state=RunState.FAILED, ended_at__lt=seconds_from_now(-settings.KEY_GRACE_SECONDS)
+    )
+    return Submission.objects.with_key().filter(runs__in=failed).erase_keys()

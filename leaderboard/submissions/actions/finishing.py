@@ -1,0 +1,183 @@
+"""Storing what an evaluator reports of a finished attempt: counts, votes, likelihoods, reasons.
+
+Whatever does not fit its run raises ``bad_message``. Aggregates over a sealed set are over at least
+the smallest permitted cell of items.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from evaluator.contract import (
+    MIN_CELL_SIZE,
+    Finished,
+    GraderCounts,
+    Reasons,
+    Record,
+    SetCounts,
+    SetLikelihood,
+    Votes,
+)
+from evaluator.errors import Code, error
+from leaderboard.submissions.actions.commitments import is_post_release
+from leaderboard.submissions.models import (
+    CountsByGrader,
+    Run,
+    RunOutcomes,
+    Submission,
+    TensorList,
+)
+
+Rows = Mapping[str, RunOutcomes]
+"""The outcomes of a run, by the name of the set."""
+
+
+class OfSet(Protocol):
+    """Part of a report that is about one set."""
+
+    @property
+    def name(self) -> str:
+        """Name of the set."""
+
+
+Part = TypeVar("Part", bound=OfSet)
+
+
+def store_summary(run: Run, body: Finished) -> Rows:
+    """Check and store all that a finished attempt reports. Returns the outcomes, by set."""
+    rows = {row.item_set.name: row for row in run.outcomes.select_related("item_set")}
+    _check_counts(rows, body.sets)
+    if body.record and not _is_record_of(body.record, run, rows):
+        raise error(Code.BAD_MESSAGE, "a record is not of the run")
+    _store_votes(rows, body.votes)
+    _store_grader_counts(run, rows, body.graders)
+    _store_likelihoods(run, rows, body.likelihoods)
+    _store_reasons(run, rows, body.reasons)
+    run.change(
+        claimed=[counts.to_dict() for counts in body.sets],
+        record=body.record.to_dict() if body.record else None,
+        artefact=body.artefact,
+        post_release=is_post_release(run, body.artefact),
+        likelihood_failed=body.likelihood_failed or "",
+        weights=_store_tensors(body),
+    )
+    return rows
+
+
+def _by_set(rows: Rows, parts: Sequence[Part], what: str) -> dict[str, Part]:
+    """Return the parts by set: at most one for each set of the run, and none for another."""
+    by_set = {part.name: part for part in parts}
+    if len(by_set) != len(parts) or not by_set.keys() <= rows.keys():
+        raise error(Code.BAD_MESSAGE, f"{what} are not for the sets of the run")
+    return by_set
+
+
+def _least(row: RunOutcomes) -> int:
+    """Return the fewest items that an aggregate over the set may be over."""
+    return MIN_CELL_SIZE if row.item_set.sealed else 1
+
+
+def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
+    if sorted(counts.name for counts in sets) != sorted(rows):
+        raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
+    for counts in sets:
+        closed = counts.right + counts.wrong + counts.no_answer + counts.truncated
+        if counts.n != rows[counts.name].n or closed > counts.n or counts.not_counted:
+            raise error(Code.BAD_MESSAGE, "counts do not fit their set")
+
+
+def _is_record_of(record: Record, run: Run, rows: Rows) -> bool:
+    submission = run.submission
+    asked = (submission.asked_by, submission.pair.grader)
+    named = sorted(shots.name for shots in record.shots) == sorted(rows)
+    return named and (record.protocol, record.grader) == asked
+
+
+def _store_votes(rows: Rows, votes: Sequence[Votes]) -> None:
+    """Store the aggregates over several samples an item, set by set."""
+    by_set = _by_set(rows, votes, "votes")
+    for name, row in rows.items():
+        of_set = by_set.get(name)
+        if of_set and not _votes_fit(of_set, row):
+            raise error(Code.BAD_MESSAGE, "votes do not fit their set")
+        row.votes = of_set.to_dict() if of_set else None
+        row.save(update_fields=["votes"])
+
+
+def _votes_fit(votes: Votes, row: RunOutcomes) -> bool:
+    if votes.n != row.n or votes.right > votes.n * votes.samples:
+        return False
+    if sum(part.n for part in votes.bins) != votes.n:
+        return False
+    return all(part.n >= _least(row) and part.right <= part.n for part in votes.bins)
+
+
+def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -> None:
+    """Store the counts of each grader over the answers as they came."""
+    places = {(part.set, part.grader) for part in counts}
+    if len(places) != len(counts):
+        raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
+    for part in counts:
+        if part.set not in rows or part.n > rows[part.set].n:
+            raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
+        if part.n != part.right + part.wrong + part.no_answer + part.truncated:
+            raise error(Code.BAD_MESSAGE, "counts of graders do not add up")
+    run.counts_by_grader.all().delete()
+    CountsByGrader.objects.bulk_create(
+        CountsByGrader(
+            run=run,
+            item_set=rows[part.set].item_set,
+            grader=part.grader,
+            n=part.n,
+            right=part.right,
+            wrong=part.wrong,
+            no_answer=part.no_answer,
+            truncated=part.truncated,
+        )
+        for part in counts
+    )
+
+
+def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
+    """Store the likelihoods that weights have of each set: of all of them, or of none."""
+    by_set = _by_set(rows, likelihoods, "likelihoods")
+    if by_set and (
+        run.submission.kind != Submission.Kind.CHECKPOINT or by_set.keys() != rows.keys()
+    ):
+        raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
+    for name, row in rows.items():
+        of_set = by_set.get(name)
+        if of_set and of_set.n != row.n:
+            raise error(Code.BAD_MESSAGE, "likelihoods do not fit their set")
+        row.likelihood = of_set.to_dict() if of_set else None
+        row.save(update_fields=["likelihood"])
+
+
+def _store_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
+    """Store why an endpoint gave no answer, set by set, over the whole item selection."""
+    if reasons and run.submission.kind != Submission.Kind.ENDPOINT:
+        raise error(Code.BAD_MESSAGE, "reasons are of endpoints only")
+    by_set = _by_set(rows, reasons, "reasons")
+    for name, row in rows.items():
+        of_set = by_set.get(name)
+        row.reasons = _counted_reasons(of_set, row) if of_set else None
+        row.save(update_fields=["reasons"])
+
+
+def _counted_reasons(reasons: Reasons, row: RunOutcomes) -> dict[str, int]:
+    counts = {str(reason): count for reason, count in reasons.counts}
+    too_few = row.n < _least(row)
+    if counts and (reasons.n != row.n or too_few or sum(counts.values()) > row.n):
+        raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
+    return counts
+
+
+def _store_tensors(body: Finished) -> str:
+    """Store the list of the weights' tensors once for all runs of them.
+
+    Returns its digest, empty where the attempt reports none.
+    """
+    if body.weights is None:
+        return ""
+    digest = body.weights.digest()
+    TensorList.objects.get_or_create(digest=digest, defaults={"data": body.weights.to_dict()})
+    return digest

@@ -1,0 +1,197 @@
+"""The queue of attempts: dispatching those that are due to evaluators that can take them.
+
+The database is the queue. The broker holds a few messages for each evaluator that serves, one a
+token, and each expires; what it loses is dispatched again.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Coalesce, Now
+from kombu.exceptions import OperationalError as BrokerAway
+
+from evaluator.contract import evaluate_queue, journal_queue
+from evaluator.errors import Code
+from leaderboard.errors import SiteError, quiet_database
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.attempts import fail, try_to_send
+from leaderboard.submissions.models import Decline, Outbox, Run, seconds_from_now
+from leaderboard.submissions.scheduling import Candidate, Route, route
+from leaderboard.submissions.states import RunState
+
+logger = logging.getLogger(__name__)
+
+MANY, FEW = 200, 10
+"""Attempts that are dispatched at a time by the housekeeping, and within a request."""
+PER_EVALUATOR = 4
+"""Messages in a queue for each evaluator that serves it: it stays busy between two drains."""
+SLACK_SECONDS = 2.0
+"""An attempt is sent again only when the message before has surely expired."""
+
+
+def dispatch_on_commit(run: Run) -> None:
+    """Dispatch what is due of the run's pool once the transaction is over; else the next drain does."""
+    pool = run.pool
+
+    def dispatch_due() -> None:
+        with suppress(SiteError), quiet_database():
+            drain_outbox(pool=pool, limit=FEW)
+
+    transaction.on_commit(dispatch_due)
+
+
+def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
+    """Dispatch the attempts that are due, as many as the queues have room for. Returns how many."""
+    due = Outbox.objects.due()
+    pools = sorted(set(due.order_by().values_list("run__pool", flat=True).distinct()))
+    return sum(_drain_pool(name, limit) for name in pools if pool in (None, name))
+
+
+class QueueRoom:
+    """Messages that each queue of a pool may still take. Raises the broker's error where it is away."""
+
+    def __init__(self, pool: str, serving: Collection[str]) -> None:
+        self.pool = evaluate_queue(pool)
+        self.own = {name: journal_queue(name) for name in serving}
+        for_all = PER_EVALUATOR * max(1, len(serving))
+        self._left = {self.pool: for_all - dispatch.depth(self.pool)}
+        for queue in self.own.values():
+            self._left[queue] = PER_EVALUATOR - dispatch.depth(queue)
+
+    def any_left(self) -> bool:
+        """Return True where some queue takes one more."""
+        return any(left > 0 for left in self._left.values())
+
+    def take(self, found: Route) -> str | None:
+        """Take a place for an attempt in the emptiest queue of its route. None where all are full."""
+        queues = [self.pool] if found.pool else [self.own[name] for name in found.names]
+        emptiest = max(queues, key=lambda queue: self._left[queue])
+        if self._left[emptiest] <= 0:
+            return None
+        self._left[emptiest] -= 1
+        return emptiest
+
+
+@dataclass
+class Plan:
+    """Disposition of the attempts that are due: sent to a queue, hopeless, or waiting for a code."""
+
+    claimed: list[tuple[Outbox, str]] = field(default_factory=list)
+    hopeless: list[tuple[UUID, Code]] = field(default_factory=list)
+    waiting: dict[Code, list[Outbox]] = field(default_factory=dict)
+
+
+def _drain_pool(pool: str, limit: int) -> int:
+    candidates = dispatch.candidates(pool)
+    serving = [candidate.name for candidate in candidates if candidate.in_service]
+    try:
+        room = QueueRoom(pool, serving)
+    except (BrokerAway, OSError) as failure:
+        logger.warning("the broker is away: %s", type(failure).__name__)
+        return 0
+    if not room.any_left():
+        return 0
+    plan = _claim(pool, candidates, room, limit)
+    for run, code in plan.hopeless:
+        _fail_queued(run, code)
+    return _send(plan.claimed)
+
+
+def _claim(pool: str, candidates: Sequence[Candidate], room: QueueRoom, limit: int) -> Plan:
+    """Claim attempts for the queues that have room, so that no other process sends them too.
+
+    The rows are unlocked again before anything is sent. A crash in between costs the time until
+    they are due again.
+    """
+    with transaction.atomic():
+        due = Outbox.objects.due().filter(run__pool=pool).select_related("run__submission")
+        rows = list(due.select_for_update(of=("self",), skip_locked=True)[:limit])
+        plan = _plan(pool, rows, candidates, room)
+        _store(plan)
+    return plan
+
+
+def _plan(
+    pool: str, rows: Sequence[Outbox], candidates: Sequence[Candidate], room: QueueRoom
+) -> Plan:
+    never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
+    silent = frozenset(never_seen.values_list("name", flat=True))
+    declined = _recent_declines(rows)
+    plan = Plan()
+    for row in rows:
+        needs = dispatch.needs(row, declined.get(row.run_id, {}))
+        way = route(needs, candidates, silent=silent)
+        if way.waiting and way.hopeless:
+            plan.hopeless.append((row.run_id, way.waiting))
+        elif way.waiting:
+            plan.waiting.setdefault(way.waiting, []).append(row)
+        elif queue := room.take(way):
+            plan.claimed.append((row, queue))
+    return plan
+
+
+def _store(plan: Plan) -> None:
+    """Store when each attempt is due again, and what the waiting runs wait for."""
+    claimed = [row for row, _ in plan.claimed]
+    waiting = [row for rows in plan.waiting.values() for row in rows]
+    again = seconds_from_now(settings.RING_SECONDS + SLACK_SECONDS)
+    Outbox.objects.filter(pk__in=[row.pk for row in (*waiting, *claimed)]).update(due=again)
+    queued = Run.objects.filter(state=RunState.QUEUED)
+    for code, rows in plan.waiting.items():
+        queued.filter(pk__in=[row.run_id for row in rows]).update(waiting=code)
+    sent = queued.filter(pk__in=[row.run_id for row in claimed])
+    sent.exclude(waiting="").update(waiting="")
+
+
+def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
+    """Return by run the evaluators that declined it lately, and what they lack."""
+    recent = Decline.objects.filter(
+        declined_at__gt=seconds_from_now(-settings.RING_SECONDS),
+        run__in=[row.run_id for row in rows],
+    )
+    declined: dict[UUID, dict[str, Code]] = {}
+    for run, name, code in recent.values_list("run", "evaluator__name", "code"):
+        declined.setdefault(run, {})[name] = Code(code)
+    return declined
+
+
+def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:
+    """Send claimed attempts. Those behind the first that the broker does not take are due again."""
+    for sent, (outbox, queue) in enumerate(claimed):
+        if not try_to_send(partial(dispatch.send_job, outbox, queue)):
+            unsent = [row.pk for row, _ in claimed[sent:]]
+            Outbox.objects.filter(pk__in=unsent).update(due=Now())
+            return sent
+        Outbox.objects.filter(pk=outbox.pk).update(sent_at=Coalesce("sent_at", Now()))
+    return len(claimed)
+
+
+def _fail_queued(run: UUID, code: Code) -> None:
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is not None and locked.state == RunState.QUEUED:
+            fail(locked, code)
+
+
+def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:
+    """Record that an evaluator cannot do a queued run, which is locked, and dispatch it elsewhere."""
+    facts = {"code": code.value, "declined_at": Now()}
+    Decline.objects.update_or_create(run=run, evaluator=evaluator, defaults=facts)
+    Outbox.objects.filter(run=run, token=run.token).update(due=Now())
+    dispatch_on_commit(run)
+
+
+def follow_announcement(*, evaluator: Evaluator) -> None:
+    """Try again the runs that waited for something that an evaluator now announces to have."""
+    evaluator.declines.all().delete()
+    stuck = Run.objects.filter(pool=evaluator.pool, state=RunState.QUEUED).exclude(waiting="")
+    Outbox.objects.queued().filter(run__in=stuck).update(due=Now())
+    drain: Callable[[], int] = partial(drain_outbox, pool=evaluator.pool)
+    transaction.on_commit(drain)

@@ -1,0 +1,227 @@
+"""Evidence that a set's release rule is weighed on: the facts of its committed runs, gathered here.
+
+The rule itself is pure (``evaluator.ledger.rules``). Only a committed run counts: one whose every
+item has an outcome, and whose evaluator has closed it on the public log.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import NamedTuple, cast
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from evaluator.contract import Tier, Weights
+from evaluator.ledger.notices import retired
+from evaluator.ledger.rules import Evidence, LineageFact, RunFact, Verdict, decide
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.ledger.models import Entry
+from leaderboard.submissions.models import (
+    Lineage,
+    LineageRecord,
+    PublicCounts,
+    Run,
+    RunOutcomes,
+    TensorList,
+)
+from leaderboard.submissions.models.runs import RunQuerySet
+from leaderboard.submissions.states import RunState
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Evidence of a moment, and the rule's verdict over it; None without a rule."""
+
+    evidence: Evidence
+    verdict: Verdict | None
+
+
+def weigh(pair: SetPair) -> Weighed:
+    """Weigh the evidence of this moment, by the database's clock, on the set's rule."""
+    return _weigh(pair, _complete_runs().filter(submission__pair__private=pair.private_id))
+
+
+def forecast(pair: SetPair) -> Weighed:
+    """Weigh what the rule of a pair would say if each model did on its set as it last did elsewhere.
+
+    Runs on this set itself are left out. A rule that would be met at once is no promise to keep a
+    set sealed.
+    """
+    return _weigh(pair, _complete_runs().exclude(submission__pair__private=pair.private_id))
+
+
+def _weigh(pair: SetPair, runs: RunQuerySet) -> Weighed:
+    now = SetPair.objects.annotate(now=Now()).values_list("now", flat=True).get(pk=pair.pk)
+    evidence = gather(pair, runs, moment=now)
+    manifest = pair.private.facts()
+    rule = manifest.rule if manifest else None
+    return Weighed(evidence, decide(rule, evidence, now=now) if rule else None)
+
+
+def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
+    """Return the facts of the best run of each model's weights, and all lineages, as evidence."""
+    lineages = Lineage.objects.prefetch_related("parents").order_by("name")
+    return Evidence(
+        set=pair.private.name,
+        root=pair.private.digest,
+        moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        runs=tuple(_best_facts(runs)),
+        lineages=tuple(_lineage_fact(lineage) for lineage in lineages),
+    )
+
+
+def _lineage_fact(lineage: Lineage) -> LineageFact:
+    parents = sorted(parent.name for parent in lineage.parents.all())
+    return LineageFact(name=lineage.name, parents=tuple(parents))
+
+
+def _complete_runs() -> RunQuerySet:
+    """Return the runs of weights that we ran ourselves, by their pair's own protocol.
+
+    A later run of an endpoint under the same name, or by another protocol, takes nothing from them.
+    Runs whose cohort is open are left out: their scores are not published yet.
+    """
+    return Run.objects.filter(
+        state=RunState.RANKED, post_release=False, tier="T0", submission__protocol=""
+    )
+
+
+def _best_facts(runs: RunQuerySet) -> Iterator[RunFact]:
+    """Yield the best run of each model's weights, the newer of equal ones, by model and weights.
+
+    A run that does not count (retracted, flagged, of an older version, not closed) stands behind
+    any that does. So an owner who submits worse weights under a name takes nothing from what the
+    better ones did.
+    """
+    best: dict[tuple[str, str], RunFact] = {}
+    for fact in _all_facts(runs):
+        known = best.get((fact.model, fact.artefact))
+        if known is None or _rank(fact) > _rank(known):
+            best[fact.model, fact.artefact] = fact
+    yield from (best[key] for key in sorted(best))
+
+
+def _rank(fact: RunFact) -> tuple[bool, Fraction]:
+    counts = fact.complete and fact.current and not fact.retracted and not fact.flagged
+    return counts, Fraction(fact.right, fact.n or 1)
+
+
+def _all_facts(runs: RunQuerySet) -> Iterator[RunFact]:
+    """Yield the facts of every run with public counts, the newest first."""
+    related = runs.select_related("submission__model", "submission__pair__private", "evaluator")
+    newest_first = list(related.order_by("-queued_at", "-pk"))
+    rows = RunOutcomes.objects.filter(
+        run__in=newest_first, item_set=F("run__submission__pair__private")
+    )
+    outcomes = {row.run_id: row for row in rows.select_related("item_set")}
+    known = _Known.of(newest_first)
+    sets: dict[int, tuple[frozenset[int], str]] = {}
+    for run in newest_first:
+        item_set = run.submission.pair.private
+        if item_set.pk not in sets:
+            sets[item_set.pk] = _in_force(item_set)
+        gone, protocol = sets[item_set.pk]
+        row = outcomes[run.pk]
+        counts = row.public_counts(gone)
+        if counts is not None:
+            yield _fact(run, counts, protocol, known, complete=row.is_complete)
+
+
+class Closed(NamedTuple):
+    """Closing in the chained logs: its evaluator, its hash, the tensors' digest it commits to."""
+
+    evaluator: int
+    line: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Facts besides the runs: closings by run and set, lineages by weights, tensors by digest."""
+
+    closings: Mapping[tuple[UUID, str], tuple[Closed, ...]]
+    lineages: Mapping[tuple[int, str], LineageRecord]
+    tensors: Mapping[str, Weights]
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> "_Known":
+        """Read what is known of these runs."""
+        models = {run.submission.model_id for run in runs}
+        records = LineageRecord.objects.filter(model__in=models).select_related("lineage")
+        lists = TensorList.objects.filter(digest__in={run.weights for run in runs})
+        return cls(
+            closings=_closings(runs),
+            lineages={(record.model_id, record.artefact): record for record in records},
+            tensors={row.digest: Weights.from_dict(row.data) for row in lists},
+        )
+
+    def own_closings(self, run: Run) -> list[Closed]:
+        """Return the closings of a run by the evaluator that graded it, oldest first.
+
+        Any evaluator can sign a closing about any run; a run is committed by its own.
+        """
+        closings = self.closings.get((run.pk, run.submission.pair.private.name), ())
+        return [closing for closing in closings if closing.evaluator == run.evaluator_id]
+
+
+def _in_force(item_set: ItemSet) -> tuple[frozenset[int], str]:
+    """Return the retired items, and the digest of the committed protocol, empty for none."""
+    manifest = item_set.facts()
+    if manifest is None:
+        return frozenset(), ""
+    gone = retired(manifest, item_set.signed_notices())
+    return gone, manifest.terms.protocol_digest if manifest.terms else ""
+
+
+def _fact(
+    run: Run, counts: PublicCounts, protocol: str, known: _Known, *, complete: bool
+) -> RunFact:
+    model = run.submission.model
+    record = known.lineages.get((model.pk, run.artefact))
+    closings = known.closings.get((run.pk, run.submission.pair.private.name), ())
+    own = known.own_closings(run)
+    committed = bool(own) and own[-1].weights == run.weights
+    lineage, base_model = _descent(record)
+    return RunFact(
+        run=str(run.pk),
+        model=model.name,
+        lineage=lineage,
+        base_model=base_model,
+        artefact=run.artefact,
+        weights=known.tensors.get(run.weights) if committed else None,
+        open_weights=model.open_weights,
+        tier=cast("Tier", run.tier),
+        n=counts.n,
+        assigned=counts.n,
+        right=counts.right,
+        complete=complete and bool(own),
+        retracted=run.retracted,
+        flagged=run.evaluator is None or run.evaluator.flagged,
+        current=not protocol or run.protocol_digest == protocol,
+        closings=tuple(closing.line for closing in closings),
+    )
+
+
+def _descent(record: LineageRecord | None) -> tuple[str | None, str | None]:
+    """Return the lineage and the base model of weights, None where maintainers recorded none."""
+    if record is None:
+        return None, None
+    return record.lineage.name, record.base_model or None
+
+
+def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ...]]:
+    """Return the closings of these runs, by run and set, oldest first."""
+    entries = Entry.objects.filter(
+        run__in=[run.pk for run in runs], kind="closing", status=Entry.Status.CHAINED
+    ).order_by("evaluator", "index")
+    closings: dict[tuple[UUID, str], tuple[Closed, ...]] = {}
+    for entry in entries:
+        if entry.run is not None:
+            place = (entry.run, entry.set_name)
+            weights = entry.line.get("weights", "")
+            closed = Closed(entry.evaluator_id, entry.entry_hash, weights)
+            closings[place] = (*closings.get(place, ()), closed)
+    return closings

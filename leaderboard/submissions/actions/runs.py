@@ -1,0 +1,144 @@
+"""Runs through their states: requeueing and cancelling them, and the close of their cohort."""
+
+from collections.abc import Collection
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from evaluator.contract import LeaseRefusal
+from evaluator.errors import Code
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import dispatch
+from leaderboard.submissions.actions.attempts import (
+    erase_key,
+    erase_old_keys,
+    fail,
+    next_attempt,
+    retry_or_fail,
+    revoke_lease,
+    try_to_send,
+)
+from leaderboard.submissions.actions.queue import dispatch_on_commit
+from leaderboard.submissions.actions.quotas import check_continued
+from leaderboard.submissions.models import Run
+from leaderboard.submissions.states import RunState
+
+REAPED_AT_ONCE = 500
+
+
+def reap() -> int:
+    """Requeue or fail every run whose lease or deadline is over, and erase old keys.
+
+    Two reapers at once never take the same run. Returns how many were taken.
+    """
+    with transaction.atomic():
+        overdue = Run.objects.overdue().select_for_update(of=("self",), skip_locked=True)
+        runs = list(overdue.select_related("submission")[:REAPED_AT_ONCE])
+        for run in runs:
+            _end_expired_attempt(run)
+    erase_old_keys()
+    return len(runs)
+
+
+def _end_expired_attempt(run: Run) -> None:
+    late = Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists()
+    if late:
+        fail(run, Code.NOT_STARTED if run.state == RunState.QUEUED else Code.DEADLINE)
+    else:
+        retry_or_fail(run, Code.LOST)
+
+
+def requeue(*, run: UUID) -> Run:
+    """Queue a failed run again with the items that are left.
+
+    Raises ``not_found``, ``not_now`` for a run that has not failed, and as :func:`queue_again`.
+    """
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is None:
+            raise refuse(Refusal.NOT_FOUND)
+        if locked.state != RunState.FAILED:
+            raise refuse(Refusal.NOT_NOW)
+        queue_again(locked)
+    return locked
+
+
+def queue_again(run: Run) -> None:
+    """Queue a failed run, which is locked, with the items that are left.
+
+    Raises ``pair_withdrawn``, ``cohort_share_used`` and ``season_share_used``.
+    """
+    if run.submission.pair.withdrawn_at:
+        raise refuse(Refusal.PAIR_WITHDRAWN, run.submission.pair.slug)
+    check_continued(run)
+    next_attempt(run, attempts=1, pause_seconds=0.0)
+    dispatch_on_commit(run)
+
+
+def cancel(*, run: UUID) -> Run:
+    """Cancel a run; reports of its worker are dropped from then on.
+
+    Raises ``not_found``, and ``not_now`` where it is too late.
+    """
+    with transaction.atomic():
+        locked = Run.objects.locked(run)
+        if locked is None:
+            raise refuse(Refusal.NOT_FOUND)
+        if not locked.is_cancellable:
+            raise refuse(Refusal.NOT_NOW)
+        revoke_lease(locked, LeaseRefusal.CANCELLED)
+        locked.move(RunState.CANCELLED, waiting="")
+        erase_key(locked)
+    return locked
+
+
+# --- cohorts
+
+
+def graded(*, pair: SetPair) -> list[UUID]:
+    """Return the runs on a pair that wait for the close of their cohort.
+
+    Runs that the board's grader has not graded again are among them: the evaluator that stores
+    their answers may never return.
+    """
+    runs = Run.objects.filter(submission__pair=pair, state=RunState.GRADED)
+    return list(runs.values_list("pk", flat=True))
+
+
+def is_due(*, pair: SetPair) -> bool:
+    """Return True where the clock closes the pair's cohort: its first run has waited long enough."""
+    if not settings.COHORT_SECONDS:
+        return False
+    waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS)
+    return waiting.filter(submission__pair=pair).exists()
+
+
+def mark_ranked(*, run_ids: Collection[UUID | str]) -> int:
+    """Move the graded runs of a closed cohort to ranked. Returns how many there were."""
+    graded_runs = Run.objects.filter(pk__in=run_ids, state=RunState.GRADED)
+    with transaction.atomic():
+        # In one order everywhere, so that two closes at once cannot wait for each other.
+        runs = list(graded_runs.select_for_update().order_by("pk"))
+        for run in runs:
+            run.move(RunState.RANKED)
+    return len(runs)
+
+
+def request_rankings() -> int:
+    """Request the rankings that are stale, and the closes that are due. Returns how many."""
+    pairs = set(SetPair.objects.filter(stale=True).values_list("slug", flat=True))
+    if settings.COHORT_SECONDS:
+        due = Run.objects.waiting(
+            older_than_seconds=max(settings.COHORT_SECONDS, settings.LEASE_SECONDS)
+        )
+        pairs |= set(due.values_list("submission__pair__slug", flat=True))
+    return sum(request_ranking(pair) for pair in sorted(pairs))
+
+
+def request_ranking(pair: str) -> bool:
+    """Request a new ranking of a pair; where the broker is away, the housekeeping does it later."""
+    return try_to_send(partial(dispatch.send_rebuild, pair))

@@ -1,0 +1,194 @@
+"""Taking a submission: once, however often and however parallel it is sent."""
+
+import re
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from evaluator.sealing.seal import seal_secret
+from leaderboard.accounts.models import Organisation, User
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.actions.attempts import enqueue_attempt
+from leaderboard.submissions.actions.queue import dispatch_on_commit
+from leaderboard.submissions.actions.quotas import check_declared
+from leaderboard.submissions.admission import Ask, Facts, decide, malformed
+from leaderboard.submissions.item_selection import ItemSelection, select_items
+from leaderboard.submissions.models import (
+    UNASSIGNED,
+    Model,
+    Run,
+    RunOutcomes,
+    Submission,
+    seconds_from_now,
+)
+from leaderboard.submissions.states import RunState
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def submit(*, user: User, key: str, ask: Ask) -> Submission:
+    """Take a submission and queue its run; for a known ``key`` return the submission it belongs to.
+
+    Raises a ``SiteError`` where it is not admitted, and ``idempotency_key_reused`` where the key
+    came with another submission before.
+    """
+    if not _KEY.fullmatch(key):
+        raise refuse(Refusal.KEY_MISSING)
+    if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
+        raise refuse(rejection.code, rejection.detail)
+    with transaction.atomic():
+        # One person's submissions go one after the other, so that a key is never seen as new twice.
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        known = Submission.objects.filter(submitted_by=user, idempotency_key=key).first()
+        if known is not None:
+            if known.fingerprint != ask.fingerprint():
+                raise refuse(Refusal.KEY_REUSED)
+            return known
+        submission = _admit(user, key, ask)
+        run = _queue(submission)
+        dispatch_on_commit(run)
+    return submission
+
+
+def _admit(user: User, key: str, ask: Ask) -> Submission:
+    """Store the submission. Raises the first reason for which it is not admitted."""
+    pair = SetPair.objects.filter(slug=ask.pair).first()
+    organisation = user.organisation()
+    model = Model.objects.filter(name__iexact=ask.model).first()
+    sealed_keys = _sealed_keys(ask.api_key, bound_to=ask.url)
+    facts = _facts(ask, pair, organisation, model, can_seal=bool(sealed_keys))
+    if rejection := decide(ask, facts):
+        raise refuse(rejection.code, rejection.detail)
+    if pair is None or organisation is None:
+        raise refuse(Refusal.INTERNAL)
+    budget = ask.budget()
+    submission = Submission.objects.create(
+        model=model or _new_model(organisation, ask),
+        submitted_by=user,
+        pair=pair,
+        kind=ask.kind,
+        checkpoint=ask.checkpoint,
+        url=ask.url,
+        served_model=ask.served_model,
+        api=ask.api,
+        provider=ask.provider,
+        protocol="" if ask.protocol == pair.protocol else ask.protocol,
+        budget=budget.to_dict() if budget else None,
+        sealed_keys=sealed_keys,
+        keyed=bool(ask.api_key),
+        idempotency_key=key,
+        fingerprint=ask.fingerprint(),
+    )
+    _check_not_withdrawn(pair)
+    return submission
+
+
+def _facts(
+    ask: Ask,
+    pair: SetPair | None,
+    organisation: Organisation | None,
+    model: Model | None,
+    *,
+    can_seal: bool,
+) -> Facts:
+    return Facts(
+        has_organisation=organisation is not None,
+        pair_is_known=pair is not None,
+        protocol_is_known=pair is None or ask.protocol in ("", pair.protocol, *pair.also),
+        model_is_ours=model is None or model.organisation == organisation,
+        model_agrees=model is None or _agrees(model, ask),
+        can_seal=can_seal,
+    )
+
+
+def _check_not_withdrawn(pair: SetPair) -> None:
+    """Refuse a submission, stored in this transaction, whose pair was withdrawn meanwhile.
+
+    The foreign key locks the pair's row, as a withdrawal does: one that is under way is over then,
+    and is seen. Foreign keys are checked at the commit unless it is asked for.
+    """
+    connection.check_constraints()
+    if not SetPair.objects.filter(pk=pair.pk, withdrawn_at=None).exists():
+        raise refuse(Refusal.PAIR_WITHDRAWN, pair.slug)
+
+
+def seal_key(submission: Submission, api_key: str) -> None:
+    """Seal another API key for a submission and store it. Raises ``no_evaluator``."""
+    sealed_keys = _sealed_keys(api_key, bound_to=submission.url)
+    if not sealed_keys:
+        raise refuse(Refusal.NO_EVALUATOR)
+    submission.sealed_keys = sealed_keys
+    submission.save(update_fields=["sealed_keys"])
+
+
+def _sealed_keys(api_key: str, *, bound_to: str) -> dict[str, str]:
+    """Return an API key sealed to each evaluator of the pool, by its name; empty without a key."""
+    if not api_key:
+        return {}
+    return {
+        evaluator.name: seal_secret(evaluator.host_pub, api_key, bound_to=bound_to)
+        for evaluator in Evaluator.objects.of_pool(settings.POOL)
+    }
+
+
+def _agrees(model: Model, ask: Ask) -> bool:
+    known = (model.name, model.open_weights, model.parameters)
+    return known == (ask.model, ask.open_weights, ask.parameters)
+
+
+def _new_model(organisation: Organisation, ask: Ask) -> Model:
+    """Store the model. If another request stored the name meanwhile, compare its facts."""
+    try:
+        with conflicts_refused():
+            return Model.objects.create(
+                name=ask.model,
+                open_weights=ask.open_weights,
+                parameters=ask.parameters,
+                organisation=organisation,
+            )
+    except SiteError:
+        model = Model.objects.filter(name__iexact=ask.model).first()
+        if model is None or model.organisation != organisation:
+            raise
+        if not _agrees(model, ask):
+            raise refuse(Refusal.MODEL_DIFFERS) from None
+        return model
+
+
+def _queue(submission: Submission) -> Run:
+    selection = select_items(submission)
+    if selection.tier == "T2":
+        check_declared(submission, submission.pair.private, selection.blocks)
+    rows = [_open_outcomes(item_set, selection) for item_set in submission.pair.sets()]
+    run = Run.objects.create(
+        submission=submission,
+        pool=settings.POOL,
+        state=RunState.QUEUED,
+        queued_at=Now(),
+        deadline=seconds_from_now(settings.QUEUE_SECONDS),
+        total=sum(row.n for row in rows),
+        tier=selection.tier,
+    )
+    for row in rows:
+        row.run = run
+    RunOutcomes.objects.bulk_create(rows)
+    enqueue_attempt(run)
+    return run
+
+
+def _open_outcomes(item_set: ItemSet, selection: ItemSelection) -> RunOutcomes:
+    """Return the row of a run's outcomes on a set, with every item of the selection open."""
+    if not item_set.sealed:
+        return RunOutcomes(
+            item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n)
+        )
+    return RunOutcomes(
+        item_set=item_set,
+        size=item_set.n,
+        n=len(selection.items),
+        packed=bytes(0 if index in selection.items else UNASSIGNED for index in range(item_set.n)),
+        blocks=list(selection.blocks),
+    )

@@ -1,0 +1,70 @@
+"""Item selection: which blocks and items of a sealed set a new run is scored on."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from evaluator import policy
+from evaluator.contract import BlockId, Tier
+from evaluator.ledger.notices import retired, retired_blocks
+from leaderboard.errors import Refusal, refuse
+from leaderboard.ledger.models import ListedEndpoint, Party
+from leaderboard.submissions.models import Submission
+
+
+@dataclass(frozen=True)
+class ItemSelection:
+    """Blocks of a sealed set, ascending, and the items in them that are not retired."""
+
+    tier: Tier
+    blocks: tuple[BlockId, ...]
+    items: frozenset[int]
+
+
+def recipient_of(submission: Submission) -> str:
+    """Return who will see the items: ``jail`` for weights, else the endpoint's host and port."""
+    if submission.kind == Submission.Kind.CHECKPOINT:
+        return policy.JAIL
+    return policy.recipient_of(submission.url)
+
+
+def tier_of(submission: Submission) -> Tier:
+    """Return the tier that the site grants.
+
+    The evaluator's own list decides; this may only be stricter. An endpoint is T1 where it is
+    listed exactly as it was submitted and comes without a key of the submitter's. The tier of its
+    party, where one is registered, lowers that.
+    """
+    if submission.kind == Submission.Kind.CHECKPOINT:
+        return policy.JAIL_TIER
+    asked = policy.EndpointId(
+        submission.url, submission.served_model, submission.api, submission.provider
+    )
+    listed = [row.identity for row in ListedEndpoint.objects.filter(url=submission.url)]
+    tier = policy.endpoint_tier(
+        asked, own_key=bool(submission.sealed_keys), listed=listed, season_open=True
+    )
+    party = Party.objects.filter(recipient=recipient_of(submission)).first()
+    return policy.stricter(tier, cast("Tier", party.tier)) if party else tier
+
+
+def select_items(submission: Submission) -> ItemSelection:
+    """Return the item selection of a new run: the blocks of its tier, without retired items.
+
+    All self-declared endpoints of a season have the same one. Raises ``public_only`` where the tier
+    may be shown nothing of the set, ``pair_retired`` where nothing is left.
+    """
+    pair = submission.pair
+    manifest = pair.private.facts()
+    if manifest is None:
+        raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)
+    tier = tier_of(submission)
+    permitted = policy.blocks(tier, manifest, season=pair.season)
+    if not permitted:
+        raise refuse(Refusal.PUBLIC_ONLY)
+    notices = pair.private.signed_notices()
+    gone = retired_blocks(manifest, notices)
+    blocks = tuple(block for block in permitted if block not in gone)
+    if not blocks:
+        raise refuse(Refusal.PAIR_RETIRED)
+    items = manifest.indices(blocks) - retired(manifest, notices)
+    return ItemSelection(tier, blocks, items)
