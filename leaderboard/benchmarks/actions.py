@@ -177,40 +177,52 @@ def check_pair(
     """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
-    sets = {
-        item_set.name: item_set for item_set in ItemSet.objects.filter(name__in=[public, private])
-    }
-    if public not in sets or private not in sets or sets[public].sealed or not sets[private].sealed:
+    public_set, private_set = _sets_of_pair(public, private)
+    _check_published([protocol, *also], grader)
+    manifest = private_set.facts()
+    if manifest and manifest.terms:
+        _check_terms(manifest.terms, protocol, grader)
+    pair = SetPair(
+        slug=slug,
+        title=title,
+        public=public_set,
+        private=private_set,
+        protocol=protocol,
+        grader=grader,
+        also=sorted({*also} - {protocol}),
+        twins_by=_twins_by(manifest, public_set),
+    )
+    _check_known(pair, SetPair.objects.filter(slug=slug).first())
+    return pair
+
+
+def _sets_of_pair(public: str, private: str) -> tuple[ItemSet, ItemSet]:
+    """Return a registered public set and a registered sealed one, by their names."""
+    public_set = ItemSet.objects.filter(name=public, sealed=False).first()
+    private_set = ItemSet.objects.filter(name=private, sealed=True).first()
+    if public_set is None or private_set is None:
         raise refuse(
             Refusal.BAD_REGISTRATION,
             "a pair needs a registered public set and a registered sealed one",
         )
-    manifest = sets[private].facts()
-    twins = manifest.twins if manifest else None
-    if twins and twins.public != sets[public].digest:
-        raise refuse(
-            Refusal.BAD_REGISTRATION,
-            "the sealed set says that it is the twin of another public set",
-        )
-    for name in (protocol, *also):
+    return public_set, private_set
+
+
+def _twins_by(manifest: Manifest | None, public_set: ItemSet) -> str:
+    """Return what made the two sets twins; empty where the manifest names no twin."""
+    if manifest is None or manifest.twins is None:
+        return ""
+    if manifest.twins.public != public_set.digest:
+        raise refuse(Refusal.BAD_REGISTRATION, "the sealed set is the twin of another public set")
+    return manifest.twins.by
+
+
+def _check_published(protocol_ids: Sequence[str], grader: str) -> None:
+    for name in protocol_ids:
         if name not in protocols.ids():
             raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
     if grader not in grading.ids():
         raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
-    if manifest and manifest.terms:
-        _check_terms(manifest.terms, protocol, grader)
-    made = SetPair(
-        slug=slug,
-        title=title,
-        public=sets[public],
-        private=sets[private],
-        protocol=protocol,
-        grader=grader,
-        also=sorted({*also} - {protocol}),
-        twins_by=twins.by if twins else "",
-    )
-    _check_known(made, SetPair.objects.filter(slug=slug).first())
-    return made
 
 
 def _check_terms(terms: Terms, protocol: str, grader: str) -> None:

@@ -1,4 +1,4 @@
-"""Scheduling: which evaluator of a pool may be given a run, by what each of them announces. Pure."""
+"""Scheduling: the evaluators of a pool that may be given a run, by what they announce. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from evaluator.errors import EXPLANATIONS, Code, Fault
 
 HeldSet = tuple[str, bool, str]
-"""Name, whether it is sealed, digest."""
+"""Name, True if sealed, digest."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A live evaluator: what its last announcement says."""
+    """Live evaluator, by its last announcement."""
 
     name: str
     in_service: bool
@@ -21,10 +21,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an evaluator must have for an attempt.
+    """Requirements of an attempt on an evaluator.
 
-    ``sealed_to`` names those who hold the endpoint's key, empty where it wants none. ``declined`` are the
-    evaluators that said they cannot do the run, with what they lack.
+    ``sealed_to`` names the evaluators that hold the endpoint's key, empty where it needs none.
+    ``declined`` are those that declined the run, with the code of what they lack.
     """
 
     version: int
@@ -47,10 +47,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class Route:
-    """Where an attempt is sent: to the whole ``pool``, else to one of ``names``, else nowhere.
+    """Route of an attempt: to the whole ``pool``, else to one of ``names``, else nowhere.
 
-    ``waiting`` says why it goes nowhere; ``hopeless`` that no evaluator will ever take it, which is the
-    submitter's fault by its code.
+    ``waiting`` is the code for which it goes nowhere; ``hopeless`` is true where no evaluator will
+    ever take it, which is the submitter's fault by that code.
     """
 
     pool: bool = False
@@ -60,19 +60,33 @@ class Route:
 
 
 def route(needs: Needs, candidates: Sequence[Candidate], *, silent: Collection[str]) -> Route:
-    """Decide where an attempt goes. ``silent`` are registered evaluators that have never announced anything."""
+    """Return where an attempt goes.
+
+    ``silent`` are registered evaluators that have never announced anything.
+    """
     if not candidates:
-        # A release that does not announce, or none that runs: the pool's queue waits for it.
-        refusals = [needs.declined[name] for name in silent if name in needs.declined]
-        return _nowhere(refusals) if silent and len(refusals) == len(silent) else Route(pool=True)
-    serving = [one for one in candidates if one.in_service]
+        return _route_to_silent(needs, silent)
+    serving = [candidate for candidate in candidates if candidate.in_service]
     if not serving:
         return Route(waiting=Code.OUT_OF_SERVICE)
-    lacking = {one.name: needs.lacking(one) for one in serving}
+    lacking = {candidate.name: needs.lacking(candidate) for candidate in serving}
     able = tuple(name for name, code in lacking.items() if code is None)
     if len(able) == len(serving):
         return Route(pool=True)
-    return Route(names=able) if able else _nowhere([code for code in lacking.values() if code])
+    if able:
+        return Route(names=able)
+    return _nowhere([code for code in lacking.values() if code])
+
+
+def _route_to_silent(needs: Needs, silent: Collection[str]) -> Route:
+    """Return the pool's queue, where a release that does not announce itself finds the attempt.
+
+    If every such evaluator has declined the run, it goes nowhere.
+    """
+    refusals = [needs.declined[name] for name in silent if name in needs.declined]
+    if silent and len(refusals) == len(silent):
+        return _nowhere(refusals)
+    return Route(pool=True)
 
 
 def _nowhere(refusals: Sequence[Code]) -> Route:

@@ -6,7 +6,7 @@ costs a few queries; only the doctor and the housekeeping ask the broker.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -160,18 +160,29 @@ def _pools() -> Iterable[Pool]:
     names |= {pool for pool, _ in counted} | {evaluator.pool for evaluator in evaluators}
     for name in sorted(names):
         members = [evaluator for evaluator in evaluators if evaluator.pool == name]
-        queued = counted.get((name, RunState.QUEUED))
-        busy = [counted.get((name, state)) for state in (RunState.LEASED, RunState.RUNNING)]
-        yield Pool(
-            name=name,
-            registered=len(members),
-            live=sum(evaluator.pk in live for evaluator in members),
-            in_service=sum(_is_in_service(evaluator, live) for evaluator in members),
-            last_seen=_last_seen(members),
-            waiting=queued["runs"] if queued else 0,
-            running=sum(row["runs"] for row in busy if row),
-            oldest=queued["oldest"] if queued else None,
-        )
+        of_pool = {state: row for (pool, state), row in counted.items() if pool == name}
+        yield _pool(name, members, live, of_pool)
+
+
+def _pool(
+    name: str,
+    members: Sequence[Evaluator],
+    live: Collection[int],
+    counted: Mapping[str, Mapping[str, Any]],
+) -> Pool:
+    """Return a pool from its evaluators and the counts of its runs, by state."""
+    queued = counted.get(RunState.QUEUED)
+    busy = [counted[state] for state in (RunState.LEASED, RunState.RUNNING) if state in counted]
+    return Pool(
+        name=name,
+        registered=len(members),
+        live=sum(evaluator.pk in live for evaluator in members),
+        in_service=sum(_is_in_service(evaluator, live) for evaluator in members),
+        last_seen=_last_seen(members),
+        waiting=queued["runs"] if queued else 0,
+        running=sum(row["runs"] for row in busy),
+        oldest=queued["oldest"] if queued else None,
+    )
 
 
 def _is_in_service(evaluator: Evaluator, live: Collection[int]) -> bool:

@@ -19,7 +19,7 @@ class Command(BaseCommand):
     help = "List runs by state, pair and code; cancel them, or queue failed ones again."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which runs, and what to do with them."""
+        """Take the choice of runs, and the action."""
         parser.add_argument("runs", nargs="*", type=UUID, metavar="RUN")
         parser.add_argument("--state", choices=[state.value for state in RunState])
         parser.add_argument("--pair", metavar="SLUG")
@@ -30,27 +30,40 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """List what matches, or act on each; end with an error where one could not be."""
-        names = {"state": "state", "pair": "submission__pair__slug", "code": "code"}
-        wanted = {column: options[name] for name, column in names.items() if options[name]}
-        if options["runs"]:
-            wanted["pk__in"] = options["runs"]
-        action = (
-            actions.cancel if options["cancel"] else actions.requeue if options["requeue"] else None
-        )
-        if action and not wanted:
-            raise CommandError("name runs, or choose them by --state, --pair or --code")
-        found = list(Run.objects.with_facts().filter(**wanted).order_by("queued_at", "pk"))
-        missing = set(options["runs"]) - {run.pk for run in found}
-        if missing:
-            raise CommandError(f"no such run among these: {', '.join(sorted(map(str, missing)))}")
-        rows = [_acted(run, action) if action else _row(run) for run in found]
+        """List the runs that match, or act on each; end with an error where one was refused."""
+        action = _action(options)
+        runs = _matching(options, must_choose=action is not None)
+        rows = [_acted(run, action) if action else _row(run) for run in runs]
         for row in rows:
-            about = " ".join(str(value) for value in row.values() if value)
-            self.stdout.write(json.dumps(row) if options["json"] else about)
+            self.stdout.write(json.dumps(row) if options["json"] else _line(row))
         refused = sum("refused" in row for row in rows)
         if refused:
             raise CommandError(f"{refused} of {len(rows)} runs were left as they are")
+
+
+def _action(options: dict[str, Any]) -> Callable[..., Run] | None:
+    if options["cancel"]:
+        return actions.cancel
+    return actions.requeue if options["requeue"] else None
+
+
+def _matching(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
+    """Return the runs that the options choose, oldest first. Raises ``CommandError``."""
+    columns = {"state": "state", "pair": "submission__pair__slug", "code": "code"}
+    wanted = {column: options[name] for name, column in columns.items() if options[name]}
+    if options["runs"]:
+        wanted["pk__in"] = options["runs"]
+    if must_choose and not wanted:
+        raise CommandError("name runs, or choose them by --state, --pair or --code")
+    runs = list(Run.objects.with_facts().filter(**wanted).order_by("queued_at", "pk"))
+    missing = set(options["runs"]) - {run.pk for run in runs}
+    if missing:
+        raise CommandError(f"no such run among these: {', '.join(sorted(map(str, missing)))}")
+    return runs
+
+
+def _line(row: dict[str, Any]) -> str:
+    return " ".join(str(value) for value in row.values() if value)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -61,7 +74,7 @@ def _row(run: Run) -> dict[str, Any]:
         "state": run.state,
         "pair": run.submission.pair.slug,
         "model": run.submission.model.name,
-        "code": run.code or (lack or ""),
+        "code": run.code or lack or "",
         "attempts": run.attempts,
     }
 
