@@ -1,22 +1,19 @@
-"""The engine's commands, from writing a twin to releasing it.
+"""Commands of the engine, from writing a twin to releasing it.
 
-A module of this package offers ``add_commands(subparsers)``; each of its commands sets ``handler``, a
-function from the parsed arguments to an exit code, and may take ``--json``. A handler raises
-``EvaluatorError``; this module alone turns that into exit code 2, the sentence on standard error and,
+A module of this package offers ``add_commands(subparsers)``. Each of its commands sets ``handler``,
+a function from the parsed arguments to an exit code, and may take ``--json``. A handler raises
+``EvaluatorError``; this module turns that into exit code 2, the sentence on standard error and,
 with ``--json``, one object as the last line of standard output.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from evaluator.cli.failures import failure_record
+from evaluator.cli.failures import report
 from evaluator.errors import EvaluatorError
 
-REFUSED = 2
-"""The exit code of everything that has an error code; usage errors of argparse have it too."""
 INTERRUPTED = 130
 
 
@@ -35,17 +32,17 @@ _MODULES = (
     "settings",
 )
 ALONE = ("run", "grade")
-"""Commands that are started often, and whose module is all that is loaded for them."""
+"""Commands that are started often; only their own module is loaded for them."""
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """The parser of every command; of no other than ``command`` where that stands alone."""
+    """Return the parser of every command, or of ``command`` alone where that is one of ``ALONE``."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluator", description="Evaluate, grade and seal sets of items."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in (command,) if command in ALONE else _MODULES:
-        # Imported here so that the package itself stays light for the modules it contains.
+        # Imported here so that importing one module of the package loads no other.
         import_module(f"evaluator.cli.{name}").add_commands(commands)
     return parser
 
@@ -56,10 +53,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return int(args.handler(args) or 0)
     except EvaluatorError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        if getattr(args, "json", False):
-            print(json.dumps(failure_record(failure)))
-        return REFUSED
+        return report(args, failure)
     except KeyboardInterrupt:
-        print("interrupted; what was graded is kept", file=sys.stderr)
+        print("interrupted; what was graded is stored", file=sys.stderr)
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""The commands that make a private twin: brief, check, select. Their files hold plaintext and have mode 0600."""
+"""``brief``, ``check``, ``select``: make a private twin. Their files have mode 0600."""
 
 import argparse
 import json
@@ -6,10 +6,12 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from evaluator.authoring import oddone, sheets
 from evaluator.authoring.check import CheckReport, check, read_lines
 from evaluator.authoring.select import Funnel, dropped, passed_audit, select, solved_alike, targets
+from evaluator.cli.failures import report
 from evaluator.cli.show import show
 from evaluator.errors import Code, error
 from evaluator.items import Item, item_record, load_items
@@ -35,7 +37,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     brief.add_argument(
         "--out", type=Path, required=True, help="a new folder for the brief, or a new file of items"
     )
-    brief.set_defaults(handler=_brief)
+    brief.set_defaults(handler=brief_command)
 
     checked = subparsers.add_parser(
         "check", help="check new items against a public set, before sealing"
@@ -49,7 +51,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--score", type=Path, metavar="PACK.csv", help="score an annotators' pack ..."
     )
     checked.add_argument("--key", type=Path, metavar="KEY.csv", help="... against its key")
-    checked.set_defaults(handler=_check)
+    checked.set_defaults(handler=check_command)
 
     chosen = subparsers.add_parser(
         "select", help="second solve and audit as sheets, and the selection"
@@ -72,7 +74,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     chosen.add_argument(
         "--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the items that are kept"
     )
-    chosen.set_defaults(handler=_select)
+    chosen.set_defaults(handler=select_command)
     for command in (brief, checked, chosen):
         command.add_argument(
             "--draw", type=int, default=1, metavar="N", help="the number that fixes what is drawn"
@@ -80,7 +82,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _brief(args: argparse.Namespace) -> int:
+def brief_command(args: argparse.Namespace) -> int:
+    """Write an author's brief and sheet, or collect sheets that authors returned."""
     if args.collect:
         return _collect(args)
     if not (args.public and args.author and args.count and args.count > 0):
@@ -105,20 +108,25 @@ def _brief(args: argparse.Namespace) -> int:
 def _brief_text(author: str, steps: Sequence[int], tasks: Sequence[Sequence[Item]]) -> str:
     parts = [
         f"# Brief for {author}\n",
-        "Write one new problem for each task, on a subject of your own, that takes the given number of steps. Put one "
-        "`<<sum=result>>` behind each step of the solution and end it with `####` and the number. Write into "
-        "`sheet.csv`; put `yes` into the column `no_model_used` to say:\n",
+        "Write one new problem for each task, on a subject of your own, that takes the given number"
+        " of steps. Put one `<<sum=result>>` behind each step of the solution and end it with"
+        " `####` and the number. Write into `sheet.csv`; put `yes` into the column `no_model_used`"
+        " to say:\n",
         f"> {sheets.ATTESTATION}\n",
     ]
     for number, (wanted, examples) in enumerate(zip(steps, tasks, strict=True), start=1):
         parts.append(f"\n## Task {number}: {wanted} step{'' if wanted == 1 else 's'}\n")
-        parts += [f"\n- {one.question}\n\n  {one.answer}\n" for one in examples]
+        parts += [f"\n- {item.question}\n\n  {item.answer}\n" for item in examples]
     return "\n".join(parts)
 
 
 def _collect(args: argparse.Namespace) -> int:
-    """Every written row, with its author's attestation kept beside. Raises ``attestation_missing`` with the row."""
-    items, records = [], []
+    """Write every row with a question, and its author's attestation to a second file.
+
+    Raises ``attestation_missing`` with the row.
+    """
+    items = []
+    records = []
     for path in args.collect:
         for number, row in enumerate(sheets.read_rows(path, SHEET), start=1):
             if not row["question"].strip():
@@ -136,39 +144,49 @@ def _collect(args: argparse.Namespace) -> int:
         raise error(Code.SET_EMPTY)
     sheets.write_lines(args.out, items)
     sheets.write_lines(args.out.with_suffix(".authors.jsonl"), records)
-    return show(
-        args, {"written": len(items), "authors": sorted({one["author"] for one in records})}
-    )
+    authors = sorted({str(record["author"]) for record in records})
+    return show(args, {"written": len(items), "authors": authors})
 
 
-def _check(args: argparse.Namespace) -> int:
+def check_command(args: argparse.Namespace) -> int:
+    """Check new items against a public set. An error is reported with the whole report."""
     if args.score:
         return _score(args)
     if not (args.items and args.public):
         raise error(Code.BAD_MESSAGE, "check needs ITEMS.jsonl and --public, or --score and --key")
     public = load_items(args.public)
-    report = check(read_lines(args.items), public)
+    checked = check(read_lines(args.items), public)
     if args.out:
-        _write_report(args, report, public)
-    facts = {
-        "n": report.n,
-        "errors": [str(one) for one in report.errors],
-        "warnings": [str(one) for one in report.warnings],
-        "p": {one.name: round(one.p, 4) for one in report.comparisons},
-    }
+        _write_report(args, checked, public)
     if not args.json:
-        for finding in (*report.errors, *report.warnings):
-            print(f"{'error' if finding in report.errors else 'warning'}: {finding}")
-        print("\n".join(one.line() for one in report.comparisons))
-    if report.errors:
-        raise error(Code.CHECK_FAILED, "; ".join(str(one) for one in report.errors))
-    return show(args, facts) if args.json else 0
+        _print_report(checked)
+    if checked.errors:
+        errors = "; ".join(str(finding) for finding in checked.errors)
+        return report(args, error(Code.CHECK_FAILED, errors), _facts(checked))
+    return show(args, _facts(checked)) if args.json else 0
 
 
-def _write_report(args: argparse.Namespace, report: CheckReport, public: Sequence[Item]) -> None:
-    for comparison in report.comparisons:
+def _print_report(checked: CheckReport) -> None:
+    for finding in checked.errors:
+        print(f"error: {finding}")
+    for finding in checked.warnings:
+        print(f"warning: {finding}")
+    print("\n".join(comparison.line() for comparison in checked.comparisons))
+
+
+def _facts(checked: CheckReport) -> dict[str, Any]:
+    return {
+        "n": checked.n,
+        "errors": [str(finding) for finding in checked.errors],
+        "warnings": [str(finding) for finding in checked.warnings],
+        "p": {comparison.name: round(comparison.p, 4) for comparison in checked.comparisons},
+    }
+
+
+def _write_report(args: argparse.Namespace, checked: CheckReport, public: Sequence[Item]) -> None:
+    for comparison in checked.comparisons:
         sheets.write_text(args.out / f"{comparison.name}.svg", comparison.svg())
-    if report.errors:
+    if checked.errors:
         return
     rows = oddone.make_pack(load_items(args.items), public, seed=args.draw)
     columns = ("number", *oddone.CHOICES, "odd")
@@ -187,16 +205,17 @@ def _write_report(args: argparse.Namespace, report: CheckReport, public: Sequenc
 def _score(args: argparse.Namespace) -> int:
     if not args.key:
         raise error(Code.BAD_MESSAGE, "--score needs --key")
-    letters = [_letters(path) for path in (args.score, args.key)]
-    found = oddone.score(*letters)
-    low, high = found.interval
+    score = oddone.score(_letters(args.score), _letters(args.key))
+    low, high = score.interval
     facts = {
-        "found": found.right,
-        "n": found.n,
-        "share": found.share,
+        "found": score.right,
+        "n": score.n,
+        "share": score.share,
         "by_guessing": 1 / (oddone.OTHERS + 1),
+        "interval": [low, high],
+        "p": score.p,
     }
-    return show(args, facts | {"interval": [low, high], "p": found.p})
+    return show(args, facts)
 
 
 def _letters(path: Path) -> dict[int, str]:
@@ -204,37 +223,59 @@ def _letters(path: Path) -> dict[int, str]:
     return {number: row["odd"].strip().upper() for number, row in rows.items()}
 
 
-def _select(args: argparse.Namespace) -> int:
+def select_command(args: argparse.Namespace) -> int:
+    """Write a sheet for second solve or audit, or select the items that passed both."""
     items = dict(enumerate(load_items(args.items), start=1))
     if args.second_solve:
         return _second_sheet(args, items)
     if args.audit:
-        rows = [
-            {"item": number, **item_record(item), "verdict": "", "reason": ""}
-            for number, item in items.items()
-        ]
-        sheets.write_rows(args.audit, AUDIT, rows)
-        return show(args, {"rows": len(rows), "out": str(args.audit)})
+        return _audit_sheet(args, items)
     if not (args.public and args.n and args.out):
         raise error(
             Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit"
         )
-    solved = solved_alike(items, _filled(args.solved, SECOND, "solution")) if args.solved else None
-    verdicts = _verdicts(args.audited) if args.audited else None
-    fine = set(items) if solved is None else solved
-    kept = fine if verdicts is None else fine & passed_audit(items, verdicts)
+    kept, funnel, reasons = _survivors(args, items)
     left = [items[number] for number in sorted(kept)]
     chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
     sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
-    counts = (None if solved is None else len(solved), None if verdicts is None else len(kept))
-    facts = asdict(Funnel(len(items), *counts, len(chosen))) | {"dropped": dropped(verdicts or {})}
-    facts |= {"p": {one.name: round(one.p, 4) for one in mix}}
+    facts = asdict(Funnel(len(items), *funnel, len(chosen)))
+    facts["dropped"] = reasons
+    facts["p"] = {comparison.name: round(comparison.p, 4) for comparison in mix}
     sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")
     return show(args, facts)
 
 
+def _survivors(
+    args: argparse.Namespace, items: Mapping[int, Item]
+) -> tuple[set[int], tuple[int | None, int | None], dict[str, int]]:
+    """Return the items that passed second solve and audit, both counts, and reasons of the rest.
+
+    A count is None where that step was not taken.
+    """
+    numbers = set(items)
+    n_solved = n_audited = None
+    verdicts: dict[int, tuple[str, str]] = {}
+    if args.solved:
+        numbers = set(solved_alike(items, _column(args.solved, SECOND, "solution")))
+        n_solved = len(numbers)
+    if args.audited:
+        verdicts = _verdicts(args.audited)
+        numbers &= passed_audit(items, verdicts)
+        n_audited = len(numbers)
+    return numbers, (n_solved, n_audited), dropped(verdicts)
+
+
+def _audit_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
+    rows = [
+        {"item": number, **item_record(item), "verdict": "", "reason": ""}
+        for number, item in items.items()
+    ]
+    sheets.write_rows(args.audit, AUDIT, rows)
+    return show(args, {"rows": len(rows), "out": str(args.audit)})
+
+
 def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
-    """Questions in another order and without their answers: what a second solver writes is his own."""
+    """Write the questions in another order and without their answers, for a blind second solve."""
     order = list(items)
     random.Random(args.draw).shuffle(order)  # noqa: S311 - as above
     rows = [
@@ -244,7 +285,7 @@ def _second_sheet(args: argparse.Namespace, items: Mapping[int, Item]) -> int:
     return show(args, {"rows": len(rows), "out": str(args.second_solve)})
 
 
-def _filled(path: Path, columns: Sequence[str], column: str) -> dict[int, str]:
+def _column(path: Path, columns: Sequence[str], column: str) -> dict[int, str]:
     rows = sheets.numbered(path, sheets.read_rows(path, columns), "item")
     return {number: row[column] for number, row in rows.items()}
 

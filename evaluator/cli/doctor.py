@@ -1,6 +1,6 @@
-"""The command that examines an evaluator's host: settings, keys, packages, jail, disk, broker and sets.
+"""``doctor``: examine an evaluator's host, from settings and keys to the broker and the sets.
 
-It changes nothing, opens no sealed item and prints one line a finding, with what to do.
+It changes nothing, opens no sealed item and prints one line a finding, with advice.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +34,7 @@ BROKER_SECONDS = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that an operator should know. A ``problem`` keeps runs from ending; anything else is a note."""
+    """Fact that an operator should know. A ``problem`` makes runs fail; any other is a note."""
 
     name: str
     sentence: str
@@ -42,9 +42,8 @@ class Finding:
     problem: bool = True
 
     def __str__(self) -> str:
-        return (
-            f"{'problem' if self.problem else 'note'}: {self.name}: {self.sentence} {self.advice}"
-        )
+        kind = "problem" if self.problem else "note"
+        return f"{kind}: {self.name}: {self.sentence} {self.advice}"
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,10 +52,11 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "doctor", help="say what is wrong with this evaluator's host, and what to do"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    doctor.set_defaults(handler=_doctor)
+    doctor.set_defaults(handler=doctor_command)
 
 
-def _doctor(args: argparse.Namespace) -> int:
+def doctor_command(args: argparse.Namespace) -> int:
+    """Print the findings. Returns 1 where one of them is a problem."""
     findings = examine(Config.from_env(os.environ))
     wrong = any(finding.problem for finding in findings)
     if args.json:
@@ -70,13 +70,15 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def examine(config: Config) -> list[Finding]:
-    """Return what is wrong with a host."""
-    keys, found = _keys(config)
-    for check in (_packages, _jail, _limits):
-        found += check()
-    for look in (_disk, _broker):
-        found += look(config)
-    return found + list(_sets(config, keys))
+    """Return the findings about a host."""
+    keys, findings = _keys(config)
+    findings += _packages()
+    findings += _jail()
+    findings += _limits()
+    findings += _disk(config)
+    findings += _broker(config)
+    findings += _sets(config, keys)
+    return findings
 
 
 def _keys(config: Config) -> tuple[Keys | None, list[Finding]]:
@@ -120,10 +122,9 @@ def _disk(config: Config) -> Iterator[Finding]:
     for folder in (config.home, config.home / "spool", config.home / "work"):
         if not folder.is_dir():
             continue
-        about = os.statvfs(folder)
-        if about.f_bavail * about.f_frsize < FREE_BYTES or (
-            about.f_files > 0 and about.f_favail < FREE_FILES
-        ):
+        disk = os.statvfs(folder)
+        few_files = disk.f_files > 0 and disk.f_favail < FREE_FILES
+        if few_files or disk.f_bavail * disk.f_frsize < FREE_BYTES:
             yield Finding(
                 "disk",
                 f"{folder} has less than 1 GiB or {FREE_FILES:,} files left.",
@@ -150,7 +151,7 @@ def _broker(config: Config) -> Iterator[Finding]:
         options = {**settings["broker_transport_options"], "socket_connect_timeout": BROKER_SECONDS}
         with Connection(config.broker_url, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
-    except Exception as failure:  # noqa: BLE001 - whatever a broker's client raises, and its text may hold a password
+    except Exception as failure:  # noqa: BLE001 - its text may hold a password
         sentence = f"The broker cannot be reached ({type(failure).__name__})."
         yield Finding("broker", sentence, "Start it, and compare BROKER_URL with the site's.")
 
@@ -161,18 +162,15 @@ def _sets(config: Config, keys: Keys | None) -> Iterator[Finding]:
         yield Finding("sets", f"There is no set in {config.sets}.", "Copy the pairs' sets there.")
     for folder in folders:
         try:
-            _checker(folder, keys)(folder)
+            _check_set(folder, keys)
         except EvaluatorError as failure:
             yield Finding("sets", f"{folder.name}: {failure}", "Runs on it go to other evaluators.")
 
 
-def _checker(folder: Path, keys: Keys | None) -> Callable[[Path], object]:
+def _check_set(folder: Path, keys: Keys | None) -> None:
     if not (folder / MANIFEST).is_file():
-        return lambda one: load_items(one / "items.jsonl")
-
-    def check(one: Path) -> None:
-        check_folder(one)
-        if keys is not None:
-            check_key(one, keys)
-
-    return check
+        load_items(folder / "items.jsonl")
+        return
+    check_folder(folder)
+    if keys is not None:
+        check_key(folder, keys)

@@ -1,4 +1,4 @@
-"""Endpoints at a terminal: how one is named, where its key comes from, what asking it will cost and may cost."""
+"""Endpoints at a terminal: their options, key, budget and estimated cost."""
 
 import argparse
 import importlib.util
@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from evaluator.backends import Caps, EndpointTarget, Usage
@@ -16,13 +16,13 @@ from evaluator.protocols import Protocol
 
 _LITELLM = "litellm:"
 _CHARACTERS_PER_TOKEN = 4
-"""Of a prompt, about: what English comes to with the usual vocabularies."""
+"""Of a prompt, about: the average of English text in the usual vocabularies."""
 _MILLION = 1_000_000
 _LONGEST_KEY = 10_000
 
 
 def add_options(ask: argparse.ArgumentParser) -> None:
-    """Add what only concerns endpoints."""
+    """Add the options of endpoints."""
     group = ask.add_argument_group("endpoints")
     group.add_argument(
         "--api",
@@ -65,25 +65,31 @@ def add_options(ask: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    if not 0 < (number := float(text)) <= 1e9:
+    number = float(text)
+    if not 0 < number <= 1e9:
         raise argparse.ArgumentTypeError("a number above 0")
     return number
 
 
 def _seconds(text: str) -> float:
-    if not 0 <= (number := float(text)) <= 86_400:
+    number = float(text)
+    if not 0 <= number <= 86_400:
         raise argparse.ArgumentTypeError("a number from 0 to 86400")
     return number
 
 
 def _whole(text: str) -> int:
-    if not 0 < (number := int(text)) <= 10**12:
+    number = int(text)
+    if not 0 < number <= 10**12:
         raise argparse.ArgumentTypeError("a whole number above 0")
     return number
 
 
 def endpoint_of(args: argparse.Namespace) -> EndpointTarget | None:
-    """The endpoint that ``--model`` names: a URL, or ``litellm:PROVIDER/NAME``; None for a folder."""
+    """Return the endpoint that ``--model`` names, None for a folder.
+
+    A URL, or ``litellm:PROVIDER/NAME``.
+    """
     if args.model.startswith(_LITELLM):
         name = args.model.removeprefix(_LITELLM)
         return EndpointTarget(url=args.url, model=name, api=args.api or "chat", adapter="litellm")
@@ -97,9 +103,9 @@ def endpoint_of(args: argparse.Namespace) -> EndpointTarget | None:
 
 
 def read_key(args: argparse.Namespace) -> str:
-    """The API key, from standard input only: anyone on this machine may read what was put on a command line.
+    """Return the API key, from standard input only: a command line is visible to other users.
 
-    Raises MISCONFIGURED for a key in the environment, where every program that is started from here finds it.
+    Raises MISCONFIGURED for a key in the environment, which every child process inherits.
     """
     if os.environ.get("HOLDFAST_API_KEY"):
         raise error(
@@ -109,18 +115,20 @@ def read_key(args: argparse.Namespace) -> str:
 
 
 def caps_of(args: argparse.Namespace, endpoint: EndpointTarget) -> Caps:
-    """What may be spent, with the prices as given, or as LiteLLM has them. Raises MISCONFIGURED without any."""
-    known = _listed_prices(endpoint.model) if endpoint.adapter == "litellm" else None
-    price_in, price_out = known or (None, None)
-    price_in = price_in if args.price_in is None else args.price_in
-    price_out = price_out if args.price_out is None else args.price_out
+    """Return the budget, with the given prices, or LiteLLM's. Raises MISCONFIGURED without any."""
+    listed = _listed_prices(endpoint.model) if endpoint.adapter == "litellm" else None
+    price_in, price_out = listed or (None, None)
+    if args.price_in is not None:
+        price_in = args.price_in
+    if args.price_out is not None:
+        price_out = args.price_out
     if args.max_cost and (price_in is None or price_out is None):
         raise error(Code.MISCONFIGURED, "--max-cost needs --price-in and --price-out")
     return Caps(args.max_tokens_total, args.max_cost, price_in or 0.0, price_out or 0.0)
 
 
 def left_of(caps: Caps, spent: Iterable[Usage | None]) -> Caps:
-    """What may still be spent once so much was. Answers that came too late to be kept were not counted."""
+    """Return the rest of a budget. Answers that came too late to be stored were not counted."""
     total = _total(usage for usage in spent if usage)
     tokens = (
         None if caps.tokens is None else max(0, caps.tokens - total.tokens_in - total.tokens_out)
@@ -144,44 +152,41 @@ def _total(spent: Iterable[Usage]) -> Usage:
 
 
 def describe_estimate(source: PublicSource, protocol: Protocol, caps: Caps) -> str:
-    """One line: what asking the open items of a set comes to at most, in tokens and in money."""
+    """Return one line: the most tokens and money that the open items of a set may cost."""
     most = estimate(source, protocol)
-    line = f"{source.n - len(source.done)} items: about {most.tokens_in:,} tokens in, at most {most.tokens_out:,} out"
+    items = source.n - len(source.done)
+    tokens = f"about {most.tokens_in:,} tokens in, at most {most.tokens_out:,} out"
     if not caps.price_in and not caps.price_out:
-        return line
-    reading = _cost(caps, Usage(most.tokens_in, 0))
-    return f"{line}; {reading:.2f} for the prompts, at most {_cost(caps, most):.2f} in all"
+        return f"{items} items: {tokens}"
+    prompts = _cost(caps, Usage(most.tokens_in, 0))
+    money = f"{prompts:.2f} for the prompts, at most {_cost(caps, most):.2f} in all"
+    return f"{items} items: {tokens}; {money}"
 
 
 def estimate_record(source: PublicSource, protocol: Protocol, caps: Caps) -> dict[str, float]:
-    """The same for a program. Money is 0 where no price is known."""
+    """Return the same for a program. Money is 0 where no price is known."""
     most = estimate(source, protocol)
-    record = {
+    return {
         "items": source.n - len(source.done),
         "tokens_in": most.tokens_in,
         "max_tokens_out": most.tokens_out,
-    }
-    return record | {
         "cost_in": _cost(caps, Usage(most.tokens_in, 0)),
         "max_cost": _cost(caps, most),
     }
 
 
 def estimate(source: PublicSource, protocol: Protocol) -> Usage:
-    """Tokens of the open items' prompts, about, and the most that the protocol lets the answers have."""
+    """Return the tokens of the open items' prompts, about, and of their answers, at most."""
     draws = protocol.draws(source.n, len(source.shots))
-    missing = {
-        i: protocol.samples - len(source.samples.get(i, ()))
-        for i in sorted(source.selection - source.done)
-    }
-    prompts = {
-        i: protocol.prompt(source.items[i], [source.shots[shot] for shot in draws[i]])
-        for i in missing
-    }
-    tokens_in = sum(
-        math.ceil(len(prompts[i]) / _CHARACTERS_PER_TOKEN) * times for i, times in missing.items()
-    )
-    return Usage(tokens_in, sum(missing.values()) * protocol.max_tokens)
+    tokens_in = 0
+    tokens_out = 0
+    for index in source.selection - source.done:
+        samples = protocol.samples - len(source.samples.get(index, ()))
+        shots = [source.shots[shot] for shot in draws[index]]
+        prompt = protocol.prompt(source.items[index], shots)
+        tokens_in += math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN) * samples
+        tokens_out += protocol.max_tokens * samples
+    return Usage(tokens_in, tokens_out)
 
 
 def _cost(caps: Caps, usage: Usage) -> float:
@@ -189,21 +194,21 @@ def _cost(caps: Caps, usage: Usage) -> float:
 
 
 def _listed_prices(model: str) -> tuple[float, float] | None:
-    """What LiteLLM's own list says of a model, for a million tokens. The list is read; the library is not loaded."""
-    for folder in _library_folders():
+    """Return the prices of a model in LiteLLM's own list, for a million tokens.
+
+    The list is read; the library is not loaded.
+    """
+    library = importlib.util.find_spec("litellm")
+    folders = library.submodule_search_locations if library else None
+    for folder in folders or ():
         try:
             listed = json.loads(
-                (folder / "model_prices_and_context_window_backup.json").read_bytes()
+                Path(folder, "model_prices_and_context_window_backup.json").read_bytes()
             )
-            known = listed.get(model) or listed[model.partition("/")[2]]
-            return float(known["input_cost_per_token"]) * _MILLION, float(
-                known["output_cost_per_token"]
-            ) * _MILLION
+            prices = listed.get(model) or listed[model.partition("/")[2]]
+            price_in = float(prices["input_cost_per_token"])
+            price_out = float(prices["output_cost_per_token"])
+            return price_in * _MILLION, price_out * _MILLION
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return None
-
-
-def _library_folders() -> Sequence[Path]:
-    found = importlib.util.find_spec("litellm")
-    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()]

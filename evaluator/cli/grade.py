@@ -1,4 +1,4 @@
-"""``grade``: grade a file of responses without asking any model. ``graders``: what can be asked for."""
+"""``grade``: grade a file of responses without a model. ``graders``: list the graders."""
 
 import argparse
 import json
@@ -29,8 +29,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--grader",
         required=True,
         action="append",
-        help=f"one of: {', '.join(grading.ids())}; numeric, strict and flexible for short; may be given several times, "
-        f"and '{ALL}' is each of them",
+        help=f"one of: {', '.join(grading.ids())}; numeric, strict and flexible for short;"
+        f" may be given several times, and '{ALL}' is each of them",
     )
     command.add_argument(
         "--json", action="store_true", help="print the counts as one JSON object last"
@@ -44,36 +44,32 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def graders_command(args: argparse.Namespace) -> int:
     """Print the published graders with the digests of their sources."""
     known = {grader: grading.digest(grader) for grader in grading.ids()}
-    print(
-        json.dumps(known)
-        if args.json
-        else "\n".join(f"{name}  {digest}" for name, digest in known.items())
-    )
+    if args.json:
+        print(json.dumps(known))
+    else:
+        print("\n".join(f"{name}  {text}" for name, text in known.items()))
     return 0
 
 
 def grade_command(args: argparse.Namespace) -> int:
     """Write a line for each line of the file, as it is read. Returns 0.
 
-    With one grader a line is ``{"outcome", "extracted"}``; with several it holds such an object for each, under its
-    id. Raises ``unknown_grader`` before the file is opened, and ``responses_unreadable`` with the line's number; the
-    lines before it have been graded and written by then.
+    With one grader a line is ``{"outcome", "extracted"}``; with several it holds such an object for
+    each, under its id. Raises ``unknown_grader`` before the file is opened, and
+    ``responses_unreadable`` with the line's number; the lines before it have been graded and
+    written by then.
     """
     graders = _graders(args.grader)
     counts: dict[str, Counter[str]] = {grader: Counter() for grader in graders}
     try:
         with args.file.open("rb") as lines:
             for grades in _graded(lines, graders):
-                shown = [
-                    {"outcome": g.outcome.name.lower(), "extracted": g.extracted} for g in grades
-                ]
-                for grader, one in zip(graders, shown, strict=True):
-                    counts[grader][one["outcome"]] += 1
-                print(
-                    json.dumps(
-                        shown[0] if len(shown) == 1 else dict(zip(graders, shown, strict=True))
-                    )
-                )
+                records = {}
+                for grader, grade in zip(graders, grades, strict=True):
+                    outcome = grade.outcome.name.lower()
+                    counts[grader][outcome] += 1
+                    records[grader] = {"outcome": outcome, "extracted": grade.extracted}
+                print(json.dumps(records if len(graders) > 1 else records[graders[0]]))
     except OSError:
         raise error(Code.RESPONSES_UNREADABLE, str(args.file)) from None
     _print_counts(counts, as_json=args.json)
@@ -81,12 +77,10 @@ def grade_command(args: argparse.Namespace) -> int:
 
 
 def _graders(names: Sequence[str]) -> tuple[str, ...]:
-    """The ids that are meant, each once, in the order given."""
-    wanted = [
-        grader
-        for name in names
-        for grader in (grading.ids() if name == ALL else (grading.resolve(name),))
-    ]
+    """Return the ids of the graders, each once, in the order given."""
+    wanted: list[str] = []
+    for name in names:
+        wanted += grading.ids() if name == ALL else [grading.resolve(name)]
     return tuple(dict.fromkeys(wanted))
 
 
@@ -101,14 +95,13 @@ def _graded(lines: IO[bytes], graders: Sequence[str]) -> Iterator[_Graded]:
             kind = f": {refused.detail}" if refused.detail else ""
             raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
         except (ValueError, RecursionError):
-            begins_array = number == 1 and line.lstrip(b"\xef\xbb\xbf").strip() == b"["
-            raise error(
-                Code.RESPONSES_UNREADABLE, f"line {number}{_ARRAY if begins_array else ''}"
-            ) from None
+            is_array = number == 1 and line.lstrip(b"\xef\xbb\xbf").strip() == b"["
+            kind = _ARRAY if is_array else ""
+            raise error(Code.RESPONSES_UNREADABLE, f"line {number}{kind}") from None
 
 
 def _fields(record: object) -> tuple[str, str, bool]:
-    """Response, gold and cut of one line; a response of null is an empty one."""
+    """Return response, gold and cut of one line; a response of null is an empty one."""
     match record:
         case {"response": str() | None as response, "gold": str(gold), "cut": bool(cut)}:
             return response or "", gold, cut
@@ -120,7 +113,7 @@ def _fields(record: object) -> tuple[str, str, bool]:
 
 
 def _print_counts(counts: dict[str, Counter[str]], *, as_json: bool) -> None:
-    """The counts; of several graders those of each, under its id."""
+    """Print the counts; of several graders those of each, under its id."""
     every = {grader: _every(counted) for grader, counted in counts.items()}
     [first, *others] = every.values()
     if as_json:

@@ -1,4 +1,4 @@
-"""``harness``: a task of lm-evaluation-harness on local files, by its own code, against our server."""
+"""``harness``: run a task of lm-evaluation-harness on local files against our model server."""
 
 import argparse
 import asyncio
@@ -48,16 +48,20 @@ def harness_command(args: argparse.Namespace) -> int:
     check_public(list(splits.values()))
     facts = inspect_checkpoint(args.model)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
-    found = asyncio.run(_run(args, splits, jailed=jailed))
+    results = asyncio.run(_run(args, splits, jailed=jailed))
     if args.samples:
-        lines = "".join(json.dumps(asdict(sample)) + "\n" for sample in found.samples)
+        lines = "".join(json.dumps(asdict(sample)) + "\n" for sample in results.samples)
         args.samples.write_text(lines, encoding="utf-8")
-    record = {"task": args.task, "version": found.version, "model": facts.digest, **found.figures}
-    print(
-        json.dumps(record)
-        if args.json
-        else "  ".join(f"{name} {value}" for name, value in record.items())
-    )
+    record = {
+        "task": args.task,
+        "version": results.version,
+        "model": facts.digest,
+        **results.figures,
+    }
+    if args.json:
+        print(json.dumps(record))
+    else:
+        print("  ".join(f"{name} {value}" for name, value in record.items()))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The commands about keys: keygen, cosign, enrol."""
+"""``keygen``, ``cosign``, ``enrol``: commands about keys."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--role", choices=("evaluator", "maintainer", "witness"), default="evaluator"
     )
     keygen.add_argument("--name", help="whose keys they are (default: the role and -1)")
-    keygen.set_defaults(handler=_keygen)
+    keygen.set_defaults(handler=keygen_command)
 
     witness = subparsers.add_parser(
         "cosign", help="add a witness's cosignature to a set's tree head"
@@ -33,7 +33,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     witness.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="the witness's keys"
     )
-    witness.set_defaults(handler=_cosign)
+    witness.set_defaults(handler=cosign_command)
 
     enrol = subparsers.add_parser("enrol", help="wrap a set's key for another evaluator")
     enrol.add_argument(
@@ -52,22 +52,24 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="HOME",
         help="where their evaluator's journal is",
     )
-    enrol.set_defaults(handler=_enrol)
+    enrol.set_defaults(handler=enrol_command)
     for command in (keygen, witness, enrol):
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _keygen(args: argparse.Namespace) -> int:
+def keygen_command(args: argparse.Namespace) -> int:
+    """Make the keys of an evaluator, a maintainer or a witness in a new folder."""
     name = args.name or f"{args.role}-1"
     if args.role == "evaluator":
         return show(args, generate_keys(args.folder, name=name).to_dict())
     return show(args, generate_party_keys(args.folder, name=name).to_dict())
 
 
-def _cosign(args: argparse.Namespace) -> int:
+def cosign_command(args: argparse.Namespace) -> int:
+    """Add the cosignature of a witness to a tree head, once."""
     party, key = load_party_keys(args.keys)
     note = _read_text(args.head)
-    if party.name in {one.name for one in open_note(note).signatures}:
+    if party.name in {signature.name for signature in open_note(note).signatures}:
         raise error(Code.HEAD_INVALID, f"{party.name} has signed it already")
     signed = cosign(note, name=party.name, private_key=key, moment=datetime.now(UTC))
     _replace(args.head, signed.encode("utf-8"))
@@ -83,8 +85,8 @@ def _cosign(args: argparse.Namespace) -> int:
     return show(args, facts)
 
 
-def _enrol(args: argparse.Namespace) -> int:
-    """The journal says for whom before the key is wrapped; the file appears whole or not at all."""
+def enrol_command(args: argparse.Namespace) -> int:
+    """Journal the new host before the key is wrapped; write the file whole or not at all."""
     host: Identity = formats.read_identity(args.identity)
     keys = load_keys(args.keys)
     manifest = formats.read_manifest(args.set)

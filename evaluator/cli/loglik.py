@@ -1,4 +1,4 @@
-"""``loglik``: how likely a checkpoint finds the texts of public sets, per character."""
+"""``loglik``: log-likelihood per character of the texts of public sets under a checkpoint."""
 
 import argparse
 import asyncio
@@ -45,7 +45,7 @@ def loglik_command(args: argparse.Namespace) -> int:
     sets = {str(path): load_items(path) for path in args.set}
     facts = inspect_checkpoint(args.model)
     jailed = is_jailed(facts.digest, trusted=trusted_digests(os.environ))
-    engine, found = asyncio.run(
+    engine, scores = asyncio.run(
         _read(args.model, sets, jailed=jailed, concurrency=args.concurrency)
     )
     record = {
@@ -53,31 +53,34 @@ def loglik_command(args: argparse.Namespace) -> int:
         "digest": LOGLIK_1.digest,
         "model": facts.digest,
         "engine": engine,
-        "sets": {name: _summary(sets[name], found[name]) for name in sets},
+        "sets": {name: _summary(sets[name], scores[name]) for name in sets},
         "seconds": round(time.monotonic() - started, 3),
     }
     if args.items:
-        lines = (
-            json.dumps(
-                {"set": name, "index": index, "logprob": one.logprob, "characters": one.characters}
-            )
-            for name, values in found.items()
-            for index, one in enumerate(values)
-        )
-        args.items.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        _write_items(args.items, scores)
     if args.json:
         print(json.dumps(record))
     else:
-        for name, values in found.items():
+        for name, values in scores.items():
             print(f"{name}  n {len(values)}  per character {mean_per_character(values):.6f}")
     return 0
 
 
-def _summary(items: Sequence[Item], found: Sequence[Likely]) -> dict[str, object]:
+def _write_items(path: Path, scores: dict[str, tuple[Likely, ...]]) -> None:
+    """Write a line for each item: numbers, no text."""
+    lines = []
+    for name, values in scores.items():
+        for index, score in enumerate(values):
+            numbers = {"logprob": score.logprob, "characters": score.characters}
+            lines.append(json.dumps({"set": name, "index": index, **numbers}) + "\n")
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _summary(items: Sequence[Item], scores: Sequence[Likely]) -> dict[str, object]:
     return {
         "n": len(items),
         "digest": set_digest(items),
-        "per_character": mean_per_character(found),
+        "per_character": mean_per_character(scores),
     }
 
 
@@ -89,8 +92,8 @@ async def _read(
             folder, jailed=jailed, ready_seconds=READY_SECONDS, workdir=Path(work)
         )
         async with server as backend:
-            found = {}
+            scores = {}
             for name, items in sets.items():
-                found[name] = await likelihoods(items, LOGLIK_1, backend, concurrency=concurrency)
+                scores[name] = await likelihoods(items, LOGLIK_1, backend, concurrency=concurrency)
                 print(f"{name}: {len(items)} read", file=sys.stderr)
-            return backend.engine, found
+            return backend.engine, scores

@@ -1,4 +1,4 @@
-"""The command that says what of a sealed set no longer counts: notice."""
+"""``notice``: retire a block, an item or a whole sealed set."""
 
 import argparse
 from datetime import UTC, datetime
@@ -37,10 +37,11 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--keys", type=Path, required=True, metavar="DIR", help="a maintainer's keys"
     )
     notice.add_argument("--json", action="store_true", help="print one JSON object")
-    notice.set_defaults(handler=_notice)
+    notice.set_defaults(handler=notice_command)
 
 
-def _notice(args: argparse.Namespace) -> int:
+def notice_command(args: argparse.Namespace) -> int:
+    """Append a signed notice to the set's notices and print the counts that follow from it."""
     manifest = formats.read_manifest(args.set)
     party, key = load_party_keys(args.keys)
     if party not in manifest.maintainers:
@@ -51,29 +52,25 @@ def _notice(args: argparse.Namespace) -> int:
         "root": manifest.root,
         "index": len(known),
         "maintainer": party.name,
-    }
-    fields |= {
         "previous": notice_hash(known[-1]) if known else GENESIS,
         "kind": args.kind,
         "reason": args.reason,
-    }
-    fields |= {
         "moment": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "block": args.block,
         "item": args.item,
     }
     notice = sign_notice(key, **fields)
-    verify_notices(manifest, (*known, notice))
+    notices = (*known, notice)
+    verify_notices(manifest, notices)
     path = args.set / formats.NOTICES
     draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_bytes(b"".join(formats.to_line(one) for one in (*known, notice)))
+        draft.write_bytes(b"".join(formats.to_line(signed) for signed in notices))
         draft.replace(path)
     except OSError:
         raise error(Code.OUT_UNWRITABLE, str(path)) from None
-    all_of_them = (*known, notice)
     counts = {
-        "active": manifest.n - len(retired(manifest, all_of_them)),
-        "wait": len(waiting(manifest, all_of_them)),
+        "active": manifest.n - len(retired(manifest, notices)),
+        "wait": len(waiting(manifest, notices)),
     }
-    return show(args, notice.to_dict() | {"version": len(all_of_them)} | counts)
+    return show(args, notice.to_dict() | {"version": len(notices)} | counts)

@@ -1,12 +1,15 @@
-"""The folder of a run made at a terminal: what it was, and its outcomes so far.
+"""Folder of a run made at a terminal: its identity and its outcomes so far.
 
-``run.json`` says what was asked of whom; another model, set, protocol or shot pool is refused, so that
-outcomes of two runs never mix. ``outcomes.jsonl`` grows line by line as answers arrive, so that a kill loses
-none, and is forced to disk about once a second. A line torn by a full disk or a power cut is cut off and its
-item asked again. ``graders.json`` shows the same completions under every published grader, side by side. Where several
-samples of an item were asked, each has a line with its number, their vote a line without one, and ``votes.json`` says
-what they came to over the whole set. ``record.json`` says what moved the score, beside the model; ``likelihood.json``
-holds what weights found of the set's texts, where they were to read them.
+- ``run.json`` identifies the run. Another model, set, protocol or shot pool is refused, so that
+  outcomes of two runs never mix.
+- ``outcomes.jsonl`` grows line by line as answers arrive, so that a kill loses none, and is forced
+  to disk about once a second. A line torn by a full disk or a power cut is cut off and its item
+  asked again. Where several samples of an item are asked, each has a line with its number, and
+  their majority a line without one.
+- ``graders.json`` has the counts of the same completions by every published grader.
+- ``votes.json`` aggregates several samples over the whole set.
+- ``record.json`` has the facts that affect the score besides the model.
+- ``likelihood.json`` has the set's log-likelihood under weights that were to read it.
 """
 
 import fcntl
@@ -23,7 +26,7 @@ from evaluator.backends import Usage
 from evaluator.contract import Outcome, Record, SetLikelihood, Votes, canonical_json
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, ballots
-from evaluator.grading.ballots import Said
+from evaluator.grading.ballots import Vote
 from evaluator.items import Item
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.disk import disk_errors, write_durably
@@ -31,7 +34,7 @@ from evaluator.protocols import Protocol
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of ``outcomes.jsonl``. The set is public, so the completion may be read by anyone."""
+    """Line of ``outcomes.jsonl``. The set is public, and so may its completions be."""
 
     index: int
     outcome: str
@@ -45,16 +48,16 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class OutFolder:
-    """Outcomes kept at ``folder``; ``identity`` is what makes this run this run. ``n`` items at most.
+    """Outcomes stored at ``folder`` for the run of this ``identity``, of ``n`` items at most.
 
-    Open it with ``with``: one process at a time writes there. Raises ``disk_full``, ``out_unwritable``
-    and ``out_of_another_run``.
+    Open it with ``with``: one process at a time writes there. Raises ``disk_full``,
+    ``out_unwritable`` and ``out_of_another_run``.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, str], *, n: int) -> None:
         self.outcomes: dict[int, Outcome] = {}
         self.spent: dict[tuple[int, int | None], Usage | None] = {}
-        self.said: dict[int, dict[int, Said]] = {}
+        self.samples: dict[int, dict[int, Vote]] = {}
         self._grades: dict[tuple[int, int | None], Mapping[str, Grade]] = {}
         self._folder = folder
         self._identity = dict(identity)
@@ -84,18 +87,20 @@ class OutFolder:
 
     @property
     def done(self) -> frozenset[int]:
-        """The indices that have an outcome."""
+        """Indices that have an outcome."""
         return frozenset(self.outcomes)
 
     @property
-    def kept(self) -> dict[int, dict[int, Said]]:
-        """The samples of items that have no outcome yet: by index, by number."""
+    def partial(self) -> dict[int, dict[int, Vote]]:
+        """Samples of items that have no outcome yet: by index, by number."""
         return {
-            index: dict(said) for index, said in self.said.items() if index not in self.outcomes
+            index: dict(votes)
+            for index, votes in self.samples.items()
+            if index not in self.outcomes
         }
 
     def append(self, results: Sequence[Result]) -> None:
-        """Keep a group of outcomes, or none of it: in the system's hands when this returns, see :meth:`sync`."""
+        """Store a group of outcomes, or none of it. The system may still hold it: see :meth:`sync`."""
         lines = b"".join(_encode(result) for result in results)
         with disk_errors(self._folder):
             try:
@@ -107,28 +112,24 @@ class OutFolder:
                 raise
         self._size += len(lines)
         for result in results:
-            said = Said(result.extracted, result.outcome)
-            self._take(
-                result.index,
-                result.sample,
-                said,
-                result.completion.usage,
-                result.completion.reason or "",
-            )
+            vote = Vote(result.extracted, result.outcome)
+            completion = result.completion
+            reason = completion.reason or ""
+            self._add(result.index, result.sample, vote, completion.usage, reason)
             self._grades[result.index, result.sample] = result.other_grades
 
     def sync(self) -> None:
-        """Force to disk what was kept."""
+        """Force to disk what was stored."""
         with disk_errors(self._folder):
             os.fsync(self._file)
 
     def compare(self, items: Sequence[Item], protocol: Protocol) -> dict[str, dict[str, int]]:
-        """What each published grader makes of the completions: its counts, which are also left in the folder."""
+        """Return the counts of the completions by each published grader, and write them."""
         counts = {grader: Counter[Outcome]() for grader in grading.ids()}
         for lines in self._answers(protocol.samples):
             for grader, counted in counts.items():
-                said = [self._graded(grader, line, items[line.index], protocol) for line in lines]
-                counted[ballots.decide(said).outcome] += 1
+                votes = [self._graded(grader, line, items[line.index], protocol) for line in lines]
+                counted[ballots.decide(votes).outcome] += 1
         table = {
             grader: {"n": self._n}
             | {outcome.name.lower(): counted[outcome] for outcome in Outcome}
@@ -139,33 +140,35 @@ class OutFolder:
         return table
 
     def record(self, record: Record) -> None:
-        """Leave what moved the score in the folder, as ``record.json``."""
+        """Write the facts that affect the score, as ``record.json``."""
         write_durably(self._folder / "record.json", canonical_json(record.to_dict()) + b"\n")
 
     def votes(self, name: str, protocol: Protocol) -> Votes | None:
-        """What several samples of each item came to, which is also left in the folder; None where some are missing."""
-        items = [said for said in self.said.values() if len(said) == protocol.samples]
-        if protocol.samples == 1 or len(items) < self._n:
+        """Return aggregates over several samples of each item, and write them.
+
+        None where some are missing.
+        """
+        whole = [votes for votes in self.samples.values() if len(votes) == protocol.samples]
+        if protocol.samples == 1 or len(whole) < self._n:
             return None
-        votes = ballots.summary(
-            name, [[one for _, one in sorted(said.items())] for said in items], least=1
-        )
+        items = [[vote for _, vote in sorted(votes.items())] for votes in whole]
+        votes = ballots.summary(name, items, least=1)
         if votes is not None:
             write_durably(self._folder / "votes.json", canonical_json(votes.to_dict()) + b"\n")
         return votes
 
-    def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Said:
-        """What a grader says of one answer: said when it came, or said now of an answer of an earlier start."""
+    def _graded(self, grader: str, line: Line, item: Item, protocol: Protocol) -> Vote:
+        """Return a grader's vote on one answer, graded now if it came in an earlier start."""
         grades = self._grades.get((line.index, line.sample))
         if grades and grader == protocol.grader:
-            return Said(line.extracted, Outcome[line.outcome.upper()])
-        found = (grades or {}).get(grader)
-        if found is None:
-            found = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
-        return Said(found.extracted, found.outcome)
+            return Vote(line.extracted, Outcome[line.outcome.upper()])
+        grade = (grades or {}).get(grader)
+        if grade is None:
+            grade = grading.grade(grader, protocol.graded(line.completion), item.gold, cut=line.cut)
+        return Vote(grade.extracted, grade.outcome)
 
     def _answers(self, samples: int) -> Iterable[Sequence[Line]]:
-        """The lines of each item that has all of its answers, by number."""
+        """Return the lines of each item that has all of its answers, by number."""
         by_item: dict[int, dict[int | None, Line]] = {}
         for line in self._lines():
             if (line.sample is None) == (samples == 1):
@@ -175,19 +178,21 @@ class OutFolder:
 
     @property
     def likelihood(self) -> SetLikelihood | None:
-        """What was kept of it; None where nothing was, or nothing that can be read."""
+        """Stored log-likelihood; None where there is none that can be read."""
         path = self._folder / "likelihood.json"
         try:
             return SetLikelihood.from_dict(msgspec.json.decode(path.read_bytes()))
         except (OSError, msgspec.DecodeError, EvaluatorError):
             return None
 
-    def keep_likelihood(self, found: SetLikelihood) -> None:
-        """Keep it, so that the same run does not read again."""
-        write_durably(self._folder / "likelihood.json", canonical_json(found.to_dict()) + b"\n")
+    def store_likelihood(self, likelihood: SetLikelihood) -> None:
+        """Store it, so that the same run does not read again."""
+        write_durably(
+            self._folder / "likelihood.json", canonical_json(likelihood.to_dict()) + b"\n"
+        )
 
     def _lines(self) -> Iterable[Line]:
-        """What is kept, one line for each answer and each vote."""
+        """Return one line for each stored answer and each majority."""
         with disk_errors(self._folder):
             data = (self._folder / "outcomes.jsonl").read_bytes()
         lines = (_decode(line) for line in data.split(b"\n"))
@@ -195,16 +200,16 @@ class OutFolder:
             (line.index, line.sample): line for line in lines if line and line.index < self._n
         }.values()
 
-    def _take(
-        self, index: int, sample: int | None, said: Said, usage: Usage | None, reason: str
+    def _add(
+        self, index: int, sample: int | None, vote: Vote, usage: Usage | None, reason: str
     ) -> None:
         self.spent[index, sample] = usage
         if reason:
             self.reasons[index, sample] = reason
         if sample is None:
-            self.outcomes[index] = said.outcome
+            self.outcomes[index] = vote.outcome
         else:
-            self.said.setdefault(index, {})[sample] = said
+            self.samples.setdefault(index, {})[sample] = vote
 
     def _lock(self) -> None:
         try:
@@ -218,8 +223,8 @@ class OutFolder:
             write_durably(path, canonical_json(self._identity) + b"\n")
             return
         with disk_errors(path):
-            found = path.read_bytes()
-        if found != canonical_json(self._identity) + b"\n":
+            stored = path.read_bytes()
+        if stored != canonical_json(self._identity) + b"\n":
             raise error(Code.OUT_OF_ANOTHER_RUN, str(self._folder))
 
     def _read(self, path: Path) -> None:
@@ -227,8 +232,8 @@ class OutFolder:
             self._size = path.read_bytes().rfind(b"\n") + 1
             os.ftruncate(self._file, self._size)
         for line in self._lines():
-            said = Said(line.extracted, Outcome[line.outcome.upper()])
-            self._take(line.index, line.sample, said, _usage(line), line.reason)
+            vote = Vote(line.extracted, Outcome[line.outcome.upper()])
+            self._add(line.index, line.sample, vote, _usage(line), line.reason)
 
 
 def _usage(line: Line) -> Usage | None:
@@ -255,7 +260,7 @@ def _encode(result: Result) -> bytes:
 
 
 def _decode(line: bytes) -> Line | None:
-    """One line, or None where it is not one: a hole left by a power cut is asked again."""
+    """Return one line, None where it is damaged: its item is asked again."""
     try:
         decoded = msgspec.json.decode(line, type=Line)
     except (msgspec.DecodeError, UnicodeError):

@@ -1,4 +1,4 @@
-"""What ``run --likelihood`` adds: the set is read too, in the same load of the checkpoint."""
+"""``run --likelihood``: the set is scored too, in the same load of the checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from evaluator.protocols.likelihood import LOGLIK_1
 
 @dataclass(slots=True)
 class Reading:
-    """The reading of a run: whether it is wanted, what it found before, and the error that ended it."""
+    """Scoring of a run's set, if ``wanted``, and the error that ended it."""
 
     wanted: bool
     out: OutFolder
@@ -22,31 +22,36 @@ class Reading:
 
     @property
     def is_open(self) -> bool:
-        """Whether a model has to be started for it, although every item may have its outcome."""
+        """True if a model must be started for it, although every item may have its outcome."""
         return self.wanted and self.out.likelihood is None
 
     async def read(self, source: PublicSource, reader: Reader, policy: Policy) -> None:
-        """Read what is not read yet. What fails here is kept apart from the run: no outcome is lost to it."""
+        """Score the set unless that is done. A failure here costs the run no outcome."""
         if not self.is_open:
             return
         try:
-            [found] = await read_sets([source], LOGLIK_1, reader, policy=policy)
-            self.out.keep_likelihood(found)
+            [likelihood] = await read_sets([source], LOGLIK_1, reader, policy=policy)
+            self.out.store_likelihood(likelihood)
         except EvaluatorError as failure:
             self.failure = failure
 
     def record(self) -> dict[str, Any]:
-        """What is printed beside the counts; nothing where nothing was wanted."""
+        """Return the fields that are printed with the counts; none where scoring is not wanted."""
         if self.failure:
             return {"likelihood_failed": self.failure.code.value}
-        found = self.out.likelihood if self.wanted else None
-        if found is None:
+        stored = self.out.likelihood if self.wanted else None
+        if stored is None:
             return {}
-        told = {"definition": found.definition, "per_character": found.per_character}
-        return {"likelihood": told | {"standard_error": found.standard_error, "n": found.n}}
+        record = {
+            "definition": stored.definition,
+            "per_character": stored.per_character,
+            "standard_error": stored.standard_error,
+            "n": stored.n,
+        }
+        return {"likelihood": record}
 
 
 def check_readable(target: Path | EndpointTarget) -> None:
-    """Raise PROTOCOL_UNFIT for an endpoint: only weights that run here can be asked how likely a text is."""
+    """Raise PROTOCOL_UNFIT for an endpoint: only weights that run here can score a text."""
     if isinstance(target, EndpointTarget):
         raise error(Code.PROTOCOL_UNFIT, LOGLIK_1.id)

@@ -1,4 +1,4 @@
-"""The commands of a release: sign and countersign by file, offline, and release, which opens the set."""
+"""``sign``, ``countersign``, ``release``: release a set, offline, by files."""
 
 import argparse
 import json
@@ -73,7 +73,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     sign.add_argument(
         "--out", type=Path, required=True, metavar="STATEMENT.json", help="a new file"
     )
-    sign.set_defaults(handler=_sign)
+    sign.set_defaults(handler=sign_command)
 
     counter = subparsers.add_parser(
         "countersign", help="add another maintainer's signature to a statement"
@@ -90,7 +90,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     counter.add_argument(
         "--keys", type=Path, required=True, metavar="DIR", help="the maintainer's keys"
     )
-    counter.set_defaults(handler=_countersign)
+    counter.set_defaults(handler=countersign_command)
 
     release = subparsers.add_parser(
         "release", help="open a set for good, once enough maintainers have signed"
@@ -106,13 +106,16 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     release.add_argument("--licence-file", type=Path, metavar="FILE", help="the licence's text")
     release.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="a new folder")
-    release.set_defaults(handler=_release)
+    release.set_defaults(handler=release_command)
     for command in (sign, counter, release):
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _sign(args: argparse.Namespace) -> int:
-    manifest, evidence, now = _manifest(args.set), _evidence(args.evidence), datetime.now(UTC)
+def sign_command(args: argparse.Namespace) -> int:
+    """Make the statement of a release, with the first signature."""
+    manifest = _manifest(args.set)
+    evidence = _evidence(args.evidence)
+    now = datetime.now(UTC)
     identity = formats.read_identity(args.evaluator)
     if args.out.exists():
         raise error(Code.OUT_UNWRITABLE, str(args.out))
@@ -122,8 +125,10 @@ def _sign(args: argparse.Namespace) -> int:
     return _vote(args, manifest, evidence, SignedStatement(statement=statement), out=args.out)
 
 
-def _countersign(args: argparse.Namespace) -> int:
-    manifest, evidence = _manifest(args.set), _evidence(args.evidence)
+def countersign_command(args: argparse.Namespace) -> int:
+    """Check a statement and add another signature."""
+    manifest = _manifest(args.set)
+    evidence = _evidence(args.evidence)
     signed = _statement(args.statement)
     check_statement(signed, manifest, evidence)
     return _vote(args, manifest, evidence, signed, out=args.statement)
@@ -137,7 +142,7 @@ def _vote(
     *,
     out: Path,
 ) -> int:
-    """Sign once the rule is met, at the statement's own moment, as whoever checks it later will decide too.
+    """Sign if the rule is met at the statement's own moment, which later checks use too.
 
     Raises ``rule_not_met``, ``not_a_maintainer``, ``statement_unreadable``.
     """
@@ -160,7 +165,7 @@ def _vote(
         "met_by": list(verdict.models) or ["the date"],
         "opened_by": signed.statement.evaluator.name,
         "statement": statement_digest(voted.statement),
-        "votes": [one.maintainer for one in voted.votes],
+        "votes": [signature.maintainer for signature in voted.votes],
         "quorum": manifest.quorum,
         "warnings": warnings,
     }
@@ -170,16 +175,17 @@ def _vote(
 
 
 def _qualifying(manifest: Manifest, evidence: Evidence, now: datetime) -> tuple[RunFact, ...]:
-    """The runs with enough right for any clause, each once."""
-    verdict = decide(manifest.rule, evidence, now=now) if manifest.rule else None
-    found = (
-        {run.run: run for state in verdict.clauses for run in state.qualifying} if verdict else {}
-    )
-    return tuple(found.values())
+    """Return the runs with enough right answers for any clause, each once."""
+    if manifest.rule is None:
+        return ()
+    runs: dict[str, RunFact] = {}
+    for clause in decide(manifest.rule, evidence, now=now).clauses:
+        runs |= {run.run: run for run in clause.qualifying}
+    return tuple(runs.values())
 
 
 def _row(run: RunFact) -> dict[str, Any]:
-    """What a maintainer must know of a run before signing, in one row."""
+    """Return the facts about a run that a maintainer needs before signing."""
     return {
         "run": run.run,
         "model": run.model,
@@ -192,36 +198,35 @@ def _row(run: RunFact) -> dict[str, Any]:
 
 
 def _table(runs: Sequence[RunFact]) -> str:
-    """The qualifying runs, one a row, with the first digits of both digests."""
-    names = ("run", "model", "lineage", "base model", "right", "artefact", "weights")
-    rows = [
-        [value[:12] if at >= 5 else value or "-" for at, value in enumerate(_row(run).values())]
-        for run in runs
-    ]
-    table = [list(names), *([value or "unknown" for value in row] for row in rows)]
-    widths = [max(len(row[at]) for row in table) for at in range(len(names))]
-    return "\n".join(
-        "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
-        for row in table
-    )
+    """Return the qualifying runs, one a line, with the first digits of both digests."""
+    table = [["run", "model", "lineage", "base model", "right", "artefact", "weights"]]
+    for run in runs:
+        *facts, artefact, weights = _row(run).values()
+        cells = [value or "-" for value in facts]
+        digests = [digest[:12] or "unknown" for digest in (artefact, weights)]
+        table.append([*cells, *digests])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
+        cells = [value.ljust(width) for value, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells))
+    return "\n".join(lines)
 
 
 def _warnings(runs: Sequence[RunFact]) -> list[str]:
-    """The pairs of qualifying models that are, or may be, the same weights."""
+    """Return the pairs of qualifying models that are, or may be, the same weights."""
     return [
-        f"warning: {one.model} and {other.model} count as one: {_why(one, other)}"
-        for one, other in copies(runs)
+        f"warning: {run.model} and {other.model} count as one: {_similarity(run, other)}"
+        for run, other in copies(runs)
     ]
 
 
-def _why(one: RunFact, other: RunFact) -> str:
-    if one.artefact and one.artefact == other.artefact:
+def _similarity(run: RunFact, other: RunFact) -> str:
+    if run.artefact and run.artefact == other.artefact:
         return "their files are identical"
-    return (
-        "their tensors overlap"
-        if one.weights and other.weights
-        else "the tensors of one are unknown"
-    )
+    if run.weights and other.weights:
+        return "their tensors overlap"
+    return "the tensors of one are unknown"
 
 
 def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
@@ -233,10 +238,13 @@ def _verdict(manifest: Manifest, evidence: Evidence, now: datetime) -> Verdict:
     return verdict
 
 
-def _release(args: argparse.Namespace) -> int:
-    """Everything is checked before the journal says that the set is opened, and nothing is written before."""
-    manifest, evidence, now = _manifest(args.set), _evidence(args.evidence), datetime.now(UTC)
-    signed, keys = _statement(args.statement), load_keys(args.keys)
+def release_command(args: argparse.Namespace) -> int:
+    """Check everything, journal the opening, and only then write."""
+    manifest = _manifest(args.set)
+    evidence = _evidence(args.evidence)
+    now = datetime.now(UTC)
+    signed = _statement(args.statement)
+    keys = load_keys(args.keys)
     check_statement(signed, manifest, evidence)
     voters = check_votes(signed, manifest)
     if signed.statement.evaluator != keys.identity():
@@ -253,7 +261,7 @@ def _release(args: argparse.Namespace) -> int:
     _check_closings(journal.entries(), store, manifest, evidence, retired(manifest, notices))
     files = _public_files(signed, manifest, evidence, head, args.licence_file)
     if notices:
-        files["notices.jsonl"] = bundle.json_lines(one.to_dict() for one in notices)
+        files["notices.jsonl"] = bundle.json_lines(notice.to_dict() for notice in notices)
     vault = Vault(keys, {manifest.name: args.set}.get, journal, Recipients())
     with bundle.draft_folder(args.out) as draft:
         opened = vault.open_all(manifest.name, statement=statement_digest(signed.statement))
@@ -272,7 +280,10 @@ def _release(args: argparse.Namespace) -> int:
 
 
 def _past(moment: Moment, now: datetime) -> datetime:
-    """The moment of a statement. Raises ``statement_unreadable`` for one from the future, ``rule_invalid``."""
+    """Return the moment of a statement.
+
+    Raises ``statement_unreadable`` for one from the future, ``rule_invalid``.
+    """
     if moment_of(moment) > now:
         raise error(Code.STATEMENT_UNREADABLE, "it is from the future")
     return moment_of(moment)
@@ -285,42 +296,45 @@ def _check_closings(
     evidence: Evidence,
     gone: Collection[int],
 ) -> None:
-    """Hold the evidence against every closing of this log that is about its runs: weights and counts.
+    """Compare the evidence with every closing of this log about its runs: weights and counts.
 
-    Of a run that other evaluators took part in, fewer than its n items are here; as many are the very same. Raises
-    ``evidence_differs``, and ``seal_broken`` where the answers kept are not those that a closing commits to.
+    Of a run that other evaluators took part in, fewer than its n items are here; as many are the
+    very same. Raises ``evidence_differs``, and ``seal_broken`` where the stored answers are not
+    those that a closing commits to.
     """
     facts = {fact.run: fact for fact in evidence.runs}
     last: dict[str, Closing] = {}
     for line in log:
-        if (
-            isinstance(line, Closing)
-            and line.run in facts
-            and (line.set, line.root) == (manifest.name, manifest.root)
-        ):
+        if not isinstance(line, Closing) or (line.set, line.root) != (manifest.name, manifest.root):
+            continue
+        if line.run in facts:
             if entry_hash(line) not in facts[line.run].closings:
                 raise error(Code.EVIDENCE_DIFFERS, f"it lacks a closing of run {line.run}")
             last[line.run] = line
-    for run, line in last.items():
-        weights = facts[run].weights
-        if (line.artefact, line.weights) != (
-            facts[run].artefact,
-            weights.digest() if weights else "",
-        ):
-            raise error(Code.EVIDENCE_DIFFERS, f"run {run} was of other weights")
+    for run, closing in last.items():
+        _check_weights(closing, facts[run])
         closed = store.closed(run, manifest.name)
-        if closing_root(closed) != line.outcomes:
+        if closing_root(closed) != closing.outcomes:
             raise error(Code.SEAL_BROKEN, f"the completions of run {run}")
         active = [item.outcome for item in closed if item.index not in gone]
-        right = active.count(Outcome.RIGHT)
-        if len(active) > facts[run].n or (
-            len(active) == facts[run].n and right != facts[run].right
-        ):
-            raise error(Code.EVIDENCE_DIFFERS, f"it counts run {run} otherwise")
+        _check_counts(active, facts[run])
+
+
+def _check_weights(closing: Closing, fact: RunFact) -> None:
+    weights = fact.weights.digest() if fact.weights else ""
+    if (closing.artefact, closing.weights) != (fact.artefact, weights):
+        raise error(Code.EVIDENCE_DIFFERS, f"run {fact.run} was of other weights")
+
+
+def _check_counts(active: Sequence[Outcome], fact: RunFact) -> None:
+    too_many = len(active) > fact.n
+    differs = len(active) == fact.n and active.count(Outcome.RIGHT) != fact.right
+    if too_many or differs:
+        raise error(Code.EVIDENCE_DIFFERS, f"it counts run {fact.run} otherwise")
 
 
 def _check_deal(opened: OpenedSet) -> None:
-    """The items lie where the committed seed deals them. Raises ``seal_broken``."""
+    """Check that the items lie where the committed seed deals them. Raises ``seal_broken``."""
     items = [item for _, item in opened.items]
     if deal(items, opened.seed, opened.manifest.blocks) != list(range(opened.manifest.n)):
         raise error(Code.SEAL_BROKEN, "the items lie where the seed does not deal them")
@@ -343,23 +357,23 @@ def _opened_files(
     opened: OpenedSet, journal: Journal, keys: Keys, store: CompletionStore, evidence: Evidence
 ) -> dict[str, bytes]:
     log = journal.entries()[: opened.journal.index + 1]
-    name, root = opened.manifest.name, opened.manifest.root
+    name = opened.manifest.name
+    root = opened.manifest.root
     closed = {
         line.run
         for line in log
         if isinstance(line, Closing) and (line.set, line.root) == (name, root)
     }
     runs = sorted(closed & {fact.run for fact in evidence.runs})
-    return {
+    files = {
         "seed.json": canonical_json({"seed": opened.seed.hex()}) + b"\n",
         "items.jsonl": bundle.item_lines(opened.items),
         "log.jsonl": bundle.json_lines(line.to_dict() for line in log),
         "log.head.txt": bundle.log_head(keys.name, log, keys.report).encode(),
-        **{
-            f"completions/{run}.jsonl": bundle.completion_lines(store.released(run, name))
-            for run in runs
-        },
     }
+    for run in runs:
+        files[f"completions/{run}.jsonl"] = bundle.completion_lines(store.released(run, name))
+    return files
 
 
 def _manifest(path: Path) -> Manifest:

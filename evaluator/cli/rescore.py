@@ -1,4 +1,4 @@
-"""``rescore``: grade what a run answered to a sealed set again, on the evaluator that keeps the completions."""
+"""``rescore``: grade a run's stored completions of a sealed set again."""
 
 import argparse
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from evaluator.sealing.vault import Vault
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``rescore``."""
     command = subparsers.add_parser(
-        "rescore", help="grade a run's kept completions of a sealed set again"
+        "rescore", help="grade a run's stored completions of a sealed set again"
     )
     command.add_argument(
         "--home", type=Path, required=True, metavar="HOME", help="the evaluator's journal and store"
@@ -36,22 +36,22 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
         "--protocol", help="the run's protocol, which says whether thinking is graded"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(handler=_rescore)
+    command.set_defaults(handler=rescore_command)
 
 
-def _rescore(args: argparse.Namespace) -> int:
-    """Print what changed, as counts. The outcomes themselves stay in HOME, beside what the run came to before."""
+def rescore_command(args: argparse.Namespace) -> int:
+    """Print what changed, as counts. The outcomes stay in HOME, with the earlier ones."""
     grader = grading.resolve(args.grader)
     protocol = protocols.get(args.protocol) if args.protocol else None
-    name, keys = formats.read_manifest(args.set).name, load_keys(args.keys)
-    if not (
-        args.home / "journal.jsonl"
-    ).is_file():  # a slip of the pen must not begin a second journal
+    name = formats.read_manifest(args.set).name
+    keys = load_keys(args.keys)
+    # A mistyped folder must not begin a second journal.
+    if not (args.home / "journal.jsonl").is_file():
         raise error(Code.COMPLETIONS_MISSING, f"{args.home} has no journal")
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
     vault = Vault(keys, {name: args.set}.get, journal, Recipients())
     store = CompletionStore(args.home / "completions", keys.completions)
-    found = rescore(
+    result = rescore(
         vault,
         store,
         journal.entries(),
@@ -61,5 +61,5 @@ def _rescore(args: argparse.Namespace) -> int:
         protocol=protocol,
     )
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    store_regrade(args.home / "rescored", found, moment=now)
-    return show(args, found.difference())
+    store_regrade(args.home / "rescored", result, moment=now)
+    return show(args, result.difference())

@@ -1,4 +1,4 @@
-"""``run``: evaluate one model on one public set, without the site. ``protocols``: what can be asked for."""
+"""``run``: evaluate one model on one public set. ``protocols``: list the protocols."""
 
 import argparse
 import asyncio
@@ -42,11 +42,16 @@ from evaluator.pipeline.sink import record_of
 from evaluator.protocols import Protocol
 
 READY_SECONDS = 300.0
-"""How long a model server may take until it answers: a large checkpoint on a slow disk loads for minutes."""
+"""Longest time until a model server is ready: a large checkpoint loads for minutes."""
 
 
-AT_ENDPOINT, AT_CHECKPOINT = 32, 256
-"""Requests in flight by default. An engine of ours batches what waits, by length: the more it sees, the better."""
+AT_ENDPOINT = 32
+"""Requests in flight to an endpoint by default."""
+AT_CHECKPOINT = 256
+"""Requests in flight to an engine of ours by default.
+
+It batches requests by length: the more it has, the better.
+"""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -83,31 +88,31 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def concurrency(text: str) -> int:
-    """A number of requests in flight, from the command line."""
-    if not 1 <= (number := int(text)) <= 512:
+    """Return a number of requests in flight, from the command line."""
+    number = int(text)
+    if not 1 <= number <= 512:
         raise argparse.ArgumentTypeError("a number from 1 to 512")
     return number
 
 
 def protocols_command(args: argparse.Namespace) -> int:
-    """Print the published protocols with their digests; with ``--words`` what each of them does instead."""
+    """Print the published protocols with their digests, or with ``--words`` in plain words."""
     known = {name: protocols.get(name).digest for name in protocols.ids()}
     if args.words:
         known = {name: protocols.in_words(protocols.get(name)) for name in known}
-    print(
-        json.dumps(known)
-        if args.json
-        else "\n".join(f"{name}  {value}" for name, value in known.items())
-    )
+    if args.json:
+        print(json.dumps(known))
+    else:
+        print("\n".join(f"{name}  {text}" for name, text in known.items()))
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """The model of a run: a jailed or trusted checkpoint; or an endpoint, its key and how it may be asked.
+    """Model of a run: a jailed or trusted checkpoint; or an endpoint, its key and its limits.
 
-    ``identity`` says which model it is: the digest of a checkpoint, the address of an endpoint. ``gateway`` is what an
-    endpoint will be asked through.
+    ``identity`` is the digest of a checkpoint, the address of an endpoint. ``gateway`` is the
+    process through which an endpoint will be asked.
     """
 
     identity: str
@@ -122,7 +127,7 @@ class _Model:
 
 
 def run_command(args: argparse.Namespace) -> int:
-    """Evaluate, keep the outcomes, print the counts. Returns 0; raises the run's error."""
+    """Evaluate, store the outcomes, print the counts. Returns 0; raises the run's error."""
     started = time.monotonic()
     protocol = protocols.get(args.protocol)
     with _gateway(args) as gateway:
@@ -131,7 +136,7 @@ def run_command(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
-    """For an endpoint its gateway, which starts while the set is read."""
+    """Start the gateway of an endpoint, which loads while the set is read."""
     if args.estimate or endpoint.endpoint_of(args) is None:
         yield None
         return
@@ -145,7 +150,8 @@ def _gateway(args: argparse.Namespace) -> Iterator[Gateway | None]:
 def _run(
     args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float
 ) -> int:
-    items, shots = load_items(args.set), _load_shots(args, protocol)
+    items = load_items(args.set)
+    shots = _load_shots(args, protocol)
     model = replace(_model(args), gateway=gateway)
     if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
@@ -164,13 +170,15 @@ def _run(
             shots=shots,
             pool=identity["shots"],
             done=out.done,
-            samples=out.kept,
+            samples=out.partial,
         )
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
             if args.estimate:
-                return _print_estimate(args, source, protocol, model.caps)
+                if args.json:
+                    print(json.dumps(endpoint.estimate_record(source, protocol, model.caps)))
+                return 0
         reading = Reading(args.likelihood, out)
         failure = _evaluate(source, protocol, model, reading, concurrency=args.concurrency)
         if failure and failure.code not in (Code.INCOMPLETE, Code.BUDGET_SPENT):
@@ -190,14 +198,6 @@ def _run(
     return 2 if failure or reading.failure else 0
 
 
-def _print_estimate(
-    args: argparse.Namespace, source: PublicSource, protocol: Protocol, caps: Caps
-) -> int:
-    if args.json:
-        print(json.dumps(endpoint.estimate_record(source, protocol, caps)))
-    return 0
-
-
 def _evaluate(
     source: PublicSource,
     protocol: Protocol,
@@ -206,32 +206,24 @@ def _evaluate(
     *,
     concurrency: int | None,
 ) -> EvaluatorError | None:
-    """Ask what is left. Returns the error that ended the run, since an incomplete one has counts to show."""
+    """Ask the open items. Returns the error that ended the run: it has counts to show."""
     if len(source.done) == source.n and not reading.is_open:
         return None
     with tqdm(total=source.n, initial=len(source.done), unit="item", file=sys.stderr) as bar:
+        sink = _Sink(reading.out, bar)
         try:
-            asyncio.run(
-                _ask(
-                    source,
-                    protocol,
-                    model,
-                    reading,
-                    _Keeper(reading.out, bar),
-                    concurrency=concurrency,
-                )
-            )
+            asyncio.run(_ask_open(source, protocol, model, reading, sink, concurrency=concurrency))
         except EvaluatorError as failure:
             return failure
     return None
 
 
-async def _ask(
+async def _ask_open(
     source: PublicSource,
     protocol: Protocol,
     model: _Model,
     reading: Reading,
-    keeper: "_Keeper",
+    sink: "_Sink",
     *,
     concurrency: int | None,
 ) -> None:
@@ -240,34 +232,34 @@ async def _ask(
     policy = Policy(concurrency=in_flight)
     if remote:
         policy = for_endpoint(policy)
-    async with _serve(model, protocol, in_flight, answers=len(keeper.out.spent)) as backend:
-        if engine := getattr(backend, "served", Served()).engine:
+    async with _serve(model, protocol, in_flight, answers=len(sink.out.spent)) as backend:
+        engine = getattr(backend, "served", Served()).engine
+        if engine:
             tqdm.write(f"engine: {engine}", file=sys.stderr)
+        watched = backend if remote else None
         async with in_background(
-            watch_endpoint(
-                backend if remote else None, keeper.waiting, seconds=policy.watch_seconds
-            )
+            watch_endpoint(watched, sink.waiting, seconds=policy.watch_seconds)
         ):
-            await ask_items([source], protocol, backend, keeper, policy=policy)
-        keeper.out.record(
+            await ask_items([source], protocol, backend, sink, policy=policy)
+        sink.out.record(
             record_of(protocol, [source], backend, remote=remote, template=model.template)
         )
         await reading.read(source, backend, policy)
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeper:
-    """Outcomes to disk, progress to the bar."""
+class _Sink:
+    """Result sink: outcomes to disk, progress to the bar."""
 
     out: OutFolder
     bar: "tqdm[Any]"
 
     def answered(self, name: str, result: Result) -> None:
-        """Keep one outcome of the only set."""
+        """Store one outcome of the only set."""
         self.out.append([result])
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Force to disk what was kept."""
+        """Force to disk what was stored."""
         self.out.sync()
 
     def progress(self, done: int, total: int) -> None:
@@ -275,7 +267,7 @@ class _Keeper:
         self.bar.update(done - self.bar.n)
 
     def waiting(self, waits: bool) -> None:
-        """Say whether the endpoint is waited for."""
+        """Print that the endpoint is waited for, or that it answers again."""
         tqdm.write(
             "waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr
         )
@@ -288,7 +280,8 @@ def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...
 
 
 def _model(args: argparse.Namespace) -> _Model:
-    if target := endpoint.endpoint_of(args):
+    target = endpoint.endpoint_of(args)
+    if target:
         through = [] if target.adapter == "plain" else [target.adapter]
         identity = canonical_json([target.url, target.model, target.api, *through]).decode()
         caps = endpoint.caps_of(args, target)
@@ -308,7 +301,7 @@ def _model(args: argparse.Namespace) -> _Model:
 async def _serve(
     model: _Model, protocol: Protocol, concurrency: int, *, answers: int
 ) -> AsyncIterator[HttpBackend]:
-    """The model's server, for the time of the run. Whoever sits at the terminal may name a private address."""
+    """Serve the model for the time of the run. At a terminal, private addresses are allowed."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         workdir = Path(work)
         if isinstance(model.target, Path):
@@ -337,7 +330,7 @@ async def _serve(
 
 
 def _default_out(args: argparse.Namespace, identity: dict[str, str]) -> Path:
-    """A folder that belongs to this model, set and protocol: running the same again resumes by itself."""
+    """Return the folder of this model, set and protocol, so that the same command resumes."""
     mark = hashlib.sha256(canonical_json(identity)).hexdigest()[:12]
     return Path("holdfast-runs", f"{args.set.stem}-{args.protocol}-{mark}")
 
@@ -351,19 +344,11 @@ def _print_counts(
     failure: EvaluatorError | None,
     votes: Votes | None,
 ) -> None:
-    out = reading.out
-    counts = Counter(out.outcomes.values())
-    record: dict[str, object] = {"n": n}
-    record |= {outcome.name.lower(): counts[outcome] for outcome in Outcome}
-    spent = endpoint.total_of(out.spent.values())
-    record |= {
-        "not_counted": n - len(out.outcomes),
-        "tokens_in": spent.tokens_in if spent else None,
-        "tokens_out": spent.tokens_out if spent else None,
-    }
+    record = _counts(reading.out, n)
     record["seconds"] = round(seconds, 3)
     record |= reading.record()
-    if reasons := Counter(out.reasons.values()):
+    reasons = Counter(reading.out.reasons.values())
+    if reasons:
         record["reasons"] = dict(sorted(reasons.items()))
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
         print(f"warning: no answer from the endpoint: {listed}", file=sys.stderr)
@@ -374,17 +359,30 @@ def _print_counts(
         record |= failure_record(failure)
     if votes and args.json:
         record["votes"] = votes.to_dict()
-    print(
-        json.dumps(record)
-        if args.json
-        else "  ".join(
-            f"{name} {'unknown' if value is None else value}" for name, value in record.items()
-        )
+    print(json.dumps(record) if args.json else _line(record))
+
+
+def _counts(out: OutFolder, n: int) -> dict[str, object]:
+    """Return the counts of a run of ``n`` items. Tokens are None where a server counted none."""
+    counts = Counter(out.outcomes.values())
+    spent = endpoint.total_of(out.spent.values())
+    return {
+        "n": n,
+        **{outcome.name.lower(): counts[outcome] for outcome in Outcome},
+        "not_counted": n - len(out.outcomes),
+        "tokens_in": spent.tokens_in if spent else None,
+        "tokens_out": spent.tokens_out if spent else None,
+    }
+
+
+def _line(record: dict[str, object]) -> str:
+    return "  ".join(
+        f"{name} {'unknown' if value is None else value}" for name, value in record.items()
     )
 
 
 def _print_votes(votes: Votes | None) -> None:
-    """Of several samples: one answer, the majority of more and more, and how far its share can be trusted."""
+    """Print the majority of more and more samples, and its calibration."""
     if votes:
         line = "  ".join(f"maj@{k} {value:.4f}" for k, value in votes.majority)
         print(
@@ -393,7 +391,7 @@ def _print_votes(votes: Votes | None) -> None:
 
 
 def _print_graders(table: dict[str, dict[str, int]], *, n: int) -> None:
-    """Of each grader what is not zero, for whoever watches; the folder has it as ``graders.json``."""
+    """Print the nonzero counts of each grader; ``graders.json`` has them all."""
     for grader, counts in table.items():
         line = "  ".join(
             f"{name} {value}" for name, value in counts.items() if value and name != "n"

@@ -1,4 +1,4 @@
-"""The commands that seal a set, say what a set is and check one: seal, inspect, verify."""
+"""``seal``, ``inspect``, ``verify``: seal a set, describe one, check one."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     """Add seal, inspect and verify to the parser."""
     seal = subparsers.add_parser("seal", help="encrypt a set and commit to it")
     _add_seal_options(seal)
-    seal.set_defaults(handler=_seal)
+    seal.set_defaults(handler=seal_command)
 
     inspect = subparsers.add_parser(
         "inspect", help="say what a set is, sealed or not, without opening it"
@@ -40,7 +40,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     inspect.add_argument(
         "path", type=Path, metavar="SET", help="a sealed set's folder or a file of JSON lines"
     )
-    inspect.set_defaults(handler=_inspect)
+    inspect.set_defaults(handler=inspect_command)
 
     verify = subparsers.add_parser(
         "verify", help="check every file of a sealed set, and that keys open it"
@@ -49,15 +49,19 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     verify.add_argument(
         "--keys", type=Path, metavar="DIR", help="keys that should open it; no item is opened"
     )
-    drill = "a drill: decrypt every item in memory and compare it with its leaf; needs --keys and --home"
-    verify.add_argument("--all", action="store_true", help=drill)
+    verify.add_argument(
+        "--all",
+        action="store_true",
+        help="a drill: decrypt every item in memory and compare it with its leaf; needs --keys and"
+        " --home",
+    )
     verify.add_argument(
         "--home",
         type=Path,
         metavar="HOME",
         help="where the keys' journal is, which records the drill",
     )
-    verify.set_defaults(handler=_verify)
+    verify.set_defaults(handler=verify_command)
     for command in (seal, inspect, verify):
         command.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -97,8 +101,14 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     seal.add_argument(
         "--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)"
     )
-    least = "the fewest items that a published number is over; lower only where little is guarded (%(default)s)"
-    seal.add_argument("--smallest-cell", type=int, default=MIN_CELL_SIZE, metavar="N", help=least)
+    seal.add_argument(
+        "--smallest-cell",
+        type=int,
+        default=MIN_CELL_SIZE,
+        metavar="N",
+        help="the fewest items that a published number is over; lower only where little is guarded"
+        " (%(default)s)",
+    )
     seal.add_argument("--protocol", help="the published protocol that the set is asked with")
     seal.add_argument("--grader", help="the grader (default: the protocol's)")
     seal.add_argument("--rule", type=Path, metavar="RULE.json", help="when the set may be released")
@@ -123,7 +133,8 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
     )
 
 
-def _seal(args: argparse.Namespace) -> int:
+def seal_command(args: argparse.Namespace) -> int:
+    """Check, encrypt and commit to a set; write its folder."""
     hosts = [_identity(path) for path in args.keys]
     warnings = _checked(args.items, args.public)
     items = load_items(args.items)
@@ -146,13 +157,17 @@ def _seal(args: argparse.Namespace) -> int:
         covenant=_covenant(args, now),
     )
     write_set(sealed, args.out)
-    return show(
-        args, _sealed_facts(args.out) | ({"warnings": list(warnings)} if args.public else {})
-    )
+    facts = _sealed_facts(args.out)
+    if args.public:
+        facts["warnings"] = list(warnings)
+    return show(args, facts)
 
 
 def _checked(items: Path, public: Path | None) -> Sequence[str]:
-    """The warnings of the authoring check. Raises ``check_failed`` where it found errors, ``set_unreadable``."""
+    """Return the warnings of the authoring check.
+
+    Raises ``check_failed`` where it found errors, ``set_unreadable``.
+    """
     report = check(read_lines(items), load_items(public) if public else ())
     if report.errors:
         raise error(Code.CHECK_FAILED, "; ".join(map(str, report.errors[:5])))
@@ -161,22 +176,21 @@ def _checked(items: Path, public: Path | None) -> Sequence[str]:
 
 def _covenant(args: argparse.Namespace, now: datetime) -> Covenant:
     maintainers = tuple(formats.read_party(path) for path in args.maintainer)
-    quorum = (
-        args.quorum if args.quorum is not None else len(maintainers) // 2 + 1 if maintainers else 0
-    )
+    majority = len(maintainers) // 2 + 1 if maintainers else 0
     signer = load_party_keys(args.sign) if args.sign else None
     if (signer is None) != (not maintainers) or (signer and signer[0] not in maintainers):
         raise error(Code.NOT_A_MAINTAINER, "a set with maintainers is signed by one of them")
+    twins = None
+    if args.twin_of:
+        twins = Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by)
     return Covenant(
         terms=_terms(args.protocol, args.grader) if args.protocol else None,
         rule=_rule(args, now),
         maintainers=maintainers,
-        quorum=quorum,
+        quorum=majority if args.quorum is None else args.quorum,
         witnesses=tuple(formats.read_party(path) for path in args.witness),
         licence=args.licence,
-        twins=Twins(public=set_digest(load_items(args.twin_of)), by=args.twins_by)
-        if args.twin_of
-        else None,
+        twins=twins,
         signer=(signer[0].name, signer[1]) if signer else None,
     )
 
@@ -193,28 +207,27 @@ def _terms(protocol: str, grader: str | None) -> Terms:
 
 
 def _rule(args: argparse.Namespace, now: datetime) -> Rule | None:
-    """The rule of the options. Raises ``rule_invalid``, also for a date that has passed already."""
+    """Return the rule of the options. Raises ``rule_invalid``, also for a date that has passed."""
     if args.rule and args.release_after:
         raise error(Code.RULE_INVALID, "--rule and --release-after are one or the other")
-    rule = None
     if args.rule:
         try:
             rule = read_rule(json.loads(args.rule.read_bytes()))
         except (OSError, ValueError, RecursionError):
             raise error(Code.RULE_INVALID, f"{args.rule} cannot be read as JSON") from None
     elif args.release_after:
-        rule = read_rule({"any_of": [one.to_dict() for one in _gsm1k(args.release_after)]})
-    dates = [one.moment for one in rule.any_of if hasattr(one, "moment")] if rule else []
-    if any(moment_of(moment) <= now for moment in dates):
+        clauses = default_rule(args.release_after).any_of
+        rule = read_rule({"any_of": [clause.to_dict() for clause in clauses]})
+    else:
+        return None
+    dates = [clause.moment for clause in rule.any_of if hasattr(clause, "moment")]
+    if any(moment_of(date) <= now for date in dates):
         raise error(Code.RULE_INVALID, "its date has passed")
     return rule
 
 
-def _gsm1k(moment: str) -> tuple[Any, ...]:
-    return default_rule(moment).any_of
-
-
-def _inspect(args: argparse.Namespace) -> int:
+def inspect_command(args: argparse.Namespace) -> int:
+    """Print facts of a set, sealed or not, without opening it."""
     path: Path = args.path
     if not path.is_dir():
         return show(args, _public_facts(path))
@@ -222,7 +235,8 @@ def _inspect(args: argparse.Namespace) -> int:
     return show(args, _sealed_facts(path) if sealed else _public_facts(path / "items.jsonl"))
 
 
-def _verify(args: argparse.Namespace) -> int:
+def verify_command(args: argparse.Namespace) -> int:
+    """Check every file of a sealed set, and that keys open it if they are given."""
     if args.all and not (args.keys and args.home):
         raise error(Code.MISCONFIGURED, "--all needs --keys and --home")
     facts = _sealed_facts(args.path)
@@ -236,7 +250,10 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _drill(folder: Path, name: str, keys: Keys, home: Path) -> dict[str, Any]:
-    """Open every item for nobody, once the journal says so; the line's place is what a maintainer writes down."""
+    """Open every item in memory only, once it is journalled.
+
+    The place of the journal's line is the maintainer's receipt.
+    """
     journal = Journal(home / "journal.jsonl", keys.name, keys.report)
     try:
         line = Vault(keys, {name: folder}.get, journal, Recipients()).drill(name)

@@ -1,4 +1,4 @@
-"""How a command shows what it found: one JSON object, or one fact a line."""
+"""Output of a command: one JSON object, or one fact a line."""
 
 import argparse
 import json

@@ -13,24 +13,24 @@ _PLACES = 6
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Said:
+class Vote:
     """One answer as a grader read it, and its outcome. ``repr`` shows the outcome only."""
 
     answer: str
     outcome: Outcome
 
     def __repr__(self) -> str:
-        return f"Said({self.outcome.name.lower()})"
+        return f"Vote({self.outcome.name.lower()})"
 
 
-def decide(said: Sequence[Said]) -> Said:
+def decide(said: Sequence[Vote]) -> Vote:
     """The answer of the majority, with the commonest outcome of those that gave it; of equals the first."""
     winner = voting.majority([one.answer for one in said]).answer
     outcomes = Counter(one.outcome for one in said if one.answer == winner)
-    return Said(winner, outcomes.most_common(1)[0][0])
+    return Vote(winner, outcomes.most_common(1)[0][0])
 
 
-def summary(name: str, items: Sequence[Sequence[Said]], *, least: int) -> Votes | None:
+def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes | None:
     """What the votes on all items of a set came to, in bins of at least ``least`` votes each; None for fewer items.
 
     Every item has equally many answers, two or more.
@@ -55,7 +55,7 @@ def summary(name: str, items: Sequence[Sequence[Said]], *, least: int) -> Votes 
     )
 
 
-def _vote(said: Sequence[Said]) -> tuple[Fraction, bool]:
+def _vote(said: Sequence[Vote]) -> tuple[Fraction, bool]:
     return voting.majority([one.answer for one in said]).share, decide(
         said
     ).outcome is Outcome.RIGHT
@@ -68,7 +68,7 @@ def _ladder(samples: int) -> list[int]:
     )
 
 
-def _majority_at(items: Sequence[Sequence[Said]], k: int) -> Fraction:
+def _majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
     found = (
         voting.majority_at(
             [one.answer for one in said],

@@ -16,17 +16,17 @@ NONE = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Vote:
+class Majority:
     """The winning ``answer``, and its ``share`` of all answers asked for, those without one included."""
 
     answer: str
     share: Fraction
 
     def __repr__(self) -> str:
-        return f"Vote({self.share})"
+        return f"Majority({self.share})"
 
 
-def majority(answers: Sequence[str]) -> Vote:
+def majority(answers: Sequence[str]) -> Majority:
     """The most frequent answer; of several, the one that came first. Without any, ``NONE`` with share 0.
 
     Raises ValueError where nothing was asked.
@@ -35,11 +35,11 @@ def majority(answers: Sequence[str]) -> Vote:
         raise ValueError("a vote of nobody")
     counts = Counter(answer for answer in answers if answer != NONE)
     if not counts:
-        return Vote(NONE, Fraction(0))
+        return Majority(NONE, Fraction(0))
     winner, count = max(
         counts.items(), key=lambda item: item[1]
     )  # of equals the first, in order of appearance
-    return Vote(winner, Fraction(count, len(answers)))
+    return Majority(winner, Fraction(count, len(answers)))
 
 
 def majority_at(answers: Sequence[str], right: Collection[str], k: int) -> Fraction:

@@ -38,7 +38,7 @@ from evaluator.backends import Backend, Completion, ItemRefused, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, controls, grade, others
-from evaluator.grading.ballots import Said, decide
+from evaluator.grading.ballots import Vote, decide
 from evaluator.items import Item
 from evaluator.pipeline.plan import Policy, Portion, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
@@ -247,7 +247,7 @@ class _Asker:
     last_error: Code = Code.INCOMPLETE
     budget_spent: bool = False
     refused: list[tuple[_Question, ItemRefused]] = field(default_factory=list)
-    ballots: dict[tuple[str, int], dict[int, Said]] = field(default_factory=dict)
+    ballots: dict[tuple[str, int], dict[int, Vote]] = field(default_factory=dict)
 
     async def ask_all(self, questions: Iterator[_Question]) -> None:
         """Ask until ``questions`` is used up or the budget is spent."""
@@ -330,7 +330,7 @@ class _Asker:
             return
         self.outcomes.sink.answered(question.name, replace(result, sample=question.sample))
         ballot = self.ballots.setdefault((question.name, question.index), {})
-        ballot[question.sample] = Said(graded.extracted, graded.outcome)
+        ballot[question.sample] = Vote(graded.extracted, graded.outcome)
         self._vote(question.name, question.index)
 
     def vote_on_stored(self, sources: Sequence[Source]) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from evaluator.contract import Exposure
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.grading.ballots import Said
+from evaluator.grading.ballots import Vote
 from evaluator.items import Item, load_items, set_digest
 
-Samples = Mapping[int, Mapping[int, Said]]
+Samples = Mapping[int, Mapping[int, Vote]]
 """Answers to items that have no outcome yet: by index of the item, by number of the sample."""
 
 

@@ -39,7 +39,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import ballots, controls
-from evaluator.grading.ballots import Said
+from evaluator.grading.ballots import Vote
 from evaluator.items import Item, set_digest
 from evaluator.pipeline.context import Context, Opener
 from evaluator.pipeline.disk import disk_errors
@@ -287,7 +287,7 @@ def _outcome(grader: str, item: Answered, gold: str, protocol: Protocol | None) 
     for answer in item.answers:
         text = protocol.graded(answer.text) if protocol else answer.text
         graded = grading.grade(grader, text, gold, cut=answer.was_cut)
-        answers.append(Said(graded.extracted, graded.outcome))
+        answers.append(Vote(graded.extracted, graded.outcome))
     return ballots.decide(answers).outcome
 
 

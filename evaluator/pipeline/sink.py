@@ -35,7 +35,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
-from evaluator.grading.ballots import Said
+from evaluator.grading.ballots import Vote
 from evaluator.items import set_digest
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.context import Context
@@ -78,7 +78,7 @@ class ResultSink:
         self._spec, self._context, self._lease = spec, context, lease
         self._fingerprint = ""
         self._assigned = {source.name: len(source.selection) for source in sources}
-        self._samples: dict[str, dict[int, dict[int, Said]]] = {
+        self._samples: dict[str, dict[int, dict[int, Vote]]] = {
             source.name: {} for source in sources
         }
         self._sealed = {ask.name for ask in spec.sets if ask.sealed}
@@ -149,7 +149,7 @@ class ResultSink:
         )
         if result.sample is not None:
             samples = self._samples[name].setdefault(result.index, {})
-            samples[result.sample] = Said(result.extracted, result.outcome)
+            samples[result.sample] = Vote(result.extracted, result.outcome)
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Report a group of outcomes."""
@@ -279,7 +279,7 @@ def _outcome_under(item: Answered, grader: str | None) -> Outcome | None:
     if grader is None:
         return item.outcome
     readings = [answer.other_grades.get(grader) for answer in item.answers]
-    votes = [Said(*reading) for reading in readings if reading is not None]
+    votes = [Vote(*reading) for reading in readings if reading is not None]
     return ballots.decide(votes).outcome if len(votes) == len(readings) else None
 
 
@@ -292,11 +292,11 @@ def _grader_counts(grader: str, name: str, counts: Counter[Outcome]) -> GraderCo
     return GraderCounts(grader=grader, set=name, n=counts.total(), **by_outcome)
 
 
-def _graded_again(answer: StoredCompletion, protocol: Protocol) -> Said:
+def _graded_again(answer: StoredCompletion, protocol: Protocol) -> Vote:
     """Return a stored answer as its grader read it, with its outcome."""
     text = protocol.graded(answer.text)
     graded = grade(protocol.grader, text, _ANY_GOLD, cut=answer.was_cut)
-    return Said(graded.extracted, answer.outcome)
+    return Vote(graded.extracted, answer.outcome)
 
 
 def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:

@@ -409,3 +409,15 @@ def test_usage_errors_are_argparse_s(desk: Desk) -> None:
     with pytest.raises(SystemExit) as caught:
         desk.command("brief", "--count", "three", "--out", "x")
     assert caught.value.code == 2
+
+
+def test_a_check_that_finds_an_error_prints_its_whole_report(desk: Desk) -> None:
+    fresh, known = mixed(30, start=1000), load_items(desk / "public.jsonl")
+    path = desk.write("new.jsonl", [*fresh, known[0]])
+    status, out, _ = desk.command("check", path, "--public", desk / "public.jsonl", "--json")
+    [line] = out.splitlines()
+    facts = json.loads(line)
+    assert (status, facts["error"], facts["n"]) == (2, "check_failed", 31)
+    assert any("line 31" in finding for finding in facts["errors"])
+    assert facts["p"].keys() == {"steps", "magnitude", "length"}
+    assert facts["detail"] == "; ".join(facts["errors"])

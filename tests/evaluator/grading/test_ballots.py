@@ -5,11 +5,11 @@ from fractions import Fraction
 import pytest
 
 from evaluator.contract import Outcome
-from evaluator.grading.ballots import Said, decide, summary
+from evaluator.grading.ballots import Vote, decide, summary
 from evaluator.grading.voting import calibration, merged
 
-RIGHT, WRONG = Said("18", Outcome.RIGHT), Said("17", Outcome.WRONG)
-NOTHING, CUT = Said("", Outcome.NO_ANSWER), Said("", Outcome.TRUNCATED)
+RIGHT, WRONG = Vote("18", Outcome.RIGHT), Vote("17", Outcome.WRONG)
+NOTHING, CUT = Vote("", Outcome.NO_ANSWER), Vote("", Outcome.TRUNCATED)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ NOTHING, CUT = Said("", Outcome.NO_ANSWER), Said("", Outcome.TRUNCATED)
         ([RIGHT], RIGHT),
     ],
 )
-def test_the_majority_decides(said: list[Said], won: Said) -> None:
+def test_the_majority_decides(said: list[Vote], won: Vote) -> None:
     assert decide(said) == won
 
 
 def test_no_answer_shows_in_a_representation() -> None:
-    assert repr(RIGHT) == "Said(right)"
+    assert repr(RIGHT) == "Vote(right)"
 
 
 def test_a_summary_by_hand() -> None:

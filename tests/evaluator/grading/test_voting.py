@@ -26,7 +26,7 @@ ANSWERS = st.lists(st.sampled_from(["18", "17", "3", "4", NONE]), min_size=1, ma
 def test_the_majority_and_its_share(answers: list[str], winner: str, share: Fraction) -> None:
     vote = majority(answers)
     assert (vote.answer, vote.share) == (winner, share)
-    assert repr(vote) == f"Vote({share})", "what a model answered shows nowhere"
+    assert repr(vote) == f"Majority({share})", "what a model answered shows nowhere"
 
 
 def test_nobody_cannot_vote() -> None:
