@@ -36,7 +36,7 @@ ALONE = ("run", "grade")
 
 
 def build_parser(command: str = "") -> argparse.ArgumentParser:
-    """Return the parser of every command, or of ``command`` alone where that is one of ``ALONE``."""
+    """Return the parser of every command, or of ``command`` if that is one of ``ALONE``."""
     parser = argparse.ArgumentParser(
         prog="python -m evaluator", description="Evaluate, grade and seal sets of items."
     )

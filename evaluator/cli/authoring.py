@@ -70,9 +70,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     chosen.add_argument(
         "--public", type=Path, metavar="FILE", help="the public set whose mix is matched"
     )
-    chosen.add_argument("--n", type=int, help="how many items to keep")
+    chosen.add_argument("--n", type=int, help="how many items to select")
     chosen.add_argument(
-        "--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the items that are kept"
+        "--out", type=Path, metavar="ITEMS.jsonl", help="a new file of the selected items"
     )
     chosen.set_defaults(handler=select_command)
     for command in (brief, checked, chosen):
@@ -234,11 +234,11 @@ def select_command(args: argparse.Namespace) -> int:
         raise error(
             Code.BAD_MESSAGE, "select needs --public, --n and --out, or --second-solve or --audit"
         )
-    kept, funnel, reasons = _survivors(args, items)
-    left = [items[number] for number in sorted(kept)]
+    survivors, counts, reasons = _survivors(args, items)
+    left = [items[number] for number in sorted(survivors)]
     chosen, mix = select(left, load_items(args.public), args.n, seed=args.draw)
     sheets.write_lines(args.out, [item_record(left[place]) for place in chosen])
-    facts = asdict(Funnel(len(items), *funnel, len(chosen)))
+    facts = asdict(Funnel(len(items), *counts, len(chosen)))
     facts["dropped"] = reasons
     facts["p"] = {comparison.name: round(comparison.p, 4) for comparison in mix}
     sheets.write_text(args.out.with_suffix(".funnel.json"), json.dumps(facts, indent=1) + "\n")

@@ -15,7 +15,7 @@ REFUSED = 2
 def report(
     args: argparse.Namespace, failure: EvaluatorError, facts: Mapping[str, Any] | None = None
 ) -> int:
-    """Print an error, with the ``facts`` that the command established before it. Returns REFUSED."""
+    """Print an error, with the ``facts`` found before it. Returns REFUSED."""
     print(f"error: {failure}", file=sys.stderr)
     if getattr(args, "json", False):
         print(json.dumps({**(facts or {}), **failure_record(failure)}))

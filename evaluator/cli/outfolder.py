@@ -100,7 +100,7 @@ class OutFolder:
         }
 
     def append(self, results: Sequence[Result]) -> None:
-        """Store a group of outcomes, or none of it. The system may still hold it: see :meth:`sync`."""
+        """Store a group of outcomes, or none of it. :meth:`sync` forces them to disk."""
         lines = b"".join(_encode(result) for result in results)
         with disk_errors(self._folder):
             try:

@@ -64,7 +64,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     ask.add_argument("--set", required=True, type=Path, help="JSON lines with question and answer")
     ask.add_argument("--protocol", required=True, help="how to ask: see the command 'protocols'")
-    ask.add_argument("--shots", type=Path, help="shot pool; train.jsonl beside the set by default")
+    ask.add_argument(
+        "--shots", type=Path, help="shot pool; by default train.jsonl in the folder of the set"
+    )
     ask.add_argument(
         "--concurrency",
         type=concurrency,
@@ -164,14 +166,7 @@ def _run(
         "protocol": protocol.digest,
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
-        source = PublicSource(
-            name=args.set.stem,
-            items=items,
-            shots=shots,
-            pool=identity["shots"],
-            done=out.done,
-            samples=out.partial,
-        )
+        source = _source(args, items, shots, out)
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
@@ -196,6 +191,19 @@ def _run(
     _print_graders(table, n=len(items))
     _print_votes(votes)
     return 2 if failure or reading.failure else 0
+
+
+def _source(
+    args: argparse.Namespace, items: Sequence[Item], shots: Sequence[Item], out: OutFolder
+) -> PublicSource:
+    return PublicSource(
+        name=args.set.stem,
+        items=tuple(items),
+        shots=tuple(shots),
+        pool=set_digest(shots) if shots else "",
+        done=out.done,
+        samples=out.partial,
+    )
 
 
 def _evaluate(

@@ -95,7 +95,7 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
         "--spare",
         type=_share,
         default=Fraction(1, 10),
-        help="share kept unused until release (0.1)",
+        help="share left unused until release (0.1)",
     )
     seal.add_argument("--blocks", type=int, default=8, help="number of exposed blocks (8)")
     seal.add_argument(

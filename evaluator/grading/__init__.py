@@ -1,4 +1,7 @@
-"""From a completion to an outcome. A published grader never changes: a change is a new id."""
+"""Grading: from a completion to an outcome. A published grader never changes: a change is a new id.
+
+A grader's digest is over the bytes of its source files, so the formatter leaves them alone.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +19,10 @@ __all__ = ["Grade", "digest", "grade", "ids", "others", "resolve"]
 
 @dataclass(frozen=True, slots=True)
 class _Grader:
-    """``apply`` takes a response, a gold answer and ``cut``; ``sources`` are the files that its digest is of."""
+    """Grader and the source files that its digest is over.
+
+    ``apply`` takes a response, a gold answer and ``cut``.
+    """
 
     apply: Callable[..., Grade]
     sources: tuple[str, ...]
@@ -34,8 +40,15 @@ _GRADERS = {
     "numeric-2": _Grader(
         _numeric_2,
         (
-            *("visible.py", "spelling.py", "text.py", "numbers.py", "quantities.py"),
-            *("claims.py", "stated.py", "loose.py", "numeric_2.py"),
+            "visible.py",
+            "spelling.py",
+            "text.py",
+            "numbers.py",
+            "quantities.py",
+            "claims.py",
+            "stated.py",
+            "loose.py",
+            "numeric_2.py",
         ),
     ),
     "numeric-1": _Grader(_numeric, ("text.py", "numbers.py", "numeric.py")),
@@ -46,47 +59,53 @@ _SHORT = {"numeric": "numeric-2", "strict": "lm-eval-strict-3", "flexible": "lm-
 
 
 HEADLINE = "numeric-2"
-"""The grader of what is new: a protocol to come, a file that is graded by hand."""
+"""Grader of new things: a protocol to come, a file that is graded by hand."""
 
 
 def ids() -> tuple[str, ...]:
-    """The ids of all published graders, the headline first."""
+    """Return the ids of all published graders, the headline first."""
     return tuple(_GRADERS)
 
 
 def resolve(name: str) -> str:
-    """The id behind a short name (``numeric``, ``strict``, ``flexible``) or an id. Raises ``unknown_grader``."""
+    """Return the id behind a short name (``numeric``, ``strict``, ``flexible``) or an id.
+
+    Raises ``unknown_grader``.
+    """
     grader = _SHORT.get(name, name)
     _known(grader)
     return grader
 
 
 def digest(grader: str) -> str:
-    """SHA-256 in hexadecimal over the grader's source files, in order. Raises ``unknown_grader``."""
+    """Return SHA-256 in hexadecimal over the grader's source files, in order.
+
+    Raises ``unknown_grader``.
+    """
     folder = Path(__file__).parent
-    return hashlib.sha256(
-        b"\0".join((folder / name).read_bytes() for name in _known(grader).sources)
-    ).hexdigest()
+    sources = [(folder / name).read_bytes() for name in _known(grader).sources]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
 def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:
-    """Grade one completion against the gold answer; ``cut`` says that the token limit ended it.
+    """Grade one completion against the gold answer; ``cut`` is true if the token limit ended it.
 
-    An answer that can be read is graded even if the text was cut; otherwise a cut text is truncated and
-    the rest is no answer. Never ``not_counted``. Raises ``unknown_grader``, ``set_gold_not_numeric``.
+    An answer that can be read is graded even if the text was cut; otherwise a cut text is truncated
+    and the rest is no answer. Never ``not_counted``. Raises ``unknown_grader``,
+    ``set_gold_not_numeric``.
     """
-    found = _known(grader)
-    gold_of(
-        gold
-    )  # a gold answer that is no number is an error for every grader, never a wrong answer
-    return found.apply(response, gold, cut=cut)
+    known = _known(grader)
+    gold_of(gold)  # raises for every grader: such a gold answer must not make answers wrong
+    return known.apply(response, gold, cut=cut)
 
 
 def others(headline: str, response: str, gold: str, *, cut: bool) -> dict[str, Grade]:
-    """What every published grader but the headline says of one completion; as :func:`grade`."""
-    return {
-        grader: grade(grader, response, gold, cut=cut) for grader in _GRADERS if grader != headline
-    }
+    """Return the grade of one completion by every published grader but the headline.
+
+    Arguments and errors as for :func:`grade`.
+    """
+    names = [grader for grader in _GRADERS if grader != headline]
+    return {grader: grade(grader, response, gold, cut=cut) for grader in names}
 
 
 def _known(grader: str) -> _Grader:

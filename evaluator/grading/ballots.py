@@ -1,4 +1,4 @@
-"""Several graded answers to one item become one, and what they came to over a whole set becomes an aggregate."""
+"""Votes on an item, one for each sample: their majority, and aggregates over a set."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from evaluator.contract import Outcome, VoteBin, Votes
 from evaluator.grading import voting
 
 _PLACES = 6
-"""Digits of an aggregate that are told: more could be read backwards into the items behind it."""
+"""Digits of an aggregate: more would reveal the items behind it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Vote:
-    """One answer as a grader read it, and its outcome. ``repr`` shows the outcome only."""
+    """One sample's answer as a grader read it, and its outcome. ``repr`` shows the outcome only."""
 
     answer: str
     outcome: Outcome
@@ -23,22 +23,24 @@ class Vote:
         return f"Vote({self.outcome.name.lower()})"
 
 
-def decide(said: Sequence[Vote]) -> Vote:
-    """The answer of the majority, with the commonest outcome of those that gave it; of equals the first."""
-    winner = voting.majority([one.answer for one in said]).answer
-    outcomes = Counter(one.outcome for one in said if one.answer == winner)
+def decide(votes: Sequence[Vote]) -> Vote:
+    """Return the majority's answer, with the commonest outcome of those that gave it.
+
+    Of equals, the first.
+    """
+    winner = voting.majority([vote.answer for vote in votes]).answer
+    outcomes = Counter(vote.outcome for vote in votes if vote.answer == winner)
     return Vote(winner, outcomes.most_common(1)[0][0])
 
 
 def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes | None:
-    """What the votes on all items of a set came to, in bins of at least ``least`` votes each; None for fewer items.
+    """Return aggregates over all items of a set, in bins of at least ``least`` votes each.
 
-    Every item has equally many answers, two or more.
+    None for fewer items. Every item has equally many votes, two or more.
     """
-    votes = [_vote(said) for said in items]
-    if not votes:
+    if not items:
         return None
-    calibrated = voting.calibration(votes)
+    calibrated = voting.calibration([_share(votes) for votes in items])
     bins = voting.merged(calibrated.bins, least=max(least, 1))
     if not bins:
         return None
@@ -47,49 +49,44 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
         name=name,
         n=len(items),
         samples=samples,
-        right=sum(one.outcome is Outcome.RIGHT for said in items for one in said),
-        majority=tuple((k, _told(_majority_at(items, k))) for k in _ladder(samples)),
-        bins=tuple(_told_bin(one) for one in bins),
-        error=_told(calibrated.error),
-        brier=_told(calibrated.brier),
+        right=sum(vote.outcome is Outcome.RIGHT for votes in items for vote in votes),
+        majority=tuple((k, _rounded(_majority_at(items, k))) for k in _ladder(samples)),
+        bins=tuple(_published_bin(made) for made in bins),
+        error=_rounded(calibrated.error),
+        brier=_rounded(calibrated.brier),
     )
 
 
-def _vote(said: Sequence[Vote]) -> tuple[Fraction, bool]:
-    return voting.majority([one.answer for one in said]).share, decide(
-        said
-    ).outcome is Outcome.RIGHT
+def _share(votes: Sequence[Vote]) -> tuple[Fraction, bool]:
+    """Return the majority's share, and true if the majority is right."""
+    share = voting.majority([vote.answer for vote in votes]).share
+    return share, decide(votes).outcome is Outcome.RIGHT
 
 
 def _ladder(samples: int) -> list[int]:
-    """1, 2, 4 and so on, and all of them."""
-    return sorted(
-        {*(1 << power for power in range(samples.bit_length()) if 1 << power <= samples), samples}
-    )
+    """Return 1, 2, 4 and so on, and ``samples``."""
+    powers = {1 << power for power in range(samples.bit_length())}
+    return sorted({power for power in powers if power <= samples} | {samples})
 
 
 def _majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
-    found = (
-        voting.majority_at(
-            [one.answer for one in said],
-            {one.answer for one in said if one.outcome is Outcome.RIGHT},
-            k,
-        )
-        for said in items
-    )
-    return sum(found, Fraction(0)) / len(items)
+    total = Fraction(0)
+    for votes in items:
+        right = {vote.answer for vote in votes if vote.outcome is Outcome.RIGHT}
+        total += voting.majority_at([vote.answer for vote in votes], right, k)
+    return total / len(items)
 
 
-def _told(value: Fraction) -> float:
+def _rounded(value: Fraction) -> float:
     return round(float(value), _PLACES)
 
 
-def _told_bin(one: voting.Bin) -> VoteBin:
-    assert one.share is not None and one.right is not None  # noqa: S101 - merged bins are never empty
+def _published_bin(made: voting.Bin) -> VoteBin:
+    assert made.share is not None and made.right is not None  # noqa: S101 - merged: never empty
     return VoteBin(
-        low=int(one.low * 10),
-        high=int(one.high * 10),
-        n=one.n,
-        share=_told(one.share),
-        right=int(one.right * one.n),
+        low=int(made.low * 10),
+        high=int(made.high * 10),
+        n=made.n,
+        share=_rounded(made.share),
+        right=int(made.right * made.n),
     )

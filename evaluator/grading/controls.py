@@ -1,7 +1,7 @@
-"""Control items: completions whose outcome is known, graded at the start and at the end of each run.
+"""Control items: completions with a known outcome, graded at the start and at the end of each run.
 
-They ask no model anything. What they guard against is a grader that is not what its id says: a file changed on the
-host, another version of Python or of a library below it, a patch that went astray. Such a run is worth nothing,
+They ask no model. They detect a grader that is not what its id claims: a file changed on the host,
+another version of Python or of a library below it, a wrong patch. Such a run is worth nothing,
 whatever its outcomes, so it fails as a whole.
 """
 
@@ -12,12 +12,15 @@ from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading.grade import Grade
 
-_RIGHT, _WRONG, _NONE, _CUT = Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED
+_RIGHT = Outcome.RIGHT
+_WRONG = Outcome.WRONG
+_NONE = Outcome.NO_ANSWER
+_CUT = Outcome.TRUNCATED
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A completion, ``cut`` by the token limit or not, its gold answer and the outcome it must have."""
+    """Completion, ``cut`` by the token limit or not, its gold answer and its known outcome."""
 
     response: str
     gold: str
@@ -78,7 +81,10 @@ _CONTROLS = {
 
 
 def controls(grader: str) -> tuple[Control, ...]:
-    """The control items of a published grader. Raises ``control_failed`` for one that has none."""
+    """Return the control items of a published grader.
+
+    Raises ``control_failed`` for one that has none.
+    """
     try:
         return _CONTROLS[grader]
     except KeyError:
@@ -86,7 +92,7 @@ def controls(grader: str) -> tuple[Control, ...]:
 
 
 def hold(grade: Callable[..., Grade], grader: str) -> bool:
-    """Whether :func:`check` passes."""
+    """Return true if :func:`check` passes."""
     try:
         check(grade, grader)
     except EvaluatorError:
@@ -95,15 +101,15 @@ def hold(grade: Callable[..., Grade], grader: str) -> bool:
 
 
 def check(grade: Callable[..., Grade], grader: str) -> None:
-    """Grade the control items as a run grades its own: with ``grade(grader, response, gold, cut=)``.
+    """Grade the control items as a run grades its own: ``grade(grader, response, gold, cut=)``.
 
-    Raises ``control_failed`` with the place of the first that has another outcome than it must, or that cannot be
-    graded at all.
+    Raises ``control_failed`` with the place of the first that has another outcome, or that cannot
+    be graded at all.
     """
     for place, control in enumerate(controls(grader)):
         try:
-            found = grade(grader, control.response, control.gold, cut=control.cut).outcome
+            outcome = grade(grader, control.response, control.gold, cut=control.cut).outcome
         except Exception:  # noqa: BLE001 - a grader that raises on a control item has failed it
-            found = None
-        if found is not control.outcome:
+            outcome = None
+        if outcome is not control.outcome:
             raise error(Code.CONTROL_FAILED, f"{grader}, control {place}")

@@ -1,4 +1,4 @@
-"""The result of grading one completion."""
+"""Result of grading one completion."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,10 @@ from evaluator.contract import Outcome
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Grade:
-    """An outcome and the answer that was read (empty if there was none). ``repr`` shows the outcome only."""
+    """Outcome, and the answer that was read (empty if there was none).
+
+    ``repr`` shows the outcome only.
+    """
 
     outcome: Outcome
     extracted: str

@@ -1,22 +1,27 @@
-"""How a question is asked. A published protocol never changes: a change is a new id.
+"""Protocols: the ways to ask a question. A published one never changes: a change is a new id.
 
-``gsm8k-cot-5shot`` writes the very bytes of lm-evaluation-harness's task ``gsm8k`` (version 3.0, five
-shots) and draws its shots as that harness does, so that scores compare. Its limit of 1,000 tokens and
-its stop strings are those of the GSM1k study. ``demo-0shot`` asks the tiny checkpoints of the demo.
+- ``gsm8k-cot-5shot`` writes the very bytes of lm-evaluation-harness's task ``gsm8k`` (version 3.0,
+  five shots) and draws its shots as that harness does, so that scores compare. Its limit of 1,000
+  tokens and its stop strings are those of the GSM1k study.
+- ``demo-0shot`` asks the tiny checkpoints of the demo.
+- ``gsm1k-5shot`` asks weights as that study did: as above, and no token before the text (the
+  harness's ``add_bos_token=False``), which alone moves a gap by a point.
+- ``gsm1k-5shot-fixed`` shows every item the same shots, so that a model server computes them once.
+- ``gsm1k-5shot-chat`` shows the same text as one user message, which the model's own chat template
+  renders, with the same budget.
+- ``gsm1k-5shot-api`` asks endpoints as the study did: the same text as one user message, with 4,096
+  tokens.
+- ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a temperature that such
+  models are made for, and the thinking is not graded.
+- ``lmsi-5shot-sc32`` is the self-consistency of "Large Language Models Can Self-Improve": 32
+  samples at 0.7, 256 tokens each, majority vote.
+- ``gsm1k-5shot-chat-2`` and ``gsm1k-5shot-api-2`` are the chat protocols without ``Question:`` as a
+  stop string, which ends the answer of a model that restates the question before it begins: use
+  these for chat.
+- ``gsm1k-5shot-reasoning-api`` and ``gsm1k-0shot-reasoning-api`` ask the reasoning models of the
+  large providers, which refuse ``max_tokens``, ``temperature`` and ``stop``.
 
-``gsm1k-5shot`` is how that study asked weights: as above, and no token before the text (the harness's
-``add_bos_token=False``), which alone moves a gap by a point. ``gsm1k-5shot-fixed`` shows every item the same shots, so
-that a model server computes them once. ``gsm1k-5shot-chat`` shows the same text as one user message, which the model's
-own chat template renders, with the same budget. ``gsm1k-5shot-api`` is how the study asked endpoints: the same text
-as one user message, with 4,096 tokens. ``gsm1k-0shot-reasoning`` asks models that think first: 32,768 tokens, a
-temperature that such models are made for, and the thinking is not graded. ``lmsi-5shot-sc32`` is the self-consistency
-of "Large Language Models Can Self-Improve": 32 samples at 0.7, 256 tokens each, majority vote.
-
-``gsm1k-5shot-chat-2`` and ``gsm1k-5shot-api-2`` are the chat protocols without ``Question:`` as a stop string, which
-ends the answer of a model that restates the question before it begins: use these for chat.
-``gsm1k-5shot-reasoning-api`` and ``gsm1k-0shot-reasoning-api`` ask the reasoning models of the large providers, which
-refuse ``max_tokens``, ``temperature`` and ``stop``. These four are graded by ``numeric-2``, those of before by
-``numeric-1``.
+The last four are graded by ``numeric-2``, the earlier ones by ``numeric-1``.
 """
 
 from evaluator.errors import Code, error
@@ -125,7 +130,7 @@ __all__ = ["Asked", "Protocol", "get", "ids", "in_words"]
 
 
 def get(protocol_id: str) -> Protocol:
-    """The published protocol of this id. Raises ``unknown_protocol``."""
+    """Return the published protocol of this id. Raises ``unknown_protocol``."""
     try:
         return _BY_ID[protocol_id]
     except KeyError:
@@ -133,5 +138,5 @@ def get(protocol_id: str) -> Protocol:
 
 
 def ids() -> tuple[str, ...]:
-    """The ids of all published protocols, oldest first."""
+    """Return the ids of all published protocols, oldest first."""
     return tuple(_BY_ID)

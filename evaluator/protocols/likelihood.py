@@ -1,7 +1,8 @@
-"""How likely a model finds the text of an item: log-likelihood per character, as the GSM1k study asks for it.
+"""Log-likelihood of an item's text per character, as the GSM1k study uses it.
 
-``loglik-1`` reads question and answer as the protocols of GSM8K write a shot, by itself: no shots before it, no
-chat template. A model that has seen the public items finds them likelier than their private twins.
+``loglik-1`` reads question and answer as the protocols of GSM8K write a shot, by itself: no shots
+before it, no chat template. A model that was trained on the public items finds them likelier than
+their private twins.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from evaluator.items import Item
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likelihood:
-    """What text of an item is read; its fields are in the digest."""
+    """Template of the text that is read for an item; its fields are in the digest."""
 
     id: str
     text: str
@@ -27,7 +28,7 @@ class Likelihood:
         return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
 
     def of(self, item: Item) -> str:
-        """The text that is read for ``item``."""
+        """Return the text that is read for ``item``."""
         return self.text.format(question=item.question, answer=item.answer)
 
 
@@ -35,28 +36,31 @@ LOGLIK_1 = Likelihood(id="loglik-1", text="Question: {question}\nAnswer: {answer
 
 
 _LEAST = -1e9
-"""No softmax of usable weights comes near, and sums of squares stay finite."""
+"""Lower bound of a log-probability: no softmax of usable weights comes near.
+
+Sums of squares stay finite.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """The log-probability of one text (natural logarithm), over how many of its characters."""
+    """Log-probability of one text (natural logarithm), and the number of characters it is over."""
 
     logprob: float
     characters: int
 
     @property
     def per_character(self) -> float:
-        """What is compared between texts of any length and, with care, between tokenizers."""
+        """Value that is compared between texts of any length and, with care, between tokenizers."""
         return self.logprob / self.characters
 
 
 def likely(text: str, tokens: Sequence[str], logprobs: Sequence[float | None]) -> Likely:
-    """Add up what a server said of ``text``: its tokens and their log-probabilities, None for the first.
+    """Add up the log-probabilities of the tokens of ``text``; the first token has None.
 
-    The first token follows nothing, so it has none. Where it is one that the tokenizer puts before every text,
-    every character counts; where it is a part of the text, its characters do not. Raises HOST_FAILED where the
-    numbers are no log-probabilities of this text.
+    The first token follows nothing, so it has none. Where it is one that the tokenizer puts before
+    every text, every character counts; where it is a part of the text, its characters do not.
+    Raises HOST_FAILED where the numbers are no log-probabilities of this text.
     """
     scored = logprobs[1:]
     if len(tokens) != len(logprobs) or not scored or logprobs[0] is not None:
@@ -69,15 +73,19 @@ def likely(text: str, tokens: Sequence[str], logprobs: Sequence[float | None]) -
     return Likely(math.fsum(value for value in scored if value is not None), len(text) - unscored)
 
 
-def mean_per_character(found: Sequence[Likely]) -> float:
-    """The mean over items of each one's value, independent of their order. ``found`` is not empty."""
-    return math.fsum(one.per_character for one in found) / len(found)
+def mean_per_character(scores: Sequence[Likely]) -> float:
+    """Return the mean over items, independent of their order. ``scores`` is not empty."""
+    return math.fsum(score.per_character for score in scores) / len(scores)
 
 
-def standard_error(found: Sequence[Likely]) -> float | None:
-    """That of the mean over items, ``s / sqrt(n)`` with n - 1 degrees of freedom; None for a single item."""
-    if len(found) < 2:
+def standard_error(scores: Sequence[Likely]) -> float | None:
+    """Return the standard error of the mean over items, ``s / sqrt(n)``.
+
+    n - 1 degrees of freedom; None for a single item.
+    """
+    n = len(scores)
+    if n < 2:
         return None
-    mean = mean_per_character(found)
-    squares = math.fsum((one.per_character - mean) ** 2 for one in found)
-    return math.sqrt(squares / (len(found) - 1) / len(found))
+    mean = mean_per_character(scores)
+    squares = math.fsum((score.per_character - mean) ** 2 for score in scores)
+    return math.sqrt(squares / (n - 1) / n)

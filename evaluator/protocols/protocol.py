@@ -1,4 +1,4 @@
-"""One protocol: its definition, its shots and its prompts."""
+"""Protocol: its definition, its shots and its prompts."""
 
 import hashlib
 import random
@@ -11,31 +11,36 @@ from evaluator.errors import Code, error
 from evaluator.items import Item
 
 Asked = Literal["checkpoint", "completions", "chat"]
-"""What is asked: weights that run here, or an endpoint by the API that it speaks."""
+"""Kind of system that is asked: weights that run here, or an endpoint by its API."""
 
 _FIRST = frozenset(
     {"id", "shots", "shot_seed", "max_tokens", "stop", "temperature", "question", "shot", "grader"}
 )
-"""The fields of the first published protocols. A field that came later is in a digest only where it is not at its
-default, which says what those protocols did all along."""
+"""Fields of the first published protocols.
+
+A later field is in a digest only where it is not at its default, which is what those protocols did.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How a question is asked; all that shapes a prompt or an answer is a field and so in the digest.
+    """Way to ask a question. Every fact that shapes a prompt or an answer is a field, in the
+    digest.
 
-    ``question`` and ``shot`` are templates with ``{question}`` and ``{answer}``; ``shot_seed`` seeds the
-    draws (None where nothing is drawn); ``max_tokens`` bounds the completion.
-
-    ``drawn``: shots for each item, or once for the whole set, so that all prompts share their beginning.
-    ``ask``: a text to be continued, or one user message of a chat. ``bos``: the model server puts before the text what
-    the tokenizer puts there by itself, or never anything. ``thinking``: graded as it stands, or what stands in
-    ``<think>`` is taken away before any grader reads the answer. ``samples`` are drawn of each question; ``vote`` says
-    how they become one answer.
-
-    ``stops``: the stop strings are sent with the question, or a text is cut at them here only; it is cut here in any
-    case. ``limit`` is the name of the parameter that bounds an answer. A ``temperature`` of None is not sent: reasoning
-    models of the large providers refuse any but their own.
+    - ``question`` and ``shot`` are templates with ``{question}`` and ``{answer}``.
+    - ``shot_seed`` seeds the draws (None where nothing is drawn). ``drawn``: shots for each item,
+      or once for the whole set, so that all prompts share their beginning.
+    - ``max_tokens`` bounds the completion; ``limit`` is the parameter that it is sent as.
+    - ``ask``: a text to be continued, or one user message of a chat.
+    - ``bos``: the model server puts the tokenizer's own special tokens before the text, or never
+      any.
+    - ``thinking``: "graded" as it stands, or "stripped": text in ``<think>`` is removed before
+      grading.
+    - ``samples`` are drawn of each question; ``vote`` is the way in which they become one answer.
+    - ``stops``: the stop strings are sent with the question, or used here only. The text is cut
+      here in any case.
+    - A ``temperature`` of None is not sent: reasoning models of the large providers refuse any but
+      their own.
     """
 
     id: str
@@ -58,7 +63,7 @@ class Protocol:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What the digest is over."""
+        """Fields that the digest is over."""
         defaults = {field.name: field.default for field in fields(self)}
         return {
             name: value
@@ -72,12 +77,12 @@ class Protocol:
         return hashlib.sha256(canonical_json(self.definition)).hexdigest()
 
     def draws(self, n_items: int, pool_size: int) -> tuple[tuple[int, ...], ...]:
-        """Indices into the shot pool for each item of a whole set, in set order.
+        """Return the indices into the shot pool for each item of a whole set, in set order.
 
         One generator serves the whole set, as in lm-evaluation-harness (``ContextSampler``: one
         ``random.Random(1234)`` for a task, one ``sample`` for a document), so the shots of an item
-        depend on its place in the set and not on which items are asked, or in which order. Shots that are drawn once
-        are those of the first item. Raises ``set_too_few_shots``.
+        depend on its place in the set and not on the items that are asked, or their order. Shots
+        that are drawn once are those of the first item. Raises ``set_too_few_shots``.
         """
         if self.shots == 0:
             return ((),) * n_items
@@ -92,44 +97,47 @@ class Protocol:
 
     @property
     def api(self) -> Literal["completions", "chat"]:
-        """Which API of our own model servers it is asked by."""
+        """API of our own model servers that it is asked by."""
         return "chat" if self.ask == "message" else "completions"
 
     def seed(self, set_name: str, index: int, sample: int) -> int | None:
-        """What settles one draw, the same in every run; None where nothing is drawn. It is below 2**31."""
+        """Return the seed of one draw, the same in every run; None where nothing is drawn.
+
+        It is below 2**31.
+        """
         if not self.temperature:
             return None
         drawn = hashlib.sha256(canonical_json([self.id, set_name, index, sample])).digest()
         return int.from_bytes(drawn[:4]) >> 1
 
     def prompt(self, item: Item, shots: Sequence[Item]) -> str:
-        """The whole prompt for ``item``: the shots with their answers, then the question."""
+        """Return the prompt for ``item``: the shots with their answers, then the question."""
         if len(shots) != self.shots:
             raise error(Code.SET_TOO_FEW_SHOTS)
-        shown = "".join(_fill(self.shot, shot) for shot in shots)
-        return shown + _fill(self.question, item)
+        examples = "".join(_fill(self.shot, shot) for shot in shots)
+        return examples + _fill(self.question, item)
 
     def graded(self, completion: str) -> str:
-        """The part of a completion that a grader is given.
+        """Return the part of a completion that is graded.
 
-        Where thinking is stripped: what follows the last ``</think>``, up to a ``<think>`` that has no end. A text
-        that was cut while the model still thought leaves nothing.
+        Where thinking is stripped: the text after the last ``</think>``, up to a ``<think>`` that
+        has no end. A text that was cut while the model still thought leaves nothing.
         """
         if self.thinking == "graded":
             return completion
         return completion.rpartition("</think>")[2].partition("<think>")[0]
 
     def fits(self, asked: Asked) -> bool:
-        """Whether this engine can ask it of such a system as it is defined.
+        """Return true if this engine can ask it of such a system as it is defined.
 
-        A message needs a chat API, which our own model servers have: they set it in the template of the weights. What
-        stands before a text can be told to them only. Several samples of a question need a way to become one answer.
+        A message needs a chat API, which our own model servers have: they render it with the
+        template of the weights. Tokens before a text can be controlled on them only. Several
+        samples of a question need a way to become one answer.
         """
         if (self.samples > 1) != (self.vote != "none"):
             return False
-        if (
-            self.temperature is None or self.limit != "max_tokens"
-        ):  # our own model servers take neither
+        # Our own model servers always take a temperature, and know one name of the limit.
+        if self.temperature is None or self.limit != "max_tokens":
             return asked == "chat" and self.ask == "message"
         if self.ask == "message":
             return asked != "completions"

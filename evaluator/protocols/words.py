@@ -1,20 +1,22 @@
-"""A protocol in words, from its definition: what a page or a document says of it cannot differ from what is done."""
+"""Description of a protocol in plain words, made from its definition.
+
+So pages and documents cannot differ from what a run does.
+"""
 
 from evaluator.protocols.protocol import Protocol
 
 
 def in_words(protocol: Protocol) -> str:
-    """One paragraph of plain sentences."""
-    return " ".join(
-        (
-            _asked(protocol),
-            _shots(protocol),
-            _bos(protocol),
-            _answered(protocol),
-            _samples(protocol),
-            _graded(protocol),
-        )
-    ).replace("  ", " ")
+    """Return one paragraph of plain sentences."""
+    sentences = (
+        _asked(protocol),
+        _shots(protocol),
+        _bos(protocol),
+        _answered(protocol),
+        _samples(protocol),
+        _graded(protocol),
+    )
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _asked(protocol: Protocol) -> str:
@@ -27,7 +29,8 @@ def _shots(protocol: Protocol) -> str:
     if not protocol.shots:
         return "No examples."
     drawn = "for each item" if protocol.drawn == "each" else "once for the whole set"
-    return f"{protocol.shots} examples from the set's shot pool, drawn {drawn} (seed {protocol.shot_seed})."
+    pool = f"{protocol.shots} examples from the set's shot pool"
+    return f"{pool}, drawn {drawn} (seed {protocol.shot_seed})."
 
 
 def _bos(protocol: Protocol) -> str:
@@ -39,21 +42,23 @@ def _bos(protocol: Protocol) -> str:
 
 
 def _answered(protocol: Protocol) -> str:
-    ends = f", up to {' or '.join(repr(stop) for stop in protocol.stop)}" if protocol.stop else ""
-    named = f" (sent as {protocol.limit})" if protocol.limit != "max_tokens" else ""
-    here = (
-        ", where the text is cut here; no stop is sent"
-        if protocol.stop and protocol.stops == "cut"
-        else ""
-    )
-    return f"At most {protocol.max_tokens:,} tokens{named}{ends}{here}."
+    text = f"At most {protocol.max_tokens:,} tokens"
+    if protocol.limit != "max_tokens":
+        text += f" (sent as {protocol.limit})"
+    if protocol.stop:
+        text += f", up to {' or '.join(repr(stop) for stop in protocol.stop)}"
+        if protocol.stops == "cut":
+            text += ", where the text is cut here; no stop is sent"
+    return f"{text}."
 
 
 def _samples(protocol: Protocol) -> str:
     if protocol.temperature is None:
         drawn = "at the endpoint's own temperature"
+    elif protocol.temperature:
+        drawn = f"at temperature {protocol.temperature:g}"
     else:
-        drawn = f"at temperature {protocol.temperature:g}" if protocol.temperature else "greedily"
+        drawn = "greedily"
     if protocol.samples == 1:
         return f"One answer, drawn {drawn}."
     vote = "; their majority is the answer" if protocol.vote == "majority" else ""
