@@ -67,3 +67,19 @@ def test_what_it_writes() -> None:
     decoded = harness._decoded(found, "t")
     assert (decoded.figures, decoded.version) == ({"exact_match,f": 0.5}, "3.0")
     assert decoded.samples == (harness.Sample(0, "f", "p", "r", "7", 1.0),)
+
+
+def test_a_missing_harness_is_named_with_its_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the host's fault, not that of the task's name."""
+    monkeypatch.setattr(harness, "find_spec", lambda name: None)
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"question": "How many?", "answer": "#### 3"}\n')
+    with pytest.raises(EvaluatorError, match=r"lm-eval.*requirements/test\.txt") as caught:
+        asyncio.run(
+            harness.harness(
+                Path("/no/socket"), "gsm8k", {"test": items}, max_tokens=5, concurrency=1
+            )
+        )
+    assert caught.value.code is Code.ENGINE_MISSING

@@ -269,6 +269,22 @@ def test_a_working_folder_that_cannot_be_made_is_ours(
     assert EXPLANATIONS[Code.OUT_UNWRITABLE].retried
 
 
+def test_a_missing_litellm_is_named_with_its_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask_litellm() -> None:
+        target = EndpointTarget(url="", model="openai/m", api="chat", adapter="litellm")
+        async with serve_endpoint(
+            target, key="", allow_private=True, ready_seconds=5, workdir=tmp_path
+        ):
+            pass
+
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(EvaluatorError, match=r"litellm: .*requirements/hosts\.txt") as caught:
+        asyncio.run(ask_litellm())
+    assert caught.value.code is Code.ENGINE_MISSING
+
+
 def test_a_missing_package_is_named_with_its_requirements(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

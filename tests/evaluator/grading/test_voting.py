@@ -29,8 +29,8 @@ def test_the_majority_and_its_share(answers: list[str], winner: str, share: Frac
     assert repr(vote) == f"Majority({share})", "what a model answered shows nowhere"
 
 
-def test_nobody_cannot_vote() -> None:
-    with pytest.raises(ValueError, match="nobody"):
+def test_no_answers_cannot_vote() -> None:
+    with pytest.raises(ValueError, match="without answers"):
         majority([])
 
 
