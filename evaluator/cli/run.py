@@ -38,8 +38,8 @@ from evaluator.items import Item, load_items, set_digest
 from evaluator.jail import is_jailed
 from evaluator.pipeline.ask import Result, ask_items, in_background, watch_endpoint
 from evaluator.pipeline.plan import Policy, PublicSource, for_endpoint
-from evaluator.pipeline.sink import record_of
-from evaluator.protocols import Protocol
+from evaluator.pipeline.record import record_of
+from evaluator.protocols import Asked, Protocol
 
 READY_SECONDS = 300.0
 """Longest time until a model server is ready: a large checkpoint loads for minutes."""
@@ -155,10 +155,7 @@ def _run(
     items = load_items(args.set)
     shots = _load_shots(args, protocol)
     model = replace(_model(args), gateway=gateway)
-    if not protocol.fits("checkpoint" if isinstance(model.target, Path) else model.target.api):
-        raise error(Code.PROTOCOL_UNFIT, protocol.id)
-    if args.likelihood:
-        check_readable(model.target)
+    _check_fit(model, protocol, likelihood=args.likelihood)
     identity = {
         "model": model.identity,
         "set": set_digest(items),
@@ -166,7 +163,14 @@ def _run(
         "protocol": protocol.digest,
     }
     with OutFolder(args.out or _default_out(args, identity), identity, n=len(items)) as out:
-        source = _source(args, items, shots, out)
+        source = PublicSource(
+            name=args.set.stem,
+            items=items,
+            shots=shots,
+            pool=identity["shots"],
+            done=out.done,
+            samples=out.partial,
+        )
         model = replace(model, caps=endpoint.left_of(model.caps, out.spent.values()))
         if isinstance(model.target, EndpointTarget):
             print(endpoint.describe_estimate(source, protocol, model.caps), file=sys.stderr)
@@ -193,17 +197,13 @@ def _run(
     return 2 if failure or reading.failure else 0
 
 
-def _source(
-    args: argparse.Namespace, items: Sequence[Item], shots: Sequence[Item], out: OutFolder
-) -> PublicSource:
-    return PublicSource(
-        name=args.set.stem,
-        items=tuple(items),
-        shots=tuple(shots),
-        pool=set_digest(shots) if shots else "",
-        done=out.done,
-        samples=out.partial,
-    )
+def _check_fit(model: _Model, protocol: Protocol, *, likelihood: bool) -> None:
+    """Raise PROTOCOL_UNFIT where the model cannot be asked by this protocol, or cannot be read."""
+    kind: Asked = "checkpoint" if isinstance(model.target, Path) else model.target.api
+    if not protocol.fits(kind):
+        raise error(Code.PROTOCOL_UNFIT, protocol.id)
+    if likelihood:
+        check_readable(model.target)
 
 
 def _evaluate(

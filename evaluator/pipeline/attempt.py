@@ -70,7 +70,8 @@ from evaluator.pipeline.plan import (
     for_endpoint,
     load_public,
 )
-from evaluator.pipeline.sink import ResultSink, record_of
+from evaluator.pipeline.record import record_of
+from evaluator.pipeline.sink import ResultSink
 from evaluator.pipeline.spool import Reporter
 from evaluator.policy import JAIL, recipient_of, stricter
 from evaluator.protocols import Protocol

@@ -14,10 +14,9 @@ from dataclasses import replace
 from typing import get_args
 
 from evaluator import grading
-from evaluator.backends import Backend, Served, Usage
+from evaluator.backends import Usage
 from evaluator.contract import (
     MIN_CELL_SIZE,
-    Budget,
     Checkpoint,
     Graded,
     GraderCounts,
@@ -28,7 +27,6 @@ from evaluator.contract import (
     Record,
     SetCounts,
     SetLikelihood,
-    ShotRecord,
     Votes,
     Weights,
     canonical_json,
@@ -36,11 +34,10 @@ from evaluator.contract import (
 from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
 from evaluator.grading.ballots import Vote
-from evaluator.items import set_digest
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import Lease
-from evaluator.pipeline.plan import PublicSource, SealedSource, Source
+from evaluator.pipeline.plan import PublicSource, SealedSource
 from evaluator.pipeline.spool import Heartbeat, Reporter
 from evaluator.protocols import Protocol
 from evaluator.sealing.completions import Answered, StoredCompletion
@@ -312,52 +309,3 @@ def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
         if system.provider:
             identity.append(system.provider)
     return hashlib.sha256(canonical_json([*identity, protocol_digest])).hexdigest()[:16]
-
-
-# --- the record
-
-
-def record_of(
-    protocol: Protocol,
-    sources: Sequence[Source],
-    backend: Backend,
-    *,
-    remote: bool,
-    template: str = "",
-    budget: Budget | None = None,
-) -> Record:
-    """Return the record of an attempt: everything that moves its score, apart from the weights.
-
-    ``template`` is the digest of the checkpoint's chat template.
-    """
-    served: Served = getattr(backend, "served", Served())
-    rendered = protocol.ask == "message"
-    if remote:
-        bos, returned = "endpoint", sorted(getattr(backend, "returned", ()))
-    else:
-        bos, returned = "template" if rendered else protocol.bos, []
-    return Record.from_dict(
-        {
-            "protocol": protocol.id,
-            "protocol_digest": protocol.digest,
-            "grader": protocol.grader,
-            "grader_digest": grading.digest(protocol.grader),
-            "max_tokens": protocol.max_tokens,
-            "budget": budget.to_dict() if budget else None,
-            "shots": [_shot_record(protocol, source).to_dict() for source in sources],
-            "bos": bos,
-            "template": template if rendered and not remote else "",
-            "engine": served.engine,
-            "dtype": served.dtype,
-            "hardware": served.hardware,
-            "returned": returned,
-        }
-    )
-
-
-def _shot_record(protocol: Protocol, source: Source) -> ShotRecord:
-    """Return the digest of the shots drawn for the items of a whole set, and of their pool."""
-    drawn = protocol.draws(source.n, len(source.shots))
-    digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
-    pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
-    return ShotRecord(name=source.name, pool=pool, drawn=digest)

@@ -102,4 +102,4 @@ def test_ctrl_c_is_no_traceback(
 
     monkeypatch.setattr("evaluator.cli.run.load_items", interrupted)
     assert main(["run", "--model", "m", "--set", "s", "--protocol", "demo-0shot"]) == 130
-    assert "kept" in capsys.readouterr().err
+    assert "is stored" in capsys.readouterr().err

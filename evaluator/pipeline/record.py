@@ -1,0 +1,60 @@
+"""Record of an attempt: everything that moves its score, apart from the weights.
+
+A module of its own, since the terminal needs it and must not load the libraries of sealing.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from evaluator import grading
+from evaluator.backends import Backend, Served
+from evaluator.contract import Budget, Record, ShotRecord, canonical_json
+from evaluator.items import set_digest
+from evaluator.pipeline.plan import Source
+from evaluator.protocols import Protocol
+
+
+def record_of(
+    protocol: Protocol,
+    sources: Sequence[Source],
+    backend: Backend,
+    *,
+    remote: bool,
+    template: str = "",
+    budget: Budget | None = None,
+) -> Record:
+    """Return the record of an attempt: everything that moves its score, apart from the weights.
+
+    ``template`` is the digest of the checkpoint's chat template.
+    """
+    served: Served = getattr(backend, "served", Served())
+    rendered = protocol.ask == "message"
+    if remote:
+        bos, returned = "endpoint", sorted(getattr(backend, "returned", ()))
+    else:
+        bos, returned = "template" if rendered else protocol.bos, []
+    return Record.from_dict(
+        {
+            "protocol": protocol.id,
+            "protocol_digest": protocol.digest,
+            "grader": protocol.grader,
+            "grader_digest": grading.digest(protocol.grader),
+            "max_tokens": protocol.max_tokens,
+            "budget": budget.to_dict() if budget else None,
+            "shots": [_shot_record(protocol, source).to_dict() for source in sources],
+            "bos": bos,
+            "template": template if rendered and not remote else "",
+            "engine": served.engine,
+            "dtype": served.dtype,
+            "hardware": served.hardware,
+            "returned": returned,
+        }
+    )
+
+
+def _shot_record(protocol: Protocol, source: Source) -> ShotRecord:
+    """Return the digest of the shots drawn for the items of a whole set, and of their pool."""
+    drawn = protocol.draws(source.n, len(source.shots))
+    digest = hashlib.sha256(canonical_json([list(indices) for indices in drawn])).hexdigest()
+    pool = getattr(source, "pool", "") or (set_digest(source.shots) if source.shots else "")
+    return ShotRecord(name=source.name, pool=pool, drawn=digest)
