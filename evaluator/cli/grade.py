@@ -114,19 +114,16 @@ def _fields(record: object) -> tuple[str, str, bool]:
 
 def _print_counts(counts: dict[str, Counter[str]], *, as_json: bool) -> None:
     """Print the counts; of several graders those of each, under its id."""
-    every = {grader: _every(counted) for grader, counted in counts.items()}
-    [first, *others] = every.values()
+    names = [outcome.name.lower() for outcome in Outcome]
+    records = {}
+    for grader, counted in counts.items():
+        records[grader] = {"n": counted.total(), **{name: counted[name] for name in names}}
+    first = next(iter(records.values()))
+    several = len(records) > 1
     if as_json:
-        print(json.dumps({"n": first["n"], "graders": every} if others else first))
+        print(json.dumps({"n": first["n"], "graders": records} if several else first))
         return
-    for grader, counted in every.items():
-        line = "  ".join(
-            f"{name} {value}" for name, value in counted.items() if value or name == "n"
-        )
-        print(f"{grader}: {line}" if others else line, file=sys.stderr)
-
-
-def _every(counted: Counter[str]) -> dict[str, int]:
-    return {"n": counted.total()} | {
-        outcome.name.lower(): counted[outcome.name.lower()] for outcome in Outcome
-    }
+    for grader, record in records.items():
+        shown = {name: value for name, value in record.items() if value or name == "n"}
+        line = "  ".join(f"{name} {value}" for name, value in shown.items())
+        print(f"{grader}: {line}" if several else line, file=sys.stderr)

@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from evaluator.backends.inspection import inspect_checkpoint
@@ -53,7 +52,14 @@ def loglik_command(args: argparse.Namespace) -> int:
         "digest": LOGLIK_1.digest,
         "model": facts.digest,
         "engine": engine,
-        "sets": {name: _summary(sets[name], scores[name]) for name in sets},
+        "sets": {
+            name: {
+                "n": len(items),
+                "digest": set_digest(items),
+                "per_character": mean_per_character(scores[name]),
+            }
+            for name, items in sets.items()
+        },
         "seconds": round(time.monotonic() - started, 3),
     }
     if args.items:
@@ -74,14 +80,6 @@ def _write_items(path: Path, scores: dict[str, tuple[Likely, ...]]) -> None:
             numbers = {"logprob": score.logprob, "characters": score.characters}
             lines.append(json.dumps({"set": name, "index": index, **numbers}) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
-
-
-def _summary(items: Sequence[Item], scores: Sequence[Likely]) -> dict[str, object]:
-    return {
-        "n": len(items),
-        "digest": set_digest(items),
-        "per_character": mean_per_character(scores),
-    }
 
 
 async def _read(

@@ -254,7 +254,8 @@ def release_command(args: argparse.Namespace) -> int:
         )
     _verdict(manifest, evidence, _past(signed.statement.moment, now))
     notices = formats.read_notices(args.set, manifest)
-    head = _head(args.set, manifest)
+    head = formats.read_head(args.set)
+    manifest.verify_note(head)
     check_key(args.set, keys)
     journal = Journal(args.home / "journal.jsonl", keys.name, keys.report)
     store = CompletionStore(args.home / "completions", keys.completions)
@@ -383,18 +384,11 @@ def _manifest(path: Path) -> Manifest:
     return formats.read_manifest(folder)
 
 
-def _head(folder: Path, manifest: Manifest) -> str:
-    head = formats.read_head(folder)
-    manifest.verify_note(head)
-    return head
-
-
 def _evidence(path: Path) -> Evidence:
     try:
-        evidence = read_evidence(json.loads(path.read_bytes()))
+        return read_evidence(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):
         raise error(Code.EVIDENCE_UNREADABLE, str(path)) from None
-    return evidence
 
 
 def _statement(path: Path) -> SignedStatement:

@@ -153,7 +153,9 @@ def _run(
     args: argparse.Namespace, protocol: Protocol, gateway: Gateway | None, *, started: float
 ) -> int:
     items = load_items(args.set)
-    shots = _load_shots(args, protocol)
+    shots: tuple[Item, ...] = ()
+    if protocol.shots:
+        shots = load_items(args.shots or args.set.with_name("train.jsonl"))
     model = replace(_model(args), gateway=gateway)
     _check_fit(model, protocol, likelihood=args.likelihood)
     identity = {
@@ -279,12 +281,6 @@ class _Sink:
         tqdm.write(
             "waiting for the endpoint" if waits else "the endpoint answers again", file=sys.stderr
         )
-
-
-def _load_shots(args: argparse.Namespace, protocol: Protocol) -> tuple[Item, ...]:
-    if not protocol.shots:
-        return ()
-    return load_items(args.shots or args.set.with_name("train.jsonl"))
 
 
 def _model(args: argparse.Namespace) -> _Model:

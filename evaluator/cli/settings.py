@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from evaluator.config import SETTINGS, Setting
+from evaluator.config import SETTINGS
 
 HEAD = "| evaluator setting | default | meaning |\n|---|---|---|\n"
 
@@ -29,9 +29,8 @@ def settings_command(args: argparse.Namespace) -> int:
 
 def table() -> str:
     """Return the settings as a Markdown table, as docs/operations.md has it."""
-    return HEAD + "".join(_row(name, setting) for name, setting in SETTINGS.items())
-
-
-def _row(name: str, setting: Setting) -> str:
-    default = setting.default.strip("<>") or "must be set"
-    return f"| `{name}` | {default} | {setting.about} |\n"
+    rows = []
+    for name, setting in SETTINGS.items():
+        default = setting.default.strip("<>") or "must be set"
+        rows.append(f"| `{name}` | {default} | {setting.about} |\n")
+    return HEAD + "".join(rows)

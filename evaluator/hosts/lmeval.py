@@ -113,7 +113,7 @@ def evaluate(job: dict[str, Any], port: int) -> dict[str, Any]:
         bootstrap_iters=0,
     )
     return {
-        "results": {name: _plain(values) for name, values in results["results"].items()},
+        "results": {name: _figures(values) for name, values in results["results"].items()},
         "versions": results["versions"],
         "samples": [
             _sample(sample) for samples in results["samples"].values() for sample in samples
@@ -121,7 +121,7 @@ def evaluate(job: dict[str, Any], port: int) -> dict[str, Any]:
     }
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def _figures(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
 
 
