@@ -14,7 +14,7 @@ from evaluator.errors import Code, EvaluatorError
 from tests.evaluator.processes import descendants
 
 KEY = "sk-canary-0123456789"
-PROMPT = "Question: a prompt that nobody may echo"
+PROMPT = "Question: a prompt that must not be echoed"
 QUICK = {"timeout_seconds": 1.0, "attempts": 2, "backoff_seconds": 0.02, "rate_limited_attempts": 4}
 Start = Callable[[str], Any]
 
@@ -161,7 +161,7 @@ def test_many_questions_run_at_once(start_stub: Start, tmp_path: Path) -> None:
     assert max(times) - min(times) < 5
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_server_listens(tmp_path: Path) -> None:
     assert code_of("http://127.0.0.1:1/v1", tmp_path) is Code.ENDPOINT_UNREACHABLE
 
 

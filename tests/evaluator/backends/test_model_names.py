@@ -1,4 +1,4 @@
-"""What is repeated of the name that an endpoint gives itself, and that nothing else of it is."""
+"""The name that an endpoint returns is published if it was requested, else its digest only."""
 
 import re
 
@@ -23,7 +23,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{16}")
         ("m", "m@v2.1"),
     ],
 )
-def test_the_name_that_was_asked_for_is_told_with_its_version(asked: str, returned: str) -> None:
+def test_the_requested_name_is_published_with_its_version(asked: str, returned: str) -> None:
     assert publishable_name(asked, returned) == returned
     assert fits(returned, Returned)
 
@@ -43,7 +43,7 @@ def test_the_name_that_was_asked_for_is_told_with_its_version(asked: str, return
         "gpt-4o-2024-08-06 " + "x" * 5000,
     ],
 )
-def test_of_anything_else_there_is_a_digest(returned: str) -> None:
+def test_any_other_name_is_published_as_its_digest(returned: str) -> None:
     found = publishable_name("gpt-4o", returned)
     assert DIGEST.fullmatch(found)
     assert fits(found, Returned)
@@ -59,6 +59,6 @@ def test_of_anything_else_there_is_a_digest(returned: str) -> None:
         ("", 2, ""),
     ],
 )
-def test_a_processor_is_told_by_a_plain_name(name: str, gpus: int, expected: str) -> None:
+def test_a_processor_has_a_plain_name(name: str, gpus: int, expected: str) -> None:
     assert describe(name, gpus) == expected
     assert fits(expected, Hardware)

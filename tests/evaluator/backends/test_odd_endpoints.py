@@ -42,7 +42,7 @@ def ask(url: str, workdir: Path, *, n: int = N, answers: int = 0, **sampling: An
             return failure.code
 
     async def run() -> list[Any]:
-        told = Settings(
+        settings = Settings(
             url=url,
             model="m",
             api="chat",
@@ -51,7 +51,7 @@ def ask(url: str, workdir: Path, *, n: int = N, answers: int = 0, **sampling: An
             answers=answers,
             patience=QUICK,
         )
-        runner = web.AppRunner(application(Gateway(told), told), access_log=None)
+        runner = web.AppRunner(application(Gateway(settings), settings), access_log=None)
         await runner.setup()
         await web.UnixSite(runner, str(workdir / "s"), backlog=1024).start()
         async with HttpBackend(workdir / "s", model="m", api="chat") as backend:

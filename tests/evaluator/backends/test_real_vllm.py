@@ -1,4 +1,4 @@
-"""Real vLLM on a CPU, in the jail, beside our Transformers host. `make test-all` installs it."""
+"""Real vLLM on a CPU, in the jail, and our Transformers host. `make test-all` installs it."""
 
 import asyncio
 import json

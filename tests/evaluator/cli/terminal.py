@@ -67,7 +67,7 @@ def counts(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
-def kept(out: Path) -> dict[int, str]:
+def stored(out: Path) -> dict[int, str]:
     """The outcomes in a folder; an index that comes twice is an error."""
     lines = [json.loads(line) for line in (out / "outcomes.jsonl").read_text().splitlines()]
     found = {line["index"]: line["outcome"] for line in lines}

@@ -1,4 +1,4 @@
-"""A host is lost with its keys; the escrow, kept offline until then, gives the set to another one."""
+"""A host is lost with its keys; the escrow, offline until then, gives the set to another one."""
 
 import json
 import shutil
@@ -191,7 +191,7 @@ def test_a_wrong_escrow_is_refused_and_wraps_nothing(place: Path, command: Comma
 def test_the_line_is_on_disk_before_the_key_is_wrapped(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the journal cannot be written, nobody is enrolled."""
+    """Where the journal cannot be written, no host is enrolled."""
     command("keygen", place / "next", "--name", "host-2")
 
     def full(descriptor: int, data: bytes) -> int:

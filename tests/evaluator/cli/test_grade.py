@@ -111,7 +111,7 @@ def test_a_gold_answer_of_a_known_kind_is_refused_by_name(
     assert gold not in said
 
 
-def test_a_gold_answer_that_is_no_text_is_told_to_be_text(
+def test_a_gold_answer_that_is_no_text_is_refused_as_such(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (

@@ -1,4 +1,4 @@
-"""lm-eval's own gsm8k against our server, beside our protocol of the same prompts, on a live tiny model: under both
+"""lm-eval's own gsm8k against our server, next to our protocol of the same prompts, on a live tiny model: under both
 engines the same prompts, byte for byte, the same completions, and the same extracted answers."""
 
 import json
@@ -76,10 +76,10 @@ def test_the_same_prompts_and_the_same_answers(engine: str, tmp_path: Path) -> N
         protocol.prompt(item, [pool[i] for i in drawn])
         for item, drawn in zip(items, draws, strict=True)
     ]
-    kept = [
+    stored = [
         json.loads(line) for line in (tmp_path / "out" / "outcomes.jsonl").read_text().splitlines()
     ]
-    answers = {line["index"]: line["completion"] for line in kept}
+    answers = {line["index"]: line["completion"] for line in stored}
     for grader, name in FILTERS.items():
         samples = filtered(tmp_path / "samples.jsonl", name)
         assert set(samples) == set(answers) == set(range(N))

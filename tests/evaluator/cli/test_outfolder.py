@@ -96,17 +96,17 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path, where: str) -> None:
 def test_a_full_disk_keeps_every_whole_group_and_no_part_of_another(
     tmp_path: Path, small_files: SmallFiles
 ) -> None:
-    kept = 0
+    stored = 0
     with small_files(), OutFolder(tmp_path, WHO, n=100) as out:
         with pytest.raises(EvaluatorError) as refused:
             for index in range(100):
                 out.append([result(index)])
-                kept += 1
+                stored += 1
         assert refused.value.code is Code.DISK_FULL
-        assert out.done == set(range(kept))
-    assert kept > 5
+        assert out.done == set(range(stored))
+    assert stored > 5
     assert (tmp_path / "outcomes.jsonl").read_bytes().endswith(b"}\n")
-    assert set(reopened(tmp_path)) == set(range(kept))
+    assert set(reopened(tmp_path)) == set(range(stored))
 
 
 def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_no_descriptor_stays_open_after_a_refusal(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_all_graders_over_what_is_kept(tmp_path: Path) -> None:
+def test_all_graders_over_stored_answers(tmp_path: Path) -> None:
     items = [Item(question=f"q{i}", answer=str(i), gold=str(i)) for i in range(5)]
     with OutFolder(tmp_path, WHO, n=5) as out:
         out.append(

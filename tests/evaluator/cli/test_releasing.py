@@ -515,7 +515,7 @@ def test_evidence_of_another_set_is_not_signed(world: World) -> None:
 
 
 def test_a_party_that_took_a_maintainers_name(world: World) -> None:
-    """The name alone is nobody: the key decides."""
+    """The name alone does not count: the key decides."""
     shutil.rmtree(world.keys("ada"))
     done("keygen", world.keys("ada"), "--role", "maintainer", "--name", "ada")
     assert closed(world, *sign(world)) == "not_a_maintainer"

@@ -1,4 +1,4 @@
-"""``rescore`` after a real attempt: no model, an exposure to the jail first, old rows kept, counts and nothing else."""
+"""``rescore`` after a real attempt: no model, an exposure to the jail first, old rows stored, counts and nothing else."""
 
 import base64
 import json
@@ -78,7 +78,7 @@ def answer(
     return found
 
 
-def test_another_grader_over_what_was_kept(
+def test_another_grader_over_stored_completions(
     place: Installed, run_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, rows = len(journal(place)), store(place).read(run_id)
@@ -164,8 +164,8 @@ def test_completions_of_an_earlier_set_of_the_same_name_are_not_this_sets(
     (other.folder / "home" / "completions").mkdir(parents=True)
     Journal(other.folder / "home" / "journal.jsonl", keys.name, keys.report)
     moved = CompletionStore(other.folder / "home" / "completions", keys.completions)
-    for kept in store(place).read(run_id):
-        moved.append(run_id, kept.set_name, kept.index, kept.outcome, kept.text)
+    for old in store(place).read(run_id):
+        moved.append(run_id, old.set_name, old.index, old.outcome, old.text)
     assert answer(capsys, asked(other, run_id), exit_code=2)["error"] == Code.COMPLETIONS_MISSING
 
 
@@ -195,5 +195,5 @@ def test_a_truncated_answer_stays_cut() -> None:
         (Outcome.TRUNCATED, Outcome.TRUNCATED),
         (Outcome.NO_ANSWER, Outcome.RIGHT),
     ):
-        kept = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
-        assert rescore._outcome("numeric-1", kept, "18", None) is after
+        stored = Answered(before, (StoredCompletion("closed", 0, before, "First 16, then 18"),))
+        assert rescore._outcome("numeric-1", stored, "18", None) is after

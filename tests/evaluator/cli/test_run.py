@@ -22,10 +22,10 @@ from tests.evaluator.cli.terminal import (
     N,
     command,
     counts,
-    kept,
     last_object,
     refused,
     run,
+    stored,
     wait_until,
 )
 from tests.evaluator.endpoints import Steady
@@ -43,7 +43,7 @@ def test_a_run_counts_every_item_once(
     assert found["n"] == N == found["right"] + found["wrong"]
     assert found["wrong"] > 0
     assert found["not_counted"] == 0
-    assert set(kept(tmp_path / "out")) == set(range(N))
+    assert set(stored(tmp_path / "out")) == set(range(N))
     assert set(endpoint.received().values()) == {1}
     assert f"{N}/{N}" in done.stderr
     table = json.loads((tmp_path / "out" / "graders.json").read_bytes())
@@ -62,14 +62,14 @@ def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(
     wait_until(lambda: outcomes.exists() and outcomes.read_bytes().count(b"\n") >= 40)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    safe = len(kept(tmp_path / "out"))
+    safe = len(stored(tmp_path / "out"))
     before, answered = endpoint.received(), sum(endpoint.faults()["answered"].values())
     assert 40 <= safe < N
     done = run(asked)
     assert done.returncode == 0, done.stderr
     undisturbed = run(command(endpoint.url, items, tmp_path / "other"))
     assert counts(last_object(done)) == counts(last_object(undisturbed))
-    assert kept(tmp_path / "out") == kept(tmp_path / "other")
+    assert stored(tmp_path / "out") == stored(tmp_path / "other")
     # What the kill cost is what was on its way: eight questions at the most, and no answer but the last of each place.
     # Those that had been handed to the gateway and waited there for a place had not been asked.
     asked_for, on_their_way_back = sum(before.values()) - answered, answered - safe
@@ -122,12 +122,12 @@ def test_the_folder_of_another_run_is_refused(
 ) -> None:
     endpoint = start_steady(0)
     run(command(endpoint.url, items, tmp_path / "out"))
-    before = kept(tmp_path / "out")
+    before = stored(tmp_path / "out")
     refused(
         run(command(endpoint.url, items, tmp_path / "out", "--served-model", "other")),
         Code.OUT_OF_ANOTHER_RUN,
     )
-    assert kept(tmp_path / "out") == before
+    assert stored(tmp_path / "out") == before
 
 
 def test_the_key_comes_by_standard_input_and_goes_to_the_endpoint_only(

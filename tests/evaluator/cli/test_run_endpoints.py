@@ -18,10 +18,10 @@ from tests.evaluator.cli.terminal import (
     N,
     command,
     counts,
-    kept,
     last_object,
     refused,
     run,
+    stored,
     wait_until,
 )
 from tests.evaluator.endpoints import Steady
@@ -65,7 +65,9 @@ def test_a_spent_budget_stops_cleanly_and_a_higher_one_goes_on(
     first = last_object(refused_with_counts(run([*asked, "--max-tokens-total", "2000"])))
     assert 1500 < first["tokens_in"] + first["tokens_out"] <= 2000
     assert (
-        sum(endpoint.received().values()) == len(kept(tmp_path / "out")) == N - first["not_counted"]
+        sum(endpoint.received().values())
+        == len(stored(tmp_path / "out"))
+        == N - first["not_counted"]
     )
     again = last_object(refused_with_counts(run([*asked, "--max-tokens-total", "2000"])))
     assert again["tokens_in"] + again["tokens_out"] <= 2000
@@ -179,7 +181,7 @@ def test_a_provider_through_litellm_comes_to_the_same(
     assert set(endpoint.received().values()) == {1}
     plain = run(command(endpoint.url, items, tmp_path / "plain", "--api", api or "chat"))
     assert counts(last_object(done)) == counts(last_object(plain))
-    assert kept(tmp_path / "out") == kept(tmp_path / "plain")
+    assert stored(tmp_path / "out") == stored(tmp_path / "plain")
 
 
 @needs_litellm
@@ -200,7 +202,7 @@ def test_refusals_and_a_hung_socket_cost_time_and_nothing_else(
         command(endpoint.url, items, tmp_path / "out", "--concurrency", "16", "--timeout", "2")
     )
     assert done.returncode == 0, done.stderr
-    assert set(kept(tmp_path / "out")) == set(range(N))
+    assert set(stored(tmp_path / "out")) == set(range(N))
     faults = endpoint.faults()
     assert faults["refused"] > 20
     assert faults["early"] == 0

@@ -13,7 +13,7 @@ from evaluator.cli import main
 from evaluator.cli import run as run_module
 from evaluator.errors import Code, error
 from evaluator.protocols.likelihood import LOGLIK_1
-from tests.evaluator.cli.terminal import kept
+from tests.evaluator.cli.terminal import stored
 from tests.evaluator.installed import rows, write_rows
 from tests.evaluator.pipeline.attempts import right
 
@@ -60,8 +60,8 @@ class Terminal:
 
     def run(self, *more: str, code: int = 0) -> tuple[dict[str, Any], str]:
         assert main([*self._asked, *more]) == code
-        told = self._capsys.readouterr()
-        return json.loads(told.out.splitlines()[-1]), told.err
+        output = self._capsys.readouterr()
+        return json.loads(output.out.splitlines()[-1]), output.err
 
     def plainly(self) -> str:
         """Standard output without ``--json``."""
@@ -116,7 +116,7 @@ def test_a_reading_that_fails_costs_no_outcome_and_can_be_tried_again(terminal: 
     found, said = terminal.run("--likelihood", code=2)
     assert (found["right"], found["likelihood_failed"]) == (N, "prompt_too_long")
     assert "not read: prompt_too_long: " in said
-    assert set(kept(terminal.out)) == set(range(N))
+    assert set(stored(terminal.out)) == set(range(N))
     terminal.model.failing = None
     again, _ = terminal.run("--likelihood")
     assert (again["right"], again["likelihood"]["n"]) == (N, N)

@@ -18,10 +18,10 @@ from tests.evaluator.cli.terminal import (
     ROOT,
     N,
     command,
-    kept,
     last_object,
     refused,
     run,
+    stored,
     wait_until,
 )
 from tests.evaluator.conftest import STUB
@@ -51,7 +51,7 @@ def test_a_key_that_is_refused_for_everything_ends_the_run(
     stub = start_odd("forbidden403")
     refused(run(command(stub.url, items, tmp_path / "out", *CHAT)), Code.ENDPOINT_UNAUTHORIZED)
     assert len(stub.requests()) <= 32
-    assert kept(tmp_path / "out") == {}
+    assert stored(tmp_path / "out") == {}
 
 
 def test_a_parameter_that_is_refused_is_named(
@@ -87,7 +87,7 @@ def test_answers_in_the_reasoning_field_are_never_a_silent_zero(
 ) -> None:
     done = run(command(start_odd("reasoning_only").url, items, tmp_path / "out", *CHAT))
     refused(done, Code.ENDPOINT_REASONING_ONLY)
-    assert kept(tmp_path / "out") == {}
+    assert stored(tmp_path / "out") == {}
 
 
 @pytest.mark.slow  # it has to be away for longer than four attempts took
@@ -130,7 +130,7 @@ def test_an_endpoint_that_is_restarted_is_waited_for(items: Path, tmp_path: Path
         out, err = child.communicate(timeout=90)
     assert child.returncode == 0, err
     assert "waiting for the endpoint" in err
-    assert set(kept(tmp_path / "out")) == set(range(N))
+    assert set(stored(tmp_path / "out")) == set(range(N))
     assert json.loads(out.splitlines()[-1])["not_counted"] == 0
 
 

@@ -15,10 +15,10 @@ from tests.evaluator.cli.terminal import (
     N,
     command,
     counts,
-    kept,
     last_object,
     refused,
     run,
+    stored,
     wait_until,
 )
 from tests.evaluator.endpoints import Steady
@@ -51,7 +51,7 @@ def test_an_endpoint_that_is_not_there(items: Path, tmp_path: Path) -> None:
     )
 
 
-def test_what_was_graded_is_kept_when_the_endpoint_dies(
+def test_graded_answers_are_stored_when_the_endpoint_dies(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:
     endpoint = start_steady(0.15)
@@ -66,7 +66,7 @@ def test_what_was_graded_is_kept_when_the_endpoint_dies(
     refused(
         subprocess.CompletedProcess(asked, child.returncode, out, err), Code.ENDPOINT_UNREACHABLE
     )
-    assert 20 <= len(kept(tmp_path / "out")) < N
+    assert 20 <= len(stored(tmp_path / "out")) < N
 
 
 # --- sets and protocols
@@ -195,12 +195,12 @@ def test_a_full_disk_keeps_what_was_graded_and_a_later_run_goes_on(
     endpoint = start_steady(0.1)
     asked = command(endpoint.url, items, tiny_disk / "out", "--concurrency", "8")
     refused(run(asked), Code.DISK_FULL)
-    safe = kept(tiny_disk / "out")
+    safe = stored(tiny_disk / "out")
     assert 0 < len(safe) < N
     subprocess.run(["mount", "-o", "remount,size=1m", str(tiny_disk)], check=True)
     done = run(asked)
     assert done.returncode == 0, done.stderr
-    found = kept(tiny_disk / "out")
+    found = stored(tiny_disk / "out")
     assert set(found) == set(range(N))
     assert {index: found[index] for index in safe} == safe
     undisturbed = run(command(endpoint.url, items, tmp_path / "other"))
@@ -210,16 +210,16 @@ def test_a_full_disk_keeps_what_was_graded_and_a_later_run_goes_on(
 def test_a_full_disk_that_is_a_limit_on_files(
     items: Path, tmp_path: Path, start_steady: Callable[..., Steady]
 ) -> None:
-    """The same where nobody may mount: no file may grow beyond 8 KiB."""
+    """The same without the right to mount: no file may grow beyond 8 KiB."""
     endpoint = start_steady(0.1)
     asked = command(endpoint.url, items, tmp_path / "out", "--concurrency", "8")
     limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *asked]
     refused(run(limited), Code.DISK_FULL)
-    safe = kept(tmp_path / "out")
+    safe = stored(tmp_path / "out")
     assert 0 < len(safe) < N
     done = run(asked)
     assert done.returncode == 0, done.stderr
-    assert safe.items() <= kept(tmp_path / "out").items()
+    assert safe.items() <= stored(tmp_path / "out").items()
 
 
 def test_a_folder_that_cannot_be_written(items: Path, tmp_path: Path) -> None:

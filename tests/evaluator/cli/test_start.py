@@ -1,4 +1,4 @@
-"""How a command starts: with little loaded, and for an endpoint with its gateway beside the reading of the set."""
+"""How a command starts: with little loaded, and for an endpoint with its gateway while the set is read."""
 
 import os
 import subprocess

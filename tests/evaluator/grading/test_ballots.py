@@ -54,7 +54,7 @@ def test_no_bin_is_smaller_than_the_least_and_none_is_lost() -> None:
     assert [one.low for one in found.bins[1:]] == [one.high for one in found.bins[:-1]]
 
 
-def test_of_fewer_items_than_a_cell_may_have_nothing_is_told() -> None:
+def test_of_fewer_items_than_a_cell_may_have_there_is_no_summary() -> None:
     assert summary("closed", [[RIGHT, RIGHT]] * 99, least=100) is None
     assert summary("closed", [[RIGHT, RIGHT]] * 100, least=100) is not None
     assert summary("closed", [], least=100) is None

@@ -1,6 +1,6 @@
 """The graders of ours on real outputs: the collected hard cases, and seven systems' recorded answers to GSM8K.
 
-The recorded labels come from their projects' own graders. Every place where ours differs was read beside its
+The recorded labels come from their projects' own graders. Every place where ours differs was read with its
 question and its gold answer; ``bench/adjudicated.csv`` says what was found. The labels of the rho systems forgive a
 factor of one hundred (0.02 for 2) and reject a unit or an equation in the answer ("80 + 150 = 230 miles").
 """

@@ -123,7 +123,7 @@ def tied_without_head(folder: Path) -> None:
 
 
 def in_shards(folder: Path) -> None:
-    """Two shards with their index, and beside them what Mistral ships: all of it again in one file."""
+    """Two shards with their index, and with them what Mistral ships: all of it again in one file."""
     weights = read(folder)
     (folder / "model.safetensors").rename(folder / "consolidated.safetensors")
     names = sorted(weights)

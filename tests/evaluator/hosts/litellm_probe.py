@@ -19,7 +19,7 @@ async def ask(url: str) -> object:
     adapter = LiteLLMAdapter("chat", url=url, key=KEY, allow_private=PRIVATE, seconds=5.0)
     try:
         await adapter.open()
-        messages = [{"role": "user", "content": "a prompt that nobody may echo"}]
+        messages = [{"role": "user", "content": "a prompt that must not be echoed"}]
         return await adapter.ask_once({"model": "openai/m", "messages": messages, "max_tokens": 5})
     except Refused as refused:
         return [refused.code, refused.retry_after, refused.overloaded]

@@ -80,12 +80,12 @@ def test_a_request_that_is_none(raw: bytes) -> None:
 def test_a_rate_limit_pauses_every_question(start_stub: Any) -> None:
     """The first is refused for one second; those asked meanwhile wait with it."""
     stub = start_stub("limited")
-    told = Settings(
+    settings = Settings(
         url=stub.url, model="m", allow_private=True, patience=Patience(timeout_seconds=10)
     )
 
     async def run() -> None:
-        gateway = Gateway(told)
+        gateway = Gateway(settings)
         await gateway.open()
         first = asyncio.create_task(gateway.ask({"prompt": "x"}))
         while not await asyncio.to_thread(stub.requests):

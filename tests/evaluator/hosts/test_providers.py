@@ -75,8 +75,8 @@ def test_what_comes_back_and_that_nothing_is_logged_or_followed(
     stubs = {mode: start_stub(mode) for mode in EXPECTED}
     found, done = probe(*(f"{mode}={stub.url}" for mode, stub in stubs.items()))
     assert found == EXPECTED
-    for said in (KEY, "nobody may echo", "SECRET-OF-THE-REMOTE-SIDE", "litellm"):
-        assert said not in done.stdout + done.stderr
+    for secret in (KEY, "must not be echoed", "SECRET-OF-THE-REMOTE-SIDE", "litellm"):
+        assert secret not in done.stdout + done.stderr
     for mode, stub in stubs.items():
         asked = stub.requests()
         assert [one["path"] for one in asked] == ["/v1/chat/completions"], mode

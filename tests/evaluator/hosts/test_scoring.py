@@ -26,8 +26,8 @@ def model(tiny_checkpoint: Path) -> GreedyModel:
     return GreedyModel(tiny_checkpoint)
 
 
-def read(model: GreedyModel, texts: list[str], room: int = 0) -> list[Answer]:
-    return model.generate([model.encode(Request(text, room, echo=True)) for text in texts])
+def read(model: GreedyModel, texts: list[str], max_new: int = 0) -> list[Answer]:
+    return model.generate([model.encode(Request(text, max_new, echo=True)) for text in texts])
 
 
 def values(answer: Answer) -> list[float | None]:
@@ -70,8 +70,8 @@ def test_offsets_tell_every_character_to_its_token(model: GreedyModel) -> None:
         assert all(text[token.offset :].startswith(token.text) for token in answer.tokens)
 
 
-def test_the_likeliest_next_token_comes_with_a_room_of_one(model: GreedyModel) -> None:
-    [answer] = read(model, TEXTS[:1], room=1)
+def test_the_likeliest_next_token_comes_with_one_new_token(model: GreedyModel) -> None:
+    [answer] = read(model, TEXTS[:1], max_new=1)
     [greedy] = model.generate([model.encode(Request(TEXTS[0], 1))])
     assert answer.text == TEXTS[0] + greedy.text
     last = answer.tokens[-1]
@@ -105,7 +105,7 @@ def test_draws_follow_the_distribution_at_their_temperature(model: GreedyModel) 
     """Chi-squared over 4,000 first tokens; a build that forgets the temperature fails it, as the last line shows."""
     import torch
 
-    [read_once] = read(model, ["Q"], room=1)
+    [read_once] = read(model, ["Q"], max_new=1)
     ids = torch.tensor([model.encode(Request("Q", 1)).tokens])
     with torch.inference_mode():
         logits = model._model(ids).logits[0, -1]

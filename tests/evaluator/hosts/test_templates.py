@@ -59,12 +59,12 @@ def test_it_is_what_transformers_itself_renders(tiny_checkpoint: Path, tmp_path:
     )
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
     (folder / "chat_template.jinja").write_text(template)
-    told = read_template(folder)
+    setup = read_template(folder)
     messages = [{"role": "system", "content": "Be brief."}, *USER]
     expected = AutoTokenizer.from_pretrained(folder).apply_chat_template(
         messages, tokenize=False, add_generation_prompt=True
     )
-    assert render(told["template"], told["specials"], messages) == expected
+    assert render(setup["template"], setup["specials"], messages) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_a_format_string_reaches_is_nothing(attempt: str) -> None:
         assert render(template, SPECIALS, USER) == render(PLAIN, SPECIALS, USER)
 
 
-def test_a_template_is_told_the_same_day_every_day() -> None:
+def test_a_template_gets_the_same_date_every_day() -> None:
     template = "{{ strftime_now('%d %b %Y') }}" + PLAIN
     assert render(template, SPECIALS, USER).startswith("26 Jul 2024<s>")
 
@@ -168,8 +168,8 @@ def test_where_a_template_is_found(tmp_path: Path) -> None:
         json.dumps({"chat_template": several, "eos_token": {"content": "e"}})
     )
     assert read_template(folder) == {"template": "yes", "specials": {"eos_token": "e"}}
-    (folder / "chat_template.jinja").write_text("beside it")
-    assert read_template(folder)["template"] == "beside it"
+    (folder / "chat_template.jinja").write_text("next to it")
+    assert read_template(folder)["template"] == "next to it"
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_what_does_not_fit_waits_for_what_is_on_its_way_and_is_refused_when_noth
     run(story())
 
 
-def test_once_it_is_shut_nobody_gets_through() -> None:
+def test_once_it_is_shut_no_question_is_sent() -> None:
     async def story() -> None:
         queue = throttle(1)
         await queue.enter(SMALL, again=False)

@@ -160,7 +160,7 @@ def test_a_token_that_the_tokenizer_puts_first_can_be_left_out(
     assert other.encode(Request(PROMPTS[1], 16, special=False)).tokens == plain
 
 
-def test_a_prompt_that_leaves_no_room(model: GreedyModel) -> None:
+def test_a_prompt_that_leaves_no_space(model: GreedyModel) -> None:
     with pytest.raises(TooLong):
         model.encode(Request("word " * 300, 5))
 
@@ -368,7 +368,7 @@ def test_the_program_refuses_cleanly(served: Path) -> None:
 def test_the_program_ends_with_its_lifeline_also_while_it_loads(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    """As when whoever started it dies before the jail could ask to die with it."""
+    """As when its parent dies before the jail could ask to die with it."""
     command = [
         sys.executable,
         "-m",
