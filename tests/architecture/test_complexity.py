@@ -9,10 +9,6 @@ TO_BE_SPLIT = {
     "bench/evidence.py main",
     "bench/grading.py main",
     "demo/zoo/judged.py judge",
-    "evaluator/cli/authoring.py _check",
-    "evaluator/cli/authoring.py _select",
-    "evaluator/cli/releasing.py _check_closings",
-    "evaluator/cli/run.py _print_counts",
     "evaluator/grading/stated.py _headings",
     "leaderboard/charts/planes.py likelihood",
 }
