@@ -1,14 +1,6 @@
 // Enhancements only: every page works without this file.
 "use strict";
 
-// The row under the pointer or focus lights its dot in the scatter, and the dot its row.
-for (const one of document.querySelectorAll("[data-model]")) {
-  const same = () => document.querySelectorAll(`[data-model="${CSS.escape(one.dataset.model)}"]`);
-  const light = (on) => () => same().forEach((twin) => twin.classList.toggle("lit", on));
-  for (const event of ["pointerenter", "focusin"]) one.addEventListener(event, light(true));
-  for (const event of ["pointerleave", "focusout"]) one.addEventListener(event, light(false));
-}
-
 // Typing filters the rows at once, where all of them are on this page. Choosing waits for the button, because arrow keys
 // choose too.
 const filters = document.querySelector("form.filters:has([data-count])");

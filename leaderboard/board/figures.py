@@ -9,11 +9,10 @@ from django.core.cache import cache
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from leaderboard.board import charts
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.board.points import Tick
 from leaderboard.board.rows import Row
-from leaderboard.charts import forest, marks, orders
+from leaderboard.charts import forest, marks
 from leaderboard.evidence import associations, formats
 from leaderboard.evidence.summaries import FamilyLine
 
@@ -36,7 +35,7 @@ class Family:
 
 
 def of_board(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the forest of families, likelihoods and rank changes, as the template names them."""
+    """Return the forest of families and the likelihoods, as the template names them."""
     key = f"figures:{snapshot.pk}:{snapshot.created.isoformat()}"
     found: dict[str, Any] | None = cache.get(key)
     if found is None:
@@ -46,15 +45,12 @@ def of_board(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _drawn(snapshot: Snapshot) -> dict[str, Any]:
-    first = [row.read() for row in snapshot.rows.order_by("position")[: orders.MOST_SLOPES]]
     with_likelihood = snapshot.rows.filter(has_likelihood=True).order_by("position")
     number = with_likelihood.count()
     return {
         "forest": render_to_string("board/forest.html", of_families(snapshot))
         if snapshot.families
         else "",
-        "slopes": charts.slopes(first) if len(first) > 1 else "",
-        "most_slopes": len(first) if snapshot.size > len(first) else 0,
         "all_read": number,
         **_likelihoods([row.read() for row in _spread(with_likelihood, number)]),
         "associated": associations.likelihood(snapshot.association()),
@@ -108,7 +104,7 @@ def _ticks(snapshot: Snapshot, family: str) -> list[float]:
 
 
 def _likelihoods(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return gap against likelihood, as a figure and as rows; nothing for fewer than two models."""
+    """Return gap against likelihood as rows; nothing for fewer than two models."""
     known = [(row, row.likelihood) for row in rows if row.likelihood]
     if len(known) < 2:
         return {}
@@ -123,7 +119,7 @@ def _likelihoods(rows: Sequence[Row]) -> dict[str, Any]:
         )
         for row, one in known
     ]
-    return {"likelihood": charts.likelihood(rows), "likelihood_rows": found}
+    return {"likelihood_rows": found}
 
 
 def _nats(value: float, sign: str = "") -> str:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.benchmarks.states import SetState
-from leaderboard.board import charts, exports, figures
+from leaderboard.board import exports, figures
 from leaderboard.board.cells import cells, table
 from leaderboard.board.forms import (
     ACCESS_CHOICES,
@@ -23,10 +23,8 @@ from leaderboard.board.forms import (
 )
 from leaderboard.board.lookup import Board, board_of
 from leaderboard.board.models import Snapshot
-from leaderboard.board.points import of_row
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
-from leaderboard.charts import planes
 from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
@@ -57,7 +55,6 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     page = Paginator(query.rows(found.snapshot), PAGE_ROWS).get_page(query.page)
     rows = [row.read() for row in page]
     shown = table(rows, whole=query.axis == "whole")
-    curve = found.snapshot.curve() if found.snapshot else ()
     context = {
         "pair": found.pair,
         "query": query,
@@ -67,8 +64,6 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "ranking": shown,
         "columns": query.shown_columns(has_adjusted=shown.has_adjusted),
         "choices": _choices(found, query),
-        "scatter": planes.scatter([of_row(row) for row in rows], curve) if rows else "",
-        "curve": curve,
         **_about(found),
     }
     return render(request, "board/board.html", context)
@@ -183,7 +178,6 @@ def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
         "pair": pair,
         "snapshot": snapshot,
         "cells": cells(row),
-        "figure": charts.peers(row, peers) if len(peers) > 1 else "",
         "peers": [cells(one) for one in peers],
         "similar": similar,
         "models": snapshot.size,

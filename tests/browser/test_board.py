@@ -158,16 +158,6 @@ def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
         assert page.locator(".board tbody tr:visible").count() == 5
 
 
-def test_a_row_under_the_pointer_lights_its_dot_in_the_scatter(open_page: Open) -> None:
-    with open_page("/boards/demo/") as page:
-        dot = page.locator("circle[data-model=demo-contaminated]")
-        assert "lit" not in (dot.get_attribute("class") or "")
-        page.hover("tr[data-model=demo-contaminated]")
-        assert "lit" in (dot.get_attribute("class") or "").split()
-        page.hover("h1")
-        assert "lit" not in (dot.get_attribute("class") or "").split()
-
-
 def test_the_red_row_is_counted_on_the_first_screen_and_named_in_the_drawer(
     open_page: Open,
 ) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from leaderboard.board.points import of_row
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import rank
-from leaderboard.charts import marks, planes
+from leaderboard.charts import marks
 from leaderboard.evidence import formats
 from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.vocabulary import Evidence
@@ -140,30 +140,12 @@ def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> N
         assert inside == (row.interval[0] <= 0 <= row.interval[1])
 
 
-def test_a_scatter_has_a_dot_for_each_model_below_the_diagonal_where_private_is_lower() -> None:
-    rows = [make(400, 0, model="low"), make(200, 200, model="even")]
-    picture = parse(planes.scatter([of_row(row) for row in rows]))
-    dots = {dot.get("data-model"): dot for dot in picture.findall(f"{SVG}circle")}
-    diagonal = picture.find(f"{SVG}line[@class='diag']")
-    assert diagonal is not None and dots.keys() == {"low", "even"}
-    assert float(dots["low"].get("cx", "")) == float(diagonal.get("x2", ""))
-    assert float(dots["low"].get("cy", "")) == float(diagonal.get("y1", ""))
-    assert "2 models" in picture.get("aria-label", "")
-
-
-def test_a_name_cannot_break_out_of_a_picture() -> None:
-    picture = planes.scatter([of_row(make(model='"><script>alert(1)</script>'))])
-    assert "<script" not in picture
-    assert len(parse(picture).findall(f"{SVG}circle")) == 1
-
-
 def test_no_picture_styles_itself() -> None:
     dot = of_row(make())
     axis = marks.gap_axis([dot])
     pictures = (
         marks.dumbbell(dot, marks.WHOLE),
         marks.gap_interval(dot, axis),
-        planes.scatter([dot]),
         marks.scale(axis),
     )
     assert not any("style" in picture for picture in pictures)
