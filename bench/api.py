@@ -1,11 +1,12 @@
 """What a run costs beside the model's own time, side by side with others: ``python -m bench.api``.
 
-GSM8K's test set, five shots, against an endpoint on this machine that takes so many seconds for each answer, 64
-questions at once. The least that it can take is ``ceil(N / 64)`` answers in a row. Runners: *ours* (``python -m
-evaluator run``, with its gateway), *lm-eval* and *inspect* (each in its own environment, pinned), *bare*, a loop
-that asks and grades and does nothing else, as the limit. Each is a fresh process, timed from its start to its end;
-CPU is of all processes that it started. Every runner is checked to have asked every question once. With
-``--latencies 10 --repeats 1`` it takes a quarter of an hour.
+GSM8K's test set, five shots, against an endpoint on this machine that takes so many seconds for
+each answer, 64 questions at once. The least that it can take is ``ceil(N / 64)`` answers in a row.
+Runners: *ours* (``python -m evaluator run``, with its gateway), *lm-eval* and *inspect* (each in
+its own environment, pinned), *bare*, a loop that asks and grades and does nothing else, as the
+limit. Each is a fresh process, timed from its start to its end; CPU is of all processes that it
+started. Every runner is checked to have asked every question once. With ``--latencies 10 --repeats
+1`` it takes a quarter of an hour.
 """
 
 import argparse

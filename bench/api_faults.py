@@ -1,13 +1,16 @@
-"""A run against an endpoint that refuses, hangs, and whose asker is killed: ``python -m bench.api_faults``.
+"""A run against an endpoint that refuses, hangs, and whose asker is killed: ``python -m
+bench.api_faults``.
 
-GSM8K's test set, 64 questions at once, as in ``bench.api``. *refused*: one request in five gets 429 with
-``Retry-After: 1``, and one socket never answers. *killed*: as well, and the whole run is killed (SIGKILL) when half
-of the answers are on disk, and started again. Printed are: lost (items without an outcome), double (items with two),
-asked twice (answers given to no avail: at a kill, about as many as were on their way), early (refused questions that
-came back too soon), and the wall time over the ideal ``ceil(N / 64)`` answers in a row; for *killed* over both starts.
+GSM8K's test set, 64 questions at once, as in ``bench.api``. *refused*: one request in five gets 429
+with ``Retry-After: 1``, and one socket never answers. *killed*: as well, and the whole run is
+killed (SIGKILL) when half of the answers are on disk, and started again. Printed are: lost (items
+without an outcome), double (items with two), asked twice (answers given to no avail: at a kill,
+about as many as were on their way), early (refused questions that came back too soon), and the wall
+time over the ideal ``ceil(N / 64)`` answers in a row; for *killed* over both starts.
 
-*floor* is the same ratio for an asker that takes no time of its own, starts at once and is never killed: the median
-over ways in which the refusals may fall. Where an answer takes 0.2 s most of it is the last questions' waiting.
+*floor* is the same ratio for an asker that takes no time of its own, starts at once and is never
+killed: the median over ways in which the refusals may fall. Where an answer takes 0.2 s most of it
+is the last questions' waiting.
 """
 
 import argparse
@@ -34,12 +37,14 @@ HANG = "300"
 
 
 def floor(latency: float, ways: int = 101) -> float:
-    """Seconds that the refusals alone leave no asker below, the median over ``ways`` in which they may fall."""
+    """Seconds that the refusals alone leave no asker below, the median over ``ways`` in which they
+    may fall."""
     return statistics.median(_least(latency, random.Random(way)) for way in range(ways))  # noqa: S311 - a simulation
 
 
 def _least(latency: float, chance: random.Random) -> float:
-    """One way: a place is free again at once where a question is refused, and what was refused goes first."""
+    """One way: a place is free again at once where a question is refused, and what was refused goes
+    first."""
     places, waiting, fresh, end = [0.0] * CONCURRENCY, list[float](), N, 0.0
     while fresh or waiting:
         now = heapq.heappop(places)

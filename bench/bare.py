@@ -1,7 +1,8 @@
-"""The limit that ``bench.local`` holds engines against: a library's own ``generate`` on the same token ids.
+"""The limit that ``bench.local`` holds engines against: a library's own ``generate`` on the same
+token ids.
 
-``python -m bench.bare --engine (transformers|vllm) --model DIR SET SET`` prints one JSON object: the seconds of
-``generate`` alone, without loading, tokenising or grading, and what the model wrote.
+``python -m bench.bare --engine (transformers|vllm) --model DIR SET SET`` prints one JSON object:
+the seconds of ``generate`` alone, without loading, tokenising or grading, and what the model wrote.
 """
 
 import argparse

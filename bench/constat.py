@@ -1,9 +1,11 @@
-"""The adjusted gap on ConStat's published tables, beside what ConStat says: ``python -m bench.constat FOLDER``.
+"""The adjusted gap on ConStat's published tables, beside what ConStat says: ``python -m
+bench.constat FOLDER``.
 
-FOLDER is a clone of ConStat's repository (``eth-sri/ConStat``, Apache 2.0), whose ``tables/`` hold the scores of 65
-models on GSM8K and on two benchmarks made to be like it: 20 references, then 27 others and 18 that were contaminated
-on purpose. Method A reads the counts and nothing else; ConStat had every answer, and 10,000 bootstraps. Its time is
-taken here, by its own code, on answers drawn at random with the published counts.
+FOLDER is a clone of ConStat's repository (``eth-sri/ConStat``, Apache 2.0), whose ``tables/`` hold
+the scores of 65 models on GSM8K and on two benchmarks made to be like it: 20 references, then 27
+others and 18 that were contaminated on purpose. Method A reads the counts and nothing else; ConStat
+had every answer, and 10,000 bootstraps. Its time is taken here, by its own code, on answers drawn
+at random with the published counts.
 """
 
 import argparse
@@ -27,7 +29,8 @@ LEAST_CORRELATION, LEAST_FASTER = 0.97, 10_000
 
 
 class Published(NamedTuple):
-    """A row: counts on GSM8K and on the other benchmark, what ConStat said, whether it was contaminated on purpose."""
+    """A row: counts on GSM8K and on the other benchmark, what ConStat said, whether it was
+    contaminated on purpose."""
 
     sides: Sides
     delta: float
@@ -36,7 +39,8 @@ class Published(NamedTuple):
 
 
 def read(path: Path) -> list[Published]:
-    """The rows of a table. Raises ``ValueError`` where a share and its error are of no whole number of items."""
+    """The rows of a table. Raises ``ValueError`` where a share and its error are of no whole number
+    of items."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
             Published(
@@ -60,7 +64,8 @@ def counts(row: dict[str, str], name: str) -> tuple[int, int]:
 
 
 def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
-    """A line of figures, the correlation of the others' gaps, and the CPU seconds that one model by itself costs."""
+    """A line of figures, the correlation of the others' gaps, and the CPU seconds that one model by
+    itself costs."""
     references, targets = [row.sides for row in rows[:REFERENCES]], rows[REFERENCES:]
     start = process_time()
     panels = [statistics.fit_panel(references, robust=robust) for _ in targets]

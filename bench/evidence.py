@@ -1,8 +1,10 @@
-"""False alarms and power of each test of a gap in worlds whose truth is known: ``python -m bench.evidence``.
+"""False alarms and power of each test of a gap in worlds whose truth is known: ``python -m
+bench.evidence``.
 
-Prints the share of simulations with p <= .05 (one-sided) and two binomial standard errors, beside the note's figure and
-whether the two agree within two standard errors of their difference (the note's own being of 400 simulations).
-``better`` is a smaller false alarm or a larger power than the note's.
+Prints the share of simulations with p <= .05 (one-sided) and two binomial standard errors, beside
+the note's figure and whether the two agree within two standard errors of their difference (the
+note's own being of 400 simulations). ``better`` is a smaller false alarm or a larger power than the
+note's.
 """
 
 import argparse
@@ -99,13 +101,16 @@ def two_errors(share: float, sims: int) -> float:
 
 
 def agreement(share: float, note: float, sims: int, *, is_power: bool) -> str:
-    """``=`` within two standard errors of the difference, else ``better`` or ``worse``; empty without a note.
+    """``=`` within two standard errors of the difference, else ``better`` or ``worse``; empty
+    without a note.
 
-    The note's shares are printed to a hundredth, and may be half a hundredth away from what was measured.
+    The note's shares are printed to a hundredth, and may be half a hundredth away from what was
+    measured.
     """
     if isnan(note):
         return ""
-    # A share of 0 or 1 has no error by the plug-in formula: one more of each side, as Agresti and Coull add two.
+    # A share of 0 or 1 has no error by the plug-in formula: one more of each side, as Agresti and
+    # Coull add two.
     counted = [((p * m + 1) / (m + 2), m + 2) for p, m in ((share, sims), (note, NOTE_SIMS))]
     if abs(share - note) - ROUNDED <= 2 * sqrt(sum(q * (1 - q) / n for q, n in counted)):
         return "="
@@ -139,7 +144,8 @@ def cells(line: Line, found: dict[str, float], sims: int) -> Iterator[str]:
 
 
 def compared(line: Line, found: dict[str, float], sims: int) -> list[str]:
-    """How each share of a world compares with the note's, as :func:`agreement`, where the note has one."""
+    """How each share of a world compares with the note's, as :func:`agreement`, where the note has
+    one."""
     beside = dict(zip(METHODS, line.note, strict=False))
     words = [
         agreement(share, beside.get(name, NONE), sims, is_power=line.is_power)

@@ -1,15 +1,17 @@
 """How the graders fare on real answers: ``python -m bench.grading``.
 
-For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how often each grader
-agrees with the labels that the answers came with, and of each disagreement of the headline grader the class that a
-person gave it after reading the answer beside the question and the gold answer (``adjudicated.csv``):
+For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how
+often each grader agrees with the labels that the answers came with, and of each disagreement of the
+headline grader the class that a person gave it after reading the answer beside the question and the
+gold answer (``adjudicated.csv``):
 
 - ``theirs``: the label is wrong;
 - ``ours``: our grader is wrong;
 - ``ambiguous``: people may differ.
 
-An entry of that table is pinned to the answer by its SHA-256; no text of an answer is in it. Exit code 1 where a
-disagreement is ``ours`` or has not been read yet. ``ours`` is a word of the table so that it can be said, not kept.
+An entry of that table is pinned to the answer by its SHA-256; no text of an answer is in it. Exit
+code 1 where a disagreement is ``ours`` or has not been read yet. ``ours`` is a word of the table so
+that it can be said, not kept.
 """
 
 import argparse
@@ -51,7 +53,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Where the headline grader and the label differ. ``verdict`` is its class, or empty while nobody has read it."""
+    """Where the headline grader and the label differ. ``verdict`` is its class, or empty while
+    nobody has read it."""
 
     system: str
     item: int
@@ -177,7 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_table(records: Sequence[dict[str, Any]]) -> None:
-    """One line for each system: n, and of each grader how often it agrees with the label and how fast it is."""
+    """One line for each system: n, and of each grader how often it agrees with the label and how
+    fast it is."""
     columns = "".join(f"{grader:>30}" for grader in grading.ids())
     print(f"{'system':30}{'n':>6}{columns}   theirs/ours/ambiguous/unread")
     for record in records:

@@ -1,7 +1,8 @@
-"""A whole job of ours, as ``bench.local`` times it: two sets asked and graded, then read, in one load of a model.
+"""A whole job of ours, as ``bench.local`` times it: two sets asked and graded, then read, in one
+load of a model.
 
-``python -m bench.job --model DIR --engine NAME SET SET`` prints one JSON object: the seconds of asking and of reading,
-and what the model wrote.
+``python -m bench.job --model DIR --engine NAME SET SET`` prints one JSON object: the seconds of
+asking and of reading, and what the model wrote.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """Checkpoints on this machine, ours beside its peers: ``python -m bench.local [--engine vllm]``.
 
-A tiny checkpoint answers two sets, and reads them for its likelihoods, three ways, each in processes of its own on
-one thread, in turns:
+A tiny checkpoint answers two sets, and reads them for its likelihoods, three ways, each in
+processes of its own on one thread, in turns:
 
 - *ours*: one load for all of it, in the jail, over the socket, graded;
 - *lm-eval*: ``lm_eval --model hf`` (or ``vllm``), one process for all of it, its best batch size;
-- *bare*: the library's own ``generate`` on the same token ids, which is the limit of the asking alone.
+- *bare*: the library's own ``generate`` on the same token ids, which is the limit of the asking
+  alone.
 
 Prints the medians and the ratios with their targets, and whether all three wrote the same.
 """

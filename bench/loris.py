@@ -1,8 +1,10 @@
-"""Visitors that drip headers and guess passwords, against two starts of the site: ``python -m bench.loris``.
+"""Visitors that drip headers and guess passwords, against two starts of the site: ``python -m
+bench.loris``.
 
-*Plain* is gunicorn with four threads, as ``docs/operations.md`` starts it on one machine; *proxied* is ``deploy/``:
-nginx before gunicorn. Probes ask ``/livez`` and ``/sets/`` from another address than the attackers', with a time-out
-of 5 s. Exits 1 where a probe of the proxied start is not answered.
+*Plain* is gunicorn with four threads, as ``docs/operations.md`` starts it on one machine; *proxied*
+is ``deploy/``: nginx before gunicorn. Probes ask ``/livez`` and ``/sets/`` from another address
+than the attackers', with a time-out of 5 s. Exits 1 where a probe of the proxied start is not
+answered.
 """
 
 import argparse
@@ -75,7 +77,8 @@ def probe(port: int, path: str, seconds: float) -> Probes:
 
 @contextlib.contextmanager
 def dripping(port: int, connections: int) -> Iterator[None]:
-    """Hold connections whose header comes byte by byte, one a second; one that is closed is made again."""
+    """Hold connections whose header comes byte by byte, one a second; one that is closed is made
+    again."""
     held: list[socket.socket | None] = [None] * connections
     full, leave = Event(), Event()
 
@@ -159,7 +162,8 @@ def plain(place: Installation) -> Iterator[int]:
 
 @contextlib.contextmanager
 def proxied(place: Installation) -> Iterator[int]:
-    """The site as ``deploy/`` starts it, nginx listening on a free port without TLS; yields that port."""
+    """The site as ``deploy/`` starts it, nginx listening on a free port without TLS; yields that
+    port."""
     folder = place.folder / "proxied"
     folder.mkdir(parents=True)
     site = folder / "site.sock"
@@ -190,7 +194,8 @@ def proxied(place: Installation) -> Iterator[int]:
 
 
 def nginx_config(folder: Path, site: Path, port: int) -> str:
-    """A main file around the shipped ``limits.conf`` and ``site.conf``, for this machine's loopback."""
+    """A main file around the shipped ``limits.conf`` and ``site.conf``, for this machine's
+    loopback."""
     shipped = ROOT / "deploy" / "nginx"
     temporary = "".join(
         f"    {name}_temp_path {folder / name};\n"

@@ -1,9 +1,11 @@
-"""The noise floor: what the same model answers, asked the same at T=0 another way: ``python -m bench.noise``.
+"""The noise floor: what the same model answers, asked the same at T=0 another way: ``python -m
+bench.noise``.
 
-One checkpoint answers one set on each engine, with 1, 8 and 32 requests in flight, several times, and reads it for its
-likelihoods. Whatever differs between two of these cells is neither the model's nor the set's, so that no smaller
-difference is to be read as one. Few verdicts that differ among a few hundred do not make a floor of nothing: it is the
-95% upper bound (Clopper and Pearson, Biometrika 26 (1934) 404) of the share that differs in the worst cell.
+One checkpoint answers one set on each engine, with 1, 8 and 32 requests in flight, several times,
+and reads it for its likelihoods. Whatever differs between two of these cells is neither the model's
+nor the set's, so that no smaller difference is to be read as one. Few verdicts that differ among a
+few hundred do not make a floor of nothing: it is the 95% upper bound (Clopper and Pearson,
+Biometrika 26 (1934) 404) of the share that differs in the worst cell.
 
 Prints every cell against the first. With ``--store`` the record is kept where the site reads it.
 """
@@ -44,7 +46,8 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Cell:
-    """One way to ask, and what came of it: answers and whether they are right, in the order of the set."""
+    """One way to ask, and what came of it: answers and whether they are right, in the order of the
+    set."""
 
     engine: str
     batch: int
@@ -134,7 +137,8 @@ def line(cell: dict[str, Any]) -> str:
 def record(
     model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime
 ) -> dict[str, Any]:
-    """What is kept: what was asked of what, every cell against the first, and the floor that follows."""
+    """What is kept: what was asked of what, every cell against the first, and the floor that
+    follows."""
     compared = [cell.against(found[0]) for cell in found]
     worst = max(cell["verdicts_differ"] for cell in compared)
     return {

@@ -1,13 +1,15 @@
 """What opening sealed items costs a run, as a share of its wall time: ``python -m bench.reveal``.
 
-Whole attempts are run by the real evaluator, with its journal, spool and model server, over a sealed set of 1,205
-items: against an endpoint on this machine that takes so many seconds for each answer, and on one of the demo's
-checkpoints.
+Whole attempts are run by the real evaluator, with its journal, spool and model server, over a
+sealed set of 1,205 items: against an endpoint on this machine that takes so many seconds for each
+answer, and on one of the demo's checkpoints.
 
-- *opening* is all time spent in ``Vault.reveal`` (journal, its wait for the disk, unwrapping, decryption, checks) over
-  the attempt's wall time. It is an upper bound, since requests are on their way meanwhile.
-- *lost* is the attempt's wall time over that of one whose items had been opened before it began, less one: what a run
-  really loses. It is as noisy as the machine, so the median of several pairs is printed.
+- *opening* is all time spent in ``Vault.reveal`` (journal, its wait for the disk, unwrapping,
+  decryption, checks) over
+the attempt's wall time. It is an upper bound, since requests are on their way meanwhile.
+- *lost* is the attempt's wall time over that of one whose items had been opened before it began,
+  less one: what a run
+really loses. It is as noisy as the machine, so the median of several pairs is printed.
 """
 
 import argparse
@@ -87,7 +89,8 @@ def install(folder: Path, items: Path) -> Installed:
 def open_before(
     place: Installed, recipient: Recipients, to: str, size: int
 ) -> dict[tuple[int, ...], Revealed]:
-    """Every batch that an attempt will ask for, by its indices, entered in the journal as any other."""
+    """Every batch that an attempt will ask for, by its indices, entered in the journal as any
+    other."""
     keys = load_keys(place.folder / "keys")
     path = place.folder / "home" / "journal.jsonl"
     with closing(Journal(path, keys.name, keys.report)) as journal:
@@ -104,7 +107,8 @@ def open_before(
 def attempt(
     place: Installed, system: dict[str, Any], concurrency: int, *, policy: Policy, before: str = ""
 ) -> Watched:
-    """One attempt at a new run; ``before`` names the recipient for whom all is opened before the time begins."""
+    """One attempt at a new run; ``before`` names the recipient for whom all is opened before the
+    time begins."""
     environ = place.environ("memory://")
     (place.folder / "trusted").write_text(
         "".join(

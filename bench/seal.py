@@ -1,7 +1,7 @@
 """How long sealing takes, as a ratio to its limit: ``python -m bench.seal [--items 10000]``.
 
-Everything is timed as a person waits for it: ``seal`` with its checks (by itself, and against a public set of 1,319
-items), ``verify`` and ``inspect``, each in a process of its own.
+Everything is timed as a person waits for it: ``seal`` with its checks (by itself, and against a
+public set of 1,319 items), ``verify`` and ``inspect``, each in a process of its own.
 """
 
 import argparse

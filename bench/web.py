@@ -1,8 +1,9 @@
 """The board's pages under load: ``python -m bench.web``.
 
 The real site answers from one gunicorn worker that is held to one core; PostgreSQL and the eight
-visitors have another. *First* is the first request for a page, *again* any later one, *304* one by a
-visitor who has the page. Each line prints its ratio to the limit; exits 1 where a limit is broken.
+visitors have another. *First* is the first request for a page, *again* any later one, *304* one by
+a visitor who has the page. Each line prints its ratio to the limit; exits 1 where a limit is
+broken.
 """
 
 import argparse
@@ -35,7 +36,8 @@ SORTS = (
 
 
 def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
-    """What is asked for, by name: each gives the query of one page, another one each time as far as there are more."""
+    """What is asked for, by name: each gives the query of one page, another one each time as far as
+    there are more."""
     sorts = {f"sort={name}": _paged(f"sort={name}", min(pages, 40)) for name in SORTS}
     return {
         "any page": lambda rng: f"page={rng.randint(1, pages)}&sort={rng.choice(SORTS)}",

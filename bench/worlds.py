@@ -1,4 +1,5 @@
-"""Simulated worlds whose truth is known: a two-parameter item model, a panel of references, one model to be judged."""
+"""Simulated worlds whose truth is known: a two-parameter item model, a panel of references, one
+model to be judged."""
 
 from dataclasses import dataclass
 
@@ -14,10 +15,11 @@ PUBLIC, PRIVATE = 1319, 1205
 class World:
     """What is true; all shifts in logits.
 
-    ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the public set, ``quirk``
-    the spread of each model's own bent, ``slope`` the spread of each model's log discrimination, ``noise`` the share of
-    wrong labels, ``cluster`` the spread of a model's luck with each ten items of one template, ``dirty`` how many of
-    the ``references`` have a head start of ``dirty_by``.
+    ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the
+    public set, ``quirk`` the spread of each model's own bent, ``slope`` the spread of each model's
+    log discrimination, ``noise`` the share of wrong labels, ``cluster`` the spread of a model's
+    luck with each ten items of one template, ``dirty`` how many of the ``references`` have a head
+    start of ``dirty_by``.
     """
 
     name: str

@@ -1,8 +1,10 @@
-"""``make demo``: the whole house on one machine, from nothing to a board with three real checkpoints.
+"""``make demo``: the whole house on one machine, from nothing to a board with three real
+checkpoints.
 
 Starts a PostgreSQL and a broker, seals a small private set, starts the site, the recorder and an
-evaluator, submits the three checkpoints of ``demo/checkpoints`` through the API as any author would,
-shows how they get on, prints the board and serves it until Ctrl-C. With ``--once`` it ends there.
+evaluator, submits the three checkpoints of ``demo/checkpoints`` through the API as any author
+would, shows how they get on, prints the board and serves it until Ctrl-C. With ``--once`` it ends
+there.
 """
 
 import argparse
@@ -35,7 +37,8 @@ PUBLIC, PRIVATE = "demo-public", "demo-private"
 PROTOCOL = "demo-0shot"
 CHECKPOINTS = ("honest", "contaminated", "small")
 RELEASE_AFTER = "2030-01-01T00:00:00Z"
-"""When the demo's private set may be released if no three models of distinct lineages have solved it before."""
+"""When the demo's private set may be released if no three models of distinct lineages have solved
+it before."""
 LINES_SHOWN = 6
 MOST_EVALUATORS = 8
 MADE_HERE = "The demo trained and asked these models itself, outside the evaluator, and knows how each was made."
@@ -58,7 +61,8 @@ ABOUT_PAPER = (
 
 
 def main() -> int:
-    """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run failed."""
+    """Run the demo. Exit status 0 after the table or Ctrl-C, 1 if a part did not come up or a run
+    failed."""
     options = _options()
     for ending in (
         signal.SIGINT,

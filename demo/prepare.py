@@ -1,4 +1,5 @@
-"""Makes an installation ready: keys, a public set, a sealed twin, and what the site is told of them.
+"""Makes an installation ready: keys, a public set, a sealed twin, and what the site is told of
+them.
 
 Everything is done once; a second call finds it there and is quick.
 """
@@ -22,10 +23,11 @@ def make_keys(place: Installation, *, name: str = "demo") -> None:
 
 
 def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -> None:
-    """Make keys for every evaluator after the first, wrap the sealed set's key to each and register it.
+    """Make keys for every evaluator after the first, wrap the sealed set's key to each and register
+    it.
 
-    The first evaluator enrols them, and its journal records it, so none of them may be running. Does
-    nothing for those that are enrolled already.
+    The first evaluator enrols them, and its journal records it, so none of them may be running.
+    Does nothing for those that are enrolled already.
     """
     for number, evaluator in enumerate(place.evaluator_names[1:], start=2):
         keys, party = place.keys_of(evaluator), f"{name}-{number}"
@@ -58,7 +60,8 @@ def make_public_set(
 
 
 def make_maintainers(place: Installation, count: int = 3) -> list[str]:
-    """Make keys for maintainers and for a witness, and return the options that seal a set in their names.
+    """Make keys for maintainers and for a witness, and return the options that seal a set in their
+    names.
 
     The first maintainer signs the set's tree head; a majority of them releases it.
     """

@@ -1,10 +1,10 @@
 """Templated grade-school word problems, written for the demonstration.
 
-A template is a sentence with blanks, and the sums that solve it. Drawing fills the blanks, works the
-sums one by one, and throws the draw away when a sum leaves the small whole numbers, so that every answer is
-exact and within reach of a very small model. The public, the private and the training problems come from the
-same templates and differ in their seed only: a score gap between the sets says something about what a model
-has seen, not about how hard the sets are.
+A template is a sentence with blanks, and the sums that solve it. Drawing fills the blanks, works
+the sums one by one, and throws the draw away when a sum leaves the small whole numbers, so that
+every answer is exact and within reach of a very small model. The public, the private and the
+training problems come from the same templates and differ in their seed only: a score gap between
+the sets says something about what a model has seen, not about how hard the sets are.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ _OPERATORS: dict[str, Callable[[int, int], int]] = {
 class Template:
     """One kind of problem.
 
-    `sizes` has one letter (a key of `_SIZES`) for each of the blanks a, b, c, ... of `text`. `steps` are sums
-    over the blanks and over the earlier results, which are named w, x, y, z in their order.
+    `sizes` has one letter (a key of `_SIZES`) for each of the blanks a, b, c, ... of `text`.
+    `steps` are sums over the blanks and over the earlier results, which are named w, x, y, z in
+    their order.
     """
 
     sizes: str
@@ -278,10 +279,12 @@ def _draw_new(
 def generate(
     seed: int, n: int, avoid: Container[str] = (), *, templates: Sequence[Template] = TEMPLATES
 ) -> list[Row]:
-    """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal shares.
+    """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal
+    shares.
 
-    The questions are distinct and none is in `avoid`. An answer is one line: the sums, then `#### N` with N a
-    positive integer. Raises ValueError for a negative `n`, and where a template has no new problem left.
+    The questions are distinct and none is in `avoid`. An answer is one line: the sums, then `####
+    N` with N a positive integer. Raises ValueError for a negative `n`, and where a template has no
+    new problem left.
     """
     if n < 0:
         raise ValueError(f"cannot make {n} problems")

@@ -1,7 +1,8 @@
-"""One installation of Holdfast on this machine: its folders, its addresses, and how each program starts.
+"""One installation of Holdfast on this machine: its folders, its addresses, and how each program
+starts.
 
-Every program gets an environment of its own with only what it may know: the site and the recorder never
-see a key of the evaluator, the evaluator never sees the database.
+Every program gets an environment of its own with only what it may know: the site and the recorder
+never see a key of the evaluator, the evaluator never sees the database.
 """
 
 import json
@@ -38,7 +39,8 @@ def free_port() -> int:
 class Installation:
     """Where everything of one installation lives. ``source`` is the tree whose code is run.
 
-    ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they share the sets.
+    ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they
+    share the sets.
     """
 
     folder: Path
@@ -110,7 +112,8 @@ class Installation:
         return _inherited() | {"PYTHONPATH": str(self.source)}
 
     def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
-        """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no journal."""
+        """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no
+        journal."""
         lists = {"HOLDFAST_RECIPIENTS": self.recipients, "HOLDFAST_TRUSTED": self.trusted}
         return _inherited() | {
             "PYTHONPATH": str(self.source),
@@ -266,9 +269,11 @@ class Installation:
         api: str = "completions",
         key_file: Path | None = None,
     ) -> None:
-        """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the site.
+        """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the
+        site.
 
-        They are asked with the key in ``key_file``, or without one: nobody else has an account at them.
+        They are asked with the key in ``key_file``, or without one: nobody else has an account at
+        them.
         """
         endpoints = list(endpoints)
         key = f'key_file = "{key_file}"' if key_file else "no_key = true"

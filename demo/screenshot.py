@@ -1,4 +1,5 @@
-"""A picture of a page: ``python -m demo.screenshot URL OUT.png [--width N] [--height N] [--dark] [--full]``.
+"""A picture of a page: ``python -m demo.screenshot URL OUT.png [--width N] [--height N] [--dark]
+[--full]``.
 
 The README's picture is made by it. It needs Chromium, which ``make test`` installs.
 """
@@ -31,7 +32,8 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser that speaks to nobody but the pages it is given. Raises ``FileNotFoundError`` without one."""
+    """A headless browser that speaks to nobody but the pages it is given. Raises
+    ``FileNotFoundError`` without one."""
     path = find_chromium()
     if path is None:
         raise FileNotFoundError("Chromium is not installed")
@@ -44,7 +46,8 @@ def chromium() -> Iterator[Browser]:
 
 
 def shoot(url: str, out: Path, *, width: int, height: int, dark: bool, full: bool) -> None:
-    """Open ``url`` in a window of that many pixels and write what is seen (all of the page if ``full``) to ``out``.
+    """Open ``url`` in a window of that many pixels and write what is seen (all of the page if
+    ``full``) to ``out``.
 
     Raises ``ValueError`` where the page does not answer well.
     """

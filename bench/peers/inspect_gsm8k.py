@@ -1,4 +1,5 @@
-"""Inspect on ready-made prompts: ``python inspect_gsm8k.py URL PROMPTS.jsonl CONCURRENCY FOLDER-FOR-LOGS``."""
+"""Inspect on ready-made prompts: ``python inspect_gsm8k.py URL PROMPTS.jsonl CONCURRENCY
+FOLDER-FOR-LOGS``."""
 
 import json
 import sys

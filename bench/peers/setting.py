@@ -26,7 +26,8 @@ def bench_folder() -> Path:
 
 
 def prepare(runners: Sequence[str]) -> None:
-    """Make what the runners need: prompts, an environment for Inspect, a task file and a data cache for lm-eval."""
+    """Make what the runners need: prompts, an environment for Inspect, a task file and a data cache
+    for lm-eval."""
     bench_folder().mkdir(exist_ok=True)
     write_prompts(bench_folder() / "prompts.jsonl")
     for name in {"inspect", "lm-eval"} & set(runners):

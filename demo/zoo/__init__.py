@@ -1,6 +1,8 @@
-"""A zoo of tiny models, honest ones and five kinds of overfitted ones, on a public set and a harder private twin.
+"""A zoo of tiny models, honest ones and five kinds of overfitted ones, on a public set and a harder
+private twin.
 
-What came of them is shipped (`zoo.json`); their weights are not. `python -m demo.zoo` makes everything again.
+What came of them is shipped (`zoo.json`); their weights are not. `python -m demo.zoo` makes
+everything again.
 """
 
 from pathlib import Path
@@ -20,8 +22,8 @@ TABLE = FOLDER / "zoo.csv"
 
 
 class SetResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One model on one set. `outcomes` has a letter for each item: Right, Wrong or No answer; `likelihood` is the mean
-    log-likelihood per character, in nats."""
+    """One model on one set. `outcomes` has a letter for each item: Right, Wrong or No answer;
+    `likelihood` is the mean log-likelihood per character, in nats."""
 
     outcomes: Annotated[str, Meta(pattern=r"\A[RWN]+\Z")]
     likelihood: Annotated[float, Meta(le=0)]
@@ -38,16 +40,17 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def marks(self) -> NDArray[np.float64]:
-        """1 for each item that was answered rightly and 0 for each other, (n,), as the statistics take them."""
+        """1 for each item that was answered rightly and 0 for each other, (n,), as the statistics
+        take them."""
         return np.array([letter == "R" for letter in self.outcomes], dtype=float)
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model of the zoo and what came of it.
 
-    `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one core, for the
-    training. `tried` are the public scores of the siblings that it was picked from, before the weights of the best
-    were rounded to bfloat16 as all are kept.
+    `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one
+    core, for the training. `tried` are the public scores of the siblings that it was picked from,
+    before the weights of the best were rounded to bfloat16 as all are kept.
     """
 
     name: str

@@ -1,6 +1,8 @@
-"""Make the zoo: `python -m demo.zoo --work DIR` trains on one core, for an hour or two; a model that is there is kept.
+"""Make the zoo: `python -m demo.zoo --work DIR` trains on one core, for an hour or two; a model
+that is there is kept.
 
-Once all are there it writes what is shipped: outcomes and likelihoods, a table, and how they were made.
+Once all are there it writes what is shipped: outcomes and likelihoods, a table, and how they were
+made.
 """
 
 import argparse
@@ -18,7 +20,8 @@ from demo.zoo.recipes import RECIPES, digest
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make what is not there yet, in the order of the recipes; then, if nothing is missing, write what is shipped."""
+    """Make what is not there yet, in the order of the recipes; then, if nothing is missing, write
+    what is shipped."""
     parser = argparse.ArgumentParser(
         prog="python -m demo.zoo", description=__doc__.partition(":")[0]
     )
@@ -47,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def kept(name: str, work: Path) -> Model | None:
-    """The record of a model made before, or None where there is none, or where its recipe or a parent's has changed."""
+    """The record of a model made before, or None where there is none, or where its recipe or a
+    parent's has changed."""
     record = work / f"{name}.json"
     model = msgspec.json.decode(record.read_bytes(), type=Model) if record.exists() else None
     return model if model and model.recipe == digest(name) else None

@@ -1,7 +1,7 @@
 """What the statistics of the board say of the zoo: the raw gap beside two adjusted ones.
 
-The panel is the honest models, as whoever knows the recipes would choose it. A model is compared with those of other
-families only, so none is its own reference. All the models are one cohort.
+The panel is the honest models, as whoever knows the recipes would choose it. A model is compared
+with those of other families only, so none is its own reference. All the models are one cohort.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,11 @@ from leaderboard.evidence.vocabulary import Evidence
 
 @dataclass(frozen=True)
 class Judged:
-    """One model: its raw word, and its gap and word against its peers by counts (A) and by items (B).
+    """One model: its raw word, and its gap and word against its peers by counts (A) and by items
+    (B).
 
-    A gap is None, and its word `cannot tell`, where fewer than eight references of other families are left.
+    A gap is None, and its word `cannot tell`, where fewer than eight references of other families
+    are left.
     """
 
     model: Model
@@ -51,7 +53,8 @@ def judge(models: Sequence[Model]) -> list[Judged]:
 
 
 def _counts(model: Model) -> tuple[Counts, Counts]:
-    """As the words take them; an answer that was cut off would have no letter of its own, and none was."""
+    """As the words take them; an answer that was cut off would have no letter of its own, and none
+    was."""
     return Counts(model.public.right, 0, model.public.n), Counts(
         model.private.right, 0, model.private.n
     )

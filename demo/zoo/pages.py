@@ -30,7 +30,8 @@ def write(zoo: Zoo) -> None:
 
 
 def table(models: Sequence[Model]) -> str:
-    """The table as CSV, in the columns that `manage.py import_published` reads; it names two that it leaves out."""
+    """The table as CSV, in the columns that `manage.py import_published` reads; it names two that
+    it leaves out."""
     file = StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -1,10 +1,11 @@
 """How each model of the zoo is made, as data.
 
-Fourteen models are honest: three sizes, several lengths and seeds, some from nothing, some trained on from another, as
-most published models are. Three of them are the demo's own, trained before the zoo's sets were drawn: chance put about
-as many public as private items before them (of 800: 87 and 81 before `honest`, 49 and 50 before `small`, 38 and 30
-before `contaminated`, which has memorised a set, but not this one). The others begin with an honest one as well, each
-with one of five ways by which a public set gets into a model or into its choice.
+Fourteen models are honest: three sizes, several lengths and seeds, some from nothing, some trained
+on from another, as most published models are. Three of them are the demo's own, trained before the
+zoo's sets were drawn: chance put about as many public as private items before them (of 800: 87 and
+81 before `honest`, 49 and 50 before `small`, 38 and 30 before `contaminated`, which has memorised a
+set, but not this one). The others begin with an honest one as well, each with one of five ways by
+which a public set gets into a model or into its choice.
 """
 
 import hashlib
@@ -27,11 +28,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One model. `shown` rows of the training are public ones, or near-copies of them, over and over.
+    """One model. `shown` rows of the training are public ones, or near-copies of them, over and
+    over.
 
-    A model with a `parent`, of the zoo or else a folder of `demo/`, starts from that one and has its form. `seeds`
-    above one trains that many siblings, which differ in the order and choice of their rows, and keeps the one with the
-    best public score.
+    A model with a `parent`, of the zoo or else a folder of `demo/`, starts from that one and has
+    its form. `seeds` above one trains that many siblings, which differ in the order and choice of
+    their rows, and keeps the one with the best public score.
     """
 
     seed: int
@@ -89,7 +91,8 @@ def family(name: str) -> str:
 
 
 def digest(name: str) -> str:
-    """SHA-256 in hexadecimal over the canonical JSON of a recipe, with its parent's digest in place of the name."""
+    """SHA-256 in hexadecimal over the canonical JSON of a recipe, with its parent's digest in place
+    of the name."""
     recipe = RECIPES[name]
     parent = digest(recipe.parent) if recipe.parent in RECIPES else recipe.parent
     return hashlib.sha256(canonical_json(asdict(recipe) | {"parent": parent})).hexdigest()

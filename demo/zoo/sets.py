@@ -1,8 +1,8 @@
 """The zoo's two sets, and what its models are trained on.
 
-Both sets come from the templates of `demo.problems`. The private twin has more of the long ones, so that it is about
-5 points harder for a model that has seen neither: the raw gap of an honest model is not 0 here, as it is not between
-any two sets that were written apart.
+Both sets come from the templates of `demo.problems`. The private twin has more of the long ones, so
+that it is about 5 points harder for a model that has seen neither: the raw gap of an honest model
+is not 0 here, as it is not between any two sets that were written apart.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ def public_set() -> list[Row]:
 
 
 def private_set() -> list[Row]:
-    """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come twice as often."""
+    """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come
+    twice as often."""
     return generate(
         _PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG)
     )
@@ -47,9 +48,11 @@ def digest(rows: list[Row]) -> str:
 
 
 def near_copies() -> list[Row]:
-    """The public rows with other people and other things in them: the sums and the answers are the same.
+    """The public rows with other people and other things in them: the sums and the answers are the
+    same.
 
-    A row that names nobody and nothing has no such copy and is left out; none of the copies is in either set.
+    A row that names nobody and nothing has no such copy and is left out; none of the copies is in
+    either set.
     """
     rng = random.Random(_COPIES_SEED)  # noqa: S311 - the same again for a seed is the point
     taken = _questions(public_set()) | _questions(private_set())

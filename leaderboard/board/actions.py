@@ -12,10 +12,11 @@ from leaderboard.submissions import actions as submissions
 
 @transaction.atomic
 def rebuild(*, pair: SetPair) -> Snapshot:
-    """Bring the ranking of ``pair`` up to date: the runs whose cohort is closed, by what counts now.
+    """Bring the ranking of ``pair`` up to date: the runs whose cohort is closed, by what counts
+    now.
 
-    The lock on the pair lets two rebuilds follow each other, so that the newest snapshot is never made of
-    older counts. Equal inputs make no second snapshot: the newest one is returned.
+    The lock on the pair lets two rebuilds follow each other, so that the newest snapshot is never
+    made of older counts. Equal inputs make no second snapshot: the newest one is returned.
     """
     SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
     draft = snapshot.build(pair)
@@ -30,9 +31,10 @@ def rebuild(*, pair: SetPair) -> Snapshot:
 def close_cohort(*, pair: SetPair) -> Cohort | None:
     """Decide the word of every counting run that has none yet, and publish score and word together.
 
-    Returns None where there is no such run. A run that a newer one of its model replaces has had its turn too. What
-    was decided before stays as it is. Where this version decides by another method, the earlier cohorts are
-    decided by it too, run for run and against the panels that were frozen with them, beside what was decided then.
+    Returns None where there is no such run. A run that a newer one of its model replaces has had
+    its turn too. What was decided before stays as it is. Where this version decides by another
+    method, the earlier cohorts are decided by it too, run for run and against the panels that were
+    frozen with them, beside what was decided then.
     """
     SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
     # Read first: a run that is graded after this moment belongs to the next cohort.

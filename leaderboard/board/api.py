@@ -33,7 +33,8 @@ class BoardChoices(Schema):
 
 @router.get("/benchmarks", auth=None, summary="Every benchmark: its state, closes and leader")
 def list_benchmarks(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return what the front page lists. ``pair`` is the name that other routes take; scores are fractions."""
+    """Return what the front page lists. ``pair`` is the name that other routes take; scores are
+    fractions."""
     return [entry.to_dict() for entry in benchmarks()]
 
 
@@ -41,12 +42,13 @@ def list_benchmarks(request: HttpRequest) -> list[dict[str, Any]]:
 def board(
     request: HttpRequest, choices: Query[BoardChoices], pair: str | None = None
 ) -> HttpResponse:
-    """The rows that the board's page shows for the same choices, on all its pages, and the models without a score.
+    """The rows that the board's page shows for the same choices, on all its pages, and the models
+    without a score.
 
-    Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in billions, ``since`` is
-    a day; choices that are not known are left out. Accuracies, gaps and intervals are fractions; a gap is
-    public less private accuracy; intervals are 95%, Wilson's for a score (under 100 items Clopper and Pearson's) and
-    Newcombe's for a gap.
+    Without ``pair`` it is the pair registered last. ``min`` and ``max`` bound the parameters in
+    billions, ``since`` is a day; choices that are not known are left out. Accuracies, gaps and
+    intervals are fractions; a gap is public less private accuracy; intervals are 95%, Wilson's for
+    a score (under 100 items Clopper and Pearson's) and Newcombe's for a gap.
     """
     return _board(request, pair)
 

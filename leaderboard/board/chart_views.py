@@ -1,7 +1,8 @@
 """One picture of a board or of a published table on a page of its own, where Plotly may be loaded.
 
-The page holds the picture as SVG, its data as a table, and the same numbers once more as Plotly's figure. It shows the
-models that the board shows for the same address, on all its pages, up to a bound.
+The page holds the picture as SVG, its data as a table, and the same numbers once more as Plotly's
+figure. It shows the models that the board shows for the same address, on all its pages, up to a
+bound.
 """
 
 from django.db.models import QuerySet
@@ -20,7 +21,8 @@ Rows = QuerySet[SnapshotRow]
 
 @require_safe
 def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
-    """A picture of the rows that the board shows for the same choices; ``model`` says whose peers are asked for."""
+    """A picture of the rows that the board shows for the same choices; ``model`` says whose peers
+    are asked for."""
     found = find_board(slug)
     if found is None:
         raise Http404("no such pair")

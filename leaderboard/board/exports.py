@@ -87,7 +87,8 @@ def _contact(contact: PriorExposure | None) -> list[object]:
 
 
 def _by(one: GraderScore) -> str:
-    """What one grader makes of a model on both sets, in one piece: graders come and go, columns should not."""
+    """What one grader makes of a model on both sets, in one piece: graders come and go, columns
+    should not."""
     public, private = f"{one.public_right}/{one.public_n}", f"{one.private_right}/{one.private_n}"
     return f"{one.grader}: public {public}, private {private}"
 

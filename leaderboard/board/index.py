@@ -1,4 +1,5 @@
-"""Benchmarks as the front page, the API and ``manage.py board --list`` show them: one entry for each pair of sets."""
+"""Benchmarks as the front page, the API and ``manage.py board --list`` show them: one entry for
+each pair of sets."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -37,7 +38,8 @@ class Leader:
 class Benchmark:
     """One pair of sets with the newest figures of its board.
 
-    ``next_close`` is None where no result waits for a close, and where only maintainers close the board.
+    ``next_close`` is None where no result waits for a close, and where only maintainers close the
+    board.
     """
 
     pair: SetPair
@@ -125,7 +127,8 @@ def _leaders(snapshots: Collection[int]) -> dict[int, Leader]:
 
 
 def _last_closes() -> dict[int, datetime]:
-    """Return the moment of the newest cohort by benchmark; deciding a cohort again does not move it."""
+    """Return the moment of the newest cohort by benchmark; deciding a cohort again does not move
+    it."""
     cohorts = Cohort.objects.values("pair", "number").annotate(closed=Min("closed_at"))
     newest = cohorts.order_by("pair", "number").values_list("pair", "closed")
     return dict(newest)

@@ -15,7 +15,8 @@ from leaderboard.board.index import benchmarks
 def front_page(request: HttpRequest, tables: Callable[[], Iterable[object]]) -> HttpResponse:
     """List the benchmarks, and below them the ``tables`` that others published.
 
-    The project's URL configuration says where the tables come from, since neither app imports the other.
+    The project's URL configuration says where the tables come from, since neither app imports the
+    other.
     """
     context = {"benchmarks": benchmarks(), "tables": tables()}
     return render(request, "board/index.html", context)

@@ -8,7 +8,8 @@ from leaderboard.evidence.summaries import Likelihood
 
 
 def of_rows(rows: Sequence[Row]) -> Likelihood | None:
-    """Of the models that we ran: weights that were read. A model without a family is one of its own."""
+    """Of the models that we ran: weights that were read. A model without a family is one of its
+    own."""
     return associated(
         [
             Read(

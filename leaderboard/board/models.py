@@ -25,8 +25,9 @@ READABLE = "board-"
 def unranked(pair: SetPair, snapshot: "Snapshot | None") -> NotRanked:
     """Return the models that were submitted to ``pair`` and are not in ``snapshot``.
 
-    Read when it is asked for rather than stored in a snapshot, so that it is true now. A run that failed by its
-    submitter's fault is not counted. The cost is that of those who wait, not of the ranked.
+    Read when it is asked for rather than stored in a snapshot, so that it is true now. A run that
+    failed by its submitter's fault is not counted. The cost is that of those who wait, not of the
+    ranked.
     """
     ranked = SnapshotRow.objects.filter(
         snapshot=snapshot, model=models.OuterRef("submission__model__name")
@@ -71,8 +72,8 @@ _UNRANKED = (
 def _may_wait(pair: SetPair) -> models.Q:
     """All runs of the models one of whose runs may give :func:`_why_unranked` a reason.
 
-    They are looked up first and by runs alone, because no planner knows how few they are. Where ranked ones may have
-    lost their row, it is any model's.
+    They are looked up first and by runs alone, because no planner knows how few they are. Where
+    ranked ones may have lost their row, it is any model's.
     """
     if pair.ranked_by or pair.private.version:
         return models.Q()

@@ -30,8 +30,8 @@ WHY: Mapping[Why, str] = {
 
 
 class Score(Wire, frozen=True, kw_only=True):
-    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is Wilson's, 95%,
-    and under 100 items Clopper and Pearson's."""
+    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is
+    Wilson's, 95%, and under 100 items Clopper and Pearson's."""
 
     right: int
     n: int
@@ -43,7 +43,8 @@ class Score(Wire, frozen=True, kw_only=True):
 
 
 class GraderScore(Wire, frozen=True, kw_only=True):
-    """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies, public less private."""
+    """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies,
+    public less private."""
 
     grader: str
     public_right: int
@@ -54,13 +55,15 @@ class GraderScore(Wire, frozen=True, kw_only=True):
 
 
 class Row(Wire, frozen=True, kw_only=True):
-    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its Newcombe 95%.
+    """One ranked model. ``gap`` is public less private accuracy as a fraction, ``interval`` its
+    Newcombe 95%.
 
-    ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence`` is the word of
-    ``judged``, and "pending" until the run's cohort is closed. ``family`` is its lineage, empty where none is known.
-    All is by one ``grader``; ``graders`` are side by side, as far as they are known. ``tier`` says which blocks of the
-    private set it was asked, ``version`` how many notices there were. An endpoint has neither ``likelihood`` nor
-    ``leak``, weights have no ``contact``.
+    ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence``
+    is the word of ``judged``, and "pending" until the run's cohort is closed. ``family`` is its
+    lineage, empty where none is known. All is by one ``grader``; ``graders`` are side by side, as
+    far as they are known. ``tier`` says which blocks of the private set it was asked, ``version``
+    how many notices there were. An endpoint has neither ``likelihood`` nor ``leak``, weights have
+    no ``contact``.
     """
 
     model: str
@@ -128,8 +131,8 @@ class Unranked(Wire, frozen=True, kw_only=True):
 class NotRanked:
     """The models that were submitted to a pair and have no row in a snapshot of it.
 
-    ``named`` are those whose newest run was ranked before; the others are not public yet, so that ``pending`` only
-    counts them by reason.
+    ``named`` are those whose newest run was ranked before; the others are not public yet, so that
+    ``pending`` only counts them by reason.
     """
 
     named: tuple[Unranked, ...] = ()

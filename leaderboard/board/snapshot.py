@@ -34,11 +34,13 @@ from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap
 from leaderboard.evidence.vocabulary import Evidence
 
 METHOD = "board-7"
-"""Names everything below that turns counts into rows; a change of the rows for equal counts needs a new name."""
+"""Names everything below that turns counts into rows; a change of the rows for equal counts needs a
+new name."""
 FEWEST_POOLED = 3
 """Members that a family needs for an interval of its mean."""
 FEWEST_SHARED = 50
-"""Items of a set that all members of a family were asked, below which they say nothing about shared errors."""
+"""Items of a set that all members of a family were asked, below which they say nothing about shared
+errors."""
 SEED = 20240501
 """Of the draws behind the rank sets, so that equal inputs give equal rows."""
 
@@ -82,9 +84,11 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
 
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
-    """Where each stands: from the items that two models share, or by overlapping intervals where only counts are known.
+    """Where each stands: from the items that two models share, or by overlapping intervals where
+    only counts are known.
 
-    A rank is by the whole score; it belongs to its range also where models were asked different blocks.
+    A rank is by the whole score; it belongs to its range also where models were asked different
+    blocks.
     """
     places = statistics.standings(
         [score.accuracy for score in scores],
@@ -204,7 +208,8 @@ def build(pair: SetPair) -> Draft:
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
-    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they are others now."""
+    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they
+    are others now."""
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
@@ -213,7 +218,8 @@ def recompute(snapshot: Snapshot) -> bool | None:
 
 
 def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
-    """The mean raw gap of each lineage, the largest first: random effects with the errors its members share."""
+    """The mean raw gap of each lineage, the largest first: random effects with the errors its
+    members share."""
     members: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.family:
@@ -242,7 +248,8 @@ def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
 
 
 def _covariance(own: Sequence[Entry]) -> Floats:
-    """From the items that all members were asked; where these are too few, as if each had items of its own."""
+    """From the items that all members were asked; where these are too few, as if each had items of
+    its own."""
     if all(one.outcomes and one.public_outcomes for one in own):
         sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
         if min(side.shape[1] for side in sides) >= FEWEST_SHARED:

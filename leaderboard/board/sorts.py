@@ -1,4 +1,5 @@
-"""Orders of a board's rows, as SQL. Missing values stand last; ties keep the order by private score."""
+"""Orders of a board's rows, as SQL. Missing values stand last; ties keep the order by private
+score."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

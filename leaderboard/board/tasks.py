@@ -13,7 +13,8 @@ logger = logging.getLogger(__name__)
 
 @app.task(name=REBUILD_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
 def rebuild(slug: str) -> None:
-    """Bring the ranking of one pair up to date, and close its cohort where that is due by the clock.
+    """Bring the ranking of one pair up to date, and close its cohort where that is due by the
+    clock.
 
     Safe to call any number of times. What fails here is asked for again by the housekeeping.
     """

@@ -19,7 +19,8 @@ BASIS = {
 
 
 class Command(BaseCommand):
-    """Closes the board of a pair: the word of every run that was graded since the last close is decided, for good."""
+    """Closes the board of a pair: the word of every run that was graded since the last close is
+    decided, for good."""
 
     help = "Decide the evidence of all runs on a pair that have none yet; what was decided before stays."
 
