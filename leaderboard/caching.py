@@ -30,7 +30,8 @@ def is_anonymous(request: HttpRequest) -> bool:
 
 
 def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:
-    """Cache a view's pages for anonymous visitors under their ETag, and answer 304 where it matches.
+    """Cache a view's pages for anonymous visitors under their ETag, and answer 304 where it
+    matches.
 
     Pages carry no secret beside reflected input, so that compression gives nothing away (BREACH).
     """

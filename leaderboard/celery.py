@@ -1,4 +1,5 @@
-"""The recorder's Celery application: JSON by name, no results, and a beat that looks after the runs.
+"""The recorder's Celery application: JSON by name, no results, and a beat that looks after the
+runs.
 
 celery -A leaderboard.celery worker -Q record,rankings,housekeeping -B
 """
@@ -25,7 +26,8 @@ from leaderboard.settings import require_complete
 REAP_TASK = "holdfast.reap"
 DRAIN_TASK = "holdfast.drain"
 REBUILD_TASK = "holdfast.rebuild"
-"""Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``."""
+"""Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``.
+"""
 ASK_LOGS_TASK = "holdfast.ask_logs"
 WATCH_TASK = "holdfast.watch"
 PRUNE_TASK = "holdfast.prune"
@@ -35,16 +37,19 @@ BEAT_SECONDS = 2.0
 ASK_LOGS_SECONDS = 60.0
 WATCH_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
-"""Often, since a schedule that is kept in memory starts anew with the recorder; each time a bounded number."""
+"""Often, since a schedule that is kept in memory starts anew with the recorder; each time a bounded
+number."""
 VISIBILITY_SECONDS = 60
 """Time after which Redis returns a report that a recorder took with it when it died.
 
-Kombu's default is an hour. A report that is returned while a recorder still works on it is recorded once.
+Kombu's default is an hour. A report that is returned while a recorder still works on it is recorded
+once.
 """
 
 
 class QuietTask(Task):  # type: ignore[misc]
-    """A task out of which no database's error comes as it is: Celery would log the row that it quotes."""
+    """A task out of which no database's error comes as it is: Celery would log the row that it
+    quotes."""
 
     abstract = True
 
@@ -74,7 +79,8 @@ app.conf.update(
         WATCH_TASK: {"queue": HOUSEKEEPING_QUEUE},
         PRUNE_TASK: {"queue": HOUSEKEEPING_QUEUE},
     },
-    # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before the next.
+    # A beat that finds the recorder busy must not leave a heap of equal tasks: each expires before
+    # the next.
     beat_schedule={
         "reap": {
             "task": REAP_TASK,
@@ -112,7 +118,8 @@ app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leader
 
 
 def request_log(evaluator: str, *, after: int) -> None:
-    """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is away."""
+    """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is
+    away."""
     order = Ship(after=after).to_dict()
     app.send_task(
         SHIP_TASK,

@@ -53,7 +53,8 @@ class Headers:
 
 
 class PlainAddresses:
-    """Refuse an address with a control character: no name of the site has one, and no column holds NUL."""
+    """Refuse an address with a control character: no name of the site has one, and no column holds
+    NUL."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -67,7 +68,8 @@ class PlainAddresses:
 
 
 class DatabaseAway:
-    """Turns a database's error into the refusal that it means, without a word of what the database said."""
+    """Turns a database's error into the refusal that it means, without a word of what the database
+    said."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -82,7 +84,8 @@ class DatabaseAway:
 
 
 def database_failure(request: HttpRequest, failure: BaseException) -> HttpResponse:
-    """Answer a database's error by its refusal: JSON for the API, else a page. A lost race is no error of the log."""
+    """Answer a database's error by its refusal: JSON for the API, else a page. A lost race is no
+    error of the log."""
     refusal = refusal_of(failure)
     route = request.resolver_match.route if request.resolver_match else "?"
     level = logging.ERROR if refusal.status >= 500 else logging.INFO
@@ -91,7 +94,8 @@ def database_failure(request: HttpRequest, failure: BaseException) -> HttpRespon
 
 
 def refused(request: HttpRequest, refusal: SiteError) -> HttpResponse:
-    """Answer a request that never came to its view: JSON for the API, else a page that asks no database."""
+    """Answer a request that never came to its view: JSON for the API, else a page that asks no
+    database."""
     status = refusal.status
     if request.path.startswith("/api/"):
         response: HttpResponse = JsonResponse(explain(refusal.code), status=status)

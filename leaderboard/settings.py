@@ -1,7 +1,7 @@
 """Django's settings: read once from the environment, typed, and loud when something is wrong.
 
-The site refuses to start where it could see a key of the evaluator: whoever takes over the site must
-not find one there.
+The site refuses to start where it could see a key of the evaluator: whoever takes over the site
+must not find one there.
 """
 
 import os
@@ -27,7 +27,8 @@ EVALUATOR_ONLY = ("HOLDFAST_KEYS", "HOLDFAST_HOME", "HOLDFAST_RECIPIENTS", "HOLD
 
 
 def refuse_secrets(environ: Mapping[str, str]) -> None:
-    """Raise where the environment of an evaluator has reached the site. Names the variable, never its value."""
+    """Raise where the environment of an evaluator has reached the site. Names the variable, never
+    its value."""
     seen = [name for name in environ if name in EVALUATOR_ONLY or name.startswith(ENDPOINT_KEYS)]
     if seen:
         raise ImproperlyConfigured(
@@ -78,7 +79,8 @@ class Setting:
 
 
 KNOWN: dict[str, Setting] = {}
-"""Every variable that the site reads, by name; ``manage.py settings_table`` writes them into the manual."""
+"""Every variable that the site reads, by name; ``manage.py settings_table`` writes them into the
+manual."""
 
 
 def _read(name: str, default: object, about: str, shown: str) -> str:
@@ -121,7 +123,8 @@ def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> 
 
 
 def proxies(listed: Sequence[str]) -> list[str]:
-    """The proxies whose ``X-Forwarded-For`` counts: networks, and ``unix`` for a Unix socket; ``none`` stands alone."""
+    """The proxies whose ``X-Forwarded-For`` counts: networks, and ``unix`` for a Unix socket;
+    ``none`` stands alone."""
     for one in listed:
         try:
             if one not in ("unix", "none"):
@@ -139,7 +142,8 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_weak_secret(secret: str) -> None:
-    """Raise for a ``SECRET_KEY`` that Django's own check (security.W009) would warn of. Its text is not repeated."""
+    """Raise for a ``SECRET_KEY`` that Django's own check (security.W009) would warn of. Its text is
+    not repeated."""
     long_enough = len(secret) >= SECRET_KEY_MIN_LENGTH
     varied = len(set(secret)) >= SECRET_KEY_MIN_UNIQUE_CHARACTERS
     if not (long_enough and varied) or secret.startswith(SECRET_KEY_INSECURE_PREFIX):
@@ -151,7 +155,8 @@ def refuse_weak_secret(secret: str) -> None:
 
 
 def require_complete() -> None:
-    """Raise unless every setting that a running program needs is there. Tools such as mypy need none."""
+    """Raise unless every setting that a running program needs is there. Tools such as mypy need
+    none."""
     missing = [
         name for name in ("SECRET_KEY", "DATABASE_URL", "BROKER_URL") if not os.environ.get(name)
     ]
@@ -193,7 +198,8 @@ TIMEOUTS = {
     "command": (3600, 300, 3600),
     "migration": (0, 0, 0),
 }
-"""Of the database, by program, in seconds: a statement, waiting for a lock, a transaction that does nothing."""
+"""Of the database, by program, in seconds: a statement, waiting for a lock, a transaction that does
+nothing."""
 _STATEMENT, _LOCK, _IDLE = TIMEOUTS.get(PROGRAM, TIMEOUTS["command"])
 STATEMENT_SECONDS = number(
     "HOLDFAST_STATEMENT_SECONDS",
@@ -443,7 +449,8 @@ RELEASES = Path(
         shown="`.releases` in the source tree",
     )
 )
-# The finders are asked when the site starts, so that no command has to be run before the first page.
+# The finders are asked when the site starts, so that no command has to be run before the first
+# page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/vendor/"
@@ -471,7 +478,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 
-# A traceback's last line may hold a row of the database; leaderboard.errors.QuietFormatter leaves it out.
+# A traceback's last line may hold a row of the database; leaderboard.errors.QuietFormatter leaves
+# it out.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -10,7 +10,8 @@ State = TypeVar("State", bound=StrEnum)
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a table: the reason for which it is taken, and the program or person that takes it."""
+    """One step of a table: the reason for which it is taken, and the program or person that takes
+    it."""
 
     why: str
     by: str

@@ -29,10 +29,12 @@ logger = logging.getLogger(__name__)
 
 
 class StrictParser(Parser):
-    """JSON as the standard means it: a key once, no NaN, in UTF-8, nested no deeper than Python likes."""
+    """JSON as the standard means it: a key once, no NaN, in UTF-8, nested no deeper than Python
+    likes."""
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
-        """The body as an object. Raises ``bad_json``, and ``invalid_field`` for a value that no field can have."""
+        """The body as an object. Raises ``bad_json``, and ``invalid_field`` for a value that no
+        field can have."""
         try:
             data = json.loads(
                 request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant
@@ -61,7 +63,8 @@ def _no_constant(name: str) -> Any:
 
 
 def _storable(data: Any) -> bool:
-    """Return if every text is Unicode without NUL, as a database can hold it, and every number finite."""
+    """Return if every text is Unicode without NUL, as a database can hold it, and every number
+    finite."""
     waiting = [data]
     while waiting:
         one = waiting.pop()
@@ -108,7 +111,8 @@ def on_refusal(request: HttpRequest, failure: SiteError) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def on_invalid(request: HttpRequest, failure: ValidationError) -> HttpResponse:
     """Names the fields, never what was in them."""
-    # A location is ("body", NAME OF THE ARGUMENT, FIELD, …); an unknown field's name is the sender's text.
+    # A location is ("body", NAME OF THE ARGUMENT, FIELD, …); an unknown field's name is the
+    # sender's text.
     unknown = any(problem["type"] == "extra_forbidden" for problem in failure.errors)
     known = {
         str(part["loc"][2])

@@ -1,4 +1,5 @@
-"""Views of the site as a whole: health checks, files that crawlers and browsers ask for, error pages."""
+"""Views of the site as a whole: health checks, files that crawlers and browsers ask for, error
+pages."""
 
 import sys
 
@@ -41,7 +42,8 @@ def _database_answers() -> bool:
 
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    """Tell crawlers which pages are for people who are signed in, and which files hold released items."""
+    """Tell crawlers which pages are for people who are signed in, and which files hold released
+    items."""
     return render(request, "robots.txt", content_type="text/plain; charset=utf-8")
 
 

@@ -15,6 +15,7 @@ require_complete()
 
 application = get_wsgi_application()
 
-# What is loaded by now stays, and the collector need not look at it again and again while somebody waits.
+# What is loaded by now stays, and the collector need not look at it again and again while somebody
+# waits.
 gc.collect()
 gc.freeze()

@@ -24,7 +24,8 @@ def issue_token(*, user: User, name: str) -> str:
 
 
 def revoke_token(*, user: User, token: int) -> bool:
-    """End one of a person's own tokens. False where they have none of this number that is still alive."""
+    """End one of a person's own tokens. False where they have none of this number that is still
+    alive."""
     return bool(user.tokens.filter(pk=token).revoke())
 
 

@@ -81,7 +81,8 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
 
 class ApiToken(models.Model):
-    """A program's way in. Only the SHA-256 of the secret is kept: it is random, so a plain hash will do."""
+    """A program's way in. Only the SHA-256 of the secret is kept: it is random, so a plain hash
+    will do."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=80)

@@ -1,9 +1,12 @@
 """Limits on what is expensive or worth guessing: signing in and making accounts.
 
 - A visitor is an address: the connection's, or the one that a trusted proxy forwards.
-- Each attempt is paid for *before* the password is hashed, from a bucket of the address and from one of the address and
-  the account together. An account alone has no bucket: attempts from elsewhere lock its owner out of nothing.
-- At most ``HASHES_AT_ONCE`` passwords are hashed at once in a process, and few requests wait for their turn.
+- Each attempt is paid for *before* the password is hashed, from a bucket of the address and from
+  one of the address and
+the account together. An account alone has no bucket: attempts from elsewhere lock its owner out of
+nothing.
+- At most ``HASHES_AT_ONCE`` passwords are hashed at once in a process, and few requests wait for
+  their turn.
 
 A bucket is one row: the moment at which it will be full again (the generic cell rate algorithm).
 """
@@ -47,7 +50,8 @@ SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings
 
 
 def visitor(request: HttpRequest) -> str:
-    """Return the address of whoever asks; ``X-Forwarded-For`` counts only as far as trusted proxies wrote it."""
+    """Return the address of whoever asks; ``X-Forwarded-For`` counts only as far as trusted proxies
+    wrote it."""
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     address = request.META.get("REMOTE_ADDR", "")
     while hops and _is_proxy(address):
@@ -80,7 +84,8 @@ def _network(address: str) -> str:
 
 
 def charge_sign_in(request: HttpRequest, username: str) -> None:
-    """Pay for one attempt to sign in. Raises ``too_many_attempts``, the same for a name that is unknown."""
+    """Pay for one attempt to sign in. Raises ``too_many_attempts``, the same for a name that is
+    unknown."""
     address = visitor(request)
     _charge(SIGN_IN_ADDRESS, address)
     _charge(SIGN_IN_ACCOUNT, address, username.casefold())
@@ -121,7 +126,8 @@ def _key(limit: Limit, *parts: str) -> str:
 
 
 def _sweep(now: datetime) -> None:
-    """Delete some of the buckets that are full again: one that is not there is full. A new one pays for old ones."""
+    """Delete some of the buckets that are full again: one that is not there is full. A new one pays
+    for old ones."""
     with transaction.atomic():
         full = Bucket.objects.filter(full_at__lt=now).select_for_update(skip_locked=True)
         Bucket.objects.filter(

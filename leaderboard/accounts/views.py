@@ -28,7 +28,8 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """Sign in. Answers 429 after too many attempts, 503 where too many passwords are being hashed."""
+        """Sign in. Answers 429 after too many attempts, 503 where too many passwords are being
+        hashed."""
         username = request.POST.get("username", "")
         try:
             throttle.charge_sign_in(request, username)
@@ -68,7 +69,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
-    """One's own tokens, and a form for a new one. The secret is on the page that answers the form, once."""
+    """One's own tokens, and a form for a new one. The secret is on the page that answers the form,
+    once."""
     user = signed_in_user(request)
     form = TokenName(request.POST or None)
     secret = ""

@@ -33,11 +33,12 @@ class PublicFacts(Wire, frozen=True, kw_only=True):
 
 
 def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
-    """Register a set by its manifest (sealed) or its facts (public). The same once more changes nothing.
+    """Register a set by its manifest (sealed) or its facts (public). The same once more changes
+    nothing.
 
-    ``head`` is a sealed set's signed tree head; one with maintainers needs it. Raises ``bad_registration`` for
-    malformed data and for a manifest whose root is not that of its leaves, ``bad_head``, and ``already_registered``
-    where the name stands for another set.
+    ``head`` is a sealed set's signed tree head; one with maintainers needs it. Raises
+    ``bad_registration`` for malformed data and for a manifest whose root is not that of its leaves,
+    ``bad_head``, and ``already_registered`` where the name stands for another set.
     """
     try:
         fields = _sealed_fields(data) if sealed else _public_fields(data)
@@ -62,9 +63,11 @@ def _checked_head(manifest: Manifest, head: str) -> str:
 
 
 def post_notices(*, data: Sequence[object]) -> ItemSet:
-    """Take all notices of a sealed set, from its first; those that are known already must be the same.
+    """Take all notices of a sealed set, from its first; those that are known already must be the
+    same.
 
-    Raises ``bad_notice`` for notices that do not verify, that leave out or change a known one, or of an unknown set.
+    Raises ``bad_notice`` for notices that do not verify, that leave out or change a known one, or
+    of an unknown set.
     """
     try:
         signed = [SignedNotice.from_dict(one) for one in data]
@@ -95,7 +98,8 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
 
 
 def name_successor(*, slug: str, successor: str) -> SetPair:
-    """Name the sealed set that takes over once this pair's is released. Raises ``no_successor`` for any that cannot.
+    """Name the sealed set that takes over once this pair's is released. Raises ``no_successor`` for
+    any that cannot.
 
     It must be registered, sealed, not the set itself, and not on its way to release.
     """
@@ -111,9 +115,11 @@ def name_successor(*, slug: str, successor: str) -> SetPair:
 
 
 def open_season(*, slug: str) -> SetPair:
-    """Give self-declared endpoints the next block. Raises ``pair_retired`` where no further season is in the manifest.
+    """Give self-declared endpoints the next block. Raises ``pair_retired`` where no further season
+    is in the manifest.
 
-    The evaluators' own configuration names the season too: until both say so, nothing of the new block is shown.
+    The evaluators' own configuration names the season too: until both say so, nothing of the new
+    block is shown.
     """
     with transaction.atomic():
         pair = SetPair.objects.filter(slug=slug).first()
@@ -170,10 +176,11 @@ def check_pair(
     grader: str,
     also: Sequence[str] = (),
 ) -> SetPair:
-    """Return the pair as it would be registered, not saved, so that its facts can be confirmed before they are fixed.
+    """Return the pair as it would be registered, not saved, so that its facts can be confirmed
+    before they are fixed.
 
-    Raises ``bad_registration``, ``already_registered``, ``protocol_unpublished``, ``grader_unpublished``,
-    ``terms_differ`` and ``set_over``.
+    Raises ``bad_registration``, ``already_registered``, ``protocol_unpublished``,
+    ``grader_unpublished``, ``terms_differ`` and ``set_over``.
     """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
@@ -226,7 +233,8 @@ def _check_published(protocol_ids: Sequence[str], grader: str) -> None:
 
 
 def _check_terms(terms: Terms, protocol: str, grader: str) -> None:
-    """Hold the protocol and the grader against what the sealed set committed to, by their digests as well."""
+    """Hold the protocol and the grader against what the sealed set committed to, by their digests
+    as well."""
     if (terms.protocol, terms.grader) != (protocol, grader):
         raise refuse(Refusal.TERMS_DIFFER, f"{terms.protocol} and {terms.grader}")
     if terms.protocol_digest != protocols.get(protocol).digest:
@@ -245,10 +253,12 @@ def register_pair(
     grader: str,
     also: Sequence[str] = (),
 ) -> SetPair:
-    """Register a pair of registered sets, the private one sealed. The same once more changes nothing.
+    """Register a pair of registered sets, the private one sealed. The same once more changes
+    nothing.
 
-    ``also`` are the ids of further protocols that a submission may choose; registered once more, the pair allows more.
-    A released, retired or compromised set has no new pair. Raises as :func:`check_pair`.
+    ``also`` are the ids of further protocols that a submission may choose; registered once more,
+    the pair allows more. A released, retired or compromised set has no new pair. Raises as
+    :func:`check_pair`.
     """
     made = check_pair(
         slug=slug,
@@ -278,7 +288,8 @@ def _saved(made: SetPair) -> SetPair:
 
 
 def _check_known(made: SetPair, known: SetPair | None) -> None:
-    """Refuse another pair under a known name, and a new one over a set that is over or asked otherwise."""
+    """Refuse another pair under a known name, and a new one over a set that is over or asked
+    otherwise."""
     if known is None:
         _check_live(made)
     elif any(getattr(known, name) != getattr(made, name) for name in FIXED) or known.withdrawn_at:
@@ -286,7 +297,8 @@ def _check_known(made: SetPair, known: SetPair | None) -> None:
 
 
 def _check_live(made: SetPair) -> None:
-    """Refuse a new pair over a set that is over, or that another pair has asked and graded otherwise before."""
+    """Refuse a new pair over a set that is over, or that another pair has asked and graded
+    otherwise before."""
     item_set, manifest = made.private, made.private.facts()
     if item_set.state == SetState.RELEASED:
         raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")

@@ -26,12 +26,14 @@ def sets(request: HttpRequest) -> dict[str, Any]:
     "/sets/{slug}", auth=None, summary="One pair: all that was ever said about its sealed set"
 )
 def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
-    """``head`` is the sealed set's signed tree head, a C2SP note; the manifest has an address of its own.
+    """``head`` is the sealed set's signed tree head, a C2SP note; the manifest has an address of
+    its own.
 
-    ``notices`` are as their maintainers signed them, each with its hash. ``season`` counts the blocks that
-    self-declared endpoints have had before. ``evidence`` is there once a release is proposed, ``release`` once it is
-    published: the signed statement, and the SHA-256 of every file of the bundle. All of these are the sealed set's, and
-    the same for every pair over it. ``withdrawn`` is there once the pair was withdrawn.
+    ``notices`` are as their maintainers signed them, each with its hash. ``season`` counts the
+    blocks that self-declared endpoints have had before. ``evidence`` is there once a release is
+    proposed, ``release`` once it is published: the signed statement, and the SHA-256 of every file
+    of the bundle. All of these are the sealed set's, and the same for every pair over it.
+    ``withdrawn`` is there once the pair was withdrawn.
     """
     pair = _known(slug)
     private = pair.private
@@ -58,7 +60,8 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
 
 @router.get("/sets/{slug}/manifest", auth=None, summary="The sealed set's manifest, byte for byte")
 def manifest(request: HttpRequest, slug: str) -> HttpResponse:
-    """Its canonical JSON with an end of line: the very file that was sealed. Signatures name it by its hash."""
+    """Its canonical JSON with an end of line: the very file that was sealed. Signatures name it by
+    its hash."""
     pair = _known(slug)
     if not pair.private.manifest:
         raise refuse(Refusal.NOT_FOUND, "no manifest")

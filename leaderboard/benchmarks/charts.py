@@ -1,7 +1,7 @@
 """How a sealed set is divided, as data and as a strip of SVG.
 
-Only presentation attributes and classes are used: the site's content policy allows no inline style. What stands in
-the picture stands in a table beside it too.
+Only presentation attributes and classes are used: the site's content policy allows no inline style.
+What stands in the picture stands in a table beside it too.
 """
 
 from collections import Counter
@@ -26,8 +26,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One block. ``season`` counts from 1, None outside the seasons; ``errata`` are indices of single items with a
-    notice; ``waits`` of its items have one and still count."""
+    """One block. ``season`` counts from 1, None outside the seasons; ``errata`` are indices of
+    single items with a notice; ``waits`` of its items have one and still count."""
 
     id: int
     kind: str
@@ -51,7 +51,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Stratum:
-    """All blocks of one kind. ``gone`` of its ``n`` items no longer count, ``waits`` have a notice and still do."""
+    """All blocks of one kind. ``gone`` of its ``n`` items no longer count, ``waits`` have a notice
+    and still do."""
 
     kind: str
     title: str
@@ -100,7 +101,8 @@ def strata(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Stratum, ...]
 
 
 def strip(shown: Sequence[Part], *, season: int) -> SafeString:
-    """The blocks side by side, as wide as they have items; retired ones are crossed out, errata are strokes.
+    """The blocks side by side, as wide as they have items; retired ones are crossed out, errata are
+    strokes.
 
     ``season`` is the season that is open, from 1.
     """
@@ -151,8 +153,8 @@ def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was shown of a block: the share of its items, from 0 to 1, how many times its average item, and whether to
-    somebody who may not see it."""
+    """What was shown of a block: the share of its items, from 0 to 1, how many times its average
+    item, and whether to somebody who may not see it."""
 
     share: float = 0.0
     times: float = 0.0
@@ -160,7 +162,8 @@ class Seen:
 
 
 def heat(shown: Sequence[Part], seen: Mapping[int, Seen]) -> SafeString:
-    """The same blocks, filled as high as the share of their items that was shown, and as dark as how often.
+    """The same blocks, filled as high as the share of their items that was shown, and as dark as
+    how often.
 
     ``seen`` is by block; one that is not in it was shown to nobody.
     """

@@ -1,4 +1,5 @@
-"""A released bundle as files and as one archive: exactly the files that its signed list of contents names."""
+"""A released bundle as files and as one archive: exactly the files that its signed list of contents
+names."""
 
 import hashlib
 import tarfile
@@ -23,7 +24,8 @@ _BLOCK, _CHUNK = 512, 1 << 18
 
 @dataclass(frozen=True)
 class BundleFile:
-    """One file of a bundle. ``size`` in bytes is None where the file is lost; ``sha256`` is the listed one."""
+    """One file of a bundle. ``size`` in bytes is None where the file is lost; ``sha256`` is the
+    listed one."""
 
     name: str
     sha256: str
@@ -38,7 +40,8 @@ def names(release: Release) -> tuple[str, ...]:
 
 
 def path_of(release: Release, name: str) -> Path | None:
-    """Where a file lies; None for one that the bundle does not list, that leads out of its folder, or is lost."""
+    """Where a file lies; None for one that the bundle does not list, that leads out of its folder,
+    or is lost."""
     pure = PurePosixPath(name)
     if name not in names(release) or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
         return None
@@ -68,8 +71,8 @@ def content_type(name: str) -> str:
 def archive(release: Release) -> tuple[int, Iterator[bytes]] | None:
     """The length and the bytes of an uncompressed tar of the bundle; None where a file is lost.
 
-    It has no folder of its own: what it is unpacked into is the bundle. The same bundle makes the same bytes whenever
-    it is asked for.
+    It has no folder of its own: what it is unpacked into is the bundle. The same bundle makes the
+    same bytes whenever it is asked for.
     """
     found = {name: path_of(release, name) for name in sorted(names(release))}
     paths = {name: path for name, path in found.items() if path is not None}

@@ -1,4 +1,5 @@
-"""Forms for maintainers: to commit to a sealed set, to pair it, to name its successor, to open a season."""
+"""Forms for maintainers: to commit to a sealed set, to pair it, to name its successor, to open a
+season."""
 
 import json
 from typing import Any, cast

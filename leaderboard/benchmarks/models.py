@@ -1,4 +1,5 @@
-"""Sets and pairs of sets, as far as they are public. No text of an item, sealed or not, is ever here."""
+"""Sets and pairs of sets, as far as they are public. No text of an item, sealed or not, is ever
+here."""
 
 from typing import Any
 
@@ -19,14 +20,16 @@ WITHDRAWN = "withdrawn"
 
 
 class ItemSet(models.Model):
-    """A set of items. ``digest`` commits to it: the Merkle root of a sealed one, else the items' SHA-256.
+    """A set of items. ``digest`` commits to it: the Merkle root of a sealed one, else the items'
+    SHA-256.
 
-    ``manifest`` is a sealed set's whole manifest as JSON, ``head`` its signed tree head (a C2SP note). ``version``
-    counts the notices that retired something of it: scores name the version they are over.
+    ``manifest`` is a sealed set's whole manifest as JSON, ``head`` its signed tree head (a C2SP
+    note). ``version`` counts the notices that retired something of it: scores name the version they
+    are over.
 
-    A sealed set's way to release is its own, however many pairs are over it: its ``state``, the ``evidence`` that a
-    release is proposed over (as JSON), who proposed it, and the ``successor`` that takes its place. ``season`` counts
-    the blocks that self-declared endpoints have had.
+    A sealed set's way to release is its own, however many pairs are over it: its ``state``, the
+    ``evidence`` that a release is proposed over (as JSON), who proposed it, and the ``successor``
+    that takes its place. ``season`` counts the blocks that self-declared endpoints have had.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -99,12 +102,14 @@ class ItemSet(models.Model):
         return self.name
 
     def facts(self) -> Manifest | None:
-        """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged row."""
+        """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged
+        row."""
         return Manifest.from_dict(self.manifest) if self.manifest else None
 
     @property
     def cell(self) -> int:
-        """The fewest items that a number which is told may be over: of a sealed set its manifest's, else 1."""
+        """The fewest items that a number which is told may be over: of a sealed set its manifest's,
+        else 1."""
         return int(self.manifest.get("cell", MIN_CELL_SIZE)) if self.sealed else 1
 
     def rule_words(self) -> str:
@@ -118,7 +123,8 @@ class ItemSet(models.Model):
 
 
 class Notice(models.Model):
-    """A maintainer's signed notice about a sealed set: a block or an item is retired (``evaluator.ledger.notices``)."""
+    """A maintainer's signed notice about a sealed set: a block or an item is retired
+    (``evaluator.ledger.notices``)."""
 
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="notices")
     index = models.PositiveIntegerField()
@@ -139,17 +145,20 @@ class Notice(models.Model):
 class SetPair(models.Model):
     """A public set and its sealed twin, asked with one protocol and graded by one grader.
 
-    Runs are graded by ``grader``. Once all of them have been graded again by another, maintainers may have the ranking
-    made from that one's outcomes: ``ranked_by``, empty until then. Both sets are always by the same.
+    Runs are graded by ``grader``. Once all of them have been graded again by another, maintainers
+    may have the ranking made from that one's outcomes: ``ranked_by``, empty until then. Both sets
+    are always by the same.
 
-    A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the pair's ranking.
+    A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the
+    pair's ranking.
 
-    ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty where nothing did.
-    Release, seasons and notices are the private set's, and so the same for every pair over it. ``stale`` until a
-    ranking takes note of what maintainers have said: a notice, a retracted run, a release.
+    ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty
+    where nothing did. Release, seasons and notices are the private set's, and so the same for every
+    pair over it. ``stale`` until a ranking takes note of what maintainers have said: a notice, a
+    retracted run, a release.
 
-    A pair that was registered by mistake and has no ranked run may be withdrawn, for one of ``Withdrawal``'s reasons:
-    it stays listed, and nothing is submitted to it any more.
+    A pair that was registered by mistake and has no ranked run may be withdrawn, for one of
+    ``Withdrawal``'s reasons: it stays listed, and nothing is submitted to it any more.
     """
 
     class Withdrawal(models.TextChoices):
@@ -234,7 +243,8 @@ class SetPair(models.Model):
 
     @property
     def published_state(self) -> str:
-        """The state as pages and the API name it: that of the private set, or that the pair was withdrawn."""
+        """The state as pages and the API name it: that of the private set, or that the pair was
+        withdrawn."""
         return WITHDRAWN if self.withdrawn_at else self.state
 
     @property
@@ -263,7 +273,8 @@ class SetPair(models.Model):
 
 
 class SetStep(models.Model):
-    """One step of a sealed set's release, for the record. ``by`` is empty where the rule itself decided."""
+    """One step of a sealed set's release, for the record. ``by`` is empty where the rule itself
+    decided."""
 
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="steps")
     old = models.CharField(max_length=10)

@@ -1,6 +1,7 @@
 """States of a sealed set on its way to release, and the one table of steps between them. Pure.
 
-The same table stands in the database as a trigger (see the migration), so that no query can take another step.
+The same table stands in the database as a trigger (see the migration), so that no query can take
+another step.
 """
 
 from collections.abc import Mapping

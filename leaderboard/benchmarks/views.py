@@ -88,7 +88,8 @@ def name_successor(request: HttpRequest, slug: str) -> HttpResponse:
 @maintainers_only
 @require_POST
 def open_season(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give self-declared endpoints the next block; asks for a tick, because it cannot be taken back."""
+    """Give self-declared endpoints the next block; asks for a tick, because it cannot be taken
+    back."""
     known = _known(slug)
     if request.POST.get("sure"):
         carry_out(request, lambda: actions.open_season(slug=known), done="The next season is open.")

@@ -80,7 +80,8 @@ def record_grant(
     salt: str,
     digest: str,
 ) -> Grant:
-    """Write down what an attempt may show to whom. It must be in the same transaction as the attempt."""
+    """Write down what an attempt may show to whom. It must be in the same transaction as the
+    attempt."""
     facts = {"recipient": recipient, "sets": sets, "salt": salt, "hash": digest}
     return Grant.objects.create(run=run, token=token, **facts)
 
@@ -130,7 +131,8 @@ def store_log(
     note: str = "",
     opened: Sequence[OutcomeCounts] = (),
 ) -> None:
-    """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the log.
+    """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the
+    log.
 
     Raises ``bad_message`` and keeps none.
     """
@@ -170,7 +172,8 @@ def _store_head(evaluator: Evaluator, note: str) -> None:
 
 
 def _compare_heads(evaluator: Evaluator) -> None:
-    """Compare each head that the site's copy has reached with the copy. One that differs flags its evaluator."""
+    """Compare each head that the site's copy has reached with the copy. One that differs flags its
+    evaluator."""
     known = Evaluator.objects.get(pk=evaluator.pk)
     reached = list(known.heads.filter(agrees__isnull=True, size__lte=known.head_index + 1))
     if not reached:
@@ -184,7 +187,8 @@ def _compare_heads(evaluator: Evaluator) -> None:
 
 
 def ask_logs() -> int:
-    """Ask every evaluator for the lines behind the site's copy, and for its newest head. Returns how many."""
+    """Ask every evaluator for the lines behind the site's copy, and for its newest head. Returns
+    how many."""
     known = list(Evaluator.objects.order_by("pk"))
     for evaluator in known:
         request_log(evaluator.name, after=evaluator.head_index)
@@ -194,8 +198,8 @@ def ask_logs() -> int:
 def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
     """Keep lines of an evaluator's log, whatever became of the attempt they belong to.
 
-    Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come twice
-    and in any order; the chain grows as far as it has no gap.
+    Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come
+    twice and in any order; the chain grows as far as it has no gap.
     """
     if any(
         entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key)

@@ -19,7 +19,8 @@ router = Router(tags=["ledger"])
 
 
 class LedgerQuery(Schema):
-    """Which part of the ledger. ``before`` is the ``id`` of the last line already seen; empty values filter nothing."""
+    """Which part of the ledger. ``before`` is the ``id`` of the last line already seen; empty
+    values filter nothing."""
 
     evaluator: str = Field("", max_length=80)
     set: str = Field("", max_length=80)
@@ -49,7 +50,8 @@ class PageQuery(Schema):
     "/ledger", auth=None, summary="What evaluators say they did with sealed sets, newest first"
 )
 def ledger(request: HttpRequest, query: Query[LedgerQuery]) -> dict[str, Any]:
-    """Signed lines of the evaluators' logs, each whole. A set's items were dealt by lot: an index tells nothing."""
+    """Signed lines of the evaluators' logs, each whole. A set's items were dealt by lot: an index
+    tells nothing."""
     wanted = {
         name: getattr(query, name) for name in ("evaluator", "set", "recipient", "tier", "kind")
     }
@@ -120,12 +122,12 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
     "/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first"
 )
 def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
-    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version`` (2), ``run``,
-    ``token``, ``recipient``, ``salt`` and ``sets``, so that anyone can make it again. ``recipient`` and ``salt`` are
-    null until an evaluator's log shows a reveal for the run, which names the recipient. Grants of version 1 have no
-    salt. ``items`` are bitmaps in base64, least significant bit first: the items of a set that the attempt may still
-    ask; ``blocks`` is empty for a whole set.
-    """
+    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version``
+    (2), ``run``, ``token``, ``recipient``, ``salt`` and ``sets``, so that anyone can make it again.
+    ``recipient`` and ``salt`` are null until an evaluator's log shows a reveal for the run, which
+    names the recipient. Grants of version 1 have no salt. ``items`` are bitmaps in base64, least
+    significant bit first: the items of a set that the attempt may still ask; ``blocks`` is empty
+    for a whole set."""
     known = Grant.objects.with_opened().filter(pk__gt=query.after).order_by("pk")
     return {"grants": [_grant(one) for one in known[: query.limit]]}
 
@@ -136,7 +138,8 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     summary="The endpoints that are asked as T1, with a key of the maintainers",
 )
 def endpoints(request: HttpRequest) -> dict[str, Any]:
-    """A submission is T1 where it names one of them exactly, letter by letter, and brings no key of its own."""
+    """A submission is T1 where it names one of them exactly, letter by letter, and brings no key of
+    its own."""
     names = ("url", "model", "api", "provider")
     return {
         "endpoints": [

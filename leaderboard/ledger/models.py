@@ -45,8 +45,8 @@ class Evaluator(models.Model):
 
     The other columns hold its last announcement (a ``contract.Announcement``): ``last_seen`` and
     ``expected_by`` are by the database's clock, ``announced_at`` is by the evaluator's and orders
-    announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``; ``out_of_service`` is empty, or the
-    reason why it takes no runs.
+    announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``; ``out_of_service`` is
+    empty, or the reason why it takes no runs.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -96,7 +96,8 @@ class Evaluator(models.Model):
         return {name: getattr(item_set, name) for name in names} in self.sets
 
     def abilities(self) -> tuple[object, ...]:
-        """Return what decides which runs it can be given: unequal values where something has changed."""
+        """Return what decides which runs it can be given: unequal values where something has
+        changed."""
         live = Evaluator.objects.live().filter(pk=self.pk).exists()
         return (live, self.out_of_service, self.announced_pool, self.sets, self.reads)
 
@@ -114,8 +115,8 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def with_opened(self) -> "GrantQuerySet":
         """Mark with ``opened`` the grants whose recipient is published.
 
-        A recipient is published once the log of an evaluator shows a reveal for its run: from then on the log
-        names it. Weights that we run have no recipient to withhold.
+        A recipient is published once the log of an evaluator shows a reveal for its run: from then
+        on the log names it. Weights that we run have no recipient to withhold.
         """
         reveals = Entry.objects.filter(
             kind="exposure", run=models.OuterRef("run"), status=Entry.Status.CHAINED
@@ -127,9 +128,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 class Grant(models.Model):
     """What one attempt at one run may show to whom: written before the attempt is sent out.
 
-    ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap of those not yet
-    graded. The evaluator repeats ``hash`` when it starts. ``salt`` keeps a recipient that is not published yet from
-    being guessed by its hash; grants from before there were salts have none.
+    ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap
+    of those not yet graded. The evaluator repeats ``hash`` when it starts. ``salt`` keeps a
+    recipient that is not published yet from being guessed by its hash; grants from before there
+    were salts have none.
     """
 
     run = models.UUIDField()
@@ -157,7 +159,8 @@ class Grant(models.Model):
     def digest(
         *, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str = ""
     ) -> str:
-        """Return the hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal digits.
+        """Return the hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal
+        digits.
 
         With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1.
         """
@@ -169,10 +172,12 @@ class Grant(models.Model):
 
 
 class Party(models.Model):
-    """Whom the site takes a recipient for. The evaluator's own list decides; this one may only be stricter.
+    """Whom the site takes a recipient for. The evaluator's own list decides; this one may only be
+    stricter.
 
-    A row names the party and may lower the tier of its endpoints; ``T1`` here lowers nothing and grants nothing: an
-    endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights that we run are T0 without a row.
+    A row names the party and may lower the tier of its endpoints; ``T1`` here lowers nothing and
+    grants nothing: an endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights
+    that we run are T0 without a row.
     """
 
     class Kind(models.TextChoices):
@@ -201,7 +206,8 @@ class Party(models.Model):
 class ListedEndpoint(models.Model):
     """One endpoint that the evaluators' lists name as T1, exactly as a submission has to name it.
 
-    The evaluators hold the maintainers' key for it and decide; this copy lets the site grant the same blocks.
+    The evaluators hold the maintainers' key for it and decide; this copy lets the site grant the
+    same blocks.
     """
 
     url = models.CharField(max_length=1000)
@@ -231,7 +237,8 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     """Lines of the evaluators' logs."""
 
     def matching(self, **wanted: str | None) -> "EntryQuerySet":
-        """Those with these values, where a value is wanted: evaluator, set, recipient, tier, kind, run."""
+        """Those with these values, where a value is wanted: evaluator, set, recipient, tier, kind,
+        run."""
         columns = {"evaluator": "evaluator__name", "set": "set_name"}
         return self.filter(
             **{columns.get(name, name): value for name, value in wanted.items() if value}
@@ -240,10 +247,11 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     def opened(
         self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]
     ) -> "dict[uuid.UUID, list[dict[str, Any]]]":
-        """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by run.
+        """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by
+        run.
 
-        Of a run that several evaluators took part in, all or none: none where one closed fewer items than the set's
-        ``least``, which no number may single out.
+        Of a run that several evaluators took part in, all or none: none where one closed fewer
+        items than the set's ``least``, which no number may single out.
         """
         closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by(
             "line__token", "index"
@@ -266,12 +274,14 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
 
 class Entry(models.Model):
-    """One signed line of an evaluator's log: ``line`` holds it whole, the columns what is searched for.
+    """One signed line of an evaluator's log: ``line`` holds it whole, the columns what is searched
+    for.
 
-    A line that came before its predecessor is ``pending``; one that contradicts a line already there, or
-    does not continue the chain, is ``conflicting``: it is kept, since its signature proves who wrote it.
-    ``tally`` are the counts that a closing commits to (``contract.OutcomeCounts``), where they are known.
-    ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none; ``count`` is then 0.
+    A line that came before its predecessor is ``pending``; one that contradicts a line already
+    there, or does not continue the chain, is ``conflicting``: it is kept, since its signature
+    proves who wrote it. ``tally`` are the counts that a closing commits to
+    (``contract.OutcomeCounts``), where they are known. ``run``, ``recipient`` and ``tier`` are
+    empty where the kind of line has none; ``count`` is then 0.
     """
 
     class Status(models.TextChoices):
@@ -328,7 +338,8 @@ class Entry(models.Model):
 
     @classmethod
     def of(cls, line: LogLine, *, evaluator: Evaluator) -> "Entry":
-        """The row of a line that has been verified; not saved, and pending until the chain reaches it."""
+        """The row of a line that has been verified; not saved, and pending until the chain reaches
+        it."""
         data = line.to_dict()
         return cls(
             evaluator=evaluator,
@@ -369,7 +380,8 @@ class Entry(models.Model):
 
 
 class Head(models.Model):
-    """A tree head that an evaluator signed over its log. ``agrees`` once the site's copy gives the same root.
+    """A tree head that an evaluator signed over its log. ``agrees`` once the site's copy gives the
+    same root.
 
     It is None while the copy is shorter than the head, and False for good where the two differ.
     """

@@ -1,4 +1,5 @@
-"""The public ledger's pages: all logs with filters, and one line with the proof that it is in its log."""
+"""The public ledger's pages: all logs with filters, and one line with the proof that it is in its
+log."""
 
 import json
 from typing import Any
@@ -20,7 +21,8 @@ PAGE_LENGTH = 50
 
 @require_safe
 def ledger(request: HttpRequest) -> HttpResponse:
-    """Every line that is wanted, newest first, with the evaluators and the newest heads of their logs."""
+    """Every line that is wanted, newest first, with the evaluators and the newest heads of their
+    logs."""
     wanted = LedgerFilter(request.GET or None)
     entries = Entry.objects.published().matching(**wanted.values())
     page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))

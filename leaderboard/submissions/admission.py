@@ -25,9 +25,11 @@ _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
 
 @dataclass(frozen=True)
 class Ask:
-    """What a submitter asks for. ``checkpoint`` for a checkpoint; what follows for an endpoint, but ``protocol``.
+    """What a submitter asks for. ``checkpoint`` for a checkpoint; what follows for an endpoint, but
+    ``protocol``.
 
-    ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is sealed.
+    ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is
+    sealed.
     """
 
     pair: str
@@ -50,7 +52,8 @@ class Ask:
     def fingerprint(self) -> str:
         """The digest of all that was asked but the key, of which it only says whether there is one.
 
-        A field that came later is in it only where it was given, so that a key from before still fits.
+        A field that came later is in it only where it was given, so that a key from before still
+        fits.
         """
         left_out = {"api_key"} | {
             name for name in (*OF_BUDGET, "provider", "protocol") if not getattr(self, name)
@@ -95,7 +98,8 @@ def is_api_key(text: str) -> bool:
 
 
 def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
-    """What is wrong with a submission as it is written; nothing may be looked up by it before this is None."""
+    """What is wrong with a submission as it is written; nothing may be looked up by it before this
+    is None."""
     for name in ("pair", "model"):
         if not _PATTERNS[name].fullmatch(getattr(ask, name)):
             return Rejection(Refusal.INVALID_FIELD, name)
@@ -161,7 +165,8 @@ def _bad_field(ask: Ask) -> str:
 
 
 def _bad_budget(ask: Ask) -> str:
-    """The field of a budget that is wrong, empty where none is. A cap on money needs both prices to be counted by."""
+    """The field of a budget that is wrong, empty where none is. A cap on money needs both prices to
+    be counted by."""
     for name in OF_BUDGET:
         value = getattr(ask, name)
         if value is not None and (not math.isfinite(value) or value < 0):

@@ -75,7 +75,8 @@ class SubmissionOut(Schema):
 
 
 class RunsQuery(Schema):
-    """Which runs. ``after`` is the ``id`` of the last one already seen; empty values filter nothing."""
+    """Which runs. ``after`` is the ``id`` of the last one already seen; empty values filter
+    nothing."""
 
     pair: str = Field("", max_length=80)
     after: UUID | None = None
@@ -83,7 +84,8 @@ class RunsQuery(Schema):
 
 
 class LikelihoodOut(Schema):
-    """The mean log-likelihood per character over the texts of ``n`` items, in nats, and its standard error.
+    """The mean log-likelihood per character over the texts of ``n`` items, in nats, and its
+    standard error.
 
     ``definition`` says what text of an item is read.
     """
@@ -95,7 +97,8 @@ class LikelihoodOut(Schema):
 
 
 class CountsOut(Schema):
-    """The outcomes of a run on one set; ``n`` is every assigned item. Of endpoints there is no ``likelihood``."""
+    """The outcomes of a run on one set; ``n`` is every assigned item. Of endpoints there is no
+    ``likelihood``."""
 
     set: str
     sealed: bool
@@ -114,8 +117,9 @@ class CountsOut(Schema):
 
 
 class GraderOut(Schema):
-    """What one grader makes of a run's answers to one set. ``known`` of the ``n`` answers are kept; the counts are null
-    unless all are, and of a self-declared endpoint's answers to a sealed set."""
+    """What one grader makes of a run's answers to one set. ``known`` of the ``n`` answers are kept;
+    the counts are null unless all are, and of a self-declared endpoint's answers to a sealed set.
+    """
 
     grader: str
     set: str
@@ -171,8 +175,8 @@ class RetractionOut(Schema):
 
 
 class RescoringOut(Schema):
-    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each kind of difference,
-    once the run's cohort is closed."""
+    """An order to grade a run again: ``asked``, ``done`` or ``failed``. ``changed`` counts each
+    kind of difference, once the run's cohort is closed."""
 
     id: int
     run: UUID
@@ -213,7 +217,8 @@ class FindingOut(Schema):
 
 
 class StatusOut(Schema):
-    """Status of the site. ``beat`` is when its housekeeping last ran; ``findings`` are shown to maintainers only."""
+    """Status of the site. ``beat`` is when its housekeeping last ran; ``findings`` are shown to
+    maintainers only."""
 
     ok: bool
     beat: datetime | None
@@ -222,13 +227,13 @@ class StatusOut(Schema):
 
 
 class RunOut(Schema):
-    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is graded, and lacks
-    the sealed set until its cohort is closed.
+    """A run. ``done`` moves in steps of a tenth of ``total``; ``sets`` is empty until the run is
+    graded, and lacks the sealed set until its cohort is closed.
 
     ``record`` holds everything that moves a score beside the weights, whose digest is ``artefact``.
-    ``held_up`` says what keeps a queued run from beginning, and is null where it only waits for its turn.
-    ``likelihood_failed`` says why weights that were asked could not be read for their likelihoods.
-    A run with a ``retraction`` has no rank and counts for no release.
+    ``held_up`` says what keeps a queued run from beginning, and is null where it only waits for its
+    turn. ``likelihood_failed`` says why weights that were asked could not be read for their
+    likelihoods. A run with a ``retraction`` has no rank and counts for no release.
     """
 
     id: UUID
@@ -294,10 +299,12 @@ def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
 
 @router.get("/runs", auth=None, summary="Every run, and what became of it")
 def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
-    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and nothing else.
+    """In order of their ids. A run that is not ranked tells its id, pair, state and tier, and
+    nothing else.
 
-    ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its ``tally`` the SHA-256 of
-    ``holdfast/tally/v1``, a line end, and the canonical JSON of all other fields.
+    ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its
+    ``tally`` the SHA-256 of ``holdfast/tally/v1``, a line end, and the canonical JSON of all other
+    fields.
     """
     found = Run.objects.select_related(
         "submission__model", "submission__pair", "evaluator"
@@ -355,7 +362,8 @@ def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[
     summary="Cancel a run",
 )
 def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
-    """For its submitter and maintainers. The evaluator stops before its next batch. 409 once the run has ended."""
+    """For its submitter and maintainers. The evaluator stops before its next batch. 409 once the
+    run has ended."""
     return _act(request, run_id, actions.cancel)
 
 
@@ -366,7 +374,8 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     summary="Queue a failed run again",
 )
 def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
-    """For maintainers. Outcomes are kept, only the items that are left are asked. 409 unless the run has failed."""
+    """For maintainers. Outcomes are kept, only the items that are left are asked. 409 unless the
+    run has failed."""
     return _act(request, run_id, actions.requeue, maintainers_only=True)
 
 
@@ -377,7 +386,8 @@ def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     summary="Have a run graded again",
 )
 def grade_again(request: HttpRequest, run_id: UUID, order: GradeAgain) -> Any:
-    """For maintainers. The evaluator that keeps the answers is asked, no model. The same order twice is one."""
+    """For maintainers. The evaluator that keeps the answers is asked, no model. The same order
+    twice is one."""
     user = cast("User", request.auth)  # type: ignore[attr-defined]
     return Status(201, _rescoring(actions.ask_again(run=run_id, grader=order.grader, by=user)))
 
@@ -435,7 +445,8 @@ def _act(
     summary="Withdraw a pair",
 )
 def withdraw_pair(request: HttpRequest, slug: str, order: Withdrawal) -> Any:
-    """For maintainers, and for ever. Refused once a run on it has a result; its waiting runs are cancelled."""
+    """For maintainers, and for ever. Refused once a run on it has a result; its waiting runs are
+    cancelled."""
     user = cast("User", request.auth)  # type: ignore[attr-defined]
     pair = actions.withdraw_pair(slug=slug.replace("\0", ""), reason=order.reason, by=user)
     names = {"pair": pair.slug, "state": pair.published_state, "reason": pair.withdrawn_why}

@@ -1,4 +1,5 @@
-"""How far the share of a vote can be read as a chance, as a square of SVG. Its numbers stand in a table beside it."""
+"""How far the share of a vote can be read as a chance, as a square of SVG. Its numbers stand in a
+table beside it."""
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -10,7 +11,8 @@ SIDE, EDGE = 200, 10
 
 
 def calibration(votes: Votes) -> SafeString:
-    """A dot for each bin: the mean share of its votes from left to right, how many of them are right upwards.
+    """A dot for each bin: the mean share of its votes from left to right, how many of them are
+    right upwards.
 
     On the line both are equal. A dot's area is as the number of its items.
     """

@@ -29,6 +29,7 @@ def is_continuable(code: str) -> bool:
 def needs_key_no_more(code: Code) -> bool:
     """Return true where a failed run's API key is erased at once.
 
-    The run cannot go on, or the key was refused, or all the time that the author granted it is over.
+    The run cannot go on, or the key was refused, or all the time that the author granted it is
+    over.
     """
     return code in (Code.ENDPOINT_UNAUTHORIZED, Code.DEADLINE) or not is_continuable(code)

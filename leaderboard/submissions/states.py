@@ -72,14 +72,16 @@ CANCELLABLE = frozenset(old for old, new in STEPS if new is RunState.CANCELLED)
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which attempt of a run is valid: its fencing token, and its worker once one has begun it (else "")."""
+    """Which attempt of a run is valid: its fencing token, and its worker once one has begun it
+    (else "")."""
 
     token: int
     worker: str
 
 
 def is_current(attempt: Attempt, *, token: int, worker: str) -> bool:
-    """Whether a report of (token, worker) may change the run. This is the fence: all writes pass it."""
+    """Whether a report of (token, worker) may change the run. This is the fence: all writes pass
+    it."""
     same_token = token == attempt.token
     return same_token and attempt.worker in ("", worker)
 

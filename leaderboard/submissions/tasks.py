@@ -87,7 +87,8 @@ def prune() -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Requeue expired attempts, erase old keys, ask for missing rankings, and see whether a release rule is met."""
+    """Requeue expired attempts, erase old keys, ask for missing rankings, and see whether a release
+    rule is met."""
     housekeeping(actions.reap)
     housekeeping(actions.request_rankings)
     housekeeping(actions.follow_rules)

@@ -1,7 +1,7 @@
 """Status of the site's programs and of the pools, with findings and advice.
 
-One list of findings serves the page, the API and ``manage.py doctor``. It is read from the database alone, so a page
-costs a few queries; only the doctor and the housekeeping ask the broker.
+One list of findings serves the page, the API and ``manage.py doctor``. It is read from the database
+alone, so a page costs a few queries; only the doctor and the housekeeping ask the broker.
 """
 
 import hashlib

@@ -37,7 +37,8 @@ SLACK_SECONDS = 2.0
 
 
 def dispatch_on_commit(run: Run) -> None:
-    """Dispatch what is due of the run's pool once the transaction is over; else the next drain does."""
+    """Dispatch what is due of the run's pool once the transaction is over; else the next drain
+    does."""
     pool = run.pool
 
     def dispatch_due() -> None:
@@ -55,7 +56,8 @@ def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
 
 
 class QueueRoom:
-    """Messages that each queue of a pool may still take. Raises the broker's error where it is away."""
+    """Messages that each queue of a pool may still take. Raises the broker's error where it is
+    away."""
 
     def __init__(self, pool: str, serving: Collection[str]) -> None:
         self.pool = evaluate_queue(pool)

@@ -1,10 +1,11 @@
-"""Recording reports: each once, only from the attempt that holds the run, in whatever order they come.
+"""Recording reports: each once, only from the attempt that holds the run, in whatever order they
+come.
 
 The order of trust; whatever fails changes nothing, since all of it is one transaction:
 
 - the envelope's signature;
 - entries of an exposure journal, which are stored before the fence is asked: what was shown was
-  shown, whoever held the run;
+shown, whoever held the run;
 - the fence: token and worker;
 - the receipt;
 - the body.

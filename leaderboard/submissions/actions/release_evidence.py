@@ -45,7 +45,8 @@ def weigh(pair: SetPair) -> Weighed:
 
 
 def forecast(pair: SetPair) -> Weighed:
-    """Weigh what the rule of a pair would say if each model did on its set as it last did elsewhere.
+    """Weigh what the rule of a pair would say if each model did on its set as it last did
+    elsewhere.
 
     Runs on this set itself are left out. A rule that would be met at once is no promise to keep a
     set sealed.

@@ -1,10 +1,11 @@
 """Retention: rows that nothing reads any more are deleted after a time, a bounded number at once.
 
-- Receipts and job specifications of runs that have ended: fences and final states refuse what they would refuse.
+- Receipts and job specifications of runs that have ended: fences and final states refuse what they
+  would refuse.
 - Counts of refused reports.
 
-Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants, which third parties
-hold against the evaluators' logs.
+Runs, outcomes, submissions and all of the public ledger stay for good: entries, heads, and grants,
+which third parties hold against the evaluators' logs.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Pruned:
 
 
 def prune(*, dry_run: bool = False) -> Pruned:
-    """Delete what is older than RETENTION_DAYS by the database's clock. With ``dry_run`` only count it."""
+    """Delete what is older than RETENTION_DAYS by the database's clock. With ``dry_run`` only count
+    it."""
     before = seconds_from_now(-settings.RETENTION_DAYS * _DAY)
     ended = Run.objects.filter(state__in=[RunState.GRADED, *FINAL], ended_at__lt=before)
     old_day = models.functions.TruncDate(Now() - timedelta(days=settings.RETENTION_DAYS))

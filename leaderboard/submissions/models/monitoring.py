@@ -1,4 +1,5 @@
-"""Facts about the site's own programs: when its housekeeping last ran, and which reports it refused."""
+"""Facts about the site's own programs: when its housekeeping last ran, and which reports it
+refused."""
 
 from typing import Any
 
@@ -9,7 +10,8 @@ BEAT = "beat"
 
 
 class Heartbeat(models.Model):
-    """The last time a scheduled task ran, by the database's clock. ``facts`` are counts that it found."""
+    """The last time a scheduled task ran, by the database's clock. ``facts`` are counts that it
+    found."""
 
     name = models.CharField(max_length=20, primary_key=True)
     at = models.DateTimeField()
@@ -26,10 +28,12 @@ class Heartbeat(models.Model):
 
 
 class RefusedReport(models.Model):
-    """Reports of one day that were refused for one reason: a count, and size and digest of the last of them.
+    """Reports of one day that were refused for one reason: a count, and size and digest of the last
+    of them.
 
-    Nothing of a report itself is stored: what it says may be anything. ``claimed`` is the evaluator that it names,
-    where there is one of that name; a refused report proves nothing about who sent it.
+    Nothing of a report itself is stored: what it says may be anything. ``claimed`` is the evaluator
+    that it names, where there is one of that name; a refused report proves nothing about who sent
+    it.
     """
 
     day = models.DateField()

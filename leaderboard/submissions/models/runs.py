@@ -22,7 +22,8 @@ from leaderboard.submissions.states import (
 )
 
 PAIR_WITHDRAWN = "pair_withdrawn"
-"""What ended a run whose pair was withdrawn, as a code for a reader; the run itself is cancelled."""
+"""What ended a run whose pair was withdrawn, as a code for a reader; the run itself is cancelled.
+"""
 
 
 def seconds_from_now(seconds: float) -> models.Expression:
@@ -35,7 +36,8 @@ class RunQuerySet(models.QuerySet["Run"]):
     """Runs, by where they stand and who may see them."""
 
     def locked(self, run: str | uuid.UUID) -> "Run | None":
-        """The run, locked until the transaction ends: all that changes a run happens under this lock."""
+        """The run, locked until the transaction ends: all that changes a run happens under this
+        lock."""
         return self.select_for_update(of=("self",)).filter(pk=run).first()
 
     def overdue(self) -> "RunQuerySet":
@@ -77,14 +79,16 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(models.Model):
     """One evaluation of a submission, over as many attempts as it takes.
 
-    ``token`` fences attempts: it grows with each, and only reports that carry it change anything. ``worker`` is who
-    began the attempt, empty until somebody has; ``slot`` names the queue on which that one is answered. ``waiting`` is
-    the code of what every evaluator lacks for a queued run. ``claimed`` are the counts of a Finished that came before
-    the last outcomes; ``continued`` counts how often its author went on after a failure. Lease and deadline are by the
-    database's clock. ``artefact`` is the digest of the weights' files, as the evaluator found them, ``weights`` that of
-    their tensors (``TensorList``), ``likelihood_failed`` the code of what kept them from reading; ``record`` is the
-    ``contract.Record`` of the last attempt. A ``retracted`` run counts for nothing; a ``post_release`` one is of
-    weights that nobody had committed to before the set was released.
+    ``token`` fences attempts: it grows with each, and only reports that carry it change anything.
+    ``worker`` is who began the attempt, empty until somebody has; ``slot`` names the queue on which
+    that one is answered. ``waiting`` is the code of what every evaluator lacks for a queued run.
+    ``claimed`` are the counts of a Finished that came before the last outcomes; ``continued``
+    counts how often its author went on after a failure. Lease and deadline are by the database's
+    clock. ``artefact`` is the digest of the weights' files, as the evaluator found them,
+    ``weights`` that of their tensors (``TensorList``), ``likelihood_failed`` the code of what kept
+    them from reading; ``record`` is the ``contract.Record`` of the last attempt. A ``retracted``
+    run counts for nothing; a ``post_release`` one is of weights that nobody had committed to before
+    the set was released.
     """
 
     class Retraction(models.TextChoices):
@@ -222,7 +226,8 @@ class Run(models.Model):
 
     @property
     def ended_because(self) -> str:
-        """The code of what ended it without a score: its own, or that its pair was withdrawn while it waited."""
+        """The code of what ended it without a score: its own, or that its pair was withdrawn while
+        it waited."""
         withdrawn = self.submission.pair.withdrawn_at
         if (
             self.state == RunState.CANCELLED
@@ -240,13 +245,16 @@ class Run(models.Model):
 
     @property
     def percent(self) -> int:
-        """Progress in steps of ten percent: finer steps would tell how long single sealed items took."""
+        """Progress in steps of ten percent: finer steps would tell how long single sealed items
+        took."""
         return self.done * 10 // self.total * 10
 
     def move(self, new: RunState, **changes: Any) -> None:
-        """Take one step of the table: an update that names the old state, and whose count is checked.
+        """Take one step of the table: an update that names the old state, and whose count is
+        checked.
 
-        Raises :class:`IllegalStep` where the table has none, :class:`LostStep` where another was first.
+        Raises :class:`IllegalStep` where the table has none, :class:`LostStep` where another was
+        first.
         """
         old = RunState(self.state)
         check_step(STEPS, old, new)

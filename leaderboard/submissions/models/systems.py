@@ -20,7 +20,8 @@ SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
 
 
 class Lineage(models.Model):
-    """A pretraining that models descend from, as maintainers record it; a merge has several parents."""
+    """A pretraining that models descend from, as maintainers record it; a merge has several
+    parents."""
 
     name = models.CharField(max_length=80, unique=True)
     parents = models.ManyToManyField("self", symmetrical=False, related_name="children")
@@ -39,8 +40,8 @@ class Lineage(models.Model):
 class Model(models.Model):
     """A model as the board names it. Names are plain ASCII and unique without regard to case.
 
-    ``lineage`` is the family that maintainers recorded last: models of one family never judge each other on the board.
-    For a release only a ``LineageRecord`` of the very weights counts.
+    ``lineage`` is the family that maintainers recorded last: models of one family never judge each
+    other on the board. For a release only a ``LineageRecord`` of the very weights counts.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -69,8 +70,8 @@ class Model(models.Model):
 class LineageRecord(models.Model):
     """The lineage of one model's weights, by the digest of their files, as maintainers recorded it.
 
-    Other weights under the same name have none until maintainers record one. ``base_model`` names the pretrained
-    weights that these were made from, empty where maintainers did not state it.
+    Other weights under the same name have none until maintainers record one. ``base_model`` names
+    the pretrained weights that these were made from, empty where maintainers did not state it.
     """
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="lineage_records")
@@ -110,11 +111,12 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 class Submission(models.Model):
     """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
 
-    ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by the evaluator's name; it
-    is erased when the run ends, or after a grace time where the run may go on. ``keyed`` says that there was one.
-    ``fingerprint`` is the digest of what was asked, so that a repeated key with another body is seen. ``protocol`` is
-    empty for the pair's own: only such a run is ranked, and counts for a release. ``provider`` is empty for an API like
-    OpenAI's own, else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
+    ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by the
+    evaluator's name; it is erased when the run ends, or after a grace time where the run may go on.
+    ``keyed`` says that there was one. ``fingerprint`` is the digest of what was asked, so that a
+    repeated key with another body is seen. ``protocol`` is empty for the pair's own: only such a
+    run is ranked, and counts for a release. ``provider`` is empty for an API like OpenAI's own,
+    else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
     """
 
     class Kind(models.TextChoices):
@@ -203,7 +205,8 @@ class Submission(models.Model):
 
 
 class TensorList(models.Model):
-    """The tensors of weights that were evaluated (``contract.Weights``), by the digest that closings commit to."""
+    """The tensors of weights that were evaluated (``contract.Weights``), by the digest that
+    closings commit to."""
 
     digest = models.CharField(max_length=64, unique=True)
     data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
@@ -220,7 +223,8 @@ class TensorList(models.Model):
 
 
 class Commitment(models.Model):
-    """Somebody's commitment to weights by their digest. Only those from before a release rank after it."""
+    """Somebody's commitment to weights by their digest. Only those from before a release rank after
+    it."""
 
     digest = models.CharField(max_length=64)
     by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="commitments")

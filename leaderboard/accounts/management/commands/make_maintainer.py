@@ -9,7 +9,8 @@ from leaderboard.errors import SiteError
 
 
 class Command(BaseCommand):
-    """Lets somebody who has an account register sets, see how far they are burnt, and propose or publish a release."""
+    """Lets somebody who has an account register sets, see how far they are burnt, and propose or
+    publish a release."""
 
     help = "Make USER a maintainer; with --end, no longer."
 

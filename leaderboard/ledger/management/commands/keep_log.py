@@ -14,7 +14,8 @@ from leaderboard.ledger.models import Evaluator
 
 
 class Command(BaseCommand):
-    """Takes a log that comes as a file: an escrow's, whose keys never meet a network, or one of a lost broker."""
+    """Takes a log that comes as a file: an escrow's, whose keys never meet a network, or one of a
+    lost broker."""
 
     help = "Keep the lines of a registered evaluator's journal.jsonl that the ledger does not have."
 

@@ -9,7 +9,8 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Prints one line a finding, with what to do. Ends with 1 where one of them keeps runs from ending."""
+    """Prints one line a finding, with what to do. Ends with 1 where one of them keeps runs from
+    ending."""
 
     help = (
         "Say what is wrong with the site, its broker and its evaluators, and what to do about it."

@@ -10,7 +10,8 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Freezes the evidence of a releasable pair, so that maintainers can sign it; or takes that back."""
+    """Freezes the evidence of a releasable pair, so that maintainers can sign it; or takes that
+    back."""
 
     help = "Propose a pair's release: its evidence is frozen."
 

@@ -11,7 +11,8 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Verifies a signed bundle as a stranger would, keeps it, and makes the pair released: all of it or nothing."""
+    """Verifies a signed bundle as a stranger would, keeps it, and makes the pair released: all of
+    it or nothing."""
 
     help = "Publish the bundle of a proposed release, as another maintainer than the one who proposed it."
 

@@ -1,4 +1,5 @@
-"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL … [--weights DIGEST] [--base MODEL]]``."""
+"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL … [--weights DIGEST] [--base
+MODEL]]``."""
 
 from typing import Any
 

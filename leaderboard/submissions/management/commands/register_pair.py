@@ -15,7 +15,8 @@ from leaderboard.submissions.actions import forecast
 class Command(BaseCommand):
     """Registers a pair of sets: from then on models can be submitted to it.
 
-    Says so where the release rule would be met at once if known models did as well on it as they last did elsewhere.
+    Says so where the release rule would be met at once if known models did as well on it as they
+    last did elsewhere.
     """
 
     help = "Register a pair of a public and a sealed set, both registered before."

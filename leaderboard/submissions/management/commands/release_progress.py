@@ -13,7 +13,8 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Says how far a pair's release rule is, and writes the evidence that a proposed release was frozen over."""
+    """Says how far a pair's release rule is, and writes the evidence that a proposed release was
+    frozen over."""
 
     help = "Show how far a pair is on its way to release, as one JSON object."
 

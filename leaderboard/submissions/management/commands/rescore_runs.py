@@ -12,7 +12,8 @@ from leaderboard.submissions.models import Rescoring
 
 
 class Command(BaseCommand):
-    """Asks the evaluators that keep the answers to grade them again; with ``--show`` it says what came of it."""
+    """Asks the evaluators that keep the answers to grade them again; with ``--show`` it says what
+    came of it."""
 
     help = "Have the graded runs of a pair graded again by another grader."
 

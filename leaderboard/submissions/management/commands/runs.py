@@ -1,4 +1,5 @@
-"""``manage.py runs [RUN …] [--state STATE] [--pair PAIR] [--code CODE] [--cancel | --requeue] [--json]``."""
+"""``manage.py runs [RUN …] [--state STATE] [--pair PAIR] [--code CODE] [--cancel | --requeue]
+[--json]``."""
 
 import json
 from collections.abc import Callable

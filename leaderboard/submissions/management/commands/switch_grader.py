@@ -10,7 +10,8 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Makes a pair's board from another grader's outcomes, for both sets, once the runs have been graded again."""
+    """Makes a pair's board from another grader's outcomes, for both sets, once the runs have been
+    graded again."""
 
     help = "Make the board of a pair by another grader."
 
