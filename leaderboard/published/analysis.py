@@ -211,7 +211,7 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
 
 
 def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTest | None]:
-    """Return the test of each gap against models of other families; None where too few are alike."""
+    """Return the test of each gap against other families; None where too few are alike."""
     tests = [statistics.GapTest(gap.p, gap.visible) if gap else None for gap in found.gaps]
     levels = _evidence(sides, tests)
     corrected = iter(_corrected([test.p for test in tests if test]))

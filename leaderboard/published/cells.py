@@ -56,7 +56,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class FamilyCells:
-    """One family as text, with its forest. Without a test ``p_sign`` and the intervals are empty."""
+    """One family as text, with its forest; ``p_sign`` and intervals are empty without a test."""
 
     row: FamilyLine
     mean: str

@@ -155,7 +155,7 @@ def _fail(*complaints: Complaint) -> NoReturn:
 
 
 def _split(data: bytes) -> tuple[list[str], list[NumberedCells]]:
-    """Return the heading, and each row with the number of its last line; empty lines are skipped."""
+    """Return the heading, and each row with its last line's number; empty lines are skipped."""
     if len(data) > MOST_BYTES:
         _fail(Complaint(1, "", Problem.TOO_LARGE))
     try:
@@ -360,7 +360,7 @@ class _Reader:
         return right
 
     def _printed_gap(self) -> float | None:
-        """Return the printed difference; it may be off by 1.5 in the last digit, from three roundings."""
+        """Return the printed difference; three roundings allow 1.5 in its last digit."""
         printed = self._decimal("diff_printed")
         public, private = (self._row.get(f"{name}_acc", "") for name in self.sets)
         if printed is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):

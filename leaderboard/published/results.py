@@ -1,4 +1,4 @@
-"""Analysis of a published table: read by its page, its API and its exports, which compute nothing."""
+"""Analysis of a published table, as its page, API and exports read it."""
 
 from typing import Literal
 
@@ -28,7 +28,7 @@ class RawTest(Wire, frozen=True, kw_only=True):
 
 
 class PeerTest(Wire, frozen=True, kw_only=True):
-    """The gap to what ``references`` models of other families lead to expect, and its test, public higher."""
+    """Gap beyond that of ``references`` models of other families, and its test, public higher."""
 
     gap: float
     interval: tuple[float, float]

@@ -116,7 +116,7 @@ def _significant(
 
 
 def _printed(analysis: Analysis) -> str:
-    """Return the result of the printed statistics, and of the counts, which were rounded differently."""
+    """Return the result by printed statistics, and by counts, which were rounded differently."""
     printed = [(line, line.printed) for line in analysis.lines if line.printed]
     if not printed:
         return ""

@@ -127,7 +127,7 @@ def _table(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
 
 
 def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:
-    """Return the selects of the form: name, label for screen readers, options and the choice made."""
+    """Return the selects of the form: name, label, options and the choice made."""
     names = sorted((family.family for family in analysis.families), key=str.lower)
     families = [("", "all families"), *((name, name) for name in names)]
     bases = [(value, f"assume: {text}") for value, text in BASIS_CHOICES]
