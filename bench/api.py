@@ -1,4 +1,4 @@
-"""What a run costs beside the model's own time, side by side with others: ``python -m bench.api``.
+"""Cost of a run besides the model's own time, side by side with others: ``python -m bench.api``.
 
 GSM8K's test set, five shots, against an endpoint on this machine that takes so many seconds for
 each answer, 64 questions at once. The least that it can take is ``ceil(N / 64)`` answers in a row.
@@ -26,7 +26,7 @@ from tests.evaluator.endpoints import steady_endpoints
 
 Commands = dict[str, Callable[[str, Path], tuple[list[str], dict[str, str]]]]
 AT_LEAST = {"lm-eval": 5.0, "inspect": 8.0}
-"""How many times as long as ours, where an answer takes 0.2 s."""
+"""Ratio to our time, where an answer takes 0.2 s."""
 MOST_CPU = 2.5e-3
 """Seconds of CPU an item."""
 
@@ -71,7 +71,7 @@ def run_once(name: str, known: Commands, latency: float) -> Reading:
 
 
 def verdict(*, met: bool) -> str:
-    """How a target came out."""
+    """Result of a target."""
     return "met" if met else "NOT MET"
 
 

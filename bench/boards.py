@@ -106,7 +106,7 @@ def _likelihoods(mean: float) -> Likelihoods:
 
 
 def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
-    """What the site itself would hold: a run for each model, of which some are waiting."""
+    """Write what the site itself would hold: a run for each model, of which some are waiting."""
     owner, user = (
         Organisation.objects.create(name="Laboratory"),
         User.objects.create(username="submitter"),

@@ -144,7 +144,7 @@ def cells(line: Line, found: dict[str, float], sims: int) -> Iterator[str]:
 
 
 def compared(line: Line, found: dict[str, float], sims: int) -> list[str]:
-    """How each share of a world compares with the note's, as :func:`agreement`, where the note has
+    """Compare each share of a world with the note's, as :func:`agreement`, where the note has
     one."""
     beside = dict(zip(METHODS, line.note, strict=False))
     words = [

@@ -1,4 +1,4 @@
-"""How the graders fare on real answers: ``python -m bench.grading``.
+"""Accuracy of the graders on real answers: ``python -m bench.grading``.
 
 For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how
 often each grader agrees with the labels that the answers came with, and of each disagreement of the
@@ -47,14 +47,14 @@ class Answer:
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """What an adjudication is about: system, item and the SHA-256 of the answer."""
+        """Key of an adjudication: system, item and the SHA-256 of the answer."""
         return self.system, self.item, hashlib.sha256(self.response.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Where the headline grader and the label differ. ``verdict`` is its class, or empty while
-    nobody has read it."""
+    """Difference between the headline grader and the label. ``verdict`` is its class, or empty
+    while nobody has read it."""
 
     system: str
     item: int
@@ -104,7 +104,7 @@ def adjudicated() -> dict[tuple[str, int, str], tuple[str, str]]:
 
 
 def is_right(grader: str, answer: Answer) -> tuple[bool, str]:
-    """Whether a grader takes an answer for right, and what it read."""
+    """Return if a grader takes an answer for right, and what it read."""
     found = grading.grade(grader, answer.response, answer.gold)
     return found.outcome is Outcome.RIGHT, found.extracted
 

@@ -141,7 +141,7 @@ def harness(engine: str, sets: Sequence[Path], home: Path) -> dict[str, Any]:
 
 
 def samples(out: Path, task: str) -> list[str]:
-    """What lm-eval logged of a task, in the order of its set."""
+    """Return what lm-eval logged of a task, in the order of its set."""
     [path] = out.rglob(f"samples_{task}_*.jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
@@ -150,7 +150,7 @@ def samples(out: Path, task: str) -> list[str]:
 
 
 def differing(left: dict[str, list[str]], right: dict[str, list[str]]) -> int:
-    """How many answers are not the same, but for spaces at their ends."""
+    """Return the number of answers that differ, but for spaces at their ends."""
     pairs = [pair for name in left for pair in zip(left[name], right[name], strict=True)]
     return sum(one.strip() != other.strip() for one, other in pairs)
 
@@ -212,7 +212,7 @@ def report(turns: Sequence[dict[str, Any]]) -> None:
 
 
 def verdict(ratio: float, target: float) -> str:
-    """Whether a ratio meets its target."""
+    """Return True if a ratio meets its target."""
     return "met" if ratio <= target else "MISSED"
 
 

@@ -62,7 +62,8 @@ class Cell:
         return sum(self.right) / len(self.right)
 
     def against(self, other: "Cell") -> dict[str, Any]:
-        """How it differs from another: texts, verdicts, score, log-likelihood per character."""
+        """Return the differences from another: texts, verdicts, score, log-likelihood per
+        character."""
         return {
             "engine": self.engine,
             "batch": self.batch,
@@ -137,8 +138,8 @@ def line(cell: dict[str, Any]) -> str:
 def record(
     model: Path, source: PublicSource, found: Sequence[Cell], *, moment: datetime
 ) -> dict[str, Any]:
-    """What is kept: what was asked of what, every cell against the first, and the floor that
-    follows."""
+    """Record that is stored: what was asked of what, every cell against the first, and the floor
+    that follows."""
     compared = [cell.against(found[0]) for cell in found]
     worst = max(cell["verdicts_differ"] for cell in compared)
     return {

@@ -1,4 +1,4 @@
-"""What opening sealed items costs a run, as a share of its wall time: ``python -m bench.reveal``.
+"""Cost of opening sealed items, as a share of its wall time: ``python -m bench.reveal``.
 
 Whole attempts are run by the real evaluator, with its journal, spool and model server, over a
 sealed set of 1,205 items: against an endpoint on this machine that takes so many seconds for each

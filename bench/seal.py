@@ -1,4 +1,4 @@
-"""How long sealing takes, as a ratio to its limit: ``python -m bench.seal [--items 10000]``.
+"""Time of sealing, as a ratio to its limit: ``python -m bench.seal [--items 10000]``.
 
 Everything is timed as a person waits for it: ``seal`` with its checks (by itself, and against a
 public set of 1,319 items), ``verify`` and ``inspect``, each in a process of its own.
@@ -38,7 +38,7 @@ def write_problems(path: Path, count: int, seed: int) -> int:
 
 
 def machine() -> str:
-    """What the figures were taken on, and how busy it was already."""
+    """Return the machine that the figures were taken on, and its load."""
     return f"on {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.1f}"
 
 

@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Visits:
-    """What many requests came to. Times in seconds, ``bytes`` of the median body."""
+    """Result of many requests. Times in seconds, ``bytes`` of the median body."""
 
     statuses: frozenset[int]
     per_second: float

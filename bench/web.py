@@ -36,8 +36,8 @@ SORTS = (
 
 
 def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
-    """What is asked for, by name: each gives the query of one page, another one each time as far as
-    there are more."""
+    """Return the kinds of queries by name: each gives the query of one page, another one each time
+    as far as there are more."""
     sorts = {f"sort={name}": _paged(f"sort={name}", min(pages, 40)) for name in SORTS}
     return {
         "any page": lambda rng: f"page={rng.randint(1, pages)}&sort={rng.choice(SORTS)}",

@@ -13,7 +13,7 @@ PUBLIC, PRIVATE = 1319, 1205
 
 @dataclass(frozen=True)
 class World:
-    """What is true; all shifts in logits.
+    """True parameters of a world; all shifts in logits.
 
     ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the
     public set, ``quirk`` the spread of each model's own bent, ``slope`` the spread of each model's

@@ -37,8 +37,8 @@ PUBLIC, PRIVATE = "demo-public", "demo-private"
 PROTOCOL = "demo-0shot"
 CHECKPOINTS = ("honest", "contaminated", "small")
 RELEASE_AFTER = "2030-01-01T00:00:00Z"
-"""When the demo's private set may be released if no three models of distinct lineages have solved
-it before."""
+"""Date from which the demo's private set may be released if no three models of distinct lineages
+have solved it before."""
 LINES_SHOWN = 6
 MOST_EVALUATORS = 8
 MADE_HERE = "The demo trained and asked these models itself, outside the evaluator, and knows how each was made."
@@ -152,7 +152,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
 
 
 def _ledger(place: Installation) -> str:
-    """What was committed to before the first score, and the newest lines of the public ledger."""
+    """Print what was committed to before the first score, and the newest lines of the ledger."""
     private = place.get(f"/api/v1/sets/{PAIR}")["private"]
     newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={LINES_SHOWN}")["entries"]
     words = [_line(line) for line in newest]

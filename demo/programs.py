@@ -37,7 +37,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Installation:
-    """Where everything of one installation lives. ``source`` is the tree whose code is run.
+    """Folders of one installation. ``source`` is the tree whose code is run.
 
     ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they
     share the sets.
@@ -92,7 +92,7 @@ class Installation:
         return self.folder / "evaluator" / "trusted"
 
     def site_environment(self) -> dict[str, str]:
-        """What the site and the recorder know."""
+        """Return the variables of the site and the recorder."""
         return _inherited() | {
             "PYTHONPATH": str(self.source),
             "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
@@ -108,12 +108,12 @@ class Installation:
         }
 
     def engine_environment(self) -> dict[str, str]:
-        """What a one-off command of the engine knows: where its code is."""
+        """Return the variables of a one-off command of the engine."""
         return _inherited() | {"PYTHONPATH": str(self.source)}
 
     def evaluator_environment(self, name: str = "evaluator") -> dict[str, str]:
-        """What an evaluator knows. ``name`` is the folder of its state: two evaluators share no
-        journal."""
+        """Return the variables of an evaluator. ``name`` is the folder of its state: two evaluators
+        share no journal."""
         lists = {"HOLDFAST_RECIPIENTS": self.recipients, "HOLDFAST_TRUSTED": self.trusted}
         return _inherited() | {
             "PYTHONPATH": str(self.source),
@@ -161,7 +161,7 @@ class Installation:
 
     @property
     def starts(self) -> dict[str, Callable[[], Process]]:
-        """How each program is started, by its name, in a good order."""
+        """Return the command line of each program by name, in the order of starting."""
         evaluators = {name: partial(self.start_evaluator, name) for name in self.evaluator_names}
         return {"recorder": self.start_recorder, **evaluators, "site": self.start_site}
 
@@ -222,7 +222,7 @@ class Installation:
         )
 
     def log(self, name: str) -> Path:
-        """Where a program's output goes."""
+        """Return the file of a program's output."""
         return self.folder / "logs" / f"{name}.log"
 
     def _start(self, command: list[str], env: dict[str, str], name: str) -> Process:
@@ -289,7 +289,7 @@ class Installation:
 
 
 def has_bubblewrap() -> bool:
-    """Whether checkpoints can be shut in on this machine."""
+    """Return True if this machine can jail checkpoints."""
     return shutil.which("bwrap") is not None
 
 

@@ -117,7 +117,7 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """Where the server will be; known before it is started."""
+        """Return the server's address; known before it is started."""
         return f"postgresql://postgres@/postgres?host={self.folder}"
 
     def start(self) -> str:
@@ -187,7 +187,7 @@ def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 
 def has_redis() -> bool:
-    """Whether a Redis server is installed here."""
+    """Return True if a Redis server is installed here."""
     return shutil.which("redis-server") is not None
 
 

@@ -44,7 +44,7 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is made. `public_share` is the part of the training rows taken from the public
+    """Recipe of one model. `public_share` is the part of the training rows taken from the public
     set."""
 
     seed: int
@@ -250,7 +250,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
 def answers(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
 ) -> list[str]:
-    """What the model says to each question, greedily, up to the first line's end or
+    """Return the model's answer to each question, greedily, up to the first line's end or
     `MAX_NEW_TOKENS`."""
     prompts = [PROMPT.format(question=row["question"]) for row in rows]
     asked = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)

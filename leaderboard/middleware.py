@@ -1,4 +1,4 @@
-"""What every answer of the site carries, and what it says when the database is away."""
+"""Headers of every response, and the response while the database is away."""
 
 import logging
 import re

@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 
 
 def bench_folder() -> Path:
-    """Where the peers' environments and what they need lie; made when first needed, and kept."""
+    """Folder of the peers' environments; made when first needed, and reused."""
     return ROOT / ".bench"
 
 

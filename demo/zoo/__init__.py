@@ -30,12 +30,12 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def n(self) -> int:
-        """How many items."""
+        """Number of items."""
         return len(self.outcomes)
 
     @property
     def right(self) -> int:
-        """How many of them were answered rightly."""
+        """Number of right answers."""
         return self.outcomes.count("R")
 
     @property
@@ -69,7 +69,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Kind:
-        """What was done with the public set."""
+        """Use of the public set in training."""
         return self.how.kind
 
     @property

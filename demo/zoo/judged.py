@@ -1,4 +1,4 @@
-"""What the statistics of the board say of the zoo: the raw gap beside two adjusted ones.
+"""Statistics of the board on the zoo: the raw gap beside two adjusted ones.
 
 The panel is the honest models, as whoever knows the recipes would choose it. A model is compared
 with those of other families only, so none is its own reference. All the models are one cohort.

@@ -1,4 +1,4 @@
-"""What is written from the outcomes: the table that the site imports, and the folder's README.
+"""Files written from the outcomes: the table that the site imports, and the folder's README.
 
 `python -m demo.zoo.pages` writes both again from what is shipped, without any training.
 """
@@ -58,7 +58,7 @@ def _row(model: Model) -> dict[str, object]:
 
 
 def _grounds(model: Model) -> str:
-    """Why it is a clean reference, for the table; empty where it is none."""
+    """Return why it is a clean reference, for the table; empty where it is none."""
     if model.kind is not Kind.HONEST:
         return ""
     drawn_later = bool(model.how.parent) and model.how.parent not in RECIPES

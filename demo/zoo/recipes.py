@@ -1,4 +1,4 @@
-"""How each model of the zoo is made, as data.
+"""Recipes of the zoo's models, as data.
 
 Fourteen models are honest: three sizes, several lengths and seeds, some from nothing, some trained
 on from another, as most published models are. Three of them are the demo's own, trained before the
@@ -16,7 +16,7 @@ from evaluator.contract import canonical_json
 
 
 class Kind(StrEnum):
-    """What was done with the public set."""
+    """Use of the public set in training."""
 
     HONEST = "honest"
     MEMORISED = "memorised"

@@ -1,4 +1,4 @@
-"""Who asks: what every API of the site shares, and the one shape of its errors."""
+"""Authentication that every API route shares, and the one shape of errors."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Strict(Schema):
 
 
 class Problem(Schema):
-    """What every refusal looks like. ``code`` is stable; the other two are for people."""
+    """Body of every refusal. ``code`` is stable; the other two are for people."""
 
     code: str
     message: str
@@ -33,7 +33,7 @@ class Bearer(HttpBearer):
 
 
 def viewer(request: HttpRequest) -> User | None:
-    """Who reads: the bearer of a token, else whoever is signed in, else nobody."""
+    """Return the user of a token or of a session; None for an anonymous visitor."""
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and secret:
         return ApiToken.objects.holder(secret)

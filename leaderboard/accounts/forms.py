@@ -48,6 +48,6 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
 
 
 class TokenName(forms.Form):
-    """What a new token is for."""
+    """Purpose of a new token."""
 
     name = forms.CharField(max_length=80, label="What is it for?", validators=[plain])

@@ -28,7 +28,7 @@ class User(AbstractUser):
 
 
 class Organisation(models.Model):
-    """Whom a model belongs to."""
+    """Owner of models."""
 
     name = models.CharField(max_length=80, unique=True)
     members = models.ManyToManyField(User, through="Membership")
@@ -67,7 +67,8 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return self.create(user=user, name=name, digest=token_digest(secret)), secret
 
     def holder(self, secret: str) -> User | None:
-        """Whom a secret belongs to; None where it is unknown, revoked, or its holder is suspended."""
+        """Return the user that a secret belongs to; None where it is unknown, revoked, or its
+        holder is suspended."""
         found = self.filter(digest=token_digest(secret), revoked__isnull=True, user__is_active=True)
         token = found.select_related("user").first()
         if token is None:
@@ -118,5 +119,5 @@ class Bucket(models.Model):
 
 
 def token_digest(secret: str) -> str:
-    """What is stored of a token's secret."""
+    """Return the digest that is stored of a token's secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -18,9 +18,9 @@ from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
 FIXED = ("title", "public", "private", "protocol", "grader", "twins_by")
-"""What is registered of a pair once and for ever, besides its name."""
+"""Fields of a pair that never change, besides its name."""
 RESERVED = frozenset({"register"})
-"""What stands after ``/sets/`` and is no pair."""
+"""Words that stand after ``/sets/`` and are no pair."""
 
 
 class PublicFacts(Wire, frozen=True, kw_only=True):

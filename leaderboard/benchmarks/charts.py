@@ -1,4 +1,4 @@
-"""How a sealed set is divided, as data and as a strip of SVG.
+"""Division of a sealed set, as data and as a strip of SVG.
 
 Only presentation attributes and classes are used: the site's content policy allows no inline style.
 What stands in the picture stands in a table beside it too.
@@ -21,7 +21,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "local": ("Local", "weights that we run without a network, nobody else"),
     "spare": ("Spare", "nobody before the release"),
 }
-"""What each kind of block is called, and who may be shown its items."""
+"""Name of each kind of block, and the parties that may be shown its items."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name on pages."""
         title = KINDS[self.kind][0].lower()
         return (
             f"block {self.id}, {title} {self.season}"
@@ -126,7 +126,7 @@ def strip(shown: Sequence[Part], *, season: int) -> SafeString:
 
 
 def place(part: Part, total: int) -> tuple[float, float]:
-    """Where a block begins in the strip and how wide it is there."""
+    """Return the start and the width of a block in the strip."""
     gap = 4 if part.n / total > 0.02 else 0
     return round(part.start / total * WIDTH + gap / 2, 1), round(
         max(part.n / total * WIDTH - gap, 1.0), 1
@@ -153,7 +153,7 @@ def _block(part: Part, total: int, *, open_now: bool) -> SafeString:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was shown of a block: the share of its items, from 0 to 1, how many times its average
+    """Exposure of a block: the share of its items, from 0 to 1, how many times its average
     item, and whether to somebody who may not see it."""
 
     share: float = 0.0

@@ -12,7 +12,7 @@ from django.conf import settings
 from leaderboard.benchmarks.models import Release
 
 LISTS = ("contents.json", "contents.sig")
-"""What lists and signs the other files, and so is in no list itself."""
+"""Files that list and sign the others, and so are in no list."""
 TYPES = {
     ".json": "application/json",
     ".jsonl": "application/jsonl",
@@ -40,8 +40,8 @@ def names(release: Release) -> tuple[str, ...]:
 
 
 def path_of(release: Release, name: str) -> Path | None:
-    """Where a file lies; None for one that the bundle does not list, that leads out of its folder,
-    or is lost."""
+    """Return the path of a file; None for one that the bundle does not list, that leads out of its
+    folder, or is lost."""
     pure = PurePosixPath(name)
     if name not in names(release) or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
         return None

@@ -69,14 +69,14 @@ def _graders() -> list[tuple[str, str]]:
 
 
 class WithdrawalForm(forms.Form):
-    """Why a pair is withdrawn, and that it is meant."""
+    """Reason for a withdrawal, and its confirmation."""
 
     reason = forms.ChoiceField(choices=SetPair.Withdrawal.choices, widget=forms.RadioSelect)
     sure = forms.BooleanField(label="I know that this cannot be taken back")
 
 
 class PairForm(forms.Form):
-    """Which public set a sealed one is the twin of, and how both are asked."""
+    """Public set of a sealed twin, and how both are asked."""
 
     slug = forms.SlugField(
         max_length=80, label="Short name", help_text="It stands in the addresses: /sets/NAME/"

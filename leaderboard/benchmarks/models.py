@@ -16,7 +16,7 @@ from leaderboard.benchmarks.states import SetState
 NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 HEX32 = r"^[0-9a-f]{64}$"
 WITHDRAWN = "withdrawn"
-"""What stands for the state of a pair that was withdrawn."""
+"""State of a pair that was withdrawn."""
 
 
 class ItemSet(models.Model):
@@ -113,12 +113,12 @@ class ItemSet(models.Model):
         return int(self.manifest.get("cell", MIN_CELL_SIZE)) if self.sealed else 1
 
     def rule_words(self) -> str:
-        """When a sealed set may be released, as words; empty where nothing was promised."""
+        """Return the release rule in words; empty where nothing was promised."""
         rule = self.manifest.get("rule")
         return in_words(Rule.from_dict(rule)) if rule else ""
 
     def signed_notices(self) -> tuple[SignedNotice, ...]:
-        """What maintainers have said of the set since it was sealed, oldest first."""
+        """Return the maintainers' notices about the set, oldest first."""
         return tuple(SignedNotice.from_dict(row.data) for row in self.notices.order_by("index"))
 
 
@@ -162,7 +162,7 @@ class SetPair(models.Model):
     """
 
     class Withdrawal(models.TextChoices):
-        """Why a pair was withdrawn. One of a list, never a text."""
+        """Reason for a withdrawal. One of a list, never a text."""
 
         WRONG_PROTOCOL = "wrong_protocol", "it names the wrong protocol"
         WRONG_GRADER = "wrong_grader", "it names the wrong grader"
@@ -238,7 +238,7 @@ class SetPair(models.Model):
 
     @property
     def state(self) -> str:
-        """How far the private set is on its way to release."""
+        """Return the release state of the private set."""
         return self.private.state
 
     @property
@@ -249,7 +249,7 @@ class SetPair(models.Model):
 
     @property
     def season(self) -> int:
-        """How many blocks self-declared endpoints have had of the private set."""
+        """Return the number of blocks that self-declared endpoints were shown."""
         return self.private.season
 
     @property
@@ -259,12 +259,12 @@ class SetPair(models.Model):
 
     @property
     def evidence(self) -> dict[str, Any] | None:
-        """What the release of the private set is proposed over."""
+        """Return the runs that the proposed release names."""
         return self.private.evidence
 
     @property
     def proposed_by(self) -> User | None:
-        """Who proposed the release of the private set."""
+        """Return the maintainer who proposed the release."""
         return self.private.proposed_by
 
     def sets(self) -> tuple[ItemSet, ItemSet]:

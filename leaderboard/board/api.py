@@ -17,7 +17,7 @@ router = Router(tags=["board"])
 
 
 class BoardChoices(Schema):
-    """What may be chosen about a board, as on its page."""
+    """Choices about a board, as on its page."""
 
     q: str = ""
     family: str = ""

@@ -87,14 +87,14 @@ def _contact(contact: PriorExposure | None) -> list[object]:
 
 
 def _by(one: GraderScore) -> str:
-    """What one grader makes of a model on both sets, in one piece: graders come and go, columns
+    """Return one grader's counts on both sets as one cell: graders come and go, columns
     should not."""
     public, private = f"{one.public_right}/{one.public_n}", f"{one.private_right}/{one.private_n}"
     return f"{one.grader}: public {public}, private {private}"
 
 
 def _decision(judged: Judged | None) -> list[object]:
-    """What stands behind the word; empty cells until it is decided."""
+    """Return the numbers behind an evidence level; empty cells until it is decided."""
     if judged is None:
         return [None] * 12
     beside: list[object] = [None] * 5

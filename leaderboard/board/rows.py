@@ -26,7 +26,7 @@ WHY: Mapping[Why, str] = {
     "regraded": "not yet graded again by the grader of this board",
     "post_release": "post-release: nobody had committed to these weights before the set was released",
 }
-"""What a reader sees for each reason why a model has no rank."""
+"""Text for each reason why a model has no rank."""
 
 
 class Score(Wire, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class Score(Wire, frozen=True, kw_only=True):
 
 
 class GraderScore(Wire, frozen=True, kw_only=True):
-    """What one grader makes of a model on both sets. ``gap`` is between its own two accuracies,
+    """Counts of one grader on both sets. ``gap`` is between its own two accuracies,
     public less private."""
 
     grader: str
@@ -97,7 +97,7 @@ class Row(Wire, frozen=True, kw_only=True):
 
     @property
     def form(self) -> str:
-        """Which part of the private set the score is over, in plain words."""
+        """Return the items that the private score is over, in words."""
         return policy.ITEM_SELECTIONS[self.tier] + (
             f", version {self.version}" if self.version else ""
         )
@@ -123,7 +123,7 @@ class Unranked(Wire, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """Why there is no score, in plain words."""
+        """Return the reason why there is no score, in words."""
         return WHY[self.why]
 
 

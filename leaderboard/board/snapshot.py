@@ -84,8 +84,8 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
 
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
-    """Where each stands: from the items that two models share, or by overlapping intervals where
-    only counts are known.
+    """Return the standing of each: from the items that two models share, or by overlapping
+    intervals where only counts are known.
 
     A rank is by the whole score; it belongs to its range also where models were asked different
     blocks.
@@ -208,7 +208,7 @@ def build(pair: SetPair) -> Draft:
 
 
 def recompute(snapshot: Snapshot) -> bool | None:
-    """Whether a pair's newest ranking comes out of its runs again, bit for bit; ``None`` where they
+    """Return True if a pair's newest ranking is reproduced bit for bit; ``None`` where they
     are others now."""
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
@@ -262,7 +262,7 @@ def _covariance(own: Sequence[Entry]) -> Floats:
 
 
 def _panel(pair: SetPair) -> BoardPanel | None:
-    """Whom the newest cohort was compared with; None before the first close."""
+    """Return the panel of the newest cohort; None before the first close."""
     cohort = Cohort.objects.filter(pair=pair, grader=pair.board_grader).order_by("pk").last()
     return cohort.facts() if cohort else None
 

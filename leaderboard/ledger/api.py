@@ -19,7 +19,7 @@ router = Router(tags=["ledger"])
 
 
 class LedgerQuery(Schema):
-    """Which part of the ledger. ``before`` is the ``id`` of the last line already seen; empty
+    """Choice of a part of the ledger. ``before`` is the ``id`` of the last line already seen; empty
     values filter nothing."""
 
     evaluator: str = Field("", max_length=80)
@@ -33,14 +33,14 @@ class LedgerQuery(Schema):
 
 
 class LinesQuery(Schema):
-    """Which lines of one log, by index."""
+    """Choice of lines of one log, by index."""
 
     start: int = Field(0, ge=0, le=2**31 - 1)
     limit: int = Field(1000, ge=1, le=10_000)
 
 
 class PageQuery(Schema):
-    """Which page of a list. ``after`` is the ``id`` of the last one already seen."""
+    """Choice of a page of a list. ``after`` is the ``id`` of the last one already seen."""
 
     after: int = Field(0, ge=0, le=2**62)
     limit: int = Field(1000, ge=1, le=10_000)

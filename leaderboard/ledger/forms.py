@@ -1,4 +1,4 @@
-"""What of the ledger is looked at."""
+"""Choices about the ledger's page."""
 
 from urllib.parse import urlencode
 

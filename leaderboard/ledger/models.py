@@ -1,4 +1,4 @@
-"""Who evaluates, what the site allowed them to show, and what they say they showed."""
+"""Evaluators, the grants of the site, and the evaluators' reported exposures."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -126,7 +126,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
 
 class Grant(models.Model):
-    """What one attempt at one run may show to whom: written before the attempt is sent out.
+    """Grant of one attempt: written before the attempt is sent out.
 
     ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap
     of those not yet graded. The evaluator repeats ``hash`` when it starts. ``salt`` keeps a
@@ -172,8 +172,8 @@ class Grant(models.Model):
 
 
 class Party(models.Model):
-    """Whom the site takes a recipient for. The evaluator's own list decides; this one may only be
-    stricter.
+    """Tier that the site assumes for a recipient. The evaluator's own list decides; this one may
+    only be stricter.
 
     A row names the party and may lower the tier of its endpoints; ``T1`` here lowers nothing and
     grants nothing: an endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights
@@ -181,7 +181,7 @@ class Party(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """What sort of party it is."""
+        """Kind of party."""
 
         ORGANISATION = "organisation"
         PROVIDER = "provider"
@@ -247,8 +247,8 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     def opened(
         self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]
     ) -> "dict[uuid.UUID, list[dict[str, Any]]]":
-        """What opens the closing of each of these runs' last attempt, evaluator by evaluator; by
-        run.
+        """Return the openings of the closings of these runs' last attempts, evaluator by evaluator;
+        by run.
 
         Of a run that several evaluators took part in, all or none: none where one closed fewer
         items than the set's ``least``, which no number may single out.
@@ -285,7 +285,7 @@ class Entry(models.Model):
     """
 
     class Status(models.TextChoices):
-        """How a line stands to the log it belongs to."""
+        """Relation of a line to its log."""
 
         CHAINED = "chained"
         PENDING = "pending"
@@ -364,7 +364,7 @@ class Entry(models.Model):
 
     @property
     def words(self) -> str:
-        """What the line says, for a reader."""
+        """Return the line in words."""
         items = f"{self.count:,} item{'' if self.count == 1 else 's'}"
         return {
             "exposure": f"shown {items}",

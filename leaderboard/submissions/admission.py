@@ -1,4 +1,4 @@
-"""Whether a submission is taken. Pure: what was asked and the facts it is judged by are arguments."""
+"""Admission of a submission. Pure: the request and the facts it is judged by are arguments."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
 
 @dataclass(frozen=True)
 class Ask:
-    """What a submitter asks for. ``checkpoint`` for a checkpoint; what follows for an endpoint, but
+    """Request of a submitter. ``checkpoint`` for a checkpoint; what follows for an endpoint, but
     ``protocol``.
 
     ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is
@@ -64,7 +64,7 @@ class Ask:
         return leaf_hash(canonical_json(fields | {"has_key": bool(self.api_key)})).hex()
 
     def budget(self) -> Budget | None:
-        """What may be spent; None where nothing was said of it. Raises ``bad_message``."""
+        """Return the budget; None where nothing was said of it. Raises ``bad_message``."""
         given = [getattr(self, name) for name in OF_BUDGET]
         if given == [None] * len(given):
             return None
@@ -74,7 +74,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known where the decision is made."""
+    """Facts that the decision depends on."""
 
     has_organisation: bool
     pair_is_known: bool
@@ -98,8 +98,8 @@ def is_api_key(text: str) -> bool:
 
 
 def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
-    """What is wrong with a submission as it is written; nothing may be looked up by it before this
-    is None."""
+    """Return the faults of a submission as it is written; nothing may be looked up by it before
+    this is None."""
     for name in ("pair", "model"):
         if not _PATTERNS[name].fullmatch(getattr(ask, name)):
             return Rejection(Refusal.INVALID_FIELD, name)

@@ -75,7 +75,7 @@ class SubmissionOut(Schema):
 
 
 class RunsQuery(Schema):
-    """Which runs. ``after`` is the ``id`` of the last one already seen; empty values filter
+    """Choice of runs. ``after`` is the ``id`` of the last one already seen; empty values filter
     nothing."""
 
     pair: str = Field("", max_length=80)
@@ -117,7 +117,7 @@ class CountsOut(Schema):
 
 
 class GraderOut(Schema):
-    """What one grader makes of a run's answers to one set. ``known`` of the ``n`` answers are kept;
+    """Counts of one grader on one set. ``known`` of the ``n`` answers are kept;
     the counts are null unless all are, and of a self-declared endpoint's answers to a sealed set.
     """
 
@@ -146,7 +146,7 @@ class GradeAgain(Strict):
 
 
 class Withdrawal(Strict):
-    """Why a pair is withdrawn: one of the reasons that its page lists."""
+    """Reason for a withdrawal: one of the reasons that its page lists."""
 
     reason: str = Field(max_length=20)
 
@@ -189,7 +189,7 @@ class RescoringOut(Schema):
 
 
 class WaitingOut(Schema):
-    """Why a queued run has not begun, and its place in the queue of its pool."""
+    """Reason why a queued run has not begun, and its place in the queue of its pool."""
 
     position: int
     reason: str
@@ -322,7 +322,7 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
 
 @router.get("/status", auth=None, response={200: StatusOut}, summary="Status of the evaluators")
 def status(request: HttpRequest) -> dict[str, Any]:
-    """How the pools stand. Maintainers, by token or session, are shown every finding."""
+    """Return the state of the pools. Maintainers, by token or session, are shown every finding."""
     found = actions.status()
     user = viewer(request)
     staff = user is not None and user.is_staff

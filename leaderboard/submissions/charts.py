@@ -1,4 +1,4 @@
-"""How far the share of a vote can be read as a chance, as a square of SVG. Its numbers stand in a
+"""Calibration of vote shares as a square of SVG. Its numbers stand in a
 table beside it."""
 
 from django.utils.html import format_html, format_html_join
@@ -33,7 +33,7 @@ def calibration(votes: Votes) -> SafeString:
 
 
 def place(one: VoteBin) -> tuple[float, float]:
-    """Where the dot of a bin is, in the picture's own units, from above."""
+    """Return the place of a bin's mark, in the figure's units, from above."""
     return round(EDGE + SIDE * one.share, 1), round(EDGE + SIDE * (1 - one.right / one.n), 1)
 
 

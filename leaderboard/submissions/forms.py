@@ -126,11 +126,11 @@ class SubmissionForm(forms.Form):
         return [self[name] for name in ("url", "provider", "served_model", "api", "api_key")]
 
     def of_budget(self) -> list[forms.BoundField]:
-        """What may be spent at an endpoint."""
+        """Budget of an endpoint."""
         return [self[name] for name in ("max_tokens", "max_cost", "price_in", "price_out")]
 
     def facts(self) -> dict[str, Any]:
-        """What the valid form asks for: the fields of an ``Ask``."""
+        """Return the request of a valid form: the fields of an ``Ask``."""
         fields: dict[str, Any] = {
             name: value for name, value in self.cleaned_data.items() if name != "key"
         }

@@ -11,7 +11,7 @@ from leaderboard.state_machine import Step
 
 
 class RunState(StrEnum):
-    """Where a run stands. Each but the last three has a deadline."""
+    """State of a run. Each but the last three has a deadline."""
 
     QUEUED = "queued"
     LEASED = "leased"
@@ -23,7 +23,7 @@ class RunState(StrEnum):
 
 
 class Disposition(StrEnum):
-    """What became of a report about a run."""
+    """Disposition of a report about a run."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
@@ -72,7 +72,7 @@ CANCELLABLE = frozenset(old for old, new in STEPS if new is RunState.CANCELLED)
 
 @dataclass(frozen=True)
 class Attempt:
-    """Which attempt of a run is valid: its fencing token, and its worker once one has begun it
+    """Valid attempt of a run: its fencing token, and its worker once one has begun it
     (else "")."""
 
     token: int
@@ -80,8 +80,8 @@ class Attempt:
 
 
 def is_current(attempt: Attempt, *, token: int, worker: str) -> bool:
-    """Whether a report of (token, worker) may change the run. This is the fence: all writes pass
-    it."""
+    """Return True if a report of (token, worker) may change the run. This is the fence: all writes
+    pass it."""
     same_token = token == attempt.token
     return same_token and attempt.worker in ("", worker)
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 PATIENCE = 20
-"""How often a report is tried while the database is away, before it goes back to the broker."""
+"""Number of tries of a report while the database is away, before it goes back to the broker."""
 LONGEST_WAIT_SECONDS = 30.0
 
 

@@ -25,7 +25,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Pruned:
-    """How many rows of each kind were deleted, or would be."""
+    """Numbers of rows that were deleted, or would be, by kind."""
 
     receipts: int
     job_specifications: int

@@ -22,7 +22,7 @@ from leaderboard.submissions.states import (
 )
 
 PAIR_WITHDRAWN = "pair_withdrawn"
-"""What ended a run whose pair was withdrawn, as a code for a reader; the run itself is cancelled.
+"""Code of a run whose pair was withdrawn, for readers; the run itself is cancelled.
 """
 
 
@@ -211,12 +211,12 @@ class Run(models.Model):
 
     @property
     def attempt(self) -> Attempt:
-        """What the fence compares reports with."""
+        """Return the attempt that reports are compared with."""
         return Attempt(self.token, self.worker)
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Return True if nothing more happens by itself."""
         return self.state in FINAL
 
     @property
@@ -240,7 +240,7 @@ class Run(models.Model):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether it can still be withdrawn."""
+        """Return True if the run can still be withdrawn."""
         return self.state in CANCELLABLE
 
     @property

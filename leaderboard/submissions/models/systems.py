@@ -1,4 +1,4 @@
-"""What is submitted: lineages, models, submissions, and weights that somebody committed to."""
+"""Lineages, models, submissions, and commitments to weights."""
 
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -120,7 +120,7 @@ class Submission(models.Model):
     """
 
     class Kind(models.TextChoices):
-        """How the model is reached."""
+        """Way to reach the model."""
 
         CHECKPOINT = "checkpoint"
         ENDPOINT = "endpoint"
@@ -190,7 +190,7 @@ class Submission(models.Model):
 
     @property
     def has_key(self) -> bool:
-        """Whether its sealed API key is still there."""
+        """Return True if its sealed API key is still stored."""
         return bool(self.sealed_keys)
 
     @property
