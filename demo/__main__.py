@@ -82,7 +82,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make demo", description="The whole house on one machine."
+        prog="make demo", description="Every program of Holdfast on one machine."
     )
     parser.add_argument(
         "--once", action="store_true", help="end after the table instead of serving"
@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
         help=f"evaluators that serve the same pool, each with its own keys (1 to {MOST_EVALUATORS}; default: 1)",
     )
     parser.add_argument(
-        "--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its state"
+        "--folder", type=Path, default=ROOT / ".demo", help="folder of the demo's state"
     )
     return parser.parse_args()
 

@@ -25,7 +25,7 @@ from evaluator.ledger.tree import leaf_hash, root
 from leaderboard.benchmarks.actions import post_notices
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.actions import close_cohort, rebuild
-from leaderboard.evidence import prior_exposure as contacts
+from leaderboard.evidence import prior_exposure
 from leaderboard.ledger.actions import list_endpoint, store_log
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import actions
@@ -235,7 +235,7 @@ class Adversary:
         }
         runs = self._json("/api/v1/runs")["runs"]
         models = {one["id"]: one["model"] for one in runs if one["model"]}
-        self._shown = contacts.shown(self._lines())
+        self._shown = prior_exposure.reveals_by_run(self._lines())
         self._board()
         for run, model in models.items():
             self._run(run, model)
@@ -274,18 +274,22 @@ class Adversary:
         told, counts = row["contact"]["contrast"], sum(1 << at for at in items)
         known = self._shown[UUID(row["run"])]
         for side, shown in (("seen", known.before), ("fresh", known.fresh)):
-            over = contacts.whole(contacts.parts_of(self._manifest), counts, shown & counts)
+            over = prior_exposure.whole_parts(
+                prior_exposure.parts_of(self._manifest), counts, shown & counts
+            )
             part = frozenset(at for at in items if over >> at & 1)
             self._learn(row["model"], row["grader"], part, told[f"{side}_right"], told[f"{side}_n"])
         self.contrasts.add(row["run"])
 
-    def _lines(self) -> Iterable[contacts.Line]:
+    def _lines(self) -> Iterable[prior_exposure.Reveal]:
         for one in reversed(
             self._json("/api/v1/ledger?set=private&kind=exposure&limit=1000")["entries"]
         ):
             if one["recipient"] != "jail":
                 items = int.from_bytes(base64.b64decode(one["items"]), "little")
-                yield contacts.Line(UUID(one["run"]), one["recipient"], one["moment"], items)
+                yield prior_exposure.Reveal(
+                    UUID(one["run"]), one["recipient"], one["moment"], items
+                )
 
     def _run(self, run: str, model: str) -> None:
         told = self._json(f"/api/v1/runs/{run}")

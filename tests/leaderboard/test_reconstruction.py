@@ -16,7 +16,7 @@ from evaluator.ledger import notices
 from evaluator.ledger.manifests import Manifest
 from leaderboard.board.actions import close_cohort
 from leaderboard.errors import SiteError
-from leaderboard.evidence import prior_exposure as contacts
+from leaderboard.evidence import prior_exposure
 from leaderboard.submissions import item_selection
 from tests.leaderboard.adversary import DECLARED, OWN, STRICT, Adversary, Site, site
 from tests.leaderboard.conftest import FakeEvaluator
@@ -130,7 +130,7 @@ def asked_still(patch: pytest.MonkeyPatch) -> None:
 
 def by_item(patch: pytest.MonkeyPatch) -> None:
     """What a provider had been shown is told apart item by item, wherever a run broke off."""
-    patch.setattr(contacts, "whole", lambda parts, counts, side: side & counts)
+    patch.setattr(prior_exposure, "whole_parts", lambda parts, counting, side: side & counting)
 
 
 @pytest.mark.parametrize("break_it", [at_once, in_all, asked_still, by_item])
