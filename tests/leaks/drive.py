@@ -430,7 +430,17 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         "token": [row[0] for row in tokens],
         "run_id": sorted(used.runs.values()),
         "submission_id": [row[0] for row in submissions],
-        "path:name": GUESSES,
+        "path:name": [
+            *GUESSES,
+            *(
+                row[0]
+                for row in used.house.query("SELECT model FROM published_publishedrow LIMIT 1")
+            ),
+            *(
+                row[0]
+                for row in used.house.query("SELECT family FROM published_publishedrow LIMIT 1")
+            ),
+        ],
         "name": [
             "a-line",
             *(row[0] for row in used.house.query("SELECT name FROM submissions_model")),

@@ -130,7 +130,7 @@ QUOTES_ENDPOINTS = [
     (
         "leaderboard/submissions/api.py",
         '"failure": explain_code(one.ended_because),',
-        '"failure": (explain_code(one.code) or {}) | {"advice": str(one.claimed)},',
+        '"failure": (failure := explain_code(one.code)) and failure | {"advice": str(one.claimed)},',
     ),
 ]
 
