@@ -472,15 +472,20 @@ _QUERIES = (
 
 
 def use_a_folder_as_broker(used: Used) -> Path:
-    """The same evaluator with a folder as broker, and no recorder: every message stays there to be read."""
+    """The same evaluator with a folder as broker, whose recorder is killed once the attempt may begin.
+
+    From then on every message stays in the folder to be read.
+    """
     used.house.end()
     used.house.processes.clear()
     folder = used.house.place.folder / "broker"
     used.house.place = replace(used.house.place, broker_url=filesystem_broker(folder))
-    used.house.begin("site")
-    used.submit("echo")
+    used.house.begin("site", "recorder")
     before = used.asked()["echo"]
+    used.submit("echo")
     used.house.begin("evaluator")
+    used.await_asked("echo", before + 1)
+    used.house.kill("recorder")
     used.await_asked("echo", before + len(used.planted.records))
     until = time.monotonic() + 30
     while not any(b"finished" in _body(file) for file in folder.rglob("*.record.msg")):
