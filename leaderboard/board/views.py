@@ -10,7 +10,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.benchmarks.states import SetState
 from leaderboard.board import exports, figures
 from leaderboard.board.cells import cells, table
 from leaderboard.board.forms import (
@@ -64,6 +63,8 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "ranking": shown,
         "columns": query.shown_columns(has_adjusted=shown.has_adjusted),
         "choices": _choices(found, query),
+        # The thresholds that the rows were decided by, which need not be those in force.
+        "levels": next((row.judged.levels for row in rows if row.judged), LEVELS),
         **_about(found),
     }
     return render(request, "board/board.html", context)
@@ -86,14 +87,12 @@ def _about(found: Board) -> dict[str, Any]:
         "size": found.size,
         "counts": snapshot.counts if snapshot else {},
         "panel": panel,
-        "levels": LEVELS,
         "noise": noise_floor(),
         "callouts": _callouts(snapshot),
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),
         "pending": found.unranked.counts(),
         "commitment": f"{found.pair.private.digest[:4]}…{found.pair.private.digest[-4:]}",
-        "is_released": found.pair.state == SetState.RELEASED,
         "rule": found.pair.private.rule_words(),
         **(figures.of_board(snapshot) if snapshot else {}),
     }

@@ -18,7 +18,7 @@ from leaderboard.board.lookup import Board
 from leaderboard.board.models import Snapshot
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence.models import Adjusted, Judged
-from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.evidence.vocabulary import Evidence, Levels
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.board.test_rows import row
@@ -257,3 +257,15 @@ def test_a_row_that_is_not_there_any_more_is_left_out_and_no_error(
         client.get("/boards/demo/").status_code == 200
         and client.get("/boards/demo.csv").status_code == 200
     )
+
+
+def test_the_page_states_the_levels_that_its_rows_were_decided_by(client: Client) -> None:
+    judged = Judged(
+        word=Evidence.WATCH, basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
+        adjusted=None, cut=False, fewest=None, levels=Levels(overfit=0.04, watch=0.15),
+    )  # fmt: skip
+    Snapshot.objects.write(
+        [row(0, judged=judged)], pair=make_pair(), method=METHOD, inputs_hash="a" * 64
+    )
+    page = client.get("/boards/demo/").content.decode()
+    assert "in at most 4% of cases" in page and "about 15% may have it by chance" in page
