@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit, stdtr, stdtrit
+from scipy.special import expit, logit, stdtr, stdtrit
 
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
 from leaderboard.evidence.statistics.logits import Sides, logits
 from leaderboard.evidence.statistics.panel import Panel, fit_panel
-from leaderboard.evidence.statistics.power import visible
+from leaderboard.evidence.statistics.power import POWER, visible
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class AdjustedGap:
     def high(self) -> float:
         """Upper end of the interval."""
         return self.interval.high
+
+    def visible_at(self, alpha: float, power: float = POWER) -> float:
+        """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
+        shift = visible(self.se, alpha, power, self.freedom)
+        return float(expit(logit(self.expected) + shift)) - self.expected
 
 
 def adjusted_gap(

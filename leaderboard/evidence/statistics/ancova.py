@@ -13,7 +13,7 @@ times in 100.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ from leaderboard.evidence.statistics.contamination import contaminated
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
 from leaderboard.evidence.statistics.logits import Floats, Sides, logits
 from leaderboard.evidence.statistics.meta import der_simonian_laird
-from leaderboard.evidence.statistics.power import visible
+from leaderboard.evidence.statistics.power import POWER, visible
 
 FEWEST_REFERENCES = 5
 NEWTON_STEPS = 30
@@ -57,11 +57,31 @@ class ItemGap:
     visible: float
     test: Calibrated
     put_aside: tuple[int, ...]
+    predictor: Floats = field(repr=False, compare=False)
+    """Linear predictor of each public cell of a model without excess, (cells,)."""
+    weight: Floats = field(repr=False, compare=False)
+    """Number of public items in each cell, (cells,)."""
 
     @property
     def p(self) -> float:
         """One-sided p-value of the calibrated test."""
         return self.test.p
+
+    @property
+    def se(self) -> float:
+        """Standard error of the calibrated test, in logits."""
+        return self.test.se
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the calibrated test."""
+        return self.test.freedom
+
+    def visible_at(self, alpha: float, power: float = POWER) -> float:
+        """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
+        shift = visible(self.se, alpha, power, self.freedom)
+        lifted = expit(self.predictor + shift) - expit(self.predictor)
+        return float((lifted * self.weight).sum() / self.weight.sum())
 
 
 @dataclass(frozen=True)
@@ -212,4 +232,12 @@ def _as_fraction(fit: _Fit, test: Calibrated, level: float, put_aside: tuple[int
     low = observed - share(reach - test.excess)
     high = observed - share(-reach - test.excess)
     smallest = share(visible(1.0) * test.se - test.excess) - expected
-    return ItemGap(observed - expected, Interval(low, high), smallest, test, put_aside)
+    return ItemGap(
+        gap=observed - expected,
+        interval=Interval(low, high),
+        visible=smallest,
+        test=test,
+        put_aside=put_aside,
+        predictor=fit.predictor - test.excess,
+        weight=fit.weight,
+    )

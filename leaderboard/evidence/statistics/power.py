@@ -3,10 +3,10 @@
 Without them a reader could take "no evidence" for an acquittal.
 """
 
-from math import sqrt
+from math import inf, sqrt
 
 from scipy.optimize import brentq
-from scipy.special import ndtri
+from scipy.special import nctdtrinc, ndtri, stdtrit
 
 from leaderboard.evidence.vocabulary import LEVELS
 
@@ -14,15 +14,18 @@ ALPHA = LEVELS.single
 POWER = LEVELS.power
 
 
-def visible(se: float, alpha: float = ALPHA, power: float = POWER) -> float:
+def visible(se: float, alpha: float = ALPHA, power: float = POWER, freedom: float = inf) -> float:
     """Return the true difference that a one-sided test at ``alpha`` finds with ``power``.
 
-    ``(z₁₋α + z_power) · se``, not adjusted for the number of tests. Raises ValueError if ``se`` is
-    negative.
+    ``(z₁₋α + z_power) · se`` for a normal test. With t on ``freedom`` degrees, whose standard error
+    is estimated, it is ``se`` times the noncentrality at which P(T <= t₁₋α) = 1 - power. Raises
+    ValueError if ``se`` is negative.
     """
     if se < 0:
         raise ValueError("a standard error is not negative")
-    return float(ndtri(1 - alpha) + ndtri(power)) * se
+    if freedom == inf:
+        return float(ndtri(1 - alpha) + ndtri(power)) * se
+    return float(nctdtrinc(freedom, 1 - power, stdtrit(freedom, 1 - alpha))) * se
 
 
 def visible_raw_gap(

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
+from bench.worlds import World, draw
 from leaderboard.evidence import statistics as s
 
 
@@ -26,6 +28,30 @@ def test_the_gap_is_found_four_times_in_five() -> None:
     drawn = zip(rng.binomial(1319, p + gap, 2000), rng.binomial(1205, p, 2000), strict=True)
     found = np.mean([s.score_test(int(a), 1319, int(b), 1205).p_greater <= 0.05 for a, b in drawn])
     assert found == pytest.approx(0.8, abs=2 * (0.16 / 2000) ** 0.5 + 0.005)
+
+
+def test_a_t_test_with_few_degrees_finds_its_visible_difference_four_times_in_five() -> None:
+    rng, se, freedom = np.random.default_rng(3), 0.2, 5
+    difference = s.visible(se, 0.01, 0.8, freedom)
+    estimate = difference + se * rng.standard_normal(20_000)
+    error = se * np.sqrt(rng.chisquare(freedom, 20_000) / freedom)
+    assert np.mean(student.sf(estimate / error, freedom) <= 0.01) == pytest.approx(0.8, abs=0.01)
+    assert s.visible(se, 0.01, 0.8, 1e6) == pytest.approx(s.visible(se, 0.01, 0.8), rel=1e-3)
+
+
+def test_both_methods_state_the_gap_that_is_visible_at_a_level() -> None:
+    sample = draw(World("harder", harder=0.3), np.random.default_rng(1))
+    *references, target = (s.Sides(*one) for one in sample.counts())
+    others = (sample.public[:-1], sample.private[:-1])
+    by_items = s.item_gap((sample.public[-1], sample.private[-1]), others)
+    by_counts = s.adjusted_gap(target, references)
+    for gap in (by_items, by_counts):
+        assert 0 < gap.visible_at(0.05) < gap.visible_at(0.01) < gap.visible_at(0.001) < 0.12
+        assert gap.visible_at(0.05) == pytest.approx(gap.visible, rel=0.1)
+        assert gap.p == pytest.approx(
+            student.sf(gap.test.t if gap is by_items else gap.t, gap.freedom)
+        )
+        assert gap.se > 0
 
 
 def test_where_no_gap_can_be_seen() -> None:
