@@ -1,4 +1,4 @@
-"""Caching of pages: what a response may be stored for, by whom, and for how long.
+"""Caching of pages: the one place that decides which responses are stored, and by whom.
 
 - A visitor who sends no session, no message and no key is anonymous. Pages for anonymous visitors
   are stored by Django's cache and revalidated with an ETag: ``Cache-Control: no-cache``.
@@ -24,7 +24,7 @@ EtagOf = Callable[..., str | None]
 
 
 def is_anonymous(request: HttpRequest) -> bool:
-    """Return True if nothing in the request tells who asks."""
+    """Return True if the request carries no session, no pending message and no API key."""
     known = {settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name}
     return not known & set(request.COOKIES) and "Authorization" not in request.headers
 
@@ -33,7 +33,7 @@ def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:
     """Cache a view's pages for anonymous visitors under their ETag, and answer 304 where it
     matches.
 
-    Pages carry no secret beside reflected input, so that compression gives nothing away (BREACH).
+    No page shows a secret together with reflected input, so that compression is safe (BREACH).
     """
 
     def decorate(view: View) -> View:

@@ -37,8 +37,8 @@ BEAT_SECONDS = 2.0
 ASK_LOGS_SECONDS = 60.0
 WATCH_SECONDS = 10.0
 PRUNE_SECONDS = 3600.0
-"""Often, since a schedule that is kept in memory starts anew with the recorder; each time a bounded
-number."""
+"""Often, since beat's schedule is in memory and starts anew with the recorder. Each call prunes a
+bounded number of rows."""
 VISIBILITY_SECONDS = 60
 """Time after which Redis returns a report that a recorder took with it when it died.
 
@@ -48,8 +48,7 @@ once.
 
 
 class QuietTask(Task):  # type: ignore[misc]
-    """A task out of which no database's error comes as it is: Celery would log the row that it
-    quotes."""
+    """Task that replaces a database's errors: Celery would log the row that they quote."""
 
     abstract = True
 
@@ -108,7 +107,7 @@ app.conf.update(
             "options": {"expires": ASK_LOGS_SECONDS},
         },
     },
-    # A broker that is away must not hold up a request: the outbox rings again.
+    # A broker that is away must not delay a request: the outbox is sent again by `drain`.
     task_publish_retry=False,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
@@ -118,8 +117,10 @@ app.autodiscover_tasks(["leaderboard.ledger", "leaderboard.submissions", "leader
 
 
 def request_log(evaluator: str, *, after: int) -> None:
-    """Ask an evaluator for its log behind the line ``after``. Raises the broker's error where it is
-    away."""
+    """Ask an evaluator for its log behind the line ``after``.
+
+    Raises the broker's error where the broker is away.
+    """
     order = Ship(after=after).to_dict()
     app.send_task(
         SHIP_TASK,
@@ -131,7 +132,7 @@ def request_log(evaluator: str, *, after: int) -> None:
 
 
 def broker_answers() -> bool:
-    """Return if the broker takes a connection and answers on it."""
+    """Return True if the broker takes a connection and answers on it."""
     with app.connection_for_write() as connection:
         try:
             connection.connect()

@@ -16,8 +16,9 @@ from leaderboard.errors import Refusal, SiteError, explain, refusal_of, refuse, 
 logger = logging.getLogger(__name__)
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 # Swagger's own script writes style attributes.
 DOCS_POLICY = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
@@ -27,7 +28,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
 class Headers:
-    """Security headers; and nothing that one person saw is kept where another could find it."""
+    """Security headers of every response. One for a signed-in user is private and never stored."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -68,8 +69,7 @@ class PlainAddresses:
 
 
 class DatabaseAway:
-    """Turns a database's error into the refusal that it means, without a word of what the database
-    said."""
+    """Turns a database's error into a refusal by its sqlstate. The database's text is dropped."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -79,7 +79,7 @@ class DatabaseAway:
         return self.answer(request)
 
     def process_exception(self, request: HttpRequest, failure: Exception) -> HttpResponse | None:
-        """The answer to an error of the database, raised in a view."""
+        """Answer an error of the database that a view raised."""
         return database_failure(request, failure) if isinstance(failure, Error) else None
 
 

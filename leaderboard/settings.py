@@ -1,7 +1,7 @@
 """Django's settings: read once from the environment, typed, and loud when something is wrong.
 
-The site refuses to start where it could see a key of the evaluator: whoever takes over the site
-must not find one there.
+The site refuses to start where it could see a key of the evaluator, so that an attacker who takes
+over the site finds none.
 """
 
 import os
@@ -32,12 +32,15 @@ def refuse_secrets(environ: Mapping[str, str]) -> None:
     seen = [name for name in environ if name in EVALUATOR_ONLY or name.startswith(ENDPOINT_KEYS)]
     if seen:
         raise ImproperlyConfigured(
-            f"{', '.join(seen)} belongs to the evaluator; the site does not start beside it"
+            f"{', '.join(seen)} belongs to the evaluator; the site does not start with it"
         )
 
 
 def database(url: str) -> dict[str, Any]:
-    """Django's database settings for a PostgreSQL URL; a Unix socket is given as ``?host=/folder``."""
+    """Return Django's database settings for a PostgreSQL URL.
+
+    A Unix socket is given as ``?host=/folder``.
+    """
     if not url:
         return {}
     try:
@@ -62,12 +65,11 @@ def database(url: str) -> dict[str, Any]:
 
 
 def limited(options: str, **seconds: float) -> str:
-    """PostgreSQL's start options with time-outs behind those that the address gives."""
-    return " ".join(
-        filter(
-            None, [options, *(f"-c {name}={round(1000 * most)}" for name, most in seconds.items())]
-        )
-    )
+    """Append time-outs to the start options for PostgreSQL that the address gives."""
+    parts = [options] if options else []
+    for name, most in seconds.items():
+        parts.append(f"-c {name}={round(1000 * most)}")
+    return " ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ def _read(name: str, default: object, about: str, shown: str) -> str:
 
 
 def number(name: str, default: float, *, least: float, about: str = "", shown: str = "") -> float:
-    """The number in an environment variable, at least ``least``. ``shown`` is the default in words."""
+    """Return the number in an environment variable, at least ``least``.
+
+    ``shown`` is the default in words, for the manual.
+    """
     text = _read(name, f"{default:g}" if default < 1e6 else f"{default:.0f}", about, shown)
     try:
         value = float(text)
@@ -165,7 +170,8 @@ def require_complete() -> None:
     refuse_weak_secret(SECRET_KEY)
     if SECURE and PROGRAM == "site" and not LISTED_PROXIES:
         raise ImproperlyConfigured(
-            "set HOLDFAST_PROXIES: https ends at a proxy, which alone may say who asks ('none' if there is none)"
+            "set HOLDFAST_PROXIES: https ends at a proxy, the only source of a visitor's address "
+            "('none' if there is none)"
         )
 
 
@@ -176,7 +182,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 PROGRAM = text(
     "HOLDFAST_PROGRAM",
     "command",
-    about="`site`, `recorder`, `command` or `migration`: whose database time-outs count. Each program sets it itself.",
+    about="`site`, `recorder`, `command` or `migration`: whose database time-outs count. "
+    "Each program sets it itself.",
     shown="by program",
 )
 DEBUG = flag(
@@ -205,14 +212,15 @@ STATEMENT_SECONDS = number(
     "HOLDFAST_STATEMENT_SECONDS",
     _STATEMENT,
     least=0,
-    about="The database ends a statement after so long; the visitor gets 503 and Retry-After. 0 is never.",
+    about="The database ends a statement after this time; the visitor gets 503 and Retry-After. "
+    "0 is never.",
     shown="10, recorder 600, commands 3600, migrations 0",
 )
 LOCK_SECONDS = number(
     "HOLDFAST_LOCK_SECONDS",
     _LOCK,
     least=0,
-    about="It gives up waiting for a lock after so long.",
+    about="It stops waiting for a lock after this time.",
     shown="5, recorder 60, commands 300, migrations 0",
 )
 IDLE_TRANSACTION_SECONDS = number(
@@ -252,13 +260,14 @@ COHORT_SECONDS = number(
     "HOLDFAST_COHORT_SECONDS",
     0,
     least=0,
-    about="How long a cohort stays open after its first run has ended; 0 where maintainers close it by `close_cohort`.",
+    about="How long a cohort stays open after its first run has ended; "
+    "0 where maintainers close it by `close_cohort`.",
 )
-RING_SECONDS = number(
+REDISPATCH_SECONDS = number(
     "HOLDFAST_RING_SECONDS",
     max(60, 4 * LEASE_SECONDS),
     least=1,
-    about="How long until a waiting run is announced again.",
+    about="How long until a waiting run is sent to the evaluators again.",
     shown="4 leases, at least 60",
 )
 DECLARED_PER_COHORT = int(
@@ -292,7 +301,8 @@ RETENTION_DAYS = number(
     "HOLDFAST_RETENTION_DAYS",
     90,
     least=1,
-    about="How long receipts and job specifications of ended runs, and counts of refused reports, are stored.",
+    about="How long receipts and job specifications of ended runs, "
+    "and counts of refused reports, are stored.",
 )
 POOL = text("HOLDFAST_POOL", "default", about="The pool of evaluators that new runs are for.")
 BOARD_SECONDS = number(
@@ -333,7 +343,8 @@ SIGN_INS_ACCOUNT = int(
         "HOLDFAST_SIGN_INS_ACCOUNT",
         10,
         least=1,
-        about="Attempts to sign in that one address has in five minutes for one account; a success gives them back.",
+        about="Attempts to sign in that one address has in five minutes for one account; "
+        "a success resets them.",
     )
 )
 SIGN_UPS = int(
@@ -346,7 +357,8 @@ SIGN_UPS = int(
 )
 LISTED_PROXIES = names(
     "HOLDFAST_PROXIES",
-    about="The proxies whose `X-Forwarded-For` counts: addresses, networks, `unix` for a Unix socket, or `none`.",
+    about="The proxies whose `X-Forwarded-For` counts: addresses, networks, `unix` for a Unix "
+    "socket, or `none`.",
     shown="none; must be set where HTTPS is on",
 )
 PROXIES = proxies(LISTED_PROXIES)
@@ -361,7 +373,7 @@ MAX_CONTINUES = int(
 )
 PRIVATE_ENDPOINTS = flag(
     "HOLDFAST_PRIVATE_ENDPOINTS",
-    about="Let an endpoint stand on a private address. The evaluator's own list decides for itself.",
+    about="Accept endpoints on private addresses. The evaluator's own list decides for itself.",
 )
 
 INSTALLED_APPS = [
@@ -439,7 +451,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Plotly's basic bundle, for the pages of charts; WhiteNoise sends the .gz file beside it.
+# Plotly's basic bundle, for the pages of charts; WhiteNoise sends its .gz file.
 PLOTLY = "vendor/plotly-basic-4.1.1.min.js"
 RELEASES = Path(
     text(
@@ -467,9 +479,10 @@ SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if SECURE else None
 SILENCED_SYSTEM_CHECKS = [
-    "security.W002",  # leaderboard.middleware.Headers sets X-Frame-Options and frame-ancestors on every answer
+    # leaderboard.middleware.Headers sets X-Frame-Options and frame-ancestors on every response
+    "security.W002",
     "security.W005",  # other hosts of the domain are not this site's to force to https
-    "security.W021",  # nor is a browser's preload list, which nobody leaves within months
+    "security.W021",  # nor is a browser's preload list: leaving it takes months
 ]
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

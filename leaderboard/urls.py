@@ -29,15 +29,18 @@ logger = logging.getLogger(__name__)
 
 
 class StrictParser(Parser):
-    """JSON as the standard means it: a key once, no NaN, in UTF-8, nested no deeper than Python
-    likes."""
+    """Parser of strict JSON: unique keys, no NaN, UTF-8, bounded nesting."""
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
-        """The body as an object. Raises ``bad_json``, and ``invalid_field`` for a value that no
-        field can have."""
+        """Return the body as an object.
+
+        Raises ``bad_json``, and ``invalid_field`` for a value that no field can have.
+        """
         try:
             data = json.loads(
-                request.body.decode(), object_pairs_hook=_once, parse_constant=_no_constant
+                request.body.decode(),
+                object_pairs_hook=_object_without_repeated_keys,
+                parse_constant=_refuse_constant,
             )
         except (ValueError, RecursionError):
             raise refuse(Refusal.BAD_JSON) from None
@@ -51,30 +54,30 @@ class StrictParser(Parser):
         return data
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _object_without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a key occurs twice")
-    return found
+    return members
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
 def _storable(data: Any) -> bool:
-    """Return if every text is Unicode without NUL, as a database can hold it, and every number
-    finite."""
+    """Return True if PostgreSQL can hold every text (no NUL, no surrogate) and number (finite)."""
     waiting = [data]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            waiting += [*one, *one.values()]
-        elif isinstance(one, list):
-            waiting += one
-        elif (isinstance(one, str) and _UNSTORABLE.search(one)) or (
-            isinstance(one, float) and not isfinite(one)
-        ):
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            if _UNSTORABLE.search(value):
+                return False
+        elif isinstance(value, float) and not isfinite(value):
             return False
     return True
 
@@ -85,14 +88,15 @@ _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 api = NinjaAPI(
     title="Holdfast",
     version="1",
-    description="Submit models and read rankings. Every error is an object with code, message and advice.",
+    description="Submit models and read rankings. "
+    "Every error is an object with code, message and advice.",
     parser=StrictParser(),
 )
 for router in (submissions, board, published, benchmarks, ledger):
     api.add_router("", router)
 
 
-def tell(request: HttpRequest, failure: SiteError) -> HttpResponse:
+def refusal_response(request: HttpRequest, failure: SiteError) -> HttpResponse:
     """Answer with a refusal."""
     response = api.create_response(request, failure.to_dict(), status=failure.status)
     if failure.status == 401:
@@ -104,48 +108,50 @@ def tell(request: HttpRequest, failure: SiteError) -> HttpResponse:
 
 @api.exception_handler(SiteError)
 def on_refusal(request: HttpRequest, failure: SiteError) -> HttpResponse:
-    """A refusal of our own."""
-    return tell(request, failure)
+    """Answer a refusal of the site's own."""
+    return refusal_response(request, failure)
 
 
 @api.exception_handler(ValidationError)
 def on_invalid(request: HttpRequest, failure: ValidationError) -> HttpResponse:
-    """Names the fields, never what was in them."""
-    # A location is ("body", NAME OF THE ARGUMENT, FIELD, …); an unknown field's name is the
-    # sender's text.
-    unknown = any(problem["type"] == "extra_forbidden" for problem in failure.errors)
-    known = {
-        str(part["loc"][2])
-        for part in failure.errors
-        if len(part["loc"]) > 2 and part["type"] != "extra_forbidden"
-    }
-    names = sorted(known) + (["an unknown one"] if unknown else [])
-    return tell(request, refuse(Refusal.INVALID_FIELD, ", ".join(names)))
+    """Name the invalid fields, never their content."""
+    fields = set()
+    unknown = []
+    for problem in failure.errors:
+        # A location is ("body", NAME OF THE ARGUMENT, FIELD, …).
+        location = problem["loc"]
+        if problem["type"] == "extra_forbidden":
+            # The field's name is the sender's text, and not repeated.
+            unknown = ["an unknown one"]
+        elif len(location) > 2:
+            fields.add(str(location[2]))
+    names = sorted(fields) + unknown
+    return refusal_response(request, refuse(Refusal.INVALID_FIELD, ", ".join(names)))
 
 
 @api.exception_handler(AuthenticationError)
-def on_stranger(request: HttpRequest, failure: AuthenticationError) -> HttpResponse:
-    """No token, or one that does not count."""
-    return tell(request, refuse(Refusal.UNAUTHORIZED))
+def on_unauthorized(request: HttpRequest, failure: AuthenticationError) -> HttpResponse:
+    """Answer a request without a token, or with one that is unknown or revoked."""
+    return refusal_response(request, refuse(Refusal.UNAUTHORIZED))
 
 
 @api.exception_handler(Http404)
-def on_nothing(request: HttpRequest, failure: Http404) -> HttpResponse:
-    """Nothing there."""
-    return tell(request, refuse(Refusal.NOT_FOUND))
+def on_not_found(request: HttpRequest, failure: Http404) -> HttpResponse:
+    """Answer a request for something that does not exist."""
+    return refusal_response(request, refuse(Refusal.NOT_FOUND))
 
 
 @api.exception_handler(HttpError)
 def on_bad_request(request: HttpRequest, failure: HttpError) -> HttpResponse:
-    """Whatever the framework itself refuses; a refusal of our parser comes wrapped in one of these."""
+    """Answer a request that the framework refuses, or the parser: Ninja wraps its refusals."""
     if isinstance(failure.__cause__, SiteError):
-        return tell(request, failure.__cause__)
-    return tell(request, refuse(Refusal.BAD_REQUEST))
+        return refusal_response(request, failure.__cause__)
+    return refusal_response(request, refuse(Refusal.BAD_REQUEST))
 
 
 @api.exception_handler(DatabaseError)
 def on_database(request: HttpRequest, failure: DatabaseError) -> HttpResponse:
-    """The database is away, or refuses something that should have been refused before."""
+    """Answer while the database is away, or where it refuses a row."""
     return database_failure(request, failure)
 
 
@@ -156,9 +162,8 @@ urlpatterns = [
     path("favicon.ico", views.favicon, name="favicon"),
     path("api/v1/", api.urls),
     path("", include("leaderboard.accounts.urls")),
-    path(
-        "", include("leaderboard.benchmarks.urls")
-    ),  # before the pairs by name: /sets/register/ is none
+    # Before the pairs by name, since /sets/register/ is none.
+    path("", include("leaderboard.benchmarks.urls")),
     path("", include("leaderboard.submissions.urls")),
     path("", include("leaderboard.ledger.urls")),
     path("", front_page, {"tables": listed_tables}, name="front-page"),

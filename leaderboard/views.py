@@ -24,14 +24,15 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer that database and broker respond, else 503 with the name of the one that does not."""
-    answers = {"database": _database_answers(), "broker": broker_answers()}
+    answers = {"database": database_answers(), "broker": broker_answers()}
     text = "".join(f"{name}: {'ok' if well else 'away'}\n" for name, well in answers.items())
     if all(answers.values()):
         return HttpResponse(text, "text/plain")
     return HttpResponse(text, "text/plain", status=503, headers={"Retry-After": "5"})
 
 
-def _database_answers() -> bool:
+def database_answers() -> bool:
+    """Return True if the database answers a query."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -42,8 +43,7 @@ def _database_answers() -> bool:
 
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    """Tell crawlers which pages are for people who are signed in, and which files hold released
-    items."""
+    """Ask crawlers to leave out pages for signed-in users, and files that hold released items."""
     return render(request, "robots.txt", content_type="text/plain; charset=utf-8")
 
 

@@ -15,7 +15,6 @@ require_complete()
 
 application = get_wsgi_application()
 
-# What is loaded by now stays, and the collector need not look at it again and again while somebody
-# waits.
+# The modules stay loaded: the collector need not scan them again during a request.
 gc.collect()
 gc.freeze()

@@ -1,13 +1,14 @@
-"""Joining, and giving programs a way in."""
+"""Signing up, and issuing API tokens."""
 
 from leaderboard.accounts.models import ApiToken, Membership, Organisation, User
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 
 
 def sign_up(*, username: str, password: str | None, organisation: str) -> User:
-    """Make a person and the organisation they submit for; without a password they use tokens only.
+    """Create a user and the organisation they submit for.
 
-    Raises ``name_taken`` where either name is here already.
+    A user without a password can only use API tokens. Raises ``name_taken`` where either name is
+    taken.
     """
     with conflicts_refused():
         user = User.objects.create_user(username=username, password=password)
@@ -18,19 +19,18 @@ def sign_up(*, username: str, password: str | None, organisation: str) -> User:
 
 
 def issue_token(*, user: User, name: str) -> str:
-    """Make an API token and return its secret, which nobody can read again."""
+    """Create an API token and return its secret. Only the secret's digest is stored."""
     _, secret = ApiToken.objects.issue(user=user, name=name)
     return secret
 
 
 def revoke_token(*, user: User, token: int) -> bool:
-    """End one of a person's own tokens. False where they have none of this number that is still
-    alive."""
+    """Revoke one of a user's own tokens. Return False where they have no valid one of this id."""
     return bool(user.tokens.filter(pk=token).revoke())
 
 
 def enrol(*, username: str) -> User:
-    """The person of this name; where there is none, one who can use tokens only."""
+    """Return the user of this name; where there is none, create one who can only use tokens."""
     known = User.objects.filter(username__iexact=username).first()
     if known is None:
         try:
@@ -44,7 +44,7 @@ def enrol(*, username: str) -> User:
 
 
 def person(*, username: str) -> User:
-    """The person of this name. Raises ``unknown_user``."""
+    """Return the user of this name. Raises ``unknown_user``."""
     known = User.objects.filter(username__iexact=username).first()
     if known is None:
         raise refuse(Refusal.UNKNOWN_USER)
@@ -52,7 +52,7 @@ def person(*, username: str) -> User:
 
 
 def set_maintainer(*, username: str, maintains: bool) -> User:
-    """Let a person act as maintainer, or end it. Raises ``unknown_user``."""
+    """Make a user a maintainer, or end it. Raises ``unknown_user``."""
     user = person(username=username)
     user.is_staff = maintains
     user.save(update_fields=["is_staff"])

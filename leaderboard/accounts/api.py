@@ -11,7 +11,7 @@ from leaderboard.accounts.models import ApiToken, User
 
 
 class Strict(Schema):
-    """Base of what the API takes in: an unknown field is refused, and "1" is not a number."""
+    """Base of the API's request bodies: unknown fields are refused, and "1" is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -25,10 +25,10 @@ class Problem(Schema):
 
 
 class Bearer(HttpBearer):
-    """``Authorization: Bearer TOKEN``, for programs."""
+    """Authentication by ``Authorization: Bearer TOKEN``."""
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        """The token's holder, or None."""
+        """Return the token's holder, or None."""
         return ApiToken.objects.holder(token)
 
 

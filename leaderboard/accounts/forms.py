@@ -1,4 +1,4 @@
-"""Forms to join, and to name a token."""
+"""Forms to sign up, and to name a token."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
     organisation = forms.CharField(
         max_length=80,
         validators=[plain],
-        help_text="Whom your models belong to. It is shown on the board.",
+        help_text="The owner of your models, shown on the board.",
     )
     field_order = ("username", "organisation", "password1", "password2")
 
@@ -29,7 +29,7 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
         fields = ("username",)
 
     def clean_organisation(self) -> str:
-        """Nobody can join an organisation by naming it."""
+        """Refuse the name of an existing organisation: naming one is no way to join it."""
         name: str = self.cleaned_data["organisation"]
         if Organisation.objects.filter(name__iexact=name).exists():
             raise forms.ValidationError(
@@ -38,7 +38,7 @@ class SignUp(UserCreationForm):  # type: ignore[type-arg]
         return name
 
     def facts(self) -> dict[str, Any]:
-        """The arguments of ``actions.sign_up``."""
+        """Return the arguments of ``actions.sign_up``."""
         cleaned = self.cleaned_data
         return {
             "username": cleaned["username"],

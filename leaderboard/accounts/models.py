@@ -13,7 +13,7 @@ TOKEN_PREFIX = "hft_"  # noqa: S105 - not a password: it makes tokens findable b
 
 
 class User(AbstractUser):
-    """Somebody who signs in. Names are ASCII and unique without regard to case: no twins by look."""
+    """User of the site. Names are ASCII and unique without regard to case: no look-alikes."""
 
     username = models.CharField(max_length=40, unique=True, validators=[ASCIIUsernameValidator()])
 
@@ -23,7 +23,7 @@ class User(AbstractUser):
         )
 
     def organisation(self) -> "Organisation | None":
-        """The organisation this person submits for: the one they joined first."""
+        """Return the organisation that this user submits for: the one they joined first."""
         return Organisation.objects.filter(membership__user=self).order_by("membership__pk").first()
 
 
@@ -62,28 +62,30 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     """Tokens of all people."""
 
     def issue(self, *, user: User, name: str) -> tuple["ApiToken", str]:
-        """Make a token. The second value is the secret, which is shown once and not stored."""
+        """Return a new token and its secret, which is shown once and not stored."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         return self.create(user=user, name=name, digest=token_digest(secret)), secret
 
     def holder(self, secret: str) -> User | None:
-        """Return the user that a secret belongs to; None where it is unknown, revoked, or its
-        holder is suspended."""
-        found = self.filter(digest=token_digest(secret), revoked__isnull=True, user__is_active=True)
-        token = found.select_related("user").first()
+        """Return the user that a secret belongs to.
+
+        None where it is unknown or revoked, or where its holder is suspended.
+        """
+        valid = self.filter(revoked__isnull=True, user__is_active=True)
+        token = valid.filter(digest=token_digest(secret)).select_related("user").first()
         if token is None:
             return None
         self.filter(pk=token.pk).update(used=timezone.now())
         return token.user
 
     def revoke(self) -> int:
-        """End these tokens; how many were still alive."""
+        """Revoke these tokens. Return how many were valid until now."""
         return self.filter(revoked__isnull=True).update(revoked=timezone.now())
 
 
 class ApiToken(models.Model):
-    """A program's way in. Only the SHA-256 of the secret is kept: it is random, so a plain hash
-    will do."""
+    """API token of a user. Only the SHA-256 of the secret is stored: the secret is random, so
+    that a plain hash is enough."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=80)
@@ -106,9 +108,9 @@ class ApiToken(models.Model):
 
 
 class Bucket(models.Model):
-    """Attempts that one visitor has left, as the moment at which all of them will be there again.
+    """Attempts that one visitor has left, as the moment at which the bucket will be full again.
 
-    ``key`` is a SHA-256: a name that somebody typed is not stored, it may be a password.
+    ``key`` is a SHA-256: a name that was typed is not stored, since it may be a password.
     """
 
     key = models.CharField(max_length=64, primary_key=True)

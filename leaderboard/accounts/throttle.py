@@ -1,10 +1,9 @@
-"""Limits on what is expensive or worth guessing: signing in and making accounts.
+"""Rate limits on signing in and on signing up.
 
 - A visitor is an address: the connection's, or the one that a trusted proxy forwards.
-- Each attempt is paid for *before* the password is hashed, from a bucket of the address and from
-  one of the address and
-the account together. An account alone has no bucket: attempts from elsewhere lock its owner out of
-nothing.
+- Each attempt is charged *before* the password is hashed: to a bucket of the address, and to one of
+  the address and the account together. An account alone has no bucket, so that attempts from other
+  addresses cannot lock its owner out.
 - At most ``HASHES_AT_ONCE`` passwords are hashed at once in a process, and few requests wait for
   their turn.
 
@@ -35,7 +34,7 @@ SWEPT_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Limit:
-    """``burst`` attempts at once, then one every ``seconds``."""
+    """Limit of ``burst`` attempts at once, then one every ``seconds``."""
 
     name: str
     burst: int
@@ -50,16 +49,20 @@ SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings
 
 
 def visitor(request: HttpRequest) -> str:
-    """Return the address of whoever asks; ``X-Forwarded-For`` counts only as far as trusted proxies
-    wrote it."""
+    """Return the visitor's address, or the /64 network of an IPv6 one, which is one visitor's.
+
+    ``X-Forwarded-For`` is read from its end, as far as trusted proxies wrote it.
+    """
     hops = request.headers.get("X-Forwarded-For", "").split(",")
     address = request.META.get("REMOTE_ADDR", "")
-    while hops and _is_proxy(address):
-        nearer = hops.pop().strip()
-        if not nearer or not _is_address(nearer):
+    while hops and is_trusted_proxy(address):
+        forwarded = hops.pop().strip()
+        if not _is_address(forwarded):
             break
-        address = nearer
-    return _network(address)
+        address = forwarded
+    if _is_address(address) and ip_address(address).version == 6:
+        return str(ip_network((address, 64), strict=False))
+    return address
 
 
 def _is_address(text: str) -> bool:
@@ -70,34 +73,28 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_proxy(address: str) -> bool:
+def is_trusted_proxy(address: str) -> bool:
+    """Return True for an address of ``HOLDFAST_PROXIES``."""
     if not _is_address(address):
         return "unix" in settings.PROXIES  # over a Unix socket there is no address
-    return any(ip_address(address) in ip_network(one) for one in settings.PROXIES if one != "unix")
-
-
-def _network(address: str) -> str:
-    """One visitor has a whole /64 of IPv6 addresses."""
-    if not _is_address(address) or ip_address(address).version == 4:
-        return address
-    return str(ip_network((address, 64), strict=False))
+    networks = [ip_network(listed) for listed in settings.PROXIES if listed != "unix"]
+    return any(ip_address(address) in network for network in networks)
 
 
 def charge_sign_in(request: HttpRequest, username: str) -> None:
-    """Pay for one attempt to sign in. Raises ``too_many_attempts``, the same for a name that is
-    unknown."""
+    """Charge one attempt to sign in. Raises ``too_many_attempts``, for unknown names as well."""
     address = visitor(request)
     _charge(SIGN_IN_ADDRESS, address)
     _charge(SIGN_IN_ACCOUNT, address, username.casefold())
 
 
 def charge_sign_up(request: HttpRequest) -> None:
-    """Pay for one attempt to make an account. Raises ``too_many_attempts``."""
+    """Charge one attempt to sign up. Raises ``too_many_attempts``."""
     _charge(SIGN_UP_ADDRESS, visitor(request))
 
 
 def forget_attempts(request: HttpRequest, username: str) -> None:
-    """Give the owner of an account, who has just signed in from here, a full bucket again."""
+    """Refill the bucket of an address and an account whose owner has just signed in."""
     Bucket.objects.filter(key=_key(SIGN_IN_ACCOUNT, visitor(request), username.casefold())).delete()
 
 
@@ -114,7 +111,7 @@ def _charge(limit: Limit, *parts: str) -> None:
             bucket.full_at = full_at
             bucket.save(update_fields=["full_at"])
     if created:
-        _sweep(now)
+        delete_full_buckets(now)
     if excess > 0:
         refusal = refuse(Refusal.TOO_MANY)
         refusal.retry_after = ceil(excess)
@@ -125,9 +122,8 @@ def _key(limit: Limit, *parts: str) -> str:
     return hashlib.sha256("\n".join((limit.name, *parts)).encode("utf-8", "replace")).hexdigest()
 
 
-def _sweep(now: datetime) -> None:
-    """Delete some of the buckets that are full again: one that is not there is full. A new one pays
-    for old ones."""
+def delete_full_buckets(now: datetime) -> None:
+    """Delete some of the buckets that are full again: a missing bucket is a full one."""
     with transaction.atomic():
         full = Bucket.objects.filter(full_at__lt=now).select_for_update(skip_locked=True)
         Bucket.objects.filter(
@@ -141,7 +137,7 @@ _entered = BoundedSemaphore(HASHES_AT_ONCE + WAITING_AT_MOST)
 
 @contextmanager
 def hashing() -> Iterator[None]:
-    """Hold one of the few turns at hashing a password. Raises ``busy`` where too many wait already."""
+    """Hold one of the few turns at hashing a password. Raises ``busy`` where too many wait."""
     if not _entered.acquire(blocking=False):
         raise refuse(Refusal.BUSY)
     try:

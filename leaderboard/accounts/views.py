@@ -23,7 +23,7 @@ View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 
 
 class SignIn(LoginView):
-    """The sign-in page, which pays for an attempt before a password is hashed."""
+    """Sign-in page. An attempt is charged before a password is hashed."""
 
     redirect_authenticated_user = True
 
@@ -44,7 +44,7 @@ class SignIn(LoginView):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Make an account and sign in with it."""
+    """Create an account and sign in with it."""
     form = SignUp(request.POST or None)
     status = 422
     try:
@@ -69,8 +69,10 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
-    """One's own tokens, and a form for a new one. The secret is on the page that answers the form,
-    once."""
+    """List a user's own tokens, with a form for a new one.
+
+    The new secret is shown once, on the page that answers the form.
+    """
     user = signed_in_user(request)
     form = TokenName(request.POST or None)
     secret = ""
@@ -85,7 +87,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: HttpRequest, token: int) -> HttpResponse:
-    """End one of one's own tokens."""
+    """Revoke one of the user's own tokens."""
     if actions.revoke_token(user=signed_in_user(request), token=token):
         messages.success(request, "The token no longer works.")
     return redirect("tokens")
@@ -102,7 +104,7 @@ def signed_in_user(request: HttpRequest) -> User:
 
 
 def maintainers_only(view: View[Rest]) -> View[Rest]:
-    """Let maintainers in; for everybody else the page does not exist."""
+    """Serve a view to maintainers; answer 404 to everybody else."""
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Rest.args, **options: Rest.kwargs) -> HttpResponse:
@@ -114,7 +116,7 @@ def maintainers_only(view: View[Rest]) -> View[Rest]:
 
 
 def carry_out(request: HttpRequest, action: Callable[[], object], *, done: str) -> bool:
-    """Call an action; the next page shows ``done``, or why it failed and what to do then."""
+    """Call an action. The next page shows ``done``, or the reason of a refusal with its advice."""
     try:
         action()
     except SiteError as failure:

@@ -150,7 +150,7 @@ def send_job(outbox: Outbox, queue: str) -> None:
     if keys := outbox.run.submission.sealed_keys:
         payload = payload | {"system": payload["system"] | {"sealed_keys": keys}}
     app.send_task(
-        EVALUATE_TASK, args=[payload], queue=queue, expires=settings.RING_SECONDS, retry=False
+        EVALUATE_TASK, args=[payload], queue=queue, expires=settings.REDISPATCH_SECONDS, retry=False
     )
 
 
@@ -186,14 +186,14 @@ def send_rescoring(order: Rescoring) -> None:
         RESCORE_TASK,
         args=[payload.to_dict()],
         queue=journal_queue(order.evaluator.name),
-        expires=settings.RING_SECONDS,
+        expires=settings.REDISPATCH_SECONDS,
         retry=False,
     )
 
 
 def send_rebuild(pair: str) -> None:
     """Ask for a new ranking of a pair."""
-    app.send_task(REBUILD_TASK, args=[pair], expires=settings.RING_SECONDS, retry=False)
+    app.send_task(REBUILD_TASK, args=[pair], expires=settings.REDISPATCH_SECONDS, retry=False)
 
 
 def depth(queue: str) -> int:

@@ -143,7 +143,7 @@ def _store(plan: Plan) -> None:
     """Store when each attempt is due again, and what the waiting runs wait for."""
     claimed = [row for row, _ in plan.claimed]
     waiting = [row for rows in plan.waiting.values() for row in rows]
-    again = seconds_from_now(settings.RING_SECONDS + SLACK_SECONDS)
+    again = seconds_from_now(settings.REDISPATCH_SECONDS + SLACK_SECONDS)
     Outbox.objects.filter(pk__in=[row.pk for row in (*waiting, *claimed)]).update(due=again)
     queued = Run.objects.filter(state=RunState.QUEUED)
     for code, rows in plan.waiting.items():
@@ -155,7 +155,7 @@ def _store(plan: Plan) -> None:
 def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
     """Return by run the evaluators that declined it lately, and what they lack."""
     recent = Decline.objects.filter(
-        declined_at__gt=seconds_from_now(-settings.RING_SECONDS),
+        declined_at__gt=seconds_from_now(-settings.REDISPATCH_SECONDS),
         run__in=[row.run_id for row in rows],
     )
     declined: dict[UUID, dict[str, Code]] = {}

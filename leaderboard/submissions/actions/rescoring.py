@@ -135,7 +135,7 @@ def _send(order: Rescoring) -> bool:
     """Send an order, then store when it is due again: evaluators drop one that comes twice."""
     if not try_to_send(partial(dispatch.send_rescoring, order)):
         return False
-    Rescoring.objects.filter(pk=order.pk).update(due=seconds_from_now(settings.RING_SECONDS))
+    Rescoring.objects.filter(pk=order.pk).update(due=seconds_from_now(settings.REDISPATCH_SECONDS))
     return True
 
 

@@ -221,7 +221,7 @@ def waiting(run: Any) -> Code | None:
 def test_messages_expire(run: Any, bell: Any, settings: Any) -> None:
     drained(bell)
     assert [options["expires"] for name, _, options in bell if name == EVALUATE_TASK] == [
-        settings.RING_SECONDS
+        settings.REDISPATCH_SECONDS
     ]
 
 

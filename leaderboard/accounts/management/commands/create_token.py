@@ -10,8 +10,7 @@ from leaderboard.accounts.models import User
 
 
 class Command(BaseCommand):
-    """Prints the token's secret on a line of its own; a user who is not there yet is made, without
-    a password."""
+    """Prints the token's secret. A new user is created without a password."""
 
     help = "Make an API token for USER, who is enrolled first where there is none of this name."
 

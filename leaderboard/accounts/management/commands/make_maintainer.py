@@ -9,18 +9,17 @@ from leaderboard.errors import SiteError
 
 
 class Command(BaseCommand):
-    """Lets somebody who has an account register sets, see how far they are burnt, and propose or
-    publish a release."""
+    """Lets a user register sets, read exposure reports, and propose or publish a release."""
 
     help = "Make USER a maintainer; with --end, no longer."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """USER."""
         parser.add_argument("user", metavar="USER")
-        parser.add_argument("--end", action="store_true", help="take it back")
+        parser.add_argument("--end", action="store_true", help="end it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Change the user and print the result."""
         try:
             user = actions.set_maintainer(username=options["user"], maintains=not options["end"])
         except SiteError as failure:

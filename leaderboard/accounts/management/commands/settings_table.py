@@ -14,14 +14,15 @@ _TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)*")
 
 
 def table(known: Mapping[str, Setting]) -> str:
-    """The settings as a Markdown table, in the order in which they are read."""
-    return HEAD + "".join(
-        f"| `{name}` | {one.default} | {one.about} |\n" for name, one in known.items()
-    )
+    """Return the settings as a Markdown table, in the order in which they are read."""
+    rows = [
+        f"| `{name}` | {setting.default} | {setting.about} |\n" for name, setting in known.items()
+    ]
+    return HEAD + "".join(rows)
 
 
 def with_table(manual: str, known: Mapping[str, Setting]) -> str:
-    """The manual with its table made anew. Raises ValueError where it has none, or several."""
+    """Return the manual with a new table. Raises ValueError where it has none, or several."""
     if len(_TABLE.findall(manual)) != 1:
         raise ValueError("the manual needs one table of settings")
     return _TABLE.sub(lambda _: table(known), manual)
@@ -31,7 +32,7 @@ class Command(BaseCommand):
     """Generates the table of every variable that the site reads."""
 
     help = "Write the table of the site's settings into docs/operations.md."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way to say it
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file."""
