@@ -54,7 +54,7 @@ def visitor(request: HttpRequest) -> str:
     ``X-Forwarded-For`` is read from its end, as far as trusted proxies wrote it.
     """
     hops = request.headers.get("X-Forwarded-For", "").split(",")
-    address = request.META.get("REMOTE_ADDR", "")
+    address: str = request.META.get("REMOTE_ADDR", "")
     while hops and is_trusted_proxy(address):
         forwarded = hops.pop().strip()
         if not _is_address(forwarded):
