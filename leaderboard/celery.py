@@ -24,6 +24,9 @@ os.environ.setdefault("HOLDFAST_PROGRAM", "recorder")
 from leaderboard.settings import require_complete
 
 REAP_TASK = "holdfast.reap"
+END_LAPSED_TASK = "holdfast.end_lapsed"
+"""Ends the attempts whose lease was over at its one argument, a moment. On the queue ``record``.
+"""
 DRAIN_TASK = "holdfast.drain"
 REBUILD_TASK = "holdfast.rebuild"
 """Rebuilds the ranking of one pair; its one argument is the pair's slug. On the queue ``rankings``.
@@ -71,6 +74,7 @@ app.conf.update(
     task_default_queue=HOUSEKEEPING_QUEUE,
     task_routes={
         RECORD_TASK: {"queue": RECORD_QUEUE},
+        END_LAPSED_TASK: {"queue": RECORD_QUEUE},
         REBUILD_TASK: {"queue": RANKINGS_QUEUE},
         REAP_TASK: {"queue": HOUSEKEEPING_QUEUE},
         DRAIN_TASK: {"queue": HOUSEKEEPING_QUEUE},

@@ -42,8 +42,9 @@ from evaluator.pipeline.leases import Lease
 _log = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.2
-LONGEST_WAIT = 10.0
-"""Seconds between tries while the broker does not answer."""
+LONGEST_WAIT = 2.0
+"""Seconds between tries while the broker does not answer: well below a lease, since the site gives
+an attempt no more than one after an outage."""
 AT_A_TIME = 100
 """Lines of the journal in one report. A bitmap of a large set has tens of kilobytes."""
 

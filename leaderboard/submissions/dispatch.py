@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -28,7 +29,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code
 from evaluator.policy import JAIL
-from leaderboard.celery import REBUILD_TASK, app
+from leaderboard.celery import END_LAPSED_TASK, REBUILD_TASK, app
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.item_selection import recipient_of
 from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
@@ -194,6 +195,13 @@ def send_rescoring(order: Rescoring) -> None:
 def send_rebuild(pair: str) -> None:
     """Ask for a new ranking of a pair."""
     app.send_task(REBUILD_TASK, args=[pair], expires=settings.REDISPATCH_SECONDS, retry=False)
+
+
+def send_end_lapsed(moment: datetime) -> None:
+    """Ask for the end of the leases that are over at ``moment``, behind the reports that wait."""
+    app.send_task(
+        END_LAPSED_TASK, args=[moment.isoformat()], expires=settings.REDISPATCH_SECONDS, retry=False
+    )
 
 
 def depth(queue: str) -> int:

@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from celery import Task
@@ -11,7 +12,14 @@ from django.db import close_old_connections
 
 from evaluator.contract import RECORD_TASK
 from evaluator.errors import EvaluatorError
-from leaderboard.celery import DRAIN_TASK, PRUNE_TASK, REAP_TASK, WATCH_TASK, app
+from leaderboard.celery import (
+    DRAIN_TASK,
+    END_LAPSED_TASK,
+    PRUNE_TASK,
+    REAP_TASK,
+    WATCH_TASK,
+    app,
+)
 from leaderboard.errors import Refusal, SiteError, SiteUnavailable, quiet_database
 from leaderboard.submissions import actions
 
@@ -87,11 +95,27 @@ def prune() -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Requeue expired attempts, erase old keys, ask for missing rankings, and see whether a release
-    rule is met."""
-    housekeeping(actions.reap)
+    """Have expired attempts ended, erase old keys, ask for missing rankings, and see whether a
+    release rule is met."""
+    housekeeping(actions.request_end_of_lapsed)
+    housekeeping(actions.erase_old_keys)
     housekeeping(actions.request_rankings)
     housekeeping(actions.follow_rules)
+
+
+@app.task(name=END_LAPSED_TASK, typing=False)  # type: ignore[untyped-decorator]
+def end_lapsed(*args: object, **kwargs: object) -> None:
+    """Requeue or fail the attempts that were over at a moment."""
+    match args:
+        case (str(moment),) if not kwargs:
+            try:
+                parsed = datetime.fromisoformat(moment).astimezone(UTC)
+            except (ValueError, OverflowError):
+                logger.warning("refused a moment")
+                return
+            housekeeping(lambda: actions.end_lapsed(moment=parsed))
+        case _:
+            logger.warning("refused a moment: arguments")
 
 
 @app.task(name=DRAIN_TASK)  # type: ignore[untyped-decorator]

@@ -30,6 +30,16 @@ LATENCY = 0.2
 EVALUATORS = ("evaluator", "second")
 
 
+@dataclass(frozen=True)
+class Reveal:
+    """Line of an evaluator's journal: the sealed items that were revealed for an attempt."""
+
+    evaluator: str
+    run: str
+    token: int
+    items: frozenset[int]
+
+
 @dataclass
 class Fleet:
     """Site, recorder, two evaluators, PostgreSQL, Redis and one steady endpoint, each a real program."""
@@ -123,26 +133,26 @@ class Fleet:
         )
         return {name: bytes(packed) for name, packed in self.house.query(sql, run)}
 
-    def exposures(self, run: str) -> list[tuple[str, int, frozenset[int]]]:
-        """(evaluator, token, items) of each reveal to an endpoint for this run, from the evaluators' own journals."""
-        found = []
+    def exposures(self, run: str | None = None) -> list[Reveal]:
+        """Each reveal to an endpoint, for one run or for all, from the evaluators' own journals."""
+        reveals = []
         for name in EVALUATORS:
             journal = self.house.place.folder / name / "home" / "journal.jsonl"
             for line in journal.read_text().splitlines() if journal.exists() else []:
                 entry = json.loads(line)
-                if entry["kind"] == "exposure" and entry["run"] == run:
-                    found.append((name, entry["token"], bits(entry["items"])))
-        return found
+                if entry["kind"] == "exposure" and run in (None, entry["run"]):
+                    reveals.append(Reveal(name, entry["run"], entry["token"], bits(entry["items"])))
+        return reveals
 
-    def shown_twice(self, run: str) -> int:
-        """How many sealed items were revealed more than once for one attempt."""
-        counts: Counter[tuple[int, int]] = Counter()
-        for _, token, items in self.exposures(run):
-            counts.update((token, item) for item in items)
+    def shown_twice(self, run: str | None = None) -> int:
+        """How many sealed items were revealed more than once for one attempt, of one run or of all."""
+        counts: Counter[tuple[str, int, int]] = Counter()
+        for reveal in self.exposures(run):
+            counts.update((reveal.run, reveal.token, item) for item in reveal.items)
         return sum(count - 1 for count in counts.values())
 
     def revealed(self, run: str) -> int:
-        return sum(len(items) for _, _, items in self.exposures(run))
+        return sum(len(reveal.items) for reveal in self.exposures(run))
 
 
 def bits(bitmap: str) -> frozenset[int]:

@@ -3,6 +3,7 @@
 from leaderboard.submissions.actions.attempts import erase_old_keys
 from leaderboard.submissions.actions.commitments import commit_weights
 from leaderboard.submissions.actions.continuation import continue_run
+from leaderboard.submissions.actions.leases import end_lapsed, request_end_of_lapsed
 from leaderboard.submissions.actions.lineages import assign_lineage, register_lineage
 from leaderboard.submissions.actions.monitoring import (
     examine,
@@ -54,6 +55,7 @@ __all__ = [
     "continue_run",
     "drain_outbox",
     "drain_rescorings",
+    "end_lapsed",
     "erase_old_keys",
     "examine",
     "follow_rule",
@@ -71,6 +73,7 @@ __all__ = [
     "record_report",
     "refuse_report",
     "register_lineage",
+    "request_end_of_lapsed",
     "request_rankings",
     "requeue",
     "retract_run",

@@ -1,6 +1,7 @@
 """Runs through their states: requeueing and cancelling them, and the close of their cohort."""
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -15,7 +16,6 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import dispatch
 from leaderboard.submissions.actions.attempts import (
     erase_key,
-    erase_old_keys,
     fail,
     next_attempt,
     retry_or_fail,
@@ -30,17 +30,18 @@ from leaderboard.submissions.states import RunState
 REAPED_AT_ONCE = 500
 
 
-def reap() -> int:
-    """Requeue or fail every run whose lease or deadline is over, and erase old keys.
+def reap(*, recorded_until: datetime | None = None) -> int:
+    """Requeue or fail every run whose lease or deadline is over.
 
-    Two reapers at once never take the same run. Returns how many were taken.
+    Leases are compared with the moment up to which all reports are recorded; else with now. Two
+    reapers at once never take the same run. Returns how many were taken.
     """
     with transaction.atomic():
-        overdue = Run.objects.overdue().select_for_update(of=("self",), skip_locked=True)
+        overdue = Run.objects.overdue(recorded_until=recorded_until)
+        overdue = overdue.select_for_update(of=("self",), skip_locked=True)
         runs = list(overdue.select_related("submission")[:REAPED_AT_ONCE])
         for run in runs:
             _end_expired_attempt(run)
-    erase_old_keys()
     return len(runs)
 
 

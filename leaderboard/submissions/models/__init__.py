@@ -1,7 +1,12 @@
 """Models, submissions and runs. No column here could hold the text of an item."""
 
 from leaderboard.submissions.models.messages import Decline, Outbox, Receipt
-from leaderboard.submissions.models.monitoring import BEAT, Heartbeat, RefusedReport
+from leaderboard.submissions.models.monitoring import (
+    BEAT,
+    RECORDED,
+    Heartbeat,
+    RefusedReport,
+)
 from leaderboard.submissions.models.outcomes import (
     COUNTED,
     UNASSIGNED,
@@ -37,6 +42,7 @@ __all__ = [
     "COUNTED",
     "COUNTS",
     "MODEL_NAME",
+    "RECORDED",
     "SERVED_NAME",
     "UNASSIGNED",
     "Commitment",

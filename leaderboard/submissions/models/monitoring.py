@@ -1,12 +1,15 @@
 """Facts about the site's own programs: when its housekeeping last ran, and which reports it
 refused."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
 from django.db.models.functions import Now
 
 BEAT = "beat"
+RECORDED = "recorded"
+"""Of the last moment up to which all reports had been recorded."""
 
 
 class Heartbeat(models.Model):
@@ -25,6 +28,16 @@ class Heartbeat(models.Model):
         """Record that a task ran now."""
         fields = {"at": Now(), "facts": facts}
         cls.objects.update_or_create(name=name, defaults=fields, create_defaults=fields)
+
+    @classmethod
+    def move(cls, name: str, moment: datetime) -> datetime | None:
+        """Move a heartbeat to a moment, in the caller's transaction. Returns the one before."""
+        row = cls.objects.select_for_update().filter(name=name).first()
+        if row is None:
+            cls.objects.get_or_create(name=name, defaults={"at": moment})
+            return None
+        cls.objects.filter(pk=row.pk).update(at=max(moment, row.at))
+        return row.at
 
 
 class RefusedReport(models.Model):

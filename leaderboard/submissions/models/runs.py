@@ -1,7 +1,7 @@
 """Runs: one evaluation of a submission each, and how an attempt is fenced."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -40,9 +40,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         lock."""
         return self.select_for_update(of=("self",)).filter(pk=run).first()
 
-    def overdue(self) -> "RunQuerySet":
-        """Runs whose lease or deadline is over, by the database's clock."""
-        lost = models.Q(state__in=LIVE, lease_expires__lt=Now())
+    def overdue(self, *, recorded_until: datetime | None = None) -> "RunQuerySet":
+        """Runs whose deadline is over, or whose lease was over at a moment: else it is now.
+
+        All by the database's clock.
+        """
+        lost = models.Q(state__in=LIVE, lease_expires__lt=recorded_until or Now())
         late = models.Q(state__in=[RunState.QUEUED, *LIVE], deadline__lt=Now())
         return self.filter(lost | late)
 

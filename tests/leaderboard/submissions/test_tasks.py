@@ -104,7 +104,14 @@ def test_housekeeping_outlives_the_database(name: str, monkeypatch: Any, log: An
     def away() -> int:
         raise OperationalError(TEXT)
 
-    for action in ("reap", "request_rankings", "follow_rules", "drain_outbox", "drain_rescorings"):
+    for action in (
+        "request_end_of_lapsed",
+        "erase_old_keys",
+        "request_rankings",
+        "follow_rules",
+        "drain_outbox",
+        "drain_rescorings",
+    ):
         monkeypatch.setattr(actions, action, away)
     assert app.tasks[name].apply().successful()
     assert "database_away" in log.text
@@ -127,6 +134,7 @@ def test_routes_are_those_that_the_recorder_listens_to() -> None:
     assert queues == {
         "holdfast.record": "record",
         "holdfast.rebuild": "rankings",
+        "holdfast.end_lapsed": "record",
         "holdfast.reap": "housekeeping",
         "holdfast.drain": "housekeeping",
         "holdfast.ask_logs": "housekeeping",
