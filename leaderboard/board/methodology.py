@@ -320,13 +320,15 @@ def _leaks() -> Iterator[Section]:
             "Before the first use a committed seed deals the items: some blocks may be shown to"
             " endpoints, others only to weights that run here without a network. Because of the"
             " draw both are equally hard. So weights that were trained on the items shown to an"
-            " endpoint do better on the exposed blocks than on the local ones. The difference has"
+            " endpoint do better on those items than on the local ones. The difference has"
             " Miettinen and Nurminen's interval and one-sided test. Next to it stands the"
             f" smallest leak that would be found in {_pp(LEVELS.power)}% of cases. It is about one"
             " model alone, is not corrected for the number of models, and changes no evidence"
             " level.",
-            f"It is published for weights if each part has at least {MIN_CELL_SIZE} items (fewer in a"
-            " demonstration that is sealed so).",
+            "Only parts of the set count of which endpoints had been shown every item before the"
+            " run started: no other item can have leaked into its weights. While there is no such"
+            " part, no comparison is published. Either side has at least"
+            f" {MIN_CELL_SIZE} items (fewer in a demonstration that is sealed so).",
         ),
     )
     yield Section(

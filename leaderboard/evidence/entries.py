@@ -10,7 +10,7 @@ import numpy as np
 from django.db.models import Count, QuerySet
 
 from evaluator.contract import Outcome, SetLikelihood, Tier
-from evaluator.ledger.manifests import Manifest
+from evaluator.ledger.manifests import Manifest, Stratum
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import ACCESS, Access, Judged, Verdict
@@ -74,7 +74,7 @@ class Graded:
 
 @dataclass(frozen=True)
 class Strata:
-    """Right answers of weights on blocks that endpoints may be shown, and on blocks never sent."""
+    """Right answers of weights on items that endpoints had been shown, and on items never sent."""
 
     exposed_right: int
     exposed_n: int
@@ -182,44 +182,48 @@ def _counting_runs(pair: SetPair) -> QuerySet[Run]:
 class _PrivateSet:
     """Facts of a private set that the counts of its runs depend on.
 
-    ``not_exposed`` and ``not_local`` are the items that do not count for the exposed and for the
-    local stratum alone. Sets without a manifest have neither strata nor a history.
+    ``exposed`` and ``local`` are the items of these strata that count, bit i for item i. Sets
+    without a manifest have no history.
     """
 
     retired: frozenset[int]
     version: int
-    not_exposed: frozenset[int] | None = None
-    not_local: frozenset[int] | None = None
+    exposed: int = 0
+    local: int = 0
     history: ExposureHistory | None = None
 
     @classmethod
-    def of_pair(cls, pair: SetPair, runs: Iterable[Run]) -> Self:
-        """Read the facts of a pair's private set; its log is read only if an endpoint was run."""
+    def of_pair(cls, pair: SetPair) -> Self:
+        """Read the facts of a pair's private set, and who was shown what of it."""
         manifest = pair.private.facts()
         notices = pair.private.signed_notices()
         if manifest is None:
             return cls(frozenset(), len(notices))
         gone = retired(manifest, notices)
-        with_endpoints = any(_is_endpoint(run) for run in runs)
         return cls(
             retired=gone,
             version=len(notices),
-            not_exposed=_all_but_stratum(manifest, "exposed") | gone,
-            not_local=_all_but_stratum(manifest, "local") | gone,
-            history=ExposureHistory.of_set(manifest) if with_endpoints else None,
+            exposed=_bits_of_stratum(manifest, "exposed", gone),
+            local=_bits_of_stratum(manifest, "local", gone),
+            history=ExposureHistory.of_set(manifest),
         )
 
     def strata(self, run: Run, private: PackedOutcomes) -> Strata | None:
-        """Return the counts of weights on either stratum; None where one may not be published.
+        """Return the counts of weights on items that endpoints had been shown, and on local ones.
 
-        The items that count of a stratum change in steps (ADR 15).
+        Only parts count of which endpoints had been shown every item before the run started:
+        no other item can have leaked into its weights. None where there is no such part, or where
+        either side may not be published. The items that count of a part change in steps (ADR 15).
         """
-        if self.not_exposed is None or self.not_local is None:
+        if self.history is None:
             return None
         if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
             return None
-        exposed = private.public_counts(self.not_exposed)
-        local = private.public_counts(self.not_local)
+        shown = self.history.parts_shown(run.started_at or run.queued_at, self.exposed)
+        if not (shown and self.local):
+            return None
+        exposed = private.public_counts(self.history.all_but(shown))
+        local = private.public_counts(self.history.all_but(self.local))
         if exposed is None or local is None or not (exposed.n and local.n):
             return None
         return Strata(exposed.right, exposed.n, local.right, local.n)
@@ -234,8 +238,9 @@ class _PrivateSet:
         return self.history.of_run(run.pk, items, private.public_counts)
 
 
-def _all_but_stratum(manifest: Manifest, stratum: str) -> frozenset[int]:
-    return frozenset(range(manifest.n)) - manifest.indices(manifest.block_ids((stratum,)))
+def _bits_of_stratum(manifest: Manifest, stratum: Stratum, retired: frozenset[int]) -> int:
+    items = manifest.indices(manifest.block_ids((stratum,))) - retired
+    return sum(1 << index for index in items)
 
 
 def _is_endpoint(run: Run) -> bool:
@@ -245,7 +250,7 @@ def _is_endpoint(run: Run) -> bool:
 def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     """Yield the entries of those runs whose outcomes are complete and may be published."""
     runs = list(queryset)
-    private_set = _PrivateSet.of_pair(pair, runs)
+    private_set = _PrivateSet.of_pair(pair)
     outcomes = _complete_outcomes(pair, runs, private_set.retired)
     by_grader = _counts_by_grader(pair, runs, private_set.retired)
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)

@@ -61,11 +61,11 @@ def _certainty(judged: Judged) -> str:
 
 
 def leak(contrast: LeakContrast, levels: Levels = LEVELS) -> str:
-    """Return the score of weights on items that endpoints may be shown, against the others."""
+    """Return the score of weights on items that endpoints had been shown, against local ones."""
     exposed = contrast.exposed_right / contrast.exposed_n
     local = contrast.local_right / contrast.local_n
     return (
-        f"{percent(exposed)}% of the {contrast.exposed_n:,} items that endpoints may have been"
+        f"{percent(exposed)}% of the {contrast.exposed_n:,} items that endpoints had been"
         f" shown, {percent(local)}% of the {contrast.local_n:,} that never left:"
         f" {_contrast(contrast, levels)}"
     )

@@ -9,7 +9,10 @@ ExposureExtent = Literal["first", "part", "again", "unknown"]
 
 
 class LeakContrast(Wire, frozen=True, kw_only=True):
-    """Weights on blocks that endpoints may be shown, less on blocks that never left, as fractions.
+    """Weights on items that endpoints had been shown, less on items that never left, as fractions.
+
+    ``exposed`` are the parts of the set of which endpoints had been shown every item that counts
+    before the run started. Without such a part there is no contrast: nothing can have leaked.
 
     - ``interval`` is Miettinen and Nurminen's 95%;
     - ``p`` is one-sided and of this model alone;

@@ -9,8 +9,11 @@ Sets of items are numbers here, bit i for item i.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Self
 from uuid import UUID
 
@@ -114,11 +117,30 @@ class ExposureHistory:
     n: int
     parts: tuple[int, ...]
     by_run: Mapping[UUID | None, RunReveals]
+    shown: tuple[tuple[str, int], ...] = ()
+    """Moments of all reveals, oldest first, each with the items shown to anyone until then."""
 
     @classmethod
     def of_set(cls, manifest: Manifest) -> Self:
         """Read the history of a set from the published logs."""
-        return cls(manifest.n, parts_of(manifest), reveals_by_run(reveals_of(manifest)))
+        reveals = reveals_of(manifest)
+        return cls(
+            n=manifest.n,
+            parts=parts_of(manifest),
+            by_run=reveals_by_run(reveals),
+            shown=tuple(_accumulate(reveals)),
+        )
+
+    def parts_shown(self, moment: datetime, counting: int) -> int:
+        """Return the counting items of the parts that endpoints had been shown at ``moment``."""
+        stamp = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        earlier = bisect_left(self.shown, stamp, key=itemgetter(0))
+        shown = self.shown[earlier - 1][1] if earlier else 0
+        return whole_parts(self.parts, counting, shown & counting)
+
+    def all_but(self, items: int) -> frozenset[int]:
+        """Return the indices of the other items of the set."""
+        return frozenset(index for index in range(self.n) if not items >> index & 1)
 
     def of_run(self, run: UUID, counting: int, counts_without: CountsWithout) -> RunExposure:
         """Return the prior exposure of a run, over the items ``counting``."""
@@ -148,14 +170,18 @@ class ExposureHistory:
         """Return counts of both sides; None where one is empty or may not be published."""
         if not (seen and fresh):
             return None
-        on_seen = counts_without(self._all_but(seen))
-        on_fresh = counts_without(self._all_but(fresh))
+        on_seen = counts_without(self.all_but(seen))
+        on_fresh = counts_without(self.all_but(fresh))
         if on_seen is None or on_fresh is None:
             return None
         return ContrastCounts(on_seen.right, on_seen.n, on_fresh.right, on_fresh.n)
 
-    def _all_but(self, items: int) -> frozenset[int]:
-        return frozenset(index for index in range(self.n) if not items >> index & 1)
+
+def _accumulate(reveals: Iterable[Reveal]) -> Iterator[tuple[str, int]]:
+    shown = 0
+    for reveal in reveals:
+        shown |= reveal.items
+        yield reveal.moment, shown
 
 
 def parts_of(manifest: Manifest) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -218,6 +220,9 @@ class Adversary:
     client: Any
     sums: dict[tuple[str, str], dict[frozenset[int], int]] = field(default_factory=dict)
     contrasts: set[str] = field(default_factory=set)
+    leaks: set[str] = field(default_factory=set)
+    _states: set[int] = field(default_factory=set)
+    """Items that endpoints had been shown, whenever the adversary read the log."""
 
     def _json(self, path: str) -> Any:
         return json.loads(self.client.get(path).content)
@@ -235,7 +240,9 @@ class Adversary:
         }
         runs = self._json("/api/v1/runs")["runs"]
         models = {one["id"]: one["model"] for one in runs if one["model"]}
-        self._shown = prior_exposure.reveals_by_run(self._lines())
+        reveals = list(self._lines())
+        self._shown = prior_exposure.reveals_by_run(reveals)
+        self._states.add(reduce(or_, (reveal.items for reveal in reveals), 0))
         self._board()
         for run, model in models.items():
             self._run(run, model)
@@ -261,13 +268,26 @@ class Adversary:
                 self._learn(
                     row["model"], one["grader"], items, one["private_right"], one["private_n"]
                 )
-            for stratum in ("exposed", "local") if row["leak"] else ():
-                part = items & self._manifest.indices(self._manifest.block_ids((stratum,)))
-                right, n = row["leak"][f"{stratum}_right"], row["leak"][f"{stratum}_n"]
-                self._learn(row["model"], row["grader"], part, right, n)
-
+            if row["leak"]:
+                self._leak(row, items)
             if row["contact"] and row["contact"]["contrast"]:
                 self._contact(row, items)
+
+    def _leak(self, row: dict[str, Any], items: frozenset[int]) -> None:
+        """Exposed are the whole parts that endpoints had been shown at one time or another."""
+        leak = row["leak"]
+        local = items & self._manifest.indices(self._manifest.block_ids(("local",)))
+        self._learn(row["model"], row["grader"], local, leak["local_right"], leak["local_n"])
+        exposed = items & self._manifest.indices(self._manifest.block_ids(("exposed",)))
+        counts = sum(1 << at for at in exposed)
+        parts = prior_exposure.parts_of(self._manifest)
+        sides = {
+            prior_exposure.whole_parts(parts, counts, shown & counts) for shown in self._states
+        }
+        (over,) = (side for side in sides if side.bit_count() == leak["exposed_n"])
+        part = frozenset(at for at in exposed if over >> at & 1)
+        self._learn(row["model"], row["grader"], part, leak["exposed_right"], leak["exposed_n"])
+        self.leaks.add(row["run"])
 
     def _contact(self, row: dict[str, Any], items: frozenset[int]) -> None:
         """Either side is over whole parts, by what the provider had been shown before and at first contact."""

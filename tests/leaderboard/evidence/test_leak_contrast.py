@@ -1,6 +1,8 @@
 """Contrast of weights on items that endpoints may be shown with items that never left."""
 
 import csv
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from html import unescape
 from io import StringIO
 from typing import Any
@@ -21,11 +23,14 @@ from leaderboard.evidence.leaks import LeakContrast
 from leaderboard.submissions.models import UNASSIGNED, Run
 from tests.leaderboard import sealed
 from tests.leaderboard.closing import drafted
+from tests.leaderboard.conftest import FakeEvaluator
 from tests.leaderboard.sample import make_pair, make_run
 
 pytestmark = pytest.mark.django_db
 HALF, LOCAL, SPARE = 120, 140, 10
 EXPOSED = 2 * HALF
+EARLIER = "2025-11-01T00:00:00Z"
+"""Before any run of the tests was queued."""
 
 
 @pytest.fixture
@@ -50,8 +55,22 @@ def twins() -> sealed.Sealed:
 
 
 @pytest.fixture
-def pair(twins: sealed.Sealed) -> SetPair:
+def unused(twins: sealed.Sealed, evaluator: FakeEvaluator) -> SetPair:
+    """Pair of a set that no endpoint was ever shown."""
+    evaluator.register()
     return sealed.register(twins)
+
+
+@pytest.fixture
+def pair(unused: SetPair, evaluator: FakeEvaluator) -> SetPair:
+    """Pair of a set whose exposed blocks were shown to an endpoint before all runs."""
+    show(unused, evaluator, range(EXPOSED))
+    return unused
+
+
+def show(pair: SetPair, by: FakeEvaluator, items: Iterable[int], **about: Any) -> None:
+    fields = {"recipient": "models.example", "tier": "T1", "moment": EARLIER}
+    sealed.show(pair, by, list(items), **fields | about)
 
 
 def run(pair: SetPair, model: str = "m", *, exposed: int, local: int, **about: Any) -> Run:
@@ -89,6 +108,39 @@ def test_the_two_strata_are_compared(pair: SetPair) -> None:
     expected = statistics.leak_contrast((216, EXPOSED), (100, LOCAL))
     assert (leak.difference, leak.interval, leak.p, leak.visible) == expected
     assert leak.p < 0.001
+
+
+def test_items_that_no_endpoint_was_shown_cannot_have_leaked(
+    client: Client, unused: SetPair, evaluator: FakeEvaluator
+) -> None:
+    """Weights that do better on the exposed blocks by chance are accused of nothing."""
+    show(unused, evaluator, range(EXPOSED), recipient="jail", tier="T0")
+    show(unused, evaluator, range(EXPOSED), set="another")
+    run(unused, exposed=216, local=100)
+    assert row(unused).leak is None
+    actions.close_cohort(pair=unused)
+    assert "that never left" not in client.get("/models/m/").content.decode()
+
+
+def test_items_shown_after_the_run_had_started_cannot_have_leaked_to_it(
+    unused: SetPair, evaluator: FakeEvaluator
+) -> None:
+    made = run(unused, exposed=216, local=100)
+    Run.objects.filter(pk=made.pk).update(started_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    show(unused, evaluator, range(EXPOSED), moment="2026-03-01T12:00:01Z")
+    assert row(unused).leak is None
+    Run.objects.filter(pk=made.pk).update(started_at=datetime(2026, 3, 1, 13, tzinfo=UTC))
+    assert row(unused).leak is not None
+
+
+def test_a_part_that_was_shown_incompletely_is_not_compared(
+    unused: SetPair, evaluator: FakeEvaluator
+) -> None:
+    run(unused, exposed=216, local=100)
+    show(unused, evaluator, range(EXPOSED - 1))
+    assert row(unused).leak is None
+    show(unused, evaluator, [EXPOSED - 1], recipient="elsewhere.example")
+    assert row(unused).leak is not None, "whichever endpoints they were shown to"
 
 
 def test_it_changes_no_verdict(pair: SetPair) -> None:
@@ -163,7 +215,7 @@ def test_the_model_page_shows_it_with_the_smallest_visible_leak(
         for name in ("leaky", "sound", "asked")
     )
     assert (
-        "90.0% of the 240 items that endpoints may have been shown, 71.4% of the 140 that never left"
+        "90.0% of the 240 items that endpoints had been shown, 71.4% of the 140 that never left"
         in leaky
     )
     assert "more than chance gives 5% of models (p < .001)" in leaky
