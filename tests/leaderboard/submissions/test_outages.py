@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from leaderboard.celery import BEAT_SECONDS, END_LAPSED_TASK, REAP_TASK, app
-from leaderboard.submissions import actions
+from leaderboard.celery import BEAT_SECONDS, END_LAPSED_TASK, app
+from leaderboard.submissions import actions, tasks
 from leaderboard.submissions.actions import record_report
 from leaderboard.submissions.models import RECORDED, Heartbeat, Run, seconds_from_now
 from leaderboard.submissions.states import RunState
@@ -21,14 +21,14 @@ Bell = list[tuple[str, list[Any], dict[str, Any]]]
 def beat(bell: Bell) -> list[Any]:
     """Run the housekeeping's task. Returns the arguments of the message that it sent."""
     bell.clear()
-    assert app.tasks[REAP_TASK].apply().successful()
+    assert tasks.reap.apply().successful()
     [arguments] = [args for name, args, _ in bell if name == END_LAPSED_TASK]
     return arguments
 
 
 def take(arguments: list[Any]) -> None:
     """Take that message, as a recorder does that has taken all before it."""
-    assert app.tasks[END_LAPSED_TASK].apply(args=arguments).successful()
+    assert tasks.end_lapsed.apply(args=arguments).successful()
 
 
 def last_recorded(seconds: float) -> None:
@@ -132,7 +132,7 @@ def test_hostile_moments_leave_the_recorder_alive(
     db: None, args: Any, kwargs: Any, caplog: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(logging.getLogger("leaderboard"), "propagate", True)
-    assert app.tasks[END_LAPSED_TASK].apply(args=args, kwargs=kwargs).successful()
+    assert tasks.end_lapsed.apply(args=args, kwargs=kwargs).successful()
     assert "refused a moment" in caplog.text
 
 
@@ -141,4 +141,4 @@ def test_housekeeping_survives_a_broker_that_is_away(db: None, monkeypatch: Any)
         raise ConnectionRefusedError
 
     monkeypatch.setattr(app, "send_task", away)
-    assert app.tasks[REAP_TASK].apply().successful()
+    assert tasks.reap.apply().successful()
