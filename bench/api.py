@@ -76,7 +76,7 @@ def verdict(*, met: bool) -> str:
 
 
 def show(latency: float, found: dict[str, list[Reading]]) -> bool:
-    """Print the table of one latency, and what became of each target. Whether all were met."""
+    """Print the table of one latency and the targets; return True if all were met."""
     ideal = math.ceil(N / CONCURRENCY) * latency
     median = {
         name: Reading(
@@ -92,12 +92,13 @@ def show(latency: float, found: dict[str, list[Reading]]) -> bool:
         f"\n{latency} s an answer, ideal {ideal:.1f} s, medians of {len(found['ours'])}", flush=True
     )
     print(
-        f"{'':9}{'wall s':>8}{'/ ideal':>9}{'/ ours':>8}{'CPU s':>8}{'/ ours':>8}{'ms/item':>9}{'load':>6}"
+        f"{'':9}{'wall s':>8}{'/ ideal':>9}{'/ ours':>8}"
+        f"{'CPU s':>8}{'/ ours':>8}{'ms/item':>9}{'load':>6}"
     )
     for name, one in median.items():
         print(
-            f"{name:9}{one.wall:8.1f}{one.wall / ideal:9.2f}{one.wall / ours.wall:8.1f}{one.cpu:8.1f}"
-            f"{one.cpu / ours.cpu:8.1f}{one.cpu / N * 1000:9.2f}{one.load:6.1f}"
+            f"{name:9}{one.wall:8.1f}{one.wall / ideal:9.2f}{one.wall / ours.wall:8.1f}"
+            f"{one.cpu:8.1f}{one.cpu / ours.cpu:8.1f}{one.cpu / N * 1000:9.2f}{one.load:6.1f}"
         )
     limit = 1.15 * ideal + 1
     targets = [(f"ours takes at most {limit:.1f} s", ours.wall <= limit)]
@@ -131,7 +132,8 @@ def main() -> int:
     prepare(options.runners)
     known = commands()
     print(
-        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; peers under {bench_folder().name}/"
+        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; "
+        f"peers under {bench_folder().name}/"
     )
     met = True
     for latency in options.latencies:

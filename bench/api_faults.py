@@ -37,9 +37,10 @@ HANG = "300"
 
 
 def floor(latency: float, ways: int = 101) -> float:
-    """Seconds that the refusals alone leave no asker below, the median over ``ways`` in which they
-    may fall."""
-    return statistics.median(_least(latency, random.Random(way)) for way in range(ways))  # noqa: S311 - a simulation
+    """Return the seconds that the refusals alone cost every asker, the median over ``ways`` in
+    which they may fall."""
+    simulated = [_least(latency, random.Random(way)) for way in range(ways)]  # noqa: S311
+    return statistics.median(simulated)
 
 
 def _least(latency: float, chance: random.Random) -> float:
@@ -61,7 +62,7 @@ def _least(latency: float, chance: random.Random) -> float:
 
 
 def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[bytes]":
-    """Our runner; a request is given up after ``timeout`` seconds."""
+    """Start our runner; a request times out after ``timeout`` seconds."""
     command, _ = commands()["ours"](endpoint.url, folder)
     errors = (folder / "errors.txt").open("ab")
     with errors:
@@ -71,7 +72,7 @@ def start(endpoint: Steady, folder: Path, timeout: float) -> "subprocess.Popen[b
 
 
 def indices(folder: Path) -> list[int]:
-    """The items that have an outcome on disk, as often as they have one; a torn last line has none."""
+    """Return the index of each outcome on disk, a torn last line left out."""
     path = folder / "out" / "outcomes.jsonl"
     data = path.read_bytes() if path.exists() else b""
     return [json.loads(line)["index"] for line in data[: data.rfind(b"\n") + 1].splitlines()]
@@ -99,11 +100,11 @@ def run(latency: float, timeout: float, *, killed: bool) -> bool:
     ideal = math.ceil(N / CONCURRENCY) * latency
     lost, double = N - len(found), sum(found.values()) - len(found)
     twice = sum(faults["answered"].values()) - len(faults["answered"])
-    early = 0 if killed else faults["early"]  # whoever starts anew has heard of no refusal
+    early = 0 if killed else faults["early"]  # a new process has seen no refusal
     good = code == 0 and lost == double == early == 0 and wall <= LIMIT * ideal
     print(
-        f"{'killed' if killed else 'refused':8}{latency:8}{lost:6}{double:8}{twice:13}{faults['refused']:9}"
-        f"{faults['early']:7}{faults['most_in_hand']:9}{wall:8.1f}{wall / ideal:9.2f}"
+        f"{'killed' if killed else 'refused':8}{latency:8}{lost:6}{double:8}{twice:13}"
+        f"{faults['refused']:9}{faults['early']:7}{faults['most_in_hand']:9}{wall:8.1f}{wall / ideal:9.2f}"
         f"{floor(latency) / ideal:7.2f}{load:6.1f}"
         f"  {'met' if good else 'NOT MET'}",
         flush=True,
@@ -121,10 +122,12 @@ def main() -> int:
     )
     options = parser.parse_args()
     print(
-        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; at most {LIMIT} times the ideal"
+        f"{N} prompts, {CONCURRENCY} at once, on {os.cpu_count()} cores; "
+        f"at most {LIMIT} times the ideal"
     )
     print(
-        f"{'':8}{'latency':>8}{'lost':>6}{'double':>8}{'asked twice':>13}{'refused':>9}{'early':>7}",
+        f"{'':8}{'latency':>8}{'lost':>6}{'double':>8}{'asked twice':>13}"
+        f"{'refused':>9}{'early':>7}",
         end="",
     )
     print(f"{'at once':>9}{'wall s':>8}{'/ ideal':>9}{'floor':>7}{'load':>6}")

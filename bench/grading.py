@@ -2,7 +2,7 @@
 
 For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how
 often each grader agrees with the labels that the answers came with, and of each disagreement of the
-headline grader the class that a person gave it after reading the answer beside the question and the
+headline grader the class that a person gave it after reading the answer next to the question and the
 gold answer (``adjudicated.csv``):
 
 - ``theirs``: the label is wrong;
@@ -10,8 +10,8 @@ gold answer (``adjudicated.csv``):
 - ``ambiguous``: people may differ.
 
 An entry of that table is pinned to the answer by its SHA-256; no text of an answer is in it. Exit
-code 1 where a disagreement is ``ours`` or has not been read yet. ``ours`` is a word of the table so
-that it can be said, not kept.
+code 1 where a disagreement is ``ours`` or has not been read yet. ``ours`` is a class of the table so
+that a defect can be recorded until it is mended.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CLASSES = ("theirs", "ours", "ambiguous")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """One recorded answer: the ``system`` that gave it, the item's place in the set, and its label."""
+    """Recorded answer: the ``system`` that gave it, the item's place in the set, its label."""
 
     system: str
     item: int
@@ -53,8 +53,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Difference between the headline grader and the label. ``verdict`` is its class, or empty
-    while nobody has read it."""
+    """Difference between the headline grader and the label. ``verdict`` is its class, empty
+    before a person has read the answer."""
 
     system: str
     item: int
@@ -99,7 +99,8 @@ def adjudicated() -> dict[tuple[str, int, str], tuple[str, str]]:
             (r["system"], int(r["item"]), r["sha256"]): (r["class"], r["reason"])
             for r in csv.DictReader(file, strict=True)
         }
-    assert all(verdict in CLASSES and reason for verdict, reason in rows.values()), TABLE  # noqa: S101
+    for verdict, reason in rows.values():
+        assert verdict in CLASSES and reason, TABLE  # noqa: S101
     return rows
 
 
@@ -163,10 +164,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_table(records)
     for one in found:
         print(
-            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: gold {one.gold}, we read {one.extracted}, ",
-            end="",
+            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: "
+            f"gold {one.gold}, we read {one.extracted}, "
+            f"label {'right' if one.label else 'wrong'}; {one.reason or one.sha256}"
         )
-        print(f"label {'right' if one.label else 'wrong'}; {one.reason or one.sha256}")
     if args.json:
         print(
             json.dumps(
@@ -189,9 +190,8 @@ def _print_table(records: Sequence[dict[str, Any]]) -> None:
             f"{c['agrees']:>10} {c['agrees'] / record['n']:6.1%} {c['answers_per_second']:>7}/s  "
             for c in (record[grader] for grader in grading.ids())
         )
-        print(
-            f"{record['system']:30}{record['n']:>6}{cells}   {'/'.join(map(str, record['disagreements'].values()))}"
-        )
+        classes = "/".join(str(count) for count in record["disagreements"].values())
+        print(f"{record['system']:30}{record['n']:>6}{cells}   {classes}")
 
 
 if __name__ == "__main__":

@@ -26,23 +26,23 @@ from evaluator.protocols.likelihood import LOGLIK_1, mean_per_character
 PROTOCOL = "demo-0shot"
 
 
-class Kept:
-    """A sink that keeps completions by set and index."""
+class StoredAnswers:
+    """Result sink that stores completions by set and index."""
 
     def __init__(self) -> None:
         self.answers: dict[str, dict[int, str]] = {}
 
     def answered(self, name: str, result: Result) -> None:
-        """It comes again with its group."""
+        """Do nothing: the result comes again with its group."""
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Keep them."""
+        """Store the completions."""
         self.answers.setdefault(name, {}).update(
             {result.index: result.completion.text for result in results}
         )
 
     def progress(self, done: int, total: int) -> None:
-        """Nobody watches."""
+        """Do nothing: no one watches a bench."""
 
 
 async def job(
@@ -54,7 +54,7 @@ async def job(
         for path in sets
     ]
     inspect_checkpoint(model)
-    kept = Kept()
+    sink = StoredAnswers()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as work:
         server = serve_checkpoint(
             model,
@@ -70,7 +70,7 @@ async def job(
                 sources,
                 protocols.get(PROTOCOL),
                 backend,
-                kept,
+                sink,
                 policy=Policy(concurrency=concurrency),
             )
             asked = time.perf_counter()
@@ -80,7 +80,7 @@ async def job(
                 means[source.name] = mean_per_character(found)
             done = time.perf_counter()
     answers = {
-        name: [texts[index] for index in sorted(texts)] for name, texts in kept.answers.items()
+        name: [texts[index] for index in sorted(texts)] for name, texts in sink.answers.items()
     }
     return {
         "engine": backend.engine,

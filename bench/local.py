@@ -1,4 +1,4 @@
-"""Checkpoints on this machine, ours beside its peers: ``python -m bench.local [--engine vllm]``.
+"""Checkpoints on this machine, ours compared with its peers: ``python -m bench.local [--engine vllm]``.
 
 A tiny checkpoint answers two sets, and reads them for its likelihoods, three ways, each in
 processes of its own on one thread, in turns:
@@ -43,7 +43,9 @@ num_fewshot: 0
 metric_list: [{{metric: exact_match, regexes_to_ignore: ["(?s).*#### "]}}]
 filter_list:
   - name: flexible
-    filter: [{{function: regex, group_select: -1, regex_pattern: "(-?[0-9]+)"}}, {{function: take_first}}]
+    filter:
+      - {{function: regex, group_select: -1, regex_pattern: "(-?[0-9]+)"}}
+      - {{function: take_first}}
 metadata: {{version: 1.0}}
 """
 READ = """\
@@ -190,7 +192,8 @@ def line(turn: dict[str, Any]) -> str:
     mine, limit, theirs = turn["ours"], turn["bare"], turn["harness"]
     return (
         f"asking {mine['generate']:.2f} s, bare {limit['generate']:.2f} s; "
-        f"reading {mine['read']:.2f} s; whole {mine['whole']:.1f} s, lm-eval {theirs['whole']:.1f} s"
+        f"reading {mine['read']:.2f} s; "
+        f"whole {mine['whole']:.1f} s, lm-eval {theirs['whole']:.1f} s"
     )
 
 
@@ -201,7 +204,8 @@ def report(turns: Sequence[dict[str, Any]]) -> None:
     )
     whole = statistics.median(turn["ours"]["whole"] / turn["harness"]["whole"] for turn in turns)
     print(
-        f"asking / bare generate   {generate:.2f}  (target at most {GENERATE})  {verdict(generate, GENERATE)}"
+        f"asking / bare generate   {generate:.2f}  "
+        f"(target at most {GENERATE})  {verdict(generate, GENERATE)}"
     )
     print(
         f"whole job / lm-eval      {whole:.2f}  (target at most {WHOLE})  {verdict(whole, WHOLE)}"

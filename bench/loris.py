@@ -40,10 +40,15 @@ class Probes:
 
     def __str__(self) -> str:
         count = len(self.seconds)
-        return f"median {self.at(0.5) * 1000:6.1f} ms  p99 {self.at(0.99) * 1000:6.1f} ms  lost {self.lost}/{count}"
+        median = self.at(0.5) * 1000
+        p99 = self.at(0.99) * 1000
+        return f"median {median:6.1f} ms  p99 {p99:6.1f} ms  lost {self.lost}/{count}"
 
     def at(self, share: float) -> float:
-        """The probe at this share of all, the fastest first; one that was lost took the time-out."""
+        """Return the seconds of the probe at this share of all, the fastest first.
+
+        A probe that was lost took the time-out.
+        """
         return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
 
 
@@ -227,7 +232,7 @@ def _answers(port: int) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Attack both starts and print what the probes saw, also as a ratio to the same start at rest."""
+    """Attack both starts and print the probes' times, also as ratios to the same start at rest."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -260,9 +265,8 @@ def _attacked(name: str, port: int, seconds: float) -> int:
         with dripping(port, connections):
             found = probe(port, "/livez", seconds)
         lost += found.lost
-        print(
-            f"{name:8} {connections:3} drips       /livez  {found}  × {_ratio(found, quiet['/livez'])}"
-        )
+        ratio = _ratio(found, quiet["/livez"])
+        print(f"{name:8} {connections:3} drips       /livez  {found}  × {ratio}")
     with guessing(port, LOOPS) as statuses:
         found = probe(port, "/sets/", seconds)
     lost += found.lost

@@ -7,7 +7,7 @@ nor the set's, so that no smaller difference is to be read as one. Few verdicts 
 few hundred do not make a floor of nothing: it is the 95% upper bound (Clopper and Pearson,
 Biometrika 26 (1934) 404) of the share that differs in the worst cell.
 
-Prints every cell against the first. With ``--store`` the record is kept where the site reads it.
+Prints every cell against the first. With ``--store`` the record is written where the site reads it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 
 from scipy.stats import beta
 
-from bench.job import PROTOCOL, Kept
+from bench.job import PROTOCOL, StoredAnswers
 from bench.seal import machine
 from demo.problems import public_set
 from evaluator import jail, protocols
@@ -40,14 +40,13 @@ from tests.evaluator.installed import write_rows
 
 MODEL = Path(__file__).parents[1] / "demo" / "checkpoints" / "honest"
 BATCHES = (1, 8, 32)
-STORED = Path(__file__).parents[1] / "leaderboard" / "rankings" / "noise.json"
+STORED = Path(__file__).parents[1] / "leaderboard" / "evidence" / "noise.json"
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One way to ask, and what came of it: answers and whether they are right, in the order of the
-    set."""
+    """One way to ask and its result: answers and their outcomes, in the order of the set."""
 
     engine: str
     batch: int
@@ -76,29 +75,29 @@ class Cell:
         }
 
 
-class Verdicts(Kept):
-    """A sink that keeps outcomes too."""
+class Verdicts(StoredAnswers):
+    """Result sink that stores outcomes too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.outcomes: dict[int, Outcome] = {}
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
-        """Keep them."""
+        """Store them."""
         super().graded(name, results)
         self.outcomes |= {result.index: result.outcome for result in results}
 
 
 async def ask(source: PublicSource, backend: HttpBackend, batch: int, repeat: int) -> Cell:
     """One cell."""
-    kept = Verdicts()
+    sink = Verdicts()
     await ask_items(
-        [source], protocols.get(PROTOCOL), backend, kept, policy=Policy(concurrency=batch)
+        [source], protocols.get(PROTOCOL), backend, sink, policy=Policy(concurrency=batch)
     )
     found = await likelihoods(source.items, LOGLIK_1, backend, concurrency=batch)
-    texts = kept.answers[source.name]
+    texts = sink.answers[source.name]
     order = range(source.n)
-    right = tuple(kept.outcomes[index] is Outcome.RIGHT for index in order)
+    right = tuple(sink.outcomes[index] is Outcome.RIGHT for index in order)
     answers = tuple(texts[index] for index in order)
     return Cell(backend.engine, batch, repeat, answers, right, mean_per_character(found))
 
@@ -129,8 +128,9 @@ async def cells(
 def line(cell: dict[str, Any]) -> str:
     """One cell for a person."""
     return (
-        f"  {cell['engine']:<22} batch {cell['batch']:>2}  repeat {cell['repeat']}  score {cell['score']:.4f}  "
-        f"texts {cell['texts_differ']}  verdicts {cell['verdicts_differ']}  by {cell['score_differs_by']:+.4f}  "
+        f"  {cell['engine']:<22} batch {cell['batch']:>2}  repeat {cell['repeat']}  "
+        f"score {cell['score']:.4f}  texts {cell['texts_differ']}  "
+        f"verdicts {cell['verdicts_differ']}  by {cell['score_differs_by']:+.4f}  "
         f"likelihood by {cell['likelihood_differs_by']:+.1e}"
     )
 
@@ -179,9 +179,9 @@ def main() -> None:
     source = PublicSource(name="public", items=items, shots=(), done=frozenset())
     print(f"{options.model.name}, {len(items)} items, {', '.join(names)}, {machine()}", flush=True)
     found = asyncio.run(cells(options.model, source, names, options.repeats))
-    kept = record(options.model, source, found, moment=datetime.now(UTC))
-    options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print(f"no difference of scores below {kept['floor']:.4f} is one; written to {options.out}")
+    stored = record(options.model, source, found, moment=datetime.now(UTC))
+    options.out.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(f"no difference of scores below {stored['floor']:.4f} is one; written to {options.out}")
 
 
 if __name__ == "__main__":

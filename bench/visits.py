@@ -88,9 +88,14 @@ def drive(
 
 
 def _request(path: str, tag: str) -> bytes:
-    known = f"If-None-Match: {tag}\r\n" if tag else ""
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n{known}Connection: close"
-    return f"{head}\r\n\r\n".encode()
+    lines = (
+        f"GET {path} HTTP/1.1",
+        "Host: localhost",
+        "Accept-Encoding: gzip",
+        *([f"If-None-Match: {tag}"] if tag else []),
+        "Connection: close",
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
 def _exchange(port: int, request: bytes) -> bytes:

@@ -1,7 +1,8 @@
-"""How gunicorn serves the site behind the reverse proxy: ``gunicorn -c deploy/gunicorn.conf.py leaderboard.wsgi``.
+"""Settings of gunicorn behind the reverse proxy.
 
-Only the proxy can reach the socket. It sends a request on once it has all of it, so a thread never waits for a slow
-visitor; threads wait for the database, and serve cached pages from one cache in each process.
+Start: ``gunicorn -c deploy/gunicorn.conf.py leaderboard.wsgi``. Only the proxy can reach the
+socket. It sends a request on once it has all of it, so a thread never waits for a slow visitor;
+threads wait for the database, and serve cached pages from one cache in each process.
 """
 
 bind = "unix:/run/holdfast/site.sock"
