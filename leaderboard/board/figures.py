@@ -9,10 +9,9 @@ from django.core.cache import cache
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from leaderboard.board.models import Snapshot, SnapshotRow
-from leaderboard.board.points import Tick
-from leaderboard.board.rows import Row
+from leaderboard.board.models import Snapshot
 from leaderboard.charts import forest, marks
+from leaderboard.charts.dots import evenly
 from leaderboard.evidence import associations, formats
 from leaderboard.evidence.summaries import FamilyLine
 
@@ -34,46 +33,34 @@ class Family:
     picture: SafeString
 
 
-def of_board(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the forest of families and the likelihoods, as the template names them."""
+def of_board(snapshot: Snapshot) -> dict[str, SafeString]:
+    """Return the sections of families and of likelihoods; each is empty where there is none."""
     key = f"figures:{snapshot.pk}:{snapshot.created.isoformat()}"
-    found: dict[str, Any] | None = cache.get(key)
-    if found is None:
-        found = _drawn(snapshot)
-        cache.set(key, found, settings.PAGE_CACHE_SECONDS)
-    return found
+    sections: dict[str, SafeString] | None = cache.get(key)
+    if sections is None:
+        families = of_families(snapshot)
+        likelihoods = of_likelihoods(snapshot)
+        sections = {
+            "forest": _section("board/forest.html", families if families["families"] else {}),
+            "likelihoods": _section("board/likelihoods.html", likelihoods),
+        }
+        cache.set(key, sections, settings.PAGE_CACHE_SECONDS)
+    return sections
 
 
-def _drawn(snapshot: Snapshot) -> dict[str, Any]:
-    with_likelihood = snapshot.rows.filter(has_likelihood=True).order_by("position")
-    number = with_likelihood.count()
-    return {
-        "forest": render_to_string("board/forest.html", of_families(snapshot))
-        if snapshot.families
-        else "",
-        "all_read": number,
-        **_likelihoods([row.read() for row in _spread(with_likelihood, number)]),
-        "associated": associations.likelihood(snapshot.association()),
-    }
-
-
-def _spread(rows: Any, number: int) -> list[SnapshotRow]:
-    """Return at most :data:`MOST_WITH_LIKELIHOOD` of the rows, evenly over their order."""
-    if number <= MOST_WITH_LIKELIHOOD:
-        return list(rows)
-    positions = list(rows.values_list("position", flat=True))
-    step = (number - 1) / (MOST_WITH_LIKELIHOOD - 1)
-    wanted = [positions[round(place * step)] for place in range(MOST_WITH_LIKELIHOOD)]
-    return list(rows.filter(position__in=wanted))
+def _section(template: str, context: dict[str, Any]) -> SafeString:
+    return render_to_string(template, context) if context else SafeString("")
 
 
 def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     """Return the forest plot: members as ticks, means on intervals, the largest means first."""
     pooled = [one for one in snapshot.pooled() if name in ("", one.family)]
-    shown = [(one, _ticks(snapshot, one.family)) for one in pooled[:MOST_FAMILIES]]
-    spans = [one.raw.interval for one, _ in shown if one.raw.interval]
-    axis = marks.around_zero([*spans, *((gap, gap) for _, gaps in shown for gap in gaps)])
-    families = [_family(one, gaps, axis) for one, gaps in shown]
+    drawn = pooled[:MOST_FAMILIES]
+    gaps = _gaps(snapshot, [one.family for one in drawn])
+    spans = [one.raw.interval for one in drawn if one.raw.interval]
+    ticks = [(gap, gap) for own in gaps.values() for gap in own]
+    axis = marks.around_zero([*spans, *ticks])
+    families = [_family(one, gaps[one.family], axis) for one in drawn]
     return {
         "family_scale": marks.scale(axis, signed=True),
         "families": families,
@@ -90,36 +77,44 @@ def _family(one: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> Family:
         interval=formats.span(pooled.interval) if pooled.interval else "",
         prediction=formats.span(pooled.prediction) if pooled.prediction else "",
         p_sign=f"{one.p_sign:.3f}" if pooled.interval else "",
-        picture=forest.family_forest(one, [Tick(gap) for gap in gaps], axis),
+        picture=forest.family_forest(one, gaps, axis),
     )
 
 
-def _ticks(snapshot: Snapshot, family: str) -> list[float]:
-    """Return the gaps of a family's members, ascending; of many, as many as stand for all."""
-    gaps = list(snapshot.rows.filter(family=family).order_by("gap").values_list("gap", flat=True))
-    if len(gaps) <= MOST_TICKS:
-        return gaps
-    step = (len(gaps) - 1) / (MOST_TICKS - 1)
-    return [gaps[round(place * step)] for place in range(MOST_TICKS)]
+def _gaps(snapshot: Snapshot, families: Sequence[str]) -> dict[str, list[float]]:
+    """Return the members' gaps of each family, ascending; of many, as many as stand for all."""
+    rows = snapshot.rows.filter(family__in=families).order_by("gap")
+    gaps: dict[str, list[float]] = {family: [] for family in families}
+    for family, gap in rows.values_list("family", "gap"):
+        gaps[family].append(gap)
+    return {family: evenly(own, MOST_TICKS) for family, own in gaps.items()}
 
 
-def _likelihoods(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return gap against likelihood as rows; nothing for fewer than two models."""
+def of_likelihoods(snapshot: Snapshot) -> dict[str, Any]:
+    """Return gap against likelihood as rows, evenly over the ranking; nothing for fewer than two."""
+    keys = (
+        snapshot.rows.filter(has_likelihood=True).order_by("position").values_list("pk", flat=True)
+    )
+    drawn = snapshot.rows.filter(pk__in=evenly(list(keys), MOST_WITH_LIKELIHOOD))
+    rows = [row.read() for row in drawn.order_by("position").only("body")]
     known = [(row, row.likelihood) for row in rows if row.likelihood]
     if len(known) < 2:
         return {}
     known.sort(key=lambda pair: -pair[1].public.per_character)
-    found = [
-        (
-            row,
-            _nats(one.public.per_character),
-            _nats(one.private.per_character),
-            _nats(one.public.per_character - one.private.per_character, sign="+"),
-            formats.points(row.gap),
-        )
-        for row, one in known
-    ]
-    return {"likelihood_rows": found}
+    return {
+        "rows": [
+            (
+                row.model,
+                _nats(read.public.per_character),
+                _nats(read.private.per_character),
+                _nats(read.public.per_character - read.private.per_character, sign="+"),
+                formats.points(row.gap),
+            )
+            for row, read in known
+        ],
+        "models": len(keys),
+        "association": associations.likelihood(snapshot.association()),
+    }
 
 
 def _nats(value: float, sign: str = "") -> str:

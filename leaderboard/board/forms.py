@@ -101,6 +101,23 @@ class BoardQuery:
             found = found.filter(ended__gte=self.since)
         return found.order_by(*SORTS[self.sort].order_by)
 
+    def count(self, snapshot: Snapshot | None) -> int:
+        """Return the number of rows on all pages; of the whole board the snapshot states it."""
+        if snapshot and not self.narrows:
+            return snapshot.size
+        return self.rows(snapshot).count()
+
+    def rows_on(self, snapshot: Snapshot | None, page: int) -> QuerySet[SnapshotRow]:
+        """Return the rows of one page, counted from 1.
+
+        Their positions are read from the index of the order, and only then the rows themselves:
+        a deep page reads no row of the pages before it.
+        """
+        first = (page - 1) * PAGE_ROWS
+        positions = self.rows(snapshot).values("position")[first : first + PAGE_ROWS]
+        rows = self.rows_of(snapshot).filter(position__in=positions)
+        return rows.order_by(*SORTS[self.sort].order_by).only("body")
+
     def _equal(self) -> dict[str, str]:
         return {name: getattr(self, name) for name in EXACT if getattr(self, name)}
 
@@ -112,6 +129,11 @@ class BoardQuery:
     def all_columns(*, has_adjusted: bool) -> frozenset[str]:
         """Return the columns of a table without a chooser."""
         return frozenset(DEFAULT_COLUMNS) - (frozenset() if has_adjusted else {"adjusted"})
+
+    @property
+    def narrows(self) -> bool:
+        """Return True if some rows may be left out."""
+        return bool(self.q or self._equal() or self.narrows_size_or_date)
 
     @property
     def narrows_size_or_date(self) -> bool:

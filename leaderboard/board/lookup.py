@@ -1,12 +1,12 @@
 """Boards as they stand now: a pair, its newest ranking, and the models without a rank."""
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import cache as store
+from django.core.cache import cache
 from django.http import HttpRequest
 
 from evaluator.contract import canonical_json
@@ -26,7 +26,7 @@ class Board:
     @classmethod
     def of(cls, pair: SetPair) -> "Board":
         """Read the board from the database."""
-        snapshot = Snapshot.objects.current(pair)
+        snapshot = Snapshot.objects.without_families().current(pair)
         return cls(pair, snapshot, unranked(pair, snapshot))
 
     @cached_property
@@ -59,15 +59,18 @@ def find_board(slug: str | None) -> Board | None:
     A board is at most ``BOARD_SECONDS`` old.
     """
     key = f"board:{slug or ''}"
-    found: Board | None = store.get(key) if settings.BOARD_SECONDS else None
-    if found is None:
-        pairs = SetPair.objects.select_related("private")
-        pair = pairs.order_by("-pk").first() if slug is None else pairs.filter(slug=slug).first()
-        if pair is None:
-            return None
-        found = Board.of(pair)
-        store.set(key, found, settings.BOARD_SECONDS)
-    return found
+    board: Board | None = cache.get(key) if settings.BOARD_SECONDS else None
+    if board is not None:
+        return board
+    pairs = SetPair.objects.select_related("private").order_by("-pk")
+    pair = pairs.first() if slug is None else pairs.filter(slug=slug).first()
+    if pair is None:
+        return None
+    board = Board.of(pair)
+    if settings.BOARD_SECONDS:
+        _ = board.version  # So that it is stored too, and not computed by every request.
+        cache.set(key, board, settings.BOARD_SECONDS)
+    return board
 
 
 def board_of(request: HttpRequest, slug: str | None) -> Board | None:
@@ -78,7 +81,7 @@ def board_of(request: HttpRequest, slug: str | None) -> Board | None:
     return boards[slug]
 
 
-@cache
+@lru_cache(maxsize=1)
 def _program() -> str:
     """SHA-256 of code and templates: a new release is a new version of every page."""
     digest = sha256()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from django.db import models, transaction
@@ -114,6 +114,10 @@ def _why_left_out(run: Run, pair: SetPair) -> Why | None:
 
 BATCH = 2000
 """Rows written by one statement."""
+MOST_OPTIONS = 40
+"""Values of a column that a filter lists."""
+SUREST_GAPS = 3
+"""Models with the surest gaps that a page names."""
 EVIDENCE_ORDER = {level: place for place, level in enumerate(Evidence)}
 
 
@@ -124,14 +128,42 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         """Return the newest snapshot of ``pair``. Snapshots are written whole, so it is finished."""
         return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
+    def without_families(self) -> Self:
+        """Read the families only when they are asked for: of a large board they are long."""
+        return self.defer("families")
+
     @transaction.atomic
     def write(self, ranking: Sequence[Row], **fields: Any) -> "Snapshot":
         """Save a ranking, best private score first, as a new snapshot."""
         counts = Counter(row.evidence for row in ranking)
-        snapshot = self.create(counts=dict(counts), **fields)
+        snapshot = self.create(
+            counts=dict(counts),
+            options={name: _options(ranking, name) for name in LISTED},
+            surest=_surest(ranking),
+            **fields,
+        )
         rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
         SnapshotRow.objects.bulk_create(rows, batch_size=BATCH)
         return snapshot
+
+
+LISTED = ("family", "organisation", "protocol")
+"""Columns whose values a filter lists."""
+
+
+def _options(ranking: Sequence[Row], column: str) -> dict[str, Any]:
+    """Return the commonest values of a column; ``complete`` if they are all."""
+    counted = Counter(value for row in ranking if (value := getattr(row, column)))
+    ordered = sorted(counted, key=lambda value: (-counted[value], value))
+    listed = sorted(ordered[:MOST_OPTIONS], key=str.lower)
+    return {"values": listed, "complete": len(ordered) <= MOST_OPTIONS}
+
+
+def _surest(ranking: Sequence[Row]) -> list[tuple[str, float]]:
+    """Return the overfit models whose gaps are the surest, each with its gap."""
+    overfit = [row for row in ranking if row.evidence == Evidence.OVERFIT]
+    overfit.sort(key=lambda row: -row.interval[0])
+    return [(row.model, row.gap) for row in overfit[:SUREST_GAPS]]
 
 
 class Snapshot(WriteOnce):
@@ -140,7 +172,9 @@ class Snapshot(WriteOnce):
     ``inputs_hash`` is the SHA-256 of the counts it was made of together with ``method``, so that
     equal inputs are recognised and a row can be recomputed bit for bit. ``panel`` is a
     :class:`BoardPanel`, ``families`` are :class:`FamilyLine` each, ``likelihood`` is a
-    :class:`Likelihood`, ``counts`` says how many rows have each evidence level.
+    :class:`Likelihood`. Pages read the rest, so that they need no query over all rows: ``counts``
+    are the rows of each evidence level, ``options`` the commonest values of each filter,
+    ``surest`` the overfit models with the surest gaps, each with its gap as a fraction.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -151,6 +185,8 @@ class Snapshot(WriteOnce):
     families = models.JSONField(default=list)
     likelihood = models.JSONField(null=True)
     counts = models.JSONField(default=dict)
+    options = models.JSONField(default=dict)
+    surest = models.JSONField(default=list)
 
     objects = SnapshotQuerySet.as_manager()
 

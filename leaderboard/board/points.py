@@ -1,7 +1,5 @@
 """Chart points of ranked rows."""
 
-from typing import NamedTuple
-
 from leaderboard.board.rows import Row
 from leaderboard.charts.dots import TONES, Dot
 
@@ -22,9 +20,3 @@ def of_row(row: Row) -> Dot:
         tone=TONES[row.evidence],
         likelihood=row.likelihood.public.per_character if row.likelihood else None,
     )
-
-
-class Tick(NamedTuple):
-    """Gap of one member of a family, as a fraction."""
-
-    gap: float

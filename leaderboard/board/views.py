@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Count, F, FloatField, Func, Value
+from django.db.models import F, FloatField, Func, Value
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -28,15 +28,13 @@ from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.vocabulary import LEVELS, Evidence
+from leaderboard.evidence.vocabulary import LEVELS
 
 SIMILAR = 0.05
 """Models whose public scores differ by at most this much are peers."""
 MOST_PEERS = 60
 MOST_MEMBERS = 100
 MOST_UNRANKED = 50
-MOST_OPTIONS = 40
-CALLOUTS = 3
 
 
 def board_etag(request: HttpRequest, slug: str) -> str | None:
@@ -49,68 +47,66 @@ def board_etag(request: HttpRequest, slug: str) -> str | None:
 @cached_for_visitors(board_etag)
 def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Render the ranking of one pair."""
-    found = _board_or_404(request, slug)
+    board = _board_or_404(request, slug)
     query = BoardQuery.from_dict(request.GET)
-    page = Paginator(query.rows(found.snapshot), PAGE_ROWS).get_page(query.page)
-    rows = [row.read() for row in page]
-    shown = table(rows, whole=query.axis == "whole")
+    pages = Paginator(range(query.count(board.snapshot)), PAGE_ROWS)
+    page = pages.get_page(query.page)
+    rows = [row.read() for row in query.rows_on(board.snapshot, page.number)]
+    ranking = table(rows, whole=query.axis == "whole")
     context = {
-        "pair": found.pair,
+        "pair": board.pair,
         "query": query,
         "address": query.address(page=1),
         "sorts": query.address(page=1, sort=""),
         "page": page,
-        "ranking": shown,
-        "columns": query.shown_columns(has_adjusted=shown.has_adjusted),
-        "choices": _choices(found, query),
+        "ranking": ranking,
+        "columns": query.shown_columns(has_adjusted=ranking.has_adjusted),
+        "choices": _choices(board.snapshot, query),
         # The thresholds that the rows were decided by, which need not be those in force.
         "levels": next((row.judged.levels for row in rows if row.judged), LEVELS),
-        **_about(found),
+        **_about(board),
     }
     return render(request, "board/board.html", context)
 
 
 def _board_or_404(request: HttpRequest, slug: str) -> Board:
-    found = board_of(request, slug)
-    if found is None:
+    board = board_of(request, slug)
+    if board is None:
         raise Http404("no such pair")
-    return found
+    return board
 
 
-def _about(found: Board) -> dict[str, Any]:
+def _about(board: Board) -> dict[str, Any]:
     """Return all of a board's page that does not depend on the visitor's choices."""
-    snapshot = found.snapshot
-    unranked = found.unranked.named
-    panel = snapshot.facts() if snapshot else None
+    snapshot = board.snapshot
+    unranked = board.unranked.named
+    digest = board.pair.private.digest
     return {
         "snapshot": snapshot,
-        "size": found.size,
+        "size": board.size,
         "counts": snapshot.counts if snapshot else {},
-        "panel": panel,
+        "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
-        "callouts": _callouts(snapshot),
+        "surest": [(name, formats.points(gap)) for name, gap in snapshot.surest]
+        if snapshot
+        else [],
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),
-        "pending": found.unranked.counts(),
-        "commitment": f"{found.pair.private.digest[:4]}…{found.pair.private.digest[-4:]}",
-        "rule": found.pair.private.rule_words(),
+        "pending": board.unranked.counts(),
+        "commitment": f"{digest[:4]}…{digest[-4:]}",
+        "rule": board.pair.private.rule_words(),
         **(figures.of_board(snapshot) if snapshot else {}),
     }
 
 
-def _callouts(snapshot: Snapshot | None) -> list[tuple[str, str]]:
-    """Return the overfit models with the surest gaps, each with its gap."""
-    if snapshot is None:
-        return []
-    rows = snapshot.rows.filter(evidence=Evidence.OVERFIT).order_by("-gap_low", "position")
-    surest = rows.values_list("model", "gap")[:CALLOUTS]
-    return [(model, formats.points(gap)) for model, gap in surest]
-
-
-def _choices(found: Board, query: BoardQuery) -> dict[str, Any]:
+def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
     """Return the options of the filter form."""
+    options = snapshot.options if snapshot else {}
     return {
-        "named": [_options(found, query, name) for name in ("family", "organisation", "protocol")],
+        "named": [
+            {"name": name, "chosen": getattr(query, name), **listed}
+            for name, listed in options.items()
+        ],
         "fixed": [
             ("access", "Access", ACCESS_CHOICES, query.access),
             ("evidence", "Evidence", EVIDENCE_CHOICES, query.evidence),
@@ -121,30 +117,15 @@ def _choices(found: Board, query: BoardQuery) -> dict[str, Any]:
     }
 
 
-def _options(found: Board, query: BoardQuery, name: str) -> dict[str, Any]:
-    """Return the commonest values of a column; ``free`` if there are more than can be listed."""
-    rows = BoardQuery.rows_of(found.snapshot).exclude(**{name: ""})
-    counted = rows.values(name).annotate(number=Count("pk")).order_by("-number", name)
-    values = list(counted.values_list(name, flat=True)[: MOST_OPTIONS + 1])
-    return {
-        "name": name,
-        "values": sorted(values[:MOST_OPTIONS], key=str.lower),
-        "free": len(values) > MOST_OPTIONS,
-        "chosen": getattr(query, name),
-    }
-
-
 @require_safe
 @cached_for_visitors(board_etag)
 def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
     """Return the rows that the page shows for the same address, on all its pages, as CSV."""
-    found = _board_or_404(request, slug)
-    rows = BoardQuery.from_dict(request.GET).rows(found.snapshot)
-    response = HttpResponse(
-        exports.as_csv(row.read() for row in rows), content_type="text/csv; charset=utf-8"
-    )
-    response.headers["Content-Disposition"] = f'attachment; filename="{slug}.csv"'
-    return response
+    snapshot = _board_or_404(request, slug).snapshot
+    rows = BoardQuery.from_dict(request.GET).rows(snapshot)
+    text = exports.as_csv(row.read() for row in rows)
+    headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
+    return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @require_safe

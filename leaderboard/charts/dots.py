@@ -74,8 +74,14 @@ def near(dots: Sequence[Dot], model: str) -> list[Dot]:
     return sorted(found, key=lambda dot: (dot is not own, abs(dot.public - own.public), dot.model))
 
 
-def thinned(rows: Sequence[T]) -> Sequence[T]:
-    """Return at most :data:`MOST_DOTS` rows, evenly spread over their order, with the first."""
-    if len(rows) <= MOST_DOTS:
-        return rows
-    return [rows[place * len(rows) // MOST_DOTS] for place in range(MOST_DOTS)]
+def evenly(values: Sequence[T], most: int) -> list[T]:
+    """Return at most ``most`` of the values, evenly over their order, with the first and last."""
+    if len(values) <= most:
+        return list(values)
+    step = (len(values) - 1) / (most - 1)
+    return [values[round(place * step)] for place in range(most)]
+
+
+def thinned(rows: Sequence[T]) -> list[T]:
+    """Return at most :data:`MOST_DOTS` rows, evenly over their order."""
+    return evenly(rows, MOST_DOTS)

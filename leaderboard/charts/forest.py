@@ -1,9 +1,8 @@
 """Forest plot of families: one small chart a row."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leaderboard.charts.marks import HEIGHT, PAD, WIDTH, Axis
@@ -11,22 +10,11 @@ from leaderboard.evidence.formats import points
 from leaderboard.evidence.summaries import FamilyLine
 
 
-class HasGap(Protocol):
-    """Object with a gap, as a fraction."""
-
-    @property
-    def gap(self) -> float:
-        """Public minus private accuracy."""
-
-
-def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> SafeString:
-    """Return one family: members' gaps as ticks, the mean as a diamond on its interval."""
+def family_forest(family: FamilyLine, gaps: Iterable[float], axis: Axis) -> SafeString:
+    """Return one family: its members' ``gaps`` as ticks, the mean as a diamond on its interval."""
     pooled = family.raw
-    ticks = format_html_join(
-        "",
-        '<line class="member" x1="{0}" x2="{0}" y1="7" y2="21"/>',
-        ((axis.x(line.gap, width=WIDTH),) for line in members),
-    )
+    place = axis.places(WIDTH)
+    ticks = "".join(f"M{place(gap)} 7v14" for gap in gaps)
     around = ""
     if pooled.interval is not None:
         lo, hi = (axis.x(end, width=WIDTH) for end in pooled.interval)
@@ -34,7 +22,7 @@ def family_forest(family: FamilyLine, members: Iterable[HasGap], axis: Axis) -> 
     at, zero = axis.x(pooled.estimate, width=WIDTH), axis.x(0, width=WIDTH)
     return format_html(
         '<svg class="gb forest {}" viewBox="{} 0 {} {}" role="img" aria-label="{}">'
-        '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/>{}{}'
+        '<line class="zero" x1="{}" x2="{}" y1="1" y2="27"/><path class="member" d="{}"/>{}'
         '<path class="pt" d="M{} 14l5-6 5 6-5 6z"/></svg>',
         "hot" if pooled.above else "cool",
         -PAD,

@@ -167,5 +167,5 @@ def _family(
         prediction=formats.span(prediction) if tested and prediction else "",
         peers=formats.points(family.peers.estimate) if tested and family.peers else "",
         p_sign=f"{family.p_sign:.3f}" if tested else "",
-        forest=forest.family_forest(family, own, axis),
+        forest=forest.family_forest(family, [line.gap for line in own], axis),
     )

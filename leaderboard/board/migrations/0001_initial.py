@@ -24,6 +24,8 @@ class Migration(migrations.Migration):
                 ('families', models.JSONField(default=list)),
                 ('likelihood', models.JSONField(null=True)),
                 ('counts', models.JSONField(default=dict)),
+                ('options', models.JSONField(default=dict)),
+                ('surest', models.JSONField(default=list)),
                 ('pair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='benchmarks.setpair')),
             ],
         ),

@@ -32,9 +32,14 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
     axis = marks.around_zero((line.gap, line.gap) for line in analysis.lines)
     for family in analysis.families:
         members = [line for line in analysis.lines if line.family == family.family]
-        svg = forest.family_forest(family, members, axis)
-        ET.fromstring(svg)
-        assert svg.count('class="member"') == family.members
+        svg = forest.family_forest(family, [line.gap for line in members], axis)
+        drawing = ET.fromstring(svg)
+        ticks = drawing.find("path[@class='member']")
+        assert (
+            ticks is not None
+            and len(re.findall("M([0-9.]+) 7v14", ticks.attrib["d"])) == family.members
+        )
+        assert all(0 <= float(x) <= WIDTH for x in re.findall("M([0-9.]+) 7v14", ticks.attrib["d"]))
         assert ('class="wh"' in svg) == (family.raw.interval is not None)
         assert all(0 <= x <= WIDTH for x in numbers(svg, "x1"))
 

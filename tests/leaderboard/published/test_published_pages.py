@@ -207,7 +207,7 @@ def test_gsm1k(client: Client, data_dir: Path) -> None:
     }  # fmt: skip
     assert rows(client, "?sort=private", "gsm1k")[0] == "gpt-4o"
     page = client.get("/published/gsm1k/").content.decode()
-    assert page.count('class="member"') == 63
+    assert page.count(" 7v14") == 63
     assert len(rows(client, "?evidence=overfit&basis=peers", "gsm1k")) == 0
 
 
