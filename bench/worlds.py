@@ -1,5 +1,4 @@
-"""Simulated worlds whose truth is known: a two-parameter item model, a panel of references, one
-model to be judged."""
+"""Simulated worlds whose truth is known: a two-parameter item model, a panel, one model to judge."""
 
 from dataclasses import dataclass
 
@@ -8,67 +7,137 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
-PUBLIC, PRIVATE = 1319, 1205
+PUBLIC = 1319
+PRIVATE = 1205
+TEMPLATE = 10
+"""Items of one template, in worlds with clusters."""
+REFERENCES_FROM = -1.5
+REFERENCES_TO = 2.5
+TARGET_FROM = -1.0
+TARGET_TO = 2.0
 
 
 @dataclass(frozen=True)
 class World:
-    """True parameters of a world; all shifts in logits.
+    """True parameters of a world; all shifts are in logits.
 
-    ``harder`` is the private set's extra difficulty, ``overfit`` the target's head start on the
-    public set, ``quirk`` the spread of each model's own bent, ``slope`` the spread of each model's
-    log discrimination, ``noise`` the share of wrong labels, ``cluster`` the spread of a model's
-    luck with each ten items of one template, ``dirty`` how many of the ``references`` have a head
-    start of ``dirty_by``.
+    The target:
+
+    - ``overfit``: its head start on the public set;
+    - ``ability``: its ability, drawn between -1 and 2 if None;
+    - ``knows_all``: True if it gives the recorded answer to each public item.
+
+    The two sets:
+
+    - ``harder``: additional difficulty of the private set;
+    - ``steeper``: factor of the private items' discrimination;
+    - ``discrimination``: spread of the items' log discrimination;
+    - ``public_noise`` and ``private_noise``: shares of wrong labels.
+
+    The models:
+
+    - ``quirk``: spread of each model's own bent to the public set;
+    - ``slope``: spread of each model's log discrimination;
+    - ``cluster`` and ``shared_cluster``: spread of a model's luck, and of all models' common luck,
+      with each ten items of one template.
+
+    The panel:
+
+    - ``references``, of which ``dirty`` have a head start of ``dirty_by``;
+    - ``lineages``: their number, 0 if each reference is its own;
+    - ``lineage_quirk``: spread of the bent that a lineage shares;
+    - ``lineage_items``: spread of the effects of each item that a lineage shares.
     """
 
     name: str
     harder: float = 0.0
     overfit: float = 0.0
+    ability: float | None = None
+    knows_all: bool = False
+    steeper: float = 1.0
+    discrimination: float = 0.3
+    public_noise: float = 0.0
+    private_noise: float = 0.0
     quirk: float = 0.0
     slope: float = 0.0
-    noise: float = 0.0
     cluster: float = 0.0
+    shared_cluster: float = 0.0
     references: int = 20
     dirty: int = 0
     dirty_by: float = 0.5
+    lineages: int = 0
+    lineage_quirk: float = 0.0
+    lineage_items: float = 0.0
+    public_n: int = PUBLIC
+    private_n: int = PRIVATE
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Outcomes of 0 and 1, models by items; the last model is the one to be judged."""
+    """Outcomes of 0 and 1, models by items; the last model is the one to be judged.
+
+    ``lineages`` has the lineage of each reference.
+    """
 
     public: Floats
     private: Floats
+    lineages: tuple[int, ...] = ()
 
     def counts(self) -> list[tuple[int, int, int, int]]:
-        """(public right, public n, private right, private n) of each model."""
-        sums = self.public.sum(axis=1).astype(int), self.private.sum(axis=1).astype(int)
+        """Return (public right, public n, private right, private n) of each model."""
+        public = self.public.sum(axis=1).astype(int)
+        private = self.private.sum(axis=1).astype(int)
         return [
-            (int(a), self.public.shape[1], int(b), self.private.shape[1])
-            for a, b in zip(*sums, strict=True)
+            (int(right), self.public.shape[1], int(private_right), self.private.shape[1])
+            for right, private_right in zip(public, private, strict=True)
         ]
 
 
 def draw(world: World, rng: np.random.Generator) -> Sample:
-    """One panel and one target."""
+    """Return one panel and one target."""
     m = world.references
-    ability = np.append(rng.uniform(-1.5, 2.5, m), rng.uniform(-1.0, 2.0))[:, None]
-    sharpness = np.exp(world.slope * rng.standard_normal((m + 1, 1)))
+    ability = np.append(
+        rng.uniform(REFERENCES_FROM, REFERENCES_TO, m), rng.uniform(TARGET_FROM, TARGET_TO)
+    )
+    if world.ability is not None:
+        ability[m] = world.ability
+    sharpness = np.exp(world.slope * rng.standard_normal(m + 1))
     ahead = world.quirk * rng.standard_normal(m + 1)
     ahead[rng.choice(m, world.dirty, replace=False)] += world.dirty_by
     ahead[m] += world.overfit
+    lineages = np.arange(m) % world.lineages if world.lineages else np.arange(m)
+    if world.lineages:
+        # The target is of a lineage of its own.
+        own_lineage = np.append(lineages, world.lineages)
+        ahead += world.lineage_quirk * rng.standard_normal(world.lineages + 1)[own_lineage]
     sides = []
-    for n, shift in ((PUBLIC, ahead[:, None]), (PRIVATE, -world.harder)):
-        discrimination, difficulty = (
-            np.exp(0.3 * rng.standard_normal(n)),
-            1.5 * rng.standard_normal(n),
-        )
-        logit = sharpness * discrimination * (ability - difficulty) + shift
-        if world.cluster:
-            luck = world.cluster * rng.standard_normal((m + 1, -(-n // 10)))
-            logit += np.repeat(luck, 10, axis=1)[:, :n]
+    for is_public in (True, False):
+        n = world.public_n if is_public else world.private_n
+        difficulty = 1.5 * rng.standard_normal(n)
+        discrimination = np.exp(world.discrimination * rng.standard_normal(n))
+        if not is_public:
+            discrimination *= world.steeper
+        logit = sharpness[:, None] * discrimination * (ability[:, None] - difficulty)
+        logit += ahead[:, None] if is_public else -world.harder
+        logit += _luck(world, n, rng)
+        if world.lineage_items:
+            effects = rng.standard_normal((world.lineages + 1, n))
+            logit += world.lineage_items * effects[own_lineage]
         right = rng.random((m + 1, n)) < expit(logit)
-        wrong_label = rng.random(n) < world.noise
-        sides.append((right & ~wrong_label).astype(float))
-    return Sample(*sides)
+        noise = world.public_noise if is_public else world.private_noise
+        right &= rng.random(n) >= noise
+        if is_public and world.knows_all:
+            right[m] = True
+        sides.append(right.astype(float))
+    return Sample(sides[0], sides[1], tuple(lineages.tolist()))
+
+
+def _luck(world: World, n: int, rng: np.random.Generator) -> Floats:
+    """Return the luck of each model with each item's template, (models, n)."""
+    templates = -(-n // TEMPLATE)
+    luck = np.zeros((world.references + 1, templates))
+    if world.cluster:
+        luck += world.cluster * rng.standard_normal(luck.shape)
+    if world.shared_cluster:
+        luck += world.shared_cluster * rng.standard_normal(templates)
+    return np.repeat(luck, TEMPLATE, axis=1)[:, :n]

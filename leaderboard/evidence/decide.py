@@ -23,6 +23,7 @@ from leaderboard.evidence.models import (
     Judged,
     PanelMember,
     Reference,
+    Untested,
     Verdict,
 )
 from leaderboard.evidence.noise import noise_floor
@@ -30,7 +31,7 @@ from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
 from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence
 
-METHOD = "evidence-2"
+METHOD = "evidence-3"
 """Name of everything below that turns a cohort into verdicts.
 
 A change that gives other verdicts for equal inputs needs a new name.
@@ -72,8 +73,36 @@ class Draft:
 
 @dataclass(frozen=True)
 class _Tested:
-    test: statistics.GapTest
+    test: statistics.GapTest | None
     adjusted: Adjusted | None = None
+    untested: Untested = ""
+
+
+class _ItemPanels:
+    """Panels of method B: the references less a lineage, each fitted once."""
+
+    def __init__(self, references: Sequence[Entry]) -> None:
+        self._references = references
+        self._panels: dict[str, statistics.ItemPanel | None] = {}
+        known = all(entry.outcomes and entry.public_outcomes for entry in references)
+        self.whole = self._fitted(references) if known else None
+        """Panel of all references; None if the item outcomes of one are not known."""
+
+    def against(self, entry: Entry) -> statistics.ItemPanel | None:
+        """Return the panel for ``entry``; None if items are not known, or of too few lineages."""
+        if self.whole is None or not (entry.outcomes and entry.public_outcomes):
+            return None
+        family = _family(entry)
+        if family not in self._panels:
+            self._panels[family] = self._fitted(_of_other_families(entry, self._references))
+        return self._panels[family]
+
+    @staticmethod
+    def _fitted(references: Sequence[Entry]) -> statistics.ItemPanel | None:
+        families = [_family(entry) for entry in references]
+        if len(set(families)) < statistics.FEWEST_VOTES:
+            return None
+        return statistics.item_panel(*matrix(references), families)
 
 
 def draft(pair: SetPair) -> Draft:
@@ -153,6 +182,7 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
     panel = [entry for entry, _ in references]
     basis: CohortBasis = "none"
     compared = None
+    by_items = None
     tests: list[_Tested | None] = [None] * len(cohort)
     if twins_by:
         basis = "twins"
@@ -164,9 +194,10 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
         sides = [_sides(entry) for entry in models]
         families = [_family(entry) for entry in models]
         compared = statistics_of_counts.peers(sides, families, range(len(panel)))
-        tests = _tests_against(panel, cohort, compared)
+        by_items = _ItemPanels(panel)
+        tests = _tests_against(by_items, cohort, compared, first=len(panel))
     return Decision(
-        panel=_board_panel(basis, references, compared),
+        panel=_board_panel(basis, references, compared, by_items),
         judged=tuple(_judge(cohort, tests, basis, panel)),
         inputs_hash=_hash(twins_by, cohort, references),
     )
@@ -227,17 +258,23 @@ def _of_other_families(entry: Entry, panel: Sequence[Entry]) -> list[Entry]:
 
 
 def _tests_against(
-    panel: Sequence[Entry], cohort: Sequence[Entry], compared: Peers
+    by_items: _ItemPanels, cohort: Sequence[Entry], compared: Peers, *, first: int
 ) -> list[_Tested | None]:
-    """Return the test of each entry of the cohort; None for a private score near 0 or 1."""
+    """Return the test of each entry of the cohort, whose places in ``compared`` begin at ``first``.
+
+    None for a private score near 0 or 1.
+    """
     tests: list[_Tested | None] = []
-    for place, entry in enumerate(cohort, start=len(panel)):
+    for place, entry in enumerate(cohort, start=first):
         gap = compared.gaps[place]
-        if gap is None:
+        if compared.outside[place]:
+            tests.append(_Tested(None, untested="outside_panel"))
+        elif gap is None:
             tests.append(None)
-            continue
-        by_items = _test_by_items(entry, _of_other_families(entry, panel))
-        tests.append(by_items or _test_by_counts(gap, compared.sizes[place]))
+        elif panel := by_items.against(entry):
+            tests.append(_test_by_items(entry, panel))
+        else:
+            tests.append(_test_by_counts(gap, compared.sizes[place]))
     return tests
 
 
@@ -252,36 +289,58 @@ def _test_by_counts(gap: statistics.AdjustedGap, references: int) -> _Tested:
     return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
-def _test_by_items(entry: Entry, others: Sequence[Entry]) -> _Tested | None:
-    """Return the test of method B; None if the item outcomes of a model are not known."""
-    if not all(model.outcomes and model.public_outcomes for model in (entry, *others)):
-        return None
+def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
+    """Return the test of method B."""
     public, private = matrix([entry])
-    gap = statistics.item_gap((public[0], private[0]), matrix(others), LEVEL)
+    gap = statistics.item_gap_against(panel, public[0], private[0], LEVEL)
     adjusted = Adjusted(
         gap=round(gap.gap, PLACES),
         interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
         expected=round(entry.public.right / entry.public.n - gap.gap, PLACES),
-        references=len(others) - len(gap.put_aside),
+        references=len(panel.outcomes),
         by="items",
     )
     return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
 
 
-def _board_panel(basis: CohortBasis, references: References, compared: Peers | None) -> BoardPanel:
-    """Return the panel as it is frozen with the cohort."""
-    put_aside = set(compared.put_aside) if compared else set()
-    members = tuple(
+def _board_panel(
+    basis: CohortBasis,
+    references: References,
+    compared: Peers | None,
+    by_items: _ItemPanels | None,
+) -> BoardPanel:
+    """Return the panel as it is frozen with the cohort.
+
+    References are put aside by their items where these are known, else by their counts.
+    """
+    if compared is None or compared.panel is None:
+        members = _members(references, put_aside=())
+        return BoardPanel(basis=basis, references=members)
+    panel = compared.panel
+    put_aside = compared.put_aside
+    if by_items and by_items.whole:
+        put_aside = by_items.whole.put_aside
+        used = [place for place in range(len(references)) if place not in put_aside]
+        sides = [_sides(references[place][0]) for place in used]
+        families = [_family(references[place][0]) for place in used]
+        panel = statistics.fit_panel(sides, families, robust=False)
+    low, high = panel.calibration.private_range
+    within = [share for share in CURVE if low <= share <= high]
+    return BoardPanel(
+        basis=basis,
+        references=_members(references, put_aside),
+        curve=tuple(zip(within, statistics_of_counts.curve(panel, within), strict=True)),
+        tau=panel.tau2**0.5,
+        lineages=len({_family(entry) for entry, _ in references}),
+        range=(round(low, PLACES), round(high, PLACES)),
+    )
+
+
+def _members(references: References, put_aside: Sequence[int]) -> tuple[PanelMember, ...]:
+    return tuple(
         PanelMember(model=entry.model, run=entry.run, why=why, put_aside=place in put_aside)
         for place, (entry, why) in enumerate(references)
     )
-    if compared is None or compared.panel is None:
-        return BoardPanel(basis=basis, references=members)
-    used = [references[place][0].private for place in compared.used]
-    shares = [counts.right / counts.n for counts in used]
-    within = [share for share in CURVE if min(shares) <= share <= max(shares)]
-    curve = tuple(zip(within, statistics_of_counts.curve(compared.panel, within), strict=True))
-    return BoardPanel(basis=basis, references=members, curve=curve, tau=compared.panel.tau2**0.5)
 
 
 # --- evidence levels
@@ -312,10 +371,11 @@ def _judge(
                 p=_rounded(verdict.p),
                 holm=_rounded(verdict.holm),
                 benjamini_hochberg=_rounded(verdict.benjamini_hochberg),
-                visible=round(tested.test.visible, PLACES) if tested else None,
+                visible=round(tested.test.visible, PLACES) if tested and tested.test else None,
                 adjusted=tested.adjusted if tested else None,
                 cut=statistics.is_truncated(*_counts(cohort[place])),
                 fewest=fewest,
+                untested=tested.untested if tested else "",
             )
         )
     return judged

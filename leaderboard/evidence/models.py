@@ -20,6 +20,8 @@ from leaderboard.submissions.models import Model, Run, Submission
 from leaderboard.submissions.states import RunState
 
 Access = Literal["weights", "endpoint"]
+Untested = Literal["", "outside_panel"]
+"""Reason why a run that has references was not compared with them: none has a score like its own."""
 
 
 ACCESS: Mapping[Submission.Kind, Access] = {
@@ -51,7 +53,8 @@ class Judged(Wire, frozen=True, kw_only=True):
     - ``visible``: smallest gap that the test finds with a power of 80%;
     - ``fewest``: number of references that would change the level if they were contaminated by
       5 pp; 0 if the counts alone give another level; None if not even all would, or if not tried;
-    - ``cut``: True if more than 2% of a set's answers were truncated.
+    - ``cut``: True if more than 2% of a set's answers were truncated;
+    - ``untested``: reason why a run that has references was not compared with them.
     """
 
     word: Evidence
@@ -63,6 +66,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     adjusted: Adjusted | None
     cut: bool
     fewest: int | None
+    untested: Untested = ""
     levels: Levels = LEVELS
     """Thresholds of the level."""
     closed: str = ""
@@ -84,12 +88,19 @@ class PanelMember(Wire, frozen=True, kw_only=True):
 
 
 class BoardPanel(Wire, frozen=True, kw_only=True):
-    """Panel that a cohort was compared with; ``curve`` has (private, expected public) points."""
+    """Panel that a cohort was compared with.
+
+    - ``curve`` has (private, expected public) points, ``tau`` is the spread of models about it;
+    - ``lineages`` is the number of the references' lineages, each of which has one vote;
+    - ``range`` has the lowest and the highest private score that models are compared with.
+    """
 
     basis: CohortBasis
     references: tuple[PanelMember, ...]
     curve: tuple[tuple[float, float], ...] = ()
     tau: float | None = None
+    lineages: int | None = None
+    range: tuple[float, float] | None = None
 
 
 LONGEST_REASON = 300

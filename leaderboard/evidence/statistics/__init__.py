@@ -10,7 +10,14 @@ from leaderboard.evidence.statistics.adjusted import (
     gaps_against,
     leave_one_out,
 )
-from leaderboard.evidence.statistics.ancova import Calibrated, ItemGap, calibrate, item_gap
+from leaderboard.evidence.statistics.ancova import (
+    ItemGap,
+    ItemPanel,
+    item_gap,
+    item_gap_against,
+    item_panel,
+)
+from leaderboard.evidence.statistics.calibration import FEWEST_VOTES, Calibration, calibrate
 from leaderboard.evidence.statistics.differences import (
     ScoreTest,
     miettinen_nurminen,
@@ -74,9 +81,10 @@ from leaderboard.evidence.statistics.verdicts import (
 
 __all__ = [
     "FEWEST_REFERENCES",
+    "FEWEST_VOTES",
     "AdjustedGap",
     "Association",
-    "Calibrated",
+    "Calibration",
     "Case",
     "Clustered",
     "Counts",
@@ -85,6 +93,7 @@ __all__ = [
     "GapTest",
     "Interval",
     "ItemGap",
+    "ItemPanel",
     "Leak",
     "Panel",
     "Pooled",
@@ -111,6 +120,8 @@ __all__ = [
     "holm",
     "is_truncated",
     "item_gap",
+    "item_gap_against",
+    "item_panel",
     "kendall",
     "leak_contrast",
     "leave_one_out",

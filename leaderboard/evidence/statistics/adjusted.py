@@ -1,6 +1,6 @@
 """Adjusted gap of one model against a panel, and of each reference against the others."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,29 +53,31 @@ def adjusted_gap(
     target: Sides | Sequence[int],
     references: Sequence[Sides] | Sequence[Sequence[int]],
     level: float = LEVEL,
+    *,
+    lineages: Sequence[Hashable] | None = None,
 ) -> AdjustedGap:
     """Return the adjusted gap of ``target`` against ``references``, by a robustly fitted panel.
 
     Both are (public right, public n, private right, private n). The target must not be a
-    reference; see :func:`leave_one_out`. Raises ValueError for fewer than five references and for
-    impossible counts.
+    reference; see :func:`leave_one_out`. Without ``lineages`` each reference is of its own. Raises
+    ValueError for fewer than four lineages and for impossible counts.
     """
-    panel = fit_panel([Sides(*reference) for reference in references])
+    panel = fit_panel([Sides(*reference) for reference in references], lineages)
     return gaps_against(panel, [Sides(*target)], level)[0]
 
 
 def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -> list[AdjustedGap]:
     """Return the adjusted gaps of models, none of which is in the panel.
 
-    ``t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)`` on m - 3 degrees of freedom. The
-    interval is ``public - expit(f(x) ± t se)``. Raises ValueError for impossible counts.
+    ``t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))`` on the calibration's degrees of
+    freedom. The interval is ``public - expit(f(x) ± t se)``. Raises ValueError for impossible counts.
     """
     critical_value(level)
     if not targets:
         return []
     x, y, vx, vy = logits(targets)
     curve = panel.expected(x)
-    se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + panel.uncertainty(x))
+    se = np.sqrt(vy + panel.slope(x) ** 2 * vx + panel.tau2 + panel.calibration.uncertainty(x))
     t = (y - curve) / se
     p = stdtr(panel.freedom, -t)
     reach = stdtrit(panel.freedom, (1 + level) / 2) * se
@@ -105,7 +107,7 @@ def leave_one_out(references: Sequence[Sides], level: float = LEVEL) -> list[Adj
     """Return the adjusted gap of each reference against the others.
 
     They are the evidence that a panel is clean, and show how well the test is calibrated.
-    ``put_aside`` are places among all references. Raises ValueError for fewer than six references.
+    ``put_aside`` are places among all references. Raises ValueError for fewer than five references.
     """
     gaps = []
     for place, reference in enumerate(references):

@@ -1,61 +1,74 @@
-"""Method B: adjusted gap from the items themselves, calibrated on the references.
+"""Method B: adjusted gap from the items themselves, by a score test against a panel.
 
-- Each model has ``logit P(right_i) = a + b1 s_i + b2 s_i² + δ·[i public]``, where s_i is the
-  standardised log odds that the references answer item i. This is an analysis of covariance with a
-  logistic link.
-- δ is fitted for the model and for each reference in turn. The easiness of an item is that
-  among the other references.
-- The mean μ0 and the spread τ² of the references' δ are those of clean models (DerSimonian &
-  Laird).
+- Each reference has a contrast δ between its public and private answers, of which the easiness of
+  the items is taken out (``contrasts``). References that look contaminated by it are put aside.
+- The contrasts give the expectation δ₀ for a clean model of the target's ability, with its
+  variance v (``calibration``).
+- The target is tested at δ = δ₀ by the score statistic: U is the number of its right public
+  answers less that expected, I the efficient information of the public indicator (C. R. Rao, Proc.
+  Camb. Phil. Soc. 44 (1948) 50; efficient score as in D. R. Cox & D. V. Hinkley, Theoretical
+  Statistics (1974), section 9.3). ``t = U / √(I + I² v)``, on the calibration's degrees of freedom.
 
-The δ of one model alone must not be tested: with 5 to 12 references that test is wrong 14 to 28
-times in 100.
+The model is fitted at the null only, so t is finite for a model with every public item right, and
+grows with each right public answer. (A Wald statistic vanishes there.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, stdtr, stdtrit
 
+from leaderboard.evidence.statistics.calibration import FEWEST_VOTES, Calibration, calibrate
 from leaderboard.evidence.statistics.contamination import contaminated
+from leaderboard.evidence.statistics.contrasts import (
+    Cells,
+    cells,
+    leave_one_out_contrasts,
+    logistic,
+)
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
-from leaderboard.evidence.statistics.logits import Floats, Sides, logits
-from leaderboard.evidence.statistics.meta import der_simonian_laird
-from leaderboard.evidence.statistics.power import POWER, visible
+from leaderboard.evidence.statistics.logits import Floats, Logits, Sides, logits
+from leaderboard.evidence.statistics.power import ALPHA, POWER, visible
 
-FEWEST_REFERENCES = 5
-NEWTON_STEPS = 30
-NEWTON_TOLERANCE = 1e-8
-RIDGE = 1e-4
-"""Weak pull to zero, in squared logits of precision, for models with all items right."""
+FURTHEST = 20.0
+"""Largest shift, in logits, at which an interval is searched: all right or all wrong."""
+STEPS = 60
+TOLERANCE = 1e-7
+"""Accuracy of the ends of an interval, in logits."""
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """Contrast compared with the same contrast of each reference.
+class ItemPanel:
+    """References of method B and their calibration.
 
-    ``p`` is one-sided, ``se`` the standard error of the test.
+    ``outcomes`` (used, n) are those of the references that are not put aside; ``public`` (n,)
+    marks public items.
     """
 
-    excess: float
-    se: float
-    t: float
-    p: float
-    freedom: int
-    mean: float
-    tau2: float
+    outcomes: Floats
+    public: NDArray[np.bool_]
+    calibration: Calibration
+    put_aside: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ItemGap:
-    """Adjusted gap from item outcomes, as a fraction, and the test behind it, in logits."""
+    """Adjusted gap from item outcomes, as a fraction, and the test behind it.
+
+    - ``p`` is one-sided, on ``freedom`` degrees of freedom;
+    - ``se`` is the standard error √(1/I + v) of the contrast, in logits;
+    - ``expected`` is the contrast δ₀ of a clean model, in logits.
+    """
 
     gap: float
     interval: Interval
-    visible: float
-    test: Calibrated
+    t: float
+    p: float
+    freedom: int
+    se: float
+    expected: float
     put_aside: tuple[int, ...]
     predictor: Floats = field(repr=False, compare=False)
     """Linear predictor of each public cell of a model without excess, (cells,)."""
@@ -63,19 +76,9 @@ class ItemGap:
     """Number of public items in each cell, (cells,)."""
 
     @property
-    def p(self) -> float:
-        """One-sided p-value of the calibrated test."""
-        return self.test.p
-
-    @property
-    def se(self) -> float:
-        """Standard error of the calibrated test, in logits."""
-        return self.test.se
-
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the calibrated test."""
-        return self.test.freedom
+    def visible(self) -> float:
+        """Smallest gap that a test of this model alone finds."""
+        return self.visible_at(ALPHA)
 
     def visible_at(self, alpha: float, power: float = POWER) -> float:
         """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
@@ -85,37 +88,89 @@ class ItemGap:
 
 
 @dataclass(frozen=True)
-class _Fit:
-    delta: float
-    se: float
-    predictor: Floats
-    """Linear predictor of each public cell, (cells,)."""
-    weight: Floats
-    """Number of public items in each cell, (cells,)."""
+class _Scores:
+    """Score tests of one model at K contrasts, (K,).
 
-
-def calibrate(
-    excess: float, se: float, references: Sequence[float], errors: Sequence[float]
-) -> Calibrated:
-    """Compare a contrast with those of m references.
-
-    ``t = (δ - μ0)/√(se² + τ² + Var μ0)`` on m - 1 degrees of freedom. Raises ValueError for fewer
-    than five references or an error that is not positive.
+    ``predictor`` (K, cells) is that of the public cells, ``coefficients`` (K, 3) are the model's.
     """
-    if len(references) < FEWEST_REFERENCES:
-        raise ValueError("calibration needs five references or more")
-    pooled = der_simonian_laird(references, np.square(np.asarray(errors, dtype=float)))
-    total = float(np.sqrt(se**2 + pooled.tau2 + pooled.se**2))
-    freedom = len(references) - 1
-    t = (excess - pooled.estimate) / total
-    return Calibrated(
-        excess=excess - pooled.estimate,
-        se=total,
+
+    t: Floats
+    information: Floats
+    predictor: Floats
+    coefficients: Floats
+
+
+def item_panel(
+    public: ArrayLike,
+    private: ArrayLike,
+    lineages: Sequence[Hashable] | None = None,
+    *,
+    robust: bool = True,
+) -> ItemPanel:
+    """Return the panel of m references with outcomes ``public`` (m, n1) and ``private`` (m, n2).
+
+    Outcomes are 0, 1 or missing (NaN). Without ``lineages`` each reference is of its own. ``robust``
+    puts aside the references that look contaminated. Raises ValueError for fewer than four
+    lineages.
+    """
+    sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
+    outcomes = np.concatenate(sides, axis=1)
+    is_public = np.arange(outcomes.shape[1]) < sides[0].shape[1]
+    names = np.array(_numbered(lineages, len(outcomes)))
+    if len(set(names.tolist())) < FEWEST_VOTES:
+        raise ValueError("calibration needs references of four lineages or more")
+    ability = logits([_counts(row, is_public) for row in outcomes])
+    put_aside = np.zeros(len(outcomes), dtype=bool)
+    delta, se = leave_one_out_contrasts(outcomes, is_public)
+    if robust:
+        put_aside = contaminated(Logits(ability.x, delta, np.zeros_like(se), se**2))
+        if len(set(names[~put_aside].tolist())) < FEWEST_VOTES:
+            put_aside[:] = False
+    used = ~put_aside
+    if put_aside.any():
+        delta, se = leave_one_out_contrasts(outcomes[used], is_public)
+    calibration = calibrate(ability.x[used], delta, se**2, ability.vx[used], names[used].tolist())
+    aside = tuple(np.flatnonzero(put_aside).tolist())
+    return ItemPanel(outcomes[used], is_public, calibration, aside)
+
+
+def item_gap_against(
+    panel: ItemPanel, public: ArrayLike, private: ArrayLike, level: float = LEVEL
+) -> ItemGap:
+    """Return the adjusted gap of a model that is not in the panel, by its outcomes.
+
+    Raises ValueError unless the outcomes are of the panel's items.
+    """
+    critical_value(level)
+    own = np.concatenate([np.asarray(side, dtype=float).ravel() for side in (public, private)])
+    if own.shape != panel.public.shape or len(np.ravel(public)) != panel.public.sum():
+        raise ValueError("target and references need the outcomes of the same items")
+    grouped = _cells_of(panel, own)
+    calibration = panel.calibration
+    ability = logits([_counts(own, panel.public)]).x
+    expected = float(calibration.expected(ability)[0])
+    variance = calibration.tau2 + float(calibration.uncertainty(ability)[0])
+    null = _scores(grouped, np.array([expected]), variance)
+    freedom = calibration.freedom
+    t = float(null.t[0])
+    reach = float(stdtrit(freedom, (1 + level) / 2))
+    shifts = _inverted(grouped, expected, variance, np.array([0.0, reach, -reach]))
+    ends = _scores(grouped, expected + shifts, variance).predictor
+    is_public = grouped.public == 1
+    weight = grouped.trials[0, is_public]
+    share = expit(ends) - expit(ends - shifts[:, None])
+    gap, low, high = (share @ weight) / weight.sum()
+    return ItemGap(
+        gap=float(gap),
+        interval=Interval(float(low), float(high)),
         t=t,
         p=float(stdtr(freedom, -t)),
         freedom=freedom,
-        mean=pooled.estimate,
-        tau2=pooled.tau2,
+        se=float(np.sqrt(1 / null.information[0] + variance)),
+        expected=expected,
+        put_aside=panel.put_aside,
+        predictor=ends[0] - shifts[0],
+        weight=weight,
     )
 
 
@@ -124,39 +179,23 @@ def item_gap(
     references: tuple[ArrayLike, ArrayLike],
     level: float = LEVEL,
     *,
+    lineages: Sequence[Hashable] | None = None,
     robust: bool = True,
 ) -> ItemGap:
-    """Return the adjusted gap of ``target`` against ``references`` by item outcomes.
+    """Return the adjusted gap of ``target`` against ``references``, both (public, private).
 
-    Shapes: target (public (n1,), private (n2,)), references ((m, n1), (m, n2)). Outcomes are 0, 1
-    or missing (NaN); an item counts for those who answered it. ``robust`` puts aside the references
-    that look contaminated by their counts.
-
-    Raises ValueError for shapes that do not fit and for fewer than five references left.
+    As :func:`item_panel` and :func:`item_gap_against`.
     """
-    critical_value(level)
-    own = np.concatenate([np.asarray(side, dtype=float) for side in target])
-    sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in references]
-    others = np.concatenate(sides, axis=1)
-    if own.shape != others.shape[1:]:
-        raise ValueError("target and references need the outcomes of the same items")
-    public = np.arange(len(own)) < sides[0].shape[1]
-    put_aside = np.zeros(len(others), dtype=bool)
-    if robust:
-        put_aside = contaminated(logits([_counts(row, public) for row in others]))
-    panel = others[~put_aside]
-    right = np.nansum(panel, axis=0)
-    asked = np.isfinite(panel).sum(axis=0)
-    fits = []
-    for row in panel:
-        answered = np.isfinite(row)
-        without_it = right - np.where(answered, row, 0.0)
-        fits.append(_fit_contrast(row, without_it, asked - answered, public))
-    target_fit = _fit_contrast(own, right, asked, public)
-    deltas = [fit.delta for fit in fits]
-    errors = [fit.se for fit in fits]
-    test = calibrate(target_fit.delta, target_fit.se, deltas, errors)
-    return _as_fraction(target_fit, test, level, tuple(np.flatnonzero(put_aside).tolist()))
+    panel = item_panel(*references, lineages, robust=robust)
+    return item_gap_against(panel, *target, level)
+
+
+def _numbered(lineages: Sequence[Hashable] | None, count: int) -> list[int]:
+    """Return the lineages of ``count`` references as numbers."""
+    if lineages is None:
+        return list(range(count))
+    order = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
+    return [order[lineage] for lineage in lineages]
 
 
 def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
@@ -170,74 +209,56 @@ def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
     )
 
 
-def _fit_contrast(
-    outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]
-) -> _Fit:
-    """Fit δ of one model.
+def _cells_of(panel: ItemPanel, own: Floats) -> Cells:
+    answered = np.isfinite(panel.outcomes)
+    right = np.where(answered, panel.outcomes, 0.0).sum(axis=0)
+    return cells(own[None], right[None], answered.sum(axis=0)[None], panel.public)
 
-    Items that are equally easy and on the same side form a cell: there are about as many cells as
-    references, far fewer than items.
+
+def _scores(
+    grouped: Cells, contrasts: Floats, variance: float, start: Floats | None = None
+) -> _Scores:
+    """Return the score tests of the one model of ``grouped`` at each of K contrasts."""
+    shape = (len(contrasts), grouped.hits.shape[1])
+    hits = np.broadcast_to(grouped.hits, shape)
+    trials = np.broadcast_to(grouped.trials, shape)
+    design = np.broadcast_to(grouped.design(), (*shape, 3))
+    offset = contrasts[:, None] * grouped.public
+    fit = logistic(design, hits, trials, offset, start)
+    p = fit.chances
+    weights = trials * p * (1 - p) * grouped.public
+    score = ((hits - trials * p) * grouped.public).sum(axis=1)
+    shared = (weights[:, None] @ design)[:, 0]
+    explained = np.linalg.solve(fit.information, shared[..., None])[..., 0]
+    information = weights.sum(axis=1) - (shared * explained).sum(axis=1)
+    is_public = grouped.public == 1
+    predictor = (design @ fit.coefficients[..., None])[..., 0] + offset
+    t = score / np.sqrt(information + information**2 * variance)
+    return _Scores(t, information, predictor[:, is_public], fit.coefficients)
+
+
+def _inverted(grouped: Cells, expected: float, variance: float, targets: Floats) -> Floats:
+    """Return the shifts from ``expected`` at which t falls to each of ``targets``.
+
+    By Newton steps of all at once, halving where a step leaves the bracket; t falls as the contrast
+    of the null grows. At most ``FURTHEST``.
     """
-    counted = np.isfinite(outcomes) & (asked > 0)
-    easiness = np.log((right[counted] + 0.5) / (asked[counted] - right[counted] + 0.5))
-    spread = float(easiness.std())
-    standardised = (easiness - easiness.mean()) / (spread if spread > 0 else 1.0)
-    levels, level_of = np.unique(np.round(standardised, 12), return_inverse=True)
-    cell = level_of * 2 + public[counted]
-    cells = 2 * len(levels)
-    trials = np.bincount(cell, minlength=cells).astype(float)
-    hits = np.bincount(cell, weights=outcomes[counted], minlength=cells).astype(float)
-    filled = trials > 0
-    s = np.repeat(levels, 2)[filled]
-    is_public = np.tile([0.0, 1.0], len(levels))[filled]
-    design = np.stack([np.ones_like(s), s, s**2, is_public], axis=1)
-    beta, covariance = _logistic(design, hits[filled], trials[filled])
-    on_public = is_public == 1
-    return _Fit(
-        delta=float(beta[3]),
-        se=float(np.sqrt(covariance[3, 3])),
-        predictor=design[on_public] @ beta,
-        weight=trials[filled][on_public],
-    )
-
-
-def _logistic(design: Floats, hits: Floats, trials: Floats) -> tuple[Floats, Floats]:
-    """Return coefficients and covariance by Newton's method, with a weak ridge."""
-    size = design.shape[1]
-    ridge = RIDGE * np.eye(size)
-    beta = np.zeros(size)
-    covariance: Floats = ridge
-    for _ in range(NEWTON_STEPS):
-        p = expit(design @ beta)
-        information = (design * (trials * p * (1 - p))[:, None]).T @ design + ridge
-        covariance = np.asarray(np.linalg.inv(information), dtype=float)
-        step = covariance @ (design.T @ (hits - trials * p) - RIDGE * beta)
-        # Far from the maximum a full step may overshoot to where the likelihood is flat.
-        step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
-        beta = beta + step
-        if np.abs(step).max() < NEWTON_TOLERANCE:
+    low = np.full(len(targets), -FURTHEST)
+    high = np.full(len(targets), FURTHEST)
+    shifts = np.zeros(len(targets))
+    start = None
+    for _ in range(STEPS):
+        at = _scores(grouped, expected + shifts, variance, start)
+        start = at.coefficients
+        above = at.t > targets
+        low = np.where(above, shifts, low)
+        high = np.where(above, high, shifts)
+        steps = (at.t - targets) * np.sqrt(1 / at.information + variance)
+        closer = shifts + steps
+        inside = (closer > low) & (closer < high)
+        closer = np.where(inside, closer, (low + high) / 2)
+        done = np.abs(closer - shifts).max() < TOLERANCE
+        shifts = closer
+        if done:
             break
-    return beta, covariance
-
-
-def _as_fraction(fit: _Fit, test: Calibrated, level: float, put_aside: tuple[int, ...]) -> ItemGap:
-    """Convert the excess in logits to a difference of shares over the public items."""
-
-    def share(shift: float) -> float:
-        return float((expit(fit.predictor + shift) * fit.weight).sum() / fit.weight.sum())
-
-    reach = float(stdtrit(test.freedom, (1 + level) / 2)) * test.se
-    observed = share(0.0)
-    expected = share(-test.excess)
-    low = observed - share(reach - test.excess)
-    high = observed - share(-reach - test.excess)
-    smallest = share(visible(1.0) * test.se - test.excess) - expected
-    return ItemGap(
-        gap=observed - expected,
-        interval=Interval(low, high),
-        visible=smallest,
-        test=test,
-        put_aside=put_aside,
-        predictor=fit.predictor - test.excess,
-        weight=fit.weight,
-    )
+    return shifts

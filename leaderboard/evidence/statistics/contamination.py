@@ -36,6 +36,10 @@ STEEPEST = 3.0
 """Limit of the slope in a residual's error: three close points can make a curve absurdly steep."""
 SPREADS = np.array([0.0, 0.04, 0.07, 0.10, 0.14, 0.20, 0.28, 0.40, 0.56]) ** 2
 """Values of τ² among which the likelihood is maximised, in squared logits."""
+OWN_SPREADS = np.array([0.0, 0.3, 1.0, 2.0]) ** 2
+"""Values of the second group's own variance: not all are contaminated by as much."""
+OWN_SPREAD_PRICE = 1.0
+"""Price of the own variance, as one parameter more."""
 STEP_PRICE = 1.0
 """Price of the step of a second group in log likelihood, as one parameter more (H. Akaike, 1974).
 
@@ -84,25 +88,28 @@ def _split_likelihoods(
 ) -> _Split:
     """Return the classification likelihood of each of K splits, (K, m).
 
-    It is maximised over the curve, the step and τ².
+    It is maximised over the curve, the step, τ² and the second group's own spread.
     """
     count, m = second_groups.shape
-    curve_terms = np.broadcast_to(design, (count, m, CURVE))
-    step_term = second_groups[..., None].astype(float)
-    terms = np.concatenate([curve_terms, step_term], axis=2)
-    likelihood = np.full(count, -np.inf)
-    coefficients = np.zeros((count, CURVE + 1))
-    for tau2 in SPREADS:
-        total = variance + tau2
-        weighted = (terms / total[:, None]).transpose(0, 2, 1)
-        # This tiny ridge keeps the step of an empty group solvable, at zero.
-        normal = weighted @ terms + 1e-9 * np.eye(CURVE + 1)
-        fitted = np.linalg.solve(normal, weighted @ data.y[:, None])
-        residuals = data.y - (terms @ fitted)[..., 0]
-        candidate = -0.5 * (np.log(total) + residuals**2 / total).sum(axis=1)
-        better = candidate > likelihood
-        likelihood[better] = candidate[better]
-        coefficients[better] = fitted[better, :, 0]
+    grid = [(tau2, own) for own in OWN_SPREADS for tau2 in SPREADS]
+    # (grid, splits, m)
+    in_second = second_groups[None].astype(float)
+    tau2 = np.array([pair[0] for pair in grid])[:, None, None]
+    own = np.array([pair[1] for pair in grid])[:, None, None]
+    total = variance + tau2 + own * in_second
+    curve_terms = np.broadcast_to(design, (len(grid), count, m, CURVE))
+    step_term = np.broadcast_to(in_second, total.shape)[..., None]
+    terms = np.concatenate([curve_terms, step_term], axis=3)
+    weighted = np.swapaxes(terms / total[..., None], 2, 3)
+    # This tiny ridge keeps the step of an empty group solvable, at zero.
+    normal = weighted @ terms + 1e-9 * np.eye(CURVE + 1)
+    fitted = np.linalg.solve(normal, weighted @ data.y[:, None])[..., 0]
+    residuals = data.y - (terms @ fitted[..., None])[..., 0]
+    likelihoods = -0.5 * (np.log(total) + residuals**2 / total).sum(axis=2)
+    likelihoods -= OWN_SPREAD_PRICE * (own[..., 0] > 0)
+    best = likelihoods.argmax(axis=0)
+    likelihood = likelihoods.max(axis=0)
+    coefficients = fitted[best, np.arange(count)]
     for k in range(1, count):
         likelihood[k] += k * log(k / m) + (m - k) * log((m - k) / m)
     likelihood[1:] -= STEP_PRICE

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
 from leaderboard.evidence.statistics.adjusted import AdjustedGap, gaps_against
+from leaderboard.evidence.statistics.calibration import FEWEST_VOTES
 from leaderboard.evidence.statistics.intervals import LEVEL, critical_value
 from leaderboard.evidence.statistics.logits import Floats, Sides, logits
 from leaderboard.evidence.statistics.multiplicity import holm
@@ -29,6 +30,8 @@ class Peers:
 
     - ``used`` and ``put_aside`` are those of the whole panel;
     - ``gaps`` leave out a row's own family, and are None for rows that cannot be tested;
+    - ``outside`` marks rows that are not tested because no reference is like them: their private
+      score is beyond all of the panel's;
     - ``sizes`` are the numbers of references that each row was compared with.
 
     Without eight references there is no panel and no gap.
@@ -38,6 +41,7 @@ class Peers:
     used: tuple[int, ...]
     put_aside: tuple[int, ...]
     gaps: tuple[AdjustedGap | None, ...]
+    outside: tuple[bool, ...]
     sizes: tuple[int, ...]
 
 
@@ -92,33 +96,36 @@ def peers(models: Sequence[Sides], families: Sequence[str], known: Sequence[int]
     if len(known) >= FEWEST_REFERENCES:
         candidates = set(testable)
         places = [place for place in known if place in candidates]
-    gaps, sizes = _gaps_against_other_families(models, families, places, testable)
-    if len(places) < FEWEST_REFERENCES:
-        return Peers(None, (), (), gaps, sizes)
-    panel = fit_panel([models[place] for place in places])
+    gaps, outside, sizes = _gaps_against_other_families(models, families, places, testable)
+    panel = panel_of(models, places, families)
+    if panel is None:
+        return Peers(None, (), (), gaps, outside, sizes)
     used = tuple(places[index] for index in panel.used)
     put_aside = tuple(places[index] for index in panel.put_aside)
-    return Peers(panel, used, put_aside, gaps, sizes)
+    return Peers(panel, used, put_aside, gaps, outside, sizes)
 
 
 def _gaps_against_other_families(
     models: Sequence[Sides], families: Sequence[str], places: Sequence[int], testable: Sequence[int]
-) -> tuple[tuple[AdjustedGap | None, ...], tuple[int, ...]]:
-    """Return each row's gap against the references of other families, and their numbers."""
+) -> tuple[tuple[AdjustedGap | None, ...], tuple[bool, ...], tuple[int, ...]]:
+    """Return each row's gap against other families, if it is outside, and its references."""
     members: dict[str, list[int]] = {family: [] for family in families}
     for place in testable:
         members[families[place]].append(place)
     gaps: list[AdjustedGap | None] = [None] * len(models)
+    outside = [False] * len(models)
     sizes = [0] * len(models)
     for family, own in members.items():
         panel = without_family(models, places, families, family)
         if panel is None or len(panel.used) < FEWEST_REFERENCES:
             continue
-        of_family = gaps_against(panel, [models[place] for place in own])
-        for place, gap in zip(own, of_family, strict=True):
-            gaps[place] = gap
+        targets = [models[place] for place in own]
+        of_family = gaps_against(panel, targets)
+        for place, gap, covered in zip(own, of_family, panel.covers(targets), strict=True):
+            gaps[place] = gap if covered else None
+            outside[place] = not covered
             sizes[place] = len(panel.used)
-    return tuple(gaps), tuple(sizes)
+    return tuple(gaps), tuple(outside), tuple(sizes)
 
 
 def gap_covariance(members: Sequence[Sides]) -> Floats:
@@ -143,9 +150,11 @@ def peer_covariance(panel: Panel, members: Sequence[Sides]) -> Floats:
     steepness = expected * (1 - expected)
     # Change of the expected public share with the private one.
     sensitivity = steepness * panel.slope(x) / (private_share * (1 - private_share))
-    curve_terms = panel.design(x) * steepness[:, None]
+    curve_terms = panel.calibration.design(x) * steepness[:, None]
     own_error = np.diag(public + private * sensitivity**2)
-    return np.asarray(own_error + curve_terms @ panel.covariance @ curve_terms.T, dtype=float)
+    return np.asarray(
+        own_error + curve_terms @ panel.calibration.covariance @ curve_terms.T, dtype=float
+    )
 
 
 def _variances(members: Sequence[Sides]) -> tuple[Floats, Floats]:
@@ -159,9 +168,22 @@ def _variances(members: Sequence[Sides]) -> tuple[Floats, Floats]:
 def without_family(
     models: Sequence[Sides], places: Sequence[int], families: Sequence[str], family: str
 ) -> Panel | None:
-    """Return the panel of the references at ``places`` less a family; None for fewer than eight."""
-    others = [models[place] for place in places if families[place] != family]
-    return fit_panel(others) if len(others) >= FEWEST_REFERENCES else None
+    """Return the panel of the references at ``places`` less a family, as :func:`panel_of`."""
+    others = [place for place in places if families[place] != family]
+    return panel_of(models, others, families)
+
+
+def panel_of(
+    models: Sequence[Sides], places: Sequence[int], families: Sequence[str]
+) -> Panel | None:
+    """Return the panel of the references at ``places``.
+
+    None for fewer than eight references or four families.
+    """
+    names = [families[place] for place in places]
+    if len(places) < FEWEST_REFERENCES or len(set(names)) < FEWEST_VOTES:
+        return None
+    return fit_panel([models[place] for place in places], names)
 
 
 def curve(panel: Panel, private: Sequence[float]) -> list[float]:

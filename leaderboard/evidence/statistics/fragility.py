@@ -77,7 +77,8 @@ def _by_pull(panel: Panel, target: Sides, references: Sequence[Sides]) -> list[i
     data = logits(references)
     x = logits([target]).x
     weights = 1 / (data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2)
-    pull = panel.design(data.x) @ panel.covariance @ panel.design(x)[0] * weights
+    calibration = panel.calibration
+    pull = calibration.design(data.x) @ calibration.covariance @ calibration.design(x)[0] * weights
     # One answer more moves a logit by 1/(pq): by most near 0 and 1.
     pull = pull * data.vy * np.array([reference.public_n for reference in references])
     used = np.isin(np.arange(len(references)), panel.used)

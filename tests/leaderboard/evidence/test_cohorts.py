@@ -92,13 +92,24 @@ def test_with_a_panel_a_harder_private_set_flags_no_clean_model(panel: SetPair) 
         "items",
         10,
     )
-    assert row.judged.adjusted.interval[0] > 0 and row.judged.fewest is not None
+    assert row.judged.adjusted.interval[0] > 0
+    assert row.judged.fewest is None  # not even all ten, contaminated by 5 pp, would hide 22 pp
     assert row.judged.p == float(f"{row.judged.p:.3g}") and row.judged.adjusted.gap == round(
         row.judged.adjusted.gap, 4
     )
     facts = Snapshot.objects.current(panel).facts()  # type: ignore[union-attr]
     assert facts is not None and len(facts.references) == 10 and facts.curve
+    assert facts.lineages == 10 and facts.range is not None and facts.range[0] < facts.range[1]
     assert {member.why for member in facts.references} == {"trained before the public set"}
+
+
+def test_a_model_that_no_reference_is_like_is_not_tested(panel: SetPair) -> None:
+    answer(panel, "strongest", 4.0, gain=1.2)
+    actions.close_cohort(pair=panel)
+    assert levels(panel)["strongest"] == "cannot_tell"
+    [row] = [row for row in snapshots.build(panel).rows if row.model == "strongest"]
+    assert row.judged is not None
+    assert (row.judged.untested, row.judged.p, row.judged.adjusted) == ("outside_panel", None, None)
 
 
 def test_without_eight_references_nothing_is_stated(panel: SetPair) -> None:
@@ -228,10 +239,10 @@ def test_another_method_adds_verdicts_to_the_old_ones(
     references.drop_reference(
         pair=panel, model="clean-1"
     )  # the panel that was frozen is the one that counts
-    monkeypatch.setattr(cohorts, "METHOD", "evidence-3")
+    monkeypatch.setattr(cohorts, "METHOD", "evidence-next")
     assert actions.close_cohort(pair=panel) is None
     old, new = Cohort.objects.order_by("pk")
-    assert (old.number, new.number, old.method, new.method) == (1, 1, "evidence-2", "evidence-3")
+    assert (old.number, new.number, old.method, new.method) == (1, 1, "evidence-3", "evidence-next")
     assert bodies(old) == verdicts
     assert bodies(new) == verdicts
     assert new.facts() == old.facts()

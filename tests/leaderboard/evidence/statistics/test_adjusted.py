@@ -23,18 +23,21 @@ def test_the_formula_by_hand() -> None:
     *references, target = counts(World("quirks", harder=0.3, quirk=0.2), 3)
     panel = s.fit_panel(references, robust=False)
     found = s.gaps_against(panel, [target])[0]
+    fit = panel.calibration
     (x, y, vx, vy), data = (float(one[0]) for one in logits([target])), logits(references)
-    a = np.array([1, x - panel.centre, (x - panel.centre) ** 2])
-    f = a @ panel.coefficients
-    slope = panel.coefficients[1] + 2 * panel.coefficients[2] * (x - panel.centre)
-    se = (vy + slope**2 * vx + panel.tau2 + a @ panel.covariance @ a) ** 0.5
+    a = np.array([(x - fit.centre) ** power for power in range(len(fit.coefficients))])
+    f = x + a @ fit.coefficients
+    slope = panel.slope(np.array([x]))[0]
+    se = (vy + slope**2 * vx + panel.tau2 + a @ fit.covariance @ a) ** 0.5
     assert found.se == pytest.approx(se)
-    assert found.p == pytest.approx(student.sf((y - f) / se, len(references) - 3))
+    assert found.freedom == len(references) - len(fit.coefficients)
+    assert found.p == pytest.approx(student.sf((y - f) / se, found.freedom))
     assert found.expected == pytest.approx(1 / (1 + np.exp(-f)))
-    # τ² is where the weighted residuals spend their 17 degrees of freedom.
+    # τ² is where the weighted residuals spend their degrees of freedom.
     w = 1 / (data.vy + panel.slope(data.x) ** 2 * data.vx + panel.tau2)
     assert panel.tau2 > 0
-    assert (w * (data.y - panel.expected(data.x)) ** 2).sum() == pytest.approx(17, rel=0.02)
+    spent = (w * (data.y - panel.expected(data.x)) ** 2).sum()
+    assert spent == pytest.approx(found.freedom, rel=0.02)
 
 
 def test_it_holds_the_estimate_and_the_p_agrees_with_the_interval() -> None:
@@ -110,11 +113,11 @@ def test_panels_of_equal_or_perfect_scores_still_answer() -> None:
 
 
 def test_too_few_and_impossible_are_refused() -> None:
-    four = [Sides(5, 10, 5, 10)] * 4
-    with pytest.raises(ValueError, match="panel"):
-        s.adjusted_gap(four[0], four)
+    three = [Sides(5, 10, 5, 10)] * 3
+    with pytest.raises(ValueError, match="lineages"):
+        s.adjusted_gap(three[0], three)
     with pytest.raises(ValueError, match="share"):
-        s.adjusted_gap(Sides(11, 10, 5, 10), four * 2)
+        s.adjusted_gap(Sides(11, 10, 5, 10), three * 2)
 
 
 @pytest.mark.data

@@ -81,8 +81,11 @@ def test_each_row_is_compared_with_other_families_only() -> None:
     models = world(np.random.default_rng(0), 20)
     found = peers(models, families(20))
     for i in range(20):
-        others = [models[j] for j in range(20) if j % 7 != i % 7]
-        assert found.gaps[i] == adjusted_gap(models[i], others)
+        others = [j for j in range(20) if j % 7 != i % 7]
+        lineages = [j % 7 for j in others]
+        expected = adjusted_gap(models[i], [models[j] for j in others], lineages=lineages)
+        assert found.gaps[i] == (None if found.outside[i] else expected)
+    assert sum(found.outside) <= 1
     assert set(found.used) | set(found.put_aside) == set(range(20))
 
 
@@ -101,12 +104,20 @@ def test_models_at_the_floor_and_the_ceiling_are_no_references_and_are_not_teste
     assert max(found.used) < 20
 
 
+def test_a_row_that_no_reference_is_like_is_not_tested() -> None:
+    models = world(np.random.default_rng(0), 24)
+    found = peers(models, [f"f{i}" for i in range(24)], known=range(10))
+    assert found.gaps[23] is None
+    assert not any(found.outside[:10])
+    assert all(found.outside[12:])
+
+
 def test_references_known_from_elsewhere_are_the_panel() -> None:
     models = world(np.random.default_rng(0), 24)
     alone = [f"f{i}" for i in range(24)]
-    found = peers(models, alone, known=range(10))
-    assert set(found.used) | set(found.put_aside) == set(range(10))
-    assert found.gaps[15] == adjusted_gap(models[15], models[:10])
+    found = peers(models, alone, known=range(0, 24, 2))
+    assert set(found.used) | set(found.put_aside) == set(range(0, 24, 2))
+    assert found.gaps[15] == adjusted_gap(models[15], models[::2])
     assert peers(models, alone, known=range(7)).gaps == peers(models, alone).gaps
 
 

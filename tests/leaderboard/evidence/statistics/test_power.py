@@ -48,9 +48,7 @@ def test_both_methods_state_the_gap_that_is_visible_at_a_level() -> None:
     for gap in (by_items, by_counts):
         assert 0 < gap.visible_at(0.05) < gap.visible_at(0.01) < gap.visible_at(0.001) < 0.12
         assert gap.visible_at(0.05) == pytest.approx(gap.visible, rel=0.1)
-        assert gap.p == pytest.approx(
-            student.sf(gap.test.t if gap is by_items else gap.t, gap.freedom)
-        )
+        assert gap.p == pytest.approx(student.sf(gap.t, gap.freedom))
         assert gap.se > 0
 
 

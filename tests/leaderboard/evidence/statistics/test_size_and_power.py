@@ -53,7 +53,7 @@ def test_sz1() -> None:
         (World("equal"), 0.0, 0.05),
         (World("quirks", harder=0.3, quirk=0.1), 0.0, 0.07),
         (World("slopes", harder=0.3, slope=0.2), 0.0, 0.05),
-        (World("noise", harder=0.3, noise=0.05), 0.0, 0.05),
+        (World("noise", harder=0.3, public_noise=0.05, private_noise=0.05), 0.0, 0.05),
         (World("clusters", harder=0.3, cluster=0.8), 0.0, 0.05),
         (World("dirty clean", harder=0.3, dirty=4), 0.0, 0.05),
         (World("overfit", harder=0.3, overfit=0.35), 0.85, 1.0),

@@ -1,0 +1,110 @@
+"""Logistic models of item outcomes, fitted for many models at once.
+
+Each has ``logit P(right_i) = a + b1 e_i + b2 e_i² + δ·[i public]``. The easiness e_i is the
+standardised log odds that other models answer item i. Items that are equally easy and on the same
+side form a cell: there are about as many cells as references, far fewer than items.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from leaderboard.evidence.statistics.logits import Floats
+
+NEWTON_STEPS = 40
+NEWTON_TOLERANCE = 1e-8
+LONGEST_STEP = 5.0
+"""Limit of a Newton step: far from the maximum a full one may overshoot to a flat likelihood."""
+RIDGE = 1e-4
+"""Weak pull to zero, in squared logits of precision, for models with all items right."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Outcomes of R models by cell, (R, cells); ``public`` (cells,) is 1 for public cells."""
+
+    trials: Floats
+    hits: Floats
+    easiness: Floats
+    public: Floats
+
+    def design(self) -> Floats:
+        """Return 1, e and e² of each cell, (R, cells, 3)."""
+        e = self.easiness
+        return np.stack([np.ones_like(e), e, e * e], axis=-1)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Coefficients (R, q), information (R, q, q) with the ridge, and chances (R, cells)."""
+
+    coefficients: Floats
+    information: Floats
+    chances: Floats
+
+
+def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]) -> Cells:
+    """Return the cells of R models over n items.
+
+    ``outcomes`` (R, n) are 0, 1 or missing; ``right`` and ``asked`` (R, n) count the others'
+    answers to each item. An item that no other answered is left out.
+    """
+    rows = len(outcomes)
+    counted = np.isfinite(outcomes) & (asked > 0)
+    base = int(asked.max(initial=0)) + 1
+    size = 2 * base**2
+    code = (2 * (right * base + asked)).astype(np.intp) + public
+    place = (code + size * np.arange(rows)[:, None])[counted]
+    trials = np.bincount(place, minlength=rows * size).reshape(rows, size).astype(float)
+    weights = outcomes[counted]
+    hits = np.bincount(place, weights=weights, minlength=rows * size).reshape(rows, size)
+    used = np.flatnonzero(trials.any(axis=0))
+    trials = trials[:, used]
+    others_right, others_asked = np.divmod(used // 2, base)
+    log_odds = np.log((others_right + 0.5) / (others_asked - others_right + 0.5))
+    total = np.maximum(trials.sum(axis=1, keepdims=True), 1.0)
+    mean = (trials * log_odds).sum(axis=1, keepdims=True) / total
+    spread = np.sqrt((trials * (log_odds - mean) ** 2).sum(axis=1, keepdims=True) / total)
+    spread[spread == 0] = 1.0
+    return Cells(
+        trials, hits[:, used].astype(float), (log_odds - mean) / spread, (used % 2).astype(float)
+    )
+
+
+def logistic(
+    design: Floats, hits: Floats, trials: Floats, offset: Floats, start: Floats | None = None
+) -> Fit:
+    """Fit R models by Newton's method from ``start`` (R, q) or 0, each with the weak ridge.
+
+    ``design`` is (R, cells, q), the others (R, cells).
+    """
+    size = design.shape[-1]
+    ridge = RIDGE * np.eye(size)
+    transposed = np.ascontiguousarray(design.transpose(0, 2, 1))
+    beta = np.zeros((len(hits), size)) if start is None else start
+    for _ in range(NEWTON_STEPS):
+        p = expit((design @ beta[..., None])[..., 0] + offset)
+        information = (transposed * (trials * p * (1 - p))[:, None]) @ design + ridge
+        slope = (transposed @ (hits - trials * p)[..., None])[..., 0] - RIDGE * beta
+        step = np.linalg.solve(information, slope[..., None])[..., 0]
+        longest = np.abs(step).max(axis=1, keepdims=True)
+        beta = beta + step * np.minimum(1.0, LONGEST_STEP / np.maximum(longest, 1e-12))
+        if longest.max() < NEWTON_TOLERANCE:
+            break
+    return Fit(beta, information, p)
+
+
+def leave_one_out_contrasts(outcomes: Floats, public: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return δ and its standard error for each of m models, (m,), against the others."""
+    answered = np.isfinite(outcomes)
+    own_right = np.where(answered, outcomes, 0.0)
+    right = own_right.sum(axis=0) - own_right
+    asked = answered.sum(axis=0) - answered
+    grouped = cells(outcomes, right, asked, public)
+    is_public = np.broadcast_to(grouped.public, grouped.hits.shape)[..., None]
+    design = np.concatenate([grouped.design(), is_public], axis=-1)
+    fit = logistic(design, grouped.hits, grouped.trials, np.zeros_like(grouped.hits))
+    covariance = np.linalg.inv(fit.information)
+    return fit.coefficients[:, 3], np.sqrt(covariance[:, 3, 3])
