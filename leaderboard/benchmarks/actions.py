@@ -1,4 +1,4 @@
-"""Registering sets and pairs. What is registered once is a commitment: it is never changed."""
+"""Registering sets and pairs. A registration is a commitment and never changes."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest, Terms
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.notices import notice_hash, retired_blocks, verify_notices
-from leaderboard.benchmarks.models import ItemSet, Notice, SetPair
+from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
@@ -24,7 +24,7 @@ RESERVED = frozenset({"register"})
 
 
 class PublicFacts(Wire, frozen=True, kw_only=True):
-    """A public set, as ``python -m evaluator inspect --json`` prints it."""
+    """Facts of a public set, as written by ``python -m evaluator inspect --json``."""
 
     name: Name
     n: Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -33,44 +33,56 @@ class PublicFacts(Wire, frozen=True, kw_only=True):
 
 
 def register_set(*, data: object, sealed: bool, head: str = "") -> ItemSet:
-    """Register a set by its manifest (sealed) or its facts (public). The same once more changes
-    nothing.
+    """Register a set by its manifest (sealed) or facts (public). Doing it twice changes nothing.
 
     ``head`` is a sealed set's signed tree head; one with maintainers needs it. Raises
     ``bad_registration`` for malformed data and for a manifest whose root is not that of its leaves,
     ``bad_head``, and ``already_registered`` where the name stands for another set.
     """
     try:
-        fields = _sealed_fields(data) if sealed else _public_fields(data)
+        if sealed:
+            manifest = Manifest.from_dict(data)
+            manifest.verify()
+            fields = _sealed_fields(manifest) | {"head": head}
+        else:
+            manifest = None
+            facts = PublicFacts.from_dict(data)
+            fields = {"name": facts.name, "sealed": False, "n": facts.n, "digest": facts.digest}
     except EvaluatorError as failure:
         raise refuse(Refusal.BAD_REGISTRATION, str(failure.code)) from None
-    if sealed:
-        fields["head"] = _checked_head(Manifest.from_dict(data), head)
+    if manifest and (head or manifest.maintainers):
+        try:
+            manifest.verify_note(head)
+        except EvaluatorError:
+            raise refuse(Refusal.BAD_HEAD, manifest.name) from None
     known, created = ItemSet.objects.get_or_create(name=fields.pop("name"), defaults=fields)
     if not created and any(getattr(known, name) != value for name, value in fields.items()):
         raise refuse(Refusal.ALREADY_REGISTERED, known.name)
     return known
 
 
-def _checked_head(manifest: Manifest, head: str) -> str:
-    if not head and not manifest.maintainers:
-        return ""
-    try:
-        manifest.verify_note(head)
-    except EvaluatorError:
-        raise refuse(Refusal.BAD_HEAD, manifest.name) from None
-    return head
+def _sealed_fields(manifest: Manifest) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "name": manifest.name,
+        "sealed": True,
+        "n": manifest.n,
+        "digest": manifest.root,
+        "manifest": json.loads(canonical_json(manifest.to_dict())),
+    }
+    if manifest.shots:
+        fields["shots"] = manifest.shots.n
+        fields["shots_digest"] = manifest.shots.digest
+    return fields
 
 
 def post_notices(*, data: Sequence[object]) -> ItemSet:
-    """Take all notices of a sealed set, from its first; those that are known already must be the
-    same.
+    """Store the new ones of all notices of a sealed set, from its first; known ones must be equal.
 
     Raises ``bad_notice`` for notices that do not verify, that leave out or change a known one, or
     of an unknown set.
     """
     try:
-        signed = [SignedNotice.from_dict(one) for one in data]
+        signed = [SignedNotice.from_dict(notice) for notice in data]
     except EvaluatorError:
         raise refuse(Refusal.BAD_NOTICE) from None
     name = signed[0].set if signed else ""
@@ -84,12 +96,12 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
         except EvaluatorError:
             raise refuse(Refusal.BAD_NOTICE, name) from None
         known = list(item_set.notices.order_by("index").values_list("hash", flat=True))
-        hashes = [notice_hash(one) for one in signed]
+        hashes = [notice_hash(notice) for notice in signed]
         if hashes[: len(known)] != known:
             raise refuse(Refusal.BAD_NOTICE, "a notice that was posted is missing or another one")
-        for one, hashed in list(zip(signed, hashes, strict=True))[len(known) :]:
-            Notice.objects.create(
-                item_set=item_set, index=one.index, data=one.to_dict(), hash=hashed
+        for notice in signed[len(known) :]:
+            item_set.notices.create(
+                index=notice.index, data=notice.to_dict(), hash=notice_hash(notice)
             )
         item_set.version = len(signed)
         item_set.save(update_fields=["version"])
@@ -98,28 +110,28 @@ def post_notices(*, data: Sequence[object]) -> ItemSet:
 
 
 def name_successor(*, slug: str, successor: str) -> SetPair:
-    """Name the sealed set that takes over once this pair's is released. Raises ``no_successor`` for
-    any that cannot.
+    """Name the sealed set that takes over once this pair's set is released.
 
-    It must be registered, sealed, not the set itself, and not on its way to release.
+    It must be registered, sealed, not the set itself, and not on its way to release: raises
+    ``no_successor`` for any other.
     """
     pair = SetPair.objects.filter(slug=slug).select_related("private").first()
-    heir = ItemSet.objects.filter(name=successor, sealed=True).first()
     if pair is None:
         raise refuse(Refusal.UNKNOWN_PAIR)
-    if heir is None or heir == pair.private or heir.state != SetState.SEALED:
+    sealed = ItemSet.objects.filter(sealed=True, state=SetState.SEALED)
+    candidate = sealed.exclude(pk=pair.private_id).filter(name=successor).first()
+    if candidate is None:
         raise refuse(Refusal.NO_SUCCESSOR, successor)
-    pair.private.successor = heir
+    pair.private.successor = candidate
     pair.private.save(update_fields=["successor"])
     return pair
 
 
 def open_season(*, slug: str) -> SetPair:
-    """Give self-declared endpoints the next block. Raises ``pair_retired`` where no further season
-    is in the manifest.
+    """Give self-declared endpoints the next block.
 
-    The evaluators' own configuration names the season too: until both say so, nothing of the new
-    block is shown.
+    The evaluators' own configuration names the season too: nothing of the new block is shown until
+    both name it. Raises ``pair_retired`` where the manifest has no further season.
     """
     with transaction.atomic():
         pair = SetPair.objects.filter(slug=slug).first()
@@ -146,26 +158,6 @@ def lock_set(item_set: int) -> ItemSet:
     return ItemSet.objects.select_for_update(of=("self",)).get(pk=item_set)
 
 
-def _sealed_fields(data: object) -> dict[str, Any]:
-    manifest = Manifest.from_dict(data)
-    manifest.verify()
-    fields: dict[str, Any] = {
-        "name": manifest.name,
-        "sealed": True,
-        "n": manifest.n,
-        "digest": manifest.root,
-    }
-    fields["manifest"] = json.loads(canonical_json(manifest.to_dict()))
-    if manifest.shots:
-        fields |= {"shots": manifest.shots.n, "shots_digest": manifest.shots.digest}
-    return fields
-
-
-def _public_fields(data: object) -> dict[str, Any]:
-    facts = PublicFacts.from_dict(data)
-    return {"name": facts.name, "sealed": False, "n": facts.n, "digest": facts.digest}
-
-
 def check_pair(
     *,
     slug: str,
@@ -176,16 +168,25 @@ def check_pair(
     grader: str,
     also: Sequence[str] = (),
 ) -> SetPair:
-    """Return the pair as it would be registered, not saved, so that its facts can be confirmed
-    before they are fixed.
+    """Return the pair as it would be registered, not saved, for a page that asks to confirm it.
 
     Raises ``bad_registration``, ``already_registered``, ``protocol_unpublished``,
     ``grader_unpublished``, ``terms_differ`` and ``set_over``.
     """
     if slug in RESERVED:
         raise refuse(Refusal.BAD_REGISTRATION, "this name is an address of the site itself")
-    public_set, private_set = _sets_of_pair(public, private)
-    _check_published([protocol, *also], grader)
+    public_set = ItemSet.objects.filter(name=public, sealed=False).first()
+    private_set = ItemSet.objects.filter(name=private, sealed=True).first()
+    if public_set is None or private_set is None:
+        raise refuse(
+            Refusal.BAD_REGISTRATION,
+            "a pair needs a registered public set and a registered sealed one",
+        )
+    for name in (protocol, *also):
+        if name not in protocols.ids():
+            raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
+    if grader not in grading.ids():
+        raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
     manifest = private_set.facts()
     if manifest and manifest.terms:
         _check_terms(manifest.terms, protocol, grader)
@@ -203,18 +204,6 @@ def check_pair(
     return pair
 
 
-def _sets_of_pair(public: str, private: str) -> tuple[ItemSet, ItemSet]:
-    """Return a registered public set and a registered sealed one, by their names."""
-    public_set = ItemSet.objects.filter(name=public, sealed=False).first()
-    private_set = ItemSet.objects.filter(name=private, sealed=True).first()
-    if public_set is None or private_set is None:
-        raise refuse(
-            Refusal.BAD_REGISTRATION,
-            "a pair needs a registered public set and a registered sealed one",
-        )
-    return public_set, private_set
-
-
 def _twins_by(manifest: Manifest | None, public_set: ItemSet) -> str:
     """Return what made the two sets twins; empty where the manifest names no twin."""
     if manifest is None or manifest.twins is None:
@@ -224,17 +213,8 @@ def _twins_by(manifest: Manifest | None, public_set: ItemSet) -> str:
     return manifest.twins.by
 
 
-def _check_published(protocol_ids: Sequence[str], grader: str) -> None:
-    for name in protocol_ids:
-        if name not in protocols.ids():
-            raise refuse(Refusal.PROTOCOL_UNPUBLISHED, name)
-    if grader not in grading.ids():
-        raise refuse(Refusal.GRADER_UNPUBLISHED, grader)
-
-
 def _check_terms(terms: Terms, protocol: str, grader: str) -> None:
-    """Hold the protocol and the grader against what the sealed set committed to, by their digests
-    as well."""
+    """Refuse a protocol or a grader other than the sealed set committed to, by name and digest."""
     if (terms.protocol, terms.grader) != (protocol, grader):
         raise refuse(Refusal.TERMS_DIFFER, f"{terms.protocol} and {terms.grader}")
     if terms.protocol_digest != protocols.get(protocol).digest:
@@ -253,14 +233,13 @@ def register_pair(
     grader: str,
     also: Sequence[str] = (),
 ) -> SetPair:
-    """Register a pair of registered sets, the private one sealed. The same once more changes
-    nothing.
+    """Register a pair of registered sets, the private one sealed. Doing it twice changes nothing.
 
-    ``also`` are the ids of further protocols that a submission may choose; registered once more,
-    the pair allows more. A released, retired or compromised set has no new pair. Raises as
+    ``also`` are the ids of further protocols that a submission may choose; a second registration
+    can add more of them. A released, retired or compromised set gets no new pair. Raises as
     :func:`check_pair`.
     """
-    made = check_pair(
+    wanted = check_pair(
         slug=slug,
         title=title,
         public=public,
@@ -270,45 +249,43 @@ def register_pair(
         also=also,
     )
     with transaction.atomic():
-        made.private = lock_set(made.private_id)
+        wanted.private = lock_set(wanted.private_id)
         known = SetPair.objects.select_for_update(of=("self",)).filter(slug=slug).first()
-        _check_known(made, known)
+        _check_known(wanted, known)
         if known is None:
-            known = _saved(made)
-            _check_known(made, known)
-        known.also = sorted({*known.also, *made.also} - {protocol})
+            facts = {name: getattr(wanted, name) for name in (*FIXED, "also")}
+            # Another process may register a pair of this name meanwhile.
+            known, _ = SetPair.objects.get_or_create(slug=slug, defaults=facts)
+            _check_known(wanted, known)
+        known.also = sorted({*known.also, *wanted.also} - {protocol})
         known.save(update_fields=["also"])
     return known
 
 
-def _saved(made: SetPair) -> SetPair:
-    """The pair of this name, whoever of two that register it at once was first."""
-    facts = {name: getattr(made, name) for name in (*FIXED, "also")}
-    return SetPair.objects.get_or_create(slug=made.slug, defaults=facts)[0]
-
-
-def _check_known(made: SetPair, known: SetPair | None) -> None:
-    """Refuse another pair under a known name, and a new one over a set that is over or asked
-    otherwise."""
+def _check_known(wanted: SetPair, known: SetPair | None) -> None:
+    """Refuse a name that stands for another pair, and a new pair over a set that allows none."""
     if known is None:
-        _check_live(made)
-    elif any(getattr(known, name) != getattr(made, name) for name in FIXED) or known.withdrawn_at:
-        raise refuse(Refusal.ALREADY_REGISTERED, made.slug)
+        _check_set_allows(wanted)
+        return
+    differs = any(getattr(known, name) != getattr(wanted, name) for name in FIXED)
+    if differs or known.withdrawn_at:
+        raise refuse(Refusal.ALREADY_REGISTERED, wanted.slug)
 
 
-def _check_live(made: SetPair) -> None:
-    """Refuse a new pair over a set that is over, or that another pair has asked and graded
-    otherwise before."""
-    item_set, manifest = made.private, made.private.facts()
+def _check_set_allows(pair: SetPair) -> None:
+    """Refuse a new pair over a sealed set that is released or retired, or that another pair asks
+    by another protocol or grader."""
+    item_set = pair.private
+    manifest = item_set.facts()
     if item_set.state == SetState.RELEASED:
         raise refuse(Refusal.SET_OVER, f"{item_set.name} is released")
     if manifest:
-        gone = retired_blocks(manifest, item_set.signed_notices())
+        retired = retired_blocks(manifest, item_set.signed_notices())
         asked = {block.id for block in manifest.blocks if block.stratum != "spare"}
-        if asked <= gone:
+        if asked <= retired:
             raise refuse(
                 Refusal.SET_OVER, f"every item of {item_set.name} that models are asked is retired"
             )
     other = SetPair.objects.filter(private=item_set, withdrawn_at=None).first()
-    if other and (other.protocol, other.grader) != (made.protocol, made.grader):
+    if other and (other.protocol, other.grader) != (pair.protocol, pair.grader):
         raise refuse(Refusal.TERMS_DIFFER, f"{other.protocol} and {other.grader}, as {other.slug}")

@@ -23,11 +23,12 @@ def sets(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get(
-    "/sets/{slug}", auth=None, summary="One pair: all that was ever said about its sealed set"
+    "/sets/{slug}", auth=None, summary="One pair: all that was published about its sealed set"
 )
 def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
-    """``head`` is the sealed set's signed tree head, a C2SP note; the manifest has an address of
-    its own.
+    """Return the public record of one pair. Its manifest has an address of its own.
+
+    ``head`` is the sealed set's signed tree head, a C2SP note.
 
     ``notices`` are as their maintainers signed them, each with its hash. ``season`` counts the
     blocks that self-declared endpoints have had before. ``evidence`` is there once a release is
@@ -38,13 +39,16 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
     pair = _known(slug)
     private = pair.private
     notices = [
-        {"hash": one.hash, "received": one.received.strftime(MOMENT), "notice": one.data}
-        for one in private.notices.order_by("index")
+        {"hash": notice.hash, "received": notice.received.strftime(MOMENT), "notice": notice.data}
+        for notice in private.notices.order_by("index")
     ]
     steps = [
         {"old": step.old, "new": step.new, "moment": step.moment.strftime(MOMENT)}
         for step in private.steps.order_by("pk")
     ]
+    withdrawn = None
+    if pair.withdrawn_at:
+        withdrawn = {"reason": pair.withdrawn_why, "moment": pair.withdrawn_at.strftime(MOMENT)}
     return _pair(pair) | {
         "season": pair.season,
         "version": private.version,
@@ -54,14 +58,16 @@ def set_pair(request: HttpRequest, slug: str) -> dict[str, Any]:
         "successor": _set(pair.successor) if pair.successor else None,
         "evidence": pair.evidence,
         "release": _release(pair),
-        "withdrawn": _withdrawn(pair),
+        "withdrawn": withdrawn,
     }
 
 
 @router.get("/sets/{slug}/manifest", auth=None, summary="The sealed set's manifest, byte for byte")
 def manifest(request: HttpRequest, slug: str) -> HttpResponse:
-    """Its canonical JSON with an end of line: the very file that was sealed. Signatures name it by
-    its hash."""
+    """Return the very file that was sealed: canonical JSON with an end of line.
+
+    Signatures name it by its hash.
+    """
     pair = _known(slug)
     if not pair.private.manifest:
         raise refuse(Refusal.NOT_FOUND, "no manifest")
@@ -86,22 +92,21 @@ def _release(pair: SetPair) -> dict[str, Any] | None:
     return {"statement": release.statement, "contents": release.contents, "published": published}
 
 
-def _withdrawn(pair: SetPair) -> dict[str, str] | None:
-    if pair.withdrawn_at is None:
-        return None
-    return {"reason": pair.withdrawn_why, "moment": pair.withdrawn_at.strftime(MOMENT)}
-
-
 def _pair(pair: SetPair) -> dict[str, Any]:
-    names = ("slug", "title", "protocol", "also", "grader")
-    shown: dict[str, Any] = {name: getattr(pair, name) for name in names}
-    shown |= {"state": pair.published_state, "set_state": pair.state}
-    shown["release_rule"] = pair.private.manifest.get("rule")
-    return shown | {"public": _set(pair.public), "private": _set(pair.private)}
+    return {
+        "slug": pair.slug,
+        "title": pair.title,
+        "protocol": pair.protocol,
+        "also": pair.also,
+        "grader": pair.grader,
+        "state": pair.published_state,
+        "set_state": pair.state,
+        "release_rule": pair.private.manifest.get("rule"),
+        "public": _set(pair.public),
+        "private": _set(pair.private),
+    }
 
 
 def _set(item_set: ItemSet) -> dict[str, Any]:
-    return {
-        name: getattr(item_set, name)
-        for name in ("name", "sealed", "n", "digest", "shots", "shots_digest")
-    }
+    names = ("name", "sealed", "n", "digest", "shots", "shots_digest")
+    return {name: getattr(item_set, name) for name in names}

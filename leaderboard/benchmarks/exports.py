@@ -1,5 +1,4 @@
-"""A released bundle as files and as one archive: exactly the files that its signed list of contents
-names."""
+"""Released bundle as files and as one archive: exactly the files of its signed contents list."""
 
 import hashlib
 import tarfile
@@ -19,7 +18,8 @@ TYPES = {
     ".sig": "text/plain; charset=utf-8",
 }
 TYPES |= dict.fromkeys((".txt", ".md", ".py"), "text/plain; charset=utf-8")
-_BLOCK, _CHUNK = 512, 1 << 18
+_BLOCK = 512
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,21 @@ class BundleFile:
 
 
 def names(release: Release) -> tuple[str, ...]:
-    """The names of all files, those that anybody should read first in front."""
+    """Return the names of all files: those to be read first, then the others in order."""
     first = ("README.md", "LICENSE.txt", "verify_release.py", "statement.json", *LISTS)
     known = {*release.contents, *LISTS}
-    return tuple(name for name in first if name in known) + tuple(sorted(known - set(first)))
+    rest = sorted(known - set(first))
+    return (*(name for name in first if name in known), *rest)
 
 
 def path_of(release: Release, name: str) -> Path | None:
-    """Return the path of a file; None for one that the bundle does not list, that leads out of its
-    folder, or is lost."""
+    """Return the path of a file.
+
+    None for one that the bundle does not list, that leads out of its folder, or that is lost.
+    """
     pure = PurePosixPath(name)
-    if name not in names(release) or pure.is_absolute() or ".." in pure.parts or str(pure) != name:
+    leads_out = pure.is_absolute() or ".." in pure.parts or str(pure) != name
+    if leads_out or name not in names(release):
         return None
     root = (settings.RELEASES / release.folder).resolve()
     path = root / name
@@ -51,57 +55,72 @@ def path_of(release: Release, name: str) -> Path | None:
 
 
 def files(release: Release) -> tuple[BundleFile, ...]:
-    """Every file with its size and SHA-256."""
-    return tuple(_file(release, name) for name in names(release))
-
-
-def _file(release: Release, name: str) -> BundleFile:
-    path = path_of(release, name)
-    digest = release.contents.get(name, "")
-    if path and not digest:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return BundleFile(name, digest, path.stat().st_size if path else None)
+    """Return every file with its size and SHA-256."""
+    result = []
+    for name in names(release):
+        path = path_of(release, name)
+        digest = release.contents.get(name, "")
+        if path and not digest:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        size = path.stat().st_size if path else None
+        result.append(BundleFile(name, digest, size))
+    return tuple(result)
 
 
 def content_type(name: str) -> str:
-    """The media type a file is sent with. Nothing is ever sent as a page."""
+    """Return the media type that a file is sent with. No file is sent as HTML."""
     return TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
 
 
 def archive(release: Release) -> tuple[int, Iterator[bytes]] | None:
-    """The length and the bytes of an uncompressed tar of the bundle; None where a file is lost.
+    """Return the length and the bytes of an uncompressed tar of the bundle; None where a file is
+    lost.
 
-    It has no folder of its own: what it is unpacked into is the bundle. The same bundle makes the
-    same bytes whenever it is asked for.
+    The archive has no top folder. The same bundle always makes the same bytes.
     """
-    found = {name: path_of(release, name) for name in sorted(names(release))}
-    paths = {name: path for name, path in found.items() if path is not None}
-    if len(paths) != len(found):
-        return None
-    moment = int(release.published_at.timestamp())
-    heads = {name: _head(name, path.stat().st_size, moment) for name, path in paths.items()}
-    length = sum(len(head) + size + -size % _BLOCK for head, size in heads.values()) + 2 * _BLOCK
-    return length, _tar(paths, heads)
+    members = []
+    for name in sorted(names(release)):
+        path = path_of(release, name)
+        if path is None:
+            return None
+        info = tarfile.TarInfo(name)
+        info.size = path.stat().st_size
+        info.mtime = int(release.published_at.timestamp())
+        info.mode = 0o644
+        members.append(TarMember(path, info.size, info.tobuf(tarfile.PAX_FORMAT)))
+    length = sum(member.length for member in members) + 2 * _BLOCK
+    return length, _tar_chunks(members)
 
 
-def _head(name: str, size: int, moment: int) -> tuple[bytes, int]:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = size, moment, 0o644
-    return info.tobuf(tarfile.PAX_FORMAT), size
+@dataclass(frozen=True)
+class TarMember:
+    """File of a tar: its ``size`` in bytes and its encoded header."""
+
+    path: Path
+    size: int
+    header: bytes
+
+    @property
+    def padding(self) -> int:
+        """Zero bytes up to the next full block."""
+        return -self.size % _BLOCK
+
+    @property
+    def length(self) -> int:
+        """Bytes in the archive: header, content and padding."""
+        return len(self.header) + self.size + self.padding
 
 
-def _tar(paths: dict[str, Path], heads: dict[str, tuple[bytes, int]]) -> Iterator[bytes]:
-    for name, path in paths.items():
-        head, size = heads[name]
-        yield head
-        left = size
-        with path.open("rb") as file:
+def _tar_chunks(members: list[TarMember]) -> Iterator[bytes]:
+    """Yield a tar. Raises OSError where a file became shorter: the response then breaks off."""
+    for member in members:
+        yield member.header
+        left = member.size
+        with member.path.open("rb") as file:
             while left and (chunk := file.read(min(_CHUNK, left))):
                 left -= len(chunk)
                 yield chunk
         if left:
-            raise OSError(
-                "a file of the bundle became shorter"
-            )  # the answer breaks off short of its length
-        yield bytes(-size % _BLOCK)
+            raise OSError("a file of the bundle became shorter")
+        yield bytes(member.padding)
     yield bytes(2 * _BLOCK)

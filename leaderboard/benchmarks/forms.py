@@ -1,5 +1,4 @@
-"""Forms for maintainers: to commit to a sealed set, to pair it, to name its successor, to open a
-season."""
+"""Forms for maintainers: registering a sealed set and a pair, withdrawing one, its successor."""
 
 import json
 from typing import Any, cast
@@ -13,7 +12,8 @@ from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
-MANIFEST_BYTES, HEAD_BYTES = 20_000_000, 8_000
+MANIFEST_BYTES = 20_000_000
+HEAD_BYTES = 8_000
 plain = RegexValidator(
     r"\A[a-z0-9][a-z0-9._-]{0,79}\Z",
     "Use small letters, digits, '.', '_' and '-', starting with a letter or digit.",
@@ -30,12 +30,13 @@ class SealedSetForm(forms.Form):
     head = forms.FileField(
         required=False,
         label="Signed tree head",
-        help_text="<code>head.txt</code> beside it, with its cosignatures. A set with maintainers needs it.",
+        help_text="<code>head.txt</code> from the same folder, with its cosignatures. "
+        "Required if the manifest names maintainers.",
         widget=forms.FileInput(attrs={"accept": "text/plain,.txt"}),
     )
 
     def clean_manifest(self) -> Any:
-        """The manifest as JSON data, not yet checked. Raises ``too_large``."""
+        """Return the manifest as JSON data, not yet checked. Raises ``too_large``."""
         file = cast("UploadedFile[Any]", self.cleaned_data["manifest"])
         if (file.size or 0) > MANIFEST_BYTES:
             raise refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB")
@@ -45,7 +46,7 @@ class SealedSetForm(forms.Form):
             raise forms.ValidationError("The file is not JSON.") from None
 
     def clean_head(self) -> str:
-        """The head's text; empty without one."""
+        """Return the head's text; empty without one."""
         file = cast("UploadedFile[Any] | None", self.cleaned_data["head"])
         if file is None:
             return ""
@@ -58,13 +59,13 @@ class SealedSetForm(forms.Form):
         return text
 
 
-def _protocols() -> list[tuple[str, str]]:
-    """The published protocols, the newest first."""
+def protocol_choices() -> list[tuple[str, str]]:
+    """Return the published protocols, the newest first."""
     return [(name, name) for name in reversed(protocols.ids())]
 
 
-def _graders() -> list[tuple[str, str]]:
-    """The published graders, the newest first."""
+def grader_choices() -> list[tuple[str, str]]:
+    """Return the published graders, the newest first."""
     return [(name, name) for name in reversed(grading.ids())]
 
 
@@ -72,16 +73,16 @@ class WithdrawalForm(forms.Form):
     """Reason for a withdrawal, and its confirmation."""
 
     reason = forms.ChoiceField(choices=SetPair.Withdrawal.choices, widget=forms.RadioSelect)
-    sure = forms.BooleanField(label="I know that this cannot be taken back")
+    sure = forms.BooleanField(label="I know that this cannot be undone")
 
 
 class PairForm(forms.Form):
     """Public set of a sealed twin, and how both are asked."""
 
     slug = forms.SlugField(
-        max_length=80, label="Short name", help_text="It stands in the addresses: /sets/NAME/"
+        max_length=80, label="Short name", help_text="Part of the addresses: /sets/NAME/"
     )
-    title = forms.CharField(max_length=120, help_text="As the board names it.")
+    title = forms.CharField(max_length=120, help_text="Heading of the board.")
     public = forms.ModelChoiceField(
         ItemSet.objects.filter(sealed=False).order_by("-pk"),
         to_field_name="name",
@@ -92,24 +93,24 @@ class PairForm(forms.Form):
         to_field_name="name",
         label="Sealed set",
     )
-    protocol = forms.ChoiceField(choices=_protocols, help_text="How the questions are asked.")
+    protocol = forms.ChoiceField(choices=protocol_choices, help_text="How the questions are asked.")
     also = forms.CharField(
         required=False,
         max_length=800,
         label="Further protocols",
-        help_text="Ids that a submission may choose instead, with spaces between them.",
+        help_text="Ids of protocols that a submission may choose instead, separated by spaces.",
     )
-    grader = forms.ChoiceField(choices=_graders, help_text="How the answers are graded.")
+    grader = forms.ChoiceField(choices=grader_choices, help_text="How the answers are graded.")
 
     def clean_also(self) -> list[str]:
-        """The ids one by one."""
-        found: list[str] = self.cleaned_data["also"].split()
-        for name in found:
+        """Return the ids as a list."""
+        names: list[str] = self.cleaned_data["also"].split()
+        for name in names:
             plain(name)
-        return found
+        return names
 
     def facts(self) -> dict[str, Any]:
-        """The arguments of ``actions.register_pair``."""
+        """Return the arguments of ``actions.register_pair``."""
         cleaned = self.cleaned_data
         return cleaned | {"public": cleaned["public"].name, "private": cleaned["private"].name}
 
@@ -124,10 +125,7 @@ class SuccessorForm(forms.Form):
     def __init__(self, *args: Any, pair: SetPair, **options: Any) -> None:
         super().__init__(*args, **options)
         field = cast("forms.ModelChoiceField[ItemSet]", self.fields["successor"])
-        field.queryset = (
-            ItemSet.objects.filter(sealed=True, state=SetState.SEALED)
-            .exclude(pk=pair.private_id)
-            .order_by("-pk")
-        )
+        sealed = ItemSet.objects.filter(sealed=True, state=SetState.SEALED)
+        field.queryset = sealed.exclude(pk=pair.private_id).order_by("-pk")
         if pair.successor:
             field.initial = pair.successor.name

@@ -1,5 +1,4 @@
-"""Sets and pairs of sets, as far as they are public. No text of an item, sealed or not, is ever
-here."""
+"""Public facts of sets and pairs of sets. No item's text is stored, sealed or not."""
 
 from typing import Any
 
@@ -20,16 +19,14 @@ WITHDRAWN = "withdrawn"
 
 
 class ItemSet(models.Model):
-    """A set of items. ``digest`` commits to it: the Merkle root of a sealed one, else the items'
-    SHA-256.
+    """Set of items, committed to by ``digest``: the Merkle root of a sealed one, else a SHA-256.
 
     ``manifest`` is a sealed set's whole manifest as JSON, ``head`` its signed tree head (a C2SP
-    note). ``version`` counts the notices that retired something of it: scores name the version they
-    are over.
+    note). ``version`` counts the notices that retired blocks or items: a score names its version.
 
-    A sealed set's way to release is its own, however many pairs are over it: its ``state``, the
-    ``evidence`` that a release is proposed over (as JSON), who proposed it, and the ``successor``
-    that takes its place. ``season`` counts the blocks that self-declared endpoints have had.
+    The release belongs to the sealed set, and is the same for every pair over it: its ``state``,
+    the ``evidence`` of a proposed release (as JSON), ``proposed_by``, and the ``successor`` that
+    takes its place. ``season`` counts the blocks that self-declared endpoints have had.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -102,14 +99,18 @@ class ItemSet(models.Model):
         return self.name
 
     def facts(self) -> Manifest | None:
-        """The manifest of a sealed set; None for a public one. Raises ``bad_message`` for a damaged
-        row."""
+        """Return the manifest of a sealed set; None for a public one.
+
+        Raises ``bad_message`` for a damaged row.
+        """
         return Manifest.from_dict(self.manifest) if self.manifest else None
 
     @property
     def cell(self) -> int:
-        """The fewest items that a number which is told may be over: of a sealed set its manifest's,
-        else 1."""
+        """Minimum cell size: the fewest items that a published number may be over.
+
+        A sealed set's manifest names it; of a public set it is 1.
+        """
         return int(self.manifest.get("cell", MIN_CELL_SIZE)) if self.sealed else 1
 
     def rule_words(self) -> str:
@@ -123,8 +124,10 @@ class ItemSet(models.Model):
 
 
 class Notice(models.Model):
-    """A maintainer's signed notice about a sealed set: a block or an item is retired
-    (``evaluator.ledger.notices``)."""
+    """Maintainer's signed notice that retires a block, an item or a whole sealed set.
+
+    See ``evaluator.ledger.notices``.
+    """
 
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="notices")
     index = models.PositiveIntegerField()
@@ -143,26 +146,25 @@ class Notice(models.Model):
 
 
 class SetPair(models.Model):
-    """A public set and its sealed twin, asked with one protocol and graded by one grader.
+    """Public set and its sealed twin, asked with one protocol and graded by one grader.
 
-    Runs are graded by ``grader``. Once all of them have been graded again by another, maintainers
-    may have the ranking made from that one's outcomes: ``ranked_by``, empty until then. Both sets
-    are always by the same.
+    Runs are graded by ``grader``. Once all of them have been graded again by another one,
+    maintainers may rank by that one's outcomes: ``ranked_by``, empty until then. One grader always
+    grades both sets.
 
-    A submission may ask for one of the ``also`` protocols instead; its run is kept apart from the
-    pair's ranking.
+    A submission may choose one of the ``also`` protocols; its run is not part of the ranking.
 
-    ``twins_by`` is what made the two exchangeable by construction, as the manifest says; empty
+    ``twins_by`` is what made the two sets exchangeable by construction, by the manifest; empty
     where nothing did. Release, seasons and notices are the private set's, and so the same for every
-    pair over it. ``stale`` until a ranking takes note of what maintainers have said: a notice, a
-    retracted run, a release.
+    pair over it. ``stale`` is set by a notice, a retracted run or a release, until the ranking is
+    rebuilt.
 
     A pair that was registered by mistake and has no ranked run may be withdrawn, for one of
-    ``Withdrawal``'s reasons: it stays listed, and nothing is submitted to it any more.
+    ``Withdrawal``'s reasons: it stays listed and takes no submissions.
     """
 
     class Withdrawal(models.TextChoices):
-        """Reason for a withdrawal. One of a list, never a text."""
+        """Reason for a withdrawal: one of a list, never free text."""
 
         WRONG_PROTOCOL = "wrong_protocol", "it names the wrong protocol"
         WRONG_GRADER = "wrong_grader", "it names the wrong grader"
@@ -228,12 +230,12 @@ class SetPair(models.Model):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """The page of the pair's commitment."""
+        """Return the address of the pair's page."""
         return reverse("set-pair", args=[self.slug])
 
     @property
     def board_grader(self) -> str:
-        """The grader whose outcomes the ranking is made of."""
+        """Grader whose outcomes are ranked."""
         return self.ranked_by or self.grader
 
     @property
@@ -243,8 +245,7 @@ class SetPair(models.Model):
 
     @property
     def published_state(self) -> str:
-        """The state as pages and the API name it: that of the private set, or that the pair was
-        withdrawn."""
+        """State on pages and in the API: ``withdrawn``, or that of the private set."""
         return WITHDRAWN if self.withdrawn_at else self.state
 
     @property
@@ -254,7 +255,7 @@ class SetPair(models.Model):
 
     @property
     def successor(self) -> ItemSet | None:
-        """The sealed set that takes the place of the private one."""
+        """Sealed set that takes the place of the private one."""
         return self.private.successor
 
     @property
@@ -268,13 +269,12 @@ class SetPair(models.Model):
         return self.private.proposed_by
 
     def sets(self) -> tuple[ItemSet, ItemSet]:
-        """The public set, then the private one."""
+        """Return the public set, then the private one."""
         return self.public, self.private
 
 
 class SetStep(models.Model):
-    """One step of a sealed set's release, for the record. ``by`` is empty where the rule itself
-    decided."""
+    """Record of one step of a sealed set's release. ``by`` is empty where the rule decided."""
 
     item_set = models.ForeignKey(ItemSet, on_delete=models.PROTECT, related_name="steps")
     old = models.CharField(max_length=10)
@@ -287,7 +287,8 @@ class SetStep(models.Model):
 
 
 class Release(models.Model):
-    """A released set: where its verified bundle lies, under HOLDFAST_RELEASES, and what was signed."""
+    """Release of a set: the folder of its verified bundle, below HOLDFAST_RELEASES, and the signed
+    statement."""
 
     item_set = models.OneToOneField(ItemSet, on_delete=models.PROTECT, related_name="release")
     folder = models.CharField(max_length=80)

@@ -1,6 +1,6 @@
 """States of a sealed set on its way to release, and the one table of steps between them. Pure.
 
-The same table stands in the database as a trigger (see the migration), so that no query can take
+A trigger in the database holds the same table (see the migration), so that no query can take
 another step.
 """
 

@@ -1,4 +1,4 @@
-"""Addresses of pairs of sets, as far as they need no runs; the rest is in ``submissions.urls``."""
+"""Addresses of pairs of sets that need no runs; the others are in ``submissions.urls``."""
 
 from django.urls import path
 

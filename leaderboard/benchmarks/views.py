@@ -1,9 +1,8 @@
-"""The pairs of sets, the files of a released one, and what maintainers register."""
+"""Pages of the pairs of sets, files of a released one, and forms for maintainers."""
 
 from pathlib import PurePosixPath
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,34 +18,37 @@ from leaderboard.benchmarks.models import Release, SetPair
 from leaderboard.errors import Refusal, SiteError, refuse
 
 MAX_UPLOAD = MANIFEST_BYTES + HEAD_BYTES + 10_000
-"""All of a registration: both files and what a form puts around them."""
+"""Most bytes of a registration: both files and the form's own encoding."""
 
 
 @require_safe
 def sets(request: HttpRequest) -> HttpResponse:
-    """Every pair, newest first."""
-    return render(
-        request, "benchmarks/sets.html", {"pairs": _pairs().order_by("-pk"), "section": "sets"}
-    )
+    """List every pair, newest first."""
+    pairs = SetPair.objects.select_related("public", "private").order_by("-pk")
+    return render(request, "benchmarks/sets.html", {"pairs": pairs, "section": "sets"})
 
 
 @csrf_exempt  # the check reads the whole body: it is made once the length is known
 @maintainers_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def register(request: HttpRequest) -> HttpResponse:
-    """Commit to a sealed set by its manifest and its signed head."""
-    if _length(request) > MAX_UPLOAD:
-        return _register_page(
-            request, SealedSetForm(), refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB")
-        )
-    return _register(request)
+    """Register a sealed set by its manifest and its signed head."""
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    if length > MAX_UPLOAD:
+        too_large = refuse(Refusal.TOO_LARGE, "a manifest has at most 20 MB")
+        return _register_page(request, SealedSetForm(), too_large)
+    return register_below_limit(request)
 
 
 @csrf_protect
-def _register(request: HttpRequest) -> HttpResponse:
-    form = (
-        SealedSetForm(request.POST, request.FILES) if request.method == "POST" else SealedSetForm()
-    )
+def register_below_limit(request: HttpRequest) -> HttpResponse:
+    """Serve the form, or register what was sent: its length is within the limit."""
+    form = SealedSetForm()
+    if request.method == "POST":
+        form = SealedSetForm(request.POST, request.FILES)
     try:
         if not form.is_valid():
             return _register_page(request, form)
@@ -60,27 +62,23 @@ def _register(request: HttpRequest) -> HttpResponse:
 def _register_page(
     request: HttpRequest, form: SealedSetForm, failure: SiteError | None = None
 ) -> HttpResponse:
-    status = failure.status if failure else 422 if form.errors else 200
-    return render(
-        request, "benchmarks/register.html", {"form": form, "failure": failure}, status=status
-    )
-
-
-def _length(request: HttpRequest) -> int:
-    try:
-        return int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        return 0
+    status = 422 if form.errors else 200
+    if failure:
+        status = failure.status
+    context = {"form": form, "failure": failure}
+    return render(request, "benchmarks/register.html", context, status=status)
 
 
 @maintainers_only
 @require_POST
 def name_successor(request: HttpRequest, slug: str) -> HttpResponse:
     """Name the sealed set that takes over."""
+    known = get_object_or_404(SetPair, slug=slug).slug
     wanted = request.POST.get("successor", "").replace("\0", "")
-    done = "The successor is named."
     carry_out(
-        request, lambda: actions.name_successor(slug=_known(slug), successor=wanted), done=done
+        request,
+        lambda: actions.name_successor(slug=known, successor=wanted),
+        done="The successor is named.",
     )
     return redirect("set-release", slug)
 
@@ -88,9 +86,8 @@ def name_successor(request: HttpRequest, slug: str) -> HttpResponse:
 @maintainers_only
 @require_POST
 def open_season(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give self-declared endpoints the next block; asks for a tick, because it cannot be taken
-    back."""
-    known = _known(slug)
+    """Give self-declared endpoints the next block; asks for a tick, because it cannot be undone."""
+    known = get_object_or_404(SetPair, slug=slug).slug
     if request.POST.get("sure"):
         carry_out(request, lambda: actions.open_season(slug=known), done="The next season is open.")
     return redirect("set-release", slug)
@@ -98,7 +95,7 @@ def open_season(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def release_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase:
-    """One file of a released bundle, to be saved."""
+    """Send one file of a released bundle as a download."""
     path = exports.path_of(_release(slug), name)
     if path is None:
         raise Http404("no such file")
@@ -112,25 +109,17 @@ def release_file(request: HttpRequest, slug: str, name: str) -> HttpResponseBase
 
 @require_safe
 def release_archive(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """The whole bundle as one tar. Its length is told, so that a broken transfer is seen."""
+    """Send the bundle as one tar, with its length, so that clients detect a broken transfer."""
     release = _release(slug)
-    made = exports.archive(release)
-    if made is None:
+    archive = exports.archive(release)
+    if archive is None:
         raise Http404("a file of the bundle is lost")
-    length, content = made
+    length, content = archive
     headers: dict[str, Any] = {
         "Content-Disposition": f'attachment; filename="{release.folder}.tar"',
         "Content-Length": str(length),
     }
     return StreamingHttpResponse(content, content_type="application/x-tar", headers=headers)
-
-
-def _pairs() -> QuerySet[SetPair]:
-    return SetPair.objects.select_related("public", "private")
-
-
-def _known(slug: str) -> str:
-    return get_object_or_404(SetPair, slug=slug).slug
 
 
 def _release(slug: str) -> Release:

@@ -1,4 +1,4 @@
-"""Registering evaluators, recording grants, and keeping the lines that evaluators publish."""
+"""Registering evaluators and endpoints, recording grants, storing the evaluators' signed logs."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,11 +21,13 @@ from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry, Evaluator, Grant, Head, ListedEndpoint, Party
 
 LONGEST_URL = 1000
-"""Of a listed endpoint: longer ones do not fit the index."""
+"""Longest address of a listed endpoint: the index holds no longer ones."""
+MISSED_ANNOUNCEMENTS = 3
+"""Announcements in a row that may be missing before an evaluator counts as away."""
 
 
 def register_evaluator(*, identity: object, pool: str) -> Evaluator:
-    """Enter an evaluator's public keys. The same once more changes nothing; other keys are refused."""
+    """Register an evaluator's public keys. Its keys can never be changed."""
     try:
         facts = Identity.from_dict(identity)
     except EvaluatorError:
@@ -43,14 +45,10 @@ def register_evaluator(*, identity: object, pool: str) -> Evaluator:
     return known
 
 
-MISSED_ANNOUNCEMENTS = 3
-"""As many announcements in a row may be missing before an evaluator counts as away."""
-
-
 def record_announcement(*, evaluator: Evaluator, announcement: Announcement) -> bool:
     """Store what an evaluator announced. Return False for one that is not newer than the last.
 
-    Compare :meth:`Evaluator.abilities` before and after to see what is new.
+    Compare :meth:`Evaluator.abilities` before and after to see the changes.
     """
     moment = datetime.fromisoformat(announcement.moment)
     allowance = timedelta(seconds=MISSED_ANNOUNCEMENTS * announcement.seconds)
@@ -80,32 +78,31 @@ def record_grant(
     salt: str,
     digest: str,
 ) -> Grant:
-    """Write down what an attempt may show to whom. It must be in the same transaction as the
-    attempt."""
-    facts = {"recipient": recipient, "sets": sets, "salt": salt, "hash": digest}
-    return Grant.objects.create(run=run, token=token, **facts)
+    """Store the items that an attempt may show to its recipient.
+
+    Must be called in the transaction that starts the attempt.
+    """
+    return Grant.objects.create(
+        run=run, token=token, recipient=recipient, sets=sets, salt=salt, hash=digest
+    )
 
 
 def register_party(*, recipient: str, name: str, kind: str, tier: str) -> Party:
-    """Enter whom the site takes a recipient for, or change it. Raises ``bad_registration``.
+    """Register the party behind a recipient, or change it. Raises ``bad_registration``.
 
-    This can only be stricter than the evaluators' own lists: they decide what is shown.
+    The evaluators' own lists decide what is shown; the site's tier can only be stricter.
     """
-    facts = {"name": name, "kind": kind, "tier": tier}
-    if (
-        not fits(recipient, Recipient)
-        or not name
-        or kind not in Party.Kind
-        or tier not in ENDPOINT_TIERS
-    ):
+    known_kind = kind in Party.Kind and tier in ENDPOINT_TIERS
+    if not name or not known_kind or not fits(recipient, Recipient):
         raise refuse(Refusal.BAD_REGISTRATION, "party")
+    facts = {"name": name, "kind": kind, "tier": tier}
     return Party.objects.update_or_create(recipient=recipient, defaults=facts)[0]
 
 
 def list_endpoint(*, url: str, model: str, api: str, provider: str = "") -> ListedEndpoint:
-    """Enter an endpoint that the evaluators' lists name as T1. Raises ``bad_registration``.
+    """List an endpoint that the evaluators' lists name as T1. Raises ``bad_registration``.
 
-    The evaluators decide: an entry that their lists lack leads to runs that they refuse.
+    The evaluators decide: they refuse the runs of an endpoint that their own lists lack.
     """
     about = {"kind": "endpoint", "url": url, "model": model, "api": api, "provider": provider}
     try:
@@ -119,8 +116,9 @@ def list_endpoint(*, url: str, model: str, api: str, provider: str = "") -> List
 
 def delist_endpoint(*, url: str, model: str, api: str, provider: str = "") -> None:
     """Remove an endpoint from the list: its later runs are self-declared. Raises ``not_found``."""
-    found = ListedEndpoint.objects.filter(url=url, model=model, api=api, provider=provider)
-    if not found.delete()[0]:
+    listed = ListedEndpoint.objects.filter(url=url, model=model, api=api, provider=provider)
+    deleted, _ = listed.delete()
+    if not deleted:
         raise refuse(Refusal.NOT_FOUND, "endpoint")
 
 
@@ -131,33 +129,32 @@ def store_log(
     note: str = "",
     opened: Sequence[OutcomeCounts] = (),
 ) -> None:
-    """Keep lines of an evaluator's log, what opens its closings, and a head that it signed over the
-    log.
+    """Store lines of an evaluator's log, the counts behind its closings, and a signed head.
 
-    Raises ``bad_message`` and keeps none.
+    Raises ``bad_message`` where one of them does not verify.
     """
     if lines:
         store_entries(evaluator=evaluator, entries=lines)
-    for one in opened:
-        _store_counts(evaluator, one)
+    for counts in opened:
+        _store_counts(evaluator, counts)
     if note:
         _store_head(evaluator, note)
     _compare_heads(evaluator)
 
 
-def _store_counts(evaluator: Evaluator, told: OutcomeCounts) -> None:
-    closing = evaluator.entries.filter(kind="closing", entry_hash=told.line).first()
-    counted = told.right + told.wrong + told.no_answer + told.truncated
-    if (
-        closing is None
-        or closing.line["tally"] != counts_commitment(told)
-        or counted != closing.counted
-    ):
+def _store_counts(evaluator: Evaluator, counts: OutcomeCounts) -> None:
+    """Store the counts that a closing commits to. Raises ``bad_message`` for any others."""
+    closing = evaluator.entries.filter(kind="closing", entry_hash=counts.line).first()
+    counted = counts.right + counts.wrong + counts.no_answer + counts.truncated
+    if closing is None or counted != closing.counted:
         raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
-    Entry.objects.filter(pk=closing.pk).update(tally=told.to_dict())
+    if closing.line["tally"] != counts_commitment(counts):
+        raise error(Code.BAD_MESSAGE, "a tally is not that of its closing")
+    Entry.objects.filter(pk=closing.pk).update(tally=counts.to_dict())
 
 
 def _store_head(evaluator: Evaluator, note: str) -> None:
+    """Store a signed tree head. Raises ``bad_message`` for one that the evaluator did not sign."""
     try:
         head = verify_head(
             note,
@@ -167,13 +164,16 @@ def _store_head(evaluator: Evaluator, note: str) -> None:
         )
     except EvaluatorError:
         raise error(Code.BAD_MESSAGE, "a head of a journal is not its evaluator's") from None
-    facts = {"size": head.size, "root": head.root.hex()}
-    Head.objects.get_or_create(evaluator=evaluator, **facts, defaults={"note": note})
+    Head.objects.get_or_create(
+        evaluator=evaluator, size=head.size, root=head.root.hex(), defaults={"note": note}
+    )
 
 
 def _compare_heads(evaluator: Evaluator) -> None:
-    """Compare each head that the site's copy has reached with the copy. One that differs flags its
-    evaluator."""
+    """Compare each head that the site's copy has reached with the copy's own root.
+
+    A head that differs flags its evaluator.
+    """
     known = Evaluator.objects.get(pk=evaluator.pk)
     reached = list(known.heads.filter(agrees__isnull=True, size__lte=known.head_index + 1))
     if not reached:
@@ -187,56 +187,55 @@ def _compare_heads(evaluator: Evaluator) -> None:
 
 
 def ask_logs() -> int:
-    """Ask every evaluator for the lines behind the site's copy, and for its newest head. Returns
-    how many."""
-    known = list(Evaluator.objects.order_by("pk"))
-    for evaluator in known:
+    """Ask every evaluator for the lines that the site's copy lacks, and for its newest head.
+
+    Return the number of evaluators.
+    """
+    evaluators = list(Evaluator.objects.order_by("pk"))
+    for evaluator in evaluators:
         request_log(evaluator.name, after=evaluator.head_index)
-    return len(known)
+    return len(evaluators)
 
 
 def store_entries(*, evaluator: Evaluator, entries: Sequence[LogLine]) -> None:
-    """Keep lines of an evaluator's log, whatever became of the attempt they belong to.
+    """Store lines of an evaluator's log, also those of attempts that have ended.
 
-    Each must be signed by ``evaluator``, else none is kept: raises ``bad_message``. Lines may come
-    twice and in any order; the chain grows as far as it has no gap.
+    Each must be signed by ``evaluator``, else none is stored: raises ``bad_message``. Lines may
+    arrive twice and in any order; the chain grows as far as it has no gap.
     """
-    if any(
-        entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key)
-        for entry in entries
-    ):
-        raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
+    for entry in entries:
+        if entry.evaluator != evaluator.name or not verify_entry(entry, evaluator.public_key):
+            raise error(Code.BAD_MESSAGE, "a line of a journal is not its evaluator's")
     rows = [Entry.of(entry, evaluator=evaluator) for entry in entries]
     with transaction.atomic():
         locked = Evaluator.objects.select_for_update().get(pk=evaluator.pk)
         Entry.objects.bulk_create(rows, ignore_conflicts=True)
-        _grow_chain(locked)
-        _set_aside(locked)
+        _extend_chain(locked)
+        _mark_conflicts(locked)
 
 
-def _grow_chain(evaluator: Evaluator) -> None:
+def _extend_chain(evaluator: Evaluator) -> None:
     """Chain every pending line that follows, and move the evaluator's head to the last of them."""
-    pending = evaluator.entries.filter(
-        status=Entry.Status.PENDING, index__gt=evaluator.head_index
-    ).order_by("index")
+    pending = evaluator.entries.filter(status=Entry.Status.PENDING)
     chained = []
-    for entry in pending:
-        if entry.index > evaluator.head_index + 1:
+    for entry in pending.filter(index__gt=evaluator.head_index).order_by("index"):
+        following = evaluator.head_index + 1
+        if entry.index > following:
             break
-        if entry.index == evaluator.head_index + 1 and entry.previous == evaluator.head_hash:
-            evaluator.head_index, evaluator.head_hash = entry.index, entry.entry_hash
+        if entry.index == following and entry.previous == evaluator.head_hash:
+            evaluator.head_index = entry.index
+            evaluator.head_hash = entry.entry_hash
             chained.append(entry.pk)
     Entry.objects.filter(pk__in=chained).update(status=Entry.Status.CHAINED)
     evaluator.save(update_fields=["head_index", "head_hash"])
 
 
-def _set_aside(evaluator: Evaluator) -> None:
-    """Mark lines that can never be chained, since another line has their place or they follow none."""
-    astray = evaluator.entries.filter(status=Entry.Status.PENDING, index__lte=evaluator.head_index)
-    following = evaluator.entries.filter(
-        status=Entry.Status.PENDING, index=evaluator.head_index + 1
-    )
-    if astray.update(status=Entry.Status.CONFLICTING) + following.update(
-        status=Entry.Status.CONFLICTING
-    ):
+def _mark_conflicts(evaluator: Evaluator) -> None:
+    """Mark lines that can never be chained, and flag their evaluator.
+
+    Another line has their index, or they do not continue the line before them.
+    """
+    pending = evaluator.entries.filter(status=Entry.Status.PENDING)
+    conflicting = pending.filter(index__lte=evaluator.head_index + 1)
+    if conflicting.update(status=Entry.Status.CONFLICTING):
         Evaluator.objects.filter(pk=evaluator.pk).update(flagged=True)

@@ -19,8 +19,10 @@ router = Router(tags=["ledger"])
 
 
 class LedgerQuery(Schema):
-    """Choice of a part of the ledger. ``before`` is the ``id`` of the last line already seen; empty
-    values filter nothing."""
+    """Filters of the ledger; empty values filter nothing.
+
+    ``before`` is the ``id`` of the last line of the previous page.
+    """
 
     evaluator: str = Field("", max_length=80)
     set: str = Field("", max_length=80)
@@ -40,30 +42,28 @@ class LinesQuery(Schema):
 
 
 class PageQuery(Schema):
-    """Choice of a page of a list. ``after`` is the ``id`` of the last one already seen."""
+    """Choice of a page of a list. ``after`` is the last ``id`` of the previous page."""
 
     after: int = Field(0, ge=0, le=2**62)
     limit: int = Field(1000, ge=1, le=10_000)
 
 
 @router.get(
-    "/ledger", auth=None, summary="What evaluators say they did with sealed sets, newest first"
+    "/ledger", auth=None, summary="Evaluators' signed log lines about sealed sets, newest first"
 )
 def ledger(request: HttpRequest, query: Query[LedgerQuery]) -> dict[str, Any]:
-    """Signed lines of the evaluators' logs, each whole. A set's items were dealt by lot: an index
-    tells nothing."""
-    wanted = {
-        name: getattr(query, name) for name in ("evaluator", "set", "recipient", "tier", "kind")
-    }
-    entries = Entry.objects.published().matching(
-        **wanted, run=str(query.run) if query.run else None
-    )
+    """Return whole signed lines. Items have a random order: an index reveals no content."""
+    names = ("evaluator", "set", "recipient", "tier", "kind")
+    filters = {name: getattr(query, name) for name in names}
+    if query.run:
+        filters["run"] = str(query.run)
+    entries = Entry.objects.published().matching(**filters)
     if query.before is not None:
         entries = entries.filter(pk__lt=query.before)
     return {
         "entries": [
-            {"id": one.pk, "entry_hash": one.entry_hash} | one.line
-            for one in entries[: query.limit]
+            {"id": entry.pk, "entry_hash": entry.entry_hash} | entry.line
+            for entry in entries[: query.limit]
         ],
     }
 
@@ -72,18 +72,30 @@ def ledger(request: HttpRequest, query: Query[LedgerQuery]) -> dict[str, Any]:
     "/evaluators", auth=None, summary="The evaluators, their keys, and how far their logs are known"
 )
 def evaluators(request: HttpRequest) -> dict[str, Any]:
-    """``vkey`` verifies the heads of the log as C2SP signed notes; ``report_pub`` every line of it."""
-    return {"evaluators": [_evaluator(one) for one in Evaluator.objects.order_by("name")]}
+    """Return their keys: ``vkey`` verifies heads as C2SP signed notes, ``report_pub`` each line."""
+    known = Evaluator.objects.order_by("name")
+    return {
+        "evaluators": [
+            {
+                "name": evaluator.name,
+                "origin": origin(evaluator.name),
+                "report_pub": evaluator.public_key,
+                "host_pub": evaluator.host_pub,
+                "vkey": vkey(evaluator.name, evaluator.public_key),
+                "lines": evaluator.head_index + 1,
+                "flagged": evaluator.flagged,
+            }
+            for evaluator in known
+        ]
+    }
 
 
 @router.get("/ledger/{evaluator}/lines", auth=None, summary="The lines of one log as JSON lines")
 def lines(request: HttpRequest, evaluator: str, query: Query[LinesQuery]) -> HttpResponse:
-    """In order. The bytes of a line, without its end, are the data of its leaf in the log's tree."""
-    known = _known(evaluator)
-    chained = known.entries.filter(status=Entry.Status.CHAINED, index__gte=query.start).order_by(
-        "index"
-    )
-    content = b"".join(canonical_json(one.line) + b"\n" for one in chained[: query.limit])
+    """Return the lines in order. A line's bytes, without its end, are a leaf of the log's tree."""
+    chained = _known(evaluator).entries.filter(status=Entry.Status.CHAINED)
+    lines = chained.filter(index__gte=query.start).order_by("index")[: query.limit]
+    content = b"".join(canonical_json(entry.line) + b"\n" for entry in lines)
     return HttpResponse(content, content_type="application/jsonl")
 
 
@@ -104,16 +116,21 @@ def head(request: HttpRequest, evaluator: str) -> HttpResponse:
     "/ledger/{evaluator}/heads", auth=None, summary="Every head that the evaluator ever signed"
 )
 def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict[str, Any]:
-    """As they came, oldest first. Also such as contradict its lines: those are evidence.
+    """Return all heads, oldest first, also those that contradict its lines: those are evidence.
 
-    ``agrees`` is null while the lines are not there yet.
+    ``agrees`` is null until the site has the lines that the head covers.
     """
-    known = _known(evaluator).heads.filter(pk__gt=query.after).order_by("pk")
-    names = ("size", "root", "agrees", "note")
+    signed = _known(evaluator).heads.filter(pk__gt=query.after).order_by("pk")
     return {
         "heads": [
-            {"id": one.pk} | {name: getattr(one, name) for name in names}
-            for one in known[: query.limit]
+            {
+                "id": head.pk,
+                "size": head.size,
+                "root": head.root,
+                "agrees": head.agrees,
+                "note": head.note,
+            }
+            for head in signed[: query.limit]
         ]
     }
 
@@ -122,14 +139,17 @@ def heads(request: HttpRequest, evaluator: str, query: Query[PageQuery]) -> dict
     "/grants", auth=None, summary="What the site allowed each attempt to show to whom, oldest first"
 )
 def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
-    """``hash`` is SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"), ``version``
-    (2), ``run``, ``token``, ``recipient``, ``salt`` and ``sets``, so that anyone can make it again.
-    ``recipient`` and ``salt`` are null until an evaluator's log shows a reveal for the run, which
-    names the recipient. Grants of version 1 have no salt. ``items`` are bitmaps in base64, least
-    significant bit first: the items of a set that the attempt may still ask; ``blocks`` is empty
-    for a whole set."""
-    known = Grant.objects.with_opened().filter(pk__gt=query.after).order_by("pk")
-    return {"grants": [_grant(one) for one in known[: query.limit]]}
+    """Return the grants with the fields that their hashes cover.
+
+    - ``hash`` is the SHA-256 of a zero byte and the canonical JSON of ``kind`` ("grant"),
+      ``version`` (2), ``run``, ``token``, ``recipient``, ``salt`` and ``sets``.
+    - ``recipient`` and ``salt`` are null until an evaluator's log shows a reveal for the run, which
+      names the recipient. Grants of version 1 have no salt.
+    - ``items`` are bitmaps in base64, least significant bit first: the items of a set that the
+      attempt may still ask. ``blocks`` is empty for a whole set.
+    """
+    stored = Grant.objects.with_opened().filter(pk__gt=query.after).order_by("pk")
+    return {"grants": [_grant(grant) for grant in stored[: query.limit]]}
 
 
 @router.get(
@@ -138,21 +158,18 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
     summary="The endpoints that are asked as T1, with a key of the maintainers",
 )
 def endpoints(request: HttpRequest) -> dict[str, Any]:
-    """A submission is T1 where it names one of them exactly, letter by letter, and brings no key of
-    its own."""
-    names = ("url", "model", "api", "provider")
-    return {
-        "endpoints": [
-            {name: getattr(one, name) for name in names} for one in ListedEndpoint.objects.all()
-        ]
-    }
+    """Return the listed endpoints.
+
+    A submission is T1 where it names one of them exactly, letter by letter, and sends no API key.
+    """
+    return {"endpoints": list(ListedEndpoint.objects.values("url", "model", "api", "provider"))}
 
 
 @router.get(
     "/ledger/{evaluator}/proof/inclusion", auth=None, summary="That a line is in the log of a size"
 )
 def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> dict[str, Any]:
-    """RFC 6962, 2.1.1: the nodes from the leaf upwards, in hexadecimal."""
+    """Return the nodes from the leaf upwards, in hexadecimal (RFC 6962, 2.1.1)."""
     tree = _known(evaluator).tree()
     try:
         return {
@@ -169,12 +186,11 @@ def inclusion(request: HttpRequest, evaluator: str, index: int, size: int) -> di
     summary="That a log only grew between two sizes",
 )
 def consistency(request: HttpRequest, evaluator: str, first: int, second: int) -> dict[str, Any]:
-    """RFC 6962, 2.1.2: the nodes in hexadecimal."""
+    """Return the nodes in hexadecimal (RFC 6962, 2.1.2)."""
     tree = _known(evaluator).tree()
     try:
-        nodes = [node.hex() for node in tree.consistency(first, second)]
         return {
-            "proof": nodes,
+            "proof": [node.hex() for node in tree.consistency(first, second)],
             "first_root": tree.root(first).hex(),
             "second_root": tree.root(second).hex(),
         }
@@ -189,28 +205,18 @@ def _known(name: str) -> Evaluator:
     return known
 
 
-def _grant(one: Any) -> dict[str, Any]:
+def _grant(grant: Any) -> dict[str, Any]:
     names = ("name", "digest", "sealed", "blocks", "items")
-    return {
-        "id": one.pk,
-        "run": str(one.run),
-        "token": one.token,
-        "version": 2 if one.salt else 1,
-        "recipient": one.recipient if one.opened else None,
-        **({"salt": one.salt if one.opened else None} if one.salt else {}),
-        "sets": [{name: granted[name] for name in names} for granted in one.sets],
-        "hash": one.hash,
-        "created": one.created.strftime(MOMENT),
+    fields = {
+        "id": grant.pk,
+        "run": str(grant.run),
+        "token": grant.token,
+        "version": 2 if grant.salt else 1,
+        "recipient": grant.recipient if grant.opened else None,
+        "sets": [{name: granted[name] for name in names} for granted in grant.sets],
+        "hash": grant.hash,
+        "created": grant.created.strftime(MOMENT),
     }
-
-
-def _evaluator(one: Evaluator) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "origin": origin(one.name),
-        "report_pub": one.public_key,
-        "host_pub": one.host_pub,
-        "vkey": vkey(one.name, one.public_key),
-        "lines": one.head_index + 1,
-        "flagged": one.flagged,
-    }
+    if grant.salt:
+        fields["salt"] = grant.salt if grant.opened else None
+    return fields

@@ -1,4 +1,4 @@
-"""Choices about the ledger's page."""
+"""Filters of the ledger's page."""
 
 from urllib.parse import urlencode
 
@@ -10,13 +10,13 @@ KINDS = [
     ("closing", "run closed"),
     ("enrolment", "host enrolled"),
     ("opening", "opened for release"),
-    ("drill", "tried out, for nobody"),
+    ("drill", "drill, shown to no model"),
 ]
 TIERS = [("", "every tier"), *((tier, tier) for tier in ("T0", "T1", "T2", "T3"))]
 
 
 class LedgerFilter(forms.Form):
-    """Filters, all optional, as a form that is sent by GET. One that is not valid filters nothing."""
+    """Filters, all optional, sent by GET. An invalid form filters nothing."""
 
     set = forms.CharField(required=False, max_length=80, label="Set")
     recipient = forms.CharField(required=False, max_length=300, label="Shown to")
@@ -26,11 +26,11 @@ class LedgerFilter(forms.Form):
     tier = forms.ChoiceField(required=False, choices=TIERS, label="Tier")
 
     def values(self) -> dict[str, str]:
-        """The values that filter."""
+        """Return the values of the filters in use."""
         if not self.is_bound or not self.is_valid():
             return {}
         return {name: str(value) for name, value in self.cleaned_data.items() if value}
 
     def query(self) -> str:
-        """The same as the tail of an address, to go before ``page=``."""
+        """Return the filters as the start of a query string, before ``page=``."""
         return urlencode(self.values()) + "&" if self.values() else ""

@@ -1,4 +1,4 @@
-"""Evaluators, the grants of the site, and the evaluators' reported exposures."""
+"""Evaluators, the site's grants, listed endpoints, and the evaluators' signed logs."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
     """Registered evaluators."""
 
     def of_pool(self, pool: str) -> "EvaluatorQuerySet":
-        """Those that take runs of a pool, in the order of their registration."""
+        """Evaluators that take runs of a pool, in the order of their registration."""
         return self.filter(pool=pool).order_by("pk")
 
     def live(self) -> "EvaluatorQuerySet":
-        """Those whose next announcement is not overdue by the database's clock."""
+        """Evaluators whose next announcement is not overdue by the database's clock."""
         return self.filter(expected_by__gt=Now(), announced_pool=models.F("pool"))
 
     def in_service(self) -> "EvaluatorQuerySet":
@@ -33,20 +33,19 @@ class EvaluatorQuerySet(models.QuerySet["Evaluator"]):
         return self.live().filter(out_of_service="")
 
     def public_key_of(self, name: str) -> str | None:
-        """The key that verifies an evaluator's reports; None for an unknown evaluator."""
+        """Return the key that verifies an evaluator's reports; None for an unknown evaluator."""
         return self.filter(name=name).values_list("public_key", flat=True).first()
 
 
 class Evaluator(models.Model):
-    """A host that may open sealed sets. The site knows its public keys only.
+    """Host that may open sealed sets. The site has its public keys only.
 
-    ``head_index`` and ``head_hash`` name the last line of its journal that follows without a gap.
-    ``flagged`` is set for good once two signed lines of it contradict each other.
-
-    The other columns hold its last announcement (a ``contract.Announcement``): ``last_seen`` and
-    ``expected_by`` are by the database's clock, ``announced_at`` is by the evaluator's and orders
-    announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``; ``out_of_service`` is
-    empty, or the reason why it takes no runs.
+    - ``head_index`` and ``head_hash`` name the last line of its log that follows without a gap.
+    - ``flagged`` is set for good once two of its signed lines contradict each other.
+    - The other columns hold its last announcement (a ``contract.Announcement``): ``last_seen`` and
+      ``expected_by`` are by the database's clock; ``announced_at`` is by the evaluator's clock and
+      orders announcements; ``sets`` is a list of ``{"name", "sealed", "digest"}``;
+      ``out_of_service`` is the reason why it takes no runs, or empty.
     """
 
     name = models.CharField(max_length=80, unique=True)
@@ -92,17 +91,16 @@ class Evaluator(models.Model):
 
     def holds_set(self, item_set: ItemSet) -> bool:
         """Return True where its last announcement lists this very set."""
-        names = ("name", "sealed", "digest")
-        return {name: getattr(item_set, name) for name in names} in self.sets
+        facts = {"name": item_set.name, "sealed": item_set.sealed, "digest": item_set.digest}
+        return facts in self.sets
 
     def abilities(self) -> tuple[object, ...]:
-        """Return what decides which runs it can be given: unequal values where something has
-        changed."""
+        """Return all that decides which runs it can take, to be compared with an earlier value."""
         live = Evaluator.objects.live().filter(pk=self.pk).exists()
         return (live, self.out_of_service, self.announced_pool, self.sets, self.reads)
 
     def tree(self) -> Tree:
-        """The tree over the site's copy of its log, as far as that has no gap."""
+        """Return the Merkle tree over the site's copy of its log, as far as that has no gap."""
         chained = self.entries.filter(status="chained").order_by("index")
         return Tree(
             bytes.fromhex(line) for line in chained.values_list("entry_hash", flat=True).iterator()
@@ -110,7 +108,7 @@ class Evaluator(models.Model):
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
-    """Grants, in the order of their keys where it matters."""
+    """Grants of all attempts."""
 
     def with_opened(self) -> "GrantQuerySet":
         """Mark with ``opened`` the grants whose recipient is published.
@@ -126,12 +124,11 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
 
 class Grant(models.Model):
-    """Grant of one attempt: written before the attempt is sent out.
+    """Grant of one attempt: the items that it may show to its recipient. Stored before dispatch.
 
     ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap
-    of those not yet graded. The evaluator repeats ``hash`` when it starts. ``salt`` keeps a
-    recipient that is not published yet from being guessed by its hash; grants from before there
-    were salts have none.
+    of those not yet graded. The evaluator repeats ``hash`` when it starts. ``salt`` prevents that a
+    recipient is guessed from the hash before it is published; older grants have none.
     """
 
     run = models.UUIDField()
@@ -172,12 +169,11 @@ class Grant(models.Model):
 
 
 class Party(models.Model):
-    """Tier that the site assumes for a recipient. The evaluator's own list decides; this one may
-    only be stricter.
+    """Tier that the site assumes for a recipient. It can only be stricter than the evaluator's.
 
-    A row names the party and may lower the tier of its endpoints; ``T1`` here lowers nothing and
-    grants nothing: an endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights
-    that we run are T0 without a row.
+    A row names the party and may lower the tier of its endpoints. ``T1`` lowers and grants nothing:
+    an endpoint is T1 only where it is listed (:class:`ListedEndpoint`). Weights that we run are T0
+    without a row.
     """
 
     class Kind(models.TextChoices):
@@ -204,9 +200,9 @@ class Party(models.Model):
 
 
 class ListedEndpoint(models.Model):
-    """One endpoint that the evaluators' lists name as T1, exactly as a submission has to name it.
+    """Endpoint that the evaluators' lists name as T1. A submission must name it exactly like this.
 
-    The evaluators hold the maintainers' key for it and decide; this copy lets the site grant the
+    The evaluators decide and hold the maintainers' key for it; with this copy the site grants the
     same blocks.
     """
 
@@ -229,7 +225,7 @@ class ListedEndpoint(models.Model):
 
     @property
     def identity(self) -> EndpointId:
-        """The endpoint as it is compared."""
+        """Facts by which endpoints are compared."""
         return EndpointId(self.url, self.model, self.api, self.provider)
 
 
@@ -237,36 +233,35 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     """Lines of the evaluators' logs."""
 
     def matching(self, **wanted: str | None) -> "EntryQuerySet":
-        """Those with these values, where a value is wanted: evaluator, set, recipient, tier, kind,
-        run."""
+        """Lines with these values of evaluator, set, recipient, tier, kind and run.
+
+        Empty values filter nothing.
+        """
         columns = {"evaluator": "evaluator__name", "set": "set_name"}
-        return self.filter(
-            **{columns.get(name, name): value for name, value in wanted.items() if value}
-        )
+        filters = {columns.get(name, name): value for name, value in wanted.items() if value}
+        return self.filter(**filters)
 
     def opened(
         self, runs: Sequence[uuid.UUID], *, least: Mapping[str, int]
     ) -> "dict[uuid.UUID, list[dict[str, Any]]]":
-        """Return the openings of the closings of these runs' last attempts, evaluator by evaluator;
-        by run.
+        """Return by run the counts behind the closings of its last attempts, one an evaluator.
 
-        Of a run that several evaluators took part in, all or none: none where one closed fewer
-        items than the set's ``least``, which no number may single out.
+        ``least`` is the minimum cell size by set. Of a run that several evaluators took part in,
+        all counts are returned or none: none where one of them closed fewer items than that.
         """
-        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED).order_by(
-            "line__token", "index"
-        )
-        last = {(one.run, one.set_name, one.evaluator_id): one for one in closings}
-        small = {
-            (one.run, one.set_name)
-            for one in last.values()
-            if one.counted < least.get(one.set_name, MIN_CELL_SIZE)
-        }
-        found: dict[uuid.UUID, list[dict[str, Any]]] = {}
-        for (run, name, _), one in last.items():
-            if run is not None and one.tally and (run, name) not in small:
-                found.setdefault(run, []).append(one.tally)
-        return found
+        closings = self.filter(run__in=runs, kind="closing", status=Entry.Status.CHAINED)
+        last: dict[tuple[uuid.UUID | None, str, int], Entry] = {}
+        for closing in closings.order_by("line__token", "index"):
+            last[closing.run, closing.set_name, closing.evaluator_id] = closing
+        too_small = set()
+        for closing in last.values():
+            if closing.counted < least.get(closing.set_name, MIN_CELL_SIZE):
+                too_small.add((closing.run, closing.set_name))
+        counts: dict[uuid.UUID, list[dict[str, Any]]] = {}
+        for (run, name, _), closing in last.items():
+            if run is not None and closing.tally and (run, name) not in too_small:
+                counts.setdefault(run, []).append(closing.tally)
+        return counts
 
     def published(self) -> "EntryQuerySet":
         """Lines that follow their evaluator's log without a gap, newest first."""
@@ -274,14 +269,13 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
 
 class Entry(models.Model):
-    """One signed line of an evaluator's log: ``line`` holds it whole, the columns what is searched
-    for.
+    """One signed line of an evaluator's log: whole in ``line``, its searched fields as columns.
 
-    A line that came before its predecessor is ``pending``; one that contradicts a line already
-    there, or does not continue the chain, is ``conflicting``: it is kept, since its signature
-    proves who wrote it. ``tally`` are the counts that a closing commits to
-    (``contract.OutcomeCounts``), where they are known. ``run``, ``recipient`` and ``tier`` are
-    empty where the kind of line has none; ``count`` is then 0.
+    A line that came before its predecessor is ``pending``. One that contradicts a known line, or
+    does not continue the chain, is ``conflicting``: it is stored, since its signature proves its
+    author. ``tally`` are the counts that a closing commits to (``contract.OutcomeCounts``), where
+    they are known. ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none;
+    ``count`` is then 0.
     """
 
     class Status(models.TextChoices):
@@ -338,8 +332,7 @@ class Entry(models.Model):
 
     @classmethod
     def of(cls, line: LogLine, *, evaluator: Evaluator) -> "Entry":
-        """The row of a line that has been verified; not saved, and pending until the chain reaches
-        it."""
+        """Return the row of a verified line, not saved, and pending until the chain reaches it."""
         data = line.to_dict()
         return cls(
             evaluator=evaluator,
@@ -359,7 +352,7 @@ class Entry(models.Model):
 
     @property
     def counted(self) -> int:
-        """Of a closing, how many items have an outcome that counts."""
+        """Number of items of a closing with an outcome that counts."""
         return self.count - int(self.line["not_counted"])
 
     @property
@@ -371,19 +364,19 @@ class Entry(models.Model):
             "closing": f"closed a run over {items}",
             "enrolment": f"key wrapped for {self.line.get('host', '')}",
             "opening": "opened for release",
-            "drill": f"tried out: {items} decrypted in memory and compared, for nobody",
+            "drill": f"drill: {items} decrypted in memory and compared, shown to no model",
         }[self.kind]
 
     def log_line(self) -> LogLine:
-        """The line as its evaluator signed it."""
+        """Return the line as its evaluator signed it."""
         return read_line(self.line)
 
 
 class Head(models.Model):
-    """A tree head that an evaluator signed over its log. ``agrees`` once the site's copy gives the
-    same root.
+    """Tree head that an evaluator signed over its log.
 
-    It is None while the copy is shorter than the head, and False for good where the two differ.
+    ``agrees`` is True where the site's copy of the log has the same root, False for good where it
+    has another, and None while the copy is shorter than the head.
     """
 
     evaluator = models.ForeignKey(Evaluator, on_delete=models.PROTECT, related_name="heads")

@@ -13,8 +13,8 @@ logger = logging.getLogger(__name__)
 
 @app.task(name=ASK_LOGS_TASK)  # type: ignore[untyped-decorator]
 def ask_logs() -> None:
-    """Ask every evaluator; it comes again in a minute, so a broker or database that is away is
-    worth one line only."""
+    """Ask every evaluator. Logs one line where broker or database are away: the task runs again
+    within a minute."""
     try:
         with quiet_database():
             actions.ask_logs()

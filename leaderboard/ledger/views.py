@@ -1,8 +1,6 @@
-"""The public ledger's pages: all logs with filters, and one line with the proof that it is in its
-log."""
+"""Pages of the public ledger: all logs with filters, and one line with its inclusion proof."""
 
 import json
-from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -21,19 +19,26 @@ PAGE_LENGTH = 50
 
 @require_safe
 def ledger(request: HttpRequest) -> HttpResponse:
-    """Every line that is wanted, newest first, with the evaluators and the newest heads of their
-    logs."""
-    wanted = LedgerFilter(request.GET or None)
-    entries = Entry.objects.published().matching(**wanted.values())
+    """List the lines that match the filters, newest first, and every evaluator with its keys."""
+    form = LedgerFilter(request.GET or None)
+    entries = Entry.objects.published().matching(**form.values())
     page = Paginator(entries, PAGE_LENGTH).get_page(request.GET.get("page"))
     in_use = SetPair.objects.filter(withdrawn_at=None).select_related("private")
-    pairs = in_use.filter(private__name=wanted.values().get("set", ""))
+    pairs = in_use.filter(private__name=form.values().get("set", ""))
+    evaluators = [
+        {
+            "evaluator": evaluator,
+            "head": evaluator.heads.filter(agrees=True).order_by("-size").first(),
+            "vkey": vkey(evaluator.name, evaluator.public_key),
+        }
+        for evaluator in Evaluator.objects.order_by("name")
+    ]
     context = {
         "page": page,
         "pair": pairs.order_by("pk").first(),
-        "filter": wanted,
-        "query": wanted.query(),
-        "evaluators": [_about(one) for one in Evaluator.objects.order_by("name")],
+        "filter": form,
+        "query": form.query(),
+        "evaluators": evaluators,
         "section": "ledger",
     }
     return render(request, "ledger/ledger.html", context)
@@ -41,7 +46,7 @@ def ledger(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
-    """One line as it was signed, and its inclusion in the newest head."""
+    """Show one line as it was signed, and its inclusion in the newest head."""
     entries = Entry.objects.published().filter(evaluator__name=evaluator, index=index)
     entry = entries.first()
     if entry is None:
@@ -60,16 +65,6 @@ def line(request: HttpRequest, evaluator: str, index: int) -> HttpResponse:
 
 @require_safe
 def verifier(request: HttpRequest, name: str) -> HttpResponseBase:
-    """A stranger's program, as text to be read before it is run."""
-    return FileResponse(
-        (settings.BASE_DIR / "verify" / name).open("rb"), content_type="text/plain; charset=utf-8"
-    )
-
-
-def _about(evaluator: Evaluator) -> dict[str, Any]:
-    head = evaluator.heads.filter(agrees=True).order_by("-size").first()
-    return {
-        "evaluator": evaluator,
-        "head": head,
-        "vkey": vkey(evaluator.name, evaluator.public_key),
-    }
+    """Serve a program of third parties as text, to be read before it is run."""
+    path = settings.BASE_DIR / "verify" / name
+    return FileResponse(path.open("rb"), content_type="text/plain; charset=utf-8")

@@ -52,7 +52,7 @@ def _report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -
     parts = charts.parts(manifest, pair.private.signed_notices())
     rows = [_row(manifest.name, part, report.blocks[part.id]) for part in parts]
     shares = {
-        row["part"].id: charts.Seen(row["share"], row["times"], bool(row["forbidden"]))
+        row["part"].id: charts.BlockExposure(row["share"], row["times"], bool(row["forbidden"]))
         for row in rows
     }
     declared = report.declared.bit_count()

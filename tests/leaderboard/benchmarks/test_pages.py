@@ -287,6 +287,8 @@ def test_ten_thousand_blocks_stay_inside_the_picture(drawn: Callable[..., Any]) 
         x, width = charts.place(part, 30_000)
         assert x >= 0 and x + width <= charts.WIDTH + 1
     options: dict[str, Any] = (
-        {"season": 1} if drawn is charts.strip else {"seen": {0: charts.Seen(1.0, 2.0)}}
+        {"season": 1}
+        if drawn is charts.strip
+        else {"exposures": {0: charts.BlockExposure(1.0, 2.0)}}
     )
     assert drawn(parts, **options).count("<title>") == 10_000

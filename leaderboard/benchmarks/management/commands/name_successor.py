@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("successor", metavar="SET")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Change the set and print the result."""
         try:
             pair = actions.name_successor(slug=options["slug"], successor=options["successor"])
         except SiteError as failure:

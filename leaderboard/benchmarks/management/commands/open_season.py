@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", metavar="SLUG")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Change the set and print the result."""
         try:
             pair = actions.open_season(slug=options["slug"])
         except SiteError as failure:

@@ -11,7 +11,7 @@ from leaderboard.errors import SiteError
 
 
 class Command(BaseCommand):
-    """Takes what maintainers have signed about a sealed set: retired blocks, errata, a compromise."""
+    """Stores maintainers' signed notices: retired blocks, errata, a compromise."""
 
     help = "Post all signed notices of a sealed set, from its first."
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("path", type=Path, metavar="NOTICES.jsonl")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Change the set and print the result."""
         try:
             data = [json.loads(line) for line in options["path"].read_bytes().splitlines()]
         except (OSError, ValueError):

@@ -11,9 +11,12 @@ from leaderboard.errors import SiteError
 
 
 class Command(BaseCommand):
-    """Registers a set by its public facts; the items themselves never come here."""
+    """Registers a set by its public facts, never by its items."""
 
-    help = "Register a sealed set by its manifest.json, or a public one by the JSON that 'inspect --json' prints."
+    help = (
+        "Register a sealed set by its manifest.json, "
+        "or a public one by the JSON that 'inspect --json' writes."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """PATH, --sealed and --head."""
@@ -24,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, register, say so."""
+        """Read, register and print the set."""
         try:
             data = json.loads(options["path"].read_bytes())
         except (OSError, ValueError):

@@ -14,18 +14,17 @@ from leaderboard.ledger.models import Evaluator
 
 
 class Command(BaseCommand):
-    """Takes a log that comes as a file: an escrow's, whose keys never meet a network, or one of a
-    lost broker."""
+    """Stores a log from a file: of an escrow host without a network, or after a broker was lost."""
 
-    help = "Keep the lines of a registered evaluator's journal.jsonl that the ledger does not have."
+    help = "Store the lines of a registered evaluator's journal.jsonl that the ledger lacks."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The file."""
         parser.add_argument("path", type=Path, metavar="JOURNAL.jsonl")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, keep, say how far the copy reaches."""
-        lines = _read(options["path"])
+        """Read, store, and print the number of chained lines."""
+        lines = read_journal(options["path"])
         known = Evaluator.objects.filter(name=lines[0].evaluator).first()
         if known is None:
             raise CommandError("register its evaluator first")
@@ -37,8 +36,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{known.name}: {known.head_index + 1} lines")
 
 
-def _read(path: Path) -> list[LogLine]:
-    """The lines of a journal, at least one. Raises ``CommandError``."""
+def read_journal(path: Path) -> list[LogLine]:
+    """Return the lines of a journal, at least one. Raises ``CommandError``."""
     try:
         lines = [read_line(json.loads(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, RecursionError, EvaluatorError):

@@ -9,12 +9,15 @@ from leaderboard.ledger import actions
 
 
 class Command(BaseCommand):
-    """List an endpoint as T1 on the site. The evaluators' lists must name the same one, with a key."""
+    """Lists an endpoint as T1. The evaluators' lists must name the same one, with a key."""
 
-    help = "List one endpoint as under contract (T1), exactly as submissions must name it, or remove it."
+    help = (
+        "List one endpoint as under contract (T1), "
+        "exactly as submissions must name it, or remove it."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """URL and what else says which endpoint it is."""
+        """URL and the other facts that identify an endpoint."""
         parser.add_argument("url", metavar="URL")
         parser.add_argument("--model", required=True)
         parser.add_argument("--api", choices=["completions", "chat"], required=True)

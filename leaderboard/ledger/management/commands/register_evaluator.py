@@ -12,7 +12,7 @@ from leaderboard.ledger import actions
 
 
 class Command(BaseCommand):
-    """Registers an evaluator's public keys: from then on its reports are believed."""
+    """Registers an evaluator's public keys, by which the site verifies its reports."""
 
     help = "Register an evaluator by the identity.json that 'python -m evaluator keygen' wrote."
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--pool", default=settings.POOL)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, register, say so."""
+        """Read, register and print the evaluator."""
         try:
             identity = json.loads(options["path"].read_bytes())
         except (OSError, ValueError):

@@ -11,19 +11,19 @@ from leaderboard.ledger.models import Party
 
 
 class Command(BaseCommand):
-    """Says whom the site takes a recipient for. An unregistered endpoint is self-declared (T2)."""
+    """Names the party behind a recipient. An unregistered endpoint is self-declared (T2)."""
 
     help = "Register the party behind an endpoint's host, as HOST or HOST:PORT, with its tier."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """RECIPIENT and what is known of it."""
+        """RECIPIENT with its name, kind and tier."""
         parser.add_argument("recipient", metavar="RECIPIENT")
         parser.add_argument("--name", required=True)
         parser.add_argument("--kind", choices=Party.Kind.values, default=Party.Kind.PROVIDER)
         parser.add_argument("--tier", choices=ENDPOINT_TIERS, required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Register and say so."""
+        """Register and print the party."""
         try:
             party = actions.register_party(
                 **{name: options[name] for name in ("recipient", "name", "kind", "tier")}
