@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.operation import Operation
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
@@ -85,7 +86,17 @@ def _storable(data: Any) -> bool:
 _UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 
 
-api = NinjaAPI(
+class Api(NinjaAPI):
+    """JSON API whose operations are named by app and function, in whichever module they are."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """Return a name that clients may be generated from, such as
+        ``leaderboard_submissions_api_submit``."""
+        package = re.sub(r"\.api\b.*", ".api", operation.view_func.__module__)
+        return f"{package}.{operation.view_func.__name__}".replace(".", "_")
+
+
+api = Api(
     title="Holdfast",
     version="1",
     description="Submit models and read rankings. "

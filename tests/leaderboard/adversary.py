@@ -138,7 +138,7 @@ class Site:
         ask = Ask(pair="pair", model=model, kind=kind, open_weights=True, **how)
         run = actions.submit(
             user=self.user, key=f"{model}-{tier}-{Run.objects.count()}", ask=ask
-        ).run
+        ).runs.get()
         assert run.tier == tier
         return run
 

@@ -313,7 +313,7 @@ def make_run(pair: Any, user: Any, ask: Callable[..., Any], bell: Any) -> Callab
     from leaderboard.submissions import actions
 
     def make(**changes: Any) -> Any:
-        return actions.submit(user=user, key=uuid.uuid4().hex, ask=ask(**changes)).run
+        return actions.submit(user=user, key=uuid.uuid4().hex, ask=ask(**changes)).runs.get()
 
     return make
 

@@ -79,7 +79,7 @@ class Oracle:
         }
         ask = Ask(pair=self.pair.slug, model=f"name-{number}", kind="endpoint", **endpoint)
         return self._allowed(
-            lambda: actions.submit(user=user or self.user, key=f"k{number}", ask=ask).run
+            lambda: actions.submit(user=user or self.user, key=f"k{number}", ask=ask).runs.get()
         )
 
     def go_on(self, run: Run) -> Run | None:

@@ -43,7 +43,7 @@ def quiet(pair: Any, ask: Callable[..., Any], bell: Any, evaluator: FakeEvaluato
     author = sign_up(username="quiet", password=None, organisation=ORGANISATION)
     endpoint = {"kind": "endpoint", "checkpoint": "", "url": f"https://{HOST}/v1", "api": "chat"}
     order = ask(model=MODEL, served_model="m", **endpoint)
-    run: Run = actions.submit(user=author, key=uuid.uuid4().hex, ask=order).run
+    run: Run = actions.submit(user=author, key=uuid.uuid4().hex, ask=order).runs.get()
     return run
 
 

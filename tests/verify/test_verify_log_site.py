@@ -92,7 +92,7 @@ class Site:
             "kind": "checkpoint",
             "checkpoint": "honest",
         } | changes
-        return actions.submit(user=self.user, key=uuid.uuid4().hex, ask=Ask(**asked)).run
+        return actions.submit(user=self.user, key=uuid.uuid4().hex, ask=Ask(**asked)).runs.get()
 
     def evaluate(self, run: Run, *, tier: str = "T0", closed: bool = True) -> None:
         """An attempt as an evaluator would make it: it says what it shows, grades, closes, and finishes."""

@@ -36,21 +36,19 @@ def continue_run(*, run: UUID, by: User, api_key: str = "") -> Run:
             raise refuse(Refusal.NOT_NOW)
         if locked.continued >= settings.MAX_CONTINUES:
             raise refuse(Refusal.CONTINUED_TOO_OFTEN)
-        _ensure_key(locked.submission, api_key)
+        if api_key:
+            _seal_new_key(locked.submission, api_key)
+        elif locked.submission.keyed and not locked.submission.has_key:
+            raise refuse(Refusal.KEY_NEEDED)
         locked.change(continued=locked.continued + 1)
         queue_again(locked)
     return locked
 
 
-def _ensure_key(submission: Submission, api_key: str) -> None:
-    """Seal a new key, or check that the one from before is still stored."""
-    if api_key:
-        if (
-            not submission.keyed
-        ):  # an endpoint that is asked without a key, or with the maintainers'
-            raise refuse(Refusal.INVALID_FIELD, "api_key")
-        if not is_api_key(api_key):
-            raise refuse(Refusal.BAD_API_KEY)
-        seal_key(submission, api_key)
-    elif submission.keyed and not submission.has_key:
-        raise refuse(Refusal.KEY_NEEDED)
+def _seal_new_key(submission: Submission, api_key: str) -> None:
+    """Seal a new key. One is refused where the endpoint is asked without a submitter's key."""
+    if not submission.keyed:
+        raise refuse(Refusal.INVALID_FIELD, "api_key")
+    if not is_api_key(api_key):
+        raise refuse(Refusal.BAD_API_KEY)
+    seal_key(submission, api_key)

@@ -1,7 +1,7 @@
-"""Storing what an evaluator reports of a finished attempt: counts, votes, likelihoods, reasons.
+"""Storing the summary of a finished attempt: counts, votes, likelihoods, reasons.
 
-Whatever does not fit its run raises ``bad_message``. Aggregates over a sealed set are over at least
-the smallest permitted cell of items.
+Parts that do not fit the run raise ``bad_message``. Aggregates over a sealed set are over at least
+the minimum cell size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,19 +46,24 @@ def store_summary(run: Run, body: Finished) -> Rows:
     """Check and store all that a finished attempt reports. Returns the outcomes, by set."""
     rows = {row.item_set.name: row for row in run.outcomes.select_related("item_set")}
     _check_counts(rows, body.sets)
-    if body.record and not _is_record_of(body.record, run, rows):
-        raise error(Code.BAD_MESSAGE, "a record is not of the run")
+    if body.record:
+        _check_record(body.record, run, rows)
     _store_votes(rows, body.votes)
     _store_grader_counts(run, rows, body.graders)
     _store_likelihoods(run, rows, body.likelihoods)
     _store_reasons(run, rows, body.reasons)
+    weights = ""
+    if body.weights:
+        # The list of tensors is stored once for all runs of the same weights.
+        weights = body.weights.digest()
+        TensorList.objects.get_or_create(digest=weights, defaults={"data": body.weights.to_dict()})
     run.change(
         claimed=[counts.to_dict() for counts in body.sets],
         record=body.record.to_dict() if body.record else None,
         artefact=body.artefact,
         post_release=is_post_release(run, body.artefact),
         likelihood_failed=body.likelihood_failed or "",
-        weights=_store_tensors(body),
+        weights=weights,
     )
     return rows
 
@@ -85,11 +90,12 @@ def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
             raise error(Code.BAD_MESSAGE, "counts do not fit their set")
 
 
-def _is_record_of(record: Record, run: Run, rows: Rows) -> bool:
+def _check_record(record: Record, run: Run, rows: Rows) -> None:
     submission = run.submission
     asked = (submission.asked_by, submission.pair.grader)
-    named = sorted(shots.name for shots in record.shots) == sorted(rows)
-    return named and (record.protocol, record.grader) == asked
+    sets = sorted(shots.name for shots in record.shots)
+    if sets != sorted(rows) or (record.protocol, record.grader) != asked:
+        raise error(Code.BAD_MESSAGE, "a record is not of the run")
 
 
 def _store_votes(rows: Rows, votes: Sequence[Votes]) -> None:
@@ -112,7 +118,7 @@ def _votes_fit(votes: Votes, row: RunOutcomes) -> bool:
 
 
 def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -> None:
-    """Store the counts of each grader over the answers as they came."""
+    """Store each grader's counts over the answers as they came."""
     places = {(part.set, part.grader) for part in counts}
     if len(places) != len(counts):
         raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
@@ -140,9 +146,8 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
 def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
     """Store the likelihoods that weights have of each set: of all of them, or of none."""
     by_set = _by_set(rows, likelihoods, "likelihoods")
-    if by_set and (
-        run.submission.kind != Submission.Kind.CHECKPOINT or by_set.keys() != rows.keys()
-    ):
+    is_checkpoint = run.submission.kind == Submission.Kind.CHECKPOINT
+    if by_set and (not is_checkpoint or by_set.keys() != rows.keys()):
         raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
     for name, row in rows.items():
         of_set = by_set.get(name)
@@ -153,31 +158,16 @@ def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood
 
 
 def _store_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
-    """Store why an endpoint gave no answer, set by set, over the whole item selection."""
+    """Store an endpoint's reasons for no answer, set by set, over the whole item selection."""
     if reasons and run.submission.kind != Submission.Kind.ENDPOINT:
         raise error(Code.BAD_MESSAGE, "reasons are of endpoints only")
     by_set = _by_set(rows, reasons, "reasons")
     for name, row in rows.items():
         of_set = by_set.get(name)
-        row.reasons = _counted_reasons(of_set, row) if of_set else None
+        row.reasons = None
+        if of_set:
+            row.reasons = {str(reason): count for reason, count in of_set.counts}
+            fits = of_set.n == row.n >= max(_least(row), sum(row.reasons.values()))
+            if row.reasons and not fits:
+                raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
         row.save(update_fields=["reasons"])
-
-
-def _counted_reasons(reasons: Reasons, row: RunOutcomes) -> dict[str, int]:
-    counts = {str(reason): count for reason, count in reasons.counts}
-    too_few = row.n < _least(row)
-    if counts and (reasons.n != row.n or too_few or sum(counts.values()) > row.n):
-        raise error(Code.BAD_MESSAGE, "reasons do not fit their set")
-    return counts
-
-
-def _store_tensors(body: Finished) -> str:
-    """Store the list of the weights' tensors once for all runs of them.
-
-    Returns its digest, empty where the attempt reports none.
-    """
-    if body.weights is None:
-        return ""
-    digest = body.weights.digest()
-    TensorList.objects.get_or_create(digest=digest, defaults={"data": body.weights.to_dict()})
-    return digest

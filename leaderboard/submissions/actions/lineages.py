@@ -57,20 +57,19 @@ def assign_lineage(
             raise refuse(Refusal.NOT_FOUND, "model")
         known.lineage = _lineage(lineage)
         known.save(update_fields=["lineage"])
-        artefact = weights or _newest_artefact(known)
+        artefact = weights
         if not artefact:
-            return None
+            ended = Run.objects.filter(submission__model=known, ended_at__isnull=False)
+            newest = ended.exclude(artefact="").order_by("-queued_at", "-pk").first()
+            if newest is None:
+                return None
+            artefact = newest.artefact
         record, _ = LineageRecord.objects.update_or_create(
             model=known,
             artefact=artefact,
             defaults={"lineage": known.lineage, "base_model": base_model},
         )
     return record
-
-
-def _newest_artefact(model: Model) -> str:
-    over = Run.objects.filter(submission__model=model, ended_at__isnull=False).exclude(artefact="")
-    return over.order_by("-queued_at", "-pk").values_list("artefact", flat=True).first() or ""
 
 
 def _lineage(name: str) -> Lineage:

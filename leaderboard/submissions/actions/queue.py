@@ -28,8 +28,10 @@ from leaderboard.submissions.states import RunState
 
 logger = logging.getLogger(__name__)
 
-MANY, FEW = 200, 10
-"""Attempts that are dispatched at a time by the housekeeping, and within a request."""
+MANY = 200
+"""Attempts that the housekeeping dispatches at a time."""
+FEW = 10
+"""Attempts that are dispatched within a request."""
 PER_EVALUATOR = 4
 """Messages in a queue for each evaluator that serves it: it stays busy between two drains."""
 SLACK_SECONDS = 2.0
@@ -37,8 +39,10 @@ SLACK_SECONDS = 2.0
 
 
 def dispatch_on_commit(run: Run) -> None:
-    """Dispatch what is due of the run's pool once the transaction is over; else the next drain
-    does."""
+    """Dispatch the due attempts of the run's pool once the transaction is over.
+
+    Where that fails, the next drain does it.
+    """
     pool = run.pool
 
     def dispatch_due() -> None:
@@ -49,13 +53,15 @@ def dispatch_on_commit(run: Run) -> None:
 
 
 def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
-    """Dispatch the attempts that are due, as many as the queues have room for. Returns how many."""
+    """Dispatch the attempts that are due, as many as the queues can take. Returns how many."""
     due = Outbox.objects.due()
-    pools = sorted(set(due.order_by().values_list("run__pool", flat=True).distinct()))
-    return sum(_drain_pool(name, limit) for name in pools if pool in (None, name))
+    if pool is not None:
+        due = due.filter(run__pool=pool)
+    pools = sorted(set(due.order_by().values_list("run__pool", flat=True)))
+    return sum(_drain_pool(name, limit) for name in pools)
 
 
-class QueueRoom:
+class QueueCapacity:
     """Messages that each queue of a pool may still take. Raises the broker's error where it is
     away."""
 
@@ -71,9 +77,9 @@ class QueueRoom:
         """Return True where some queue takes one more."""
         return any(left > 0 for left in self._left.values())
 
-    def take(self, found: Route) -> str | None:
+    def take(self, route: Route) -> str | None:
         """Take a place for an attempt in the emptiest queue of its route. None where all are full."""
-        queues = [self.pool] if found.pool else [self.own[name] for name in found.names]
+        queues = [self.pool] if route.pool else [self.own[name] for name in route.names]
         emptiest = max(queues, key=lambda queue: self._left[queue])
         if self._left[emptiest] <= 0:
             return None
@@ -89,71 +95,69 @@ class Plan:
     hopeless: list[tuple[UUID, Code]] = field(default_factory=list)
     waiting: dict[Code, list[Outbox]] = field(default_factory=dict)
 
+    def add(self, row: Outbox, route: Route, capacity: QueueCapacity) -> None:
+        """Add one attempt. It stays due where its queues are full."""
+        if route.waiting and route.hopeless:
+            self.hopeless.append((row.run_id, route.waiting))
+        elif route.waiting:
+            self.waiting.setdefault(route.waiting, []).append(row)
+        elif queue := capacity.take(route):
+            self.claimed.append((row, queue))
+
+    def store(self) -> None:
+        """Store when each attempt is due again, and the code that each waiting run waits for."""
+        claimed = [row for row, _ in self.claimed]
+        waiting = [row for rows in self.waiting.values() for row in rows]
+        again = seconds_from_now(settings.REDISPATCH_SECONDS + SLACK_SECONDS)
+        Outbox.objects.filter(pk__in=[row.pk for row in (*waiting, *claimed)]).update(due=again)
+        queued = Run.objects.filter(state=RunState.QUEUED)
+        for code, rows in self.waiting.items():
+            queued.filter(pk__in=[row.run_id for row in rows]).update(waiting=code)
+        sent = queued.filter(pk__in=[row.run_id for row in claimed])
+        sent.exclude(waiting="").update(waiting="")
+
 
 def _drain_pool(pool: str, limit: int) -> int:
     candidates = dispatch.candidates(pool)
     serving = [candidate.name for candidate in candidates if candidate.in_service]
     try:
-        room = QueueRoom(pool, serving)
+        capacity = QueueCapacity(pool, serving)
     except (BrokerAway, OSError) as failure:
         logger.warning("the broker is away: %s", type(failure).__name__)
         return 0
-    if not room.any_left():
+    if not capacity.any_left():
         return 0
-    plan = _claim(pool, candidates, room, limit)
+    plan = _claim(pool, candidates, capacity, limit)
     for run, code in plan.hopeless:
-        _fail_queued(run, code)
+        with transaction.atomic():
+            locked = Run.objects.locked(run)
+            if locked is not None and locked.state == RunState.QUEUED:
+                fail(locked, code)
     return _send(plan.claimed)
 
 
-def _claim(pool: str, candidates: Sequence[Candidate], room: QueueRoom, limit: int) -> Plan:
-    """Claim attempts for the queues that have room, so that no other process sends them too.
+def _claim(pool: str, candidates: Sequence[Candidate], capacity: QueueCapacity, limit: int) -> Plan:
+    """Claim attempts for the queues that are not full, so that no other process sends them too.
 
     The rows are unlocked again before anything is sent. A crash in between costs the time until
     they are due again.
     """
+    never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
+    silent = frozenset(never_seen.values_list("name", flat=True))
+    plan = Plan()
     with transaction.atomic():
         due = Outbox.objects.due().filter(run__pool=pool).select_related("run__submission")
         rows = list(due.select_for_update(of=("self",), skip_locked=True)[:limit])
-        plan = _plan(pool, rows, candidates, room)
-        _store(plan)
+        declined = _recent_declines(rows)
+        for row in rows:
+            needs = dispatch.needs(row, declined.get(row.run_id, {}))
+            plan.add(row, route(needs, candidates, silent=silent), capacity)
+        plan.store()
     return plan
-
-
-def _plan(
-    pool: str, rows: Sequence[Outbox], candidates: Sequence[Candidate], room: QueueRoom
-) -> Plan:
-    never_seen = Evaluator.objects.of_pool(pool).filter(last_seen__isnull=True)
-    silent = frozenset(never_seen.values_list("name", flat=True))
-    declined = _recent_declines(rows)
-    plan = Plan()
-    for row in rows:
-        needs = dispatch.needs(row, declined.get(row.run_id, {}))
-        way = route(needs, candidates, silent=silent)
-        if way.waiting and way.hopeless:
-            plan.hopeless.append((row.run_id, way.waiting))
-        elif way.waiting:
-            plan.waiting.setdefault(way.waiting, []).append(row)
-        elif queue := room.take(way):
-            plan.claimed.append((row, queue))
-    return plan
-
-
-def _store(plan: Plan) -> None:
-    """Store when each attempt is due again, and what the waiting runs wait for."""
-    claimed = [row for row, _ in plan.claimed]
-    waiting = [row for rows in plan.waiting.values() for row in rows]
-    again = seconds_from_now(settings.REDISPATCH_SECONDS + SLACK_SECONDS)
-    Outbox.objects.filter(pk__in=[row.pk for row in (*waiting, *claimed)]).update(due=again)
-    queued = Run.objects.filter(state=RunState.QUEUED)
-    for code, rows in plan.waiting.items():
-        queued.filter(pk__in=[row.run_id for row in rows]).update(waiting=code)
-    sent = queued.filter(pk__in=[row.run_id for row in claimed])
-    sent.exclude(waiting="").update(waiting="")
 
 
 def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
-    """Return by run the evaluators that declined it lately, and what they lack."""
+    """Return by run the evaluators that declined it lately, with the code of what they lack."""
     recent = Decline.objects.filter(
         declined_at__gt=seconds_from_now(-settings.REDISPATCH_SECONDS),
         run__in=[row.run_id for row in rows],
@@ -165,7 +169,7 @@ def _recent_declines(rows: Sequence[Outbox]) -> dict[UUID, dict[str, Code]]:
 
 
 def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:
-    """Send claimed attempts. Those behind the first that the broker does not take are due again."""
+    """Send claimed attempts. If the broker refuses one, it and those behind it are due again."""
     for sent, (outbox, queue) in enumerate(claimed):
         if not try_to_send(partial(dispatch.send_job, outbox, queue)):
             unsent = [row.pk for row, _ in claimed[sent:]]
@@ -175,15 +179,8 @@ def _send(claimed: Sequence[tuple[Outbox, str]]) -> int:
     return len(claimed)
 
 
-def _fail_queued(run: UUID, code: Code) -> None:
-    with transaction.atomic():
-        locked = Run.objects.locked(run)
-        if locked is not None and locked.state == RunState.QUEUED:
-            fail(locked, code)
-
-
 def decline(*, run: Run, evaluator: Evaluator, code: Code) -> None:
-    """Record that an evaluator cannot do a queued run, which is locked, and dispatch it elsewhere."""
+    """Record that an evaluator cannot do a queued, locked run, and dispatch it elsewhere."""
     facts = {"code": code.value, "declined_at": Now()}
     Decline.objects.update_or_create(run=run, evaluator=evaluator, defaults=facts)
     Outbox.objects.filter(run=run, token=run.token).update(due=Now())

@@ -13,7 +13,7 @@ class QueuePlace:
     """Place of a queued run, from 1.
 
     ``held_up_by`` is the code of what keeps it from beginning, None where it only waits for its
-    turn; ``reason`` says so in a sentence for its author.
+    turn; ``reason`` is the same as a sentence for its author.
     """
 
     position: int
@@ -38,8 +38,10 @@ def _lack(run: Run, pool: EvaluatorQuerySet) -> Code | None:
     serving = list(pool.in_service())
     if serving:
         sets = run.submission.pair.sets()
-        able = any(all(one.holds_set(item_set) for item_set in sets) for one in serving)
-        return None if able else Code.UNKNOWN_SET
+        for evaluator in serving:
+            if all(evaluator.holds_set(item_set) for item_set in sets):
+                return None
+        return Code.UNKNOWN_SET
     if pool.live().exists():
         return Code.OUT_OF_SERVICE
     # A release that does not announce itself takes runs from the pool's queue.

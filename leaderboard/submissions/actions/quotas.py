@@ -40,11 +40,10 @@ def check_declared(
     if but is not None:
         runs = runs.exclude(pk=but.pk)
     party = _party(submission)
-    states = [
-        run.state
-        for run in runs.select_related("submission__model")
-        if party & _party(run.submission)
-    ]
+    states = []
+    for run in runs.select_related("submission__model"):
+        if party & _party(run.submission):
+            states.append(run.state)
     if len(states) >= settings.DECLARED_PER_SEASON:
         raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
     if sum(state in OPEN_COHORT for state in states) >= settings.DECLARED_PER_COHORT:
@@ -64,7 +63,10 @@ def check_continued(run: Run) -> None:
 
 
 def _party(submission: Submission) -> frozenset[tuple[str, object]]:
-    """Return what a run is counted by. Two runs are of one party where they share any of it."""
+    """Return the organisation, host and lineage of a submission.
+
+    Two runs are of one party where they share any of these.
+    """
     model = submission.model
     host = policy.site_of(policy.recipient_of(submission.url))
     party: set[tuple[str, object]] = {("organisation", model.organisation_id), ("host", host)}

@@ -1,11 +1,11 @@
-"""Recording reports: each once, only from the attempt that holds the run, in whatever order they
-come.
+"""Recording reports: each once, only from the attempt that holds the run, in any order.
 
-The order of trust; whatever fails changes nothing, since all of it is one transaction:
+A report is checked in this order. Where a check fails nothing changes, since all of it is one
+transaction:
 
 - the envelope's signature;
-- entries of an exposure journal, which are stored before the fence is asked: what was shown was
-shown, whoever held the run;
+- entries of an exposure journal, which are stored also for an attempt that no longer holds the run:
+  the items were shown;
 - the fence: token and worker;
 - the receipt;
 - the body.
@@ -46,7 +46,7 @@ from leaderboard.submissions.actions.finishing import store_summary
 from leaderboard.submissions.actions.queue import decline, follow_announcement
 from leaderboard.submissions.actions.rescoring import order_board_grader, record_rescoring
 from leaderboard.submissions.actions.runs import request_ranking
-from leaderboard.submissions.models import Outbox, Receipt, Run, RunOutcomes, seconds_from_now
+from leaderboard.submissions.models import Outbox, Receipt, Run, seconds_from_now
 from leaderboard.submissions.states import LIVE, Disposition, RunState, is_current
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,10 @@ AttemptBody = Started | Progress | Graded | Finished | Failed
 
 
 def record_report(*, envelope: object) -> Disposition:
-    """Record one report. Raises ``bad_message`` for one that is malformed, forged or does not fit."""
+    """Record one report.
+
+    Raises ``bad_message`` for one that is malformed, forged or does not fit its run.
+    """
     report = open_envelope(envelope, Evaluator.objects.public_key_of)
     evaluator = Evaluator.objects.get(name=report.evaluator)
     if isinstance(report.body, Announcement):
@@ -199,21 +202,27 @@ def _begin(run: Run, evaluator: Evaluator, report: Report) -> None:
 
 def _apply(run: Run, token: int, body: AttemptBody) -> Disposition:
     if isinstance(body, Started):
-        return _started(run, token, body)
+        return _apply_started(run, token, body)
     if isinstance(body, Graded):
-        return _graded(run, body)
+        return _apply_graded(run, body)
     if run.state not in LIVE:
         return Disposition.LATE
-    if isinstance(body, Progress):
-        _progress(run, body)
+    if isinstance(body, Failed):
+        retry_or_fail(run, body.code)
     elif isinstance(body, Finished):
-        _finished(run, body)
+        # The run is graded where the stored outcomes agree with the reported counts.
+        rows = store_summary(run, body)
+        if not _complete(run) and all(row.is_complete for row in rows.values()):
+            raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
     else:
-        _failed(run, body)
+        if body.phase != "loading":
+            _ensure_running(run)
+            run.change(phase=body.phase)
+        run.change(done=Greatest(F("done"), Least(F("total"), body.done)))
     return Disposition.APPLIED
 
 
-def _started(run: Run, token: int, body: Started) -> Disposition:
+def _apply_started(run: Run, token: int, body: Started) -> Disposition:
     if not Grant.objects.filter(run=run.pk, token=token, hash=body.grant).exists():
         raise error(Code.BAD_MESSAGE, "a report repeats another grant")
     if not run.worker:
@@ -224,20 +233,13 @@ def _started(run: Run, token: int, body: Started) -> Disposition:
     return Disposition.APPLIED
 
 
-def _progress(run: Run, body: Progress) -> None:
-    if body.phase != "loading":
-        _ensure_running(run)
-        run.change(phase=body.phase)
-    run.change(done=Greatest(F("done"), Least(F("total"), body.done)))
-
-
 def _ensure_running(run: Run) -> None:
     if run.state == RunState.LEASED:
         run.move(RunState.RUNNING, phase="asking")
 
 
-def _graded(run: Run, body: Graded) -> Disposition:
-    """Store outcomes. A failed run still takes those of its last attempt: it may be queued again."""
+def _apply_graded(run: Run, body: Graded) -> Disposition:
+    """Store outcomes, for a failed run those of its last attempt: it may be queued again."""
     indices = [index for index, _ in body.outcomes]
     row = run.outcomes.select_related("item_set").filter(item_set__name=body.set).first()
     if row is None or not row.assigns(indices) or len(set(indices)) != len(indices):
@@ -253,39 +255,22 @@ def _graded(run: Run, body: Graded) -> Disposition:
     return Disposition.APPLIED
 
 
-def _finished(run: Run, body: Finished) -> None:
-    """Store the summary, and grade the run where the stored outcomes agree with its counts."""
-    rows = store_summary(run, body)
-    if not _complete(run) and all(row.is_complete for row in rows.values()):
-        raise error(Code.BAD_MESSAGE, "counts differ from the outcomes")
-
-
-def _failed(run: Run, body: Failed) -> None:
-    retry_or_fail(run, body.code)
-
-
 def _complete(run: Run) -> bool:
     """Grade the run once the evaluator has reported it finished and all outcomes have arrived."""
     if run.claimed is None or run.state not in LIVE:
         return False
     claims = {counts.name: counts for counts in map(SetCounts.from_dict, run.claimed)}
     before = _closed_before(run)
-    rows = list(run.outcomes.select_related("item_set"))
-    if not all(row.is_complete and _agrees(row, claims, before) for row in rows):
-        return False
+    for row in run.outcomes.select_related("item_set"):
+        name = row.item_set.name
+        if not row.is_complete or claims[name] != row.counts_without(before[name]):
+            return False
     _ensure_running(run)
     run.move(RunState.GRADED, done=run.total)
     erase_key(run)
     order_board_grader(run)
     transaction.on_commit(partial(request_ranking, run.submission.pair.slug))
     return True
-
-
-def _agrees(
-    row: RunOutcomes, claims: dict[str, SetCounts], before: dict[str, frozenset[int]]
-) -> bool:
-    name = row.item_set.name
-    return claims[name] == row.counts_without(before[name])
 
 
 def _closed_before(run: Run) -> dict[str, frozenset[int]]:

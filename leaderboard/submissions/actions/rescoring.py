@@ -1,7 +1,7 @@
 """Rescoring: grading the stored answers of runs again, and the grader that a board is made by.
 
-A run's own outcomes are never touched. An order that is asked for twice is one order; an answer
-that comes twice is recorded once; one to an order whose run has been queued again since is refused.
+A run's own outcomes never change. An order that is requested twice is one order. A result that
+comes twice is recorded once; it is refused where the run has been queued again since.
 """
 
 import logging
@@ -85,7 +85,7 @@ def _check_order(by: User, grader: str) -> None:
 
 
 def _order(run: Run, grader: str, by: User | None) -> Rescoring:
-    """Return the waiting order for a graded run, which is locked; it is made where there is none."""
+    """Return the waiting order for a graded, locked run; create it where there is none."""
     waiting = run.rescorings.waiting().filter(grader=grader).first()
     if waiting is not None:
         return waiting
@@ -105,21 +105,24 @@ def _order(run: Run, grader: str, by: User | None) -> Rescoring:
         due=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),
     )
-    transaction.on_commit(partial(_send_now, order.pk))
+
+    def send_now() -> None:
+        # Where this fails, the next drain sends it.
+        with suppress(SiteError), quiet_database(), transaction.atomic():
+            due = Rescoring.objects.due().select_for_update(of=("self",), skip_locked=True)
+            locked = due.filter(pk=order.pk).first()
+            if locked is not None:
+                _send(locked)
+
+    transaction.on_commit(send_now)
     return order
 
 
-def _send_now(order: int) -> None:
-    """Send an order as soon as its transaction is over; where that fails, the next drain does it."""
-    with suppress(SiteError), quiet_database(), transaction.atomic():
-        due = Rescoring.objects.due().select_for_update(of=("self",), skip_locked=True)
-        locked = due.filter(pk=order).first()
-        if locked is not None:
-            _send(locked)
-
-
 def drain_rescorings() -> int:
-    """Send every order that is due, and fail those past their deadline. Returns how many were sent."""
+    """Send every order that is due, and fail those past their deadline.
+
+    Returns the number of orders sent.
+    """
     sent = 0
     with transaction.atomic():
         due = Rescoring.objects.due().select_related("evaluator", "run__submission__pair")
@@ -162,42 +165,40 @@ def record_rescoring(
         order.end(Rescoring.State.FAILED, code=body.code.value)
         logger.warning("not rescored: order=%s run=%s code=%s", order.pk, run.pk, body.code)
     else:
-        _store(order, body)
+        _store_result(order, body)
     return Disposition.APPLIED
 
 
-def _store(order: Rescoring, body: Rescored) -> None:
+def _store_result(order: Rescoring, body: Rescored) -> None:
     own = {row.item_set.name: row for row in order.run.outcomes.select_related("item_set")}
     rescored = {of_set.name: of_set for of_set in body.sets}
     complete = len(rescored) == len(body.sets) and rescored.keys() == own.keys()
     if body.grader != order.grader or not complete:
         raise error(Code.BAD_MESSAGE, "what was graded again is not what was asked for")
-    if not all(_fits(row, rescored[name]) for name, row in own.items()):
-        raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
+    for name, of_set in rescored.items():
+        _check_outcomes(own[name], of_set)
     for name in sorted(rescored):
         row = RescoredOutcomes.of(order, own[name], rescored[name].outcomes)
         row.save()
-        _log(order, name, row)
+        changes = ", ".join(f"{kind} {count}" for kind, count in row.changed.items())
+        logger.info(
+            "rescored: order=%s run=%s set=%s n=%s: %s",
+            order.pk,
+            order.run_id,
+            name,
+            row.counted,
+            changes or "nothing",
+        )
     order.end(Rescoring.State.DONE, grader_digest=body.grader_digest)
     transaction.on_commit(partial(request_ranking, order.run.submission.pair.slug))
 
 
-def _fits(own: RunOutcomes, rescored: RescoredSet) -> bool:
+def _check_outcomes(own: RunOutcomes, rescored: RescoredSet) -> None:
+    """Raise ``bad_message`` unless the outcomes are final, and of different items of the run."""
     indices = [index for index, _, _ in rescored.outcomes]
-    known = all(now in COUNTED for _, _, now in rescored.outcomes)
-    return known and len(set(indices)) == len(indices) and own.assigns(indices)
-
-
-def _log(order: Rescoring, set_name: str, row: RescoredOutcomes) -> None:
-    changed = ", ".join(f"{kind} {count}" for kind, count in row.changed.items())
-    logger.info(
-        "rescored: order=%s run=%s set=%s n=%s: %s",
-        order.pk,
-        order.run_id,
-        set_name,
-        row.counted,
-        changed or "nothing",
-    )
+    final = all(now in COUNTED for _, _, now in rescored.outcomes)
+    if not final or len(set(indices)) != len(indices) or not own.assigns(indices):
+        raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
 
 
 # --- the grader of a board
@@ -226,6 +227,7 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
 
 
 def _check_all_rescored(pair: SetPair, grader: str) -> None:
+    """Raise ``not_rescored`` unless every run that counts has outcomes of the grader."""
     counting = Run.objects.filter(
         submission__pair=pair,
         submission__protocol="",

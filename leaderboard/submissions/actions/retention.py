@@ -1,4 +1,4 @@
-"""Retention: rows that nothing reads any more are deleted after a time, a bounded number at once.
+"""Retention: rows that are no longer read are deleted after a time, a bounded number at once.
 
 - Receipts and job specifications of runs that have ended: fences and final states refuse what they
   would refuse.
@@ -33,13 +33,15 @@ class Pruned:
 
     @property
     def total(self) -> int:
-        """All of them together."""
+        """Sum over all kinds."""
         return self.receipts + self.job_specifications + self.refused_reports
 
 
 def prune(*, dry_run: bool = False) -> Pruned:
-    """Delete what is older than RETENTION_DAYS by the database's clock. With ``dry_run`` only count
-    it."""
+    """Delete the rows that are older than RETENTION_DAYS by the database's clock.
+
+    With ``dry_run`` they are only counted.
+    """
     before = seconds_from_now(-settings.RETENTION_DAYS * _DAY)
     ended = Run.objects.filter(state__in=[RunState.GRADED, *FINAL], ended_at__lt=before)
     old_day = models.functions.TruncDate(Now() - timedelta(days=settings.RETENTION_DAYS))

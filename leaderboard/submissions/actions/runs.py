@@ -41,16 +41,13 @@ def reap(*, recorded_until: datetime | None = None) -> int:
         overdue = overdue.select_for_update(of=("self",), skip_locked=True)
         runs = list(overdue.select_related("submission")[:REAPED_AT_ONCE])
         for run in runs:
-            _end_expired_attempt(run)
+            if not Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists():
+                retry_or_fail(run, Code.LOST)
+            elif run.state == RunState.QUEUED:
+                fail(run, Code.NOT_STARTED)
+            else:
+                fail(run, Code.DEADLINE)
     return len(runs)
-
-
-def _end_expired_attempt(run: Run) -> None:
-    late = Run.objects.filter(pk=run.pk, deadline__lt=Now()).exists()
-    if late:
-        fail(run, Code.NOT_STARTED if run.state == RunState.QUEUED else Code.DEADLINE)
-    else:
-        retry_or_fail(run, Code.LOST)
 
 
 def requeue(*, run: UUID) -> Run:
@@ -111,7 +108,7 @@ def graded(*, pair: SetPair) -> list[UUID]:
 
 
 def is_due(*, pair: SetPair) -> bool:
-    """Return True where the clock closes the pair's cohort: its first run has waited long enough."""
+    """Return True where the first run of the pair's open cohort has waited ``COHORT_SECONDS``."""
     if not settings.COHORT_SECONDS:
         return False
     waiting = Run.objects.waiting(older_than_seconds=settings.COHORT_SECONDS)

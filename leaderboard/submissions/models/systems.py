@@ -1,6 +1,6 @@
 """Lineages, models, submissions, and commitments to weights."""
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from django.db import models
 from django.db.models.functions import Cast, Lower
@@ -9,9 +9,6 @@ from django.db.models.lookups import Regex
 from evaluator.contract import Provider
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
-
-if TYPE_CHECKING:
-    from leaderboard.submissions.models.runs import Run
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
@@ -197,11 +194,6 @@ class Submission(models.Model):
     def asked_by(self) -> str:
         """The id of the protocol."""
         return self.protocol or self.pair.protocol
-
-    @property
-    def run(self) -> "Run":
-        """The run that this submission asked for."""
-        return self.runs.get()
 
 
 class TensorList(models.Model):

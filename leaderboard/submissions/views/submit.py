@@ -36,7 +36,7 @@ def submit(request: HttpRequest) -> HttpResponse:
         field = failure.detail if failure.detail in form.fields else None
         form.add_error(field, failure.advised())
         return _form_page(request, form, status=failure.status)
-    return redirect(submission.run)
+    return redirect(submission.runs.get())
 
 
 def _form_page(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:

@@ -128,9 +128,9 @@ QUOTES_ENDPOINTS = [
         '    retry_or_fail(run, body.code)\n    run.change(claimed=[{"said": body.said}])\n',
     ),
     (
-        "leaderboard/submissions/api.py",
-        '"failure": explain_code(one.ended_because),',
-        '"failure": (failure := explain_code(one.code)) and failure | {"advice": str(one.claimed)},',
+        "leaderboard/submissions/api/runs.py",
+        '"failure": explain_code(run.ended_because),',
+        '"failure": (failure := explain_code(run.code)) and failure | {"advice": str(run.claimed)},',
     ),
 ]
 

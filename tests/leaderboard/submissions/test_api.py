@@ -309,3 +309,17 @@ def test_the_documentation_is_served_from_here(client: Client, db: None) -> None
         "/api/v1/sets",
         "/api/v1/board",
     } <= set(schema["paths"])
+
+
+def test_operations_are_named_by_app_and_function_not_by_module(client: Client, db: None) -> None:
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    names = {
+        operation["operationId"] for methods in paths.values() for operation in methods.values()
+    }
+    assert {
+        "leaderboard_submissions_api_submit",
+        "leaderboard_submissions_api_cancel",
+        "leaderboard_submissions_api_grade_again",
+        "leaderboard_ledger_api_ledger",
+    } <= names
+    assert len(names) == sum(len(methods) for methods in paths.values())

@@ -29,7 +29,7 @@ class Failing:
     def __init__(self, user: User, ask: Any, evaluator: FakeEvaluator, key: str) -> None:
         evaluator.register()
         self.user, self.evaluator = user, evaluator
-        self.run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=key)).run
+        self.run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=key)).runs.get()
 
     def fail(self, code: Code = Code.ENDPOINT_UNREACHABLE, *, answered: int = 4) -> Run:
         """End the attempt after some answers."""

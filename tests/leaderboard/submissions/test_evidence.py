@@ -111,7 +111,7 @@ def test_a_run_as_an_evaluator_reports_it_counts_once_it_is_closed(
 ) -> None:
     right = sum(truth("private", index) is Outcome.RIGHT for index in range(9))
     pair = make_pair(Rule(any_of=(Lineages(models=1, numerator=right, denominator=9),)))
-    run = actions.submit(user=user, key="key", ask=ask(open_weights=True)).run
+    run = actions.submit(user=user, key="key", ask=ask(open_weights=True)).runs.get()
     actions.register_lineage(name="alpha", parents=[])
     weights = {"artefact": artefact_of("Model-1"), "weights": tensors_of("Model-1")}
     actions.assign_lineage(model="Model-1", lineage="alpha", weights=artefact_of("Model-1"))

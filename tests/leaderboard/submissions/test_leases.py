@@ -331,7 +331,9 @@ def test_a_key_is_routed_to_those_it_was_sealed_to(
         "api": "chat",
         "api_key": "sk-1",
     }
-    run = actions.submit(user=user, key="k", ask=ask(kind="endpoint", checkpoint="", **about)).run
+    run = actions.submit(
+        user=user, key="k", ask=ask(kind="endpoint", checkpoint="", **about)
+    ).runs.get()
     late = second()
     announce(late)
     assert drained(bell) == ["journal.evaluator-1"]

@@ -46,7 +46,7 @@ def member(name: str) -> User:
 def submit(held: Site, model: str, *, host: str = "h.example", user: Any = None) -> Run:
     endpoint = {"url": f"https://{host}/v1", "served_model": "m", "api": "chat"}
     ask = Ask(pair="pair", model=model, kind="endpoint", **endpoint)  # type: ignore[arg-type]
-    return actions.submit(user=user or held.user, key=f"k{next(keys)}", ask=ask).run
+    return actions.submit(user=user or held.user, key=f"k{next(keys)}", ask=ask).runs.get()
 
 
 def refusal(held: Site, model: str, **about: Any) -> object:

@@ -46,7 +46,7 @@ def test_one_transaction_writes_all_of_a_submission(
     pair: Any, user: Any, ask: Any, bell: Any
 ) -> None:
     submission = actions.submit(user=user, key="k1", ask=ask(parameters=700_000, open_weights=True))
-    run = submission.run
+    run = submission.runs.get()
     assert (submission.model.name, submission.model.organisation.name) == ("Model-1", "Analytical")
     assert (run.state, run.token, run.attempts, run.total, run.done) == ("queued", 1, 1, 16, 0)
     assert [bytes(row.packed) for row in run.outcomes.order_by("pk")] == [bytes(7), bytes(9)]
@@ -179,7 +179,7 @@ def test_an_api_key_is_stored_and_sent_sealed_only(
     other.register()
     elsewhere.register(pool="elsewhere")
     request = ask(**ENDPOINT, api_key=SECRET)
-    run = actions.submit(user=user, key="k1", ask=request).run
+    run = actions.submit(user=user, key="k1", ask=request).runs.get()
     actions.drain_outbox()
     spec = JobSpec.from_dict(bell[-1][1][0])
     assert spec.system.sealed_keys.keys() == {"evaluator-1", "evaluator-2"}
@@ -201,7 +201,7 @@ def test_a_sealed_key_is_erased_when_the_run_ends(
     user: Any, ask: Any, evaluator: FakeEvaluator, ending: str
 ) -> None:
     evaluator.register()
-    run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=SECRET)).run
+    run = actions.submit(user=user, key="k1", ask=ask(**ENDPOINT, api_key=SECRET)).runs.get()
     sealed = run.submission.sealed_keys["evaluator-1"]
     assert sealed and sealed in everything_stored()
     attempt = evaluator.begin(run)
@@ -226,7 +226,7 @@ def test_private_endpoints_are_taken_where_the_operator_says_so(
     settings.PRIVATE_ENDPOINTS = True
     run = actions.submit(
         user=user, key="k1", ask=ask(**ENDPOINT | {"url": "http://127.0.0.1:8001/v1"})
-    ).run
+    ).runs.get()
     assert Grant.objects.get(run=run.pk).recipient == "127.0.0.1:8001"
     assert (
         refusal(user, ask(**ENDPOINT | {"url": "http://169.254.169.254/v1"}), key="known")

@@ -40,7 +40,7 @@ def submitted(user: Any, pair: Any, ask: Any, evaluator: FakeEvaluator) -> Any:
 
     def submit(**change: Any) -> Run:
         about = ASKED | change
-        return actions.submit(user=user, key="k1", ask=ask(**about)).run
+        return actions.submit(user=user, key="k1", ask=ask(**about)).runs.get()
 
     return submit
 

@@ -131,7 +131,7 @@ def typo(user: User) -> SetPair:
 
 
 def waiting(pair: SetPair, user: Any, ask: Any, key: str = "key") -> Run:
-    run: Run = actions.submit(user=user, key=key, ask=ask()).run
+    run: Run = actions.submit(user=user, key=key, ask=ask()).runs.get()
     return run
 
 

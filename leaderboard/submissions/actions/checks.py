@@ -1,0 +1,167 @@
+"""Checks of the site's programs, its broker and its evaluators: one finding for each fault.
+
+One list serves the page, the API and ``manage.py doctor``. All checks read the database alone, so
+that a page costs a few queries, but for those of the broker and of the migrations.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerAway
+
+from evaluator.contract import JOB_VERSION
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.celery import WATCH_SECONDS, app
+from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions.actions.pools import Pool
+from leaderboard.submissions.models import Heartbeat, RefusedReport
+
+BEAT_LATE = timedelta(seconds=6 * WATCH_SECONDS)
+LONG_WAIT = timedelta(hours=6)
+RECENT_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Finding for maintainers. A ``problem`` keeps runs from ending; anything else is a note."""
+
+    code: str
+    sentence: str
+    advice: str
+    problem: bool = True
+
+    def __str__(self) -> str:
+        kind = "problem" if self.problem else "note"
+        return f"{kind}: {self.code}: {self.sentence} {self.advice}"
+
+
+def check_beat(beat: Heartbeat | None) -> Iterator[Finding]:
+    """Report a housekeeping that does not run."""
+    advice = "Restart the recorder, and see that its command line has -B or that a beat runs."
+    if beat is None:
+        yield Finding("beat_dead", "The housekeeping has never run.", advice)
+    elif beat.at < timezone.now() - BEAT_LATE:
+        sentence = f"The housekeeping has not run since {_moment(beat.at)}."
+        yield Finding("beat_dead", sentence, advice)
+
+
+def check_pools(pools: Sequence[Pool]) -> Iterator[Finding]:
+    """Report pools that no evaluator serves, and runs that have waited for long."""
+    for pool in pools:
+        if not pool.registered:
+            yield Finding(
+                "no_evaluator",
+                f"No evaluator is registered for the pool {pool.name}.",
+                "Register one with 'manage.py register_evaluator', "
+                "or set HOLDFAST_POOL to a pool that has one.",
+            )
+        elif not pool.in_service:
+            yield Finding(
+                "no_evaluator",
+                f"Pool {pool.name}: {pool.sentence}",
+                "Start one, and run 'python -m evaluator doctor' on its host.",
+            )
+        elif pool.oldest and pool.oldest < timezone.now() - LONG_WAIT:
+            yield Finding(
+                "long_wait",
+                f"Pool {pool.name}: a run has waited since {_moment(pool.oldest)}, "
+                f"{pool.waiting} wait.",
+                "Start more evaluators, or look at what they work on.",
+                problem=False,
+            )
+
+
+def check_evaluators() -> Iterator[Finding]:
+    """Report evaluators that are silent, out of service or outdated, or whose log contradicts."""
+    live = set(Evaluator.objects.live().values_list("pk", flat=True))
+    for evaluator in Evaluator.objects.order_by("pk"):
+        if evaluator.flagged:
+            yield Finding(
+                "log_contradicts",
+                f"Two signed lines of {evaluator.name}'s log contradict each other.",
+                "Treat its host as compromised until you know why; see docs/operations.md.",
+            )
+        if evaluator.pk not in live:
+            if evaluator.last_seen:
+                seen = _moment(evaluator.last_seen)
+                sentence = f"{evaluator.name} has not been seen since {seen}."
+                advice = "Start it, or look at its broker."
+                yield Finding("evaluator_silent", sentence, advice, problem=False)
+            continue
+        if evaluator.out_of_service:
+            yield Finding(
+                "out_of_service",
+                f"{evaluator.name} is out of service: {evaluator.out_of_service}.",
+                "It returns by itself once that is mended.",
+            )
+        if JOB_VERSION not in evaluator.reads:
+            yield Finding(
+                "unknown_version",
+                f"{evaluator.name} (release {evaluator.software}) does not read jobs of version "
+                f"{JOB_VERSION}.",
+                "Install the same release on the site and on its host.",
+            )
+
+
+def check_sets() -> Iterator[Finding]:
+    """Report the sets that no evaluator in service holds."""
+    serving = list(Evaluator.objects.in_service())
+    if not serving:
+        return
+    for pair in SetPair.objects.select_related("public", "private"):
+        for item_set in pair.sets():
+            if not any(evaluator.holds_set(item_set) for evaluator in serving):
+                yield Finding(
+                    "set_not_held",
+                    f"No evaluator in service holds the set {item_set.name}.",
+                    "Install it on one, and enrol its host if it is sealed.",
+                )
+
+
+def check_messages(beat: Heartbeat | None) -> Iterator[Finding]:
+    """Report messages that could not be decoded, and reports that were refused."""
+    counts = beat.facts.get("quarantined", {}) if beat else {}
+    for queue, count in sorted(counts.items()):
+        yield Finding(
+            "quarantine",
+            f"{count} messages that could not be decoded were set aside from the queue {queue}.",
+            "See who can write to the broker.",
+            problem=False,
+        )
+    since = timezone.now().date() - timedelta(days=RECENT_DAYS)
+    for row in RefusedReport.objects.filter(day__gte=since).order_by("day", "code", "claimed"):
+        about = f" that name {row.claimed}" if row.claimed else ""
+        yield Finding(
+            "refused_reports",
+            f"{row.count} reports{about} were refused on {row.day}: {row.code}, "
+            f"the last {row.digest[:16]}.",
+            "Compare the releases of site and evaluators.",
+            problem=False,
+        )
+
+
+def check_migrations() -> Iterator[Finding]:
+    """Report migrations that have not been applied."""
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        sentence = f"{len(missing)} migrations have not been applied."
+        yield Finding("migrations", sentence, "Run 'manage.py migrate'.")
+
+
+def check_broker() -> Iterator[Finding]:
+    """Report a broker that takes no connection."""
+    try:
+        with app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, timeout=5)
+    except (BrokerAway, OSError):
+        advice = "Start it, and compare BROKER_URL."
+        yield Finding("broker_away", "The broker cannot be reached.", advice)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

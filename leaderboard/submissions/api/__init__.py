@@ -1,0 +1,9 @@
+"""Submitting and following runs as JSON, mounted at ``/api/v1``: one module for each resource."""
+
+from ninja import Router
+
+from leaderboard.submissions.api import pairs, rescorings, run_changes, runs, status, submissions
+
+router = Router()
+for module in (submissions, runs, status, run_changes, rescorings, pairs):
+    router.add_router("", module.router)

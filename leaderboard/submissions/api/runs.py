@@ -1,0 +1,268 @@
+"""Runs: the public list of all, and one run with its counts."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from leaderboard.accounts.api import Problem, viewer
+from leaderboard.benchmarks.models import ItemSet
+from leaderboard.errors import Refusal, explain_code, refuse
+from leaderboard.ledger.models import Entry
+from leaderboard.submissions import actions
+from leaderboard.submissions.models import (
+    COUNTS,
+    GraderComparison,
+    PublicCounts,
+    Run,
+    compare_graders,
+    run_counts,
+)
+from leaderboard.submissions.states import RunState
+
+MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+router = Router(tags=["submissions"])
+
+
+class RunsQuery(Schema):
+    """Choice of runs; empty values filter nothing.
+
+    ``after`` is the ``id`` of the last run of the previous page.
+    """
+
+    pair: str = Field("", max_length=80)
+    after: UUID | None = None
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class LikelihoodOut(Schema):
+    """Mean log-likelihood per character over the texts of ``n`` items, in nats, with its standard
+    error. ``definition`` names the text of an item that is read."""
+
+    definition: str
+    n: int
+    per_character: float
+    standard_error: float | None
+
+
+class CountsOut(Schema):
+    """Outcomes of a run on one set. ``n`` is every assigned item; endpoints have no ``likelihood``."""
+
+    set: str
+    sealed: bool
+    n: int
+    right: int
+    wrong: int
+    no_answer: int
+    truncated: int
+    reasons: dict[str, int] | None = Field(
+        description="Why an endpoint gave no answer, where it gave none."
+    )
+    votes: dict[str, Any] | None = Field(
+        description="Aggregates over several samples of each item, if there were."
+    )
+    likelihood: LikelihoodOut | None
+
+
+class GraderOut(Schema):
+    """Counts of one grader on one set. ``known`` of the ``n`` answers are stored.
+
+    The counts are null unless all are, and for a self-declared endpoint's answers to a sealed set.
+    """
+
+    grader: str
+    set: str
+    n: int
+    known: int
+    right: int | None
+    wrong: int | None
+    no_answer: int | None
+    truncated: int | None
+
+
+class RetractionOut(Schema):
+    """Retraction of a run: its reason, by code and in words, and its moment."""
+
+    reason: str
+    message: str
+    moment: datetime
+
+
+class WaitingOut(Schema):
+    """Reason why a queued run has not begun, and its place in the queue of its pool."""
+
+    position: int
+    reason: str
+
+
+class RunOut(Schema):
+    """Run with its progress and counts.
+
+    - ``done`` moves in steps of a tenth of ``total``.
+    - ``sets`` is empty until the run is graded, and lacks the sealed set until its cohort is
+      closed.
+    - ``artefact`` is the digest of the weights; ``record`` holds all else that moves a score.
+    - ``held_up`` is the reason that keeps a queued run from beginning; null where it only waits for
+      its turn.
+    - ``likelihood_failed`` is the reason why the likelihoods of weights could not be read.
+    - A run with a ``retraction`` has no rank and counts for no release.
+    """
+
+    id: UUID
+    state: str
+    final: bool
+    phase: str
+    done: int
+    total: int
+    percent: int
+    attempts: int
+    continued: int
+    pair: str
+    model: str
+    protocol: str
+    artefact: str
+    record: dict[str, Any] | None
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    held_up: Problem | None
+    failure: Problem | None
+    fault: str
+    waiting: WaitingOut | None
+    likelihood_failed: Problem | None
+    retraction: RetractionOut | None
+    sets: list[CountsOut]
+    graders: list[GraderOut]
+
+
+@router.get("/runs", auth=None, summary="Every run and its state")
+def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
+    """Return the runs in order of their ids. Of an unranked run only id, pair, state and tier are
+    public.
+
+    ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its
+    ``tally`` the SHA-256 of ``holdfast/tally/v1``, a line end, and the canonical JSON of all other
+    fields.
+    """
+    chosen = Run.objects.select_related("submission__model", "submission__pair", "evaluator")
+    if query.pair:
+        chosen = chosen.filter(submission__pair__slug=query.pair)
+    if query.after is not None:
+        chosen = chosen.filter(pk__gt=query.after)
+    page = list(chosen.order_by("pk")[: query.limit])
+    least = {item_set.name: item_set.cell for item_set in ItemSet.objects.filter(sealed=True)}
+    ranked = [run.pk for run in page if run.state == RunState.RANKED]
+    counts = Entry.objects.opened(ranked, least=least)
+    return {"runs": [public_facts(run) | {"tallies": counts.get(run.pk, [])} for run in page]}
+
+
+def public_facts(run: Run) -> dict[str, Any]:
+    """Return the facts of a run that are published: all of a ranked one, few of any other."""
+    facts: dict[str, Any] = {
+        "id": str(run.pk),
+        "pair": run.submission.pair.slug,
+        "state": run.state,
+        "tier": run.tier,
+        "model": None,
+        "evaluator": None,
+        "retracted": False,
+        "post_release": False,
+        "queued_at": None,
+        "ended_at": None,
+    }
+    if run.state == RunState.RANKED:
+        facts |= {
+            "model": run.submission.model.name,
+            "evaluator": run.evaluator.name if run.evaluator else None,
+            "retracted": run.retracted,
+            "post_release": run.post_release,
+            "queued_at": run.queued_at.strftime(MOMENT),
+            "ended_at": run.ended_at.strftime(MOMENT) if run.ended_at else None,
+        }
+    return facts
+
+
+@router.get(
+    "/runs/{uuid:run_id}",
+    auth=None,
+    response={200: RunOut, 404: Problem},
+    summary="State of a run",
+)
+def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """Return a run. Ranked ones are public; any other is its submitter's, by token or session."""
+    visible = Run.objects.visible_to(viewer(request)).with_facts()
+    run = visible.filter(pk=run_id).first()
+    if run is None:
+        raise refuse(Refusal.NOT_FOUND)
+    return run_facts(run)
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """Return the body of :class:`RunOut`."""
+    place = actions.queue_place(run)
+    return {
+        "id": run.pk,
+        "state": run.state,
+        "final": run.is_final,
+        "phase": run.phase,
+        "done": run.total * run.percent // 100,
+        "total": run.total,
+        "percent": run.percent,
+        "attempts": run.attempts,
+        "continued": run.continued,
+        "pair": run.submission.pair.slug,
+        "model": run.submission.model.name,
+        "protocol": run.submission.asked_by,
+        "artefact": run.artefact,
+        "record": run.record if run.is_graded else None,
+        "queued_at": run.queued_at,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "held_up": explain_code(place.held_up_by) if place else None,
+        "failure": explain_code(run.ended_because),
+        "fault": run.fault,
+        "waiting": place,
+        "likelihood_failed": explain_code(run.likelihood_failed),
+        "retraction": _retraction(run),
+        "sets": [_counts(counts) for counts in run_counts(run)],
+        "graders": _graders(run),
+    }
+
+
+def _retraction(run: Run) -> dict[str, Any] | None:
+    if not run.retracted:
+        return None
+    message = run.get_retracted_why_display()
+    return {"reason": run.retracted_why, "message": message, "moment": run.retracted_at}
+
+
+def _counts(counts: PublicCounts) -> dict[str, Any]:
+    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "reasons", "votes")
+    body = {name: getattr(counts, name) for name in names}
+    body["likelihood"] = None
+    if counts.likelihood:
+        measured = ("definition", "n", "per_character", "standard_error")
+        body["likelihood"] = {name: getattr(counts.likelihood, name) for name in measured}
+    return body
+
+
+def _graders(run: Run) -> list[dict[str, Any]]:
+    """Return the counts of all graders of a ranked run; none of any other."""
+    if run.state != RunState.RANKED:
+        return []
+    comparisons = compare_graders([run], headline=run.submission.pair.grader)
+    return [_grader(comparison) for comparison in comparisons[run.pk]]
+
+
+def _grader(comparison: GraderComparison) -> dict[str, Any]:
+    counts = comparison.counts or dict.fromkeys(COUNTS)
+    return {
+        "grader": comparison.grader,
+        "set": comparison.set,
+        "n": comparison.n,
+        "known": comparison.known,
+        **counts,
+    }

@@ -1,0 +1,53 @@
+"""State of the evaluators and of the site's own programs."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+
+from leaderboard.accounts.api import viewer
+from leaderboard.submissions import actions
+
+router = Router(tags=["submissions"])
+
+
+class PoolOut(Schema):
+    """Pool of evaluators, and the runs that wait for it."""
+
+    name: str
+    sentence: str
+    registered: int
+    in_service: int
+    waiting: int
+    running: int
+    oldest: datetime | None
+
+
+class FindingOut(Schema):
+    """Finding that maintainers should know; a ``problem`` keeps runs from ending."""
+
+    code: str
+    sentence: str
+    advice: str
+    problem: bool
+
+
+class StatusOut(Schema):
+    """Status of the site. ``beat`` is when its housekeeping last ran. Only maintainers get
+    ``findings``."""
+
+    ok: bool
+    beat: datetime | None
+    pools: list[PoolOut]
+    findings: list[FindingOut] | None = None
+
+
+@router.get("/status", auth=None, response={200: StatusOut}, summary="Status of the evaluators")
+def status(request: HttpRequest) -> dict[str, Any]:
+    """Return the state of the pools; to maintainers, by token or session, also the findings."""
+    status = actions.status()
+    user = viewer(request)
+    is_maintainer = user is not None and user.is_staff
+    findings = status.findings if is_maintainer else None
+    return actions.public_facts(status) | {"findings": findings}

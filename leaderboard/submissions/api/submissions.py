@@ -1,0 +1,98 @@
+"""Submitting a model, and looking at one's own submissions."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema, Status
+
+from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
+from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions import actions
+from leaderboard.submissions.admission import Ask
+from leaderboard.submissions.models import Submission
+
+router = Router(tags=["submissions"])
+
+
+class SubmissionIn(Strict):
+    """Model to be evaluated: a checkpoint by the name that the evaluators know, or an endpoint."""
+
+    pair: str = Field(max_length=80)
+    model: str = Field(max_length=80)
+    kind: Literal["checkpoint", "endpoint"]
+    open_weights: bool = False
+    parameters: int | None = None
+    checkpoint: str = Field("", max_length=80)
+    url: str = Field("", max_length=2000)
+    served_model: str = Field("", max_length=200)
+    api: Literal["completions", "chat", ""] = ""
+    api_key: str = Field(
+        "", max_length=4000, description="Sealed to an evaluator on receipt; erased at the end."
+    )
+    provider: str = Field(
+        "", max_length=40, description="Whose API it speaks; empty for one like OpenAI's own."
+    )
+    protocol: str = Field(
+        "",
+        max_length=80,
+        description="One that the pair allows; empty for its own, which is ranked.",
+    )
+    max_tokens: int | None = Field(
+        None, description="The most tokens, of prompts and answers, in all."
+    )
+    max_cost: float | None = Field(None, description="The most money; needs both prices.")
+    price_in: float | None = Field(None, description="Of a million tokens of prompts.")
+    price_out: float | None = Field(None, description="Of a million tokens of answers.")
+
+
+class SubmissionOut(Schema):
+    """Submission and its run."""
+
+    id: int
+    run: UUID
+    state: str
+    pair: str
+    model: str
+    created: datetime
+
+
+@router.post(
+    "/submissions",
+    auth=Bearer(),
+    response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 429, 503): Problem},
+    summary="Submit a model",
+)
+def submit(request: HttpRequest, order: SubmissionIn) -> Any:
+    """Submit with the header Idempotency-Key: the same key returns the same submission."""
+    key = request.headers.get("Idempotency-Key", "")
+    ask = Ask(**order.model_dump())
+    return Status(201, _submission(actions.submit(user=token_user(request), key=key, ask=ask)))
+
+
+@router.get(
+    "/submissions/{submission_id}",
+    auth=Bearer(),
+    response={200: SubmissionOut, (401, 404): Problem},
+    summary="One of your submissions",
+)
+def submission(request: HttpRequest, submission_id: int) -> dict[str, Any]:
+    """Return a submission to its submitter; 404 to everybody else."""
+    own = Submission.objects.filter(submitted_by=token_user(request), pk=submission_id)
+    submission = own.select_related("pair", "model").first()
+    if submission is None:
+        raise refuse(Refusal.NOT_FOUND)
+    return _submission(submission)
+
+
+def _submission(submission: Submission) -> dict[str, Any]:
+    run = submission.runs.get()
+    return {
+        "id": submission.pk,
+        "run": run.pk,
+        "state": run.state,
+        "pair": submission.pair.slug,
+        "model": submission.model.name,
+        "created": submission.created,
+    }
