@@ -1,45 +1,48 @@
-"""Calibration of vote shares as a square of SVG. Its numbers stand in a
-table beside it."""
+"""Calibration of vote shares as a square of SVG. The page repeats its numbers as a table."""
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from evaluator.contract import VoteBin, Votes
 
-SIDE, EDGE = 200, 10
-"""The square that goes from 0 to 1 both ways, and what is left around it."""
+SIDE = 200
+"""Side of the square, from 0 to 1 both ways."""
+EDGE = 10
+"""Margin around the square."""
+_SQUARE = """\
+<svg class="calibration" viewBox="0 0 {whole} {whole}" role="img" \
+aria-label="Share of the vote against the share that is right, in {count} bins; \
+a table repeats the numbers">\
+<rect class="frame" x="{edge}" y="{edge}" width="{side}" height="{side}"/>\
+<line class="grid" x1="{edge}" y1="{far}" x2="{far}" y2="{edge}"/>{points}</svg>"""
+_POINT = """\
+<circle class="prv" cx="{}" cy="{}" r="{}"><title>{} items: share {}, right {}</title></circle>"""
 
 
 def calibration(votes: Votes) -> SafeString:
-    """A dot for each bin: the mean share of its votes from left to right, how many of them are
-    right upwards.
+    """Draw a point for each bin: the mean share of its votes against the share that is right.
 
-    On the line both are equal. A dot's area is as the number of its items.
+    On the diagonal both are equal. A point's area grows with the number of its items.
     """
-    whole = SIDE + 2 * EDGE
-    dots = format_html_join("", "{}", ((_dot(one, votes.n),) for one in votes.bins))
+    points = []
+    for part in votes.bins:
+        x, y = place(part)
+        radius = round(3 + 9 * (part.n / votes.n) ** 0.5, 1)
+        right = f"{part.right / part.n:.2f}"
+        points.append((x, y, radius, part.n, f"{part.share:.2f}", right))
     return format_html(
-        '<svg class="calibration" viewBox="0 0 {whole} {whole}" role="img" aria-label="Share of the vote against the '
-        'share that is right, in {count} bins; the table says the same">'
-        '<rect class="frame" x="{edge}" y="{edge}" width="{side}" height="{side}"/>'
-        '<line class="grid" x1="{edge}" y1="{far}" x2="{far}" y2="{edge}"/>{dots}</svg>',
-        whole=whole,
+        _SQUARE,
+        whole=SIDE + 2 * EDGE,
         edge=EDGE,
         side=SIDE,
         far=SIDE + EDGE,
         count=len(votes.bins),
-        dots=dots,
+        points=format_html_join("", _POINT, points),
     )
 
 
-def place(one: VoteBin) -> tuple[float, float]:
-    """Return the place of a bin's mark, in the figure's units, from above."""
-    return round(EDGE + SIDE * one.share, 1), round(EDGE + SIDE * (1 - one.right / one.n), 1)
-
-
-def _dot(one: VoteBin, n: int) -> SafeString:
-    x, y = place(one)
-    return format_html(
-        '<circle class="prv" cx="{}" cy="{}" r="{}"><title>{} items: share {}, right {}</title></circle>',
-        x, y, round(3 + 9 * (one.n / n) ** 0.5, 1), one.n, f"{one.share:.2f}", f"{one.right / one.n:.2f}",
-    )  # fmt: skip
+def place(part: VoteBin) -> tuple[float, float]:
+    """Return the place of a bin's point, in the figure's units, from the upper left corner."""
+    x = EDGE + SIDE * part.share
+    y = EDGE + SIDE * (1 - part.right / part.n)
+    return round(x, 1), round(y, 1)

@@ -1,4 +1,4 @@
-"""From a run's rows to the messages that cross the wall: jobs, rescoring orders, lease answers."""
+"""Messages from the site to evaluators: jobs, rescoring orders, lease answers."""
 
 import secrets
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Job:
     payload: dict[str, Any]
 
     def granted(self) -> dict[str, Any]:
-        """Return what is recorded of the grant besides run and token."""
+        """Return the recorded fields of the grant, without run and token."""
         return {
             "recipient": self.recipient,
             "sets": self.sets,
@@ -65,7 +65,8 @@ def job(run: Run) -> Job:
     submission = run.submission
     outcomes = _outcomes(run)
     recipient = recipient_of(submission)
-    sets = [_granted(row, everything=recipient == JAIL) for row in outcomes]
+    reads_everything = recipient == JAIL
+    sets = [_granted(row, everything=reads_everything) for row in outcomes]
     salt = secrets.token_hex(32)
     grant = Grant.digest(run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt)
     spec = JobSpec(
@@ -168,7 +169,10 @@ def send_lease_answer(evaluator: str, slot: int, answer: LeaseAnswer) -> None:
 
 def send_rescoring(order: Rescoring) -> None:
     """Ask the evaluator that stores a run's answers to grade them again."""
-    item_sets = [row.item_set for row in _outcomes(order.run)]
+    sets = []
+    for row in _outcomes(order.run):
+        facts = row.item_set
+        sets.append(StoredSet(name=facts.name, sealed=facts.sealed, digest=facts.digest, n=facts.n))
     payload = RescoreOrder(
         order=order.pk,
         run=str(order.run_id),
@@ -176,12 +180,7 @@ def send_rescoring(order: Rescoring) -> None:
         look=order.exposure_token,
         grader=order.grader,
         protocol=order.run.submission.asked_by,
-        sets=tuple(
-            StoredSet(
-                name=item_set.name, sealed=item_set.sealed, digest=item_set.digest, n=item_set.n
-            )
-            for item_set in item_sets
-        ),
+        sets=tuple(sets),
     )
     app.send_task(
         RESCORE_TASK,
@@ -229,15 +228,15 @@ def needs(outbox: Outbox, declined: Mapping[str, Code]) -> Needs:
 
 def candidates(pool: str) -> list[Candidate]:
     """Return the live evaluators of a pool."""
-    serving = set(Evaluator.objects.of_pool(pool).in_service().values_list("pk", flat=True))
-    return [
-        Candidate(
-            name=evaluator.name,
-            in_service=evaluator.pk in serving,
-            sets=frozenset(
-                (held["name"], held["sealed"], held["digest"]) for held in evaluator.sets
-            ),
-            reads=frozenset(evaluator.reads),
+    result = []
+    for evaluator in Evaluator.objects.of_pool(pool).live():
+        sets = [(held["name"], held["sealed"], held["digest"]) for held in evaluator.sets]
+        result.append(
+            Candidate(
+                name=evaluator.name,
+                in_service=not evaluator.out_of_service,
+                sets=frozenset(sets),
+                reads=frozenset(evaluator.reads),
+            )
         )
-        for evaluator in Evaluator.objects.of_pool(pool).live()
-    ]
+    return result

@@ -1,4 +1,4 @@
-"""Exposure report: what of a sealed set was revealed, to whom, when and how often. Pure."""
+"""Exposure report: the items of a sealed set that were revealed, by recipient and time. Pure."""
 
 import base64
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Scheduling: the evaluators of a pool that may be given a run, by what they announce. Pure."""
+"""Scheduling: the evaluators of a pool that can take a run, by their announcements. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -80,14 +80,13 @@ class Attempt:
 
 
 def is_current(attempt: Attempt, *, token: int, worker: str) -> bool:
-    """Return True if a report of (token, worker) may change the run. This is the fence: all writes
-    pass it."""
+    """Return True if a report of (token, worker) may change the run: the fence of all writes."""
     same_token = token == attempt.token
     return same_token and attempt.worker in ("", worker)
 
 
 def diagram() -> str:
-    """The states as a Markdown page with a Mermaid diagram and a table of steps."""
+    """Return the states as a Markdown page with a Mermaid diagram and a table of steps."""
     arrows = "\n".join(f"    {old} --> {new}" for old, new in STEPS)
     ends = "\n".join(f"    {state} --> [*]" for state in RunState if state in FINAL)
     rows = "\n".join(
@@ -95,7 +94,8 @@ def diagram() -> str:
     )
     return (
         "# States of a run\n\n"
-        "Generated from the table in `leaderboard/submissions/states.py` by `manage.py states`; do not edit.\n\n"
+        "Generated from the table in `leaderboard/submissions/states.py` by `manage.py states`; "
+        "do not edit.\n\n"
         f"```mermaid\nstateDiagram-v2\n    [*] --> queued\n{arrows}\n{ends}\n```\n\n"
         f"| from | to | when | by |\n|---|---|---|---|\n{rows}\n"
     )

@@ -1,4 +1,4 @@
-"""The recorder's tasks: fetch, call one action, return. Nothing that a database says reaches a log."""
+"""Tasks of the recorder. Each calls one action; no text of a database reaches a log."""
 
 import logging
 import random
@@ -32,7 +32,7 @@ LONGEST_WAIT_SECONDS = 30.0
 
 
 def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
-    """Run ``action``, again and again while the database is away, with growing pauses and jitter."""
+    """Run ``action``, repeatedly while the database is away, with growing pauses and jitter."""
     for tried in range(PATIENCE):
         try:
             with quiet_database():
@@ -42,12 +42,13 @@ def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.
                 raise
             logger.warning("waiting for the database: %s", failure.detail)
             close_old_connections()
-            sleep(min(LONGEST_WAIT_SECONDS, 0.2 * 2**tried) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            jitter = random.uniform(0.5, 1.0)  # noqa: S311
+            sleep(min(LONGEST_WAIT_SECONDS, 0.2 * 2**tried) * jitter)
     raise AssertionError("unreachable")
 
 
-# Acknowledged late, other than all else: a recorder that dies must not take a report with it, and a
-# report that comes twice does no harm.
+# Acknowledged late, unlike the other tasks: a recorder that dies must not lose a report, and one
+# that comes twice is recorded once.
 @app.task(
     name=RECORD_TASK,
     bind=True,
@@ -57,7 +58,7 @@ def patiently(action: Callable[[], T], *, sleep: Callable[[float], None] = time.
     typing=False,
 )  # type: ignore[untyped-decorator]
 def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
-    """Record one report. Whatever is wrong with it is logged as a code, and the recorder goes on."""
+    """Record one report. A refusal is logged by its code, and the recorder goes on."""
     if len(args) != 1 or kwargs:
         logger.warning("refused a report: arguments")
         return
@@ -65,15 +66,15 @@ def record(self: "Task[..., None]", *args: object, **kwargs: object) -> None:
         patiently(lambda: actions.record_report(envelope=args[0]))
     except EvaluatorError as failure:
         logger.warning("refused a report: %s %s", failure.code, failure.detail)
-        _count(args[0], failure)
+        count_refused(args[0], failure)
     except SiteUnavailable as failure:
         logger.error("report not recorded: %s %s", failure.code, failure.detail)
         if failure.code is Refusal.DATABASE_AWAY:
             raise self.retry(countdown=LONGEST_WAIT_SECONDS) from None
 
 
-def _count(envelope: object, refusal: EvaluatorError) -> None:
-    """Count a refused report. Where the database is away, the log has it."""
+def count_refused(envelope: object, refusal: EvaluatorError) -> None:
+    """Count a refused report. Where the database is away, only the log has it."""
     try:
         with quiet_database():
             actions.refuse_report(envelope, refusal)
@@ -95,8 +96,7 @@ def prune() -> None:
 
 @app.task(name=REAP_TASK)  # type: ignore[untyped-decorator]
 def reap() -> None:
-    """Have expired attempts ended, erase old keys, ask for missing rankings, and see whether a
-    release rule is met."""
+    """Request the end of expired attempts, erase old keys, request rankings, follow the rules."""
     housekeeping(actions.request_end_of_lapsed)
     housekeeping(actions.erase_old_keys)
     housekeeping(actions.request_rankings)
@@ -126,7 +126,7 @@ def drain() -> None:
 
 
 def housekeeping(action: Callable[[], int]) -> None:
-    """Run ``action``; it comes again in seconds, so a database that is away is worth one line only."""
+    """Run ``action``. Logs one line where the database is away: the task runs again in seconds."""
     try:
         with quiet_database():
             action()

@@ -78,7 +78,7 @@ class QueueCapacity:
         return any(left > 0 for left in self._left.values())
 
     def take(self, route: Route) -> str | None:
-        """Take a place for an attempt in the emptiest queue of its route. None where all are full."""
+        """Take a place in the emptiest queue of an attempt's route; None where all are full."""
         queues = [self.pool] if route.pool else [self.own[name] for name in route.names]
         emptiest = max(queues, key=lambda queue: self._left[queue])
         if self._left[emptiest] <= 0:
@@ -89,7 +89,7 @@ class QueueCapacity:
 
 @dataclass
 class Plan:
-    """Disposition of the attempts that are due: sent to a queue, hopeless, or waiting for a code."""
+    """Disposition of due attempts: claimed for a queue, hopeless, or waiting for a code."""
 
     claimed: list[tuple[Outbox, str]] = field(default_factory=list)
     hopeless: list[tuple[UUID, Code]] = field(default_factory=list)

@@ -186,26 +186,22 @@ def _store_log(folder: Path, statement: Statement) -> None:
 
 @contextmanager
 def _copied(bundle: Path, slug: str) -> Iterator[Path]:
-    """Copy the bundle below HOLDFAST_RELEASES, to a new folder; it is removed if the block fails."""
+    """Copy the bundle to a new folder below HOLDFAST_RELEASES, removed if the block fails."""
     try:
         settings.RELEASES.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{slug[:60]}-", dir=settings.RELEASES))
     except OSError:
         raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
     try:
-        _copy(bundle, folder)
+        try:
+            shutil.copytree(bundle, folder, symlinks=True, dirs_exist_ok=True)
+            folder.chmod(0o755)
+        except OSError:
+            raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
         yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _copy(bundle: Path, folder: Path) -> None:
-    try:
-        shutil.copytree(bundle, folder, symlinks=True, dirs_exist_ok=True)
-        folder.chmod(0o755)
-    except OSError:
-        raise refuse(Refusal.BAD_BUNDLE, "it cannot be copied") from None
 
 
 def _verified(folder: Path, pair: SetPair) -> tuple[dict[str, Any], dict[str, str]]:

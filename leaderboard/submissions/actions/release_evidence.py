@@ -45,8 +45,7 @@ def weigh(pair: SetPair) -> Weighed:
 
 
 def forecast(pair: SetPair) -> Weighed:
-    """Weigh what the rule of a pair would say if each model did on its set as it last did
-    elsewhere.
+    """Weigh a pair's rule as if each model did on its set as it last did elsewhere.
 
     Runs on this set itself are left out. A rule that would be met at once is no promise to keep a
     set sealed.
@@ -64,19 +63,17 @@ def _weigh(pair: SetPair, runs: RunQuerySet) -> Weighed:
 
 def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
     """Return the facts of the best run of each model's weights, and all lineages, as evidence."""
-    lineages = Lineage.objects.prefetch_related("parents").order_by("name")
+    lineages = []
+    for lineage in Lineage.objects.prefetch_related("parents").order_by("name"):
+        parents = sorted(parent.name for parent in lineage.parents.all())
+        lineages.append(LineageFact(name=lineage.name, parents=tuple(parents)))
     return Evidence(
         set=pair.private.name,
         root=pair.private.digest,
         moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         runs=tuple(_best_facts(runs)),
-        lineages=tuple(_lineage_fact(lineage) for lineage in lineages),
+        lineages=tuple(lineages),
     )
-
-
-def _lineage_fact(lineage: Lineage) -> LineageFact:
-    parents = sorted(parent.name for parent in lineage.parents.all())
-    return LineageFact(name=lineage.name, parents=tuple(parents))
 
 
 def _complete_runs() -> RunQuerySet:
@@ -185,12 +182,11 @@ def _fact(
     closings = known.closings.get((run.pk, run.submission.pair.private.name), ())
     own = known.own_closings(run)
     committed = bool(own) and own[-1].weights == run.weights
-    lineage, base_model = _descent(record)
     return RunFact(
         run=str(run.pk),
         model=model.name,
-        lineage=lineage,
-        base_model=base_model,
+        lineage=record.lineage.name if record else None,
+        base_model=(record.base_model or None) if record else None,
         artefact=run.artefact,
         weights=known.tensors.get(run.weights) if committed else None,
         open_weights=model.open_weights,
@@ -204,13 +200,6 @@ def _fact(
         current=not protocol or run.protocol_digest == protocol,
         closings=tuple(closing.line for closing in closings),
     )
-
-
-def _descent(record: LineageRecord | None) -> tuple[str | None, str | None]:
-    """Return the lineage and the base model of weights, None where maintainers recorded none."""
-    if record is None:
-        return None, None
-    return record.lineage.name, record.base_model or None
 
 
 def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ...]]:

@@ -84,7 +84,7 @@ def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     summary="Retract a run",
 )
 def retract_run(request: HttpRequest, run_id: UUID, order: RetractionIn) -> Any:
-    """Retract a run in public and for good; for maintainers. A second retraction changes nothing."""
+    """Retract a run in public and for good; for maintainers. Doing it twice changes nothing."""
     run = actions.retract_run(run=run_id, reason=order.reason, by=token_user(request))
     return Status(201, run_facts(Run.objects.with_facts().get(pk=run.pk)))
 

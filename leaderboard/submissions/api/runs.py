@@ -14,7 +14,6 @@ from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import (
     COUNTS,
-    GraderComparison,
     PublicCounts,
     Run,
     compare_graders,
@@ -49,7 +48,7 @@ class LikelihoodOut(Schema):
 
 
 class CountsOut(Schema):
-    """Outcomes of a run on one set. ``n`` is every assigned item; endpoints have no ``likelihood``."""
+    """Outcomes of a run on one set, over its ``n`` assigned items. ``likelihood`` is of weights."""
 
     set: str
     sealed: bool
@@ -254,15 +253,13 @@ def _graders(run: Run) -> list[dict[str, Any]]:
     if run.state != RunState.RANKED:
         return []
     comparisons = compare_graders([run], headline=run.submission.pair.grader)
-    return [_grader(comparison) for comparison in comparisons[run.pk]]
-
-
-def _grader(comparison: GraderComparison) -> dict[str, Any]:
-    counts = comparison.counts or dict.fromkeys(COUNTS)
-    return {
-        "grader": comparison.grader,
-        "set": comparison.set,
-        "n": comparison.n,
-        "known": comparison.known,
-        **counts,
-    }
+    return [
+        {
+            "grader": comparison.grader,
+            "set": comparison.set,
+            "n": comparison.n,
+            "known": comparison.known,
+            **(comparison.counts or dict.fromkeys(COUNTS)),
+        }
+        for comparison in comparisons[run.pk]
+    ]

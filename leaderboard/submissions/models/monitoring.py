@@ -1,5 +1,4 @@
-"""Facts about the site's own programs: when its housekeeping last ran, and which reports it
-refused."""
+"""Facts about the site's own programs: its housekeeping's heartbeat, and refused reports."""
 
 from datetime import datetime
 from typing import Any
@@ -13,8 +12,7 @@ RECORDED = "recorded"
 
 
 class Heartbeat(models.Model):
-    """The last time a scheduled task ran, by the database's clock. ``facts`` are counts that it
-    found."""
+    """Last time that a scheduled task ran, by the database's clock, with counts in ``facts``."""
 
     name = models.CharField(max_length=20, primary_key=True)
     at = models.DateTimeField()
@@ -41,12 +39,10 @@ class Heartbeat(models.Model):
 
 
 class RefusedReport(models.Model):
-    """Reports of one day that were refused for one reason: a count, and size and digest of the last
-    of them.
+    """Count of reports refused on one day for one reason, with size and digest of the last.
 
-    Nothing of a report itself is stored: what it says may be anything. ``claimed`` is the evaluator
-    that it names, where there is one of that name; a refused report proves nothing about who sent
-    it.
+    A report's content is never stored. ``claimed`` is the registered evaluator that it names, if
+    any; a refused report does not prove its sender.
     """
 
     day = models.DateField()

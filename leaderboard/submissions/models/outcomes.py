@@ -1,7 +1,7 @@
 """Outcomes of runs, one byte an item, and the counts of them that may be published.
 
-Nothing of a row leaves the site but through ``PackedOutcomes.public_counts``. No column here could
-hold the text of an item.
+A row leaves the site only through ``PackedOutcomes.public_counts``. No column could hold an item's
+text.
 """
 
 from collections.abc import Iterable
@@ -85,7 +85,11 @@ class PackedOutcomes(models.Model):
         n = self.n
         counts = {_field(outcome): getattr(self, _field(outcome)) for outcome in COUNTED}
         if retired:
-            active = self._active(retired)
+            active = bytes(
+                value
+                for index, value in enumerate(bytes(self.packed))
+                if value != UNASSIGNED and index not in retired
+            )
             n = len(active)
             counts = {_field(outcome): active.count(outcome) for outcome in COUNTED}
         item_set = self.item_set
@@ -95,14 +99,6 @@ class PackedOutcomes(models.Model):
             )
         except ValueError:
             return None
-
-    def _active(self, retired: frozenset[int]) -> bytes:
-        """Return the bytes of the assigned items that are not retired."""
-        return bytes(
-            value
-            for index, value in enumerate(bytes(self.packed))
-            if value != UNASSIGNED and index not in retired
-        )
 
     def item_outcomes(self, retired: frozenset[int]) -> bytes:
         """Return one byte for each item of the set: its outcome, 0 if unassigned or retired."""
@@ -117,7 +113,7 @@ def _field(outcome: Outcome) -> str:
 
 
 class RunOutcomes(PackedOutcomes):
-    """Outcomes of one run on one set, as they came.
+    """Outcomes of one run on one set, as its evaluator reported them.
 
     ``blocks`` are those of a sealed set that the run is scored on (its item selection), empty for
     the whole set; items outside them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of
@@ -170,7 +166,7 @@ class RunOutcomes(PackedOutcomes):
         return f"{self.run_id}: {self.item_set_id}"
 
     def public_counts(self, retired: frozenset[int] = frozenset()) -> PublicCounts | None:
-        """Return the counts with what is known of the whole run only: votes, likelihood, reasons."""
+        """Return the counts, with votes, likelihood and reasons of the whole run."""
         counts = super().public_counts(retired)
         if counts is None:
             return None
@@ -179,7 +175,7 @@ class RunOutcomes(PackedOutcomes):
 
     @property
     def measured_likelihood(self) -> SetLikelihood | None:
-        """Likelihood of the set's texts; None for endpoints, and where the weights were not read."""
+        """Likelihood of the set's texts; None for endpoints and for weights that were not read."""
         return None if self.likelihood is None else SetLikelihood.from_dict(self.likelihood)
 
     def closed(self) -> list[int]:
@@ -220,15 +216,19 @@ class RunOutcomes(PackedOutcomes):
 def run_counts(run: Run) -> list[PublicCounts]:
     """Return the counts of a run that may be shown, set by set; none before it is graded.
 
-    Those of a sealed set come with the close of its cohort, for its submitter too: whoever sees a
-    score may submit against it.
+    Those of a sealed set are shown once its cohort is closed, also to its submitter: a submitter
+    who saw a score earlier could adapt the next submission to it.
     """
     if not run.is_graded:
         return []
-    rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
-    shown = [row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed]
-    counts = [row.public_counts() for row in shown]
-    return [one_set for one_set in counts if one_set is not None]
+    shown = []
+    for row in run.outcomes.select_related("item_set").order_by("pk").defer("packed"):
+        if row.item_set.sealed and run.state != RunState.RANKED:
+            continue
+        counts = row.public_counts()
+        if counts is not None:
+            shown.append(counts)
+    return shown
 
 
 def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:

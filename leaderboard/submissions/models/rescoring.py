@@ -1,9 +1,9 @@
-"""Counts of a run by other graders: those that came with it, and rescorings since.
+"""Counts of a run by other graders: those reported with it, and rescorings since.
 
 A run's own outcomes stay as they are, in ``RunOutcomes``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,13 +27,13 @@ COUNTS = ("right", "wrong", "no_answer", "truncated")
 COMPARED_TIERS = ("T0", "T1")
 """Tiers whose sealed answers are counted by several graders in public.
 
-A self-declared endpoint wrote both the answers and the server: it could let one answer differ in
-its form only, and read from the two counts whether that one was right.
+The operator of a self-declared endpoint writes the answers: one answer that two graders read
+differently would reveal, by the two counts, if it was right.
 """
 
 
 class CountsByGrader(models.Model):
-    """Counts of another grader over the answers to a set of a run, as they came with the run.
+    """Counts of another grader over the answers to a set of a run, as reported with the run.
 
     ``n`` is the number of answers that the evaluator stored.
     """
@@ -81,11 +81,11 @@ class RescoringQuerySet(models.QuerySet["Rescoring"]):
     """Orders to grade stored answers again."""
 
     def waiting(self) -> "RescoringQuerySet":
-        """Those without an answer."""
+        """Orders without a result."""
         return self.filter(state=Rescoring.State.ASKED)
 
     def due(self) -> "RescoringQuerySet":
-        """Those whose (next) sending is due by the database's clock."""
+        """Orders whose (next) sending is due by the database's clock."""
         return self.waiting().filter(due__lte=Now()).order_by("due", "pk")
 
     def newest(self, runs: Iterable[Run], grader: str) -> "dict[Any, Rescoring]":
@@ -247,91 +247,80 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
     """Return the counts of each grader of graded runs, by run, set by set, ``headline`` first.
 
     ``headline`` is the grader that the runs were graded by. A count is over the whole run or not
-    shown. Counts that came with the run count where the headline's among them are the run's own:
-    else they are over answers that did not count.
+    shown. Counts that were reported with the run are shown only where the headline's among them
+    are the run's own: otherwise they are over answers that did not count.
     """
-    own = _own_rows(runs)
-    came = _counts_that_came(runs)
-    rescored = _rescored_counts(runs)
+    own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
+    reported: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
+    rescored: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
+    outcomes = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
+    for row in outcomes.order_by("pk").defer("packed"):
+        own[row.run_id].append(row)
+    for counts in CountsByGrader.objects.filter(run__in=runs):
+        by_set = reported[counts.run_id].setdefault(counts.grader, {})
+        by_set[counts.item_set_id] = counts
+    done = RescoredOutcomes.objects.filter(rescoring__state=Rescoring.State.DONE)
+    of_runs = done.filter(rescoring__run__in=runs).select_related("rescoring")
+    for again in of_runs.order_by("pk").defer("packed"):
+        order = again.rescoring
+        by_set = rescored[order.run_id].setdefault(order.grader, {})
+        by_set[again.item_set_id] = again
     return {
-        run.pk: _compare(run, own[run.pk], came[run.pk], rescored[run.pk], headline=headline)
+        run.pk: _compare(run, own[run.pk], reported[run.pk], rescored[run.pk], headline=headline)
         for run in runs
     }
 
 
-def _own_rows(runs: Sequence[Run]) -> dict[UUID, list[RunOutcomes]]:
-    rows: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
-    stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
-    for row in stored.order_by("pk").defer("packed"):
-        rows[row.run_id].append(row)
-    return rows
-
-
-def _counts_that_came(runs: Sequence[Run]) -> dict[UUID, ByGrader]:
-    counts: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
-    for row in CountsByGrader.objects.filter(run__in=runs):
-        counts[row.run_id].setdefault(row.grader, {})[row.item_set_id] = row
-    return counts
-
-
-def _rescored_counts(runs: Sequence[Run]) -> dict[UUID, ByGrader]:
-    counts: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
-    outcomes = RescoredOutcomes.objects.filter(
-        rescoring__run__in=runs, rescoring__state=Rescoring.State.DONE
-    )
-    for row in outcomes.select_related("rescoring").order_by("pk").defer("packed"):
-        order = row.rescoring
-        counts[order.run_id].setdefault(order.grader, {})[row.item_set_id] = row
-    return counts
-
-
 def _compare(
-    run: Run, rows: Sequence[RunOutcomes], came: ByGrader, rescored: ByGrader, *, headline: str
+    run: Run,
+    rows: Sequence[RunOutcomes],
+    reported: ByGrader,
+    rescored: ByGrader,
+    *,
+    headline: str,
 ) -> list[GraderComparison]:
-    agreeing = _agreeing_sets(rows, came.get(headline, {}))
-    comparisons = [_of_headline(row, headline) for row in rows]
-    for grader in sorted((came.keys() - {headline}) | rescored.keys()):
+    """Return one run's comparisons: the headline's own counts, then those of other graders."""
+    comparisons = []
+    agreeing = set()
+    for row in rows:
+        counts = _counts(row) if row.public_counts() else None
+        comparisons.append(
+            GraderComparison(headline, row.item_set.name, row.n, row.counted, counts)
+        )
+        same = reported.get(headline, {}).get(row.item_set_id)
+        if same and _counts(same) == _counts(row):
+            agreeing.add(row.item_set_id)
+    for grader in sorted((reported.keys() - {headline}) | rescored.keys()):
         by_set = rescored.get(grader, {})
         if grader != headline:
-            by_set = came.get(grader, {}) | by_set
+            by_set = reported.get(grader, {}) | by_set
         for row in rows:
-            comparisons.append(_of_other(run, row, grader, by_set.get(row.item_set_id), agreeing))
+            others = by_set.get(row.item_set_id)
+            agrees = row.item_set_id in agreeing
+            comparisons.append(_of_other_grader(run, row, grader, others, agrees=agrees))
     return comparisons
 
 
-def _agreeing_sets(
-    rows: Sequence[RunOutcomes], counts: Mapping[int, OtherCounts]
-) -> frozenset[int]:
-    """Return the sets on which the headline's counts that came with the run are the run's own."""
-    return frozenset(
-        row.item_set_id
-        for row in rows
-        if row.item_set_id in counts and _counts(counts[row.item_set_id]) == _counts(row)
-    )
-
-
-def _of_headline(row: RunOutcomes, headline: str) -> GraderComparison:
-    counts = _counts(row) if row.public_counts() else None
-    return GraderComparison(headline, row.item_set.name, row.n, row.counted, counts)
-
-
-def _of_other(
-    run: Run,
-    row: RunOutcomes,
-    grader: str,
-    others: OtherCounts | None,
-    agreeing: frozenset[int],
+def _of_other_grader(
+    run: Run, row: RunOutcomes, grader: str, others: OtherCounts | None, *, agrees: bool
 ) -> GraderComparison:
+    """Return another grader's counts on one set, None where they may not be shown.
+
+    ``agrees`` is True where the headline's counts that were reported are the run's own.
+    """
     if others is None:
         return GraderComparison(grader, row.item_set.name, row.n, 0, None)
-    rescored = isinstance(others, RescoredOutcomes)
-    known = others.counted if isinstance(others, RescoredOutcomes) else others.n
-    comparable = not row.item_set.sealed or run.tier in COMPARED_TIERS
-    whole = known == row.n and (rescored or row.item_set_id in agreeing)
-    shown = comparable and whole and row.public_counts() is not None
-    return GraderComparison(
-        grader, row.item_set.name, row.n, known, _counts(others) if shown else None
-    )
+    if isinstance(others, RescoredOutcomes):
+        known = others.counted
+        comparable = True
+    else:
+        known = others.n
+        comparable = agrees
+    if row.item_set.sealed and run.tier not in COMPARED_TIERS:
+        comparable = False
+    shown = comparable and known == row.n and row.public_counts() is not None
+    counts = _counts(others) if shown else None
+    return GraderComparison(grader, row.item_set.name, row.n, known, counts)
 
 
 def _counts(row: OtherCounts | RunOutcomes) -> dict[str, int]:

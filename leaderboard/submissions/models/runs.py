@@ -22,22 +22,20 @@ from leaderboard.submissions.states import (
 )
 
 PAIR_WITHDRAWN = "pair_withdrawn"
-"""Code of a run whose pair was withdrawn, for readers; the run itself is cancelled.
-"""
+"""Code that explains a run that was cancelled because its pair was withdrawn."""
 
 
 def seconds_from_now(seconds: float) -> models.Expression:
-    """A moment by the database's clock, which is the only clock that leases are measured with."""
+    """Return a moment by the database's clock, by which all leases are measured."""
     span = models.Value(timedelta(seconds=seconds), output_field=models.DurationField())
     return models.ExpressionWrapper(Now() + span, output_field=models.DateTimeField())
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Runs, by where they stand and who may see them."""
+    """Runs, by state and by visibility."""
 
     def locked(self, run: str | uuid.UUID) -> "Run | None":
-        """The run, locked until the transaction ends: all that changes a run happens under this
-        lock."""
+        """Return the run, locked until the transaction ends. A run changes only under this lock."""
         return self.select_for_update(of=("self",)).filter(pk=run).first()
 
     def overdue(self, *, recorded_until: datetime | None = None) -> "RunQuerySet":
@@ -50,26 +48,25 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(lost | late)
 
     def waiting(self, *, older_than_seconds: float) -> "RunQuerySet":
-        """Runs that were graded so long ago and whose cohort is still open."""
-        return self.filter(
-            state=RunState.GRADED, ended_at__lt=seconds_from_now(-older_than_seconds)
-        )
+        """Runs that were graded longer ago and whose cohort is still open."""
+        before = seconds_from_now(-older_than_seconds)
+        return self.filter(state=RunState.GRADED, ended_at__lt=before)
 
     def visible_to(self, user: User | None) -> "RunQuerySet":
-        """Ranked runs are everybody's; any other is its submitter's and the staff's."""
-        if user is not None and user.is_staff:
+        """Runs that a user may see: ranked ones, and their own; maintainers see all."""
+        ranked = models.Q(state=RunState.RANKED)
+        if user is None:
+            return self.filter(ranked)
+        if user.is_staff:
             return self
-        public = models.Q(state=RunState.RANKED)
-        return self.filter(
-            public if user is None else public | models.Q(submission__submitted_by=user)
-        )
+        return self.filter(ranked | models.Q(submission__submitted_by=user))
 
     def owned_by(self, user: User) -> "RunQuerySet":
-        """Runs that a user may change: their own, for maintainers all."""
+        """Runs that a user may change: their own; maintainers may change all."""
         return self if user.is_staff else self.filter(submission__submitted_by=user)
 
     def with_facts(self) -> "RunQuerySet":
-        """With all that a run's page shows."""
+        """Runs with all related rows that a run's page shows."""
         return self.select_related(
             "submission__model__organisation",
             "submission__pair__public",
@@ -80,22 +77,24 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    """One evaluation of a submission, over as many attempts as it takes.
+    """One evaluation of a submission, over one or several attempts.
 
-    ``token`` fences attempts: it grows with each, and only reports that carry it change anything.
-    ``worker`` is who began the attempt, empty until somebody has; ``slot`` names the queue on which
-    that one is answered. ``waiting`` is the code of what every evaluator lacks for a queued run.
-    ``claimed`` are the counts of a Finished that came before the last outcomes; ``continued``
-    counts how often its author went on after a failure. Lease and deadline are by the database's
-    clock. ``artefact`` is the digest of the weights' files, as the evaluator found them,
-    ``weights`` that of their tensors (``TensorList``), ``likelihood_failed`` the code of what kept
-    them from reading; ``record`` is the ``contract.Record`` of the last attempt. A ``retracted``
-    run counts for nothing; a ``post_release`` one is of weights that nobody had committed to before
-    the set was released.
+    - ``token`` fences attempts: it grows with each, and only reports that carry it change the run.
+    - ``worker`` is the process that began the attempt, empty until one has; ``slot`` names the
+      queue on which it is answered.
+    - ``waiting`` is the code of what every evaluator lacks for a queued run.
+    - ``claimed`` are the counts of a Finished report that came before the last outcomes.
+    - ``continued`` counts how often its author continued it after a failure.
+    - Lease and deadline are by the database's clock.
+    - ``artefact`` is the digest of the weights' files, ``weights`` that of their tensors
+      (``TensorList``), ``likelihood_failed`` the code for which their likelihoods are missing.
+    - ``record`` is the ``contract.Record`` of the last attempt.
+    - A ``retracted`` run is not ranked and counts for no release. The weights of a
+      ``post_release`` run were not committed to before the set was released.
     """
 
     class Retraction(models.TextChoices):
-        """Reasons for which maintainers retract a run. One of a list, never a text."""
+        """Reasons for which maintainers retract a run: one of a list, never free text."""
 
         WRONG_WEIGHTS = "wrong_weights", "other weights than the named ones were evaluated"
         WRONG_SETUP = "wrong_setup", "the model or its endpoint was set up wrongly"
@@ -209,7 +208,7 @@ class Run(models.Model):
         return str(self.pk)
 
     def get_absolute_url(self) -> str:
-        """The run's page."""
+        """Return the address of the run's page."""
         return reverse("run", args=[self.pk])
 
     @property
@@ -229,17 +228,11 @@ class Run(models.Model):
 
     @property
     def ended_because(self) -> str:
-        """The code of what ended it without a score: its own, or that its pair was withdrawn while
-        it waited."""
+        """Code for which it ended without a score: its own, or the withdrawal of its pair."""
         withdrawn = self.submission.pair.withdrawn_at
-        if (
-            self.state == RunState.CANCELLED
-            and withdrawn
-            and self.ended_at
-            and self.ended_at >= withdrawn
-        ):
-            return PAIR_WITHDRAWN
-        return self.code
+        if self.state != RunState.CANCELLED or not withdrawn or not self.ended_at:
+            return self.code
+        return PAIR_WITHDRAWN if self.ended_at >= withdrawn else self.code
 
     @property
     def is_cancellable(self) -> bool:
@@ -248,16 +241,14 @@ class Run(models.Model):
 
     @property
     def percent(self) -> int:
-        """Progress in steps of ten percent: finer steps would tell how long single sealed items
-        took."""
+        """Progress in steps of ten percent: finer ones would reveal the time of single items."""
         return self.done * 10 // self.total * 10
 
     def move(self, new: RunState, **changes: Any) -> None:
-        """Take one step of the table: an update that names the old state, and whose count is
-        checked.
+        """Take one step of the table, by an update that names the old state.
 
-        Raises :class:`IllegalStep` where the table has none, :class:`LostStep` where another was
-        first.
+        Raises :class:`IllegalStep` where the table has no such step, :class:`LostStep` where
+        another process changed the state first.
         """
         old = RunState(self.state)
         check_step(STEPS, old, new)

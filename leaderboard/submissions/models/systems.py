@@ -17,8 +17,7 @@ SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
 
 
 class Lineage(models.Model):
-    """A pretraining that models descend from, as maintainers record it; a merge has several
-    parents."""
+    """Pretraining of models, recorded by maintainers. A merge has several parents."""
 
     name = models.CharField(max_length=80, unique=True)
     parents = models.ManyToManyField("self", symmetrical=False, related_name="children")
@@ -35,7 +34,7 @@ class Lineage(models.Model):
 
 
 class Model(models.Model):
-    """A model as the board names it. Names are plain ASCII and unique without regard to case.
+    """Model by its name on the board. Names are plain ASCII and unique without regard to case.
 
     ``lineage`` is the family that maintainers recorded last: models of one family never judge each
     other on the board. For a release only a ``LineageRecord`` of the very weights counts.
@@ -106,14 +105,16 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
 
 class Submission(models.Model):
-    """One request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
+    """Request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
 
-    ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by the
-    evaluator's name; it is erased when the run ends, or after a grace time where the run may go on.
-    ``keyed`` says that there was one. ``fingerprint`` is the digest of what was asked, so that a
-    repeated key with another body is seen. ``protocol`` is empty for the pair's own: only such a
-    run is ranked, and counts for a release. ``provider`` is empty for an API like OpenAI's own,
-    else a name of ``contract.Provider``; ``budget`` is a ``contract.Budget``.
+    - ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by
+      the evaluator's name. It is erased when the run ends, or after a grace time where the run may
+      be continued. ``keyed`` is True if there was one.
+    - ``fingerprint`` is the digest of the request: it detects an idempotency key that is used for
+      another request.
+    - ``protocol`` is empty for the pair's own: only such a run is ranked and counts for a release.
+    - ``provider`` is empty for an API like OpenAI's own, else a name of ``contract.Provider``.
+    - ``budget`` is a ``contract.Budget``.
     """
 
     class Kind(models.TextChoices):
@@ -192,13 +193,12 @@ class Submission(models.Model):
 
     @property
     def asked_by(self) -> str:
-        """The id of the protocol."""
+        """Id of the protocol."""
         return self.protocol or self.pair.protocol
 
 
 class TensorList(models.Model):
-    """The tensors of weights that were evaluated (``contract.Weights``), by the digest that
-    closings commit to."""
+    """Tensors of evaluated weights (``contract.Weights``), by the digest in their closings."""
 
     digest = models.CharField(max_length=64, unique=True)
     data: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField()
@@ -215,8 +215,8 @@ class TensorList(models.Model):
 
 
 class Commitment(models.Model):
-    """Somebody's commitment to weights by their digest. Only those from before a release rank after
-    it."""
+    """User's commitment to weights by their digest. After a release only weights with an earlier
+    commitment are ranked."""
 
     digest = models.CharField(max_length=64)
     by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="commitments")

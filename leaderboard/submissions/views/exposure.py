@@ -1,6 +1,5 @@
-"""The exposure report of a sealed set, for maintainers."""
+"""Exposure report of a sealed set, for maintainers."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ from evaluator.ledger.rules import moment_of
 from leaderboard.accounts.views import maintainers_only
 from leaderboard.benchmarks import charts
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.ledger.models import Entry, EntryQuerySet
+from leaderboard.ledger.models import Entry
 from leaderboard.submissions.exposure_report import (
     BlockExposure,
     ExposureReport,
@@ -30,27 +29,25 @@ MOST_RECIPIENTS = 6
 @maintainers_only
 @require_safe
 def exposure(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what of the sealed set was revealed, to whom and how often, block by block."""
+    """Show the items of a sealed set that were revealed, block by block, with the recipients."""
     pair = get_object_or_404(SetPair.objects.select_related("private", "public"), slug=slug)
     manifest = pair.private.facts()
     context: dict[str, Any] = {"pair": pair, "manifest": manifest, "section": "sets"}
     if manifest:
+        # Entries outside their evaluator's chain count as well: their items were shown.
         entries = Entry.objects.filter(kind="exposure", set_name=manifest.name)
-        report = report_exposure(manifest, _reveals(entries))
-        context |= _report_context(pair, manifest, report)
+        columns = ("moment", "recipient", "tier", "line__root", "line__items")
+        reveals = (Reveal(*row) for row in entries.values_list(*columns).iterator())
+        report = report_exposure(manifest, reveals)
+        context |= report_context(pair, manifest, report)
         context["unchained"] = entries.exclude(status=Entry.Status.CHAINED).count()
     return render(request, "submissions/exposure.html", context)
 
 
-def _reveals(entries: EntryQuerySet) -> Iterator[Reveal]:
-    """Read every signed entry, also one outside its evaluator's chain: its items were shown."""
-    columns = ("moment", "recipient", "tier", "line__root", "line__items")
-    return (Reveal(*row) for row in entries.values_list(*columns).iterator())
-
-
-def _report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -> dict[str, Any]:
+def report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -> dict[str, Any]:
+    """Return the report as rows, one a block, with the figures of the whole set."""
     parts = charts.parts(manifest, pair.private.signed_notices())
-    rows = [_row(manifest.name, part, report.blocks[part.id]) for part in parts]
+    rows = [block_row(manifest.name, part, report.blocks[part.id]) for part in parts]
     shares = {
         row["part"].id: charts.BlockExposure(row["share"], row["times"], bool(row["forbidden"]))
         for row in rows
@@ -68,7 +65,8 @@ def _report_context(pair: SetPair, manifest: Manifest, report: ExposureReport) -
     }
 
 
-def _row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[str, Any]:
+def block_row(set_name: str, part: charts.Part, block: BlockExposure) -> dict[str, Any]:
+    """Return one block's row, with its recipients by falling number of reveals."""
     total = block.total
     by_reveals = sorted(block.by.items(), key=lambda item: (-item[1].reveals, item[0]))
     recipients = [

@@ -1,4 +1,4 @@
-"""The page of a pair of sets: what was committed to; and registering and withdrawing pairs."""
+"""Page of a pair of sets with its commitment; registering and withdrawing pairs."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,16 +29,16 @@ REASONS = {
     "spent": "shown often enough",
     "leaked": "seen where it should not be",
     "key_lost": "a key was lost",
-    "wrong_gold": "its answer was wrong",
-    "ambiguous": "it can be read in two ways",
-    "duplicate": "it was there twice",
+    "wrong_gold": "its gold answer was wrong",
+    "ambiguous": "it is ambiguous",
+    "duplicate": "it is a duplicate",
 }
 """Reasons of the maintainers' notices."""
 
 
 @require_safe
 def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what was committed to, what has been retired, and how far the release rule is."""
+    """Show a pair's commitment, its retired blocks and items, and the release rule's progress."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
     context = pair_context(pair) | {"manifest": manifest}
@@ -56,7 +56,8 @@ def register_pair(request: HttpRequest) -> HttpResponse:
 
     Nothing is stored before the second is sent.
     """
-    sealed_set = _chosen_set(request)
+    name = request.GET.get("private", "").replace("\0", "")
+    sealed_set = ItemSet.objects.filter(sealed=True, name=name).first()
     if request.method != "POST":
         return _pair_form_page(request, PairForm(initial=_initial_facts(sealed_set)), sealed_set)
     form = PairForm(request.POST)
@@ -73,14 +74,8 @@ def register_pair(request: HttpRequest) -> HttpResponse:
     return render(request, "submissions/confirm_pair.html", context)
 
 
-def _chosen_set(request: HttpRequest) -> ItemSet | None:
-    """Return the sealed set that the address names, if there is one."""
-    name = request.GET.get("private", "").replace("\0", "")
-    return ItemSet.objects.filter(sealed=True, name=name).first()
-
-
 def _initial_facts(sealed_set: ItemSet | None) -> dict[str, str]:
-    """Return what a sealed set settles of its pair: protocol and grader, where it commits to them."""
+    """Return the fields that a sealed set fixes: its name, and a committed protocol and grader."""
     if sealed_set is None:
         return {}
     facts = {"private": sealed_set.name}
@@ -103,7 +98,7 @@ def _pair_form_page(
 @maintainers_only
 @require_safe
 def registered(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show what a new pair commits to, and whether known models would meet its rule at once."""
+    """Show a new pair's commitment, and a warning if known models would meet its rule at once."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
     context = pair_context(pair) | {
@@ -136,7 +131,7 @@ def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
-    """Return who signed the set's tree head and who cosigned it; empty for one that is not valid."""
+    """Return the signers and cosigners of the set's tree head; none where it is not valid."""
     cosigned: dict[str, int] = {}
     signatures: set[str] = set()
     if item_set.head:
@@ -156,7 +151,7 @@ def _commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]
 
 
 def _blocks_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
-    """Return how the set is divided into blocks, and the notices that retired some of it."""
+    """Return the set's blocks, and the notices that retired some of its items."""
     signed = pair.private.signed_notices()
     parts = charts.parts(manifest, signed)
     still_counting = waiting(manifest, signed)

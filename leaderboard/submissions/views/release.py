@@ -1,4 +1,4 @@
-"""The release of a sealed set: how far its rule is, who signs what, and the files once released."""
+"""Release of a sealed set: progress of its rule, signatures, and the released files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,8 +38,7 @@ MOST_SHORT = 10
 STATES = {
     SetState.SEALED: (
         "Sealed.",
-        "Its questions are not public. Whenever one is shown to a model, the ledger records to "
-        "whom.",
+        "Its questions are not public. The ledger records each time that one is shown to a model.",
     ),
     SetState.RELEASABLE: (
         "Releasable.",
@@ -49,17 +48,17 @@ STATES = {
         "Proposed.",
         "The evidence is frozen, for the maintainers to sign offline.",
     ),
-    SetState.RELEASED: ("Released.", "Everybody can read and check all of it."),
+    SetState.RELEASED: ("Released.", "Anybody can download and verify it."),
 }
 """Each state of a sealed set and the sentence that explains it."""
 
 
 @dataclass(frozen=True)
 class ClauseProgress:
-    """Progress of one clause of the rule, as the page shows it.
+    """Progress of one clause of the rule.
 
-    ``short`` are the models that fall short of it, ``more`` how many of them are not listed;
-    ``days`` are those until the clause's date, at least one.
+    ``short`` are the models that fall short of it, ``more`` is the number of those that are not
+    listed. ``days`` are left until the clause's date, at least one.
     """
 
     words: str
@@ -105,7 +104,7 @@ def clause_progress(rule: Rule, evidence: Evidence, verdict: Verdict) -> tuple[C
 
 @require_safe
 def release(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show how far the release is, what is signed for it, and once released all of its files."""
+    """Show the progress of a release, its signed statement, and the released files."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
     context = pair_context(pair) | {"manifest": manifest, "path": _path(pair)}
@@ -113,7 +112,8 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
         context |= evidence_context(pair, manifest) | {
             "digest": manifest.digest(),
             "rule_digest": rule_digest(manifest.rule) if manifest.rule else "",
-            "next_season": _next_season(pair, manifest),
+            # The season that can be opened next, from 1.
+            "next_season": pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None,
         }
     context |= _release_context(pair)
     user = reader(request)
@@ -167,7 +167,7 @@ def pairs_with_release() -> QuerySet[SetPair]:
 
 
 def pair_context(pair: SetPair) -> dict[str, Any]:
-    """Return what every page of a pair shows: state, steps so far, other pairs over the set."""
+    """Return the facts on every page of a pair: state, past steps, other pairs over the set."""
     steps = [
         {"step": step, "why": STEPS[SetState(step.old), SetState(step.new)].why}
         for step in pair.private.steps.select_related("by").order_by("pk")
@@ -212,11 +212,6 @@ def _path(pair: SetPair) -> Sequence[PathStep]:
         PathStep(state, moments.get(state) if place <= reached else None, place == reached)
         for place, state in enumerate(order)
     ]
-
-
-def _next_season(pair: SetPair, manifest: Manifest) -> int | None:
-    """Return the number of the season that can be opened next, from 1; None after the last."""
-    return pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None
 
 
 def _release_context(pair: SetPair) -> dict[str, Any]:

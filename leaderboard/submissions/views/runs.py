@@ -1,4 +1,4 @@
-"""The page of a run, and what its author and maintainers may do with it."""
+"""Page of a run, and the actions of its author and of maintainers."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -58,7 +58,7 @@ RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts
 
 @require_safe
 def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """Show a run. To those who may not see it, it does not exist."""
+    """Show a run; answer 404 to users who may not see it."""
     user = reader(request)
     run = Run.objects.visible_to(user).with_facts().filter(pk=run_id).first()
     if run is None:
@@ -66,16 +66,16 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     place = actions.queue_place(run)
     context = {
         "run": run,
-        "words": _state_words(run),
+        "words": state_words(run),
         "on_board": _is_on_board(run),
         "place": place,
         "held_up": explain_code(place.held_up_by) if place else None,
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
         "record": run.record if run.is_graded else None,
-        "graders": _by_grader(run) if run.state == RunState.RANKED else [],
+        "graders": counts_by_grader(run),
     }
-    context |= _counts(run_counts(run)) | _forms(run, user)
+    context |= counts_context(run_counts(run)) | run_forms(run, user)
     return render(request, "submissions/run.html", context)
 
 
@@ -84,7 +84,7 @@ def _is_on_board(run: Run) -> bool:
     return run.state == RunState.RANKED and not left_out
 
 
-def _state_words(run: Run) -> tuple[str, str]:
+def state_words(run: Run) -> tuple[str, str]:
     """Return the state of a run and the sentence that explains it."""
     if run.state != RunState.RANKED or _is_on_board(run):
         return STATES[RunState(run.state)]
@@ -93,30 +93,31 @@ def _state_words(run: Run) -> tuple[str, str]:
     return POST_RELEASE if run.post_release else OTHER_PROTOCOL
 
 
-def _counts(sets: Sequence[PublicCounts]) -> dict[str, Any]:
+def counts_context(sets: Sequence[PublicCounts]) -> dict[str, Any]:
     """Return the public counts, set by set, with the votes and likelihoods that some have."""
-    votes: list[tuple[PublicCounts, SafeString]] = [
-        (counts, charts.calibration(Votes.from_dict(counts.votes)))
-        for counts in sets
-        if counts.votes
-    ]
+    votes: list[tuple[PublicCounts, SafeString]] = []
+    for counts in sets:
+        if counts.votes:
+            votes.append((counts, charts.calibration(Votes.from_dict(counts.votes))))
     likelihoods = [counts.likelihood for counts in sets if counts.likelihood]
     return {"sets": sets, "votes": votes, "likelihoods": likelihoods}
 
 
-def _by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
-    """Return each grader's counts of a run, set by set; empty where only one grader is known."""
+def counts_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
+    """Return each grader's counts of a ranked run, set by set; empty for a single grader."""
+    if run.state != RunState.RANKED:
+        return []
     rows: dict[str, list[GraderComparison]] = {}
     for row in compare_graders([run], headline=run.submission.pair.grader)[run.pk]:
         rows.setdefault(row.grader, []).append(row)
     return list(rows.items()) if len(rows) > 1 else []
 
 
-def _forms(run: Run, user: User | None) -> dict[str, Any]:
+def run_forms(run: Run, user: User | None) -> dict[str, Any]:
     """Return the forms of a run's page, for a user who may see the run.
 
-    A run that is not ranked is seen by its author and by maintainers only, so that whoever sees a
-    run that can be cancelled or continued may do so.
+    Only its author and maintainers see a run that is not ranked, so that every user who sees it may
+    cancel or continue it.
     """
     if user is None:
         return {}

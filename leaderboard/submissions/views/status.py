@@ -1,4 +1,4 @@
-"""Status of the evaluators: the pools for everybody, every finding for maintainers."""
+"""Status of the evaluators: the pools for all visitors, findings for maintainers."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -124,8 +124,9 @@ QUOTES_ENDPOINTS = [
     ),
     (
         "leaderboard/submissions/actions/recording.py",
-        "    retry_or_fail(run, body.code)\n",
-        '    retry_or_fail(run, body.code)\n    run.change(claimed=[{"said": body.said}])\n',
+        "        retry_or_fail(run, body.code)\n",
+        "        retry_or_fail(run, body.code)\n"
+        '        run.change(claimed=[{"said": body.said}])\n',
     ),
     (
         "leaderboard/submissions/api/runs.py",

@@ -10,19 +10,19 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Notes that somebody had these weights at this moment: after a release only such weights rank."""
+    """Records that a user has these weights now: after a release only such weights are ranked."""
 
     help = "Commit to a checkpoint by its digest, for a user."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """DIGEST and USER."""
         parser.add_argument(
-            "digest", metavar="DIGEST", help="what the evaluator calls the checkpoint's digest"
+            "digest", metavar="DIGEST", help="digest of the checkpoint, as the evaluator prints it"
         )
         parser.add_argument("--by", required=True, metavar="USER")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Commit and say when."""
+        """Commit and print the moment."""
         try:
             commitment = actions.commit_weights(
                 user=person(username=options["by"]), digest=options["digest"]

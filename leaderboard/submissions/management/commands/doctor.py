@@ -9,12 +9,9 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Prints one line a finding, with what to do. Ends with 1 where one of them keeps runs from
-    ending."""
+    """Prints one line a finding, with advice. Ends with 1 if one of them keeps runs from ending."""
 
-    help = (
-        "Say what is wrong with the site, its broker and its evaluators, and what to do about it."
-    )
+    help = "Check the site, its broker and its evaluators, and advise what to do."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Examine, print, end."""

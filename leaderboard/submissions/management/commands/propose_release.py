@@ -10,8 +10,7 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Freezes the evidence of a releasable pair, so that maintainers can sign it; or takes that
-    back."""
+    """Freezes the evidence of a releasable pair, so that maintainers can sign it."""
 
     help = "Propose a pair's release: its evidence is frozen."
 
@@ -19,10 +18,10 @@ class Command(BaseCommand):
         """SLUG and USER."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument("--by", required=True, metavar="USER", help="a maintainer")
-        parser.add_argument("--withdraw", action="store_true", help="take the proposal back")
+        parser.add_argument("--withdraw", action="store_true", help="withdraw the proposal")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Propose or withdraw, and print the state."""
         act = actions.withdraw if options["withdraw"] else actions.propose
         try:
             pair = act(slug=options["slug"], by=person(username=options["by"]))

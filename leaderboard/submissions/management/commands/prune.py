@@ -10,16 +10,16 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Deletes rows that nothing reads any more, as the housekeeping does every hour."""
+    """Deletes rows that are no longer read, as the housekeeping does every hour."""
 
-    help = "Delete receipts, job specifications and counts of refused reports that are past their time."
+    help = "Delete old receipts, job specifications and counts of refused reports."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--dry-run."""
         parser.add_argument("--dry-run", action="store_true", help="count them only")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Delete or count, and say how many of each."""
+        """Delete or count, and print the number of each kind."""
         try:
             with quiet_database():
                 pruned = actions.prune(dry_run=options["dry_run"])

@@ -11,10 +11,9 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Verifies a signed bundle as a stranger would, keeps it, and makes the pair released: all of
-    it or nothing."""
+    """Verifies a signed bundle as third parties do, stores it and releases the pair."""
 
-    help = "Publish the bundle of a proposed release, as another maintainer than the one who proposed it."
+    help = "Publish the bundle of a proposed release. Another maintainer must have proposed it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """SLUG, BUNDLE and USER."""
@@ -25,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--by", required=True, metavar="USER", help="another maintainer")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Publish and print the released set."""
         try:
             by = person(username=options["by"])
             release = actions.publish(slug=options["slug"], bundle=options["bundle"], by=by)

@@ -1,5 +1,4 @@
-"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL … [--weights DIGEST] [--base
-MODEL]]``."""
+"""``manage.py register_lineage NAME [--parent NAME …] [--model MODEL … [--weights DIGEST]]``."""
 
 from typing import Any
 
@@ -11,7 +10,7 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Enters a pretraining lineage with what it was made from, and the models that belong to it."""
+    """Registers a pretraining lineage with its parents, and the models that belong to it."""
 
     help = "Register a lineage, its parents, and models of it."
 
@@ -19,7 +18,7 @@ class Command(BaseCommand):
         """NAME, parents and models."""
         parser.add_argument("name", metavar="NAME")
         parser.add_argument(
-            "--parent", action="append", default=[], metavar="NAME", help="what it was made from"
+            "--parent", action="append", default=[], metavar="NAME", help="lineage it was made from"
         )
         parser.add_argument(
             "--model", action="append", default=[], metavar="MODEL", help="a model of this lineage"
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Register and say so."""
+        """Register and print the lineage."""
         models = options["model"]
         if options["weights"] and len(models) != 1:
             raise CommandError("--weights are those of one --model")

@@ -15,8 +15,8 @@ from leaderboard.submissions.actions import forecast
 class Command(BaseCommand):
     """Registers a pair of sets: from then on models can be submitted to it.
 
-    Says so where the release rule would be met at once if known models did as well on it as they
-    last did elsewhere.
+    Warns where the release rule would be met at once if known models did as well on it as they last
+    did elsewhere.
     """
 
     help = "Register a pair of a public and a sealed set, both registered before."
@@ -34,8 +34,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Register and say so."""
-        options["grader"] = options["grader"] or _grader_of(options["protocol"])
+        """Register and print the pair."""
+        if not options["grader"]:
+            known = options["protocol"] in protocols.ids()
+            default = protocols.get(options["protocol"]).grader if known else grading.HEADLINE
+            options["grader"] = default
         names = ("slug", "title", "public", "private", "protocol", "also", "grader")
         try:
             validate_slug(options["slug"])
@@ -47,15 +50,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{pair.slug}: {pair.public} and {pair.private}, {pair.protocol}")
         verdict = forecast(pair).verdict
         if verdict is not None and verdict.met:
-            grounds = (
-                f"as {', '.join(verdict.models)} last did elsewhere"
-                if verdict.models
-                else "by its date"
-            )
+            grounds = "by its date"
+            if verdict.models:
+                grounds = f"as {', '.join(verdict.models)} last did elsewhere"
             self.stderr.write(
                 f"warning: the release rule of {pair.private} would be met at once, {grounds}"
             )
-
-
-def _grader_of(protocol: str) -> str:
-    return protocols.get(protocol).grader if protocol in protocols.ids() else grading.HEADLINE

@@ -13,20 +13,19 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Says how far a pair's release rule is, and writes the evidence that a proposed release was
-    frozen over."""
+    """Prints the progress of a pair's release rule, and writes the frozen evidence."""
 
-    help = "Show how far a pair is on its way to release, as one JSON object."
+    help = "Show the progress of a pair's release as one JSON object."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """SLUG, and where the evidence goes."""
+        """SLUG, and the file for the evidence."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument(
             "--evidence", type=Path, metavar="FILE", help="write the frozen evidence, to be signed"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Weigh, write, say so."""
+        """Weigh the rule, write the evidence, print the progress."""
         pair = SetPair.objects.select_related("private").filter(slug=options["slug"]).first()
         if pair is None:
             raise CommandError("there is no pair of this name")
@@ -37,7 +36,10 @@ class Command(BaseCommand):
             "rule": pair.private.rule_words(),
         }
         if verdict is not None:
-            facts |= {"met": verdict.met, "clauses": [_clause(one) for one in verdict.clauses]}
+            facts |= {
+                "met": verdict.met,
+                "clauses": [clause_facts(state) for state in verdict.clauses],
+            }
         if path := options["evidence"]:
             if pair.evidence is None:
                 raise CommandError("no release is proposed: nothing is frozen")
@@ -48,8 +50,9 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(facts))
 
 
-def _clause(state: ClauseState) -> dict[str, Any]:
+def clause_facts(state: ClauseState) -> dict[str, Any]:
+    """Return the progress of one clause as JSON data."""
     if state.moment:
         return {"met": state.met, "date": state.moment}
-    short = [{"model": one.model, "items": one.items, "n": one.n} for one in state.short]
+    short = [{"model": gap.model, "items": gap.items, "n": gap.n} for gap in state.short]
     return {"met": state.met, "models": list(state.models), "wanted": state.wanted, "short": short}

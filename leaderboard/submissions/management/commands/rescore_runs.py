@@ -12,13 +12,12 @@ from leaderboard.submissions.models import Rescoring
 
 
 class Command(BaseCommand):
-    """Asks the evaluators that keep the answers to grade them again; with ``--show`` it says what
-    came of it."""
+    """Orders evaluators to grade the answers they store again; ``--show`` lists the results."""
 
     help = "Have the graded runs of a pair graded again by another grader."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """SLUG, and by what and for whom."""
+        """SLUG, the grader and the maintainer."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument("--grader", help="the id of a published grader")
         parser.add_argument("--by", metavar="USER", help="a maintainer")
@@ -26,23 +25,26 @@ class Command(BaseCommand):
         parser.add_argument(
             "--show",
             action="store_true",
-            help="ask nobody: list what was asked and what came of it",
+            help="only list the orders and their results",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ask and say whom, or list."""
+        """Order rescorings and list them, or only list them."""
         if options["show"]:
-            orders = list(
-                Rescoring.objects.filter(run__submission__pair__slug=options["slug"]).order_by("pk")
-            )
+            of_pair = Rescoring.objects.filter(run__submission__pair__slug=options["slug"])
+            orders = list(of_pair.order_by("pk"))
         elif options["grader"] and options["by"]:
-            orders = self._asked(options)
+            orders = self.new_orders(options)
         else:
             raise CommandError("give --grader and --by, or --show")
         for order in orders:
-            self.stdout.write(_line(order))
+            words = [str(order.run_id), order.grader, order.state, order.code]
+            for change in order.changes():
+                words += [f"{change.set}: {kind} {n};" for kind, n in change.counts.items()]
+            self.stdout.write(" ".join(word for word in words if word))
 
-    def _asked(self, options: dict[str, Any]) -> list[Rescoring]:
+    def new_orders(self, options: dict[str, Any]) -> list[Rescoring]:
+        """Order the rescoring of one run, or of all. Raises ``CommandError``."""
         try:
             about = {"grader": options["grader"], "by": person(username=options["by"])}
             if options["run"]:
@@ -50,13 +52,3 @@ class Command(BaseCommand):
             return actions.ask_all_again(slug=options["slug"], **about)
         except SiteError as failure:
             raise CommandError(str(failure)) from None
-
-
-def _line(order: Rescoring) -> str:
-    words = [str(order.run_id), order.grader, order.state, order.code]
-    words += [
-        f"{one.set}: {kind} {count};"
-        for one in order.changes()
-        for kind, count in one.counts.items()
-    ]
-    return " ".join(word for word in words if word)

@@ -12,7 +12,7 @@ from leaderboard.submissions.models import Run
 
 
 class Command(BaseCommand):
-    """Retracts a run in public: it has no rank and counts for no release. Its outcomes stay stored."""
+    """Retracts a run in public: it has no rank and counts for no release."""
 
     help = "Retract a run for good. Its page states the reason and who retracted it."
 

@@ -1,5 +1,4 @@
-"""``manage.py runs [RUN …] [--state STATE] [--pair PAIR] [--code CODE] [--cancel | --requeue]
-[--json]``."""
+"""``manage.py runs [RUN …] [--state …] [--pair …] [--code …] [--cancel | --requeue] [--json]``."""
 
 import json
 from collections.abc import Callable
@@ -32,23 +31,22 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """List the runs that match, or act on each; end with an error where one was refused."""
-        action = _action(options)
-        runs = _matching(options, must_choose=action is not None)
-        rows = [_acted(run, action) if action else _row(run) for run in runs]
+        action: Callable[..., Run] | None = None
+        if options["cancel"]:
+            action = actions.cancel
+        elif options["requeue"]:
+            action = actions.requeue
+        runs = matching_runs(options, must_choose=action is not None)
+        rows = [act_on(run, action) if action else facts_of(run) for run in runs]
         for row in rows:
-            self.stdout.write(json.dumps(row) if options["json"] else _line(row))
+            line = " ".join(str(value) for value in row.values() if value)
+            self.stdout.write(json.dumps(row) if options["json"] else line)
         refused = sum("refused" in row for row in rows)
         if refused:
             raise CommandError(f"{refused} of {len(rows)} runs were left as they are")
 
 
-def _action(options: dict[str, Any]) -> Callable[..., Run] | None:
-    if options["cancel"]:
-        return actions.cancel
-    return actions.requeue if options["requeue"] else None
-
-
-def _matching(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
+def matching_runs(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
     """Return the runs that the options choose, oldest first. Raises ``CommandError``."""
     columns = {"state": "state", "pair": "submission__pair__slug", "code": "code"}
     wanted = {column: options[name] for name, column in columns.items() if options[name]}
@@ -63,11 +61,8 @@ def _matching(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
     return runs
 
 
-def _line(row: dict[str, Any]) -> str:
-    return " ".join(str(value) for value in row.values() if value)
-
-
-def _row(run: Run) -> dict[str, Any]:
+def facts_of(run: Run) -> dict[str, Any]:
+    """Return the facts of a run that are listed."""
     place = actions.queue_place(run)
     lack = place.held_up_by if place else None
     return {
@@ -80,7 +75,8 @@ def _row(run: Run) -> dict[str, Any]:
     }
 
 
-def _acted(run: Run, action: Callable[..., Run]) -> dict[str, Any]:
+def act_on(run: Run, action: Callable[..., Run]) -> dict[str, Any]:
+    """Call an action on a run. Return its new state, or the code of a refusal."""
     try:
         return {"run": str(run.pk), "state": action(run=run.pk).state}
     except SiteError as refusal:

@@ -12,7 +12,7 @@ class Command(BaseCommand):
     """Generates the page that shows a run's states."""
 
     help = "Write docs/states.md from the table of steps."
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way to say it
+    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file."""

@@ -10,8 +10,7 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Makes a pair's board from another grader's outcomes, for both sets, once the runs have been
-    graded again."""
+    """Makes a pair's board from another grader's outcomes, once the runs have been graded again."""
 
     help = "Make the board of a pair by another grader."
 
@@ -25,7 +24,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do it and say so."""
+        """Switch and print the board's grader."""
         try:
             pair = actions.switch_grader(
                 slug=options["slug"],

@@ -11,12 +11,12 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Withdraws a pair that was registered by mistake, in public. Its waiting runs are cancelled."""
+    """Withdraws a pair that was registered by mistake, in public; cancels its waiting runs."""
 
     help = "Withdraw a pair for ever; refused once a run on it has a result."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """SLUG, the reason and who withdraws it."""
+        """SLUG, the reason and the maintainer."""
         parser.add_argument("slug", metavar="SLUG")
         parser.add_argument("--reason", required=True, choices=SetPair.Withdrawal.values)
         parser.add_argument("--by", required=True, metavar="USER", help="a maintainer")
