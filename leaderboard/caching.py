@@ -1,9 +1,10 @@
-"""Caching of pages: the one place that decides which responses are stored, and by whom.
+"""Caching of responses: the one place that decides which are stored, by the site and by browsers.
 
 - A visitor who sends no session, no message and no key is anonymous. Pages for anonymous visitors
   are stored by Django's cache and revalidated with an ETag: ``Cache-Control: no-cache``.
-- Any other response is that person's own: ``private, no-store``, and never stored here.
-- A response that sets a cookie is never stored.
+- A response to a session or an API key, or one that sets a session, is personal: ``private,
+  no-store``, and never stored here.
+- A response that sets any cookie is never stored here.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.views.decorators.cache import cache_page
 from django.views.decorators.gzip import gzip_page
@@ -27,6 +29,14 @@ def is_anonymous(request: HttpRequest) -> bool:
     """Return True if the request carries no session, no pending message and no API key."""
     known = {settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name}
     return not known & set(request.COOKIES) and "Authorization" not in request.headers
+
+
+def forbid_storing_personal(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Mark a response ``private, no-store`` if a session or an API key belongs to it."""
+    session = settings.SESSION_COOKIE_NAME
+    cookies = {*request.COOKIES, *response.cookies}
+    if session in cookies or "Authorization" in request.headers:
+        patch_cache_control(response, no_store=True, private=True)
 
 
 def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:

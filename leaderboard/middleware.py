@@ -5,12 +5,11 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_plus
 
-from django.conf import settings
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
-from django.utils.cache import patch_cache_control
 
+from leaderboard.caching import forbid_storing_personal
 from leaderboard.errors import Refusal, SiteError, explain, refusal_of, refuse, sqlstate
 
 logger = logging.getLogger(__name__)
@@ -42,14 +41,8 @@ class Headers:
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), geolocation=(), microphone=()"
         )
-        name = settings.SESSION_COOKIE_NAME
-        known = (
-            name in request.COOKIES
-            or name in response.cookies
-            or "Authorization" in request.headers
-        )
-        if known and not request.path.startswith("/static/"):
-            patch_cache_control(response, no_store=True, private=True)
+        if not request.path.startswith("/static/"):
+            forbid_storing_personal(request, response)
         return response
 
 

@@ -1,4 +1,12 @@
-"""Admission of a submission. Pure: the request and the facts it is judged by are arguments."""
+"""Admission of a submission. Pure: the request and the facts it is judged by are arguments.
+
+1. ``malformed``: the fields fit the kind of model, and the address is a permitted one.
+2. ``decide``: the submitter has an organisation, pair and protocol are known, the model is the
+   submitter's and described as before, and an API key can be sealed.
+3. The recipient's tier may be shown some of the set (``item_selection.select_items``), and a
+   self-declared endpoint's party has runs left (``actions.quotas.check_declared``). The pair was
+   not withdrawn meanwhile. These need locks, so ``actions.submissions.submit`` checks them last.
+"""
 
 import math
 import re

@@ -157,16 +157,13 @@ def test_a_set_is_registered_from_its_files(
         page.get_by_label("Short name").fill("newest-pair")
         page.get_by_label("Title").fill("The newest")
         page.get_by_label("Public set").select_option("twins-public")
-        page.get_by_role("button", name="Check all of it").click()
-        assert page.locator("h1").inner_text() == "Is all of this right?"
+        page.get_by_role("button", name="Continue").click()
+        assert page.locator("h1").inner_text() == "Check the pair before you register it"
         assert violations_without_javascript(page) == []
         page.get_by_label("I know that none of this can be changed").check()
-        page.get_by_role("button", name="Register the pair for ever").click()
-        assert page.locator("h1").inner_text() == "What does The newest commit us to?"
-        assert (
-            "Models that are known already would meet the release rule at once."
-            in page.inner_text("main")
-        )
+        page.get_by_role("button", name="Register the pair").click()
+        assert page.locator("h1").inner_text() == "The newest is registered"
+        assert "Known models would meet the release rule at once." in page.inner_text("main")
 
 
 def test_the_blocks_of_a_set_are_told_apart_without_colour(

@@ -78,9 +78,11 @@ class Oracle:
             "api": "chat",
         }
         ask = Ask(pair=self.pair.slug, model=f"name-{number}", kind="endpoint", **endpoint)
-        return self._allowed(
-            lambda: actions.submit(user=user or self.user, key=f"k{number}", ask=ask).runs.get()
-        )
+
+        def submitted() -> Run:
+            return actions.submit(user=user or self.user, key=f"k{number}", ask=ask).runs.get()
+
+        return self._allowed(submitted)
 
     def go_on(self, run: Run) -> Run | None:
         """Continue a failed run; None where the party has no share left."""

@@ -73,7 +73,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
         "record": run.record if run.is_graded else None,
-        "graders": counts_by_grader(run),
+        "graders": comparisons_by_grader(run),
     }
     context |= counts_context(run_counts(run)) | run_forms(run, user)
     return render(request, "submissions/run.html", context)
@@ -103,7 +103,7 @@ def counts_context(sets: Sequence[PublicCounts]) -> dict[str, Any]:
     return {"sets": sets, "votes": votes, "likelihoods": likelihoods}
 
 
-def counts_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
+def comparisons_by_grader(run: Run) -> list[tuple[str, list[GraderComparison]]]:
     """Return each grader's counts of a ranked run, set by set; empty for a single grader."""
     if run.state != RunState.RANKED:
         return []

@@ -91,7 +91,7 @@ def test_names_are_unique_without_case_in_the_database_too(db: None) -> None:
 def test_a_token_is_shown_once_and_kept_as_a_digest(client: Client, user: Any) -> None:
     client.force_login(user)
     page = client.post("/accounts/tokens/", {"name": "laptop"}).content.decode()
-    secret = page.split("this once: <code>")[1].split("</code>")[0]
+    secret = page.split("only once: <code>")[1].split("</code>")[0]
     assert secret.startswith("hft_")
     token = ApiToken.objects.get()
     assert secret not in str(vars(token)) and len(token.digest) == 64

@@ -130,7 +130,7 @@ def test_the_command(db: None, tmp_path: Path, evaluator: FakeEvaluator) -> None
 
 
 def test_the_page_and_the_api(client: Client, known: Evaluator, evaluator: FakeEvaluator) -> None:
-    assert b"Nothing has been shown" in client.get("/ledger/").content
+    assert b"No sealed item has been shown" in client.get("/ledger/").content
     lines = [evaluator.expose() for _ in range(60)]
     store_entries(evaluator=known, entries=lines[:59])
     page = client.get("/ledger/").content.decode()
@@ -145,7 +145,7 @@ def test_the_page_and_the_api(client: Client, known: Evaluator, evaluator: FakeE
 
 def test_a_flagged_evaluator_is_said_to_be(client: Client, known: Any) -> None:
     Evaluator.objects.update(flagged=True)
-    assert b"contradicts itself" in client.get("/ledger/").content
+    assert b"contradict each other" in client.get("/ledger/").content
 
 
 @pytest.mark.parametrize("name", ["verify_log.py", "verify_release.py"])

@@ -26,7 +26,7 @@ def test_it_needs_somebody(client: Client, db: None) -> None:
 
 def test_committing_once_and_again(client: Client, user: User) -> None:
     client.force_login(user)
-    assert "You are committed to nothing yet." in text_of(client.get(PAGE))
+    assert "You have no commitments yet." in text_of(client.get(PAGE))
     for _ in range(2):
         page = text_of(client.post(PAGE, {"digest": f" {DIGEST} "}, follow=True))
         assert "You are committed to these weights." in page and DIGEST in page

@@ -199,5 +199,5 @@ def test_what_ought_not_to_be_is_pointed_out(
     page = text_of(client.get(PAGE))
     assert "More than the cap." in page and "21 of 20" in page
     assert "1 entry cannot be counted" in page
-    assert "1 of these entries is signed but not part of a log without gaps" in page
+    assert "1 of these entries is signed, but the log has a gap before it" in page
     assert page.count("not for T2") == 2 and page.count('class="warmth wrong"') == 2

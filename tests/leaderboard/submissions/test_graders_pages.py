@@ -70,7 +70,7 @@ def test_all_graders_of_a_whole_run(ranked: Any, client: Client, pair: Any) -> N
     right = sum(truth("private", i) is Outcome.RIGHT for i in range(PRIVATE_N))
     assert shown(run)["numeric-1", "private"][2] == right
     page = text_of(client.get(f"/runs/{run.pk}/"))
-    assert "The same answers by other graders" in page and f"0 of {PRIVATE_N}" in page
+    assert "The same answers, other graders" in page and f"0 of {PRIVATE_N}" in page
     [row] = pair.snapshots.latest("pk").ranking()
     assert {
         one.grader: (one.public_right, one.public_n, one.private_right, one.private_n)
@@ -88,7 +88,7 @@ def test_counts_over_a_part_of_the_answers_are_not_shown(
     run = ranked(*told(n=PRIVATE_N - 2))
     assert shown(run)[STRICT, "private"] == (PRIVATE_N - 2, PRIVATE_N, None, None)
     assert shown(run)[STRICT, "public"] == (PUBLIC_N, PUBLIC_N, 0, PUBLIC_N)
-    assert "not known: kept of 7 of 9 answers" in text_of(client.get(f"/runs/{run.pk}/"))
+    assert "unknown: 7 of 9 answers are stored" in text_of(client.get(f"/runs/{run.pk}/"))
     [row] = pair.snapshots.latest("pk").ranking()
     assert [one.grader for one in row.graders] == ["numeric-1"]
 
@@ -154,7 +154,7 @@ def test_maintainers_ask_and_read_the_log(house: House, client: Client) -> None:
     assert "Its evaluator is asked" in text_of(answer)
     order = Rescoring.objects.get()
     record_report(envelope=house.answer(order))
-    assert "told when the cohort of the run is closed" in text_of(client.get("/sets/pair/graders/"))
+    assert "published when the run's cohort is closed" in text_of(client.get("/sets/pair/graders/"))
     publish(pair=house.run.submission.pair)
     log = text_of(client.get("/sets/pair/graders/"))
     assert f"private: {'right to no_answer'}" in log and "keeper" in log

@@ -69,8 +69,8 @@ def test_a_pair_says_what_it_is_committed_to(
     assert "2 of 3 maintainers: maintainer-1, maintainer-2, maintainer-3" in page
     assert f"python3 verify_release.py BUNDLE --root {manifest.root}" in page
     assert "python3 verify_log.py --site http://testserver --state watched" in page
-    assert "Honest limit." in page and "never more than 20 items" in page
-    assert "Nothing has been retired: this is version 0." in page
+    assert "Limit of this protection." in page and "at most 20 items over all seasons" in page
+    assert "No items are retired: this is version 0." in page
     assert (
         'aria-label="Blocks: 6 exposed, 2 season, 1 local, 1 spare; 0 retired, 0 items with an erratum"'
         in page
@@ -87,9 +87,7 @@ def test_a_head_that_does_not_verify_is_nobodys(
 
 
 def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeEvaluator) -> None:
-    assert "No other model of a known lineage has finished a run on it yet." in text_of(
-        client.get(PAGE)
-    )
+    assert "No model with a recorded lineage has finished a run yet." in text_of(client.get(PAGE))
     count_run(twins, evaluator, "north-1", right=118, lineage="north")
     for number in range(12):
         count_run(twins, evaluator, f"west-{number:02}", right=101 - number, lineage="west")
@@ -97,7 +95,7 @@ def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeE
     assert "<b>1 of 2</b> models: <b>north-1</b>." in page
     assert "<span>west-00</span> <span><b>13</b> of 120</span>" in page
     assert "<span>west-09</span>" in page and "west-10" not in page
-    assert "And 2 more models that are further off." in page
+    assert "And 2 more models." in page
     assert "2 open models of distinct lineages with 95% right" in page
     assert "It is not met yet." in page
 
@@ -129,8 +127,8 @@ def test_notices_are_told_with_their_reason(client: Client, twins: SetPair, seal
     benchmarks.post_notices(data=[first.to_dict(), second.to_dict()])
     page = text_of(client.get(PAGE))
     assert "block 2 retired" in page and "shown often enough" in page
-    assert "item 45 withdrawn, waits" in page and "its answer was wrong" in page
-    assert "1 withdrawn item still counts" in page and "by 1/n at most" in page
+    assert "item 45 withdrawn, waits" in page and "its gold answer was wrong" in page
+    assert "1 withdrawn item still counts" in page and "by at most 1/n" in page
     assert "1 retired, 1 items with an erratum" in page and "version 2" in page
     third = sealed.notice(second, kind="compromise", reason="leaked")
     benchmarks.post_notices(data=[one.to_dict() for one in (first, second, third)])
@@ -150,7 +148,7 @@ def test_sets_without_a_manifest_or_a_rule_have_pages_too(
     client: Client, pair: Any, boss: User
 ) -> None:
     for address in ("/sets/pair/", "/sets/pair/release/"):
-        assert "No rule was committed to" in text_of(client.get(address))
+        assert "This set has no release rule" in text_of(client.get(address))
     type(pair.private).objects.filter(pk=pair.private.pk).update(manifest={})
     client.force_login(boss)
     for address in (
@@ -177,9 +175,9 @@ def test_the_way_to_a_release(
         return page
 
     assert "not frozen yet" in current("Sealed")
-    assert "What has happened" not in current("Sealed")
+    assert "History" not in current("Sealed")
     meet(twins, evaluator)
-    assert "It is met." in current("Releasable")
+    assert "It is met now." in current("Releasable")
     heir(twins)
     twins = actions.propose(slug="twins", by=boss)
     page = current("Proposed")
@@ -215,7 +213,7 @@ def test_a_release_rests_on_what_was_signed(
     for address in (PAGE, RELEASE):
         page = text_of(client.get(address))
         assert "<b>2 of 2</b> models: <b>north-1</b>, <b>south-1</b>." in page
-        assert "It was not waited for." in page
+        assert "The set was released before this date." in page
 
 
 def test_the_evidence_is_the_bytes_that_are_signed(
@@ -300,11 +298,13 @@ def test_a_pair_is_registered_by_its_form(client: Client, twins: SetPair, boss: 
     page = text_of(client.get("/sets/register/pair/?private=fresh"))
     assert fresh.manifest.root in page and 'value="fresh" selected' in page
     text_of(client.get("/sets/register/pair/?private=no%ffsuch"))
-    assert "Is all of this right?" in text_of(client.post("/sets/register/pair/", PAIR | ASKED))
+    assert "Check the pair before you register it" in text_of(
+        client.post("/sets/register/pair/", PAIR | ASKED)
+    )
     done = client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True)
     assert done.redirect_chain == [("/sets/new/registered/", 302)]
     page = text_of(done)
-    assert fresh.manifest.root in page and "No models that are known already would meet" in page
+    assert fresh.manifest.root in page and "no known models would meet" in page
     assert SetPair.objects.get(slug="new").private.name == "fresh"
 
 
@@ -342,7 +342,7 @@ def test_a_rule_that_known_models_meet_is_pointed_out(
     page = text_of(
         client.post("/sets/register/pair/", PAIR | ASKED | {"confirmed": "1"}, follow=True)
     )
-    assert "Models that are known already would meet the release rule at once." in page
+    assert "Known models would meet the release rule at once." in page
     assert "north-1, south-1" in page
 
 

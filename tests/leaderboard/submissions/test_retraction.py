@@ -30,13 +30,13 @@ def run() -> Run:
 
 def test_the_page_of_a_retracted_run_states_reason_and_maintainer(client: Client, run: Run) -> None:
     before = text_of(client.get(f"/runs/{run.pk}/"))
-    assert "<b>Ranked.</b>" in before and "Go to the rankings" in before
+    assert "<b>Ranked.</b>" in before and "See the ranking" in before
     retract(run.pk)
     page = text_of(client.get(f"/runs/{run.pk}/"))
     assert "<b>Retracted.</b> Every item has an outcome. It has no rank" in page
     assert "<b>Retracted</b> by curator on " in page and f"UTC: {WHY}." in page
     assert "Ranked." not in page and "the board shows it" not in page
-    assert "Go to the rankings" not in page and "Retract the run" not in page
+    assert "See the ranking" not in page and "Retract the run" not in page
 
 
 def test_the_page_of_a_run_from_after_the_release_does_not_say_ranked(
@@ -45,7 +45,7 @@ def test_the_page_of_a_run_from_after_the_release_does_not_say_ranked(
     Run.objects.update(post_release=True)
     page = text_of(client.get(f"/runs/{run.pk}/"))
     assert "<b>Graded after the release.</b>" in page
-    assert "Ranked." not in page and "Go to the rankings" not in page
+    assert "Ranked." not in page and "See the ranking" not in page
 
 
 def test_maintainers_retract_a_run_on_its_page(client: Client, run: Run) -> None:

@@ -107,7 +107,7 @@ def test_nothing_is_registered_before_it_is_confirmed_on_a_second_page(
     text = page.content.decode()
     assert page.status_code == 200 and not SetPair.objects.exists()
     assert (
-        "Is all of this right?" in text
+        "Check the pair before you register it" in text
         and "as the sealed set commits to it" in text
         and "gsm1k-5shot" in text
     )
