@@ -15,6 +15,7 @@ grows with each right public answer. (A Wald statistic vanishes there.)
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -188,6 +189,22 @@ def item_gap(
     """
     panel = item_panel(*references, lineages, robust=robust)
     return item_gap_against(panel, *target, level)
+
+
+class ContrastTest(NamedTuple):
+    """Score test at one contrast: t, its one-sided p, and the standard error √(1/I + v)."""
+
+    t: float
+    p: float
+    se: float
+
+
+def score_test_at(grouped: Cells, contrast: float, variance: float, freedom: int) -> ContrastTest:
+    """Return the score test of the one model of ``grouped`` at a contrast with a variance."""
+    scores = _scores(grouped, np.array([contrast]), variance)
+    t = float(scores.t[0])
+    se = float(np.sqrt(1 / scores.information[0] + variance))
+    return ContrastTest(t, float(stdtr(freedom, -t)), se)
 
 
 def _numbered(lineages: Sequence[Hashable] | None, count: int) -> list[int]:

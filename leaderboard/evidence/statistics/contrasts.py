@@ -102,7 +102,11 @@ def leave_one_out_contrasts(outcomes: Floats, public: NDArray[np.bool_]) -> tupl
     own_right = np.where(answered, outcomes, 0.0)
     right = own_right.sum(axis=0) - own_right
     asked = answered.sum(axis=0) - answered
-    grouped = cells(outcomes, right, asked, public)
+    return contrasts(cells(outcomes, right, asked, public))
+
+
+def contrasts(grouped: Cells) -> tuple[Floats, Floats]:
+    """Return δ and its standard error for each of R models, (R,)."""
     is_public = np.broadcast_to(grouped.public, grouped.hits.shape)[..., None]
     design = np.concatenate([grouped.design(), is_public], axis=-1)
     fit = logistic(design, grouped.hits, grouped.trials, np.zeros_like(grouped.hits))

@@ -1,0 +1,139 @@
+"""Size, power and exposure of the adaptive test: ``python -m bench.adaptive [--sims 100]``.
+
+Each world is drawn many times: real outcomes of 41 models in halves, and simulated ones. For each
+level it prints, of the adaptive test and of the full test on every private item: the share of
+findings, the share of private items that were shown on average, and how often both find the same.
+± is two binomial standard errors. Exits 1 where a clean model is found too often.
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from math import sqrt
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import binom
+
+from bench import recorded
+from bench.worlds import Floats, Sample, World, draw
+from leaderboard.evidence.statistics import adaptive
+from leaderboard.evidence.statistics.adaptive import SHARES
+
+LEVELS = (0.05, 0.01, 0.001)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Real outcomes in halves; ``harder`` and ``memorised`` as in :func:`bench.recorded.draw`."""
+
+    name: str
+    harder: float = 0.0
+    memorised: float = 0.0
+
+
+WORLDS: tuple[Halves | World, ...] = (
+    Halves("real, equal halves, clean"),
+    Halves("real, equal halves, +5 pp", memorised=0.05),
+    Halves("real, private 6.5 pp harder, clean", harder=0.065),
+    Halves("real, private 6.5 pp harder, +5 pp", harder=0.065, memorised=0.05),
+    World("simulated, clean", harder=0.3),
+    World("simulated, 5.2 pp", harder=0.3, overfit=0.35),
+    World("simulated, 8 pp", harder=0.3, overfit=0.54),
+)
+SURELY = 0.001
+"""Chance of so many false findings, at their level, below which the bench fails."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of one draw at each level: found by the full and by the adaptive test, and shown."""
+
+    full: tuple[bool, ...]
+    adaptive: tuple[bool, ...]
+    shown: tuple[float, ...]
+
+
+def judge(sample: Sample) -> Finding:
+    """Return the findings about the last model of a sample."""
+    *panel, own = range(len(sample.public))
+    procedure = adaptive.procedure(
+        sample.public[panel],
+        sample.private[panel],
+        (sample.public[own], sample.private[own]),
+        sample.lineages,
+    )
+    looks = procedure.looks()
+    whole = procedure.look(sample.private.shape[1])
+    outcomes = [adaptive.decide(looks, level) for level in LEVELS]
+    return Finding(
+        full=tuple(whole.p <= level for level in LEVELS),
+        adaptive=tuple(outcome.found for outcome in outcomes),
+        shown=tuple(SHARES[outcome.look] for outcome in outcomes),
+    )
+
+
+def measure(world: Halves | World, sims: int, seed: int, data: Path) -> list[Finding]:
+    """Return the findings of ``sims`` draws of a world."""
+    rng = np.random.default_rng(seed)
+    if isinstance(world, World):
+        return [judge(draw(world, rng)) for _ in range(sims)]
+    outcomes = recorded.outcomes(data)
+    return [judge(_dealt(world, outcomes, rng)) for _ in range(sims)]
+
+
+def _dealt(world: Halves, outcomes: Floats, rng: np.random.Generator) -> Sample:
+    return recorded.draw(outcomes, rng, harder=world.harder, memorised=world.memorised)
+
+
+def row(findings: list[Finding], place: int) -> str:
+    """Return the figures of one level as a line."""
+    full = float(np.mean([finding.full[place] for finding in findings]))
+    found = float(np.mean([finding.adaptive[place] for finding in findings]))
+    shown = float(np.mean([finding.shown[place] for finding in findings]))
+    same = float(np.mean([f.full[place] == f.adaptive[place] for f in findings]))
+    error = 2 * sqrt(found * (1 - found) / len(findings))
+    return (
+        f"{LEVELS[place]:>6}  full {full:6.3f}  adaptive {found:6.3f} ±{error:.3f}  "
+        f"shown {shown:6.1%}  same {same:6.1%}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; return 1 where clean models are found too often."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.adaptive", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--sims", type=int, default=100, help="draws of each world")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    default = Path(os.environ.get("HOLDFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=default, help="folder of real data")
+    options = parser.parse_args(arguments)
+    if not (options.data / "outputs").is_dir():
+        parser.error(f"no recorded outcomes below {options.data}")
+    too_often = []
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        futures = [
+            pool.submit(measure, world, options.sims, options.seed, options.data)
+            for world in WORLDS
+        ]
+        for world, future in zip(WORLDS, futures, strict=True):
+            findings = future.result()
+            print(world.name)
+            for place, level in enumerate(LEVELS):
+                print("  " + row(findings, place), flush=True)
+                found = sum(finding.adaptive[place] for finding in findings)
+                chance = binom.sf(found - 1, len(findings), level)
+                if world.name.endswith("clean") and chance < SURELY:
+                    too_often.append(f"{world.name} at {level}: {found} of {len(findings)}")
+    for sentence in too_often:
+        print(f"FOUND TOO OFTEN: {sentence}", file=sys.stderr)
+    return 1 if too_often else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

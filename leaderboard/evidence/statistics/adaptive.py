@@ -1,0 +1,193 @@
+"""Adaptive test ``adaptive-1``: an evidence level from a part of the private items.
+
+Each private item that an endpoint is shown costs secrecy. The test asks those first that tell most:
+
+1. All public items are asked. They suggest the model's ability, in a Rasch model with the easiness
+   that the references give each item.
+2. The private items are ordered by their information p(1 - p) at that ability.
+3. After 8, 15, 25 and 35% of them the score test of ``ancova`` is made on the items asked so far.
+   Each reference is replayed through the same procedure, leaving itself out: only so its contrast
+   is comparable, because which items are asked depends on the public answers.
+4. The model is found where z passes the bound of ``sequential``; the test ends for futility where
+   z is below ``FUTILITY``.
+
+References need an outcome for every item.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, ndtri
+
+from leaderboard.evidence.statistics.ancova import score_test_at
+from leaderboard.evidence.statistics.calibration import calibrate
+from leaderboard.evidence.statistics.contrasts import Cells, cells, contrasts
+from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.statistics.sequential import spending_bounds
+
+SHARES = (0.08, 0.15, 0.25, 0.35)
+"""Shares of the private items after which the test is made."""
+FUTILITY = (0.0, 0.3, 0.6)
+"""Values of z at the looks before the last, below which the test ends without a finding."""
+STEEPEST = 15.0
+"""Limit of an ability, in logits."""
+HALVINGS = 50
+
+
+class Look(NamedTuple):
+    """Score test after ``asked`` private items: one-sided p, and the same as a normal z.
+
+    ``information`` is the planned one: it depends on the public answers only.
+    """
+
+    asked: int
+    z: float
+    p: float
+    information: float
+
+
+class Outcome(NamedTuple):
+    """End of a test: found or not, at the look of this number, from 0."""
+
+    found: bool
+    look: int
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """Panel and one model, each with the order in which its private items are asked.
+
+    Rows are the m references and last the model. ``outcomes`` (m + 1, n); ``right`` (m + 1, n) and
+    ``others`` (m + 1, n) count the other references' answers to each item; ``order`` (m + 1, n2)
+    has places of private items.
+    """
+
+    outcomes: Floats
+    right: Floats
+    others: Floats
+    public: NDArray[np.bool_]
+    order: NDArray[np.intp]
+    lineages: tuple[Hashable, ...]
+
+    def look(self, asked: int) -> Look:
+        """Return the test after the first ``asked`` private items of each row's order."""
+        shown = np.broadcast_to(self.public, self.outcomes.shape).copy()
+        np.put_along_axis(shown, self.order[:, :asked], values=True, axis=1)
+        seen = np.where(shown, self.outcomes, np.nan)
+        grouped = cells(seen, self.right, self.others, self.public)
+        delta, se = contrasts(grouped)
+        private = np.where(self.public, np.nan, seen)
+        ease = easiness(self.right, self.others)
+        ability = _abilities(private, ease)
+        chance = expit(ability[:, None] + ease)
+        of_ability = 1 / (np.isfinite(private) * chance * (1 - chance)).sum(axis=1)
+        calibration = calibrate(
+            ability[:-1], delta[:-1], se[:-1] ** 2, of_ability[:-1], self.lineages
+        )
+        variance = calibration.tau2 + float(calibration.uncertainty(ability[-1:])[0])
+        expected = float(calibration.expected(ability[-1:])[0])
+        test = score_test_at(_last(grouped), expected, variance, calibration.freedom)
+        z = float(-ndtri(np.clip(test.p, 1e-300, 1 - 1e-16)))
+        return Look(asked, z, test.p, self.planned_information(asked))
+
+    def planned_information(self, asked: int) -> float:
+        """Return the information on the model's contrast that is expected after ``asked`` items.
+
+        ``P S / (P + S)`` with the sums of p(1 - p) over the public and over the asked items.
+        """
+        ease = easiness(self.right[-1:], self.others[-1:])
+        ability = _abilities(np.where(self.public, self.outcomes[-1:], np.nan), ease)
+        chance = expit(ability[0] + ease[0])
+        spread = chance * (1 - chance)
+        of_public = float(spread[self.public].sum())
+        of_private = float(spread[self.order[-1, :asked]].sum())
+        return of_public * of_private / (of_public + of_private)
+
+    def looks(self, shares: Sequence[float] = SHARES) -> list[Look]:
+        """Return the looks after these shares of the private items."""
+        return [self.look(round(share * self.order.shape[1])) for share in shares]
+
+
+def procedure(
+    public: ArrayLike,
+    private: ArrayLike,
+    own: tuple[ArrayLike, ArrayLike],
+    lineages: Sequence[Hashable] | None = None,
+) -> Procedure:
+    """Return the procedure of a model against m references.
+
+    Shapes: ``public`` (m, n1), ``private`` (m, n2), ``own`` ((n1,), (n2,)), of 0 and 1. A private
+    outcome of the model may be missing (NaN) until the item is asked.
+    """
+    sides = [np.asarray(side, dtype=float) for side in (public, private)]
+    references = np.concatenate(sides, axis=1)
+    model = np.concatenate([np.asarray(side, dtype=float) for side in own])
+    outcomes = np.concatenate([references, model[None]])
+    total = references.sum(axis=0)
+    right = np.concatenate([total - references, total[None]])
+    others = np.full(right.shape, float(len(references) - 1))
+    others[-1] = len(references)
+    is_public = np.arange(len(model)) < sides[0].shape[1]
+    names = tuple(range(len(references))) if lineages is None else tuple(lineages)
+    order = private_order(np.where(is_public, outcomes, np.nan), right, others, is_public)
+    return Procedure(outcomes, right, others, is_public, order, names)
+
+
+def private_order(
+    outcomes: Floats, right: Floats, others: Floats, public: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Return the private items of R models, (R, n2), the most informative first.
+
+    ``outcomes`` (R, n) are those of the public items and otherwise missing. Equally informative
+    items are in their own order, which the seal has drawn.
+    """
+    ease = easiness(right, others)
+    chance = expit(_abilities(outcomes, ease)[:, None] + ease[:, ~public])
+    return np.flatnonzero(~public)[np.argsort(-chance * (1 - chance), axis=1, kind="stable")]
+
+
+def easiness(right: Floats, others: Floats) -> Floats:
+    """Return the log odds with which the other references answer each item."""
+    return np.log((right + 0.5) / (others - right + 0.5))
+
+
+def decide(looks: Sequence[Look], level: float) -> Outcome:
+    """Return how a test at one-sided ``level`` ends, given all its looks.
+
+    Of the looks after the one at which it ends only the planned information is used.
+    """
+    bounds = spending_bounds([look.information for look in looks], level)
+    last = len(looks) - 1
+    for number, look in enumerate(looks):
+        if look.z >= bounds[number]:
+            return Outcome(found=True, look=number)
+        if number < last and look.z < FUTILITY[number]:
+            return Outcome(found=False, look=number)
+    return Outcome(found=False, look=last)
+
+
+def _abilities(outcomes: Floats, ease: Floats) -> Floats:
+    """Return the ability at which each of R models is expected to be as good as it was, (R,).
+
+    Half an answer is added on either side, so that it is finite.
+    """
+    answered = np.isfinite(outcomes)
+    count = answered.sum(axis=1)
+    right = np.where(answered, outcomes, 0.0).sum(axis=1)
+    wanted = (right + 0.5) / (count + 1) * count
+    low = np.full(len(outcomes), -STEEPEST)
+    high = np.full(len(outcomes), STEEPEST)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        expected = (answered * expit(middle[:, None] + ease)).sum(axis=1)
+        low = np.where(expected < wanted, middle, low)
+        high = np.where(expected < wanted, high, middle)
+    return np.asarray((low + high) / 2)
+
+
+def _last(grouped: Cells) -> Cells:
+    """Return the cells of the last model."""
+    return Cells(grouped.trials[-1:], grouped.hits[-1:], grouped.easiness[-1:], grouped.public)
