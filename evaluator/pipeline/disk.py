@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,17 @@ def write_durably(path: Path, data: bytes) -> None:
             neighbour.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def check_writable(folder: Path, data: bytes) -> None:
+    """Write ``data`` to a file in a folder: one that no other thread has, and that is gone afterwards.
+
+    Raises ``disk_full``, ``host_resources`` or ``out_unwritable``.
+    """
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

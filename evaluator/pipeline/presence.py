@@ -21,7 +21,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code, EvaluatorError
 from evaluator.items import load_items, set_digest
-from evaluator.pipeline.disk import write_durably
+from evaluator.pipeline.disk import check_writable
 
 _log = logging.getLogger(__name__)
 
@@ -110,15 +110,11 @@ class Presence:
         """Return the reason why no run can be started now; None where one can."""
         if self._stopping():
             return OutOfService.STOPPING
-        probe = self._home / "probe"
         try:
-            write_durably(probe, PROBE)
-            probe.unlink(missing_ok=True)
+            check_writable(self._home, PROBE)
         except EvaluatorError as failure:
             full = failure.code is Code.DISK_FULL
             return OutOfService.DISK_FULL if full else OutOfService.OUT_UNWRITABLE
-        except OSError:
-            return OutOfService.OUT_UNWRITABLE
         return None
 
     def announcement(self, *, seconds: float) -> Announcement:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,28 @@ def test_an_announcement_holds_codes_names_and_digests_only(at: Place) -> None:
     assert said.run == "00000000-0000-0000-0000-00000000000a"
     assert at.context.presence.announcement(seconds=2).run is None
     assert str(at.place.folder) not in str(said.to_dict())
-    assert not {path.name for path in (at.place.folder / "home").iterdir()} & {"probe", "probe.tmp"}
+
+
+def test_a_probe_leaves_nothing_behind(at: Place) -> None:
+    home = at.place.folder / "home"
+    before = sorted(path.name for path in home.iterdir())
+    assert at.context.presence.out_of_service() is None
+    assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_two_threads_that_probe_the_disk_at_once_find_it_writable(at: Place) -> None:
+    """The announcing thread and an attempt that begins do so."""
+
+    def probe(_: int) -> OutOfService | None:
+        return at.context.presence.out_of_service()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(probe, range(200))) == {None}
+
+
+def test_a_folder_that_is_gone_puts_it_out_of_service(at: Place) -> None:
+    shutil.rmtree(at.place.folder / "home")
+    assert at.context.presence.out_of_service() is OutOfService.OUT_UNWRITABLE
 
 
 @pytest.mark.parametrize(
@@ -91,7 +113,7 @@ def test_a_disk_that_takes_nothing_puts_it_out_of_service(
     def refuse(path: Path, data: bytes) -> None:
         raise error(refusal, str(path))
 
-    monkeypatch.setattr(presence, "write_durably", refuse)
+    monkeypatch.setattr(presence, "check_writable", refuse)
     assert at.context.presence.announcement(seconds=1).out_of_service is reason
 
 
