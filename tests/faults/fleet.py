@@ -110,10 +110,18 @@ class Fleet:
         )
 
     def ends(self, run: str, *, seconds: float = 120) -> dict[str, Any]:
-        """The state in which a run rests: ranked, failed or cancelled."""
-        return self.house.wait(
-            run, lambda state: state["state"] in ("ranked", "failed", "cancelled"), seconds=seconds
-        )
+        """The state in which a run rests: ranked, failed or cancelled.
+
+        Programs that end meanwhile are started again, as systemd does. That happens in this thread:
+        a program ends with the thread that started it.
+        """
+
+        def rests(state: dict[str, Any]) -> bool:
+            self.begin_all()
+            return state["state"] in ("ranked", "failed", "cancelled")
+
+        self.begin_all()
+        return self.house.wait(run, rests, seconds=seconds)
 
     def received(self) -> Counter[str]:
         return Counter(self.endpoint.received())

@@ -7,7 +7,6 @@ housekeeping, X users. After each fault every program that has ended is started 
 import json
 import os
 import signal
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -348,8 +347,7 @@ def test_fault(fleet: Fleet, case: Case, record_property: Callable[[str, object]
     if not case.early:
         fleet.under_way(run)
     case.fault(fleet, run)
-    with supervised(fleet):
-        end = fleet.ends(run)
+    end = fleet.ends(run)
     if case.fault is endpoint_restarted:
         before = 0
     figures = {
@@ -368,26 +366,6 @@ def test_fault(fleet: Fleet, case: Case, record_property: Callable[[str, object]
     assert end["state"] == "ranked"
     assert fleet.outcomes(run) == fleet.undisturbed
     assert requests_in(fleet, before) <= TOTAL + case.extra
-
-
-class supervised:  # noqa: N801 - used as a with statement
-    """Starts programs that have ended again, every half second, as systemd does."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet, self.over = fleet, threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-
-    def watch(self) -> None:
-        while not self.over.wait(0.5):
-            self.fleet.begin_all()
-
-    def __enter__(self) -> None:
-        self.fleet.begin_all()
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
 
 
 def test_cancelled_while_running(fleet: Fleet) -> None:
