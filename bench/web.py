@@ -10,6 +10,7 @@ import argparse
 import gzip
 import os
 import random
+import secrets
 import socket
 import sys
 import tempfile
@@ -86,7 +87,7 @@ def _measured(models: int, seconds: float, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="holdfast-web-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", throwaway=True)
         environment = {
-            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": "for this bench only " * 3,
+            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": secrets.token_urlsafe(50),
             "DJANGO_SETTINGS_MODULE": "leaderboard.settings", "HOLDFAST_ALLOWED_HOSTS": "localhost",
         }  # fmt: skip
         os.environ.update(environment)

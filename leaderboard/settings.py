@@ -147,14 +147,16 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_weak_secret(secret: str) -> None:
-    """Raise for a ``SECRET_KEY`` that Django's own check (security.W009) would warn of. Its text is
-    not repeated."""
+    """Raise for a ``SECRET_KEY`` that Django's own check (security.W009) would warn of, or that
+    repeats a shorter text. It is not quoted."""
     long_enough = len(secret) >= SECRET_KEY_MIN_LENGTH
     varied = len(set(secret)) >= SECRET_KEY_MIN_UNIQUE_CHARACTERS
-    if not (long_enough and varied) or secret.startswith(SECRET_KEY_INSECURE_PREFIX):
+    repeats = secret in (secret + secret)[1:-1]
+    insecure = repeats or secret.startswith(SECRET_KEY_INSECURE_PREFIX)
+    if insecure or not (long_enough and varied):
         raise ImproperlyConfigured(
             f"SECRET_KEY is too weak: it needs {SECRET_KEY_MIN_LENGTH} characters of at least "
-            f"{SECRET_KEY_MIN_UNIQUE_CHARACTERS} kinds. Make one with: "
+            f"{SECRET_KEY_MIN_UNIQUE_CHARACTERS} kinds, in no pattern. Make one with: "
             "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
         )
 

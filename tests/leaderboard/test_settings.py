@@ -107,7 +107,7 @@ def test_bad_flags(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 
 PRODUCTION = GOOD | {"HOLDFAST_ALLOWED_HOSTS": "board.example.org", "HOLDFAST_PROXIES": "unix"}
-WEAK = ["x", "a" * 60, "abcd" * 20, "django-insecure-" + SECRET, SECRET[:49]]
+WEAK = ["x", "a" * 60, "abcd" * 20, "django-insecure-" + SECRET, "correct horse " * 4, SECRET[:49]]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
