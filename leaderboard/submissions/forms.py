@@ -10,8 +10,8 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.models import Run, Submission
 
 KINDS = [
-    (Submission.Kind.CHECKPOINT, "A checkpoint that the evaluators have"),
-    (Submission.Kind.ENDPOINT, "An endpoint"),
+    (Submission.Kind.CHECKPOINT, "Checkpoint on the evaluators"),
+    (Submission.Kind.ENDPOINT, "Endpoint"),
 ]
 APIS = [("", "—"), ("completions", "completions"), ("chat", "chat completions")]
 PROVIDERS = [("", "OpenAI-compatible"), *((name, name) for name in get_args(Provider) if name)]

@@ -103,18 +103,20 @@ def _store_votes(rows: Rows, votes: Sequence[Votes]) -> None:
     by_set = _by_set(rows, votes, "votes")
     for name, row in rows.items():
         of_set = by_set.get(name)
-        if of_set and not _votes_fit(of_set, row):
-            raise error(Code.BAD_MESSAGE, "votes do not fit their set")
+        if of_set:
+            _check_votes(of_set, row)
         row.votes = of_set.to_dict() if of_set else None
         row.save(update_fields=["votes"])
 
 
-def _votes_fit(votes: Votes, row: RunOutcomes) -> bool:
-    if votes.n != row.n or votes.right > votes.n * votes.samples:
-        return False
-    if sum(part.n for part in votes.bins) != votes.n:
-        return False
-    return all(part.n >= _least(row) and part.right <= part.n for part in votes.bins)
+def _check_votes(votes: Votes, row: RunOutcomes) -> None:
+    """Raise ``bad_message`` unless all counts are over the set, and no bin over too few items."""
+    items_in_bins = sum(part.n for part in votes.bins)
+    fits = votes.n == row.n == items_in_bins and votes.right <= votes.n * votes.samples
+    for part in votes.bins:
+        fits = fits and part.n >= _least(row) and part.right <= part.n
+    if not fits:
+        raise error(Code.BAD_MESSAGE, "votes do not fit their set")
 
 
 def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -> None:

@@ -1,4 +1,4 @@
-"""Taking a submission: once, however often and however parallel it is sent."""
+"""Submitting a model: a repeated or parallel request makes one submission only."""
 
 import re
 
@@ -8,16 +8,15 @@ from django.db.models.functions import Now
 
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
-from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions.attempts import enqueue_attempt
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import check_declared
 from leaderboard.submissions.admission import Ask, Facts, decide, malformed
-from leaderboard.submissions.item_selection import ItemSelection, select_items
+from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
-    UNASSIGNED,
     Model,
     Run,
     RunOutcomes,
@@ -30,7 +29,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def submit(*, user: User, key: str, ask: Ask) -> Submission:
-    """Take a submission and queue its run; for a known ``key`` return the submission it belongs to.
+    """Admit a submission and queue its run; for a known ``key`` return the earlier submission.
 
     Raises a ``SiteError`` where it is not admitted, and ``idempotency_key_reused`` where the key
     came with another submission before.
@@ -162,7 +161,10 @@ def _queue(submission: Submission) -> Run:
     selection = select_items(submission)
     if selection.tier == "T2":
         check_declared(submission, submission.pair.private, selection.blocks)
-    rows = [_open_outcomes(item_set, selection) for item_set in submission.pair.sets()]
+    rows = [
+        RunOutcomes.unanswered(item_set, items=selection.items, blocks=selection.blocks)
+        for item_set in submission.pair.sets()
+    ]
     run = Run.objects.create(
         submission=submission,
         pool=settings.POOL,
@@ -177,18 +179,3 @@ def _queue(submission: Submission) -> Run:
     RunOutcomes.objects.bulk_create(rows)
     enqueue_attempt(run)
     return run
-
-
-def _open_outcomes(item_set: ItemSet, selection: ItemSelection) -> RunOutcomes:
-    """Return the row of a run's outcomes on a set, with every item of the selection open."""
-    if not item_set.sealed:
-        return RunOutcomes(
-            item_set=item_set, size=item_set.n, n=item_set.n, packed=bytes(item_set.n)
-        )
-    return RunOutcomes(
-        item_set=item_set,
-        size=item_set.n,
-        n=len(selection.items),
-        packed=bytes(0 if index in selection.items else UNASSIGNED for index in range(item_set.n)),
-        blocks=list(selection.blocks),
-    )

@@ -202,6 +202,13 @@ def run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 def run_facts(run: Run) -> dict[str, Any]:
     """Return the body of :class:`RunOut`."""
     place = actions.queue_place(run)
+    retraction = None
+    if run.retracted:
+        retraction = {
+            "reason": run.retracted_why,
+            "message": run.get_retracted_why_display(),
+            "moment": run.retracted_at,
+        }
     return {
         "id": run.pk,
         "state": run.state,
@@ -225,17 +232,10 @@ def run_facts(run: Run) -> dict[str, Any]:
         "fault": run.fault,
         "waiting": place,
         "likelihood_failed": explain_code(run.likelihood_failed),
-        "retraction": _retraction(run),
+        "retraction": retraction,
         "sets": [_counts(counts) for counts in run_counts(run)],
         "graders": _graders(run),
     }
-
-
-def _retraction(run: Run) -> dict[str, Any] | None:
-    if not run.retracted:
-        return None
-    message = run.get_retracted_why_display()
-    return {"reason": run.retracted_why, "message": message, "moment": run.retracted_at}
 
 
 def _counts(counts: PublicCounts) -> dict[str, Any]:

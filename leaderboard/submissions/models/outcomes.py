@@ -165,6 +165,20 @@ class RunOutcomes(PackedOutcomes):
     def __str__(self) -> str:
         return f"{self.run_id}: {self.item_set_id}"
 
+    @classmethod
+    def unanswered(
+        cls, item_set: ItemSet, *, items: frozenset[int], blocks: Iterable[int]
+    ) -> "RunOutcomes":
+        """Return the row of a new run on a set, not saved, with every selected item open.
+
+        A public set is always selected whole.
+        """
+        size = item_set.n
+        if not item_set.sealed:
+            return cls(item_set=item_set, size=size, n=size, packed=bytes(size))
+        packed = bytes(0 if index in items else UNASSIGNED for index in range(size))
+        return cls(item_set=item_set, size=size, n=len(items), packed=packed, blocks=list(blocks))
+
     def public_counts(self, retired: frozenset[int] = frozenset()) -> PublicCounts | None:
         """Return the counts, with votes, likelihood and reasons of the whole run."""
         counts = super().public_counts(retired)

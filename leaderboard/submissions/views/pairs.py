@@ -44,8 +44,8 @@ def set_pair(request: HttpRequest, slug: str) -> HttpResponse:
     context = pair_context(pair) | {"manifest": manifest}
     if manifest:
         context |= evidence_context(pair, manifest)
-        context |= _commitment_context(pair.private, manifest)
-        context |= _blocks_context(pair, manifest)
+        context |= commitment_context(pair.private, manifest)
+        context |= blocks_context(pair, manifest)
     return render(request, "submissions/set_pair.html", context)
 
 
@@ -59,7 +59,7 @@ def register_pair(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("private", "").replace("\0", "")
     sealed_set = ItemSet.objects.filter(sealed=True, name=name).first()
     if request.method != "POST":
-        return _pair_form_page(request, PairForm(initial=_initial_facts(sealed_set)), sealed_set)
+        return _pair_form_page(request, PairForm(initial=initial_facts(sealed_set)), sealed_set)
     form = PairForm(request.POST)
     if not form.is_valid():
         return _pair_form_page(request, form, sealed_set, status=422)
@@ -74,7 +74,7 @@ def register_pair(request: HttpRequest) -> HttpResponse:
     return render(request, "submissions/confirm_pair.html", context)
 
 
-def _initial_facts(sealed_set: ItemSet | None) -> dict[str, str]:
+def initial_facts(sealed_set: ItemSet | None) -> dict[str, str]:
     """Return the fields that a sealed set fixes: its name, and a committed protocol and grader."""
     if sealed_set is None:
         return {}
@@ -91,7 +91,7 @@ def _pair_form_page(
     context: dict[str, Any] = {"form": form, "known": sealed_set}
     manifest = sealed_set.facts() if sealed_set else None
     if sealed_set and manifest:
-        context |= {"manifest": manifest} | _commitment_context(sealed_set, manifest)
+        context |= {"manifest": manifest} | commitment_context(sealed_set, manifest)
     return render(request, "submissions/register_pair.html", context, status=status)
 
 
@@ -106,7 +106,7 @@ def registered(request: HttpRequest, slug: str) -> HttpResponse:
         "forecast": actions.forecast(pair).verdict,
     }
     if manifest:
-        context |= _commitment_context(pair.private, manifest)
+        context |= commitment_context(pair.private, manifest)
     return render(request, "submissions/registered.html", context)
 
 
@@ -130,7 +130,7 @@ def withdraw_pair(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "submissions/withdraw_pair.html", context, status=status)
 
 
-def _commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
+def commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]:
     """Return the signers and cosigners of the set's tree head; none where it is not valid."""
     cosigned: dict[str, int] = {}
     signatures: set[str] = set()
@@ -150,7 +150,7 @@ def _commitment_context(item_set: ItemSet, manifest: Manifest) -> dict[str, Any]
     }
 
 
-def _blocks_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
+def blocks_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     """Return the set's blocks, and the notices that retired some of its items."""
     signed = pair.private.signed_notices()
     parts = charts.parts(manifest, signed)

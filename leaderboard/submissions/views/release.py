@@ -107,7 +107,7 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the progress of a release, its signed statement, and the released files."""
     pair = get_object_or_404(pairs_with_release(), slug=slug)
     manifest = pair.private.facts()
-    context = pair_context(pair) | {"manifest": manifest, "path": _path(pair)}
+    context = pair_context(pair) | {"manifest": manifest, "path": path_steps(pair)}
     if manifest:
         context |= evidence_context(pair, manifest) | {
             "digest": manifest.digest(),
@@ -115,7 +115,7 @@ def release(request: HttpRequest, slug: str) -> HttpResponse:
             # The season that can be opened next, from 1.
             "next_season": pair.season + 2 if pair.season + 1 < len(manifest.seasons) else None,
         }
-    context |= _release_context(pair)
+    context |= release_context(pair)
     user = reader(request)
     if user is not None and user.is_staff:
         context["successor_form"] = SuccessorForm(pair=pair)
@@ -202,7 +202,7 @@ def evidence_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _path(pair: SetPair) -> Sequence[PathStep]:
+def path_steps(pair: SetPair) -> Sequence[PathStep]:
     """Return the states in order. One that the set has left backwards counts as not reached."""
     moments = {"sealed": pair.private.registered_at}
     moments |= {step.new: step.moment for step in pair.private.steps.order_by("pk")}
@@ -214,7 +214,7 @@ def _path(pair: SetPair) -> Sequence[PathStep]:
     ]
 
 
-def _release_context(pair: SetPair) -> dict[str, Any]:
+def release_context(pair: SetPair) -> dict[str, Any]:
     """Return the published release and its files; nothing before there is one."""
     releases = Release.objects.filter(item_set=pair.private).select_related("published_by")
     released = releases.first()
