@@ -11,7 +11,7 @@ from leaderboard.submissions.states import RunState
 from tests.browser.conftest import Open, violations, violations_without_javascript
 from tests.leaderboard import sealed
 from tests.leaderboard.submissions.test_likelihoods import BOTH
-from tests.leaderboard.submissions.test_told import RECORD, VOTES
+from tests.leaderboard.submissions.test_run_summary import RECORD, VOTES
 
 LIKELIHOOD = BOTH[0]
 STRANGERS = (

@@ -4,7 +4,7 @@ import re
 
 from evaluator.contract import VoteBin
 from leaderboard.submissions.charts import EDGE, SIDE, calibration, place
-from tests.leaderboard.submissions.test_told import VOTES
+from tests.leaderboard.submissions.test_run_summary import VOTES
 
 
 def test_a_dot_stands_where_its_bin_is() -> None:

@@ -1,4 +1,4 @@
-"""A count over fewer items than the smallest cell is told nowhere, also of a set that should not have been registered."""
+"""A count below the minimum cell size is published nowhere, also of a set with too small a part."""
 
 from typing import Any
 

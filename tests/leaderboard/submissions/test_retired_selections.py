@@ -1,4 +1,4 @@
-"""What is asked of a new run and what counts are one list."""
+"""A new run is asked exactly the items that count."""
 
 import base64
 from typing import Any

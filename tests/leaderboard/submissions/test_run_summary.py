@@ -1,4 +1,4 @@
-"""What a finished run tells beside its outcomes: kept where it fits, shown as it is, refused where it does not fit."""
+"""Summary of a finished run besides its outcomes: stored and shown, or refused where it does not fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -56,20 +56,20 @@ RECORD = Record(
 
 
 @dataclass
-class Told:
-    """A run of which all but the end was told."""
+class UnfinishedRun:
+    """Run whose outcomes were reported, but not its end."""
 
     run: Any
     attempt: Any
 
-    def finish(self, **told: Any) -> Any:
-        record_report(envelope=self.attempt.finished(**told))
+    def finish(self, **summary: Any) -> Any:
+        record_report(envelope=self.attempt.finished(**summary))
         self.run.refresh_from_db()
         return self.run
 
-    def refused(self, **told: Any) -> None:
+    def refused(self, **summary: Any) -> None:
         with pytest.raises(EvaluatorError) as refused:
-            self.finish(**told)
+            self.finish(**summary)
         assert refused.value.code is Code.BAD_MESSAGE
         self.run.refresh_from_db()
         assert (self.run.state, self.run.record) == (RunState.RUNNING, None)
@@ -77,15 +77,17 @@ class Told:
 
 
 @pytest.fixture
-def told(run: Any, evaluator: FakeEvaluator) -> Told:
+def unfinished(run: Any, evaluator: FakeEvaluator) -> UnfinishedRun:
     attempt = evaluator.begin(run)
     for report in attempt.story()[:-1]:
         record_report(envelope=report)
-    return Told(run, attempt)
+    return UnfinishedRun(run, attempt)
 
 
-def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, user: Any) -> None:
-    run = told.finish(votes=(VOTES,), record=RECORD)
+def test_aggregates_and_record_are_stored_and_shown(
+    unfinished: UnfinishedRun, client: Client, user: Any
+) -> None:
+    run = unfinished.finish(votes=(VOTES,), record=RECORD)
     assert run.state == RunState.GRADED
     assert Record.from_dict(run.record) == RECORD
     publish(pair=run.submission.pair)
@@ -112,20 +114,20 @@ def test_aggregates_and_record_are_kept_and_shown(told: Told, client: Client, us
 
 
 @pytest.mark.parametrize("staff", [False, True])
-def test_nobody_is_told_of_the_sealed_set_before_the_close(
-    told: Told, client: Client, user: Any, staff: bool
+def test_the_sealed_set_is_shown_to_no_one_before_the_close(
+    unfinished: UnfinishedRun, client: Client, user: Any, staff: bool
 ) -> None:
     """Neither its submitter, who could submit against the number, nor the maintainers."""
-    pair = told.finish().submission.pair
+    pair = unfinished.finish().submission.pair
     user.is_staff = staff
     user.save()
     client.force_login(user)
     for close, sets in ((rebuild, ["public"]), (publish, ["public", "private"])):
         close(pair=pair)
-        found = client.get(f"/api/v1/runs/{told.run.pk}").json()
+        found = client.get(f"/api/v1/runs/{unfinished.run.pk}").json()
         assert [one["set"] for one in found["sets"]] == sets
         assert {one["set"] for one in found["graders"]} == (set(sets) if len(sets) == 2 else set())
-        page = text_of(client.get(f"/runs/{told.run.pk}/"))
+        page = text_of(client.get(f"/runs/{unfinished.run.pk}/"))
         assert ("private" in page.partition("<table")[2].partition("</table>")[0]) == (
             len(sets) == 2
         )
@@ -134,17 +136,17 @@ def test_nobody_is_told_of_the_sealed_set_before_the_close(
         assert board["pending"] == ({} if len(sets) == 2 else {"graded": 1})
 
 
-def test_nothing_more_is_needed_to_finish(told: Told) -> None:
-    run = told.finish()
+def test_nothing_more_is_needed_to_finish(unfinished: UnfinishedRun) -> None:
+    run = unfinished.finish()
     assert (run.state, run.record) == (RunState.GRADED, None)
 
 
-def test_a_sealed_set_is_never_told_of_in_small_cells(
-    told: Told, monkeypatch: pytest.MonkeyPatch
+def test_no_aggregate_of_a_sealed_set_is_below_the_minimum_cell(
+    unfinished: UnfinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told.refused(votes=(SEALED,))
+    unfinished.refused(votes=(SEALED,))
     monkeypatch.setattr("leaderboard.submissions.actions.finishing.MIN_CELL_SIZE", PRIVATE_N)
-    assert told.finish(votes=(SEALED,)).state == RunState.GRADED
+    assert unfinished.finish(votes=(SEALED,)).state == RunState.GRADED
 
 
 @pytest.mark.parametrize(
@@ -157,19 +159,23 @@ def test_a_sealed_set_is_never_told_of_in_small_cells(
         {"bins": (VoteBin(low=0, high=10, n=PUBLIC_N, share=0.5, right=PUBLIC_N + 1),)},
     ],
 )
-def test_votes_that_do_not_fit_are_refused(told: Told, changes: dict[str, Any]) -> None:
-    told.refused(votes=(msgspec.structs.replace(VOTES, **changes),))
+def test_votes_that_do_not_fit_are_refused(
+    unfinished: UnfinishedRun, changes: dict[str, Any]
+) -> None:
+    unfinished.refused(votes=(msgspec.structs.replace(VOTES, **changes),))
 
 
-def test_votes_come_once_for_a_set(told: Told) -> None:
-    told.refused(votes=(VOTES, VOTES))
+def test_votes_come_once_for_a_set(unfinished: UnfinishedRun) -> None:
+    unfinished.refused(votes=(VOTES, VOTES))
 
 
 @pytest.mark.parametrize(
     "changes", [{"protocol": "another-1"}, {"grader": "numeric-2"}, {"shots": RECORD.shots[:1]}]
 )
-def test_a_record_of_something_else_is_refused(told: Told, changes: dict[str, Any]) -> None:
-    told.refused(record=msgspec.structs.replace(RECORD, **changes))
+def test_a_record_of_something_else_is_refused(
+    unfinished: UnfinishedRun, changes: dict[str, Any]
+) -> None:
+    unfinished.refused(record=msgspec.structs.replace(RECORD, **changes))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +198,7 @@ def test_no_field_takes_a_text(changes: dict[str, Any]) -> None:
         Record.from_dict(RECORD.to_dict() | changes)
 
 
-def test_what_a_lost_attempt_told_does_not_stay(told: Told) -> None:
-    RunOutcomes.objects.filter(run=told.run).update(votes=VOTES.to_dict())
-    told.finish()
+def test_a_lost_attempts_summary_is_replaced(unfinished: UnfinishedRun) -> None:
+    RunOutcomes.objects.filter(run=unfinished.run).update(votes=VOTES.to_dict())
+    unfinished.finish()
     assert not RunOutcomes.objects.filter(votes__isnull=False).exists()

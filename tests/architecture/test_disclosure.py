@@ -1,4 +1,4 @@
-"""ADR 15: what came of a sealed set leaves the site through ``PackedOutcomes.public_counts`` and by no other way."""
+"""ADR 15: outcomes on a sealed set leave the site through ``PackedOutcomes.public_counts`` only."""
 
 import ast
 import re
@@ -20,17 +20,17 @@ ROWS = {
 }
 """The rows that hold outcomes, their column, and the relations that lead to them."""
 MAY = {
-    "submissions/models/outcomes.py": "the rows and the gate",
-    "submissions/models/rescoring.py": "the rows of other graders; what it tells asks the gate",
+    "submissions/models/outcomes.py": "the rows and the disclosure control",
+    "submissions/models/rescoring.py": "the rows of other graders, published by public counts",
     "submissions/models/__init__.py": "their names",
     "submissions/actions/recording.py": "writes them",
     "submissions/actions/rescoring.py": "writes them",
     "submissions/actions/finishing.py": "writes them",
-    "submissions/actions/attempts.py": "counts what is still to be asked",
+    "submissions/actions/attempts.py": "counts the open items",
     "submissions/actions/submissions.py": "makes them",
-    "submissions/dispatch.py": "says what is still to be asked",
-    "submissions/actions/release_evidence.py": "asks the gate",
-    "evidence/entries.py": "asks the gate; ranks need the matrix",
+    "submissions/dispatch.py": "sends the open items",
+    "submissions/actions/release_evidence.py": "reads public counts",
+    "evidence/entries.py": "reads public counts; ranks need the matrix",
     "board/snapshot.py": "ranks from the matrix",
     "evidence/decide.py": "decides from the matrix",
 }
