@@ -13,7 +13,9 @@ import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -245,11 +247,17 @@ def _key_forms(raw: bytes) -> Iterator[tuple[bytes, str]]:
                 )
 
 
-def _token_forms(text: str, tokenizer_file: Path) -> Iterator[bytes]:
-    """The text's token ids as 32 and 64 bit integers and as decimal lists, without the tokens at its ends."""
+@cache
+def _tokenizer(file: Path) -> Any:
+    """Read a tokenizer once: a scanner is made for each surface, and asks it about each canary."""
     from tokenizers import Tokenizer
 
-    ids = Tokenizer.from_file(str(tokenizer_file)).encode(text, add_special_tokens=False).ids[1:-1]
+    return Tokenizer.from_file(str(file))
+
+
+def _token_forms(text: str, tokenizer_file: Path) -> Iterator[bytes]:
+    """The text's token ids as 32 and 64 bit integers and as decimal lists, without the tokens at its ends."""
+    ids = _tokenizer(tokenizer_file).encode(text, add_special_tokens=False).ids[1:-1]
     if len(ids) >= 6:
         yield np.array(ids, dtype="<i4").tobytes()
         yield np.array(ids, dtype="<i8").tobytes()
