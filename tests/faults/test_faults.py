@@ -16,12 +16,18 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.faults.fleet import EVALUATORS, IN_FLIGHT, TOTAL, Fleet, wait_for
+from evaluator.pipeline.plan import Policy
+from tests.faults.fleet import EVALUATORS, IN_FLIGHT, LATENCY, TOTAL, Fleet, wait_for
 
 pytestmark = pytest.mark.faults
 
 Fault = Callable[[Fleet, str], None]
 QUEUE = "evaluate.default"
+UNREPORTED = round(2 * Policy().flush_seconds * IN_FLIGHT / LATENCY)
+"""Most answers that an evaluator has and has not reported yet: another one cannot know of them.
+
+One that starts again on its host reports them; one that stands still does not.
+"""
 
 
 # --- workers
@@ -288,7 +294,11 @@ CASES = [
     Case("W01-worker-killed-alone", worker_alone_killed),
     Case("W02-worker-killed-with-children", worker_killed),
     Case("W02-both-workers-killed", both_workers_killed),
-    Case("W03-worker-paused-past-its-lease", worker_paused_past_its_lease),
+    Case(
+        "W03-worker-paused-past-its-lease",
+        worker_paused_past_its_lease,
+        extra=IN_FLIGHT + UNREPORTED,
+    ),
     Case("W03-worker-paused-shortly", worker_paused_shortly),
     Case("W04-worker-terminated", worker_terminated),
     Case("W05-worker-terminated-twice", worker_terminated_twice),
