@@ -23,7 +23,7 @@ class Judged:
     (B).
 
     A gap is None, and its word `cannot tell`, where fewer than eight references of other families
-    are left.
+    are left, or none has a private score like its own.
     """
 
     model: Model
@@ -38,8 +38,13 @@ def judge(models: Sequence[Model]) -> list[Judged]:
     """All of `models` as one cohort, in the order given."""
     known = [place for place, model in enumerate(models) if model.kind is Kind.HONEST]
     sides = [Sides(*model.counts) for model in models]
-    counts = peers(sides, [model.family for model in models], known).gaps
-    items = [_by_items(model, [models[place] for place in known]) for model in models]
+    compared = peers(sides, [model.family for model in models], known)
+    counts = compared.gaps
+    references = [models[place] for place in known]
+    items = [
+        None if outside else _by_items(model, references)
+        for model, outside in zip(models, compared.outside, strict=True)
+    ]
     raw = [statistics.raw_test(*_counts(model)) for model in models]
     columns = [
         _words(models, raw),
@@ -73,5 +78,7 @@ def _by_items(model: Model, references: Sequence[Model]) -> ItemGap | None:
         [getattr(one, side).marks for one in others] for side in ("public", "private")
     )
     return statistics.item_gap(
-        (model.public.marks, model.private.marks), (np.array(public), np.array(private))
+        (model.public.marks, model.private.marks),
+        (np.array(public), np.array(private)),
+        lineages=[one.family for one in others],
     )

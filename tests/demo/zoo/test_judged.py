@@ -45,9 +45,12 @@ def test_the_raw_test_cries_wolf(judged: list[Judged]) -> None:
 
 
 def test_the_adjusted_gap_flags_no_honest_model(judged: list[Judged]) -> None:
-    for one in of(judged, Kind.HONEST):
+    honest = of(judged, Kind.HONEST)
+    for one in honest:
         assert {one.counts_word, one.items_word} <= SILENT
-        assert one.counts and one.items
+        assert (one.counts is None) == (one.items is None)
+    # The weakest is beyond all models of other families.
+    assert [one.model.name for one in honest if one.counts is None] == ["demo-honest"]
 
 
 def test_the_memorised_are_overfit_by_both_methods(judged: list[Judged]) -> None:
