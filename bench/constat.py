@@ -13,10 +13,11 @@ import csv
 import sys
 from pathlib import Path
 from time import process_time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.worlds import Floats, Sample
 from leaderboard.evidence import statistics
 from leaderboard.evidence.statistics import Sides
 
@@ -24,6 +25,7 @@ REFERENCES = 20
 ON_PURPOSE = "contamination-models"
 TABLES = ("gsm8k_synthetic", "gsm8k_rephrase")
 THEIR_BOOTSTRAPS = 10_000
+LEVEL = 0.05
 LEAST_CORRELATION, LEAST_FASTER = 0.97, 10_000
 """Of the gaps, and how much less CPU a model has to cost than ConStat takes for it."""
 
@@ -64,9 +66,9 @@ def counts(row: dict[str, str], name: str) -> tuple[int, int]:
 
 
 def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
-    """A line of figures, the correlation of the others' gaps, and the CPU seconds that one model by
-    itself costs."""
-    references, targets = [row.sides for row in rows[:REFERENCES]], rows[REFERENCES:]
+    """Return a row of figures, the correlation of the others' gaps, and CPU seconds a model."""
+    references = [row.sides for row in rows[:REFERENCES]]
+    targets = rows[REFERENCES:]
     start = process_time()
     panels = [statistics.fit_panel(references, robust=robust) for _ in targets]
     ours = [
@@ -74,36 +76,56 @@ def compare(rows: list[Published], *, robust: bool) -> tuple[str, float, float]:
         for panel, row in zip(panels, targets, strict=True)
     ]
     spent = (process_time() - start) / len(targets)
-    gaps, deltas = np.array([one.gap for one in ours]), np.array([row.delta for row in targets])
-    others = [not row.on_purpose for row in targets]
+    gaps = np.array([gap.gap for gap in ours])
+    deltas = np.array([row.delta for row in targets])
+    flagged = np.array([gap.p <= LEVEL for gap in ours])
+    flagged_by_them = np.array([row.p <= LEVEL for row in targets])
+    on_purpose = np.array([row.on_purpose for row in targets])
+    others = ~on_purpose
     correlation = float(np.corrcoef(gaps[others], deltas[others])[0, 1])
-    alike = sum((one.p <= 0.05) == (row.p <= 0.05) for one, row in zip(ours, targets, strict=True))
-    found = sum(one.p <= 0.05 for one, row in zip(ours, targets, strict=True) if row.on_purpose)
-    theirs = sum(row.p <= 0.05 for row in targets if row.on_purpose)
-    named = sum(one.p <= 0.05 for one, other in zip(ours, others, strict=True) if other)
-    named_theirs = sum(row.p <= 0.05 for row in targets if not row.on_purpose)
-    line = (
-        f"{correlation:.3f}   {100 * np.abs(gaps - deltas)[others].mean():5.2f} pp   {alike}/{len(targets)}   "
-        f"{found:2} and {theirs:2} of {len(targets) - sum(others)}   {named:2} and {named_theirs:2} of {sum(others)}   "
-        f"{len(panels[0].put_aside)}"
+    difference = 100 * np.abs(gaps - deltas)[others].mean()
+    cells = [
+        f"{correlation:.3f}",
+        f"{difference:5.2f} pp",
+        f"{(flagged == flagged_by_them).sum()}/{len(targets)}",
+    ]
+    for group in (on_purpose, others):
+        ours_flagged = flagged[group].sum()
+        theirs = flagged_by_them[group].sum()
+        cells.append(f"{ours_flagged:2} and {theirs:2} of {group.sum()}")
+    cells.append(f"{len(panels[0].put_aside)}")
+    return "   ".join(cells), correlation, spent
+
+
+def their_p(folder: Path, sample: Sample, bootstraps: int) -> float:
+    """Return the p-value of ConStat's own code for the target of a sample."""
+    test = _their_test(folder, bootstraps)
+    result = test.test(
+        sample.public[-1], sample.private[-1], sample.public[:-1], sample.private[:-1]
     )
-    return line, correlation, spent
+    return float(result["p_value"])
+
+
+def _their_test(folder: Path, bootstraps: int) -> Any:
+    source = str(folder / "src")
+    if source not in sys.path:
+        sys.path.insert(0, source)
+    from constat import ConStat  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    return ConStat(n_bootstrap=bootstraps)
 
 
 def their_time(folder: Path, rows: list[Published], bootstraps: int) -> float:
-    """CPU seconds of one bootstrap of ConStat's own code for one model."""
-    sys.path.insert(0, str(folder / "src"))
-    from constat import ConStat  # type: ignore[import-not-found]  # noqa: PLC0415
-
+    """Return the CPU seconds of one bootstrap of ConStat's own code for one model."""
     rng = np.random.default_rng(1)
 
-    def answers(right: int, n: int) -> np.ndarray:
+    def answers(right: int, n: int) -> Floats:
         return rng.permutation(np.arange(n) < right).astype(float)
 
     whole = [row.sides for row in rows[: REFERENCES + 1]]
-    public = [answers(one.public_right, one.public_n) for one in whole]
-    private = [answers(one.private_right, one.private_n) for one in whole]
-    test = ConStat(n_bootstrap=bootstraps)
+    public = [answers(sides.public_right, sides.public_n) for sides in whole]
+    private = [answers(sides.private_right, sides.private_n) for sides in whole]
+    test = _their_test(folder, bootstraps)
     start = process_time()
     test.test(public[-1], private[-1], np.array(public[:-1]), np.array(private[:-1]))
     return (process_time() - start) / bootstraps

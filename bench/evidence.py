@@ -1,111 +1,226 @@
-"""False alarms and power of each test of a gap in worlds whose truth is known: ``python -m
-bench.evidence``.
+"""False alarms and power of each test of a gap, where the truth is known.
 
-Prints the share of simulations with p <= .05 (one-sided) and two binomial standard errors, beside
-the note's figure and whether the two agree within two standard errors of their difference (the
-note's own being of 400 simulations). ``better`` is a smaller false alarm or a larger power than the
-note's.
+``python -m bench.evidence [--data DATA] [--constat FOLDER]``
+
+- Simulated worlds (``worlds``), each without and with a target that overfits.
+- Real outcomes of 41 models in random halves, of which the target has memorised some items, if
+  ``--data`` names the folder that holds them (``recorded``).
+
+Tests: raw (Miettinen and Nurminen's, as if the sets were exchangeable), A (by counts), B (by items)
+and, if ``--constat`` names a clone of its repository (``eth-sri/ConStat``), ConStat's own code on
+the first samples of each world.
+
+Prints the share of simulations with p <= .05, to compare, and with p <= .01 and .001, by which the
+levels ``watch`` and ``overfit`` are decided. A model beyond all references is not tested; it counts
+as not found, and its share is printed. Method B's figures at .05 stand next to those that were
+measured before it was built, with two standard errors.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import isnan, sqrt
-from time import process_time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from itertools import starmap
+from math import isnan, nan, sqrt
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
-from bench.worlds import Sample, World, draw
+from bench import recorded
+from bench.constat import their_p
+from bench.worlds import Floats, Sample, World, draw
 from leaderboard.evidence import statistics
 from leaderboard.evidence.statistics import Sides
 
-NOTE_SIMS, ROUNDED = 400, 0.005
+LEVELS = (0.05, 0.01, 0.001)
+BOOTSTRAPS = 100
 WORST_FALSE_ALARM = 0.07
-LEAST_POWER_DIRTY = 0.80
-DIRTY_OVERFIT = "overfit, 4 of 20 contaminated"
+NOTE_SIMS = 250
+ROUNDED = 0.005
+OVERFIT = 0.35
+"""Head start of a target that overfits, in logits: 5.2 points."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A world with the note's shares for raw, A and A robust; NaN where the note has none."""
+    """World with the false alarms and the power of method B that were measured before, at .05."""
 
     world: World
-    note: tuple[float, float, float]
-    is_power: bool = False
+    note: tuple[float, float] = (nan, nan)
+
+    @property
+    def name(self) -> str:
+        """Name of the world."""
+        return self.world.name
+
+    def draw(self, rng: np.random.Generator, *, overfit: bool) -> Sample:
+        """Return a sample whose target overfits, or not."""
+        changed = replace(self.world, knows_all=False)
+        if overfit:
+            changed = self.world if self.world.knows_all else replace(changed, overfit=OVERFIT)
+        return draw(changed, rng)
 
 
-NONE = float("nan")
-LINES = (
-    Line(World("clean, equal difficulty"), (0.05, 0.02, 0.02)),
-    Line(World("clean, private 5 pp harder", harder=0.3), (0.83, 0.01, 0.02)),
-    Line(World("  own quirks .1 logit", harder=0.3, quirk=0.1), (0.77, 0.05, 0.04)),
-    Line(World("  own slopes, sd .2 of log", harder=0.3, slope=0.2), (0.77, 0.01, 0.03)),
-    Line(World("  5% label noise", harder=0.3, noise=0.05), (0.76, 0.02, NONE)),
-    Line(World("  clusters of 10, sd .8", harder=0.3, cluster=0.8), (0.73, 0.02, NONE)),
-    Line(World("clean, 4 of 20 contaminated", harder=0.3, dirty=4), (0.82, 0.00, 0.03)),
-    Line(World("overfit .35 logit", harder=0.3, overfit=0.35), (1.0, 0.88, 0.85), is_power=True),
-    Line(
-        World("  own quirks .1 logit", harder=0.3, overfit=0.35, quirk=0.1),
-        (1.0, 0.73, 0.74),
-        is_power=True,
-    ),
-    Line(World(DIRTY_OVERFIT, harder=0.3, overfit=0.35, dirty=4), (1.0, 0.09, 0.81), is_power=True),
-    Line(
-        World("  contaminated by .35", harder=0.3, overfit=0.35, dirty=4, dirty_by=0.35),
-        (NONE,) * 3,
-        is_power=True,
-    ),
-    Line(
-        World("overfit, 8 references", harder=0.3, overfit=0.35, references=8),
-        (1.0, 0.65, 0.70),
-        is_power=True,
-    ),
-    Line(
-        World("  1 of 8 contaminated", harder=0.3, overfit=0.35, references=8, dirty=1),
-        (NONE,) * 3,
-        is_power=True,
-    ),
-)
+@dataclass(frozen=True)
+class RealLine:
+    """Real outcomes with a share of memorised items, and a harder private half."""
+
+    data: Path
+    memorised: float
+    harder: float
+    note: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """Lift and difficulty, in points."""
+        hard = f"{100 * self.harder:g} pp harder" if self.harder else "equal halves"
+        return f"real, {100 * self.memorised:g} pp, {hard}"
+
+    def draw(self, rng: np.random.Generator, *, overfit: bool) -> Sample:
+        """Return a sample whose target has memorised items, or not."""
+        lift = self.memorised if overfit else 0.0
+        return recorded.draw(marks(self.data), rng, harder=self.harder, memorised=lift)
 
 
-def raw(sample: Sample) -> float:
-    """Miettinen–Nurminen on the two shares, as if the sets were exchangeable."""
+@cache
+def marks(data: Path) -> Floats:
+    """Return the recorded outcomes, read once in a process."""
+    return recorded.outcomes(data)
+
+
+def worlds() -> tuple[Line, ...]:
+    """Return the simulated worlds: 1,319 public and 1,250 private items that are 5 pp harder."""
+    base = partial(World, harder=0.3, private_n=1250)
+    return (
+        Line(base("base, 20 references"), (0.05, 0.89)),
+        Line(base("own slopes, sd .2 of log", slope=0.2), (0.03, 0.90)),
+        Line(base("private discriminates 10% more", steeper=1.1), (0.02, 0.90)),
+        Line(base("private discriminates 30% more", steeper=1.3), (0.04, 0.93)),
+        Line(base("5% wrong labels, both", public_noise=0.05, private_noise=0.05), (0.06, 0.89)),
+        Line(base("5% wrong labels, public", public_noise=0.05), (0.06, 0.89)),
+        Line(base("5% wrong labels, private", private_noise=0.05), (0.06, 0.89)),
+        Line(base("clusters of 10, shared", shared_cluster=1.0)),
+        Line(base("clusters of 10, own sd 1", cluster=1.0)),
+        Line(base("item discriminations, sd .5", discrimination=0.5), (0.015, 0.91)),
+        Line(base("own quirks .1", quirk=0.1), (0.05, 0.71)),
+        Line(base("own quirks .2", quirk=0.2), (0.095, 0.45)),
+        Line(base("4 lineages of 5, quirk .15", lineages=4, lineage_quirk=0.15)),
+        Line(base("4 lineages of 5, quirk .25", lineages=4, lineage_quirk=0.25)),
+        Line(base("5 lineages of 4, quirk .25", lineages=5, lineage_quirk=0.25)),
+        Line(base("10 lineages of 2, quirk .25", lineages=10, lineage_quirk=0.25)),
+        Line(base("4 lineages, items .7", lineages=4, lineage_items=0.7)),
+        Line(base("10% contaminated by .35", dirty=2, dirty_by=0.35), (0.015, 0.76)),
+        Line(base("20% contaminated by .35", dirty=4, dirty_by=0.35), (0.01, 0.735)),
+        Line(base("30% contaminated by .35", dirty=6, dirty_by=0.35)),
+        Line(base("40% contaminated by .35", dirty=8, dirty_by=0.35), (0.015, 0.51)),
+        Line(base("20% contaminated by .5", dirty=4), (0.02, 0.85)),
+        Line(base("8 references", references=8), (0.015, 0.78)),
+        Line(base("10 references", references=10), (0.02, 0.83)),
+        Line(base("12 references", references=12), (0.045, 0.91)),
+        Line(base("60 references", references=60), (0.03, 0.96)),
+        Line(base("stronger than all, 89%", ability=3.25)),
+        Line(base("stronger, knows all public", ability=3.25, knows_all=True)),
+        Line(base("97%, knows all public", ability=5.0, knows_all=True)),
+        Line(base("near ceiling, knows all public", ability=3.5, strongest=4, knows_all=True)),
+        Line(base("97%, 5% wrong public labels", ability=5.0, public_noise=0.05)),
+        Line(base("weaker than all, 11%", ability=-2.55)),
+        Line(World("250 and 250 items", harder=0.3, public_n=250, private_n=250), (0.035, 0.35)),
+        Line(World("100 and 100 items", harder=0.3, public_n=100, private_n=100), (0.015, 0.15)),
+        Line(World("1,319 and 250 items", harder=0.3, private_n=250), (0.02, 0.47)),
+    )
+
+
+def real(data: Path) -> tuple[RealLine, ...]:
+    """Return the worlds of real outcomes, with the figures measured before."""
+    return (
+        RealLine(data, 0.03, 0.0, (0.023, 0.610)),
+        RealLine(data, 0.03, 0.065, (0.033, 0.697)),
+        RealLine(data, 0.05, 0.0, (0.023, 0.867)),
+        RealLine(data, 0.05, 0.065, (0.033, 0.900)),
+    )
+
+
+def by_shares(sample: Sample) -> float:
+    """Return the raw test's p."""
     return statistics.score_test(*sample.counts()[-1]).p_greater
 
 
-def aggregate(sample: Sample, *, robust: bool) -> float:
-    """Method A; ``robust`` as it ships."""
-    *references, target = (Sides(*one) for one in sample.counts())
-    return statistics.gaps_against(statistics.fit_panel(references, robust=robust), [target])[0].p
+def by_counts(sample: Sample) -> float:
+    """Return method A's p; NaN for a target outside the panel."""
+    *references, target = (Sides(*counts) for counts in sample.counts())
+    panel = statistics.fit_panel(references, sample.lineages)
+    if not panel.covers([target])[0]:
+        return nan
+    return statistics.gaps_against(panel, [target])[0].p
 
 
-def by_item(sample: Sample) -> float:
-    """Method B, robust, as it ships."""
-    return statistics.item_gap(
-        (sample.public[-1], sample.private[-1]), (sample.public[:-1], sample.private[:-1])
-    ).p
+def by_items(sample: Sample) -> float:
+    """Return method B's p; NaN for a target outside the panel."""
+    panel = statistics.item_panel(sample.public[:-1], sample.private[:-1], sample.lineages)
+    if not panel.covers(sample.private[-1]):
+        return nan
+    return statistics.item_gap_against(panel, sample.public[-1], sample.private[-1]).p
 
 
-METHODS: dict[str, Callable[[Sample], float]] = {
-    "raw": raw,
-    "A": lambda sample: aggregate(sample, robust=False),
-    "A robust": lambda sample: aggregate(sample, robust=True),
-    "B robust": by_item,
-}
+METHODS: Mapping[str, Callable[[Sample], float]] = {"raw": by_shares, "A": by_counts, "B": by_items}
 
 
-def two_errors(share: float, sims: int) -> float:
-    """Two binomial standard errors of a share."""
-    return 2 * sqrt(share * (1 - share) / sims)
+@dataclass
+class Shares:
+    """Numbers of samples of one kind with p at most each level, and of those not tested."""
+
+    sims: int = 0
+    untested: int = 0
+    hits: list[int] = field(default_factory=lambda: [0] * len(LEVELS))
+
+    def add(self, p: float) -> None:
+        """Count one sample; NaN is not tested."""
+        self.sims += 1
+        self.untested += isnan(p)
+        for place, level in enumerate(LEVELS):
+            self.hits[place] += p <= level
+
+    def share(self, place: int) -> float:
+        """Return the share found at a level."""
+        return self.hits[place] / self.sims
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a run; ``constat`` is the clone of ConStat's repository."""
+
+    sims: int
+    seed: int
+    constat: Path | None
+    constat_sims: int
+
+
+Found = Mapping[str, tuple[Shares, Shares]]
+"""By test: the samples without and with overfitting."""
+
+
+def measure(line: Line | RealLine, options: Options) -> Found:
+    """Return what each test finds in one world."""
+    names = [*METHODS, *(["ConStat"] if options.constat else [])]
+    found = {name: (Shares(), Shares()) for name in names}
+    for place, overfit in enumerate((False, True)):
+        rng = np.random.default_rng([options.seed, place, crc32(line.name.encode())])
+        for number in range(options.sims):
+            sample = line.draw(rng, overfit=overfit)
+            for name, test in METHODS.items():
+                found[name][place].add(test(sample))
+            if options.constat and number < options.constat_sims:
+                found["ConStat"][place].add(their_p(options.constat, sample, BOOTSTRAPS))
+    return found
 
 
 def agreement(share: float, note: float, sims: int, *, is_power: bool) -> str:
-    """``=`` within two standard errors of the difference, else ``better`` or ``worse``; empty
-    without a note.
+    """Return ``=`` within two standard errors of the difference, else ``better`` or ``worse``.
 
-    The note's shares are printed to a hundredth, and may be half a hundredth away from what was
-    measured.
+    Empty without a note, whose shares are printed to half a hundredth.
     """
     if isnan(note):
         return ""
@@ -117,82 +232,82 @@ def agreement(share: float, note: float, sims: int, *, is_power: bool) -> str:
     return "better" if (share > note) == is_power else "worse"
 
 
-def measure(
-    line: Line, sims: int, seed: int, names: list[str]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The rejecting share and the CPU seconds per model of each method, in one world."""
-    rng = np.random.default_rng(seed)
-    hits, spent = dict.fromkeys(names, 0), dict.fromkeys(names, 0.0)
-    for _ in range(sims):
-        sample = draw(line.world, rng)
-        for name in names:
-            start = process_time()
-            hits[name] += METHODS[name](sample) <= 0.05
-            spent[name] += process_time() - start
-    return {name: hits[name] / sims for name in names}, {name: spent[name] / sims for name in names}
+def two_errors(share: float, sims: int) -> float:
+    """Return two binomial standard errors of a share."""
+    return 2 * sqrt(share * (1 - share) / sims)
 
 
-def cells(line: Line, found: dict[str, float], sims: int) -> Iterator[str]:
-    """One cell for each method: share ± two errors, the note's, and how they compare."""
-    for name, share in found.items():
-        note = dict(zip(METHODS, line.note, strict=False)).get(name, NONE)
-        beside = f"note {note:.2f}" if not isnan(note) else ""
-        # The raw test is shown for its false alarms; more or fewer of them is no merit.
-        word = agreement(share, note, sims, is_power=line.is_power)
-        word = "" if name == "raw" and word != "=" else word
-        yield f"{share:.3f} ±{two_errors(share, sims):.3f} {beside:9} {word:6}"
+def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
+    """Return a row for each test of one world."""
+    for name, (size, power) in found.items():
+        cells = []
+        for shares in (size, power):
+            cells.append(" ".join(f"{shares.share(place):.3f}" for place in range(len(LEVELS))))
+        remarks = []
+        if power.untested:
+            remarks.append(f"not tested {power.untested / power.sims:.2f}")
+        if name == "B":
+            remarks += _compared(line, size, power)
+        yield f"{line.name if name == 'raw' else '':32}{name:9}{cells[0]:21}{cells[1]:21}" + (
+            "; ".join(remarks)
+        )
 
 
-def compared(line: Line, found: dict[str, float], sims: int) -> list[str]:
-    """Compare each share of a world with the note's, as :func:`agreement`, where the note has
-    one."""
-    beside = dict(zip(METHODS, line.note, strict=False))
-    words = [
-        agreement(share, beside.get(name, NONE), sims, is_power=line.is_power)
-        for name, share in found.items()
-    ]
-    return [word for word in words if word]
+def _compared(line: Line | RealLine, size: Shares, power: Shares) -> list[str]:
+    remarks = []
+    for shares, note, is_power in ((size, line.note[0], False), (power, line.note[1], True)):
+        share = shares.share(0)
+        word = agreement(share, note, shares.sims, is_power=is_power)
+        if word:
+            remarks.append(f"{word} {note:.3g} ±{two_errors(share, shares.sims):.3f}")
+    return remarks
+
+
+def broken(line: Line | RealLine, found: Found) -> list[str]:
+    """Return the promises of method B that this world breaks: too many false alarms."""
+    shares = found["B"][0]
+    if shares.share(0) - two_errors(shares.share(0), shares.sims) > WORST_FALSE_ALARM:
+        return [f"B finds overfitting in {shares.share(0):.1%} of {line.name!r} without any"]
+    return []
+
+
+def _lines(options: argparse.Namespace) -> list[Line | RealLine]:
+    lines: list[Line | RealLine] = list(worlds())
+    if options.data:
+        lines += real(options.data)
+    wanted: Sequence[str] = options.worlds
+    return [line for line in lines if not wanted or any(part in line.name for part in wanted)]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the table; exit 1 where a shipped method breaks the promise of the board."""
+    """Print the table; exit 1 where method B breaks the promise of the board."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sims", type=int, default=1000, help="simulations in each world")
+    parser.add_argument("--sims", type=int, default=100, help="simulations a cell (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-items", action="store_true", help="leave out method B")
-    options = parser.parse_args(arguments)
-    names = [name for name in METHODS if not (options.no_items and name == "B robust")]
-    print(
-        f"{options.sims} simulations in each world, one-sided .05, seed {options.seed}; ± is two binomial errors\n"
-    )
-    print(f"{'world':32}" + "".join(f"{name:31}" for name in names))
-    broken, times, words = [], [], list[str]()
-    for line in LINES:
-        found, spent = measure(line, options.sims, options.seed, names)
-        times.append(spent)
-        words += compared(line, found, options.sims)
-        print(
-            f"{line.world.name:32}"
-            + "".join(f"{cell:31}" for cell in cells(line, found, options.sims)),
-            flush=True,
-        )
-        for name in names[2:]:
-            if not line.is_power and found[name] > WORST_FALSE_ALARM:
-                broken.append(f"{name} speaks in {found[name]:.1%} of {line.world.name.strip()!r}")
-            if line.world.name == DIRTY_OVERFIT and found[name] < LEAST_POWER_DIRTY:
-                broken.append(f"{name} has a power of {found[name]:.1%} in {line.world.name!r}")
-    costs = [f"{1000 * np.mean([one[name] for one in times]):.2f} ms" for name in names]
-    print(f"{'CPU per model':32}" + "".join(cost.ljust(31) for cost in costs))
-    agree = words.count("=")
-    print(
-        f"\n{agree} of {len(words)} shares agree with the note's; by chance alone 1 in 20 would not."
-    )
-    print("On ConStat's published tables, beside ConStat: python -m bench.constat.")
-    for sentence in broken:
+    parser.add_argument("--worlds", nargs="*", default=[], help="parts of the names of some worlds")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--data", type=Path, help="folder of the recorded outcomes")
+    parser.add_argument("--constat", type=Path, help="clone of ConStat's repository")
+    parser.add_argument("--constat-sims", type=int, default=40, help="of ConStat (%(default)s)")
+    chosen = parser.parse_args(arguments)
+    options = Options(chosen.sims, chosen.seed, chosen.constat, chosen.constat_sims)
+    lines = _lines(chosen)
+    print(f"{options.sims} simulations a cell, one-sided, seed {options.seed}\n")
+    header = f"{'world':32}{'test':9}{'false alarms':21}{'power':21}B at .05 before"
+    print(header)
+    print(f"{'':41}{'.05   .01   .001':21}{'.05   .01   .001':21}")
+    sentences = []
+    with ProcessPoolExecutor(chosen.jobs) as pool:
+        tasks = [(line, options) for line in lines]
+        work = pool.map(measure, *zip(*tasks, strict=True)) if chosen.jobs > 1 else None
+        for line, found in zip(lines, work or starmap(measure, tasks), strict=True):
+            print("\n".join(rows(line, found)), flush=True)
+            sentences += broken(line, found)
+    for sentence in sentences:
         print(f"BROKEN: {sentence}", file=sys.stderr)
-    return 1 if broken else 0
+    return 1 if sentences else 0
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class World:
     The panel:
 
     - ``references``, of which ``dirty`` have a head start of ``dirty_by``;
+    - ``strongest``: largest ability that a reference can have;
     - ``lineages``: their number, 0 if each reference is its own;
     - ``lineage_quirk``: spread of the bent that a lineage shares;
     - ``lineage_items``: spread of the effects of each item that a lineage shares.
@@ -63,6 +64,7 @@ class World:
     cluster: float = 0.0
     shared_cluster: float = 0.0
     references: int = 20
+    strongest: float = REFERENCES_TO
     dirty: int = 0
     dirty_by: float = 0.5
     lineages: int = 0
@@ -97,7 +99,7 @@ def draw(world: World, rng: np.random.Generator) -> Sample:
     """Return one panel and one target."""
     m = world.references
     ability = np.append(
-        rng.uniform(REFERENCES_FROM, REFERENCES_TO, m), rng.uniform(TARGET_FROM, TARGET_TO)
+        rng.uniform(REFERENCES_FROM, world.strongest, m), rng.uniform(TARGET_FROM, TARGET_TO)
     )
     if world.ability is not None:
         ability[m] = world.ability

@@ -5,8 +5,6 @@ import ast
 from tests.architecture.report import COMPLEXITY, Source, complexities, python_sources
 
 TO_BE_SPLIT = {
-    "bench/constat.py compare",
-    "bench/evidence.py main",
     "bench/grading.py main",
     "demo/zoo/judged.py judge",
     "evaluator/grading/stated.py _headings",

@@ -53,6 +53,13 @@ class ItemPanel:
     calibration: Calibration
     put_aside: tuple[int, ...]
 
+    def covers(self, private: ArrayLike) -> bool:
+        """Return True if a model's private outcomes (n2,) are not beyond those of the panel."""
+        outcomes = np.asarray(private, dtype=float)
+        answered = outcomes[np.isfinite(outcomes)]
+        ability = logits([Sides(0, 1, int(answered.sum()), len(answered))])
+        return bool(self.calibration.covers(ability.x, ability.vx)[0])
+
 
 @dataclass(frozen=True)
 class ItemGap:

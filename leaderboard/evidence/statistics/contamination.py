@@ -6,7 +6,8 @@ A panel with contaminated references expects too much of every model and finds n
    references. It starts from triples and concentrates twice (P. J. Rousseeuw & K. Van Driessen,
    2006). It cannot be bent by 30% of the panel.
 2. In order of their height above that curve, the first k = 0, 1, 2, … references are taken for a
-   second group that stands higher by one common step. The k with the largest classification
+   second group that stands higher by a step, and may have a spread of its own: references are not
+   all contaminated by as much. The k with the largest classification
    likelihood (G. Celeux & G. Govaert, Comput. Stat. Data Anal. 14 (1992) 315) decides. None is put
    aside unless a second group is more likely than a single one in which models simply differ (τ²):
    a fixed cut of residuals would take the tail of honest differences for a group.

@@ -1,0 +1,151 @@
+"""Published tables whose truth is known, judged by counts: ``python -m bench.published DATA``.
+
+DATA is the folder that holds ``published/gap_*.csv``; see its notes on sources.
+
+- 65 models on two halves of GSM8K's test set, 18 of them fine-tuned on the first half by the
+  authors of ConStat: judged against the 47 others (a clean panel), and against all (a blind one);
+- LiveCodeBench's models before and after September 2023, ten samples a problem: four DeepSeek
+  coders are known to fall;
+- EvalPlus's models, original against stricter tests of the same problems: no overfitting.
+
+Exits 1 where a promise is broken.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from leaderboard.evidence.statistics import Sides
+from leaderboard.evidence.statistics.counts import Peers, peers
+
+LEVELS = (0.05, 0.01, 0.001)
+KNOWN = "gap_constat_known_contamination.csv"
+LIVE_CODE_BENCH = "gap_livecodebench_2024_02.csv"
+EVAL_PLUS = "gap_evalplus.csv"
+FALLEN = {
+    "deepseek-ai/deepseek-coder-33b-instruct",
+    "deepseek-ai/deepseek-coder-6.7b-instruct",
+    "deepseek-ai/deepseek-coder-1.3b-instruct",
+    "ise-uiuc/Magicoder-S-DS-6.7B",
+}
+FEWEST_FOUND_CLEAN = 17
+FEWEST_FOUND_BLIND = 14
+MOST_OTHERS = 3
+
+
+class Judgement(NamedTuple):
+    """Models of a table, by name, and the p-value of each; NaN for one that is not tested."""
+
+    models: tuple[str, ...]
+    p: tuple[float, ...]
+
+    def flagged(self, level: float) -> set[str]:
+        """Return the models with p at most ``level``."""
+        return {model for model, p in zip(self.models, self.p, strict=True) if p <= level}
+
+
+class Known(NamedTuple):
+    """Numbers found at .05, .01 and .001: of the 18 contaminated models, and of the 47 others."""
+
+    contaminated: tuple[int, ...]
+    others: tuple[int, ...]
+
+
+def known_contamination(data: Path, *, blind: bool) -> Known:
+    """Judge the 65 models against the 47 that are not contaminated, or against all (``blind``)."""
+    rows = _read(data, KNOWN)
+    bad = [row["contaminated_by_design"] == "1" for row in rows]
+    clean = [place for place, is_bad in enumerate(bad) if not is_bad]
+    found = _judged([row["model"] for row in rows], _sides(rows), () if blind else clean)
+    p = np.array(found.p)
+    counts = [
+        tuple(int((p[np.array(bad) == group] <= level).sum()) for level in LEVELS)
+        for group in (True, False)
+    ]
+    return Known(*counts)
+
+
+def live_code_bench(data: Path) -> Judgement:
+    """Judge LiveCodeBench's models by samples, each against those of other organisations."""
+    rows = _read(data, LIVE_CODE_BENCH)
+    columns = (
+        "public_samples_right",
+        "public_samples",
+        "private_samples_right",
+        "private_samples",
+    )
+    sides = [Sides(*(int(row[name]) for name in columns)) for row in rows]
+    models = [row["model"] for row in rows]
+    organisations = [model.split("/")[0].split("-")[0] for model in models]
+    return _with_p(models, peers(sides, organisations))
+
+
+def eval_plus(data: Path) -> Iterator[tuple[str, Judgement]]:
+    """Judge EvalPlus's models on each of its two sets."""
+    rows = _read(data, EVAL_PLUS)
+    for name in ("humaneval", "mbpp"):
+        own = [row for row in rows if row["public_set"] == name]
+        yield name, _judged([row["model"] for row in own], _sides(own))
+
+
+def _read(data: Path, name: str) -> list[dict[str, str]]:
+    with (data / "published" / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _sides(rows: Sequence[dict[str, str]]) -> list[Sides]:
+    columns = ("public_correct", "public_n", "private_correct", "private_n")
+    return [Sides(*(int(row[name]) for name in columns)) for row in rows]
+
+
+def _judged(models: Sequence[str], sides: Sequence[Sides], known: Sequence[int] = ()) -> Judgement:
+    """Judge each model as one of its own lineage."""
+    return _with_p(models, peers(sides, [str(place) for place in range(len(sides))], known))
+
+
+def _with_p(models: Sequence[str], compared: Peers) -> Judgement:
+    p = tuple(gap.p if gap else float("nan") for gap in compared.gaps)
+    return Judgement(tuple(models), p)
+
+
+def broken_promises(data: Path) -> Iterator[str]:
+    """Print what each table shows; yield the promises that it breaks."""
+    print("found at .05, .01 and .001")
+    for blind, fewest in ((False, FEWEST_FOUND_CLEAN), (True, FEWEST_FOUND_BLIND)):
+        found = known_contamination(data, blind=blind)
+        panel = "a blind" if blind else "a clean"
+        print(f"18 contaminated on purpose, {panel} panel: {found.contaminated}")
+        print(f"  and of the 47 others {found.others}")
+        if found.contaminated[0] < fewest or found.others[0] > MOST_OTHERS:
+            yield f"{panel} panel finds {found}"
+    fallen = live_code_bench(data)
+    for level in LEVELS:
+        print(f"LiveCodeBench at {level}: {', '.join(sorted(fallen.flagged(level))) or 'none'}")
+    if fallen.flagged(0.01) != FALLEN:
+        yield "LiveCodeBench's known models are not those flagged"
+    for name, judgement in eval_plus(data):
+        counts = [len(judgement.flagged(level)) for level in LEVELS]
+        print(f"EvalPlus, {name}: {counts} of {len(judgement.models)}")
+        if counts[-1]:
+            yield f"EvalPlus's {name} has overfit models"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what each table shows; exit 1 where a promise is broken."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    broken = list(broken_promises(parser.parse_args(arguments).data))
+    for sentence in broken:
+        print(f"BROKEN: {sentence}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
