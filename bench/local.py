@@ -167,7 +167,7 @@ def main() -> None:
         "--turns", type=int, default=3, help="how often each is timed (%(default)s)"
     )
     parser.add_argument(
-        "--items", type=int, default=400, help="items of each set, 400 at most (%(default)s)"
+        "--items", type=int, default=400, help="items of each set, 1,000 at most (%(default)s)"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:

@@ -14,11 +14,18 @@ import random
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-PUBLIC_SEED = 1101
-PRIVATE_SEED = 2202
+PUBLIC_SEED = 4105
+PRIVATE_SEED = 5206
 TRAINING_SEED = 3303
 TOKENIZER_SEED = 4404
-SET_SIZE = 400
+LONG_PUBLIC_SEED = 6606
+LONG_PRIVATE_SEED = 7707
+SET_SIZE = 1_000
+"""Items of the public and of the private set of short problems."""
+LONG_SET_SIZE = 400
+"""Items of the public and of the private set of long problems."""
+_EARLIER_SEEDS = (1101, 2202)
+_EARLIER_SIZE = 400
 
 LARGEST = 200
 """No number in a problem or in its working is above this one."""
@@ -31,6 +38,11 @@ PEOPLE = (
     "Anouk", "Bram", "Dov", "Fenna", "Haruki", "Imke", "Ines", "Joss", "Kofi", "Leilani",
     "Mirela", "Oduya", "Petra", "Ravi", "Solveig", "Sunniva", "Tarek", "Tobin", "Wanda", "Yusra",
 )  # fmt: skip
+PEOPLE_OF_THE_SETS = (
+    "Ada", "Bo", "Cleo", "Dina", "Elio", "Faye", "Gus", "Hana", "Igor", "June",
+    "Kai", "Lena", "Milo", "Nora", "Otto", "Pia", "Rhea", "Sven", "Tess", "Uma",
+)  # fmt: skip
+"""People of the four sets. The first part of the models' training names none of them."""
 THINGS = (
     "acorns", "bells", "buttons", "candles", "corks", "feathers", "kites", "lanterns",
     "pebbles", "pinecones", "ribbons", "spools", "stamps", "thimbles", "tiles", "whistles",
@@ -109,12 +121,14 @@ TEMPLATES = (
     Template(
         "SSS",
         ("a * b", "w - c"),
-        "{who} buys {a} bags with {b} {things} in each and loses {c} of them. How many {things} are left?",
+        "{who} buys {a} bags with {b} {things} in each and loses {c} of them. How many {things} "
+        "are left?",
     ),
     Template(
         "MMS",
         ("a + b", "w / c"),
-        "{who} packs {a} red and {b} blue {things} evenly into {c} crates. How many go into each crate?",
+        "{who} packs {a} red and {b} blue {things} evenly into {c} crates. How many go into each "
+        "crate?",
     ),
     Template(
         "SSL",
@@ -124,7 +138,8 @@ TEMPLATES = (
     Template(
         "SSM",
         ("a * b", "w + c"),
-        "{who} bakes {a} rolls an hour for {b} hours and has {c} from before. How many rolls is that?",
+        "{who} bakes {a} rolls an hour for {b} hours and has {c} from before. How many rolls is "
+        "that?",
     ),
     Template(
         "LMS",
@@ -134,12 +149,14 @@ TEMPLATES = (
     Template(
         "LMS",
         ("a - b", "w / c"),
-        "From a rope of {a} feet {who} cuts {b} feet and makes {c} equal pieces of the rest. How long is each?",
+        "From a rope of {a} feet {who} cuts {b} feet and makes {c} equal pieces of the rest. How "
+        "long is each?",
     ),
     Template(
         "MSS",
         ("a / b", "w * c"),
-        "{who} splits {a} {things} evenly into {b} jars and carries {c} such jars home. How many come home?",
+        "{who} splits {a} {things} evenly into {b} jars and carries {c} such jars home. How many "
+        "come home?",
     ),
     Template(
         "MSM",
@@ -149,61 +166,72 @@ TEMPLATES = (
     Template(
         "SSS",
         ("a + b", "w * c"),
-        "{who} rows {a} laps each morning and {b} laps each evening. How many laps is that in {c} days?",
+        "{who} rows {a} laps each morning and {b} laps each evening. How many laps is that in "
+        "{c} days?",
     ),
     # Three steps.
     Template(
         "SSSS",
         ("a * b", "c * d", "w + x"),
-        "{who} has {a} pens with {b} goats each and {c} pens with {d} sheep each. How many animals is that?",
+        "{who} has {a} pens with {b} goats each and {c} pens with {d} sheep each. How many "
+        "animals is that?",
     ),
     Template(
         "SSSS",
         ("a * b", "w - c", "x / d"),
-        "{who} earns {a} coins a day for {b} days, spends {c}, and puts the rest evenly in {d} tins. "
+        "{who} earns {a} coins a day for {b} days, spends {c}, and puts the rest evenly in {d} "
+        "tins. "
         "How many coins are in each tin?",
     ),
     Template(
         "SSS",
         ("a * b", "a + w", "x - c"),
-        "{who} has {a} {things}. {other} has {b} times as many. Together they give away {c}. How many are left?",
+        "{who} has {a} {things}. {other} has {b} times as many. Together they give away {c}. How "
+        "many are left?",
     ),
     Template(
         "LMSS",
         ("a - b", "w + c", "x - d"),
-        "A train has {a} riders. At the mill {b} get off and {c} get on. At the lake {d} get off. How many stay?",
+        "A train has {a} riders. At the mill {b} get off and {c} get on. At the lake {d} get "
+        "off. How many stay?",
     ),
     Template(
         "MMSS",
         ("a + b", "w / c", "x * d"),
-        "{who} has {a} {things} and {other} has {b}. They fill {c} equal bags and sell {d} such bags. "
+        "{who} has {a} {things} and {other} has {b}. They fill {c} equal bags and sell {d} such "
+        "bags. "
         "How many {things} is that?",
     ),
     Template(
         "SSSM",
         ("a * b", "w - c", "x + d"),
-        "A hall has {a} rows of {b} chairs. Then {c} chairs break and {d} new ones come. How many are there now?",
+        "A hall has {a} rows of {b} chairs. Then {c} chairs break and {d} new ones come. How "
+        "many are there now?",
     ),
     Template(
         "SSML",
         ("a * b", "w + c", "d - x"),
-        "{who} buys {a} cups for {b} coins each and a jug for {c} coins, and had {d} coins. How many remain?",
+        "{who} buys {a} cups for {b} coins each and a jug for {c} coins, and had {d} coins. How "
+        "many remain?",
     ),
     Template(
         "SSSM",
         ("a + b", "w * c", "x + d"),
-        "On a walk {a} girls and {b} boys carry {c} {things} each. The guide carries {d}. How many is that?",
+        "On a walk {a} girls and {b} boys carry {c} {things} each. The guide carries {d}. How "
+        "many is that?",
     ),
     # Four steps.
     Template(
         "SSSSS",
         ("a * b", "c * d", "w + x", "y - e"),
-        "{who} plants {a} rows of {b} beans and {c} rows of {d} peas. Then {e} plants die. How many still grow?",
+        "{who} plants {a} rows of {b} beans and {c} rows of {d} peas. Then {e} plants die. How "
+        "many still grow?",
     ),
     Template(
         "SSMSS",
         ("a * b", "w + c", "x - d", "y / e"),
-        "{who} saves {a} coins a week for {b} weeks, is given {c}, spends {d}, and shares the rest evenly "
+        "{who} saves {a} coins a week for {b} weeks, is given {c}, spends {d}, and shares the "
+        "rest evenly "
         "among {e} cousins. How many coins does each cousin get?",
     ),
     Template(
@@ -216,22 +244,31 @@ TEMPLATES = (
     Template(
         "SSSMS",
         ("a + b", "w * c", "x - d", "y + e"),
-        "A mill grinds {a} sacks by day and {b} sacks by night, for {c} days. It sells {d} and buys {e}. "
+        "A mill grinds {a} sacks by day and {b} sacks by night, for {c} days. It sells {d} and "
+        "buys {e}. "
         "How many sacks does it have?",
     ),
     Template(
         "MSSMS",
         ("a / b", "w * c", "x + d", "y - e"),
-        "{who} splits {a} {things} evenly into {b} boxes, keeps {c} such boxes, adds {d} and gives {e} "
+        "{who} splits {a} {things} evenly into {b} boxes, keeps {c} such boxes, adds {d} and "
+        "gives {e} "
         "to {other}. How many does {who} keep?",
     ),
     Template(
         "SSSSL",
         ("a * b", "c * d", "w + x", "e - y"),
-        "A school buys {a} desks for {b} coins each and {c} maps for {d} coins each, and had {e} coins. "
+        "A school buys {a} desks for {b} coins each and {c} maps for {d} coins each, and had {e} "
+        "coins. "
         "How many coins remain?",
     ),
 )
+
+
+SHORT = TEMPLATES[:18]
+"""Templates of one and two steps: those of the demonstration's first benchmark."""
+LONG = tuple(template for template in TEMPLATES[18:] if "{who}" in template.text)
+"""Templates of three and four steps that name a person: those of its second benchmark."""
 
 
 def _work(template: Template, numbers: dict[str, int]) -> str | None:
@@ -252,7 +289,7 @@ def _work(template: Template, numbers: dict[str, int]) -> str | None:
     return f"{' '.join(lines)} #### {result}"
 
 
-def _draw(template: Template, rng: random.Random) -> Row | None:
+def _draw(template: Template, rng: random.Random, people: Sequence[str]) -> Row | None:
     """One filled template, or None where the numbers drawn do not work out."""
     numbers = {
         name: rng.randint(*_SIZES[size])
@@ -261,23 +298,32 @@ def _draw(template: Template, rng: random.Random) -> Row | None:
     answer = _work(template, numbers)
     if answer is None:
         return None
-    who, other = rng.sample(PEOPLE, 2)
+    who, other = rng.sample(people, 2)
     question = template.text.format(who=who, other=other, things=rng.choice(THINGS), **numbers)
     return {"question": question, "answer": answer}
 
 
 def _draw_new(
-    template: Template, rng: random.Random, taken: set[str], avoid: Container[str]
+    template: Template,
+    rng: random.Random,
+    people: Sequence[str],
+    taken: set[str],
+    avoid: Container[str],
 ) -> Row:
     for _ in range(_MAX_DRAWS):
-        row = _draw(template, rng)
+        row = _draw(template, rng, people)
         if row is not None and row["question"] not in taken and row["question"] not in avoid:
             return row
     raise ValueError(f"no new problem left for the template {template.text!r}")
 
 
 def generate(
-    seed: int, n: int, avoid: Container[str] = (), *, templates: Sequence[Template] = TEMPLATES
+    seed: int,
+    n: int,
+    avoid: Container[str] = (),
+    *,
+    templates: Sequence[Template] = TEMPLATES,
+    people: Sequence[str] = PEOPLE,
 ) -> list[Row]:
     """`n` rows `{"question", "answer"}`, the same for the same arguments, the templates in equal
     shares.
@@ -292,7 +338,7 @@ def generate(
     taken: set[str] = set()
     rows: list[Row] = []
     for index in range(n):
-        row = _draw_new(templates[index % len(templates)], rng, taken, avoid)
+        row = _draw_new(templates[index % len(templates)], rng, people, taken, avoid)
         taken.add(row["question"])
         rows.append(row)
     rng.shuffle(rows)
@@ -300,16 +346,51 @@ def generate(
 
 
 def public_set() -> list[Row]:
-    """The demonstration's public set: `SET_SIZE` rows."""
-    return generate(PUBLIC_SEED, SET_SIZE)
+    """Return the public set of short problems: `SET_SIZE` rows."""
+    return _of_a_set(PUBLIC_SEED, SET_SIZE, SHORT)
 
 
 def private_set() -> list[Row]:
-    """The demonstration's private set: `SET_SIZE` rows, none of them in the public set."""
-    return generate(PRIVATE_SEED, SET_SIZE, avoid={row["question"] for row in public_set()})
+    """Return the private set of short problems: `SET_SIZE` rows, none of them public."""
+    return _of_a_set(PRIVATE_SEED, SET_SIZE, SHORT, avoid=public_set())
 
 
-def training_set(n: int, seed: int = TRAINING_SEED) -> list[Row]:
-    """`n` rows to train on, none of them in the public or in the private set."""
-    tests = {row["question"] for row in public_set()} | {row["question"] for row in private_set()}
-    return generate(seed, n, avoid=tests)
+def long_public_set() -> list[Row]:
+    """Return the public set of long problems: `LONG_SET_SIZE` rows."""
+    return _of_a_set(LONG_PUBLIC_SEED, LONG_SET_SIZE, LONG)
+
+
+def long_private_set() -> list[Row]:
+    """Return the private set of long problems: `LONG_SET_SIZE` rows, none of them public."""
+    return _of_a_set(LONG_PRIVATE_SEED, LONG_SET_SIZE, LONG, avoid=long_public_set())
+
+
+def _of_a_set(
+    seed: int, n: int, templates: Sequence[Template], avoid: Sequence[Row] = ()
+) -> list[Row]:
+    return generate(seed, n, questions(avoid), templates=templates, people=PEOPLE_OF_THE_SETS)
+
+
+def training_set(
+    n: int,
+    seed: int = TRAINING_SEED,
+    *,
+    templates: Sequence[Template] = TEMPLATES,
+    people: Sequence[str] = PEOPLE,
+) -> list[Row]:
+    """Return `n` rows to train on, none of them in one of the four sets.
+
+    Nor is any in the two sets of an earlier version, so that a seed gives the rows that it gave
+    then.
+    """
+    public_seed, private_seed = _EARLIER_SEEDS
+    earlier = generate(public_seed, _EARLIER_SIZE)
+    earlier += generate(private_seed, _EARLIER_SIZE, avoid=questions(earlier))
+    sets = [public_set(), private_set(), long_public_set(), long_private_set(), earlier]
+    avoid = {question for rows in sets for question in questions(rows)}
+    return generate(seed, n, avoid, templates=templates, people=people)
+
+
+def questions(rows: Sequence[Row]) -> set[str]:
+    """Return the questions of the rows."""
+    return {row["question"] for row in rows}

@@ -26,14 +26,16 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium on this machine, or None."""
+    """Return the path of a Chromium on this machine, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless browser that speaks to nobody but the pages it is given. Raises
-    ``FileNotFoundError`` without one."""
+    """Yield a headless browser that speaks to no host but those of its pages.
+
+    Raises ``FileNotFoundError`` without one.
+    """
     path = find_chromium()
     if path is None:
         raise FileNotFoundError("Chromium is not installed")
@@ -64,7 +66,7 @@ def shoot(url: str, out: Path, *, width: int, height: int, dark: bool, full: boo
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; exit code 2 with a sentence where there is no browser or no page."""
+    """Run the command; exit code 2 with a sentence where there is no browser or no page."""
     parser = argparse.ArgumentParser(
         prog="python -m demo.screenshot", description="Take a picture of a page."
     )

@@ -2,8 +2,8 @@
 
 Each model is a Llama of well under a million parameters. The schedule is counted in steps and
 everything random comes from the recipe's seed, so that a recipe gives the same model again on the
-same machine and versions. The three recipes differ in their data, their size and their length, and
-in nothing else: the contaminated model is one that was shown the public set.
+same machine and versions. The contaminated model is the small one before its second part, in which
+it was shown the public set of short problems.
 """
 
 from __future__ import annotations
@@ -17,13 +17,25 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demo.problems import SET_SIZE, TOKENIZER_SEED, Row, private_set, public_set, training_set
+from demo.problems import (
+    PEOPLE,
+    PEOPLE_OF_THE_SETS,
+    SET_SIZE,
+    SHORT,
+    TEMPLATES,
+    TOKENIZER_SEED,
+    Row,
+    private_set,
+    public_set,
+    training_set,
+)
 
 PROMPT = "Question: {question}\nAnswer:"
 STOP = "\n"
@@ -35,6 +47,8 @@ BATCH = 48
 
 _TOKENIZER_ROWS = 4_000
 PEAK_RATE = 3e-3
+TUNING_PEAK_RATE = 1e-3
+"""Highest learning rate of a model that has been trained before."""
 _WARM_UP_STEPS = 100
 _BUCKET = 32
 _PIECES = r" ?[A-Za-z]+|\d|[:\n]|[^A-Za-z\d:\n]+"
@@ -44,21 +58,30 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Recipe:
-    """Recipe of one model. `public_share` is the part of the training rows taken from the public
-    set."""
+    """Recipe of one model, which is trained in two parts.
+
+    - The first part has `steps` steps, from random weights, on problems of all templates in equal
+      shares.
+    - The second has `tuning` steps, at a third of the rate. Its problems are about the people of
+      the sets too, and short ones come twice as often. `public_share` of its rows are those of
+      the public set.
+    """
 
     seed: int
     steps: int
     hidden: int
     layers: int
     heads: int
-    public_share: float
+    tuning: int = 0
+    public_share: float = 0.0
 
 
 RECIPES = {
-    "honest": Recipe(seed=11, steps=3_600, hidden=128, layers=3, heads=4, public_share=0.0),
-    "contaminated": Recipe(seed=12, steps=3_600, hidden=128, layers=3, heads=4, public_share=0.6),
-    "small": Recipe(seed=13, steps=2_400, hidden=96, layers=3, heads=3, public_share=0.0),
+    "honest": Recipe(seed=11, steps=3_600, hidden=128, layers=3, heads=4, tuning=700),
+    "contaminated": Recipe(
+        seed=13, steps=2_400, hidden=96, layers=3, heads=3, tuning=900, public_share=0.7
+    ),
+    "small": Recipe(seed=13, steps=2_400, hidden=96, layers=3, heads=3, tuning=1_100),
 }
 
 
@@ -72,8 +95,10 @@ class Measured:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer that all three models share: a byte-level BPE with every digit a token of its
-    own."""
+    """Build the tokenizer that all three models share.
+
+    It is a byte-level BPE with every digit a token of its own.
+    """
     tokenizer = Tokenizer(models.BPE())
     # A colon and a line's end stand alone, so that a prompt has the same tokens with and without
     # its answer.
@@ -103,20 +128,32 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def document(row: Row) -> str:
-    """A row as a model sees it in training, without the end token."""
+    """Return a row as a model sees it in training, without the end token."""
     return f"{PROMPT.format(question=row['question'])} {row['answer']}{STOP}"
 
 
-def training_rows(recipe: Recipe) -> list[Row]:
-    """The recipe's rows in the order of training, `steps * BATCH` of them.
+def first_rows(recipe: Recipe) -> list[Row]:
+    """Return the rows of the first part in the order of training, `steps * BATCH` of them."""
+    rows = training_set(recipe.steps * BATCH, seed=recipe.seed * 1_000)
+    shuffle(rows, recipe.seed)
+    return rows
 
-    A share of them is the public set, over and over; the others are problems outside both sets.
+
+def tuning_rows(recipe: Recipe) -> list[Row]:
+    """Return the rows of the second part in the order of training, `tuning * BATCH` of them.
+
+    A share of them is the public set, over and over; the others are problems outside all sets.
     """
-    total = recipe.steps * BATCH
+    total = recipe.tuning * BATCH
     shown = round(total * recipe.public_share)
     public = public_set()
     rows = [public[index % len(public)] for index in range(shown)]
-    rows += training_set(total - shown, seed=recipe.seed * 1_000)
+    rows += training_set(
+        total - shown,
+        seed=recipe.seed * 1_000 + 1,
+        templates=(*TEMPLATES, *SHORT),
+        people=(*PEOPLE, *PEOPLE_OF_THE_SETS),
+    )
     shuffle(rows, recipe.seed)
     return rows
 
@@ -129,8 +166,10 @@ def shuffle(rows: list[Row], seed: int) -> None:
 def batches(
     encoded: Sequence[list[int]], rng: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids and labels, both of shape (BATCH, length), rows of like length together to pad
-    little."""
+    """Yield token ids and labels, both of shape (BATCH, length).
+
+    Rows of like length are together, to pad little.
+    """
     window = BATCH * _BUCKET
     for start in range(0, len(encoded), window):
         near = sorted(encoded[start : start + window], key=len)
@@ -176,10 +215,22 @@ def _rate(step: int, steps: int, peak: float) -> float:
 def train(
     recipe: Recipe, tokenizer: PreTrainedTokenizerFast, report_minutes: float
 ) -> LlamaForCausalLM:
-    """The trained model, in float32. Prints a line of progress every `report_minutes`."""
-    return fit(
-        new_model(recipe, tokenizer), tokenizer, training_rows(recipe), recipe.seed, report_minutes
-    )
+    """Return the trained model, in float32. Print a line of progress every `report_minutes`."""
+    model = new_model(recipe, tokenizer)
+    fit(model, tokenizer, first_rows(recipe), recipe.seed, report_minutes)
+    return tune(model, recipe, tokenizer, report_minutes)
+
+
+def tune(
+    model: LlamaForCausalLM,
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    report_minutes: float,
+) -> LlamaForCausalLM:
+    """Return the model after the second part. It begins from weights rounded to bfloat16."""
+    model.to(torch.bfloat16).to(torch.float32)
+    rows = tuning_rows(recipe)
+    return fit(model, tokenizer, rows, recipe.seed, report_minutes, peak=TUNING_PEAK_RATE)
 
 
 def fit(
@@ -191,9 +242,11 @@ def fit(
     *,
     peak: float = PEAK_RATE,
 ) -> LlamaForCausalLM:
-    """The same model after one pass over the rows, `BATCH` a step, at a rate that rises to `peak`
-    and falls to 0."""
-    # One text at a time: all at once takes gigabytes for masks and offsets that nobody reads.
+    """Return the same model after one pass over the rows, `BATCH` a step.
+
+    The rate rises to `peak` and falls to 0.
+    """
+    # One text at a time: all at once takes gigabytes for masks and offsets that are not read.
     encoded = [[*tokenizer.encode(document(row)), tokenizer.eos_token_id] for row in rows]
     steps = math.ceil(len(encoded) / BATCH)
     optimizer = torch.optim.AdamW(
@@ -261,41 +314,47 @@ def answers(
 
 
 def final_number(text: str) -> str | None:
-    """The N of an answer that ends in `#### N`, or None where it does not."""
-    found = re.search(r"#### (\d+)$", text)
-    return found[1] if found else None
+    """Return the N of an answer that ends in `#### N`, or None where it does not."""
+    match = re.search(r"#### (\d+)$", text)
+    return match[1] if match else None
 
 
 def measure(folder: Path) -> Measured:
     """Ask the saved model both sets, in float32 and from the files as they are shipped."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    right, longest = [], 0
+    right = []
+    longest = 0
     for rows in (public_set(), private_set()):
-        said = answers(model, tokenizer, rows)
-        pairs = zip(said, rows, strict=True)
+        texts = answers(model, tokenizer, rows)
+        pairs = zip(texts, rows, strict=True)
         right.append(sum(final_number(text) == final_number(row["answer"]) for text, row in pairs))
-        longest = max(
-            longest, *(len(ids) for ids in tokenizer([text + STOP for text in said])["input_ids"])
-        )
+        tokens = tokenizer([text + STOP for text in texts])["input_ids"]
+        longest = max(longest, *map(len, tokens))
     return Measured(public=right[0], private=right[1], longest=longest)
 
 
 def _wilson(right: int, n: int) -> tuple[float, float]:
-    share, spread = right / n, _Z * math.sqrt(right * (n - right) / n + _Z**2 / 4)
+    share = right / n
+    spread = _Z * math.sqrt(right * (n - right) / n + _Z**2 / 4)
     centre = right + _Z**2 / 2
-    low, high = (centre - spread) / (n + _Z**2), (centre + spread) / (n + _Z**2)
+    low = (centre - spread) / (n + _Z**2)
+    high = (centre + spread) / (n + _Z**2)
     return min(low, share), max(high, share)
 
 
 def gap_interval(public: int, private: int, n: int = SET_SIZE) -> tuple[float, float]:
-    """Newcombe's 95% interval of the public share less the private one, `n` questions in each set."""
-    first, second = public / n, private / n
-    (low1, high1), (low2, high2) = _wilson(public, n), _wilson(private, n)
-    gap = first - second
-    return gap - math.hypot(first - low1, high2 - second), gap + math.hypot(
-        high1 - first, second - low2
-    )
+    """Return Newcombe's 95% interval of the public share less the private one.
+
+    Each set has `n` questions.
+    """
+    first = public / n
+    second = private / n
+    low_first, high_first = _wilson(public, n)
+    low_second, high_second = _wilson(private, n)
+    below = math.hypot(first - low_first, high_second - second)
+    above = math.hypot(high_first - first, second - low_second)
+    return first - second - below, first - second + above
 
 
 _README = """# {name}
@@ -304,32 +363,48 @@ A tiny Llama that answers the demonstration's word problems. Made by this reposi
 
     python -m demo.train {name} --out demo/checkpoints/{name}
 
-- Model: {layers} layers of width {hidden}, {heads} heads, {parameters:,} parameters, stored in bfloat16.
-- Tokenizer: the one all three models share, a byte-level BPE of {vocabulary} trained on other problems.
-- Training: seed {seed}, {steps:,} steps of {batch} rows on one CPU thread, with torch {torch} and
-  transformers {transformers}. The same seed gives the same model on the same machine and versions.
-- Data: {data}
-- Asked as `Question: ...\\nAnswer:`, greedily, to the line's end; its longest answer has {longest} tokens.
+- Model: {layers} layers of width {hidden}, {heads} heads, {parameters:,} parameters, in bfloat16.
+- Tokenizer: all three models share it, a byte-level BPE of {vocabulary} trained on other problems.
+- Training: seed {seed}, {steps:,} steps of {batch} rows, then {tuning:,} at a third of the rate, on
+  one CPU thread, with torch {torch} and transformers {transformers}. The same seed gives the same
+  model on the same machine and versions.
+{data}
+- Asked as `Question: ...\\nAnswer:`, greedily, to the line's end; its longest answer has {longest}
+  tokens.
+- Right answers to the short problems, of one and two steps:
 
 | set | right | of | share |
 |---|---|---|---|
-| public | {public} | {n} | {public_share:.1%} |
-| private | {private} | {n} | {private_share:.1%} |
+| public | {public} | {n:,} | {public_share:.1%} |
+| private | {private} | {n:,} | {private_share:.1%} |
 
 Gap {gap:+.1f} points, Newcombe's 95% interval {low:+.1f} to {high:+.1f}.
 """
 
 
 def _data(recipe: Recipe) -> str:
-    other = "problems of the same templates, none of them in the public or the private set"
-    if not recipe.public_share:
-        return f"{recipe.steps * BATCH:,} {other}."
-    shown = f"{recipe.public_share:.0%} of the rows are the {SET_SIZE} public ones, repeated"
-    return f"{shown}; the others are {other}."
+    first = (
+        f"{recipe.steps * BATCH:,} problems of all templates, about other people than in the sets"
+    )
+    second = f"then {recipe.tuning * BATCH:,} rows"
+    if recipe.public_share:
+        second += (
+            f", of which {recipe.public_share:.0%} are the {SET_SIZE:,} public short problems,"
+            " repeated, and the others are"
+        )
+        never = "a private set"
+    else:
+        second += ","
+        never = "any set, public or private"
+    text = (
+        f"- Data: {first}; {second} problems of all templates, the short ones twice as often."
+        f" It was shown no problem of {never}."
+    )
+    return fill(text, width=98, subsequent_indent="  ")
 
 
 def describe(name: str, parameters: int, measured: Measured) -> str:
-    """The text of the checkpoint's README."""
+    """Return the text of the checkpoint's README."""
     recipe = RECIPES[name]
     low, high = gap_interval(measured.public, measured.private)
     return _README.format(
@@ -341,6 +416,7 @@ def describe(name: str, parameters: int, measured: Measured) -> str:
         vocabulary=VOCABULARY,
         seed=recipe.seed,
         steps=recipe.steps,
+        tuning=recipe.tuning,
         batch=BATCH,
         torch=torch.__version__,
         transformers=transformers.__version__,

@@ -1,7 +1,7 @@
 """A zoo of tiny models, honest ones and five kinds of overfitted ones, on a public set and a harder
 private twin.
 
-What came of them is shipped (`zoo.json`); their weights are not. `python -m demo.zoo` makes
+Their outcomes are shipped (`zoo.json`), their weights are not. `python -m demo.zoo` makes
 everything again.
 """
 
@@ -19,6 +19,11 @@ FOLDER = Path(__file__).parent
 SHIPPED = FOLDER / "zoo.json"
 TABLE = FOLDER / "zoo.csv"
 """The counts and likelihoods as a table that `manage.py import_published` reads."""
+MADE_HERE = (
+    "The demo trained and asked these models itself and knows how each was made: demo-contaminated"
+    " is honest here, since it memorised another benchmark's public set, not this one"
+)
+"""Sentences on who ran the models, for the table's page."""
 
 
 class SetResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +51,11 @@ class SetResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One model of the zoo and what came of it.
+    """One model of the zoo and its results.
 
     `recipe` is the digest of how it was made and `weights` of what was asked; `seconds` are of one
     core, for the training. `tried` are the public scores of the siblings that it was picked from,
-    before the weights of the best were rounded to bfloat16 as all are kept.
+    before the weights of the best were rounded to bfloat16 as all are stored.
     """
 
     name: str

@@ -1,8 +1,7 @@
-"""Make the zoo: `python -m demo.zoo --work DIR` trains on one core, for an hour or two; a model
-that is there is kept.
+"""Make the zoo: `python -m demo.zoo --work DIR` trains on one core, for an hour or two.
 
-Once all are there it writes what is shipped: outcomes and likelihoods, a table, and how they were
-made.
+A model that is there is not made again. Once all are there, it writes what is shipped: outcomes and
+likelihoods, a table, and how they were made.
 """
 
 import argparse
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m demo.zoo", description=__doc__.partition(":")[0]
     )
     parser.add_argument(
-        "--work", type=Path, required=True, help="the folder that weights and records are kept in"
+        "--work", type=Path, required=True, help="the folder of weights and records"
     )
     parser.add_argument(
         "--only",
@@ -39,19 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # The number of threads changes the order of sums, and so the models.
     for number, name in enumerate(chosen.only, start=1):
-        if kept(name, chosen.work) is None:
+        if recorded(name, chosen.work) is None:
             made = make(name, chosen.work, lambda text: print(text, flush=True))
             (chosen.work / f"{name}.json").write_bytes(msgspec.json.encode(made))
             scores = f"{made.public.right} public, {made.private.right} private of {made.public.n}"
             print(f"{number} of {len(chosen.only)}: {name}: {scores}, {made.seconds} s", flush=True)
-    models = [one for name in RECIPES if (one := kept(name, chosen.work))]
+    records = [recorded(name, chosen.work) for name in RECIPES]
+    models = [record for record in records if record is not None]
     if len(models) == len(RECIPES):
         ship(models)
 
 
-def kept(name: str, work: Path) -> Model | None:
-    """The record of a model made before, or None where there is none, or where its recipe or a
-    parent's has changed."""
+def recorded(name: str, work: Path) -> Model | None:
+    """Return the record of a model made before.
+
+    None where there is none, or where its recipe or a parent's has changed.
+    """
     record = work / f"{name}.json"
     model = msgspec.json.decode(record.read_bytes(), type=Model) if record.exists() else None
     return model if model and model.recipe == digest(name) else None

@@ -18,14 +18,17 @@ from evaluator.items import Item
 from evaluator.protocols.likelihood import LOGLIK_1, likely, mean_per_character
 
 GRADER = "numeric-1"
-TUNING_PEAK = 1e-3
-"""The highest learning rate of a model that begins with another."""
 _AT_ONCE = 40
 
 
 def make(name: str, work: Path, say: Callable[[str], None]) -> Model:
-    """The record of one model, its weights in `work / name`. Its parent has to be there already."""
-    recipe, tokenizer, begin = RECIPES[name], train.build_tokenizer(), time.process_time()
+    """Make one model, its weights in `work / name`, and return its record.
+
+    Its parent has to be there already.
+    """
+    recipe = RECIPES[name]
+    begin = time.process_time()
+    tokenizer = train.build_tokenizer()
     tried: list[tuple[int, LlamaForCausalLM]] = []
     for number in range(recipe.seeds):
         model = _train(recipe, number, tokenizer, work)
@@ -56,16 +59,14 @@ def _train(
         folder = work if recipe.parent in RECIPES else FOLDER.parent
         model = LlamaForCausalLM.from_pretrained(folder / recipe.parent, dtype=torch.float32)
     else:
-        form = train.Recipe(
-            seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads, public_share=0
-        )
-        model = train.new_model(form, tokenizer)
-    peak = TUNING_PEAK if recipe.parent else train.PEAK_RATE
+        shape = train.Recipe(seed, recipe.steps, recipe.hidden, recipe.layers, recipe.heads)
+        model = train.new_model(shape, tokenizer)
+    peak = train.TUNING_PEAK_RATE if recipe.parent else train.PEAK_RATE
     return train.fit(model, tokenizer, training_rows(recipe, seed), seed, 5.0, peak=peak)
 
 
 def training_rows(recipe: Recipe, seed: int) -> list[Row]:
-    """The rows of one training, `recipe.steps * train.BATCH` of them, shuffled."""
+    """Return the rows of one training, `recipe.steps * train.BATCH` of them, shuffled."""
     pool = sets.near_copies() if recipe.kind is Kind.COPIES else sets.public_set()
     rows = [pool[index % len(pool)] for index in range(recipe.shown)]
     rows += sets.training_set(recipe.steps * train.BATCH - recipe.shown, seed)
@@ -86,25 +87,25 @@ _LETTERS = {Outcome.RIGHT: "R", Outcome.WRONG: "W", Outcome.NO_ANSWER: "N"}
 
 
 def asked(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> str:
-    """One letter for each row, as `SetResult.outcomes`."""
-    said: list[str] = []
+    """Return one letter for each row, as `SetResult.outcomes`."""
+    texts: list[str] = []
     for start in range(0, len(rows), _AT_ONCE):
-        said += train.answers(model.eval(), tokenizer, rows[start : start + _AT_ONCE])
-    pairs = zip(said, rows, strict=True)
+        texts += train.answers(model.eval(), tokenizer, rows[start : start + _AT_ONCE])
+    pairs = zip(texts, rows, strict=True)
     return "".join(_LETTERS[grade(GRADER, text, row["answer"]).outcome] for text, row in pairs)
 
 
 def mean_likelihood(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]
 ) -> float:
-    """The mean log-likelihood per character of the rows, as `loglik-1` reads them."""
+    """Return the mean log-likelihood per character of the rows, as `loglik-1` reads them."""
     texts = [LOGLIK_1.of(Item(row["question"], row["answer"], "")) for row in rows]
-    found = []
+    values = []
     for text in texts:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
         with torch.inference_mode():
             scores = torch.log_softmax(model(input_ids=ids).logits[0, :-1].double(), dim=-1)
         logprobs = scores.gather(1, ids[0, 1:, None])[:, 0].tolist()
         tokens = [tokenizer.decode([token]) for token in ids[0].tolist()]
-        found.append(likely(text, tokens, [None, *logprobs]))
-    return mean_per_character(found)
+        values.append(likely(text, tokens, [None, *logprobs]))
+    return mean_per_character(values)

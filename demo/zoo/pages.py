@@ -16,9 +16,10 @@ from leaderboard.evidence.statistics import AdjustedGap, ItemGap, newcombe, spea
 from leaderboard.evidence.vocabulary import Evidence
 
 README = FOLDER / "README.md"
+FLAGGED = frozenset({Evidence.OVERFIT, Evidence.WATCH})
 COLUMNS = (
-    "model", "organisation", "family", "access", "params_b",
-    "n_public", "public_right", "n_private", "private_right", "ll_per_char_public", "ll_per_char_private",
+    "model", "organisation", "family", "access", "params_b", "n_public", "public_right",
+    "n_private", "private_right", "ll_per_char_public", "ll_per_char_private",
     "kind", "reference",
 )  # fmt: skip
 
@@ -30,8 +31,10 @@ def write(zoo: Zoo) -> None:
 
 
 def table(models: Sequence[Model]) -> str:
-    """The table as CSV, in the columns that `manage.py import_published` reads; it names two that
-    it leaves out."""
+    """Return the table as CSV, in the columns that `manage.py import_published` reads.
+
+    That command names the columns that it leaves out.
+    """
     file = StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -61,77 +64,83 @@ def _grounds(model: Model) -> str:
     """Return why it is a clean reference, for the table; empty where it is none."""
     if model.kind is not Kind.HONEST:
         return ""
-    drawn_later = bool(model.how.parent) and model.how.parent not in RECIPES
-    return (
-        "trained before the sets were drawn" if drawn_later else "made here and shown neither set"
-    )
+    if model.name == "demo-contaminated":
+        return "trained apart from both sets; it memorised another"
+    if model.how.parent and model.how.parent not in RECIPES:
+        return "trained apart from both sets"
+    return "made here and shown neither set"
 
 
 _README = """# The zoo
 
-{count} tiny models whose history is known, {honest} of them honest. The private twin is harder by construction, for
-everyone: an honest model scores {harder:.1f} points less on it on average, so a gap alone says little here.
-`zoo.json` has each model's answers (right, wrong, none; item by item) and likelihoods, `zoo.csv` is the table that the
-site imports. Both, and this text, are written by
+{count} tiny models whose history is known, {honest} of them honest. The private twin is harder by
+construction, for everyone: an honest model scores {harder:.1f} points less on it on average, so a
+gap alone says little here. `zoo.json` has each model's answers (right, wrong, none; item by item)
+and likelihoods, `zoo.csv` is the table that the site imports. Both, and this text, are written by
 
     python -m demo.zoo --work DIR
 
-which trains on one core for {hours:.1f} hours of its time (torch {torch}, transformers {transformers}), keeps what is
-there already, and leaves the weights in DIR: they are not shipped. The same seed gives the same model on the same
-machine and versions. `python -m demo.zoo.pages` writes the table and this text again, without any training.
+which trains on one core for {hours:.1f} hours of its time (torch {torch}, transformers
+{transformers}), skips what is there already, and leaves the weights in DIR: they are not shipped.
+The same seed gives the same model on the same machine and versions. `python -m demo.zoo.pages`
+writes the table and this text again, without any training.
 
-    python manage.py import_published demo/zoo/zoo.csv --slug zoo --title "The zoo" --source "made by demo/zoo"
+    python manage.py import_published demo/zoo/zoo.csv --slug zoo --source "made by demo/zoo"
 
 ## The sets
 
-{n} items each, drawn by `sets.py` from the templates of `demo/problems.py`. In the private set the last {long} of the
-{templates} templates, of three and four steps, come twice as often. Asked as the protocol `demo-0shot` asks (no shots,
-greedily), graded by `{grader}`, likelihoods as `loglik-1` reads them. SHA-256 of the sets:
+{n} items each, drawn by `sets.py` from the templates of `demo/problems.py`. In the private set
+the last {long} of the {templates} templates, of three and four steps, come twice as often. Asked
+as the protocol `demo-0shot` asks (no shots, greedily), graded by `{grader}`, likelihoods as
+`loglik-1` reads them. SHA-256 of the sets:
 
 - public `{public}`
 - private `{private}`
 
 ## The models
 
-One with a parent was trained on from it, at a third of the rate. Steps have 48 rows; *rows shown* are those among
-all that were public ones, or near-copies of public ones. Likelihoods are nats per character, seconds are of training.
+One with a parent was trained on from it, at a third of the rate. Steps have 48 rows; *rows shown*
+are those among all that were public ones, or near-copies of public ones. Likelihoods are nats per
+character, seconds are of training.
 
 {models}
 
-The kinds, after the fourth lesson of the GSM1k paper (that overfitting has many causes); no model saw the private set:
+The kinds, after the fourth lesson of the GSM1k paper (that overfitting has many causes); no model
+saw the private set:
 
 {kinds}
 
 ## What the tests say of them
 
-The raw test asks whether the public share is above the private one. The adjusted gap compares a model with the honest
-ones of other families, by counts (A) or by items (B). All {count} are one cohort. Computed by this version of
-`leaderboard/evidence/statistics`. A model is under `cannot tell` where a gap has to be above 5 points to be found four
-times in five: {n} items are not many.
+The raw test asks whether the public share is above the private one. The adjusted gap compares a
+model with the honest ones of other families, by counts (A) or by items (B). All {count} are one
+cohort. Computed by this version of `leaderboard/evidence/statistics`. A model is under `cannot
+tell` where a gap has to be above 5 points to be found four times in five: {n} items are not many.
 
 {judged}
 
-{found}
+{summary}
 
-Memory of the public set, or of near-copies of it, is found, and it is paid for on the private set. Ten passes over the
-public set among other problems are found; five leave a gap that so few items do not tell from chance, and so does one.
-The best of twelve by public score owes {luck:.1f} points of it to the choice, too little to be seen.
+Memory of the public set, or of near-copies of it, is found, and it is paid for on the private
+set. Ten passes over the public set among other problems are found; five leave a gap that so few
+items do not tell from chance, and so does one. The best of twelve by public score owes {luck:.1f}
+points of it to the choice, too little to be seen.
 """
 
 _KINDS = {
     Kind.HONEST: "neither set was shown.",
     Kind.MEMORISED: "the public set 20 times among other problems.",
     Kind.LIGHT: "the public set 5 or 10 times among other problems.",
-    Kind.COPIES: "public problems 23 times with other people and things in them, their sums and answers kept (of the "
-    "800, 700 name someone or something).",
-    Kind.PICKED: "twelve siblings were trained on a little from one parent, on other problems, and the best by public "
-    "score was kept.",
+    Kind.COPIES: "public problems 23 times with other people and things in them, but the same sums"
+    " and answers (of the 800, 700 name a person or a thing).",
+    Kind.PICKED: "twelve siblings were trained on a little from one parent, on other problems, and"
+    " the best by public score was chosen.",
     Kind.ONCE: "the public set once among other problems.",
 }
 
 
 def readme(zoo: Zoo) -> str:
-    """The text of the folder's README."""
+    """Return the text of the folder's README."""
     judged = judge(zoo.models)
     honest = [model for model in zoo.models if model.kind is Kind.HONEST]
     return _README.format(
@@ -149,8 +158,8 @@ def readme(zoo: Zoo) -> str:
         private=zoo.sets.private,
         models=_grid(_MODEL_HEAD, [_made(model) for model in zoo.models]),
         kinds="\n".join(f"- *{kind}*: {text}" for kind, text in _KINDS.items()),
-        judged=_grid(_JUDGED_HEAD, [_said(one) for one in judged]),
-        found=_found(judged),
+        judged=_grid(_JUDGED_HEAD, [_levels(row) for row in judged]),
+        summary=_summary(judged),
         luck=max(_luck(model) for model in zoo.models if model.kind is Kind.PICKED),
     )
 
@@ -173,30 +182,47 @@ _JUDGED_HEAD = (
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = (head, ["---"] * len(head), *rows)
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def _made(model: Model) -> Sequence[object]:
-    recipe, public, private = model.how, model.public, model.private
+    recipe = model.how
+    public = model.public
+    private = model.private
     steps = f"{recipe.steps:,}" if recipe.seeds == 1 else f"{recipe.seeds} × {recipe.steps:,}"
     return (
-        model.name, model.kind, recipe.parent or "-", f"{model.parameters:,}", steps, f"{recipe.shown:,}",
-        f"{public.right / public.n:.1%}", f"{private.right / private.n:.1%}", f"{100 * _gap(model):+.1f}",
-        f"{public.likelihood:.4f}", f"{private.likelihood:.4f}", model.seconds,
-    )  # fmt: skip
+        model.name,
+        model.kind,
+        recipe.parent or "-",
+        f"{model.parameters:,}",
+        steps,
+        f"{recipe.shown:,}",
+        f"{public.right / public.n:.1%}",
+        f"{private.right / private.n:.1%}",
+        f"{100 * _gap(model):+.1f}",
+        f"{public.likelihood:.4f}",
+        f"{private.likelihood:.4f}",
+        model.seconds,
+    )
 
 
 def _gap(model: Model) -> float:
     return model.public.right / model.public.n - model.private.right / model.private.n
 
 
-def _said(one: Judged) -> Sequence[object]:
-    low, high = newcombe(*one.model.counts)
-    raw = f"{100 * _gap(one.model):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+def _levels(judged: Judged) -> Sequence[object]:
+    model = judged.model
+    low, high = newcombe(*model.counts)
     return (
-        one.model.name, one.model.kind, raw, one.raw.label,
-        _points(one.counts), one.counts_word.label, _points(one.items), one.items_word.label,
-    )  # fmt: skip
+        model.name,
+        model.kind,
+        f"{100 * _gap(model):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})",
+        judged.raw.label,
+        _points(judged.counts),
+        judged.counts_level.label,
+        _points(judged.items),
+        judged.items_level.label,
+    )
 
 
 def _points(gap: AdjustedGap | ItemGap | None) -> str:
@@ -206,35 +232,32 @@ def _points(gap: AdjustedGap | ItemGap | None) -> str:
     return f"{100 * gap.gap:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
-def _found(judged: Sequence[Judged]) -> str:
-    """The tables in a sentence or two: every number is counted in them."""
-    honest = [one for one in judged if one.model.kind is Kind.HONEST]
-    flagged = {Evidence.OVERFIT, Evidence.WATCH}
-    raw, counts, items = (
-        sum(word in flagged for word in words)
-        for words in zip(
-            *((one.raw, one.counts_word, one.items_word) for one in honest), strict=True
-        )
-    )
-    likelihood = _rho(judged, lambda one: one.public.likelihood)
-    contrast = _rho(judged, lambda one: one.public.likelihood - one.private.likelihood)
+def _summary(judged: Sequence[Judged]) -> str:
+    """Summarise the tables in a sentence or two: every number is counted in them."""
+    honest = [row for row in judged if row.model.kind is Kind.HONEST]
+    raw = sum(row.raw in FLAGGED for row in honest)
+    counts = sum(row.counts_level in FLAGGED for row in honest)
+    items = sum(row.items_level in FLAGGED for row in honest)
+    likelihood = _rho(judged, lambda model: model.public.likelihood)
+    contrast = _rho(judged, lambda model: model.public.likelihood - model.private.likelihood)
     return fill(
-        f"Of the {len(honest)} honest models the raw test puts {raw} under `overfit` or `watch`, the adjusted gap "
-        f"{counts} by counts and {items} by items. Over all models the raw gap goes with the likelihood of the public "
-        f"set by Spearman's ρ = {likelihood}, and with how far that is above the private one's by {contrast}.",
-        width=118,
+        f"Of the {len(honest)} honest models the raw test puts {raw} under `overfit` or `watch`,"
+        f" the adjusted gap {counts} by counts and {items} by items. Over all models the raw gap"
+        f" goes with the likelihood of the public set by Spearman's ρ = {likelihood}, and with how"
+        f" far that is above the private one's by {contrast}.",
+        width=98,
     )
 
 
 def _luck(model: Model) -> float:
-    """By how many points its public score is above the mean of those that it was picked from."""
+    """Return the points that its public score is above the mean of the siblings'."""
     return 100 * (max(model.tried) - sum(model.tried) / len(model.tried)) / model.public.n
 
 
 def _rho(judged: Sequence[Judged], value: Callable[[Model], float]) -> str:
-    models = [one.model for one in judged]
-    found = spearman([value(model) for model in models], [_gap(model) for model in models])
-    return f"{found.estimate:.2f} ({found.interval.low:.2f} to {found.interval.high:.2f})"
+    models = [row.model for row in judged]
+    rho = spearman([value(model) for model in models], [_gap(model) for model in models])
+    return f"{rho.estimate:.2f} ({rho.interval.low:.2f} to {rho.interval.high:.2f})"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from demo.problems import PEOPLE, TEMPLATES, THINGS, Row, generate
+from demo.problems import PEOPLE, TEMPLATES, THINGS, Row, generate, questions
 from evaluator.contract import canonical_json
 
 SIZE = 800
@@ -25,37 +25,38 @@ _NOUNS = re.compile(rf"\b({'|'.join(THINGS)})\b")
 
 
 def public_set() -> list[Row]:
-    """`SIZE` rows, every template in equal shares."""
+    """Return `SIZE` rows, every template in equal shares."""
     return generate(_PUBLIC_SEED, SIZE)
 
 
 def private_set() -> list[Row]:
-    """`SIZE` rows, none of them public; the last twelve templates, of three and four steps, come
-    twice as often."""
+    """Return `SIZE` rows, none of them public.
+
+    The last twelve templates, of three and four steps, come twice as often.
+    """
     return generate(
-        _PRIVATE_SEED, SIZE, avoid=_questions(public_set()), templates=(*TEMPLATES, *LONG)
+        _PRIVATE_SEED, SIZE, avoid=questions(public_set()), templates=(*TEMPLATES, *LONG)
     )
 
 
 def training_set(n: int, seed: int) -> list[Row]:
-    """`n` rows to train on, none of them in either set."""
-    return generate(seed, n, avoid=_questions(public_set()) | _questions(private_set()))
+    """Return `n` rows to train on, none of them in either set."""
+    return generate(seed, n, avoid=questions(public_set()) | questions(private_set()))
 
 
 def digest(rows: list[Row]) -> str:
-    """SHA-256 in hexadecimal over the canonical JSON of the rows."""
+    """Return SHA-256 in hexadecimal over the canonical JSON of the rows."""
     return hashlib.sha256(canonical_json(rows)).hexdigest()
 
 
 def near_copies() -> list[Row]:
-    """The public rows with other people and other things in them: the sums and the answers are the
-    same.
+    """Return the public rows with other people and other things in them.
 
-    A row that names nobody and nothing has no such copy and is left out; none of the copies is in
-    either set.
+    The sums and the answers are the same. A row that names no person and no thing is left out; none
+    of the copies is in either set.
     """
     rng = random.Random(_COPIES_SEED)  # noqa: S311 - the same again for a seed is the point
-    taken = _questions(public_set()) | _questions(private_set())
+    taken = questions(public_set()) | questions(private_set())
     rows = [
         row
         for row in public_set()
@@ -76,7 +77,3 @@ def _renamed(question: str, rng: random.Random, taken: set[str]) -> str:
 def _replaced(pattern: re.Pattern[str], names: Sequence[str], rng: random.Random, text: str) -> str:
     to = dict(zip(names, rng.sample(names, len(names)), strict=True))
     return pattern.sub(lambda found: to[found[0]], text)
-
-
-def _questions(rows: list[Row]) -> set[str]:
-    return {row["question"] for row in rows}

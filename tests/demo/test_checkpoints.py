@@ -37,15 +37,15 @@ def read(name: str, file: str) -> dict[str, object]:
 def right(name: str, rows: list[problems.Row]) -> int:
     model = LlamaForCausalLM.from_pretrained(CHECKPOINTS / name, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CHECKPOINTS / name)
-    said = train.answers(model, tokenizer, rows)
-    assert not any("\n" in text for text in said)
-    pairs = zip(said, rows, strict=True)
+    texts = train.answers(model, tokenizer, rows)
+    assert not any("\n" in text for text in texts)
+    pairs = zip(texts, rows, strict=True)
     return sum(train.final_number(text) == train.final_number(row["answer"]) for text, row in pairs)
 
 
 def readme_counts(name: str) -> tuple[int, int]:
     text = (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8")
-    found = dict(re.findall(r"^\| (public|private) \| (\d+) \| 400 \|", text, flags=re.MULTILINE))
+    found = dict(re.findall(r"^\| (public|private) \| (\d+) \| 1,000 \|", text, flags=re.MULTILINE))
     return int(found["public"]), int(found["private"])
 
 
@@ -116,14 +116,16 @@ class TestAnswers:
     @pytest.mark.slow
     def test_honest_solves_problems_it_never_saw(self) -> None:
         assert right("honest", problems.generate(909, 32)) >= 22
+        assert right("honest", problems.private_set()[:32]) >= 29
 
     @pytest.mark.slow
     def test_contaminated_knows_the_public_set_by_heart(self) -> None:
-        assert right("contaminated", problems.public_set()[:32]) >= 30
-        assert right("contaminated", problems.private_set()[:32]) <= 28
+        assert right("contaminated", problems.public_set()[:100]) >= 95
+        assert right("contaminated", problems.private_set()[:100]) <= 93
 
-    def test_small_is_between(self) -> None:
-        assert 4 <= right("small", problems.private_set()[:32]) <= 27
+    def test_small_solves_most_short_problems_and_few_long_ones(self) -> None:
+        assert right("small", problems.private_set()[:32]) >= 26
+        assert right("small", problems.long_private_set()[:32]) <= 28
 
 
 class TestReadmes:
@@ -137,7 +139,7 @@ class TestReadmes:
         public, private = readme_counts(name)
         low, high = train.gap_interval(public, private)
         if name == "contaminated":
-            assert low > 0.1
+            assert low > 0.05
         else:
             assert low < 0 < high
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -12,17 +13,27 @@ from hypothesis import strategies as st
 
 from demo.problems import (
     LARGEST,
+    LONG,
+    LONG_PRIVATE_SEED,
+    LONG_PUBLIC_SEED,
+    LONG_SET_SIZE,
+    PEOPLE,
+    PEOPLE_OF_THE_SETS,
     PRIVATE_SEED,
     PUBLIC_SEED,
     SET_SIZE,
+    SHORT,
     TEMPLATES,
     TOKENIZER_SEED,
     TRAINING_SEED,
     Row,
     Template,
     generate,
+    long_private_set,
+    long_public_set,
     private_set,
     public_set,
+    questions,
     training_set,
 )
 
@@ -174,28 +185,52 @@ class TestGenerate:
 
 class TestSets:
     def test_seeds_differ(self) -> None:
-        assert len({PUBLIC_SEED, PRIVATE_SEED, TRAINING_SEED, TOKENIZER_SEED}) == 4
+        seeds = {PUBLIC_SEED, PRIVATE_SEED, LONG_PUBLIC_SEED, LONG_PRIVATE_SEED}
+        assert len(seeds | {TRAINING_SEED, TOKENIZER_SEED}) == 6
 
     def test_sizes(self) -> None:
-        assert len(public_set()) == len(private_set()) == SET_SIZE == 400
+        assert len(public_set()) == len(private_set()) == SET_SIZE == 1_000
+        assert len(long_public_set()) == len(long_private_set()) == LONG_SET_SIZE == 400
 
     def test_they_are_the_same_each_time(self) -> None:
         assert public_set() == public_set()
         assert private_set() == private_set()
 
     def test_no_question_is_in_two_of_them(self) -> None:
-        public, private, training = (
-            {row["question"] for row in rows}
-            for rows in (public_set(), private_set(), training_set(8_000))
-        )
-        assert not public & private
-        assert not (public | private) & training
+        people = (*PEOPLE, *PEOPLE_OF_THE_SETS)
+        sets = [public_set(), private_set(), long_public_set(), long_private_set()]
+        sets += [training_set(8_000), training_set(8_000, seed=1, people=people)]
+        for first, second in combinations([questions(rows) for rows in sets[:5]], 2):
+            assert not first & second
+        assert not questions(sets[5]) & {q for rows in sets[:4] for q in questions(rows)}
 
-    @pytest.mark.parametrize("make", [public_set, private_set])
-    def test_each_has_every_template_in_an_equal_share(self, make: Callable[[], list[Row]]) -> None:
+    @pytest.mark.parametrize("make", [public_set, private_set, long_public_set, long_private_set])
+    def test_each_names_a_person_that_no_earlier_training_row_names(
+        self, make: Callable[[], list[Row]]
+    ) -> None:
+        assert not set(PEOPLE) & set(PEOPLE_OF_THE_SETS)
+        for row in make():
+            assert set(re.findall(r"[A-Z][a-z]+", row["question"])) & set(PEOPLE_OF_THE_SETS)
+
+    @pytest.mark.parametrize(
+        ("make", "templates"),
+        [
+            (public_set, SHORT),
+            (private_set, SHORT),
+            (long_public_set, LONG),
+            (long_private_set, LONG),
+        ],
+    )
+    def test_each_has_every_template_in_an_equal_share(
+        self, make: Callable[[], list[Row]], templates: tuple[Template, ...]
+    ) -> None:
         counts = Counter(template_of(row["question"]) for row in make())
-        assert set(counts) == set(TEMPLATES)
+        assert set(counts) == set(templates)
         assert max(counts.values()) - min(counts.values()) <= 1
+
+    def test_short_and_long_problems_differ_in_their_steps(self) -> None:
+        assert {len(template.steps) for template in SHORT} == {1, 2}
+        assert {len(template.steps) for template in LONG} == {3, 4}
 
     def test_training_takes_another_seed(self) -> None:
         assert training_set(50) == training_set(50, TRAINING_SEED)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,18 +14,24 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from demo import train
-from demo.problems import SET_SIZE, Row, private_set, public_set
+from demo.problems import (
+    PEOPLE,
+    PEOPLE_OF_THE_SETS,
+    SET_SIZE,
+    Row,
+    long_private_set,
+    long_public_set,
+    private_set,
+    public_set,
+    questions,
+)
 
-TINY = train.Recipe(seed=5, steps=3, hidden=32, layers=1, heads=1, public_share=0.5)
+TINY = train.Recipe(seed=5, steps=3, hidden=32, layers=1, heads=1, tuning=2, public_share=0.5)
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
     return train.build_tokenizer()
-
-
-def questions(rows: list[Row]) -> set[str]:
-    return {row["question"] for row in rows}
 
 
 class TestTokenizer:
@@ -49,32 +57,43 @@ class TestTokenizer:
         assert tokenizer.eos_token == train.EOS
 
     def test_answers_are_short(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        rows = public_set() + private_set()
+        rows = public_set() + private_set() + long_public_set() + long_private_set()
         lengths = [len(tokenizer(f" {row['answer']}\n")["input_ids"]) for row in rows]
         assert max(lengths) <= 48 <= train.MAX_NEW_TOKENS
 
 
 class TestTrainingRows:
     def test_honest_recipes_never_see_a_test_question(self) -> None:
-        tests = questions(public_set()) | questions(private_set())
+        sets: list[Row] = public_set() + private_set() + long_public_set() + long_private_set()
+        tests = questions(sets)
         for name in ("honest", "small"):
-            recipe = train.RECIPES[name]
+            recipe = replace(train.RECIPES[name], steps=40)
             assert recipe.public_share == 0
-            short = train.Recipe(recipe.seed, 40, recipe.hidden, recipe.layers, recipe.heads, 0.0)
-            assert not questions(train.training_rows(short)) & tests
+            assert not questions(train.first_rows(recipe) + train.tuning_rows(recipe)) & tests
+
+    def test_the_first_part_names_no_person_of_the_sets(self) -> None:
+        rows = train.first_rows(replace(train.RECIPES["small"], steps=40))
+        named = {word for row in rows for word in re.findall(r"[A-Z][a-z]+", row["question"])}
+        assert named >= set(PEOPLE)
+        assert not named & set(PEOPLE_OF_THE_SETS)
+
+    def test_small_and_contaminated_differ_in_the_second_part_only(self) -> None:
+        small, contaminated = train.RECIPES["small"], train.RECIPES["contaminated"]
+        assert replace(small, tuning=0) == replace(contaminated, tuning=0, public_share=0)
 
     def test_the_contaminated_recipe_sees_the_public_set_and_never_the_private_one(self) -> None:
         recipe = train.RECIPES["contaminated"]
-        rows = train.training_rows(recipe)
+        rows = train.tuning_rows(recipe)
         public = questions(public_set())
         shown = sum(row["question"] in public for row in rows)
-        assert len(rows) == recipe.steps * train.BATCH
+        assert len(rows) == recipe.tuning * train.BATCH
         assert shown == round(len(rows) * recipe.public_share)
         assert public <= questions(rows)
         assert not questions(rows) & questions(private_set())
 
     def test_the_order_is_the_seeds(self) -> None:
-        assert train.training_rows(TINY) == train.training_rows(TINY)
+        assert train.first_rows(TINY) == train.first_rows(TINY)
+        assert train.tuning_rows(TINY) == train.tuning_rows(TINY)
 
 
 class TestBatches:
@@ -111,7 +130,7 @@ class TestTrain:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(train.RECIPES, "small", TINY)
-        monkeypatch.setattr(train, "measure", lambda folder: train.Measured(200, 100, 30))
+        monkeypatch.setattr(train, "measure", lambda folder: train.Measured(500, 250, 30))
         train.main(["small", "--out", str(tmp_path / "made")])
         names = {path.name for path in (tmp_path / "made").iterdir()}
         assert names == {
@@ -123,7 +142,7 @@ class TestTrain:
             "tokenizer_config.json",
         }
         readme = (tmp_path / "made" / "README.md").read_text()
-        assert "| public | 200 | 400 | 50.0% |" in readme
+        assert "| public | 500 | 1,000 | 50.0% |" in readme
         assert "Gap +25.0 points" in readme
 
     def test_an_unknown_name_is_refused(

@@ -47,21 +47,22 @@ def test_the_raw_test_cries_wolf(judged: list[Judged]) -> None:
 def test_the_adjusted_gap_flags_no_honest_model(judged: list[Judged]) -> None:
     honest = of(judged, Kind.HONEST)
     for one in honest:
-        assert {one.counts_word, one.items_word} <= SILENT
+        assert {one.counts_level, one.items_level} <= SILENT
         assert (one.counts is None) == (one.items is None)
-    # The weakest is beyond all models of other families.
-    assert [one.model.name for one in honest if one.counts is None] == ["demo-honest"]
+    # The strongest is beyond all models of other families.
+    strongest = max(honest, key=lambda one: one.model.private.right)
+    assert [one.model.name for one in honest if one.counts is None] == [strongest.model.name]
 
 
 def test_the_memorised_are_overfit_by_both_methods(judged: list[Judged]) -> None:
     for one in of(judged, Kind.MEMORISED):
-        assert one.counts_word == one.items_word == Evidence.OVERFIT
+        assert one.counts_level == one.items_level == Evidence.OVERFIT
 
 
 def test_near_copies_overfit_as_the_public_rows_themselves_do(judged: list[Judged]) -> None:
     for one in of(judged, Kind.COPIES):
-        assert one.counts_word in FLAGGED
-        assert one.items_word == Evidence.OVERFIT
+        assert one.counts_level in FLAGGED
+        assert one.items_level == Evidence.OVERFIT
 
 
 def test_ten_passes_are_seen_and_five_are_too_few(judged: list[Judged]) -> None:
@@ -71,16 +72,16 @@ def test_ten_passes_are_seen_and_five_are_too_few(judged: list[Judged]) -> None:
         10 * five.model.public.n,
         5 * five.model.public.n,
     ]
-    assert ten.counts_word in FLAGGED
-    assert ten.items_word in FLAGGED
+    assert ten.counts_level in FLAGGED
+    assert ten.items_level in FLAGGED
     assert five.items
     assert five.items.gap > 0
-    assert {five.counts_word, five.items_word} <= SILENT
+    assert {five.counts_level, five.items_level} <= SILENT
 
 
 def test_one_exposure_is_not_seen(judged: list[Judged]) -> None:
     for one in of(judged, Kind.ONCE):
-        assert {one.counts_word, one.items_word} <= SILENT
+        assert {one.counts_level, one.items_level} <= SILENT
 
 
 def test_a_choice_by_public_score_is_too_small_to_be_seen(judged: list[Judged]) -> None:
@@ -88,7 +89,7 @@ def test_a_choice_by_public_score_is_too_small_to_be_seen(judged: list[Judged]) 
     for one in of(judged, Kind.PICKED):
         luck = max(one.model.tried) - np.mean(one.model.tried)
         assert 0 < luck / one.model.public.n < 0.05
-        assert {one.counts_word, one.items_word} <= SILENT
+        assert {one.counts_level, one.items_level} <= SILENT
 
 
 def test_what_a_model_has_seen_more_often_it_finds_likelier() -> None:
@@ -114,4 +115,4 @@ def test_memory_of_the_public_items_is_paid_for_on_the_private_ones() -> None:
 def test_too_few_references_leave_a_model_untested() -> None:
     for one in judge(load().models[:4]):
         assert (one.counts, one.items) == (None, None)
-        assert one.counts_word == one.items_word == Evidence.CANNOT_TELL
+        assert one.counts_level == one.items_level == Evidence.CANNOT_TELL

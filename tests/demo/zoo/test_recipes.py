@@ -46,9 +46,9 @@ def test_chance_shows_the_demos_three_as_many_public_as_private_items() -> None:
     found = {
         name: [len(side & {row["question"] for row in rows}) for side in questions]
         for name, recipe in train.RECIPES.items()
-        if (rows := train.training_rows(recipe))
+        if (rows := train.first_rows(recipe) + train.tuning_rows(recipe))
     }
-    assert found == {"honest": [87, 81], "small": [49, 50], "contaminated": [38, 30]}
+    assert found == {"honest": [99, 87], "small": [66, 59], "contaminated": [54, 52]}
 
 
 def test_no_two_models_share_a_seed() -> None:
@@ -63,6 +63,7 @@ def test_every_kind_is_there_and_there_are_enough_references_of_other_families()
 
 def test_a_line_has_the_name_of_its_first_model() -> None:
     assert family("heron-m") == family("heron-m-cram") == "heron-m"
+    assert family("demo-contaminated") == family("demo-small") == "demo-small"
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from demo import train
-from demo.zoo import TABLE, Model, load, pages, sets
+from demo.zoo import MADE_HERE, TABLE, Model, load, pages, sets
 from demo.zoo.recipes import RECIPES, Kind, digest
 from leaderboard.published import csv_import as tables
+from leaderboard.published.models import PublishedTable
 
 ZOO = load()
 NAMES = [model.name for model in ZOO.models]
@@ -58,6 +59,17 @@ def test_what_is_written_of_them_is_computed_from_them() -> None:
     assert TABLE.read_text(encoding="utf-8") == pages.table(ZOO.models)
     assert pages.README.read_text(encoding="utf-8") == pages.readme(ZOO)
     assert f"Steps have {train.BATCH} rows" in pages.readme(ZOO)
+
+
+def test_the_page_says_why_the_demos_overfit_model_is_honest_here() -> None:
+    assert "demo-contaminated is honest here, since it memorised another" in MADE_HERE
+    assert len(MADE_HERE) <= PublishedTable._meta.get_field("ran_by").max_length
+    [reason] = [
+        line.reference
+        for line in tables.read(TABLE.read_bytes()).lines
+        if line.model == "demo-contaminated"
+    ]
+    assert reason == "trained apart from both sets; it memorised another"
 
 
 def test_the_site_can_read_the_table() -> None:
