@@ -1,5 +1,4 @@
-"""Makes an installation ready: keys, a public set, a sealed twin, and what the site is told of
-them.
+"""Makes an installation ready: keys, a public set, a sealed twin, and their registration.
 
 Everything is done once; a second call finds it there and is quick.
 """
@@ -20,6 +19,16 @@ def make_keys(place: Installation, *, name: str = "demo") -> None:
     """Make the evaluator's keys unless they are there. They are never overwritten."""
     if not place.keys.exists():
         place.engine("keygen", str(place.keys), "--name", name)
+
+
+def migrate(place: Installation) -> None:
+    """Make the site's tables, or bring them up to date."""
+    place.manage("migrate", "--verbosity", "0")
+
+
+def register_evaluator(place: Installation) -> None:
+    """Register the first evaluator's public keys with the site."""
+    place.manage("register_evaluator", str(place.keys / "identity.json"))
 
 
 def enrol_evaluators(place: Installation, private: str, *, name: str = "demo") -> None:
@@ -110,12 +119,10 @@ def write_rows(path: Path, rows: Rows) -> None:
     )
 
 
-def tell_site(
+def register_benchmark(
     place: Installation, *, slug: str, title: str, public: str, private: str, protocol: str
 ) -> None:
-    """Migrate the database and register the evaluator, both sets and their pair."""
-    place.manage("migrate", "--verbosity", "0")
-    place.manage("register_evaluator", str(place.keys / "identity.json"))
+    """Register both sets and their pair. The database has its tables already."""
     facts = json.loads(place.engine("inspect", str(place.sets / public / "items.jsonl"), "--json"))
     note = place.folder / "site" / f"{public}.json"
     note.parent.mkdir(parents=True, exist_ok=True)

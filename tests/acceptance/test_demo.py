@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import pytest
 
@@ -53,8 +57,17 @@ def once(folder: Path, *options: str, **changes: str) -> tuple[str, dict[str, di
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert_greeting(done.stdout.splitlines())
     board = json.loads(done.stdout.splitlines()[-1])
     return done.stdout, {row["model"]: row for row in board["rows"]}
+
+
+def assert_greeting(lines: list[str]) -> None:
+    """The address, an account and three things to try come before anything else."""
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", lines[0])
+    assert re.fullmatch(r"Sign in as demo with the password \S{12}", lines[1])
+    assert lines[2].startswith("Three things to try")
+    assert [line[:4] for line in lines[3:6]] == ["  1.", "  2.", "  3."]
 
 
 def living(folder: Path) -> list[str]:
@@ -76,24 +89,38 @@ def living(folder: Path) -> list[str]:
     return found
 
 
+def signed_in(address: str, password: str, page: str) -> str:
+    """A page as the demo's account sees it after it has signed in with the printed password."""
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    with browser.open(f"{address}accounts/sign-in/") as answer:
+        field = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', answer.read().decode())
+    assert field is not None
+    form = {"csrfmiddlewaretoken": field[1], "username": "demo", "password": password}
+    data = urlencode(form | {"next": f"/{page}"}).encode()
+    with browser.open(f"{address}accounts/sign-in/", data=data) as answer:
+        assert answer.url == address + page
+        return answer.read().decode()
+
+
 @pytest.mark.slow
 def test_first_without_redis_and_bubblewrap(folder: Path) -> None:
-    said, rows = once(folder, PATH=str(Path(sys.executable).parent))
-    assert "the broker is a folder" in said
-    assert "without a jail" in said
-    assert "Sealed 400 items" in said and "closing    360 items" in said
+    output, rows = once(folder, PATH=str(Path(sys.executable).parent))
+    assert "the broker is a folder" in output
+    assert "without a jail" in output
+    assert "Sealed 1000 items" in output and "closing    900 items" in output
     assert set(rows) == {"demo-honest", "demo-contaminated", "demo-small"}
-    assert all((row["public"]["n"], row["private"]["n"]) == (400, 360) for row in rows.values())
-    words = {name: row["evidence"] for name, row in rows.items()}
-    assert words == {
-        "demo-honest": "cannot_tell",
+    assert all((row["public"]["n"], row["private"]["n"]) == (1000, 900) for row in rows.values())
+    levels = {name: row["evidence"] for name, row in rows.items()}
+    assert levels == {
+        "demo-honest": "no_evidence",
         "demo-contaminated": "overfit",
-        "demo-small": "cannot_tell",
+        "demo-small": "no_evidence",
     }
+    assert "cohort 1 of demo-long" in output
     assert living(folder) == []
 
 
-def second_pair(folder: Path) -> None:
+def another_pair(folder: Path) -> None:
     """Register another pair over sets of its own on the demo's stored state, as an operator might."""
     server = EmbeddedPostgres(folder / "postgres")
     place = Installation(
@@ -104,23 +131,23 @@ def second_pair(folder: Path) -> None:
         one_block = ("--local", "0", "--spare", "0", "--blocks", "1", "--smallest-cell", "1")
         prepare.make_sealed_set(place, "other-twin", private_set()[:40], options=one_block)
         names = {"title": "Another pair", "public": "other-open", "private": "other-twin"}
-        prepare.tell_site(place, slug="other", protocol="demo-0shot", **names)
+        prepare.register_benchmark(place, slug="other", protocol="demo-0shot", **names)
     finally:
         server.stop()
 
 
 @pytest.mark.slow
 def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
-    """With a second pair on the site, and a second evaluator that joins."""
-    second_pair(folder)
-    said, rows = once(folder, "--evaluators", "2")
-    assert "2 evaluators" in said
-    assert (folder / "evaluator-2" / "home" / "journal.jsonl").exists()
-    assert said.count("ranked") >= 3
-    assert "running" not in said
-    assert "Sealed 400 items" in said
+    """With another pair on the site, and another evaluator that joins."""
+    another_pair(folder)
+    output, rows = once(folder, "--evaluators", "3")
+    assert "3 evaluators" in output
+    assert (folder / "evaluator-3" / "home" / "journal.jsonl").exists()
+    assert output.count("ranked") >= 5
+    assert "running" not in output
+    assert "Sealed 1000 items" in output
     assert len(rows) == 3
-    assert "no run waits for a word" in said
+    assert output.count("no run waits for a word") == 2
     assert rows["demo-contaminated"]["evidence"] == "overfit"
     assert living(folder) == []
 
@@ -137,11 +164,18 @@ def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
     )
     assert process.stdout is not None
     with process.stdout:
-        address = next(line for line in process.stdout if line.startswith("The board: ")).split()[
-            -1
-        ]
-        with urlopen(address) as page:
-            assert b"demo-contaminated" in page.read()
+        lines = [process.stdout.readline().rstrip("\n") for _ in range(6)]
+        assert_greeting(lines)
+        address, password = lines[0], lines[1].split()[-1]
+        assert next(line for line in process.stdout if line.startswith("Serving until Ctrl-C"))
+        assert "demo-contaminated" in signed_in(address, password, "mine/")
+        for page in ("", "boards/demo/", "boards/demo-long/", "models/demo-contaminated/"):
+            with urlopen(address + page) as answer:
+                assert b"demo-contaminated" in answer.read() or page == ""
+        check = shlex.split(lines[5].partition(":")[2])
+        assert subprocess.run(check, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        form = signed_in(address, password, "submit/")
+        assert "Word problems of three and four steps" in form
         assert len(living(folder)) >= 5
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0

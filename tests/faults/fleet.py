@@ -236,7 +236,9 @@ def prepare_place(place: Installation) -> None:
     prepare.make_keys(place, name="first")
     prepare.make_public_set(place, "open", ROWS[0])
     prepare.make_sealed_set(place, "twin", ROWS[1], options=ONE_BLOCK)
-    prepare.tell_site(
+    prepare.migrate(place)
+    prepare.register_evaluator(place)
+    prepare.register_benchmark(
         place, slug=PAIR, title="Twins", public="open", private="twin", protocol="demo-0shot"
     )
     keys = place.folder / "second" / "keys"

@@ -1,0 +1,62 @@
+"""Texts that the demo prints: its greeting, and the results once the boards are closed."""
+
+import os
+import sys
+from typing import Any
+
+from demo import account
+from demo.benchmarks import BENCHMARKS, SHORT
+from demo.programs import Installation
+
+ENTRIES_SHOWN = 6
+
+
+def greeting(place: Installation) -> str:
+    """Return the address, an account, and three things to try."""
+    python = os.path.relpath(sys.executable)
+    memory = os.path.relpath(place.folder / "watched")
+    check = f"{python} verify/verify_log.py --site {place.address} --state {memory}"
+    things = (
+        "Why is one model overfit on one benchmark only?"
+        f" {place.address}/models/demo-contaminated/",
+        "Submit a model: the checkpoint honest, small or contaminated, under a new name."
+        f" {place.address}/submit/",
+        f"Check the site from outside: {check}",
+    )
+    return "\n".join(
+        [
+            f"{place.address}/",
+            f"Sign in as {account.USER} with the password {account.password(place)}",
+            "Three things to try, once the runs below are ranked:",
+            *(f"  {number}. {thing}" for number, thing in enumerate(things, start=1)),
+            "",
+        ]
+    )
+
+
+def results(place: Installation) -> str:
+    """Return the boards, the newest entries of the ledger, and the published tables' addresses."""
+    parts = []
+    for benchmark in BENCHMARKS:
+        parts.append(f"\n{benchmark.title}: {place.address}/boards/{benchmark.slug}/")
+        parts.append(place.manage("board", "--pair", benchmark.slug).strip())
+    private = place.get(f"/api/v1/sets/{SHORT.slug}")["private"]
+    newest = place.get(f"/api/v1/ledger?set={private['name']}&limit={ENTRIES_SHOWN}")["entries"]
+    parts += [
+        f"\nSealed {private['n']} items under {private['digest'][:16]}…;"
+        " who was shown what, newest first:",
+        *map(_entry, newest),
+        f"  ... all of it: {place.address}/ledger/",
+    ]
+    parts += [
+        f"{table['title']}: {place.address}/published/{table['table']}/"
+        for table in reversed(place.get("/api/v1/published"))
+    ]
+    return "\n".join(parts)
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    """Return an entry of the ledger as text; an enrolment has neither items nor a run."""
+    items = f"{entry['count']:>4} items" if "count" in entry else " " * 10
+    run = f"run {entry['run'][:8]}" if entry.get("run") else " " * 12
+    return f"  {entry['index']:>4}  {entry['kind']:9} {items}  {run}  {entry['entry_hash'][:16]}…"
