@@ -57,8 +57,11 @@ def drain_outbox(*, pool: str | None = None, limit: int = MANY) -> int:
     due = Outbox.objects.due()
     if pool is not None:
         due = due.filter(run__pool=pool)
-    pools = sorted(set(due.order_by().values_list("run__pool", flat=True)))
-    return sum(_drain_pool(name, limit) for name in pools)
+    pools = set(due.order_by().values_list("run__pool", flat=True))
+    sent = 0
+    for name in sorted(pools):
+        sent += _drain_pool(name, limit)
+    return sent
 
 
 class QueueCapacity:
@@ -79,7 +82,9 @@ class QueueCapacity:
 
     def take(self, route: Route) -> str | None:
         """Take a place in the emptiest queue of an attempt's route; None where all are full."""
-        queues = [self.pool] if route.pool else [self.own[name] for name in route.names]
+        queues = [self.own[name] for name in route.names]
+        if route.pool:
+            queues = [self.pool]
         emptiest = max(queues, key=lambda queue: self._left[queue])
         if self._left[emptiest] <= 0:
             return None
@@ -106,15 +111,21 @@ class Plan:
 
     def store(self) -> None:
         """Store when each attempt is due again, and the code that each waiting run waits for."""
-        claimed = [row for row, _ in self.claimed]
-        waiting = [row for rows in self.waiting.values() for row in rows]
-        again = seconds_from_now(settings.REDISPATCH_SECONDS + SLACK_SECONDS)
-        Outbox.objects.filter(pk__in=[row.pk for row in (*waiting, *claimed)]).update(due=again)
         queued = Run.objects.filter(state=RunState.QUEUED)
+        handled = []
+        sent_runs = []
+        for row, _ in self.claimed:
+            handled.append(row.pk)
+            sent_runs.append(row.run_id)
+        queued.filter(pk__in=sent_runs).exclude(waiting="").update(waiting="")
         for code, rows in self.waiting.items():
-            queued.filter(pk__in=[row.run_id for row in rows]).update(waiting=code)
-        sent = queued.filter(pk__in=[row.run_id for row in claimed])
-        sent.exclude(waiting="").update(waiting="")
+            waiting_runs = []
+            for row in rows:
+                handled.append(row.pk)
+                waiting_runs.append(row.run_id)
+            queued.filter(pk__in=waiting_runs).update(waiting=code)
+        again = seconds_from_now(settings.REDISPATCH_SECONDS + SLACK_SECONDS)
+        Outbox.objects.filter(pk__in=handled).update(due=again)
 
 
 def _drain_pool(pool: str, limit: int) -> int:

@@ -34,9 +34,10 @@ def check_declared(
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCKS, item_set.pk])
-    shown = Exists(Entry.objects.filter(run=OuterRef("pk"), kind="exposure"))
+    exposures = Entry.objects.filter(run=OuterRef("pk"), kind="exposure")
     ended = Q(state__in=[RunState.FAILED, RunState.CANCELLED])
-    runs = runs_asked(item_set, blocks).filter(~ended | shown, tier="T2")
+    asked = runs_asked(item_set, blocks).filter(tier="T2")
+    runs = asked.filter(~ended | Exists(exposures))
     if but is not None:
         runs = runs.exclude(pk=but.pk)
     party = _party(submission)

@@ -79,7 +79,7 @@ def gather(pair: SetPair, runs: RunQuerySet, *, moment: datetime) -> Evidence:
 def _complete_runs() -> RunQuerySet:
     """Return the runs of weights that we ran ourselves, by their pair's own protocol.
 
-    A later run of an endpoint under the same name, or by another protocol, takes nothing from them.
+    A later run of an endpoint under the same name, or by another protocol, changes nothing.
     Runs whose cohort is open are left out: their scores are not published yet.
     """
     return Run.objects.filter(
@@ -90,9 +90,8 @@ def _complete_runs() -> RunQuerySet:
 def _best_facts(runs: RunQuerySet) -> Iterator[RunFact]:
     """Yield the best run of each model's weights, the newer of equal ones, by model and weights.
 
-    A run that does not count (retracted, flagged, of an older version, not closed) stands behind
-    any that does. So an owner who submits worse weights under a name takes nothing from what the
-    better ones did.
+    A run that does not count (retracted, flagged, of an older version, not closed) is ordered
+    behind those that do. Worse weights that are submitted under a name change nothing.
     """
     best: dict[tuple[str, str], RunFact] = {}
     for fact in _all_facts(runs):
@@ -111,10 +110,9 @@ def _all_facts(runs: RunQuerySet) -> Iterator[RunFact]:
     """Yield the facts of every run with public counts, the newest first."""
     related = runs.select_related("submission__model", "submission__pair__private", "evaluator")
     newest_first = list(related.order_by("-queued_at", "-pk"))
-    rows = RunOutcomes.objects.filter(
-        run__in=newest_first, item_set=F("run__submission__pair__private")
-    )
-    outcomes = {row.run_id: row for row in rows.select_related("item_set")}
+    sealed = RunOutcomes.objects.filter(item_set=F("run__submission__pair__private"))
+    rows = sealed.filter(run__in=newest_first).select_related("item_set")
+    outcomes = {row.run_id: row for row in rows}
     known = _Known.of(newest_first)
     sets: dict[int, tuple[frozenset[int], str]] = {}
     for run in newest_first:
@@ -204,9 +202,8 @@ def _fact(
 
 def _closings(runs: Iterable[Run]) -> Mapping[tuple[UUID, str], tuple[Closed, ...]]:
     """Return the closings of these runs, by run and set, oldest first."""
-    entries = Entry.objects.filter(
-        run__in=[run.pk for run in runs], kind="closing", status=Entry.Status.CHAINED
-    ).order_by("evaluator", "index")
+    chained = Entry.objects.filter(kind="closing", status=Entry.Status.CHAINED)
+    entries = chained.filter(run__in=[run.pk for run in runs]).order_by("evaluator", "index")
     closings: dict[tuple[UUID, str], tuple[Closed, ...]] = {}
     for entry in entries:
         if entry.run is not None:
