@@ -23,10 +23,9 @@ pytestmark = pytest.mark.faults
 
 Fault = Callable[[Fleet, str], None]
 QUEUE = "evaluate.default"
-UNREPORTED = round(2 * Policy().flush_seconds * IN_FLIGHT / LATENCY)
-"""Most answers that an evaluator has and has not reported yet: another one cannot know of them.
-
-One that starts again on its host reports them; one that stands still does not.
+LOST = IN_FLIGHT + round(2 * Policy().flush_seconds * IN_FLIGHT / LATENCY)
+"""Most questions that a worker takes with it: those in flight, and those whose answer it has not
+reported. It reports the latter where it starts again and gets the run; another evaluator cannot.
 """
 
 
@@ -291,19 +290,19 @@ class Case:
 
 
 CASES = [
-    Case("W01-worker-killed-alone", worker_alone_killed),
-    Case("W02-worker-killed-with-children", worker_killed),
-    Case("W02-both-workers-killed", both_workers_killed),
+    Case("W01-worker-killed-alone", worker_alone_killed, extra=LOST),
+    Case("W02-worker-killed-with-children", worker_killed, extra=LOST),
+    Case("W02-both-workers-killed", both_workers_killed, extra=LOST),
     Case(
         "W03-worker-paused-past-its-lease",
         worker_paused_past_its_lease,
-        extra=IN_FLIGHT + UNREPORTED,
+        extra=LOST,
     ),
     Case("W03-worker-paused-shortly", worker_paused_shortly),
     Case("W04-worker-terminated", worker_terminated),
     Case("W05-worker-terminated-twice", worker_terminated_twice),
-    Case("W05-worker-quit", worker_quit),
-    Case("W21-few-descriptors", worker_few_descriptors),
+    Case("W05-worker-quit", worker_quit, extra=LOST),
+    Case("W21-few-descriptors", worker_few_descriptors, extra=LOST),
     Case("E06-model-server-terminated", model_server_terminated),
     Case("E10-model-server-killed", model_server_killed),
     Case("E11-model-server-killed-early", model_server_killed, early=True),
