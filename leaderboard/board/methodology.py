@@ -278,17 +278,29 @@ def _adjusted() -> Iterator[Section]:
             f" {statistics.FEWEST_REFERENCES} must be of other lineages than the model's own, else"
             " only the raw gap is shown. A reference that looks fitted to the public set is set"
             " aside and named.",
-            "Where all models have outcomes for each item, the method is a logistic analysis of"
-            " covariance of right on the item's easiness and on the set, compared with the same"
-            " contrast of each reference in turn. Elsewhere it is a curve through the references'"
-            " counts on the logit scale, with their own spread τ² (Paule and Mandel). References"
-            f" and models are compared between {_pp(of_counts.LOWEST)}% and"
-            f" {_pp(of_counts.HIGHEST)}% private score.",
+            "Where all models have outcomes for each item, each reference has a contrast: how much"
+            " likelier it answers a public item than a private one that is as easy for the other"
+            " references, in logits. The contrasts are regressed on ability (random effects, τ² by"
+            " Paule and Mandel; the corrected information criterion chooses between a constant and"
+            " a line), because sets that discriminate differently shift strong and weak models"
+            " differently. That gives the contrast δ₀ of a model of this ability that is not"
+            " fitted, with its variance v. The model is then tested by the score statistic at δ₀:"
+            " U is the number of its right public answers less those expected, I its information."
+            " The statistic grows with each right public answer, up to the last.",
+            "Elsewhere the contrast is the difference of the logits of both scores, and f its"
+            " regression (up to a parabola) plus the private logit.",
+            "Each lineage of references has one vote: the degrees of freedom and τ² are those of"
+            " lineages, because models of a lineage err together. At least"
+            f" {statistics.FEWEST_VOTES} lineages are needed. A model is not tested if its private"
+            " score is beyond those of all references by more than sampling explains (1.96 standard"
+            " errors), nor if it is outside"
+            f" {_pp(of_counts.LOWEST)}% to {_pp(of_counts.HIGHEST)}%.",
             "“Turns with n references” is the smallest number of references which, if they were"
             f" fitted to the public set by {_pp(fragility.CONTAMINATION)} pp, would change the"
-            " level.",
+            " level. It is found by counts.",
         ),
-        code="t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + aᵀ Cov(b) a)"
+        code="by items   t = U / √(I + I² v)        v = τ² + Var δ₀\n"
+        "by counts  t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))"
         "        x, y: logits of private and public",
     )
 

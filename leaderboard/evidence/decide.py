@@ -392,7 +392,9 @@ def _fewest_contaminated(
 
     By counts, with the cohort's other tests as they are. 0 if the counts give another level.
     """
-    references = [_sides(reference) for reference in _of_other_families(entry, panel)]
+    others = _of_other_families(entry, panel)
+    references = [_sides(reference) for reference in others]
+    lineages = [_family(reference) for reference in others]
 
     def level(gap: statistics.AdjustedGap) -> Evidence:
         changed = list(cases)
@@ -400,7 +402,8 @@ def _fewest_contaminated(
         changed[place] = cases[place]._replace(test=test)
         return statistics.verdicts(changed)[place].evidence
 
-    by_counts = level(statistics.adjusted_gap(_sides(entry), references))
+    by_counts = level(statistics.adjusted_gap(_sides(entry), references, lineages=lineages))
     if by_counts != statistics.verdicts(cases)[place].evidence:
         return 0
-    return statistics.fewest_contaminated(_sides(entry), references, level).fewest
+    sides = _sides(entry)
+    return statistics.fewest_contaminated(sides, references, level, lineages=lineages).fewest

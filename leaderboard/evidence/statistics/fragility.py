@@ -1,6 +1,6 @@
 """Fewest contaminated references that would change an evidence level."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,18 +33,20 @@ def fewest_contaminated(
     references: Sequence[Sides],
     level: Callable[[AdjustedGap], object],
     contamination: float = CONTAMINATION,
+    *,
+    lineages: Sequence[Hashable] | None = None,
 ) -> Fragility:
     """Return the number of references whose contamination would change the evidence level.
 
     ``contamination`` is the share of the public set's items that such a reference gains. ``level``
-    maps a gap to its evidence level, with the cohort's other p-values as they are. The panel is
+    maps a gap to its evidence level. Without ``lineages`` each reference is of its own. The panel is
     fitted again (robustly) each time.
 
     Each reference is tried by itself. Beyond one, they are added in order of their pull on the
     curve at the target, so larger numbers are upper bounds. Raises ValueError as :func:`fit_panel`
     does.
     """
-    panel = fit_panel(references)
+    panel = fit_panel(references, lineages)
     before = level(gaps_against(panel, [target])[0])
     order = _by_pull(panel, target, references)
 
@@ -55,7 +57,7 @@ def fewest_contaminated(
             right = reference.public_right + round(share * reference.public_n)
             within_bounds = min(max(right, 0), reference.public_n)
             shifted[place] = reference._replace(public_right=within_bounds)
-        return bool(level(gaps_against(fit_panel(shifted), [target])[0]) != before)
+        return bool(level(gaps_against(fit_panel(shifted, lineages), [target])[0]) != before)
 
     def first_change(share: float) -> int | None:
         if any(changes([place], share) for place in order):
