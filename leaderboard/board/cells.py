@@ -1,14 +1,15 @@
-"""Cells of a ranking's rows: numbers as text and figures as SVG, ready for a template."""
+"""Cells of a board's rows: numbers as text, ready for a template."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
-from leaderboard.board.points import of_row
-from leaderboard.board.rows import Row, Score
-from leaderboard.charts import marks
-from leaderboard.charts.dots import TONES
+from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
+from leaderboard.board.points import point_of
+from leaderboard.board.rows import Row
+from leaderboard.charts.points import LEVEL_CLASSES
+from leaderboard.charts.ranking import Cell, RankedModel, quoted, render_ranking, shown_columns
 from leaderboard.evidence import explain, formats
 
 
@@ -18,57 +19,18 @@ class Cells:
 
     row: Row
     rank: str
-    size: str
     access: str
     private: str
-    private_counts: str
     private_interval: str
     public: str
-    public_counts: str
     gap: str
     gap_interval: str
     adjusted: str
     adjusted_interval: str
     item_selection: str
-    tone: str
+    level_class: str
     grounds: str
     explanation: str
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A row with its figures: both scores, and the interval of the gap."""
-
-    cells: Cells
-    scores: SafeString
-    interval: SafeString
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows on axes that they share, and the ticks above their columns."""
-
-    rows: Sequence[Drawn]
-    score_scale: SafeString
-    gap_scale: SafeString
-    has_adjusted: bool
-
-
-def table(rows: Sequence[Row], *, whole: bool = False) -> Table:
-    """Return the rows drawn on axes that fit them, or with scores on the ``whole`` range."""
-    points = [of_row(row) for row in rows]
-    scores = marks.score_axis(points, whole=whole)
-    gaps = marks.gap_axis(points)
-    drawn = [
-        Drawn(cells(row), marks.dumbbell(point, scores), marks.gap_interval(point, gaps))
-        for row, point in zip(rows, points, strict=True)
-    ]
-    return Table(
-        rows=drawn,
-        score_scale=marks.scale(scores),
-        gap_scale=marks.scale(gaps, width=marks.GAP_WIDTH, signed=True),
-        has_adjusted=any(one.cells.adjusted_interval for one in drawn),
-    )
 
 
 def cells(row: Row) -> Cells:
@@ -77,26 +39,80 @@ def cells(row: Row) -> Cells:
     low, high = row.private.interval
     adjusted = row.judged.adjusted if row.judged else None
     is_whole_set = row.tier == "T0" and not row.version
+    truncated = [(score.truncated, score.n) for score in (row.public, row.private)]
     return Cells(
         row=row,
         rank=str(best) if best == worst else f"{best}–{worst}",
-        size=formats.size(row.parameters) if row.parameters else "",
         access="open weights" if row.open_weights else row.access,
         private=formats.percent(row.private.accuracy),
-        private_counts=f"{row.private.right}/{row.private.n}",
         private_interval=f"{formats.percent(low)}–{formats.percent(high)}",
         public=formats.percent(row.public.accuracy),
-        public_counts=f"{row.public.right}/{row.public.n}",
         gap=formats.points(row.gap),
         gap_interval=formats.span(row.interval),
         adjusted=formats.points(adjusted.gap) if adjusted else "",
         adjusted_interval=formats.span(adjusted.interval) if adjusted else "",
         item_selection="" if is_whole_set else row.form,
-        tone=TONES[row.evidence],
-        grounds=explain.grounds(row.judged, _truncated(row.public), _truncated(row.private)),
+        level_class=LEVEL_CLASSES[row.evidence],
+        grounds=explain.grounds(row.judged, *truncated),
         explanation=explain.evidence(row.judged, row.gap),
     )
 
 
-def _truncated(score: Score) -> tuple[int, int]:
-    return score.truncated, score.n
+def ranking(
+    rows: Sequence[Row],
+    names: Collection[str] = DEFAULT_COLUMNS,
+    *,
+    caption: str,
+    whole: bool = False,
+    sorts: str | None = None,
+) -> SafeString:
+    """Return the rows as a table with the columns of these ``names``, as :func:`render_ranking`.
+
+    There is a column for adjusted gaps only where a row has one.
+    """
+    columns = shown_columns(COLUMNS, names)
+    if not any(row.judged and row.judged.adjusted for row in rows):
+        columns = [column for column in columns if column.name != "adjusted"]
+    return render_ranking(
+        [ranked_model(row) for row in rows],
+        [point_of(row) for row in rows],
+        columns,
+        caption=caption,
+        whole=whole,
+        sorts=sorts,
+    )
+
+
+def ranked_model(row: Row) -> RankedModel:
+    """Return a row of the table."""
+    texts = cells(row)
+    private = f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
+    if texts.item_selection:
+        private = f"{private}; {texts.item_selection}"
+    return RankedModel(
+        model=row.model,
+        link=f"/models/{quoted(row.model)}/",
+        title=f"{row.model}, {row.organisation}",
+        search_text=row.search_text,
+        tries=row.tries,
+        cells={
+            "rank": Cell(texts.rank),
+            "family": Cell(row.family, link=row.family and f"/families/{quoted(row.family)}/"),
+            "organisation": Cell(row.organisation),
+            "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
+            "access": Cell(texts.access),
+            "private": Cell(texts.private, private),
+            "public": Cell(
+                texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
+            ),
+            "gap": Cell(texts.gap, f"95% {texts.gap_interval}"),
+            "adjusted": Cell(texts.adjusted, f"95% {texts.adjusted_interval}")
+            if texts.adjusted
+            else Cell("–"),
+            "date": Cell(row.ended),
+        },
+        level=row.evidence.label,
+        level_class=texts.level_class,
+        grounds=texts.grounds,
+        explanation=texts.explanation,
+    )

@@ -12,9 +12,9 @@ from django.views.decorators.http import require_safe
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.lookup import find_board
 from leaderboard.board.models import Snapshot, SnapshotRow
-from leaderboard.board.points import of_row
-from leaderboard.charts.chart_pages import chart_page, shown_models
-from leaderboard.charts.dots import MOST_DOTS, SIMILAR, thinned
+from leaderboard.board.points import point_of
+from leaderboard.charts.chart_pages import chart_data, chart_page
+from leaderboard.charts.points import MOST_POINTS, SIMILAR, thinned
 
 Rows = QuerySet[SnapshotRow]
 
@@ -31,14 +31,14 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     title, home = found.pair.title, f"/boards/{slug}/"
     snapshot = found.snapshot
     if snapshot is None or not total:
-        return chart_page(request, chart, title, home, shown_models(request, [], 0, (), ()))
+        return chart_page(request, chart, title, home, chart_data(request, [], 0, (), ()))
     if chart == "peers":
         rows = _similar(snapshot, rows, request.GET.get("model", ""))
         total = rows.count()
-    points = [of_row(row.read()) for row in _spread(rows, total)]
+    points = [point_of(row.read()) for row in _spread(rows, total)]
     named = set(rows.order_by().values_list("family", flat=True).distinct())
     families = [one for one in snapshot.pooled() if one.family in named]
-    shown = shown_models(request, points, total, snapshot.curve(), families)
+    shown = chart_data(request, points, total, snapshot.curve(), families)
     return chart_page(request, chart, title, home, shown)
 
 
@@ -51,8 +51,8 @@ def _similar(snapshot: Snapshot, rows: Rows, model: str) -> Rows:
 
 
 def _spread(rows: Rows, total: int) -> list[SnapshotRow]:
-    """Return at most :data:`MOST_DOTS` of the rows, evenly over their order."""
-    if total <= MOST_DOTS:
+    """Return at most :data:`MOST_POINTS` of the rows, evenly over their order."""
+    if total <= MOST_POINTS:
         return list(rows)
     keys = thinned(list(rows.values_list("pk", flat=True)))
     found = SnapshotRow.objects.in_bulk(keys)

@@ -43,7 +43,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "likelihood": snapshot and snapshot.likelihood,
         "models": board.size,
         "noise_floor": noise_floor().summary(),
-        "rows": [row.to_dict() | {"word": row.word} for row in rows],
+        "rows": [row.to_dict() | {"word": row.evidence.label} for row in rows],
         **board.unranked.to_dict(),
     }
 

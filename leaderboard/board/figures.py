@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from leaderboard.board.models import Snapshot
 from leaderboard.charts import forest, marks
-from leaderboard.charts.dots import evenly
+from leaderboard.charts.points import evenly
 from leaderboard.evidence import associations, formats
 from leaderboard.evidence.summaries import FamilyLine
 

@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.board.models import Snapshot, SnapshotRow
 from leaderboard.board.sorts import SORTS
+from leaderboard.charts.ranking import chosen_columns
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
 from leaderboard.evidence.vocabulary import LABELS
 
@@ -23,20 +25,6 @@ EVIDENCE_CHOICES = (
 SORT_CHOICES = tuple((name, sort.label) for name, sort in SORTS.items())
 PAGE_ROWS = 50
 """Rows on one page of a board."""
-COLUMNS = {
-    "family": "Family",
-    "size": "Size",
-    "access": "Access",
-    "organisation": "Organisation",
-    "public": "Public",
-    "scores": "Both scores",
-    "gap": "Gap",
-    "interval": "Interval of the gap",
-    "adjusted": "Adjusted gap",
-    "date": "Date",
-}
-"""Columns that a visitor may choose. Rank, model, private score and evidence always stand."""
-DEFAULT_COLUMNS = ("family", "size", "public", "scores", "gap", "interval", "adjusted")
 EXACT = ("family", "organisation", "access", "protocol", "evidence")
 """Choices that are equal to a column."""
 
@@ -79,7 +67,7 @@ class BoardQuery:
             since=_day(data.get("since", "")),
             sort=one_of(data.get("sort", ""), SORTS) or "private",
             axis=cast(Literal["fit", "whole"], axis),
-            columns=_columns(data.getlist("cols")),
+            columns=_columns(data),
             page=_page(data.get("page", "")),
         )
 
@@ -120,15 +108,6 @@ class BoardQuery:
 
     def _equal(self) -> dict[str, str]:
         return {name: getattr(self, name) for name in EXACT if getattr(self, name)}
-
-    def shown_columns(self, *, has_adjusted: bool) -> frozenset[str]:
-        """Return the columns that the table has: the chosen ones, as far as there is anything."""
-        return frozenset(self.columns) - (frozenset() if has_adjusted else {"adjusted"})
-
-    @staticmethod
-    def all_columns(*, has_adjusted: bool) -> frozenset[str]:
-        """Return the columns of a table without a chooser."""
-        return frozenset(DEFAULT_COLUMNS) - (frozenset() if has_adjusted else {"adjusted"})
 
     @property
     def narrows(self) -> bool:
@@ -180,12 +159,9 @@ def _parameter(value: object) -> object:
     return value
 
 
-def _columns(chosen: list[str]) -> tuple[str, ...]:
-    """Return the chosen columns in their order; the default ones where nothing was chosen."""
-    if not chosen:
-        return DEFAULT_COLUMNS
-    names = {name for part in chosen for name in part.split(",")}
-    return tuple(name for name in COLUMNS if name in names)
+def _columns(data: QueryDict) -> tuple[str, ...]:
+    chosen = chosen_columns(data.getlist("cols"), COLUMNS)
+    return DEFAULT_COLUMNS if chosen is None else chosen
 
 
 def _text(data: QueryDict, name: str, longest: int) -> str:

@@ -1,12 +1,12 @@
 """Chart points of ranked rows."""
 
 from leaderboard.board.rows import Row
-from leaderboard.charts.dots import TONES, Dot
+from leaderboard.charts.points import ChartPoint
 
 
-def of_row(row: Row) -> Dot:
-    """A model that we ran."""
-    return Dot(
+def point_of(row: Row) -> ChartPoint:
+    """Return the chart point of a model that was run here."""
+    return ChartPoint(
         model=row.model,
         family=row.family,
         private=row.private.accuracy,
@@ -16,7 +16,6 @@ def of_row(row: Row) -> Dot:
         interval=row.interval,
         rank=row.rank,
         public_rank=row.public_rank,
-        word=row.word,
-        tone=TONES[row.evidence],
+        level=row.evidence,
         likelihood=row.likelihood.public.per_character if row.likelihood else None,
     )

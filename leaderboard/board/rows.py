@@ -107,11 +107,6 @@ class Row(Wire, frozen=True, kw_only=True):
         """Text that a search looks at, in lower case."""
         return " ".join((self.model, self.organisation, self.family)).lower()
 
-    @property
-    def word(self) -> str:
-        """The evidence in plain words."""
-        return self.evidence.label
-
 
 class Unranked(Wire, frozen=True, kw_only=True):
     """A model without a complete run. It has no score, which is not the same as a score of nothing."""

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import exports, figures
-from leaderboard.board.cells import cells, table
+from leaderboard.board.cells import cells, ranking
+from leaderboard.board.columns import COLUMNS
 from leaderboard.board.forms import (
     ACCESS_CHOICES,
-    COLUMNS,
     EVIDENCE_CHOICES,
     PAGE_ROWS,
     SORT_CHOICES,
@@ -52,15 +52,18 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     pages = Paginator(range(query.count(board.snapshot)), PAGE_ROWS)
     page = pages.get_page(query.page)
     rows = [row.read() for row in query.rows_on(board.snapshot, page.number)]
-    ranking = table(rows, whole=query.axis == "whole")
     context = {
         "pair": board.pair,
         "query": query,
         "address": query.address(page=1),
-        "sorts": query.address(page=1, sort=""),
         "page": page,
-        "ranking": ranking,
-        "columns": query.shown_columns(has_adjusted=ranking.has_adjusted),
+        "ranking": ranking(
+            rows,
+            query.columns,
+            caption="Ranking",
+            whole=query.axis == "whole",
+            sorts=query.address(page=1, sort=""),
+        ),
         "choices": _choices(board.snapshot, query),
         # The thresholds that the rows were decided by, which need not be those in force.
         "levels": next((row.judged.levels for row in rows if row.judged), LEVELS),
@@ -113,7 +116,11 @@ def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
             ("sort", "Order", SORT_CHOICES, query.sort),
             ("axis", "Range of the axis", AXIS_CHOICES, query.axis),
         ],
-        "columns": [(name, label, name in query.columns) for name, label in COLUMNS.items()],
+        "columns": [
+            (column.name, column.label, column.name in query.columns)
+            for column in COLUMNS
+            if column.label
+        ],
     }
 
 
@@ -187,14 +194,13 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         members = snapshot.rows.filter(family=name).order_by("position")
         rows = [row.read() for row in members[:MOST_MEMBERS]]
         if rows:
-            shown = table(rows)
             found.append(
                 {
                     "pair": pair,
                     "snapshot": snapshot,
                     "members": members.count(),
-                    "ranking": shown,
-                    "columns": BoardQuery.all_columns(has_adjusted=shown.has_adjusted),
+                    "shown": len(rows),
+                    "ranking": ranking(rows, caption=f"{name} on {pair.title}"),
                     **figures.of_families(snapshot, name),
                 }
             )

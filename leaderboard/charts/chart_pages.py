@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leaderboard.charts import figures
-from leaderboard.charts.dots import MOST_LINES, SIMILAR, Dot, Shown, near, thinned
+from leaderboard.charts.points import MOST_ROWS, SIMILAR, ChartData, ChartPoint, near, thinned
 from leaderboard.evidence.formats import percent, points, span
 from leaderboard.evidence.summaries import FamilyLine
 
@@ -51,9 +51,9 @@ class Chart:
         return [(name, list(zip(headings, cells, strict=True))) for name, *cells in self.rows]
 
 
-def scatter(data: Shown) -> Chart:
+def scatter(data: ChartData) -> Chart:
     """Return private against public score."""
-    models = thinned(data.dots)
+    models = thinned(data.points)
     curve = " The solid curve is the expectation from the reference models." if data.curve else ""
     return Chart(
         question="Which models do worse on the private set?",
@@ -67,10 +67,10 @@ def scatter(data: Shown) -> Chart:
     )
 
 
-def peers(data: Shown) -> Chart:
+def peers(data: ChartData) -> Chart:
     """Return one model among those of a similar public score."""
-    similar = near(data.dots, data.model)
-    models = sorted(similar[:MOST_LINES], key=lambda dot: (-dot.private, dot.model))
+    similar = near(data.points, data.model)
+    models = sorted(similar[:MOST_ROWS], key=lambda point: (-point.private, point.model))
     if len(similar) > 1:
         comparison = "Far to the left of its peers it is better on the public set than they are."
     else:
@@ -88,9 +88,9 @@ def peers(data: Shown) -> Chart:
     )
 
 
-def rank_changes(data: Shown) -> Chart:
+def rank_changes(data: ChartData) -> Chart:
     """Return the way from public to private rank."""
-    models = thinned(data.dots)
+    models = thinned(data.points)
     rows = [
         (
             model.model,
@@ -113,9 +113,9 @@ def rank_changes(data: Shown) -> Chart:
     )
 
 
-def likelihood(data: Shown) -> Chart | None:
+def likelihood(data: ChartData) -> Chart | None:
     """Return gap against likelihood; None where fewer than two models have a likelihood."""
-    known = [(model, model.likelihood) for model in data.dots if model.likelihood is not None]
+    known = [(model, model.likelihood) for model in data.points if model.likelihood is not None]
     if len(known) < 2:
         return None
     drawn = sorted(thinned(known), key=lambda pair: -pair[1])
@@ -147,11 +147,11 @@ def likelihood(data: Shown) -> Chart | None:
     )
 
 
-def families(data: Shown) -> Chart | None:
+def families(data: ChartData) -> Chart | None:
     """Return the mean gaps of families; None where no family is known."""
     if not data.families:
         return None
-    pooled = data.families[:MOST_LINES]
+    pooled = data.families[:MOST_ROWS]
     rows = [
         (
             family.family,
@@ -162,7 +162,7 @@ def families(data: Shown) -> Chart | None:
         )
         for family in pooled
     ]
-    members = thinned([model for model in data.dots if model.family])
+    members = thinned([model for model in data.points if model.family])
     return Chart(
         question="Do whole families overfit to the public set?",
         reading="Each tick is a model's gap, the diamond its family's mean with the 95% interval."
@@ -176,7 +176,7 @@ def families(data: Shown) -> Chart | None:
     )
 
 
-def _model_cells(model: Dot) -> tuple[Cell, ...]:
+def _model_cells(model: ChartPoint) -> tuple[Cell, ...]:
     low, high = map(percent, model.private_interval)
     return (
         model.model,
@@ -189,11 +189,11 @@ def _model_cells(model: Dot) -> tuple[Cell, ...]:
     )
 
 
-def _evidence(model: Dot) -> SafeString:
-    return format_html('<span class="word {}">{}</span>', model.tone, model.word)
+def _evidence(model: ChartPoint) -> SafeString:
+    return format_html('<span class="word {}">{}</span>', model.level_class, model.level.label)
 
 
-CHARTS: Mapping[str, Callable[[Shown], Chart | None]] = {
+CHARTS: Mapping[str, Callable[[ChartData], Chart | None]] = {
     "scatter": scatter,
     "families": families,
     "orders": rank_changes,
@@ -203,21 +203,23 @@ CHARTS: Mapping[str, Callable[[Shown], Chart | None]] = {
 """By the last part of a chart's address."""
 
 
-def shown_models(
+def chart_data(
     request: HttpRequest,
-    dots: Sequence[Dot],
+    points: Sequence[ChartPoint],
     total: int,
     curve: Curve,
     families: Sequence[FamilyLine],
-) -> Shown:
+) -> ChartData:
     """Return the data of a chart; ``?model=`` names the one whose peers are asked for (404)."""
-    model = request.GET.get("model", "") or (dots[0].model if dots else "")
-    if dots and all(dot.model != model for dot in dots):
+    model = request.GET.get("model", "") or (points[0].model if points else "")
+    if points and all(point.model != model for point in points):
         raise Http404("no such model among those shown")
-    return Shown(dots, total, curve, families, model)
+    return ChartData(points, total, curve, families, model)
 
 
-def chart_page(request: HttpRequest, name: str, title: str, home: str, data: Shown) -> HttpResponse:
+def chart_page(
+    request: HttpRequest, name: str, title: str, home: str, data: ChartData
+) -> HttpResponse:
     """Render one chart with its data as a table; 404 for an unknown chart."""
     if name not in CHARTS:
         raise Http404("no such chart")
@@ -228,7 +230,7 @@ def chart_page(request: HttpRequest, name: str, title: str, home: str, data: Sho
         "title": title,
         "home": home,
         "address": choices.urlencode(),
-        "chart": CHARTS[name](data) if data.dots else None,
+        "chart": CHARTS[name](data) if data.points else None,
         "bundle": static(settings.PLOTLY),
     }
     return render(request, "charts/chart.html", context)

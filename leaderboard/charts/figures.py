@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from leaderboard.charts.dots import Dot
+from leaderboard.charts.points import ChartPoint
 from leaderboard.evidence.formats import percent, points, span
 from leaderboard.evidence.summaries import FamilyLine
-from leaderboard.evidence.vocabulary import LABELS, Evidence
+from leaderboard.evidence.vocabulary import Evidence
 
 Trace = dict[str, Any]
 Figure = dict[str, Any]
@@ -33,18 +33,18 @@ LONGEST_NAME = 24
 HOVER = "%{text}<extra></extra>"
 
 
-def scatter(models: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) -> Figure:
+def scatter(models: Sequence[ChartPoint], curve: Sequence[tuple[float, float]] = ()) -> Figure:
     """Return private against public accuracy in percent, with the diagonal.
 
     ``curve`` are (private, public) points of the expectation from the reference models.
     """
-    traces = [_line([0, 100], [0, 100], "private = public", tone="mut", dash="dash")]
+    traces = [_line([0, 100], [0, 100], "private = public", colour="mut", dash="dash")]
     if curve:
         private, public = zip(*curve, strict=True)
-        expected = _line(_percents(public), _percents(private), "expectation", tone="prv")
+        expected = _line(_percents(public), _percents(private), "expectation", colour="prv")
         traces.append(expected)
 
-    def at(own: Sequence[Dot]) -> Trace:
+    def at(own: Sequence[ChartPoint]) -> Trace:
         return {
             "x": _percents(model.public for model in own),
             "y": _percents(model.private for model in own),
@@ -57,10 +57,10 @@ def scatter(models: Sequence[Dot], curve: Sequence[tuple[float, float]] = ()) ->
     )
 
 
-def likelihood(models: Sequence[Dot]) -> Figure:
+def likelihood(models: Sequence[ChartPoint]) -> Figure:
     """Return the gap in percentage points against the log-likelihood per character."""
 
-    def at(own: Sequence[Dot]) -> Trace:
+    def at(own: Sequence[ChartPoint]) -> Trace:
         return {
             "x": [model.likelihood for model in own],
             "y": _percents(model.gap for model in own),
@@ -73,7 +73,7 @@ def likelihood(models: Sequence[Dot]) -> Figure:
     )
 
 
-def rank_changes(models: Sequence[Dot]) -> Figure:
+def rank_changes(models: Sequence[ChartPoint]) -> Figure:
     """Return a line from each model's public rank to its private one; the best rank is on top."""
     last = max((max(model.public_rank, model.rank) for model in models), default=1)
     ranks = _axis("rank", zero=False) | {
@@ -86,14 +86,14 @@ def rank_changes(models: Sequence[Dot]) -> Figure:
     return _figure(traces, across, ranks, rows=min(len(models) // 2, MOST_ROWS))
 
 
-def _rank_lines(own: Sequence[Dot]) -> Trace:
+def _rank_lines(own: Sequence[ChartPoint]) -> Trace:
     """Return one trace of many lines, which a point without a value separates."""
     ranks: list[int | None] = []
     texts: list[str | None] = []
     for model in own:
         ranks += [model.public_rank, model.rank, None]
         texts += [_hover_text(model), _hover_text(model), None]
-    tone = own[0].tone
+    level_class = own[0].level_class
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -101,20 +101,20 @@ def _rank_lines(own: Sequence[Dot]) -> Trace:
         "y": ranks,
         "text": texts,
         "hovertemplate": HOVER,
-        "name": own[0].word,
-        "meta": tone,
+        "name": own[0].level.label,
+        "meta": level_class,
         "line": {
-            "dash": "dash" if tone == "open" else "solid",
-            "width": 3 if tone == "hot" else 1.5,
+            "dash": "dash" if level_class == "open" else "solid",
+            "width": 3 if level_class == "hot" else 1.5,
         },
-        "marker": {"symbol": SYMBOLS.get(tone, "circle"), "size": 8},
+        "marker": {"symbol": SYMBOLS.get(level_class, "circle"), "size": 8},
     }
 
 
-def peers(models: Sequence[Dot], chosen: str) -> Figure:
+def peers(models: Sequence[ChartPoint], chosen: str) -> Figure:
     """Return each private score on its interval, the best on top; ``chosen`` is the large point."""
 
-    def at(own: Sequence[Dot]) -> Trace:
+    def at(own: Sequence[ChartPoint]) -> Trace:
         return {
             "x": _percents(model.private for model in own),
             "y": [_text(model.model) for model in own],
@@ -127,7 +127,7 @@ def peers(models: Sequence[Dot], chosen: str) -> Figure:
     return _figure(traces, _axis("private, %", zero=False), names, rows=len(models))
 
 
-def families(pooled: Sequence[FamilyLine], members: Sequence[Dot]) -> Figure:
+def families(pooled: Sequence[FamilyLine], members: Sequence[ChartPoint]) -> Figure:
     """Return each family's mean gap on its interval, and its members' gaps; the largest on top."""
     ticks = {
         "type": "scatter",
@@ -151,7 +151,7 @@ def families(pooled: Sequence[FamilyLine], members: Sequence[Dot]) -> Figure:
     return _figure(traces, _axis("gap, pp"), names, rows=len(pooled))
 
 
-def _means(own: Sequence[FamilyLine], name: str, tone: str) -> Trace:
+def _means(own: Sequence[FamilyLine], name: str, colour: str) -> Trace:
     intervals = [
         (family.raw.estimate, family.raw.interval or (family.raw.estimate, family.raw.estimate))
         for family in own
@@ -165,36 +165,38 @@ def _means(own: Sequence[FamilyLine], name: str, tone: str) -> Trace:
         "text": [_family_text(family) for family in own],
         "hovertemplate": HOVER,
         "name": name,
-        "meta": tone,
+        "meta": colour,
         "marker": {"symbol": "diamond", "size": 11},
     }
 
 
-def _by_evidence(models: Sequence[Dot], at: Callable[[Sequence[Dot]], Trace]) -> list[Trace]:
+def _by_evidence(
+    models: Sequence[ChartPoint], at: Callable[[Sequence[ChartPoint]], Trace]
+) -> list[Trace]:
     """Return one trace for each evidence level, so that a reader may hide it."""
     traces = []
     for own in _grouped(models):
-        tone = own[0].tone
+        level_class = own[0].level_class
         trace: Trace = {
             "type": "scatter",
             "mode": "markers",
             "text": [_hover_text(model) for model in own],
             "hovertemplate": HOVER,
-            "name": own[0].word,
-            "meta": tone,
+            "name": own[0].level.label,
+            "meta": level_class,
             **at(own),
         }
-        symbol = {"symbol": SYMBOLS.get(tone, "circle")}
+        symbol = {"symbol": SYMBOLS.get(level_class, "circle")}
         trace["marker"] = {"size": 8} | trace.get("marker", {}) | symbol
         traces.append(trace)
     return traces
 
 
-def _grouped(models: Sequence[Dot]) -> list[list[Dot]]:
+def _grouped(models: Sequence[ChartPoint]) -> list[list[ChartPoint]]:
     """Return the models of each evidence level that any of them has, in drawing order."""
     groups = []
     for level in DRAWING_ORDER:
-        own = [model for model in models if model.word == LABELS[level]]
+        own = [model for model in models if model.level == level]
         if own:
             groups.append(own)
     return groups
@@ -209,7 +211,7 @@ def _text(name: str) -> str:
     return escape(name, quote=False)
 
 
-def _hover_text(model: Dot) -> str:
+def _hover_text(model: ChartPoint) -> str:
     lines = [
         _text(model.model),
         f"private {percent(model.private)}%, public {percent(model.public)}%",
@@ -217,7 +219,7 @@ def _hover_text(model: Dot) -> str:
     ]
     if model.likelihood is not None:
         lines.append(f"likelihood {model.likelihood:.3f}".replace("-", "−"))
-    return "<br>".join([*lines, model.word])
+    return "<br>".join([*lines, model.level.label])
 
 
 def _family_text(family: FamilyLine) -> str:
@@ -236,7 +238,7 @@ def _whiskers(values: Sequence[tuple[float, tuple[float, float]]]) -> Trace:
 
 
 def _line(
-    x: Sequence[float], y: Sequence[float], name: str, *, tone: str, dash: str = "solid"
+    x: Sequence[float], y: Sequence[float], name: str, *, colour: str, dash: str = "solid"
 ) -> Trace:
     return {
         "type": "scatter",
@@ -246,7 +248,7 @@ def _line(
         "line": {"dash": dash},
         "hoverinfo": "skip",
         "name": name,
-        "meta": tone,
+        "meta": colour,
     }
 
 

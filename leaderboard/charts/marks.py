@@ -12,7 +12,7 @@ from math import ceil, floor
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from leaderboard.charts.dots import Dot
+from leaderboard.charts.points import ChartPoint
 from leaderboard.evidence.formats import percent, points
 
 WIDTH = 256
@@ -66,18 +66,18 @@ def fitted(lo: float, hi: float) -> Axis:
     return Axis(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
 
 
-def score_axis(dots: Sequence[Dot], *, whole: bool) -> Axis:
+def score_axis(models: Sequence[ChartPoint], *, whole: bool) -> Axis:
     """Return the shared axis of the scores: 0 to 100%, or as the rows need."""
-    if whole or not dots:
+    if whole or not models:
         return WHOLE
-    low = min([min(dot.private_interval[0], dot.public) for dot in dots])
-    high = max([max(dot.private_interval[1], dot.public) for dot in dots])
+    low = min([min(model.private_interval[0], model.public) for model in models])
+    high = max([max(model.private_interval[1], model.public) for model in models])
     return fitted(max(low, 0.0), min(high, 1.0))
 
 
-def gap_axis(dots: Sequence[Dot]) -> Axis:
+def gap_axis(models: Sequence[ChartPoint]) -> Axis:
     """Return the shared axis of the gaps; zero is always on it."""
-    return around_zero(dot.interval for dot in dots)
+    return around_zero(model.interval for model in models)
 
 
 def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
@@ -89,12 +89,12 @@ def around_zero(intervals: Iterable[tuple[float, float]]) -> Axis:
 @lru_cache(maxsize=64)
 def scale(axis: Axis, *, width: int = WIDTH, signed: bool = False) -> SafeString:
     """Return the ticks of an axis, for the head of its column."""
-    words = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
+    ticks = ((axis.x(tick, width=width), _tick(tick, signed=signed)) for tick in axis.ticks)
     return format_html(
         '<svg class="scale" viewBox="{} 0 {} 14" aria-hidden="true" focusable="false">{}</svg>',
         -PAD,
         width + 2 * PAD,
-        format_html_join("", '<text x="{}" y="11" text-anchor="middle">{}</text>', words),
+        format_html_join("", '<text x="{}" y="11" text-anchor="middle">{}</text>', ticks),
     )
 
 
@@ -103,19 +103,19 @@ def _tick(tick: float, *, signed: bool) -> str:
     return number.replace("-", "−")
 
 
-def dumbbell(dot: Dot, axis: Axis) -> SafeString:
+def dumbbell(model: ChartPoint, axis: Axis) -> SafeString:
     """Return the private score on its interval, the public score, and the gap as a line between.
 
     The public score's circle is wider, so that both are visible where they coincide.
     """
     place = axis.places(WIDTH)
-    low, high = (axis.x(end, width=WIDTH) for end in dot.private_interval)
-    private = place(dot.private)
-    public = place(dot.public)
+    low, high = (axis.x(end, width=WIDTH) for end in model.private_interval)
+    private = place(model.private)
+    public = place(model.public)
     # Only numbers and classes of our own go in, and a page has many of these: no escaping.
     return SafeString(
-        f'<svg class="db {dot.tone}" {_BOX} '
-        f'aria-label="private {percent(dot.private)}%, public {percent(dot.public)}%">{axis.grid}'
+        f'<svg class="db {model.level_class}" {_BOX} '
+        f'aria-label="private {percent(model.private)}%, public {percent(model.public)}%">{axis.grid}'
         f'<rect class="ci" x="{low}" y="7" width="{max(high - low, 1.0):.1f}" height="14" rx="7"/>'
         f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
         f'<circle class="pub" cx="{public}" cy="14" r="5.8"/>'
@@ -123,18 +123,18 @@ def dumbbell(dot: Dot, axis: Axis) -> SafeString:
     )
 
 
-def gap_interval(dot: Dot, axis: Axis) -> SafeString:
+def gap_interval(model: ChartPoint, axis: Axis) -> SafeString:
     """Return the gap on its interval, with the line of no gap."""
     place = axis.places(GAP_WIDTH)
-    low, high = dot.interval
+    low, high = model.interval
     left = place(low)
     right = place(high)
     zero = place(0.0)
     return SafeString(
-        f'<svg class="gb {dot.tone}" {_GAP_BOX} aria-label="95% interval of the gap: '
+        f'<svg class="gb {model.level_class}" {_GAP_BOX} aria-label="95% interval of the gap: '
         f'{points(low)} to {points(high)} percentage points">'
         f'<line class="zero" x1="{zero}" x2="{zero}" y1="1" y2="27"/>'
         f'<line class="wh" x1="{left}" x2="{right}" y1="14" y2="14"/>'
         f'<path class="end" d="M{left} 10v8M{right} 10v8"/>'
-        f'<circle class="pt" cx="{place(dot.gap)}" cy="14" r="4"/></svg>'
+        f'<circle class="pt" cx="{place(model.gap)}" cy="14" r="4"/></svg>'
     )

@@ -1,15 +1,18 @@
-"""Cells of a published table's rows: numbers as text and whiskers as SVG, ready for a template."""
+"""Cells of a published table's rows: numbers as text, ready for a template."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.utils.safestring import SafeString
 
 from leaderboard.charts import forest, marks
-from leaderboard.charts.dots import Dot
+from leaderboard.charts.points import LEVEL_CLASSES
+from leaderboard.charts.ranking import Cell, RankedModel, quoted, render_ranking, shown_columns
 from leaderboard.evidence import formats
 from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.published.columns import COLUMNS, DEFAULT_COLUMNS
+from leaderboard.published.models import PublishedTable
 from leaderboard.published.points import point_of
 from leaderboard.published.results import Analysis, Basis, PublishedResult, is_tested
 
@@ -18,8 +21,6 @@ from leaderboard.published.results import Analysis, Basis, PublishedResult, is_t
 class Cells:
     """One model as text. Shares are in percent, gaps in percentage points."""
 
-    row: PublishedResult
-    known: str
     rank: str
     size: str
     active: str
@@ -30,28 +31,9 @@ class Cells:
     gap_interval: str
     peers: str
     peers_interval: str
-    tone: str
-    evidence: str
+    level: str
+    level_class: str
     grounds: str
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A row with its figures: both scores, and the interval of the gap."""
-
-    cells: Cells
-    scores: SafeString
-    interval: SafeString
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Rows on axes that they share, and the ticks above their columns."""
-
-    rows: Sequence[Drawn]
-    score_scale: SafeString
-    gap_scale: SafeString
-    has_known: bool
 
 
 @dataclass(frozen=True)
@@ -67,38 +49,11 @@ class FamilyCells:
     forest: SafeString
 
 
-def ranking(
-    rows: Sequence[PublishedResult], basis: Basis, known: Mapping[str, str], *, whole: bool = False
-) -> Ranking:
-    """Return the rows drawn on axes that fit them, or with scores on the ``whole`` range.
-
-    ``known`` holds, by model, the account of how it was made.
-    """
-    points = [point_of(row, basis) for row in rows]
-    scores = marks.score_axis(points, whole=whole)
-    gaps = marks.gap_axis(points)
-    drawn = [
-        Drawn(
-            cells(row, point, basis, known.get(row.model, "")),
-            marks.dumbbell(point, scores),
-            marks.gap_interval(point, gaps),
-        )
-        for row, point in zip(rows, points, strict=True)
-    ]
-    return Ranking(
-        rows=drawn,
-        score_scale=marks.scale(scores),
-        gap_scale=marks.scale(gaps, width=marks.GAP_WIDTH, signed=True),
-        has_known=any(one.cells.known for one in drawn),
-    )
-
-
-def cells(row: PublishedResult, point: Dot, basis: Basis, known: str) -> Cells:
+def cells(row: PublishedResult, basis: Basis) -> Cells:
     """Return the texts of a row."""
     best, worst = row.rank_range
+    level = row.level(basis)
     return Cells(
-        row=row,
-        known=known,
         rank=str(best) if best == worst else f"{best}–{worst}",
         size=_billions(row.parameters),
         active=_billions(row.active_parameters),
@@ -109,9 +64,75 @@ def cells(row: PublishedResult, point: Dot, basis: Basis, known: str) -> Cells:
         gap_interval=formats.span(row.interval),
         peers=formats.points(row.peers.gap) if row.peers else "",
         peers_interval=formats.span(row.peers.interval) if row.peers else "",
-        tone=point.tone,
-        evidence=point.word,
+        level=level.label,
+        level_class=LEVEL_CLASSES[level],
         grounds=_grounds(row, basis),
+    )
+
+
+def ranking(
+    rows: Sequence[PublishedResult],
+    table: PublishedTable,
+    basis: Basis,
+    names: Collection[str] = DEFAULT_COLUMNS,
+    *,
+    caption: str,
+    address: str = "",
+    whole: bool = False,
+    sorts: str | None = None,
+    chosen: str = "",
+) -> SafeString:
+    """Return the rows as a table with the columns of these ``names``, as :func:`render_ranking`.
+
+    ``address`` is the query of the models' own pages. How models were made has a column only where
+    it is known of one of them.
+    """
+    known = table.known()
+    columns = shown_columns(COLUMNS, names)
+    if not any(row.model in known for row in rows):
+        columns = [column for column in columns if column.name != "known"]
+    return render_ranking(
+        [_ranked_model(row, table, basis, known.get(row.model, ""), address) for row in rows],
+        [point_of(row, basis) for row in rows],
+        columns,
+        caption=caption,
+        whole=whole,
+        sorts=sorts,
+        chosen=chosen,
+    )
+
+
+def _ranked_model(
+    row: PublishedResult, table: PublishedTable, basis: Basis, known: str, address: str
+) -> RankedModel:
+    texts = cells(row, basis)
+    home = table.get_absolute_url()
+    return RankedModel(
+        model=row.model,
+        link=f"{home}models/{quoted(row.model)}/{address}",
+        title=f"{row.model}, {row.organisation}" if row.organisation else row.model,
+        search_text=row.search_text,
+        tries=1,
+        cells={
+            "rank": Cell(texts.rank),
+            "family": Cell(row.family, link=f"{home}families/{quoted(row.family)}/"),
+            "organisation": Cell(row.organisation),
+            "size": Cell(texts.size or "–", f"{texts.active} active" if texts.active else ""),
+            "access": Cell(row.access),
+            "known": Cell(known or "–", known),
+            "private": Cell(
+                texts.private, f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
+            ),
+            "public": Cell(
+                texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
+            ),
+            "gap": Cell(texts.gap, f"95% {texts.gap_interval}"),
+            "peers": Cell(texts.peers, f"95% {texts.peers_interval}") if texts.peers else Cell("–"),
+        },
+        level=texts.level,
+        level_class=texts.level_class,
+        grounds=texts.grounds,
+        explanation="",
     )
 
 

@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from leaderboard.charts.chart_pages import chart_page, shown_models
+from leaderboard.charts.chart_pages import chart_data, chart_page
 from leaderboard.published.forms import PublishedQuery
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.points import point_of
@@ -19,10 +19,9 @@ def of_published(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
         raise Http404("not analysed yet")
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
-    dots = [point_of(line, query.basis) for line in query.shown(analysis)]
-    named = {dot.family for dot in dots}
-    families = [one for one in analysis.families if one.family in named]
-    shown = shown_models(
-        request, dots, len(dots), analysis.panel.curve if analysis.panel else (), families
-    )
-    return chart_page(request, chart, table.title, table.get_absolute_url(), shown)
+    points = [point_of(row, query.basis) for row in query.shown(analysis)]
+    names = {point.family for point in points}
+    families = [family for family in analysis.families if family.family in names]
+    curve = analysis.panel.curve if analysis.panel else ()
+    data = chart_data(request, points, len(points), curve, families)
+    return chart_page(request, chart, table.title, table.get_absolute_url(), data)

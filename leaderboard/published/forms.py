@@ -6,8 +6,10 @@ from typing import cast
 
 from django.http import QueryDict
 
+from leaderboard.charts.ranking import chosen_columns
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
 from leaderboard.evidence.vocabulary import DECIDED
+from leaderboard.published.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.published.results import Analysis, Basis, PublishedResult
 
 _LAST = float("inf")
@@ -26,20 +28,20 @@ EVIDENCE_CHOICES = (("", "all evidence"), *((level.value, level.label) for level
 
 
 SORTS: Mapping[str, tuple[str, Callable[[PublishedResult, Basis], tuple[object, ...]]]] = {
-    "private": ("by private score", lambda line, _: (-line.private.accuracy,)),
-    "public": ("by public score", lambda line, _: (-line.public.accuracy,)),
-    "gap": ("largest gap first", lambda line, _: (-line.gap,)),
+    "private": ("by private score", lambda row, _: (-row.private.accuracy,)),
+    "public": ("by public score", lambda row, _: (-row.public.accuracy,)),
+    "gap": ("largest gap first", lambda row, _: (-row.gap,)),
     "peers": (
         "largest against peers first",
-        lambda line, _: (-line.peers.gap if line.peers else _LAST,),
+        lambda row, _: (-row.peers.gap if row.peers else _LAST,),
     ),
-    "evidence": ("by evidence", lambda line, basis: (DECIDED.index(line.level(basis)), -line.gap)),
+    "evidence": ("by evidence", lambda row, basis: (DECIDED.index(row.level(basis)), -row.gap)),
     "size": (
         "largest model first",
-        lambda line, _: (-line.parameters if line.parameters else _LAST,),
+        lambda row, _: (-row.parameters if row.parameters else _LAST,),
     ),
-    "family": ("by family", lambda line, _: (line.family.lower(),)),
-    "model": ("by name", lambda line, _: (line.model.lower(),)),
+    "family": ("by family", lambda row, _: (row.family.lower(),)),
+    "model": ("by name", lambda row, _: (row.model.lower(),)),
 }
 """Orders of the rows, missing values last; ties by private score and name."""
 
@@ -61,12 +63,14 @@ class PublishedQuery:
     basis: Basis
     sort: str
     axis: str
+    columns: tuple[str, ...]
 
     @classmethod
     def from_dict(cls, data: QueryDict, analysis: Analysis) -> "PublishedQuery":
-        """Return the choices in ``?q=&family=&access=&evidence=&basis=&sort=&axis=``."""
+        """Return the choices in ``?q=&family=&access=&evidence=&basis=&sort=&axis=&cols=``."""
         families = {one.family for one in analysis.families}
         basis = data.get("basis", "")
+        columns = chosen_columns(data.getlist("cols"), COLUMNS)
         return cls(
             q=data.get("q", "").strip()[:80],
             family=one_of(data.get("family", ""), families),
@@ -75,19 +79,19 @@ class PublishedQuery:
             basis=cast("Basis", basis) if basis in dict(BASIS_CHOICES) else analysis.basis,
             sort=one_of(data.get("sort", ""), SORTS) or "evidence",
             axis=one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit",
+            columns=DEFAULT_COLUMNS if columns is None else columns,
         )
 
     def shown(self, analysis: Analysis) -> tuple[PublishedResult, ...]:
         """Return the rows asked for, in the order asked for."""
         key = SORTS[self.sort][1]
-        wanted = [line for line in analysis.lines if self._wants(line)]
-        return tuple(sorted(wanted, key=lambda line: key(line, self.basis)))
+        wanted = [row for row in analysis.lines if self._wants(row)]
+        return tuple(sorted(wanted, key=lambda row: key(row, self.basis)))
 
-    def _wants(self, line: PublishedResult) -> bool:
-        text = " ".join((line.model, line.organisation, line.family)).lower()
+    def _wants(self, row: PublishedResult) -> bool:
         return (
-            self.q.lower() in text
-            and self.family in ("", line.family)
-            and self.access in ("", line.access)
-            and self.evidence in ("", line.level(self.basis))
+            self.q.lower() in row.search_text
+            and self.family in ("", row.family)
+            and self.access in ("", row.access)
+            and self.evidence in ("", row.level(self.basis))
         )

@@ -68,6 +68,11 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     loglik: float | None
     role: Role
 
+    @property
+    def search_text(self) -> str:
+        """Text that a search looks at, in lower case."""
+        return " ".join((self.model, self.organisation, self.family)).lower()
+
     def level(self, basis: Basis) -> Evidence:
         """Return the evidence level under ``basis``; "cannot tell" without a test."""
         if basis == "raw":

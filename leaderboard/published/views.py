@@ -7,9 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from leaderboard.charts.dots import near
+from leaderboard.charts.points import near
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.published import cells, exports
+from leaderboard.published.columns import COLUMNS
 from leaderboard.published.forms import (
     BASIS_CHOICES,
     EVIDENCE_CHOICES,
@@ -19,7 +20,7 @@ from leaderboard.published.forms import (
 )
 from leaderboard.published.models import PublishedSnapshot, PublishedTable, listed_tables
 from leaderboard.published.points import point_of
-from leaderboard.published.results import FEWEST_MEMBERS, Analysis, is_tested
+from leaderboard.published.results import FEWEST_MEMBERS, Analysis, Basis, is_tested
 from leaderboard.published.summary import count_levels, summarise
 
 MOST_PEERS = 20
@@ -38,6 +39,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     analysis = snapshot.analysis()
     query = PublishedQuery.from_dict(request.GET, analysis)
     rows = query.shown(analysis)
+    sorts = request.GET.copy()
+    sorts.pop("sort", None)
     context = {
         "table": table,
         "snapshot": snapshot,
@@ -45,8 +48,23 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         "query": query,
         "address": request.GET.urlencode(),
         "choices": _choices(query, analysis),
+        "columns": [
+            (column.name, column.label, column.name in query.columns)
+            for column in COLUMNS
+            if column.label
+        ],
         "counts": count_levels(analysis, query.basis),
-        "ranking": cells.ranking(rows, query.basis, table.known(), whole=query.axis == "whole"),
+        "shown": len(rows),
+        "ranking": cells.ranking(
+            rows,
+            table,
+            query.basis,
+            query.columns,
+            caption=table.title,
+            address=_address_of_models(query.basis, analysis),
+            whole=query.axis == "whole",
+            sorts=sorts.urlencode(),
+        ),
         "answers": summarise(table, analysis),
         "fewest_members": FEWEST_MEMBERS,
         "has_likelihood": sum(row.loglik is not None for row in rows) > 1,
@@ -64,19 +82,27 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     row = analysis.find(name)
     if row is None:
         raise Http404("no such model")
-    points = near([point_of(line, basis) for line in analysis.lines], name)
+    points = near([point_of(other, basis) for other in analysis.lines], name)
     similar = {point.model for point in points[: MOST_PEERS + 1]}
-    rows = [line for line in analysis.lines if line.model in similar]
-    shown = cells.ranking(rows, basis, table.known())
-    (own,) = [drawn.cells for drawn in shown.rows if drawn.cells.row.model == name]
+    peers = [other for other in analysis.lines if other.model in similar]
     context = {
         "table": table,
         "snapshot": snapshot,
         "analysis": analysis,
         "basis": basis,
-        "cells": own,
+        "cells": cells.cells(row, basis),
+        "known": table.known().get(name, ""),
         "row": row,
-        "ranking": shown if len(rows) > 1 else None,
+        "ranking": cells.ranking(
+            peers,
+            table,
+            basis,
+            caption="Models of a similar public score",
+            address=_address_of_models(basis, analysis),
+            chosen=name,
+        )
+        if len(peers) > 1
+        else "",
         "raw_p": cells.p_values(row.raw.greater),
         "peers_p": cells.p_values(row.peers.greater if row.peers else None),
         "printed_p": cells.p_values(row.printed),
@@ -90,7 +116,7 @@ def family(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     table, snapshot = _table(slug)
     analysis = snapshot.analysis()
     basis = PublishedQuery.from_dict(request.GET, analysis).basis
-    rows = [line for line in analysis.lines if line.family == name]
+    rows = [row for row in analysis.lines if row.family == name]
     if not rows:
         raise Http404("no such family")
     (pooled,) = [one for one in analysis.families if one.family == name]
@@ -101,7 +127,9 @@ def family(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "name": name,
         "tested": is_tested(pooled),
         "fewest_members": FEWEST_MEMBERS,
-        "ranking": cells.ranking(rows, basis, table.known()),
+        "ranking": cells.ranking(
+            rows, table, basis, caption=name, address=_address_of_models(basis, analysis)
+        ),
         **cells.families(analysis, [name]),
     }
     return render(request, "published/family.html", context)
@@ -124,6 +152,11 @@ def _table(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:
     if snapshot is None:
         raise Http404("not analysed yet")
     return table, snapshot
+
+
+def _address_of_models(basis: Basis, analysis: Analysis) -> str:
+    """Return the query that the links to models carry: the assumption, where it is another."""
+    return "" if basis == analysis.basis else f"?basis={basis}"
 
 
 def _choices(query: PublishedQuery, analysis: Analysis) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def test_a_phone_gets_low_cards_with_what_decides(open_page: Open) -> None:
             assert piece in shown
         box = row.bounding_box()
         assert box is not None and box["width"] <= 360 and box["height"] <= 96
-        assert not page.locator(".board thead").is_visible()
+        assert not page.locator(".ranking thead").is_visible()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (360, 800)])
@@ -95,7 +95,7 @@ def test_the_evidence_is_never_beyond_the_edge(open_page: Open, panel: None) -> 
     with open_page("/boards/panel/", width=1280) as page:
         assert page.locator("th", has_text="Adjusted, pp").count() == 1
         assert (
-            page.locator(".wrap:has(.board)").evaluate("one => one.scrollWidth - one.clientWidth")
+            page.locator(".wrap:has(.ranking)").evaluate("one => one.scrollWidth - one.clientWidth")
             <= 0
         )
         page.set_viewport_size({"width": 360, "height": 900})
@@ -144,7 +144,7 @@ def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
         page.fill("[name=q]", "contaminated")
         page.select_option("[name=axis]", "whole")
         page.get_by_role("button", name="Show").click()
-        assert page.locator(".board tbody tr").count() == 1
+        assert page.locator(".ranking tbody tr").count() == 1
         assert page.locator("[name=q]").input_value() == "contaminated"
         assert "axis=whole" in page.url
 
@@ -152,10 +152,10 @@ def test_without_javascript_a_reader_can_still_choose(open_page: Open) -> None:
 def test_typing_narrows_the_rows_at_once(open_page: Open) -> None:
     with open_page("/boards/demo/") as page:
         page.fill("[name=q]", "replay")
-        assert page.locator(".board tbody tr:visible").count() == 2
+        assert page.locator(".ranking tbody tr:visible").count() == 2
         assert page.locator("[data-count]").inner_text() == "2 of 5"
         page.fill("[name=q]", "")
-        assert page.locator(".board tbody tr:visible").count() == 5
+        assert page.locator(".ranking tbody tr:visible").count() == 5
 
 
 def test_the_red_row_is_counted_on_the_first_screen_and_named_in_the_drawer(

@@ -13,7 +13,7 @@ from django.test import Client
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
 from leaderboard.board.models import Snapshot
-from leaderboard.charts import chart_pages, dots
+from leaderboard.charts import chart_pages, points
 from leaderboard.middleware import POLICY
 from leaderboard.published.models import PublishedTable
 from tests.leaderboard.published.fixtures import file_of, imported, line
@@ -141,7 +141,7 @@ def test_the_words_of_a_table_are_those_of_the_supposition(
 def test_a_picture_is_bounded_and_says_what_it_left_out(
     client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dots, "MOST_DOTS", 4)
+    monkeypatch.setattr(points, "MOST_POINTS", 4)
     text = page(client, "/published/small/charts/scatter/?sort=model")
     assert "4 of 15, spread evenly over their order" in " ".join(text.split())
     assert (len(names(text)), marks(text)) == (4, 4)
@@ -151,7 +151,7 @@ def test_a_picture_is_bounded_and_says_what_it_left_out(
 def test_lists_are_bounded_too(
     client: Client, table: PublishedTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chart_pages, "MOST_LINES", 2)
+    monkeypatch.setattr(chart_pages, "MOST_ROWS", 2)
     nearest = page(client, "/published/small/charts/peers/?model=east-2")
     assert "2 of 5, those nearest in public score" in " ".join(nearest.split())
     assert "east-2" in names(nearest)

@@ -46,7 +46,11 @@ def test_a_row_holds_counts_gap_interval_and_word() -> None:
     assert row.interval[0] == pytest.approx(0.2904, abs=5e-4)
     assert row.interval[0] < row.gap < row.interval[1]
     assert row.private.interval[0] < 262 / 400 < row.private.interval[1]
-    assert (row.evidence, row.word, row.rank_range) == ("pending", "not decided yet", (1, 1))
+    assert (row.evidence, row.evidence.label, row.rank_range) == (
+        "pending",
+        "not decided yet",
+        (1, 1),
+    )
 
 
 @given(entries)

@@ -10,6 +10,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions, exports
+from leaderboard.board.models import Snapshot
+from leaderboard.board.snapshot import METHOD
+from tests.leaderboard.board.test_rows import row
 from tests.leaderboard.sample import make_board, make_pair, make_run
 
 pytestmark = pytest.mark.django_db
@@ -138,6 +141,18 @@ def test_hostile_queries_do_no_harm(client: Client, pair: SetPair, query: str) -
     answer = client.get(f"/boards/demo/?{query}")
     assert answer.status_code == 200
     assert "<script>alert" not in answer.content.decode()
+
+
+def test_a_ranking_escapes_every_text_of_a_row(client: Client) -> None:
+    hostile = '"><script>alert(1)</script>&'
+    text = row(0, family=hostile, organisation=hostile, access="endpoint")
+    Snapshot.objects.write([text], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
+    columns = "family,organisation,size,access,public,scores,gap,interval,adjusted,date"
+    page = client.get(f"/boards/demo/?cols={columns}&sort=gap").content.decode()
+    ranking = table_of(page)
+    assert "<script>" not in page and "&lt;script&gt;" in ranking
+    assert ranking.count("<tr") == 2 and ranking.count("<td") == 12
+    assert "/families/%22%3E%3Cscript%3E" in ranking
 
 
 def test_no_inline_style_or_script_and_every_id_once(client: Client, pair: SetPair) -> None:

@@ -40,7 +40,9 @@ def test_the_page_says_who_ran_them_how_each_was_made_and_how_large_it_is(
     page = unescape(client.get(table.get_absolute_url()).content.decode())
     assert MADE_HERE in page
     assert "We ran none of these models" not in page
-    rows = dict(re.findall(r'<tr role="row"[^>]*data-model="([^"]*)">(.*?)</tr>', page, re.DOTALL))
+    rows = dict(
+        re.findall(r'<tr role="row"[^>]*data-model="([^"]*)"[^>]*>(.*?)</tr>', page, re.DOTALL)
+    )
     for model in load().models:
         assert model.kind in rows[model.name]
     assert "434k" in rows["heron-m"] and "738k" in rows["heron-l"]

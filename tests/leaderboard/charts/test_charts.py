@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from leaderboard.board.points import of_row
+from leaderboard.board.points import point_of
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import rank
 from leaderboard.charts import marks
@@ -47,7 +47,7 @@ def test_a_fitted_axis_is_round_holds_both_ends_and_has_few_ticks(one: float, ot
 
 def test_a_gap_axis_holds_zero_and_every_interval() -> None:
     rows = [make(397, 262), make(262, 397), make(330, 330)]
-    axis = marks.gap_axis([of_row(row) for row in rows])
+    axis = marks.gap_axis([point_of(row) for row in rows])
     assert 0.0 in axis.ticks
     assert all(axis.lo <= row.interval[0] and row.interval[1] <= axis.hi for row in rows)
 
@@ -55,7 +55,7 @@ def test_a_gap_axis_holds_zero_and_every_interval() -> None:
 def test_an_axis_without_rows_is_the_whole_range() -> None:
     assert (
         marks.score_axis([], whole=False)
-        == marks.score_axis([of_row(make())], whole=True)
+        == marks.score_axis([point_of(make())], whole=True)
         == marks.WHOLE
     )
 
@@ -97,11 +97,11 @@ def test_a_size_has_three_digits(parameters: float, text: str) -> None:
 
 def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     row = make(400, 200)
-    picture = parse(marks.dumbbell(of_row(row), marks.WHOLE))
-    dot, ring = (picture.find(f"{SVG}circle[@class='{name}']") for name in ("prv", "pub"))
+    picture = parse(marks.dumbbell(point_of(row), marks.WHOLE))
+    point, ring = (picture.find(f"{SVG}circle[@class='{name}']") for name in ("prv", "pub"))
     band = picture.find(f"{SVG}rect")
-    assert dot is not None and ring is not None and band is not None
-    assert float(dot.get("cx", "")) == marks.WIDTH / 2
+    assert point is not None and ring is not None and band is not None
+    assert float(point.get("cx", "")) == marks.WIDTH / 2
     assert float(ring.get("cx", "")) == marks.WIDTH
     assert float(band.get("x", "")) == pytest.approx(row.private.interval[0] * marks.WIDTH, abs=0.1)
     assert picture.get("aria-label") == "private 50.0%, public 100.0%"
@@ -118,18 +118,18 @@ def test_a_dumbbell_puts_dot_band_and_ring_where_the_axis_says() -> None:
     ],
 )
 def test_the_tone_follows_the_evidence(word: str, tone: str) -> None:
-    dot = of_row(replace(make(), evidence=Evidence(word)))
+    point = point_of(replace(make(), evidence=Evidence(word)))
     for picture in (
-        marks.dumbbell(dot, marks.WHOLE),
-        marks.gap_interval(dot, marks.gap_axis([dot])),
+        marks.dumbbell(point, marks.WHOLE),
+        marks.gap_interval(point, marks.gap_axis([point])),
     ):
         assert tone in parse(picture).get("class", "").split()
 
 
 def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> None:
     for row in (make(397, 262), make(331, 328), make(262, 397)):
-        dot = of_row(row)
-        picture = parse(marks.gap_interval(dot, marks.gap_axis([dot])))
+        point = point_of(row)
+        picture = parse(marks.gap_interval(point, marks.gap_axis([point])))
         zero, whisker = (picture.find(f"{SVG}line[@class='{name}']") for name in ("zero", "wh"))
         assert zero is not None and whisker is not None
         inside = (
@@ -141,11 +141,11 @@ def test_the_gap_interval_crosses_the_zero_line_only_if_the_interval_does() -> N
 
 
 def test_no_picture_styles_itself() -> None:
-    dot = of_row(make())
-    axis = marks.gap_axis([dot])
+    point = point_of(make())
+    axis = marks.gap_axis([point])
     pictures = (
-        marks.dumbbell(dot, marks.WHOLE),
-        marks.gap_interval(dot, axis),
+        marks.dumbbell(point, marks.WHOLE),
+        marks.gap_interval(point, axis),
         marks.scale(axis),
     )
     assert not any("style" in picture for picture in pictures)

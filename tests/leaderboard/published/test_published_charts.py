@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from leaderboard.charts import forest, marks
-from leaderboard.charts.dots import TONES
 from leaderboard.charts.marks import WIDTH
+from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.evidence.vocabulary import DECIDED, Evidence
 from leaderboard.published.models import PublishedSnapshot
 from leaderboard.published.points import point_of
@@ -44,9 +44,9 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
         assert all(0 <= x <= WIDTH for x in numbers(svg, "x1"))
 
 
-def test_each_word_has_a_tone_of_its_own(analysis: Analysis) -> None:
-    assert len({TONES[word] for word in DECIDED}) == len(DECIDED) == 4
-    dots = [point_of(line, "raw") for line in analysis.lines]
-    hot = next(dot for dot in dots if dot.word == Evidence.OVERFIT.label)
-    assert 'class="db hot"' in marks.dumbbell(hot, marks.score_axis(dots, whole=False))
+def test_each_level_has_a_class_of_its_own(analysis: Analysis) -> None:
+    assert len({LEVEL_CLASSES[level] for level in DECIDED}) == len(DECIDED) == 4
+    points = [point_of(line, "raw") for line in analysis.lines]
+    hot = next(point for point in points if point.level == Evidence.OVERFIT)
+    assert 'class="db hot"' in marks.dumbbell(hot, marks.score_axis(points, whole=False))
     assert 'class="gb hot"' in marks.gap_interval(hot, marks.gap_axis([hot]))

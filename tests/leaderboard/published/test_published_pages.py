@@ -25,7 +25,7 @@ def table(db: None) -> PublishedTable:
 def rows(client: Client, query: str = "", slug: str = "small") -> list[str]:
     page = client.get(f"/published/{slug}/{query}")
     assert page.status_code == 200
-    return re.findall(r'<tr role="row" data-model="([^"]*)"', page.content.decode())
+    return re.findall(r'<tr role="row"[^>]*data-model="([^"]*)"', page.content.decode())
 
 
 def as_csv(client: Client, query: str = "") -> list[dict[str, str]]:
@@ -83,7 +83,7 @@ def test_what_is_shown_is_what_is_exported(
     assert (shown[0], len(shown)) == (first, count)
     assert [row["model"] for row in as_csv(client, query)] == shown
     assert [row["model"] for row in as_json(client, query)["rows"]] == shown
-    assert f"{count} of 15 shown" in client.get(f"/published/small/{query}").content.decode()
+    assert f">{count} of 15<" in client.get(f"/published/small/{query}").content.decode()
 
 
 def test_links_to_the_data_keep_the_choices(client: Client, table: PublishedTable) -> None:
@@ -147,7 +147,7 @@ def test_json_holds_what_the_page_says(client: Client, table: PublishedTable) ->
 def test_a_table_without_peers_or_likelihoods(client: Client) -> None:
     imported(file_of(*[line(f"m{i}", f"F{i}", loglik="") for i in range(3)]), equally_hard="")
     page = client.get("/published/small/").content.decode()
-    assert page.count('<td role="cell" class="num opt peers">–</td>') == 3
+    assert page.count('<td role="cell" class="num adjusted">–</td>') == 3
     assert "no test possible" in page and "charts/likelihood/" not in page
     assert "not comparable" in client.get("/published/small/models/m0/").content.decode()
     assert as_csv(client)[0]["peers_p"] == ""
@@ -209,6 +209,28 @@ def test_gsm1k(client: Client, data_dir: Path) -> None:
     page = client.get("/published/gsm1k/").content.decode()
     assert page.count(" 7v14") == 63
     assert len(rows(client, "?evidence=overfit&basis=peers", "gsm1k")) == 0
+
+
+def test_a_visitor_chooses_the_columns(client: Client, table: PublishedTable) -> None:
+    def headings(query: str = "") -> list[str]:
+        page = client.get(f"/published/small/{query}").content.decode()
+        found = re.findall(r'<th role="columnheader"[^>]*>(.*?)</th>', page)
+        return [re.sub("<svg.*</svg>|<[^>]+>", "", heading) for heading in found]
+
+    assert {"Family", "Size", "Gap, pp"} < set(headings()) and "Organisation" not in headings()
+    always = ["Rank", "Model", "Private, %", "Evidence"]
+    assert headings("?cols=none") == always
+    for query in ("?cols=chosen&cols=organisation&cols=gap", "?cols=organisation,gap,nonsense"):
+        assert headings(query) == [
+            "Rank",
+            "Model",
+            "Organisation",
+            "Private, %",
+            "Gap, pp",
+            "Evidence",
+        ]
+    page = client.get("/published/small/?cols=gap&q=east").content.decode()
+    assert page.count(" checked") == 1 and 'href="?cols=gap&amp;q=east&amp;sort=model"' in page
 
 
 def main_of(client: Client, address: str) -> str:

@@ -102,7 +102,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.public.right}/{row.public.n}",
         formats.points(row.gap),
         f"{lo} to {hi}",
-        row.word,
+        row.evidence.label,
     )
 
 

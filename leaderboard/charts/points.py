@@ -1,41 +1,33 @@
 """Chart points: the figures of one model, run here or published, that charts draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from leaderboard.evidence.summaries import FamilyLine
+from leaderboard.evidence.vocabulary import Evidence
 
 T = TypeVar("T")
-
-
-TONES = {
-    "overfit": "hot",
-    "watch": "warm",
-    "no_evidence": "cool",
-    "cannot_tell": "open",
-    "pending": "open",
+LEVEL_CLASSES: Mapping[Evidence, str] = {
+    Evidence.OVERFIT: "hot",
+    Evidence.WATCH: "warm",
+    Evidence.NO_EVIDENCE: "cool",
+    Evidence.CANNOT_TELL: "open",
+    Evidence.PENDING: "open",
 }
 """CSS class of each evidence level: a colour, with a weight or dashes."""
-
-
-MOST_DOTS = 1000
+MOST_POINTS = 1000
 """Most points of a chart; more overlap and are slow to draw on a phone."""
-
-
-MOST_LINES = 60
+MOST_ROWS = 60
 """Most rows of a chart with one row a model."""
-
-
 SIMILAR = 0.05
 """Largest difference in public score between peers."""
 
 
-class Dot(NamedTuple):
+class ChartPoint(NamedTuple):
     """One model. Shares are fractions, intervals 95%.
 
-    ``word`` is the label of its evidence level, ``tone`` the CSS class of that. ``likelihood`` is per
-    character of the public items, in nats; None if it is not known.
+    ``likelihood`` is per character of the public items, in nats; None if it is not known.
     """
 
     model: str
@@ -47,31 +39,37 @@ class Dot(NamedTuple):
     interval: tuple[float, float]
     rank: int
     public_rank: int
-    word: str
-    tone: str
+    level: Evidence
     likelihood: float | None
+
+    @property
+    def level_class(self) -> str:
+        """Return the CSS class of the evidence level."""
+        return LEVEL_CLASSES[self.level]
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Data of a chart: models, of ``total`` that were asked for.
+class ChartData:
+    """Data of a chart: points of models, of ``total`` that were asked for.
 
     ``curve`` are the (private, public) points of the references' expectation, ``families`` the mean
-    gaps. ``model`` is the one whose peers are asked for; it is one of ``dots``.
+    gaps. ``model`` is the one whose peers are asked for; it is one of ``points``.
     """
 
-    dots: Sequence[Dot]
+    points: Sequence[ChartPoint]
     total: int
     curve: Sequence[tuple[float, float]]
     families: Sequence[FamilyLine]
     model: str
 
 
-def near(dots: Sequence[Dot], model: str) -> list[Dot]:
+def near(points: Sequence[ChartPoint], model: str) -> list[ChartPoint]:
     """Return ``model`` and its peers in public score (:data:`SIMILAR`), the nearest first."""
-    own = next(dot for dot in dots if dot.model == model)
-    found = [dot for dot in dots if abs(dot.public - own.public) <= SIMILAR]
-    return sorted(found, key=lambda dot: (dot is not own, abs(dot.public - own.public), dot.model))
+    own = next(point for point in points if point.model == model)
+    peers = [point for point in points if abs(point.public - own.public) <= SIMILAR]
+    return sorted(
+        peers, key=lambda point: (point is not own, abs(point.public - own.public), point.model)
+    )
 
 
 def evenly(values: Sequence[T], most: int) -> list[T]:
@@ -82,6 +80,6 @@ def evenly(values: Sequence[T], most: int) -> list[T]:
     return [values[round(place * step)] for place in range(most)]
 
 
-def thinned(rows: Sequence[T]) -> list[T]:
-    """Return at most :data:`MOST_DOTS` rows, evenly over their order."""
-    return evenly(rows, MOST_DOTS)
+def thinned(values: Sequence[T]) -> list[T]:
+    """Return at most :data:`MOST_POINTS` of the values, evenly over their order."""
+    return evenly(values, MOST_POINTS)
