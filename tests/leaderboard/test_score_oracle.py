@@ -259,4 +259,4 @@ def test_the_page_states_the_shares(oracle: Any, settings: Any) -> None:
     settings.DECLARED_PER_COHORT, settings.DECLARED_PER_SEASON = 3, 17
     party.client.force_login(party.user)
     page = party.client.get("/submit/").content.decode()
-    assert "3 in each cohort and 17 on the block of a season" in page
+    assert "3 such runs until the next close, and 17 in a season" in page
