@@ -28,6 +28,7 @@ class Cells:
     adjusted: str
     adjusted_interval: str
     item_selection: str
+    step: str
     level_class: str
     grounds: str
     explanation: str
@@ -52,6 +53,9 @@ def cells(row: Row) -> Cells:
         adjusted=formats.points(adjusted.gap) if adjusted else "",
         adjusted_interval=formats.span(adjusted.interval) if adjusted else "",
         item_selection="" if is_whole_set else row.form,
+        step=f"published in steps of {row.step} items, within {row.within} of the exact score"
+        if row.step
+        else "",
         level_class=LEVEL_CLASSES[row.evidence],
         grounds=explain.grounds(row.judged, *truncated),
         explanation=explain.evidence(row.judged, row.gap),
@@ -89,6 +93,8 @@ def ranked_model(row: Row) -> RankedModel:
     private = f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
     if texts.item_selection:
         private = f"{private}; {texts.item_selection}"
+    if texts.step:
+        private = f"{private}; {texts.step}"
     return RankedModel(
         model=row.model,
         link=f"/models/{quoted(row.model)}/",
@@ -101,7 +107,9 @@ def ranked_model(row: Row) -> RankedModel:
             "organisation": Cell(row.organisation),
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
-            "private": Cell(texts.private, private),
+            "private": Cell(
+                texts.private, private, link="/methodology/#steps" if texts.step else ""
+            ),
             "public": Cell(
                 texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"
             ),

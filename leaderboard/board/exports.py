@@ -25,7 +25,7 @@ COLUMNS = (
     "leak_visible",
     "first_look", "shown_before", "shown_since", "shown_first", "contact_seen_right", "contact_seen_n",
     "contact_fresh_right", "contact_fresh_n", "contact", "contact_lo", "contact_hi", "contact_p", "contact_visible",
-    "graders",
+    "graders", "private_step", "private_within",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "likelihood": snapshot and snapshot.likelihood,
         "models": board.size,
         "noise_floor": noise_floor().summary(),
-        "rows": [row.to_dict() | {"word": row.evidence.label} for row in rows],
+        "rows": [row.to_dict() | {"word": row.evidence.label, "step": row.step} for row in rows],
         **board.unranked.to_dict(),
     }
 
@@ -65,7 +65,7 @@ def _line(row: Row) -> list[object]:
         *score_cells(private), *score_cells(public), private.truncated, public.truncated,
         row.gap, *row.interval, *row.worst, row.smallest_visible_gap,
         row.evidence, *_decision(row.judged), row.tries, row.ended, row.run,
-        *_leak(row.leak), *_contact(row.contact), "; ".join(map(_by, row.graders)),
+        *_leak(row.leak), *_contact(row.contact), "; ".join(map(_by, row.graders)), row.step, row.within,
     ]  # fmt: skip
 
 

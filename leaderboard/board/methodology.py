@@ -198,6 +198,28 @@ def _numbers() -> Iterator[Section]:
         code="(2k + z² ± z √(z² + 4k(n - k)/n)) / 2(n + z²)        z = 1.96, k right of n",
     )
     yield Section(
+        "steps",
+        "Scores in steps",
+        (
+            "The owner of a self-declared endpoint (T2) chooses which questions an answer is tried"
+            " on, so exact scores of several runs would disclose single outcomes. Its score on the"
+            " season's block of n items is published in steps of ⌈√n / 2⌉ items, the largest"
+            " standard error of such a score. A further score of one party, by organisation or by"
+            " host, is published only if it differs from all that the party has on this block by"
+            " more than its noise, ⌈√n⌉ items or two standard errors; else the party's best score"
+            " within the noise is published again (A. Blum and M. Hardt, “The Ladder”, ICML 2015)."
+            " Runs count in the order in which they were graded.",
+            "A rounded score is at most half a step from the exact one, a repeated one at most the"
+            " noise; each row states which. Its interval, and that of the gap, hold for every score"
+            " that it may stand for. The evidence is decided by the"
+            " highest of them, so steps make no gap. Such a score is no reference for others and"
+            " is left out of the mean gap of a family; its ranks are by overlapping intervals. All"
+            " other numbers are made of published scores; the closing on the ledger commits to the"
+            " exact one and is not opened.",
+        ),
+        code="step = ⌈√n / 2⌉        noise = ⌈√n⌉",
+    )
+    yield Section(
         "gap",
         "Gap and its interval",
         (

@@ -10,6 +10,7 @@ from leaderboard.evidence.leaks import LeakContrast, PriorExposure
 from leaderboard.evidence.models import Access, Judged
 from leaderboard.evidence.summaries import Likelihoods
 from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.submissions.ladder import EXACT_TIERS, step_of
 
 Why = Literal[
     "waiting", "running", "graded", "incomplete", "retracted", "retired", "regraded", "post_release"
@@ -62,7 +63,8 @@ class Row(Wire, frozen=True, kw_only=True):
     is the word of ``judged``, and "pending" until the run's cohort is closed. ``family`` is its
     lineage, empty where none is known. All is by one ``grader``; ``graders`` are side by side, as
     far as they are known. ``tier`` says which blocks of the private set it was asked, ``version``
-    how many notices there were. An endpoint has neither ``likelihood`` nor ``leak``, weights have
+    how many notices there were. ``within`` bounds the distance of a private score in steps from the
+    exact one, in items. An endpoint has neither ``likelihood`` nor ``leak``, weights have
     no ``contact``.
     """
 
@@ -94,6 +96,7 @@ class Row(Wire, frozen=True, kw_only=True):
     graders: tuple[GraderScore, ...] = ()
     leak: LeakContrast | None = None
     contact: PriorExposure | None = None
+    within: int = 0
 
     @property
     def form(self) -> str:
@@ -101,6 +104,11 @@ class Row(Wire, frozen=True, kw_only=True):
         return policy.ITEM_SELECTIONS[self.tier] + (
             f", version {self.version}" if self.version else ""
         )
+
+    @property
+    def step(self) -> int:
+        """Return the items between the steps of the private score; 0 if it is exact."""
+        return 0 if self.tier in EXACT_TIERS else step_of(self.private.n)
 
     @property
     def search_text(self) -> str:

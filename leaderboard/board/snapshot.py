@@ -7,6 +7,7 @@ from math import isnan
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
@@ -73,7 +74,7 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     ordered = sorted(
         entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model)
     )
-    scores = [_score(entry.private) for entry in ordered]
+    scores = [_private_score(entry) for entry in ordered]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
@@ -85,22 +86,25 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
     """Return the standing of each: from the items that two models share, or by overlapping
-    intervals where only counts are known.
+    intervals where only counts are known of one.
 
     A rank is by the whole score; it belongs to its range also where models were asked different
     blocks.
     """
-    places = statistics.standings(
-        [score.accuracy for score in scores],
-        [statistics.Interval(*score.interval) for score in scores],
-    )
-    if not entries or not all(entry.outcomes for entry in entries):
+    intervals = [statistics.Interval(*score.interval) for score in scores]
+    places = statistics.standings([score.accuracy for score in scores], intervals)
+    by_items = [at for at, entry in enumerate(entries) if entry.outcomes]
+    if not by_items:
         return places
-    _, private = matrix(entries)
-    return [
-        statistics.Standing(place.rank, min(place.rank, held.low), max(place.rank, held.high))
-        for place, held in zip(places, statistics.rank_sets(private, LEVEL, SEED), strict=True)
-    ]
+    _, private = matrix([entries[at] for at in by_items])
+    others = [interval for at, interval in enumerate(intervals) if not entries[at].outcomes]
+    for at, held in zip(by_items, statistics.rank_sets(private, LEVEL, SEED), strict=True):
+        above = sum(other.low > intervals[at].high for other in others)
+        not_below = sum(other.high >= intervals[at].low for other in others)
+        rank = places[at].rank
+        low, high = held.low + above, held.high + not_below
+        places[at] = statistics.Standing(rank, min(rank, low), max(rank, high))
+    return places
 
 
 def _beyond_noise(
@@ -130,10 +134,38 @@ def _score(tally: OutcomeCounts) -> Score:
     )
 
 
+def _private_score(entry: Entry) -> Score:
+    """Return the private score; the interval of one in steps is that of all it may stand for."""
+    score = _score(entry.private)
+    fewest, most = (_score(counts) for counts in entry.private_range)
+    return replace(score, interval=(fewest.interval[0], most.interval[1]))
+
+
+def _gap_interval(entry: Entry) -> statistics.Interval:
+    """Return the interval of the gap, over all private scores that the published one stands for."""
+    public = entry.public
+    fewest, most = entry.private_range
+    least = statistics.newcombe(public.right, public.n, most.right, most.n, LEVEL)
+    greatest = statistics.newcombe(public.right, public.n, fewest.right, fewest.n, LEVEL)
+    return statistics.Interval(least.low, greatest.high)
+
+
+def _worst_gap(entry: Entry) -> tuple[float, float]:
+    """Return the gaps between which truncated answers could move it, by the same private scores."""
+    public = _counts(entry.public)
+    fewest, most = (_counts(counts) for counts in entry.private_range)
+    least, _ = statistics.worst_case_gap(public, most)
+    _, greatest = statistics.worst_case_gap(public, fewest)
+    return least, greatest
+
+
+def _counts(counts: OutcomeCounts) -> statistics.Counts:
+    return statistics.Counts(counts.right, counts.truncated, counts.n)
+
+
 def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
     public = _score(entry.public)
-    gap = statistics.newcombe(public.right, public.n, private.right, private.n, LEVEL)
-    sides = [statistics.Counts(side.right, side.truncated, side.n) for side in (public, private)]
+    gap = _gap_interval(entry)
     return Row(
         model=entry.model,
         organisation=entry.organisation,
@@ -153,7 +185,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         public=public,
         gap=public.accuracy - private.accuracy,
         interval=gap,
-        worst=statistics.worst_case_gap(*sides),
+        worst=_worst_gap(entry),
         smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
         evidence=entry.judged.word if entry.judged else Evidence.PENDING,
         judged=entry.judged,
@@ -161,6 +193,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         version=entry.version,
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
+        within=entry.within,
         leak=_leak(entry.strata) if entry.strata else None,
         contact=_contact(entry.prior_exposure) if entry.prior_exposure else None,
     )
@@ -219,10 +252,10 @@ def recompute(snapshot: Snapshot) -> bool | None:
 
 def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
     """The mean raw gap of each lineage, the largest first: random effects with the errors its
-    members share."""
+    members share. Scores in steps are left out."""
     members: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.family:
+        if entry.family and not entry.step:
             members.setdefault(entry.family, []).append(entry)
     pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
     lines = [_family(family, own, pooled) for family, own in members.items()]

@@ -15,7 +15,15 @@ from uuid import UUID
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence import statistics
-from leaderboard.evidence.entries import LEVEL, Entry, facts, matrix, newest, of_runs
+from leaderboard.evidence.entries import (
+    LEVEL,
+    Entry,
+    OutcomeCounts,
+    facts,
+    matrix,
+    newest,
+    of_runs,
+)
 from leaderboard.evidence.models import (
     Adjusted,
     BoardPanel,
@@ -109,11 +117,12 @@ def draft(pair: SetPair) -> Draft:
     """Return the next cohort of ``pair``.
 
     It holds the newest complete run of every model, less those decided before by this grader.
+    A score that is published in steps is no reference.
     """
     entries = newest(pair)
-    by_model = {entry.model: entry for entry in entries}
+    exact = {entry.model: entry for entry in entries if not entry.step}
     rows = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
-    references = [(by_model[row.model.name], row.why) for row in rows if row.model.name in by_model]
+    references = [(exact[row.model.name], row.why) for row in rows if row.model.name in exact]
     undecided = [entry for entry in entries if entry.judged is None]
     return _draft_of(pair, undecided, references)
 
@@ -196,6 +205,7 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
         compared = statistics_of_counts.peers(sides, families, range(len(panel)))
         by_items = _ItemPanels(panel)
         tests = _tests_against(by_items, cohort, compared, first=len(panel))
+    tests = [_beyond_steps(entry, tested) for entry, tested in zip(cohort, tests, strict=True)]
     return Decision(
         panel=_board_panel(basis, references, compared, by_items),
         judged=tuple(_judge(cohort, tests, basis, panel)),
@@ -215,15 +225,24 @@ def _hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str
 
 
 def _sides(entry: Entry) -> statistics.Sides:
-    return statistics.Sides(
-        entry.public.right, entry.public.n, entry.private.right, entry.private.n
-    )
+    public = entry.public
+    private = _judged(entry)
+    return statistics.Sides(public.right, public.n, private.right, private.n)
+
+
+def _judged(entry: Entry) -> OutcomeCounts:
+    """Return the private counts that a verdict is about.
+
+    Of a score in steps these are the most right answers that it may stand for: its rounding can
+    make no gap.
+    """
+    return entry.private_range[1]
 
 
 def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
     """Return the counts of the public and of the private set."""
     public = entry.public
-    private = entry.private
+    private = _judged(entry)
     return (
         statistics.Counts(public.right, public.truncated, public.n),
         statistics.Counts(private.right, private.truncated, private.n),
@@ -243,6 +262,17 @@ def _beyond_noise(gap: float, p: float, visible: float) -> statistics.GapTest:
     if gap < floor:
         p = max(p, NO_EVIDENCE)
     return statistics.GapTest(p, max(visible, floor))
+
+
+def _beyond_steps(entry: Entry, tested: _Tested | None) -> _Tested | None:
+    """Return the test of a score in steps, which shows smaller gaps less surely.
+
+    The judged score may be twice that far from the exact one: by publishing, and by judging.
+    """
+    if tested is None or tested.test is None or not entry.within:
+        return tested
+    visible = tested.test.visible + 2 * entry.within / entry.private.n
+    return replace(tested, test=tested.test._replace(visible=visible))
 
 
 def _family(entry: Entry) -> str:

@@ -1,7 +1,7 @@
 """Complete runs as rankings and verdicts read them: counts, outcomes and facts of the model."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self, cast
 from uuid import UUID
@@ -17,6 +17,7 @@ from leaderboard.evidence.models import ACCESS, Access, Judged, Verdict
 from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
+from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore, step_of
 from leaderboard.submissions.models import (
     COUNTED,
     GraderComparison,
@@ -28,6 +29,7 @@ from leaderboard.submissions.models import (
     RunOutcomes,
     Submission,
     compare_graders,
+    published_in_steps,
 )
 from leaderboard.submissions.states import RunState
 
@@ -60,6 +62,10 @@ class OutcomeCounts:
             truncated=counts.truncated,
         )
 
+    def moved(self, items: int) -> Self:
+        """Return the counts with so many wrong answers more counted as right."""
+        return replace(self, right=self.right + items, wrong=self.wrong - items)
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -87,11 +93,13 @@ class Entry:
     """Complete run of a model.
 
     - ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and the public
-      set, 0 for one that was not asked or no longer counts; empty where only counts are known;
+      set, 0 for one that was not asked or no longer counts; empty where only counts are known, as
+      of a self-declared endpoint, whose private score is published in steps;
     - ``family`` is the model's lineage;
     - ``graders`` are the counts by each grader;
     - ``strata`` are counts of weights on either part of the private set;
     - ``prior_exposure`` is that of an endpoint's provider, as far as it may be published;
+    - ``within`` bounds the distance from a published private score to the exact one, in items;
     - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this.
     """
 
@@ -117,6 +125,22 @@ class Entry:
     graders: tuple[Graded, ...] = ()
     strata: Strata | None = None
     prior_exposure: RunExposure | None = None
+    within: int = 0
+
+    @property
+    def step(self) -> int:
+        """Step of a private score that is published in steps; 0 for an exact one."""
+        return 0 if self.tier in EXACT_TIERS else step_of(self.private.n)
+
+    @property
+    def private_range(self) -> tuple[OutcomeCounts, OutcomeCounts]:
+        """Private counts with the fewest and the most right answers that the score may stand for.
+
+        Both are the counts themselves where the score is exact.
+        """
+        fewer = min(self.within, self.private.right)
+        more = min(self.within, self.private.wrong)
+        return self.private.moved(-fewer), self.private.moved(more)
 
 
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
@@ -138,6 +162,8 @@ def facts(entry: Entry) -> dict[str, Any]:
     prior_exposure = fields.pop("prior_exposure")
     if prior_exposure is not None:
         fields["contact"] = prior_exposure
+    if not entry.within:
+        del fields["within"]
     return fields | {
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
@@ -252,6 +278,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     runs = list(queryset)
     private_set = _PrivateSet.of_pair(pair)
     outcomes = _complete_outcomes(pair, runs, private_set.retired)
+    published = _published_in_steps(pair, runs, private_set.retired)
     by_grader = _counts_by_grader(pair, runs, private_set.retired)
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
     tries = _tries(pair)
@@ -261,7 +288,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
         if public is None or private is None:
             continue
         public_counts = public.public_counts()
-        private_counts = private.public_counts(private_set.retired)
+        private_counts = private.public_counts(private_set.retired, published)
         if public_counts is None or private_counts is None or not private_counts.n:
             continue
         model = run.submission.model
@@ -274,7 +301,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             private=OutcomeCounts.of(private_counts),
             tier=cast("Tier", run.tier),
             version=private_set.version,
-            outcomes=private.item_outcomes(private_set.retired),
+            outcomes=b"" if private.in_steps else private.item_outcomes(private_set.retired),
             public_outcomes=public.item_outcomes(frozenset()),
             family=model.lineage.name if model.lineage else "",
             parameters=model.parameters,
@@ -288,7 +315,17 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             graders=by_grader.get(run.pk, ()),
             strata=private_set.strata(run, private),
             prior_exposure=private_set.prior_exposure(run, private),
+            within=private_counts.within,
         )
+
+
+def _published_in_steps(
+    pair: SetPair, runs: Iterable[Run], gone: frozenset[int]
+) -> Mapping[UUID, PublishedScore]:
+    """Return the scores in steps, which are read only if one of ``runs`` has one."""
+    if all(run.tier in EXACT_TIERS for run in runs):
+        return {}
+    return published_in_steps(pair, gone, pair.ranked_by)
 
 
 def _complete_outcomes(
@@ -299,11 +336,12 @@ def _complete_outcomes(
     It is the grader of the runs, or the one that the board was switched to.
     """
     if not pair.ranked_by:
-        stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
+        stored = RunOutcomes.objects.filter(run__in=runs).select_related("item_set", "run")
         return {(row.run_id, row.item_set_id): row for row in stored if row.is_complete}
     orders = Rescoring.objects.newest(runs, pair.ranked_by)
     run_of = {order.pk: run for run, order in orders.items()}
-    rescored = RescoredOutcomes.objects.filter(rescoring__in=run_of).select_related("item_set")
+    rescored = RescoredOutcomes.objects.filter(rescoring__in=run_of)
+    rescored = rescored.select_related("item_set", "rescoring__run")
     complete: dict[tuple[UUID, int], PackedOutcomes] = {}
     for row in rescored:
         retired_items = gone if row.item_set_id == pair.private_id else frozenset()

@@ -22,6 +22,7 @@ ROWS = {
 MAY = {
     "submissions/models/outcomes.py": "the rows and the disclosure control",
     "submissions/models/rescoring.py": "the rows of other graders, published by public counts",
+    "submissions/models/published_scores.py": "public counts, with scores in steps",
     "submissions/models/__init__.py": "their names",
     "submissions/actions/recording.py": "writes them",
     "submissions/actions/rescoring.py": "writes them",

@@ -263,6 +263,9 @@ class Adversary:
         ]
         for row in rows:
             items, private = self._counting(row["run"], row["version"]), row["private"]
+            if row["step"]:
+                assert not (row["graders"] or row["leak"] or (row["contact"] or {}).get("contrast"))
+                continue
             self._learn(row["model"], row["grader"], items, private["right"], private["n"])
             for one in row["graders"]:
                 self._learn(
@@ -314,7 +317,7 @@ class Adversary:
     def _run(self, run: str, model: str) -> None:
         told = self._json(f"/api/v1/runs/{run}")
         for one in told["sets"]:
-            if one["sealed"]:
+            if one["sealed"] and not one["step"]:
                 self._learn(model, OWN, self._forms[run], one["right"], one["n"])
         for one in told["graders"]:
             if one["set"] == "private" and one["right"] is not None:

@@ -472,6 +472,18 @@ def test_a_closing_over_less_than_a_cell_need_not_be_opened(
     assert stranger.visit(world.files(), capsys) == (2, {"tally_differs"})
 
 
+def test_a_self_declared_endpoint_has_a_score_in_steps_and_an_unopened_closing(
+    stranger: Stranger, capsys: Any
+) -> None:
+    world = honest()
+    world.rows[1]["private"] |= {"right": 3, "wrong": 1, "accuracy": 3 / 5}
+    assert world.rows[1]["tier"] == "T2"
+    world.spoil = lambda answers, files: answers["runs.json"]["runs"][1].update(tallies=[])
+    assert stranger.visit(world.files(), capsys) == (0, set())
+    world.spoil = lambda answers, files: answers["runs.json"]["runs"][2].update(tallies=[])
+    assert "tally_differs" in stranger.visit(world.files(), capsys)[1]
+
+
 def test_a_broken_memory_is_not_the_site_s_fault(
     stranger: Stranger, honest_files: dict[str, bytes], capsys: Any
 ) -> None:

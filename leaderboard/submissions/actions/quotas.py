@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
-from evaluator import policy
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, refuse
 from leaderboard.ledger.models import Entry
+from leaderboard.submissions.ladder import Party
 from leaderboard.submissions.models import Run, Submission, runs_asked, sealed_selection
 from leaderboard.submissions.states import RunState
 
@@ -40,10 +40,10 @@ def check_declared(
     runs = asked.filter(~ended | Exists(exposures))
     if but is not None:
         runs = runs.exclude(pk=but.pk)
-    party = _party(submission)
+    party = _counted_by(submission)
     states = []
     for run in runs.select_related("submission__model"):
-        if party & _party(run.submission):
+        if party & _counted_by(run.submission):
             states.append(run.state)
     if len(states) >= settings.DECLARED_PER_SEASON:
         raise refuse(Refusal.SEASON_SHARE, f"{settings.DECLARED_PER_SEASON} runs for each season")
@@ -63,14 +63,10 @@ def check_continued(run: Run) -> None:
     check_declared(run.submission, item_set, blocks, but=run)
 
 
-def _party(submission: Submission) -> frozenset[tuple[str, object]]:
-    """Return the organisation, host and lineage of a submission.
+def _counted_by(submission: Submission) -> Party:
+    """Return what a run is counted by: the names of its party and the lineage, where one is known.
 
-    Two runs are of one party where they share any of these.
+    A lineage may be recorded later. It adds to what is counted, and changes no published score.
     """
-    model = submission.model
-    host = policy.site_of(policy.recipient_of(submission.url))
-    party: set[tuple[str, object]] = {("organisation", model.organisation_id), ("host", host)}
-    if model.lineage_id is not None:
-        party.add(("lineage", model.lineage_id))
-    return frozenset(party)
+    lineage = submission.model.lineage_id
+    return submission.party() | ({("lineage", lineage)} if lineage is not None else set())

@@ -111,7 +111,7 @@ def _all_facts(runs: RunQuerySet) -> Iterator[RunFact]:
     related = runs.select_related("submission__model", "submission__pair__private", "evaluator")
     newest_first = list(related.order_by("-queued_at", "-pk"))
     sealed = RunOutcomes.objects.filter(item_set=F("run__submission__pair__private"))
-    rows = sealed.filter(run__in=newest_first).select_related("item_set")
+    rows = sealed.filter(run__in=newest_first).select_related("item_set", "run")
     outcomes = {row.run_id: row for row in rows}
     known = _Known.of(newest_first)
     sets: dict[int, tuple[frozenset[int], str]] = {}

@@ -12,6 +12,7 @@ from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions import actions
+from leaderboard.submissions.ladder import EXACT_TIERS
 from leaderboard.submissions.models import (
     COUNTS,
     PublicCounts,
@@ -48,7 +49,10 @@ class LikelihoodOut(Schema):
 
 
 class CountsOut(Schema):
-    """Outcomes of a run on one set, over its ``n`` assigned items. ``likelihood`` is of weights."""
+    """Outcomes of a run on one set, over its ``n`` assigned items. ``likelihood`` is of weights.
+
+    The score of a self-declared endpoint on a sealed set is published in steps, without ``votes``.
+    """
 
     set: str
     sealed: bool
@@ -57,6 +61,8 @@ class CountsOut(Schema):
     wrong: int
     no_answer: int
     truncated: int
+    step: int = Field(description="Items between the steps of this score; 0 if it is exact.")
+    within: int = Field(description="Items that the exact score may differ by; 0 if it is exact.")
     reasons: dict[str, int] | None = Field(
         description="Why an endpoint gave no answer, where it gave none."
     )
@@ -144,7 +150,7 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
 
     ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its
     ``tally`` the SHA-256 of ``holdfast/tally/v1``, a line end, and the canonical JSON of all other
-    fields.
+    fields. Closings of self-declared endpoints stay closed: their scores are published in steps.
     """
     chosen = Run.objects.select_related("submission__model", "submission__pair", "evaluator")
     if query.pair:
@@ -153,8 +159,9 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
         chosen = chosen.filter(pk__gt=query.after)
     page = list(chosen.order_by("pk")[: query.limit])
     least = {item_set.name: item_set.cell for item_set in ItemSet.objects.filter(sealed=True)}
-    ranked = [run.pk for run in page if run.state == RunState.RANKED]
-    counts = Entry.objects.opened(ranked, least=least)
+    ranked = [run for run in page if run.state == RunState.RANKED]
+    exact = [run.pk for run in ranked if run.tier in EXACT_TIERS]
+    counts = Entry.objects.opened(exact, least=least)
     return {"runs": [public_facts(run) | {"tallies": counts.get(run.pk, [])} for run in page]}
 
 
@@ -239,8 +246,8 @@ def run_facts(run: Run) -> dict[str, Any]:
 
 
 def _counts(counts: PublicCounts) -> dict[str, Any]:
-    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "reasons", "votes")
-    body = {name: getattr(counts, name) for name in names}
+    names = ("set", "sealed", "n", "right", "wrong", "no_answer", "truncated", "step", "within")
+    body = {name: getattr(counts, name) for name in (*names, "reasons", "votes")}
     body["likelihood"] = None
     if counts.likelihood:
         measured = ("definition", "n", "per_character", "standard_error")

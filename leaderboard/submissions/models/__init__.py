@@ -13,10 +13,10 @@ from leaderboard.submissions.models.outcomes import (
     PackedOutcomes,
     PublicCounts,
     RunOutcomes,
-    run_counts,
     runs_asked,
     sealed_selection,
 )
+from leaderboard.submissions.models.published_scores import published_in_steps, run_counts
 from leaderboard.submissions.models.rescoring import (
     COUNTS,
     CountsByGrader,
@@ -65,6 +65,7 @@ __all__ = [
     "Submission",
     "TensorList",
     "compare_graders",
+    "published_in_steps",
     "run_counts",
     "runs_asked",
     "sealed_selection",

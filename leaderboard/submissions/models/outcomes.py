@@ -4,16 +4,24 @@ A row leaves the site only through ``PackedOutcomes.public_counts``. No column c
 text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 
 from evaluator.contract import Outcome, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
+from leaderboard.submissions.ladder import (
+    EXACT_TIERS,
+    ExactScore,
+    PublishedScore,
+    published_scores,
+    step_of,
+)
 from leaderboard.submissions.models.runs import Run, RunQuerySet
-from leaderboard.submissions.states import RunState
 
 COUNTED = (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED)
 """Outcomes that close an item. One that is not counted stays open and is asked again."""
@@ -27,7 +35,9 @@ class PublicCounts:
 
     ``n`` is 0 or at least the set's minimum ``cell``: raises ValueError for a smaller one. Pages,
     the API, evidence and rankings are made of these and see no row. ``votes``, ``likelihood`` and
-    ``reasons`` are as in :class:`RunOutcomes`.
+    ``reasons`` are as in :class:`RunOutcomes`. ``step`` is that of a score published in steps
+    (:mod:`leaderboard.submissions.ladder`), which is at most ``within`` items from the exact one;
+    both are 0 for an exact score.
     """
 
     set: str
@@ -41,10 +51,26 @@ class PublicCounts:
     votes: dict[str, Any] | None = None
     likelihood: SetLikelihood | None = None
     reasons: dict[str, int] | None = None
+    step: int = 0
+    within: int = 0
 
     def __post_init__(self) -> None:
         if 0 < self.n < self.cell:
             raise ValueError("below the minimum cell size")
+
+    def with_published(self, score: PublishedScore) -> "PublicCounts":
+        """Return the counts with what is published of a score in steps.
+
+        Answers that are missing or cut are counted exactly, since the endpoint knows them.
+        """
+        return replace(
+            self,
+            right=score.right,
+            wrong=self.right + self.wrong - score.right,
+            step=step_of(self.n),
+            within=score.within,
+            votes=None,
+        )
 
 
 class PackedOutcomes(models.Model):
@@ -77,11 +103,43 @@ class PackedOutcomes(models.Model):
         """True where no item is open."""
         return self.counted == self.n
 
-    def public_counts(self, retired: frozenset[int] = frozenset()) -> PublicCounts | None:
+    @property
+    def graded_run(self) -> Run:
+        """Return the run whose answers these are."""
+        raise NotImplementedError
+
+    @property
+    def in_steps(self) -> bool:
+        """True where no exact score may be published: a sealed set, a self-declared endpoint."""
+        return self.item_set.sealed and self.graded_run.tier not in EXACT_TIERS
+
+    def public_counts(
+        self,
+        retired: frozenset[int] = frozenset(),
+        published: Mapping[UUID, PublishedScore] | None = None,
+    ) -> PublicCounts | None:
         """Return the counts over the assigned items that are not ``retired``.
 
-        Returns None where these are fewer than the set's minimum cell size.
+        Returns None where these are fewer than the set's minimum cell size. ``published`` are the
+        scores in steps by run, over the same items (:func:`scores_in_steps`); without them, None is
+        returned where no exact score may be published.
         """
+        counts = self._exact_counts(retired)
+        if counts is None or not self.in_steps:
+            return counts
+        score = (published or {}).get(self.graded_run.pk)
+        return None if score is None else counts.with_published(score)
+
+    def exact_score(self, retired: frozenset[int]) -> ExactScore:
+        """Return the score on the items that count, as the ladder reads it. Never published."""
+        outcomes = self.item_outcomes(retired)
+        right = outcomes.count(Outcome.RIGHT)
+        run = self.graded_run
+        most = right + outcomes.count(Outcome.WRONG)
+        return ExactScore(run.pk, run.submission.party(), right, most)
+
+    def _exact_counts(self, retired: frozenset[int]) -> PublicCounts | None:
+        """Return the counts of the outcomes as they are; None below the minimum cell size."""
         n = self.n
         counts = {_field(outcome): getattr(self, _field(outcome)) for outcome in COUNTED}
         if retired:
@@ -179,9 +237,14 @@ class RunOutcomes(PackedOutcomes):
         packed = bytes(0 if index in items else UNASSIGNED for index in range(size))
         return cls(item_set=item_set, size=size, n=len(items), packed=packed, blocks=list(blocks))
 
-    def public_counts(self, retired: frozenset[int] = frozenset()) -> PublicCounts | None:
-        """Return the counts, with votes, likelihood and reasons of the whole run."""
-        counts = super().public_counts(retired)
+    @property
+    def graded_run(self) -> Run:
+        """Return the run whose outcomes these are."""
+        return self.run
+
+    def _exact_counts(self, retired: frozenset[int]) -> PublicCounts | None:
+        """Return the counts with what is known of the whole run only: votes, likelihood, reasons."""
+        counts = super()._exact_counts(retired)
         if counts is None:
             return None
         likelihood = self.measured_likelihood
@@ -227,22 +290,30 @@ class RunOutcomes(PackedOutcomes):
         return SetCounts(name=self.item_set.name, n=self.n, **counts)
 
 
-def run_counts(run: Run) -> list[PublicCounts]:
-    """Return the counts of a run that may be shown, set by set; none before it is graded.
+def scores_in_steps(
+    rows: Iterable[PackedOutcomes], retired: frozenset[int] = frozenset()
+) -> dict[UUID, PublishedScore]:
+    """Return the published scores of runs of self-declared endpoints, by run.
 
-    Those of a sealed set are shown once its cohort is closed, also to its submitter: a submitter
-    who saw a score earlier could adapt the next submission to it.
+    ``rows`` are the complete outcomes of all such runs on a pair's sealed set by one grader, each
+    with its run, submission and model. Scores over other items have a ladder of their own.
     """
-    if not run.is_graded:
-        return []
-    shown = []
-    for row in run.outcomes.select_related("item_set").order_by("pk").defer("packed"):
-        if row.item_set.sealed and run.state != RunState.RANKED:
-            continue
-        counts = row.public_counts()
-        if counts is not None:
-            shown.append(counts)
-    return shown
+    ladders: dict[bytes, list[PackedOutcomes]] = {}
+    for row in sorted(rows, key=_grading_order):
+        items = bytes(map(bool, row.item_outcomes(retired)))
+        ladders.setdefault(items, []).append(row)
+    published: dict[UUID, PublishedScore] = {}
+    for items, ladder in ladders.items():
+        scores = [row.exact_score(retired) for row in ladder]
+        published |= published_scores(scores, sum(items))
+    return published
+
+
+def _grading_order(row: PackedOutcomes) -> tuple[datetime, UUID]:
+    run = row.graded_run
+    if run.ended_at is None:
+        raise ValueError("a score of a run that has not ended")
+    return run.ended_at, run.pk
 
 
 def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:

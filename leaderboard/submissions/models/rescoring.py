@@ -24,12 +24,6 @@ from leaderboard.submissions.models.outcomes import (
 from leaderboard.submissions.models.runs import Run
 
 COUNTS = ("right", "wrong", "no_answer", "truncated")
-COMPARED_TIERS = ("T0", "T1")
-"""Tiers whose sealed answers are counted by several graders in public.
-
-The operator of a self-declared endpoint writes the answers: one answer that two graders read
-differently would reveal, by the two counts, if it was right.
-"""
 
 
 class CountsByGrader(models.Model):
@@ -190,6 +184,11 @@ class RescoredOutcomes(PackedOutcomes):
     def __str__(self) -> str:
         return f"{self.rescoring_id}: {self.item_set_id}"
 
+    @property
+    def graded_run(self) -> Run:
+        """Return the run whose answers were graded again."""
+        return self.rescoring.run
+
     @classmethod
     def of(
         cls, rescoring: Rescoring, own: RunOutcomes, again: Iterable[tuple[int, Outcome, Outcome]]
@@ -249,11 +248,14 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
     ``headline`` is the grader that the runs were graded by. A count is over the whole run or not
     shown. Counts that were reported with the run are shown only where the headline's among them
     are the run's own: otherwise they are over answers that did not count.
+
+    Those of a self-declared endpoint on sealed items are not shown. Its operator writes the answers:
+    one that two graders read differently would reveal, by the two counts, if it was right.
     """
     own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
     reported: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
     rescored: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
-    outcomes = RunOutcomes.objects.filter(run__in=runs).select_related("item_set")
+    outcomes = RunOutcomes.objects.filter(run__in=runs).select_related("item_set", "run")
     for row in outcomes.order_by("pk").defer("packed"):
         own[row.run_id].append(row)
     for counts in CountsByGrader.objects.filter(run__in=runs):
@@ -266,13 +268,12 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
         by_set = rescored[order.run_id].setdefault(order.grader, {})
         by_set[again.item_set_id] = again
     return {
-        run.pk: _compare(run, own[run.pk], reported[run.pk], rescored[run.pk], headline=headline)
+        run.pk: _compare(own[run.pk], reported[run.pk], rescored[run.pk], headline=headline)
         for run in runs
     }
 
 
 def _compare(
-    run: Run,
     rows: Sequence[RunOutcomes],
     reported: ByGrader,
     rescored: ByGrader,
@@ -297,12 +298,12 @@ def _compare(
         for row in rows:
             others = by_set.get(row.item_set_id)
             agrees = row.item_set_id in agreeing
-            comparisons.append(_of_other_grader(run, row, grader, others, agrees=agrees))
+            comparisons.append(_of_other_grader(row, grader, others, agrees=agrees))
     return comparisons
 
 
 def _of_other_grader(
-    run: Run, row: RunOutcomes, grader: str, others: OtherCounts | None, *, agrees: bool
+    row: RunOutcomes, grader: str, others: OtherCounts | None, *, agrees: bool
 ) -> GraderComparison:
     """Return another grader's counts on one set, None where they may not be shown.
 
@@ -316,8 +317,6 @@ def _of_other_grader(
     else:
         known = others.n
         comparable = agrees
-    if row.item_set.sealed and run.tier not in COMPARED_TIERS:
-        comparable = False
     shown = comparable and known == row.n and row.public_counts() is not None
     counts = _counts(others) if shown else None
     return GraderComparison(grader, row.item_set.name, row.n, known, counts)

@@ -6,9 +6,11 @@ from django.db import models
 from django.db.models.functions import Cast, Lower
 from django.db.models.lookups import Regex
 
+from evaluator import policy
 from evaluator.contract import Provider
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
+from leaderboard.submissions.ladder import Party
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
@@ -195,6 +197,13 @@ class Submission(models.Model):
     def asked_by(self) -> str:
         """Id of the protocol."""
         return self.protocol or self.pair.protocol
+
+    def party(self) -> Party:
+        """Return the names of an endpoint's party that never change: organisation and host."""
+        names: set[tuple[str, object]] = {("organisation", self.model.organisation_id)}
+        if self.url:
+            names.add(("host", policy.site_of(policy.recipient_of(self.url))))
+        return frozenset(names)
 
 
 class TensorList(models.Model):

@@ -1,0 +1,62 @@
+"""Scores of runs as they are published: counts set by set, and ladders of whole pairs."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore
+from leaderboard.submissions.models.outcomes import (
+    PackedOutcomes,
+    PublicCounts,
+    RunOutcomes,
+    scores_in_steps,
+)
+from leaderboard.submissions.models.rescoring import RescoredOutcomes, Rescoring
+from leaderboard.submissions.models.runs import Run
+from leaderboard.submissions.states import RunState
+
+
+def run_counts(run: Run) -> list[PublicCounts]:
+    """Return the counts of a run that may be shown, set by set; none before it is graded.
+
+    Those of a sealed set are shown once its cohort is closed, also to its submitter: a submitter
+    who saw a score earlier could adapt the next submission to it.
+    """
+    if not run.is_graded:
+        return []
+    rows = run.outcomes.select_related("item_set").order_by("pk").defer("packed")
+    shown = [row for row in rows if run.state == RunState.RANKED or not row.item_set.sealed]
+    published: dict[UUID, PublishedScore] = {}
+    if any(row.in_steps for row in shown):
+        published = published_in_steps(run.submission.pair)
+    counts = [row.public_counts(published=published) for row in shown]
+    return [one_set for one_set in counts if one_set is not None]
+
+
+def published_in_steps(
+    pair: SetPair, retired: frozenset[int] = frozenset(), grader: str = ""
+) -> dict[UUID, PublishedScore]:
+    """Return the published scores of self-declared endpoints on a pair's sealed set, by run.
+
+    They are by the grader of the runs, or by one that they were ``grader``-rescored by. Runs that
+    wait for the close of their cohort are among them: the close publishes what is computed here.
+    Retracted runs are too, since their scores were published.
+    """
+    runs = Run.objects.filter(
+        submission__pair=pair, state__in=(RunState.GRADED, RunState.RANKED)
+    ).exclude(tier__in=EXACT_TIERS)
+    if grader:
+        return scores_in_steps(_rescored(pair, runs, grader, retired), retired)
+    rows = RunOutcomes.objects.filter(run__in=runs, item_set=pair.private)
+    related = rows.select_related("item_set", "run__submission__model")
+    return scores_in_steps((row for row in related if row.is_complete), retired)
+
+
+def _rescored(
+    pair: SetPair, runs: Iterable[Run], grader: str, retired: frozenset[int]
+) -> Iterable[PackedOutcomes]:
+    """Return the outcomes of the newest rescoring of each run that covers what counts."""
+    orders = Rescoring.objects.newest(runs, grader).values()
+    rows = RescoredOutcomes.objects.filter(rescoring__in=list(orders), item_set=pair.private)
+    related = rows.select_related("item_set", "rescoring__run__submission__model")
+    return [row for row in related if row.covers(retired)]
