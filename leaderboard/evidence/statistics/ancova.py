@@ -21,8 +21,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, stdtr, stdtrit
 
-from leaderboard.evidence.statistics.calibration import FEWEST_VOTES, Calibration, calibrate
-from leaderboard.evidence.statistics.contamination import contaminated
+from leaderboard.evidence.statistics.calibration import (
+    FEWEST_VOTES,
+    Calibration,
+    calibrate,
+    distrusted,
+    lineage_numbers,
+)
 from leaderboard.evidence.statistics.contrasts import (
     Cells,
     cells,
@@ -124,20 +129,18 @@ def item_panel(
     sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
     outcomes = np.concatenate(sides, axis=1)
     is_public = np.arange(outcomes.shape[1]) < sides[0].shape[1]
-    names = np.array(_numbered(lineages, len(outcomes)))
-    if len(set(names.tolist())) < FEWEST_VOTES:
+    numbers = lineage_numbers(lineages, len(outcomes))
+    if len(np.unique(numbers)) < FEWEST_VOTES:
         raise ValueError("calibration needs references of four lineages or more")
     ability = logits([_counts(row, is_public) for row in outcomes])
     put_aside = np.zeros(len(outcomes), dtype=bool)
     delta, se = leave_one_out_contrasts(outcomes, is_public)
     if robust:
-        put_aside = contaminated(Logits(ability.x, delta, np.zeros_like(se), se**2))
-        if len(set(names[~put_aside].tolist())) < FEWEST_VOTES:
-            put_aside[:] = False
+        put_aside = distrusted(Logits(ability.x, delta, np.zeros_like(se), se**2), numbers)
     used = ~put_aside
     if put_aside.any():
         delta, se = leave_one_out_contrasts(outcomes[used], is_public)
-    calibration = calibrate(ability.x[used], delta, se**2, ability.vx[used], names[used].tolist())
+    calibration = calibrate(ability.x[used], delta, se**2, ability.vx[used], numbers[used].tolist())
     aside = tuple(np.flatnonzero(put_aside).tolist())
     return ItemPanel(outcomes[used], is_public, calibration, aside)
 
@@ -212,14 +215,6 @@ def score_test_at(grouped: Cells, contrast: float, variance: float, freedom: int
     t = float(scores.t[0])
     se = float(np.sqrt(1 / scores.information[0] + variance))
     return ContrastTest(t, float(stdtr(freedom, -t)), se)
-
-
-def _numbered(lineages: Sequence[Hashable] | None, count: int) -> list[int]:
-    """Return the lineages of ``count`` references as numbers."""
-    if lineages is None:
-        return list(range(count))
-    order = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
-    return [order[lineage] for lineage in lineages]
 
 
 def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.statistics.contamination import contaminated
+from leaderboard.evidence.statistics.logits import Floats, Logits
 from leaderboard.evidence.statistics.meta import paule_mandel
 
 OUTSIDE = 1.96
@@ -115,6 +116,25 @@ class _Fit(NamedTuple):
     coefficients: Floats
     covariance: Floats
     tau2: float
+
+
+def lineage_numbers(lineages: Sequence[Hashable] | None, count: int) -> NDArray[np.intp]:
+    """Return a number for the lineage of each of ``count`` references; None: each is of its own."""
+    if lineages is None:
+        return np.arange(count)
+    numbers = {lineage: number for number, lineage in enumerate(dict.fromkeys(lineages))}
+    return np.array([numbers[lineage] for lineage in lineages], dtype=np.intp)
+
+
+def distrusted(data: Logits, numbers: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return a mask (m,) of the references that look contaminated.
+
+    None is marked if fewer than four lineages would be left.
+    """
+    mask = contaminated(data)
+    if len(np.unique(numbers[~mask])) < FEWEST_VOTES:
+        return np.zeros_like(mask)
+    return mask
 
 
 def calibrate(

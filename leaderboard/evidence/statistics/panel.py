@@ -13,8 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.evidence.statistics.calibration import FEWEST_VOTES, Calibration, calibrate
-from leaderboard.evidence.statistics.contamination import contaminated
+from leaderboard.evidence.statistics.calibration import (
+    Calibration,
+    calibrate,
+    distrusted,
+    lineage_numbers,
+)
 from leaderboard.evidence.statistics.logits import Floats, Sides, logits
 
 FEWEST_REFERENCES = 8
@@ -68,16 +72,11 @@ def fit_panel(
     ``robust`` puts aside those first that look contaminated. Raises ValueError for fewer than four
     lineages.
     """
-    names = np.arange(len(references))
-    if lineages is not None:
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(lineages))}
-        names = np.array([numbers[name] for name in lineages])
+    numbers = lineage_numbers(lineages, len(references))
     data = logits(references)
     put_aside = np.zeros(len(references), dtype=bool)
     if robust and len(references) > 0:
-        put_aside = contaminated(data)
-        if len(np.unique(names[~put_aside])) < FEWEST_VOTES:
-            put_aside[:] = False
+        put_aside = distrusted(data, numbers)
     used = np.flatnonzero(~put_aside)
     x, y, vx, vy = (side[used] for side in data)
     slope = np.ones_like(x)
@@ -85,7 +84,7 @@ def fit_panel(
     for _ in range(2):
         variance = vy + slope**2 * vx
         calibration = calibrate(
-            x, y - x, variance, vx, names[used].tolist(), largest_degree=LARGEST_DEGREE
+            x, y - x, variance, vx, numbers[used].tolist(), largest_degree=LARGEST_DEGREE
         )
         slope = 1.0 + calibration.slope(x)
     return Panel(calibration, tuple(used.tolist()), tuple(np.flatnonzero(put_aside).tolist()))
