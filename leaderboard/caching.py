@@ -1,7 +1,8 @@
 """Caching of responses: the one place that decides which are stored, by the site and by browsers.
 
 - A visitor who sends no session, no message and no key is anonymous. Pages for anonymous visitors
-  are stored by Django's cache and revalidated with an ETag: ``Cache-Control: no-cache``.
+  are stored by Django's cache and revalidated with an ETag: ``Cache-Control: no-cache``. A page
+  without an ETag is stored for as long as a board may be old.
 - A response to a session or an API key, or one that sets a session, is personal: ``private,
   no-store``, and never stored here.
 - A response that sets any cookie is never stored here.
@@ -39,7 +40,11 @@ def forbid_storing_personal(request: HttpRequest, response: HttpResponseBase) ->
         patch_cache_control(response, no_store=True, private=True)
 
 
-def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:
+def without_etag(*args: Any, **kwargs: Any) -> None:
+    """Return no ETag: for pages that are made of too much to have one before they are rendered."""
+
+
+def cached_for_visitors(etag_of: EtagOf = without_etag) -> Callable[[View], View]:
     """Cache a view's pages for anonymous visitors under their ETag, and answer 304 where it
     matches.
 
@@ -67,7 +72,7 @@ def cached_for_visitors(etag_of: EtagOf) -> Callable[[View], View]:
 
 
 def _stored(view: View, etag: str | None) -> View:
-    """Store compressed pages by ETag and address; nothing is stored without an ETag."""
+    """Store compressed pages by ETag and address."""
 
     @gzip_page
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -77,6 +82,5 @@ def _stored(view: View, etag: str | None) -> View:
             patch_cache_control(response, private=True)
         return response
 
-    if etag is None:
-        return page
-    return cache_page(settings.PAGE_CACHE_SECONDS, key_prefix=etag)(page)
+    seconds = settings.BOARD_SECONDS if etag is None else settings.PAGE_CACHE_SECONDS
+    return cache_page(seconds, key_prefix=etag or "")(page)

@@ -9,9 +9,11 @@ from django.views.decorators.http import require_safe
 from evaluator import protocols
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.index import benchmarks
+from leaderboard.caching import cached_for_visitors
 
 
 @require_safe
+@cached_for_visitors()
 def front_page(request: HttpRequest, tables: Callable[[], Iterable[object]]) -> HttpResponse:
     """List the benchmarks, and below them the ``tables`` that others published.
 

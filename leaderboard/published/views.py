@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from leaderboard.caching import cached_for_visitors
 from leaderboard.charts.points import near
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.published import cells, exports
@@ -27,12 +28,14 @@ MOST_PEERS = 20
 
 
 @require_safe
+@cached_for_visitors()
 def index(request: HttpRequest) -> HttpResponse:
     """List every table that was imported, with its source."""
     return render(request, "published/index.html", {"tables": listed_tables()})
 
 
 @require_safe
+@cached_for_visitors()
 def page(request: HttpRequest, slug: str) -> HttpResponse:
     """Render one table: the rows asked for, then families and answers to common questions."""
     table, snapshot = _table(slug)
@@ -74,6 +77,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@cached_for_visitors()
 def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Render one model of a table: its scores, both tests, and models of a similar public score."""
     table, snapshot = _table(slug)
@@ -111,6 +115,7 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @require_safe
+@cached_for_visitors()
 def family(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Render one family of a table: its models, and their mean gap where there are enough."""
     table, snapshot = _table(slug)

@@ -154,6 +154,33 @@ def test_a_page_that_is_asked_again_is_not_rendered_again(
         assert client.get("/boards/demo/").content == first.content
 
 
+def test_the_front_page_is_cached_for_visitors_alone_and_as_long_as_a_board(
+    client: Client,
+    pair: SetPair,
+    user: Any,
+    settings: Any,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    settings.BOARD_SECONDS = 60
+    signed_in = Client()
+    signed_in.force_login(user)
+    assert "Sign out" in signed_in.get("/").content.decode()
+    first = client.get("/")
+    SetPair.objects.update(title="Another title")
+    with django_assert_num_queries(0):
+        again = client.get("/")
+    assert again.content == first.content and "Sign in" in again.content.decode()
+    assert again.headers["Cache-Control"] == "no-cache" and not again.cookies
+    theirs = signed_in.get("/")
+    assert "Another title" in theirs.content.decode() and "Sign out" in theirs.content.decode()
+    assert "no-store" in theirs.headers["Cache-Control"]
+    settings.BOARD_SECONDS = 0
+    cache.clear()
+    client.get("/")
+    SetPair.objects.update(title="A third title")
+    assert "A third title" in client.get("/").content.decode()
+
+
 def setting_a_cookie(request: HttpRequest) -> HttpResponse:
     response = HttpResponse("page of one person")
     response.set_cookie("secret", "theirs")
@@ -165,6 +192,17 @@ def test_a_response_with_a_cookie_is_never_stored(rf: RequestFactory) -> None:
     request = rf.get("/with-cookie/", HTTP_COOKIE="analytics=1")
     assert view(request).cookies
     plain = caching.cached_for_visitors(lambda request: 'W/"tag"')(lambda r: HttpResponse("new"))
+    again = plain(rf.get("/with-cookie/", HTTP_COOKIE="analytics=1"))
+    assert again.content == b"new" and not again.cookies
+
+
+def test_a_response_with_a_cookie_is_never_stored_without_an_etag_either(
+    rf: RequestFactory, settings: Any
+) -> None:
+    settings.BOARD_SECONDS = 60
+    request = rf.get("/with-cookie/", HTTP_COOKIE="analytics=1")
+    assert caching.cached_for_visitors()(setting_a_cookie)(request).cookies
+    plain = caching.cached_for_visitors()(lambda request: HttpResponse("new"))
     again = plain(rf.get("/with-cookie/", HTTP_COOKIE="analytics=1"))
     assert again.content == b"new" and not again.cookies
 
