@@ -91,7 +91,7 @@ def _gaps(snapshot: Snapshot, families: Sequence[str]) -> dict[str, list[float]]
 
 
 def of_likelihoods(snapshot: Snapshot) -> dict[str, Any]:
-    """Return gap against likelihood as rows, evenly over the ranking; nothing for fewer than two."""
+    """Return gap against likelihood, evenly over the ranking; nothing for fewer than two."""
     keys = (
         snapshot.rows.filter(has_likelihood=True).order_by("position").values_list("pk", flat=True)
     )

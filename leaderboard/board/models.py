@@ -125,7 +125,7 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     """Snapshots, newest last in order of their keys."""
 
     def current(self, pair: SetPair) -> "Snapshot | None":
-        """Return the newest snapshot of ``pair``. Snapshots are written whole, so it is finished."""
+        """Return the newest snapshot of ``pair``; it is finished, as all are written whole."""
         return self.filter(pair=pair, method__startswith=READABLE).order_by("-pk").first()
 
     def without_families(self) -> Self:

@@ -25,7 +25,8 @@ WHY: Mapping[Why, str] = {
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
     "regraded": "not yet graded again by the grader of this board",
-    "post_release": "post-release: nobody had committed to these weights before the set was released",
+    "post_release": "post-release: nobody had committed to these weights"
+    " before the set was released",
 }
 """Text for each reason why a model has no rank."""
 
@@ -117,7 +118,7 @@ class Row(Wire, frozen=True, kw_only=True):
 
 
 class Unranked(Wire, frozen=True, kw_only=True):
-    """A model without a complete run. It has no score, which is not the same as a score of nothing."""
+    """Model without a complete run. It has no score, which is not a score of 0."""
 
     model: str
     organisation: str

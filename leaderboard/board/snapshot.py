@@ -70,7 +70,7 @@ class Draft:
 
 
 def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
-    """The rows of a ranking: best private score first, equal scores in order of the models' names."""
+    """Return the rows of a ranking, best private score first; ties by the models' names."""
     ordered = sorted(
         entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model)
     )
@@ -230,7 +230,7 @@ def _graded(one: Graded) -> GraderScore:
 
 
 def build(pair: SetPair) -> Draft:
-    """Gather the newest run that is decided of every model that was asked ``pair`` and rank them."""
+    """Rank the newest decided run of every model that was asked ``pair``."""
     entries = published(pair)
     panel = _panel(pair)
     rows = rank(entries)

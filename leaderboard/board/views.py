@@ -1,4 +1,4 @@
-"""Pages of what we ran: boards, models, families. They read finished snapshots and compute nothing."""
+"""Pages of boards, models and families. They read finished snapshots and compute nothing."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -57,8 +57,8 @@ def scatter(data: ChartData) -> Chart:
     curve = " The solid curve is the expectation from the reference models." if data.curve else ""
     return Chart(
         question="Which models do worse on the private set?",
-        reading="Each point is a model. On the dashed line both scores are equal; the further a model"
-        f" is below it, the larger its gap.{curve}",
+        reading="Each point is a model. On the dashed line both scores are equal; the further a"
+        f" model is below it, the larger its gap.{curve}",
         headings=MODEL_HEADINGS,
         rows=[_model_cells(model) for model in models],
         figure=figures.scatter(models, data.curve),

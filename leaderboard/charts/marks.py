@@ -115,7 +115,8 @@ def dumbbell(model: ChartPoint, axis: Axis) -> SafeString:
     # Only numbers and classes of our own go in, and a page has many of these: no escaping.
     return SafeString(
         f'<svg class="db {model.level_class}" {_BOX} '
-        f'aria-label="private {percent(model.private)}%, public {percent(model.public)}%">{axis.grid}'
+        f'aria-label="private {percent(model.private)}%, public {percent(model.public)}%">'
+        f"{axis.grid}"
         f'<rect class="ci" x="{low}" y="7" width="{max(high - low, 1.0):.1f}" height="14" rx="7"/>'
         f'<line class="gap" x1="{private}" x2="{public}" y1="14" y2="14"/>'
         f'<circle class="pub" cx="{public}" cy="14" r="5.8"/>'

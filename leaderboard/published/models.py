@@ -79,7 +79,7 @@ def listed_tables() -> models.QuerySet[PublishedTable]:
 class PublishedRow(_WriteOnce):
     """One model of a published table. Missing values are NULL, or "" for texts.
 
-    - ``public_right``, ``private_right``: counts, computed from printed shares where there are none;
+    - ``public_right``, ``private_right``: counts, computed from published shares if there are none;
     - ``parameters``, ``active_parameters``: in billions;
     - ``printed_gap``, ``printed_z``: the table's own difference and test statistic;
     - ``loglik``: log-likelihood per character of the public items;

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """Closes the board of a pair: the word of every run that was graded since the last close is
     decided, for good."""
 
-    help = "Decide the evidence of all runs on a pair that have none yet; what was decided before stays."
+    help = "Decide the evidence of all runs on a pair that have none yet; earlier levels stay."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """PAIR."""

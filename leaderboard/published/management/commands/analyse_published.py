@@ -11,7 +11,7 @@ from leaderboard.published.models import PublishedSnapshot, PublishedTable
 
 
 class Command(BaseCommand):
-    """Analyse published tables by this version's method, or recompute what pages show and compare."""
+    """Analyse published tables by this version's method, or compare pages with a new analysis."""
 
     help = "Analyse the published tables anew, or (--verify) recompute what pages show and compare."
 
