@@ -24,6 +24,7 @@ from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.adversary import Site, site
 from tests.leaderboard.conftest import FakeEvaluator
+from tests.leaderboard.test_score_oracle import exact_scores
 
 pytestmark = pytest.mark.usefixtures("bell")
 SHARES = (Refusal.COHORT_SHARE, Refusal.SEASON_SHARE)
@@ -104,11 +105,12 @@ def test_names_in_one_cohort_or_in_many_work_out_no_item(
 
 
 @pytest.mark.slow
-def test_without_the_share_they_work_out_every_item(
+def test_without_shares_and_steps_they_work_out_every_item(
     held: Site, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking, "check_declared", lambda *about: None)
-    assert attack(held, client, names=130, cohorts=1) == 110
+    with exact_scores():
+        assert attack(held, client, names=130, cohorts=1) == 110
 
 
 def other_model(held: Site) -> Any:
