@@ -10,10 +10,12 @@ from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
-from leaderboard.board.snapshot import METHOD, families, rank
+from leaderboard.board.snapshot import METHOD, decided_by, families, rank, surest_gaps
+from leaderboard.evidence.decide import METHOD as EVIDENCE_METHOD
 from leaderboard.evidence.entries import Entry, OutcomeCounts
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.summaries import Likelihoods, Likely
+from leaderboard.evidence.vocabulary import LEVELS as IN_FORCE
 from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Model, Run, Submission
 
@@ -58,6 +60,8 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
         method=METHOD,
         inputs_hash="c" * 64,
         families=[one.to_dict() for one in pooled],
+        decided=[one.to_dict() for one in decided_by(rows)],
+        surest=[one.to_dict() for one in surest_gaps(rows)],
     )
     return rows
 
@@ -91,10 +95,11 @@ def _tally(share: float, n: int) -> OutcomeCounts:
     return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
 
 
-def _judged(word: Evidence, p: float) -> Judged:
+def _judged(level: Evidence, p: float) -> Judged:
     return Judged(
-        word=word if word != "pending" else "cannot_tell", basis="twins", p=p, holm=p, benjamini_hochberg=p,
-        visible=0.04, adjusted=None, cut=False, fewest=None, closed="2026-01-31",
+        evidence=level, basis="twins", p=p, visible=0.04,
+        visible_overfit=0.05, adjusted=None, cut=False, fewest=None, levels=IN_FORCE,
+        closed="2026-01-31", method=EVIDENCE_METHOD,
     )  # fmt: skip
 
 

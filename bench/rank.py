@@ -54,16 +54,14 @@ def board(matrix: Floats, public: int) -> None:
         statistics.newcombe(*one)
     panel = statistics.fit_panel(counts[:REFERENCES])
     gaps = statistics.gaps_against(panel, counts[REFERENCES:])
-    statistics.verdicts(
-        [
+    for one, gap in zip(counts[REFERENCES:], gaps, strict=True):
+        statistics.verdict(
             statistics.Case(
                 statistics.Counts(one.public_right, 0, one.public_n),
                 statistics.Counts(one.private_right, 0, one.private_n),
-                statistics.GapTest(gap.p, gap.visible),
+                statistics.adjusted_test(gap),
             )
-            for one, gap in zip(counts[REFERENCES:], gaps, strict=True)
-        ]
-    )
+        )
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -62,7 +62,7 @@ def judge(models: Sequence[Model]) -> list[Judged]:
 
 
 def _test(gap: AdjustedGap | ItemGap | None) -> GapTest | None:
-    return GapTest(gap.p, gap.visible) if gap else None
+    return statistics.adjusted_test(gap) if gap else None
 
 
 def _counts(model: Model) -> tuple[Counts, Counts]:
@@ -74,7 +74,7 @@ def _counts(model: Model) -> tuple[Counts, Counts]:
 
 def _levels(models: Sequence[Model], tests: Sequence[GapTest | None]) -> list[Evidence]:
     cases = [Case(*_counts(model), test) for model, test in zip(models, tests, strict=True)]
-    return [verdict.evidence for verdict in statistics.verdicts(cases)]
+    return [statistics.verdict(case).evidence for case in cases]
 
 
 def _by_items(model: Model, references: Sequence[Model]) -> ItemGap | None:

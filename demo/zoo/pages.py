@@ -115,7 +115,7 @@ saw the private set:
 The raw test asks whether the public share is above the private one. The adjusted gap compares a
 model with the honest ones of other families, by counts (A) or by items (B). All {count} are one
 cohort. Computed by this version of `leaderboard/evidence/statistics`. A model is under `cannot
-tell` where a gap has to be above 5 points to be found four times in five: {n} items are not many.
+tell` where a gap has to be above 8 points to be found four times in five: {n} items are not many.
 The strongest model has no adjusted gap: no reference is as strong.
 
 {judged}

@@ -57,8 +57,8 @@ def cells(row: Row) -> Cells:
         if row.step
         else "",
         level_class=LEVEL_CLASSES[row.evidence],
-        grounds=explain.grounds(row.judged, *truncated),
-        explanation=explain.evidence(row.judged, row.gap),
+        grounds=explain.grounds(row.judged, row.interval, *truncated),
+        explanation=explain.evidence(row.judged, row.gap, row.interval),
     )
 
 

@@ -9,7 +9,6 @@ from leaderboard.board.lookup import Board
 from leaderboard.board.rows import GraderScore, Row
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure
-from leaderboard.evidence.models import Judged
 from leaderboard.evidence.noise import noise_floor
 
 COLUMNS = (
@@ -44,10 +43,13 @@ COLUMNS = (
     "smallest_visible_gap",
     "evidence",
     "basis",
+    "method",
     "p",
     "p_holm",
-    "p_bh",
+    "q_bh",
     "visible_gap",
+    "visible_gap_overfit",
+    "first_run",
     "adjusted_gap",
     "adjusted_lo",
     "adjusted_hi",
@@ -98,6 +100,8 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "panel": snapshot and snapshot.panel,
         "families": snapshot.families if snapshot else [],
         "likelihood": snapshot and snapshot.likelihood,
+        "decided": snapshot.decided if snapshot else [],
+        "surest_gaps": snapshot.surest if snapshot else [],
         "models": board.size,
         "noise_floor": noise_floor().summary(),
         "rows": [row.to_dict() | {"word": row.evidence.label, "step": row.step} for row in rows],
@@ -134,7 +138,7 @@ def _line(row: Row) -> list[object]:
         *row.worst,
         row.smallest_visible_gap,
         row.evidence,
-        *_decision(row.judged),
+        *_decision(row),
         row.tries,
         row.ended,
         row.run,
@@ -170,20 +174,16 @@ def _by(one: GraderScore) -> str:
     return f"{one.grader}: public {public}, private {private}"
 
 
-def _decision(judged: Judged | None) -> list[object]:
+def _decision(row: Row) -> list[object]:
     """Return the numbers behind an evidence level; empty cells until it is decided."""
+    judged = row.judged
     if judged is None:
-        return [None] * 12
-    beside: list[object] = [None] * 5
+        return [None] * 15
+    adjusted: list[object] = [None] * 5
     if one := judged.adjusted:
-        beside = [one.gap, *one.interval, one.by, one.references]
+        adjusted = [one.gap, *one.interval, one.by, one.references]
     return [
-        judged.basis,
-        judged.p,
-        judged.holm,
-        judged.benjamini_hochberg,
-        judged.visible,
-        *beside,
-        judged.fewest,
-        judged.closed,
-    ]
+        judged.basis, judged.method, judged.p, row.holm, row.benjamini_hochberg,
+        judged.visible, judged.visible_overfit, judged.first and judged.first.run, *adjusted,
+        judged.fewest, judged.closed,
+    ]  # fmt: skip

@@ -12,7 +12,7 @@ from evaluator.contract import MIN_CELL_SIZE, Outcome, Reason
 from evaluator.protocols.likelihood import LOGLIK_1
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence import decide as cohorts
-from leaderboard.evidence import likelihoods, statistics
+from leaderboard.evidence import explain, likelihoods, statistics
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as of_counts
 from leaderboard.evidence.statistics import fragility, intervals, meta, ranksets
@@ -257,35 +257,31 @@ def _evidence() -> Iterator[Section]:
             " whatever the cause.",
             "The pair determines the test. For sets that are exchangeable by construction (one"
             " generator, or one set split at random; sealed with the set) it is the test of the"
-            " raw gap, for any other pair that of the adjusted gap.",
+            " raw gap, for any other pair that of the adjusted gap. The p-value is the chance"
+            " that a model which is not overfitted shows a gap at least as large. It is one-sided:"
+            " public higher.",
+            "The levels have fixed thresholds for the p-value of one model. So no other submission"
+            " changes a level, and a close of 1 model and of 10,000 decide alike. On a board of N"
+            f" tested models chance gives on average at most N × {LEVELS.overfit:g} of them"
+            f" “overfit”, and N × {LEVELS.watch:g} “watch” or “overfit”; the board states these"
+            " numbers. Its CSV and JSON files also have p-values that are corrected over the board"
+            " (Holm; Benjamini and Hochberg).",
+            "One run decides: the first that was tested of a model's name, of its weights by their"
+            " digest under whatever name, or of an endpoint by its host and served name. A later"
+            " try keeps its own p-value and gap. It keeps a first run's “watch” or “overfit”, and"
+            " gets neither where the first run had none. A run that maintainers retract for a fault"
+            " of the setup or the evaluator was no test; one that its author has retracted was.",
+            f"“At most” is the upper end of the gap's {_pp(intervals.LEVEL)}% interval. “Visible"
+            f" from” is the true gap that gets “watch” or “overfit” in {_pp(LEVELS.power)}% of"
+            " cases.",
         ),
-        (
-            (
-                "overfit",
-                "the gap is more than chance: the p-value after Holm's correction over the cohort"
-                f" is at most {LEVELS.overfit:g}, so a cohort without overfitting has such a level"
-                f" by chance in at most {_pp(LEVELS.overfit)}% of cases",
-            ),
-            (
-                "watch",
-                "weaker evidence: the p-value after Benjamini and Hochberg's correction is at most"
-                f" {LEVELS.watch:g}, so of all models with this level or “overfit” about"
-                f" {_pp(LEVELS.watch)}% have it by chance",
-            ),
-            (
-                "cannot tell",
-                f"the data are too noisy: more than {_pp(LEVELS.truncated)}% of the answers on a"
-                " set were truncated, which is checked first; or a gap of"
-                f" {_pp(LEVELS.visible_gap)} pp would be found in fewer than {_pp(LEVELS.power)}%"
-                " of cases; or there is nothing to compare with",
-            ),
-            ("no evidence", "the gap is no more than chance gives; there may still be one"),
-            (
-                "not decided yet",
-                "the board has changed to another grader and has not been closed since",
-            ),
-        ),
+        tuple((level.label, _as_term(meaning)) for level, meaning in explain.definitions(LEVELS)),
     )
+
+
+def _as_term(meaning: str) -> str:
+    """Return sentences as the meaning of a term, which the document ends with a full stop."""
+    return meaning[0].lower() + meaning[1:].removesuffix(".")
 
 
 def _adjusted() -> Iterator[Section]:

@@ -13,7 +13,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.rows import WHY, NotRanked, Row, Unranked, Why
 from leaderboard.board.sorts import SORTS
 from leaderboard.evidence.models import ACCESS, BoardPanel, WriteOnce
-from leaderboard.evidence.summaries import FamilyLine, Likelihood
+from leaderboard.evidence.summaries import DecidedBy, FamilyLine, Likelihood, SurestGap
 from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.models import Rescoring, Run, Submission
 from leaderboard.submissions.states import LIVE, RunState
@@ -116,8 +116,6 @@ BATCH = 2000
 """Rows written by one statement."""
 MOST_OPTIONS = 40
 """Values of a column that a filter lists."""
-SUREST_GAPS = 3
-"""Models with the surest gaps that a page names."""
 EVIDENCE_ORDER = {level: place for place, level in enumerate(Evidence)}
 
 
@@ -139,7 +137,6 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
         snapshot = self.create(
             counts=dict(counts),
             options={name: _options(ranking, name) for name in LISTED},
-            surest=_surest(ranking),
             **fields,
         )
         rows = (SnapshotRow.of(snapshot, position, row) for position, row in enumerate(ranking))
@@ -159,13 +156,6 @@ def _options(ranking: Sequence[Row], column: str) -> dict[str, Any]:
     return {"values": listed, "complete": len(ordered) <= MOST_OPTIONS}
 
 
-def _surest(ranking: Sequence[Row]) -> list[tuple[str, float]]:
-    """Return the overfit models whose gaps are the surest, each with its gap."""
-    overfit = [row for row in ranking if row.evidence == Evidence.OVERFIT]
-    overfit.sort(key=lambda row: -row.interval[0])
-    return [(row.model, row.gap) for row in overfit[:SUREST_GAPS]]
-
-
 class Snapshot(WriteOnce):
     """One computed ranking of one pair, with what it was computed from.
 
@@ -174,7 +164,7 @@ class Snapshot(WriteOnce):
     :class:`BoardPanel`, ``families`` are :class:`FamilyLine` each, ``likelihood`` is a
     :class:`Likelihood`. Pages read the rest, so that they need no query over all rows: ``counts``
     are the rows of each evidence level, ``options`` the commonest values of each filter,
-    ``surest`` the overfit models with the surest gaps, each with its gap as a fraction.
+    ``decided`` are :class:`DecidedBy`, the largest first, ``surest`` are :class:`SurestGap`.
     """
 
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="snapshots")
@@ -186,6 +176,7 @@ class Snapshot(WriteOnce):
     likelihood = models.JSONField(null=True)
     counts = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
+    decided = models.JSONField(default=list)
     surest = models.JSONField(default=list)
 
     objects = SnapshotQuerySet.as_manager()
@@ -224,6 +215,14 @@ class Snapshot(WriteOnce):
     def facts(self) -> BoardPanel | None:
         """Return the panel of the newest closed cohort; None before the first close."""
         return msgspec.convert(self.panel, BoardPanel | None)
+
+    def decided_by(self) -> tuple[DecidedBy, ...]:
+        """Return the methods and thresholds that decided its rows, that of most rows first."""
+        return msgspec.convert(self.decided, tuple[DecidedBy, ...])
+
+    def surest_gaps(self) -> tuple[SurestGap, ...]:
+        """Return the overfit models with the surest gaps, shrunken."""
+        return msgspec.convert(self.surest, tuple[SurestGap, ...])
 
     def association(self) -> Likelihood | None:
         """Return likelihood against gap over all models that were read; None for too few."""

@@ -61,7 +61,9 @@ class Row(Wire, frozen=True, kw_only=True):
     Newcombe 95%.
 
     ``worst`` are the gaps between which the answers that were cut off could move it. ``evidence``
-    is the word of ``judged``, and "pending" until the run's cohort is closed. ``family`` is its
+    is that of ``judged``, and "pending" until the run's cohort is closed. ``holm`` and
+    ``benjamini_hochberg`` are its p-value after each correction over the tested rows of this
+    ranking; no level depends on them. ``family`` is its
     lineage, empty where none is known. All is by one ``grader``; ``graders`` are side by side, as
     far as they are known. ``tier`` says which blocks of the private set it was asked, ``version``
     how many notices there were. ``within`` bounds the distance of a private score in steps from the
@@ -84,6 +86,8 @@ class Row(Wire, frozen=True, kw_only=True):
     smallest_visible_gap: float
     evidence: Evidence
     judged: Judged | None = None
+    holm: float | None = None
+    benjamini_hochberg: float | None = None
     family: str = ""
     parameters: int | None = None
     open_weights: bool = False

@@ -1,6 +1,6 @@
 """From complete runs to a finished ranking of what we ran."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isnan
@@ -26,15 +26,22 @@ from leaderboard.evidence.entries import (
     published,
 )
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
-from leaderboard.evidence.models import BoardPanel, Cohort
+from leaderboard.evidence.models import BoardPanel, Cohort, Judged
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.prior_exposure import RunExposure
 from leaderboard.evidence.statistics import counts as statistics_of_counts
+from leaderboard.evidence.statistics import intervals
 from leaderboard.evidence.statistics.logits import Floats
-from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap
-from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.evidence.summaries import (
+    DecidedBy,
+    FamilyLine,
+    Likelihood,
+    PooledGap,
+    SurestGap,
+)
+from leaderboard.evidence.vocabulary import Evidence, Levels
 
-METHOD = "board-7"
+METHOD = "board-8"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a
 new name."""
 FEWEST_POOLED = 3
@@ -42,6 +49,7 @@ FEWEST_POOLED = 3
 FEWEST_SHARED = 50
 """Items of a set that all members of a family were asked, below which they say nothing about shared
 errors."""
+MOST_SUREST = 3
 SEED = 20240501
 """Of the draws behind the rank sets, so that equal inputs give equal rows."""
 
@@ -55,6 +63,8 @@ class Draft:
     families: tuple[FamilyLine, ...]
     likelihood: Likelihood | None
     inputs_hash: str
+    decided: tuple[DecidedBy, ...] = ()
+    surest: tuple[SurestGap, ...] = ()
 
     def save(self, pair: SetPair) -> Snapshot:
         """Write it down as the newest snapshot of ``pair``."""
@@ -66,6 +76,8 @@ class Draft:
             panel=self.panel and self.panel.to_dict(),
             families=[family.to_dict() for family in self.families],
             likelihood=self.likelihood and self.likelihood.to_dict(),
+            decided=[one.to_dict() for one in self.decided],
+            surest=[one.to_dict() for one in self.surest],
         )
 
 
@@ -78,9 +90,65 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
-    return tuple(
+    rows = [
         _row(entry, private, place, first[entry.public.right / entry.public.n])
         for entry, private, place in zip(ordered, scores, places, strict=True)
+    ]
+    return tuple(_with_corrections(rows))
+
+
+def _with_corrections(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows with their p-values after each correction over all that were tested."""
+    p_values = [row.judged.p for row in rows if row.judged and row.judged.p is not None]
+    holm = iter(statistics.holm(p_values).tolist())
+    fdr = iter(statistics.benjamini_hochberg(p_values).tolist())
+    for row in rows:
+        if row.judged and row.judged.p is not None:
+            yield replace(row, holm=next(holm), benjamini_hochberg=next(fdr))
+        else:
+            yield row
+
+
+def decided_by(rows: Iterable[Row]) -> tuple[DecidedBy, ...]:
+    """Return the methods and thresholds that decided the rows, that of most rows first."""
+    groups: dict[tuple[str, Levels], list[Judged]] = {}
+    for row in rows:
+        if row.judged:
+            groups.setdefault((row.judged.method, row.judged.levels), []).append(row.judged)
+    decided = [
+        DecidedBy(
+            method=method,
+            levels=levels,
+            rows=len(group),
+            tested=sum(judged.p is not None for judged in group),
+        )
+        for (method, levels), group in groups.items()
+    ]
+    return tuple(sorted(decided, key=lambda one: (-one.rows, one.method)))
+
+
+def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
+    """Return the overfit models with the surest gaps: by the lower ends of the shrunken ones.
+
+    All tested rows take part in the shrinkage, with the gaps that were tested.
+    """
+    tested = [(row, row.judged) for row in rows if row.judged and row.judged.p is not None]
+    gaps = []
+    errors = []
+    for row, judged in tested:
+        low, high = judged.gap_interval or row.interval
+        gaps.append(judged.adjusted.gap if judged.gap_interval and judged.adjusted else row.gap)
+        errors.append((high - low) / (2 * intervals.critical_value(LEVEL)))
+    estimates = statistics.shrunken(gaps, errors)
+    overfit = [
+        (estimate, row.model)
+        for estimate, (row, judged) in zip(estimates, tested, strict=False)
+        if judged.evidence == Evidence.OVERFIT and not judged.first
+    ]
+    z = intervals.critical_value(LEVEL)
+    overfit.sort(key=lambda pair: (-(pair[0].gap - z * pair[0].se), pair[1]))
+    return tuple(
+        SurestGap(model=model, gap=estimate.gap) for estimate, model in overfit[:MOST_SUREST]
     )
 
 
@@ -187,7 +255,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         interval=gap,
         worst=_worst_gap(entry),
         smallest_visible_gap=max(statistics.smallest_visible_gap(gap, LEVEL), noise_floor().floor),
-        evidence=entry.judged.word if entry.judged else Evidence.PENDING,
+        evidence=entry.judged.evidence if entry.judged else Evidence.PENDING,
         judged=entry.judged,
         tier=entry.tier,
         version=entry.version,
@@ -236,7 +304,13 @@ def build(pair: SetPair) -> Draft:
     rows = rank(entries)
     likelihood = likelihoods.of_rows(rows)
     return Draft(
-        rows, panel, families(entries), likelihood, inputs_hash=_hash(pair, entries, panel)
+        rows=rows,
+        panel=panel,
+        families=families(entries),
+        likelihood=likelihood,
+        decided=decided_by(rows),
+        surest=surest_gaps(rows),
+        inputs_hash=_hash(pair, entries, panel),
     )
 
 
@@ -246,8 +320,13 @@ def recompute(snapshot: Snapshot) -> bool | None:
     draft = build(snapshot.pair)
     if (draft.inputs_hash, METHOD) != (snapshot.inputs_hash, snapshot.method):
         return None
-    made = (draft.rows, draft.panel, draft.families, draft.likelihood)
-    return made == (snapshot.ranking(), snapshot.facts(), snapshot.pooled(), snapshot.association())
+    made = (
+        draft.rows, draft.panel, draft.families, draft.likelihood, draft.decided, draft.surest,
+    )  # fmt: skip
+    return made == (
+        snapshot.ranking(), snapshot.facts(), snapshot.pooled(), snapshot.association(),
+        snapshot.decided_by(), snapshot.surest_gaps(),
+    )  # fmt: skip
 
 
 def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:

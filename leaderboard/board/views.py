@@ -24,11 +24,12 @@ from leaderboard.board.lookup import Board, board_of
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
+from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.vocabulary import LEVELS
+from leaderboard.evidence.vocabulary import LEVELS, Levels
 
 SIMILAR = 0.05
 """Models whose public scores differ by at most this much are peers."""
@@ -65,8 +66,6 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
             sorts=query.address(page=1, sort=""),
         ),
         "choices": _choices(board.snapshot, query),
-        # The thresholds that the rows were decided by, which need not be those in force.
-        "levels": next((row.judged.levels for row in rows if row.judged), LEVELS),
         **_about(board),
     }
     return render(request, "board/board.html", context)
@@ -90,9 +89,8 @@ def _about(board: Board) -> dict[str, Any]:
         "counts": snapshot.counts if snapshot else {},
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
-        "surest": [(name, formats.points(gap)) for name, gap in snapshot.surest]
-        if snapshot
-        else [],
+        "surest": _surest(snapshot),
+        "decided": _decided(snapshot),
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),
         "pending": board.unranked.counts(),
@@ -100,6 +98,36 @@ def _about(board: Board) -> dict[str, Any]:
         "rule": board.pair.private.rule_words(),
         **(figures.of_board(snapshot) if snapshot else {}),
     }
+
+
+def _surest(snapshot: Snapshot | None) -> list[tuple[str, str]]:
+    """Return the overfit models with the surest gaps, each with its shrunken gap."""
+    surest = snapshot.surest_gaps() if snapshot else ()
+    return [(one.model, formats.points(one.gap)) for one in surest]
+
+
+def _decided(snapshot: Snapshot | None) -> list[dict[str, Any]]:
+    """Return the meaning of the levels by each method and its thresholds that decided rows.
+
+    Before the first row is decided it is that of the levels in force.
+    """
+    groups = snapshot.decided_by() if snapshot else ()
+    return [
+        {
+            "method": group.method,
+            "rows": group.rows,
+            "definitions": _labelled(group.levels),
+            "chance": explain.chance(group),
+        }
+        for group in groups
+    ] or [{"definitions": _labelled(LEVELS)}]
+
+
+def _labelled(levels: Levels) -> list[tuple[str, str, str]]:
+    """Return label, CSS class and meaning of each evidence level."""
+    return [
+        (level.label, LEVEL_CLASSES[level], text) for level, text in explain.definitions(levels)
+    ]
 
 
 def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:

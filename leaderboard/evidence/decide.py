@@ -3,11 +3,12 @@
 1. Choose the test: the raw gap for twins by construction, the adjusted gap against a panel of eight
    references or more, else none.
 2. Test each run: by item outcomes (method B) if all have them, else by counts (method A).
-3. Correct the p-values within the cohort, and derive the evidence levels.
+3. Derive each evidence level from the p-value of its run alone.
 4. Find for each level the fewest contaminated references that would change it.
+5. Let the first run of a model, of its weights or of its endpoint decide for later tries.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from uuid import UUID
@@ -24,6 +25,7 @@ from leaderboard.evidence.entries import (
     newest,
     of_runs,
 )
+from leaderboard.evidence.first_runs import with_first_runs
 from leaderboard.evidence.models import (
     Adjusted,
     BoardPanel,
@@ -38,6 +40,7 @@ from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
 from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence
+from leaderboard.submissions.models import Run
 
 METHOD = "evidence-3"
 """Name of everything below that turns a cohort into verdicts.
@@ -114,17 +117,19 @@ class _ItemPanels:
 
 
 def draft(pair: SetPair) -> Draft:
-    """Return the next cohort of ``pair``.
+    """Return the next cohort of ``pair``: its complete runs less those decided by this grader.
 
-    It holds the newest complete run of every model, less those decided before by this grader.
-    A score that is published in steps is no reference.
+    A run that a newer one of its model replaces is decided too, because it may be the first run of
+    its model. The references are the newest runs of their models, less scores that are published
+    in steps.
     """
-    entries = newest(pair)
-    exact = {entry.model: entry for entry in entries if not entry.step}
+    exact = {entry.model: entry for entry in newest(pair) if not entry.step}
     rows = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
     references = [(exact[row.model.name], row.why) for row in rows if row.model.name in exact]
-    undecided = [entry for entry in entries if entry.judged is None]
-    return _draft_of(pair, undecided, references)
+    runs = Run.objects.filter(submission__pair=pair)
+    undecided = runs.exclude(verdicts__cohort__grader=pair.board_grader)
+    entries = of_runs(pair, undecided.values_list("pk", flat=True))
+    return _draft_of(pair, entries, references)
 
 
 def outdated(pair: SetPair) -> Iterable[Cohort]:
@@ -147,7 +152,7 @@ def again(cohort: Cohort) -> Draft:
     known = {entry.run: entry for entry in of_runs(cohort.pair, [*runs, *map(UUID, members)])}
     entries = [known[str(run)] for run in runs if str(run) in known]
     references = [(known[run], why) for run, why in members.items() if run in known]
-    return _draft_of(cohort.pair, entries, references)
+    return _draft_of(cohort.pair, entries, references, before=cohort.number)
 
 
 def recompute(cohort: Cohort) -> bool | None:
@@ -166,12 +171,27 @@ def recompute(cohort: Cohort) -> bool | None:
     return computed == stored and made.decision.panel == cohort.facts()
 
 
-def _draft_of(pair: SetPair, cohort: Iterable[Entry], references: References) -> Draft:
+def _draft_of(
+    pair: SetPair, cohort: Iterable[Entry], references: References, *, before: int | None = None
+) -> Draft:
     inputs = sorted((_inputs(entry) for entry in cohort), key=lambda entry: entry.run)
     panel = [(_inputs(entry), why) for entry, why in references]
     panel.sort(key=lambda reference: reference[0].run)
     runs = tuple(UUID(entry.run) for entry in inputs)
-    return Draft(runs, decide(pair.twins_by, inputs, panel))
+    decision = decide(pair.twins_by, inputs, panel)
+    own = dict(zip(runs, decision.judged, strict=True))
+    decided = with_first_runs(pair, own, method=METHOD, before=before)
+    judged = tuple(decided[run] for run in runs)
+    return Draft(runs, replace(decision, judged=judged, inputs_hash=_with_first(decision, decided)))
+
+
+def _with_first(decision: Decision, decided: Mapping[UUID, Judged]) -> str:
+    """Return the hash of all inputs: the cohort's, and the first runs of its later tries."""
+    first = {str(run): one.first.to_dict() for run, one in decided.items() if one.first}
+    if not first:
+        return decision.inputs_hash
+    inputs = {"cohort": decision.inputs_hash, "first_runs": first}
+    return sha256(canonical_json(inputs)).hexdigest()
 
 
 def _inputs(entry: Entry) -> Entry:
@@ -252,16 +272,17 @@ def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
 def _raw_test(entry: Entry) -> _Tested:
     public, private = _counts(entry)
     gap = public.right / public.n - private.right / private.n
-    test = statistics.raw_test(public, private, LEVEL)
-    return _Tested(_beyond_noise(gap, test.p, test.visible))
+    return _Tested(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
 
 
-def _beyond_noise(gap: float, p: float, visible: float) -> statistics.GapTest:
+def _beyond_noise(gap: float, test: statistics.GapTest) -> statistics.GapTest:
     """Return a test; a gap within the noise of one and the same model is no evidence."""
     floor = noise_floor().floor
-    if gap < floor:
-        p = max(p, NO_EVIDENCE)
-    return statistics.GapTest(p, max(visible, floor))
+    return statistics.GapTest(
+        p=max(test.p, NO_EVIDENCE) if gap < floor else test.p,
+        visible=max(test.visible, floor),
+        visible_overfit=max(test.visible_overfit, floor),
+    )
 
 
 def _beyond_steps(entry: Entry, tested: _Tested | None) -> _Tested | None:
@@ -271,8 +292,12 @@ def _beyond_steps(entry: Entry, tested: _Tested | None) -> _Tested | None:
     """
     if tested is None or tested.test is None or not entry.within:
         return tested
-    visible = tested.test.visible + 2 * entry.within / entry.private.n
-    return replace(tested, test=tested.test._replace(visible=visible))
+    distance = 2 * entry.within / entry.private.n
+    test = tested.test._replace(
+        visible=tested.test.visible + distance,
+        visible_overfit=tested.test.visible_overfit + distance,
+    )
+    return replace(tested, test=test)
 
 
 def _family(entry: Entry) -> str:
@@ -316,7 +341,7 @@ def _test_by_counts(gap: statistics.AdjustedGap, references: int) -> _Tested:
         references=references,
         by="counts",
     )
-    return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
+    return _Tested(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
 
 
 def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
@@ -330,7 +355,7 @@ def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
         references=len(panel.outcomes),
         by="items",
     )
-    return _Tested(_beyond_noise(gap.gap, gap.p, gap.visible), adjusted)
+    return _Tested(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
 
 
 def _board_panel(
@@ -382,29 +407,24 @@ def _judge(
     basis: CohortBasis,
     panel: Sequence[Entry],
 ) -> list[Judged]:
-    cases = [
-        statistics.Case(*_counts(entry), tested.test if tested else None)
-        for entry, tested in zip(cohort, tests, strict=True)
-    ]
     with_fewest = basis == "panel" and len(cohort) <= LARGEST_TRIED
     judged = []
-    for place, verdict in enumerate(statistics.verdicts(cases)):
-        tested = tests[place]
-        fewest = None
-        if with_fewest and verdict.p is not None:
-            fewest = _fewest_contaminated(place, cases, cohort[place], panel)
+    for entry, tested in zip(cohort, tests, strict=True):
+        test = tested.test if tested else None
+        case = statistics.Case(*_counts(entry), test)
+        verdict = statistics.verdict(case)
+        tried = with_fewest and verdict.p is not None
         judged.append(
             Judged(
-                word=verdict.evidence,
+                evidence=verdict.evidence,
                 levels=LEVELS,
                 basis=basis,
                 p=_rounded(verdict.p),
-                holm=_rounded(verdict.holm),
-                benjamini_hochberg=_rounded(verdict.benjamini_hochberg),
-                visible=round(tested.test.visible, PLACES) if tested and tested.test else None,
+                visible=round(test.visible, PLACES) if test else None,
+                visible_overfit=round(test.visible_overfit, PLACES) if test else None,
                 adjusted=tested.adjusted if tested else None,
-                cut=statistics.is_truncated(*_counts(cohort[place])),
-                fewest=fewest,
+                cut=statistics.is_truncated(*_counts(entry)),
+                fewest=_fewest_contaminated(verdict.evidence, entry, panel) if tried else None,
                 untested=tested.untested if tested else "",
             )
         )
@@ -415,25 +435,19 @@ def _rounded(p: float | None) -> float | None:
     return None if p is None else float(f"{p:.{DIGITS}g}")
 
 
-def _fewest_contaminated(
-    place: int, cases: Sequence[statistics.Case], entry: Entry, panel: Sequence[Entry]
-) -> int | None:
-    """Return the fewest references that would change the level of the case at ``place``.
+def _fewest_contaminated(now: Evidence, entry: Entry, panel: Sequence[Entry]) -> int | None:
+    """Return the fewest references that would change the level ``now`` of an entry, by counts.
 
-    By counts, with the cohort's other tests as they are. 0 if the counts give another level.
+    0 if the counts give another level.
     """
     others = _of_other_families(entry, panel)
     references = [_sides(reference) for reference in others]
     lineages = [_family(reference) for reference in others]
 
     def level(gap: statistics.AdjustedGap) -> Evidence:
-        changed = list(cases)
-        test = _beyond_noise(gap.gap, gap.p, gap.visible)
-        changed[place] = cases[place]._replace(test=test)
-        return statistics.verdicts(changed)[place].evidence
+        return statistics.evidence_level(_beyond_noise(gap.gap, statistics.adjusted_test(gap)))
 
-    by_counts = level(statistics.adjusted_gap(_sides(entry), references, lineages=lineages))
-    if by_counts != statistics.verdicts(cases)[place].evidence:
+    if level(statistics.adjusted_gap(_sides(entry), references, lineages=lineages)) != now:
         return 0
     sides = _sides(entry)
     return statistics.fewest_contaminated(sides, references, level, lineages=lineages).fewest

@@ -1,26 +1,52 @@
 """Explanations of the verdict and the contrasts of one row, with the row's own numbers."""
 
-from leaderboard.evidence.formats import p_value, percent, points, span
+from leaderboard.evidence.formats import (
+    chance_count,
+    of_many,
+    p_value,
+    percent,
+    points,
+    span,
+)
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
-from leaderboard.evidence.models import Judged
-from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
+from leaderboard.evidence.models import FirstRun, Judged
+from leaderboard.evidence.summaries import DecidedBy
+from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
 
 
-def evidence(judged: Judged | None, gap: float) -> str:
-    """Return the reason for a row's evidence level, and its certainty. ``gap`` is the raw one."""
+def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -> str:
+    """Return the reason for a row's evidence level, and its certainty.
+
+    ``gap`` is the raw one and ``interval`` its own.
+    """
     if judged is None:
         return "Not decided yet: evidence is decided when maintainers close the board."
+    if judged.first:
+        return _later_try(judged, judged.first, gap)
+    if judged.p is None:
+        return _untested(judged)
+    comparison = _comparison(judged, gap)
+    if judged.is_corrected:
+        return f"{comparison} {_corrected_certainty(judged)}"
+    return f"{comparison} {_certainty(judged, interval)}"
+
+
+def _untested(judged: Judged) -> str:
+    """Return the reason why a run was not tested."""
     if judged.cut:
         return (
             "Too many of its answers on one of the sets were truncated: its score with the whole"
             " answers is not known."
         )
-    if judged.holm is None:
+    if judged.untested == "outside_panel":
         return (
-            "Too few reference models are like it, and the sets may differ in difficulty: its gap"
-            " is no evidence either way."
+            "It is stronger or weaker than all reference models, so nothing shows which gap to"
+            " expect of it: its gap is no evidence either way."
         )
-    return f"{_comparison(judged, gap)} {_certainty(judged)}"
+    return (
+        "Too few reference models are like it, and the sets may differ in difficulty: its gap"
+        " is no evidence either way."
+    )
 
 
 def _comparison(judged: Judged, raw_gap: float) -> str:
@@ -34,29 +60,138 @@ def _comparison(judged: Judged, raw_gap: float) -> str:
     return f"It scores {percent(abs(gap))} pp {side} on the public set {than}."
 
 
-def _certainty(judged: Judged) -> str:
+def _certainty(judged: Judged, interval: tuple[float, float]) -> str:
     levels = judged.levels
-    seen = f"{percent(judged.visible or 0)} pp"
-    power = f"{100 * levels.power:g}%"
-    if judged.word == Evidence.OVERFIT:
+    if judged.evidence == Evidence.OVERFIT:
         return (
-            "That is more than chance: evidence of overfitting to the public set, whatever the"
-            " cause. If no model of its cohort were overfitted, a cohort would have any such"
-            f" verdict in at most {100 * levels.overfit:g}% of cases."
+            f"That is evidence of overfitting to the public set, whatever the cause"
+            f" ({p_value(judged.p or 0)}): {of_many(levels.overfit)} this level."
         )
-    if judged.word == Evidence.WATCH:
+    if judged.evidence == Evidence.WATCH:
         return (
-            "That is more than chance often gives: of all models with this level or “overfit”"
-            f" about {100 * levels.watch:g}% may have it by chance."
+            f"That is weaker evidence of overfitting ({p_value(judged.p or 0)}):"
+            f" {of_many(levels.watch)} this level or “overfit”."
         )
-    if judged.word == Evidence.NO_EVIDENCE:
+    bound = _upper_bound(judged, interval)
+    found = (
+        f"{percent(judged.visible or 0)} pp would be called “watch” or “overfit” in"
+        f" {100 * levels.power:g}% of cases"
+    )
+    if judged.evidence == Evidence.NO_EVIDENCE:
+        strong = f"one of {percent(judged.visible_overfit or 0)} pp “overfit”"
+        return f"Its true gap is {bound}. A true gap of {found}, {strong}."
+    return f"The test is weak here: only a true gap of {found}. Its true gap is {bound}."
+
+
+def _upper_bound(judged: Judged, interval: tuple[float, float]) -> str:
+    """Return the upper end of the interval of the gap that was tested."""
+    _, high = judged.gap_interval or interval
+    return f"at most {points(min(high, 1.0))} pp (95%)"
+
+
+def _later_try(judged: Judged, first: FirstRun, gap: float) -> str:
+    own = "It is a later try."
+    if judged.p is not None:
+        own = f"{_comparison(judged, gap)} But it is a later try ({p_value(judged.p)} by itself)."
+    level = first.evidence.label
+    if first.evidence in FLAGGED:
         return (
-            f"That is no more than chance. A gap of {seen} would be found in {power} of cases; a"
-            " smaller one may be there."
+            f"{own} Its level is that of the first run of the same name, weights or endpoint:"
+            f" “{level}”."
         )
     return (
-        "That is no more than chance, and the test is weak here: only a gap of"
-        f" {seen} or more would be found in {power} of cases."
+        f"{own} The first run of the same name, weights or endpoint got “{level}”, and no later"
+        " run gets “watch” or “overfit”."
+    )
+
+
+def _corrected_certainty(judged: Judged) -> str:
+    """Return the certainty of a level that was decided by corrected p-values."""
+    levels = judged.levels
+    method = (
+        f"It was decided by an earlier method{f' ({judged.method})' if judged.method else ''},"
+        " which corrected p-values for the number of models in a close"
+    )
+    if judged.evidence == Evidence.OVERFIT:
+        return (
+            f"{method}: evidence of overfitting to the public set, whatever the cause. If no model"
+            " of its close were overfitted, the close would have any such level in at most"
+            f" {100 * levels.overfit:g}% of cases."
+        )
+    if judged.evidence == Evidence.WATCH:
+        return f"{method}: weaker evidence of overfitting (corrected p ≤ {levels.watch:g})."
+    return (
+        f"{method}: after that it was no more than chance. Before that correction a true gap of"
+        f" {percent(judged.visible or 0)} pp would be found in {100 * levels.power:g}% of cases"
+        f" (p ≤ {levels.single:g})."
+    )
+
+
+def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
+    """Return the meaning of each evidence level by these thresholds."""
+    power = f"{100 * levels.power:g}%"
+    truncated = f"More than {100 * levels.truncated:g}% of the answers on a set were truncated"
+    if levels.correction == "cohort":
+        overfit = (
+            "The p-value, corrected for the number of models in the close (Holm), is at most"
+            f" {levels.overfit:g}. If no model of a close were overfitted, the close would have any"
+            f" such level in at most {100 * levels.overfit:g}% of cases."
+        )
+        watch = (
+            "Weaker evidence: the p-value, corrected less strictly (Benjamini and Hochberg), is at"
+            f" most {levels.watch:g}."
+        )
+        weak_at = f"p ≤ {levels.single:g} before any correction"
+    else:
+        overfit = (
+            "Evidence of overfitting to the public set, whatever the cause: the p-value is at most"
+            f" {levels.overfit:g}. So {of_many(levels.overfit)} this level, however many models"
+            " are submitted."
+        )
+        watch = (
+            f"Weaker evidence: the p-value is at most {levels.watch:g}. So"
+            f" {of_many(levels.watch)} this level or “overfit”."
+        )
+        weak_at = "with “watch” or “overfit”"
+    return (
+        (Evidence.OVERFIT, overfit),
+        (Evidence.WATCH, watch),
+        (
+            Evidence.CANNOT_TELL,
+            f"Too noisy: a true gap of {100 * levels.visible_gap:g} pp would be found"
+            f" ({weak_at}) in fewer than {power} of cases. Or there is nothing to compare with. Or:"
+            f" {truncated[0].lower()}{truncated[1:]}, which comes before all else.",
+        ),
+        (
+            Evidence.NO_EVIDENCE,
+            "The gap is no larger than chance may make it. There may still be one: “at most” is the"
+            " upper end of its 95% interval.",
+        ),
+        (
+            Evidence.PENDING,
+            "The board has changed to another grader and has not been closed since.",
+        ),
+    )
+
+
+def chance(decided: DecidedBy) -> str:
+    """Return how many levels of a ranking chance gives at most."""
+    levels = decided.levels
+    if levels.correction == "cohort" or not decided.tested:
+        return ""
+    if decided.tested == 1:
+        return (
+            "If the one tested model is not overfitted, it is called “overfit” by chance with"
+            f" probability {levels.overfit:g}, and “watch” or “overfit” with {levels.watch:g}, or"
+            " less."
+        )
+    n = f"{decided.tested:,}"
+    return (
+        f"If none of the {n} tested models were overfitted,"
+        f" {chance_count(decided.tested, levels.overfit)} of them would be called “overfit” by"
+        f" chance on average ({n} × {levels.overfit:g}), and"
+        f" {chance_count(decided.tested, levels.watch)} “watch” or “overfit” ({n} ×"
+        f" {levels.watch:g}), or fewer."
     )
 
 
@@ -125,28 +260,47 @@ def _contrast(one: LeakContrast | PriorExposureContrast, levels: Levels) -> str:
     return f"{difference}, {chance}. {seen} would be found in {100 * levels.power:g}% of cases."
 
 
-def grounds(judged: Judged | None, public: tuple[int, int], private: tuple[int, int]) -> str:
+def grounds(
+    judged: Judged | None,
+    interval: tuple[float, float],
+    public: tuple[int, int],
+    private: tuple[int, int],
+) -> str:
     """Return the number behind an evidence level in a few words.
 
-    ``public`` and ``private`` are (truncated answers, items).
+    ``interval`` is that of the raw gap; ``public`` and ``private`` are (truncated answers, items).
     """
     if judged is None:
         return "by this grader at the next close"
+    if judged.first:
+        own = f", {p_value(judged.p)}" if judged.p is not None else ""
+        return f"later try{own}; first run: {judged.first.evidence.label}"
     if judged.cut:
         truncated = max(count / n for count, n in (public, private))
         return f"{percent(truncated)}% truncated"
-    if judged.holm is None or judged.benjamini_hochberg is None:
-        return "nothing to compare with" if judged.basis == "none" else "too few references like it"
-    if judged.word == Evidence.OVERFIT:
-        found = f"Holm {p_value(judged.holm)}"
-    elif judged.word == Evidence.WATCH:
-        found = f"BH {p_value(judged.benjamini_hochberg)}"
-    else:
-        found = f"visible from {percent(judged.visible or 0)} pp"
-    return f"{found}{_fragility(judged.fewest)}"
+    if judged.p is not None:
+        return f"{_number(judged, interval)}{_fragility(judged.fewest)}"
+    if judged.untested == "outside_panel":
+        return "beyond the references"
+    return "nothing to compare with" if judged.basis == "none" else "too few references like it"
+
+
+def _number(judged: Judged, interval: tuple[float, float]) -> str:
+    """Return the number behind the level of a first run."""
+    if judged.is_corrected and judged.evidence == Evidence.OVERFIT:
+        return f"Holm {p_value(judged.holm or 0)}"
+    if judged.is_corrected and judged.evidence == Evidence.WATCH:
+        return f"BH {p_value(judged.benjamini_hochberg or 0)}"
+    if judged.evidence in FLAGGED:
+        return p_value(judged.p or 0)
+    if judged.evidence == Evidence.NO_EVIDENCE:
+        return _upper_bound(judged, interval)
+    return f"visible from {percent(judged.visible or 0)} pp"
 
 
 def _fragility(fewest: int | None) -> str:
-    if not fewest:
+    if fewest is None:
         return ""
+    if fewest == 0:
+        return ", another level by counts alone"
     return f", turns with {fewest} reference{'' if fewest == 1 else 's'}"

@@ -34,6 +34,25 @@ def p_value(p: float) -> str:
     return "p < .001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def chance_count(tested: int, level: float) -> str:
+    """Return how many of ``tested`` models pass ``level`` by chance, on average and at most."""
+    expected = tested * level
+    return f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
+
+
+def of_many(level: float) -> str:
+    """Return a level as a share of models: .001 is ``of 1,000 models … about one gets``.
+
+    The dots stand for "that are not overfitted to the public set".
+    """
+    base = 1_000
+    while base * level < 1 and base < 1_000_000:
+        base *= 10
+    number = f"{base * level:g}"
+    gets = "one gets" if number == "1" else f"{number} get"
+    return f"of {base:,} models that are not overfitted to the public set, about {gets}"
+
+
 REPRODUCED = {
     True: "the same to the last bit",
     False: "DIFFERS from what it was made of",

@@ -15,7 +15,7 @@ from django.db import models
 from evaluator.contract import Wire
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import HEX32, SetPair
-from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence, Levels
+from leaderboard.evidence.vocabulary import CORRECTED_LEVELS, CohortBasis, Evidence, Levels
 from leaderboard.submissions.models import Model, Run, Submission
 from leaderboard.submissions.states import RunState
 
@@ -45,37 +45,57 @@ class Adjusted(Wire, frozen=True, kw_only=True):
     by: Literal["items", "counts"]
 
 
+class FirstRun(Wire, frozen=True, kw_only=True):
+    """Tested run that decided the evidence level of a model, its weights or its endpoint."""
+
+    run: str
+    evidence: Evidence
+
+
 class Judged(Wire, frozen=True, kw_only=True):
     """Verdict of one cohort about one run.
 
-    - ``word``: evidence level;
-    - ``p``: one-sided p-value, with its corrections within the cohort; None for a run not tested;
-    - ``visible``: smallest gap that the test finds with a power of 80%;
+    - ``evidence``: evidence level, under its stored name ``word``;
+    - ``p``: one-sided p-value of this run alone; None for a run not tested;
+    - ``visible``, ``visible_overfit``: smallest gaps that the test finds with the usual power at
+      level ``watch`` and at level ``overfit``; before ``evidence-3`` only one, at ``single``;
     - ``fewest``: number of references that would change the level if they were contaminated by
       5 pp; 0 if the counts alone give another level; None if not even all would, or if not tried;
     - ``cut``: True if more than 2% of a set's answers were truncated;
-    - ``untested``: reason why a run that has references was not compared with them.
+    - ``untested``: reason why a run that has references was not compared with them;
+    - ``first``: earlier run that decided the level; None for a run that was the first;
+    - ``holm``, ``benjamini_hochberg``: p-values corrected within the cohort, by which the methods
+      before ``evidence-3`` decided.
     """
 
-    word: Evidence
+    evidence: Evidence = msgspec.field(name="word")
     basis: CohortBasis
     p: float | None
-    holm: float | None
-    benjamini_hochberg: float | None
     visible: float | None
     adjusted: Adjusted | None
     cut: bool
     fewest: int | None
+    visible_overfit: float | None = None
     untested: Untested = ""
-    levels: Levels = LEVELS
-    """Thresholds of the level."""
+    first: FirstRun | None = None
+    holm: float | None = None
+    benjamini_hochberg: float | None = None
+    levels: Levels = CORRECTED_LEVELS
+    """Thresholds of the level; absent in the oldest bodies."""
     closed: str = ""
     """ISO date on which its cohort was closed."""
+    method: str = ""
+    """Method that decided it."""
 
     @property
-    def said(self) -> str:
-        """Evidence level as pages show it."""
-        return self.word.label
+    def is_corrected(self) -> bool:
+        """True if the level was decided by p-values that were corrected over the cohort."""
+        return self.levels.correction == "cohort"
+
+    @property
+    def gap_interval(self) -> tuple[float, float] | None:
+        """95% interval of the adjusted gap; None where the raw gap was tested."""
+        return self.adjusted.interval if self.basis == "panel" and self.adjusted else None
 
 
 class PanelMember(Wire, frozen=True, kw_only=True):
@@ -203,6 +223,6 @@ class Verdict(WriteOnce):
         return f"{self.run_id} in {self.cohort_id}"
 
     def judged(self) -> Judged:
-        """Return the verdict with the date of its cohort."""
-        body = self.body | {"closed": self.cohort.closed_at.date().isoformat()}
-        return msgspec.convert(body, Judged)
+        """Return the verdict with the date and the method of its cohort."""
+        closed = self.cohort.closed_at.date().isoformat()
+        return msgspec.convert(self.body | {"closed": closed, "method": self.cohort.method}, Judged)

@@ -1,6 +1,7 @@
 """Summaries of a ranking that pages read: shares, tests, families and correlations."""
 
 from evaluator.contract import Wire
+from leaderboard.evidence.vocabulary import Levels
 
 
 class Share(Wire, frozen=True, kw_only=True):
@@ -18,6 +19,25 @@ class Tested(Wire, frozen=True, kw_only=True):
     p: float
     holm: float
     benjamini_hochberg: float
+
+
+class DecidedBy(Wire, frozen=True, kw_only=True):
+    """Rows of one ranking whose levels were decided by the same method and thresholds.
+
+    ``tested`` of its ``rows`` were tested.
+    """
+
+    method: str
+    levels: Levels
+    rows: int
+    tested: int
+
+
+class SurestGap(Wire, frozen=True, kw_only=True):
+    """Gap of one overfit model, drawn towards the mean of all gaps by its error, as a fraction."""
+
+    model: str
+    gap: float
 
 
 class PooledGap(Wire, frozen=True, kw_only=True):

@@ -40,27 +40,42 @@ DECIDED = tuple(level for level in Evidence if level is not Evidence.PENDING)
 """Levels that a verdict can have, the strongest first."""
 
 
+FLAGGED = (Evidence.OVERFIT, Evidence.WATCH)
+"""Levels that state a gap beyond chance, the stronger first."""
+
+
 class Levels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Thresholds of the evidence levels, as fractions.
 
-    - ``overfit``: largest p-value after Holm's correction over the cohort;
-    - ``watch``: largest p-value after Benjamini and Hochberg's correction over the cohort;
-    - ``single``: level of a test of one model alone, one-sided;
-    - ``power``: chance with which a smallest visible gap is found at level ``single``;
-    - ``visible_gap``: largest smallest visible gap at which "no evidence" may be stated;
-    - ``truncated``: share of truncated answers on a set above which nothing may be stated.
+    - ``overfit``, ``watch``: largest p-values of the two levels, one-sided;
+    - ``visible_gap``: largest gap that may need to be there before a test finds it at level
+      ``watch``; a weaker test states nothing;
+    - ``power``: chance with which a smallest visible gap is found;
+    - ``truncated``: share of truncated answers on a set above which nothing may be stated;
+    - ``single``: level of a test that decides no evidence level, such as that of a leak;
+    - ``holm``, ``benjamini_hochberg``: levels of the corrections over a published table, which
+      decide no evidence level;
+    - ``correction``: "none" where the p-value is that of one model alone. "cohort" where it was
+      corrected over the cohort, by Holm for ``overfit`` and by Benjamini and Hochberg for
+      ``watch``, as in the methods before ``evidence-3``, whose bodies have no such field.
     """
 
-    overfit: float = 0.05
-    watch: float = 0.10
-    single: float = 0.05
+    overfit: float
+    watch: float
+    visible_gap: float
     power: float = 0.80
-    visible_gap: float = 0.05
     truncated: float = 0.02
+    single: float = 0.05
+    holm: float = 0.05
+    benjamini_hochberg: float = 0.10
+    correction: Literal["none", "cohort"] = "cohort"
 
 
-LEVELS = Levels()
+LEVELS = Levels(overfit=0.001, watch=0.01, visible_gap=0.08, correction="none")
 """Levels in force."""
+
+CORRECTED_LEVELS = Levels(overfit=0.05, watch=0.10, visible_gap=0.05)
+"""Levels of the methods before ``evidence-3``."""
 
 CohortBasis = Literal["twins", "panel", "none"]
 """Assumption of a verdict: exchangeable sets by construction, a panel of references, or none."""

@@ -33,7 +33,7 @@ from leaderboard.published.results import (
     Role,
 )
 
-METHOD = "published-1"
+METHOD = "published-2"
 """Name of everything below that turns rows into an analysis; another analysis needs a new name."""
 SEED = 20240501
 LEVEL = 0.95
@@ -170,7 +170,7 @@ def _corrected(p_values: Sequence[float]) -> list[Tested]:
 def _evidence(
     sides: Sequence[statistics.Sides], tests: Sequence[statistics.GapTest | None]
 ) -> list[Evidence]:
-    """Return the evidence levels of one table, which is one cohort.
+    """Return the evidence level of each model, by its own test alone.
 
     Published tables do not report truncated answers, so none are counted.
     """
@@ -182,7 +182,7 @@ def _evidence(
         )
         for one, test in zip(sides, tests, strict=True)
     ]
-    return [verdict.evidence for verdict in statistics.verdicts(cases, LEVELS)]
+    return [statistics.verdict(case, LEVELS).evidence for case in cases]
 
 
 def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
@@ -190,12 +190,13 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     tests = [statistics.score_test(*one) for one in sides]
     greater = _corrected([test.p_greater for test in tests])
     two_sided = _corrected([test.p_two_sided for test in tests])
-    visible = [
-        statistics.smallest_visible_gap(statistics.newcombe(*one, LEVEL), LEVEL) for one in sides
-    ]
     gap_tests = [
-        statistics.GapTest(test.p_greater, smallest)
-        for test, smallest in zip(tests, visible, strict=True)
+        statistics.raw_test(
+            statistics.Counts(one.public_right, 0, one.public_n),
+            statistics.Counts(one.private_right, 0, one.private_n),
+            LEVEL,
+        )
+        for one in sides
     ]
     levels = _evidence(sides, gap_tests)
     return [
@@ -203,8 +204,8 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
             z=test.z,
             greater=greater[i],
             two_sided=two_sided[i],
-            visible=visible[i],
-            word=levels[i],
+            visible=gap_tests[i].visible,
+            evidence=levels[i],
         )
         for i, test in enumerate(tests)
     ]
@@ -212,22 +213,22 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
 
 def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTest | None]:
     """Return the test of each gap against other families; None where too few are alike."""
-    tests = [statistics.GapTest(gap.p, gap.visible) if gap else None for gap in found.gaps]
+    tests = [statistics.adjusted_test(gap) if gap else None for gap in found.gaps]
     levels = _evidence(sides, tests)
     corrected = iter(_corrected([test.p for test in tests if test]))
     results: list[PeerTest | None] = []
-    for gap, size, level in zip(found.gaps, found.sizes, levels, strict=True):
-        if gap is None:
+    for gap, test, size, level in zip(found.gaps, tests, found.sizes, levels, strict=True):
+        if gap is None or test is None:
             results.append(None)
             continue
         result = PeerTest(
             gap=gap.gap,
             interval=gap.interval,
             expected=gap.expected,
-            visible=gap.visible,
+            visible=test.visible,
             references=size,
             greater=next(corrected),
-            word=level,
+            evidence=level,
         )
         results.append(result)
     return results

@@ -10,7 +10,7 @@ from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.charts.ranking import Cell, RankedModel, quoted, render_ranking, shown_columns
 from leaderboard.evidence import formats
 from leaderboard.evidence.summaries import FamilyLine, Tested
-from leaderboard.evidence.vocabulary import Evidence
+from leaderboard.evidence.vocabulary import FLAGGED, Evidence
 from leaderboard.published.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.published.models import PublishedTable
 from leaderboard.published.points import point_of
@@ -141,16 +141,17 @@ def _billions(parameters: float | None) -> str:
 
 
 def _grounds(row: PublishedResult, basis: Basis) -> str:
-    """Return the corrected p-value behind a level, or the gap that the test would have found."""
+    """Return the number behind a level: p-value, upper bound, or smallest visible gap."""
     level = row.level(basis)
     test = row.test(basis)
-    if test and level == Evidence.OVERFIT:
-        return f"Holm {formats.p_value(test.holm)}"
-    if test and level == Evidence.WATCH:
-        return f"BH {formats.p_value(test.benjamini_hochberg)}"
+    interval = row.gap_interval(basis)
     visible = row.visible(basis)
-    if visible is None:
+    if test is None or interval is None or visible is None:
         return "no test possible"
+    if level in FLAGGED:
+        return formats.p_value(test.p)
+    if level == Evidence.NO_EVIDENCE:
+        return f"at most {formats.points(min(interval[1], 1.0))}\N{NO-BREAK SPACE}pp (95%)"
     return f"visible from {formats.percent(visible)}\N{NO-BREAK SPACE}pp"
 
 
@@ -159,7 +160,10 @@ def p_values(test: Tested | None) -> str:
     if test is None:
         return ""
     holm, fdr = map(formats.p_value, (test.holm, test.benjamini_hochberg))
-    return f"{formats.p_value(test.p)} alone, {holm} by Holm, {fdr} by Benjamini and Hochberg"
+    return (
+        f"{formats.p_value(test.p)}; corrected for all models of the table: {holm} (Holm),"
+        f" {fdr} (Benjamini and Hochberg)"
+    )
 
 
 def families(analysis: Analysis, names: Iterable[str]) -> dict[str, object]:

@@ -131,12 +131,16 @@ class PublishedRow(_WriteOnce):
         return f"{self.model} in {self.table_id}"
 
 
+READABLE = ("published-2",)
+"""Methods whose analyses :class:`Analysis` can read; ``manage.py analyse_published`` makes them."""
+
+
 class PublishedSnapshotQuerySet(models.QuerySet["PublishedSnapshot"]):
     """Analyses of published tables."""
 
     def current(self, table: PublishedTable) -> "PublishedSnapshot | None":
-        """Return the newest analysis of ``table``."""
-        return self.filter(table=table).order_by("-pk").first()
+        """Return the newest analysis of ``table`` that can be read."""
+        return self.filter(table=table, method__in=READABLE).order_by("-pk").first()
 
 
 class PublishedSnapshot(_WriteOnce):

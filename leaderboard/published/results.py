@@ -2,9 +2,11 @@
 
 from typing import Literal
 
+from msgspec import field
+
 from evaluator.contract import Wire
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, Share, Tested
-from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
+from leaderboard.evidence.vocabulary import Evidence, Levels
 
 Basis = Literal["raw", "peers"]
 """Assumption: both sets are equally hard, or most of a model's peers do not overfit."""
@@ -24,7 +26,7 @@ class RawTest(Wire, frozen=True, kw_only=True):
     greater: Tested
     two_sided: Tested
     visible: float
-    word: Evidence
+    evidence: Evidence = field(name="word")
 
 
 class PeerTest(Wire, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class PeerTest(Wire, frozen=True, kw_only=True):
     visible: float
     references: int
     greater: Tested
-    word: Evidence
+    evidence: Evidence = field(name="word")
 
 
 class PublishedResult(Wire, frozen=True, kw_only=True):
@@ -76,8 +78,8 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     def level(self, basis: Basis) -> Evidence:
         """Return the evidence level under ``basis``; "cannot tell" without a test."""
         if basis == "raw":
-            return self.raw.word
-        return self.peers.word if self.peers else Evidence.CANNOT_TELL
+            return self.raw.evidence
+        return self.peers.evidence if self.peers else Evidence.CANNOT_TELL
 
     def test(self, basis: Basis) -> Tested | None:
         """Return the one-sided test behind the level under ``basis``; None where there was none."""
@@ -85,8 +87,14 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
             return self.raw.greater
         return self.peers.greater if self.peers else None
 
+    def gap_interval(self, basis: Basis) -> tuple[float, float] | None:
+        """Return the 95% interval of the gap that was tested; None without a test."""
+        if basis == "raw":
+            return self.interval
+        return self.peers.interval if self.peers else None
+
     def visible(self, basis: Basis) -> float | None:
-        """Return the smallest gap that the test finds with the usual power; None without a test."""
+        """Return the smallest gap that gets ``watch`` with the usual power; None without a test."""
         if basis == "raw":
             return self.raw.visible
         return self.peers.visible if self.peers else None
@@ -117,7 +125,7 @@ class Order(Wire, frozen=True, kw_only=True):
 class Analysis(Wire, frozen=True, kw_only=True):
     """Analysis of a table, best private score first; ``basis`` is the assumption shown first."""
 
-    levels: Levels = LEVELS
+    levels: Levels
     basis: Basis
     lines: tuple[PublishedResult, ...]
     families: tuple[FamilyLine, ...]

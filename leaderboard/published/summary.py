@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from leaderboard.evidence.associations import correlation_text, likelihood, p_text
-from leaderboard.evidence.formats import points
+from leaderboard.evidence.formats import chance_count, points
 from leaderboard.evidence.summaries import Tested
 from leaderboard.evidence.vocabulary import DECIDED, Evidence, Levels
 from leaderboard.published.models import PublishedTable
@@ -72,47 +72,59 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
         comparison = f"than on {_set(table.private_name)}, which is taken to be equally hard"
     else:
         comparison = "than models of other families with the same private score"
+    tested = sum(line.test(analysis.basis) is not None for line in analysis.lines)
+    levels = analysis.levels
     if overfit:
         sentences = [
             f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on {public}"
-            f" {comparison}, by more than chance.",
-            "If no model were overfitted, a table would have any such level in at most"
-            f" {_percent(analysis.levels.overfit)} of cases.",
+            f" {comparison}, each with p ≤ {levels.overfit:g}. {_chance(tested, levels.overfit)}"
         ]
     else:
-        sentences = [f"None: no score on {public} is higher {comparison} by more than chance."]
+        sentences = [
+            f"None: no score on {public} is higher {comparison} with p ≤ {levels.overfit:g}."
+        ]
     if counts[Evidence.WATCH]:
-        wrong = _percent(analysis.levels.watch)
         sentences.append(
-            f"{counts[Evidence.WATCH]} more may overfit; about {wrong} of all these may be wrong."
+            f"{counts[Evidence.WATCH]} more may overfit (p ≤ {levels.watch:g})."
+            f" {_chance(tested, levels.watch)}"
         )
     if counts[Evidence.CANNOT_TELL]:
         sentences.append(f"For {counts[Evidence.CANNOT_TELL]} the items are too few to tell.")
     return " ".join(sentences)
 
 
+def _chance(tested: int, level: float) -> str:
+    """Return how many tested models have such a p-value by chance."""
+    return (
+        f"If no tested model were overfitted, {chance_count(tested, level)} of {tested} would have"
+        f" p ≤ {level:g} on average, or fewer."
+    )
+
+
 def _raw(table: PublishedTable, analysis: Analysis) -> str:
     tested = [(line, line.raw.greater) for line in analysis.lines]
-    firm, likely = _significant(tested, analysis.levels)
     if table.equally_hard:
         grounds = f"Its authors state that they are: {table.equally_hard}."
     else:
         grounds = "The table does not state that they are."
     return (
-        f"{len(firm)} of {len(tested)} after Holm's correction at"
-        f" {_percent(analysis.levels.overfit)}{_names(firm)}; {len(likely)} more after Benjamini and"
-        f" Hochberg's at {_percent(analysis.levels.watch)}{_names(likely)}. One-sided, public above"
-        f" private, from the counts. {grounds}"
+        f"{_significant(tested, analysis.levels)} One-sided, public above private, from the counts."
+        f" {grounds}"
     )
 
 
-def _significant(
-    tested: Sequence[tuple[PublishedResult, Tested]], levels: Levels
-) -> tuple[list[PublishedResult], list[PublishedResult]]:
-    """Return the models that pass Holm's correction, and those that pass only the weaker one."""
-    firm = [line for line, test in tested if test.holm <= levels.overfit]
-    passing = [line for line, test in tested if test.benjamini_hochberg <= levels.watch]
-    return firm, [line for line in passing if line not in firm]
+def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Levels) -> str:
+    """Return the models that pass each level alone, and how many pass the corrected ones."""
+    strong = [line for line, test in tested if test.p <= levels.overfit]
+    weak = [line for line, test in tested if levels.overfit < test.p <= levels.watch]
+    holm = sum(test.holm <= levels.holm for _, test in tested)
+    fdr = sum(test.benjamini_hochberg <= levels.benjamini_hochberg for _, test in tested)
+    return (
+        f"{len(strong)} of {len(tested)} have p ≤ {levels.overfit:g}{_names(strong)};"
+        f" {len(weak)} more p ≤ {levels.watch:g}{_names(weak)}. Corrected for {len(tested)} tests,"
+        f" {holm} pass Holm's correction at {_percent(levels.holm)}, {fdr - holm} more Benjamini and"
+        f" Hochberg's at {_percent(levels.benjamini_hochberg)}."
+    )
 
 
 def _printed(analysis: Analysis) -> str:
@@ -123,22 +135,22 @@ def _printed(analysis: Analysis) -> str:
     levels = analysis.levels
     alone = [line for line, test in printed if test.p <= levels.single]
     lower = sum(line.gap < 0 for line in alone)
-    firm = [line for line, test in printed if test.holm <= levels.overfit]
-    passing = sum(test.benjamini_hochberg <= levels.overfit for _, test in printed)
+    firm = [line for line, test in printed if test.holm <= levels.holm]
+    passing = sum(test.benjamini_hochberg <= levels.single for _, test in printed)
     counts = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
     level = f"{levels.single:g}".lstrip("0")
     return (
         f"Two-sided, {len(alone)} of {len(printed)} have p ≤ {level} uncorrected, {lower} of them"
         f" with the higher score on the private set; {passing} pass Benjamini and Hochberg's"
-        f" correction at {_percent(levels.overfit)}, {len(firm)} Holm's{_names(firm)}. From the"
+        f" correction at {_percent(levels.single)}, {len(firm)} Holm's{_names(firm)}. From the"
         f" counts, which are computed from rounded shares, it is {counts}."
     )
 
 
 def _two_sided(tests: Sequence[Tested], levels: Levels) -> str:
     alone = sum(test.p <= levels.single for test in tests)
-    passing = sum(test.benjamini_hochberg <= levels.overfit for test in tests)
-    firm = sum(test.holm <= levels.overfit for test in tests)
+    passing = sum(test.benjamini_hochberg <= levels.single for test in tests)
+    firm = sum(test.holm <= levels.holm for test in tests)
     return f"{alone}, {passing} and {firm}"
 
 
@@ -147,15 +159,13 @@ def _peers(analysis: Analysis) -> str:
     if not analysis.panel or not tested:
         return "There are fewer than eight models to compare with, so this cannot be tested."
     pairs = [(line, test.greater) for line, test in tested]
-    firm, likely = _significant(pairs, analysis.levels)
     nearest, test = min(tested, key=lambda pair: pair[1].greater.p)
     excluded = analysis.panel.put_aside
     candidates = len(analysis.panel.references) + len(excluded)
     outliers = f"excluded as outliers: {', '.join(excluded)}" if excluded else "none was excluded"
     return (
-        f"{len(firm)} of {len(tested)} after Holm's correction{_names(firm)}, {len(likely)} more"
-        f" after Benjamini and Hochberg's{_names(likely)}. The smallest p-value is that of"
-        f" {nearest.model}: {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
+        f"{_significant(pairs, analysis.levels)} The smallest p-value is that of {nearest.model}:"
+        f" {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
         f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those of"
         f" other families among {candidates}; {outliers}. {_panel(analysis.panel)}"
     )

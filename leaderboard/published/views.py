@@ -8,8 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from leaderboard.caching import cached_for_visitors
-from leaderboard.charts.points import near
+from leaderboard.charts.points import LEVEL_CLASSES, near
+from leaderboard.evidence import explain
 from leaderboard.evidence.forms import AXIS_CHOICES
+from leaderboard.evidence.summaries import DecidedBy
+from leaderboard.evidence.vocabulary import DECIDED
 from leaderboard.published import cells, exports
 from leaderboard.published.columns import COLUMNS
 from leaderboard.published.forms import (
@@ -69,6 +72,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             sorts=sorts.urlencode(),
         ),
         "answers": summarise(table, analysis),
+        **_levels(snapshot, analysis, query.basis),
         "fewest_members": FEWEST_MEMBERS,
         "has_likelihood": sum(row.loglik is not None for row in rows) > 1,
         **cells.families(analysis, [family.family for family in analysis.families]),
@@ -149,6 +153,22 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
     text = exports.published_as_csv(query.shown(analysis), query.basis)
     headers = {"Content-Disposition": f'attachment; filename="{slug}.csv"'}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _levels(snapshot: PublishedSnapshot, analysis: Analysis, basis: Basis) -> dict[str, Any]:
+    """Return the meaning of the levels, and how many of them chance gives at most."""
+    tested = sum(line.test(basis) is not None for line in analysis.lines)
+    decided = DecidedBy(
+        method=snapshot.method, levels=analysis.levels, rows=len(analysis.lines), tested=tested
+    )
+    return {
+        "definitions": [
+            (level.label, LEVEL_CLASSES[level], meaning)
+            for level, meaning in explain.definitions(analysis.levels)
+            if level in DECIDED
+        ],
+        "chance": explain.chance(decided),
+    }
 
 
 def _table(slug: str) -> tuple[PublishedTable, PublishedSnapshot]:

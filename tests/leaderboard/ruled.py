@@ -112,10 +112,9 @@ def make_maintainer(name: str) -> User:
     return User.objects.get_or_create(username=name, is_staff=True)[0]
 
 
-def retract(run: uuid.UUID) -> Run:
+def retract(run: uuid.UUID, reason: Run.Retraction = Run.Retraction.WRONG_SETUP) -> Run:
     """Retract a run as a maintainer does."""
-    by = make_maintainer("curator")
-    return actions.retract_run(run=run, reason=Run.Retraction.WRONG_SETUP, by=by)
+    return actions.retract_run(run=run, reason=reason, by=make_maintainer("curator"))
 
 
 def make_model(name: str, lineage: str | None = None, *, open_weights: bool = True) -> Model:

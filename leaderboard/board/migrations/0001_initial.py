@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('likelihood', models.JSONField(null=True)),
                 ('counts', models.JSONField(default=dict)),
                 ('options', models.JSONField(default=dict)),
+                ('decided', models.JSONField(default=list)),
                 ('surest', models.JSONField(default=list)),
                 ('pair', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='benchmarks.setpair')),
             ],

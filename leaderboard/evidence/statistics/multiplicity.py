@@ -1,4 +1,7 @@
-"""Corrections for many tests: Holm for "overfit", Benjamini and Hochberg for "watch"."""
+"""Corrections for many tests: by Holm, and by Benjamini and Hochberg.
+
+Exports and published tables state them next to the p-value; they decide no evidence level.
+"""
 
 from collections.abc import Sequence
 

@@ -1,21 +1,19 @@
-"""Verdicts of one cohort: an evidence level for each model, decided in a fixed order.
+"""Verdict about one model: an evidence level, decided in a fixed order.
 
 1. Truncated answers above ``levels.truncated`` on either set: ``cannot tell``, whatever the test.
-2. Holm's adjusted p at most ``levels.overfit``: ``overfit``. Benjamini and Hochberg's at most
-   ``levels.watch``: ``watch``.
-3. Smallest visible gap above ``levels.visible_gap``, or no test at all: ``cannot tell``.
+2. One-sided p at most ``levels.overfit``: ``overfit``; at most ``levels.watch``: ``watch``.
+3. No test, or one that finds only gaps above ``levels.visible_gap`` at level ``watch``:
+   ``cannot tell``.
 4. Otherwise ``no evidence``.
 
-The family of tests is one cohort: the models of one close of the board, less those that step 1
-decides. A verdict is given once; later cohorts are other families.
+No other model enters. So of 1,000 models that are not overfitted about ``1000 * levels.overfit``
+are called overfit, however many are submitted together.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from leaderboard.evidence.statistics.differences import newcombe, score_test
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
-from leaderboard.evidence.statistics.multiplicity import benjamini_hochberg, holm
 from leaderboard.evidence.statistics.power import visible
 from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
@@ -29,10 +27,25 @@ class Counts(NamedTuple):
 
 
 class GapTest(NamedTuple):
-    """Test of one model: one-sided p, and the smallest gap that it could have seen, a fraction."""
+    """Test of one model: one-sided p, and the smallest gaps, as fractions, that it finds.
+
+    ``visible`` is found at level ``watch``, ``visible_overfit`` at level ``overfit``.
+    """
 
     p: float
     visible: float
+    visible_overfit: float
+
+
+class Gap(Protocol):
+    """Adjusted gap, by counts or by items."""
+
+    @property
+    def p(self) -> float:
+        """One-sided p-value."""
+
+    def visible_at(self, alpha: float, power: float) -> float:
+        """Return the smallest gap that a one-sided test at ``alpha`` finds with ``power``."""
 
 
 class Case(NamedTuple):
@@ -44,12 +57,10 @@ class Case(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Evidence level and the p-values behind it: ``None`` where the model was not tested."""
+    """Evidence level and the p-value behind it: ``None`` where the model was not tested."""
 
     evidence: Evidence
     p: float | None
-    holm: float | None
-    benjamini_hochberg: float | None
 
 
 def is_truncated(public: Counts, private: Counts, levels: Levels = LEVELS) -> bool:
@@ -57,50 +68,53 @@ def is_truncated(public: Counts, private: Counts, levels: Levels = LEVELS) -> bo
     return any(side.truncated > levels.truncated * side.n for side in (public, private))
 
 
-def smallest_visible_gap(interval: Interval, level: float, levels: Levels = LEVELS) -> float:
-    """Return the true gap that a one-sided test would find with ``levels.power``, as a fraction.
+def smallest_visible_gap(interval: Interval, level: float, alpha: float = LEVELS.watch) -> float:
+    """Return the true gap that a one-sided test at ``alpha`` would find with the usual power.
 
     ``(z₁₋α + z_power) · se``, where se is the half width of the gap's own interval over its
     critical value. Unlike the plug-in formula this does not vanish when a model gets everything
     right or wrong.
     """
     se = (interval.high - interval.low) / (2 * critical_value(level))
-    return visible(se, levels.single, levels.power)
+    return visible(se, alpha)
 
 
-def raw_test(public: Counts, private: Counts, level: float = LEVEL) -> GapTest:
+def raw_test(
+    public: Counts, private: Counts, level: float = LEVEL, levels: Levels = LEVELS
+) -> GapTest:
     """Return Miettinen and Nurminen's test, public above private, for exchangeable sets."""
     counts = (public.right, public.n, private.right, private.n)
-    smallest = smallest_visible_gap(newcombe(*counts, level), level)
-    return GapTest(score_test(*counts).p_greater, smallest)
+    interval = newcombe(*counts, level)
+    return GapTest(
+        p=score_test(*counts).p_greater,
+        visible=smallest_visible_gap(interval, level, levels.watch),
+        visible_overfit=smallest_visible_gap(interval, level, levels.overfit),
+    )
 
 
-def verdicts(cohort: Sequence[Case], levels: Levels = LEVELS) -> list[Verdict]:
-    """Return the verdict of each case of one cohort, in the order given."""
-    tests = []
-    for case in cohort:
-        truncated = is_truncated(case.public, case.private, levels)
-        tests.append(None if truncated else case.test)
-    p = [test.p for test in tests if test]
-    corrected = zip(holm(p).tolist(), benjamini_hochberg(p).tolist(), strict=True)
-    result = []
-    for test in tests:
-        if test is None:
-            result.append(Verdict(Evidence.CANNOT_TELL, None, None, None))
-        else:
-            holm_p, bh_p = next(corrected)
-            evidence = evidence_level(holm_p, bh_p, test.visible, levels)
-            result.append(Verdict(evidence, test.p, holm_p, bh_p))
-    return result
+def adjusted_test(gap: Gap, levels: Levels = LEVELS) -> GapTest:
+    """Return the test of an adjusted gap."""
+    return GapTest(
+        p=gap.p,
+        visible=gap.visible_at(levels.watch, levels.power),
+        visible_overfit=gap.visible_at(levels.overfit, levels.power),
+    )
 
 
-def evidence_level(holm_p: float, bh_p: float, visible_gap: float, levels: Levels) -> Evidence:
+def verdict(case: Case, levels: Levels = LEVELS) -> Verdict:
+    """Return the verdict about one model."""
+    if case.test is None or is_truncated(case.public, case.private, levels):
+        return Verdict(Evidence.CANNOT_TELL, None)
+    return Verdict(evidence_level(case.test, levels), case.test.p)
+
+
+def evidence_level(test: GapTest, levels: Levels = LEVELS) -> Evidence:
     """Return the evidence level of a model that was tested and not truncated."""
-    if holm_p <= levels.overfit:
+    if test.p <= levels.overfit:
         return Evidence.OVERFIT
-    if bh_p <= levels.watch:
+    if test.p <= levels.watch:
         return Evidence.WATCH
-    if visible_gap > levels.visible_gap:
+    if test.visible > levels.visible_gap:
         return Evidence.CANNOT_TELL
     return Evidence.NO_EVIDENCE
 

@@ -41,7 +41,7 @@ def test_the_private_set_is_harder_for_those_who_saw_neither(judged: list[Judged
 
 def test_the_raw_test_cries_wolf(judged: list[Judged]) -> None:
     honest = of(judged, Kind.HONEST)
-    assert sum(one.raw in FLAGGED for one in honest) > len(honest) / 2
+    assert sum(one.raw in FLAGGED for one in honest) >= len(honest) / 2
 
 
 def test_the_adjusted_gap_flags_no_honest_model(judged: list[Judged]) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from msgspec.structs import replace
 
 from evaluator import grading, protocols
 from evaluator.contract import Outcome
 from evaluator.protocols import in_words
 from leaderboard.board import methodology
-from leaderboard.evidence.vocabulary import Levels
+from leaderboard.evidence.vocabulary import LEVELS
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT, TEMPLATES = ROOT / "docs" / "methodology.md", ROOT / "templates"
@@ -33,10 +34,16 @@ def test_every_protocol_grader_and_outcome_is_in_it() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "text"),
     [
-        ("overfit", 0.04, "in at most 4% of cases"),
-        ("watch", 0.15, "about 15% have it by chance"),
+        (
+            "overfit",
+            0.002,
+            "of 1,000 models that are not overfitted to the public set, about 2 get",
+        ),
+        ("overfit", 0.002, "on average at most N × 0.002 of them"),
+        ("watch", 0.015, "of 1,000 models that are not overfitted to the public set, about 15 get"),
+        ("watch", 0.015, "N × 0.015 “watch” or “overfit”"),
         ("truncated", 0.073, "more than 7.3% of the answers"),
-        ("visible_gap", 0.031, "a gap of 3.1 pp"),
+        ("visible_gap", 0.031, "a true gap of 3.1 pp"),
         ("power", 0.9, "fewer than 90% of cases"),
     ],
 )
@@ -44,7 +51,7 @@ def test_prose_follows_the_levels(
     field: str, value: float, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert text not in methodology.markdown()
-    monkeypatch.setattr(methodology, "LEVELS", Levels(**{field: value}))
+    monkeypatch.setattr(methodology, "LEVELS", replace(LEVELS, **{field: value}))
     assert text in methodology.markdown()
 
 

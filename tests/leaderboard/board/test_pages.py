@@ -1,5 +1,6 @@
 """The board's page as it is cached: never older than it may be, never another person's, and as cheap on a large board."""
 
+import csv
 import gzip
 import re
 from typing import Any
@@ -9,6 +10,7 @@ from django.core.cache import cache
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from msgspec.structs import replace
 from pytest_django import DjangoAssertNumQueries
 
 from leaderboard import caching
@@ -16,9 +18,10 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions, views
 from leaderboard.board.lookup import Board
 from leaderboard.board.models import MOST_OPTIONS, Snapshot
-from leaderboard.board.snapshot import METHOD
+from leaderboard.board.rows import Row
+from leaderboard.board.snapshot import METHOD, decided_by, surest_gaps
 from leaderboard.evidence.models import Adjusted, Judged
-from leaderboard.evidence.vocabulary import Evidence, Levels
+from leaderboard.evidence.vocabulary import CORRECTED_LEVELS, LEVELS, Evidence, Levels
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.board.test_rows import row
@@ -259,8 +262,8 @@ def test_there_is_a_column_for_the_adjusted_gap_where_a_row_has_one(
 ) -> None:
     adjusted = Adjusted(gap=0.031, interval=(0.01, 0.05), expected=0.5, references=9, by="counts")
     judged = Judged(
-        word=Evidence.WATCH, basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
-        adjusted=adjusted if known else None, cut=False, fewest=None,
+        evidence=Evidence.WATCH, basis="panel", p=0.01, visible=0.04, visible_overfit=0.05,
+        adjusted=adjusted if known else None, cut=False, fewest=None, levels=LEVELS,
     )  # fmt: skip
     rows = [row(0, family="F", judged=judged), row(1, family="F")]
     Snapshot.objects.write(rows, pair=make_pair(), method=METHOD, inputs_hash="a" * 64)
@@ -310,13 +313,78 @@ def test_a_row_that_is_not_there_any_more_is_left_out_and_no_error(
     )
 
 
-def test_the_page_states_the_levels_that_its_rows_were_decided_by(client: Client) -> None:
-    judged = Judged(
-        word=Evidence.WATCH, basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
-        adjusted=None, cut=False, fewest=None, levels=Levels(overfit=0.04, watch=0.15),
+def judged_by(levels: Levels, method: str, p: float = 0.0002) -> Judged:
+    return Judged(
+        evidence=Evidence.OVERFIT, basis="twins", p=p, holm=p, benjamini_hochberg=p, visible=0.04,
+        visible_overfit=0.05, adjusted=None, cut=False, fewest=None, levels=levels, method=method,
     )  # fmt: skip
-    Snapshot.objects.write(
-        [row(0, judged=judged)], pair=make_pair(), method=METHOD, inputs_hash="a" * 64
-    )
+
+
+def written(rows: list[Row], pair: SetPair) -> Snapshot:
+    return Snapshot.objects.write(
+        rows, pair=pair, method=METHOD, inputs_hash="a" * 64,
+        decided=[one.to_dict() for one in decided_by(rows)],
+        surest=[one.to_dict() for one in surest_gaps(rows)],
+    )  # fmt: skip
+
+
+def test_the_page_states_the_levels_of_each_cohort_that_has_a_row(client: Client) -> None:
+    now = replace(LEVELS, overfit=0.002, watch=0.03)
+    rows = [row(0, judged=judged_by(CORRECTED_LEVELS, "evidence-2"))]
+    rows += [row(number, judged=judged_by(now, "evidence-3")) for number in (1, 2)]
+    written(rows, make_pair())
     page = client.get("/boards/demo/").content.decode()
-    assert "in at most 4% of cases" in page and "about 15% may have it by chance" in page
+    for piece in (
+        "For the 2 models decided by method evidence-3:",
+        "of 1,000 models that are not overfitted to the public set, about 2 get this level",
+        "about 30 get this level or “overfit”",
+        "none of the 2 tested models were overfitted, 0.004 of them",
+        "For the 1 model decided by method evidence-2:",
+        "in at most 5% of cases",
+    ):
+        assert piece in page
+    assert page.count('class="word hot">overfit</span> ') >= 2
+
+
+@pytest.mark.parametrize(
+    ("models", "chance"),
+    [(1, "If the one tested model is not"), (500, "500 tested models were overfitted, 0.5 of")],
+)
+def test_the_page_states_how_many_levels_chance_gives(
+    client: Client, models: int, chance: str
+) -> None:
+    rows = [row(number, judged=judged_by(LEVELS, "evidence-3", p=0.5)) for number in range(models)]
+    written(rows, make_pair())
+    page = client.get("/boards/demo/").content.decode()
+    assert chance in page and "decided by method" not in page
+    text = re.sub(r"<[^>]*>", " ", page)
+    assert not re.search(r"Holm|Hochberg", text)
+
+
+def test_the_surest_gaps_are_shrunken(client: Client) -> None:
+    gaps = (0.3, 0.02, 0.01, 0.0, -0.01, 0.03)
+    rows = [
+        row(
+            number, judged=judged_by(LEVELS, "evidence-3"), gap=gap, interval=(gap - 0.1, gap + 0.1)
+        )
+        for number, gap in enumerate(gaps)
+    ]
+    snapshot = written(rows, make_pair())
+    first = snapshot.surest_gaps()[0]
+    assert first.model == "Model-0" and 0.15 < first.gap < 0.3
+    page = client.get("/boards/demo/").content.decode()
+    assert f">Model-0</a> +{100 * first.gap:.1f} pp" in page
+    assert surest_gaps(rows[:3]) == ()
+
+
+def test_corrected_p_values_stand_in_the_files_only(client: Client, pair: SetPair) -> None:
+    rows = client.get("/api/v1/board?pair=demo").json()["rows"]
+    tested = [one for one in rows if one["judged"]["p"] is not None]
+    assert len(tested) == 4
+    smallest = min(tested, key=lambda one: one["judged"]["p"])
+    assert smallest["holm"] == pytest.approx(4 * smallest["judged"]["p"])
+    heading, *lines = csv.reader(client.get("/boards/demo.csv").content.decode().splitlines())
+    assert {"p", "p_holm", "q_bh", "method", "first_run"} <= set(heading)
+    assert {len(line) for line in lines} == {len(heading)}
+    by_model = {line[heading.index("model")]: line for line in lines}
+    assert float(by_model[smallest["model"]][heading.index("p_holm")]) == smallest["holm"]

@@ -17,7 +17,7 @@ from leaderboard.board.rows import Row, Score
 from leaderboard.board.snapshot import METHOD
 from leaderboard.board.sorts import SORTS
 from leaderboard.evidence.models import Adjusted, Judged
-from leaderboard.evidence.vocabulary import LABELS, Evidence
+from leaderboard.evidence.vocabulary import LABELS, LEVELS, Evidence
 from tests.leaderboard.sample import make_pair
 
 NAMES = st.sampled_from(["", "Llama", "llama-2", "Qwen", "Été", "ß Labor", "a\u0130b", "x" * 30])
@@ -178,8 +178,8 @@ def test_columns_are_chosen_by_name_and_unknown_ones_are_left_out() -> None:
 def test_columns_of_a_row_are_those_of_its_body() -> None:
     gap = Adjusted(gap=0.031, interval=(0.01, 0.05), expected=0.5, references=9, by="counts")
     judged = Judged(
-        word=Evidence.WATCH, basis="panel", p=0.01, holm=0.1, benjamini_hochberg=0.04, visible=0.04,
-        adjusted=gap, cut=False, fewest=None,
+        evidence=Evidence.WATCH, basis="panel", p=0.01, visible=0.04, adjusted=gap, cut=False,
+        fewest=None, levels=LEVELS,
     )  # fmt: skip
     one = row(3, family="Qwen", parameters=7, ended="2026-02-03", judged=judged, tries=2)
     snapshot = Snapshot.objects.write([one], pair=make_pair(), method=METHOD, inputs_hash="a" * 64)

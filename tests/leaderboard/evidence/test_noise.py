@@ -75,7 +75,7 @@ def test_a_gap_within_the_floor_is_no_evidence(monkeypatch: pytest.MonkeyPatch) 
         return (
             cohorts.decide("one split", [Entry("m", "Org", "weights", "run", *sides)], [])
             .judged[0]
-            .word
+            .evidence
         )
 
     assert decided(n // 2 + 700) == "no_evidence"

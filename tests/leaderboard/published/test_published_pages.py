@@ -45,7 +45,7 @@ def test_the_page_tells_whose_numbers_these_are(client: Client, table: Published
         "https://papers.example/1",
         "We ran none of these models",
         table.digest[:8],
-        "published-1",
+        "published-2",
     ):
         assert piece in unescape(page)
     assert page.count("<h1>") == 1
@@ -244,7 +244,7 @@ def test_each_model_has_a_page_that_holds_its_row_and_more(
 ) -> None:
     assert 'href="/published/small/models/east-2/"' in main_of(client, "/published/small/")
     page = unescape(main_of(client, "/published/small/models/east-2/"))
-    for piece in ("<h1>east-2</h1>", "234/400", "300/400", "+16.5 pp", "Holm p < .001", SOURCE):
+    for piece in ("<h1>east-2</h1>", "234/400", "300/400", "+16.5 pp", "p < .001 (Holm)", SOURCE):
         assert piece in page
     assert 'href="/published/small/families/East/"' in page
     data = client.get("/api/v1/published/small/models/east-2").json()

@@ -56,7 +56,7 @@ def test_best_private_score_first_and_words_for_what_survives() -> None:
     analysis = found()
     scores = [row.private.accuracy for row in analysis.lines]
     assert scores == sorted(scores, reverse=True)
-    assert {row.model for row in analysis.lines if row.raw.word == "overfit"} == {
+    assert {row.model for row in analysis.lines if row.raw.evidence == "overfit"} == {
         "east-1",
         "east-2",
     }
@@ -118,7 +118,7 @@ def test_rows_of_other_inputs_make_another_hash(monkeypatch: pytest.MonkeyPatch)
     one = published.analyse(imported())
     other = published.analyse(imported(small() + line("more").encode(), slug="other"))
     assert one.inputs_hash != other.inputs_hash
-    monkeypatch.setattr(published, "METHOD", "published-2")
+    monkeypatch.setattr(published, "METHOD", "published-3")
     assert published.analyse(one.table).inputs_hash != one.inputs_hash
 
 
@@ -168,14 +168,14 @@ def test_what_another_method_made_is_said_to_be_so_and_a_new_one_stands_beside_i
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     imported()
-    monkeypatch.setattr(published, "METHOD", "published-2")
+    monkeypatch.setattr(published, "METHOD", "published-3")
     call_command("analyse_published", "--verify")
     assert "published small: made of other inputs, or by another method" in capsys.readouterr().out
     call_command("analyse_published")
     call_command("analyse_published")
     assert [one.method for one in PublishedSnapshot.objects.order_by("pk")] == [
-        "published-1",
         "published-2",
+        "published-3",
     ]
     with pytest.raises(TypeError, match="never changed"):
         PublishedSnapshot.objects.all()[0].save()
@@ -220,13 +220,10 @@ class TestGsm1k:
             "math-shepherd-mistral-7b-rl", "Yi-6B-Chat", "Meta-Llama-3-8B-Instruct", "Xwin-Math-13B-V1.0",
         }  # fmt: skip
         greater = [row.raw.greater for row in analysis.lines]
-        assert (
-            sum(one.holm <= 0.05 for one in greater)
-            == sum(row.raw.word == "overfit" for row in analysis.lines)
-            == 6
-        )
+        assert sum(one.holm <= 0.05 for one in greater) == 6
         assert sum(one.benjamini_hochberg <= 0.05 for one in greater) == 14
-        assert sum(row.raw.word == "watch" for row in analysis.lines) == 14
+        assert sum(row.raw.evidence == "overfit" for row in analysis.lines) == 6
+        assert sum(row.raw.evidence == "watch" for row in analysis.lines) == 7
 
     def test_beside_its_peers_no_model_stands_out_of_fifty_nine(self, analysis: Analysis) -> None:
         tested = [row for row in analysis.lines if row.peers]

@@ -25,7 +25,9 @@ def answer(table: PublishedTable, start: str) -> str:
 def test_the_small_table() -> None:
     table = imported()
     raw = answer(table, "Which gaps")
-    assert raw.startswith("2 of 15 after Holm's correction at 5% (east-2, east-1); 0 more after")
+    assert raw.startswith(
+        "2 of 15 have p ≤ 0.001 (east-2, east-1); 0 more p ≤ 0.01. Corrected for 15 tests, 2 pass"
+    )
     assert raw.endswith(
         "Its authors state that they are: the authors drew both sets from one pool."
     )
@@ -36,11 +38,11 @@ def test_the_small_table() -> None:
 def test_the_first_answer_names_no_test() -> None:
     text = answer(imported(), "Which models overfit")
     assert text == (
-        "2 of 15 (east-2, east-1): they score higher on open than on shut, which is taken to be equally hard, by more than"
-        " chance. If no model were overfitted, a table would have any such level in at most 5% of cases. For 13 the items"
-        " are too few to tell."
+        "2 of 15 (east-2, east-1): they score higher on open than on shut, which is taken to be equally hard, each with"
+        " p ≤ 0.001. If no tested model were overfitted, 0.015 of 15 would have p ≤ 0.001 on average, or fewer. For 10 the"
+        " items are too few to tell."
     )
-    assert not {"Holm", "Benjamini", "p"} & set(text.split())
+    assert not {"Holm", "Benjamini"} & set(text.split())
 
 
 def test_where_nothing_stands_out_the_first_answer_says_only_that() -> None:
@@ -67,7 +69,7 @@ def test_a_table_of_one_model_leaves_out_what_it_cannot_answer() -> None:
 
 def test_a_longer_list_is_counted_only() -> None:
     table = imported(file_of(*[line(f"m{i}", f"F{i}", public=300, private=150) for i in range(9)]))
-    assert answer(table, "Which gaps").startswith("9 of 9 after Holm's correction at 5%; 0 more")
+    assert answer(table, "Which gaps").startswith("9 of 9 have p ≤ 0.001; 0 more p ≤ 0.01.")
 
 
 def test_words_are_counted_under_either_supposition() -> None:
@@ -81,8 +83,9 @@ def test_words_are_counted_under_either_supposition() -> None:
 def test_gsm1k(data_dir: Path) -> None:
     table = gsm1k(data_dir)
     assert answer(table, "Which gaps").startswith(
-        "6 of 63 after Holm's correction at 5% (Yi-6B-Chat, math-shepherd-mistral-7b-rl, Xwin-Math-13B-V1.0, "
-        "command, phi-2, Meta-Llama-3-8B-Instruct); 14 more after Benjamini and Hochberg's at 10%."
+        "6 of 63 have p ≤ 0.001 (Yi-6B-Chat, math-shepherd-mistral-7b-rl, Xwin-Math-13B-V1.0, "
+        "command, phi-2, Meta-Llama-3-8B-Instruct); 7 more p ≤ 0.01. Corrected for 63 tests, 6 pass Holm's"
+        " correction at 5%, 14 more Benjamini and Hochberg's at 10%."
     )
     assert answer(table, "And by") == (
         "Two-sided, 19 of 63 have p ≤ .05 uncorrected, 2 of them with the higher score on the private set; 11 pass"
@@ -90,7 +93,7 @@ def test_gsm1k(data_dir: Path) -> None:
         " Meta-Llama-3-8B-Instruct). From the counts, which are computed from rounded shares, it is 18, 11 and 4."
     )
     assert answer(table, "And if").startswith(
-        "0 of 59 after Holm's correction, 0 more after Benjamini"
+        "0 of 59 have p ≤ 0.001; 0 more p ≤ 0.01. Corrected for 59 tests, 0 pass Holm's"
     )
     assert "that of math-shepherd-mistral-7b-rl: +4.9 pp" in answer(table, "And if")
     assert answer(table, "Does the order").startswith(

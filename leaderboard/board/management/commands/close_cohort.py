@@ -41,8 +41,9 @@ class Command(BaseCommand):
 
 def _said(cohort: Cohort) -> str:
     panel = cohort.facts()
-    words = Counter(verdict.judged().word for verdict in cohort.verdicts.select_related("cohort"))
-    found = ", ".join(f"{words[word]} {word.label}" for word in DECIDED if words[word])
+    judged = [verdict.judged() for verdict in cohort.verdicts.select_related("cohort")]
+    levels = Counter(one.evidence for one in judged)
+    found = ", ".join(f"{levels[level]} {level.label}" for level in DECIDED if levels[level])
     against = BASIS[panel.basis]
     if panel.basis == "panel":
         aside = sum(member.put_aside for member in panel.references)

@@ -1,0 +1,105 @@
+"""First runs: one tested run decides the evidence level, and no later run is another draw.
+
+The levels are chances of one test. Whoever could be tested again until the result suits would have
+other chances. So a run is a *later try* if an earlier tested run on its pair has in common with it
+
+- the model's name,
+- the digest of the weights' files, under whatever name, or
+- the site of an endpoint's host and the name that is served there.
+
+A later try keeps its own p-value and gap. It can lose a level and never win one:
+
+- the level of the first run stays where it states a gap beyond chance;
+- otherwise its own level counts, except that one beyond chance becomes ``cannot tell``.
+
+Other weights under a name of their own have a first run of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from evaluator import policy
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.evidence.models import FirstRun, Judged, Verdict
+from leaderboard.evidence.vocabulary import FLAGGED, Evidence
+from leaderboard.submissions.models import Run, Submission
+
+NOT_OFFICIAL = (
+    Run.Retraction.WRONG_WEIGHTS,
+    Run.Retraction.WRONG_SETUP,
+    Run.Retraction.EVALUATOR_FAULT,
+)
+"""Retractions after which a run was no test of its model. One by request still was."""
+
+Identity = frozenset[tuple[str, str]]
+
+
+class Draw(NamedTuple):
+    """First run, with its place in the order in which runs were decided."""
+
+    place: int
+    first: FirstRun
+
+
+def identity_of(run: Run) -> Identity:
+    """Return what a run has in common with other runs of the same model, weights or endpoint."""
+    submission = run.submission
+    identity = {("model", str(submission.model_id))}
+    if submission.kind == Submission.Kind.ENDPOINT:
+        site = policy.site_of(policy.recipient_of(submission.url))
+        identity.add(("endpoint", f"{site} {submission.served_model}"))
+    elif run.artefact:
+        identity.add(("weights", run.artefact))
+    return frozenset(identity)
+
+
+def with_first_runs(
+    pair: SetPair, verdicts: Mapping[UUID, Judged], *, method: str, before: int | None = None
+) -> dict[UUID, Judged]:
+    """Return the verdicts of one cohort, those of later tries with the run that decides them.
+
+    Earlier runs are those of the cohorts of ``method`` with numbers below ``before``, of all if it
+    is None. Within a cohort the run that was queued first is the earlier one.
+    """
+    draws: dict[tuple[str, str], Draw] = {}
+    decided = dict(verdicts)
+    for run, judged in [*_earlier(pair, method, before), *_of_cohort(verdicts)]:
+        identity = identity_of(run)
+        known = [draws[part] for part in identity if part in draws]
+        if not known:
+            if judged.p is not None:
+                draw = Draw(len(draws), FirstRun(run=str(run.pk), evidence=judged.evidence))
+                draws |= dict.fromkeys(identity, draw)
+        elif run.pk in decided:
+            decided[run.pk] = later_try(judged, min(known).first)
+    return decided
+
+
+def _of_cohort(verdicts: Mapping[UUID, Judged]) -> list[tuple[Run, Judged]]:
+    runs = Run.objects.filter(pk__in=list(verdicts)).select_related("submission")
+    return [(run, verdicts[run.pk]) for run in runs.order_by("queued_at", "pk")]
+
+
+def _earlier(pair: SetPair, method: str, before: int | None) -> Sequence[tuple[Run, Judged]]:
+    earlier = Verdict.objects.filter(
+        cohort__pair=pair, cohort__method=method, cohort__grader=pair.board_grader
+    ).exclude(run__retracted_why__in=NOT_OFFICIAL)
+    if before is not None:
+        earlier = earlier.filter(cohort__number__lt=before)
+    in_order = earlier.select_related("cohort", "run__submission").order_by(
+        "cohort__number", "run__queued_at", "run"
+    )
+    return [(verdict.run, verdict.judged()) for verdict in in_order]
+
+
+def later_try(own: Judged, first: FirstRun) -> Judged:
+    """Return the verdict about a run whose level an earlier run decides."""
+    evidence = own.evidence
+    if first.evidence in FLAGGED:
+        evidence = first.evidence
+    elif own.evidence in FLAGGED:
+        evidence = Evidence.CANNOT_TELL
+    return replace(own, evidence=evidence, first=first, fewest=None)
