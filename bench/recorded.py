@@ -33,14 +33,14 @@ def halves(
     """Return the outcomes on a public and a private half, drawn at random.
 
     ``harder`` is the spread, in points of the mean score, by which the private half is the more
-    difficult: items are exchanged at random until the halves differ by so much.
+    difficult: items are exchanged at random until the halves differ by so much. With 0 none is.
     """
     order = rng.permutation(marks.shape[1])
     half = marks.shape[1] // 2
     public = list(order[:half])
     private = list(order[half:])
     ease = marks.mean(axis=0)
-    while ease[public].mean() - ease[private].mean() < harder:
+    while harder and ease[public].mean() - ease[private].mean() < harder:
         out = rng.integers(len(public))
         into = rng.integers(len(private))
         if ease[private[into]] > ease[public[out]]:

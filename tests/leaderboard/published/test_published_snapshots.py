@@ -266,9 +266,6 @@ class TestGsm1k:
         assert one.lowest.estimate < one.spearman.estimate < one.highest.estimate
 
     def test_families(self, analysis: Analysis) -> None:
-        assert {one.family for one in analysis.families if one.raw.above} == {
-            "Phi",
-            "Mistral",
-            "CodeLlama",
-        }
+        # The paper names Phi, Mistral and CodeLlama: as if their members' errors were independent.
+        assert not [one for one in analysis.families if one.raw.above]
         assert not [one for one in analysis.families if one.peers and one.peers.above]

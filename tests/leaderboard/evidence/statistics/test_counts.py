@@ -1,12 +1,16 @@
 """What counts alone allow: cautious ranks, a panel of peers, shared errors."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from leaderboard.evidence.statistics import Sides, adjusted_gap, holm, rank_sets
+from bench import recorded
+from leaderboard.evidence.statistics import Sides, adjusted_gap, family_gap, holm, rank_sets
 from leaderboard.evidence.statistics.counts import (
+    SHARED_ERRORS,
     curve,
     gap_covariance,
     order_changes,
@@ -141,12 +145,37 @@ def test_a_family_s_errors_share_the_curve() -> None:
     assert panel is not None
     shared = peer_covariance(panel, models[:4])
     alone = gap_covariance(models[:4])
-    assert np.allclose(alone, np.diag(np.diag(alone)))
+    errors = np.sqrt(np.diag(alone))
+    assert alone[0, 1] == pytest.approx(SHARED_ERRORS * errors[0] * errors[1])
     k, n = models[0].public_right, models[0].public_n
     assert alone[0, 0] == pytest.approx(2 * (k / n) * (1 - k / n) / n, rel=0.15)
     assert shared[0, 1] > 0
     assert np.all(np.linalg.eigvalsh(shared) > 0)
     assert np.diag(shared)[1] == pytest.approx(np.diag(peer_covariance(panel, [models[1]]))[0])
+
+
+@pytest.mark.data
+def test_mean_of_models_that_answered_the_same_items_is_covered(data_dir: Path) -> None:
+    """Random halves of real outcomes have no gap: its interval should miss zero 1 time in 20."""
+    marks = recorded.outcomes(data_dir)
+    rng = np.random.default_rng(2)
+    missed = {"independent": 0, "shared": 0}
+    draws = 300
+    for _ in range(draws):
+        public, private = recorded.halves(marks, rng)
+        chosen = rng.permutation(len(marks))[:10]
+        members = [
+            Sides(int(public[i].sum()), public.shape[1], int(private[i].sum()), private.shape[1])
+            for i in chosen
+        ]
+        gaps = [m.public_right / m.public_n - m.private_right / m.private_n for m in members]
+        shared = gap_covariance(members)
+        for name, covariance in (("shared", shared), ("independent", np.diag(np.diag(shared)))):
+            interval = family_gap(gaps, covariance).interval
+            assert interval is not None
+            missed[name] += not interval.low <= 0 <= interval.high
+    assert missed["independent"] > 0.17 * draws
+    assert missed["shared"] < 0.08 * draws
 
 
 def test_the_curve_is_what_the_panel_expects() -> None:
