@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from demo.__main__ import MADE_HERE, ZOO
-from demo.zoo import TABLE
+from demo.zoo import MADE_HERE, TABLE
 from tests.browser.conftest import Open, violations
 from tests.leaderboard.published.fixtures import gsm1k, imported
 
@@ -18,7 +17,7 @@ def table(transactional_db: None) -> None:
 
 @pytest.fixture
 def zoo() -> None:
-    about = ["--slug", "zoo", "--title", ZOO, "--source", "demo/zoo", "--ran-by", MADE_HERE]
+    about = ["--slug", "zoo", "--title", "The zoo", "--source", "demo/zoo", "--ran-by", MADE_HERE]
     call_command("import_published", str(TABLE), *about)
 
 

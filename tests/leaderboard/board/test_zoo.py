@@ -7,8 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from demo.__main__ import MADE_HERE
-from demo.zoo import TABLE, load
+from demo.zoo import MADE_HERE, TABLE, load
 from demo.zoo.judged import judge
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 
@@ -26,7 +25,7 @@ def test_the_site_gives_each_model_the_word_that_its_peers_give(table: Published
     snapshot = PublishedSnapshot.objects.current(table)
     assert snapshot is not None
     told = {line.model: line.level("peers") for line in snapshot.analysis().lines}
-    assert told == {one.model.name: one.counts_word for one in judge(load().models)}
+    assert told == {one.model.name: one.counts_level for one in judge(load().models)}
 
 
 def test_the_page_shows_every_model(client: Client, table: PublishedTable) -> None:

@@ -195,7 +195,7 @@ def test_pages_and_api_say_so_of_every_pair(by: FakeEvaluator, client: Client) -
         )
         assert "Releasable." in client.get(f"/sets/{slug}/").content.decode()
     page = client.get("/sets/pair/").content.decode()
-    assert other.title in page and "the same for" in page
+    assert f">{other.title}</a>" in page and "is also used by" in page
 
 
 @pytest.mark.django_db(transaction=True)
