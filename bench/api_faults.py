@@ -104,7 +104,8 @@ def run(latency: float, timeout: float, *, killed: bool) -> bool:
     good = code == 0 and lost == double == early == 0 and wall <= LIMIT * ideal
     print(
         f"{'killed' if killed else 'refused':8}{latency:8}{lost:6}{double:8}{twice:13}"
-        f"{faults['refused']:9}{faults['early']:7}{faults['most_in_hand']:9}{wall:8.1f}{wall / ideal:9.2f}"
+        f"{faults['refused']:9}{faults['early']:7}{faults['most_in_hand']:9}"
+        f"{wall:8.1f}{wall / ideal:9.2f}"
         f"{floor(latency) / ideal:7.2f}{load:6.1f}"
         f"  {'met' if good else 'NOT MET'}",
         flush=True,

@@ -1,4 +1,4 @@
-"""A board of many models for ``bench.web``: random counts, the real ranking, the site's own tables."""
+"""Board of many models for ``bench.web``: random counts, the real ranking, the site's tables."""
 
 import random
 from collections.abc import Sequence
@@ -66,13 +66,16 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
     return rows
 
 
+KINDS = ("base", "chat", "instruct", "math")
+
+
 def _entry(number: int, rng: random.Random) -> Entry:
     skill, gap = rng.betavariate(4, 3), rng.gauss(0.01, 0.02)
     public, private = (min(max(share, 0.0), 1.0) for share in (skill + gap, skill))
     family, size = f"Family {number % FAMILIES}", rng.choice(SIZES)
     weights = rng.random() < 0.7
     return Entry(
-        model=f"model-{number:06d}-{size or 'x'}b-{rng.choice(('base', 'chat', 'instruct', 'math'))}",
+        model=f"model-{number:06d}-{size or 'x'}b-{rng.choice(KINDS)}",
         organisation=f"Laboratory {number % ORGANISATIONS}",
         access="weights" if weights else "endpoint",
         run=str(UUID(int=number)),
@@ -125,11 +128,16 @@ def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
         models = Model.objects.bulk_create(Model(name=name, organisation=owner) for name in batch)
         submissions = Submission.objects.bulk_create(
             Submission(
-                model=one, submitted_by=user, pair=pair, kind="checkpoint", idempotency_key=one.name,
-                fingerprint="0" * 64, checkpoint="weights",
+                model=model,
+                submitted_by=user,
+                pair=pair,
+                kind="checkpoint",
+                idempotency_key=model.name,
+                fingerprint="0" * 64,
+                checkpoint="weights",
             )
-            for one in models
-        )  # fmt: skip
+            for model in models
+        )
         Run.objects.bulk_create(
             _run(one, waits=one.model.name.startswith("waiting-")) for one in submissions
         )
@@ -137,6 +145,11 @@ def _write_runs(pair: SetPair, names: Sequence[str]) -> None:
 
 def _run(submission: Submission, *, waits: bool) -> Run:
     return Run(
-        submission=submission, pool="default", state="queued" if waits else "ranked", queued_at=START,
-        deadline=START + timedelta(days=3650), total=PUBLIC + PRIVATE, ended_at=None if waits else START,
-    )  # fmt: skip
+        submission=submission,
+        pool="default",
+        state="queued" if waits else "ranked",
+        queued_at=START,
+        deadline=START + timedelta(days=3650),
+        total=PUBLIC + PRIVATE,
+        ended_at=None if waits else START,
+    )

@@ -140,10 +140,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bootstraps", type=int, default=100, help="of ConStat, to take its time")
     options = parser.parse_args(arguments)
     print(
-        "ours and theirs: correlation and mean difference of the 27 others' gaps, models called alike at .05, how many"
+        "ours and theirs: correlation and mean difference of the 27 others' gaps, "
+        "models called alike at .05, how many"
     )
     print(
-        "of the 18 contaminated on purpose and of the 27 others each names; references that ours puts aside\n"
+        "of the 18 contaminated on purpose and of the 27 others each names; "
+        "references that ours puts aside\n"
     )
     worst, spent, rows = 1.0, 0.0, list[Published]()
     for name in TABLES:
@@ -154,7 +156,8 @@ def main(arguments: list[str] | None = None) -> int:
             worst = min(worst, correlation)
     theirs = THEIR_BOOTSTRAPS * their_time(options.folder, rows, options.bootstraps)
     print(
-        f"\nCPU for one model: ours, robust, {1000 * spent:.2f} ms; ConStat's {theirs:.0f} s for {THEIR_BOOTSTRAPS:,}",
+        f"\nCPU for one model: ours, robust, {1000 * spent:.2f} ms; "
+        f"ConStat's {theirs:.0f} s for {THEIR_BOOTSTRAPS:,}",
         end="",
     )
     print(f" bootstraps ({options.bootstraps} were run): {theirs / spent:,.0f} x")

@@ -1,17 +1,17 @@
 """Accuracy of the graders on real answers: ``python -m bench.grading``.
 
 For every GSM8K file under ``outputs/rho1`` and ``outputs/openai`` of the data folder it prints how
-often each grader agrees with the labels that the answers came with, and of each disagreement of the
-headline grader the class that a person gave it after reading the answer next to the question and the
-gold answer (``adjudicated.csv``):
+often each grader agrees with the labels that the answers came with. Each disagreement of the
+headline grader has the class that a person gave it after reading the answer next to the question
+and the gold answer (``adjudicated.csv``):
 
 - ``theirs``: the label is wrong;
 - ``ours``: our grader is wrong;
 - ``ambiguous``: people may differ.
 
 An entry of that table is pinned to the answer by its SHA-256; no text of an answer is in it. Exit
-code 1 where a disagreement is ``ours`` or has not been read yet. ``ours`` is a class of the table so
-that a defect can be recorded until it is mended.
+code 1 where a disagreement is ``ours`` or has not been read yet. ``ours`` is a class of the table
+so that a defect can be recorded until it is mended.
 """
 
 import argparse

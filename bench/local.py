@@ -1,4 +1,4 @@
-"""Checkpoints on this machine, ours compared with its peers: ``python -m bench.local [--engine vllm]``.
+"""Checkpoints on this machine, ours and its peers: ``python -m bench.local [--engine vllm]``.
 
 A tiny checkpoint answers two sets, and reads them for its likelihoods, three ways, each in
 processes of its own on one thread, in turns:

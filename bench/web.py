@@ -31,8 +31,8 @@ SECONDS = 2.0
 ROWS = 50
 """On a page, as the site has it; it cannot be asked before Django is set up."""
 SORTS = (
-    "private", "public", "gap", "adjusted", "evidence", "size", "family", "organisation", "access", "protocol", "tries",
-    "date", "model",
+    "private", "public", "gap", "adjusted", "evidence", "size", "family", "organisation",
+    "access", "protocol", "tries", "date", "model",
 )  # fmt: skip
 
 
@@ -51,7 +51,8 @@ def kinds(models: int, pages: int) -> dict[str, Callable[[random.Random], str]]:
             f"access=weights&evidence=watch&sort={rng.choice(SORTS)}&page={rng.randint(1, 5)}"
         ),
         "size and date": lambda rng: (
-            f"min=7&since=2026-{rng.randint(1, 6):02d}-{rng.randint(1, 28):02d}&page={rng.randint(1, 9)}"
+            f"min=7&since=2026-{rng.randint(1, 6):02d}-{rng.randint(1, 28):02d}"
+            f"&page={rng.randint(1, 9)}"
         ),
     }
 
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def one(models: int, seconds: float, seed: int) -> int:
-    """One board in a database of its own, in a process of its own, so that Django starts with it."""
+    """Fill a board in a database and a process of its own, so that Django starts with it."""
     child = os.fork()
     if child == 0:
         os._exit(_measured(models, seconds, seed))
@@ -87,9 +88,12 @@ def _measured(models: int, seconds: float, seed: int) -> int:
     with tempfile.TemporaryDirectory(prefix="holdfast-web-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", throwaway=True)
         environment = {
-            "DATABASE_URL": postgres.start(), "BROKER_URL": "memory://", "SECRET_KEY": secrets.token_urlsafe(50),
-            "DJANGO_SETTINGS_MODULE": "leaderboard.settings", "HOLDFAST_ALLOWED_HOSTS": "localhost",
-        }  # fmt: skip
+            "DATABASE_URL": postgres.start(),
+            "BROKER_URL": "memory://",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DJANGO_SETTINGS_MODULE": "leaderboard.settings",
+            "HOLDFAST_ALLOWED_HOSTS": "localhost",
+        }
         os.environ.update(environment)
         try:
             begin = time.perf_counter()
@@ -188,7 +192,8 @@ def line(way: str, name: str, found: Visits) -> bool:
     needed = FIRST_RATE if way == "first" else AGAIN_RATE
     good = found.per_second >= needed and (way != "first" or found.p99 <= FIRST_LATE)
     print(
-        f"{name:20} {way:6} {found.per_second:7.0f}/s ({found.per_second / needed:4.1f} x the limit)"
+        f"{name:20} {way:6} {found.per_second:7.0f}/s "
+        f"({found.per_second / needed:4.1f} x the limit)"
         f"  p50 {1000 * found.median:6.1f}  p99 {1000 * found.p99:6.1f} ms"
         f"  {found.bytes:7,} B  {statuses}{'' if good else '  MISSES'}",
         flush=True,

@@ -1,4 +1,4 @@
-"""Simulated worlds whose truth is known: a two-parameter item model, a panel, one model to judge."""
+"""Simulated worlds of known truth: a two-parameter item model, a panel, one model to judge."""
 
 from dataclasses import dataclass
 

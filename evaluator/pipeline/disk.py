@@ -42,7 +42,7 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 def check_writable(folder: Path, data: bytes) -> None:
-    """Write ``data`` to a file in a folder: one that no other thread has, and that is gone afterwards.
+    """Write ``data`` to a file in a folder that no other thread has and that is gone afterwards.
 
     Raises ``disk_full``, ``host_resources`` or ``out_unwritable``.
     """

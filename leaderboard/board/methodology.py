@@ -378,8 +378,8 @@ def _leaks() -> Iterator[Section]:
             " its provider's items does better on the side shown before. The comparison is"
             " computed as above and changes no evidence level. Only whole parts of the set are"
             " compared (each season's block is one, the other exposed blocks another), so no"
-            f" number is over fewer than {MIN_CELL_SIZE} items. A part of which the provider had been"
-            " shown only some items is on neither side.",
+            f" number is over fewer than {MIN_CELL_SIZE} items. A part of which the provider had"
+            " been shown only some items is on neither side.",
         ),
         (
             (

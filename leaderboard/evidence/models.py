@@ -21,7 +21,7 @@ from leaderboard.submissions.states import RunState
 
 Access = Literal["weights", "endpoint"]
 Untested = Literal["", "outside_panel"]
-"""Reason why a run that has references was not compared with them: none has a score like its own."""
+"""Reason why a run was not compared with its references: none has a score like its own."""
 
 
 ACCESS: Mapping[Submission.Kind, Access] = {

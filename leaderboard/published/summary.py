@@ -76,8 +76,9 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
     levels = analysis.levels
     if overfit:
         sentences = [
-            f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on {public}"
-            f" {comparison}, each with p ≤ {levels.overfit:g}. {_chance(tested, levels.overfit)}"
+            f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on"
+            f" {public} {comparison}, each with p ≤ {levels.overfit:g}."
+            f" {_chance(tested, levels.overfit)}"
         ]
     else:
         sentences = [
@@ -122,8 +123,8 @@ def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Level
     return (
         f"{len(strong)} of {len(tested)} have p ≤ {levels.overfit:g}{_names(strong)};"
         f" {len(weak)} more p ≤ {levels.watch:g}{_names(weak)}. Corrected for {len(tested)} tests,"
-        f" {holm} pass Holm's correction at {_percent(levels.holm)}, {fdr - holm} more Benjamini and"
-        f" Hochberg's at {_percent(levels.benjamini_hochberg)}."
+        f" {holm} pass Holm's correction at {_percent(levels.holm)}, {fdr - holm} more Benjamini"
+        f" and Hochberg's at {_percent(levels.benjamini_hochberg)}."
     )
 
 
@@ -166,8 +167,8 @@ def _peers(analysis: Analysis) -> str:
     return (
         f"{_significant(pairs, analysis.levels)} The smallest p-value is that of {nearest.model}:"
         f" {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
-        f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those of"
-        f" other families among {candidates}; {outliers}. {_panel(analysis.panel)}"
+        f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those"
+        f" of other families among {candidates}; {outliers}. {_panel(analysis.panel)}"
     )
 
 

@@ -70,7 +70,9 @@ def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -
     """Return the adjusted gaps of models, none of which is in the panel.
 
     ``t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))`` on the calibration's degrees of
-    freedom. The interval is ``public - expit(f(x) ± t se)``. Raises ValueError for impossible counts.
+    freedom. The interval is ``public - expit(f(x) ± t se)``.
+
+    Raises ValueError for impossible counts.
     """
     critical_value(level)
     if not targets:

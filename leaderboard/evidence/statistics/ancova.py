@@ -122,9 +122,9 @@ def item_panel(
 ) -> ItemPanel:
     """Return the panel of m references with outcomes ``public`` (m, n1) and ``private`` (m, n2).
 
-    Outcomes are 0, 1 or missing (NaN). Without ``lineages`` each reference is of its own. ``robust``
-    puts aside the references that look contaminated. Raises ValueError for fewer than four
-    lineages.
+    Outcomes are 0, 1 or missing (NaN). Without ``lineages`` each reference is of its own.
+    ``robust`` puts aside the references that look contaminated. Raises ValueError for fewer
+    than four lineages.
     """
     sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
     outcomes = np.concatenate(sides, axis=1)

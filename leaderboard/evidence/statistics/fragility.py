@@ -39,8 +39,8 @@ def fewest_contaminated(
     """Return the number of references whose contamination would change the evidence level.
 
     ``contamination`` is the share of the public set's items that such a reference gains. ``level``
-    maps a gap to its evidence level. Without ``lineages`` each reference is of its own. The panel is
-    fitted again (robustly) each time.
+    maps a gap to its evidence level. Without ``lineages`` each reference is of its own. The panel
+    is fitted again (robustly) each time.
 
     Each reference is tried by itself. Beyond one, they are added in order of their pull on the
     curve at the target, so larger numbers are upper bounds. Raises ValueError as :func:`fit_panel`

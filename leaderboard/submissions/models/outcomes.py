@@ -243,7 +243,7 @@ class RunOutcomes(PackedOutcomes):
         return self.run
 
     def _exact_counts(self, retired: frozenset[int]) -> PublicCounts | None:
-        """Return the counts with what is known of the whole run only: votes, likelihood, reasons."""
+        """Return the counts with the facts of the whole run: votes, likelihood, reasons."""
         counts = super()._exact_counts(retired)
         if counts is None:
             return None

@@ -249,8 +249,8 @@ def compare_graders(runs: Sequence[Run], *, headline: str) -> dict[UUID, list[Gr
     shown. Counts that were reported with the run are shown only where the headline's among them
     are the run's own: otherwise they are over answers that did not count.
 
-    Those of a self-declared endpoint on sealed items are not shown. Its operator writes the answers:
-    one that two graders read differently would reveal, by the two counts, if it was right.
+    Those of a self-declared endpoint on sealed items are not shown. Its operator writes the
+    answers: one that two graders read differently would reveal, by the two counts, if it was right.
     """
     own: dict[UUID, list[RunOutcomes]] = {run.pk: [] for run in runs}
     reported: dict[UUID, ByGrader] = {run.pk: {} for run in runs}
