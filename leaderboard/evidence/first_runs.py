@@ -12,7 +12,9 @@ A later try keeps its own p-value and gap. It can lose a level and never win one
 - the level of the first run stays where it states a gap beyond chance;
 - otherwise its own level counts, except that one beyond chance becomes ``cannot tell``.
 
-Other weights under a name of their own have a first run of their own.
+Other weights under a name of their own have a first run of their own. Weights that were first
+tested as a later try of another model have had their draw: for them that run's own level decides,
+and not the one that it took over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,11 +71,10 @@ def with_first_runs(
     for run, judged in [*_earlier(pair, method, before), *_of_cohort(verdicts)]:
         identity = identity_of(run)
         known = [draws[part] for part in identity if part in draws]
-        if not known:
-            if judged.p is not None:
-                draw = Draw(len(draws), FirstRun(run=str(run.pk), evidence=judged.evidence))
-                draws |= dict.fromkeys(identity, draw)
-        elif run.pk in decided:
+        if judged.p is not None:
+            own = FirstRun(run=str(run.pk), evidence=judged.own or judged.evidence)
+            draws = dict.fromkeys(identity, Draw(len(draws), own)) | draws
+        if known and run.pk in decided:
             decided[run.pk] = later_try(judged, min(known).first)
     return decided
 
@@ -102,4 +103,4 @@ def later_try(own: Judged, first: FirstRun) -> Judged:
         evidence = first.evidence
     elif own.evidence in FLAGGED:
         evidence = Evidence.CANNOT_TELL
-    return replace(own, evidence=evidence, first=first, fewest=None)
+    return replace(own, evidence=evidence, first=first, own=own.evidence, fewest=None)

@@ -64,6 +64,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     - ``cut``: True if more than 2% of a set's answers were truncated;
     - ``untested``: reason why a run that has references was not compared with them;
     - ``first``: earlier run that decided the level; None for a run that was the first;
+    - ``own``: level that a later try would have by its own test; None for a first run;
     - ``holm``, ``benjamini_hochberg``: p-values corrected within the cohort, by which the methods
       before ``evidence-3`` decided.
     """
@@ -78,6 +79,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     visible_overfit: float | None = None
     untested: Untested = ""
     first: FirstRun | None = None
+    own: Evidence | None = None
     holm: float | None = None
     benjamini_hochberg: float | None = None
     levels: Levels = CORRECTED_LEVELS

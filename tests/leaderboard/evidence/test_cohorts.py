@@ -269,6 +269,27 @@ def test_the_same_weights_under_another_name_are_a_later_try_and_others_are_not(
     call_command("snapshot", "--verify")
 
 
+@pytest.mark.parametrize("closes", [1, 3])
+@pytest.mark.parametrize(("public", "own"), [(397, "overfit"), (300, "cannot_tell")])
+def test_weights_that_were_a_later_try_have_no_second_draw_under_a_new_name(
+    closes: int, public: int, own: str
+) -> None:
+    """What they get is their own first level, not that of the model they were first sent as."""
+    pair = make_pair()
+    private = 262 if public == 397 else 300
+    named = [("one", "a", 397, 262), ("one", "b", public, private), ("two", "b", 397, 262)]
+    runs = []
+    for name, digest, right, sealed in named:
+        runs.append(weights(make_run(pair, name, public=right, private=sealed), digest))
+        if closes == 3:
+            actions.close_cohort(pair=pair)
+    if closes == 1:
+        actions.close_cohort(pair=pair)
+    last = judged_of(runs[2])
+    assert last.first == FirstRun(run=str(runs[1].pk), evidence=own)
+    assert last.evidence == own
+
+
 def test_the_same_endpoint_under_another_name_is_a_later_try() -> None:
     pair = make_pair()
     first = make_run(pair, "one", public=397, private=262, kind="endpoint")
