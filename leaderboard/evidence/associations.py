@@ -14,10 +14,10 @@ def likelihood(association: Likelihood | None) -> str:
         f"Spearman's correlation over {association.models} models is"
         f" {with_interval(association.spearman)}, Kendall's {with_interval(association.kendall)}."
     ]
-    if association.printed:
-        estimate = correlation_text(association.printed.estimate, 3)
-        p = p_text(association.printed.p)
-        statements.append(f"With the printed gaps it is {estimate}, {p}.")
+    if association.reported:
+        estimate = correlation_text(association.reported.estimate, 3)
+        p = p_text(association.reported.p)
+        statements.append(f"With the reported gaps it is {estimate}, {p}.")
     if association.over_families:
         low, high = association.over_families
         statements.append(
@@ -46,16 +46,16 @@ def likelihood(association: Likelihood | None) -> str:
 
 
 def _without_weak_models(association: Likelihood, strong: Correlation) -> str:
-    printed = ""
-    if association.strong_printed:
-        estimate = correlation_text(association.strong_printed.estimate)
-        printed = f" ({estimate} with the printed gaps)"
+    reported = ""
+    if association.strong_reported:
+        estimate = correlation_text(association.strong_reported.estimate)
+        reported = f" ({estimate} with the reported gaps)"
     consequence = ""
     if abs(strong.estimate) < abs(association.spearman.estimate) / 2:
         consequence = ": it rests on the models that solve less"
     return (
         f"Among the {strong.n} models that solve at least 20% of the public set it is"
-        f" {correlation_text(strong.estimate)}{printed}, {p_text(strong.p)}{consequence}."
+        f" {correlation_text(strong.estimate)}{reported}, {p_text(strong.p)}{consequence}."
     )
 
 

@@ -30,7 +30,7 @@ MOST_FAMILIES = 200
 class Read(NamedTuple):
     """Model with a known likelihood of the public items, in nats per character.
 
-    Scores and gaps are fractions. ``private`` is its likelihood of the private items, ``printed``
+    Scores and gaps are fractions. ``private`` is its likelihood of the private items, ``reported``
     the gap that a table prints, where they are known.
     """
 
@@ -41,7 +41,7 @@ class Read(NamedTuple):
     private_score: float
     parameters: float | None = None
     private: float | None = None
-    printed: float | None = None
+    reported: float | None = None
 
 
 def associated(models: Sequence[Read]) -> Likelihood | None:
@@ -61,9 +61,9 @@ def associated(models: Sequence[Read]) -> Likelihood | None:
         spearman=spearman,
         kendall=kendall,
         over_families=_over_families(models) if len(families) >= FEWEST_FAMILIES else None,
-        printed=_with_printed_gaps(models),
+        reported=_with_reported_gaps(models),
         strong=_spearman(strong),
-        strong_printed=_with_printed_gaps(strong),
+        strong_reported=_with_reported_gaps(strong),
         strong_kendall=_kendall(strong),
         beside=_with_size_and_score_fixed(models),
         lowest=without[0] if without else None,
@@ -92,12 +92,12 @@ def _kendall(models: Sequence[Read]) -> Correlation | None:
     return _correlation(statistics.kendall(_likelihoods(models), _gaps(models), LEVEL))
 
 
-def _with_printed_gaps(models: Sequence[Read]) -> Correlation | None:
-    """Return Spearman's correlation with the printed gaps; None if one of them is missing."""
-    printed = [model.printed for model in models if model.printed is not None]
-    if len(models) < 4 or len(printed) < len(models):
+def _with_reported_gaps(models: Sequence[Read]) -> Correlation | None:
+    """Return Spearman's correlation with the reported gaps; None if one of them is missing."""
+    reported = [model.reported for model in models if model.reported is not None]
+    if len(models) < 4 or len(reported) < len(models):
         return None
-    return _correlation(statistics.spearman(_likelihoods(models), printed, LEVEL))
+    return _correlation(statistics.spearman(_likelihoods(models), reported, LEVEL))
 
 
 def _with_contrast(models: Sequence[Read]) -> Correlation | None:

@@ -85,7 +85,7 @@ class Without(Wire, frozen=True, kw_only=True):
 class Likelihood(Wire, frozen=True, kw_only=True):
     """Correlations of log-likelihood per character of the public items with the gap.
 
-    - ``printed``: with the gaps that a table prints;
+    - ``reported``: with the gaps that a table prints;
     - ``strong``: only of models with at least 20% on the public set;
     - ``beside``: with size and private score held fixed;
     - ``contrast``: of public less private likelihood with the gap.
@@ -98,9 +98,9 @@ class Likelihood(Wire, frozen=True, kw_only=True):
     spearman: Correlation
     kendall: Correlation
     over_families: tuple[float, float] | None
-    printed: Correlation | None
+    reported: Correlation | None
     strong: Correlation | None
-    strong_printed: Correlation | None
+    strong_reported: Correlation | None
     strong_kendall: Correlation | None
     beside: Correlation | None
     lowest: Without | None

@@ -40,8 +40,8 @@ LEVEL = 0.95
 CURVE = tuple(round(0.02 * step, 2) for step in range(1, 50))
 HASHED = (
     "line", "model", "organisation", "family", "access", "parameters", "active_parameters",
-    "public_right", "public_n", "private_right", "private_n", "printed_gap", "printed_z", "loglik",
-    "reference",
+    "public_right", "public_n", "private_right", "private_n", "reported_gap", "reported_z",
+    "loglik", "reference",
 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def _lines(
 ) -> list[PublishedResult]:
     raw = _raw_tests(sides)
     peers = _peer_tests(sides, found)
-    printed = _printed_tests(rows)
+    reported = _reported_tests(rows)
     private = [(one.private_right, one.private_n) for one in sides]
     ranges = statistics_of_counts.rank_ranges(private, LEVEL)
     ranks = _ranks([one.private_right / one.private_n for one in sides])
@@ -129,9 +129,9 @@ def _lines(
             interval=statistics.newcombe(*sides[i], LEVEL),
             raw=raw[i],
             peers=peers[i],
-            printed_gap=row.printed_gap,
-            printed_z=row.printed_z,
-            printed=printed[i],
+            reported_gap=row.reported_gap,
+            reported_z=row.reported_z,
+            reported=reported[i],
             loglik=row.loglik,
             role=roles.get(i, "none"),
         )
@@ -234,12 +234,12 @@ def _peer_tests(sides: Sequence[statistics.Sides], found: Peers) -> list[PeerTes
     return results
 
 
-def _printed_tests(rows: Sequence[PublishedRow]) -> list[Tested | None]:
+def _reported_tests(rows: Sequence[PublishedRow]) -> list[Tested | None]:
     """Return the table's own tests, two-sided; none unless every row has a statistic."""
-    statistics_printed = [row.printed_z for row in rows if row.printed_z is not None]
-    if len(statistics_printed) < len(rows):
+    reported = [row.reported_z for row in rows if row.reported_z is not None]
+    if len(reported) < len(rows):
         return [None] * len(rows)
-    return list(_corrected([statistics_of_counts.two_sided(z) for z in statistics_printed]))
+    return list(_corrected([statistics_of_counts.two_sided(z) for z in reported]))
 
 
 def _order(lines: Sequence[PublishedResult]) -> Order:
@@ -344,7 +344,7 @@ def _likelihood(lines: Sequence[PublishedResult]) -> Likelihood | None:
                 public_score=line.public.accuracy,
                 private_score=line.private.accuracy,
                 parameters=line.parameters,
-                printed=line.printed_gap,
+                reported=line.reported_gap,
             )
             for line in lines
             if line.loglik is not None

@@ -23,6 +23,8 @@ MOST_BYTES = 1_000_000
 MOST_ROWS = 1_000
 MOST_REPORTED = 20
 ROUNDING = 1e-9
+_REPORTED_GAP = "diff_printed"
+_REPORTED_Z = "z_printed"
 _ACCESS = {"open": "open", "closed": "closed", "api": "closed"}
 _REQUIRED = ("model", "family", "access")
 _OPTIONAL = (
@@ -30,8 +32,8 @@ _OPTIONAL = (
     "hf_or_api_id",
     "params_b",
     "active_params_b",
-    "diff_printed",
-    "z_printed",
+    _REPORTED_GAP,
+    _REPORTED_Z,
     "reference",
     "kind",
 )
@@ -101,8 +103,8 @@ class Line:
     public_n: int
     private_right: int
     private_n: int
-    printed_gap: float | None
-    printed_z: float | None
+    reported_gap: float | None
+    reported_z: float | None
     loglik: float | None
     reference: str
     kind: str
@@ -263,8 +265,8 @@ class _Reader:
             public_n=public_n,
             private_right=private_right,
             private_n=private_n,
-            printed_gap=self._printed_gap(),
-            printed_z=self._decimal("z_printed"),
+            reported_gap=self._reported_gap(),
+            reported_z=self._decimal(_REPORTED_Z),
             loglik=self._loglik(),
             reference=self._text("reference", optional=True),
             kind=self._text("kind", optional=True),
@@ -359,13 +361,13 @@ class _Reader:
                 self._complain(f"{name}_acc", Problem.NO_SUCH_COUNT)
         return right
 
-    def _printed_gap(self) -> float | None:
-        """Return the printed difference; three roundings allow 1.5 in its last digit."""
-        printed = self._decimal("diff_printed")
+    def _reported_gap(self) -> float | None:
+        """Return the reported difference; three roundings allow 1.5 in its last digit."""
+        reported = self._decimal(_REPORTED_GAP)
         public, private = (self._row.get(f"{name}_acc", "") for name in self.sets)
-        if printed is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):
-            return printed
+        if reported is None or not _NUMBER.fullmatch(public) or not _NUMBER.fullmatch(private):
+            return reported
         digit = 10.0 ** -min(self.decimals[f"{name}_acc"] for name in self.sets)
-        if abs(printed - (float(public) - float(private))) > 1.5 * digit + ROUNDING:
-            self._complain("diff_printed", Problem.GAP_DIFFERS)
-        return printed
+        if abs(reported - (float(public) - float(private))) > 1.5 * digit + ROUNDING:
+            self._complain(_REPORTED_GAP, Problem.GAP_DIFFERS)
+        return reported

@@ -15,8 +15,8 @@ PUBLISHED_COLUMNS = (
     "parameters_b", "active_parameters_b", "private_right", "private_n", "private_accuracy",
     "private_lo", "private_hi", "public_right", "public_n", "public_accuracy", "public_lo",
     "public_hi", "gap", "gap_lo", "gap_hi", "p_greater", "p_greater_holm", "p_greater_bh",
-    "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap", "printed_gap", "printed_z",
-    "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh", "peers_references",
+    "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap", "reported_gap",
+    "reported_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh", "peers_references",
     "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
 )  # fmt: skip
 PEER_COLUMNS = sum(name.startswith("peers_") for name in PUBLISHED_COLUMNS)
@@ -96,8 +96,8 @@ def _csv_row(line: PublishedResult, basis: Basis) -> list[object]:
         *_p_values(line.raw.greater),
         *_p_values(line.raw.two_sided),
         line.raw.visible,
-        line.printed_gap,
-        line.printed_z,
+        line.reported_gap,
+        line.reported_z,
         *_peer_cells(line.peers),
         line.loglik,
         line.role,

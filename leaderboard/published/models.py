@@ -81,7 +81,7 @@ class PublishedRow(_WriteOnce):
 
     - ``public_right``, ``private_right``: counts, computed from published shares if there are none;
     - ``parameters``, ``active_parameters``: in billions;
-    - ``printed_gap``, ``printed_z``: the table's own difference and test statistic;
+    - ``reported_gap``, ``reported_z``: the table's own difference and test statistic;
     - ``loglik``: log-likelihood per character of the public items;
     - ``reference``: grounds on which the model is known not to overfit;
     - ``kind``: account of how the model is known to have been made.
@@ -105,8 +105,8 @@ class PublishedRow(_WriteOnce):
     public_n = models.PositiveIntegerField()
     private_right = models.PositiveIntegerField()
     private_n = models.PositiveIntegerField()
-    printed_gap = models.FloatField(null=True)
-    printed_z = models.FloatField(null=True)
+    reported_gap = models.FloatField(null=True)
+    reported_z = models.FloatField(null=True)
     loglik = models.FloatField(null=True)
     reference = models.CharField(max_length=200, blank=True)
     kind = models.CharField(max_length=80, blank=True)

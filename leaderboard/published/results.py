@@ -46,7 +46,7 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
 
     - ``gap``: public minus private accuracy; ``interval``: Newcombe's 95%;
     - ``role``: member of the panel of peers, excluded by its robust fit, or neither;
-    - ``printed``: two-sided, from the statistic that the table prints.
+    - ``reported``: two-sided, from the statistic that the table prints.
     """
 
     model: str
@@ -64,9 +64,9 @@ class PublishedResult(Wire, frozen=True, kw_only=True):
     interval: tuple[float, float]
     raw: RawTest
     peers: PeerTest | None
-    printed_gap: float | None
-    printed_z: float | None
-    printed: Tested | None
+    reported_gap: float | None
+    reported_z: float | None
+    reported: Tested | None
     loglik: float | None
     role: Role
 

@@ -31,7 +31,7 @@ def summarise(table: PublishedTable, analysis: Analysis) -> tuple[Answer, ...]:
             "Which models overfit to the public set, and how sure is that?", _short(table, analysis)
         ),
         Answer("Which gaps are significant if both sets are equally hard?", _raw(table, analysis)),
-        Answer("And by the test that the table itself prints?", _printed(analysis)),
+        Answer("And by the test that the table itself prints?", _reported(analysis)),
         Answer("And if the sets differ, but most other models do not overfit?", _peers(analysis)),
         Answer("Which families?", _families(analysis)),
         Answer("Does the order of the models change?", _order(analysis)),
@@ -128,20 +128,20 @@ def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Level
     )
 
 
-def _printed(analysis: Analysis) -> str:
-    """Return the result by printed statistics, and by counts, which were rounded differently."""
-    printed = [(line, line.printed) for line in analysis.lines if line.printed]
-    if not printed:
+def _reported(analysis: Analysis) -> str:
+    """Return the result by reported statistics, and by counts, which were rounded differently."""
+    reported = [(line, line.reported) for line in analysis.lines if line.reported]
+    if not reported:
         return ""
     levels = analysis.levels
-    alone = [line for line, test in printed if test.p <= levels.single]
+    alone = [line for line, test in reported if test.p <= levels.single]
     lower = sum(line.gap < 0 for line in alone)
-    firm = [line for line, test in printed if test.holm <= levels.holm]
-    passing = sum(test.benjamini_hochberg <= levels.single for _, test in printed)
+    firm = [line for line, test in reported if test.holm <= levels.holm]
+    passing = sum(test.benjamini_hochberg <= levels.single for _, test in reported)
     counts = _two_sided([line.raw.two_sided for line in analysis.lines], levels)
     level = f"{levels.single:g}".lstrip("0")
     return (
-        f"Two-sided, {len(alone)} of {len(printed)} have p ≤ {level} uncorrected, {lower} of them"
+        f"Two-sided, {len(alone)} of {len(reported)} have p ≤ {level} uncorrected, {lower} of them"
         f" with the higher score on the private set; {passing} pass Benjamini and Hochberg's"
         f" correction at {_percent(levels.single)}, {len(firm)} Holm's{_names(firm)}. From the"
         f" counts, which are computed from rounded shares, it is {counts}."

@@ -113,7 +113,7 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         else "",
         "raw_p": cells.p_values(row.raw.greater),
         "peers_p": cells.p_values(row.peers.greater if row.peers else None),
-        "printed_p": cells.p_values(row.printed),
+        "reported_p": cells.p_values(row.reported),
     }
     return render(request, "published/model.html", context)
 

@@ -198,16 +198,16 @@ class TestGsm1k:
 
     def test_as_the_paper_tests_two_sided_from_the_printed_z(self, analysis: Analysis) -> None:
         told = [
-            row for row in analysis.lines if row.printed_z is not None and abs(row.printed_z) > 1.96
+            row for row in analysis.lines if row.reported_z is not None and abs(row.reported_z) > 1.96
         ]
         assert len(told) == 19
         assert {row.model for row in told if row.gap < 0} == {
             "gemini-1.5-flash-preview-0514",
             "deepseek-math-7b-rl",
         }
-        printed = [(row.model, row.printed) for row in analysis.lines if row.printed]
-        assert sum(one.benjamini_hochberg <= 0.05 for _, one in printed) == 11
-        assert {model for model, one in printed if one.holm <= 0.05} == {
+        reported = [(row.model, row.reported) for row in analysis.lines if row.reported]
+        assert sum(one.benjamini_hochberg <= 0.05 for _, one in reported) == 11
+        assert {model for model, one in reported if one.holm <= 0.05} == {
             "math-shepherd-mistral-7b-rl", "Yi-6B-Chat", "Meta-Llama-3-8B-Instruct",
         }  # fmt: skip
 
@@ -247,8 +247,8 @@ class TestGsm1k:
     def test_the_likelihood_s_correlation_is_fragile(self, analysis: Analysis) -> None:
         one = analysis.likelihood
         assert one is not None
-        assert one.printed is not None
-        assert (one.models, round(one.printed.estimate, 3), round(one.printed.p, 3)) == (
+        assert one.reported is not None
+        assert (one.models, round(one.reported.estimate, 3), round(one.reported.p, 3)) == (
             45,
             0.264,
             0.079,
@@ -256,8 +256,8 @@ class TestGsm1k:
         assert one.spearman.estimate == pytest.approx(0.26, abs=0.01)
         assert one.spearman.interval[0] < 0 < one.spearman.interval[1]
         assert one.strong is not None
-        assert one.strong_printed is not None
-        assert round(one.strong_printed.estimate, 2) == 0.03
+        assert one.strong_reported is not None
+        assert round(one.strong_reported.estimate, 2) == 0.03
         assert one.strong.estimate == pytest.approx(0.02, abs=0.005)
         assert one.over_families is not None
         assert one.over_families[0] < 0

@@ -32,7 +32,7 @@ def test_the_small_table() -> None:
         "Its authors state that they are: the authors drew both sets from one pool."
     )
     assert "And by the test that the table itself prints?" not in answers(table)
-    assert "With the printed gaps" not in answer(table, "Do models")
+    assert "With the reported gaps" not in answer(table, "Do models")
 
 
 def test_the_first_answer_names_no_test() -> None:
@@ -105,7 +105,7 @@ def test_gsm1k(data_dir: Path) -> None:
         in likelihood
     )
     assert (
-        "With the printed gaps it is 0.264, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.079."
+        "With the reported gaps it is 0.264, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.079."
         in likelihood
     )
     assert (

@@ -34,7 +34,7 @@ def test_a_line_is_read_with_what_the_table_says() -> None:
         None,
         None,
     )
-    assert (found.line, found.printed_gap, found.printed_z) == (2, 0.155, 4.1)
+    assert (found.line, found.reported_gap, found.reported_z) == (2, 0.155, 4.1)
 
 
 def test_counts_may_stand_in_place_of_shares_and_columns_in_any_order() -> None:
