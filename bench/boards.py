@@ -32,11 +32,14 @@ LEVELS: Sequence[Evidence] = (
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def _source(seed: int, number: int) -> random.Random:
+    """Return the randomness of one model, the same each time that it is asked for."""
+    return random.Random(seed * 1_000_003 + number)  # noqa: S311
+
+
 def fill(models: int, seed: int) -> tuple[Row, ...]:
     """Write a pair with so many ranked models and a few that wait."""
-    rows = rank(
-        [_entry(number, random.Random(seed * 1_000_003 + number)) for number in range(models)]  # noqa: S311
-    )
+    rows = rank([_entry(number, _source(seed, number)) for number in range(models)])
     public = ItemSet.objects.create(name="public", sealed=False, n=PUBLIC, digest="a" * 64)
     private = ItemSet.objects.create(name="private", sealed=True, n=PRIVATE, digest="b" * 64)
     pair = SetPair.objects.create(
@@ -48,10 +51,7 @@ def fill(models: int, seed: int) -> tuple[Row, ...]:
         grader="numeric-1",
     )
     pooled = families(
-        [
-            _entry(number, random.Random(seed * 1_000_003 + number))  # noqa: S311
-            for number in range(min(models, 2000))
-        ]
+        [_entry(number, _source(seed, number)) for number in range(min(models, 2000))]
     )
     _write_runs(pair, [row.model for row in rows])
     Snapshot.objects.write(

@@ -1,5 +1,4 @@
-"""The adjusted gap on ConStat's published tables, beside what ConStat says: ``python -m
-bench.constat FOLDER``.
+"""Compare the adjusted gap with ConStat's, on its tables: ``python -m bench.constat FOLDER``.
 
 FOLDER is a clone of ConStat's repository (``eth-sri/ConStat``, Apache 2.0), whose ``tables/`` hold
 the scores of 65 models on GSM8K and on two benchmarks made to be like it: 20 references, then 27

@@ -163,21 +163,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = [one for given in recorded.values() for one in disagreements(given)]
     _print_table(records)
     for one in found:
-        print(
-            f"{one.verdict or 'UNREAD':9}  {one.system} {one.item}: "
-            f"gold {one.gold}, we read {one.extracted}, "
-            f"label {'right' if one.label else 'wrong'}; {one.reason or one.sha256}"
-        )
+        print(_disagreement_line(one))
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "systems": records,
-                    "classes": dict(Counter(one.verdict or "unread" for one in found)),
-                }
-            )
-        )
+        classes = Counter(one.verdict or "unread" for one in found)
+        print(json.dumps({"systems": records, "classes": dict(classes)}))
     return int(any(one.verdict in ("ours", "") for one in found))
+
+
+def _disagreement_line(found: Disagreement) -> str:
+    label = "right" if found.label else "wrong"
+    return (
+        f"{found.verdict or 'UNREAD':9}  {found.system} {found.item}: gold {found.gold},"
+        f" we read {found.extracted}, label {label}; {found.reason or found.sha256}"
+    )
 
 
 def _print_table(records: Sequence[dict[str, Any]]) -> None:

@@ -103,7 +103,7 @@ class Installation:
             "SECRET_KEY": self.secret("secret", os.urandom(32).hex()),
             "HOLDFAST_ALLOWED_HOSTS": "127.0.0.1,localhost",
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
-            "HOLDFAST_RING_SECONDS": str(4 * self.lease_seconds),
+            "HOLDFAST_REDISPATCH_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
             "HOLDFAST_BOARD_SECONDS": "0",  # visitors of a demo want to see it at once
             **self.settings,

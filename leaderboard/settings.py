@@ -266,7 +266,7 @@ COHORT_SECONDS = number(
     "0 where maintainers close it by `close_cohort`.",
 )
 REDISPATCH_SECONDS = number(
-    "HOLDFAST_RING_SECONDS",
+    "HOLDFAST_REDISPATCH_SECONDS",
     max(60, 4 * LEASE_SECONDS),
     least=1,
     about="How long until a waiting run is sent to the evaluators again.",

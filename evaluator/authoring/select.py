@@ -33,7 +33,7 @@ class Funnel:
     written: int
     solved: int | None
     audited: int | None
-    kept: int
+    selected: int
 
 
 def agrees(item: Item, solution: str) -> bool:

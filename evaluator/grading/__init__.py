@@ -14,7 +14,7 @@ from evaluator.grading import harness, numeric, numeric_2
 from evaluator.grading.grade import Grade
 from evaluator.items import gold_of
 
-__all__ = ["Grade", "digest", "grade", "ids", "others", "resolve"]
+__all__ = ["Grade", "digest", "grade", "ids", "others", "resolve", "source_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,11 @@ def digest(grader: str) -> str:
     folder = Path(__file__).parent
     sources = [(folder / name).read_bytes() for name in _known(grader).sources]
     return hashlib.sha256(b"\0".join(sources)).hexdigest()
+
+
+def source_files() -> frozenset[str]:
+    """Return the names of the files that digests of published graders are over."""
+    return frozenset(name for grader in _GRADERS.values() for name in grader.sources)
 
 
 def grade(grader: str, response: str, gold: str, *, cut: bool = False) -> Grade:

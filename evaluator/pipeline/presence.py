@@ -26,7 +26,7 @@ from evaluator.pipeline.disk import check_writable
 _log = logging.getLogger(__name__)
 
 PROBE = b"\0" * 65_536
-"""Room for a report and for what a file system needs around it."""
+"""Space for a report and for what a file system needs around it."""
 
 Stamp = tuple[tuple[str, int, int | str], ...]
 SealedDigest = Callable[[Path], str]

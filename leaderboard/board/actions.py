@@ -34,7 +34,7 @@ def close_cohort(*, pair: SetPair) -> Cohort | None:
     Returns None where there is no such run. A run that a newer one of its model replaces has had
     its turn too. What was decided before stays as it is. Where this version decides by another
     method, the earlier cohorts are decided by it too, run for run and against the panels that were
-    frozen with them, beside what was decided then.
+    frozen with them, with what was decided then.
     """
     SetPair.objects.select_for_update(no_key=True).get(pk=pair.pk)
     # Read first: a run that is graded after this moment belongs to the next cohort.

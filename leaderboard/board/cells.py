@@ -52,7 +52,7 @@ def cells(row: Row) -> Cells:
         gap_interval=formats.span(row.interval),
         adjusted=formats.points(adjusted.gap) if adjusted else "",
         adjusted_interval=formats.span(adjusted.interval) if adjusted else "",
-        item_selection="" if is_whole_set else row.form,
+        item_selection="" if is_whole_set else row.item_selection,
         step=f"published in steps of {row.step} items, within {row.within} of the exact score"
         if row.step
         else "",

@@ -69,19 +69,19 @@ COLUMNS = (
     "leak_hi",
     "leak_p",
     "leak_visible",
-    "first_look",
+    "exposure_extent",
     "shown_before",
     "shown_since",
     "shown_first",
-    "contact_seen_right",
-    "contact_seen_n",
-    "contact_fresh_right",
-    "contact_fresh_n",
-    "contact",
-    "contact_lo",
-    "contact_hi",
-    "contact_p",
-    "contact_visible",
+    "prior_exposure_seen_right",
+    "prior_exposure_seen_n",
+    "prior_exposure_fresh_right",
+    "prior_exposure_fresh_n",
+    "prior_exposure",
+    "prior_exposure_lo",
+    "prior_exposure_hi",
+    "prior_exposure_p",
+    "prior_exposure_visible",
     "graders",
     "private_step",
     "private_within",
@@ -104,7 +104,9 @@ def as_json(board: Board, rows: Iterable[Row]) -> dict[str, Any]:
         "surest_gaps": snapshot.surest if snapshot else [],
         "models": board.size,
         "noise_floor": noise_floor().summary(),
-        "rows": [row.to_dict() | {"word": row.evidence.label, "step": row.step} for row in rows],
+        "rows": [
+            row.to_dict() | {"evidence_label": row.evidence.label, "step": row.step} for row in rows
+        ],
         **board.unranked.to_dict(),
     }
 
@@ -143,7 +145,7 @@ def _line(row: Row) -> list[object]:
         row.ended,
         row.run,
         *_leak(row.leak),
-        *_contact(row.contact),
+        *_prior_exposure(row.prior_exposure),
         "; ".join(map(_by, row.graders)),
         row.step,
         row.within,
@@ -157,14 +159,21 @@ def _leak(leak: LeakContrast | None) -> list[object]:
     return [*counts, leak.difference, *leak.interval, leak.p, leak.visible]
 
 
-def _contact(contact: PriorExposure | None) -> list[object]:
-    if contact is None:
+def _prior_exposure(prior_exposure: PriorExposure | None) -> list[object]:
+    if prior_exposure is None:
         return [None] * 13
-    looked, one = [contact.look, contact.before, contact.since, contact.fresh], contact.contrast
-    if one is None:
-        return [*looked, *[None] * 9]
-    counts = (one.seen_right, one.seen_n, one.fresh_right, one.fresh_n)
-    return [*looked, *counts, one.difference, *one.interval, one.p, one.visible]
+    extent = [
+        prior_exposure.extent,
+        prior_exposure.before,
+        prior_exposure.since,
+        prior_exposure.fresh,
+    ]
+    contrast = prior_exposure.contrast
+    if contrast is None:
+        return [*extent, *[None] * 9]
+    counts = (contrast.seen_right, contrast.seen_n, contrast.fresh_right, contrast.fresh_n)
+    result = (contrast.difference, *contrast.interval, contrast.p, contrast.visible)
+    return [*extent, *counts, *result]
 
 
 def _by(one: GraderScore) -> str:

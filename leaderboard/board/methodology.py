@@ -280,7 +280,7 @@ def _evidence() -> Iterator[Section]:
 
 
 def _as_term(meaning: str) -> str:
-    """Return sentences as the meaning of a term, which the document ends with a full stop."""
+    """Return an explanation as the meaning of a term, which the document ends with a full stop."""
     return meaning[0].lower() + meaning[1:].removesuffix(".")
 
 
@@ -362,7 +362,7 @@ def _leaks() -> Iterator[Section]:
         ),
     )
     yield Section(
-        "first-look",
+        "prior-exposure",
         "Had the provider seen the items before?",
         (
             "An endpoint sees the items that it is asked, and its operator may record them. So a"
@@ -382,12 +382,9 @@ def _leaks() -> Iterator[Section]:
             " been shown only some items is on neither side.",
         ),
         (
-            (
-                "yes",
-                "a first look: the provider had been shown none of the items; nothing to compare",
-            ),
+            ("none", "the provider had been shown no item before; nothing to compare"),
             ("in part", "it had been shown some; compared if either side has a whole part"),
-            ("no", "it had been shown each item; nothing to compare"),
+            ("all", "it had been shown every item; nothing to compare"),
             ("not known", "the published logs do not state for each item when this run showed it"),
         ),
     )

@@ -25,8 +25,7 @@ WHY: Mapping[Why, str] = {
     "retracted": "retracted by the maintainers",
     "retired": "every item it was asked has been retired",
     "regraded": "not yet graded again by the grader of this board",
-    "post_release": "post-release: nobody had committed to these weights"
-    " before the set was released",
+    "post_release": "post-release: these weights were not committed to before the set was released",
 }
 """Text for each reason why a model has no rank."""
 
@@ -68,7 +67,7 @@ class Row(Wire, frozen=True, kw_only=True):
     far as they are known. ``tier`` says which blocks of the private set it was asked, ``version``
     how many notices there were. ``within`` bounds the distance of a private score in steps from the
     exact one, in items. An endpoint has neither ``likelihood`` nor ``leak``, weights have
-    no ``contact``.
+    no ``prior_exposure``.
     """
 
     model: str
@@ -100,11 +99,11 @@ class Row(Wire, frozen=True, kw_only=True):
     likelihood: Likelihoods | None = None
     graders: tuple[GraderScore, ...] = ()
     leak: LeakContrast | None = None
-    contact: PriorExposure | None = None
+    prior_exposure: PriorExposure | None = None
     within: int = 0
 
     @property
-    def form(self) -> str:
+    def item_selection(self) -> str:
         """Return the items that the private score is over, in words."""
         return policy.ITEM_SELECTIONS[self.tier] + (
             f", version {self.version}" if self.version else ""
@@ -130,7 +129,7 @@ class Unranked(Wire, frozen=True, kw_only=True):
     why: Why
 
     @property
-    def word(self) -> str:
+    def reason(self) -> str:
         """Return the reason why there is no score, in words."""
         return WHY[self.why]
 
@@ -149,7 +148,7 @@ class NotRanked:
     def to_dict(self) -> dict[str, Any]:
         """Return both as JSON data."""
         return {
-            "unranked": [one.to_dict() | {"word": one.word} for one in self.named],
+            "unranked": [one.to_dict() | {"reason": one.reason} for one in self.named],
             "pending": dict(self.pending),
         }
 

@@ -263,7 +263,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         graders=tuple(_graded(one) for one in entry.graders),
         within=entry.within,
         leak=_leak(entry.strata) if entry.strata else None,
-        contact=_contact(entry.prior_exposure) if entry.prior_exposure else None,
+        prior_exposure=_prior_exposure(entry.prior_exposure) if entry.prior_exposure else None,
     )
 
 
@@ -272,13 +272,13 @@ def _leak(found: Strata) -> LeakContrast:
     return LeakContrast(**asdict(found), **test)
 
 
-def _contact(found: RunExposure) -> PriorExposure:
+def _prior_exposure(found: RunExposure) -> PriorExposure:
     sides, contrast = found.sides, None
     if sides:
         test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
         contrast = PriorExposureContrast(**asdict(sides), **test)
     return PriorExposure(
-        look=found.look,
+        extent=found.extent,
         before=found.before,
         fresh=found.fresh,
         since=found.since,

@@ -198,7 +198,7 @@ def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
         "models": snapshot.size,
         "worst": formats.span(row.worst) if truncated else "",
         "leak": explain.leak(row.leak, levels) if row.leak else "",
-        "contact": explain.prior_exposure(row.contact, row.private.n, levels),
+        "prior_exposure": explain.prior_exposure(row.prior_exposure, row.private.n, levels),
         "graders": [(one, formats.points(one.gap)) for one in row.graders],
     }
 

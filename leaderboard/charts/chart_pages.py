@@ -190,13 +190,13 @@ def _model_cells(model: ChartPoint) -> tuple[Cell, ...]:
 
 
 def _evidence(model: ChartPoint) -> SafeString:
-    return format_html('<span class="word {}">{}</span>', model.level_class, model.level.label)
+    return format_html('<span class="badge {}">{}</span>', model.level_class, model.level.label)
 
 
 CHARTS: Mapping[str, Callable[[ChartData], Chart | None]] = {
     "scatter": scatter,
     "families": families,
-    "orders": rank_changes,
+    "rank-changes": rank_changes,
     "likelihood": likelihood,
     "peers": peers,
 }

@@ -270,7 +270,7 @@ def _names(names: Sequence[str]) -> Trace:
 
 
 def _shortened(name: str) -> str:
-    """Return a name that fits beside a chart on a phone; similar models differ at either end."""
+    """Return a name that fits next to a chart on a phone; similar models differ at either end."""
     return name if len(name) <= LONGEST_NAME else f"{name[:12]}…{name[-11:]}"
 
 

@@ -26,8 +26,8 @@ def likelihood(association: Likelihood | None) -> str:
         )
     if association.strong:
         statements.append(_without_weak_models(association, association.strong))
-    if association.beside:
-        fixed = with_interval(association.beside)
+    if association.partial:
+        fixed = with_interval(association.partial)
         statements.append(f"With size and private score held fixed it is {fixed}.")
     if association.lowest and association.highest:
         lowest = association.lowest

@@ -159,9 +159,8 @@ def facts(entry: Entry) -> dict[str, Any]:
     The names are part of the hash of stored verdicts and rankings.
     """
     fields = asdict(entry)
-    prior_exposure = fields.pop("prior_exposure")
-    if prior_exposure is not None:
-        fields["contact"] = prior_exposure
+    if entry.prior_exposure is None:
+        del fields["prior_exposure"]
     if not entry.within:
         del fields["within"]
     return fields | {

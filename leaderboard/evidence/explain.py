@@ -210,19 +210,19 @@ def prior_exposure(exposure: PriorExposure | None, n: int, levels: Levels = LEVE
     """Return which of ``n`` items an endpoint's provider had been shown before; '' for weights."""
     if exposure is None:
         return ""
-    if exposure.look == "unknown":
+    if exposure.extent == "unknown":
         return (
             "Not known: the published logs do not state yet when the provider was shown each of"
             " these items."
         )
-    if exposure.look == "first":
+    if exposure.extent == "first":
         return (
-            f"Yes: its provider had been shown none of these {n:,} items before, so there is"
+            f"None: its provider had been shown none of these {n:,} items before, so there is"
             " nothing to compare."
         )
-    if exposure.look == "again":
+    if exposure.extent == "again":
         return (
-            f"No: its provider had been shown each of these {n:,} items before, the first on"
+            f"All: its provider had been shown each of these {n:,} items before, the first on"
             f" {exposure.since}, so there are no new ones to compare with."
         )
     return f"In part. {_part(exposure, n, levels)}"

@@ -1,6 +1,6 @@
 """First runs: one tested run decides the evidence level, and no later run is another draw.
 
-The levels are chances of one test. Whoever could be tested again until the result suits would have
+The levels are chances of one test. A model that is tested again until the result suits has
 other chances. So a run is a *later try* if an earlier tested run on its pair has in common with it
 
 - the model's name,

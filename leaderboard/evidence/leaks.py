@@ -60,7 +60,7 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
     has no whole part of the set.
     """
 
-    look: ExposureExtent
+    extent: ExposureExtent
     before: int | None = None
     fresh: int | None = None
     since: str = ""

@@ -65,7 +65,7 @@ def associated(models: Sequence[Read]) -> Likelihood | None:
         strong=_spearman(strong),
         strong_reported=_with_reported_gaps(strong),
         strong_kendall=_kendall(strong),
-        beside=_with_size_and_score_fixed(models),
+        partial=_with_size_and_score_fixed(models),
         lowest=without[0] if without else None,
         highest=without[-1] if without else None,
         contrast=_with_contrast(models),

@@ -69,7 +69,7 @@ class Judged(Wire, frozen=True, kw_only=True):
       before ``evidence-3`` decided.
     """
 
-    evidence: Evidence = msgspec.field(name="word")
+    evidence: Evidence
     basis: CohortBasis
     p: float | None
     visible: float | None

@@ -103,7 +103,7 @@ class ContrastCounts:
 class RunExposure:
     """Prior exposure of one run, over the items that count; as in ``leaks.PriorExposure``."""
 
-    look: ExposureExtent
+    extent: ExposureExtent
     before: int | None = None
     fresh: int | None = None
     since: str = ""
@@ -157,7 +157,7 @@ class ExposureHistory:
         seen_parts = whole_parts(self.parts, counting, before)
         fresh_parts = whole_parts(self.parts, counting, fresh)
         return RunExposure(
-            look=extent,
+            extent=extent,
             before=before.bit_count(),
             fresh=fresh.bit_count(),
             since=reveals.since(before),

@@ -87,7 +87,7 @@ class Likelihood(Wire, frozen=True, kw_only=True):
 
     - ``reported``: with the gaps that a table prints;
     - ``strong``: only of models with at least 20% on the public set;
-    - ``beside``: with size and private score held fixed;
+    - ``partial``: with size and private score held fixed;
     - ``contrast``: of public less private likelihood with the gap.
 
     One that could not be computed is None.
@@ -102,7 +102,7 @@ class Likelihood(Wire, frozen=True, kw_only=True):
     strong: Correlation | None
     strong_reported: Correlation | None
     strong_kendall: Correlation | None
-    beside: Correlation | None
+    partial: Correlation | None
     lowest: Without | None
     highest: Without | None
     contrast: Correlation | None = None

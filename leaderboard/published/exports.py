@@ -16,8 +16,8 @@ PUBLISHED_COLUMNS = (
     "private_lo", "private_hi", "public_right", "public_n", "public_accuracy", "public_lo",
     "public_hi", "gap", "gap_lo", "gap_hi", "p_greater", "p_greater_holm", "p_greater_bh",
     "p_two_sided", "p_two_sided_holm", "p_two_sided_bh", "visible_gap", "reported_gap",
-    "reported_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh", "peers_references",
-    "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
+    "reported_z", "peers_gap", "peers_lo", "peers_hi", "peers_p", "peers_holm", "peers_bh",
+    "peers_references", "peers_visible_gap", "loglik_per_char", "role", "basis", "evidence",
 )  # fmt: skip
 PEER_COLUMNS = sum(name.startswith("peers_") for name in PUBLISHED_COLUMNS)
 
@@ -47,7 +47,7 @@ def published_as_json(
         "seed": snapshot.seed,
         "inputs_hash": snapshot.inputs_hash,
         "basis": basis,
-        "findings": answers,
+        "summary": answers,
         "rows": [model_as_json(line, basis) for line in lines],
         **{
             name: part
@@ -61,7 +61,7 @@ def published_as_json(
 def model_as_json(line: PublishedResult, basis: Basis) -> dict[str, Any]:
     """Return one model of a published table, with its evidence level under ``basis``."""
     level = line.level(basis)
-    return line.to_dict() | {"evidence": level, "word": level.label}
+    return line.to_dict() | {"evidence": level, "evidence_label": level.label}
 
 
 def family_as_json(family: FamilyLine) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-from msgspec import field
-
 from evaluator.contract import Wire
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, Share, Tested
 from leaderboard.evidence.vocabulary import Evidence, Levels
@@ -26,7 +24,7 @@ class RawTest(Wire, frozen=True, kw_only=True):
     greater: Tested
     two_sided: Tested
     visible: float
-    evidence: Evidence = field(name="word")
+    evidence: Evidence
 
 
 class PeerTest(Wire, frozen=True, kw_only=True):
@@ -38,7 +36,7 @@ class PeerTest(Wire, frozen=True, kw_only=True):
     visible: float
     references: int
     greater: Tested
-    evidence: Evidence = field(name="word")
+    evidence: Evidence
 
 
 class PublishedResult(Wire, frozen=True, kw_only=True):

@@ -75,23 +75,23 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
     tested = sum(line.test(analysis.basis) is not None for line in analysis.lines)
     levels = analysis.levels
     if overfit:
-        sentences = [
+        statements = [
             f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on"
             f" {public} {comparison}, each with p ≤ {levels.overfit:g}."
             f" {_chance(tested, levels.overfit)}"
         ]
     else:
-        sentences = [
+        statements = [
             f"None: no score on {public} is higher {comparison} with p ≤ {levels.overfit:g}."
         ]
     if counts[Evidence.WATCH]:
-        sentences.append(
+        statements.append(
             f"{counts[Evidence.WATCH]} more may overfit (p ≤ {levels.watch:g})."
             f" {_chance(tested, levels.watch)}"
         )
     if counts[Evidence.CANNOT_TELL]:
-        sentences.append(f"For {counts[Evidence.CANNOT_TELL]} the items are too few to tell.")
-    return " ".join(sentences)
+        statements.append(f"For {counts[Evidence.CANNOT_TELL]} the items are too few to tell.")
+    return " ".join(statements)
 
 
 def _chance(tested: int, level: float) -> str:

@@ -147,7 +147,7 @@ def test_second_run_starts_from_where_the_first_stood(folder: Path) -> None:
     assert "running" not in output
     assert "Sealed 1000 items" in output
     assert len(rows) == 3
-    assert output.count("no run waits for a word") == 2
+    assert output.count("no run waits for a level") == 2
     assert rows["demo-contaminated"]["evidence"] == "overfit"
     assert living(folder) == []
 

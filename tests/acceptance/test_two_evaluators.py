@@ -20,7 +20,7 @@ def pair_of(make_house, steady):
     """A house with two evaluators, an endpoint that takes seconds for each run, and short-lived messages."""
 
     def begin(*running: str):
-        house = make_house(rows=ROWS, HOLDFAST_RING_SECONDS="3", HOLDFAST_CONCURRENCY="4")
+        house = make_house(rows=ROWS, HOLDFAST_REDISPATCH_SECONDS="3", HOLDFAST_CONCURRENCY="4")
         house.place = replace(house.place, evaluators=2)
         prepare.enrol_evaluators(house.place, "twin")
         endpoint = steady(*ROWS, latency=0.3)

@@ -80,3 +80,17 @@ def test_paths_choose_what_is_measured(tmp_path: Path) -> None:
         (tmp_path / name / "numbers.py").write_text(PLAIN)
     assert list(measure(["demo"], tmp_path)) == ["demo"]
     assert list(measure(["demo/numbers.py"], tmp_path)) == ["demo"]
+
+
+def test_published_graders_are_counted_apart(tmp_path: Path) -> None:
+    grading = tmp_path / "evaluator" / "grading"
+    grading.mkdir(parents=True)
+    (grading / "numeric.py").write_text('"""Where it is kept."""\n')
+    (grading / "voting.py").write_text(PLAIN)
+
+    measured = measure(root=tmp_path)
+
+    assert len(measured["published graders"].words) == 1
+    assert measured["evaluator.grading"].words == []
+    total, graders = list(table(measured))[-2:]
+    assert total.split()[-3] == "0" and graders.split()[-3] == "1"

@@ -85,7 +85,7 @@ def test_columns_are_chosen_without_a_script(open_page: Open) -> None:
 def panel(board: None) -> None:
     """A board whose words rest on reference models: it has a column more."""
     adjusted = Adjusted(gap=0.021, interval=(-0.05, 0.09), expected=0.3, references=9, by="counts")
-    one = row(basis="panel", adjusted=adjusted, word="no_evidence", fewest=12)
+    one = row(basis="panel", adjusted=adjusted, evidence="no_evidence", fewest=12)
     Snapshot.objects.write(
         [one], pair=make_pair("panel", twins_by=""), method=METHOD, inputs_hash="a" * 64
     )
@@ -170,5 +170,5 @@ def test_the_red_row_is_counted_on_the_first_screen_and_named_in_the_drawer(
 def test_evidence_does_not_hang_on_colour_alone(open_page: Open) -> None:
     style = "(name) => { const s = getComputedStyle(document.querySelector(name)); return [s.fontWeight, s.borderStyle]; }"
     with open_page("/boards/demo/") as page:
-        words = [page.evaluate(style, f"td .word.{tone}") for tone in ("hot", "open", "cool")]
+        words = [page.evaluate(style, f"td .badge.{tone}") for tone in ("hot", "open", "cool")]
         assert len({tuple(word) for word in words}) == 3

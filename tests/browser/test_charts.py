@@ -76,7 +76,7 @@ def test_a_bundle_that_wrote_its_own_styles_would_be_stopped_and_seen(open_page:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("chart", ["scatter", "families", "orders", "likelihood", "peers"])
+@pytest.mark.parametrize("chart", ["scatter", "families", "rank-changes", "likelihood", "peers"])
 def test_each_picture(open_page: Open, chart: str, dark: bool) -> None:
     with open_page(SCATTER.replace("scatter", chart), dark=dark) as page:
         for width in (1280, 360):

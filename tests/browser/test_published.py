@@ -103,7 +103,8 @@ def test_the_zoo_without_javascript(open_page: Open, zoo: None) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize(
-    "page", ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/orders/"]
+    "page",
+    ["", "charts/scatter/", "charts/families/", "charts/likelihood/", "charts/rank-changes/"],
 )
 def test_the_paper_s_table(open_page: Open, paper: None, page: str, dark: bool) -> None:
     assert faults(open_page, f"/published/gsm1k/{page}", dark=dark) == []

@@ -210,7 +210,7 @@ def open_fleet(folder: Path, *, source: Path = ROOT) -> Iterator[Fleet]:
             "HOLDFAST_PRIVATE_ENDPOINTS": "1",
             "HOLDFAST_COHORT_SECONDS": "0.001",
             "HOLDFAST_CONCURRENCY": str(IN_FLIGHT),
-            "HOLDFAST_RING_SECONDS": "6",
+            "HOLDFAST_REDISPATCH_SECONDS": "6",
         },
     )
     gold = folder / "gold.jsonl"

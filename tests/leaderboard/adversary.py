@@ -264,7 +264,9 @@ class Adversary:
         for row in rows:
             items, private = self._counting(row["run"], row["version"]), row["private"]
             if row["step"]:
-                assert not (row["graders"] or row["leak"] or (row["contact"] or {}).get("contrast"))
+                assert not (
+                    row["graders"] or row["leak"] or (row["prior_exposure"] or {}).get("contrast")
+                )
                 continue
             self._learn(row["model"], row["grader"], items, private["right"], private["n"])
             for one in row["graders"]:
@@ -273,8 +275,8 @@ class Adversary:
                 )
             if row["leak"]:
                 self._leak(row, items)
-            if row["contact"] and row["contact"]["contrast"]:
-                self._contact(row, items)
+            if row["prior_exposure"] and row["prior_exposure"]["contrast"]:
+                self._prior_exposure(row, items)
 
     def _leak(self, row: dict[str, Any], items: frozenset[int]) -> None:
         """Exposed are the whole parts that endpoints had been shown at one time or another."""
@@ -292,9 +294,9 @@ class Adversary:
         self._learn(row["model"], row["grader"], part, leak["exposed_right"], leak["exposed_n"])
         self.leaks.add(row["run"])
 
-    def _contact(self, row: dict[str, Any], items: frozenset[int]) -> None:
-        """Either side is over whole parts, by what the provider had been shown before and at first contact."""
-        told, counts = row["contact"]["contrast"], sum(1 << at for at in items)
+    def _prior_exposure(self, row: dict[str, Any], items: frozenset[int]) -> None:
+        """Either side is over whole parts, by what the provider had been shown before and at its first exposure."""
+        told, counts = row["prior_exposure"]["contrast"], sum(1 << at for at in items)
         known = self._shown[UUID(row["run"])]
         for side, shown in (("seen", known.before), ("fresh", known.fresh)):
             over = prior_exposure.whole_parts(

@@ -1,4 +1,4 @@
-"""Checks of the site's programs, its broker and its evaluators: one finding for each fault.
+"""Checks of the site's programs, its broker and its evaluators: one result for each fault.
 
 One list serves the page, the API and ``manage.py doctor``. All checks read the database alone, so
 that a page costs a few queries, but for those of the broker and of the migrations.
@@ -26,8 +26,8 @@ RECENT_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Finding for maintainers. A ``problem`` keeps runs from ending; anything else is a note."""
+class CheckResult:
+    """Fault for maintainers. A ``problem`` keeps runs from ending; anything else is a note."""
 
     code: str
     sentence: str
@@ -39,34 +39,34 @@ class Finding:
         return f"{kind}: {self.code}: {self.sentence} {self.advice}"
 
 
-def check_beat(beat: Heartbeat | None) -> Iterator[Finding]:
+def check_beat(beat: Heartbeat | None) -> Iterator[CheckResult]:
     """Report a housekeeping that does not run."""
     advice = "Restart the recorder, and see that its command line has -B or that a beat runs."
     if beat is None:
-        yield Finding("beat_dead", "The housekeeping has never run.", advice)
+        yield CheckResult("beat_dead", "The housekeeping has never run.", advice)
     elif beat.at < timezone.now() - BEAT_LATE:
         sentence = f"The housekeeping has not run since {_moment(beat.at)}."
-        yield Finding("beat_dead", sentence, advice)
+        yield CheckResult("beat_dead", sentence, advice)
 
 
-def check_pools(pools: Sequence[Pool]) -> Iterator[Finding]:
+def check_pools(pools: Sequence[Pool]) -> Iterator[CheckResult]:
     """Report pools that no evaluator serves, and runs that have waited for long."""
     for pool in pools:
         if not pool.registered:
-            yield Finding(
+            yield CheckResult(
                 "no_evaluator",
                 f"No evaluator is registered for the pool {pool.name}.",
                 "Register one with 'manage.py register_evaluator', "
                 "or set HOLDFAST_POOL to a pool that has one.",
             )
         elif not pool.in_service:
-            yield Finding(
+            yield CheckResult(
                 "no_evaluator",
                 f"Pool {pool.name}: {pool.sentence}",
                 "Start one, and run 'python -m evaluator doctor' on its host.",
             )
         elif pool.oldest and pool.oldest < timezone.now() - LONG_WAIT:
-            yield Finding(
+            yield CheckResult(
                 "long_wait",
                 f"Pool {pool.name}: a run has waited since {_moment(pool.oldest)}, "
                 f"{pool.waiting} wait.",
@@ -75,12 +75,12 @@ def check_pools(pools: Sequence[Pool]) -> Iterator[Finding]:
             )
 
 
-def check_evaluators() -> Iterator[Finding]:
+def check_evaluators() -> Iterator[CheckResult]:
     """Report evaluators that are silent, out of service or outdated, or whose log contradicts."""
     live = set(Evaluator.objects.live().values_list("pk", flat=True))
     for evaluator in Evaluator.objects.order_by("pk"):
         if evaluator.flagged:
-            yield Finding(
+            yield CheckResult(
                 "log_contradicts",
                 f"Two signed lines of {evaluator.name}'s log contradict each other.",
                 "Treat its host as compromised until you know why; see docs/operations.md.",
@@ -90,16 +90,16 @@ def check_evaluators() -> Iterator[Finding]:
                 seen = _moment(evaluator.last_seen)
                 sentence = f"{evaluator.name} has not been seen since {seen}."
                 advice = "Start it, or look at its broker."
-                yield Finding("evaluator_silent", sentence, advice, problem=False)
+                yield CheckResult("evaluator_silent", sentence, advice, problem=False)
             continue
         if evaluator.out_of_service:
-            yield Finding(
+            yield CheckResult(
                 "out_of_service",
                 f"{evaluator.name} is out of service: {evaluator.out_of_service}.",
                 "It returns by itself once that is mended.",
             )
         if JOB_VERSION not in evaluator.reads:
-            yield Finding(
+            yield CheckResult(
                 "unknown_version",
                 f"{evaluator.name} (release {evaluator.software}) does not read jobs of version "
                 f"{JOB_VERSION}.",
@@ -107,7 +107,7 @@ def check_evaluators() -> Iterator[Finding]:
             )
 
 
-def check_sets() -> Iterator[Finding]:
+def check_sets() -> Iterator[CheckResult]:
     """Report the sets that no evaluator in service holds."""
     serving = list(Evaluator.objects.in_service())
     if not serving:
@@ -115,18 +115,18 @@ def check_sets() -> Iterator[Finding]:
     for pair in SetPair.objects.select_related("public", "private"):
         for item_set in pair.sets():
             if not any(evaluator.holds_set(item_set) for evaluator in serving):
-                yield Finding(
+                yield CheckResult(
                     "set_not_held",
                     f"No evaluator in service holds the set {item_set.name}.",
                     "Install it on one, and enrol its host if it is sealed.",
                 )
 
 
-def check_messages(beat: Heartbeat | None) -> Iterator[Finding]:
+def check_messages(beat: Heartbeat | None) -> Iterator[CheckResult]:
     """Report messages that could not be decoded, and reports that were refused."""
     counts = beat.facts.get("quarantined", {}) if beat else {}
     for queue, count in sorted(counts.items()):
-        yield Finding(
+        yield CheckResult(
             "quarantine",
             f"{count} messages that could not be decoded were set aside from the queue {queue}.",
             "See who can write to the broker.",
@@ -135,7 +135,7 @@ def check_messages(beat: Heartbeat | None) -> Iterator[Finding]:
     since = timezone.now().date() - timedelta(days=RECENT_DAYS)
     for row in RefusedReport.objects.filter(day__gte=since).order_by("day", "code", "claimed"):
         about = f" that name {row.claimed}" if row.claimed else ""
-        yield Finding(
+        yield CheckResult(
             "refused_reports",
             f"{row.count} reports{about} were refused on {row.day}: {row.code}, "
             f"the last {row.digest[:16]}.",
@@ -144,23 +144,23 @@ def check_messages(beat: Heartbeat | None) -> Iterator[Finding]:
         )
 
 
-def check_migrations() -> Iterator[Finding]:
+def check_migrations() -> Iterator[CheckResult]:
     """Report migrations that have not been applied."""
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
         sentence = f"{len(missing)} migrations have not been applied."
-        yield Finding("migrations", sentence, "Run 'manage.py migrate'.")
+        yield CheckResult("migrations", sentence, "Run 'manage.py migrate'.")
 
 
-def check_broker() -> Iterator[Finding]:
+def check_broker() -> Iterator[CheckResult]:
     """Report a broker that takes no connection."""
     try:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
     except (BrokerAway, OSError):
         advice = "Start it, and compare BROKER_URL."
-        yield Finding("broker_away", "The broker cannot be reached.", advice)
+        yield CheckResult("broker_away", "The broker cannot be reached.", advice)
 
 
 def _moment(moment: datetime) -> str:

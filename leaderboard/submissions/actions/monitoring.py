@@ -1,4 +1,4 @@
-"""Status of the site: its pools and findings, the housekeeping's heartbeat, refused reports."""
+"""Status of the site: pools, check results, the housekeeping's heartbeat, refused reports."""
 
 import hashlib
 import json
@@ -17,42 +17,42 @@ from evaluator.errors import EvaluatorError
 from leaderboard.celery import app
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions.actions import checks
-from leaderboard.submissions.actions.checks import Finding
+from leaderboard.submissions.actions.checks import CheckResult
 from leaderboard.submissions.actions.pools import Pool, all_pools
 from leaderboard.submissions.models import BEAT, Heartbeat, RefusedReport
 
 
 @dataclass(frozen=True)
 class Status:
-    """Status of the site: the last housekeeping, the pools, the findings."""
+    """Status of the site: the last housekeeping, the pools, the check results."""
 
     beat: datetime | None
     pools: tuple[Pool, ...]
-    findings: tuple[Finding, ...]
+    check_results: tuple[CheckResult, ...]
 
     @property
     def ok(self) -> bool:
         """True where nothing keeps runs from ending."""
-        return not any(finding.problem for finding in self.findings)
+        return not any(result.problem for result in self.check_results)
 
 
 def status() -> Status:
     """Return the status, as far as the database knows it."""
     beat = Heartbeat.objects.filter(name=BEAT).first()
     pools = all_pools()
-    findings = (
+    check_results = (
         *checks.check_beat(beat),
         *checks.check_pools(pools),
         *checks.check_evaluators(),
         *checks.check_sets(),
         *checks.check_messages(beat),
     )
-    return Status(beat.at if beat else None, pools, findings)
+    return Status(beat.at if beat else None, pools, check_results)
 
 
-def examine() -> tuple[Finding, ...]:
-    """Return the findings, with those about the broker and the migrations."""
-    return (*checks.check_migrations(), *checks.check_broker(), *status().findings)
+def examine() -> tuple[CheckResult, ...]:
+    """Return the check results, with those about the broker and the migrations."""
+    return (*checks.check_migrations(), *checks.check_broker(), *status().check_results)
 
 
 def public_facts(status_now: Status) -> dict[str, Any]:

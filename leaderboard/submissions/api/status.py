@@ -24,8 +24,8 @@ class PoolOut(Schema):
     oldest: datetime | None
 
 
-class FindingOut(Schema):
-    """Finding that maintainers should know; a ``problem`` keeps runs from ending."""
+class CheckResultOut(Schema):
+    """Fault that maintainers should know; a ``problem`` keeps runs from ending."""
 
     code: str
     sentence: str
@@ -35,19 +35,19 @@ class FindingOut(Schema):
 
 class StatusOut(Schema):
     """Status of the site. ``beat`` is when its housekeeping last ran. Only maintainers get
-    ``findings``."""
+    ``check_results``."""
 
     ok: bool
     beat: datetime | None
     pools: list[PoolOut]
-    findings: list[FindingOut] | None = None
+    check_results: list[CheckResultOut] | None = None
 
 
 @router.get("/status", auth=None, response={200: StatusOut}, summary="Status of the evaluators")
 def status(request: HttpRequest) -> dict[str, Any]:
-    """Return the state of the pools; to maintainers, by token or session, also the findings."""
+    """Return the pools' state; to maintainers, by token or session, also the check results."""
     status = actions.status()
     user = viewer(request)
     is_maintainer = user is not None and user.is_staff
-    findings = status.findings if is_maintainer else None
-    return actions.public_facts(status) | {"findings": findings}
+    check_results = status.check_results if is_maintainer else None
+    return actions.public_facts(status) | {"check_results": check_results}

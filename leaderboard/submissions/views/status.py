@@ -1,4 +1,4 @@
-"""Status of the evaluators: the pools for all visitors, findings for maintainers."""
+"""Status of the evaluators: the pools for all visitors, check results for maintainers."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,7 +11,7 @@ from leaderboard.submissions import actions
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """Show the pools, and to maintainers every finding and every evaluator."""
+    """Show the pools, and to maintainers every check result and every evaluator."""
     user = reader(request)
     is_maintainer = user is not None and user.is_staff
     evaluators = Evaluator.objects.order_by("pk") if is_maintainer else ()

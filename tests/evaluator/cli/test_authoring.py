@@ -122,7 +122,7 @@ def test_the_whole_way(desk: Desk) -> None:
         "--out",
         desk / "kept.jsonl",
     )
-    assert [facts[name] for name in ("written", "solved", "audited", "kept")] == [75, 70, 61, N]
+    assert [facts[name] for name in ("written", "solved", "audited", "selected")] == [75, 70, 61, N]
     assert facts["dropped"] == {"ambiguous": 5, "unsaid": 5}, (
         "of item 25 the second solver had thought the same"
     )
@@ -288,7 +288,7 @@ def test_a_stage_left_out_is_not_counted(desk: Desk) -> None:
     facts = desk.answer(
         "select", path, "--public", desk / "public.jsonl", "--n", 30, "--out", desk / "kept.jsonl"
     )
-    assert (facts["written"], facts["solved"], facts["audited"], facts["kept"]) == (
+    assert (facts["written"], facts["solved"], facts["audited"], facts["selected"]) == (
         50,
         None,
         None,

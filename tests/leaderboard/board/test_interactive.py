@@ -22,7 +22,7 @@ from tests.leaderboard.sample import make_board, make_pair
 pytestmark = pytest.mark.django_db
 BUNDLE_DIGEST = "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
 """SHA-256 of plotly-basic.min.js in plotly.js-basic-dist-min 4.1.1 of the npm registry."""
-EACH = ("scatter", "families", "orders", "likelihood", "peers")
+EACH = ("scatter", "families", "rank-changes", "likelihood", "peers")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_each_chart_of_a_table_is_one_figure_and_its_data(
 def test_the_choices_of_the_board_hold(
     client: Client, pair: SetPair, query: str, shown: set[str]
 ) -> None:
-    for chart in ("scatter", "orders", "peers"):
+    for chart in ("scatter", "rank-changes", "peers"):
         text = page(client, f"/boards/demo/charts/{chart}/?{query}&page=7")
         assert set(names(text)) <= shown
         assert chart == "peers" or set(names(text)) == shown

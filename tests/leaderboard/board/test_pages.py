@@ -343,7 +343,7 @@ def test_the_page_states_the_levels_of_each_cohort_that_has_a_row(client: Client
         "in at most 5% of cases",
     ):
         assert piece in page
-    assert page.count('class="word hot">overfit</span> ') >= 2
+    assert page.count('class="badge hot">overfit</span> ') >= 2
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_a_retracted_run_has_no_rank_and_the_word_says_why(board: SetPair) -> No
     retract(Run.objects.get(submission__model__name="Beta").pk)
     snapshot = publish(pair=board)
     assert set(scores(snapshot)) == {"Alpha", "Served"}
-    assert {one.model: one.word for one in unranked(board, snapshot).named} == {
+    assert {one.model: one.reason for one in unranked(board, snapshot).named} == {
         "Beta": WHY["retracted"]
     }
 
@@ -141,7 +141,7 @@ def test_a_model_of_whose_items_none_is_left_is_told_so(board: SetPair) -> None:
     post(board, {"kind": "compromise", "reason": "leaked"})
     snapshot = publish(pair=board)
     assert not snapshot.ranking()
-    words = [one.word for one in unranked(SetPair.objects.get(pk=board.pk), None).named]
+    words = [one.reason for one in unranked(SetPair.objects.get(pk=board.pk), None).named]
     assert words == [WHY["retired"]] * 3
 
 
@@ -150,22 +150,25 @@ def test_a_run_after_the_release_has_no_rank_and_an_older_one_keeps_it(board: Se
     grade(board, make_model("Alpha"), 9, post_release=True)
     snapshot = publish(pair=board)
     assert scores(snapshot)["Alpha"] == (6, 9, 0)
-    assert {one.model: one.word for one in unranked(board, snapshot).named} == {
+    assert {one.model: one.reason for one in unranked(board, snapshot).named} == {
         "Late": WHY["post_release"]
     }
     assert not Run.objects.exclude(state=RunState.RANKED).exists()
 
 
 def test_a_row_says_which_part_of_the_set_it_is_over(board: SetPair) -> None:
-    forms = {row.model: row.form for row in publish(pair=board).ranking()}
+    forms = {row.model: row.item_selection for row in publish(pair=board).ranking()}
     assert forms == {
         **dict.fromkeys(("Alpha", "Beta"), "exposed and local blocks"),
         "Served": "the season's block",
     }
     post(board, erratum(0))
     rows = {row.model: row for row in publish(pair=board).ranking()}
-    assert (rows["Served"].tier, rows["Served"].form) == ("T2", "the season's block, version 1")
-    assert rows["Alpha"].form == "exposed and local blocks, version 1"
+    assert (rows["Served"].tier, rows["Served"].item_selection) == (
+        "T2",
+        "the season's block, version 1",
+    )
+    assert rows["Alpha"].item_selection == "exposed and local blocks, version 1"
     written_before_versions = {
         name: value for name, value in rows["Alpha"].to_dict().items() if name != "version"
     }

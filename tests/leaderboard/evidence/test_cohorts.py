@@ -340,7 +340,7 @@ def test_a_verdict_of_an_earlier_method_is_read_as_it_was_decided() -> None:
         panel={"basis": "twins", "references": []}, inputs_hash="0" * 64,
     )  # fmt: skip
     body = {
-        "word": "watch", "basis": "twins", "p": 0.03, "holm": 0.09, "benjamini_hochberg": 0.08,
+        "evidence": "watch", "basis": "twins", "p": 0.03, "holm": 0.09, "benjamini_hochberg": 0.08,
         "visible": 0.06, "adjusted": None, "cut": False, "fewest": None,
         "levels": {"overfit": 0.05, "watch": 0.1, "single": 0.05, "power": 0.8, "visible_gap": 0.05,
                    "truncated": 0.02},
@@ -412,7 +412,7 @@ def test_cohorts_come_out_again_bit_for_bit(
     call_command("snapshot", "--verify")
     assert f"cohort 1 of {panel.slug}: the same to the last bit" in capsys.readouterr().out
     one = cohort.verdicts.first()
-    Verdict.objects.filter(pk=one.pk).update(body=one.body | {"word": "overfit"})
+    Verdict.objects.filter(pk=one.pk).update(body=one.body | {"evidence": "overfit"})
     assert cohorts.recompute(cohort) is False
     with pytest.raises(CommandError):
         call_command("snapshot", "--verify")

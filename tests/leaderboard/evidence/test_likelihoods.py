@@ -68,7 +68,7 @@ def test_the_figures_are_those_of_the_rows_that_were_read() -> None:
         [one.private.accuracy for one in own][1:],
     )
     partial = statistics.partial_spearman(at[1:], gaps[1:], given)
-    assert found.beside is not None and found.beside.estimate == partial.estimate
+    assert found.partial is not None and found.partial.estimate == partial.estimate
     assert found.lowest is not None and found.highest is not None
     assert found.lowest.estimate < found.spearman.estimate < found.highest.estimate
 

@@ -88,8 +88,8 @@ def show(pair: SetPair, by: FakeEvaluator, made: Run, asked: list[int], **about:
     sealed.show(pair, by, asked, **fields | about)
 
 
-def contact(pair: SetPair, model: str = "m") -> PriorExposure:
-    (found,) = (row.contact for row in drafted(pair).rows if row.model == model)
+def prior_exposure(pair: SetPair, model: str = "m") -> PriorExposure:
+    (found,) = (row.prior_exposure for row in drafted(pair).rows if row.model == model)
     assert found is not None
     return found
 
@@ -110,8 +110,8 @@ def test_an_endpoint_listed_after_being_self_declared_is_compared(
         items(0, 1, 2),
         moment="2026-05-06T07:08:09Z",
     )
-    exposure = contact(pair)
-    assert (exposure.look, exposure.before, exposure.fresh, exposure.since) == (
+    exposure = prior_exposure(pair)
+    assert (exposure.extent, exposure.before, exposure.fresh, exposure.since) == (
         "part",
         120,
         260,
@@ -136,8 +136,8 @@ def test_a_run_on_new_items_has_nothing_to_compare(
     client: Client, pair: SetPair, evaluator: FakeEvaluator
 ) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
-    assert contact(pair) == PriorExposure(look="first", before=0, fresh=120)
-    assert "Yes: its provider had been shown none of these 120 items before" in page(client, "m")
+    assert prior_exposure(pair) == PriorExposure(extent="first", before=0, fresh=120)
+    assert "None: its provider had been shown none of these 120 items before" in page(client, "m")
 
 
 def test_a_run_on_known_items_states_the_day_of_the_first_exposure(
@@ -148,13 +148,15 @@ def test_a_run_on_known_items_states_the_day_of_the_first_exposure(
         pair, evaluator, run(pair, "first", {0: 80}, "T2"), items(0), moment="2026-02-03T04:05:06Z"
     )
     show(pair, evaluator, run(pair, "m", {0: 100}, "T2"), items(0), moment="2026-03-03T04:05:06Z")
-    assert contact(pair) == PriorExposure(look="again", before=120, fresh=0, since="2026-02-03")
+    assert prior_exposure(pair) == PriorExposure(
+        extent="again", before=120, fresh=0, since="2026-02-03"
+    )
     actions.close_cohort(pair=pair)
     assert (
-        "No: its provider had been shown each of these 120 items before, the first on 2026-02-03"
+        "All: its provider had been shown each of these 120 items before, the first on 2026-02-03"
         in page(client, "m")
     )
-    assert "Yes: its provider" in page(client, "first")
+    assert "None: its provider" in page(client, "first")
 
 
 def test_a_part_that_was_shown_incompletely_is_on_neither_side(
@@ -163,8 +165,8 @@ def test_a_part_that_was_shown_incompletely_is_on_neither_side(
     """A run that broke off after one item of a block: what is compared are the two whole ones."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), [*items(0), 240])
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
-    exposure = contact(pair)
-    assert (exposure.look, exposure.before, exposure.fresh) == (
+    exposure = prior_exposure(pair)
+    assert (exposure.extent, exposure.before, exposure.fresh) == (
         "part",
         121,
         259,
@@ -186,8 +188,8 @@ def test_nothing_is_compared_if_one_side_has_no_whole_part(
 ) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0)[:119])
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
-    exposure = contact(pair)
-    assert (exposure.look, exposure.before, exposure.fresh, exposure.contrast) == (
+    exposure = prior_exposure(pair)
+    assert (exposure.extent, exposure.before, exposure.fresh, exposure.contrast) == (
         "part",
         119,
         261,
@@ -201,7 +203,7 @@ def test_a_run_s_own_attempts_are_not_before_it(pair: SetPair, evaluator: FakeEv
     made = run(pair, "m", {0: 80}, "T2")
     show(pair, evaluator, made, items(0)[:70])
     show(pair, evaluator, made, items(0)[40:], token=2)
-    assert contact(pair) == PriorExposure(look="first", before=0, fresh=120)
+    assert prior_exposure(pair) == PriorExposure(extent="first", before=0, fresh=120)
 
 
 def test_items_shown_by_another_run_meanwhile_are_on_neither_side(
@@ -211,7 +213,7 @@ def test_items_shown_by_another_run_meanwhile_are_on_neither_side(
     show(pair, evaluator, made, items(1))
     show(pair, evaluator, other, items(2)[:30])
     show(pair, evaluator, made, items(2))
-    assert contact(pair) == PriorExposure(look="part", before=0, fresh=230)
+    assert prior_exposure(pair) == PriorExposure(extent="part", before=0, fresh=230)
 
 
 def test_exposure_of_other_recipients_does_not_count(
@@ -223,7 +225,7 @@ def test_exposure_of_other_recipients_does_not_count(
     show(pair, evaluator, other, items(0), root="ab" * 32)
     show(pair, evaluator, other, items(0), set="another")
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
-    assert contact(pair).look == "first"
+    assert prior_exposure(pair).extent == "first"
 
 
 def test_nothing_is_claimed_while_log_entries_are_missing(
@@ -240,11 +242,11 @@ def test_nothing_is_claimed_while_log_entries_are_missing(
     }
     missing = evaluator.expose(items=pack_bits(items(0), pair.private.n), **about)
     show(pair, evaluator, made, items(0))
-    assert contact(pair) == PriorExposure(look="unknown")
+    assert prior_exposure(pair) == PriorExposure(extent="unknown")
     actions.close_cohort(pair=pair)
     assert "Not known: the published logs do not state yet" in page(client, "m")
     store_entries(evaluator=Evaluator.objects.get(), entries=[missing])
-    assert contact(pair).look == "again"
+    assert prior_exposure(pair).extent == "again"
 
 
 def test_weights_and_sets_without_a_manifest_have_none(
@@ -259,22 +261,22 @@ def test_weights_and_sets_without_a_manifest_have_none(
     )
     bare = make_pair()
     make_run(bare, "m", public=100, kind="endpoint")
-    assert [row.contact for one in (pair, bare) for row in drafted(one).rows] == [None, None]
+    assert [row.prior_exposure for one in (pair, bare) for row in drafted(one).rows] == [None, None]
 
 
 def test_retired_items_leave_their_part_in_steps(
     pair: SetPair, twins: sealed.Sealed, evaluator: FakeEvaluator
 ) -> None:
-    """A single item waits; once the season's block is gone, all that is left is at first contact."""
+    """A single item waits; once the season's block is gone, all that is left is a first exposure."""
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
     show(pair, evaluator, run(pair, "m", {0: 108, 1: 77, 2: 99}), items(0, 1, 2))
     first = twins.notice(None, kind="erratum", item=0, reason="wrong_gold")
     post_notices(data=[first.to_dict()])
-    exposure = contact(SetPair.objects.get(pk=pair.pk)).contrast
+    exposure = prior_exposure(SetPair.objects.get(pk=pair.pk)).contrast
     assert exposure and (exposure.seen_right, exposure.seen_n, exposure.fresh_n) == (108, 120, 260)
     second = twins.notice(first, kind="retire_block", block=0, reason="spent")
     post_notices(data=[first.to_dict(), second.to_dict()])
-    assert contact(SetPair.objects.get(pk=pair.pk)) == PriorExposure(
+    assert prior_exposure(SetPair.objects.get(pk=pair.pk)) == PriorExposure(
         look="first", before=0, fresh=260
     )
 
@@ -294,8 +296,8 @@ def test_a_late_log_entry_changes_the_ranking_and_no_verdict(
     new = actions.rebuild(pair=pair)
     assert snapshots.recompute(new) is True
     before, after = snapshot.row_of("m"), new.row_of("m")
-    assert before and after and before.contact and after.contact
-    assert (before.contact.look, after.contact.look) == ("first", "again")
+    assert before and after and before.prior_exposure and after.prior_exposure
+    assert (before.prior_exposure.extent, after.prior_exposure.extent) == ("first", "again")
     assert before.judged == after.judged
 
 
@@ -311,8 +313,8 @@ def test_the_same_lines_in_another_order_make_the_same_row(
     ]
     for line in (lines[2], lines[0], lines[0], lines[1]):
         store_entries(evaluator=known, entries=[line])
-    exposure = contact(pair)
-    assert (exposure.look, exposure.before, exposure.fresh) == ("part", 120, 260)
+    exposure = prior_exposure(pair)
+    assert (exposure.extent, exposure.before, exposure.fresh) == ("part", 120, 260)
     assert exposure.contrast and exposure.contrast.seen_right == 108
 
 
@@ -336,7 +338,7 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
         for one in csv.DictReader(StringIO(client.get("/boards/twins.csv").content.decode()))
     }
     by_model = {
-        one["model"]: one["contact"]
+        one["model"]: one["prior_exposure"]
         for one in client.get("/api/v1/board?pair=twins").json()["rows"]
     }
     assert (
@@ -344,19 +346,23 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
         and by_model["lost"]["before"] is None
         and by_model["new"]["contrast"] is None
     )
-    assert {name: (one["first_look"], one["shown_before"]) for name, one in lines.items()} == {
+    assert {name: (one["exposure_extent"], one["shown_before"]) for name, one in lines.items()} == {
         "new": ("first", "0"), "m": ("part", "120"), "lost": ("unknown", ""), "own": ("", ""),
     }  # fmt: skip
     assert (
-        float(lines["m"]["contact"])
+        float(lines["m"]["prior_exposure"])
         == by_model["m"]["contrast"]["difference"]
         == pytest.approx(108 / 120 - 176 / 260)
     )
-    assert (int(lines["m"]["contact_fresh_n"]), float(lines["m"]["contact_p"])) == (
+    assert (int(lines["m"]["prior_exposure_fresh_n"]), float(lines["m"]["prior_exposure_p"])) == (
         260,
         by_model["m"]["contrast"]["p"],
     )
-    assert (lines["m"]["shown_since"], lines["m"]["shown_first"], lines["new"]["contact"]) == (
+    assert (
+        lines["m"]["shown_since"],
+        lines["m"]["shown_first"],
+        lines["new"]["prior_exposure"],
+    ) == (
         "2026-01-02",
         "260",
         "",
@@ -366,9 +372,9 @@ def test_csv_and_json_have_it(client: Client, pair: SetPair, evaluator: FakeEval
 def test_a_row_without_prior_exposure_can_be_read(pair: SetPair, evaluator: FakeEvaluator) -> None:
     show(pair, evaluator, run(pair, "m", {0: 80}, "T2"), items(0))
     (row,) = drafted(pair).rows
-    old = {name: value for name, value in row.to_dict().items() if name != "contact"}
-    assert row.contact and Row.from_dict(row.to_dict()) == row
-    assert explain.prior_exposure(Row.from_dict(old).contact, 260) == ""
+    old = {name: value for name, value in row.to_dict().items() if name != "prior_exposure"}
+    assert row.prior_exposure and Row.from_dict(row.to_dict()) == row
+    assert explain.prior_exposure(Row.from_dict(old).prior_exposure, 260) == ""
 
 
 def test_no_verdict_depends_on_the_side_of_the_right_answers(
@@ -387,4 +393,4 @@ def test_no_verdict_depends_on_the_side_of_the_right_answers(
     rows = {one.model: one for one in snapshots.build(pair).rows}
     assert rows["leaked"].private.right == rows["even"].private.right
     assert rows["leaked"].judged == rows["even"].judged is not None
-    assert rows["leaked"].contact != rows["even"].contact
+    assert rows["leaked"].prior_exposure != rows["even"].prior_exposure

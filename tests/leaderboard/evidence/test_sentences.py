@@ -18,7 +18,7 @@ from leaderboard.evidence.vocabulary import CORRECTED_LEVELS, LEVELS, Evidence
 from tests.leaderboard.sample import make_pair
 
 FIELDS: dict[str, Any] = {
-    "word": Evidence.OVERFIT, "basis": "twins", "p": 0.0004, "visible": 0.067, "visible_overfit": 0.082,
+    "evidence": Evidence.OVERFIT, "basis": "twins", "p": 0.0004, "visible": 0.067, "visible_overfit": 0.082,
     "adjusted": None, "cut": False, "fewest": None, "levels": LEVELS, "closed": "2026-01-01",
 }  # fmt: skip
 OLD = {
@@ -39,7 +39,7 @@ def row(**judged: Any) -> Row:
     return replace(
         made,
         judged=Judged.from_dict(to_builtins(FIELDS | judged)),
-        evidence=Evidence(judged.get("word", "overfit")),
+        evidence=Evidence(judged.get("evidence", "overfit")),
     )
 
 
@@ -56,23 +56,23 @@ def grounds_of(ranked: Row) -> str:
     [
         ({}, ("33.8 pp higher on the public set than on the sealed set", "whatever the cause", "(p < .001)",
               "of 1,000 models that are not overfitted to the public set, about one gets this level.")),
-        ({"word": "watch", "p": 0.004}, ("33.8 pp higher", "(p = 0.004)", "about 10 get this level or “overfit”")),
-        ({"word": "no_evidence", "p": 0.11}, ("at most +38.", "pp (95%)", "A true gap of 6.7 pp would be called “watch” or"
+        ({"evidence": "watch", "p": 0.004}, ("33.8 pp higher", "(p = 0.004)", "about 10 get this level or “overfit”")),
+        ({"evidence": "no_evidence", "p": 0.11}, ("at most +38.", "pp (95%)", "A true gap of 6.7 pp would be called “watch” or"
                                   " “overfit” in 80% of cases, one of 8.2 pp “overfit”")),
-        ({"word": "cannot_tell", "p": 0.11}, ("The test is weak here: only a true gap of 6.7 pp", "at most +38.")),
+        ({"evidence": "cannot_tell", "p": 0.11}, ("The test is weak here: only a true gap of 6.7 pp", "at most +38.")),
         ({"levels": OTHERS}, ("of 10,000 models", "about 5 get this level")),
-        ({"word": "watch", "levels": OTHERS}, ("of 1,000 models", "about 2 get this level")),
-        ({"word": "no_evidence", "levels": OTHERS}, ("in 90% of cases",)),
-        ({"word": "cannot_tell", "p": None, "cut": True}, ("were truncated",)),
-        ({"word": "cannot_tell", "p": None, "basis": "none"}, ("Too few reference models",)),
-        ({"word": "cannot_tell", "p": None, "basis": "panel", "untested": "outside_panel"},
+        ({"evidence": "watch", "levels": OTHERS}, ("of 1,000 models", "about 2 get this level")),
+        ({"evidence": "no_evidence", "levels": OTHERS}, ("in 90% of cases",)),
+        ({"evidence": "cannot_tell", "p": None, "cut": True}, ("were truncated",)),
+        ({"evidence": "cannot_tell", "p": None, "basis": "none"}, ("Too few reference models",)),
+        ({"evidence": "cannot_tell", "p": None, "basis": "panel", "untested": "outside_panel"},
          ("stronger or weaker than all reference models",)),
         ({"p": 0.2, "first": FIRST}, ("a later try (p = 0.200 by itself)", "that of the first run", "“overfit”.")),
-        ({"word": "cannot_tell", "p": 0.0002, "first": PLAIN}, ("first run", "got “no evidence”, and no later run gets")),
+        ({"evidence": "cannot_tell", "p": 0.0002, "first": PLAIN}, ("first run", "got “no evidence”, and no later run gets")),
         ({"p": None, "cut": True, "first": FIRST}, ("It is a later try.",)),
         (OLD, ("an earlier method (evidence-2)", "in at most 5% of cases")),
-        (OLD | {"word": "watch"}, ("an earlier method (evidence-2)", "(corrected p ≤ 0.1)")),
-        (OLD | {"word": "no_evidence"}, ("Before that correction a true gap of 6.7 pp", "(p ≤ 0.05)")),
+        (OLD | {"evidence": "watch"}, ("an earlier method (evidence-2)", "(corrected p ≤ 0.1)")),
+        (OLD | {"evidence": "no_evidence"}, ("Before that correction a true gap of 6.7 pp", "(p ≤ 0.05)")),
     ],
 )  # fmt: skip
 def test_each_level_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]) -> None:
@@ -86,17 +86,17 @@ def test_each_level_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]
     ("judged", "text"),
     [
         ({"p": 0.0004}, "p < .001"),
-        ({"word": "watch", "p": 0.004}, "p = 0.004"),
-        ({"word": "no_evidence", "p": 0.4, "fewest": 2}, "at most +38.6 pp (95%), turns with 2 references"),
-        ({"word": "no_evidence", "p": 0.4, "fewest": 0}, "at most +38.6 pp (95%), another level by counts alone"),
-        ({"word": "cannot_tell", "p": 0.4, "fewest": 1}, "visible from 6.7 pp, turns with 1 reference"),
-        ({"word": "cannot_tell", "p": None, "cut": True}, "3.0% truncated"),
-        ({"word": "cannot_tell", "p": None, "basis": "none"}, "nothing to compare with"),
-        ({"word": "cannot_tell", "p": None, "basis": "panel"}, "too few references like it"),
-        ({"word": "cannot_tell", "p": None, "basis": "panel", "untested": "outside_panel"}, "beyond the references"),
+        ({"evidence": "watch", "p": 0.004}, "p = 0.004"),
+        ({"evidence": "no_evidence", "p": 0.4, "fewest": 2}, "at most +38.6 pp (95%), turns with 2 references"),
+        ({"evidence": "no_evidence", "p": 0.4, "fewest": 0}, "at most +38.6 pp (95%), another level by counts alone"),
+        ({"evidence": "cannot_tell", "p": 0.4, "fewest": 1}, "visible from 6.7 pp, turns with 1 reference"),
+        ({"evidence": "cannot_tell", "p": None, "cut": True}, "3.0% truncated"),
+        ({"evidence": "cannot_tell", "p": None, "basis": "none"}, "nothing to compare with"),
+        ({"evidence": "cannot_tell", "p": None, "basis": "panel"}, "too few references like it"),
+        ({"evidence": "cannot_tell", "p": None, "basis": "panel", "untested": "outside_panel"}, "beyond the references"),
         ({"p": 0.2, "first": FIRST}, "later try, p = 0.200; first run: overfit"),
         (OLD, "Holm p = 0.010"),
-        (OLD | {"word": "watch"}, "BH p = 0.010"),
+        (OLD | {"evidence": "watch"}, "BH p = 0.010"),
     ],
 )  # fmt: skip
 def test_the_number_behind_each_level(judged: dict[str, Any], text: str) -> None:
@@ -133,7 +133,7 @@ def test_definitions_follow_the_levels() -> None:
 
 def test_against_references_the_adjusted_gap_is_explained() -> None:
     adjusted = Adjusted(gap=-0.021, interval=(-0.05, 0.01), expected=0.3, references=9, by="counts")
-    text = evidence_of(row(basis="panel", adjusted=adjusted, word="no_evidence"))
+    text = evidence_of(row(basis="panel", adjusted=adjusted, evidence="no_evidence"))
     assert text.startswith(
         "It scores 2.1 pp lower on the public set than reference models of the same private score"
     )

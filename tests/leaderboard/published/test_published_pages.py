@@ -141,7 +141,7 @@ def test_json_holds_what_the_page_says(client: Client, table: PublishedTable) ->
         snapshot.seed,
     )
     page = unescape(client.get("/published/small/").content.decode())
-    assert all(one["question"] in page and one["answer"] in page for one in data["findings"])
+    assert all(one["question"] in page and one["answer"] in page for one in data["summary"])
 
 
 def test_a_table_without_peers_or_likelihoods(client: Client) -> None:

@@ -198,7 +198,9 @@ class TestGsm1k:
 
     def test_as_the_paper_tests_two_sided_from_the_printed_z(self, analysis: Analysis) -> None:
         told = [
-            row for row in analysis.lines if row.reported_z is not None and abs(row.reported_z) > 1.96
+            row
+            for row in analysis.lines
+            if row.reported_z is not None and abs(row.reported_z) > 1.96
         ]
         assert len(told) == 19
         assert {row.model for row in told if row.gap < 0} == {

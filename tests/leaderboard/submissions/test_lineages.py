@@ -172,7 +172,7 @@ def finish(run: Run, evaluator: FakeEvaluator, artefact: str) -> Run:
 
 def words(pair: SetPair) -> dict[str, str]:
     """What is said of each model that has no rank."""
-    return {one.model: one.word for one in unranked(pair, publish(pair=pair)).named}
+    return {one.model: one.reason for one in unranked(pair, publish(pair=pair)).named}
 
 
 def ranked(pair: SetPair) -> list[str]:

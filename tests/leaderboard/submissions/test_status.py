@@ -32,13 +32,13 @@ def held(run: Any) -> tuple[HeldSet, ...]:
 
 
 def codes() -> set[str]:
-    return {finding.code for finding in actions.status().findings if finding.problem}
+    return {result.code for result in actions.status().check_results if result.problem}
 
 
 def test_a_healthy_site_has_no_findings(run: Any, evaluator: FakeEvaluator) -> None:
     actions.watch()
     announce(evaluator, sets=held(run))
-    assert actions.status().findings == ()
+    assert actions.status().check_results == ()
     assert actions.status().ok
 
 
@@ -110,10 +110,10 @@ def test_refused_reports_are_counted_and_nothing_of_them_is_stored(
     rows = {row.claimed: row for row in RefusedReport.objects.all()}
     assert {name: row.count for name, row in rows.items()} == {evaluator.name: 2, "": 1}
     assert all("CNRY" not in str(list(vars(row).values())) for row in rows.values())
-    notes = [str(one) for one in actions.status().findings if one.code == "refused_reports"]
+    notes = [str(one) for one in actions.status().check_results if one.code == "refused_reports"]
     assert len(notes) == 2
     assert not any(
-        one.problem for one in actions.status().findings if one.code == "refused_reports"
+        one.problem for one in actions.status().check_results if one.code == "refused_reports"
     )
 
 
@@ -130,7 +130,7 @@ def test_messages_that_were_set_aside_are_a_note(db: None, monkeypatch: pytest.M
         "leaderboard.submissions.actions.monitoring.quarantined", lambda _: {"record": 3}
     )
     tasks.watch()
-    [note] = [one for one in actions.status().findings if one.code == "quarantine"]
+    [note] = [one for one in actions.status().check_results if one.code == "quarantine"]
     assert "3 messages" in note.sentence
     assert not note.problem
 
@@ -152,7 +152,7 @@ def test_the_page_and_the_api_name_no_host_to_visitors(run: Any, evaluator: Fake
         assert evaluator.name not in text
         assert "set_not_held" not in text
         assert "1 of 1 evaluators in service" in text
-    assert data.json()["findings"] is None
+    assert data.json()["check_results"] is None
     assert not data.json()["ok"]
 
 
@@ -161,7 +161,7 @@ def test_maintainers_read_every_finding(run: Any, evaluator: FakeEvaluator) -> N
     client = Client()
     client.force_login(staff())
     page = client.get("/status/").content.decode()
-    found = client.get("/api/v1/status").json()["findings"]
+    found = client.get("/api/v1/status").json()["check_results"]
     assert {one["code"] for one in found} == {"beat_dead", "set_not_held"}
     assert evaluator.name in page
     assert "set_not_held" in page

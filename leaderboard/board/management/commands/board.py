@@ -54,7 +54,7 @@ class Command(BaseCommand):
             table([HEADINGS, *(cells(row) for row in rows)]) if rows else "No model is ranked yet."
         )
         for one in board.unranked.named:
-            self.stdout.write(f"not ranked: {one.model} ({one.word})")
+            self.stdout.write(f"not ranked: {one.model} ({one.reason})")
         for count in board.unranked.counts():
             self.stdout.write(f"not ranked: {count}")
 

@@ -1,4 +1,4 @@
-"""``manage.py close_cohort PAIR``: decide the words of the runs that have none yet."""
+"""``manage.py close_cohort PAIR``: decide the evidence level of the runs that have none yet."""
 
 from argparse import ArgumentParser
 from collections import Counter
@@ -14,32 +14,34 @@ from leaderboard.evidence.vocabulary import DECIDED
 BASIS = {
     "twins": "twins by construction: the raw gap",
     "panel": "a panel",
-    "none": "no panel: nothing can be told",
+    "none": "no panel: nothing can be decided",
 }
 
 
 class Command(BaseCommand):
-    """Closes the board of a pair: the word of every run that was graded since the last close is
-    decided, for good."""
+    """Close the board of a pair: decide the level of every run graded since the last close."""
 
-    help = "Decide the evidence of all runs on a pair that have none yet; earlier levels stay."
+    help = (
+        "Decide the evidence of all runs on a pair that have none yet; levels decided earlier stay."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """PAIR."""
         parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Close it and say what was decided; exit code 1 where there is no such pair."""
+        """Close the board and print the levels; exit with 1 where there is no such pair."""
         pair = (
             SetPair.objects.select_related("public", "private").filter(slug=options["pair"]).first()
         )
         if pair is None:
             raise CommandError("no such pair is registered")
         cohort = actions.close_cohort(pair=pair)
-        self.stdout.write(_said(cohort) if cohort else f"{pair.slug}: no run waits for a word")
+        line = _summary(cohort) if cohort else f"{pair.slug}: no run waits for a level"
+        self.stdout.write(line)
 
 
-def _said(cohort: Cohort) -> str:
+def _summary(cohort: Cohort) -> str:
     panel = cohort.facts()
     judged = [verdict.judged() for verdict in cohort.verdicts.select_related("cohort")]
     levels = Counter(one.evidence for one in judged)

@@ -9,7 +9,7 @@ from leaderboard.submissions import actions
 
 
 class Command(BaseCommand):
-    """Prints one line a finding, with advice. Ends with 1 if one of them keeps runs from ending."""
+    """Prints one line a fault, with advice. Ends with 1 if one of them keeps runs from ending."""
 
     help = "Check the site, its broker and its evaluators, and advise what to do."
 
@@ -17,12 +17,12 @@ class Command(BaseCommand):
         """Examine, print, end."""
         try:
             with quiet_database():
-                findings = actions.examine()
+                check_results = actions.examine()
         except SiteError as failure:
             self.stdout.write(f"problem: {failure}")
             raise SystemExit(1) from None
-        for finding in findings:
-            self.stdout.write(str(finding))
-        if any(finding.problem for finding in findings):
+        for result in check_results:
+            self.stdout.write(str(result))
+        if any(result.problem for result in check_results):
             raise SystemExit(1)
         self.stdout.write("ok: nothing keeps runs from ending")
