@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, decided_by, families, rank, surest_gaps
 from leaderboard.evidence.decide import METHOD as EVIDENCE_METHOD
-from leaderboard.evidence.entries import Entry, OutcomeCounts
+from leaderboard.evidence.entries import Entry
 from leaderboard.evidence.models import Judged
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.evidence.vocabulary import LEVELS as IN_FORCE
@@ -79,8 +80,8 @@ def _entry(number: int, rng: random.Random) -> Entry:
         organisation=f"Laboratory {number % ORGANISATIONS}",
         access="weights" if weights else "endpoint",
         run=str(UUID(int=number)),
-        public=_tally(public, PUBLIC),
-        private=_tally(private, PRIVATE),
+        public=OutcomeCounts.of_score(round(public * PUBLIC), PUBLIC),
+        private=OutcomeCounts.of_score(round(private * PRIVATE), PRIVATE),
         family=family if rng.random() < 0.9 else "",
         parameters=int(size * 1e9) if size else None,
         open_weights=weights,
@@ -91,11 +92,6 @@ def _entry(number: int, rng: random.Random) -> Entry:
         judged=_judged(rng.choice(LEVELS), rng.random()),
         likelihood=_likelihoods(rng.gauss(-0.6, 0.1)) if weights else None,
     )
-
-
-def _tally(share: float, n: int) -> OutcomeCounts:
-    right = round(share * n)
-    return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
 
 
 def _judged(level: Evidence, p: float) -> Judged:

@@ -12,6 +12,7 @@ from time import process_time
 import numpy as np
 
 from bench.worlds import Floats
+from evaluator.contract import OutcomeCounts
 from leaderboard.evidence import statistics
 from leaderboard.evidence.statistics import Sides
 
@@ -57,8 +58,8 @@ def board(matrix: Floats, public: int) -> None:
     for one, gap in zip(counts[REFERENCES:], gaps, strict=True):
         statistics.verdict(
             statistics.Case(
-                statistics.Counts(one.public_right, 0, one.public_n),
-                statistics.Counts(one.private_right, 0, one.private_n),
+                OutcomeCounts.of_score(one.public_right, one.public_n),
+                OutcomeCounts.of_score(one.private_right, one.private_n),
                 statistics.adjusted_test(gap),
             )
         )

@@ -11,8 +11,9 @@ import numpy as np
 
 from demo.zoo import Model
 from demo.zoo.recipes import Kind
+from evaluator.contract import OutcomeCounts
 from leaderboard.evidence import statistics
-from leaderboard.evidence.statistics import AdjustedGap, Case, Counts, GapTest, ItemGap, Sides
+from leaderboard.evidence.statistics import AdjustedGap, Case, GapTest, ItemGap, Sides
 from leaderboard.evidence.statistics.counts import peers
 from leaderboard.evidence.vocabulary import Evidence
 
@@ -65,10 +66,10 @@ def _test(gap: AdjustedGap | ItemGap | None) -> GapTest | None:
     return statistics.adjusted_test(gap) if gap else None
 
 
-def _counts(model: Model) -> tuple[Counts, Counts]:
+def _counts(model: Model) -> tuple[OutcomeCounts, OutcomeCounts]:
     """Return the counts of both sets. No answer was cut off."""
-    public = Counts(model.public.right, 0, model.public.n)
-    private = Counts(model.private.right, 0, model.private.n)
+    public = OutcomeCounts.of_score(model.public.right, model.public.n)
+    private = OutcomeCounts.of_score(model.private.right, model.private.n)
     return public, private
 
 

@@ -39,12 +39,14 @@ from evaluator.contract.rescored import (
 from evaluator.contract.summary import (
     MIN_CELL_SIZE,
     Budget,
+    CountsOpening,
     Hardware,
     OutcomeCounts,
     Reason,
     Reasons,
     Record,
     Returned,
+    SetCounts,
     ShotRecord,
     VoteBin,
     Votes,
@@ -60,6 +62,7 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "Artefact",
     "Budget",
     "Count",
+    "CountsOpening",
     "GraderCounts",
     "Hardware",
     "HeldSet",
@@ -80,6 +83,7 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "RescoredSet",
     "Returned",
     "RunId",
+    "SetCounts",
     "ShotRecord",
     "Signature",
     "Slot",
@@ -306,18 +310,6 @@ class Drill(Line, tag_field="kind", tag="drill", frozen=True, kw_only=True):
 LogLine = Exposure | Closing | Enrolment | Opening | Drill
 
 
-class SetCounts(Wire, frozen=True, kw_only=True):
-    """Number of items by outcome in this attempt; ``n`` is every item assigned to the run."""
-
-    name: Name
-    n: Count
-    right: Count
-    wrong: Count
-    no_answer: Count
-    truncated: Count
-    not_counted: Count
-
-
 class SetLikelihood(Wire, frozen=True, kw_only=True):
     """Mean over ``n`` items of the log-likelihood per character of a set's texts.
 
@@ -375,7 +367,7 @@ class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
     """
 
     entries: Annotated[tuple[LogLine, ...], Meta(max_length=1000)] = ()
-    tallies: Annotated[tuple[OutcomeCounts, ...], Meta(max_length=1000)] = ()
+    tallies: Annotated[tuple[CountsOpening, ...], Meta(max_length=1000)] = ()
     head: Note = ""
 
 

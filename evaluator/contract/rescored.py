@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from evaluator.contract.base import Count, Hex32, Name, Outcome, RunId, Token, Wire
+from evaluator.contract.summary import OutcomeCounts
 from evaluator.errors import Code
 
 
-class GraderCounts(Wire, frozen=True, kw_only=True):
+class GraderCounts(OutcomeCounts, frozen=True, kw_only=True):
     """Counts by one grader of the answers to a set that this evaluator stores of a run.
 
     ``n`` is the number of answers, of all attempts: less than the items of the run where another
@@ -20,11 +21,6 @@ class GraderCounts(Wire, frozen=True, kw_only=True):
 
     grader: Name
     set: Name
-    n: Count
-    right: Count
-    wrong: Count
-    no_answer: Count
-    truncated: Count
 
 
 class StoredSet(Wire, frozen=True, kw_only=True):

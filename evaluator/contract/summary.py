@@ -3,9 +3,10 @@
 Nothing here is of a single item, and no field could hold a text that a model or an endpoint wrote.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from evaluator.contract.base import Artefact, Count, Hex32, Name, Wire
 
@@ -32,6 +33,37 @@ A set may be sealed with a lower minimum of its own (``Manifest.cell``), never a
 
 
 class OutcomeCounts(Wire, frozen=True, kw_only=True):
+    """Counts by outcome over ``n`` items: the one shape of them, in messages, evidence and rows."""
+
+    n: Count
+    right: Count
+    wrong: Count
+    no_answer: Count
+    truncated: Count
+
+    @classmethod
+    def of_score(cls, right: int, n: int) -> "OutcomeCounts":
+        """Return the counts where only a score is known: every other answer counts as wrong."""
+        return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
+
+    @property
+    def closed(self) -> int:
+        """Number of items with an outcome that counts."""
+        return self.right + self.wrong + self.no_answer + self.truncated
+
+    def moved(self, items: int) -> Self:
+        """Return the counts with so many wrong answers more counted as right."""
+        return replace(self, right=self.right + items, wrong=self.wrong - items)
+
+
+class SetCounts(OutcomeCounts, frozen=True, kw_only=True):
+    """Counts of an attempt on one set; ``n`` is every item assigned to the run."""
+
+    name: Name
+    not_counted: Count
+
+
+class CountsOpening(Wire, frozen=True, kw_only=True):
     """Counts by outcome that open the commitment of the closing of hash ``line``, and the salt."""
 
     line: Hex32

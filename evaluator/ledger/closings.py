@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from evaluator.contract import Hex32, Outcome, OutcomeCounts, canonical_json
+from evaluator.contract import CountsOpening, Hex32, Outcome, canonical_json
 from evaluator.ledger.tree import leaf_hash, root
 
 _OUTCOME_DOMAIN = b"holdfast/outcome/v1\n"
@@ -47,10 +47,10 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
     return root(leaves).hex()
 
 
-def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> OutcomeCounts:
+def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> CountsOpening:
     """Return the counts of outcomes that open the commitment of the closing of hash ``line``."""
     counter = Counter(item.outcome for item in items)
-    return OutcomeCounts(
+    return CountsOpening(
         line=line,
         right=counter[Outcome.RIGHT],
         wrong=counter[Outcome.WRONG],
@@ -60,7 +60,7 @@ def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> Outc
     )
 
 
-def counts_commitment(counts: OutcomeCounts) -> Hex32:
+def counts_commitment(counts: CountsOpening) -> Hex32:
     """Return the SHA-256 of the domain and the canonical JSON of counts and salt.
 
     The hash of the closing line is left out, since the line contains the commitment.

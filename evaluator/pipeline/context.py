@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluator.contract import NO_RUN, BlockId, Closing, Exposed, LogLine, OutcomeCounts, Tier
+from evaluator.contract import NO_RUN, BlockId, Closing, CountsOpening, Exposed, LogLine, Tier
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
 from evaluator.ledger.closings import Closed
@@ -62,7 +62,7 @@ class Opener(typing.Protocol):
     ) -> Closing:
         """Commit in the journal to the outcomes of a run on a set."""
 
-    def open_counts(self, line: Closing, closed: Sequence[Closed], /) -> OutcomeCounts | None:
+    def open_counts(self, line: Closing, closed: Sequence[Closed], /) -> CountsOpening | None:
         """Return the counts that open the commitment of a closing."""
 
     def order_secret(self, run: str, token: int, /) -> bytes:
@@ -136,7 +136,7 @@ class Context:
         counts = tuple(counts for counts in opened if counts is not None)
         return Exposed(entries=tuple(lines), tallies=counts)
 
-    def _counts(self, line: Closing) -> OutcomeCounts | None:
+    def _counts(self, line: Closing) -> CountsOpening | None:
         try:
             return self.vault.open_counts(line, self.completions.closed(line.run, line.set))
         except EvaluatorError:

@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from evaluator.contract import (
     BlockId,
     Closing,
+    CountsOpening,
     Drill,
     Enrolment,
     Exposure,
     Hex32,
     Opening,
     Outcome,
-    OutcomeCounts,
     Tier,
     canonical_json,
     pack_bits,
@@ -220,7 +220,7 @@ class Vault:
             tally=counts_commitment(counts),
         )
 
-    def open_counts(self, line: Closing, closed: Sequence[Closed]) -> OutcomeCounts | None:
+    def open_counts(self, line: Closing, closed: Sequence[Closed]) -> CountsOpening | None:
         """Return the counts that a closing of this evaluator committed to.
 
         None if ``closed`` has more items than the closing.

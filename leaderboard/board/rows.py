@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evaluator import policy
-from evaluator.contract import Tier, Wire
+from evaluator.contract import OutcomeCounts, Tier, Wire
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure
 from leaderboard.evidence.models import Access, Judged
 from leaderboard.evidence.summaries import Likelihoods
@@ -30,17 +30,15 @@ WHY: Mapping[Why, str] = {
 """Text for each reason why a model has no rank."""
 
 
-class Score(Wire, frozen=True, kw_only=True):
-    """One model on one set. ``n`` is every assigned item; shares are fractions; ``interval`` is
-    Wilson's, 95%, and under 100 items Clopper and Pearson's."""
+class Score(OutcomeCounts, frozen=True, kw_only=True):
+    """Counts of one model on one set, and its accuracy as a fraction.
 
-    right: int
-    n: int
+    ``n`` is every assigned item; ``interval`` is Wilson's, 95%, and under 100 items Clopper and
+    Pearson's.
+    """
+
     accuracy: float
     interval: tuple[float, float]
-    wrong: int
-    no_answer: int
-    truncated: int
 
 
 class GraderScore(Wire, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from evaluator.contract import canonical_json
+from evaluator.contract import OutcomeCounts, canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import likelihoods
 from leaderboard.board.models import Snapshot
@@ -19,7 +19,6 @@ from leaderboard.evidence.entries import (
     LEVEL,
     Entry,
     Graded,
-    OutcomeCounts,
     Strata,
     facts,
     matrix,
@@ -190,16 +189,9 @@ def _beyond_noise(
     ]
 
 
-def _score(tally: OutcomeCounts) -> Score:
-    return Score(
-        right=tally.right,
-        n=tally.n,
-        accuracy=tally.right / tally.n,
-        interval=statistics.accuracy_interval(tally.right, tally.n, LEVEL),
-        wrong=tally.wrong,
-        no_answer=tally.no_answer,
-        truncated=tally.truncated,
-    )
+def _score(counts: OutcomeCounts) -> Score:
+    interval = statistics.accuracy_interval(counts.right, counts.n, LEVEL)
+    return Score(**counts.to_dict(), accuracy=counts.right / counts.n, interval=interval)
 
 
 def _private_score(entry: Entry) -> Score:
@@ -220,15 +212,10 @@ def _gap_interval(entry: Entry) -> statistics.Interval:
 
 def _worst_gap(entry: Entry) -> tuple[float, float]:
     """Return the gaps between which truncated answers could move it, by the same private scores."""
-    public = _counts(entry.public)
-    fewest, most = (_counts(counts) for counts in entry.private_range)
-    least, _ = statistics.worst_case_gap(public, most)
-    _, greatest = statistics.worst_case_gap(public, fewest)
+    fewest, most = entry.private_range
+    least, _ = statistics.worst_case_gap(entry.public, most)
+    _, greatest = statistics.worst_case_gap(entry.public, fewest)
     return least, greatest
-
-
-def _counts(counts: OutcomeCounts) -> statistics.Counts:
-    return statistics.Counts(counts.right, counts.truncated, counts.n)
 
 
 def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:

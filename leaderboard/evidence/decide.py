@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from uuid import UUID
 
-from evaluator.contract import canonical_json
+from evaluator.contract import OutcomeCounts, canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence import statistics
 from leaderboard.evidence.entries import (
     LEVEL,
     Entry,
-    OutcomeCounts,
     facts,
     matrix,
     newest,
@@ -259,14 +258,9 @@ def _judged(entry: Entry) -> OutcomeCounts:
     return entry.private_range[1]
 
 
-def _counts(entry: Entry) -> tuple[statistics.Counts, statistics.Counts]:
+def _counts(entry: Entry) -> tuple[OutcomeCounts, OutcomeCounts]:
     """Return the counts of the public and of the private set."""
-    public = entry.public
-    private = _judged(entry)
-    return (
-        statistics.Counts(public.right, public.truncated, public.n),
-        statistics.Counts(private.right, private.truncated, private.n),
-    )
+    return entry.public, _judged(entry)
 
 
 def _raw_test(entry: Entry) -> _Tested:

@@ -1,7 +1,7 @@
 """Complete runs as rankings and verdicts read them: counts, outcomes and facts of the model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Self, cast
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 from django.db.models import Count, QuerySet
 
-from evaluator.contract import Outcome, SetLikelihood, Tier
+from evaluator.contract import Outcome, OutcomeCounts, SetLikelihood, Tier
 from evaluator.ledger.manifests import Manifest, Stratum
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
@@ -22,7 +22,6 @@ from leaderboard.submissions.models import (
     COUNTED,
     GraderComparison,
     PackedOutcomes,
-    PublicCounts,
     RescoredOutcomes,
     Rescoring,
     Run,
@@ -39,32 +38,6 @@ _VALUES = np.full(256, np.nan)
 """Value of each outcome byte in a matrix of outcomes."""
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0
 _VALUES[Outcome.RIGHT] = 1.0
-
-
-@dataclass(frozen=True)
-class OutcomeCounts:
-    """Counts of one run on one set."""
-
-    n: int
-    right: int
-    wrong: int
-    no_answer: int
-    truncated: int
-
-    @classmethod
-    def of(cls, counts: PublicCounts) -> Self:
-        """Return the five counts of ``counts``."""
-        return cls(
-            n=counts.n,
-            right=counts.right,
-            wrong=counts.wrong,
-            no_answer=counts.no_answer,
-            truncated=counts.truncated,
-        )
-
-    def moved(self, items: int) -> Self:
-        """Return the counts with so many wrong answers more counted as right."""
-        return replace(self, right=self.right + items, wrong=self.wrong - items)
 
 
 @dataclass(frozen=True)
@@ -164,6 +137,8 @@ def facts(entry: Entry) -> dict[str, Any]:
     if not entry.within:
         del fields["within"]
     return fields | {
+        "public": entry.public.to_dict(),
+        "private": entry.private.to_dict(),
         "outcomes": sha256(entry.outcomes).hexdigest(),
         "public_outcomes": sha256(entry.public_outcomes).hexdigest(),
         "judged": entry.judged and entry.judged.to_dict(),
@@ -296,8 +271,8 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             organisation=model.organisation.name,
             access=ACCESS[Submission.Kind(run.submission.kind)],
             run=str(run.pk),
-            public=OutcomeCounts.of(public_counts),
-            private=OutcomeCounts.of(private_counts),
+            public=public_counts.outcomes,
+            private=private_counts.outcomes,
             tier=cast("Tier", run.tier),
             version=private_set.version,
             outcomes=b"" if private.in_steps else private.item_outcomes(private_set.retired),
@@ -367,7 +342,7 @@ def _on_both_sets(pair: SetPair, comparisons: Iterable[GraderComparison]) -> Ite
     by_grader: dict[str, dict[str, tuple[int, int]]] = {}
     for row in comparisons:
         if row.counts is not None:
-            by_grader.setdefault(row.grader, {})[row.set] = (row.counts["right"], row.n)
+            by_grader.setdefault(row.grader, {})[row.set] = (row.counts.right, row.n)
     for grader, by_set in by_grader.items():
         if pair.public.name in by_set and pair.private.name in by_set:
             yield Graded(grader, *by_set[pair.public.name], *by_set[pair.private.name])

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from evaluator.contract import Announcement, Endpoint, LogLine, OutcomeCounts, Recipient, fits
+from evaluator.contract import Announcement, CountsOpening, Endpoint, LogLine, Recipient, fits
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.closings import counts_commitment
 from evaluator.ledger.entries import origin, verify_entry
@@ -127,7 +127,7 @@ def store_log(
     evaluator: Evaluator,
     lines: Sequence[LogLine],
     note: str = "",
-    opened: Sequence[OutcomeCounts] = (),
+    opened: Sequence[CountsOpening] = (),
 ) -> None:
     """Store lines of an evaluator's log, the counts behind its closings, and a signed head.
 
@@ -142,7 +142,7 @@ def store_log(
     _compare_heads(evaluator)
 
 
-def _store_counts(evaluator: Evaluator, counts: OutcomeCounts) -> None:
+def _store_counts(evaluator: Evaluator, counts: CountsOpening) -> None:
     """Store the counts that a closing commits to. Raises ``bad_message`` for any others."""
     closing = evaluator.entries.filter(kind="closing", entry_hash=counts.line).first()
     counted = counts.right + counts.wrong + counts.no_answer + counts.truncated

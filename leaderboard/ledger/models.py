@@ -273,7 +273,7 @@ class Entry(models.Model):
 
     A line that came before its predecessor is ``pending``. One that contradicts a known line, or
     does not continue the chain, is ``conflicting``: it is stored, since its signature proves its
-    author. ``tally`` are the counts that a closing commits to (``contract.OutcomeCounts``), where
+    author. ``tally`` are the counts that a closing commits to (``contract.CountsOpening``), where
     they are known. ``run``, ``recipient`` and ``tier`` are empty where the kind of line has none;
     ``count`` is then 0.
     """

@@ -15,7 +15,7 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.contract import canonical_json
+from evaluator.contract import OutcomeCounts, canonical_json
 from leaderboard.evidence import likelihoods, statistics
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
@@ -176,8 +176,8 @@ def _evidence(
     """
     cases = [
         statistics.Case(
-            statistics.Counts(one.public_right, 0, one.public_n),
-            statistics.Counts(one.private_right, 0, one.private_n),
+            OutcomeCounts.of_score(one.public_right, one.public_n),
+            OutcomeCounts.of_score(one.private_right, one.private_n),
             test,
         )
         for one, test in zip(sides, tests, strict=True)
@@ -192,8 +192,8 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     two_sided = _corrected([test.p_two_sided for test in tests])
     gap_tests = [
         statistics.raw_test(
-            statistics.Counts(one.public_right, 0, one.public_n),
-            statistics.Counts(one.private_right, 0, one.private_n),
+            OutcomeCounts.of_score(one.public_right, one.public_n),
+            OutcomeCounts.of_score(one.private_right, one.private_n),
             LEVEL,
         )
         for one in sides

@@ -16,6 +16,7 @@ from django.core.cache import cache
 from evaluator.contract import (
     Body,
     Closing,
+    CountsOpening,
     Exposed,
     Exposure,
     Failed,
@@ -23,7 +24,6 @@ from evaluator.contract import (
     Graded,
     LogLine,
     Outcome,
-    OutcomeCounts,
     Progress,
     Report,
     SetCounts,
@@ -80,7 +80,7 @@ class FakeEvaluator:
     head_index: int = -1
     head_hash: str = GENESIS
     tree: Tree = field(default_factory=Tree)
-    tallies: dict[str, OutcomeCounts] = field(default_factory=dict)
+    tallies: dict[str, CountsOpening] = field(default_factory=dict)
 
     def identity(self) -> dict[str, str]:
         host_pub = self.host.public_key().public_bytes_raw().hex()
@@ -122,7 +122,7 @@ class FakeEvaluator:
     def close(self, outcomes: Sequence[Outcome], **changes: Any) -> Closing:
         """The next line: a run is closed with these outcomes. What opens it is kept in ``tallies``."""
         counts = {outcome.name.lower(): outcomes.count(outcome) for outcome in COUNTED}
-        told = OutcomeCounts(line=GENESIS, salt="5a" * 32, **counts)
+        told = CountsOpening(line=GENESIS, salt="5a" * 32, **counts)
         fields: dict[str, Any] = {
             "evaluator": self.name,
             "index": self.head_index + 1,

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from evaluator.contract import (
     Closing,
+    CountsOpening,
     Drill,
     Enrolment,
     Exposure,
     Opening,
-    OutcomeCounts,
     canonical_json,
     pack_bits,
 )
@@ -346,7 +346,7 @@ def _committed(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a line; of a closing, its counts behind their commitment."""
     if "right" not in fields:
         return fields
-    told = OutcomeCounts.from_dict(_opening(fields) | {"line": GENESIS})
+    told = CountsOpening.from_dict(_opening(fields) | {"line": GENESIS})
     return {"tally": counts_commitment(told)} | _without(fields, *COUNTS[:4])
 
 

@@ -18,12 +18,20 @@ from leaderboard.evidence.statistics.power import visible
 from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 
-class Counts(NamedTuple):
-    """Outcomes on one set, as far as a verdict needs them: ``n`` is every assigned item."""
+class Counts(Protocol):
+    """Outcomes on one set, as far as a verdict needs them."""
 
-    right: int
-    truncated: int
-    n: int
+    @property
+    def right(self) -> int:
+        """Items answered right."""
+
+    @property
+    def truncated(self) -> int:
+        """Items whose answer was cut off before it stated a result."""
+
+    @property
+    def n(self) -> int:
+        """Every assigned item."""
 
 
 class GapTest(NamedTuple):

@@ -85,8 +85,7 @@ def _check_counts(rows: Rows, sets: Sequence[SetCounts]) -> None:
     if sorted(counts.name for counts in sets) != sorted(rows):
         raise error(Code.BAD_MESSAGE, "counts are not for the sets of the run")
     for counts in sets:
-        closed = counts.right + counts.wrong + counts.no_answer + counts.truncated
-        if counts.n != rows[counts.name].n or closed > counts.n or counts.not_counted:
+        if counts.n != rows[counts.name].n or counts.closed > counts.n or counts.not_counted:
             raise error(Code.BAD_MESSAGE, "counts do not fit their set")
 
 
@@ -127,7 +126,7 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
     for part in counts:
         if part.set not in rows or part.n > rows[part.set].n:
             raise error(Code.BAD_MESSAGE, "counts of graders are not for the sets of the run")
-        if part.n != part.right + part.wrong + part.no_answer + part.truncated:
+        if part.n != part.closed:
             raise error(Code.BAD_MESSAGE, "counts of graders do not add up")
     run.counts_by_grader.all().delete()
     CountsByGrader.objects.bulk_create(

@@ -261,12 +261,7 @@ def _graders(run: Run) -> list[dict[str, Any]]:
         return []
     comparisons = compare_graders([run], headline=run.submission.pair.grader)
     return [
-        {
-            "grader": comparison.grader,
-            "set": comparison.set,
-            "n": comparison.n,
-            "known": comparison.known,
-            **(comparison.counts or dict.fromkeys(COUNTS)),
-        }
+        {name: getattr(comparison, name) for name in ("grader", "set", "n", "known")}
+        | {name: getattr(comparison.counts, name, None) for name in COUNTS}
         for comparison in comparisons[run.pk]
     ]

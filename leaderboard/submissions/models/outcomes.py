@@ -5,14 +5,14 @@ text.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import models
+from msgspec.structs import replace
 
-from evaluator.contract import Outcome, SetCounts, SetLikelihood
+from evaluator.contract import Outcome, OutcomeCounts, SetCounts, SetLikelihood
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.submissions.ladder import (
     EXACT_TIERS,
@@ -29,8 +29,13 @@ UNASSIGNED = 9
 """The byte of an item outside the run's item selection. No outcome has this value."""
 
 
-@dataclass(frozen=True)
-class PublicCounts:
+def check_cell_size(n: int, cell: int) -> None:
+    """Raise ValueError for a count over some items, but fewer than the minimum ``cell``."""
+    if 0 < n < cell:
+        raise ValueError("below the minimum cell size")
+
+
+class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
     """Counts of one run on one set that may be published, over ``n`` items.
 
     ``n`` is 0 or at least the set's minimum ``cell``: raises ValueError for a smaller one. Pages,
@@ -43,11 +48,6 @@ class PublicCounts:
     set: str
     sealed: bool
     cell: int
-    n: int
-    right: int
-    wrong: int
-    no_answer: int
-    truncated: int
     votes: dict[str, Any] | None = None
     likelihood: SetLikelihood | None = None
     reasons: dict[str, int] | None = None
@@ -55,8 +55,18 @@ class PublicCounts:
     within: int = 0
 
     def __post_init__(self) -> None:
-        if 0 < self.n < self.cell:
-            raise ValueError("below the minimum cell size")
+        check_cell_size(self.n, self.cell)
+
+    @property
+    def outcomes(self) -> OutcomeCounts:
+        """Return the counts by outcome alone."""
+        return OutcomeCounts(
+            n=self.n,
+            right=self.right,
+            wrong=self.wrong,
+            no_answer=self.no_answer,
+            truncated=self.truncated,
+        )
 
     def with_published(self, score: PublishedScore) -> "PublicCounts":
         """Return the counts with what is published of a score in steps.

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models.functions import Now
 
-from evaluator.contract import Outcome
+from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import ItemSet
 from leaderboard.ledger.models import Evaluator
@@ -234,7 +234,7 @@ class GraderComparison:
     set: str
     n: int
     known: int
-    counts: dict[str, int] | None
+    counts: OutcomeCounts | None
 
 
 OtherCounts = CountsByGrader | RescoredOutcomes
@@ -322,5 +322,7 @@ def _of_other_grader(
     return GraderComparison(grader, row.item_set.name, row.n, known, counts)
 
 
-def _counts(row: OtherCounts | RunOutcomes) -> dict[str, int]:
-    return {name: getattr(row, name) for name in COUNTS}
+def _counts(row: OtherCounts | RunOutcomes) -> OutcomeCounts:
+    """Return the counts over the items with an outcome that counts."""
+    counts = {name: getattr(row, name) for name in COUNTS}
+    return OutcomeCounts(n=sum(counts.values()), **counts)

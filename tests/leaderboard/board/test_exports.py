@@ -6,18 +6,19 @@ from io import StringIO
 
 import pytest
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.board import exports
 from leaderboard.board.lookup import Board
 from leaderboard.board.snapshot import rank
-from leaderboard.evidence.entries import Entry, Graded, OutcomeCounts
+from leaderboard.evidence.entries import Entry, Graded
 from tests.leaderboard.closing import publish
 from tests.leaderboard.sample import make_board, make_pair
 
-TALLY = OutcomeCounts(n=10, right=4, wrong=4, no_answer=1, truncated=1)
+COUNTS = OutcomeCounts(n=10, right=4, wrong=4, no_answer=1, truncated=1)
 
 
 def test_csv_gives_every_column_back() -> None:
-    (row,) = rows = rank([Entry("m", "Org, Inc", "endpoint", "run", TALLY, TALLY)])
+    (row,) = rows = rank([Entry("m", "Org, Inc", "endpoint", "run", COUNTS, COUNTS)])
     (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
     assert tuple(line) == exports.COLUMNS
     assert (line["organisation"], line["access"], line["evidence"]) == (
@@ -33,7 +34,7 @@ def test_csv_gives_every_column_back() -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\tx"])
 def test_no_name_is_a_formula(name: str) -> None:
     (line,) = csv.DictReader(
-        StringIO(exports.as_csv(rank([Entry(name, name, "weights", "run", TALLY, TALLY)])))
+        StringIO(exports.as_csv(rank([Entry(name, name, "weights", "run", COUNTS, COUNTS)])))
     )
     assert line["model"] == line["organisation"] == "'" + name
 
@@ -61,7 +62,7 @@ def test_json_before_the_first_ranking_is_empty_and_not_zero() -> None:
 
 def test_csv_has_every_grader_side_by_side() -> None:
     graders = (Graded("numeric-1", 4, 10, 3, 10), Graded("lm-eval-strict-3", 2, 10, 2, 10))
-    rows = rank([Entry("m", "Org", "weights", "run", TALLY, TALLY, graders=graders)])
+    rows = rank([Entry("m", "Org", "weights", "run", COUNTS, COUNTS, graders=graders)])
     (line,) = csv.DictReader(StringIO(exports.as_csv(rows)))
     assert (
         line["graders"]

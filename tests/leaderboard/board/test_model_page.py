@@ -5,18 +5,19 @@ import re
 import pytest
 from django.test import Client
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.board.snapshot import Draft, rank
-from leaderboard.evidence.entries import Entry, Graded, OutcomeCounts
+from leaderboard.evidence.entries import Entry, Graded
 from tests.leaderboard.sample import make_pair
 
 pytestmark = pytest.mark.django_db
-TALLY = OutcomeCounts(n=400, right=300, wrong=100, no_answer=0, truncated=0)
+COUNTS = OutcomeCounts(n=400, right=300, wrong=100, no_answer=0, truncated=0)
 GRADERS = (Graded("numeric-1", 300, 400, 280, 400), Graded("lm-eval-strict-3", 260, 400, 262, 400))
 
 
 def page(client: Client, *graders: Graded) -> str:
     rows = rank(
-        [Entry("m", "Org", "weights", "0" * 8, TALLY, TALLY, graders=graders, grader="numeric-1")]
+        [Entry("m", "Org", "weights", "0" * 8, COUNTS, COUNTS, graders=graders, grader="numeric-1")]
     )
     Draft(rows, None, (), None, "0" * 64).save(make_pair())
     return client.get("/models/m/").content.decode()

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluator.contract import Outcome
+from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.board.snapshot import rank
-from leaderboard.evidence.entries import Entry, OutcomeCounts
+from leaderboard.evidence.entries import Entry
 from leaderboard.submissions.models import UNASSIGNED, Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.closing import drafted
@@ -14,13 +14,13 @@ from tests.leaderboard.sample import make_board, make_pair, make_run
 
 
 def entry(model: str, public: int, private: int, *, n: int = 400, truncated: int = 0) -> Entry:
-    def tally(right: int) -> OutcomeCounts:
+    def counts(right: int) -> OutcomeCounts:
         return OutcomeCounts(
             n=n, right=right, wrong=n - right - truncated, no_answer=0, truncated=truncated
         )
 
     return Entry(
-        model, "Holdfast demo", "weights", f"run-of-{model}", tally(public), tally(private)
+        model, "Holdfast demo", "weights", f"run-of-{model}", counts(public), counts(private)
     )
 
 

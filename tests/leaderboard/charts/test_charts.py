@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.board.points import point_of
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import rank
 from leaderboard.charts import marks
 from leaderboard.evidence import formats
-from leaderboard.evidence.entries import Entry, OutcomeCounts
+from leaderboard.evidence.entries import Entry
 from leaderboard.evidence.vocabulary import Evidence
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,12 +22,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 def make(
     public: int = 331, private: int = 328, *, model: str = "demo-honest", truncated: int = 0
 ) -> Row:
-    def tally(right: int) -> OutcomeCounts:
+    def counts(right: int) -> OutcomeCounts:
         return OutcomeCounts(
             n=400, right=right, wrong=400 - right - truncated, no_answer=0, truncated=truncated
         )
 
-    return rank([Entry(model, "Demo", "weights", "run", tally(public), tally(private))])[0]
+    return rank([Entry(model, "Demo", "weights", "run", counts(public), counts(private))])[0]
 
 
 def parse(picture: str) -> ElementTree.Element:

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from evaluator.contract import Outcome
+from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import actions
 from leaderboard.board import snapshot as snapshots
@@ -16,7 +16,7 @@ from leaderboard.board.models import Snapshot
 from leaderboard.errors import SiteError
 from leaderboard.evidence import actions as references
 from leaderboard.evidence import decide as cohorts
-from leaderboard.evidence.entries import Entry, OutcomeCounts, newest
+from leaderboard.evidence.entries import Entry, newest
 from leaderboard.evidence.models import Cohort, FirstRun, Judged, Verdict
 from leaderboard.evidence.vocabulary import CORRECTED_LEVELS
 from leaderboard.submissions.models import Lineage, Model, Run, RunOutcomes, Submission

@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from scipy.stats import beta
 
-from evaluator.contract import Outcome
+from evaluator.contract import Outcome, OutcomeCounts
 from leaderboard.board import snapshot as boards
 from leaderboard.board.snapshot import rank
 from leaderboard.evidence import decide as cohorts
-from leaderboard.evidence.entries import Entry, OutcomeCounts
+from leaderboard.evidence.entries import Entry
 from leaderboard.evidence.noise import STORED, NoiseFloor, noise_floor
 from tests.leaderboard.sample import make_board, make_pair
 
@@ -35,8 +35,8 @@ def test_the_stored_record_is_strict_and_its_floor_follows_from_its_cells() -> N
 
 
 def entry(n: int) -> Entry:
-    tally = OutcomeCounts(n=n, right=n // 2, wrong=n - n // 2, no_answer=0, truncated=0)
-    return Entry("m", "Org", "weights", "run", tally, tally)
+    counts = OutcomeCounts(n=n, right=n // 2, wrong=n - n // 2, no_answer=0, truncated=0)
+    return Entry("m", "Org", "weights", "run", counts, counts)
 
 
 def test_no_gap_below_the_floor_is_called_visible() -> None:
@@ -48,9 +48,9 @@ def test_no_gap_below_the_floor_is_called_visible() -> None:
 
 def nested(model: str, right: int) -> Entry:
     """Right on the first ``right`` of 2,000 items: any two such models differ on the same side each time."""
-    tally = OutcomeCounts(n=2000, right=right, wrong=2000 - right, no_answer=0, truncated=0)
+    counts = OutcomeCounts(n=2000, right=right, wrong=2000 - right, no_answer=0, truncated=0)
     outcomes = bytes([Outcome.RIGHT] * right + [Outcome.WRONG] * (2000 - right))
-    return Entry(model, "Org", "weights", model, tally, tally, outcomes=outcomes)
+    return Entry(model, "Org", "weights", model, counts, counts, outcomes=outcomes)
 
 
 def test_models_within_the_floor_share_their_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

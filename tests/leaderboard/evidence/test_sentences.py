@@ -7,11 +7,12 @@ from django.test import Client
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, rank
 from leaderboard.evidence import explain
-from leaderboard.evidence.entries import Entry, OutcomeCounts
+from leaderboard.evidence.entries import Entry
 from leaderboard.evidence.models import Adjusted, FirstRun, Judged
 from leaderboard.evidence.summaries import DecidedBy
 from leaderboard.evidence.vocabulary import CORRECTED_LEVELS, LEVELS, Evidence

@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from evaluator.contract import OutcomeCounts
 from leaderboard.evidence import statistics as s
-from leaderboard.evidence.statistics import Case, Counts, GapTest
+from leaderboard.evidence.statistics import Case, GapTest
 from leaderboard.evidence.vocabulary import LEVELS, Evidence
 
-SIDE, CUT = Counts(800, 24, 1200), Counts(800, 25, 1200)
+
+def side(right: int, truncated: int, n: int) -> OutcomeCounts:
+    wrong = n - right - truncated
+    return OutcomeCounts(n=n, right=right, wrong=wrong, no_answer=0, truncated=truncated)
+
+
+SIDE, CUT = side(800, 24, 1200), side(800, 25, 1200)
 cases = st.builds(
     Case,
     st.sampled_from([SIDE, CUT]),
@@ -19,7 +26,7 @@ cases = st.builds(
 )
 
 
-def level(p: float, visible: float = 0.03, public: Counts = SIDE) -> Evidence:
+def level(p: float, visible: float = 0.03, public: OutcomeCounts = SIDE) -> Evidence:
     return s.verdict(Case(public, SIDE, GapTest(p, visible, 0.1))).evidence
 
 
@@ -58,7 +65,7 @@ def test_of_a_thousand_models_that_are_not_overfitted_one_is_called_so() -> None
     found = [
         s.verdict(Case(side, other, s.raw_test(side, other))).evidence
         for side, other in (
-            (Counts(int(a), 0, 1200), Counts(int(b), 0, 1200))
+            (side(int(a), 0, 1200), side(int(b), 0, 1200))
             for a, b in rng.binomial(1200, 0.7, (models, 2))
         )
     ]
@@ -70,7 +77,7 @@ def test_of_a_thousand_models_that_are_not_overfitted_one_is_called_so() -> None
 
 def test_a_gap_of_the_visible_size_gets_its_level_four_times_in_five() -> None:
     rng = np.random.default_rng(6)
-    test = s.raw_test(Counts(900, 0, 1300), Counts(900, 0, 1300))
+    test = s.raw_test(side(900, 0, 1300), side(900, 0, 1300))
     share = 900 / 1300
     for lift, alpha in ((test.visible, 0.01), (test.visible_overfit, 0.001)):
         public = rng.binomial(1300, share + lift / 2, 4000)
@@ -83,14 +90,14 @@ def test_a_gap_of_the_visible_size_gets_its_level_four_times_in_five() -> None:
 
 
 def test_the_raw_test_speaks_for_exchangeable_sets() -> None:
-    test = s.raw_test(Counts(700, 0, 1000), Counts(600, 0, 1000))
+    test = s.raw_test(side(700, 0, 1000), side(600, 0, 1000))
     assert test.p < 1e-5
     assert 0.06 < test.visible < 0.07 < test.visible_overfit < 0.09
-    assert s.raw_test(Counts(600, 0, 1000), Counts(700, 0, 1000)).p > 0.99
+    assert s.raw_test(side(600, 0, 1000), side(700, 0, 1000)).p > 0.99
 
 
 def test_the_worst_case_moves_every_truncated_item() -> None:
-    low, high = s.worst_case_gap(Counts(50, 10, 100), Counts(40, 20, 100))
+    low, high = s.worst_case_gap(side(50, 10, 100), side(40, 20, 100))
     assert (low, high) == pytest.approx((-0.10, 0.20))
 
 
