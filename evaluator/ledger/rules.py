@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
+from math import ceil, sqrt
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -28,6 +29,8 @@ from evaluator.contract import (
 from evaluator.errors import Code, EvaluatorError, error
 
 _NEVER = 9999
+Z_95 = 1.959963984540054
+"""Normal quantile of a two-sided 95% interval."""
 OVERLAP = 10
 """Two runs count as one if their tensors share more than 1/OVERLAP of the smaller's bytes."""
 
@@ -211,16 +214,37 @@ class Short:
 
 
 @dataclass(frozen=True)
+class Score:
+    """Right answers of a model that counts, of ``n``; ``spare`` are more than its clause needs.
+
+    ``bound`` are the right answers with which the lower end of the 95% interval reaches the
+    clause's share as well (:func:`least_right_by_interval`). The rule does not ask for it.
+    """
+
+    model: str
+    right: int
+    n: int
+    spare: int
+    bound: int | None
+
+    @property
+    def is_beyond_bound(self) -> bool:
+        """True if the 95% interval of the model's share lies above the clause's."""
+        return self.bound is not None and self.right >= self.bound
+
+
+@dataclass(frozen=True)
 class ClauseState:
     """Progress of one clause.
 
     Of a date only ``moment``. Of lineages: ``wanted`` is the number of models asked for, ``models``
-    the largest set of distinct ones at present, ``qualifying`` all runs with enough right answers,
-    from which ``models`` are chosen, and ``short`` the models without enough.
+    the largest set of distinct ones at present with their ``scores``, ``qualifying`` all runs with
+    enough right answers, from which ``models`` are chosen, and ``short`` the models without enough.
     """
 
     met: bool
     models: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = ()
     wanted: int = 0
     short: tuple[Short, ...] = ()
     moment: Moment = ""
@@ -263,6 +287,22 @@ def decide(rule: Rule, evidence: Evidence, *, now: datetime) -> Verdict:
     return Verdict(False, None, (), tuple(clauses))
 
 
+def least_right(clause: Lineages, n: int) -> int:
+    """Return the right answers of ``n`` that a clause asks for: its share, rounded up."""
+    return -(-clause.numerator * n // clause.denominator)
+
+
+def least_right_by_interval(clause: Lineages, n: int) -> int | None:
+    """Return the right answers at which Wilson's 95% interval lies above the clause's share.
+
+    Its lower end reaches p where x - np >= z √(np(1-p)): E. B. Wilson, JASA 22 (1927) 209. None
+    where no count does, as for a share of 1. It is shown and decides nothing.
+    """
+    share = clause.numerator / clause.denominator
+    least = ceil(n * share + Z_95 * sqrt(n * share * (1 - share)))
+    return least if least <= n and share < 1 else None
+
+
 def same_weights(first: RunFact, second: RunFact) -> bool:
     """Return True unless the two runs are known to be of different weights.
 
@@ -295,7 +335,7 @@ def _decide_lineages(
     qualifying: list[RunFact] = []
     short: dict[str, Short] = {}
     for run in _eligible(clause, evidence.runs, ancestors):
-        missing = -(-clause.numerator * run.n // clause.denominator) - run.right
+        missing = least_right(clause, run.n) - run.right
         if missing <= 0:
             qualifying.append(run)
         elif run.model not in short or missing < short[run.model].items:
@@ -303,13 +343,25 @@ def _decide_lineages(
     for run in qualifying:
         short.pop(run.model, None)
     chosen = _choose(_conflicts(qualifying, ancestors), clause.models)
-    models = sorted(qualifying[index].model for index in chosen)
+    scores = [_score(clause, qualifying[index]) for index in chosen]
+    scores.sort(key=lambda score: score.model)
     return ClauseState(
-        met=len(models) == clause.models,
-        models=tuple(models),
+        met=len(scores) == clause.models,
+        models=tuple(score.model for score in scores),
+        scores=tuple(scores),
         wanted=clause.models,
         short=tuple(sorted(short.values(), key=lambda near: (near.items, near.model))),
         qualifying=tuple(qualifying),
+    )
+
+
+def _score(clause: Lineages, run: RunFact) -> Score:
+    return Score(
+        model=run.model,
+        right=run.right,
+        n=run.n,
+        spare=run.right - least_right(clause, run.n),
+        bound=least_right_by_interval(clause, run.n),
     )
 
 

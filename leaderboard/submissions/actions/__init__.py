@@ -23,7 +23,13 @@ from leaderboard.submissions.actions.release import (
     publish,
     withdraw,
 )
-from leaderboard.submissions.actions.release_evidence import Weighed, forecast, weigh
+from leaderboard.submissions.actions.release_evidence import (
+    Weighed,
+    forecast,
+    release_progress,
+    standing,
+    weigh,
+)
 from leaderboard.submissions.actions.rescoring import (
     ask_again,
     ask_all_again,
@@ -73,10 +79,12 @@ __all__ = [
     "record_report",
     "refuse_report",
     "register_lineage",
+    "release_progress",
     "request_end_of_lapsed",
     "request_rankings",
     "requeue",
     "retract_run",
+    "standing",
     "status",
     "submit",
     "switch_grader",

@@ -5,10 +5,10 @@ item has an outcome, and whose evaluator has closed it on the public log.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db.models import F
@@ -16,8 +16,18 @@ from django.db.models.functions import Now
 
 from evaluator.contract import Tier, Weights
 from evaluator.ledger.notices import retired
-from evaluator.ledger.rules import Evidence, LineageFact, RunFact, Verdict, decide
+from evaluator.ledger.rules import (
+    ClauseState,
+    Evidence,
+    LineageFact,
+    RunFact,
+    Verdict,
+    decide,
+    moment_of,
+    read_evidence,
+)
 from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.benchmarks.states import SetState
 from leaderboard.ledger.models import Entry
 from leaderboard.submissions.models import (
     Lineage,
@@ -42,6 +52,41 @@ class Weighed:
 def weigh(pair: SetPair) -> Weighed:
     """Weigh the evidence of this moment, by the database's clock, on the set's rule."""
     return _weigh(pair, _complete_runs().filter(submission__pair__private=pair.private_id))
+
+
+def standing(pair: SetPair) -> Weighed:
+    """Return the evidence that counts, and the verdict over it.
+
+    The evidence of a released set is not weighed again: its release rests on what was signed.
+    """
+    if pair.state != SetState.RELEASED or not pair.evidence:
+        return weigh(pair)
+    signed = read_evidence(pair.evidence)
+    manifest = pair.private.facts()
+    rule = manifest.rule if manifest else None
+    verdict = decide(rule, signed, now=moment_of(signed.moment)) if rule else None
+    return Weighed(signed, verdict)
+
+
+def release_progress(pair: SetPair) -> dict[str, Any]:
+    """Return the progress of a pair's release rule as JSON data."""
+    facts = {"pair": pair.slug, "state": pair.state, "rule": pair.private.rule_words()}
+    verdict = standing(pair).verdict
+    if verdict is None:
+        return facts
+    clauses = [_clause_facts(state) for state in verdict.clauses]
+    return facts | {"met": verdict.met, "clauses": clauses}
+
+
+def _clause_facts(state: ClauseState) -> dict[str, Any]:
+    if state.moment:
+        return {"met": state.met, "date": state.moment}
+    return {
+        "met": state.met,
+        "models": [asdict(score) for score in state.scores],
+        "wanted": state.wanted,
+        "short": [asdict(short) for short in state.short],
+    }
 
 
 def forecast(pair: SetPair) -> Weighed:

@@ -2,8 +2,16 @@
 
 from ninja import Router
 
-from leaderboard.submissions.api import pairs, rescorings, run_changes, runs, status, submissions
+from leaderboard.submissions.api import (
+    pairs,
+    releases,
+    rescorings,
+    run_changes,
+    runs,
+    status,
+    submissions,
+)
 
 router = Router()
-for module in (submissions, runs, status, run_changes, rescorings, pairs):
+for module in (submissions, runs, status, run_changes, rescorings, pairs, releases):
     router.add_router("", module.router)

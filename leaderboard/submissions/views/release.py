@@ -19,7 +19,6 @@ from evaluator.ledger.rules import (
     Rule,
     Short,
     Verdict,
-    decide,
     evidence_digest,
     in_words,
     moment_of,
@@ -71,6 +70,11 @@ class ClauseProgress:
     def missing(self) -> int:
         """Number of models that are missing."""
         return self.state.wanted - len(self.state.models)
+
+    @property
+    def beyond_bound(self) -> int:
+        """Number of models that count whose whole 95% interval lies above the clause's share."""
+        return sum(score.is_beyond_bound for score in self.state.scores)
 
 
 @dataclass(frozen=True)
@@ -178,19 +182,11 @@ def pair_context(pair: SetPair) -> dict[str, Any]:
 
 
 def evidence_context(pair: SetPair, manifest: Manifest) -> dict[str, Any]:
-    """Return the evidence that counts, frozen or of this moment, and the progress of each clause.
-
-    The evidence of a released set is not weighed again: its release rests on what was signed.
-    """
+    """Return the evidence that counts, and the progress of each clause."""
     frozen = read_evidence(pair.evidence) if pair.evidence else None
-    verdict: Verdict | None = None
-    if frozen and pair.state == SetState.RELEASED:
-        evidence = frozen
-        if manifest.rule:
-            verdict = decide(manifest.rule, frozen, now=moment_of(frozen.moment))
-    else:
-        weighed = actions.weigh(pair)
-        evidence, verdict = weighed.evidence, weighed.verdict
+    counting = actions.standing(pair)
+    evidence = counting.evidence
+    verdict = counting.verdict
     clauses: Sequence[ClauseProgress] = ()
     if manifest.rule and verdict:
         clauses = clause_progress(manifest.rule, evidence, verdict)

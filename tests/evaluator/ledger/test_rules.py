@@ -25,11 +25,14 @@ from evaluator.ledger.rules import (
     default_rule,
     evidence_digest,
     in_words,
+    least_right,
+    least_right_by_interval,
     moment_of,
     read_evidence,
     read_rule,
     rule_digest,
 )
+from leaderboard.evidence.statistics import wilson
 from tests.evaluator.ledger.lineages import (
     MOMENT,
     ODD,
@@ -533,3 +536,32 @@ def test_what_is_short() -> None:
     assert state.short == (Short("c", 1, 20), Short("b", 2, 20))
     line = decide(RULE, evidence_of([run("a", 1100, 1205)], APART), now=NOW).clauses[0].short
     assert line == (Short("a", 45, 1205),)
+
+
+@pytest.mark.parametrize(("share", "n"), [((95, 100), 1205), ((9, 10), 120), ((1, 2), 400)])
+def test_the_bound_is_where_wilsons_interval_passes_the_share(
+    share: tuple[int, int], n: int
+) -> None:
+    clause = Lineages(models=1, numerator=share[0], denominator=share[1])
+    bound = least_right_by_interval(clause, n)
+    beyond = [x for x in range(n + 1) if wilson(x, n, 0.95).low >= share[0] / share[1]]
+    assert bound == beyond[0]
+    facts = [run("a", bound - 1, n), run("b", bound, n)]
+    scores = [
+        decide(Rule(any_of=(clause,)), evidence_of([fact], APART), now=NOW).clauses[0].scores[0]
+        for fact in facts
+    ]
+    assert [score.is_beyond_bound for score in scores] == [False, True]
+    assert scores[0].spare == bound - 1 - least_right(clause, n)
+
+
+def test_gsm1ks_rule_has_a_bound_of_1160() -> None:
+    clause = Lineages(models=3, numerator=95, denominator=100)
+    assert (least_right(clause, 1205), least_right_by_interval(clause, 1205)) == (1145, 1160)
+
+
+def test_a_share_that_no_count_can_prove_has_no_bound() -> None:
+    whole = Lineages(models=1, numerator=1, denominator=1)
+    few = Lineages(models=1, numerator=95, denominator=100)
+    assert least_right_by_interval(whole, 1205) is None
+    assert least_right_by_interval(few, 9) is None

@@ -133,7 +133,7 @@ def test_progress_says_who_is_how_short(evaluator: FakeEvaluator) -> None:
         "clauses": [
             {
                 "met": False,
-                "models": ["Alpha"],
+                "models": [{"model": "Alpha", "right": 8, "n": 9, "spare": 0, "bound": None}],
                 "wanted": 3,
                 "short": [{"model": "Beta", "items": 3, "n": 9}],
             },

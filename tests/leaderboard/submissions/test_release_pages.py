@@ -92,7 +92,17 @@ def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeE
     for number in range(12):
         count_run(twins, evaluator, f"west-{number:02}", right=101 - number, lineage="west")
     page = text_of(client.get(PAGE))
-    assert "<b>1 of 2</b> models: <b>north-1</b>." in page
+    assert "<b>1 of 2</b> models." in page
+    assert "<b>north-1</b></span> <span><b>118</b> of 120 right, 4 more than needed" in page
+    assert "from 119 of 120 right answers on: 0 of 1 so far." in page
+    progress = client.get("/api/v1/sets/twins/release").json()
+    clause = progress["clauses"][0]
+    assert clause["models"] == [
+        {"model": "north-1", "right": 118, "n": 120, "spare": 4, "bound": 119}
+    ]
+    assert clause["short"][0] == {"model": "west-00", "items": 13, "n": 120}
+    assert progress["clauses"][1]["date"] == "2030-01-01T00:00:00Z"
+    assert (progress["met"], progress["state"]) == (False, "sealed")
     assert "<span>west-00</span> <span><b>13</b> of 120</span>" in page
     assert "<span>west-09</span>" in page and "west-10" not in page
     assert "And 2 more models." in page
@@ -149,6 +159,9 @@ def test_sets_without_a_manifest_or_a_rule_have_pages_too(
 ) -> None:
     for address in ("/sets/pair/", "/sets/pair/release/"):
         assert "This set has no release rule" in text_of(client.get(address))
+    progress = client.get("/api/v1/sets/pair/release").json()
+    assert (progress["met"], progress["clauses"], progress["rule"]) == (None, [], "")
+    assert client.get("/api/v1/sets/nowhere/release").status_code == 404
     type(pair.private).objects.filter(pk=pair.private.pk).update(manifest={})
     client.force_login(boss)
     for address in (
@@ -212,7 +225,8 @@ def test_a_release_rests_on_what_was_signed(
         retract(run.pk)
     for address in (PAGE, RELEASE):
         page = text_of(client.get(address))
-        assert "<b>2 of 2</b> models: <b>north-1</b>, <b>south-1</b>." in page
+        assert "<b>2 of 2</b> models." in page
+        assert "<b>north-1</b></span>" in page and "<b>south-1</b></span>" in page
         assert "The set was released before this date." in page
 
 
