@@ -6,10 +6,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
-from leaderboard.board import exports
+from leaderboard.board import comparison, exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
-from leaderboard.board.lookup import board_of
+from leaderboard.board.lookup import board_of, find_row
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
 
@@ -51,6 +51,26 @@ def board(
     a score (under 100 items Clopper and Pearson's) and Newcombe's for a gap.
     """
     return _board(request, pair)
+
+
+@router.get("/board/compare", auth=None, summary="Two models of a pair on the same items")
+def compare(request: HttpRequest, pair: str, a: str, b: str) -> dict[str, Any]:
+    """Return the first model less the second on both sets, by McNemar's exact test.
+
+    ``difference`` and ``interval`` are fractions. ``wins`` and ``losses`` are the items that only
+    the first and only the second model has right. Of the sealed set they are not published; its
+    interval is rounded outwards to half a point, and ``p_at_most`` is .001, .01 or .05, null for a
+    larger p. ``not_compared`` is the reason why ``private`` is null: ``endpoint``,
+    ``other_items`` or ``outdated``.
+    """
+    found = board_of(request, pair)
+    if found is None:
+        raise refuse(Refusal.NOT_FOUND, "pair")
+    rows = [find_row(found.snapshot, name) for name in (a, b)]
+    first, second = rows
+    if first is None or second is None:
+        raise refuse(Refusal.NOT_FOUND, "model")
+    return comparison.compare(found.pair, first, second).to_dict()
 
 
 def _etag(request: HttpRequest, pair: str | None) -> str | None:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, unranked
-from leaderboard.board.rows import NotRanked
+from leaderboard.board.rows import NotRanked, Row
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,13 @@ def board_of(request: HttpRequest, slug: str | None) -> Board | None:
     if slug not in boards:
         boards[slug] = find_board(slug)
     return boards[slug]
+
+
+def find_row(snapshot: Snapshot | None, model: str) -> Row | None:
+    """Return a model's row in a snapshot; None where it has none."""
+    if snapshot is None or not model or "\0" in model:
+        return None
+    return snapshot.row_of(model)
 
 
 @lru_cache(maxsize=1)

@@ -71,6 +71,7 @@ def sections() -> tuple[Section, ...]:
         *_likelihood(),
         *_leaks(),
         *_order(),
+        *_comparisons(),
     )
 
 
@@ -386,6 +387,24 @@ def _leaks() -> Iterator[Section]:
             ("in part", "it had been shown some; compared if either side has a whole part"),
             ("all", "it had been shown every item; nothing to compare"),
             ("not known", "the published logs do not state for each item when this run showed it"),
+        ),
+    )
+
+
+def _comparisons() -> Iterator[Section]:
+    yield Section(
+        "paired",
+        "Two models on the same items",
+        (
+            "Two models are compared on the items that both were asked. Only items that one has"
+            " right and the other has not tell them apart. If the models were equally good, each"
+            " of these items would be as likely to favour the one as the other: the p-value is"
+            " McNemar's exact test, two-sided. It is for one pair of models and not corrected for"
+            " how many are compared; the ranks are.",
+            "On a sealed set only weights that were run here are compared, and the result is"
+            " coarse: p ≤ .001, .01, .05 or above, and an interval rounded outwards to half a"
+            " point. Exact counts for each pair of runs would let crafted weights carry more of"
+            " the sealed items out than two scores do.",
         ),
     )
 

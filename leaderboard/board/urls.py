@@ -8,6 +8,7 @@ urlpatterns = [
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
     path("boards/<slug:slug>/charts/<slug:chart>/", chart_views.of_board, name="board-chart"),
+    path("boards/<slug:slug>/compare/", views.compare, name="board-compare"),
     path("boards/<slug:slug>/method/", index_views.method, name="board-method"),
     path("methodology/", views.methodology, name="methodology"),
     path("models/<str:name>/", views.model, name="model"),

@@ -10,9 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
+from leaderboard.board import comparison as comparisons
 from leaderboard.board import exports, figures
 from leaderboard.board.cells import cells, ranking
 from leaderboard.board.columns import COLUMNS
+from leaderboard.board.comparison import Comparison
 from leaderboard.board.forms import (
     ACCESS_CHOICES,
     EVIDENCE_CHOICES,
@@ -20,7 +22,7 @@ from leaderboard.board.forms import (
     SORT_CHOICES,
     BoardQuery,
 )
-from leaderboard.board.lookup import Board, board_of
+from leaderboard.board.lookup import Board, board_of, find_row
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
@@ -36,6 +38,8 @@ SIMILAR = 0.05
 MOST_PEERS = 60
 MOST_MEMBERS = 100
 MOST_UNRANKED = 50
+MOST_NAME = 120
+MOST_SUGGESTED = 200
 
 
 def board_etag(request: HttpRequest, slug: str) -> str | None:
@@ -150,6 +154,55 @@ def _choices(snapshot: Snapshot | None, query: BoardQuery) -> dict[str, Any]:
             if column.label
         ],
     }
+
+
+@require_safe
+@cached_for_visitors(board_etag)
+def compare(request: HttpRequest, slug: str) -> HttpResponse:
+    """Render two models of a pair side by side; without two names, the form that asks for them."""
+    found = _board_or_404(request, slug)
+    names = [request.GET.get(side, "")[:MOST_NAME] for side in ("a", "b")]
+    rows = [find_row(found.snapshot, name) for name in names]
+    context: dict[str, Any] = {
+        "pair": found.pair,
+        "names": names,
+        "unknown": [name for name, row in zip(names, rows, strict=True) if name and not row],
+        "listed": _first_models(found.snapshot),
+    }
+    first, second = rows
+    if first and second and first.model != second.model:
+        comparison = comparisons.compare(found.pair, first, second)
+        context |= {
+            "comparison": comparison,
+            "sides": [cells(first), cells(second)],
+            "sets": _compared_sets(comparison),
+        }
+    return render(request, "board/compare.html", context)
+
+
+def _first_models(snapshot: Snapshot | None) -> list[str]:
+    """Return the models that the form suggests, those of the best ranks."""
+    if snapshot is None:
+        return []
+    rows = snapshot.rows.order_by("position")
+    return list(rows.values_list("model", flat=True)[:MOST_SUGGESTED])
+
+
+def _compared_sets(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the results of both sets as texts, as far as they are published."""
+    names = (comparison.first.model, comparison.second.model)
+    results = (("Sealed set", comparison.private), ("Public set", comparison.public))
+    return [
+        {
+            "label": label,
+            "result": result,
+            "difference": formats.points(result.difference),
+            "interval": formats.span(result.interval),
+            "conclusion": result.conclusion(*names),
+        }
+        for label, result in results
+        if result
+    ]
 
 
 @require_safe

@@ -121,9 +121,14 @@ def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
 
     1 is right, 0 is not, NaN is not asked or no longer counted.
     """
-    public = [_VALUES[np.frombuffer(entry.public_outcomes, np.uint8)] for entry in entries]
-    private = [_VALUES[np.frombuffer(entry.outcomes, np.uint8)] for entry in entries]
+    public = [values(entry.public_outcomes) for entry in entries]
+    private = [values(entry.outcomes) for entry in entries]
     return np.array(public), np.array(private)
+
+
+def values(outcomes: bytes) -> Floats:
+    """Return outcomes, one byte an item, as numbers: 1, 0 or NaN as in :func:`matrix`."""
+    return _VALUES[np.frombuffer(outcomes, np.uint8)]
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -155,6 +160,31 @@ def published(pair: SetPair) -> tuple[Entry, ...]:
     """Return the newest run of each model whose cohort is closed: earlier no score is published."""
     decided = _counting_runs(pair).filter(pk__in=Verdict.objects.values("run"))
     return tuple(_entries(pair, _newest_of_each_model(decided)))
+
+
+@dataclass(frozen=True)
+class ItemOutcomes:
+    """Outcomes of a run on both sets, one byte an item, 0 for one that does not count."""
+
+    public: bytes = field(repr=False)
+    private: bytes = field(repr=False)
+
+
+def item_outcomes(pair: SetPair, runs: Iterable[UUID]) -> dict[UUID, ItemOutcomes]:
+    """Return the outcomes of those of ``runs`` that still count and are complete. Never shown."""
+    counting = list(_counting_runs(pair).filter(pk__in=list(runs)))
+    manifest = pair.private.facts()
+    gone = retired(manifest, pair.private.signed_notices()) if manifest else frozenset()
+    stored = _complete_outcomes(pair, counting, gone)
+    found = {}
+    for run in counting:
+        public = stored.get((run.pk, pair.public_id))
+        private = stored.get((run.pk, pair.private_id))
+        if public and private:
+            found[run.pk] = ItemOutcomes(
+                public.item_outcomes(frozenset()), private.item_outcomes(gone)
+            )
+    return found
 
 
 def of_runs(pair: SetPair, runs: Iterable[UUID]) -> tuple[Entry, ...]:

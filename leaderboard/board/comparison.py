@@ -1,0 +1,157 @@
+"""Comparison of two ranked models on the same items, by a paired test. Computed when asked for.
+
+Pairs of models are too many to be stored with a snapshot. On a sealed set only a coarse result is
+published: counts of the items on which two runs differ would tell the authors of weights more about
+single items than two scores do (ADR 34).
+"""
+
+from dataclasses import dataclass
+from math import ceil, floor
+from uuid import UUID
+
+from evaluator.contract import Wire
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.rows import Row
+from leaderboard.evidence import formats
+from leaderboard.evidence.entries import item_outcomes, values
+from leaderboard.evidence.statistics.paired import Paired, paired
+
+P_BOUNDS = (0.001, 0.01, 0.05)
+"""Bounds of a p-value that are published for a sealed set: the smallest that holds."""
+STEPS = 200
+"""Steps of an interval that is published for a sealed set, in all: half a point each."""
+NOT_COMPARED = {
+    "endpoint": "An endpoint's operator knows its answers, so the sealed set is compared only"
+    " between weights that were run here.",
+    "other_items": "The two models were asked different items of the sealed set.",
+    "outdated": "Outcomes have changed since this ranking; the next one can be compared.",
+}
+"""Reason why there is no comparison on the sealed set, by code."""
+
+
+class SetComparison(Wire, frozen=True, kw_only=True):
+    """First model less the second on the ``n`` items of one set that both were asked.
+
+    Differences and ends of the 95% interval are fractions. ``wins`` are items that the first model
+    has right and the second has not, ``p`` is McNemar's exact and two-sided. Of a sealed set both
+    are None, the interval is rounded outwards to half a point, and ``p_at_most`` is one of
+    :data:`P_BOUNDS`, None for a larger p.
+    """
+
+    n: int
+    difference: float
+    interval: tuple[float, float]
+    p_at_most: float | None
+    wins: int | None = None
+    losses: int | None = None
+    p: float | None = None
+
+    @property
+    def is_significant(self) -> bool:
+        """True if the models differ at the 5% level."""
+        return self.p_at_most is not None
+
+    def conclusion(self, first: str, second: str) -> str:
+        """Return the result in a sentence; ``first`` and ``second`` name the models."""
+        if self.difference == 0:
+            return f"{first} and {second} have equally many items right."
+        ahead, behind = (first, second) if self.difference > 0 else (second, first)
+        lead = f"{ahead} has {formats.percent(abs(self.difference))} pp more right than {behind}"
+        if self.p is None:
+            p = f"p ≤ {self.p_at_most:g}" if self.p_at_most else f"p > {P_BOUNDS[-1]:g}"
+        else:
+            p = formats.p_value(self.p)
+        if self.is_significant:
+            return f"{lead}, more than chance explains ({p})."
+        return f"{lead}, which chance can explain ({p})."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ranked models side by side; ``private`` is None for the reason ``not_compared``."""
+
+    first: Row
+    second: Row
+    public: SetComparison | None
+    private: SetComparison | None
+    not_compared: str = ""
+
+    @property
+    def why_not(self) -> str:
+        """Sentence on why the sealed set is not compared item by item; empty if it is."""
+        return NOT_COMPARED.get(self.not_compared, "")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the comparison as JSON data."""
+        sides = {"first": self.first, "second": self.second}
+        rows = {
+            name: {
+                "model": row.model,
+                "rank_range": row.rank_range,
+                "public": row.public.to_dict(),
+                "private": row.private.to_dict(),
+                "gap": row.gap,
+                "evidence": row.evidence,
+            }
+            for name, row in sides.items()
+        }
+        return rows | {
+            "public": self.public and self.public.to_dict(),
+            "private": self.private and self.private.to_dict(),
+            "not_compared": self.not_compared,
+        }
+
+
+def compare(pair: SetPair, first: Row, second: Row) -> Comparison:
+    """Compare two ranked models of a pair on both sets, item by item where that is allowed."""
+    runs = (UUID(first.run), UUID(second.run))
+    outcomes = item_outcomes(pair, runs)
+    if not all(run in outcomes for run in runs):
+        return Comparison(first, second, None, None, "outdated")
+    one, other = (outcomes[run] for run in runs)
+    public = _exact(paired(values(one.public), values(other.public)))
+    reason = _reason_against(first, second, [one.private, other.private])
+    if reason:
+        return Comparison(first, second, public, None, reason)
+    private = _coarse(paired(values(one.private), values(other.private)))
+    return Comparison(first, second, public, private)
+
+
+def _reason_against(first: Row, second: Row, private: list[bytes]) -> str:
+    """Return the code of :data:`NOT_COMPARED` that forbids the comparison; empty for none."""
+    if any(row.tier != "T0" or row.access != "weights" for row in (first, second)):
+        return "endpoint"
+    asked = [bytes(map(bool, outcomes)) for outcomes in private]
+    if asked[0] != asked[1]:
+        return "other_items"
+    counted = sum(asked[0])
+    if not counted == first.private.n == second.private.n:
+        return "outdated"
+    return ""
+
+
+def _exact(found: Paired) -> SetComparison:
+    return SetComparison(
+        n=found.n,
+        difference=found.difference,
+        interval=(found.interval.low, found.interval.high),
+        p_at_most=_bound_of(found.p),
+        wins=found.wins,
+        losses=found.losses,
+        p=found.p,
+    )
+
+
+def _coarse(found: Paired) -> SetComparison:
+    low = floor(found.interval.low * STEPS) / STEPS
+    high = ceil(found.interval.high * STEPS) / STEPS
+    return SetComparison(
+        n=found.n,
+        difference=found.difference,
+        interval=(low, high),
+        p_at_most=_bound_of(found.p),
+    )
+
+
+def _bound_of(p: float) -> float | None:
+    return next((bound for bound in P_BOUNDS if p <= bound), None)

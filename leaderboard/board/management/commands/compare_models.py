@@ -1,0 +1,47 @@
+"""``manage.py compare_models PAIR A B``: two ranked models on the same items."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from leaderboard.benchmarks.models import SetPair
+from leaderboard.board.comparison import compare
+from leaderboard.board.lookup import Board, find_row
+
+
+class Command(BaseCommand):
+    """Print the paired comparison of two models on both sets, in sentences or as JSON."""
+
+    help = "Compare two ranked models of a pair on the items that both were asked."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """PAIR, both models, and the format."""
+        parser.add_argument("pair", metavar="PAIR", help="the pair's slug")
+        parser.add_argument("models", metavar="MODEL", nargs=2, help="a ranked model's name")
+        parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Compare and print; exit code 1 for a pair or a model that has no ranking."""
+        pairs = SetPair.objects.select_related("public", "private")
+        pair = pairs.filter(slug=options["pair"]).first()
+        if pair is None:
+            raise CommandError("no such pair is registered")
+        board = Board.of(pair)
+        names = options["models"]
+        rows = [find_row(board.snapshot, name) for name in names]
+        first, second = rows
+        if first is None or second is None:
+            missing = [name for name, row in zip(names, rows, strict=True) if row is None]
+            raise CommandError(f"not ranked on {pair.slug}: {', '.join(missing)}")
+        comparison = compare(pair, first, second)
+        if options["json"]:
+            self.stdout.write(json.dumps(comparison.to_dict()))
+            return
+        if comparison.private:
+            self.stdout.write(f"sealed set: {comparison.private.conclusion(*names)}")
+        else:
+            self.stdout.write(f"sealed set: {comparison.why_not}")
+        if comparison.public:
+            self.stdout.write(f"public set: {comparison.public.conclusion(*names)}")

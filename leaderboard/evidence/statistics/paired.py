@@ -1,0 +1,63 @@
+"""Comparison of two models on the items that both were asked."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest
+
+from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
+
+
+class Paired(NamedTuple):
+    """Two models on ``n`` shared items: ``wins`` are right for the first model only.
+
+    ``difference`` is the first accuracy less the second, as a fraction; ``p`` is two-sided.
+    """
+
+    n: int
+    wins: int
+    losses: int
+    difference: float
+    interval: Interval
+    p: float
+
+
+def paired(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Paired:
+    """Compare two models by their outcomes, 0, 1 or missing (NaN), item by item.
+
+    Only items that have both outcomes count. ``p`` is McNemar's exact test: the two-sided binomial
+    test of the discordant items at 1/2 (Q. McNemar, Psychometrika 12 (1947) 153). The interval adds
+    one discordant item on each side: D. G. Bonett & R. M. Price, J. Educ. Behav. Stat. 37 (2012)
+    479.
+
+    Raises ValueError for lengths that differ, and where no item has both outcomes.
+    """
+    one = np.asarray(first, dtype=float)
+    other = np.asarray(second, dtype=float)
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ValueError("a paired comparison needs two outcomes for each item")
+    shared = np.isfinite(one) & np.isfinite(other)
+    n = int(shared.sum())
+    if n == 0:
+        raise ValueError("a paired comparison needs an item that both models were asked")
+    wins = int(((one == 1) & (other == 0)).sum())
+    losses = int(((one == 0) & (other == 1)).sum())
+    discordant = wins + losses
+    return Paired(
+        n=n,
+        wins=wins,
+        losses=losses,
+        difference=(wins - losses) / n,
+        interval=_interval(wins, losses, n, level),
+        p=float(binomtest(wins, discordant).pvalue) if discordant else 1.0,
+    )
+
+
+def _interval(wins: int, losses: int, n: int, level: float) -> Interval:
+    """Return Bonett and Price's interval of the difference of two paired shares."""
+    won = (wins + 1) / (n + 2)
+    lost = (losses + 1) / (n + 2)
+    error = np.sqrt((won + lost - (won - lost) ** 2) / (n + 2))
+    reach = critical_value(level) * float(error)
+    return Interval(max(won - lost - reach, -1.0), min(won - lost + reach, 1.0))
