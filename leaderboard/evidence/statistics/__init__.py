@@ -8,7 +8,6 @@ from leaderboard.evidence.statistics.adjusted import (
     AdjustedGap,
     adjusted_gap,
     gaps_against,
-    leave_one_out,
 )
 from leaderboard.evidence.statistics.ancova import (
     ItemGap,
@@ -130,7 +129,6 @@ __all__ = [
     "item_panel",
     "kendall",
     "leak_contrast",
-    "leave_one_out",
     "maj_at_k",
     "miettinen_nurminen",
     "newcombe",

@@ -1,7 +1,7 @@
 """Adjusted gap of one model against a panel, and of each reference against the others."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit, stdtr, stdtrit
@@ -59,7 +59,7 @@ def adjusted_gap(
     """Return the adjusted gap of ``target`` against ``references``, by a robustly fitted panel.
 
     Both are (public right, public n, private right, private n). The target must not be a
-    reference; see :func:`leave_one_out`. Without ``lineages`` each reference is of its own. Raises
+    reference. Without ``lineages`` each reference is of its own. Raises
     ValueError for fewer than four lineages and for impossible counts.
     """
     panel = fit_panel([Sides(*reference) for reference in references], lineages)
@@ -103,18 +103,3 @@ def gaps_against(panel: Panel, targets: Sequence[Sides], level: float = LEVEL) -
         )
         for i in range(len(targets))
     ]
-
-
-def leave_one_out(references: Sequence[Sides], level: float = LEVEL) -> list[AdjustedGap]:
-    """Return the adjusted gap of each reference against the others.
-
-    They are the evidence that a panel is clean, and show how well the test is calibrated.
-    ``put_aside`` are places among all references. Raises ValueError for fewer than five references.
-    """
-    gaps = []
-    for place, reference in enumerate(references):
-        panel = fit_panel([*references[:place], *references[place + 1 :]])
-        # Places behind the one left out move up by one.
-        put_aside = tuple(other + (other >= place) for other in panel.put_aside)
-        gaps += gaps_against(replace(panel, put_aside=put_aside), [reference], level)
-    return gaps

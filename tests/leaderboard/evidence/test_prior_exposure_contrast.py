@@ -277,7 +277,7 @@ def test_retired_items_leave_their_part_in_steps(
     second = twins.notice(first, kind="retire_block", block=0, reason="spent")
     post_notices(data=[first.to_dict(), second.to_dict()])
     assert prior_exposure(SetPair.objects.get(pk=pair.pk)) == PriorExposure(
-        look="first", before=0, fresh=260
+        extent="first", before=0, fresh=260
     )
 
 

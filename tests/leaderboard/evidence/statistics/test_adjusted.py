@@ -90,18 +90,6 @@ def test_the_visible_gap_is_found_four_times_in_five() -> None:
     assert all(one.visible > 0 for one in found)
 
 
-def test_leave_one_out_is_each_against_the_others() -> None:
-    *references, _ = counts(World("dirty", harder=0.3, dirty=4, dirty_by=0.8), 4)
-    found = s.leave_one_out(references)
-    by_hand = s.adjusted_gap(references[2], references[:2] + references[3:])
-    assert found[2].p == by_hand.p
-    aside = s.fit_panel(references).put_aside
-    assert len(aside) == 4
-    # Each contaminated one is seen by the others, whose own places are the whole panel's.
-    assert all(found[place].p < 0.05 for place in aside)
-    assert all(set(found[place].put_aside) == set(aside) - {place} for place in aside)
-
-
 def test_panels_of_equal_or_perfect_scores_still_answer() -> None:
     for references in ([Sides(600, 1000, 500, 1000)] * 10, [Sides(1000, 1000, 1000, 1000)] * 10):
         found = s.adjusted_gap(references[0], references)
