@@ -34,6 +34,7 @@ MAY = {
     "evidence/entries.py": "reads public counts; ranks need the matrix",
     "board/snapshot.py": "ranks from the matrix",
     "evidence/decide.py": "decides from the matrix",
+    "board/comparison.py": "compares two ranked runs, coarsely on a sealed set (ADR 34)",
 }
 """Who may, and why. No page, API, export, chart, command or task."""
 SOURCES = sorted(

@@ -58,7 +58,7 @@ class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
         check_cell_size(self.n, self.cell)
 
     @property
-    def outcomes(self) -> OutcomeCounts:
+    def by_outcome(self) -> OutcomeCounts:
         """Return the counts by outcome alone."""
         return OutcomeCounts(
             n=self.n,
