@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.lookup import find_board
 from leaderboard.board.models import Snapshot, SnapshotRow
-from leaderboard.board.points import point_of
+from leaderboard.board.points import mean_of, point_of
 from leaderboard.charts.chart_pages import chart_data, chart_page
 from leaderboard.charts.points import MOST_POINTS, SIMILAR, thinned
 
@@ -35,9 +35,11 @@ def of_board(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     if chart == "peers":
         rows = _similar(snapshot, rows, request.GET.get("model", ""))
         total = rows.count()
-    points = [point_of(row.read()) for row in _spread(rows, total)]
+    panel = snapshot.facts()
+    compared = bool(panel and panel.compares)
+    points = [point_of(row.read(), compared=compared) for row in _spread(rows, total)]
     named = set(rows.order_by().values_list("family", flat=True).distinct())
-    families = [one for one in snapshot.pooled() if one.family in named]
+    families = [mean_of(line) for line in snapshot.pooled() if line.family in named]
     shown = chart_data(request, points, total, snapshot.curve(), families)
     return chart_page(request, chart, title, home, shown)
 

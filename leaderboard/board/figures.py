@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from leaderboard.board.models import Snapshot
+from leaderboard.board.points import mean_of
 from leaderboard.charts import forest, marks
 from leaderboard.charts.points import evenly
 from leaderboard.evidence import associations, formats
@@ -56,8 +57,10 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
     """Return the forest plot: members as ticks, means on intervals, the largest means first."""
     pooled = [one for one in snapshot.pooled() if name in ("", one.family)]
     drawn = pooled[:MOST_FAMILIES]
-    gaps = _gaps(snapshot, [one.family for one in drawn])
-    spans = [one.raw.interval for one in drawn if one.raw.interval]
+    panel = snapshot.facts()
+    compared = bool(panel and panel.compares)
+    gaps = _gaps(snapshot, [one.family for one in drawn], "adjusted" if compared else "gap")
+    spans = [interval for one in drawn if (interval := mean_of(one).gap.interval)]
     ticks = [(gap, gap) for own in gaps.values() for gap in own]
     axis = marks.around_zero([*spans, *ticks])
     families = [_family(one, gaps[one.family], axis) for one in drawn]
@@ -65,27 +68,31 @@ def of_families(snapshot: Snapshot, name: str = "") -> dict[str, Any]:
         "family_scale": marks.scale(axis, signed=True),
         "families": families,
         "all_families": len(pooled),
-        "panel": snapshot.facts(),
+        "panel": panel,
     }
 
 
 def _family(one: FamilyLine, gaps: Sequence[float], axis: marks.Axis) -> Family:
-    pooled = one.raw
+    mean = mean_of(one)
+    pooled = mean.gap
     return Family(
         row=one,
         mean=formats.points(pooled.estimate),
         interval=formats.span(pooled.interval) if pooled.interval else "",
         prediction=formats.span(pooled.prediction) if pooled.prediction else "",
         p_sign=f"{one.p_sign:.3f}" if pooled.interval else "",
-        picture=forest.family_forest(one, gaps, axis),
+        picture=forest.family_forest(mean, gaps, axis),
     )
 
 
-def _gaps(snapshot: Snapshot, families: Sequence[str]) -> dict[str, list[float]]:
-    """Return the members' gaps of each family, ascending; of many, as many as stand for all."""
-    rows = snapshot.rows.filter(family__in=families).order_by("gap")
+def _gaps(snapshot: Snapshot, families: Sequence[str], kind: str) -> dict[str, list[float]]:
+    """Return the members' gaps of each family, ascending; of many, as many as stand for all.
+
+    ``kind`` is "gap" or "adjusted"; a model without such a gap is left out.
+    """
+    rows = snapshot.rows.filter(family__in=families).exclude(**{kind: None}).order_by(kind)
     gaps: dict[str, list[float]] = {family: [] for family in families}
-    for family, gap in rows.values_list("family", "gap"):
+    for family, gap in rows.values_list("family", kind):
         gaps[family].append(gap)
     return {family: evenly(own, MOST_TICKS) for family, own in gaps.items()}
 

@@ -430,7 +430,16 @@ def _order() -> Iterator[Section]:
         (
             "A family's mean gap is estimated with random effects, with the errors that its"
             " members share because they answered the same items, and with Hartung and Knapp's"
-            f" interval. A family with fewer than {meta.FEWEST_MEMBERS} members has a sign test"
-            " only.",
+            f" interval. A family with fewer than {meta.FEWEST_MEMBERS} members has no interval"
+            " and no test.",
+            "Where models are compared with references, the mean is over the adjusted gaps of the"
+            " members that were compared; the others are left out. The standard error of an"
+            " adjusted gap is read from its interval, and the errors of two members are taken to"
+            f" correlate by {of_counts.SHARED_ERRORS:g}, as measured between models on"
+            " random halves of one set (.335) and rounded up. Elsewhere the mean is over raw gaps,"
+            " and the correlation is computed from the items that all members were asked; where"
+            " these are not known it is taken to be the same. A family is red if its mean is above"
+            f" zero by an interval that is corrected for all families with"
+            f" {meta.FEWEST_MEMBERS} members or more (Bonferroni).",
         ),
     )

@@ -1,11 +1,16 @@
 """Chart points of ranked rows."""
 
 from leaderboard.board.rows import Row
-from leaderboard.charts.points import ChartPoint
+from leaderboard.charts.points import ChartPoint, FamilyMean
+from leaderboard.evidence.summaries import FamilyLine
 
 
-def point_of(row: Row) -> ChartPoint:
-    """Return the chart point of a model that was run here."""
+def point_of(row: Row, *, compared: bool = False) -> ChartPoint:
+    """Return the chart point of a model that was run here.
+
+    The gap of a family is the adjusted one where models are ``compared`` with references.
+    """
+    adjusted = row.judged.adjusted if row.judged else None
     return ChartPoint(
         model=row.model,
         family=row.family,
@@ -18,4 +23,12 @@ def point_of(row: Row) -> ChartPoint:
         public_rank=row.public_rank,
         level=row.evidence,
         likelihood=row.likelihood.public.per_character if row.likelihood else None,
+        pooled_gap=(adjusted.gap if adjusted else None) if compared else row.gap,
+    )
+
+
+def mean_of(line: FamilyLine) -> FamilyMean:
+    """Return the mean gap of a family: of the adjusted gaps where there are such."""
+    return FamilyMean(
+        line.family, line.members, line.higher, line.peers or line.raw, bool(line.peers)
     )

@@ -25,7 +25,7 @@ from leaderboard.evidence.entries import (
     published,
 )
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
-from leaderboard.evidence.models import BoardPanel, Cohort, Judged
+from leaderboard.evidence.models import Adjusted, BoardPanel, Cohort, Judged
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.prior_exposure import RunExposure
 from leaderboard.evidence.statistics import counts as statistics_of_counts
@@ -40,7 +40,7 @@ from leaderboard.evidence.summaries import (
 )
 from leaderboard.evidence.vocabulary import Evidence, Levels
 
-METHOD = "board-8"
+METHOD = "board-9"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a
 new name."""
 FEWEST_POOLED = 3
@@ -293,7 +293,7 @@ def build(pair: SetPair) -> Draft:
     return Draft(
         rows=rows,
         panel=panel,
-        families=families(entries),
+        families=families(entries, compared=bool(panel and panel.compares)),
         likelihood=likelihood,
         decided=decided_by(rows),
         surest=surest_gaps(rows),
@@ -316,34 +316,69 @@ def recompute(snapshot: Snapshot) -> bool | None:
     )  # fmt: skip
 
 
-def families(entries: Sequence[Entry]) -> tuple[FamilyLine, ...]:
-    """The mean raw gap of each lineage, the largest first: random effects with the errors its
-    members share. Scores in steps are left out."""
+def families(entries: Sequence[Entry], *, compared: bool) -> tuple[FamilyLine, ...]:
+    """Return the mean gap of each lineage, the largest first: random effects with the errors that
+    its members share.
+
+    Where models are ``compared`` with references, adjusted gaps are pooled, and members without
+    one are left out. Scores in steps always are.
+    """
     members: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.family and not entry.step:
+        counts = _adjusted(entry) is not None if compared else not entry.step
+        if entry.family and counts:
             members.setdefault(entry.family, []).append(entry)
     pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
-    lines = [_family(family, own, pooled) for family, own in members.items()]
-    return tuple(sorted(lines, key=lambda line: (-line.raw.estimate, line.family)))
+    lines = [_family(family, own, pooled, compared) for family, own in members.items()]
+    return tuple(sorted(lines, key=lambda line: (-(line.peers or line.raw).estimate, line.family)))
 
 
-def _family(family: str, own: Sequence[Entry], pooled: int) -> FamilyLine:
+def _adjusted(entry: Entry) -> Adjusted | None:
+    """Return the adjusted gap of an exact score that was compared with references, else None."""
+    judged = entry.judged
+    return judged.adjusted if judged and judged.basis == "panel" and not entry.step else None
+
+
+def _family(family: str, own: Sequence[Entry], pooled: int, compared: bool) -> FamilyLine:
     gaps = [one.public.right / one.public.n - one.private.right / one.private.n for one in own]
-    covariance = _covariance(own)
-    one = statistics.family_gap(gaps, covariance, LEVEL)
-    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(pooled, 1)).interval
-    gap = PooledGap(
-        estimate=one.estimate,
-        interval=one.interval,
-        prediction=one.prediction,
-        i2=one.i2,
+    raw = _pooled(gaps, _covariance(own), pooled)
+    peers = None
+    if compared:
+        adjusted = [gap for one in own if (gap := _adjusted(one))]
+        gaps = [gap.gap for gap in adjusted]
+        peers = _pooled(gaps, _adjusted_covariance(adjusted), pooled)
+    return FamilyLine(
+        family=family,
+        members=len(own),
+        higher=sum(gap > 0 for gap in gaps),
+        p_sign=statistics.sign_test(gaps),
+        raw=raw,
+        peers=peers,
+    )
+
+
+def _pooled(gaps: Sequence[float], covariance: Floats, families: int) -> PooledGap:
+    """Return a mean gap; ``above`` is by the interval that so many ``families`` together need."""
+    mean = statistics.family_gap(gaps, covariance, LEVEL)
+    wide = statistics.family_gap(gaps, covariance, 1 - (1 - LEVEL) / max(families, 1)).interval
+    return PooledGap(
+        estimate=mean.estimate,
+        interval=mean.interval,
+        prediction=mean.prediction,
+        i2=mean.i2,
         above=wide is not None and wide.low > 0,
     )
-    higher = sum(gap > 0 for gap in gaps)
-    return FamilyLine(
-        family=family, members=len(own), higher=higher, p_sign=one.p_sign, raw=gap, peers=None
-    )
+
+
+def _adjusted_covariance(gaps: Sequence[Adjusted]) -> Floats:
+    """Return the covariance of adjusted gaps, from the widths of their intervals.
+
+    A verdict does not state how the errors of two models go together, so they correlate as in
+    tables without items. They have the references' error in common as well as the items.
+    """
+    reach = 2 * intervals.critical_value(LEVEL)
+    errors = [(high - low) / reach for low, high in (gap.interval for gap in gaps)]
+    return statistics_of_counts.with_shared_errors(np.square(errors))
 
 
 def _covariance(own: Sequence[Entry]) -> Floats:

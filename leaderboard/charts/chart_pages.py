@@ -11,9 +11,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leaderboard.charts import figures
-from leaderboard.charts.points import MOST_ROWS, SIMILAR, ChartData, ChartPoint, near, thinned
+from leaderboard.charts.points import (
+    MOST_ROWS,
+    SIMILAR,
+    ChartData,
+    ChartPoint,
+    FamilyMean,
+    near,
+    thinned,
+)
 from leaderboard.evidence.formats import percent, points, span
-from leaderboard.evidence.summaries import FamilyLine
 
 Curve = Sequence[tuple[float, float]]
 Cell = SafeString | str
@@ -156,17 +163,18 @@ def families(data: ChartData) -> Chart | None:
         (
             family.family,
             str(family.members),
-            points(family.raw.estimate),
-            span(family.raw.interval) if family.raw.interval else "–",
+            points(family.gap.estimate),
+            span(family.gap.interval) if family.gap.interval else "–",
             f"{family.higher} of {family.members}",
         )
         for family in pooled
     ]
     members = thinned([model for model in data.points if model.family])
+    kind = "adjusted gap" if any(family.adjusted for family in pooled) else "gap"
     return Chart(
         question="Do whole families overfit to the public set?",
-        reading="Each tick is a model's gap, the diamond its family's mean with the 95% interval."
-        " Red: above zero also after correction for the number of families.",
+        reading=f"Each tick is a model's {kind}, the diamond its family's mean with the 95%"
+        " interval. Red: above zero also after correction for the number of families.",
         headings=("Family", "Models", "Mean, pp", "95% interval", "Above zero"),
         rows=rows,
         figure=figures.families(pooled, members),
@@ -208,7 +216,7 @@ def chart_data(
     points: Sequence[ChartPoint],
     total: int,
     curve: Curve,
-    families: Sequence[FamilyLine],
+    families: Sequence[FamilyMean],
 ) -> ChartData:
     """Return the data of a chart; ``?model=`` names the one whose peers are asked for (404)."""
     model = request.GET.get("model", "") or (points[0].model if points else "")

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from leaderboard.charts.points import ChartPoint
+from leaderboard.charts.points import ChartPoint, FamilyMean
 from leaderboard.evidence.formats import percent, points, span
-from leaderboard.evidence.summaries import FamilyLine
 from leaderboard.evidence.vocabulary import Evidence
 
 Trace = dict[str, Any]
@@ -127,22 +126,11 @@ def peers(models: Sequence[ChartPoint], chosen: str) -> Figure:
     return _figure(traces, _axis("private, %", zero=False), names, rows=len(models))
 
 
-def families(pooled: Sequence[FamilyLine], members: Sequence[ChartPoint]) -> Figure:
+def families(pooled: Sequence[FamilyMean], members: Sequence[ChartPoint]) -> Figure:
     """Return each family's mean gap on its interval, and its members' gaps; the largest on top."""
-    ticks = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": _percents(model.gap for model in members),
-        "y": [_text(model.family) for model in members],
-        "text": [_hover_text(model) for model in members],
-        "hovertemplate": HOVER,
-        "name": "a model",
-        "meta": "edge",
-        "marker": {"symbol": "line-ns-open", "size": 12},
-    }
-    above = [family for family in pooled if family.raw.above]
-    others = [family for family in pooled if not family.raw.above]
-    traces = [ticks]
+    above = [family for family in pooled if family.gap.above]
+    others = [family for family in pooled if not family.gap.above]
+    traces = [_ticks(members)]
     if others:
         traces.append(_means(others, "family's mean", "cool"))
     if above:
@@ -151,15 +139,31 @@ def families(pooled: Sequence[FamilyLine], members: Sequence[ChartPoint]) -> Fig
     return _figure(traces, _axis("gap, pp"), names, rows=len(pooled))
 
 
-def _means(own: Sequence[FamilyLine], name: str, colour: str) -> Trace:
+def _ticks(members: Sequence[ChartPoint]) -> Trace:
+    """Return the gaps that enter the means of families."""
+    drawn = [(model, gap) for model in members if (gap := model.pooled_gap) is not None]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": _percents(gap for _, gap in drawn),
+        "y": [_text(model.family) for model, _ in drawn],
+        "text": [_hover_text(model) for model, _ in drawn],
+        "hovertemplate": HOVER,
+        "name": "a model",
+        "meta": "edge",
+        "marker": {"symbol": "line-ns-open", "size": 12},
+    }
+
+
+def _means(own: Sequence[FamilyMean], name: str, colour: str) -> Trace:
     intervals = [
-        (family.raw.estimate, family.raw.interval or (family.raw.estimate, family.raw.estimate))
+        (family.gap.estimate, family.gap.interval or (family.gap.estimate, family.gap.estimate))
         for family in own
     ]
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": _percents(family.raw.estimate for family in own),
+        "x": _percents(family.gap.estimate for family in own),
         "y": [_text(family.family) for family in own],
         "error_x": _whiskers(intervals),
         "text": [_family_text(family) for family in own],
@@ -217,14 +221,16 @@ def _hover_text(model: ChartPoint) -> str:
         f"private {percent(model.private)}%, public {percent(model.public)}%",
         f"gap {points(model.gap)} pp ({span(model.interval)})",
     ]
+    if model.pooled_gap not in (None, model.gap):
+        lines.append(f"adjusted gap {points(model.pooled_gap)} pp")
     if model.likelihood is not None:
         lines.append(f"likelihood {model.likelihood:.3f}".replace("-", "−"))
     return "<br>".join([*lines, model.level.label])
 
 
-def _family_text(family: FamilyLine) -> str:
-    interval = f" ({span(family.raw.interval)})" if family.raw.interval else ""
-    mean = f"mean {points(family.raw.estimate)} pp{interval}"
+def _family_text(family: FamilyMean) -> str:
+    interval = f" ({span(family.gap.interval)})" if family.gap.interval else ""
+    mean = f"mean {points(family.gap.estimate)} pp{interval}"
     return "<br>".join([_text(family.family), mean, f"models: {family.members}"])
 
 

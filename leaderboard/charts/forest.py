@@ -6,13 +6,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from leaderboard.charts.marks import HEIGHT, PAD, WIDTH, Axis
+from leaderboard.charts.points import FamilyMean
 from leaderboard.evidence.formats import points
-from leaderboard.evidence.summaries import FamilyLine
 
 
-def family_forest(family: FamilyLine, gaps: Iterable[float], axis: Axis) -> SafeString:
+def family_forest(family: FamilyMean, gaps: Iterable[float], axis: Axis) -> SafeString:
     """Return one family: its members' ``gaps`` as ticks, the mean as a diamond on its interval."""
-    pooled = family.raw
+    pooled = family.gap
     place = axis.places(WIDTH)
     ticks = "".join(f"M{place(gap)} 7v14" for gap in gaps)
     around = ""

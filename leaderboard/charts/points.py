@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from leaderboard.evidence.summaries import FamilyLine
+from leaderboard.evidence.summaries import PooledGap
 from leaderboard.evidence.vocabulary import Evidence
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ class ChartPoint(NamedTuple):
     """One model. Shares are fractions, intervals 95%.
 
     ``likelihood`` is per character of the public items, in nats; None if it is not known.
+    ``pooled_gap`` is the gap that enters the mean of its family; None if none does.
     """
 
     model: str
@@ -41,11 +42,25 @@ class ChartPoint(NamedTuple):
     public_rank: int
     level: Evidence
     likelihood: float | None
+    pooled_gap: float | None
 
     @property
     def level_class(self) -> str:
         """Return the CSS class of the evidence level."""
         return LEVEL_CLASSES[self.level]
+
+
+class FamilyMean(NamedTuple):
+    """Mean gap of a family over ``members``, of which ``higher`` have a gap above zero.
+
+    ``adjusted`` is True if it is the mean of gaps against references.
+    """
+
+    family: str
+    members: int
+    higher: int
+    gap: PooledGap
+    adjusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class ChartData:
     points: Sequence[ChartPoint]
     total: int
     curve: Sequence[tuple[float, float]]
-    families: Sequence[FamilyLine]
+    families: Sequence[FamilyMean]
     model: str
 
 

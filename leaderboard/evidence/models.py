@@ -124,6 +124,11 @@ class BoardPanel(Wire, frozen=True, kw_only=True):
     lineages: int | None = None
     range: tuple[float, float] | None = None
 
+    @property
+    def compares(self) -> bool:
+        """True if models are compared with references."""
+        return self.basis == "panel"
+
 
 LONGEST_REASON = 300
 

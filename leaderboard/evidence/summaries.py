@@ -55,7 +55,11 @@ class PooledGap(Wire, frozen=True, kw_only=True):
 
 
 class FamilyLine(Wire, frozen=True, kw_only=True):
-    """Family: members, those with a higher public score, sign test, raw gap, gap against peers."""
+    """Family: members, those with a gap above zero, sign test, raw gap, gap against peers.
+
+    On a board whose models are compared with references, only compared members count, by their
+    adjusted gaps, and ``peers`` is the mean of these. Elsewhere all members count, by raw gaps.
+    """
 
     family: str
     members: int

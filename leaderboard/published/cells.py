@@ -13,7 +13,7 @@ from leaderboard.evidence.summaries import FamilyLine, Tested
 from leaderboard.evidence.vocabulary import FLAGGED, Evidence
 from leaderboard.published.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.published.models import PublishedTable
-from leaderboard.published.points import point_of
+from leaderboard.published.points import mean_of, point_of
 from leaderboard.published.results import Analysis, Basis, PublishedResult, is_tested
 
 
@@ -192,5 +192,5 @@ def _family(
         prediction=formats.span(prediction) if tested and prediction else "",
         peers=formats.points(family.peers.estimate) if tested and family.peers else "",
         p_sign=f"{family.p_sign:.3f}" if tested else "",
-        forest=forest.family_forest(family, [line.gap for line in own], axis),
+        forest=forest.family_forest(mean_of(family), [line.gap for line in own], axis),
     )

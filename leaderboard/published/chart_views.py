@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 from leaderboard.charts.chart_pages import chart_data, chart_page
 from leaderboard.published.forms import PublishedQuery
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
-from leaderboard.published.points import point_of
+from leaderboard.published.points import mean_of, point_of
 
 
 @require_safe
@@ -21,7 +21,7 @@ def of_published(request: HttpRequest, slug: str, chart: str) -> HttpResponse:
     query = PublishedQuery.from_dict(request.GET, analysis)
     points = [point_of(row, query.basis) for row in query.shown(analysis)]
     names = {point.family for point in points}
-    families = [family for family in analysis.families if family.family in names]
+    families = [mean_of(line) for line in analysis.families if line.family in names]
     curve = analysis.panel.curve if analysis.panel else ()
     data = chart_data(request, points, len(points), curve, families)
     return chart_page(request, chart, table.title, table.get_absolute_url(), data)

@@ -1,6 +1,7 @@
 """Chart points of rows of a published table."""
 
-from leaderboard.charts.points import ChartPoint
+from leaderboard.charts.points import ChartPoint, FamilyMean
+from leaderboard.evidence.summaries import FamilyLine
 from leaderboard.published.results import Basis, PublishedResult
 
 
@@ -18,4 +19,10 @@ def point_of(row: PublishedResult, basis: Basis) -> ChartPoint:
         public_rank=row.public_rank,
         level=row.level(basis),
         likelihood=row.loglik,
+        pooled_gap=row.gap,
     )
+
+
+def mean_of(line: FamilyLine) -> FamilyMean:
+    """Return the mean raw gap of a family."""
+    return FamilyMean(line.family, line.members, line.higher, line.raw)

@@ -45,10 +45,9 @@ from leaderboard.evidence.statistics.likelihood import (
 from leaderboard.evidence.statistics.logits import Sides
 from leaderboard.evidence.statistics.meta import (
     Family,
-    Pooled,
-    der_simonian_laird,
     family_gap,
     shared_covariance,
+    sign_test,
 )
 from leaderboard.evidence.statistics.multiplicity import benjamini_hochberg, holm
 from leaderboard.evidence.statistics.panel import FEWEST_REFERENCES, Panel, fit_panel
@@ -98,7 +97,6 @@ __all__ = [
     "ItemPanel",
     "Leak",
     "Panel",
-    "Pooled",
     "RankSet",
     "SampledScore",
     "ScoreTest",
@@ -116,7 +114,6 @@ __all__ = [
     "calibrate",
     "clopper_pearson",
     "clustered",
-    "der_simonian_laird",
     "evidence_level",
     "family_gap",
     "fewest_contaminated",
@@ -143,6 +140,7 @@ __all__ = [
     "score_z",
     "shared_covariance",
     "shrunken",
+    "sign_test",
     "smallest_visible_gap",
     "spearman",
     "standings",

@@ -140,7 +140,7 @@ def gap_covariance(members: Sequence[Sides]) -> Floats:
     Members err together because they answered the same items: see :data:`SHARED_ERRORS`.
     """
     public, private = _variances(members)
-    return _with_shared_errors(public + private)
+    return with_shared_errors(public + private)
 
 
 def peer_covariance(panel: Panel, members: Sequence[Sides]) -> Floats:
@@ -156,14 +156,17 @@ def peer_covariance(panel: Panel, members: Sequence[Sides]) -> Floats:
     # Change of the expected public share with the private one.
     sensitivity = steepness * panel.slope(x) / (private_share * (1 - private_share))
     curve_terms = panel.calibration.design(x) * steepness[:, None]
-    own_error = _with_shared_errors(public + private * sensitivity**2)
+    own_error = with_shared_errors(public + private * sensitivity**2)
     return np.asarray(
         own_error + curve_terms @ panel.calibration.covariance @ curve_terms.T, dtype=float
     )
 
 
-def _with_shared_errors(variances: Floats) -> Floats:
-    """Return the covariance (k, k) of gaps whose errors correlate by :data:`SHARED_ERRORS`."""
+def with_shared_errors(variances: Floats) -> Floats:
+    """Return the covariance (k, k) of gaps whose errors correlate by :data:`SHARED_ERRORS`.
+
+    ``variances`` (k,) are those of the gaps.
+    """
     errors = np.sqrt(variances)
     shared = SHARED_ERRORS * np.outer(errors, errors)
     np.fill_diagonal(shared, variances)

@@ -19,15 +19,6 @@ SMALLEST_RTOL = 4 * float(np.finfo(float).eps)
 """Smallest relative tolerance of the root finder, and its default."""
 
 
-class Pooled(NamedTuple):
-    """Random-effects mean, its standard error, the variance between, and Cochran's Q."""
-
-    estimate: float
-    se: float
-    tau2: float
-    q: float
-
-
 class Family(NamedTuple):
     """Mean gap of a family.
 
@@ -44,25 +35,6 @@ class Family(NamedTuple):
     tau2: float
     i2: float
     p_sign: float
-
-
-def der_simonian_laird(y: ArrayLike, variance: ArrayLike) -> Pooled:
-    """Return the moment estimate in closed form.
-
-    R. DerSimonian & N. Laird, Control. Clin. Trials 7 (1986) 177. Raises ValueError for fewer than
-    two estimates or a variance that is not positive.
-    """
-    values = np.asarray(y, dtype=float)
-    v = np.asarray(variance, dtype=float)
-    if values.ndim != 1 or values.shape != v.shape or len(values) < 2 or np.any(~(v > 0)):
-        raise ValueError("pooling needs two estimates or more, each with a positive variance")
-    w = 1 / v
-    mean = float((w * values).sum() / w.sum())
-    q = float((w * (values - mean) ** 2).sum())
-    scale = float(w.sum() - (w**2).sum() / w.sum())
-    tau2 = max(0.0, (q - (len(values) - 1)) / scale)
-    w = 1 / (v + tau2)
-    return Pooled(float((w * values).sum() / w.sum()), float(w.sum() ** -0.5), tau2, q)
 
 
 def paule_mandel(residuals: Floats, variance: Floats, design: Floats) -> float:
@@ -108,9 +80,7 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
     if y.ndim != 1 or k < 1 or shared.shape != (k, k):
         raise ValueError("a family needs one gap per member and the covariance of all of them")
     critical_value(level)
-    positive = int((y > 0).sum())
-    nonzero = int((y != 0).sum())
-    p_sign = float(binomtest(positive, nonzero).pvalue) if nonzero else 1.0
+    p_sign = sign_test(y)
     if k < FEWEST_MEMBERS:
         se = float(np.sqrt(shared.sum()) / k)
         return Family(k, float(y.mean()), se, None, None, 0.0, 0.0, p_sign)
@@ -131,6 +101,14 @@ def family_gap(gaps: ArrayLike, covariance: ArrayLike, level: float = LEVEL) -> 
         i2=max(0.0, (spread - (k - 1)) / spread) if spread > 0 else 0.0,
         p_sign=p_sign,
     )
+
+
+def sign_test(gaps: ArrayLike) -> float:
+    """Return the exact two-sided sign test's p-value; gaps of zero do not count."""
+    y = np.asarray(gaps, dtype=float)
+    positive = int((y > 0).sum())
+    nonzero = int((y != 0).sum())
+    return float(binomtest(positive, nonzero).pvalue) if nonzero else 1.0
 
 
 def shared_covariance(public: ArrayLike, private: ArrayLike) -> Floats:

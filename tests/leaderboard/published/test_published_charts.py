@@ -10,7 +10,7 @@ from leaderboard.charts.marks import WIDTH
 from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.evidence.vocabulary import DECIDED, Evidence
 from leaderboard.published.models import PublishedSnapshot
-from leaderboard.published.points import point_of
+from leaderboard.published.points import mean_of, point_of
 from leaderboard.published.results import Analysis
 from tests.leaderboard.published.fixtures import imported
 
@@ -32,7 +32,7 @@ def test_a_family_s_members_and_mean_stand_on_one_axis(analysis: Analysis) -> No
     axis = marks.around_zero((line.gap, line.gap) for line in analysis.lines)
     for family in analysis.families:
         members = [line for line in analysis.lines if line.family == family.family]
-        svg = forest.family_forest(family, [line.gap for line in members], axis)
+        svg = forest.family_forest(mean_of(family), [line.gap for line in members], axis)
         drawing = ET.fromstring(svg)
         ticks = drawing.find("path[@class='member']")
         assert (
