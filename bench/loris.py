@@ -135,7 +135,7 @@ def guessing(port: int, loops: int) -> Iterator[list[int]]:
             guess += 1
             fields = {
                 "csrfmiddlewaretoken": token,
-                "username": f"name-{number}",
+                "login": f"name-{number}",
                 "password": f"guess {guess}",
             }
             with contextlib.suppress(OSError, HTTPException):

@@ -27,6 +27,7 @@ def greeting(place: Installation) -> str:
         [
             f"{place.address}/",
             f"Sign in as {account.USER} with the password {account.password(place)}",
+            f"The site's mail is written to {os.path.relpath(place.mails)}/",
             "Three things to try, once the runs below are ranked:",
             *(f"  {number}. {thing}" for number, thing in enumerate(things, start=1)),
             "",

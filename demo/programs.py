@@ -93,6 +93,11 @@ class Installation:
         """Digests of the checkpoints that may run where there is no bubblewrap."""
         return self.folder / "evaluator" / "trusted"
 
+    @property
+    def mails(self) -> Path:
+        """The folder of the mail that the site sends: one file for each."""
+        return self.folder / "site" / "mail"
+
     def site_environment(self) -> dict[str, str]:
         """Return the variables of the site and the recorder."""
         return _inherited() | {
@@ -105,6 +110,7 @@ class Installation:
             "HOLDFAST_LEASE_SECONDS": str(self.lease_seconds),
             "HOLDFAST_REDISPATCH_SECONDS": str(4 * self.lease_seconds),
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
+            "HOLDFAST_MAIL": f"file://{self.mails.resolve()}",
             "HOLDFAST_BOARD_SECONDS": "0",  # visitors of a demo want to see it at once
             **self.settings,
         }

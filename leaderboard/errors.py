@@ -67,6 +67,7 @@ class Refusal(StrEnum):
     NAME_TAKEN = "name_taken"
     CONFLICT = "conflict"
     TOO_MANY = "too_many_attempts"
+    MAIL_AWAY = "mail_away"
     BUSY = "busy"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
@@ -272,6 +273,13 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         429,
         "There were too many attempts from this address.",
         "Wait a moment, then try again.",
+        again=True,
+    ),
+    Refusal.MAIL_AWAY: RefusalExplanation(
+        503,
+        "The mail server does not take the mail.",
+        "Try again in a few minutes.",
+        Fault.OURS,
         again=True,
     ),
     Refusal.BUSY: RefusalExplanation(

@@ -61,8 +61,9 @@ class PlainAddresses:
         return self.answer(request)
 
 
-class DatabaseAway:
-    """Turns a database's error into a refusal by its sqlstate. The database's text is dropped."""
+class Refusals:
+    """Answers a refusal that a view raised, and a database's error by its sqlstate. The database's
+    text is dropped."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -72,7 +73,9 @@ class DatabaseAway:
         return self.answer(request)
 
     def process_exception(self, request: HttpRequest, failure: Exception) -> HttpResponse | None:
-        """Answer an error of the database that a view raised."""
+        """Answer a refusal, or an error of the database, that a view raised."""
+        if isinstance(failure, SiteError):
+            return refused(request, failure)
         return database_failure(request, failure) if isinstance(failure, Error) else None
 
 
@@ -93,7 +96,9 @@ def refused(request: HttpRequest, refusal: SiteError) -> HttpResponse:
     if request.path.startswith("/api/"):
         response: HttpResponse = JsonResponse(explain(refusal.code), status=status)
     else:
-        response = HttpResponse(render_to_string(f"{status}.html"), status=status)
+        response = HttpResponse(
+            render_to_string(f"{status}.html", {"refusal": explain(refusal.code)}), status=status
+        )
     if refusal.again:
         response.headers["Retry-After"] = str(refusal.retry_after)
     return response

@@ -20,6 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from leaderboard.mail import mail_settings
+
 ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
 """Variables of the evaluators that hold the maintainers' keys for listed endpoints begin so."""
 EVALUATOR_ONLY = ("HOLDFAST_KEYS", "HOLDFAST_HOME", "HOLDFAST_RECIPIENTS", "HOLDFAST_API_KEY")
@@ -174,6 +176,10 @@ def require_complete() -> None:
         raise ImproperlyConfigured(
             "set HOLDFAST_PROXIES: https ends at a proxy, the only source of a visitor's address "
             "('none' if there is none)"
+        )
+    if SECURE and PROGRAM == "site" and not MAIL_URL:
+        raise ImproperlyConfigured(
+            "set HOLDFAST_MAIL: people confirm their addresses and reset passwords by mail"
         )
 
 
@@ -357,6 +363,32 @@ SIGN_UPS = int(
         about="Attempts to make an account that one address has in an hour.",
     )
 )
+MAILS = int(
+    number(
+        "HOLDFAST_MAILS",
+        10,
+        least=1,
+        about="Mails that one address is sent in an hour.",
+    )
+)
+MAIL_URL = text(
+    "HOLDFAST_MAIL",
+    about="Where mail goes: `smtp://user:password@host:587` (with STARTTLS), `smtps://…:465` "
+    "(TLS), `smtp+plain://host:25` (no TLS, for a relay on this machine) or `file:///folder`.",
+    shown="the folder `.mail` in the source tree; must be set where HTTPS is on",
+)
+globals().update(mail_settings(MAIL_URL or f"file://{BASE_DIR / '.mail'}"))
+EMAIL_TIMEOUT = number(
+    "HOLDFAST_MAIL_SECONDS",
+    5,
+    least=0.1,
+    about="How long the site waits for each answer of the mail server; then the visitor gets 503.",
+)
+DEFAULT_FROM_EMAIL = text(
+    "HOLDFAST_MAIL_FROM",
+    "Holdfast <holdfast@localhost>",
+    about="The sender of the site's mail.",
+)
 LISTED_PROXIES = names(
     "HOLDFAST_PROXIES",
     about="The proxies whose `X-Forwarded-For` counts: addresses, networks, `unix` for a Unix "
@@ -387,6 +419,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "ninja",
+    "allauth",
+    "allauth.account",
     "leaderboard.accounts",
     "leaderboard.benchmarks",
     "leaderboard.ledger",
@@ -400,12 +434,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "leaderboard.middleware.PlainAddresses",
-    "leaderboard.middleware.DatabaseAway",
+    "leaderboard.middleware.Refusals",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 TEMPLATES = [
     {
@@ -447,9 +482,23 @@ AUTH_PASSWORD_VALIDATORS += [
     }
 ]
 CSRF_FAILURE_VIEW = "leaderboard.views.forbidden"
-LOGIN_URL = "login"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "mine"
-LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "leaderboard.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "leaderboard.accounts.forms.SignUp"}
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_SESSION_REMEMBER = True
+# In the browser that signed up; elsewhere the link only confirms.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+# leaderboard.accounts.throttle counts these in the database, for all processes together.
+ACCOUNT_RATE_LIMITS = {"login": None, "signup": None, "login_failed": "5/300s/key"}
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -481,6 +530,7 @@ SECURE = flag(
     shown="1, but 0 in debug mode and where all allowed hosts are loopback",
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SECURE else "http"
 # A load balancer that asks without TLS gets an answer, not a redirect.
 SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0

@@ -1,20 +1,25 @@
 """Signing up, and issuing API tokens."""
 
-from leaderboard.accounts.models import ApiToken, Membership, Organisation, User
+from allauth.account.models import EmailAddress
+
+from leaderboard.accounts.models import ApiToken, Organisation, User
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 
 
-def sign_up(*, username: str, password: str | None, organisation: str) -> User:
+def sign_up(
+    *, username: str, password: str | None, organisation: str, email: str | None = None
+) -> User:
     """Create a user and the organisation they submit for.
 
-    A user without a password can only use API tokens. Raises ``name_taken`` where either name is
-    taken.
+    A user without a password can only use API tokens; one with a password signs in with it once
+    an address is confirmed, and the caller vouches for ``email``. Raises ``name_taken`` where
+    either name is taken.
     """
     with conflicts_refused():
-        user = User.objects.create_user(username=username, password=password)
-        Membership.objects.create(
-            user=user, organisation=Organisation.objects.create(name=organisation)
-        )
+        user = User.objects.create_user(username=username, password=password, email=email)
+        Organisation.objects.found(name=organisation, by=user)
+        if email:
+            EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
     return user
 
 

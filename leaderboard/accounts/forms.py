@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from allauth.account.forms import SignupForm
 from django import forms
-from django.contrib.auth.forms import UserCreationForm
 from django.core.validators import RegexValidator
+from django.http import HttpRequest
 
 from leaderboard.accounts.models import Organisation, User
 
@@ -14,37 +15,45 @@ plain = RegexValidator(
 )
 
 
-class SignUp(UserCreationForm):  # type: ignore[type-arg]
-    """A name, a password, and the organisation to submit for."""
+class SignUp(SignupForm):  # type: ignore[misc]
+    """A name, an address, a password, and the organisation to submit for."""
 
     organisation = forms.CharField(
         max_length=80,
         validators=[plain],
-        help_text="The owner of your models, shown on the board.",
+        required=False,
+        help_text="The owner of your models, shown on the board. Leave it empty if one has invited "
+        "you.",
     )
-    field_order = ("username", "organisation", "password1", "password2")
+    field_order = ("username", "email", "organisation", "password1", "password2")
 
-    class Meta:
-        model = User
-        fields = ("username",)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            # The label stands above the field already.
+            field.widget.attrs.pop("placeholder", None)
+
+    def clean_username(self) -> str:
+        """Refuse a name that could be taken for somebody's address."""
+        name: str = super().clean_username()
+        if "@" in name:
+            raise forms.ValidationError("Use letters, digits and . + - _ only.")
+        return name
 
     def clean_organisation(self) -> str:
         """Refuse the name of an existing organisation: naming one is no way to join it."""
         name: str = self.cleaned_data["organisation"]
-        if Organisation.objects.filter(name__iexact=name).exists():
+        if name and Organisation.objects.filter(name__iexact=name).exists():
             raise forms.ValidationError(
                 "An organisation of this name is registered. Choose another name."
             )
         return name
 
-    def facts(self) -> dict[str, Any]:
-        """Return the arguments of ``actions.sign_up``."""
-        cleaned = self.cleaned_data
-        return {
-            "username": cleaned["username"],
-            "password": cleaned["password1"],
-            "organisation": cleaned["organisation"],
-        }
+    def custom_signup(self, request: HttpRequest, user: User) -> None:
+        """Create the organisation with the user."""
+        super().custom_signup(request, user)
+        if self.cleaned_data["organisation"]:
+            Organisation.objects.found(name=self.cleaned_data["organisation"], by=user)
 
 
 class TokenName(forms.Form):

@@ -27,11 +27,23 @@ class User(AbstractUser):
         return Organisation.objects.filter(membership__user=self).order_by("membership__pk").first()
 
 
+class OrganisationQuerySet(models.QuerySet["Organisation"]):
+    """All organisations."""
+
+    def found(self, *, name: str, by: User) -> "Organisation":
+        """Create an organisation and its first member."""
+        organisation = self.create(name=name)
+        Membership.objects.create(user=by, organisation=organisation)
+        return organisation
+
+
 class Organisation(models.Model):
     """Owner of models."""
 
     name = models.CharField(max_length=80, unique=True)
     members = models.ManyToManyField(User, through="Membership")
+
+    objects = OrganisationQuerySet.as_manager()
 
     class Meta:
         constraints = (

@@ -1,4 +1,4 @@
-"""Rate limits on signing in and on signing up.
+"""Rate limits on signing in, on signing up and on mails.
 
 - A visitor is an address: the connection's, or the one that a trusted proxy forwards.
 - Each attempt is charged *before* the password is hashed: to a bucket of the address, and to one of
@@ -46,6 +46,8 @@ SIGN_IN_ACCOUNT = Limit(
     "sign-in by address and account", settings.SIGN_INS_ACCOUNT, 300 / settings.SIGN_INS_ACCOUNT
 )
 SIGN_UP_ADDRESS = Limit("sign-up by address", settings.SIGN_UPS, 3600 / settings.SIGN_UPS)
+SECOND_FACTOR = Limit("second factor by address", settings.SIGN_INS, 600 / settings.SIGN_INS)
+MAILS = Limit("mails to one address", settings.MAILS, 3600 / settings.MAILS)
 
 
 def visitor(request: HttpRequest) -> str:
@@ -91,6 +93,16 @@ def charge_sign_in(request: HttpRequest, username: str) -> None:
 def charge_sign_up(request: HttpRequest) -> None:
     """Charge one attempt to sign up. Raises ``too_many_attempts``."""
     _charge(SIGN_UP_ADDRESS, visitor(request))
+
+
+def charge_second_factor(request: HttpRequest) -> None:
+    """Charge one code of a second factor. Raises ``too_many_attempts``."""
+    _charge(SECOND_FACTOR, visitor(request))
+
+
+def charge_mail(email: str) -> None:
+    """Charge one mail to an address. Raises ``too_many_attempts``."""
+    _charge(MAILS, email.casefold())
 
 
 def forget_attempts(request: HttpRequest, username: str) -> None:

@@ -1,14 +1,51 @@
-"""Addresses of accounts."""
+"""Addresses of accounts. The names that begin with ``account_`` are django-allauth's."""
 
-from django.contrib.auth.views import LogoutView
-from django.urls import path
+from allauth.account import views as allauth
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from leaderboard.accounts import views
 
+
+class Base36Converter(StringConverter):
+    """A number in base 36, as django-allauth writes a user's id."""
+
+    regex = "[0-9A-Za-z]+"
+
+
+register_converter(Base36Converter, "base36")
+
 urlpatterns = [
-    path("accounts/sign-in/", views.SignIn.as_view(), name="login"),
-    path("accounts/sign-out/", LogoutView.as_view(), name="logout"),
-    path("accounts/sign-up/", views.sign_up, name="sign-up"),
+    path("accounts/sign-in/", allauth.login, name="account_login"),
+    path("accounts/sign-out/", allauth.logout, name="account_logout"),
+    path("accounts/sign-up/", views.SignUp.as_view(), name="account_signup"),
+    path("accounts/inactive/", allauth.account_inactive, name="account_inactive"),
+    path("accounts/reauthenticate/", allauth.reauthenticate, name="account_reauthenticate"),
+    path("accounts/email/", allauth.email, name="account_email"),
+    path(
+        "accounts/confirm-email/",
+        allauth.email_verification_sent,
+        name="account_email_verification_sent",
+    ),
+    path("accounts/confirm-email/<str:key>/", allauth.confirm_email, name="account_confirm_email"),
+    path("accounts/password/change/", allauth.password_change, name="account_change_password"),
+    path("accounts/password/set/", allauth.password_set, name="account_set_password"),
+    path("accounts/password/reset/", allauth.password_reset, name="account_reset_password"),
+    path(
+        "accounts/password/reset/done/",
+        allauth.password_reset_done,
+        name="account_reset_password_done",
+    ),
+    path(
+        "accounts/password/reset/key/<base36:uidb36>-<str:key>/",
+        allauth.password_reset_from_key,
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "accounts/password/reset/key/done/",
+        allauth.password_reset_from_key_done,
+        name="account_reset_password_from_key_done",
+    ),
     path("accounts/tokens/", views.tokens, name="tokens"),
     path("accounts/tokens/<int:token>/revoke/", views.revoke, name="revoke-token"),
 ]

@@ -4,66 +4,44 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
+from allauth.account.views import SignupView
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from leaderboard.accounts import actions, throttle
-from leaderboard.accounts.forms import SignUp, TokenName
+from leaderboard.accounts.forms import SignUp as SignUpForm
+from leaderboard.accounts.forms import TokenName
 from leaderboard.accounts.models import User
-from leaderboard.errors import SiteError
-from leaderboard.middleware import refused
+from leaderboard.errors import RequestRejected, SiteError, conflicts_refused
 
 Rest = ParamSpec("Rest")
 View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 
 
-class SignIn(LoginView):
-    """Sign-in page. An attempt is charged before a password is hashed."""
-
-    redirect_authenticated_user = True
+class SignUp(SignupView):  # type: ignore[misc]
+    """Sign-up page. User, organisation and mail come together, or none does."""
 
     def post(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        """Sign in. Answers 429 after too many attempts, 503 where too many passwords are being
-        hashed."""
-        username = request.POST.get("username", "")
+        """Charge the attempt, then sign up. Raises ``too_many_attempts``."""
+        throttle.charge_sign_up(request)
+        return cast("HttpResponse", super().post(request, *args, **options))
+
+    def form_valid(self, form: SignUpForm) -> HttpResponse:
+        """Create the account. Raises ``busy`` and ``mail_away``."""
         try:
-            throttle.charge_sign_in(request, username)
-            with throttle.hashing():
-                response = super().post(request, *args, **options)
-        except SiteError as failure:
-            return refused(request, failure)
-        if request.user.is_authenticated:
-            throttle.forget_attempts(request, username)
-        return response
+            with conflicts_refused():
+                return cast("HttpResponse", super().form_valid(form))
+        except RequestRejected as failure:
+            form.add_error(None, failure.advised())
+            return self.form_invalid(form, status=failure.status)
 
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def sign_up(request: HttpRequest) -> HttpResponse:
-    """Create an account and sign in with it."""
-    form = SignUp(request.POST or None)
-    status = 422
-    try:
-        if request.method == "POST":
-            throttle.charge_sign_up(request)
-        if request.method == "POST" and form.is_valid():
-            with throttle.hashing():
-                user = actions.sign_up(**form.facts())
-            login(request, user)
-            return redirect("mine")
-    except SiteError as failure:
-        if failure.again:
-            return refused(request, failure)
-        form.add_error(None, failure.advised())
-        status = failure.status
-    context = {"form": form, "section": "account"}
-    return render(
-        request, "registration/sign_up.html", context, status=status if form.errors else 200
-    )
+    def form_invalid(self, form: SignUpForm, status: int = 422) -> HttpResponse:
+        """Show the form again, with its errors."""
+        context = self.get_context_data(form=form)
+        return cast("HttpResponse", self.render_to_response(context, status=status))
 
 
 @login_required

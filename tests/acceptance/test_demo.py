@@ -95,7 +95,7 @@ def signed_in(address: str, password: str, page: str) -> str:
     with browser.open(f"{address}accounts/sign-in/") as answer:
         field = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', answer.read().decode())
     assert field is not None
-    form = {"csrfmiddlewaretoken": field[1], "username": "demo", "password": password}
+    form = {"csrfmiddlewaretoken": field[1], "login": "demo", "password": password}
     data = urlencode(form | {"next": f"/{page}"}).encode()
     with browser.open(f"{address}accounts/sign-in/", data=data) as answer:
         assert answer.url == address + page

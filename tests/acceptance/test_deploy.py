@@ -61,7 +61,7 @@ def test_drips_and_guesses_stop_only_a_start_without_the_proxy(
 
 @needs_nginx
 def test_the_proxy_speaks_for_its_visitors(place: Installation) -> None:
-    body = b"csrfmiddlewaretoken=" + b"a" * 32 + b"&username=ada&password=guess"
+    body = b"csrfmiddlewaretoken=" + b"a" * 32 + b"&login=ada&password=guess"
     headers = {
         "Cookie": "csrftoken=" + "a" * 32,
         "Content-Type": "application/x-www-form-urlencoded",

@@ -74,7 +74,7 @@ def site(run: Any, user: Any, evaluator: Any, settings: Any) -> Iterator[Site]:
     headers: dict[str, dict[str, str]] = {who: {} for who in VISITORS}
     headers["token"] = {"Authorization": f"Bearer {token}", "Idempotency-Key": "fuzz"}
     known = {
-        "slug": "pair", "str": "Model-1", "int": "1", "uuid": str(run.pk), "uuidstr": str(run.pk), "path": "statement.json",
+        "base36": "1", "slug": "pair", "str": "Model-1", "int": "1", "uuid": str(run.pk), "uuidstr": str(run.pk), "path": "statement.json",
         "evaluator": evaluator.name, "chart": "gaps", "submission_id": str(run.submission_id), "run_id": str(run.pk),
     }  # fmt: skip
     logging.disable()

@@ -63,6 +63,7 @@ def quick_passwords(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def sign_up(username: str, organisation: str) -> Callable[[], int]:
     fields = {
         "username": username,
+        "email": f"{username.lower()}@lab.example",
         "organisation": organisation,
         "password1": PASSWORD,
         "password2": PASSWORD,

@@ -106,7 +106,11 @@ def test_bad_flags(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         settings.flag("HOLDFAST_DEBUG")
 
 
-PRODUCTION = GOOD | {"HOLDFAST_ALLOWED_HOSTS": "board.example.org", "HOLDFAST_PROXIES": "unix"}
+PRODUCTION = GOOD | {
+    "HOLDFAST_ALLOWED_HOSTS": "board.example.org",
+    "HOLDFAST_PROXIES": "unix",
+    "HOLDFAST_MAIL": "smtp://mail.example.org",
+}
 WEAK = ["x", "a" * 60, "abcd" * 20, "django-insecure-" + SECRET, "correct horse " * 4, SECRET[:49]]
 
 
@@ -186,6 +190,35 @@ def read(**environ: str) -> dict[str, Any]:
         for name, value in (GOOD | environ).items():
             patch.setenv(name, value)
         return runpy.run_path(settings.__file__)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://u:p%40@mail.example:2525", ("mail.example", 2525, "u", "p@", True, False)),
+        ("smtp://mail.example", ("mail.example", 587, "", "", True, False)),
+        ("smtps://mail.example", ("mail.example", 465, "", "", False, True)),
+        ("smtp+plain://localhost", ("localhost", 25, "", "", False, False)),
+    ],
+)
+def test_mail_servers(url: str, expected: tuple[Any, ...]) -> None:
+    found = read(HOLDFAST_MAIL=url)
+    names = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
+    assert tuple(found[f"EMAIL_{name}"] for name in names) == expected
+    assert found["EMAIL_TIMEOUT"] == 5
+
+
+@pytest.mark.parametrize("url", ["mail.example", "smtp://", "http://x", "file:x", "smtp://x:y"])
+def test_mail_urls_that_are_none(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="HOLDFAST_MAIL is"):
+        read(HOLDFAST_MAIL=url)
+
+
+def test_a_public_site_needs_a_mail_server() -> None:
+    environ = PRODUCTION | {"HOLDFAST_MAIL": "", "HOLDFAST_PROGRAM": "site"}
+    with pytest.raises(ImproperlyConfigured, match="set HOLDFAST_MAIL"):
+        read(**environ)["require_complete"]()
+    read(**environ | {"HOLDFAST_MAIL": "file:///var/mail"})["require_complete"]()
 
 
 @pytest.mark.parametrize("given", ["", "10.0.0.1/8", "x", "unix,none,"])

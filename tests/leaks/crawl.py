@@ -10,9 +10,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote
 
 import requests
+
+from demo.account import confirmation
 
 PASS_PHRASE = "a long enough pass phrase 7"
 _PLACE = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
@@ -92,13 +95,16 @@ class Crawl:
             self.kept.append(f"{method} {path}")
         return answer
 
-    def sign_up(self) -> None:
-        """Make an account of this visitor's name, and stay signed in."""
-        form = {"username": self.name, "organisation": f"Lab of {self.name}"}
+    def sign_up(self, mails: Path) -> None:
+        """Make an account of this visitor's name, confirm its address, and stay signed in."""
+        email = f"{self.name.replace(' ', '-')}@lab.example"
+        form = {"username": self.name, "email": email, "organisation": f"Lab of {self.name}"}
         answer = self.send(
             "/accounts/sign-up/", form | {"password1": PASS_PHRASE, "password2": PASS_PHRASE}
         )
-        assert answer.status_code == 302, "the sign-up did not sign in"
+        assert answer.status_code == 302, "the sign-up was refused"
+        confirmed = self.send(confirmation(mails, email), {})
+        assert confirmed.status_code == 302, "the address was not confirmed"
 
     def send(
         self, path: str, form: Mapping[str, str], *, page: str = "", quiet: bool = False

@@ -204,7 +204,7 @@ def open_the_doors(used: Used) -> None:
     for role, name in names.items():
         used.crawls[role] = Crawl(address, name)
         if name:
-            used.crawls[role].sign_up()
+            used.crawls[role].sign_up(place.mails)
     used.change(
         "UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'keeper'"
     )
@@ -331,6 +331,7 @@ def provoke_pages(used: Used) -> None:
         used.page(name, author, "POST", "/api/v1/submissions", data=body, headers=bearer)
     form = {
         "username": typed,
+        "email": f"{typed}@lab.example",
         "organisation": typed,
         "password1": "long enough 7",
         "password2": typed,
@@ -344,6 +345,7 @@ def provoke_database_errors(used: Used) -> None:
     newcomer = Crawl(used.house.place.address)
     form = {
         "username": typed,
+        "email": "newcomer@lab.example",
         "organisation": typed,
         "password1": "a long phrase 7",
         "password2": "a long phrase 7",
@@ -423,6 +425,8 @@ def values(used: Used) -> dict[str, Sequence[object]]:
     lines = used.house.query("SELECT count(*) FROM ledger_entry")[0][0]
     return {
         "slug": ["twins"],
+        "uidb36": ["1"],
+        "key": ["no-key"],
         "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
         "slug:evaluator": ["demo"],
         "evaluator": ["demo"],

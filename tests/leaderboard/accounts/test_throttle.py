@@ -34,11 +34,13 @@ def hashed(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def ada(db: None) -> Any:
-    return actions.sign_up(username="ada", password=PASSWORD, organisation="Analytical")
+    return actions.sign_up(
+        username="ada", password=PASSWORD, organisation="Analytical", email="ada@lab.example"
+    )
 
 
 def sign_in(username: str, password: str, address: str = HERE, **headers: str) -> Any:
-    fields = {"username": username, "password": password}
+    fields = {"login": username, "password": password}
     return Client().post("/accounts/sign-in/", fields, REMOTE_ADDR=address, headers=headers)
 
 
@@ -105,6 +107,7 @@ def test_making_accounts_is_limited(db: None, hashed: list[str]) -> None:
     def join(number: int) -> int:
         fields = {
             "username": f"u{number}",
+            "email": f"u{number}@lab.example",
             "organisation": f"O {number}",
             "password1": PASSWORD,
             "password2": PASSWORD,
