@@ -19,7 +19,7 @@ def greeting(place: Installation) -> str:
     things = (
         "Why is one model overfit on one benchmark only?"
         f" {place.address}/models/demo-contaminated/",
-        "Submit a model: the checkpoint honest, small or contaminated, under a new name."
+        "Submit the checkpoint honest under a new name, and see that its weights are recognised."
         f" {place.address}/submit/",
         f"Check the site from outside: {check}",
     )

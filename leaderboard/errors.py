@@ -60,6 +60,7 @@ class Refusal(StrEnum):
     PROTOCOL_UNPUBLISHED = "protocol_unpublished"
     GRADER_UNPUBLISHED = "grader_unpublished"
     PUBLIC_ONLY = "public_only"
+    SAME_WEIGHTS = "same_weights"
     COHORT_SHARE = "cohort_share_used"
     SEASON_SHARE = "season_share_used"
     UNKNOWN_LINEAGE = "unknown_lineage"
@@ -244,6 +245,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         "Sealed items are not sent to this endpoint.",
         "Ask the maintainers which endpoints may be evaluated.",
     ),
+    Refusal.SAME_WEIGHTS: RefusalExplanation(
+        409,
+        "These weights have a run on this benchmark already, under this or another name.",
+        "Its result is theirs; submit other weights, or these to another benchmark.",
+    ),
     Refusal.COHORT_SHARE: RefusalExplanation(
         429,
         "The organisation, the endpoint's host or the lineage has its run of this cohort.",
@@ -391,8 +397,8 @@ def explain_code(code: str | None) -> dict[str, str] | None:
     """
     if not code:
         return None
-    if code == Refusal.PAIR_WITHDRAWN:
-        return explain(Refusal.PAIR_WITHDRAWN)
+    if code in (Refusal.PAIR_WITHDRAWN, Refusal.SAME_WEIGHTS):
+        return explain(Refusal(code))
     return explain(Code(code) if code in set(Code) else Code.INTERNAL)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from evaluator.artefacts.config import check_tokenizer, read_architecture
 from evaluator.artefacts.loading import read_sizes
-from evaluator.artefacts.tensors import read_weights
-from evaluator.artefacts.weights import weight_files
+from evaluator.artefacts.tensors import count_layers, read_weights
+from evaluator.artefacts.weights import read_shards, weight_files
 from evaluator.contract import Weights, canonical_json
 from evaluator.errors import Code, error, host_error, is_host_error
 
@@ -43,7 +43,8 @@ class CheckpointFacts:
 
     ``digest`` is the SHA-256 of the canonical JSON of {name: sha256} of all files. ``weights``
     are its tensors by their content, independent of file names and other files. ``parameters``
-    counts the numbers of the model, packed ones as they are after unpacking.
+    counts the numbers of the model, packed ones as they are after unpacking. ``layers`` is as in
+    ``contract.Identified``.
     """
 
     digest: str
@@ -51,6 +52,7 @@ class CheckpointFacts:
     parameters: int
     files: tuple[FileFacts, ...]
     weights: Weights
+    layers: int
 
     @property
     def template(self) -> str:
@@ -77,12 +79,13 @@ def inspect_checkpoint(folder: Path) -> CheckpointFacts:
         sizes = read_sizes(folder)
         files = tuple(FileFacts(_name(folder, path), *_hash(path)) for path in paths)
         weights = read_weights(weight_files(folder))
+        layers = count_layers(read_shards(folder).values())
     except OSError as problem:
         if is_host_error(problem):
             raise host_error(problem) from None
         raise error(Code.CHECKPOINT_BAD_FILE, os.strerror(problem.errno or 0)) from None
     digest = hashlib.sha256(canonical_json({file.name: file.sha256 for file in files})).hexdigest()
-    return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights)
+    return CheckpointFacts(digest, sizes.architecture, sizes.parameters, files, weights, layers)
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:

@@ -5,16 +5,19 @@ hashed, so that copies are detected under other names, in other shards and with 
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from evaluator.artefacts.safetensors import Tensors
 from evaluator.artefacts.strict_json import NotStrict, read_object
 from evaluator.contract.weights import MOST_TENSORS, Weights
 from evaluator.errors import Code, error
 
 _PIECE = 4 << 20
 """Bytes read at once."""
+_NUMBER = re.compile(r"\d+", re.ASCII)
 
 
 def read_weights(shards: Iterable[Path]) -> Weights:
@@ -36,6 +39,16 @@ def read_weights(shards: Iterable[Path]) -> Weights:
         count=len(sizes),
         tensors=tuple((digest, sizes[digest]) for digest in listed),
     )
+
+
+def count_layers(shards: Iterable[Tensors]) -> int:
+    """Return the number of layers that the tensors' names count, 0 where none is numbered.
+
+    The first number in a name is that of the layer, as in ``model.layers.31.mlp.down_proj.weight``.
+    A model that repeats layers of another has the same distinct tensors and more layers.
+    """
+    numbers = [_NUMBER.search(name) for shard in shards for name in shard.entries]
+    return max((int(number[0][:9]) + 1 for number in numbers if number), default=0)
 
 
 def _digests_and_sizes(shard: Path) -> Iterator[tuple[str, int]]:

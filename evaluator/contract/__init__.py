@@ -343,6 +343,22 @@ class Started(Wire, tag_field="kind", tag="started", frozen=True, kw_only=True):
     grader: Name
 
 
+class Identified(Wire, tag_field="kind", tag="identified", frozen=True, kw_only=True):
+    """The attempt has read its checkpoint, and no item has been revealed for it.
+
+    - ``artefact`` is the digest of the files, ``weights`` that of the tensors
+      (:meth:`Weights.digest`);
+    - ``layers`` is the number of layers that the tensors' names count: a model that repeats layers
+      of another has the same distinct tensors and more layers.
+
+    The attempt waits for the site's answer: weights that have a run already get no second one.
+    """
+
+    artefact: Hex32
+    weights: Hex32
+    layers: Count
+
+
 class Progress(Wire, tag_field="kind", tag="progress", frozen=True, kw_only=True):
     """The attempt is alive. ``done`` of ``total`` items have an outcome; ``loading`` comes first.
 
@@ -412,6 +428,7 @@ Body = (
     Announcement
     | Declined
     | Started
+    | Identified
     | Progress
     | Exposed
     | Graded
@@ -422,12 +439,16 @@ Body = (
 )
 
 
+ANSWERED = (Started, Identified, Progress)
+"""Bodies that ask for the lease or its renewal."""
+
+
 class Report(Wire, frozen=True, kw_only=True):
     """One report of one attempt.
 
     ``worker`` is random per attempt, which separates two workers that received the same message;
-    ``sequence`` counts from 1 within (run, token, worker). Started and Progress with a ``slot`` are
-    answered by a :class:`LeaseAnswer`.
+    ``sequence`` counts from 1 within (run, token, worker). With a ``slot``, those of
+    :data:`ANSWERED` are answered by a :class:`LeaseAnswer`.
     """
 
     version: Literal[2] = 2

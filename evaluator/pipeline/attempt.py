@@ -6,6 +6,7 @@ The order of steps matters. An attempt
 - declines, before it begins, what another evaluator may have: a set, a protocol, a checkpoint;
 - compares each set with its own copy, and the recipient with its own list;
 - claims the attempt on this host, reports ``Started`` and waits until the site grants the lease;
+- reads a checkpoint, reports ``Identified`` and waits until the site has compared its weights;
 - starts the model server, and reports the outcomes that an earlier attempt has stored;
 - asks and grades every open item;
 - has weights read every item, by the same load of the engine;
@@ -25,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluator import protocols
+from evaluator.artefacts import CheckpointFacts
 from evaluator.backends import (
     Caps,
     EndpointTarget,
@@ -44,6 +46,7 @@ from evaluator.contract import (
     Endpoint,
     Failed,
     Finished,
+    Identified,
     JobSpec,
     OutOfService,
     RunId,
@@ -226,7 +229,7 @@ def _reportable(
     return code
 
 
-def _report(send: Callable[[], None]) -> None:
+def _report(send: Callable[[], object]) -> None:
     """Send a report at the end of an attempt. An error is logged: the worker stays alive."""
     try:
         send()
@@ -480,6 +483,7 @@ async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBacke
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(context.checkpoints, system.name)
         facts = await asyncio.to_thread(inspect_checkpoint, folder)
+        await asyncio.to_thread(_identify, attempt, facts)
         sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
         server = serve_checkpoint(
             folder,
@@ -504,6 +508,25 @@ async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBacke
         )
     async with server as backend:
         yield backend
+
+
+def _identify(attempt: _Attempt, facts: CheckpointFacts) -> None:
+    """Report the weights until the site answers. Raises ``lease_lost`` unless the run goes on.
+
+    The site ends the run where these weights have one already. Nothing has been revealed by then.
+    """
+    lease = attempt.lease
+    identified = Identified(
+        artefact=facts.digest, weights=facts.weights.digest(), layers=facts.layers
+    )
+    patience = min(LONGEST_BEGIN, attempt.spec.lease_seconds) / BEGIN_TRIES
+    for _ in range(BEGIN_TRIES):
+        sequence = attempt.reporter.send(identified)
+        if lease.wait_for(sequence, patience):
+            return lease.check()
+        if attempt.context.stopping():
+            break
+    raise error(Code.LEASE_LOST)
 
 
 def _key(system: Endpoint, tier: Tier, context: Context) -> str:

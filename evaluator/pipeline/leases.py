@@ -76,6 +76,8 @@ class Lease:
         self._now = now
         self._lock = threading.Lock()
         self._answered = threading.Event()
+        self._changed = threading.Condition(self._lock)
+        self._granted: set[int] = set()
         self._sent: dict[int, float] = {}
         self._until: float | None = None
         self._lost = False
@@ -96,7 +98,10 @@ class Lease:
             if answer.refusal is not None:
                 self.refusal = self.refusal or answer.refusal
                 self._answered.set()
+                self._changed.notify_all()
                 return
+            self._granted.add(answer.sequence)
+            self._changed.notify_all()
             sent = self._sent.get(answer.sequence)
             if sent is None:
                 return
@@ -122,6 +127,16 @@ class Lease:
     def wait(self, seconds: float) -> bool:
         """Wait for the first answer. Return False where none came within ``seconds``."""
         return self._answered.wait(seconds)
+
+    def wait_for(self, sequence: int, seconds: float) -> bool:
+        """Wait for the answer to the report ``sequence``, or for a refusal.
+
+        Return False where neither came within ``seconds``.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.refusal is not None or sequence in self._granted, seconds
+            )
 
     async def watch(self) -> None:
         """Raise ``lease_lost`` as soon as the lease is not valid."""
@@ -205,6 +220,9 @@ class _Granted(Lease):
         return True
 
     def wait(self, seconds: float) -> bool:
+        return True
+
+    def wait_for(self, sequence: int, seconds: float) -> bool:
         return True
 
 

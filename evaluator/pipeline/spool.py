@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.contract import (
+    ANSWERED,
     NO_RUN,
     Body,
     Closing,
@@ -33,7 +34,6 @@ from evaluator.contract import (
     Progress,
     Report,
     Slot,
-    Started,
 )
 from evaluator.errors import EvaluatorError
 from evaluator.pipeline.disk import disk_errors, try_lock, write_durably
@@ -80,13 +80,14 @@ class Reporter:
         self._lock = threading.Lock()
         self._sequence = 0
 
-    def send(self, body: Body) -> None:
-        """Spool one report; it is on disk when this returns.
+    def send(self, body: Body) -> int:
+        """Spool one report; it is on disk when this returns. Returns its sequence number.
 
         Raises ``disk_full`` or ``out_unwritable``.
         """
         with self._lock:
             self._put(self._next(body))
+            return self._sequence
 
     def sealed(self, body: Body) -> dict[str, Any]:
         """Return the envelope of one report that does not go through the spool."""
@@ -95,7 +96,7 @@ class Reporter:
 
     def _next(self, body: Body) -> dict[str, Any]:
         self._sequence += 1
-        if self.lease is not None and isinstance(body, Started | Progress):
+        if self.lease is not None and isinstance(body, ANSWERED):
             self.lease.sent(self._sequence)
         report = Report(
             evaluator=self._evaluator,

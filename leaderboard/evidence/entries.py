@@ -204,6 +204,7 @@ def _counting_runs(pair: SetPair) -> QuerySet[Run]:
         state__in=_COMPLETE,
         retracted=False,
         post_release=False,
+        same_as=None,
     )
     return runs.select_related("submission__model__organisation", "submission__model__lineage")
 

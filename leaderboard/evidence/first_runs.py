@@ -29,13 +29,6 @@ from leaderboard.evidence.models import FirstRun, Judged, Verdict
 from leaderboard.evidence.vocabulary import FLAGGED, Evidence
 from leaderboard.submissions.models import Run, Submission
 
-NOT_OFFICIAL = (
-    Run.Retraction.WRONG_WEIGHTS,
-    Run.Retraction.WRONG_SETUP,
-    Run.Retraction.EVALUATOR_FAULT,
-)
-"""Retractions after which a run was no test of its model. One by request still was."""
-
 Identity = frozenset[tuple[str, str]]
 
 
@@ -87,7 +80,7 @@ def _of_cohort(verdicts: Mapping[UUID, Judged]) -> list[tuple[Run, Judged]]:
 def _earlier(pair: SetPair, method: str, before: int | None) -> Sequence[tuple[Run, Judged]]:
     earlier = Verdict.objects.filter(
         cohort__pair=pair, cohort__method=method, cohort__grader=pair.board_grader
-    ).exclude(run__retracted_why__in=NOT_OFFICIAL)
+    ).exclude(run__retracted_why__in=Run.NO_TEST)
     if before is not None:
         earlier = earlier.filter(cohort__number__lt=before)
     in_order = earlier.select_related("cohort", "run__submission").order_by(

@@ -59,7 +59,9 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
         "queued again; its outcomes stay", "maintainer, or its author"
     ),
     (RunState.QUEUED, RunState.CANCELLED): Step("withdrawn", "submitter"),
-    (RunState.LEASED, RunState.CANCELLED): Step("withdrawn", "submitter"),
+    (RunState.LEASED, RunState.CANCELLED): Step(
+        "withdrawn, or its weights have a run already", "submitter, recorder"
+    ),
     (RunState.RUNNING, RunState.CANCELLED): Step("withdrawn", "submitter"),
 }
 

@@ -81,7 +81,11 @@ class Broker:
 
     def answer(self, report: dict[str, Any], refusal: LeaseRefusal | None = None) -> None:
         """Answer a report as the recorder would."""
-        if report.get("slot") is None or report["body"]["kind"] not in ("started", "progress"):
+        if report.get("slot") is None or report["body"]["kind"] not in (
+            "started",
+            "identified",
+            "progress",
+        ):
             return
         about = {name: report[name] for name in ("run", "token", "worker", "sequence")}
         answer = LeaseAnswer(**about, refusal=refusal).to_dict()

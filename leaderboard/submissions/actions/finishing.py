@@ -18,6 +18,7 @@ from evaluator.contract import (
     Votes,
 )
 from evaluator.errors import Code, error
+from leaderboard.submissions.actions.artefacts import check_identity
 from leaderboard.submissions.actions.commitments import is_post_release
 from leaderboard.submissions.models import (
     CountsByGrader,
@@ -52,11 +53,12 @@ def store_summary(run: Run, body: Finished) -> Rows:
     _store_grader_counts(run, rows, body.graders)
     _store_likelihoods(run, rows, body.likelihoods)
     _store_reasons(run, rows, body.reasons)
-    weights = ""
+    weights = run.weights
     if body.weights:
         # The list of tensors is stored once for all runs of the same weights.
         weights = body.weights.digest()
         TensorList.objects.get_or_create(digest=weights, defaults={"data": body.weights.to_dict()})
+        check_identity(run, weights)
     run.change(
         claimed=[counts.to_dict() for counts in body.sets],
         record=body.record.to_dict() if body.record else None,

@@ -21,12 +21,14 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
 
 from evaluator.contract import (
+    ANSWERED,
     Announcement,
     Declined,
     Exposed,
     Failed,
     Finished,
     Graded,
+    Identified,
     LeaseAnswer,
     LeaseRefusal,
     NotRescored,
@@ -41,6 +43,7 @@ from evaluator.errors import Code, EvaluatorError, error
 from evaluator.ledger.envelopes import open_envelope
 from leaderboard.ledger.actions import record_announcement, store_log
 from leaderboard.ledger.models import Evaluator, Grant
+from leaderboard.submissions.actions.artefacts import identify
 from leaderboard.submissions.actions.attempts import answer_lease, erase_key, fail, retry_or_fail
 from leaderboard.submissions.actions.finishing import store_summary
 from leaderboard.submissions.actions.queue import decline, follow_announcement
@@ -51,7 +54,7 @@ from leaderboard.submissions.states import LIVE, Disposition, RunState, is_curre
 
 logger = logging.getLogger(__name__)
 
-AttemptBody = Started | Progress | Graded | Finished | Failed
+AttemptBody = Started | Identified | Progress | Graded | Finished | Failed
 """Bodies that only the attempt that holds a run may send about it."""
 
 
@@ -107,7 +110,7 @@ def _record(evaluator: Evaluator, report: Report) -> Disposition:
 
 def _answer(evaluator: Evaluator, report: Report, refusal: LeaseRefusal | None) -> None:
     """Answer a report that asks for the lease, or for its renewal."""
-    if report.slot is None or not isinstance(report.body, Started | Progress):
+    if report.slot is None or not isinstance(report.body, ANSWERED):
         return
     answer = LeaseAnswer(
         run=report.run,
@@ -207,7 +210,9 @@ def _apply(run: Run, token: int, body: AttemptBody) -> Disposition:
         return _apply_graded(run, body)
     if run.state not in LIVE:
         return Disposition.LATE
-    if isinstance(body, Failed):
+    if isinstance(body, Identified):
+        identify(run, body)
+    elif isinstance(body, Failed):
         retry_or_fail(run, body.code)
     elif isinstance(body, Finished):
         # The run is graded where the stored outcomes agree with the reported counts.

@@ -103,6 +103,14 @@ class WaitingOut(Schema):
     reason: str
 
 
+class SameWeightsOut(Schema):
+    """Earlier run of the same weights on the same benchmark."""
+
+    run: UUID
+    model: str
+    organisation: str
+
+
 class RunOut(Schema):
     """Run with its progress and counts.
 
@@ -113,6 +121,8 @@ class RunOut(Schema):
     - ``held_up`` is the reason that keeps a queued run from beginning; null where it only waits for
       its turn.
     - ``likelihood_failed`` is the reason why the likelihoods of weights could not be read.
+    - A run of weights that had a run already ends with the code ``same_weights`` in ``failure`` and
+      without a fault; ``same_as`` is the earlier run once it is public.
     - A run with a ``retraction`` has no rank and counts for no release.
     """
 
@@ -139,6 +149,7 @@ class RunOut(Schema):
     waiting: WaitingOut | None
     likelihood_failed: Problem | None
     retraction: RetractionOut | None
+    same_as: SameWeightsOut | None
     sets: list[CountsOut]
     graders: list[GraderOut]
 
@@ -240,9 +251,19 @@ def run_facts(run: Run) -> dict[str, Any]:
         "waiting": place,
         "likelihood_failed": explain_code(run.likelihood_failed),
         "retraction": retraction,
+        "same_as": _same_as(run),
         "sets": [_counts(counts) for counts in run_counts(run)],
         "graders": _graders(run),
     }
+
+
+def _same_as(run: Run) -> dict[str, Any] | None:
+    """Return the earlier run of the same weights where it is public; an unranked one is not."""
+    first = run.same_as
+    if first is None or first.state != RunState.RANKED:
+        return None
+    model = first.submission.model
+    return {"run": first.pk, "model": model.name, "organisation": model.organisation.name}
 
 
 def _counts(counts: PublicCounts) -> dict[str, Any]:

@@ -137,6 +137,7 @@ class Migration(migrations.Migration):
                 ('tier', models.CharField(default='T0', max_length=2)),
                 ('artefact', models.CharField(blank=True, max_length=64)),
                 ('weights', models.CharField(blank=True, default='', max_length=64)),
+                ('layers', models.PositiveBigIntegerField(null=True)),
                 ('record', models.JSONField(null=True)),
                 ('likelihood_failed', models.CharField(blank=True, max_length=40)),
                 ('retracted_at', models.DateTimeField(null=True)),
@@ -146,6 +147,7 @@ class Migration(migrations.Migration):
                 ('claimed', models.JSONField(null=True)),
                 ('evaluator', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='ledger.evaluator')),
                 ('retracted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('same_as', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='copies', to='submissions.run')),
             ],
         ),
         migrations.AddField(
@@ -388,6 +390,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='run',
             index=models.Index(fields=['submission', 'state'], name='run_by_submission'),
+        ),
+        migrations.AddIndex(
+            model_name='run',
+            index=models.Index(condition=models.Q(('weights', ''), _negated=True), fields=['weights'], name='run_by_weights'),
         ),
         migrations.AddIndex(
             model_name='run',

@@ -23,6 +23,8 @@ from leaderboard.submissions.states import (
 
 PAIR_WITHDRAWN = "pair_withdrawn"
 """Code that explains a run that was cancelled because its pair was withdrawn."""
+SAME_WEIGHTS = "same_weights"
+"""Code that explains a run that ended because its weights have a run already."""
 
 
 def seconds_from_now(seconds: float) -> models.Expression:
@@ -65,6 +67,24 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs that a user may change: their own; maintainers may change all."""
         return self if user.is_staff else self.filter(submission__submitted_by=user)
 
+    def of_weights(self, run: "Run") -> "RunQuerySet":
+        """Other runs of the same weights on the same pair, by the same protocol.
+
+        A run that ended without a result has none of them, and neither has one that was retracted
+        for a fault of the setup or the evaluator. Earlier releases did not report the layers.
+        """
+        submission = run.submission
+        others = self.filter(
+            weights=run.weights,
+            submission__pair=submission.pair_id,
+            submission__protocol=submission.protocol,
+            same_as=None,
+        )
+        if run.layers is not None:
+            others = others.filter(models.Q(layers=run.layers) | models.Q(layers=None))
+        others = others.exclude(state__in=[RunState.FAILED, RunState.CANCELLED])
+        return others.exclude(retracted_why__in=Run.NO_TEST).exclude(pk=run.pk)
+
     def with_facts(self) -> "RunQuerySet":
         """Runs with all related rows that a run's page shows."""
         return self.select_related(
@@ -73,6 +93,7 @@ class RunQuerySet(models.QuerySet["Run"]):
             "submission__pair__private",
             "evaluator",
             "retracted_by",
+            "same_as__submission__model__organisation",
         )
 
 
@@ -88,6 +109,8 @@ class Run(models.Model):
     - Lease and deadline are by the database's clock.
     - ``artefact`` is the digest of the weights' files, ``weights`` that of their tensors
       (``TensorList``), ``likelihood_failed`` the code for which their likelihoods are missing.
+    - ``layers`` is as in ``contract.Identified``; ``same_as`` is the earlier run of the same
+      weights, where there is one: then this one was ended before it was shown an item.
     - ``record`` is the ``contract.Record`` of the last attempt.
     - A ``retracted`` run is not ranked and counts for no release. The weights of a
       ``post_release`` run were not committed to before the set was released.
@@ -101,6 +124,9 @@ class Run(models.Model):
         EVALUATOR_FAULT = "evaluator_fault", "its evaluator had a fault"
         LEAKED_ITEMS = "leaked_items", "its author had seen sealed items"
         BY_REQUEST = "by_request", "its author asked for it"
+
+    NO_TEST = (Retraction.WRONG_WEIGHTS, Retraction.WRONG_SETUP, Retraction.EVALUATOR_FAULT)
+    """Retractions after which a run was no test of its model. One by request still was."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="runs")
@@ -132,6 +158,8 @@ class Run(models.Model):
     tier = models.CharField(max_length=2, default="T0")
     artefact = models.CharField(max_length=64, blank=True)
     weights = models.CharField(max_length=64, blank=True, default="")
+    layers = models.PositiveBigIntegerField(null=True)
+    same_as = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="copies")
     record: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
         null=True
     )
@@ -198,6 +226,9 @@ class Run(models.Model):
             models.Index(fields=["state", "lease_expires"], name="run_by_lease"),
             models.Index(fields=["submission", "state"], name="run_by_submission"),
             models.Index(
+                fields=["weights"], condition=~models.Q(weights=""), name="run_by_weights"
+            ),
+            models.Index(
                 fields=["submission"],
                 condition=models.Q(retracted=True) | models.Q(post_release=True),
                 name="run_left_out",
@@ -228,7 +259,10 @@ class Run(models.Model):
 
     @property
     def ended_because(self) -> str:
-        """Code for which it ended without a score: its own, or the withdrawal of its pair."""
+        """Code for which it ended without a score: its own, the withdrawal of its pair, or an
+        earlier run of its weights."""
+        if self.state == RunState.CANCELLED and self.same_as_id:
+            return SAME_WEIGHTS
         withdrawn = self.submission.pair.withdrawn_at
         if self.state != RunState.CANCELLED or not withdrawn or not self.ended_at:
             return self.code

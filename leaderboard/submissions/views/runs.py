@@ -53,6 +53,11 @@ POST_RELEASE = (
     "Every item has an outcome. Its weights were not committed to before the set was released, "
     "so it has no rank.",
 )
+SAME_WEIGHTS = (
+    "The same weights.",
+    "A run of them on this benchmark came first, so this one was ended before it was shown an "
+    "item. Equal weights have one result.",
+)
 RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts for no release.")
 
 
@@ -70,6 +75,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "on_board": _is_on_board(run),
         "place": place,
         "held_up": explain_code(place.held_up_by) if place else None,
+        "same_as": first_of_weights(run, user),
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
         "record": run.record if run.is_graded else None,
@@ -80,17 +86,27 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 
 def _is_on_board(run: Run) -> bool:
-    left_out = run.retracted or run.post_release or run.submission.protocol
+    left_out = run.retracted or run.post_release or run.submission.protocol or run.same_as_id
     return run.state == RunState.RANKED and not left_out
 
 
 def state_words(run: Run) -> tuple[str, str]:
     """Return the state of a run and the sentence that explains it."""
+    if run.same_as_id:
+        return SAME_WEIGHTS
     if run.state != RunState.RANKED or _is_on_board(run):
         return STATES[RunState(run.state)]
     if run.retracted:
         return RETRACTED
     return POST_RELEASE if run.post_release else OTHER_PROTOCOL
+
+
+def first_of_weights(run: Run, user: User | None) -> Run | None:
+    """Return the earlier run of the same weights, where the user may see it."""
+    if run.same_as_id is None:
+        return None
+    visible = Run.objects.visible_to(user).select_related("submission__model__organisation")
+    return visible.filter(pk=run.same_as_id).first()
 
 
 def counts_context(sets: Sequence[PublicCounts]) -> dict[str, Any]:

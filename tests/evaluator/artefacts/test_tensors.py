@@ -138,3 +138,12 @@ def test_a_real_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (copy / "README.md").write_text("A copy.")
     one, two = inspect_checkpoint(tiny_checkpoint), inspect_checkpoint(copy)
     assert one.digest != two.digest and one.weights == two.weights and one.weights.count > 1
+
+
+def test_repeated_layers_are_counted_by_the_first_number_of_a_name(tmp_path: Path) -> None:
+    one = {"model.layers.0.w": bytes(range(16)), "model.layers.1.experts.7.w": bytes(range(32))}
+    merged = {**one, "model.layers.2.w": one["model.layers.0.w"]}
+    plain = inspect_checkpoint(checkpoint(tmp_path / "plain", one))
+    other = inspect_checkpoint(checkpoint(tmp_path / "other", merged))
+    assert plain.weights == other.weights and (plain.layers, other.layers) == (2, 3)
+    assert inspect_checkpoint(checkpoint(tmp_path / "none", TENSORS)).layers == 0

@@ -19,7 +19,9 @@ from evaluator.worker import open_context
 from tests.evaluator.installed import Installed
 
 WEIGHTS = Weights(bytes=1000, count=1, tensors=(("ab" * 16, 1000),))
-FACTS = type("Facts", (), {"digest": "cd" * 32, "template": "ef" * 32, "weights": WEIGHTS})
+FACTS = type(
+    "Facts", (), {"digest": "cd" * 32, "template": "ef" * 32, "weights": WEIGHTS, "layers": 1}
+)
 CHECKPOINT = {"kind": "checkpoint", "name": "model"}
 URL = "https://models.example/v1"
 ENDPOINT = {"kind": "endpoint", "url": URL, "model": "m", "api": "chat"}

@@ -15,6 +15,7 @@ from evaluator.contract import (
     Declined,
     Failed,
     Finished,
+    Identified,
     LeaseAnswer,
     LeaseRefusal,
     Progress,
@@ -188,7 +189,7 @@ class Site:
         self._spooled(envelope)
         report = envelope["report"]
         self.worker = report["worker"]
-        if report["body"]["kind"] not in ("started", "progress"):
+        if report["body"]["kind"] not in ("started", "identified", "progress"):
             return
         said = self.rule(report)
         if said != self.silence:
@@ -247,6 +248,16 @@ def test_a_lost_answer_is_asked_for_again(site: Site) -> None:
     reports = site.bench.run(job(site.bench, lease_seconds=10.0))
     assert kinds(reports).count(Started) == 2
     assert isinstance(reports[-1].body, Finished)
+
+
+@pytest.mark.parametrize("rule", [LeaseRefusal.CANCELLED, Site.silence])
+def test_weights_that_the_site_does_not_let_pass_are_shown_no_item(site: Site, rule: Any) -> None:
+    """The answer to ``Identified`` decides; that a heartbeat was granted meanwhile does not."""
+    site.rule = lambda report: rule if report["body"]["kind"] == "identified" else None
+    reports = site.bench.run(job(site.bench))
+    assert Identified in kinds(reports)
+    assert (site.bench.served, site.asked, exposures(reports)) == ([], [], [])
+    assert not any(isinstance(report.body, Finished) for report in reports)
 
 
 def revealed_after(site: Site, rule: Callable[[dict[str, Any]], Any]) -> list[Any]:
@@ -344,7 +355,7 @@ def test_a_server_that_loads_is_ended_too(site: Site, monkeypatch: pytest.Monkey
             ended.set()
 
     monkeypatch.setattr(attempt, "serve_checkpoint", loading)
-    site.rule = lambda report: LeaseRefusal.REPLACED if report["sequence"] > 2 else None
+    site.rule = lambda report: LeaseRefusal.REPLACED if report["sequence"] > 3 else None
     begun = time.monotonic()
     site.bench.run(job(site.bench))
     assert ended.is_set()
