@@ -314,7 +314,7 @@ def _adjusted() -> Iterator[Section]:
             " score is beyond those of all references by more than sampling explains (1.96 standard"
             " errors), nor if it is outside"
             f" {_pp(of_counts.LOWEST)}% to {_pp(of_counts.HIGHEST)}%.",
-            "“Turns with n references” is the smallest number of references which, if they were"
+            "“Changes with n references” is the smallest number of references which, if they were"
             f" fitted to the public set by {_pp(fragility.CONTAMINATION)} pp, would change the"
             " level. It is found by counts.",
         ),

@@ -303,4 +303,4 @@ def _fragility(fewest: int | None) -> str:
         return ""
     if fewest == 0:
         return ", another level by counts alone"
-    return f", turns with {fewest} reference{'' if fewest == 1 else 's'}"
+    return f", changes with {fewest} reference{'' if fewest == 1 else 's'}"

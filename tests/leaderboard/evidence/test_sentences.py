@@ -88,9 +88,9 @@ def test_each_level_is_explained(judged: dict[str, Any], pieces: tuple[str, ...]
     [
         ({"p": 0.0004}, "p < .001"),
         ({"evidence": "watch", "p": 0.004}, "p = 0.004"),
-        ({"evidence": "no_evidence", "p": 0.4, "fewest": 2}, "at most +38.6 pp (95%), turns with 2 references"),
+        ({"evidence": "no_evidence", "p": 0.4, "fewest": 2}, "at most +38.6 pp (95%), changes with 2 references"),
         ({"evidence": "no_evidence", "p": 0.4, "fewest": 0}, "at most +38.6 pp (95%), another level by counts alone"),
-        ({"evidence": "cannot_tell", "p": 0.4, "fewest": 1}, "visible from 6.7 pp, turns with 1 reference"),
+        ({"evidence": "cannot_tell", "p": 0.4, "fewest": 1}, "visible from 6.7 pp, changes with 1 reference"),
         ({"evidence": "cannot_tell", "p": None, "cut": True}, "3.0% truncated"),
         ({"evidence": "cannot_tell", "p": None, "basis": "none"}, "nothing to compare with"),
         ({"evidence": "cannot_tell", "p": None, "basis": "panel"}, "too few references like it"),

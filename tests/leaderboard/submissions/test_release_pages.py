@@ -137,7 +137,7 @@ def test_notices_are_told_with_their_reason(client: Client, twins: SetPair, seal
     benchmarks.post_notices(data=[first.to_dict(), second.to_dict()])
     page = text_of(client.get(PAGE))
     assert "block 2 retired" in page and "shown often enough" in page
-    assert "item 45 withdrawn, waits" in page and "its gold answer was wrong" in page
+    assert "item 45 withdrawn, still counted" in page and "its gold answer was wrong" in page
     assert "1 withdrawn item still counts" in page and "by at most 1/n" in page
     assert "1 retired, 1 items with an erratum" in page and "version 2" in page
     third = sealed.notice(second, kind="compromise", reason="leaked")
