@@ -311,7 +311,9 @@ def _tests_against(
 ) -> list[_Tested | None]:
     """Return the test of each entry of the cohort, whose places in ``compared`` begin at ``first``.
 
-    None for a private score near 0 or 1.
+    Method B (``statistics.ancova``) where the outcomes of the entry and of its references are known
+    item by item, else method A (``statistics.adjusted``), by counts. None for a private score near
+    0 or 1.
     """
     tests: list[_Tested | None] = []
     for place, entry in enumerate(cohort, start=first):

@@ -6,6 +6,9 @@
    ``cannot tell``.
 4. Otherwise ``no evidence``.
 
+These are the levels of a run by its own test. A later try of a model takes that of the first run
+(``leaderboard.evidence.first_runs``).
+
 No other model enters. So of 1,000 models that are not overfitted about ``1000 * levels.overfit``
 are called overfit, however many are submitted together.
 """
