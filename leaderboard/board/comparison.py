@@ -54,9 +54,9 @@ class SetComparison(Wire, frozen=True, kw_only=True):
     def conclusion(self, first: str, second: str) -> str:
         """Return the result in a sentence; ``first`` and ``second`` name the models."""
         if self.difference == 0:
-            return f"{first} and {second} have equally many items right."
+            return f"{first} and {second} have equally many right answers."
         ahead, behind = (first, second) if self.difference > 0 else (second, first)
-        lead = f"{ahead} has {formats.percent(abs(self.difference))} pp more right than {behind}"
+        lead = f"{ahead} is {formats.percent(abs(self.difference))} pp better than {behind}"
         if self.p is None:
             p = f"p ≤ {self.p_at_most:g}" if self.p_at_most else f"p > {P_BOUNDS[-1]:g}"
         else:

@@ -67,7 +67,7 @@ class BoardQuery:
             since=_day(data.get("since", "")),
             sort=one_of(data.get("sort", ""), SORTS) or "private",
             axis=cast(Literal["fit", "whole"], axis),
-            columns=_columns(data),
+            columns=chosen_columns(data.getlist("cols"), COLUMNS, DEFAULT_COLUMNS),
             page=_page(data.get("page", "")),
         )
 
@@ -157,11 +157,6 @@ def _parameter(value: object) -> object:
     if isinstance(value, tuple):
         return ",".join(value) or "none"
     return value
-
-
-def _columns(data: QueryDict) -> tuple[str, ...]:
-    chosen = chosen_columns(data.getlist("cols"), COLUMNS)
-    return DEFAULT_COLUMNS if chosen is None else chosen
 
 
 def _text(data: QueryDict, name: str, longest: int) -> str:

@@ -85,6 +85,7 @@ def _board_or_404(request: HttpRequest, slug: str) -> Board:
 def _about(board: Board) -> dict[str, Any]:
     """Return all of a board's page that does not depend on the visitor's choices."""
     snapshot = board.snapshot
+    surest = snapshot.surest_gaps() if snapshot else ()
     unranked = board.unranked.named
     digest = board.pair.private.digest
     return {
@@ -93,7 +94,7 @@ def _about(board: Board) -> dict[str, Any]:
         "counts": snapshot.counts if snapshot else {},
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
-        "surest": _surest(snapshot),
+        "surest": [(one.model, formats.points(one.gap)) for one in surest],
         "decided": _decided(snapshot),
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),
@@ -102,12 +103,6 @@ def _about(board: Board) -> dict[str, Any]:
         "rule": board.pair.private.rule_words(),
         **(figures.of_board(snapshot) if snapshot else {}),
     }
-
-
-def _surest(snapshot: Snapshot | None) -> list[tuple[str, str]]:
-    """Return the overfit models with the surest gaps, each with its shrunken gap."""
-    surest = snapshot.surest_gaps() if snapshot else ()
-    return [(one.model, formats.points(one.gap)) for one in surest]
 
 
 def _decided(snapshot: Snapshot | None) -> list[dict[str, Any]]:

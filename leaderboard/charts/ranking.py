@@ -107,13 +107,15 @@ def render_ranking(
     return SafeString(render_to_string("ranking.html", context, using="jinja2"))
 
 
-def chosen_columns(parameters: Sequence[str], columns: Sequence[Column]) -> tuple[str, ...] | None:
-    """Return the columns named in an address, in their order; None where it names no choice.
+def chosen_columns(
+    parameters: Sequence[str], columns: Sequence[Column], default: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the columns named in an address, in their order; ``default`` where it names none.
 
     The form sends one parameter a column, a link one for all, separated by commas.
     """
     if not parameters:
-        return None
+        return default
     names = {name for parameter in parameters for name in parameter.split(",")}
     return tuple(column.name for column in columns if column.label and column.name in names)
 

@@ -261,7 +261,8 @@ class _PrivateSet:
 
     def prior_exposure(self, run: Run, private: PackedOutcomes) -> RunExposure | None:
         """Return the prior exposure of an endpoint's provider; None for weights."""
-        if self.history is None or not _is_endpoint(run):
+        is_endpoint = run.submission.kind == Submission.Kind.ENDPOINT
+        if self.history is None or not is_endpoint:
             return None
         counting = np.frombuffer(private.item_outcomes(self.retired), np.uint8) > 0
         packed = np.packbits(counting, bitorder="little").tobytes()
@@ -272,10 +273,6 @@ class _PrivateSet:
 def _bits_of_stratum(manifest: Manifest, stratum: Stratum, retired: frozenset[int]) -> int:
     items = manifest.indices(manifest.block_ids((stratum,))) - retired
     return sum(1 << index for index in items)
-
-
-def _is_endpoint(run: Run) -> bool:
-    return run.submission.kind == Submission.Kind.ENDPOINT
 
 
 def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:

@@ -130,7 +130,7 @@ def _corrected_certainty(judged: Judged) -> str:
 def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
     """Return the meaning of each evidence level by these thresholds."""
     power = f"{100 * levels.power:g}%"
-    truncated = f"More than {100 * levels.truncated:g}% of the answers on a set were truncated"
+    truncated = f"more than {100 * levels.truncated:g}% of the answers on a set were truncated"
     if levels.correction == "cohort":
         overfit = (
             "The p-value, corrected for the number of models in the close (Holm), is at most"
@@ -152,20 +152,20 @@ def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
             f"Weaker evidence: the p-value is at most {levels.watch:g}. So"
             f" {of_many(levels.watch)} this level or “overfit”."
         )
-        weak_at = "with “watch” or “overfit”"
+        weak_at = "as “watch” or “overfit”"
     return (
         (Evidence.OVERFIT, overfit),
         (Evidence.WATCH, watch),
         (
             Evidence.CANNOT_TELL,
-            f"Too noisy: a true gap of {100 * levels.visible_gap:g} pp would be found"
-            f" ({weak_at}) in fewer than {power} of cases. Or there is nothing to compare with. Or:"
-            f" {truncated[0].lower()}{truncated[1:]}, which comes before all else.",
+            f"The test is too weak: it would find a true gap of {100 * levels.visible_gap:g} pp"
+            f" ({weak_at}) in fewer than {power} of cases. Or too few models are like it to compare"
+            f" with. Or {truncated}.",
         ),
         (
             Evidence.NO_EVIDENCE,
-            "The gap is no larger than chance may make it. There may still be one: “at most” is the"
-            " upper end of its 95% interval.",
+            "Chance explains the gap. The model can still be overfitted: “at most” is the upper end"
+            " of the gap's 95% interval.",
         ),
         (
             Evidence.PENDING,
@@ -181,17 +181,17 @@ def chance(decided: DecidedBy) -> str:
         return ""
     if decided.tested == 1:
         return (
-            "If the one tested model is not overfitted, it is called “overfit” by chance with"
-            f" probability {levels.overfit:g}, and “watch” or “overfit” with {levels.watch:g}, or"
-            " less."
+            "If the one tested model is not overfitted, chance calls it “overfit” with a"
+            f" probability of at most {levels.overfit:g}, and “watch” or “overfit” with at most"
+            f" {levels.watch:g}."
         )
     n = f"{decided.tested:,}"
     return (
-        f"If none of the {n} tested models were overfitted,"
-        f" {chance_count(decided.tested, levels.overfit)} of them would be called “overfit” by"
-        f" chance on average ({n} × {levels.overfit:g}), and"
-        f" {chance_count(decided.tested, levels.watch)} “watch” or “overfit” ({n} ×"
-        f" {levels.watch:g}), or fewer."
+        f"If none of the {n} tested models were overfitted, chance would on average call at most"
+        f" {chance_count(decided.tested, levels.overfit)} of them “overfit”"
+        f" ({n} × {levels.overfit:g}) and"
+        f" {chance_count(decided.tested, levels.watch)} “watch” or “overfit”"
+        f" ({n} × {levels.watch:g})."
     )
 
 

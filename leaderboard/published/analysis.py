@@ -111,7 +111,8 @@ def _lines(
     ranges = statistics_of_counts.rank_ranges(private, LEVEL)
     ranks = _ranks([one.private_right / one.private_n for one in sides])
     public_ranks = _ranks([one.public_right / one.public_n for one in sides])
-    roles = _roles(found)
+    roles: dict[int, Role] = dict.fromkeys(found.used, "reference")
+    roles |= dict.fromkeys(found.put_aside, "put_aside")
     return [
         PublishedResult(
             model=row.model,
@@ -145,11 +146,6 @@ def _gap(sides: statistics.Sides) -> float:
 
 def _share(right: int, n: int) -> Share:
     return Share(right=right, n=n, accuracy=right / n, interval=statistics.wilson(right, n, LEVEL))
-
-
-def _roles(found: Peers) -> dict[int, Role]:
-    roles: dict[int, Role] = dict.fromkeys(found.used, "reference")
-    return roles | dict.fromkeys(found.put_aside, "put_aside")
 
 
 def _ranks(scores: Sequence[float]) -> list[int]:

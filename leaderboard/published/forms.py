@@ -70,7 +70,6 @@ class PublishedQuery:
         """Return the choices in ``?q=&family=&access=&evidence=&basis=&sort=&axis=&cols=``."""
         families = {one.family for one in analysis.families}
         basis = data.get("basis", "")
-        columns = chosen_columns(data.getlist("cols"), COLUMNS)
         return cls(
             q=data.get("q", "").strip()[:80],
             family=one_of(data.get("family", ""), families),
@@ -79,7 +78,7 @@ class PublishedQuery:
             basis=cast("Basis", basis) if basis in dict(BASIS_CHOICES) else analysis.basis,
             sort=one_of(data.get("sort", ""), SORTS) or "evidence",
             axis=one_of(data.get("axis", ""), dict(AXIS_CHOICES)) or "fit",
-            columns=DEFAULT_COLUMNS if columns is None else columns,
+            columns=chosen_columns(data.getlist("cols"), COLUMNS, DEFAULT_COLUMNS),
         )
 
     def shown(self, analysis: Analysis) -> tuple[PublishedResult, ...]:

@@ -8,7 +8,7 @@ from leaderboard.evidence.formats import chance_count, points
 from leaderboard.evidence.summaries import Tested
 from leaderboard.evidence.vocabulary import DECIDED, Evidence, Levels
 from leaderboard.published.models import PublishedTable
-from leaderboard.published.results import Analysis, Basis, PanelFacts, PublishedResult, is_tested
+from leaderboard.published.results import Analysis, Basis, PublishedResult, is_tested
 
 FEW_CHANGES = 0.05
 """Share of pairs below which the order of the models is said to change hardly."""
@@ -163,19 +163,17 @@ def _peers(analysis: Analysis) -> str:
     nearest, test = min(tested, key=lambda pair: pair[1].greater.p)
     excluded = analysis.panel.put_aside
     candidates = len(analysis.panel.references) + len(excluded)
+    if analysis.panel.known:
+        caveat = "They are known from elsewhere not to overfit."
+    else:
+        caveat = "Whether they overfit is not known; if most of them do, this test finds little."
     outliers = f"excluded as outliers: {', '.join(excluded)}" if excluded else "none was excluded"
     return (
         f"{_significant(pairs, analysis.levels)} The smallest p-value is that of {nearest.model}:"
         f" {points(test.gap)} pp beyond its peers, {p_text(test.greater.p)} alone,"
         f" {p_text(test.greater.holm)} after Holm's correction. Each model is compared with those"
-        f" of other families among {candidates}; {outliers}. {_panel(analysis.panel)}"
+        f" of other families among {candidates}; {outliers}. {caveat}"
     )
-
-
-def _panel(panel: PanelFacts) -> str:
-    if panel.known:
-        return "They are known from elsewhere not to overfit."
-    return "Whether they overfit is not known; if most of them do, this test finds little."
 
 
 def _families(analysis: Analysis) -> str:

@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 
@@ -74,6 +75,7 @@ def test_no_count_of_a_sealed_set_stands_anywhere(
 
 
 def counts_shown(client: Client) -> bool:
+    cache.clear()
     page = client.get(PAGE, {"a": HONEST, "b": LEAKED}).content.decode()
     api = fetch(client, HONEST, LEAKED)["private"]
     printed = json.loads(command("demo", HONEST, LEAKED, "--json"))["private"]
@@ -84,8 +86,8 @@ def counts_shown(client: Client) -> bool:
 
 def test_the_page_states_the_result_and_links_both_models(client: Client, pair: SetPair) -> None:
     page = client.get(PAGE, {"a": HONEST, "b": LEAKED}).content.decode()
-    assert f"{HONEST} has 16.5 pp more right than {LEAKED}, more than chance explains" in page
-    assert f"{LEAKED} has 16.5 pp more right than {HONEST}" in page
+    assert f"{HONEST} is 16.5 pp better than {LEAKED}, more than chance explains" in page
+    assert f"{LEAKED} is 16.5 pp better than {HONEST}" in page
     assert f'href="/models/{HONEST}/"' in page and f'href="/models/{LEAKED}/"' in page
     served = client.get(PAGE, {"a": HONEST, "b": SERVED}).content.decode()
     assert "only between weights that were run here" in served
@@ -115,7 +117,7 @@ def test_the_api_refuses_unknown_pairs_and_models(client: Client, pair: SetPair)
 def test_the_command_prints_the_same(client: Client, pair: SetPair) -> None:
     assert json.loads(command("demo", HONEST, LEAKED, "--json")) == fetch(client, HONEST, LEAKED)
     lines = command("demo", HONEST, LEAKED).splitlines()
-    assert lines[0].startswith(f"sealed set: {HONEST} has 16.5 pp more right than {LEAKED}")
+    assert lines[0].startswith(f"sealed set: {HONEST} is 16.5 pp better than {LEAKED}")
     assert "only between weights" in command("demo", HONEST, SERVED).splitlines()[0]
     with pytest.raises(CommandError, match="not ranked on demo: nobody"):
         command("demo", HONEST, "nobody")

@@ -107,11 +107,11 @@ def test_the_number_behind_each_level(judged: dict[str, Any], text: str) -> None
 @pytest.mark.parametrize(
     ("tested", "expected"),
     [
-        (1, "the one tested model is not overfitted, it is called “overfit” by chance with probability 0.001, and"),
-        (63, "none of the 63 tested models were overfitted, 0.063 of them would be called “overfit” by chance on average"
-             " (63 × 0.001), and 0.63 “watch” or “overfit” (63 × 0.01)"),
-        (10_000, "none of the 10,000 tested models were overfitted, 10 of them would be called “overfit” by chance on"
-                 " average (10,000 × 0.001), and 100 “watch” or “overfit” (10,000 × 0.01)"),
+        (1, "the one tested model is not overfitted, chance calls it “overfit” with a probability of at most 0.001, and"),
+        (63, "none of the 63 tested models were overfitted, chance would on average call at most 0.063 of them “overfit”"
+             " (63 × 0.001) and 0.63 “watch” or “overfit” (63 × 0.01)"),
+        (10_000, "none of the 10,000 tested models were overfitted, chance would on average call at most 10 of them"
+                 " “overfit” (10,000 × 0.001) and 100 “watch” or “overfit” (10,000 × 0.01)"),
     ],
 )  # fmt: skip
 def test_how_many_levels_chance_gives(tested: int, expected: str) -> None:

@@ -94,7 +94,7 @@ def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeE
     page = text_of(client.get(PAGE))
     assert "<b>1 of 2</b> models." in page
     assert "<b>north-1</b></span> <span><b>118</b> of 120 right, 4 more than needed" in page
-    assert "from 119 of 120 right answers on: 0 of 1 so far." in page
+    assert "With 119 of 120 right, the whole 95% interval" in page
     progress = client.get("/api/v1/sets/twins/release").json()
     clause = progress["clauses"][0]
     assert clause["models"] == [
@@ -103,7 +103,7 @@ def test_how_far_each_clause_is(client: Client, twins: SetPair, evaluator: FakeE
     assert clause["short"][0] == {"model": "west-00", "items": 13, "n": 120}
     assert progress["clauses"][1]["date"] == "2030-01-01T00:00:00Z"
     assert (progress["met"], progress["state"]) == (False, "sealed")
-    assert "<span>west-00</span> <span><b>13</b> of 120</span>" in page
+    assert "<span>west-00</span> <span><b>13</b> more, of 120</span>" in page
     assert "<span>west-09</span>" in page and "west-10" not in page
     assert "And 2 more models." in page
     assert "2 open models of distinct lineages with 95% right" in page
