@@ -37,8 +37,8 @@ def _bos(protocol: Protocol) -> str:
     if protocol.ask == "message":
         return ""
     if protocol.bos == "never":
-        return "The tokenizer puts no special token before the text."
-    return "Before the text stands what the tokenizer puts there by itself."
+        return "No special token is added before the text."
+    return "The tokenizer adds its own special tokens before the text."
 
 
 def _answered(protocol: Protocol) -> str:
@@ -66,5 +66,5 @@ def _samples(protocol: Protocol) -> str:
 
 
 def _graded(protocol: Protocol) -> str:
-    thinking = " after the thinking is taken away" if protocol.thinking == "stripped" else ""
+    thinking = ", without the thinking" if protocol.thinking == "stripped" else ""
     return f"Graded by {protocol.grader}{thinking}."

@@ -142,8 +142,8 @@ def _grading() -> Iterator[Section]:
         "How an answer is graded",
         (
             "No model acts as a judge, and no part of a completion is executed. Both sets of a"
-            " gap have the same grader. Each run also grades control items with known outcomes;"
-            " if one of them differs, the run fails.",
+            " pair are graded by the same grader. Each run also grades control items with known"
+            " outcomes; if one of them differs, the run fails.",
         ),
         tuple(
             (f"`{name}`", f"{GRADERS[name]} (digest `{grading.digest(name)[:16]}…`)")
@@ -267,11 +267,12 @@ def _evidence() -> Iterator[Section]:
             f" “overfit”, and N × {LEVELS.watch:g} “watch” or “overfit”; the board states these"
             " numbers. Its CSV and JSON files also have p-values that are corrected over the board"
             " (Holm; Benjamini and Hochberg).",
-            "One run decides: the first that was tested of a model's name, of its weights by their"
-            " digest under whatever name, or of an endpoint by its host and served name. A later"
-            " try keeps its own p-value and gap. It keeps a first run's “watch” or “overfit”, and"
-            " gets neither where the first run had none. A run that maintainers retract for a fault"
-            " of the setup or the evaluator was no test; one that its author has retracted was.",
+            "One run decides a model's level: the first that was tested. Runs are of one model if"
+            " they share its name, its weights (by digest, under any name), or its endpoint (by"
+            " host and served name). A later try keeps its own p-value and gap. If the first run"
+            " got “watch” or “overfit”, the later try keeps that level; otherwise it cannot get"
+            " either. A run that maintainers retract for a fault of the setup or the evaluator does"
+            " not count as a test. One that is retracted at its author's request does.",
             f"“At most” is the upper end of the gap's {_pp(intervals.LEVEL)}% interval. “Visible"
             f" from” is the true gap that gets “watch” or “overfit” in {_pp(LEVELS.power)}% of"
             " cases.",
