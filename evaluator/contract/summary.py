@@ -47,6 +47,11 @@ class OutcomeCounts(Wire, frozen=True, kw_only=True):
         return OutcomeCounts(n=n, right=right, wrong=n - right, no_answer=0, truncated=0)
 
     @property
+    def share(self) -> float:
+        """Right answers as a fraction of all items."""
+        return self.right / self.n
+
+    @property
     def closed(self) -> int:
         """Number of items with an outcome that counts."""
         return self.right + self.wrong + self.no_answer + self.truncated

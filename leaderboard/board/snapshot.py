@@ -82,15 +82,13 @@ class Draft:
 
 def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """Return the rows of a ranking, best private score first; ties by the models' names."""
-    ordered = sorted(
-        entries, key=lambda entry: (-entry.private.right / entry.private.n, entry.model)
-    )
+    ordered = sorted(entries, key=lambda entry: (-entry.private.share, entry.model))
     scores = [_private_score(entry) for entry in ordered]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
-    public = sorted((entry.public.right / entry.public.n for entry in ordered), reverse=True)
+    public = sorted((entry.public.share for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
     rows = [
-        _row(entry, private, place, first[entry.public.right / entry.public.n])
+        _row(entry, private, place, first[entry.public.share])
         for entry, private, place in zip(ordered, scores, places, strict=True)
     ]
     return tuple(_with_corrections(rows))
@@ -145,7 +143,8 @@ def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
         if judged.evidence == Evidence.OVERFIT and not judged.first
     ]
     z = intervals.critical_value(LEVEL)
-    overfit.sort(key=lambda pair: (-(pair[0].gap - z * pair[0].se), pair[1]))
+    lower_ends = {model: estimate.gap - z * estimate.se for estimate, model in overfit}
+    overfit.sort(key=lambda pair: (-lower_ends[pair[1]], pair[1]))
     return tuple(
         SurestGap(model=model, gap=estimate.gap) for estimate, model in overfit[:MOST_SUREST]
     )
@@ -191,7 +190,7 @@ def _beyond_noise(
 
 def _score(counts: OutcomeCounts) -> Score:
     interval = statistics.accuracy_interval(counts.right, counts.n, LEVEL)
-    return Score(**counts.to_dict(), accuracy=counts.right / counts.n, interval=interval)
+    return Score(**counts.to_dict(), accuracy=counts.share, interval=interval)
 
 
 def _private_score(entry: Entry) -> Score:

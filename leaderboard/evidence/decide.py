@@ -265,7 +265,7 @@ def _counts(entry: Entry) -> tuple[OutcomeCounts, OutcomeCounts]:
 
 def _raw_test(entry: Entry) -> _Tested:
     public, private = _counts(entry)
-    gap = public.right / public.n - private.right / private.n
+    gap = public.share - private.share
     return _Tested(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
 
 
@@ -347,7 +347,7 @@ def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
     adjusted = Adjusted(
         gap=round(gap.gap, PLACES),
         interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
-        expected=round(entry.public.right / entry.public.n - gap.gap, PLACES),
+        expected=round(entry.public.share - gap.gap, PLACES),
         references=len(panel.outcomes),
         by="items",
     )

@@ -109,8 +109,8 @@ def _lines(
     reported = _reported_tests(rows)
     private = [(one.private_right, one.private_n) for one in sides]
     ranges = statistics_of_counts.rank_ranges(private, LEVEL)
-    ranks = _ranks([one.private_right / one.private_n for one in sides])
-    public_ranks = _ranks([one.public_right / one.public_n for one in sides])
+    ranks = _ranks([one.private_share for one in sides])
+    public_ranks = _ranks([one.public_share for one in sides])
     roles: dict[int, Role] = dict.fromkeys(found.used, "reference")
     roles |= dict.fromkeys(found.put_aside, "put_aside")
     return [
@@ -126,7 +126,7 @@ def _lines(
             public_rank=public_ranks[i],
             rank=ranks[i],
             rank_range=(ranges[i].low, ranges[i].high),
-            gap=_gap(sides[i]),
+            gap=sides[i].gap,
             interval=statistics.newcombe(*sides[i], LEVEL),
             raw=raw[i],
             peers=peers[i],
@@ -138,10 +138,6 @@ def _lines(
         )
         for i, row in enumerate(rows)
     ]
-
-
-def _gap(sides: statistics.Sides) -> float:
-    return sides.public_right / sides.public_n - sides.private_right / sides.private_n
 
 
 def _share(right: int, n: int) -> Share:
@@ -260,7 +256,7 @@ def _families(
     families = []
     for name, places in members.items():
         own = [sides[i] for i in places]
-        gaps = [_gap(one) for one in own]
+        gaps = [one.gap for one in own]
         covariance = statistics_of_counts.gap_covariance(own)
         family = FamilyLine(
             family=name,

@@ -17,6 +17,21 @@ class Sides(NamedTuple):
     private_right: int
     private_n: int
 
+    @property
+    def public_share(self) -> float:
+        """Public score as a fraction."""
+        return self.public_right / self.public_n
+
+    @property
+    def private_share(self) -> float:
+        """Private score as a fraction."""
+        return self.private_right / self.private_n
+
+    @property
+    def gap(self) -> float:
+        """Public less private score."""
+        return self.public_share - self.private_share
+
 
 class Logits(NamedTuple):
     """Empirical logits of m models and their sampling variances, (m,): x private, y public."""
