@@ -35,15 +35,15 @@ class StoredSet(Wire, frozen=True, kw_only=True):
 class RescoreOrder(Wire, frozen=True, kw_only=True):
     """Order of the site to grade the answers of a run again.
 
-    ``order`` numbers the orders. ``token`` is that of the run's last attempt; ``look`` is the one
-    under which the site granted the rescoring, and under which exposures are journalled.
+    ``order`` numbers the orders. ``token`` is that of the run's last attempt. Under
+    ``exposure_token`` the site granted the rescoring, and exposures are journalled.
     """
 
     version: Literal[1] = 1
     order: Token
     run: RunId
     token: Token
-    look: Token
+    exposure_token: Token
     grader: Name
     protocol: Name
     sets: Annotated[tuple[StoredSet, ...], Meta(min_length=1, max_length=8)]

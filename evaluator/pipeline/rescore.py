@@ -123,7 +123,7 @@ def _regrade(ask: StoredSet, order: RescoreOrder, context: Context) -> "Regrade"
         raise error(Code.SET_MISMATCH, ask.name)
     # The exposure is no report of an attempt, so it goes out under no run.
     reporter = context.reporter(NO_RUN, 1)
-    with context.leases.permit(run=order.run, token=order.look):
+    with context.leases.permit(run=order.run, token=order.exposure_token):
         return rescore(
             context.vault,
             context.completions,
@@ -132,7 +132,7 @@ def _regrade(ask: StoredSet, order: RescoreOrder, context: Context) -> "Regrade"
             run=order.run,
             grader=order.grader,
             protocol=protocol,
-            token=order.look,
+            token=order.exposure_token,
             report=lambda line: context.report_line(line, reporter),
         )
 

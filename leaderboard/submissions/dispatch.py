@@ -177,7 +177,7 @@ def send_rescoring(order: Rescoring) -> None:
         order=order.pk,
         run=str(order.run_id),
         token=order.token,
-        look=order.exposure_token,
+        exposure_token=order.exposure_token,
         grader=order.grader,
         protocol=order.run.submission.asked_by,
         sets=tuple(sets),

@@ -46,7 +46,7 @@ COUNTED = {
 computed of them."""
 NAMED = {"id", "run", "model", "queued_at", "started_at", "ended_at", "attempts"}
 """Fields in which any two runs differ."""
-SHOWN = {"look", "before", "fresh", "since"}
+SHOWN = {"extent", "before", "fresh", "since"}
 """Fields that the public log gives: what an endpoint's provider had been shown before the run."""
 
 

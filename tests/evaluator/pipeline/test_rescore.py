@@ -38,7 +38,7 @@ class Asked:
             "order": 1,
             "run": self.job["run"],
             "token": 1,
-            "look": 2,
+            "exposure_token": 2,
             "grader": STRICT,
             "protocol": "demo-0shot",
         }
