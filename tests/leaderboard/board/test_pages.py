@@ -338,7 +338,7 @@ def test_the_page_states_the_levels_of_each_cohort_that_has_a_row(client: Client
         "For the 2 models decided by method evidence-3:",
         "of 1,000 models that are not overfitted to the public set, about 2 get this level",
         "about 30 get this level or “overfit”",
-        "none of the 2 tested models were overfitted, 0.004 of them",
+        "none of the 2 tested models were overfitted, chance would on average call at most 0.004",
         "For the 1 model decided by method evidence-2:",
         "in at most 5% of cases",
     ):
@@ -348,7 +348,10 @@ def test_the_page_states_the_levels_of_each_cohort_that_has_a_row(client: Client
 
 @pytest.mark.parametrize(
     ("models", "chance"),
-    [(1, "If the one tested model is not"), (500, "500 tested models were overfitted, 0.5 of")],
+    [
+        (1, "If the one tested model is not"),
+        (500, "500 tested models were overfitted, chance would on average call at most 0.5"),
+    ],
 )
 def test_the_page_states_how_many_levels_chance_gives(
     client: Client, models: int, chance: str
