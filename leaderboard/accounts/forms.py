@@ -34,7 +34,7 @@ class SignUp(SignupForm):  # type: ignore[misc]
             field.widget.attrs.pop("placeholder", None)
 
     def clean_username(self) -> str:
-        """Refuse a name that could be taken for somebody's address."""
+        """Refuse a name that could be taken for a person's address."""
         name: str = super().clean_username()
         if "@" in name:
             raise forms.ValidationError("Use letters, digits and . + - _ only.")

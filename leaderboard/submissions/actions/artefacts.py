@@ -20,8 +20,8 @@ _LOCKS = 0x5EA2
 def identify(run: Run, body: Identified) -> None:
     """Store the weights of a run, which is locked, and end it where they have a run already.
 
-    It ends as cancelled, by nobody's fault and without a score. Raises ``bad_message`` for an
-    endpoint.
+    It ends as cancelled, without a party at fault and without a score. Raises ``bad_message`` for
+    an endpoint.
     """
     if run.submission.kind != Submission.Kind.CHECKPOINT:
         raise error(Code.BAD_MESSAGE, "an endpoint has no weights")

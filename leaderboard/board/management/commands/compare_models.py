@@ -12,7 +12,7 @@ from leaderboard.board.lookup import Board, find_row
 
 
 class Command(BaseCommand):
-    """Print the paired comparison of two models on both sets, in sentences or as JSON."""
+    """Print the paired comparison of two models on both sets, as text or as JSON."""
 
     help = "Compare two ranked models of a pair on the items that both were asked."
 
