@@ -130,24 +130,20 @@ def surest_gaps(rows: Iterable[Row]) -> tuple[SurestGap, ...]:
     All tested rows take part in the shrinkage, with the gaps that were tested.
     """
     tested = [(row, row.judged) for row in rows if row.judged and row.judged.p is not None]
+    z = intervals.critical_value(LEVEL)
     gaps = []
     errors = []
     for row, judged in tested:
         low, high = judged.gap_interval or row.interval
         gaps.append(judged.adjusted.gap if judged.gap_interval and judged.adjusted else row.gap)
-        errors.append((high - low) / (2 * intervals.critical_value(LEVEL)))
+        errors.append((high - low) / (2 * z))
     estimates = statistics.shrunken(gaps, errors)
-    overfit = [
-        (estimate, row.model)
+    overfit = sorted(
+        (z * estimate.se - estimate.gap, row.model, estimate.gap)
         for estimate, (row, judged) in zip(estimates, tested, strict=False)
         if judged.evidence == Evidence.OVERFIT and not judged.first
-    ]
-    z = intervals.critical_value(LEVEL)
-    lower_ends = {model: estimate.gap - z * estimate.se for estimate, model in overfit}
-    overfit.sort(key=lambda pair: (-lower_ends[pair[1]], pair[1]))
-    return tuple(
-        SurestGap(model=model, gap=estimate.gap) for estimate, model in overfit[:MOST_SUREST]
     )
+    return tuple(SurestGap(model=model, gap=gap) for _, model, gap in overfit[:MOST_SUREST])
 
 
 def _places(entries: Sequence[Entry], scores: Sequence[Score]) -> list[statistics.Standing]:
