@@ -5,7 +5,9 @@ items its vault opens, the exposure report to mark lines that no rule allows. Pu
 endpoints and the open season are arguments.
 
 - T0: weights that run here without a network. Exposed and local blocks.
-- T1: an endpoint that the maintainers listed, asked with *their* key. Exposed blocks.
+- T1: an endpoint that the maintainers listed, asked with *their* key. Exposed blocks, in the
+  stages of the set: a provider's first run asks those of the first stage, a later one those of one
+  stage more.
 - T2: every other endpoint, while a season of self-declared endpoints is open. The season's block.
 - T3: nothing sealed.
 
@@ -16,6 +18,7 @@ with a submitter's key is always self-declared.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -49,6 +52,9 @@ ITEM_SELECTIONS: Mapping[Tier, str] = {
     "T3": "none",
 }
 """Blocks of each tier, in words for a reader."""
+
+STAGED_TIER: Tier = "T1"
+"""Tier of endpoints that are asked the stages of a set one after the other."""
 
 _SEASON_TIER: Tier = "T2"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -134,13 +140,19 @@ def stricter(first: Tier, second: Tier) -> Tier:
     return max(first, second)
 
 
-def blocks(tier: Tier, manifest: Manifest, *, season: int | None) -> tuple[BlockId, ...]:
+def blocks(
+    tier: Tier, manifest: Manifest, *, season: int | None, stage: int | None = None
+) -> tuple[BlockId, ...]:
     """Return the blocks of a set that a recipient of this tier may be shown, ascending.
 
-    ``season`` is the number of the open season, from 0; None while none is open.
+    - ``season`` is the number of the open season, from 0; None while none is open.
+    - ``stage`` is the number of the last stage that a listed endpoint is asked, from 0; None for
+      all that its tier may ever be shown.
     """
     if tier == _SEASON_TIER and season is not None and season >= 0:
         return manifest.seasons[season : season + 1]
+    if tier == STAGED_TIER and manifest.stages and stage is not None:
+        return tuple(sorted(chain.from_iterable(manifest.stages[: stage + 1])))
     return manifest.block_ids(TIER_STRATA[tier])
 
 

@@ -66,7 +66,7 @@ FINDINGS = {
     # 2. Sealed sets
     "manifest_differs": "{slug}: the registered set is not that of the manifest",
     "leaves_differ": "{name}: the root is not that of the leaves",
-    "manifest_invalid": "{name}: blocks, seasons, cap or signers do not fit together",
+    "manifest_invalid": "{name}: blocks, seasons, stages, cap or signers do not fit together",
     "terms_differ": "{slug}: protocol or grader is not what the manifest commits to",
     "set_twice": "{name} has two manifests",
     "pairs_differ": "{slug}: another pair over the same sealed set has other facts about it",
@@ -412,9 +412,10 @@ class SealedSet:
         self.local, self.spare = strata["local"], strata["spare"]
         seasons = [self.blocks[block] for block in manifest["seasons"]]
         self.season = sum(seasons[: pair["season"] + 1])
-        others = strata["exposed"] & ~sum(seasons)
+        stages = manifest.get("stages", [exposed_blocks(manifest)])
+        staged = [sum(self.blocks[block] for block in stage) & ~sum(seasons) for stage in stages]
         # Of each part of the set, the items that are retired and the items that wait to be.
-        self.parts = dict.fromkeys((others, self.local, self.spare, *seasons), (0, 0))
+        self.parts = dict.fromkeys((*staged, self.local, self.spare, *seasons), (0, 0))
         self.retired = [0]  # items that no longer count, after the first 0, 1, 2 … notices
         self.shown_to_t2 = 0
 
@@ -463,6 +464,18 @@ def seasons_fit(manifest: Json) -> bool:
         return False
     items: int = sum(exposed[block] for block in seasons)
     return unique(seasons) and bool(manifest["cap"] == items)
+
+
+def exposed_blocks(manifest: Json) -> list[int]:
+    """Return the ids of the exposed blocks."""
+    return [block["id"] for block in manifest["blocks"] if block["stratum"] == "exposed"]
+
+
+def stages_fit(manifest: Json) -> bool:
+    """Return True where the stages, if there are any, divide the exposed blocks among them."""
+    stages = manifest.get("stages", [exposed_blocks(manifest)])
+    staged = [block for stage in stages for block in stage]
+    return sorted(staged) == sorted(exposed_blocks(manifest))
 
 
 def signers_fit(manifest: Json) -> bool:
@@ -634,7 +647,8 @@ class Visit:
         self.need(registered, "manifest_differs", slug=slug)
         leaves = manifest["leaves"]
         self.need(len(leaves) == n and roots(leaves, {n})[n] == root, "leaves_differ", name=name)
-        fits = blocks_cover(manifest) and seasons_fit(manifest) and signers_fit(manifest)
+        fits = blocks_cover(manifest) and seasons_fit(manifest) and stages_fit(manifest)
+        fits = fits and signers_fit(manifest)
         self.need(fits, "manifest_invalid", name=name)
         terms = manifest["terms"] or pair
         as_committed = all(terms[field] == pair[field] for field in ("protocol", "grader"))

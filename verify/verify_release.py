@@ -69,6 +69,7 @@ FINDINGS = {
     "block_twice": "two blocks have one name",
     "stratum_unknown": "a block has an unknown stratum",
     "seasons_misfit": "the seasons do not fit the blocks",
+    "stages_misfit": "the stages do not divide the exposed blocks among them",
     "party_twice": "a maintainer or witness is named twice",
     "quorum_unreachable": "the quorum cannot be reached",
     # 3. Notices
@@ -410,11 +411,16 @@ def check_blocks(manifest: Json) -> None:
 
 
 def check_seasons(manifest: Json) -> None:
-    """Check that the seasons are different exposed blocks, and that the cap is their items."""
+    """Check that the seasons are different exposed blocks, and that the cap is their items.
+
+    The stages, if there are any, divide the exposed blocks among them.
+    """
     blocks, seasons = manifest["blocks"], manifest["seasons"]
     exposed = {block["id"]: block["n"] for block in blocks if block["stratum"] == "exposed"}
     fit = len(set(seasons)) == len(seasons) and set(seasons) <= set(exposed)
     need(fit and manifest["cap"] == sum(exposed[block] for block in seasons), "seasons_misfit")
+    staged = [block for stage in manifest.get("stages", [list(exposed)]) for block in stage]
+    need(sorted(staged) == sorted(exposed), "stages_misfit")
 
 
 def check_parties(manifest: Json) -> None:
@@ -460,14 +466,18 @@ def items_named(notice: Json, manifest: Json) -> set[int]:
 def retired(manifest: Json, named: list[set[int]]) -> set[int]:
     """Return the indices that do not count after notices on these items.
 
-    In each part of the set (a season, or the rest of a stratum), named items wait until they are
-    all that is left of it, or a cell of items that leaves at least another cell. Then they are
-    retired.
+    In each part of the set (a season, or the rest of a stage or of a stratum), named items wait
+    until they are all that is left of it, or a cell of items that leaves at least another cell.
+    Then they are retired.
     """
     seasons, cell = manifest["seasons"], manifest.get("cell", USUAL_CELL)
+    part_of: dict[int, object] = {}
+    for number, stage in enumerate(manifest.get("stages", [])):
+        part_of.update(dict.fromkeys(stage, ("stage", number)))
+    part_of.update((block, ("season", block)) for block in seasons)
     parts: dict[object, set[int]] = {}
     for block in manifest["blocks"]:
-        part = block["id"] if block["id"] in seasons else block["stratum"]
+        part = part_of.get(block["id"], block["stratum"])
         indices = range(block["start"], block["start"] + block["n"])
         parts.setdefault(part, set()).update(indices)
     gone: set[int] = set()

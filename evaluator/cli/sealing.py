@@ -102,6 +102,12 @@ def _add_seal_options(seal: argparse.ArgumentParser) -> None:
         "--seasons", type=int, help="how many of them for self-declared endpoints (2 of 8)"
     )
     seal.add_argument(
+        "--stages",
+        type=int,
+        help="groups of exposed blocks that listed endpoints are asked, one more each run; 1 asks"
+        " all at once (3, or fewer where a group would be too small)",
+    )
+    seal.add_argument(
         "--smallest-cell",
         type=int,
         default=MIN_CELL_SIZE,
@@ -152,6 +158,7 @@ def seal_command(args: argparse.Namespace) -> int:
             spare=args.spare,
             blocks=args.blocks,
             seasons=args.seasons,
+            stages=args.stages,
             cell=args.smallest_cell,
         ),
         covenant=_covenant(args, now),
@@ -282,6 +289,7 @@ def _sealed_facts(folder: Path) -> dict[str, Any]:
         },
         "blocks": [block.n for block in manifest.blocks],
         "seasons": list(manifest.seasons),
+        "stages": [list(stage) for stage in manifest.stages],
         "cap": manifest.cap,
         "smallest_cell": manifest.cell,
         "rule": in_words(manifest.rule) if manifest.rule else "",

@@ -83,6 +83,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
       in order; ``key_check``: commits to the key that encrypts the items.
     - ``seasons``: the exposed blocks for self-declared endpoints, one after the other; ``cap``: the
       number of their items, and so of all items that such endpoints ever see together.
+    - ``stages``: the exposed blocks in the groups that listed endpoints are asked one after the
+      other, each run those of the runs before as well; none where all are asked at once.
     - ``quorum`` of the ``maintainers`` release the set once ``rule`` is met; ``witnesses`` may
       cosign its tree head; ``licence``: SPDX identifier under which it is released.
     - ``twins``: set if a public set is equally hard by construction, not by judgement.
@@ -107,6 +109,7 @@ class Manifest(Wire, frozen=True, kw_only=True):
     blocks: Annotated[tuple[Block, ...], Meta(min_length=1, max_length=10_000)]
     seasons: Annotated[tuple[BlockId, ...], Meta(max_length=1000)] = ()
     cap: Count = 0
+    stages: Annotated[tuple[tuple[BlockId, ...], ...], Meta(max_length=100)] = ()
     terms: Terms | None = None
     rule: Rule | None = None
     maintainers: Annotated[tuple[Party, ...], Meta(max_length=20)] = ()
@@ -121,11 +124,13 @@ class Manifest(Wire, frozen=True, kw_only=True):
 
         Raises ``seal_broken`` for a wrong root, and for commitments to files other than those of
         its version. Raises ``allocation_invalid`` for blocks that do not cover the set, seasons
-        that are not exposed blocks, a quorum that its maintainers cannot reach, and a part other
-        than the spare one with fewer items than the minimum cell size.
+        that are not exposed blocks, stages that are not all exposed blocks once, a quorum that
+        its maintainers cannot reach, and a part other than the spare one with fewer items than the
+        minimum cell size.
         """
         self._verify_commitments()
-        if not (self._blocks_cover_set() and self._seasons_fit() and self._signers_fit()):
+        blocks_fit = self._blocks_cover_set() and self._seasons_fit() and self._stages_fit()
+        if not (blocks_fit and self._signers_fit()):
             raise error(Code.ALLOCATION_INVALID, self.name)
         asked = [part for part in self.parts() if part[0].stratum != "spare"]
         smallest = min((sum(block.n for block in part) for part in asked), default=self.cell)
@@ -152,6 +157,8 @@ class Manifest(Wire, frozen=True, kw_only=True):
         for name, default in defaults.items():
             if data[name] == default:
                 del data[name]
+        if not self.stages:
+            del data["stages"]
         return data
 
     def digest(self) -> Hex32:
@@ -175,14 +182,17 @@ class Manifest(Wire, frozen=True, kw_only=True):
     def parts(self) -> tuple[tuple[Block, ...], ...]:
         """Return the blocks, grouped by their recipients.
 
-        One part for each season, one for the other exposed blocks, one for the local and one for
-        the spare blocks. Every item selection consists of whole parts, less retired items.
+        One part for each season, one for the other blocks of each stage (or for all other exposed
+        blocks), one for the local and one for the spare blocks. Every item selection consists of
+        whole parts, less retired items.
         """
-        seasons = frozenset(self.seasons)
-        parts: dict[BlockId | Stratum, list[Block]] = {}
+        part_of: dict[BlockId, str] = {}
+        for number, stage in enumerate(self.stages):
+            part_of |= dict.fromkeys(stage, f"stage {number}")
+        part_of |= {block: f"season {number}" for number, block in enumerate(self.seasons)}
+        parts: dict[str, list[Block]] = {}
         for block in self.blocks:
-            part = block.id if block.id in seasons else block.stratum
-            parts.setdefault(part, []).append(block)
+            parts.setdefault(part_of.get(block.id, block.stratum), []).append(block)
         return tuple(tuple(blocks) for blocks in parts.values())
 
     def origin(self) -> str:
@@ -220,6 +230,13 @@ class Manifest(Wire, frozen=True, kw_only=True):
         if not _are_distinct(self.seasons) or not exposed.keys() >= set(self.seasons):
             return False
         return self.cap == sum(exposed[block] for block in self.seasons)
+
+    def _stages_fit(self) -> bool:
+        if not self.stages:
+            return True
+        staged = [block for stage in self.stages for block in stage]
+        every = _are_distinct(staged) and set(staged) == set(self.block_ids(("exposed",)))
+        return every and all(self.stages)
 
     def _signers_fit(self) -> bool:
         parties = (*self.maintainers, *self.witnesses)

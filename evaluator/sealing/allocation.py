@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -29,14 +29,16 @@ class Shares:
 
     ``spare`` is a share of all items, ``local`` of the rest. What is left is cut into ``blocks``
     exposed blocks, or as many as there are items. ``seasons`` of them are for self-declared
-    endpoints; None for 2 of at least eight blocks, 1 of at least four, none of fewer. ``cell`` is
-    the minimum cell size of the set (``Manifest.cell``).
+    endpoints; None for 2 of at least eight blocks, 1 of at least four, none of fewer. Listed
+    endpoints are asked the exposed blocks in ``stages``; None for 3, or 2 where 3 would be too
+    small, or all at once. ``cell`` is the minimum cell size of the set (``Manifest.cell``).
     """
 
     local: Fraction = Fraction(1, 5)
     spare: Fraction = Fraction(1, 10)
     blocks: int = 8
     seasons: int | None = None
+    stages: int | None = None
     cell: int = MIN_CELL_SIZE
 
 
@@ -86,6 +88,34 @@ def _default_seasons(exposed: int) -> int:
     if exposed >= 8:
         return 2
     return 1 if exposed >= 4 else 0
+
+
+def plan_stages(
+    blocks: Sequence[Block], seasons: Sequence[int], shares: Shares
+) -> tuple[tuple[int, ...], ...]:
+    """Return the exposed blocks in stages of about as many blocks, those of the seasons first.
+
+    Self-declared endpoints are shown the blocks of seasons, so the first run after they are listed
+    has such blocks next to others. Empty where all blocks are asked at once. Raises
+    ``allocation_invalid`` for a number of stages that leaves a part below ``shares.cell``.
+    """
+    exposed = [block.id for block in blocks if block.stratum == "exposed"]
+    order = [*seasons, *(block for block in exposed if block not in seasons)]
+    wanted = _DEFAULT_STAGES if shares.stages is None else (shares.stages,)
+    for count in wanted:
+        if count == 1:
+            return ()
+        if not 1 < count <= len(order):
+            continue
+        ends = [len(order) * number // count for number in range(count + 1)]
+        stages = tuple(tuple(order[start:end]) for start, end in pairwise(ends))
+        if _smallest_part(blocks, seasons, stages) >= shares.cell:
+            return stages
+    problem = f"{shares.stages} stages of {len(order)} exposed blocks"
+    raise error(Code.ALLOCATION_INVALID, f"{problem}, each part of at least {shares.cell} items")
+
+
+_DEFAULT_STAGES = (3, 2, 1)
 
 
 def plan(n: int, shares: Shares) -> tuple[tuple[Block, ...], tuple[int, ...]]:
@@ -151,15 +181,18 @@ _MOST_PROPOSALS = 3
 _LARGEST = 1_000_000
 
 
-def _smallest_part(blocks: Sequence[Block], seasons: Sequence[int]) -> int:
-    """Return the size of the smallest part that is asked.
-
-    Parts are each season's block, the other exposed blocks together, and the local block.
-    """
-    parts: dict[int | str, int] = {}
+def _smallest_part(
+    blocks: Sequence[Block], seasons: Sequence[int], stages: Sequence[Sequence[int]] = ()
+) -> int:
+    """Return the size of the smallest part that is asked, as ``Manifest.parts`` has them."""
+    part_of: dict[int, str] = {}
+    for number, stage in enumerate(stages):
+        part_of |= dict.fromkeys(stage, f"stage {number}")
+    part_of |= {block: f"season {block}" for block in seasons}
+    parts: dict[str, int] = {}
     for block in blocks:
         if block.stratum != "spare":
-            part = block.id if block.id in seasons else block.stratum
+            part = part_of.get(block.id, block.stratum)
             parts[part] = parts.get(part, 0) + block.n
     return min(parts.values())
 

@@ -89,6 +89,7 @@ def seal_set(
     if seed is None:
         seed = randomness(allocation.SEED_BYTES)
     blocks, seasons = allocation.plan(len(items), shares)
+    stages = allocation.plan_stages(blocks, seasons, shares)
     dealt = [items[place] for place in allocation.deal(items, seed, blocks)]
     salted = [
         allocation.salt(seed, name, index) + canonical_json(item_record(item))
@@ -115,6 +116,7 @@ def seal_set(
         key_check=formats.key_check(key),
         blocks=blocks,
         seasons=seasons,
+        stages=stages,
         shots=ShotFacts(n=len(shots), digest=set_digest(shots)) if shots else None,
         created=created,
         covenant=covenant,

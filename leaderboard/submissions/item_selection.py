@@ -1,14 +1,19 @@
 """Item selection: which blocks and items of a sealed set a new run is scored on."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import cast
 
 from evaluator import policy
 from evaluator.contract import BlockId, Tier
+from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import retired, retired_blocks
+from leaderboard.benchmarks.models import ItemSet
 from leaderboard.errors import Refusal, refuse
-from leaderboard.ledger.models import ListedEndpoint, Party
-from leaderboard.submissions.models import Submission
+from leaderboard.ledger.models import Entry, ListedEndpoint, Party
+from leaderboard.submissions.models import Run, Submission, blocks_asked
+from leaderboard.submissions.states import RunState
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,34 @@ def tier_of(submission: Submission) -> Tier:
     return policy.stricter(tier, cast("Tier", party.tier)) if party else tier
 
 
+def stages_asked(
+    item_set: ItemSet, manifest: Manifest, recipient: str, gone: Collection[BlockId]
+) -> int:
+    """Return the number of a set's stages that a provider was asked whole in closed cohorts.
+
+    Runs of the open cohort do not count: all runs of a provider in one cohort are asked the same,
+    and no stage can be used up before anything could be learned from the one before. A run that
+    failed does not count either. A stage of which every block is retired counts as asked.
+    """
+    exposures = Entry.objects.filter(
+        kind="exposure", set_name=item_set.name, recipient=recipient, tier=policy.STAGED_TIER
+    )
+    runs = Run.objects.filter(state=RunState.RANKED, pk__in=exposures.values("run"))
+    selections = [frozenset(blocks) for blocks in blocks_asked(item_set, runs)]
+    whole = [_whole_stages(manifest, blocks.union(gone)) for blocks in (frozenset(), *selections)]
+    return max(whole)
+
+
+def _whole_stages(manifest: Manifest, blocks: frozenset[BlockId]) -> int:
+    """Return the number of stages, from the first on, that lie in ``blocks``."""
+    return len(list(takewhile(blocks.issuperset, manifest.stages)))
+
+
 def select_items(submission: Submission) -> ItemSelection:
     """Return the item selection of a new run: the blocks of its tier, without retired items.
 
-    All self-declared endpoints of a season have the same one. Raises ``public_only`` where the tier
+    All self-declared endpoints of a season have the same one. A listed endpoint has the stages that
+    its provider was asked before this cohort, and one more. Raises ``public_only`` where the tier
     may be shown nothing of the set, ``pair_retired`` where nothing is left.
     """
     pair = submission.pair
@@ -58,11 +87,14 @@ def select_items(submission: Submission) -> ItemSelection:
     if manifest is None:
         raise refuse(Refusal.BAD_REGISTRATION, pair.private.name)
     tier = tier_of(submission)
-    permitted = policy.blocks(tier, manifest, season=pair.season)
-    if not permitted:
-        raise refuse(Refusal.PUBLIC_ONLY)
     notices = pair.private.signed_notices()
     gone = retired_blocks(manifest, notices)
+    stage = None
+    if tier == policy.STAGED_TIER:
+        stage = stages_asked(pair.private, manifest, recipient_of(submission), gone)
+    permitted = policy.blocks(tier, manifest, season=pair.season, stage=stage)
+    if not permitted:
+        raise refuse(Refusal.PUBLIC_ONLY)
     blocks = tuple(block for block in permitted if block not in gone)
     if not blocks:
         raise refuse(Refusal.PAIR_RETIRED)

@@ -85,6 +85,11 @@ def raised_cap(world: World) -> None:
     world.sets["private"]["cap"] = 18
 
 
+@fraud("manifest_invalid")
+def stage_left_out(world: World) -> None:
+    world.sets["private"]["stages"] = [[0]]
+
+
 @fraud("terms_differ")
 def other_protocol(world: World) -> None:
     world.sets["private"]["terms"]["protocol"] = "demo-8shot"

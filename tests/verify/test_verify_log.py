@@ -158,6 +158,7 @@ MUTANTS = {
     "changed_rule": ("self.need(beginning == old,", "self.need(True,"),
     "one_maintainer_votes_twice": ("len(signers) == len(votes) >=", "len(votes) >="),
     "raised_cap": ('bool(manifest["cap"] == items)', "True"),
+    "stage_left_out": ("sorted(staged) == sorted(exposed_blocks(manifest))", "True"),
     "false_witness": (" and all(verified.values())", ""),
 }
 

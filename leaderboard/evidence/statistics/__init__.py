@@ -66,6 +66,7 @@ from leaderboard.evidence.statistics.sampling import (
     pass_hat_k,
 )
 from leaderboard.evidence.statistics.shrinkage import Shrunken, shrunken
+from leaderboard.evidence.statistics.staged_leaks import StagedLeak, easiness, staged_leak
 from leaderboard.evidence.statistics.verdicts import (
     Case,
     Counts,
@@ -103,6 +104,7 @@ __all__ = [
     "Shrunken",
     "Sides",
     "Spread",
+    "StagedLeak",
     "Standing",
     "Verdict",
     "accuracy_interval",
@@ -114,6 +116,7 @@ __all__ = [
     "calibrate",
     "clopper_pearson",
     "clustered",
+    "easiness",
     "evidence_level",
     "family_gap",
     "fewest_contaminated",
@@ -143,6 +146,7 @@ __all__ = [
     "sign_test",
     "smallest_visible_gap",
     "spearman",
+    "staged_leak",
     "standings",
     "verdict",
     "visible",

@@ -13,6 +13,7 @@ from leaderboard.submissions.models.outcomes import (
     PackedOutcomes,
     PublicCounts,
     RunOutcomes,
+    blocks_asked,
     runs_asked,
     sealed_selection,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "RunOutcomes",
     "Submission",
     "TensorList",
+    "blocks_asked",
     "compare_graders",
     "published_in_steps",
     "run_counts",

@@ -331,6 +331,13 @@ def runs_asked(item_set: ItemSet, blocks: Iterable[int]) -> RunQuerySet:
     return Run.objects.filter(outcomes__item_set=item_set, outcomes__blocks=list(blocks)).distinct()
 
 
+def blocks_asked(item_set: ItemSet, runs: RunQuerySet) -> list[list[int]]:
+    """Return the blocks of a sealed set that each of these runs is asked."""
+    return list(
+        RunOutcomes.objects.filter(item_set=item_set, run__in=runs).values_list("blocks", flat=True)
+    )
+
+
 def sealed_selection(run: Run) -> tuple[ItemSet, list[int]]:
     """Return the sealed set of a run and the blocks of it that the run is asked."""
     row = run.outcomes.select_related("item_set").defer("packed").get(item_set__sealed=True)

@@ -66,6 +66,11 @@ ONE, TWO = Party(name="one", public="01" * 32), Party(name="two", public="02" * 
         {"seasons": (3,)},
         {"seasons": (7,)},
         {"seasons": (1, 1), "cap": 2},
+        {"stages": ((0,),)},
+        {"stages": ((0,), (0, 1))},
+        {"stages": ((0, 1), ())},
+        {"stages": ((0,), (1, 2))},
+        {"stages": ((0,), (7,))},
         {"cap": 0},
         {"cap": 2},
         {"quorum": 1},
@@ -80,6 +85,28 @@ def test_blocks_seasons_and_signers_that_do_not_fit(changed: dict[str, object]) 
     with pytest.raises(EvaluatorError) as caught:
         msgspec.structs.replace(MANIFEST, **changed).verify()
     assert caught.value.code is Code.ALLOCATION_INVALID
+
+
+def test_a_stage_below_the_minimum_cell_size_is_refused() -> None:
+    staged = msgspec.structs.replace(MANIFEST, stages=((0,), (1,)), seasons=(), cap=0)
+    staged.verify()
+    with pytest.raises(EvaluatorError) as caught:
+        msgspec.structs.replace(staged, cell=2).verify()
+    assert caught.value.code is Code.ALLOCATION_INVALID
+
+
+def test_stages_are_parts_without_their_seasons() -> None:
+    assert [[block.id for block in part] for part in MANIFEST.parts()] == [[0], [1], [2], [3]]
+    together = msgspec.structs.replace(MANIFEST, seasons=(), cap=0)
+    assert [[block.id for block in part] for part in together.parts()] == [[0, 1], [2], [3]]
+    staged = msgspec.structs.replace(together, stages=((1,), (0,)))
+    assert [[block.id for block in part] for part in staged.parts()] == [[0], [1], [2], [3]]
+
+
+def test_a_manifest_without_stages_has_the_bytes_of_older_ones() -> None:
+    assert "stages" not in MANIFEST.to_dict()
+    staged = msgspec.structs.replace(MANIFEST, stages=((1,), (0,)))
+    assert Manifest.from_dict(staged.to_dict()) == staged
 
 
 def test_blocks_by_stratum() -> None:

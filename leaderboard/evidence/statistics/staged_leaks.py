@@ -1,0 +1,182 @@
+"""Test for a leak over the runs of one endpoint that was shown a set in stages.
+
+Each run is asked the parts that its provider was shown before (seen) and one more (fresh). A
+provider that trains on what it is shown turns a share of the seen items that its model had wrong
+into right ones. That share m is estimated, and tested against 0:
+
+- E[y] = p + m (1 - p) for a seen item, p for a fresh one. p has one intercept for each run, so a
+  model may change from run to run, and one slope on the easiness of the item for other models.
+- The answers of one item in several runs are correlated (working correlation, exchangeable). So an
+  item that was fresh once and seen later is compared with itself: what it gained, against what
+  items gained meanwhile that were seen in both runs.
+- U is the efficient score of m at 0 in these generalized estimating equations (K.-Y. Liang and
+  S. L. Zeger, Biometrika 73 (1986) 13). Its variance is the larger one of the model's and of the
+  empirical one over items, each of which is one cluster: the empirical one is too small where
+  few answers are wrong.
+
+A draw before the first use decides which items are seen, so no change of a model and no error of
+the correlation can make a leak of nothing; they cost power only.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
+from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.statistics.power import visible
+
+FEWEST_MODELS = 4
+"""Other models with outcomes from which the easiness of items is used."""
+STEEPEST_CORRELATION = 0.95
+ROUNDS = 25
+RIDGE = 1e-4
+
+
+class StagedLeak(NamedTuple):
+    """Share of the seen items that were memorised, with its interval.
+
+    - ``p``: one-sided, times ``comparisons``, the smallest over the comparisons made so far;
+    - ``visible``: smallest share that is found in 80% of cases by the last comparison, at .05 for
+      all of them together; 1 or more where none would be found.
+    """
+
+    share: float
+    interval: Interval
+    p: float
+    visible: float
+    comparisons: int
+
+
+class _Test(NamedTuple):
+    share: float
+    se: float
+    z: float
+
+
+def easiness(others: Floats) -> Floats | None:
+    """Return the easiness of each item, standardised logits of the share of ``others`` it had.
+
+    ``others`` are outcomes (models, items) of 0, 1 and NaN. None for too few models.
+    """
+    if len(others) < FEWEST_MODELS:
+        return None
+    asked = np.isfinite(others).sum(axis=0)
+    right = np.nansum(others, axis=0)
+    raw = logit((right + 0.5) / (asked + 1))
+    spread = raw.std()
+    return np.asarray((raw - raw.mean()) / spread) if spread > 0 else None
+
+
+def staged_leak(
+    outcomes: Floats,
+    seen: NDArray[np.bool_],
+    easy: Floats | None = None,
+    *,
+    compared: Sequence[int],
+    comparisons: int,
+    level: float = LEVEL,
+) -> StagedLeak:
+    """Return the test over the runs of one endpoint, oldest first.
+
+    - ``outcomes``: (runs, items) of 0 and 1, NaN where an item was not asked or is on no side;
+    - ``seen``: (runs, items), True where the provider was shown the item before;
+    - ``easy``: easiness of the items, see :func:`easiness`;
+    - ``compared``: the runs after which the test is made, each over all runs until then;
+    - ``comparisons``: the number of tests that are planned (Bonferroni).
+    """
+    tests = [_test(outcomes[: run + 1], seen[: run + 1], easy) for run in compared]
+    last = tests[-1]
+    half = critical_value(level) * last.se
+    smallest = min(float(norm.sf(test.z)) for test in tests)
+    return StagedLeak(
+        share=last.share,
+        interval=Interval(max(-1.0, last.share - half), min(1.0, last.share + half)),
+        p=min(1.0, comparisons * smallest),
+        visible=visible(last.se, alpha=0.05 / comparisons),
+        comparisons=comparisons,
+    )
+
+
+def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Test:
+    """Return the score test of m = 0 over these runs."""
+    used = np.isfinite(outcomes).any(axis=0)
+    y = outcomes[:, used].T
+    asked = np.isfinite(y)
+    design = _design(asked.shape, None if easy is None else easy[used])
+    expected = _null_fit(np.where(asked, y, 0.0), asked, design)
+    variance = expected * (1 - expected)
+    residual = np.where(asked, y - expected, 0.0)
+    effect = np.where(asked & seen[:, used].T, 1 - expected, 0.0)
+    nuisance = design * (variance * asked)[:, :, None]
+    inverse = _inverse_covariance(residual, variance, asked)
+
+    weighted = inverse @ nuisance
+    normal = np.einsum("irq,irs->qs", nuisance, weighted) + 1e-9 * np.eye(design.shape[2])
+    sides = np.stack([effect, residual], axis=2)
+    coefficients = np.linalg.solve(normal, np.einsum("irq,irk->qk", weighted, sides))
+    effect, residual = np.moveaxis(sides - nuisance @ coefficients, 2, 0)
+    weight = np.einsum("irs,is->ir", inverse, effect)
+    scores = (weight * residual).sum(axis=1)
+    information = float((weight * effect).sum())
+    if information <= 0:
+        return _Test(0.0, float("inf"), 0.0)
+    spread = sqrt(max(information, float(scores @ scores)))
+    total = float(scores.sum())
+    return _Test(total / information, spread / information, total / spread)
+
+
+def _design(shape: tuple[int, ...], easy: Floats | None) -> Floats:
+    """Return (items, runs, coefficients): an intercept for each run, and the slope on easiness."""
+    items, runs = shape
+    columns = runs + (easy is not None)
+    design = np.zeros((items, runs, columns))
+    design[:, range(runs), range(runs)] = 1.0
+    if easy is not None:
+        design[:, :, runs] = easy[:, None]
+    return design
+
+
+def _null_fit(y: Floats, asked: NDArray[np.bool_], design: Floats) -> Floats:
+    """Return the chance (items, runs) of a right answer without a leak, by logistic regression.
+
+    Newton's method, with a tiny ridge and steps of at most 2.
+    """
+    rows = design[asked]
+    right = y[asked]
+    beta = np.zeros(design.shape[2])
+    for _ in range(ROUNDS):
+        chance = expit(rows @ beta)
+        slope = rows.T @ (right - chance) - RIDGE * beta
+        curve = (rows * (chance * (1 - chance))[:, None]).T @ rows + RIDGE * np.eye(len(beta))
+        step = np.clip(np.linalg.solve(curve, slope), -2, 2)
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(np.clip(expit(design @ beta), 0.01, 0.99))
+
+
+def _inverse_covariance(residual: Floats, variance: Floats, asked: NDArray[np.bool_]) -> Floats:
+    """Return the inverse working covariance of each item's answers, (items, runs, runs).
+
+    Its correlation is the mean product of standardised residuals over pairs of runs.
+    """
+    runs = residual.shape[1]
+    deviation = np.sqrt(variance)
+    standard = residual / deviation
+    both = asked.astype(float).T @ asked
+    products = standard.T @ standard
+    above = np.triu_indices(runs, 1)
+    pairs = both[above].sum()
+    rho = float(np.clip(products[above].sum() / pairs, 0, STEEPEST_CORRELATION)) if pairs else 0.0
+    known = asked[:, :, None] & asked[:, None, :]
+    # A run that did not ask the item is a row of the identity, and has no weight.
+    correlation = np.where(known, rho, 0.0)
+    correlation[:, range(runs), range(runs)] = 1.0
+    scale = deviation[:, :, None] * deviation[:, None, :]
+    return np.asarray(np.linalg.inv(correlation) * known / scale)
