@@ -105,7 +105,14 @@ def _is_refused_for_good(patience: Patience, history: History, *, answered: bool
 
 
 def _is_hopeless(patience: Patience, code: Code, history: History, *, answered: bool) -> bool:
-    """Return true where one question has failed too often, or the endpoint was silent too long."""
+    """Return true where one question has failed too often, or the endpoint was silent too long.
+
+    An endpoint that has never answered gets no further attempt after a silence of one time-out:
+    each more would hold the evaluator for as long again.
+    """
+    silent_from_the_start = not answered and code in LATER and history.alive == 0
+    if silent_from_the_start and history.silence >= patience.timeout_seconds:
+        return history.silence >= patience.start_seconds
     if history.failures < patience.attempts:
         return False
     if code not in LATER or history.alive >= patience.attempts:

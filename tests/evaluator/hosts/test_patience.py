@@ -126,6 +126,20 @@ def test_an_endpoint_that_fell_silent_is_waited_for(code: Code) -> None:
     assert once(code, Patience(start_seconds=120), silence=60.0, failures=0, silent=40) is not None
 
 
+def test_an_endpoint_that_was_silent_from_the_start_gets_two_attempts() -> None:
+    """Four attempts of two minutes each held the evaluator for eight."""
+    patience = Patience(start_seconds=20, timeout_seconds=120)
+    after_one = {"failures": 0, "silent": 1, "silence": 0.0}
+    after_two = {"failures": 0, "silent": 2, "silence": 120.0}
+    assert once(Code.ENDPOINT_TIMEOUT, patience, **after_one) is not None
+    assert once(Code.ENDPOINT_TIMEOUT, patience, **after_two) is None
+    # A host that gives endpoints ten minutes to start gives them all of it.
+    slow_start = Patience(start_seconds=600, timeout_seconds=120)
+    assert once(Code.ENDPOINT_TIMEOUT, slow_start, **after_two) is not None
+    # One that refuses connections is tried four times, whatever the time-out.
+    assert once(Code.ENDPOINT_UNREACHABLE, patience, failures=0, silent=3, silence=3.0) is not None
+
+
 def test_a_question_that_fails_while_others_are_answered_is_given_up() -> None:
     assert once(Code.ENDPOINT_ERROR, failures=3, answered=True) is not None
     assert once(Code.ENDPOINT_ERROR, failures=4, answered=True) is None
