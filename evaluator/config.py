@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from evaluator import addresses
 from evaluator.contract import Hex32, Name, fits
-from evaluator.errors import Code, error
+from evaluator.errors import Code, EvaluatorError, error
 
 FORBIDDEN = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
 """Settings of the site. Where one of them is set, no evaluator starts."""
@@ -43,6 +44,20 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_SETS": Setting("", "The folder of the sets, one folder each."),
     "HOLDFAST_CHECKPOINTS": Setting(
         "<`checkpoints` in HOLDFAST_HOME>", "The folder of the checkpoints that runs name."
+    ),
+    "HOLDFAST_STORE": Setting(
+        "<`store` in HOLDFAST_HOME>",
+        "The folder of models fetched from the hub: each file once, by its content.",
+    ),
+    "HOLDFAST_STORE_GIB": Setting(
+        "500",
+        "GiB that the store may hold, 0.001 to 1000000. Models that were used longest ago make"
+        " room for new ones.",
+    ),
+    "HF_ENDPOINT": Setting(
+        "<the client's: the public hub>",
+        "The hub, as `https://host`. It may stand in a private network; its redirects to other"
+        " hosts may not.",
     ),
     "HOLDFAST_POOL": Setting("default", "The pool of evaluators whose runs this one takes."),
     "HOLDFAST_ANNOUNCE_SECONDS": Setting(
@@ -79,6 +94,7 @@ class Config:
 
     - ``home`` holds all state: the exposure journal, the spool, claims, encrypted completions, work
       folders.
+    - ``store`` holds models from the hub at ``hub``, at most ``store_bytes``.
     - ``announce_seconds`` lie between two announcements to the site.
     - ``recipients`` is the parsed allow-list of endpoints.
     - ``trusted`` holds digests of checkpoints that may run without a jail where there is no
@@ -92,6 +108,9 @@ class Config:
     keys: Path
     sets: Path
     checkpoints: Path
+    store: Path
+    store_bytes: int = 500 << 30
+    hub: str = ""
     pool: str = "default"
     announce_seconds: float = 20.0
     recipients: Mapping[str, Any] = field(default_factory=dict)
@@ -120,6 +139,9 @@ class Config:
             checkpoints=_folder(
                 environ, "HOLDFAST_CHECKPOINTS", default=home / "checkpoints", must_exist=False
             ),
+            store=_folder(environ, "HOLDFAST_STORE", default=home / "store", must_exist=False),
+            store_bytes=_gibibytes(environ, "HOLDFAST_STORE_GIB"),
+            hub=_hub(environ),
             pool=pool,
             announce_seconds=_seconds(environ, "HOLDFAST_ANNOUNCE_SECONDS"),
             recipients=_recipients(environ),
@@ -180,6 +202,26 @@ def _seconds(
             Code.MISCONFIGURED, f"{name} is not a number of seconds from {least:g} to {most:g}"
         )
     return seconds
+
+
+def _gibibytes(environ: Mapping[str, str], name: str) -> int:
+    try:
+        number = float(environ.get(name) or SETTINGS[name].default)
+    except ValueError:
+        number = -1.0
+    if not 0.001 <= number <= 1_000_000:
+        raise error(Code.MISCONFIGURED, f"{name} is not a number of GiB from 0.001 to 1000000")
+    return int(number * (1 << 30))
+
+
+def _hub(environ: Mapping[str, str]) -> str:
+    endpoint = (environ.get("HF_ENDPOINT") or "").rstrip("/")
+    if endpoint:
+        try:
+            addresses.check(endpoint, allow_private=True)
+        except EvaluatorError:
+            raise error(Code.MISCONFIGURED, "HF_ENDPOINT is not an address") from None
+    return endpoint
 
 
 def _recipients(environ: Mapping[str, str]) -> dict[str, Any]:

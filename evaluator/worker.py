@@ -21,6 +21,7 @@ from celery.signals import celeryd_after_setup, setup_logging, worker_init, work
 from celery.worker import state
 
 from evaluator import jail
+from evaluator.backends import HubStore
 from evaluator.broker import celery_settings
 from evaluator.config import Config
 from evaluator.contract import (
@@ -82,6 +83,7 @@ def open_context(
         evaluator=keys.name,
         sets=config.sets,
         checkpoints=config.checkpoints,
+        store=HubStore(folder=config.store, most=config.store_bytes, endpoint=config.hub),
         work=config.home / "work",
         trusted=config.trusted,
         recipients=recipients,

@@ -85,6 +85,11 @@ def check_tokenizer(folder: Path) -> None:
         read_object(path.read_bytes())
     except NotStrict:
         raise error(Code.CHECKPOINT_BAD_CONFIG, path.name) from None
+    check_other_configs(folder)
+
+
+def check_other_configs(folder: Path) -> None:
+    """Check that no configuration but the model's own asks for code. Raises as above."""
     for name in _OTHER_CONFIGS:
         if (folder / name).is_file():
             read_config(folder / name)

@@ -1,7 +1,7 @@
 """Verdict of a child process on a checkpoint, as one line that its parent can trust.
 
-The child has read hostile files, so its line must match a strict pattern: a code about
-checkpoints or model servers, and a detail of plain words, numbers and dotted names.
+The child has read hostile files, so its line must match a strict pattern: a code that such a
+child may give, and a detail of plain words, numbers and dotted names.
 """
 
 import re
@@ -10,7 +10,7 @@ from evaluator.errors import Code, EvaluatorError, error
 
 _DETAIL = re.compile(r"[A-Za-z0-9 ,.:;_()/-]{0,200}", re.ASCII)
 _LINE = re.compile(rb"^verdict ([a-z_]{1,40}) ?([A-Za-z0-9 ,.:;_()/-]{0,200})$", re.MULTILINE)
-_ALLOWED = frozenset(
+_ALLOWED: frozenset[Code] = frozenset(
     {code for code in Code if code.startswith("checkpoint_")} | {Code.ENGINE_OOM, Code.HOST_FAILED}
 )
 
@@ -21,9 +21,17 @@ def line_of(failure: EvaluatorError) -> str:
     return f"verdict {failure.code} {detail}".rstrip()
 
 
-def read_verdict(output: bytes) -> EvaluatorError | None:
+OF_INTAKE = frozenset(
+    {code for code in Code if code.startswith(("checkpoint_", "hub_"))}
+    | {Code.BAD_MESSAGE, Code.MISCONFIGURED, Code.STORE_TOO_SMALL}
+    | {Code.DISK_FULL, Code.OUT_UNWRITABLE, Code.HOST_RESOURCES}
+)
+"""Verdicts of the intake program, which also speaks of this host."""
+
+
+def read_verdict(output: bytes, *, allowed: frozenset[Code] = _ALLOWED) -> EvaluatorError | None:
     """Return the last verdict in a child's output that matches the pattern, None without one."""
     for code, detail in reversed(_LINE.findall(output)):
-        if code.decode() in _ALLOWED:
+        if code.decode() in allowed:
             return error(Code(code.decode()), detail.decode())
     return None

@@ -18,7 +18,7 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 _NUMBERED = re.compile(r"model-\d{5}-of-\d{5}\.safetensors", re.ASCII)
 _MAX_INDEX_BYTES = 64 << 20
-_SERVED = (
+OTHER_FILES = (
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -61,7 +61,7 @@ def read_shards(folder: Path) -> dict[str, Tensors]:
 
 def served_files(folder: Path) -> tuple[Path, ...]:
     """Return the existing files that an engine reads. Raises as ``read_shards`` for a bad index."""
-    others = [folder / name for name in (*_SERVED, INDEX)]
+    others = [folder / name for name in (*OTHER_FILES, INDEX)]
     return (*(path for path in others if path.is_file()), *weight_files(folder))
 
 
@@ -73,6 +73,12 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     index = _read_index(folder)
     names = [SINGLE] if index is None else sorted(set(index.values()))
     return tuple(folder / name for name in names)
+
+
+def indexed_files(folder: Path) -> tuple[str, ...] | None:
+    """Return the files that the index names, None without an index. Raises as ``read_shards``."""
+    index = _read_index(folder)
+    return None if index is None else tuple(index.values())
 
 
 def _read_single(folder: Path) -> Tensors:

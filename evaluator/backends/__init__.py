@@ -1,6 +1,7 @@
 """Clients of a model: one interface, one HTTP implementation, one deterministic fake."""
 
 from evaluator.backends.fake import FakeBackend
+from evaluator.backends.fetching import HubStore
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.interface import (
     Backend,
@@ -21,6 +22,7 @@ __all__ = [
     "EndpointTarget",
     "FakeBackend",
     "HttpBackend",
+    "HubStore",
     "ItemRefused",
     "Reader",
     "Reading",

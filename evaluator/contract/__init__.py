@@ -27,6 +27,7 @@ from evaluator.contract.base import (
     Wire,
     canonical_json,
 )
+from evaluator.contract.hub import HubModel
 from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
 from evaluator.contract.rescored import (
     GraderCounts,
@@ -67,6 +68,7 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "Hardware",
     "HeldSet",
     "Hex32",
+    "HubModel",
     "LeaseAnswer",
     "LeaseRefusal",
     "Moment",
@@ -212,7 +214,7 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     run: RunId
     token: Token
     lease_seconds: Annotated[float, Meta(gt=0, le=3600)]
-    system: Checkpoint | Endpoint
+    system: Checkpoint | HubModel | Endpoint
     protocol: Name
     sets: Annotated[tuple[SetAsk, ...], Meta(min_length=1, max_length=8)]
     grant: Hex32

@@ -236,6 +236,60 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Use an architecture of the installed Transformers release, or ask the maintainers for a"
         " newer one.",
     ),
+    Code.CHECKPOINT_GGUF: _theirs(
+        "The model is stored as GGUF only, which the engines here do not read.",
+        "Submit the repository that the GGUF file was made from, with its safetensors.",
+    ),
+    Code.HUB_UNREACHABLE: _ours(
+        "The hub does not answer, or its connection breaks.",
+        "Try again later. What was fetched already stays stored, and a queued run tries again"
+        " by itself.",
+        again=True,
+    ),
+    Code.HUB_RATE_LIMITED: _ours(
+        "The hub accepts no more requests from here for now.",
+        "Try again in a few minutes; a queued run does so by itself.",
+        again=True,
+    ),
+    Code.HUB_REDIRECTED: _ours(
+        "The hub redirects to an address that may not be called.",
+        "Maintainers: compare HF_ENDPOINT with the hub's documentation.",
+    ),
+    Code.HUB_FAILED: _ours(
+        "The hub gave an answer that its client does not understand.",
+        "Try again later. Maintainers: compare HF_ENDPOINT and the release of huggingface_hub.",
+        again=True,
+    ),
+    Code.HUB_FILE_DIFFERS: _ours(
+        "The hub sent a file that differs from its own listing of it.",
+        "Try again later. Where it stays so, upload the file to the hub again.",
+        again=True,
+    ),
+    Code.HUB_NOT_FOUND: _theirs(
+        "The hub has no such repository, or it is private.",
+        "Compare the spelling of organisation/name; make the repository public.",
+    ),
+    Code.HUB_GATED: _theirs(
+        "The repository is gated: the hub gives its files only to accounts that were admitted.",
+        "Open the repository, or submit an ungated copy that its licence permits.",
+    ),
+    Code.HUB_REVISION_GONE: _theirs(
+        "The repository has no such revision, or its commit is gone from the hub.",
+        "Name a branch, a tag or a commit that the repository's page lists, and submit it anew.",
+    ),
+    Code.HUB_BAD_FILES: _theirs(
+        "The repository's listing names paths or files that no model needs.",
+        "Upload the model into a repository of its own, with its files at the top.",
+    ),
+    Code.HUB_TOO_LARGE: _theirs(
+        "The model's files are larger than what is fetched here.",
+        "Submit a smaller or a quantised model, or ask the maintainers for a higher limit.",
+    ),
+    Code.STORE_TOO_SMALL: _ours(
+        "The model does not fit into the store of this evaluator beside the models in use.",
+        "Maintainers: raise HOLDFAST_STORE_GIB on a host with a larger disk.",
+        elsewhere=True,
+    ),
     Code.JAIL_MISSING: _ours(
         "Bubblewrap is missing, so no model can be shut in.",
         "Install bubblewrap on the evaluator's host.",

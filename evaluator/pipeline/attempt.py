@@ -21,18 +21,15 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluator import protocols
 from evaluator.artefacts import CheckpointFacts
 from evaluator.backends import (
-    Caps,
-    EndpointTarget,
     HttpBackend,
     Reader,
-    Usage,
     serve_checkpoint,
     serve_endpoint,
 )
@@ -40,12 +37,12 @@ from evaluator.backends.inspection import inspect_checkpoint
 from evaluator.contract import (
     JOB_VERSION,
     BlockId,
-    Budget,
     Checkpoint,
     Declined,
     Endpoint,
     Failed,
     Finished,
+    HubModel,
     Identified,
     JobSpec,
     OutOfService,
@@ -74,6 +71,7 @@ from evaluator.pipeline.plan import (
     load_public,
 )
 from evaluator.pipeline.record import record_of
+from evaluator.pipeline.remote import caps_left, target_of
 from evaluator.pipeline.sink import ResultSink
 from evaluator.pipeline.spool import Reporter
 from evaluator.policy import JAIL, recipient_of, stricter
@@ -99,6 +97,7 @@ DECLINED = frozenset(
         Code.KEY_NOT_SEALED,
         Code.UNKNOWN_VERSION,
         Code.CHECKPOINT_UNKNOWN,
+        Code.STORE_TOO_SMALL,
         Code.DISK_FULL,
         Code.OUT_UNWRITABLE,
     }
@@ -260,15 +259,17 @@ def _protocol(spec: JobSpec) -> Protocol:
         protocol = protocols.get(spec.protocol)
     except EvaluatorError as failure:  # the site knows it, so it is one of a newer release
         raise error(Code.UNKNOWN_VERSION, failure.detail) from None
-    if not protocol.fits("checkpoint" if isinstance(spec.system, Checkpoint) else spec.system.api):
+    if not protocol.fits(spec.system.api if isinstance(spec.system, Endpoint) else "checkpoint"):
         raise error(Code.PROTOCOL_UNFIT, protocol.id)
     return protocol
 
 
 def _check_system(spec: JobSpec, context: Context) -> None:
-    """Raise ``checkpoint_unknown`` or ``key_not_sealed`` where this evaluator lacks them."""
+    """Raise ``checkpoint_unknown``, ``store_too_small`` or ``key_not_sealed`` where lacking."""
     if isinstance(spec.system, Checkpoint):
         find_checkpoint(context.checkpoints, spec.system.name)
+    elif isinstance(spec.system, HubModel):
+        context.store.check(spec.system)
     elif spec.system.sealed_keys and context.evaluator not in spec.system.sealed_keys:
         raise error(Code.KEY_NOT_SEALED)
 
@@ -320,7 +321,7 @@ def _sealed_source(
         report=lambda line: context.report_line(line, reporter),
         shots=facts.shots,
         done=done,
-        cache={} if isinstance(spec.system, Checkpoint) else None,
+        cache=None if isinstance(spec.system, Endpoint) else {},
     )
 
 
@@ -329,7 +330,7 @@ def _recipient(spec: JobSpec, context: Context) -> tuple[str, Tier]:
 
     The tier of an endpoint follows from its whole identity, and from whose key it is asked with.
     """
-    if isinstance(spec.system, Checkpoint):
+    if not isinstance(spec.system, Endpoint):
         return JAIL, spec.tier
     listed = context.recipients.tier_of(spec.system)
     return recipient_of(spec.system.url), stricter(spec.tier, listed)
@@ -410,7 +411,7 @@ async def _ask_and_read(attempt: _Attempt, sink: ResultSink) -> None:
         ):
             await _ask(attempt, sink, backend)
             asked = True
-            if isinstance(spec.system, Checkpoint):
+            if not isinstance(spec.system, Endpoint):
                 sink.likelihoods = await _read(attempt, backend)
     except (TimeoutError, EvaluatorError) as problem:
         failure = problem if isinstance(problem, EvaluatorError) else error(Code.DEADLINE)
@@ -478,36 +479,54 @@ async def _stop_in_time(stopping: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def _serve(attempt: _Attempt, sink: ResultSink) -> AsyncIterator[HttpBackend]:
     """Start the system under test, and end it with the block."""
-    spec, context = attempt.spec, attempt.context
-    system = spec.system
+    system = attempt.spec.system
+    async with AsyncExitStack() as stack:
+        if isinstance(system, Endpoint):
+            server = _endpoint(attempt, system, sink)
+        else:
+            server = await _weights(attempt, system, sink, stack)
+        yield await stack.enter_async_context(server)
+
+
+async def _weights(
+    attempt: _Attempt, system: Checkpoint | HubModel, sink: ResultSink, stack: AsyncExitStack
+) -> AbstractAsyncContextManager[HttpBackend]:
+    """Find or fetch the weights, inspect them, and return their model server."""
+    context = attempt.context
     if isinstance(system, Checkpoint):
         folder = find_checkpoint(context.checkpoints, system.name)
-        facts = await asyncio.to_thread(inspect_checkpoint, folder)
-        await asyncio.to_thread(_identify, attempt, facts)
-        sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
-        server = serve_checkpoint(
-            folder,
-            jailed=is_jailed(facts.digest, trusted=context.trusted),
-            ready_seconds=READY_SECONDS,
-            workdir=context.work,
-            api=attempt.protocol.api,
-        )
     else:
-        budget = spec.limits.budget
-        answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
-        server = serve_endpoint(
-            _target(system),
-            key=_key(system, spec.tier, context),
-            allow_private=context.recipients.may_be_private(system.url),
-            ready_seconds=READY_SECONDS,
-            workdir=context.work,
-            concurrency=spec.limits.concurrency,
-            caps=_caps(budget, sink.spent()) if budget else None,
-            answers=sink.answers() + answered_before,
-            settings={**context.patience, "run_seconds": spec.limits.seconds},
-        )
-    async with server as backend:
-        yield backend
+        folder = await stack.enter_async_context(context.store.bring(system))
+    facts = await asyncio.to_thread(inspect_checkpoint, folder)
+    await asyncio.to_thread(_identify, attempt, facts)
+    sink.artefact, sink.template, sink.weights = facts.digest, facts.template, facts.weights
+    return serve_checkpoint(
+        folder,
+        jailed=is_jailed(facts.digest, trusted=context.trusted),
+        ready_seconds=READY_SECONDS,
+        workdir=context.work,
+        api=attempt.protocol.api,
+    )
+
+
+def _endpoint(
+    attempt: _Attempt, system: Endpoint, sink: ResultSink
+) -> AbstractAsyncContextManager[HttpBackend]:
+    """Return the gateway to an endpoint."""
+    spec, context = attempt.spec, attempt.context
+    budget = spec.limits.budget
+    answered_before = sum(len(unpack_bits(ask.done, ask.n)) for ask in spec.sets)
+    return serve_endpoint(
+        target_of(system),
+        key=_key(system, spec.tier, context),
+        allow_private=context.recipients.may_be_private(system.url),
+        ready_seconds=READY_SECONDS,
+        workdir=context.work,
+        concurrency=spec.limits.concurrency,
+        caps=caps_left(budget, sink.spent()) if budget else None,
+        answers=sink.answers() + answered_before,
+        settings={**context.patience, "run_seconds": spec.limits.seconds},
+    )
 
 
 def _identify(attempt: _Attempt, facts: CheckpointFacts) -> None:
@@ -536,25 +555,3 @@ def _key(system: Endpoint, tier: Tier, context: Context) -> str:
         return context.vault.open_key(sealed_key, bound_to=system.url)
     listed = context.recipients.listed(system, tier=tier)
     return listed.key() if listed else ""
-
-
-def _target(system: Endpoint) -> EndpointTarget:
-    """Return the address and the name that the gateway asks.
-
-    LiteLLM reads the provider from the beginning of the model's name.
-    """
-    if not system.provider:
-        return EndpointTarget(url=system.url, model=system.model, api=system.api)
-    name = f"{system.provider}/{system.model}"
-    return EndpointTarget(url=system.url, model=name, api=system.api, adapter="litellm")
-
-
-def _caps(budget: Budget, spent: Usage) -> Caps:
-    """Return the rest of the budget, after what earlier attempts on this host have spent."""
-    paid = (spent.tokens_in * budget.price_in + spent.tokens_out * budget.price_out) / 1_000_000
-    tokens, cost = budget.tokens, budget.cost
-    if tokens is not None:
-        tokens = max(0, tokens - spent.tokens_in - spent.tokens_out)
-    if cost is not None:
-        cost = max(0.0, cost - paid)
-    return Caps(tokens, cost, budget.price_in, budget.price_out)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evaluator.backends import HubStore
 from evaluator.contract import NO_RUN, BlockId, Closing, CountsOpening, Exposed, LogLine, Tier
 from evaluator.errors import EvaluatorError
 from evaluator.items import Item
@@ -77,6 +78,7 @@ class Context:
     """Everything this evaluator holds and may do; from its own configuration, never from a job.
 
     - ``entries`` returns the journal's lines, ``tree_head`` its signed head.
+    - ``store`` brings models from the hub.
     - ``put`` spools an envelope's data, ``publish`` sends it at once or raises.
     - ``presence`` is the state that this evaluator announces, ``leases`` what the site permits it.
     - ``stopping`` returns True once the worker is to stop.
@@ -86,6 +88,7 @@ class Context:
     evaluator: str
     sets: Path
     checkpoints: Path
+    store: HubStore
     work: Path
     trusted: frozenset[str]
     recipients: Recipients

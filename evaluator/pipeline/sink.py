@@ -20,6 +20,7 @@ from evaluator.contract import (
     Checkpoint,
     Graded,
     GraderCounts,
+    HubModel,
     JobSpec,
     Outcome,
     Reason,
@@ -304,6 +305,8 @@ def _fingerprint(spec: JobSpec, protocol_digest: str, artefact: str) -> str:
     system = spec.system
     if isinstance(system, Checkpoint):
         identity = [system.name, artefact]
+    elif isinstance(system, HubModel):
+        identity = [system.repo, system.commit, artefact]
     else:
         identity = [system.url, system.model, system.api]
         if system.provider:

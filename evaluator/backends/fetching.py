@@ -1,0 +1,108 @@
+"""Models from a hub, brought here by the intake program.
+
+The program is a process of its own: it has a network and none of this process's environment, and
+gets its request on standard input. A model stays locked in the store for as long as it is in use.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import evaluator
+from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
+from evaluator.contract import HubModel
+from evaluator.contract.hub import Fetch
+from evaluator.errors import Code, error, host_error
+
+_PASSED_ON = ("HF_ENDPOINT", "SSL_CERT_FILE")
+_PACKAGE = Path(evaluator.__path__[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubStore:
+    """Store of models from the hub: its folder, the bytes that it may hold, the hub's address.
+
+    An empty ``endpoint`` is the client's own default.
+    """
+
+    folder: Path
+    most: int
+    endpoint: str = ""
+
+    def check(self, model: HubModel) -> None:
+        """Raise STORE_TOO_SMALL for a model that does not fit into the whole store."""
+        if model.size > self.most:
+            raise error(Code.STORE_TOO_SMALL)
+
+    @contextlib.asynccontextmanager
+    async def bring(self, model: HubModel) -> AsyncIterator[Path]:
+        """Fetch a model unless it is here, and give its folder until the block ends.
+
+        Raises the codes of a verdict of the intake program, HOST_DIED, INTERNAL.
+        """
+        try:
+            locks = self.folder / "locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            in_use = (locks / f"{model.id}.use").open("w")
+        except OSError as failure:
+            raise host_error(failure, "store") from None
+        with in_use:
+            fcntl.flock(in_use, fcntl.LOCK_SH)
+            request = Fetch(model=model, store=str(self.folder), most=self.most)
+            await _run(json.dumps(request.to_dict()).encode(), self._variables())
+            yield self.folder / "models" / model.id
+
+    def _variables(self) -> Mapping[str, str]:
+        return intake_variables(os.environ, self.endpoint)
+
+
+def intake_variables(environ: Mapping[str, str], endpoint: str) -> dict[str, str]:
+    """Return the environment of the intake program."""
+    passed = {name: environ[name] for name in _PASSED_ON if environ.get(name)}
+    own = {"HF_ENDPOINT": endpoint} if endpoint else {}
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(_PACKAGE.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **passed,
+        **own,
+    }
+
+
+async def _run(request: bytes, variables: Mapping[str, str]) -> None:
+    """Have the intake program carry out a request. It ends with this task."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "evaluator.intake",
+            "--parent",
+            str(os.getpid()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(variables),
+            start_new_session=True,
+        )
+    except OSError as failure:
+        raise host_error(failure, "intake cannot be started") from None
+    try:
+        _, stderr = await process.communicate(request)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+    if process.returncode == 0:
+        return
+    if verdict := read_verdict(stderr, allowed=OF_INTAKE):
+        raise verdict
+    killed = process.returncode == -signal.SIGKILL
+    raise error(Code.HOST_DIED if killed else Code.INTERNAL, "intake")

@@ -1,0 +1,136 @@
+"""Models on a hub: what a job names, and what the intake program is asked and answers.
+
+The hub is a server that speaks the API of Hugging Face's. A revision, as a branch or a tag, may
+move; everything here that is stored or sent to an evaluator names a commit.
+"""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from evaluator.contract.base import Wire, canonical_json
+
+_SEGMENT = r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+RepoId = Annotated[
+    str, Meta(pattern=rf"\A(?!.*(--|\.\.))(?!.*\.git\Z){_SEGMENT}/{_SEGMENT}\Z", max_length=193)
+]
+"""Repository as ``organisation/name``, spelled as the hub allows."""
+Revision = Annotated[str, Meta(pattern=r"\A(?!.*(\.\.|//))[A-Za-z0-9][A-Za-z0-9._/-]{0,99}\Z")]
+"""Branch, tag or commit."""
+Commit = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+FileName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\Z")]
+"""Name of a file directly inside the repository. Files in folders are never fetched."""
+Bytes = Annotated[int, Meta(ge=0, le=1 << 44)]
+Plain = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._+-]{0,80}\Z")]
+MOST_FILES = 2000
+"""Files of one model that are fetched, at most."""
+
+
+class HubFile(Wire, frozen=True, kw_only=True):
+    """File at a commit.
+
+    ``digest`` is the SHA-256 of a large file (64 digits), or the name of a small one in Git: the
+    SHA-1 of its header and bytes (40 digits).
+    """
+
+    name: FileName
+    size: Bytes
+    digest: Annotated[str, Meta(pattern=r"\A([0-9a-f]{40}|[0-9a-f]{64})\Z")]
+
+
+Files = Annotated[tuple[HubFile, ...], Meta(min_length=1, max_length=MOST_FILES)]
+
+
+class HubModel(Wire, tag_field="kind", tag="hub", frozen=True, kw_only=True):
+    """Weights on the hub, at a commit, and the files of them that are fetched."""
+
+    repo: RepoId
+    commit: Commit
+    files: Files
+
+    @property
+    def id(self) -> str:
+        """Name of its folder in an evaluator's store."""
+        return hashlib.sha256(canonical_json(self.to_dict())).hexdigest()[:32]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+class Look(Wire, tag_field="do", tag="look", frozen=True, kw_only=True):
+    """Request to the intake program: resolve a revision and read headers and configuration.
+
+    ``most`` is the largest number of bytes of files that may have to be fetched later.
+    """
+
+    repo: RepoId
+    revision: Revision
+    most: Bytes
+
+
+class Fetch(Wire, tag_field="do", tag="fetch", frozen=True, kw_only=True):
+    """Request to the intake program: bring a model into the ``store`` of at most ``most`` bytes."""
+
+    model: HubModel
+    store: str
+    most: Bytes
+
+
+class HubFacts(Wire, frozen=True, kw_only=True):
+    """Answer of the intake program about a model, read from its headers and configuration alone.
+
+    - ``endpoint`` is the hub's address, without a final slash.
+    - ``parameters`` counts the model's numbers after unpacking, ``weights`` their bytes as stored.
+    - ``cached`` are the numbers that attention caches for each token, ``context`` is in tokens.
+    - ``types`` are the types of the tensors, as safetensors names them, by bytes, largest first.
+    - ``quantisation`` is the method by which weights are packed, empty for none.
+    - ``chat``: there is a chat template.
+    - ``licence`` is that of the repository's card, empty where it names none.
+    """
+
+    endpoint: Annotated[str, Meta(pattern=r"\Ahttps?://[^\s\"'<>]{1,200}\Z")]
+    repo: RepoId
+    revision: Revision
+    commit: Commit
+    files: Files
+    architecture: Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z")]
+    parameters: Annotated[int, Meta(ge=1, le=1 << 60)]
+    weights: Bytes
+    cached: Annotated[int, Meta(ge=0, le=1 << 60)]
+    context: Annotated[int, Meta(ge=1, le=1 << 40)]
+    types: Annotated[tuple[Plain, ...], Meta(max_length=20)] = ()
+    quantisation: Plain = ""
+    chat: bool
+    licence: Plain = ""
+
+    @property
+    def model(self) -> HubModel:
+        """The part of it that a job names."""
+        return HubModel(repo=self.repo, commit=self.commit, files=self.files)
+
+    @property
+    def page(self) -> str:
+        """Address of the commit on the hub, for people."""
+        return f"{self.endpoint}/{self.repo}/tree/{self.commit}"
+
+
+def is_repo(text: str) -> bool:
+    """Return True for ``organisation/name``."""
+    return _fits(text, RepoId)
+
+
+def is_revision(text: str) -> bool:
+    """Return True for a text that can be a branch, a tag or a commit."""
+    return _fits(text, Revision)
+
+
+def _fits(text: str, kind: object) -> bool:
+    try:
+        msgspec.convert(text, kind, strict=True)
+    except msgspec.ValidationError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""Intake: ``python -m evaluator.intake``, one request of the contract as JSON on standard input.
+
+A look is answered by ``HubFacts`` on standard output, a fetch by an empty object; a refusal is a
+verdict on standard error, as of :mod:`evaluator.artefacts.verdicts`. The process has read a
+hostile repository and its files, so its parent checks every answer.
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+
+import msgspec
+
+from evaluator.artefacts.verdicts import line_of
+from evaluator.contract.hub import Fetch, Look
+from evaluator.errors import Code, EvaluatorError, error
+
+MEMORY = 3 << 30
+"""Bytes of address space: threads and an HTTP client take half a gigabyte of it."""
+_MAX_REQUEST = 4 << 20
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Carry out one request. Return 0, or 2 with a verdict."""
+    parser = argparse.ArgumentParser(prog="evaluator.intake")
+    parser.add_argument("--parent", type=int, help="process with which this one ends")
+    if parent := parser.parse_args().parent:
+        _end_with(parent)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable(logging.CRITICAL)  # the client logs signed addresses
+    try:
+        print(json.dumps(_answer(sys.stdin.buffer.read(_MAX_REQUEST))))
+    except EvaluatorError as refused:
+        print(line_of(refused), file=sys.stderr)
+        return 2
+    except (MemoryError, RecursionError):
+        print(line_of(error(Code.CHECKPOINT_TOO_COSTLY)), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel end this process with its parent."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _answer(request: bytes) -> object:
+    try:
+        order = msgspec.json.decode(request, type=Look | Fetch)
+    except msgspec.DecodeError:
+        raise error(Code.BAD_MESSAGE, "request") from None
+    # The client takes half a second to import, and reads its settings when it is imported.
+    from evaluator.intake.fetch import fetch  # noqa: PLC0415
+    from evaluator.intake.hub import Hub  # noqa: PLC0415
+    from evaluator.intake.look import look  # noqa: PLC0415
+
+    hub = Hub.from_environment(os.environ)
+    if isinstance(order, Look):
+        return look(order, hub).to_dict()
+    fetch(order, hub)
+    return {}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

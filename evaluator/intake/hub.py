@@ -1,0 +1,279 @@
+"""The hub's API, by ``huggingface_hub``, through a transport that checks every address.
+
+- The operator chooses the hub (``HF_ENDPOINT``), which may stand in a private network. It is the
+  only such host: a redirect to any other leads to a public address over https, or nowhere.
+- A name is resolved once, every answer is checked, and the connection goes to that very address.
+- Variables about proxies and tokens of this machine are ignored, and so is the Xet protocol, whose
+  client would make connections of its own.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+# Read by the client when it is imported.
+os.environ.update(
+    HF_HUB_DISABLE_XET="1",
+    HF_HUB_DISABLE_IMPLICIT_TOKEN="1",  # noqa: S106 - a switch
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+)
+
+import httpx
+from huggingface_hub import HfApi, constants, get_session, hf_hub_url, set_client_factory
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils._http import hf_raise_for_status
+
+from evaluator import addresses
+from evaluator.contract import fits
+from evaluator.contract.hub import Commit, FileName, HubFile, Plain
+from evaluator.errors import (
+    Code,
+    EvaluatorError,
+    error,
+    host_error,
+    is_host_error,
+)
+from evaluator.intake import selection
+
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 16  # a broken connection loses the chunk it is in
+API_SECONDS = 10.0
+"""Seconds without a byte until a request is abandoned."""
+MOST_API_BYTES = 32 << 20
+"""Bytes of an answer of the API. The largest listings have a few megabytes."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Repository at a commit: the files directly inside it, by name, and its card's licence."""
+
+    commit: str
+    listing: Mapping[str, HubFile]
+    licence: str
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub at an address, as one caller with a ``token`` or none sees it."""
+
+    endpoint: str
+    token: str = ""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Hub":
+        """Return the hub that HF_ENDPOINT names, the library's default without it.
+
+        Raises ``misconfigured``.
+        """
+        endpoint = (environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        try:
+            addresses.check(endpoint, allow_private=True)
+        except EvaluatorError:
+            raise error(Code.MISCONFIGURED, "HF_ENDPOINT is not an address") from None
+        set_client_factory(lambda: _client(endpoint))
+        return cls(endpoint)
+
+    def repository(self, repo: str, revision: str) -> Repository:
+        """Resolve a revision and list the files of the repository. Raises the HUB_* codes."""
+        api = HfApi(endpoint=self.endpoint, token=self.token or False)
+        try:
+            info = api.model_info(repo, revision=revision, files_metadata=True, timeout=API_SECONDS)
+        except Exception as failure:  # noqa: BLE001 - the client raises whatever a hub provokes
+            raise hub_error(failure) from None
+        if not fits(info.sha, Commit):
+            raise error(Code.HUB_FAILED, "no commit")
+        siblings = list(info.siblings or ())
+        selection.check_names([str(sibling.rfilename) for sibling in siblings])
+        files = [_file(sibling) for sibling in siblings if fits(sibling.rfilename, FileName)]
+        listing = {file.name: file for file in files if file is not None}
+        return Repository(str(info.sha), listing, _licence(info.card_data))
+
+    def read(self, repo: str, commit: str, file: HubFile, *, most: int) -> bytes:
+        """Return the first ``most`` bytes of a file, or all of it. Raises the HUB_* codes."""
+        if not file.size:
+            return b""
+        most = min(most, file.size)
+        headers = self._headers() | {"Range": f"bytes=0-{most - 1}"}
+        try:
+            with get_session().stream(
+                "GET", self._address(repo, commit, file), headers=headers, timeout=API_SECONDS
+            ) as response:
+                hf_raise_for_status(response)
+                return _first(response, most)
+        except Exception as failure:  # noqa: BLE001 - as above
+            raise hub_error(failure) from None
+
+    def download(self, repo: str, commit: str, file: HubFile, to: BinaryIO, *, start: int) -> None:
+        """Append a file's bytes from ``start``. Raises the HUB_* codes."""
+        try:
+            http_get(
+                self._address(repo, commit, file),
+                to,
+                resume_size=start,
+                headers=self._headers(),
+                _nb_retries=1,
+            )
+        except Exception as failure:  # noqa: BLE001 - as above
+            raise hub_error(failure) from None
+
+    def _address(self, repo: str, commit: str, file: HubFile) -> str:
+        return hf_hub_url(repo, file.name, revision=commit, endpoint=self.endpoint)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity"}
+        return headers | {"Authorization": f"Bearer {self.token}"} if self.token else headers
+
+
+def hub_error(failure: BaseException) -> EvaluatorError:
+    """Return the error of the engine for one of the client's, whose text is not used."""
+    if isinstance(failure, EvaluatorError):
+        return failure
+    if isinstance(failure, OSError) and is_host_error(failure):
+        return host_error(failure)
+    for kind, code in _CODES:
+        if isinstance(failure, kind):
+            return error(code)
+    if isinstance(failure, HfHubHTTPError | httpx.HTTPStatusError):
+        return _of_status(failure.response.status_code)
+    if isinstance(failure, httpx.HTTPError | httpx.InvalidURL | OSError):
+        return error(Code.HUB_UNREACHABLE)
+    return error(Code.HUB_FAILED, type(failure).__name__)
+
+
+_CODES: tuple[tuple[type[BaseException], Code], ...] = (
+    (GatedRepoError, Code.HUB_GATED),  # before its base class
+    (RevisionNotFoundError, Code.HUB_REVISION_GONE),
+    (RepositoryNotFoundError, Code.HUB_NOT_FOUND),
+    (DisabledRepoError, Code.HUB_NOT_FOUND),
+    (MemoryError, Code.HUB_BAD_FILES),
+)
+
+
+def _of_status(status: int) -> EvaluatorError:
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return error(Code.HUB_RATE_LIMITED)
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        return error(Code.HUB_NOT_FOUND)
+    if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:  # shorter than it is listed
+        return error(Code.HUB_FILE_DIFFERS, "shorter than declared")
+    if status == httpx.codes.FORBIDDEN:
+        return error(Code.HUB_GATED)
+    return error(Code.HUB_FAILED if status < 500 else Code.HUB_UNREACHABLE, f"status {status}")
+
+
+def _file(sibling: Any) -> HubFile | None:
+    """Return a file of the listing; None where the hub gives no size or no hash of it."""
+    digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+    facts = {"name": sibling.rfilename, "size": sibling.size, "digest": digest}
+    return HubFile.from_dict(facts) if fits(facts, HubFile) else None
+
+
+def _licence(card: Any) -> str:
+    licence = str(getattr(card, "license", None) or "")
+    return licence if fits(licence, Plain) else ""
+
+
+def _first(response: httpx.Response, most: int) -> bytes:
+    data = b""
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) >= most:
+            return data[:most]
+    raise httpx.RemoteProtocolError("cut short")
+
+
+# --- connections
+
+
+def _client(endpoint: str) -> httpx.Client:
+    return httpx.Client(
+        transport=_CheckedTransport(endpoint),
+        follow_redirects=True,
+        max_redirects=5,
+        timeout=API_SECONDS,
+        trust_env=False,
+    )
+
+
+class _CheckedTransport(httpx.BaseTransport):
+    """Transport that connects to checked addresses only."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = _origin(endpoint)
+        self._inner = httpx.HTTPTransport(trust_env=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to an address of its host."""
+        target, own = self._target(request.url)
+        found = _resolve(target, own=own)
+        sent = httpx.Request(
+            request.method,
+            request.url.copy_with(host=found[0]),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": target.host},
+        )
+        response = self._inner.handle_request(sent)
+        if request.url.path.startswith("/api/") and isinstance(
+            response.stream, httpx.SyncByteStream
+        ):
+            response.stream = _Limited(response.stream, MOST_API_BYTES)
+        return response
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._inner.close()
+
+    def _target(self, url: httpx.URL) -> tuple[addresses.Target, bool]:
+        """Return what is called, and True where it is the operator's hub itself."""
+        origin = _origin(str(url))
+        own = origin == self._endpoint
+        try:
+            return addresses.check(origin, allow_private=own), own
+        except EvaluatorError:
+            raise error(Code.HUB_REDIRECTED) from None
+
+
+def _resolve(target: addresses.Target, *, own: bool) -> tuple[str, ...]:
+    try:
+        return asyncio.run(addresses.resolve(target, allow_private=own))
+    except EvaluatorError as failure:
+        if failure.code is Code.ENDPOINT_UNREACHABLE:
+            raise error(Code.HUB_UNREACHABLE) from None
+        if own:
+            raise error(Code.MISCONFIGURED, "HF_ENDPOINT names a forbidden address") from None
+        raise error(Code.HUB_REDIRECTED) from None
+
+
+class _Limited(httpx.SyncByteStream):
+    """Body of a response, up to a number of bytes."""
+
+    def __init__(self, inner: httpx.SyncByteStream, most: int) -> None:
+        self._inner, self._most = inner, most
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = self._most
+        for chunk in self._inner:
+            left -= len(chunk)
+            if left < 0:
+                raise error(Code.HUB_BAD_FILES, "the listing is too long")
+            yield chunk
+
+    def close(self) -> None:
+        """Close the body."""
+        self._inner.close()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,88 @@
+"""Files of a repository that are wanted. Pure: a listing in, files or a refusal out.
+
+Weights are safetensors directly inside the repository; next to them only the files that an engine
+reads. Everything else, as a README, other formats and folders, is neither fetched nor counted.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from evaluator.artefacts.weights import INDEX, OTHER_FILES, SINGLE
+from evaluator.contract import fits
+from evaluator.contract.hub import FileName, HubFile
+from evaluator.errors import Code, EvaluatorError, error
+
+MOST_LISTED = 20_000
+"""Files of a repository, also unwanted ones."""
+MOST_OTHER_BYTES = 128 << 20
+"""Bytes of one file other than weights."""
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+
+Listing = Mapping[str, HubFile]
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise HUB_BAD_FILES for a listing that is too long, or that names a path outside."""
+    if len(names) > MOST_LISTED:
+        raise error(Code.HUB_BAD_FILES, f"more than {MOST_LISTED} files")
+    for name in names:
+        parts = name.split("/")
+        if "\\" in name or not name.isprintable() or {"", ".", ".."} & set(parts):
+            raise error(Code.HUB_BAD_FILES, "a path leads out of the repository")
+
+
+def others(listing: Listing) -> list[HubFile]:
+    """Return the wanted files other than weights, the index included.
+
+    Raises HUB_BAD_FILES for one that is too large, and the CHECKPOINT_* codes of a repository
+    without weights as safetensors.
+    """
+    if not _has_weights(listing):
+        raise _no_weights(listing)
+    if "config.json" not in listing:
+        raise error(Code.CHECKPOINT_NO_CONFIG)
+    if "tokenizer.json" not in listing:
+        raise error(Code.CHECKPOINT_NO_TOKENIZER)
+    wanted = [listing[name] for name in (*OTHER_FILES, INDEX) if name in listing]
+    for file in wanted:
+        if file.size > MOST_OTHER_BYTES:
+            raise error(Code.HUB_BAD_FILES, f"{file.name} is too large")
+    return wanted
+
+
+def shards(listing: Listing, names: Sequence[str]) -> list[HubFile]:
+    """Return the files that hold the weights, by the names of the index.
+
+    Raises CHECKPOINT_BAD_HEADER for a name that is no file directly inside the repository,
+    CHECKPOINT_NO_WEIGHTS for missing ones.
+    """
+    if not all(fits(name, FileName) and name.endswith(".safetensors") for name in names):
+        raise error(Code.CHECKPOINT_BAD_HEADER, INDEX)
+    missing = [name for name in names if name not in listing]
+    if missing:
+        raise error(Code.CHECKPOINT_NO_WEIGHTS, f"{len(missing)} files of {INDEX} are missing")
+    return [listing[name] for name in names]
+
+
+def check_size(files: Sequence[HubFile], most: int) -> None:
+    """Raise HUB_TOO_LARGE for files of more than ``most`` bytes."""
+    size = sum(file.size for file in files)
+    if size > most:
+        raise error(Code.HUB_TOO_LARGE, f"{size >> 30} GiB, at most {most >> 30}")
+
+
+def _has_weights(listing: Listing) -> bool:
+    return INDEX in listing or SINGLE in listing
+
+
+def _no_weights(listing: Listing) -> EvaluatorError:
+    """Return the reason why a repository has no weights that are read here."""
+    if "adapter_config.json" in listing:
+        return error(Code.CHECKPOINT_ADAPTER)
+    names = [name.lower() for name in listing]
+    if any(name.endswith(".safetensors") for name in names):
+        return error(Code.CHECKPOINT_NO_WEIGHTS, f"neither {SINGLE} nor {INDEX}")
+    if any(name.endswith(_PICKLES) for name in names):
+        return error(Code.CHECKPOINT_PICKLE)
+    if any(name.endswith(".gguf") for name in names):
+        return error(Code.CHECKPOINT_GGUF)
+    return error(Code.CHECKPOINT_NO_WEIGHTS)

@@ -1,0 +1,218 @@
+"""Store of fetched models, by the content of their files, up to a number of bytes.
+
+- ``blobs/`` holds each file once, named by the SHA-256 of its bytes;
+- ``models/`` holds a folder for each model, with hard links to its blobs: engines are shown no
+  symbolic links;
+- ``partial/`` holds what a broken connection has left, named by the digest it must have;
+- ``locks/`` holds a lock of each model that is fetched or in use, and one of the store.
+
+A model's folder appears whole or not at all. Where room is needed, what was left partial goes
+first, then the models that were used longest ago. A model in use stays.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from evaluator.contract.hub import HubFile, HubModel
+from evaluator.errors import Code, EvaluatorError, error, host_error
+
+Download = Callable[[HubFile, BinaryIO, int], None]
+"""Appends a file's bytes from a position to an open file."""
+TRIES = 5
+"""Connections for one file, as long as each brings some of it."""
+_PIECE = 4 << 20
+
+
+class Store:
+    """Store in a folder, of at most ``most`` bytes."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self._folder, self._most = folder, most
+        self._blobs, self._models = folder / "blobs", folder / "models"
+        self._partial, self._locks = folder / "partial", folder / "locks"
+
+    def bring(self, model: HubModel, download: Download) -> Path:
+        """Return the folder of a model, downloading the files that are not here.
+
+        Raises STORE_TOO_SMALL, HUB_FILE_DIFFERS, the errors of ``download`` and of this host's
+        disk.
+        """
+        try:
+            for folder in (self._blobs, self._models, self._partial, self._locks):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            with self._locked(f"{model.id}.fetch"):
+                return self._bring(model, download)
+        except OSError as failure:
+            raise host_error(failure, "store") from None
+
+    def _bring(self, model: HubModel, download: Download) -> Path:
+        folder = self._models / model.id
+        with self._locked("store"):
+            if folder.is_dir():
+                os.utime(folder)
+                return folder
+            building = self._models / f"{model.id}.new"
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(mode=0o755)
+        try:
+            with self._locked("store"):
+                self._make_room(model)
+            for file in model.files:
+                self._add(file, building, download)
+            with self._locked("store"):
+                building.rename(folder)
+        except BaseException:
+            with self._locked("store"):
+                shutil.rmtree(building, ignore_errors=True)
+                self._drop_unlinked()
+            raise
+        return folder
+
+    # --- one file
+
+    def _add(self, file: HubFile, building: Path, download: Download) -> None:
+        """Link a file into a model's folder, downloading it unless it is here."""
+        if len(file.digest) == 64 and self._link(file.digest, building / file.name):
+            return
+        partial = self._partial / file.digest
+        try:
+            _complete(partial, file, download)
+            sha256 = _verified(partial, file)
+        except EvaluatorError as failure:
+            if failure.code is Code.HUB_FILE_DIFFERS:
+                partial.unlink(missing_ok=True)
+            raise
+        with self._locked("store"):
+            partial.chmod(0o644)
+            partial.replace(self._blobs / sha256)
+            os.link(self._blobs / sha256, building / file.name)
+
+    def _link(self, sha256: str, path: Path) -> bool:
+        with self._locked("store"), contextlib.suppress(FileNotFoundError):
+            os.link(self._blobs / sha256, path)
+            return True
+        return False
+
+    # --- room
+
+    def _make_room(self, model: HubModel) -> None:
+        """Remove what was used longest ago until a model fits. The store is locked."""
+        wanted = {file.digest for file in model.files}
+        here = {path.name for path in self._blobs.iterdir()}
+        size = sum(file.size for file in model.files if file.digest not in here)
+        if model.size > self._most:
+            raise error(Code.STORE_TOO_SMALL)
+        for path in _oldest(self._partial):
+            if self._size() + size <= self._most:
+                return
+            if path.name not in wanted:
+                path.unlink()
+        for folder in _oldest(self._models):
+            if self._size() + size <= self._most:
+                return
+            if not folder.name.startswith(model.id):
+                self._evict(folder, wanted)
+        if self._size() + size > self._most:
+            raise error(Code.STORE_TOO_SMALL)
+
+    def _evict(self, folder: Path, wanted: set[str]) -> None:
+        """Remove a model, unless it is in use or is being fetched."""
+        name = folder.name.removesuffix(".new")
+        with (
+            contextlib.suppress(BlockingIOError),
+            self._locked(f"{name}.use", wait=False),
+            self._locked(f"{name}.fetch", wait=False),
+        ):
+            shutil.rmtree(folder)
+            self._drop_unlinked(wanted)
+
+    def _drop_unlinked(self, wanted: set[str] | None = None) -> None:
+        """Remove the blobs of no model, other than ``wanted`` ones."""
+        for path in self._blobs.iterdir():
+            if path.stat().st_nlink == 1 and path.name not in (wanted or ()):
+                path.unlink()
+
+    def _size(self) -> int:
+        files = [*self._blobs.iterdir(), *self._partial.iterdir()]
+        return sum(path.stat().st_size for path in files)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        with (self._locks / name).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
+
+
+def _oldest(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def _complete(partial: Path, file: HubFile, download: Download) -> None:
+    """Download the rest of a file. A try that brings nothing ends it; what it brought stays."""
+    partial.touch(mode=0o644)
+    for number in range(TRIES):
+        begun = partial.stat().st_size
+        if begun >= file.size:
+            return
+        try:
+            with partial.open("r+b") as opened:
+                opened.seek(begun)
+                download(file, _bounded(opened, file), begun)
+        except EvaluatorError as failure:
+            brought = partial.stat().st_size > begun
+            if not (failure.code is Code.HUB_UNREACHABLE and brought and number < TRIES - 1):
+                raise
+            time.sleep(0.2)
+    if partial.stat().st_size < file.size:
+        raise error(Code.HUB_UNREACHABLE, "cut short")
+
+
+class _Bounded:
+    """Open file that takes no more than ``most`` bytes, as the client writes to it."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._most = file, most
+
+    def write(self, data: bytes) -> int:
+        """Write, or raise HUB_FILE_DIFFERS beyond the declared size."""
+        if self._file.tell() + len(data) > self._most:
+            raise error(Code.HUB_FILE_DIFFERS, "longer than declared")
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def seek(self, position: int) -> int:
+        """Set the position."""
+        return self._file.seek(position)
+
+    def truncate(self) -> int:
+        """Drop what is behind the position."""
+        return self._file.truncate()
+
+
+def _bounded(file: BinaryIO, facts: HubFile) -> BinaryIO:
+    return _Bounded(file, facts.size)  # type: ignore[return-value]  # the methods that are called
+
+
+def _verified(path: Path, file: HubFile) -> str:
+    """Return the SHA-256 of a file that is as declared. Raises HUB_FILE_DIFFERS."""
+    sha256 = hashlib.sha256()
+    git = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+    with path.open("rb") as opened:
+        while piece := opened.read(_PIECE):
+            sha256.update(piece)
+            if len(file.digest) == 40:
+                git.update(piece)
+    declared = sha256 if len(file.digest) == 64 else git
+    if path.stat().st_size != file.size or declared.hexdigest() != file.digest:
+        raise error(Code.HUB_FILE_DIFFERS, file.name)
+    return sha256.hexdigest()
