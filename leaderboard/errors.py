@@ -37,6 +37,7 @@ class Refusal(StrEnum):
     MODEL_DIFFERS = "model_differs"
     UNKNOWN_PAIR = "unknown_pair"
     BAD_API_KEY = "bad_api_key"
+    CONTEXT_TOO_SHORT = "context_too_short"
     NO_EVALUATOR = "no_evaluator"
     NOT_NOW = "not_now"
     KEY_NEEDED = "key_needed"
@@ -133,6 +134,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         422,
         "The endpoint's API key is not usable.",
         "Give the bare key: printable ASCII, no spaces.",
+    ),
+    Refusal.CONTEXT_TOO_SHORT: RefusalExplanation(
+        422,
+        "The model's context is too short for the benchmark's answers.",
+        "Submit a model with a longer context, or choose another benchmark.",
     ),
     Refusal.NO_EVALUATOR: RefusalExplanation(
         503,
@@ -327,8 +333,10 @@ class SiteError(Exception):
 
     @property
     def status(self) -> int:
-        """HTTP status that carries it."""
-        return REFUSALS[self.code].status if isinstance(self.code, Refusal) else 422
+        """HTTP status that carries it: of an engine's code 503 where our side may work later."""
+        if isinstance(self.code, Refusal):
+            return REFUSALS[self.code].status
+        return 503 if self.again and self.fault is Fault.OURS else 422
 
     def to_dict(self) -> dict[str, str]:
         """Return the API's answer: code, message, advice."""

@@ -410,6 +410,22 @@ PRIVATE_ENDPOINTS = flag(
     about="Accept endpoints on private addresses. The evaluator's own list decides for itself.",
 )
 
+HUB_ENDPOINT = text(
+    "HF_ENDPOINT",
+    about="The hub of models, as `https://host`; the evaluators need the same. It may stand in a "
+    "private network; its redirects to other hosts may not.",
+    shown="the client's: the public hub",
+).rstrip("/")
+_HUB_GIB = number(
+    "HOLDFAST_HUB_GIB", 1000, least=0.001, about="The most GiB that a model on the hub may have."
+)
+HUB_BYTES = int(_HUB_GIB * 2**30)
+HUB_SECONDS = number(
+    "HOLDFAST_HUB_SECONDS", 20, least=1, about="How long the site waits for a hub's facts."
+)
+_LOOKS = "How many models on the hub one process of the site looks at at the same time."
+HUB_LOOKS = int(number("HOLDFAST_HUB_LOOKS", 4, least=1, about=_LOOKS))
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -11,6 +11,9 @@ COMPARABLE = frozenset(
     {"", "awq", "gptq", "fp8", "fbgemm_fp8", "compressed-tensors", "mxfp4", "modelopt"}
 )
 """Methods for which names and shapes of the unpacked matrices are known."""
+LOADED_ON_CPU = frozenset({"awq", "gptq", "compressed-tensors"})
+LOADED_ON_GPU = LOADED_ON_CPU | {"fp8", "fbgemm_fp8", "mxfp4", "modelopt"}
+"""Methods of quantisation that vLLM loads by itself. Our own host loads none."""
 _METHODS = COMPARABLE | {
     "bitsandbytes",
     "torchao",

@@ -8,6 +8,10 @@ from typing import Any
 from evaluator.artefacts.quantised import dense_shapes
 from evaluator.artefacts.safetensors import Tensors
 
+MAX_CONTEXT = 40_960
+"""Tokens of context that are provided at most: the longest protocol's answer and its prompt."""
+GPU_OVERHEAD = 2 << 30
+"""Bytes on each GPU: the driver's context, activations, captured graphs."""
 _DEFAULT_CONTEXT = 2048
 """Context, in tokens, of a model whose config names none."""
 
@@ -28,6 +32,12 @@ class Sizes:
     cached: int
     context: int
     heads: int
+
+
+def gpu_need(weights: int, cached: int, context: int, *, share: int = 1) -> int:
+    """Return the bytes that a model takes on each of ``share`` GPUs, at least."""
+    keys_and_values = 2 * cached * min(context, MAX_CONTEXT)  # two bytes a number
+    return GPU_OVERHEAD + (weights + weights // 20 + keys_and_values) // share
 
 
 def sizes_of(architecture: str, config: Mapping[str, Any], shards: Collection[Tensors]) -> Sizes:

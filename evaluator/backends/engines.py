@@ -11,6 +11,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from evaluator.artefacts.quantised import LOADED_ON_CPU, LOADED_ON_GPU
 from evaluator.backends.placement import SEQUENCES, Placement
 from evaluator.errors import Code, EvaluatorError, error
 
@@ -30,9 +31,6 @@ class Engine(StrEnum):
 AUTO = "auto"
 CHOICES = (AUTO, "vllm", "transformers")
 """Values of HOLDFAST_ENGINE."""
-_LOADED_ON_CPU = frozenset({"awq", "gptq", "compressed-tensors"})
-_LOADED_ON_GPU = _LOADED_ON_CPU | {"fp8", "fbgemm_fp8", "mxfp4", "modelopt"}
-"""Methods of quantisation that vLLM loads by itself. Our own host loads none."""
 _OUT_OF_MEMORY = re.compile(
     rb"out of memory|OutOfMemoryError|MemoryError|can't allocate memory|Cannot allocate memory"
     rb"|std::bad_alloc|No available memory for the cache blocks"
@@ -75,7 +73,7 @@ def can_load(engine: Engine, quantisation: str, *, on_gpu: bool) -> bool:
         return True
     if engine is Engine.TRANSFORMERS:
         return False
-    return quantisation in (_LOADED_ON_GPU if on_gpu else _LOADED_ON_CPU)
+    return quantisation in (LOADED_ON_GPU if on_gpu else LOADED_ON_CPU)
 
 
 REQUIREMENTS = {

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from evaluator.artefacts import Sizes
+from evaluator.artefacts.sizes import MAX_CONTEXT, gpu_need
 from evaluator.errors import Code, EvaluatorError, error
 
 GIB = 1 << 30
-MAX_CONTEXT = 40_960
-"""Tokens of context that are provided at most: the longest protocol's answer and its prompt."""
 SEQUENCES = 256
 """Requests that an engine works on at once at most."""
 _TYPICAL = 1024
 """Tokens of a request with its answer, for which memory is wanted SEQUENCES times over."""
-_OVERHEAD = 2 * GIB
-"""On each GPU: the driver's context, activations, captured graphs."""
 _MAX_FRACTION = 0.92
 _SPARE = 512 << 20
 _SERVER = 16 * GIB
@@ -73,11 +70,10 @@ def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
     available = min(int(total * _MAX_FRACTION), free - _SPARE)
     context = min(sizes.context, MAX_CONTEXT)
     token = 2 * sizes.cached  # two bytes a number
-    weights = sizes.weights + sizes.weights // 20
     for share in _SHARES:
         if share > len(gpus) or sizes.heads % share:
             continue
-        need = _OVERHEAD + (weights + token * context) // share
+        need = gpu_need(sizes.weights, sizes.cached, sizes.context, share=share)
         if need <= available:
             wanted = need + token * _TYPICAL * SEQUENCES // share
             fraction = min(wanted, available) / total
@@ -85,7 +81,8 @@ def _on_gpus(sizes: Sizes, gpus: Sequence[Gpu]) -> Placement:
                 "bfloat16" if all(gpu.bfloat16 for gpu in gpus) else "float16"
             )
             return Placement(share, round(fraction - 0.0005, 3), 0, context, dtype, need * share)
-    raise too_large(_OVERHEAD + weights + token * context, available * len(gpus))
+    need = gpu_need(sizes.weights, sizes.cached, sizes.context)
+    raise too_large(need, available * len(gpus))
 
 
 def _on_cpu(sizes: Sizes, memory: int) -> Placement:

@@ -128,6 +128,12 @@ def is_revision(text: str) -> bool:
     return _fits(text, Revision)
 
 
+def split_revision(repo: str, revision: str) -> tuple[str, str]:
+    """Return repository and revision, where both may have been given as ``repo@revision``."""
+    name, at, named = repo.strip().partition("@")
+    return (name, named) if at and not revision else (repo.strip(), revision.strip())
+
+
 def _fits(text: str, kind: object) -> bool:
     try:
         msgspec.convert(text, kind, strict=True)

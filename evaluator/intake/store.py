@@ -104,23 +104,26 @@ class Store:
 
     def _make_room(self, model: HubModel) -> None:
         """Remove what was used longest ago until a model fits. The store is locked."""
-        wanted = {file.digest for file in model.files}
-        here = {path.name for path in self._blobs.iterdir()}
-        size = sum(file.size for file in model.files if file.digest not in here)
         if model.size > self._most:
             raise error(Code.STORE_TOO_SMALL)
-        for path in _oldest(self._partial):
-            if self._size() + size <= self._most:
+        wanted = {file.digest for file in model.files}
+        here = {path.name for path in self._blobs.iterdir()}
+        room = self._most - sum(file.size for file in model.files if file.digest not in here)
+        for path in self._removable(model.id, wanted):
+            if self._size() <= room:
                 return
-            if path.name not in wanted:
+            if path.is_dir():
+                self._evict(path, wanted)
+            else:
                 path.unlink()
-        for folder in _oldest(self._models):
-            if self._size() + size <= self._most:
-                return
-            if not folder.name.startswith(model.id):
-                self._evict(folder, wanted)
-        if self._size() + size > self._most:
+        if self._size() > room:
             raise error(Code.STORE_TOO_SMALL)
+
+    def _removable(self, model: str, wanted: set[str]) -> list[Path]:
+        """Return what another model has left partial, then the other models, oldest first."""
+        partial = [path for path in _oldest(self._partial) if path.name not in wanted]
+        models = [path for path in _oldest(self._models) if not path.name.startswith(model)]
+        return [*partial, *models]
 
     def _evict(self, folder: Path, wanted: set[str]) -> None:
         """Remove a model, unless it is in use or is being fetched."""

@@ -1,4 +1,4 @@
-"""A remote endpoint as the gateway is told of it: what is asked, and what may still be spent. Pure."""
+"""A remote endpoint for the gateway: what is asked, and what may still be spent. Pure."""
 
 from evaluator.backends import Caps, EndpointTarget, Usage
 from evaluator.contract import Budget, Endpoint

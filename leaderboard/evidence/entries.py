@@ -248,7 +248,7 @@ class _PrivateSet:
         """
         if self.history is None:
             return None
-        if run.tier != "T0" or run.submission.kind != Submission.Kind.CHECKPOINT:
+        if run.tier != "T0" or run.submission.is_endpoint:
             return None
         shown = self.history.parts_shown(run.started_at or run.queued_at, self.exposed)
         if not (shown and self.local):
@@ -261,8 +261,7 @@ class _PrivateSet:
 
     def prior_exposure(self, run: Run, private: PackedOutcomes) -> RunExposure | None:
         """Return the prior exposure of an endpoint's provider; None for weights."""
-        is_endpoint = run.submission.kind == Submission.Kind.ENDPOINT
-        if self.history is None or not is_endpoint:
+        if self.history is None or not run.submission.is_endpoint:
             return None
         counting = np.frombuffer(private.item_outcomes(self.retired), np.uint8) > 0
         packed = np.packbits(counting, bitorder="little").tobytes()

@@ -27,7 +27,7 @@ from evaluator import policy
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import FirstRun, Judged, Verdict
 from leaderboard.evidence.vocabulary import FLAGGED, Evidence
-from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.models import Run
 
 Identity = frozenset[tuple[str, str]]
 
@@ -43,7 +43,7 @@ def identity_of(run: Run) -> Identity:
     """Return what a run has in common with other runs of the same model, weights or endpoint."""
     submission = run.submission
     identity = {("model", str(submission.model_id))}
-    if submission.kind == Submission.Kind.ENDPOINT:
+    if submission.is_endpoint:
         site = policy.site_of(policy.recipient_of(submission.url))
         identity.add(("endpoint", f"{site} {submission.served_model}"))
     elif run.artefact:

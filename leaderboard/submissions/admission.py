@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from evaluator import addresses
 from evaluator.contract import Budget, Name, Provider, canonical_json, fits
+from evaluator.contract.hub import is_repo, is_revision
 from evaluator.errors import Code, EvaluatorError
 from evaluator.ledger.tree import leaf_hash
 from evaluator.policy import recipient_of
@@ -22,6 +23,9 @@ from leaderboard.errors import Refusal
 
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
+DEFAULT_REVISION = "main"
+_CAME_LATER = ("provider", "protocol", "repo", "revision")
+_OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
 _PATTERNS = {
     "pair": re.compile(r"[A-Za-z0-9_-]{1,80}"),
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"),
@@ -33,8 +37,8 @@ _API_KEY = re.compile(r"[\x21-\x7e]{1,4000}")
 
 @dataclass(frozen=True)
 class Ask:
-    """Request of a submitter. ``checkpoint`` for a checkpoint; what follows for an endpoint, but
-    ``protocol``.
+    """Request of a submitter. ``checkpoint`` for a checkpoint, ``repo`` and ``revision`` for a
+    model on the hub; what follows ``checkpoint`` for an endpoint, but ``protocol``.
 
     ``api_key`` is the endpoint's key in the clear: it lives in this object only, until it is
     sealed.
@@ -42,7 +46,7 @@ class Ask:
 
     pair: str
     model: str
-    kind: Literal["checkpoint", "endpoint"]
+    kind: Literal["checkpoint", "hub", "endpoint"]
     open_weights: bool = False
     parameters: int | None = None
     checkpoint: str = ""
@@ -56,6 +60,8 @@ class Ask:
     price_in: float | None = None
     price_out: float | None = None
     protocol: str = ""
+    repo: str = ""
+    revision: str = ""
 
     def fingerprint(self) -> str:
         """The digest of all that was asked but the key, of which it only says whether there is one.
@@ -64,7 +70,7 @@ class Ask:
         fits.
         """
         left_out = {"api_key"} | {
-            name for name in (*OF_BUDGET, "provider", "protocol") if not getattr(self, name)
+            name for name in (*OF_BUDGET, *_CAME_LATER) if not getattr(self, name)
         }
         fields: dict[str, Any] = {
             name: value for name, value in vars(self).items() if name not in left_out
@@ -117,6 +123,8 @@ def malformed(ask: Ask, *, private_endpoints: bool) -> Rejection | None:
         return Rejection(Refusal.INVALID_FIELD, "parameters")
     if ask.kind == "checkpoint":
         return _malformed_checkpoint(ask)
+    if ask.kind == "hub":
+        return _malformed_hub(ask)
     return _malformed_endpoint(ask, private_endpoints=private_endpoints)
 
 
@@ -134,12 +142,26 @@ def decide(ask: Ask, facts: Facts) -> Rejection | None:
     return Rejection(code, "protocol" if code is Refusal.INVALID_FIELD else "") if code else None
 
 
-def _malformed_checkpoint(ask: Ask) -> Rejection | None:
-    given = ("url", "served_model", "api", "api_key", "provider")
-    foreign = [name for name in given if getattr(ask, name)]
+def _foreign(ask: Ask, *names: str) -> Rejection | None:
+    """Refuse a field that belongs to another kind of model."""
+    foreign = [name for name in names if getattr(ask, name)]
     foreign += [name for name in OF_BUDGET if getattr(ask, name) is not None]
-    if foreign:
-        return Rejection(Refusal.INVALID_FIELD, foreign[0])
+    return Rejection(Refusal.INVALID_FIELD, foreign[0]) if foreign else None
+
+
+def _malformed_hub(ask: Ask) -> Rejection | None:
+    if foreign := _foreign(ask, "checkpoint", *_OF_ENDPOINT):
+        return foreign
+    if not is_repo(ask.repo):
+        return Rejection(Refusal.INVALID_FIELD, "repo")
+    if ask.revision and not is_revision(ask.revision):
+        return Rejection(Refusal.INVALID_FIELD, "revision")
+    return None
+
+
+def _malformed_checkpoint(ask: Ask) -> Rejection | None:
+    if foreign := _foreign(ask, *_OF_ENDPOINT, "repo", "revision"):
+        return foreign
     return (
         None
         if _PATTERNS["checkpoint"].fullmatch(ask.checkpoint)
@@ -164,6 +186,8 @@ def _bad_field(ask: Ask) -> str:
     """The field of an endpoint that is wrong, empty where none is."""
     wrong = (
         (bool(ask.checkpoint), "checkpoint"),
+        (bool(ask.repo), "repo"),
+        (bool(ask.revision), "revision"),
         (not ask.api, "api"),
         (not _PATTERNS["served_model"].fullmatch(ask.served_model), "served_model"),
         (len(ask.url) > 2000, "url"),

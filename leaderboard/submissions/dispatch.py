@@ -16,6 +16,7 @@ from evaluator.contract import (
     Budget,
     Checkpoint,
     Endpoint,
+    HubModel,
     JobSpec,
     LeaseAnswer,
     Limits,
@@ -99,7 +100,9 @@ def _outcomes(run: Run) -> list[RunOutcomes]:
     return list(run.outcomes.select_related("item_set").order_by("pk"))
 
 
-def _system(submission: Submission) -> Checkpoint | Endpoint:
+def _system(submission: Submission) -> Checkpoint | HubModel | Endpoint:
+    if facts := submission.hub_facts:
+        return facts.model
     if submission.kind == Submission.Kind.CHECKPOINT:
         return Checkpoint(name=submission.checkpoint)
     return Endpoint.from_dict(

@@ -6,10 +6,12 @@ from typing import Any, get_args
 from django import forms
 
 from evaluator.contract import Provider
+from evaluator.contract.hub import split_revision
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.models import Run, Submission
 
 KINDS = [
+    (Submission.Kind.HUB, "Weights on the hub"),
     (Submission.Kind.CHECKPOINT, "Checkpoint on the evaluators"),
     (Submission.Kind.ENDPOINT, "Endpoint"),
 ]
@@ -51,9 +53,23 @@ class SubmissionForm(forms.Form):
     )
     kind = forms.ChoiceField(
         choices=KINDS,
-        initial=Submission.Kind.CHECKPOINT,
+        initial=Submission.Kind.HUB,
         label="How is the model run?",
         widget=forms.RadioSelect,
+    )
+    repo = forms.CharField(
+        required=False,
+        max_length=300,
+        label="Repository",
+        help_text="organisation/name, or organisation/name@revision. Safetensors only.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    revision = forms.CharField(
+        required=False,
+        max_length=100,
+        help_text="Branch, tag or commit; empty for main. It is resolved to a commit once, and"
+        " that commit is evaluated.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     checkpoint = forms.CharField(
         required=False,
@@ -123,6 +139,10 @@ class SubmissionForm(forms.Form):
         """Return the fields of a checkpoint."""
         return [self["checkpoint"]]
 
+    def of_hub(self) -> list[forms.BoundField]:
+        """Return the fields of a model on the hub."""
+        return [self["repo"], self["revision"]]
+
     def of_endpoint(self) -> list[forms.BoundField]:
         """Return the fields of an endpoint."""
         return [self[name] for name in ("url", "provider", "served_model", "api", "api_key")]
@@ -136,6 +156,7 @@ class SubmissionForm(forms.Form):
         fields = dict(self.cleaned_data)
         del fields["key"]
         fields["pair"] = fields["pair"].slug
+        fields["repo"], fields["revision"] = split_revision(fields["repo"], fields["revision"])
         return fields
 
 

@@ -27,7 +27,7 @@ class ItemSelection:
 
 def recipient_of(submission: Submission) -> str:
     """Return who will see the items: ``jail`` for weights, else the endpoint's host and port."""
-    if submission.kind == Submission.Kind.CHECKPOINT:
+    if not submission.is_endpoint:
         return policy.JAIL
     return policy.recipient_of(submission.url)
 
@@ -39,7 +39,7 @@ def tier_of(submission: Submission) -> Tier:
     listed exactly as it was submitted and comes without a key of the submitter's. The tier of its
     party, where one is registered, lowers that.
     """
-    if submission.kind == Submission.Kind.CHECKPOINT:
+    if not submission.is_endpoint:
         return policy.JAIL_TIER
     asked = policy.EndpointId(
         submission.url, submission.served_model, submission.api, submission.provider

@@ -48,6 +48,7 @@ class Installed:
     identity: Identity
     sets: dict[str, dict[str, Any]]
     recipients: str = ""
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def environ(self, broker_url: str) -> dict[str, str]:
         path = self.folder / "recipients.toml"
@@ -59,6 +60,7 @@ class Installed:
             "HOLDFAST_SETS": str(self.folder / "sets"),
             "HOLDFAST_CHECKPOINTS": str(self.folder / "checkpoints"),
             "HOLDFAST_RECIPIENTS": str(path),
+            **self.variables,
         }
 
     def allowing(

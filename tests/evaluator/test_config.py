@@ -33,6 +33,7 @@ def test_defaults(environ: dict[str, str], tmp_path: Path) -> None:
         keys=tmp_path / "keys",
         sets=tmp_path / "sets",
         checkpoints=tmp_path / "home" / "checkpoints",
+        store=tmp_path / "home" / "store",
         pool="default",
         recipients={},
         trusted=frozenset(),

@@ -47,7 +47,7 @@ from leaderboard.submissions.actions.runs import (
     request_rankings,
     requeue,
 )
-from leaderboard.submissions.actions.submissions import submit
+from leaderboard.submissions.actions.submissions import preflight_of, submit
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "graded",
     "is_due",
     "mark_ranked",
+    "preflight_of",
     "propose",
     "prune",
     "public_facts",

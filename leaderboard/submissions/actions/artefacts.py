@@ -11,7 +11,7 @@ from django.db import connection
 from evaluator.contract import Identified, LeaseRefusal
 from evaluator.errors import Code, error
 from leaderboard.submissions.actions.attempts import erase_key, revoke_lease
-from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 
 _LOCKS = 0x5EA2
@@ -23,7 +23,7 @@ def identify(run: Run, body: Identified) -> None:
     It ends as cancelled, without a party at fault and without a score. Raises ``bad_message`` for
     an endpoint.
     """
-    if run.submission.kind != Submission.Kind.CHECKPOINT:
+    if run.submission.is_endpoint:
         raise error(Code.BAD_MESSAGE, "an endpoint has no weights")
     run.change(artefact=body.artefact, weights=body.weights, layers=body.layers)
     first = _first_of_weights(run)

@@ -24,7 +24,6 @@ from leaderboard.submissions.models import (
     CountsByGrader,
     Run,
     RunOutcomes,
-    Submission,
     TensorList,
 )
 
@@ -149,8 +148,7 @@ def _store_grader_counts(run: Run, rows: Rows, counts: Sequence[GraderCounts]) -
 def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood]) -> None:
     """Store the likelihoods that weights have of each set: of all of them, or of none."""
     by_set = _by_set(rows, likelihoods, "likelihoods")
-    is_checkpoint = run.submission.kind == Submission.Kind.CHECKPOINT
-    if by_set and (not is_checkpoint or by_set.keys() != rows.keys()):
+    if by_set and (run.submission.is_endpoint or by_set.keys() != rows.keys()):
         raise error(Code.BAD_MESSAGE, "likelihoods are not for the sets of the run")
     for name, row in rows.items():
         of_set = by_set.get(name)
@@ -162,7 +160,7 @@ def _store_likelihoods(run: Run, rows: Rows, likelihoods: Sequence[SetLikelihood
 
 def _store_reasons(run: Run, rows: Rows, reasons: Sequence[Reasons]) -> None:
     """Store an endpoint's reasons for no answer, set by set, over the whole item selection."""
-    if reasons and run.submission.kind != Submission.Kind.ENDPOINT:
+    if reasons and not run.submission.is_endpoint:
         raise error(Code.BAD_MESSAGE, "reasons are of endpoints only")
     by_set = _by_set(rows, reasons, "reasons")
     for name, row in rows.items():

@@ -6,15 +6,23 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from evaluator.contract.hub import HubFacts
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
+from leaderboard.submissions import hub, preflight
 from leaderboard.submissions.actions.attempts import enqueue_attempt
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import check_declared
-from leaderboard.submissions.admission import Ask, Facts, decide, malformed
+from leaderboard.submissions.admission import (
+    DEFAULT_REVISION,
+    Ask,
+    Facts,
+    decide,
+    malformed,
+)
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
     Model,
@@ -23,6 +31,7 @@ from leaderboard.submissions.models import (
     Submission,
     seconds_from_now,
 )
+from leaderboard.submissions.preflight import Preflight
 from leaderboard.submissions.states import RunState
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -38,6 +47,9 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
         raise refuse(Refusal.KEY_MISSING)
     if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
         raise refuse(rejection.code, rejection.detail)
+    facts = None
+    if ask.kind == "hub" and not _is_known(user, key):
+        facts = look_at_hub(ask)  # takes seconds: no lock is held meanwhile
     with transaction.atomic():
         # One person's submissions go one after the other, so that a key is never seen as new twice.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -46,13 +58,42 @@ def submit(*, user: User, key: str, ask: Ask) -> Submission:
             if known.fingerprint != ask.fingerprint():
                 raise refuse(Refusal.KEY_REUSED)
             return known
-        submission = _admit(user, key, ask)
+        submission = _admit(user, key, ask, facts)
         run = _queue(submission)
         dispatch_on_commit(run)
     return submission
 
 
-def _admit(user: User, key: str, ask: Ask) -> Submission:
+def look_at_hub(ask: Ask) -> HubFacts:
+    """Return the facts of a model on the hub, at the commit of the asked revision.
+
+    Raises the HUB_* and CHECKPOINT_* codes, and those of ``preflight.check``.
+    """
+    pair = SetPair.objects.filter(slug=ask.pair).first()
+    facts = hub.look(ask.repo, ask.revision or DEFAULT_REVISION)
+    if pair is not None and ask.protocol in ("", pair.protocol, *pair.also):
+        preflight.check(facts, ask.protocol or pair.protocol)
+    return facts
+
+
+def preflight_of(ask: Ask) -> Preflight:
+    """Look at a model on the hub and judge it, storing nothing. Raises as :func:`submit` would."""
+    if rejection := malformed(ask, private_endpoints=settings.PRIVATE_ENDPOINTS):
+        raise refuse(rejection.code, rejection.detail)
+    if ask.kind != "hub":
+        raise refuse(Refusal.INVALID_FIELD, "kind")
+    if not SetPair.objects.filter(slug=ask.pair).exists():
+        raise refuse(Refusal.UNKNOWN_PAIR)
+    facts = look_at_hub(ask)
+    waiting = Run.objects.filter(pool=settings.POOL, state=RunState.QUEUED).count()
+    return Preflight(facts, waiting)
+
+
+def _is_known(user: User, key: str) -> bool:
+    return Submission.objects.filter(submitted_by=user, idempotency_key=key).exists()
+
+
+def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submission:
     """Store the submission. Raises the first reason for which it is not admitted."""
     pair = SetPair.objects.filter(slug=ask.pair).first()
     organisation = user.organisation()
@@ -70,6 +111,10 @@ def _admit(user: User, key: str, ask: Ask) -> Submission:
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
+        repo=ask.repo,
+        revision=hub_facts.revision if hub_facts else "",
+        commit=hub_facts.commit if hub_facts else "",
+        hub=hub_facts.to_dict() if hub_facts else None,
         url=ask.url,
         served_model=ask.served_model,
         api=ask.api,

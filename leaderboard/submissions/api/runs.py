@@ -96,6 +96,15 @@ class RetractionOut(Schema):
     moment: datetime
 
 
+class SourceOut(Schema):
+    """Repository on the hub that a model was fetched from. ``revision`` led to ``commit`` once."""
+
+    repo: str
+    revision: str
+    commit: str
+    page: str
+
+
 class WaitingOut(Schema):
     """Reason why a queued run has not begun, and its place in the queue of its pool."""
 
@@ -117,6 +126,7 @@ class RunOut(Schema):
     - ``done`` moves in steps of a tenth of ``total``.
     - ``sets`` is empty until the run is graded, and lacks the sealed set until its cohort is
       closed.
+    - ``source`` is where weights on the hub came from, null for others.
     - ``artefact`` is the digest of the weights; ``record`` holds all else that moves a score.
     - ``held_up`` is the reason that keeps a queued run from beginning; null where it only waits for
       its turn.
@@ -138,6 +148,7 @@ class RunOut(Schema):
     pair: str
     model: str
     protocol: str
+    source: SourceOut | None
     artefact: str
     record: dict[str, Any] | None
     queued_at: datetime
@@ -152,6 +163,18 @@ class RunOut(Schema):
     same_as: SameWeightsOut | None
     sets: list[CountsOut]
     graders: list[GraderOut]
+
+
+def _source(run: Run) -> dict[str, str] | None:
+    facts = run.submission.hub_facts
+    if facts is None:
+        return None
+    return {
+        "repo": facts.repo,
+        "revision": facts.revision,
+        "commit": facts.commit,
+        "page": facts.page,
+    }
 
 
 @router.get("/runs", auth=None, summary="Every run and its state")
@@ -240,6 +263,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "pair": run.submission.pair.slug,
         "model": run.submission.model.name,
         "protocol": run.submission.asked_by,
+        "source": _source(run),
         "artefact": run.artefact,
         "record": run.record if run.is_graded else None,
         "queued_at": run.queued_at,

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
+from evaluator.contract.hub import split_revision
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
@@ -17,13 +18,21 @@ router = Router(tags=["submissions"])
 
 
 class SubmissionIn(Strict):
-    """Model to be evaluated: a checkpoint by the name that the evaluators know, or an endpoint."""
+    """Model to be evaluated: weights on the hub, a checkpoint by the name that the evaluators
+    know, or an endpoint.
+    """
 
     pair: str = Field(max_length=80)
     model: str = Field(max_length=80)
-    kind: Literal["checkpoint", "endpoint"]
+    kind: Literal["checkpoint", "hub", "endpoint"]
     open_weights: bool = False
     parameters: int | None = None
+    repo: str = Field("", max_length=300, description="On the hub, as organisation/name.")
+    revision: str = Field(
+        "",
+        max_length=100,
+        description="Branch, tag or commit, empty for main; resolved to a commit once.",
+    )
     checkpoint: str = Field("", max_length=80)
     url: str = Field("", max_length=2000)
     served_model: str = Field("", max_length=200)
@@ -46,6 +55,41 @@ class SubmissionIn(Strict):
     price_in: float | None = Field(None, description="Of a million tokens of prompts.")
     price_out: float | None = Field(None, description="Of a million tokens of answers.")
 
+    def ask(self) -> Ask:
+        """Return it as a request."""
+        fields = self.model_dump()
+        fields["repo"], fields["revision"] = split_revision(self.repo, self.revision)
+        return Ask(**fields)
+
+
+class PreflightIn(Strict):
+    """Model on the hub that might be submitted to a pair."""
+
+    pair: str = Field(max_length=80)
+    repo: str = Field(max_length=300)
+    revision: str = Field("", max_length=100)
+    protocol: str = Field("", max_length=80)
+
+
+class PreflightOut(Schema):
+    """Facts of the model at a commit, and what its evaluation takes."""
+
+    repo: str
+    commit: str
+    page: str
+    architecture: str
+    parameters: int
+    types: list[str] = Field(description="Types of the tensors, the largest share first.")
+    quantisation: str
+    context: int
+    chat: bool = Field(description="There is a chat template.")
+    licence: str
+    files: int
+    bytes: int = Field(description="Bytes that are fetched.")
+    gpu_memory: int = Field(description="Bytes of GPU memory that it takes, about.")
+    engines: list[str]
+    waiting: int = Field(description="Runs that wait for an evaluator.")
+
 
 class SubmissionOut(Schema):
     """Submission and its run."""
@@ -55,6 +99,8 @@ class SubmissionOut(Schema):
     state: str
     pair: str
     model: str
+    repo: str
+    commit: str = Field(description="Commit that is evaluated, of a model on the hub.")
     created: datetime
 
 
@@ -67,8 +113,38 @@ class SubmissionOut(Schema):
 def submit(request: HttpRequest, order: SubmissionIn) -> Any:
     """Submit with the header Idempotency-Key: the same key returns the same submission."""
     key = request.headers.get("Idempotency-Key", "")
-    ask = Ask(**order.model_dump())
+    ask = order.ask()
     return Status(201, _submission(actions.submit(user=token_user(request), key=key, ask=ask)))
+
+
+@router.post(
+    "/preflight",
+    auth=Bearer(),
+    response={200: PreflightOut, (400, 401, 403, 413, 422, 429, 503): Problem},
+    summary="Check a model on the hub",
+)
+def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
+    """Look at headers and configuration, as a submission would. Nothing is stored."""
+    repo, revision = split_revision(order.repo, order.revision)
+    ask = Ask(
+        pair=order.pair,
+        model="checked",
+        kind="hub",
+        repo=repo,
+        revision=revision,
+        protocol=order.protocol,
+    )
+    checked = actions.preflight_of(ask)
+    facts = checked.facts
+    return {
+        **facts.to_dict(),
+        "page": facts.page,
+        "files": len(facts.files),
+        "bytes": facts.model.size,
+        "gpu_memory": checked.need,
+        "engines": checked.engines,
+        "waiting": checked.waiting,
+    }
 
 
 @router.get(
@@ -94,5 +170,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "state": run.state,
         "pair": submission.pair.slug,
         "model": submission.model.name,
+        "repo": submission.repo,
+        "commit": submission.commit,
         "created": submission.created,
     }

@@ -8,6 +8,7 @@ from django.db.models.lookups import Regex
 
 from evaluator import policy
 from evaluator.contract import Provider
+from evaluator.contract.hub import HubFacts
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import HEX32, NAME, SetPair
 from leaderboard.submissions.ladder import Party
@@ -15,6 +16,16 @@ from leaderboard.submissions.ladder import Party
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 SEALED_KEYS = r'^\{("[a-z0-9][a-z0-9._-]{0,79}": "[A-Za-z0-9+/]+={0,2}"(, )?)*\}$'
 """The text of a JSON object whose values are base64, and no key in the clear."""
+NO_ENDPOINT: dict[str, Any] = {
+    "url": "",
+    "served_model": "",
+    "api": "",
+    "provider": "",
+    "budget__isnull": True,
+    "sealed_keys": {},
+}
+NO_REPO: dict[str, Any] = {"repo": "", "revision": "", "commit": "", "hub__isnull": True}
+REPO = r"^[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$"
 
 
@@ -107,8 +118,10 @@ class SubmissionQuerySet(models.QuerySet["Submission"]):
 
 
 class Submission(models.Model):
-    """Request to evaluate a model on a pair: a checkpoint by name, or an endpoint.
+    """Request to evaluate a model on a pair: a checkpoint by name, one on the hub, or an endpoint.
 
+    - ``repo`` on the hub was asked at ``revision``, which was resolved to ``commit`` once. ``hub``
+      are the ``contract.hub.HubFacts`` of that commit.
     - ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by
       the evaluator's name. It is erased when the run ends, or after a grace time where the run may
       be continued. ``keyed`` is True if there was one.
@@ -123,6 +136,7 @@ class Submission(models.Model):
         """Way to reach the model."""
 
         CHECKPOINT = "checkpoint"
+        HUB = "hub"
         ENDPOINT = "endpoint"
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="submissions")
@@ -130,6 +144,12 @@ class Submission(models.Model):
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="submissions")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     checkpoint = models.CharField(max_length=80, blank=True)
+    repo = models.CharField(max_length=193, blank=True)
+    revision = models.CharField(max_length=100, blank=True)
+    commit = models.CharField(max_length=40, blank=True)
+    hub: "models.JSONField[dict[str, Any] | None, dict[str, Any] | None]" = models.JSONField(
+        null=True
+    )
     url = models.CharField(max_length=2000, blank=True)
     served_model = models.CharField(max_length=200, blank=True)
     api = models.CharField(max_length=11, blank=True)
@@ -153,18 +173,20 @@ class Submission(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(
-                    kind="checkpoint",
-                    checkpoint__regex=NAME,
-                    url="",
-                    served_model="",
-                    api="",
-                    provider="",
-                    budget__isnull=True,
-                    sealed_keys={},
+                    kind="checkpoint", checkpoint__regex=NAME, **NO_REPO, **NO_ENDPOINT
+                )
+                | models.Q(
+                    kind="hub",
+                    checkpoint="",
+                    repo__regex=REPO,
+                    commit__regex="^[0-9a-f]{40}$",
+                    hub__isnull=False,
+                    **NO_ENDPOINT,
                 )
                 | models.Q(
                     kind="endpoint",
                     checkpoint="",
+                    **NO_REPO,
                     url__regex="^https?://",
                     served_model__regex=SERVED_NAME,
                     api__in=["completions", "chat"],
@@ -187,6 +209,16 @@ class Submission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_id} on {self.pair_id}"
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Return True for an endpoint, False for weights that run on the evaluators."""
+        return self.kind == self.Kind.ENDPOINT
+
+    @property
+    def hub_facts(self) -> HubFacts | None:
+        """Return the facts of a model on the hub, None for any other."""
+        return HubFacts.from_dict(self.hub) if self.hub else None
 
     @property
     def has_key(self) -> bool:

@@ -78,6 +78,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "same_as": first_of_weights(run, user),
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
+        "hub": run.submission.hub_facts,
         "record": run.record if run.is_graded else None,
         "graders": comparisons_by_grader(run),
     }

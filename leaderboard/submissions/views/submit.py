@@ -1,5 +1,7 @@
 """Submitting a model; the user's own submissions and commitments."""
 
+from http import HTTPStatus
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -14,6 +16,7 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
 from leaderboard.submissions.models import Run
+from leaderboard.submissions.preflight import Preflight
 
 PAGE_LENGTH = 50
 
@@ -21,14 +24,19 @@ PAGE_LENGTH = 50
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def submit(request: HttpRequest) -> HttpResponse:
-    """Show the form, or take a submission and go to its run."""
+    """Show the form, or take a submission and go to its run.
+
+    With ``check`` nothing is submitted: the form comes again, with the facts of the model.
+    """
     if request.method != "POST":
         return _form_page(request, SubmissionForm.blank())
-    form = SubmissionForm(request.POST)
+    form = SubmissionForm(request.POST.dict())
     if not form.is_valid():
         return _form_page(request, form, status=422)
     ask = Ask(**form.facts())
     try:
+        if "check" in request.POST:
+            return _form_page(request, form, preflight=actions.preflight_of(ask))
         submission = actions.submit(
             user=signed_in_user(request), key=form.cleaned_data["key"], ask=ask
         )
@@ -39,14 +47,27 @@ def submit(request: HttpRequest) -> HttpResponse:
     return redirect(submission.runs.get())
 
 
-def _form_page(request: HttpRequest, form: SubmissionForm, *, status: int = 200) -> HttpResponse:
+def _form_page(
+    request: HttpRequest,
+    form: SubmissionForm,
+    *,
+    status: int = 200,
+    preflight: Preflight | None = None,
+) -> HttpResponse:
+    if preflight is not None:  # what was looked at is what will be submitted
+        facts = preflight.facts
+        form.data = {**form.data, "repo": facts.repo, "revision": facts.commit}
     context = {
+        "preflight": preflight,
         "form": form,
         "listed": ListedEndpoint.objects.all(),
         "per_cohort": settings.DECLARED_PER_COHORT,
         "per_season": settings.DECLARED_PER_SEASON,
     }
-    return render(request, "submissions/submit.html", context, status=status)
+    response = render(request, "submissions/submit.html", context, status=status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(SiteError.retry_after)
+    return response
 
 
 @login_required

@@ -1,0 +1,70 @@
+"""Models on the hub, as the engine's intake program reads them: in a child, within seconds.
+
+The site opens no connection to the hub and reads no file of it. The child gets no setting of the
+site but the hub's address.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+
+from django.conf import settings
+
+from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
+from evaluator.contract.hub import HubFacts, Look
+from evaluator.errors import Code, EvaluatorError
+from leaderboard.errors import Refusal, refuse
+
+_PASSED_ON = ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR")
+_MAX_ANSWER = 2 << 20
+_at_once = threading.BoundedSemaphore(settings.HUB_LOOKS)
+
+
+def look(repo: str, revision: str) -> HubFacts:
+    """Return the facts of a model, its revision resolved to a commit.
+
+    Raises the HUB_* and CHECKPOINT_* codes, ``busy`` while this process looks at as many others as
+    it may, ``hub_unreachable`` after HUB_SECONDS.
+    """
+    if not _at_once.acquire(blocking=False):
+        raise refuse(Refusal.BUSY)
+    try:
+        order = Look(repo=repo, revision=revision, most=settings.HUB_BYTES)
+        return HubFacts.from_dict(json.loads(_run(json.dumps(order.to_dict()).encode())))
+    except (EvaluatorError, ValueError) as failure:
+        code = failure.code if isinstance(failure, EvaluatorError) else Code.HUB_FAILED
+        detail = failure.detail if isinstance(failure, EvaluatorError) else ""
+        raise refuse(code, detail) from None
+    finally:
+        _at_once.release()
+
+
+def _run(request: bytes) -> bytes:
+    command = [sys.executable, "-m", "evaluator.intake", "--parent", str(os.getpid())]
+    try:
+        done = subprocess.run(
+            command,
+            input=request,
+            capture_output=True,
+            cwd=settings.BASE_DIR,
+            env=_variables(os.environ),
+            timeout=settings.HUB_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise refuse(Code.HUB_UNREACHABLE, "no answer in time") from None
+    except OSError:
+        raise refuse(Refusal.BUSY) from None
+    if done.returncode == 0 and len(done.stdout) <= _MAX_ANSWER:
+        return done.stdout
+    raise read_verdict(done.stderr, allowed=OF_INTAKE) or refuse(Code.HUB_FAILED)
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    passed = {name: environ[name] for name in _PASSED_ON if name in environ}
+    if settings.HUB_ENDPOINT:
+        passed["HF_ENDPOINT"] = settings.HUB_ENDPOINT
+    return passed | {"PYTHONDONTWRITEBYTECODE": "1"}
