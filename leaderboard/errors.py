@@ -43,6 +43,7 @@ class Refusal(StrEnum):
     KEY_NEEDED = "key_needed"
     CONTINUED_TOO_OFTEN = "continued_too_often"
     NOT_RESCORED = "not_rescored"
+    PAIR_ADAPTIVE = "pair_adaptive"
     NO_ORGANISATION = "no_organisation"
     BAD_REGISTRATION = "bad_registration"
     ALREADY_REGISTERED = "already_registered"
@@ -163,6 +164,11 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         409,
         "Some runs have not been graded again by this grader.",
         "Have them graded again first, or leave them out.",
+    ),
+    Refusal.PAIR_ADAPTIVE: RefusalExplanation(
+        409,
+        "Runs on this pair were asked by plans that follow from its grader's outcomes.",
+        "Register another pair over the same sets, without the adaptive test.",
     ),
     Refusal.NO_ORGANISATION: RefusalExplanation(
         403, "You belong to no organisation.", "Make an account with an organisation of your own."

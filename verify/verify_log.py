@@ -17,6 +17,8 @@ Steps, in this order; each is a method of ``Visit`` and adds findings of the tab
 2. ``check_set``       Each sealed set: the manifest fits itself, its leaves and its signed and
                        cosigned head (C2SP tlog-cosignature); notices are signed and chained.
 3. ``check_grant``     Each grant, the site's own word on what an attempt may be shown: its hash.
+                       ``check_plan`` for the plan of an adaptive run: its digest, one for all
+                       grants and exposures of the run, and as many items as its looks have.
 4. ``check_attempts``  Each run on each set: every exposure is granted and allowed for its tier, and
                        nothing follows the closing of an attempt.
 5. ``check_release``   Each sealed set: it is opened and released as a quorum of maintainers signed.
@@ -77,6 +79,9 @@ FINDINGS = {
     # 3. Grants
     "grant_hash_wrong": "{grant} does not have the hash that is published with it",
     "grant_twice": "{grant} is published in two versions",
+    "plan_hash_wrong": "{run}: its plan does not have the digest that is published with it",
+    "plan_differs": "{at} names another plan than the one of its run",
+    "plan_exceeded": "{run}: other numbers of items than the looks of its plan were granted",
     # 4. Exposures and closings
     "set_unknown": "{name}: a log speaks of this set; no pair has it",
     "root_differs": "{at} is about another set of the name {name}",
@@ -121,6 +126,7 @@ LASTING = {
     "notices": "the notices on a sealed set",
     "grant": "the grant of an attempt",
     "run": "a run and its pair",
+    "plan": "the plan of an adaptive run",
     "release": "the release statement of a set",
 }
 PASSING = {
@@ -519,6 +525,7 @@ class Visit:
         self.pairs: dict[str, Json] = {}
         self.runs: dict[str, Json] = {}
         self.grants: dict[tuple[str, int], Grant] = {}
+        self.plans: dict[str, Json] = {}  # published plans of adaptive runs
         self.selections: dict[tuple[str, str], int] = {}  # items a run is scored on, by run and set
 
     def check(self) -> None:
@@ -667,6 +674,8 @@ class Visit:
         public = pair["public"]
         asked = [sealed.name, public["name"], public["digest"], public["n"]]
         asked += [pair["protocol"], pair["grader"]]
+        if pair.get("adaptive"):
+            asked.append(pair["adaptive"])
         facts = {
             f"rule {sealed.name}": sealed.manifest["rule"],
             f"note {sealed.name}": pair["head"],
@@ -725,8 +734,12 @@ class Visit:
         self.runs = {run["id"]: run for run in self.read("runs.json")["runs"]}
         for run, facts in self.runs.items():
             self.facts[f"run {run}"] = facts["pair"]
+            if facts.get("plan"):
+                self.check_plan(run, facts["plan"])
         for grant in self.read("grants.json")["grants"]:
             self.check_grant(grant)
+        for run in self.plans:
+            self.check_granted_looks(run)
         self.counts["grants, by their hashes"] = len(self.grants)
         self.counts["runs listed"] = len(self.runs)
 
@@ -734,13 +747,14 @@ class Visit:
         """Check that a grant has its hash. Before its first exposure only the hash is published."""
         run, token = grant["run"], grant["token"]
         key = f"grant {run} {token}"
-        salt = {"salt": grant["salt"]} if "salt" in grant else {}
-        fields = {"kind": "grant", "version": 1 + len(salt), **salt}
+        later: Json = {field: grant[field] for field in ("salt", "plan") if field in grant}
+        fields = {"kind": "grant", "version": 1 + len(later), **later}
         fields.update({field: grant[field] for field in ("run", "token", "recipient", "sets")})
         hashed = grant["hash"] if grant["recipient"] is None else leaf_hash(canonical(fields))
         self.need(hashed == grant["hash"], "grant_hash_wrong", grant=key)
         first = self.facts.setdefault(key, hashed)
         self.need(first == hashed, "grant_twice", grant=key)
+        self.need(grant.get("plan", "") == self.plan_of(run), "plan_differs", at=key)
         items = {(part["name"], part["digest"]): bitmap(part["items"]) for part in grant["sets"]}
         self.grants[run, token] = Grant(grant["recipient"], items)
         for part in grant["sets"]:
@@ -750,11 +764,43 @@ class Visit:
     def select_items(self, run: str, sealed: SealedSet, part: Json) -> None:
         """Note the items that a run is scored on: all items of the blocks of its first grant.
 
-        An item that a notice has retired is left out, unless it was granted before the notice.
+        An item that a notice has retired is left out, unless it was granted before the notice. Of
+        an adaptive run it is all that was granted.
         """
+        key = (run, sealed.name)
+        if run in self.plans:
+            self.selections[key] = self.selections.get(key, 0) | bitmap(part["items"])
+            return
         of_blocks = sum(sealed.blocks[block] for block in part["blocks"] or sealed.blocks)
         selected = of_blocks & (~sealed.retired[-1] | bitmap(part["items"]))
-        self.selections.setdefault((run, sealed.name), selected)
+        self.selections.setdefault(key, selected)
+
+    def plan_of(self, run: str) -> str:
+        """Return the digest of the plan of an adaptive run; empty for any other run."""
+        return self.plans[run]["digest"] if run in self.plans else ""
+
+    def check_plan(self, run: str, published: Json) -> None:
+        """Check that a published plan has its digest, and is about this run and a known set."""
+        plan = published["plan"]
+        message = b"holdfast/plan/v1\n" + canonical(plan)
+        sealed = self.sets.get(plan["set"])
+        about = sealed is not None and plan["root"] == sealed.manifest["root"]
+        right = hashlib.sha256(message).hexdigest() == published["digest"]
+        self.need(right and about and plan["run"] == run, "plan_hash_wrong", run=run)
+        self.plans[run] = published
+        self.facts[f"plan {run}"] = published["digest"]
+        self.counts["plans of adaptive runs"] += 1
+
+    def check_granted_looks(self, run: str) -> None:
+        """Check that the items granted to an adaptive run grew from look to look of its plan."""
+        plan = self.plans[run]["plan"]
+        key = (plan["set"], plan["root"])
+        granted = 0
+        for attempt in sorted(self.grants):
+            if attempt[0] == run:
+                granted |= self.grants[attempt].items.get(key, 0)
+                good = ones(granted) in (0, *plan["looks"])
+                self.need(good, "plan_exceeded", run=run)
 
     # --- 4. Exposures and closings
 
@@ -788,6 +834,7 @@ class Visit:
             granted = grant.items.get((line["set"], line["root"]), 0)
             within = grant.recipient == recipient and not items & ~granted
             self.need(within, "exposure_beyond_grant", at=at)
+        self.need(line.get("plan", "") == self.plan_of(line["run"]), "plan_differs", at=at)
         known_tier = tier in BLOCKS_OF_TIER and (tier == "T0") == (recipient == JAIL)
         self.need(known_tier, "tier_wrong", at=at, recipient=recipient, tier=tier)
         index = line["index"]
@@ -913,7 +960,7 @@ class Visit:
         n = ones(selected & ~sealed.retired[: row["version"] + 1][-1])
         same_public = row["public"]["n"] == self.pairs[slug]["public"]["n"]
         self.need(0 < n == private["n"] and same_public, "form_differs", run=run)
-        self.check_counts(run, private, result, total)
+        self.check_counts(run, row, result, total)
         unseen = selected
         for line in result.exposures:
             unseen &= ~bitmap(line["items"])
@@ -968,14 +1015,19 @@ class Visit:
             good = good and seconds_of(notice["moment"]) > self.now - DAY
         self.need(good, "row_stale", run=row["run"])
 
-    def check_counts(self, run: str, row: Json, result: Result, total: Counter[str]) -> None:
-        """Check the counts of a row against the counts on the logs.
+    def check_counts(self, run: str, board: Json, result: Result, total: Counter[str]) -> None:
+        """Check the private counts of a row of the board against the counts on the logs.
+
+        The accuracy of an adaptive run is not that of its counts: it is linked to all items.
 
         Items that the logs count and the row does not (retired since, or not counted) may have any
         outcome; so may items of closings that are not opened. A count between the bounds is right.
         """
+        row = board["private"]
         missing = result.count - row["n"]
-        good = abs(row["accuracy"] * row["n"] - row["right"]) < 1e-6 and missing >= 0
+        linked = bool(board.get("adaptive")) and run in self.plans
+        exact = linked or abs(row["accuracy"] * row["n"] - row["right"]) < 1e-6
+        good = exact and missing >= 0
         good = good and sum(row[outcome] for outcome in OUTCOMES) == row["n"]
         for outcome in OUTCOMES:
             least, most = total[outcome] - missing, total[outcome] + total["unopened"]

@@ -29,6 +29,18 @@ from evaluator.contract.base import (
 )
 from evaluator.contract.hub import HubModel
 from evaluator.contract.leases import LeaseAnswer, LeaseRefusal, Slot, Worker, lease_queue
+from evaluator.contract.plans import (
+    ADAPTIVE_1,
+    MOST_REFERENCES,
+    UNPLANNED,
+    AdaptiveStep,
+    Easiness,
+    Plan,
+    item_order,
+    pack_bytes,
+    tie_places,
+    unpack_bytes,
+)
 from evaluator.contract.rescored import (
     GraderCounts,
     NotRescored,
@@ -56,14 +68,19 @@ from evaluator.contract.weights import MOST_TENSORS, Weights
 from evaluator.errors import Code, error
 
 __all__ = [  # re-exported; everything that is defined below is public as well
+    "ADAPTIVE_1",
     "JOB_VERSION",
     "MIN_CELL_SIZE",
+    "MOST_REFERENCES",
     "MOST_TENSORS",
+    "UNPLANNED",
+    "AdaptiveStep",
     "Announcement",
     "Artefact",
     "Budget",
     "Count",
     "CountsOpening",
+    "Easiness",
     "GraderCounts",
     "Hardware",
     "HeldSet",
@@ -77,6 +94,7 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "OutOfService",
     "Outcome",
     "OutcomeCounts",
+    "Plan",
     "Reason",
     "Reasons",
     "Record",
@@ -97,7 +115,11 @@ __all__ = [  # re-exported; everything that is defined below is public as well
     "Wire",
     "Worker",
     "canonical_json",
+    "item_order",
     "lease_queue",
+    "pack_bytes",
+    "tie_places",
+    "unpack_bytes",
 ]
 
 EVALUATE_TASK = "holdfast.evaluate"
@@ -207,7 +229,8 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     ``token`` is the fencing token of the attempt. The site waits ``lease_seconds`` for a report
     before it gives the run to another attempt. ``grant`` is the hash of the site's record of the
     items that this attempt may show, and of their recipient. ``tier`` is the site's own judgement
-    of the system: it may be stricter than the evaluator's list, never wider.
+    of the system: it may be stricter than the evaluator's list, never wider. ``adaptive`` is there
+    where the items of the sealed set follow a plan.
     """
 
     version: Literal[3] = 3
@@ -220,6 +243,14 @@ class JobSpec(Wire, frozen=True, kw_only=True):
     grant: Hex32
     limits: Limits
     tier: Tier = "T0"
+    adaptive: AdaptiveStep | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON data, without ``adaptive`` if there is none, as before the field."""
+        data = super().to_dict()
+        if self.adaptive is None:
+            del data["adaptive"]
+        return data
 
 
 class Ship(Wire, frozen=True, kw_only=True):
@@ -250,7 +281,10 @@ class Line(Wire, frozen=True, kw_only=True):
 
 
 class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True):
-    """Items that are about to be decrypted for a recipient; ``items`` is a bitmap over indices."""
+    """Items that are about to be decrypted for a recipient; ``items`` is a bitmap over indices.
+
+    ``plan`` is the digest of the plan that they follow, empty where there is none.
+    """
 
     run: RunId
     token: Token
@@ -258,6 +292,14 @@ class Exposure(Line, tag_field="kind", tag="exposure", frozen=True, kw_only=True
     tier: Tier
     items: Bitmap
     count: Count
+    plan: Artefact = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON data, without ``plan`` if empty, as before the field existed."""
+        data = super().to_dict()
+        if not self.plan:
+            del data["plan"]
+        return data
 
 
 class Closing(Line, tag_field="kind", tag="closing", frozen=True, kw_only=True):

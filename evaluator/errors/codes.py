@@ -42,6 +42,7 @@ class Code(StrEnum):
     UNKNOWN_SET = "unknown_set"
     SET_MISMATCH = "set_mismatch"
     RECIPIENT_REFUSED = "recipient_refused"
+    PLAN_DIFFERS = "plan_differs"
     # sets
     SET_UNREADABLE = "set_unreadable"
     SET_EMPTY = "set_empty"

@@ -41,6 +41,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "This recipient may not receive sealed items.",
         "Ask the maintainers to add it to the evaluator's list.",
     ),
+    Code.PLAN_DIFFERS: _ours(
+        "The job does not follow the plan that this run began with.",
+        "Compare the plan that the run's page shows with the site's database and the ledger.",
+    ),
     Code.SET_UNREADABLE: _theirs(
         "The set's file cannot be read.", "Check the path and the file's permissions."
     ),

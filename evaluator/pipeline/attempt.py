@@ -4,7 +4,8 @@ The order of steps matters. An attempt
 
 - reads the job strictly, and is dropped where this host works on it or has begun a later one;
 - declines, before it begins, what another evaluator may have: a set, a protocol, a checkpoint;
-- compares each set with its own copy, and the recipient with its own list;
+- compares each set with its own copy, the recipient with its own list, and the items of an
+  adaptive run with the plan that it began with;
 - claims the attempt on this host, reports ``Started`` and waits until the site grants the lease;
 - reads a checkpoint, reports ``Identified`` and waits until the site has compared its weights;
 - starts the model server, and reports the outcomes that an earlier attempt has stored;
@@ -70,6 +71,7 @@ from evaluator.pipeline.plan import (
     for_endpoint,
     load_public,
 )
+from evaluator.pipeline.planned import check_plan, plan_of
 from evaluator.pipeline.record import record_of
 from evaluator.pipeline.remote import caps_left, target_of
 from evaluator.pipeline.sink import ResultSink
@@ -279,14 +281,17 @@ def _sources(spec: JobSpec, context: Context, reporter: Reporter) -> Sources:
 
     Raises ``unknown_set``, ``set_mismatch``, ``bad_message`` and, before any model is started,
     ``recipient_refused`` and ``block_refused`` where this evaluator's own list does not let the
-    system see a sealed set, or all the blocks that are to be asked.
+    system see a sealed set, or all the blocks that are to be asked, and ``plan_differs`` where
+    the items are not those of the plan that the run began with.
     """
     if len({ask.name for ask in spec.sets}) != len(spec.sets):
         raise error(Code.BAD_MESSAGE, "a set is named twice")
-    return [
+    sources = [
         _sealed_source(ask, spec, context, reporter) if ask.sealed else _public_source(ask, context)
         for ask in spec.sets
     ]
+    check_plan(spec, sources, context)
+    return sources
 
 
 def _public_source(ask: SetAsk, context: Context) -> PublicSource:
@@ -316,7 +321,13 @@ def _sealed_source(
         n=ask.n,
         selection=selection,
         open_items=lambda indices: context.vault.reveal(
-            ask.name, indices, to=recipient, run=spec.run, token=spec.token, tier=tier
+            ask.name,
+            indices,
+            to=recipient,
+            run=spec.run,
+            token=spec.token,
+            tier=tier,
+            plan=plan_of(spec),
         ),
         report=lambda line: context.report_line(line, reporter),
         shots=facts.shots,

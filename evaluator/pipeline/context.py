@@ -46,7 +46,16 @@ class Opener(typing.Protocol):
         """Return the blocks that a recipient may see."""
 
     def reveal(
-        self, set_name: str, indices: Sequence[int], /, *, to: str, run: str, token: int, tier: Tier
+        self,
+        set_name: str,
+        indices: Sequence[int],
+        /,
+        *,
+        to: str,
+        run: str,
+        token: int,
+        tier: Tier,
+        plan: str = "",
     ) -> Revealed:
         """Return items, once the journal has the exposure."""
 

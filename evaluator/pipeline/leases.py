@@ -35,7 +35,7 @@ from kombu import Connection, Queue
 
 from evaluator.contract import LeaseAnswer, LeaseRefusal, RunId, Slot, Token
 from evaluator.errors import Code, EvaluatorError, error
-from evaluator.pipeline.disk import disk_errors, sync_folder, try_lock
+from evaluator.pipeline.disk import disk_errors, sync_folder, try_lock, write_durably
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ LONGEST_BEGIN = 60.0
 """Seconds that an attempt waits for its first grant, at most; with a short lease it waits less."""
 
 RETENTION_DAYS = 90
+PLAN = "plan-"
+"""Beginning of the names of files that hold the digest of a run's plan."""
 _DAY = 86_400.0
 
 SLOTS = 1000
@@ -281,6 +283,8 @@ class Claim:
 class Claims:
     """Claims of this host: a folder with a file ``RUN.TOKEN`` for each, which its process locks.
 
+    A file ``plan-RUN`` keeps the digest of the plan that an adaptive run began with.
+
     ``run`` is a UUID in its usual form, ``token`` a positive number. Only the claim with the
     highest token of a run matters, so the others go when it is made. It goes after
     ``RETENTION_DAYS``: longer than any message lives, and the site refuses an attempt that is over
@@ -320,6 +324,18 @@ class Claims:
             sync_folder(self._folder)
         self._prune(run, token)
         return Claim(descriptor)
+
+    def pinned_plan(self, run: str) -> str:
+        """Return the digest of the plan that a run began with on this host; empty for none."""
+        path = self._folder / f"{PLAN}{run}"
+        with disk_errors(path):
+            return path.read_text("ascii") if path.exists() else ""
+
+    def pin_plan(self, run: str, digest: str) -> None:
+        """Keep the digest of a run's plan, on disk. The first one stays."""
+        path = self._folder / f"{PLAN}{run}"
+        if not self.pinned_plan(run):
+            write_durably(path, digest.encode("ascii"))
 
     def _prune(self, run: str, token: int) -> None:
         """Delete the claims of earlier attempts at a run, and once a day those that are old."""

@@ -151,8 +151,11 @@ class Vault:
         run: str,
         token: int,
         tier: Tier = "T0",
+        plan: str = "",
     ) -> Revealed:
         """Open these items for the recipient ``to``, after the journal's line is on disk.
+
+        The line names the digest of the ``plan`` that they follow, where there is one.
 
         - The guard permits the attempt: ``lease_lost``.
         - Before the first reveal of an attempt, the set's files are what was read of them:
@@ -188,6 +191,7 @@ class Vault:
             tier=stricter(tier, self._recipients.tier(to)),
             items=pack_bits(indices, manifest.n),
             count=len(indices),
+            plan=plan,
         )
         return Revealed(self._decrypt(self._load(set_name), indices), entry)
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from msgspec import Meta
 
 from evaluator import grading, protocols
-from evaluator.contract import Hex32, Name, Wire, canonical_json
+from evaluator.contract import ADAPTIVE_1, Hex32, Name, Wire, canonical_json
 from evaluator.errors import EvaluatorError
 from evaluator.ledger.manifests import Manifest, Terms
 from evaluator.ledger.notices import Notice as SignedNotice
@@ -17,7 +17,7 @@ from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
-FIXED = ("title", "public", "private", "protocol", "grader", "twins_by")
+FIXED = ("title", "public", "private", "protocol", "grader", "twins_by", "adaptive")
 """Fields of a pair that never change, besides its name."""
 RESERVED = frozenset({"register"})
 """Words that stand after ``/sets/`` and are no pair."""
@@ -167,6 +167,7 @@ def check_pair(
     protocol: str,
     grader: str,
     also: Sequence[str] = (),
+    adaptive: str = "",
 ) -> SetPair:
     """Return the pair as it would be registered, not saved, for a page that asks to confirm it.
 
@@ -199,9 +200,32 @@ def check_pair(
         grader=grader,
         also=sorted({*also} - {protocol}),
         twins_by=_twins_by(manifest, public_set),
+        adaptive=adaptive,
     )
+    _check_adaptive(pair)
     _check_known(pair, SetPair.objects.filter(slug=slug).first())
     return pair
+
+
+def _check_adaptive(pair: SetPair) -> None:
+    """Refuse an adaptive test that the site does not know, or that the pair's verdicts cannot use.
+
+    It compares with references, which twins by construction are not; and it needs one answer to
+    each item.
+    """
+    if not pair.adaptive:
+        return
+    if pair.adaptive != ADAPTIVE_1:
+        raise refuse(Refusal.BAD_REGISTRATION, f"an adaptive test is {ADAPTIVE_1} or none")
+    if pair.twins_by:
+        raise refuse(
+            Refusal.BAD_REGISTRATION,
+            "twins by construction are tested by the raw gap, which needs every item",
+        )
+    if protocols.get(pair.protocol).samples > 1:
+        raise refuse(
+            Refusal.BAD_REGISTRATION, "an adaptive test needs a protocol of one answer to each item"
+        )
 
 
 def _twins_by(manifest: Manifest | None, public_set: ItemSet) -> str:
@@ -232,12 +256,14 @@ def register_pair(
     protocol: str,
     grader: str,
     also: Sequence[str] = (),
+    adaptive: str = "",
 ) -> SetPair:
     """Register a pair of registered sets, the private one sealed. Doing it twice changes nothing.
 
     ``also`` are the ids of further protocols that a submission may choose; a second registration
-    can add more of them. A released, retired or compromised set gets no new pair. Raises as
-    :func:`check_pair`.
+    can add more of them. ``adaptive`` names the test by which listed endpoints are asked a part of
+    the sealed set only; empty for all of it. A released, retired or compromised set gets no new
+    pair. Raises as :func:`check_pair`.
     """
     wanted = check_pair(
         slug=slug,
@@ -247,6 +273,7 @@ def register_pair(
         protocol=protocol,
         grader=grader,
         also=also,
+        adaptive=adaptive,
     )
     with transaction.atomic():
         wanted.private = lock_set(wanted.private_id)

@@ -99,6 +99,7 @@ def _pair(pair: SetPair) -> dict[str, Any]:
         "protocol": pair.protocol,
         "also": pair.also,
         "grader": pair.grader,
+        "adaptive": pair.adaptive,
         "state": pair.published_state,
         "set_state": pair.state,
         "release_rule": pair.private.manifest.get("rule"),

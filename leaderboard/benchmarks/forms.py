@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import RegexValidator
 
 from evaluator import grading, protocols
+from evaluator.contract import ADAPTIVE_1
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
@@ -101,6 +102,13 @@ class PairForm(forms.Form):
         help_text="Ids of protocols that a submission may choose instead, separated by spaces.",
     )
     grader = forms.ChoiceField(choices=grader_choices, help_text="How the answers are graded.")
+    adaptive = forms.ChoiceField(
+        required=False,
+        choices=[("", "All of them"), (ADAPTIVE_1, f"As many as the verdict needs ({ADAPTIVE_1})")],
+        label="Sealed items for listed endpoints",
+        help_text="The adaptive test asks at most 35% of the sealed items. It needs a panel of "
+        "references; without one all items are asked.",
+    )
 
     def clean_also(self) -> list[str]:
         """Return the ids as a list."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 from django.urls import reverse
 
-from evaluator.contract import MIN_CELL_SIZE
+from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE
 from evaluator.ledger.manifests import Manifest
 from evaluator.ledger.notices import Notice as SignedNotice
 from evaluator.ledger.rules import Rule, in_words
@@ -154,6 +154,9 @@ class SetPair(models.Model):
 
     A submission may choose one of the ``also`` protocols; its run is not part of the ranking.
 
+    With ``adaptive`` a listed endpoint is asked the sealed items that tell most, and only as many
+    as its verdict needs, by the test of that name.
+
     ``twins_by`` is what made the two sets exchangeable by construction, by the manifest; empty
     where nothing did. Release, seasons and notices are the private set's, and so the same for every
     pair over it. ``stale`` is set by a notice, a retracted run or a release, until the ranking is
@@ -182,6 +185,9 @@ class SetPair(models.Model):
     ranked_by = models.CharField(max_length=80, blank=True)
     twins_by = models.CharField(
         max_length=9, blank=True, choices=[("generator", "generator"), ("split", "split")]
+    )
+    adaptive = models.CharField(
+        max_length=20, blank=True, default="", choices=[(ADAPTIVE_1, ADAPTIVE_1)]
     )
     stale = models.BooleanField(default=False)
     withdrawn_at = models.DateTimeField(null=True, blank=True)

@@ -22,6 +22,8 @@ class Cells:
     access: str
     private: str
     private_interval: str
+    counted: str
+    adaptive: str
     public: str
     gap: str
     gap_interval: str
@@ -47,6 +49,8 @@ def cells(row: Row) -> Cells:
         access="open weights" if row.open_weights else row.access,
         private=formats.percent(row.private.accuracy),
         private_interval=f"{formats.percent(low)}–{formats.percent(high)}",
+        counted=f"{row.private.right}/{row.private.n}",
+        adaptive=_adaptive(row),
         public=formats.percent(row.public.accuracy),
         gap=formats.points(row.gap),
         gap_interval=formats.span(row.interval),
@@ -57,9 +61,27 @@ def cells(row: Row) -> Cells:
         if row.step
         else "",
         level_class=LEVEL_CLASSES[row.evidence],
-        grounds=explain.grounds(row.judged, row.interval, *truncated),
-        explanation=explain.evidence(row.judged, row.gap, row.interval),
+        grounds=explain.grounds(row.judged, row.interval, *truncated) + _mark(row),
+        explanation=explain.evidence(row.judged, row.gap, row.interval) + _part_asked(row),
     )
+
+
+def _mark(row: Row) -> str:
+    """Return the mark of a row that was asked a part of its items; empty for any other."""
+    part = row.adaptive
+    return f", adaptive: {part.asked:,} of {part.planned:,} items" if part else ""
+
+
+def _part_asked(row: Row) -> str:
+    return f" {explain.part_asked(row.adaptive)}" if row.adaptive else ""
+
+
+def _adaptive(row: Row) -> str:
+    """Return the basis of a score that is linked to all items; empty for any other."""
+    if row.adaptive is None:
+        return ""
+    part = row.adaptive
+    return f"adaptive: estimated for {part.planned:,} items from {part.asked:,} that were asked"
 
 
 def ranking(
@@ -90,7 +112,8 @@ def ranking(
 def ranked_model(row: Row) -> RankedModel:
     """Return a row of the table."""
     texts = cells(row)
-    private = f"{row.private.right}/{row.private.n}, 95% {texts.private_interval}"
+    private = f"{texts.adaptive or texts.counted}, 95% {texts.private_interval}"
+    about_private = "steps" if texts.step else "adaptive" if texts.adaptive else ""
     if texts.item_selection:
         private = f"{private}; {texts.item_selection}"
     if texts.step:
@@ -108,7 +131,9 @@ def ranked_model(row: Row) -> RankedModel:
             "size": Cell(formats.size(row.parameters) if row.parameters else "–"),
             "access": Cell(texts.access),
             "private": Cell(
-                texts.private, private, link="/methodology/#steps" if texts.step else ""
+                texts.private,
+                private,
+                link=about_private and f"/methodology/#{about_private}",
             ),
             "public": Cell(
                 texts.public, f"{row.public.right}/{row.public.n}, rank {row.public_rank}"

@@ -85,6 +85,7 @@ COLUMNS = (
     "graders",
     "private_step",
     "private_within",
+    "private_planned",
 )
 
 
@@ -149,6 +150,7 @@ def _line(row: Row) -> list[object]:
         "; ".join(map(_by, row.graders)),
         row.step,
         row.within,
+        row.adaptive and row.adaptive.planned,
     ]
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evaluator import grading, protocols
-from evaluator.contract import MIN_CELL_SIZE, Outcome, Reason
+from evaluator.contract import ADAPTIVE_1, MIN_CELL_SIZE, Outcome, Reason
 from evaluator.protocols.likelihood import LOGLIK_1
 from leaderboard.board.snapshot import METHOD
 from leaderboard.evidence import decide as cohorts
 from leaderboard.evidence import explain, likelihoods, statistics
 from leaderboard.evidence.noise import noise_floor
+from leaderboard.evidence.statistics import adaptive, fragility, intervals, meta, ranksets
 from leaderboard.evidence.statistics import counts as of_counts
-from leaderboard.evidence.statistics import fragility, intervals, meta, ranksets
 from leaderboard.evidence.vocabulary import LEVELS
 
 ASKED: dict[protocols.Asked, str] = {
@@ -220,6 +220,7 @@ def _numbers() -> Iterator[Section]:
         ),
         code="step = ⌈√n / 2⌉        noise = ⌈√n⌉",
     )
+    yield from _adaptive()
     yield Section(
         "gap",
         "Gap and its interval",
@@ -243,6 +244,48 @@ def _numbers() -> Iterator[Section]:
             f" A difference of less than {floor.floor_pp} pp (95% bound) is noise. Measured on"
             f" {floor.moment[:10]} on {floor.hardware}.",
         ),
+    )
+
+
+def _adaptive() -> Iterator[Section]:
+    shares = ", ".join(f"{100 * share:g}" for share in adaptive.SHARES[:-1])
+    most = f"{100 * adaptive.SHARES[-1]:g}%"
+    futility = ", ".join(f"{bound:g}" for bound in adaptive.FUTILITY)
+    yield Section(
+        "adaptive",
+        "Adaptive runs",
+        (
+            "Each sealed item that an endpoint is shown may leak. A pair can offer the adaptive"
+            f" test `{ADAPTIVE_1}`: a listed endpoint (T1) is asked all public items, then only as"
+            f" many sealed ones as its verdict needs, at most {most}. Weights, self-declared"
+            " endpoints, and every run while the pair has too few references are asked all their"
+            " items.",
+            "The public answers suggest an ability, in a Rasch model with the easiness of each"
+            " item among the references. The sealed items are asked in the order of their"
+            " information p(1 - p) at that ability; equally informative ones in the order of a"
+            f" seed. After {shares} and {most} of them, as far as these are no fewer than the"
+            " minimum cell size, the adjusted gap is tested. Each reference is replayed through the"
+            " same procedure, leaving itself out: each is compared over its own most informative"
+            " items. The run ends once the gap is evidence of level “overfit”, once z is below"
+            f" {futility} at the looks before the last, or at the last. It also ends at the first"
+            " look if no reference has an ability like the model's.",
+            "Looking several times would raise the chance of a false finding, so each level is"
+            " spent over the looks by the function of O'Brien and Fleming's type (K. K. G. Lan and"
+            " D. L. DeMets, Biometrika 70 (1983) 659). The published p-value is the smallest level"
+            " at which the looks that were made find the model; so the levels mean the same as for"
+            " any other run.",
+            "The private score is that of all the planned items: those that were asked count as"
+            " they were answered, the others as the Rasch model expects. Its interval is wider than"
+            " that of a score over all items: references whose full score is known, replayed in"
+            " the same way, show how far the estimate is off. Such a row is marked, ranks by"
+            " intervals alone, is no reference for others and is left out of the mean gap of a"
+            " family. The interval of its adjusted gap is that of one look.",
+            "Plan and seed are fixed before the run: references, looks, levels, bounds, and a"
+            " salted hash of the easiness of the items. The grants of the site and every exposure"
+            " on the ledger name the digest of the plan. The evaluator derives the items from the"
+            " plan itself and refuses a job with another plan or other items.",
+        ),
+        code="α(τ) = 2 - 2 Φ(z₁₋α/₂ / √τ)        τ = information at a look / at the last",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from evaluator import policy
 from evaluator.contract import OutcomeCounts, Tier, Wire
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure
-from leaderboard.evidence.models import Access, Judged
+from leaderboard.evidence.models import Access, AdaptivePart, Judged
 from leaderboard.evidence.summaries import Likelihoods
 from leaderboard.evidence.vocabulary import Evidence
 from leaderboard.submissions.ladder import EXACT_TIERS, step_of
@@ -64,8 +64,9 @@ class Row(Wire, frozen=True, kw_only=True):
     lineage, empty where none is known. All is by one ``grader``; ``graders`` are side by side, as
     far as they are known. ``tier`` says which blocks of the private set it was asked, ``version``
     how many notices there were. ``within`` bounds the distance of a private score in steps from the
-    exact one, in items. An endpoint has neither ``likelihood`` nor ``leak``, weights have
-    no ``prior_exposure``.
+    exact one, in items. With ``adaptive`` the accuracy of ``private`` and its interval are linked
+    from the items asked to all of them; its counts are of those that were asked. An endpoint has
+    neither ``likelihood`` nor ``leak``, weights have no ``prior_exposure``.
     """
 
     model: str
@@ -99,6 +100,7 @@ class Row(Wire, frozen=True, kw_only=True):
     leak: LeakContrast | None = None
     prior_exposure: PriorExposure | None = None
     within: int = 0
+    adaptive: AdaptivePart | None = None
 
     @property
     def item_selection(self) -> str:

@@ -25,7 +25,13 @@ from leaderboard.evidence.entries import (
     published,
 )
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
-from leaderboard.evidence.models import Adjusted, BoardPanel, Cohort, Judged
+from leaderboard.evidence.models import (
+    AdaptiveResult,
+    Adjusted,
+    BoardPanel,
+    Cohort,
+    Judged,
+)
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.prior_exposure import RunExposure
 from leaderboard.evidence.statistics import counts as statistics_of_counts
@@ -82,8 +88,10 @@ class Draft:
 
 def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     """Return the rows of a ranking, best private score first; ties by the models' names."""
-    ordered = sorted(entries, key=lambda entry: (-entry.private.share, entry.model))
-    scores = [_private_score(entry) for entry in ordered]
+    scored = [(entry, _private_score(entry)) for entry in entries]
+    scored.sort(key=lambda pair: (-pair[1].accuracy, pair[0].model))
+    ordered = [entry for entry, _ in scored]
+    scores = [score for _, score in scored]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.share for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
@@ -190,8 +198,14 @@ def _score(counts: OutcomeCounts) -> Score:
 
 
 def _private_score(entry: Entry) -> Score:
-    """Return the private score; the interval of one in steps is that of all it may stand for."""
+    """Return the private score.
+
+    The interval of one in steps is that of all it may stand for. That of an adaptive run is linked
+    from the items it was asked to all of them.
+    """
     score = _score(entry.private)
+    if entry.adaptive:
+        return replace(score, accuracy=entry.adaptive.score, interval=entry.adaptive.score_interval)
     fewest, most = (_score(counts) for counts in entry.private_range)
     return replace(score, interval=(fewest.interval[0], most.interval[1]))
 
@@ -199,6 +213,10 @@ def _private_score(entry: Entry) -> Score:
 def _gap_interval(entry: Entry) -> statistics.Interval:
     """Return the interval of the gap, over all private scores that the published one stands for."""
     public = entry.public
+    if entry.adaptive:
+        of_public = statistics.accuracy_interval(public.right, public.n, LEVEL)
+        linked = statistics.Interval(*entry.adaptive.score_interval)
+        return statistics.joined(public.right / public.n, of_public, entry.adaptive.score, linked)
     fewest, most = entry.private_range
     least = statistics.newcombe(public.right, public.n, most.right, most.n, LEVEL)
     greatest = statistics.newcombe(public.right, public.n, fewest.right, fewest.n, LEVEL)
@@ -207,10 +225,18 @@ def _gap_interval(entry: Entry) -> statistics.Interval:
 
 def _worst_gap(entry: Entry) -> tuple[float, float]:
     """Return the gaps between which truncated answers could move it, by the same private scores."""
+    if entry.adaptive:
+        return _worst_linked_gap(entry.public, entry.adaptive)
     fewest, most = entry.private_range
     least, _ = statistics.worst_case_gap(entry.public, most)
     _, greatest = statistics.worst_case_gap(entry.public, fewest)
     return least, greatest
+
+
+def _worst_linked_gap(public: OutcomeCounts, linked: AdaptiveResult) -> tuple[float, float]:
+    """Return the gap of a linked score, moved by the truncated public answers alone."""
+    gap = public.right / public.n - linked.score
+    return gap, gap + public.truncated / public.n
 
 
 def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
@@ -244,6 +270,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         likelihood=entry.likelihood,
         graders=tuple(_graded(one) for one in entry.graders),
         within=entry.within,
+        adaptive=entry.judged.adaptive if entry.judged else None,
         leak=_leak(entry.strata) if entry.strata else None,
         prior_exposure=_prior_exposure(entry.prior_exposure) if entry.prior_exposure else None,
     )
@@ -316,12 +343,12 @@ def families(entries: Sequence[Entry], *, compared: bool) -> tuple[FamilyLine, .
     its members share.
 
     Where models are ``compared`` with references, adjusted gaps are pooled, and members without
-    one are left out. Scores in steps always are.
+    one are left out. Scores in steps and adaptive runs always are.
     """
     members: dict[str, list[Entry]] = {}
     for entry in entries:
         counts = _adjusted(entry) is not None if compared else not entry.step
-        if entry.family and counts:
+        if entry.family and counts and not entry.adaptive:
             members.setdefault(entry.family, []).append(entry)
     pooled = sum(len(own) >= FEWEST_POOLED for own in members.values())
     lines = [_family(family, own, pooled, compared) for family, own in members.items()]

@@ -26,6 +26,8 @@ from leaderboard.evidence.entries import (
 )
 from leaderboard.evidence.first_runs import with_first_runs
 from leaderboard.evidence.models import (
+    AdaptivePart,
+    AdaptiveResult,
     Adjusted,
     BoardPanel,
     Cohort,
@@ -120,15 +122,20 @@ def draft(pair: SetPair) -> Draft:
 
     A run that a newer one of its model replaces is decided too, because it may be the first run of
     its model. The references are the newest runs of their models, less scores that are published
-    in steps.
+    in steps and runs that were asked a part of the items.
     """
-    exact = {entry.model: entry for entry in newest(pair) if not entry.step}
+    exact = {entry.model: entry for entry in newest(pair) if _may_judge(entry)}
     rows = Reference.objects.filter(pair=pair).select_related("model").order_by("model__name")
     references = [(exact[row.model.name], row.why) for row in rows if row.model.name in exact]
     runs = Run.objects.filter(submission__pair=pair)
     undecided = runs.exclude(verdicts__cohort__grader=pair.board_grader)
     entries = of_runs(pair, undecided.values_list("pk", flat=True))
     return _draft_of(pair, entries, references)
+
+
+def _may_judge(entry: Entry) -> bool:
+    """Return True if the run may judge others: its score is exact and over all items."""
+    return not entry.step and entry.adaptive is None
 
 
 def outdated(pair: SetPair) -> Iterable[Cohort]:
@@ -208,28 +215,38 @@ def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> De
     them nothing can be stated.
     """
     panel = [entry for entry, _ in references]
+    # Runs that were asked by a plan were tested by it.
+    others = [entry for entry in cohort if entry.adaptive is None]
     basis: CohortBasis = "none"
     compared = None
     by_items = None
-    tests: list[_Tested | None] = [None] * len(cohort)
+    tests: list[_Tested | None] = [None] * len(others)
     if twins_by:
         basis = "twins"
-        tests = [_raw_test(entry) for entry in cohort]
+        tests = [_raw_test(entry) for entry in others]
     elif len(panel) >= statistics.FEWEST_REFERENCES:
         basis = "panel"
         # The panel comes first, then the cohort.
-        models = [*panel, *cohort]
+        models = [*panel, *others]
         sides = [_sides(entry) for entry in models]
         families = [_family(entry) for entry in models]
         compared = statistics_of_counts.peers(sides, families, range(len(panel)))
         by_items = _ItemPanels(panel)
-        tests = _tests_against(by_items, cohort, compared, first=len(panel))
-    tests = [_beyond_steps(entry, tested) for entry, tested in zip(cohort, tests, strict=True)]
+        tests = _tests_against(by_items, others, compared, first=len(panel))
+    tests = [_beyond_steps(entry, tested) for entry, tested in zip(others, tests, strict=True)]
     return Decision(
         panel=_board_panel(basis, references, compared, by_items),
-        judged=tuple(_judge(cohort, tests, basis, panel)),
+        judged=tuple(_judge(cohort, _with_plans(cohort, tests), basis, panel)),
         inputs_hash=_hash(twins_by, cohort, references),
     )
+
+
+def _with_plans(cohort: Sequence[Entry], tests: Iterable[_Tested | None]) -> list[_Tested | None]:
+    """Return the test of each entry: that of its plan, else the next of ``tests``."""
+    remaining = iter(tests)
+    return [
+        _test_of_plan(entry.adaptive) if entry.adaptive else next(remaining) for entry in cohort
+    ]
 
 
 def _hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str:
@@ -354,6 +371,21 @@ def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
     return _Tested(_beyond_noise(gap.gap, statistics.adjusted_test(gap)), adjusted)
 
 
+def _test_of_plan(result: AdaptiveResult) -> _Tested:
+    """Return the test of a run that was asked a part of its items by a plan."""
+    adjusted = Adjusted(
+        gap=result.gap,
+        interval=result.interval,
+        expected=result.expected,
+        references=result.references,
+        by="items",
+    )
+    if result.p is None:
+        return _Tested(None, untested="outside_panel")
+    test = statistics.GapTest(result.p, result.visible, result.visible_overfit)
+    return _Tested(_beyond_noise(result.gap, test), adjusted)
+
+
 def _board_panel(
     basis: CohortBasis,
     references: References,
@@ -409,12 +441,12 @@ def _judge(
         test = tested.test if tested else None
         case = statistics.Case(*_counts(entry), test)
         verdict = statistics.verdict(case)
-        tried = with_fewest and verdict.p is not None
+        tried = with_fewest and verdict.p is not None and entry.adaptive is None
         judged.append(
             Judged(
                 evidence=verdict.evidence,
                 levels=LEVELS,
-                basis=basis,
+                basis="panel" if entry.adaptive else basis,
                 p=_rounded(verdict.p),
                 visible=round(test.visible, PLACES) if test else None,
                 visible_overfit=round(test.visible_overfit, PLACES) if test else None,
@@ -422,9 +454,18 @@ def _judge(
                 cut=statistics.is_truncated(*_counts(entry)),
                 fewest=_fewest_contaminated(verdict.evidence, entry, panel) if tried else None,
                 untested=tested.untested if tested else "",
+                adaptive=_part(entry.adaptive),
             )
         )
     return judged
+
+
+def _part(result: AdaptiveResult | None) -> AdaptivePart | None:
+    if result is None:
+        return None
+    return AdaptivePart(
+        asked=result.asked, planned=result.planned, look=result.look, looks=result.looks
+    )
 
 
 def _rounded(p: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """Complete runs as rankings and verdicts read them: counts, outcomes and facts of the model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self, cast
 from uuid import UUID
@@ -13,7 +13,7 @@ from evaluator.contract import Outcome, OutcomeCounts, SetLikelihood, Tier
 from evaluator.ledger.manifests import Manifest, Stratum
 from evaluator.ledger.notices import retired
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.evidence.models import ACCESS, Access, Judged, Verdict
+from leaderboard.evidence.models import ACCESS, Access, AdaptiveResult, Judged, Verdict
 from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
@@ -26,6 +26,7 @@ from leaderboard.submissions.models import (
     Rescoring,
     Run,
     RunOutcomes,
+    RunPlan,
     Submission,
     compare_graders,
     published_in_steps,
@@ -73,6 +74,8 @@ class Entry:
     - ``strata`` are counts of weights on either part of the private set;
     - ``prior_exposure`` is that of an endpoint's provider, as far as it may be published;
     - ``within`` bounds the distance from a published private score to the exact one, in items;
+    - ``adaptive`` is the result of a run that was asked a part of its items by a plan: it has no
+      ``outcomes``, because easy and hard items are not among them in the set's proportion;
     - ``tries`` is the number of the model's complete runs on this pair, ``ended`` the day of this.
     """
 
@@ -99,6 +102,7 @@ class Entry:
     strata: Strata | None = None
     prior_exposure: RunExposure | None = None
     within: int = 0
+    adaptive: AdaptiveResult | None = None
 
     @property
     def step(self) -> int:
@@ -141,6 +145,9 @@ def facts(entry: Entry) -> dict[str, Any]:
         del fields["prior_exposure"]
     if not entry.within:
         del fields["within"]
+    del fields["adaptive"]
+    if entry.adaptive is not None:
+        fields["adaptive"] = entry.adaptive.to_dict()
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -154,6 +161,12 @@ def facts(entry: Entry) -> dict[str, Any]:
 def newest(pair: SetPair) -> tuple[Entry, ...]:
     """Return the newest complete run of each model, by the time when it was queued."""
     return tuple(_entries(pair, _newest_of_each_model(_counting_runs(pair))))
+
+
+def newest_of(pair: SetPair, models: Iterable[int]) -> tuple[Entry, ...]:
+    """Return the newest complete run of each of these models."""
+    runs = _counting_runs(pair).filter(submission__model__in=list(models))
+    return tuple(_entries(pair, _newest_of_each_model(runs)))
 
 
 def published(pair: SetPair) -> tuple[Entry, ...]:
@@ -283,6 +296,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     by_grader = _counts_by_grader(pair, runs, private_set.retired)
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
     tries = _tries(pair)
+    results = _adaptive_results(runs)
     for run in runs:
         public = outcomes.get((run.pk, pair.public_id))
         private = outcomes.get((run.pk, pair.private_id))
@@ -293,7 +307,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
         if public_counts is None or private_counts is None or not private_counts.n:
             continue
         model = run.submission.model
-        yield Entry(
+        entry = Entry(
             model=model.name,
             organisation=model.organisation.name,
             access=ACCESS[Submission.Kind(run.submission.kind)],
@@ -318,6 +332,20 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             prior_exposure=private_set.prior_exposure(run, private),
             within=private_counts.within,
         )
+        yield _by_plan(entry, results.get(run.pk))
+
+
+def _by_plan(entry: Entry, result: AdaptiveResult | None) -> Entry:
+    """Return the entry of a run without the facts that a part of its items would distort."""
+    if result is None:
+        return entry
+    return replace(entry, outcomes=b"", graders=(), prior_exposure=None, adaptive=result)
+
+
+def _adaptive_results(runs: Sequence[Run]) -> dict[UUID, AdaptiveResult]:
+    """Return by run the results of those that were asked by a plan."""
+    plans = RunPlan.objects.filter(run__in=runs, result__isnull=False)
+    return {plan.run_id: AdaptiveResult.from_dict(plan.result) for plan in plans}
 
 
 def _published_in_steps(

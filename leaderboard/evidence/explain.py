@@ -9,7 +9,7 @@ from leaderboard.evidence.formats import (
     span,
 )
 from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
-from leaderboard.evidence.models import FirstRun, Judged
+from leaderboard.evidence.models import AdaptivePart, FirstRun, Judged
 from leaderboard.evidence.summaries import DecidedBy
 from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
 
@@ -29,6 +29,14 @@ def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -
     if judged.is_corrected:
         return f"{comparison} {_corrected_certainty(judged)}"
     return f"{comparison} {_certainty(judged, interval)}"
+
+
+def part_asked(part: AdaptivePart) -> str:
+    """Return the part of the sealed items that an adaptive run was asked, as a sentence."""
+    return (
+        f"It was asked {part.asked:,} of {part.planned:,} sealed items, those that tell most about"
+        " it; references were compared over as many of theirs."
+    )
 
 
 def _untested(judged: Judged) -> str:

@@ -46,6 +46,45 @@ class Adjusted(Wire, frozen=True, kw_only=True):
     by: Literal["items", "counts"]
 
 
+class AdaptivePart(Wire, frozen=True, kw_only=True):
+    """Part of its ``planned`` sealed items that an adaptive run was asked.
+
+    It ended at look number ``look`` of at most ``looks``.
+    """
+
+    asked: int
+    planned: int
+    look: int
+    looks: int
+
+
+class AdaptiveResult(Wire, frozen=True, kw_only=True):
+    """Result of a run that was asked a part of its sealed items by a plan.
+
+    - ``asked`` of the ``planned`` items, at look number ``look`` of ``looks``, from 1;
+    - ``p``: one-sided, over all looks that were made; None where no reference has such an ability;
+    - ``gap``, ``interval``, ``expected``: as in :class:`Adjusted`, at the last look;
+    - ``visible``, ``visible_overfit``: as in :class:`Judged`, of the whole plan;
+    - ``score``, ``score_interval``: score on all planned items, linked by the references' answers;
+    - ``z``: of each look that was made.
+    """
+
+    asked: int
+    planned: int
+    look: int
+    looks: int
+    p: float | None
+    gap: float
+    interval: tuple[float, float]
+    expected: float
+    references: int
+    visible: float
+    visible_overfit: float
+    score: float
+    score_interval: tuple[float, float]
+    z: tuple[float, ...]
+
+
 class FirstRun(Wire, frozen=True, kw_only=True):
     """Tested run that decided the evidence level of a model, its weights or its endpoint."""
 
@@ -66,6 +105,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     - ``untested``: reason why a run that has references was not compared with them;
     - ``first``: earlier run that decided the level; None for a run that was the first;
     - ``own``: level that a later try would have by its own test; None for a first run;
+    - ``adaptive``: part of the items that the run was asked by a plan; None for all of them;
     - ``holm``, ``benjamini_hochberg``: p-values corrected within the cohort, by which the methods
       before ``evidence-3`` decided.
     """
@@ -81,6 +121,7 @@ class Judged(Wire, frozen=True, kw_only=True):
     untested: Untested = ""
     first: FirstRun | None = None
     own: Evidence | None = None
+    adaptive: AdaptivePart | None = None
     holm: float | None = None
     benjamini_hochberg: float | None = None
     levels: Levels = CORRECTED_LEVELS

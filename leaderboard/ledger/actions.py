@@ -77,13 +77,14 @@ def record_grant(
     sets: list[dict[str, Any]],
     salt: str,
     digest: str,
+    plan: str = "",
 ) -> Grant:
     """Store the items that an attempt may show to its recipient.
 
     Must be called in the transaction that starts the attempt.
     """
     return Grant.objects.create(
-        run=run, token=token, recipient=recipient, sets=sets, salt=salt, hash=digest
+        run=run, token=token, recipient=recipient, sets=sets, salt=salt, plan=plan, hash=digest
     )
 
 

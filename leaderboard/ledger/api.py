@@ -145,6 +145,8 @@ def grants(request: HttpRequest, query: Query[PageQuery]) -> dict[str, Any]:
       ``version`` (2), ``run``, ``token``, ``recipient``, ``salt`` and ``sets``.
     - ``recipient`` and ``salt`` are null until an evaluator's log shows a reveal for the run, which
       names the recipient. Grants of version 1 have no salt.
+    - Grants of an adaptive run are of version 3, and their hashes also cover ``plan``: the digest
+      of its plan, which ``/runs`` publishes.
     - ``items`` are bitmaps in base64, least significant bit first: the items of a set that the
       attempt may still ask. ``blocks`` is empty for a whole set.
     """
@@ -211,7 +213,7 @@ def _grant(grant: Any) -> dict[str, Any]:
         "id": grant.pk,
         "run": str(grant.run),
         "token": grant.token,
-        "version": 2 if grant.salt else 1,
+        "version": 3 if grant.plan else 2 if grant.salt else 1,
         "recipient": grant.recipient if grant.opened else None,
         "sets": [{name: granted[name] for name in names} for granted in grant.sets],
         "hash": grant.hash,
@@ -219,4 +221,6 @@ def _grant(grant: Any) -> dict[str, Any]:
     }
     if grant.salt:
         fields["salt"] = grant.salt if grant.opened else None
+    if grant.plan:
+        fields["plan"] = grant.plan
     return fields

@@ -128,7 +128,8 @@ class Grant(models.Model):
 
     ``sets`` is a list of ``{"name", "digest", "sealed", "blocks", "items"}``; items is the bitmap
     of those not yet graded. The evaluator repeats ``hash`` when it starts. ``salt`` prevents that a
-    recipient is guessed from the hash before it is published; older grants have none.
+    recipient is guessed from the hash before it is published; older grants have none. ``plan`` is
+    the digest of the plan of an adaptive run, else empty.
     """
 
     run = models.UUIDField()
@@ -136,6 +137,7 @@ class Grant(models.Model):
     recipient = models.CharField(max_length=300)
     sets: "models.JSONField[list[dict[str, Any]], list[dict[str, Any]]]" = models.JSONField()
     salt = models.CharField(max_length=64, default="", blank=True)
+    plan = models.CharField(max_length=64, default="", blank=True)
     hash = models.CharField(max_length=64)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -154,17 +156,26 @@ class Grant(models.Model):
 
     @staticmethod
     def digest(
-        *, run: uuid.UUID, token: int, recipient: str, sets: list[dict[str, Any]], salt: str = ""
+        *,
+        run: uuid.UUID,
+        token: int,
+        recipient: str,
+        sets: list[dict[str, Any]],
+        salt: str = "",
+        plan: str = "",
     ) -> str:
         """Return the hash of a grant: an RFC 6962 leaf over its canonical JSON, 64 hexadecimal
         digits.
 
-        With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1.
+        With a ``salt`` (64 hexadecimal digits) it is version 2, without one version 1; with the
+        digest of a ``plan`` as well version 3.
         """
         fields = {"kind": "grant", "version": 1, "run": str(run), "token": token}
         fields |= {"recipient": recipient, "sets": sets}
         if salt:
             fields |= {"version": 2, "salt": salt}
+        if plan:
+            fields |= {"version": 3, "plan": plan}
         return leaf_hash(canonical_json(fields)).hex()
 
 

@@ -33,7 +33,14 @@ from evaluator.policy import JAIL
 from leaderboard.celery import END_LAPSED_TASK, REBUILD_TASK, app
 from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.item_selection import recipient_of
-from leaderboard.submissions.models import Outbox, Rescoring, Run, RunOutcomes, Submission
+from leaderboard.submissions.models import (
+    Outbox,
+    Rescoring,
+    Run,
+    RunOutcomes,
+    RunPlan,
+    Submission,
+)
 from leaderboard.submissions.scheduling import Candidate, Needs
 
 
@@ -46,6 +53,7 @@ class Job:
     salt: str
     grant: str
     payload: dict[str, Any]
+    plan: str = ""
 
     def granted(self) -> dict[str, Any]:
         """Return the recorded fields of the grant, without run and token."""
@@ -54,6 +62,7 @@ class Job:
             "sets": self.sets,
             "salt": self.salt,
             "digest": self.grant,
+            "plan": self.plan,
         }
 
 
@@ -69,7 +78,11 @@ def job(run: Run) -> Job:
     reads_everything = recipient == JAIL
     sets = [_granted(row, everything=reads_everything) for row in outcomes]
     salt = secrets.token_hex(32)
-    grant = Grant.digest(run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt)
+    plan = RunPlan.of_run(run)
+    digest = plan.digest if plan else ""
+    grant = Grant.digest(
+        run=run.pk, token=run.token, recipient=recipient, sets=sets, salt=salt, plan=digest
+    )
     spec = JobSpec(
         run=str(run.pk),
         token=run.token,
@@ -84,8 +97,9 @@ def job(run: Run) -> Job:
             budget=Budget.from_dict(submission.budget) if submission.budget else None,
         ),
         tier=cast("Tier", run.tier),
+        adaptive=plan.step() if plan else None,
     )
-    return Job(recipient, sets, salt, grant, spec.to_dict())
+    return Job(recipient, sets, salt, grant, spec.to_dict(), digest)
 
 
 def rescoring_job(run: Run, exposure_token: int) -> Job:

@@ -44,7 +44,9 @@ STEPS: Mapping[tuple[RunState, RunState], Step] = {
     ),
     (RunState.LEASED, RunState.QUEUED): Step("the attempt was lost: next token", "reaper"),
     (RunState.RUNNING, RunState.QUEUED): Step(
-        "the attempt was lost: next token, only the items that are left", "reaper"
+        "the attempt was lost: next token, only the items that are left;"
+        " or the plan of an adaptive run adds items",
+        "reaper, recorder",
     ),
     (RunState.QUEUED, RunState.FAILED): Step(
         "its time in the queue is over, or no evaluator will ever accept it", "reaper, recorder"

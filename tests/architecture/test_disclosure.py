@@ -31,6 +31,8 @@ MAY = {
     "submissions/actions/submissions.py": "makes them",
     "submissions/dispatch.py": "sends the open items",
     "submissions/actions/release_evidence.py": "reads public counts",
+    "submissions/actions/plans.py": "assigns the items of a look to an adaptive run",
+    "evidence/adaptive_runs.py": "tests the looks of an adaptive run from the matrix",
     "evidence/entries.py": "reads public counts; ranks need the matrix",
     "board/snapshot.py": "ranks from the matrix",
     "evidence/decide.py": "decides from the matrix",

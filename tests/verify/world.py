@@ -299,7 +299,9 @@ class World:
         """What the site answers."""
         log, grants, tallies = self.log(), deepcopy(self.grants), self.tallies()
         for one in grants:
-            one["hash"] = leaf_hash(canonical_json({"kind": "grant", "version": 1, **one})).hex()
+            version = 1 + len({"salt", "plan"} & one.keys())
+            data = canonical_json({"kind": "grant", "version": version, **one})
+            one["hash"] = leaf_hash(data).hex()
         public = public_hex(key(self.signer))
         listed = {"name": LOG, "report_pub": public, "lines": len(log), "flagged": False}
         answers: dict[str, Any] = {

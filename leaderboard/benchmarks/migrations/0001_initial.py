@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
                 ('grader', models.CharField(max_length=80)),
                 ('ranked_by', models.CharField(blank=True, max_length=80)),
                 ('twins_by', models.CharField(blank=True, choices=[('generator', 'generator'), ('split', 'split')], max_length=9)),
+                ('adaptive', models.CharField(blank=True, choices=[('adaptive-1', 'adaptive-1')], default='', max_length=20)),
                 ('stale', models.BooleanField(default=False)),
                 ('withdrawn_at', models.DateTimeField(blank=True, null=True)),
                 ('withdrawn_why', models.CharField(blank=True, choices=[('wrong_protocol', 'it names the wrong protocol'), ('wrong_grader', 'it names the wrong grader'), ('wrong_sets', 'it pairs the wrong sets'), ('duplicate', 'another pair is the same'), ('not_needed', 'it is not needed any more')], max_length=20)),

@@ -19,6 +19,7 @@ from leaderboard.evidence.statistics.ancova import (
 from leaderboard.evidence.statistics.calibration import FEWEST_VOTES, Calibration, calibrate
 from leaderboard.evidence.statistics.differences import (
     ScoreTest,
+    joined,
     miettinen_nurminen,
     newcombe,
     score_test,
@@ -127,6 +128,7 @@ __all__ = [
     "item_gap",
     "item_gap_against",
     "item_panel",
+    "joined",
     "kendall",
     "leak_contrast",
     "maj_at_k",

@@ -12,20 +12,26 @@ Each private item that an endpoint is shown costs secrecy. The test asks those f
    z is below ``FUTILITY``.
 
 References need an outcome for every item.
+
+The score of the model is *linked* to the whole private set: the items that it was not asked count
+as a Rasch model expects them. References replayed in the same way show how far that may be off.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, ndtri
+from scipy.special import expit, ndtri, stdtrit
 
-from leaderboard.evidence.statistics.ancova import score_test_at
+from leaderboard.evidence.statistics.ancova import ItemGap, gap_at, score_test_at
 from leaderboard.evidence.statistics.calibration import calibrate
 from leaderboard.evidence.statistics.contrasts import Cells, cells, contrasts
+from leaderboard.evidence.statistics.intervals import LEVEL, Interval
 from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.statistics.power import POWER
 from leaderboard.evidence.statistics.sequential import spending_bounds
 
 SHARES = (0.08, 0.15, 0.25, 0.35)
@@ -35,6 +41,8 @@ FUTILITY = (0.0, 0.3, 0.6)
 STEEPEST = 15.0
 """Limit of an ability, in logits."""
 HALVINGS = 50
+WEAKEST_P = 0.95
+"""Largest p-value that is computed."""
 
 
 class Look(NamedTuple):
@@ -56,6 +64,24 @@ class Outcome(NamedTuple):
     look: int
 
 
+class LinkedScore(NamedTuple):
+    """Score on all private items and its interval, as fractions."""
+
+    score: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class _State:
+    """Data of one look: the model's cells, all abilities, and the contrast of a clean model."""
+
+    grouped: Cells
+    ability: Floats
+    expected: float
+    variance: float
+    freedom: int
+
+
 @dataclass(frozen=True)
 class Procedure:
     """Panel and one model, each with the order in which its private items are asked.
@@ -74,6 +100,59 @@ class Procedure:
 
     def look(self, asked: int) -> Look:
         """Return the test after the first ``asked`` private items of each row's order."""
+        at = self._state(asked)
+        test = score_test_at(at.grouped, at.expected, at.variance, at.freedom)
+        z = float(-ndtri(np.clip(test.p, 1e-300, 1 - 1e-16)))
+        return Look(asked, z, test.p, self.planned_information(asked))
+
+    def gap(self, asked: int, level: float = LEVEL) -> ItemGap:
+        """Return the adjusted gap after ``asked`` private items, as if there were one look."""
+        at = self._state(asked)
+        return gap_at(at.grouped, at.expected, at.variance, at.freedom, level)
+
+    def smallest_visible(self, asked: int, plan: Sequence[int], alpha: float) -> float:
+        """Return about the smallest gap that the test of all looks of ``plan`` finds.
+
+        With the usual power at the last look's bound, from the calibration after ``asked`` items.
+        Ending for futility costs a little more.
+        """
+        at = self._state(asked)
+        gap = gap_at(at.grouped, at.expected, at.variance, at.freedom)
+        information = [self.planned_information(number) for number in plan]
+        se = sqrt(1 / information[-1] + at.variance)
+        shift = (spending_bounds(information, alpha)[-1] + float(ndtri(POWER))) * se
+        lifted = expit(gap.predictor + shift) - expit(gap.predictor)
+        return float((lifted * gap.weight).sum() / gap.weight.sum())
+
+    def linked(self, asked: int, level: float = LEVEL) -> "LinkedScore":
+        """Return the model's score on all private items, from the first ``asked`` of its order.
+
+        The squared errors of the references, each replayed, widen the interval of a score on all
+        items.
+        """
+        shown = np.zeros(self.outcomes.shape, dtype=bool)
+        np.put_along_axis(shown, self.order[:, :asked], values=True, axis=1)
+        seen = np.where(shown, self.outcomes, np.nan)
+        ease = easiness(self.right, self.others)
+        chance = expit(_abilities(seen, ease)[:, None] + ease)
+        private = ~self.public
+        known = np.where(np.isfinite(seen), seen, chance)[:, private]
+        scores = known.mean(axis=1)
+        true = self.outcomes[:-1][:, private]
+        squared = (scores[:-1] - np.nanmean(true, axis=1)) ** 2
+        references = len(squared)
+        score = float(scores[-1])
+        of_items = max(score * (1 - score), 1 / private.sum()) / private.sum()
+        se = sqrt(float(squared.mean()) * (1 + 1 / references) + of_items)
+        reach = float(stdtrit(references - 1, (1 + level) / 2)) * se
+        return LinkedScore(score, Interval(max(0.0, score - reach), min(1.0, score + reach)))
+
+    def is_covered(self, asked: int) -> bool:
+        """Return True if the model's ability on private items is within the references' range."""
+        abilities = self._state(asked).ability
+        return bool(abilities[:-1].min() <= abilities[-1] <= abilities[:-1].max())
+
+    def _state(self, asked: int) -> "_State":
         shown = np.broadcast_to(self.public, self.outcomes.shape).copy()
         np.put_along_axis(shown, self.order[:, :asked], values=True, axis=1)
         seen = np.where(shown, self.outcomes, np.nan)
@@ -87,11 +166,13 @@ class Procedure:
         calibration = calibrate(
             ability[:-1], delta[:-1], se[:-1] ** 2, of_ability[:-1], self.lineages
         )
-        variance = calibration.tau2 + float(calibration.uncertainty(ability[-1:])[0])
-        expected = float(calibration.expected(ability[-1:])[0])
-        test = score_test_at(_last(grouped), expected, variance, calibration.freedom)
-        z = float(-ndtri(np.clip(test.p, 1e-300, 1 - 1e-16)))
-        return Look(asked, z, test.p, self.planned_information(asked))
+        return _State(
+            grouped=_last(grouped),
+            ability=ability,
+            expected=float(calibration.expected(ability[-1:])[0]),
+            variance=calibration.tau2 + float(calibration.uncertainty(ability[-1:])[0]),
+            freedom=calibration.freedom,
+        )
 
     def planned_information(self, asked: int) -> float:
         """Return the information on the model's contrast that is expected after ``asked`` items.
@@ -116,11 +197,16 @@ def procedure(
     private: ArrayLike,
     own: tuple[ArrayLike, ArrayLike],
     lineages: Sequence[Hashable] | None = None,
+    *,
+    ties: Sequence[int] | None = None,
+    own_order: Sequence[int] | None = None,
 ) -> Procedure:
     """Return the procedure of a model against m references.
 
     Shapes: ``public`` (m, n1), ``private`` (m, n2), ``own`` ((n1,), (n2,)), of 0 and 1. A private
-    outcome of the model may be missing (NaN) until the item is asked.
+    outcome of the model may be missing (NaN) until the item is asked. ``ties`` (n2,) is the place
+    of each private item among equally informative ones, their own order by default. ``own_order``
+    (n2,) are the private items in the model's order, where that is known already.
     """
     sides = [np.asarray(side, dtype=float) for side in (public, private)]
     references = np.concatenate(sides, axis=1)
@@ -132,21 +218,30 @@ def procedure(
     others[-1] = len(references)
     is_public = np.arange(len(model)) < sides[0].shape[1]
     names = tuple(range(len(references))) if lineages is None else tuple(lineages)
-    order = private_order(np.where(is_public, outcomes, np.nan), right, others, is_public)
+    order = private_order(np.where(is_public, outcomes, np.nan), right, others, is_public, ties)
+    if own_order is not None:
+        order[-1] = sides[0].shape[1] + np.asarray(own_order, dtype=np.intp)
     return Procedure(outcomes, right, others, is_public, order, names)
 
 
 def private_order(
-    outcomes: Floats, right: Floats, others: Floats, public: NDArray[np.bool_]
+    outcomes: Floats,
+    right: Floats,
+    others: Floats,
+    public: NDArray[np.bool_],
+    ties: Sequence[int] | None = None,
 ) -> NDArray[np.intp]:
     """Return the private items of R models, (R, n2), the most informative first.
 
     ``outcomes`` (R, n) are those of the public items and otherwise missing. Equally informative
-    items are in their own order, which the seal has drawn.
+    items are in the order of ``ties``, else in their own, which the seal has drawn.
     """
+    private = np.flatnonzero(~public)
+    if ties is not None:
+        private = private[np.argsort(np.asarray(ties), kind="stable")]
     ease = easiness(right, others)
-    chance = expit(_abilities(outcomes, ease)[:, None] + ease[:, ~public])
-    return np.flatnonzero(~public)[np.argsort(-chance * (1 - chance), axis=1, kind="stable")]
+    chance = expit(_abilities(outcomes, ease)[:, None] + ease[:, private])
+    return private[np.argsort(-chance * (1 - chance), axis=1, kind="stable")]
 
 
 def easiness(right: Floats, others: Floats) -> Floats:
@@ -167,6 +262,44 @@ def decide(looks: Sequence[Look], level: float) -> Outcome:
         if number < last and look.z < FUTILITY[number]:
             return Outcome(found=False, look=number)
     return Outcome(found=False, look=last)
+
+
+def has_ended(
+    looks: Sequence[Look],
+    information: Sequence[float],
+    level: float,
+    futility: Sequence[float] = FUTILITY,
+) -> bool:
+    """Return True if a test at ``level`` ends at the last of ``looks``.
+
+    ``information`` (planned) is of all looks of the plan, ``futility`` of all but the last.
+    """
+    number = len(looks) - 1
+    if number == len(information) - 1:
+        return True
+    z = looks[-1].z
+    return bool(z >= spending_bounds(information, level)[number] or z < futility[number])
+
+
+def sequential_p(looks: Sequence[Look], information: Sequence[float]) -> float:
+    """Return the smallest one-sided level at which a test that has ended has found the model.
+
+    ``looks`` are those that were made, ``information`` (planned) is of all looks of the plan. At
+    most ``WEAKEST_P``. Under the null hypothesis it is at most any level of the plan with that
+    chance.
+    """
+
+    def is_found(level: float) -> bool:
+        bounds = spending_bounds(information, level)
+        return any(look.z >= bound for look, bound in zip(looks, bounds, strict=False))
+
+    low, high = log(1e-12), log(WEAKEST_P)
+    if not is_found(exp(high)):
+        return WEAKEST_P
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(exp(middle)) else (middle, high)
+    return exp(high)
 
 
 def _abilities(outcomes: Floats, ease: Floats) -> Floats:

@@ -14,7 +14,7 @@ grows with each right public answer. (A Wald statistic vanishes there.)
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -161,8 +161,15 @@ def item_gap_against(
     ability = logits([_counts(own, panel.public)]).x
     expected = float(calibration.expected(ability)[0])
     variance = calibration.tau2 + float(calibration.uncertainty(ability)[0])
+    gap = gap_at(grouped, expected, variance, calibration.freedom, level)
+    return replace(gap, put_aside=panel.put_aside)
+
+
+def gap_at(
+    grouped: Cells, expected: float, variance: float, freedom: int, level: float = LEVEL
+) -> ItemGap:
+    """Return the adjusted gap of the one model of ``grouped`` from a contrast with a variance."""
     null = _scores(grouped, np.array([expected]), variance)
-    freedom = calibration.freedom
     t = float(null.t[0])
     reach = float(stdtrit(freedom, (1 + level) / 2))
     shifts = _inverted(grouped, expected, variance, np.array([0.0, reach, -reach]))
@@ -179,7 +186,7 @@ def item_gap_against(
         freedom=freedom,
         se=float(np.sqrt(1 / null.information[0] + variance)),
         expected=expected,
-        put_aside=panel.put_aside,
+        put_aside=(),
         predictor=ends[0] - shifts[0],
         weight=weight,
     )

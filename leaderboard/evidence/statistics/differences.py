@@ -34,10 +34,11 @@ def newcombe(k1: int, n1: int, k2: int, n2: int, level: float = LEVEL) -> Interv
     ``d - √((p1-l1)² + (u2-p2)²)`` and ``d + √((u1-p1)² + (p2-l2)²)``. Raises ValueError as
     :func:`wilson` does.
     """
-    first = wilson(k1, n1, level)
-    second = wilson(k2, n2, level)
-    p1 = k1 / n1
-    p2 = k2 / n2
+    return joined(k1 / n1, wilson(k1, n1, level), k2 / n2, wilson(k2, n2, level))
+
+
+def joined(p1: float, first: Interval, p2: float, second: Interval) -> Interval:
+    """Return the interval of ``p1 - p2`` from those of two independent estimates, as above."""
     gap = p1 - p2
     low = gap - sqrt((p1 - first.low) ** 2 + (second.high - p2) ** 2)
     high = gap + sqrt((first.high - p1) ** 2 + (p2 - second.low) ** 2)

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ('recipient', models.CharField(max_length=300)),
                 ('sets', models.JSONField()),
                 ('salt', models.CharField(blank=True, default='', max_length=64)),
+                ('plan', models.CharField(blank=True, default='', max_length=64)),
                 ('hash', models.CharField(max_length=64)),
                 ('created', models.DateTimeField(auto_now_add=True)),
             ],

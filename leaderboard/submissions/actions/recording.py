@@ -46,6 +46,7 @@ from leaderboard.ledger.models import Evaluator, Grant
 from leaderboard.submissions.actions.artefacts import identify
 from leaderboard.submissions.actions.attempts import answer_lease, erase_key, fail, retry_or_fail
 from leaderboard.submissions.actions.finishing import store_summary
+from leaderboard.submissions.actions.plans import goes_on
 from leaderboard.submissions.actions.queue import decline, follow_announcement
 from leaderboard.submissions.actions.rescoring import order_board_grader, record_rescoring
 from leaderboard.submissions.actions.runs import request_ranking
@@ -261,7 +262,10 @@ def _apply_graded(run: Run, body: Graded) -> Disposition:
 
 
 def _complete(run: Run) -> bool:
-    """Grade the run once the evaluator has reported it finished and all outcomes have arrived."""
+    """Grade the run once the evaluator has reported it finished and all outcomes have arrived.
+
+    An adaptive run whose plan asks for more items is queued again instead.
+    """
     if run.claimed is None or run.state not in LIVE:
         return False
     claims = {counts.name: counts for counts in map(SetCounts.from_dict, run.claimed)}
@@ -271,7 +275,9 @@ def _complete(run: Run) -> bool:
         if not row.is_complete or claims[name] != row.counts_without(before[name]):
             return False
     _ensure_running(run)
-    run.move(RunState.GRADED, done=run.total)
+    if goes_on(run):
+        return True
+    run.move(RunState.GRADED, done=F("total"))
     erase_key(run)
     order_board_grader(run)
     transaction.on_commit(partial(request_ranking, run.submission.pair.slug))

@@ -207,8 +207,9 @@ def _check_outcomes(own: RunOutcomes, rescored: RescoredSet) -> None:
 def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) -> SetPair:
     """Make the ranking of a pair from a grader's outcomes, for both sets.
 
-    Raises ``forbidden``, ``invalid_field``, ``unknown_pair``, and ``not_rescored`` where runs that
-    count lack outcomes of it; with ``leave_out`` these have no rank until they have.
+    Raises ``forbidden``, ``invalid_field``, ``unknown_pair``, ``pair_adaptive`` where plans follow
+    from the outcomes of the pair's own grader, and ``not_rescored`` where runs that count lack
+    outcomes of it; with ``leave_out`` these have no rank until they have.
     """
     _check_order(by, grader)
     with transaction.atomic():
@@ -216,6 +217,8 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
         if pair is None:
             raise refuse(Refusal.UNKNOWN_PAIR)
         is_own = grader == pair.grader
+        if pair.adaptive and not is_own:
+            raise refuse(Refusal.PAIR_ADAPTIVE, slug)
         if not is_own and not leave_out:
             _check_all_rescored(pair, grader)
         pair.ranked_by = "" if is_own else grader

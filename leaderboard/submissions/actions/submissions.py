@@ -14,6 +14,7 @@ from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import hub, preflight
 from leaderboard.submissions.actions.attempts import enqueue_attempt
+from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import check_declared
 from leaderboard.submissions.admission import (
@@ -206,21 +207,27 @@ def _queue(submission: Submission) -> Run:
     selection = select_items(submission)
     if selection.tier == "T2":
         check_declared(submission, submission.pair.private, selection.blocks)
-    rows = [
-        RunOutcomes.unanswered(item_set, items=selection.items, blocks=selection.blocks)
-        for item_set in submission.pair.sets()
-    ]
-    run = Run.objects.create(
+    run = Run(
         submission=submission,
         pool=settings.POOL,
         state=RunState.QUEUED,
         queued_at=Now(),
         deadline=seconds_from_now(settings.QUEUE_SECONDS),
-        total=sum(row.n for row in rows),
         tier=selection.tier,
     )
+    plan = plan_run(run, selection)
+    # An adaptive run is asked the public items first; each look adds some of the sealed set.
+    items = frozenset[int]() if plan else selection.items
+    rows = [
+        RunOutcomes.unanswered(item_set, items=items, blocks=selection.blocks)
+        for item_set in submission.pair.sets()
+    ]
+    run.total = most_items(plan, submission.pair) if plan else sum(row.n for row in rows)
+    run.save(force_insert=True)
     for row in rows:
         row.run = run
     RunOutcomes.objects.bulk_create(rows)
+    if plan:
+        plan.save(force_insert=True)
     enqueue_attempt(run)
     return run

@@ -18,6 +18,7 @@ from leaderboard.submissions.models import (
     PublicCounts,
     Run,
     compare_graders,
+    plan_facts,
     run_counts,
 )
 from leaderboard.submissions.states import RunState
@@ -120,6 +121,19 @@ class SameWeightsOut(Schema):
     organisation: str
 
 
+class AdaptiveOut(Schema):
+    """Plan of an adaptive run, and the sealed items that it has granted so far, by look.
+
+    ``digest`` is the SHA-256 of ``holdfast/plan/v1``, a line end, and the canonical JSON of the
+    ``plan``.
+    """
+
+    digest: str
+    plan: dict[str, Any]
+    look: int
+    asked: int
+
+
 class RunOut(Schema):
     """Run with its progress and counts.
 
@@ -133,6 +147,7 @@ class RunOut(Schema):
     - ``likelihood_failed`` is the reason why the likelihoods of weights could not be read.
     - A run of weights that had a run already ends with the code ``same_weights`` in ``failure`` and
       without a fault; ``same_as`` is the earlier run once it is public.
+    - ``adaptive`` is there for a run that is asked a part of the sealed items by a plan.
     - A run with a ``retraction`` has no rank and counts for no release.
     """
 
@@ -163,6 +178,7 @@ class RunOut(Schema):
     same_as: SameWeightsOut | None
     sets: list[CountsOut]
     graders: list[GraderOut]
+    adaptive: AdaptiveOut | None
 
 
 def _source(run: Run) -> dict[str, str] | None:
@@ -185,8 +201,13 @@ def runs(request: HttpRequest, query: Query[RunsQuery]) -> dict[str, Any]:
     ``tallies`` open the commitments of its closings: ``line`` is the closing's hash, and its
     ``tally`` the SHA-256 of ``holdfast/tally/v1``, a line end, and the canonical JSON of all other
     fields. Closings of self-declared endpoints stay closed: their scores are published in steps.
+
+    ``plan`` is there for an adaptive run, from its submission on: the plan and its digest, which
+    grants and exposures name.
     """
-    chosen = Run.objects.select_related("submission__model", "submission__pair", "evaluator")
+    chosen = Run.objects.select_related(
+        "submission__model", "submission__pair", "evaluator", "plan"
+    )
     if query.pair:
         chosen = chosen.filter(submission__pair__slug=query.pair)
     if query.after is not None:
@@ -213,6 +234,9 @@ def public_facts(run: Run) -> dict[str, Any]:
         "queued_at": None,
         "ended_at": None,
     }
+    plan = getattr(run, "plan", None)
+    if plan:
+        facts["plan"] = {"digest": plan.digest, "plan": plan.body}
     if run.state == RunState.RANKED:
         facts |= {
             "model": run.submission.model.name,
@@ -278,6 +302,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "same_as": _same_as(run),
         "sets": [_counts(counts) for counts in run_counts(run)],
         "graders": _graders(run),
+        "adaptive": plan_facts(run),
     }
 
 

@@ -156,6 +156,21 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rescorings', to='submissions.run'),
         ),
         migrations.CreateModel(
+            name='RunPlan',
+            fields=[
+                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='plan', serialize=False, to='submissions.run')),
+                ('body', models.JSONField()),
+                ('digest', models.CharField(max_length=64)),
+                ('easiness', models.JSONField()),
+                ('look', models.PositiveSmallIntegerField(default=0)),
+                ('right', models.PositiveIntegerField(null=True)),
+                ('result', models.JSONField(null=True)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('digest__regex', '^[0-9a-f]{64}$')), name='run_plan_digest_is_sha256'), models.CheckConstraint(condition=models.Q(('look', 0), ('right__isnull', False), _connector='OR'), name='run_plan_looks_after_public_answers')],
+            },
+        ),
+        migrations.CreateModel(
             name='Receipt',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -17,6 +17,7 @@ from leaderboard.submissions.models.outcomes import (
     runs_asked,
     sealed_selection,
 )
+from leaderboard.submissions.models.plans import RunPlan, plan_facts
 from leaderboard.submissions.models.published_scores import published_in_steps, run_counts
 from leaderboard.submissions.models.rescoring import (
     COUNTS,
@@ -63,10 +64,12 @@ __all__ = [
     "Rescoring",
     "Run",
     "RunOutcomes",
+    "RunPlan",
     "Submission",
     "TensorList",
     "blocks_asked",
     "compare_graders",
+    "plan_facts",
     "published_in_steps",
     "run_counts",
     "runs_asked",

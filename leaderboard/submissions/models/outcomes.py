@@ -283,6 +283,15 @@ class RunOutcomes(PackedOutcomes):
         packed = bytes(self.packed)
         return all(index < self.size and packed[index] != UNASSIGNED for index in indices)
 
+    def assign(self, items: Iterable[int]) -> None:
+        """Add items to the run's item selection, not saved. Known outcomes stay."""
+        packed = bytearray(self.packed)
+        for index in items:
+            if packed[index] == UNASSIGNED:
+                packed[index] = 0
+        self.packed = bytes(packed)
+        self.n = self.size - packed.count(UNASSIGNED)
+
     def merge(self, pairs: Iterable[tuple[int, Outcome]]) -> None:
         """Set outcomes, not saved. The first that closes an item stays: none is counted twice."""
         packed = bytearray(self.packed)

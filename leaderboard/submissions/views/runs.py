@@ -25,6 +25,7 @@ from leaderboard.submissions.models import (
     PublicCounts,
     Run,
     compare_graders,
+    plan_facts,
     run_counts,
 )
 from leaderboard.submissions.states import RunState
@@ -81,6 +82,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "hub": run.submission.hub_facts,
         "record": run.record if run.is_graded else None,
         "graders": comparisons_by_grader(run),
+        "adaptive": plan_facts(run),
     }
     context |= counts_context(run_counts(run)) | run_forms(run, user)
     return render(request, "submissions/run.html", context)

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 
 from evaluator import grading, protocols
+from evaluator.contract import ADAPTIVE_1
 from leaderboard.benchmarks.actions import register_pair
 from leaderboard.errors import SiteError
 from leaderboard.submissions.actions import forecast
@@ -30,6 +31,12 @@ class Command(BaseCommand):
             "--also", action="append", default=[], help="a further protocol that may be chosen"
         )
         parser.add_argument(
+            "--adaptive",
+            default="",
+            choices=["", ADAPTIVE_1],
+            help="ask listed endpoints only as many sealed items as their verdict needs",
+        )
+        parser.add_argument(
             "--grader", help="the grader that the runs are graded by (default: the protocol's)"
         )
 
@@ -39,7 +46,7 @@ class Command(BaseCommand):
             known = options["protocol"] in protocols.ids()
             default = protocols.get(options["protocol"]).grader if known else grading.HEADLINE
             options["grader"] = default
-        names = ("slug", "title", "public", "private", "protocol", "also", "grader")
+        names = ("slug", "title", "public", "private", "protocol", "also", "grader", "adaptive")
         try:
             validate_slug(options["slug"])
             pair = register_pair(**{name: options[name] for name in names})

@@ -1,0 +1,204 @@
+"""Adaptive runs: their plan from the panel, and at each look whether the run goes on.
+
+- The panel is that of the board: the newest runs of its references that were asked every planned
+  item, of other lineages than the model, less those that look contaminated.
+- A run ends at the first look at which it is significant at the strictest level, at which going on
+  is futile, or which is the last. It also ends at the first look where no reference has an ability
+  like the model's: then nothing can be stated, and no further item is worth its exposure.
+- The p-value is the smallest level at which the looks that were made are significant. So it is at
+  most a level of the plan exactly if the test at that level has found the model.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from evaluator.contract import (
+    MOST_REFERENCES,
+    UNPLANNED,
+    AdaptiveStep,
+    item_order,
+    tie_places,
+    unpack_bytes,
+)
+from leaderboard.benchmarks.models import ItemSet, SetPair
+from leaderboard.evidence import statistics
+from leaderboard.evidence.entries import LEVEL, Entry, matrix, newest_of, values
+from leaderboard.evidence.models import AdaptiveResult, Reference
+from leaderboard.evidence.statistics import adaptive
+from leaderboard.evidence.statistics.logits import Floats
+from leaderboard.evidence.vocabulary import LEVELS
+from leaderboard.submissions.adaptive import PlanDraft
+from leaderboard.submissions.models import Run, RunOutcomes, RunPlan
+
+PLACES = 4
+"""Decimals of a result: more would let a reader test guesses about single items."""
+
+
+class ItemStatistician:
+    """Statistician of ``adaptive-1`` (see ``submissions.adaptive``)."""
+
+    def draft(self, run: Run, items: frozenset[int]) -> PlanDraft | None:
+        """Return the plan of a run on these sealed items.
+
+        None where the panel is too small, or the items are too few for a first look.
+        """
+        pair = run.submission.pair
+        looks = planned_looks(len(items), least=pair.private.cell)
+        panel = _panel(pair, run, items)
+        if not looks or panel is None:
+            return None
+        public, private = matrix(panel)
+        counts = np.full(pair.private.n, UNPLANNED, dtype=np.uint8)
+        planned = sorted(items)
+        counts[planned] = private[:, planned].sum(axis=0)
+        return PlanDraft(
+            references=tuple(UUID(entry.run) for entry in panel),
+            looks=tuple(asked for asked, _ in looks),
+            levels=(LEVELS.overfit, LEVELS.watch),
+            futility=tuple(bound for _, bound in looks[:-1]),
+            public=public.sum(axis=0).astype(np.uint8).tobytes(),
+            private=counts.tobytes(),
+        )
+
+    def result(self, plan: RunPlan) -> dict[str, Any] | None:
+        """Return the ``AdaptiveResult`` of a run that ends at its current look, else None."""
+        result = result_of(plan)
+        return result.to_dict() if result else None
+
+
+def planned_looks(items: int, *, least: int) -> list[tuple[int, float]]:
+    """Return the looks over so many items, each with the z below which going on is futile.
+
+    A published count is over at least ``least`` items, so that earlier looks are left out.
+    """
+    bounds = (*adaptive.FUTILITY, float("-inf"))
+    looks = [
+        (round(share * items), bound) for share, bound in zip(adaptive.SHARES, bounds, strict=True)
+    ]
+    return [(asked, bound) for asked, bound in looks if asked >= max(least, 1)]
+
+
+def result_of(plan: RunPlan) -> AdaptiveResult | None:
+    """Return the result of a run that ends at its current look; None where it goes on."""
+    facts = plan.facts()
+    procedure = _procedure(plan)
+    looks = [procedure.look(asked) for asked in facts.looks[: plan.look]]
+    information = [procedure.planned_information(asked) for asked in facts.looks]
+    asked = facts.looks[plan.look - 1]
+    covered = procedure.is_covered(asked)
+    if covered and not adaptive.has_ended(looks, information, facts.levels[0], facts.futility):
+        return None
+    gap = procedure.gap(asked, LEVEL)
+    linked = procedure.linked(asked, LEVEL)
+    overfit, watch = (
+        procedure.smallest_visible(asked, facts.looks, level) for level in facts.levels
+    )
+    return AdaptiveResult(
+        asked=asked,
+        planned=procedure.order.shape[1],
+        look=plan.look,
+        looks=len(facts.looks),
+        p=adaptive.sequential_p(looks, information) if covered else None,
+        gap=round(gap.gap, PLACES),
+        interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
+        expected=round((plan.right or 0) / _answered(procedure) - gap.gap, PLACES),
+        references=len(facts.references),
+        visible=round(watch, PLACES),
+        visible_overfit=round(overfit, PLACES),
+        score=round(linked.score, PLACES),
+        score_interval=(round(linked.interval.low, PLACES), round(linked.interval.high, PLACES)),
+        z=tuple(round(look.z, PLACES) for look in looks),
+    )
+
+
+def _answered(procedure: adaptive.Procedure) -> int:
+    return int(procedure.public.sum())
+
+
+def _panel(pair: SetPair, run: Run, items: frozenset[int]) -> list[Entry] | None:
+    """Return the references of a new run; None where they are too few, or of too few lineages."""
+    named = Reference.objects.filter(pair=pair).values_list("model", flat=True)
+    own = run.submission.model
+    family = own.lineage.name if own.lineage else None
+    answered = [entry for entry in newest_of(pair, named) if _has_answered(entry, items)]
+    panel = sorted(
+        (entry for entry in answered if entry.model != own.name and entry.family != family),
+        key=lambda entry: entry.run,
+    )
+    if not _is_enough(panel):
+        return None
+    fitted = statistics.item_panel(*_sides(panel, items), _lineages(panel))
+    used = [entry for place, entry in enumerate(panel) if place not in fitted.put_aside]
+    return used if _is_enough(used) and len(used) <= MOST_REFERENCES else None
+
+
+def _has_answered(entry: Entry, items: frozenset[int]) -> bool:
+    """Return True if the run has an outcome for every public item and for these sealed ones."""
+    of_private = bool(entry.outcomes) and all(entry.outcomes[index] for index in items)
+    return of_private and all(entry.public_outcomes)
+
+
+def _is_enough(panel: Sequence[Entry]) -> bool:
+    lineages = set(_lineages(panel))
+    return len(panel) >= statistics.FEWEST_REFERENCES and len(lineages) >= statistics.FEWEST_VOTES
+
+
+def _lineages(panel: Sequence[Entry]) -> list[str]:
+    """Return the lineages, by which references vote; a model without one is its own."""
+    return [entry.family or f"={entry.model}" for entry in panel]
+
+
+def _sides(entries: Sequence[Entry], items: frozenset[int]) -> tuple[Floats, Floats]:
+    public, private = matrix(entries)
+    return public, private[:, sorted(items)]
+
+
+def _procedure(plan: RunPlan) -> adaptive.Procedure:
+    """Return the procedure of a run, over the items of its plan in the order of their indices.
+
+    The references are those that the plan names, as they answered when asked: neither a retracted
+    run nor a retired item changes a plan that is under way.
+    """
+    run = plan.run
+    pair = run.submission.pair
+    step: AdaptiveStep = plan.step()
+    counts = unpack_bytes(step.easiness.private)
+    items = [index for index, count in enumerate(counts) if count != UNPLANNED]
+    place = {index: number for number, index in enumerate(items)}
+    order = item_order(
+        unpack_bytes(step.easiness.public),
+        counts,
+        right=step.right,
+        references=len(step.plan.references),
+        seed=step.plan.seed,
+    )
+    ties = tie_places(len(counts), step.plan.seed)
+    runs = [run.pk, *map(UUID, step.plan.references)]
+    public, private = (_outcomes(runs, side) for side in pair.sets())
+    return adaptive.procedure(
+        public[1:],
+        private[1:, items],
+        (public[0], private[0, items]),
+        _lineages_of_runs(runs[1:]),
+        ties=[ties[index] for index in items],
+        own_order=[place[index] for index in order],
+    )
+
+
+def _outcomes(runs: Sequence[UUID], item_set: ItemSet) -> Floats:
+    """Return the outcomes of runs on a set, (runs, items): 1 right, 0 not, NaN not asked."""
+    rows = RunOutcomes.objects.filter(run__in=runs, item_set=item_set).select_related("item_set")
+    by_run = {row.run_id: row.item_outcomes(frozenset()) for row in rows}
+    return np.array([values(by_run[run]) for run in runs])
+
+
+def _lineages_of_runs(runs: Sequence[UUID]) -> list[str]:
+    known = Run.objects.filter(pk__in=runs).select_related("submission__model__lineage")
+    lineages = {}
+    for run in known:
+        model = run.submission.model
+        lineages[run.pk] = model.lineage.name if model.lineage else f"={model.name}"
+    return [lineages[run] for run in runs]
