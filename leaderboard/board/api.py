@@ -9,7 +9,7 @@ from ninja import Query, Router, Schema
 from leaderboard.board import comparison, exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
-from leaderboard.board.lookup import board_of, find_row
+from leaderboard.board.lookup import board_etag, board_of, find_row
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
 
@@ -73,12 +73,7 @@ def compare(request: HttpRequest, pair: str, a: str, b: str) -> dict[str, Any]:
     return comparison.compare(found.pair, first, second).to_dict()
 
 
-def _etag(request: HttpRequest, pair: str | None) -> str | None:
-    board = board_of(request, pair)
-    return board.etag if board else None
-
-
-@cached_for_visitors(_etag)
+@cached_for_visitors(board_etag)
 def _board(request: HttpRequest, pair: str | None) -> HttpResponse:
     found = board_of(request, pair)
     if found is None:

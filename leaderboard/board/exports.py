@@ -147,7 +147,7 @@ def _line(row: Row) -> list[object]:
         row.run,
         *_leak(row.leak),
         *_prior_exposure(row.prior_exposure),
-        "; ".join(map(_by, row.graders)),
+        "; ".join(map(_grader_cell, row.graders)),
         row.step,
         row.within,
         row.adaptive and row.adaptive.planned,
@@ -178,11 +178,11 @@ def _prior_exposure(prior_exposure: PriorExposure | None) -> list[object]:
     return [*extent, *counts, *result]
 
 
-def _by(one: GraderScore) -> str:
-    """Return one grader's counts on both sets as one cell: graders come and go, columns
-    should not."""
-    public, private = f"{one.public_right}/{one.public_n}", f"{one.private_right}/{one.private_n}"
-    return f"{one.grader}: public {public}, private {private}"
+def _grader_cell(score: GraderScore) -> str:
+    """Return one grader's counts on both sets; a column for each grader would come and go."""
+    public = f"{score.public_right}/{score.public_n}"
+    private = f"{score.private_right}/{score.private_n}"
+    return f"{score.grader}: public {public}, private {private}"
 
 
 def _decision(row: Row) -> list[object]:

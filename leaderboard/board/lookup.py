@@ -81,6 +81,12 @@ def board_of(request: HttpRequest, slug: str | None) -> Board | None:
     return boards[slug]
 
 
+def board_etag(request: HttpRequest, slug: str | None) -> str | None:
+    """Return the ETag of a board's page, file or JSON; None for an unknown pair."""
+    board = board_of(request, slug)
+    return board.etag if board else None
+
+
 def find_row(snapshot: Snapshot | None, model: str) -> Row | None:
     """Return a model's row in a snapshot; None where it has none."""
     if snapshot is None or not model or "\0" in model:

@@ -22,30 +22,22 @@ from leaderboard.board.forms import (
     SORT_CHOICES,
     BoardQuery,
 )
-from leaderboard.board.lookup import Board, board_of, find_row
+from leaderboard.board.lookup import Board, board_etag, board_of, find_row
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
-from leaderboard.charts.points import LEVEL_CLASSES
+from leaderboard.charts.points import LEVEL_CLASSES, SIMILAR
 from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import LEVELS, Levels
 
-SIMILAR = 0.05
-"""Models whose public scores differ by at most this much are peers."""
 MOST_PEERS = 60
 MOST_MEMBERS = 100
 MOST_UNRANKED = 50
 MOST_NAME = 120
 MOST_SUGGESTED = 200
-
-
-def board_etag(request: HttpRequest, slug: str) -> str | None:
-    """Return the ETag of a board's page or file; None for an unknown pair."""
-    board = board_of(request, slug)
-    return board.etag if board else None
 
 
 @require_safe
