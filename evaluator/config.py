@@ -52,7 +52,7 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_STORE_GIB": Setting(
         "500",
         "GiB that the store may hold, 0.001 to 1000000. Models that were used longest ago make"
-        " room for new ones.",
+        " space for new ones.",
     ),
     "HF_ENDPOINT": Setting(
         "<the client's: the public hub>",

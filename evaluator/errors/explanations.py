@@ -290,7 +290,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Submit a smaller or a quantised model, or ask the maintainers for a higher limit.",
     ),
     Code.STORE_TOO_SMALL: _ours(
-        "The model does not fit into the store of this evaluator beside the models in use.",
+        "The model does not fit into the store of this evaluator next to the models in use.",
         "Maintainers: raise HOLDFAST_STORE_GIB on a host with a larger disk.",
         elsewhere=True,
     ),

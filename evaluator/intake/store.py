@@ -6,7 +6,7 @@
 - ``partial/`` holds what a broken connection has left, named by the digest it must have;
 - ``locks/`` holds a lock of each model that is fetched or in use, and one of the store.
 
-A model's folder appears whole or not at all. Where room is needed, what was left partial goes
+A model's folder appears whole or not at all. Where space is needed, what was left partial goes
 first, then the models that were used longest ago. A model in use stays.
 """
 
@@ -63,7 +63,7 @@ class Store:
             building.mkdir(mode=0o755)
         try:
             with self._locked("store"):
-                self._make_room(model)
+                self._make_space(model)
             for file in model.files:
                 self._add(file, building, download)
             with self._locked("store"):
@@ -100,23 +100,23 @@ class Store:
             return True
         return False
 
-    # --- room
+    # --- space
 
-    def _make_room(self, model: HubModel) -> None:
+    def _make_space(self, model: HubModel) -> None:
         """Remove what was used longest ago until a model fits. The store is locked."""
         if model.size > self._most:
             raise error(Code.STORE_TOO_SMALL)
         wanted = {file.digest for file in model.files}
         here = {path.name for path in self._blobs.iterdir()}
-        room = self._most - sum(file.size for file in model.files if file.digest not in here)
+        space = self._most - sum(file.size for file in model.files if file.digest not in here)
         for path in self._removable(model.id, wanted):
-            if self._size() <= room:
+            if self._size() <= space:
                 return
             if path.is_dir():
                 self._evict(path, wanted)
             else:
                 path.unlink()
-        if self._size() > room:
+        if self._size() > space:
             raise error(Code.STORE_TOO_SMALL)
 
     def _removable(self, model: str, wanted: set[str]) -> list[Path]:
