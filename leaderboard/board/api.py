@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
-from leaderboard.board import comparison, exports
+from leaderboard.board import exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
 from leaderboard.board.lookup import board_etag, board_of, find_row
@@ -70,6 +70,9 @@ def compare(request: HttpRequest, pair: str, a: str, b: str) -> dict[str, Any]:
     first, second = rows
     if first is None or second is None:
         raise refuse(Refusal.NOT_FOUND, "model")
+    # Imported here: no other route has any use for the statistics.
+    from leaderboard.board import comparison  # noqa: PLC0415
+
     return comparison.compare(found.pair, first, second).to_dict()
 
 

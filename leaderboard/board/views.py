@@ -1,7 +1,7 @@
 """Pages of boards, models and families. They read finished snapshots and compute nothing."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.paginator import Paginator
 from django.db.models import F, FloatField, Func, Value
@@ -10,11 +10,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.board import comparison as comparisons
 from leaderboard.board import exports, figures
 from leaderboard.board.cells import cells, ranking
 from leaderboard.board.columns import COLUMNS
-from leaderboard.board.comparison import Comparison
 from leaderboard.board.forms import (
     ACCESS_CHOICES,
     EVIDENCE_CHOICES,
@@ -32,6 +30,9 @@ from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import LEVELS, Levels
+
+if TYPE_CHECKING:
+    from leaderboard.board.comparison import Comparison
 
 MOST_PEERS = 60
 MOST_MEMBERS = 100
@@ -158,6 +159,9 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     }
     first, second = rows
     if first and second and first.model != second.model:
+        # Imported here: no other page has any use for the statistics.
+        from leaderboard.board import comparison as comparisons  # noqa: PLC0415
+
         comparison = comparisons.compare(found.pair, first, second)
         context |= {
             "comparison": comparison,
@@ -175,7 +179,7 @@ def _first_models(snapshot: Snapshot | None) -> list[str]:
     return list(rows.values_list("model", flat=True)[:MOST_SUGGESTED])
 
 
-def _compared_sets(comparison: Comparison) -> list[dict[str, Any]]:
+def _compared_sets(comparison: "Comparison") -> list[dict[str, Any]]:
     """Return the results of both sets as texts, as far as they are published."""
     names = (comparison.first.model, comparison.second.model)
     results = (("Sealed set", comparison.private), ("Public set", comparison.public))

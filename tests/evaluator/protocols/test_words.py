@@ -33,6 +33,6 @@ def test_a_vote_shows() -> None:
 def test_words_of_the_study() -> None:
     assert in_words(protocols.get("gsm1k-5shot")) == (
         "A text to be continued, without a chat template. 5 examples from the set's shot pool, drawn for each item "
-        "(seed 1234). The tokenizer puts no special token before the text. At most 1,000 tokens, up to 'Question:' or "
+        "(seed 1234). No special token is added before the text. At most 1,000 tokens, up to 'Question:' or "
         "'</s>' or '<|im_end|>'. One answer, drawn greedily. Graded by numeric-1."
     )
