@@ -31,6 +31,7 @@ class Visits:
     """Result of many requests. Times in seconds, ``bytes`` of the median body."""
 
     statuses: frozenset[int]
+    requests: int
     per_second: float
     median: float
     p99: float
@@ -80,6 +81,7 @@ def drive(
     middle, last = len(times) // 2, min(len(times) - 1, int(0.99 * len(times)))
     return Visits(
         frozenset(one[1] for one in found),
+        len(found),
         len(found) / took,
         times[middle],
         times[last],

@@ -36,7 +36,7 @@ class Family:
 
 def of_board(snapshot: Snapshot) -> dict[str, SafeString]:
     """Return the sections of families and of likelihoods; each is empty where there is none."""
-    key = f"figures:{snapshot.pk}:{snapshot.created.isoformat()}"
+    key = f"figures:{snapshot.cache_key}"
     sections: dict[str, SafeString] | None = cache.get(key)
     if sections is None:
         families = of_families(snapshot)

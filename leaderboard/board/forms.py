@@ -1,12 +1,15 @@
 """Choices about a board, read from the address alone, and the rows that a visitor sees for them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.core.cache import cache
 from django.db.models import QuerySet
 from django.http import QueryDict
 
@@ -89,22 +92,22 @@ class BoardQuery:
             found = found.filter(ended__gte=self.since)
         return found.order_by(*SORTS[self.sort].order_by)
 
-    def count(self, snapshot: Snapshot | None) -> int:
-        """Return the number of rows on all pages; of the whole board the snapshot states it."""
-        if snapshot and not self.narrows:
-            return snapshot.size
-        return self.rows(snapshot).count()
+    def positions(self, snapshot: Snapshot | None) -> Sequence[int]:
+        """Return the positions of the rows on all pages, in the order of these choices.
 
-    def rows_on(self, snapshot: Snapshot | None, page: int) -> QuerySet[SnapshotRow]:
-        """Return the rows of one page, counted from 1.
-
-        Their positions are read from the index of the order, and only then the rows themselves:
-        a deep page reads no row of the pages before it.
+        A snapshot never changes, so they are cached: one query counts and orders all pages.
         """
-        first = (page - 1) * PAGE_ROWS
-        positions = self.rows(snapshot).values("position")[first : first + PAGE_ROWS]
-        rows = self.rows_of(snapshot).filter(position__in=positions)
-        return rows.order_by(*SORTS[self.sort].order_by).only("body")
+        if snapshot is None:
+            return ()
+        if self.sort == "private" and not self.narrows:
+            return range(snapshot.size)
+        choices = self.address(page=1, axis="fit", cols=DEFAULT_COLUMNS)
+        key = f"positions:{snapshot.cache_key}:{sha256(choices.encode()).hexdigest()}"
+        positions: list[int] | None = cache.get(key)
+        if positions is None:
+            positions = list(self.rows(snapshot).values_list("position", flat=True))
+            cache.set(key, positions, settings.PAGE_CACHE_SECONDS)
+        return positions
 
     def _equal(self) -> dict[str, str]:
         return {name: getattr(self, name) for name in EXACT if getattr(self, name)}

@@ -194,6 +194,11 @@ class Snapshot(WriteOnce):
         return f"{self.pair_id} at {self.created:%Y-%m-%d %H:%M:%S}"
 
     @property
+    def cache_key(self) -> str:
+        """Part of the key of what is cached for this snapshot."""
+        return f"{self.pk}:{self.created.isoformat()}"
+
+    @property
     def size(self) -> int:
         """Number of ranked models."""
         return sum(self.counts.values())
@@ -201,6 +206,12 @@ class Snapshot(WriteOnce):
     def ranking(self) -> tuple[Row, ...]:
         """Return all ranked rows, best private score first."""
         return tuple(row.read() for row in self.rows.order_by("position"))
+
+    def rows_at(self, positions: Sequence[int]) -> list[Row]:
+        """Return the rows at these positions, in their order; one that is gone is left out."""
+        found = self.rows.filter(position__in=positions)
+        bodies = dict(found.values_list("position", "body"))
+        return [_read(bodies[position]) for position in positions if position in bodies]
 
     def row_of(self, model: str) -> Row | None:
         """Return the row of one model; None where it has none."""
@@ -231,6 +242,16 @@ class Snapshot(WriteOnce):
     def pooled(self) -> tuple[FamilyLine, ...]:
         """Return the mean gap of each lineage, the largest first."""
         return msgspec.convert(self.families, tuple[FamilyLine, ...])
+
+
+SCANNED = (
+    "access", "protocol", "evidence", "evidence_order", "parameters", "ended", "tries",
+    "public_rank", "gap", "adjusted", "search",
+)  # fmt: skip
+"""Columns that a filter reads from the index by position instead of the much longer rows.
+
+An entry of an index has 2,700 bytes at most, so that not all texts fit.
+"""
 
 
 def _sort_indexes() -> list[models.Index]:
@@ -280,7 +301,9 @@ class SnapshotRow(WriteOnce):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=["snapshot", "position"], name="snapshot_row_once"),
+            models.UniqueConstraint(
+                fields=["snapshot", "position"], include=SCANNED, name="snapshot_row_once"
+            ),
         )
         indexes = (
             models.Index(fields=["snapshot", "model"], name="snapshot_row_of_model"),
@@ -324,4 +347,7 @@ class SnapshotRow(WriteOnce):
 
     def read(self) -> Row:
         """Return the row."""
-        return msgspec.json.decode(self.body, type=Row)
+        return _read(self.body)
+
+
+_read = msgspec.json.Decoder(Row).decode

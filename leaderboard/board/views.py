@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import F, FloatField, Func, Value
 from django.http import Http404, HttpRequest, HttpResponse
@@ -47,9 +48,9 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     """Render the ranking of one pair."""
     board = _board_or_404(request, slug)
     query = BoardQuery.from_dict(request.GET)
-    pages = Paginator(range(query.count(board.snapshot)), PAGE_ROWS)
+    pages = Paginator(query.positions(board.snapshot), PAGE_ROWS)
     page = pages.get_page(query.page)
-    rows = [row.read() for row in query.rows_on(board.snapshot, page.number)]
+    rows = board.snapshot.rows_at(page.object_list) if board.snapshot else []
     context = {
         "pair": board.pair,
         "query": query,
@@ -83,6 +84,8 @@ def _about(board: Board) -> dict[str, Any]:
     digest = board.pair.private.digest
     return {
         "snapshot": snapshot,
+        "version": board.version,
+        "cache_seconds": settings.PAGE_CACHE_SECONDS,
         "size": board.size,
         "counts": snapshot.counts if snapshot else {},
         "panel": snapshot.facts() if snapshot else None,

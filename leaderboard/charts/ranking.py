@@ -6,6 +6,7 @@ fifty rows take Django's engine eight times as long.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -61,6 +62,7 @@ class RankedModel:
     explanation: str
 
 
+@lru_cache(maxsize=4096)
 def quoted(name: str) -> str:
     """Return a name as part of an address, as :func:`django.urls.reverse` writes it.
 
@@ -89,6 +91,7 @@ def render_ranking(
     context = {
         "caption": caption,
         "columns": columns,
+        "cells": [(column.name, column.css, column.axis) for column in columns],
         "scales": {
             "scores": marks.scale(scores),
             "gaps": marks.scale(gaps, width=marks.GAP_WIDTH, signed=True),

@@ -126,6 +126,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='snapshotrow',
-            constraint=models.UniqueConstraint(fields=('snapshot', 'position'), name='snapshot_row_once'),
+            constraint=models.UniqueConstraint(fields=('snapshot', 'position'), include=('access', 'protocol', 'evidence', 'evidence_order', 'parameters', 'ended', 'tries', 'public_rank', 'gap', 'adjusted', 'search'), name='snapshot_row_once'),
         ),
     ]

@@ -167,9 +167,11 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
 ) -> None:
     def visit() -> None:
         client.get("/boards/demo/")  # draws the figures of the snapshot, which are cached then
-        with django_assert_num_queries(6):  # 5 of the board, and the rows
+        with django_assert_num_queries(7):  # 5 of the board, the order of its rows, and the rows
             client.get("/boards/demo/?sort=gap")
-        with django_assert_num_queries(7):  # as many, and the count of the rows that match
+        with django_assert_num_queries(6):  # the order is in the cache
+            client.get("/boards/demo/?sort=gap&axis=whole")
+        with django_assert_num_queries(7):  # the rows that match are ordered and counted at once
             client.get("/boards/demo/?q=demo")
         with django_assert_num_queries(5):  # the same page again is in the cache
             client.get("/boards/demo/?sort=gap")
@@ -179,6 +181,13 @@ def test_a_board_costs_the_same_few_queries_however_long_it_is(
         make_run(pair, f"more-{number}", public=200, private=number)
     actions.close_cohort(pair=pair)
     visit()
+
+
+def test_a_cached_order_is_that_of_its_snapshot_only(client: Client, pair: SetPair) -> None:
+    assert 'id="model-newer"' not in client.get("/boards/demo/?sort=gap").content.decode()
+    make_run(pair, "newer", public=200, private=20)
+    actions.close_cohort(pair=pair)
+    assert 'id="model-newer"' in client.get("/boards/demo/?sort=gap").content.decode()
 
 
 def test_the_csv_holds_the_ranking(client: Client, pair: SetPair) -> None:
