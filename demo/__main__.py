@@ -2,7 +2,7 @@
 
 - Starts a PostgreSQL, a broker and the site, and prints the site's address, an account and three
   things to try.
-- Seals two private sets and registers both benchmarks.
+- Seals two private sets, imports the published tables meanwhile, and registers both benchmarks.
 - Starts the recorder and the evaluators, and submits the checkpoints of ``demo/checkpoints``
   through the API as any author would.
 - Shows their progress, closes and prints the boards, and serves them until Ctrl-C. With ``--once``
@@ -103,6 +103,8 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         print(output.greeting(place), flush=True)
         report(broker)
         report("Making keys, two public sets and their sealed twins")
+        _once(place, "tables", benchmarks.import_tables)
+        token = place.manage("create_token", account.USER).strip().splitlines()[-1]
         sealed.result()
     _once(place, "registered", benchmarks.register)
     for benchmark in BENCHMARKS:
@@ -112,7 +114,6 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     programs.start("recorder", *place.evaluator_names)
     if not has_bubblewrap():
         report("bubblewrap is missing: checkpoints run without a jail, so only shipped ones do")
-    token = place.manage("create_token", account.USER).strip().splitlines()[-1]
     states = _evaluate(place, programs, token, report)
     print(output.results(place))
     if options.json:

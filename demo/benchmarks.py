@@ -91,7 +91,7 @@ def seal(place: Installation) -> None:
 
 
 def register(place: Installation) -> None:
-    """Register the evaluator, both benchmarks and the published tables with the site."""
+    """Register the evaluator and both benchmarks with the site."""
     prepare.register_evaluator(place)
     # Pages list the newest benchmark first.
     for benchmark in reversed(BENCHMARKS):
@@ -103,6 +103,10 @@ def register(place: Installation) -> None:
             private=benchmark.private,
             protocol=PROTOCOL,
         )
+
+
+def import_tables(place: Installation) -> None:
+    """Import the published tables that are here."""
     for path, about in ((zoo.TABLE, ABOUT_ZOO), (PAPER, ABOUT_PAPER)):
         if path.is_file():
             place.manage("import_published", str(path), *about)
