@@ -56,6 +56,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         "query": query,
         "address": query.address(page=1),
         "page": page,
+        "is_start": page.number == 1 and not query.narrows,
         "ranking": ranking(
             rows,
             query.columns,

@@ -119,3 +119,5 @@ def test_a_board_states_which_gaps_it_pools(client: Client, basis: CohortBasis) 
     assert ("Each tick is a model&#x27;s adjusted gap" in chart) == adjusted
     assert ("These are adjusted gaps." in page) == adjusted
     assert ("These are raw gaps" in forest) == ("These are raw gaps" in page) == (basis == "none")
+    found = client.get("/boards/demo/?q=m1").content.decode()
+    assert 'id="families"' not in found and 'href="/boards/demo/#charts"' in found
