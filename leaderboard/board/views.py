@@ -50,7 +50,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     query = BoardQuery.from_dict(request.GET)
     pages = Paginator(query.positions(board.snapshot), PAGE_ROWS)
     page = pages.get_page(query.page)
-    rows = board.snapshot.rows_at(page.object_list) if board.snapshot else []
+    rows = board.snapshot.rows_at(list(page)) if board.snapshot else []
     context = {
         "pair": board.pair,
         "query": query,
