@@ -23,6 +23,7 @@ STRANGERS = (
     "/methodology/",
     "/models/demo-small/",
     "/families/demo/",
+    "/boards/demo/compare/?a=demo-honest&b=demo-contaminated",
 )
 STAGES = (
     "/sets/twins/",
