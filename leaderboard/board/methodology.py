@@ -16,7 +16,7 @@ from leaderboard.evidence import explain, likelihoods, statistics
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import adaptive, fragility, intervals, meta, ranksets
 from leaderboard.evidence.statistics import counts as of_counts
-from leaderboard.evidence.vocabulary import LEVELS
+from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS
 
 ASKED: dict[protocols.Asked, str] = {
     "checkpoint": "weights that run here",
@@ -360,7 +360,8 @@ def _adjusted() -> Iterator[Section]:
             f" {_pp(of_counts.LOWEST)}% to {_pp(of_counts.HIGHEST)}%.",
             "“Changes with n references” is the smallest number of references which, if they were"
             f" fitted to the public set by {_pp(fragility.CONTAMINATION)} pp, would change the"
-            " level. It is found by counts.",
+            " level. It is found by counts, in closes of up to"
+            f" {LARGEST_TRIED} runs.",
         ),
         code="by items   t = U / √(I + I² v)        v = τ² + Var δ₀\n"
         "by counts  t = (y - f(x)) / √(V(y) + f'(x)² V(x) + τ² + Var f(x))"
@@ -480,9 +481,11 @@ def _order() -> Iterator[Section]:
             " members that were compared; the others are left out. The standard error of an"
             " adjusted gap is read from its interval, and the errors of two members are taken to"
             f" correlate by {of_counts.SHARED_ERRORS:g}, as measured between models on"
-            " random halves of one set (.335) and rounded up. Elsewhere the mean is over raw gaps,"
-            " and the correlation is computed from the items that all members were asked; where"
-            " these are not known it is taken to be the same. A family is red if its mean is above"
+            " random halves of one set (.335) and rounded up. Adjusted gaps correlate less (.08"
+            " there), so the interval is rather too wide than too narrow. Elsewhere the mean is"
+            " over raw gaps, and the correlation is computed from the items that all members were"
+            " asked; where these are not known it is taken to be the same. A family is red if its"
+            " mean is above"
             f" zero by an interval that is corrected for all families with"
             f" {meta.FEWEST_MEMBERS} members or more (Bonferroni).",
         ),

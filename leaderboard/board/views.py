@@ -30,7 +30,7 @@ from leaderboard.evidence import explain, formats
 from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.vocabulary import LEVELS, Levels
+from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, Levels
 
 if TYPE_CHECKING:
     from leaderboard.board.comparison import Comparison
@@ -92,6 +92,7 @@ def _about(board: Board) -> dict[str, Any]:
         "panel": snapshot.facts() if snapshot else None,
         "noise": noise_floor(),
         "surest": [(one.model, formats.points(one.gap)) for one in surest],
+        "largest_tried": LARGEST_TRIED,
         "decided": _decided(snapshot),
         "unranked": unranked[:MOST_UNRANKED],
         "unranked_models": len(unranked),

@@ -40,7 +40,7 @@ from leaderboard.evidence.models import (
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
-from leaderboard.evidence.vocabulary import LEVELS, CohortBasis, Evidence
+from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, CohortBasis, Evidence
 from leaderboard.submissions.models import Run
 
 METHOD = "evidence-3"
@@ -48,8 +48,6 @@ METHOD = "evidence-3"
 
 A change that gives other verdicts for equal inputs needs a new name.
 """
-LARGEST_TRIED = 200
-"""Cohort size up to which the fewest contaminated references are found: half a second for each."""
 DIGITS = 3
 """Digits of a published p-value. Levels are decided before rounding.
 

@@ -20,7 +20,7 @@ def evidence(judged: Judged | None, gap: float, interval: tuple[float, float]) -
     ``gap`` is the raw one and ``interval`` its own.
     """
     if judged is None:
-        return "Not decided yet: evidence is decided when maintainers close the board."
+        return "Not decided yet: evidence is decided when the board is closed."
     if judged.first:
         return _later_try(judged, judged.first, gap)
     if judged.p is None:

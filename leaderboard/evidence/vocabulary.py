@@ -40,6 +40,8 @@ DECIDED = tuple(level for level in Evidence if level is not Evidence.PENDING)
 """Levels that a verdict can have, the strongest first."""
 
 
+LARGEST_TRIED = 200
+"""Cohort size up to which the fewest contaminated references are found: half a second for each."""
 FLAGGED = (Evidence.OVERFIT, Evidence.WATCH)
 """Levels that state a gap beyond chance, the stronger first."""
 

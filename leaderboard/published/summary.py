@@ -1,6 +1,6 @@
 """Summary of a finished analysis as questions and answers; every number is the analysis's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leaderboard.evidence.associations import correlation_text, likelihood, p_text
@@ -76,29 +76,52 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
     levels = analysis.levels
     if overfit:
         statements = [
-            f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}: they score higher on"
-            f" {public} {comparison}, each with p ≤ {levels.overfit:g}."
+            f"{len(overfit)} of {len(analysis.lines)}{_names(overfit)}:"
+            f" {_verb(len(overfit), 'it scores', 'they score')} higher on {public} {comparison},"
+            f"{' each' if len(overfit) > 1 else ''} with p ≤ {levels.overfit:g}."
             f" {_chance(tested, levels.overfit)}"
         ]
-    else:
+    elif tested:
         statements = [
             f"None: no score on {public} is higher {comparison} with p ≤ {levels.overfit:g}."
         ]
+    else:
+        statements = ["That cannot be told: no model could be tested."]
     if counts[Evidence.WATCH]:
         statements.append(
             f"{counts[Evidence.WATCH]} more may overfit (p ≤ {levels.watch:g})."
             f" {_chance(tested, levels.watch)}"
         )
-    if counts[Evidence.CANNOT_TELL]:
-        statements.append(f"For {counts[Evidence.CANNOT_TELL]} the items are too few to tell.")
+    statements += _undecided(len(analysis.lines) - tested, counts[Evidence.CANNOT_TELL])
     return " ".join(statements)
+
+
+def _undecided(untested: int, cannot_tell: int) -> Iterator[str]:
+    """Yield the reasons for which so many models cannot be told about."""
+    if weak := cannot_tell - untested:
+        yield f"For {weak} the items are too few to tell."
+    if untested:
+        yield (
+            f"{untested} {_verb(untested, 'was', 'were')} not compared: too few models of other"
+            f" families have a private score like {_verb(untested, 'its own', 'theirs')}."
+        )
+
+
+def _verb(count: int, one: str, more: str) -> str:
+    """Return the form of a word for a count."""
+    return one if count == 1 else more
 
 
 def _chance(tested: int, level: float) -> str:
     """Return how many tested models have such a p-value by chance."""
+    if tested == 1:
+        return (
+            f"If the one tested model is not overfitted, it has p ≤ {level:g} by chance with"
+            f" probability {level:g} or less."
+        )
     return (
-        f"If no tested model were overfitted, {chance_count(tested, level)} of {tested} would have"
-        f" p ≤ {level:g} on average, or fewer."
+        f"If no tested model were overfitted, {chance_count(tested, level)} of {tested:,} would"
+        f" have p ≤ {level:g} on average, or fewer."
     )
 
 
@@ -121,11 +144,18 @@ def _significant(tested: Sequence[tuple[PublishedResult, Tested]], levels: Level
     holm = sum(test.holm <= levels.holm for _, test in tested)
     fdr = sum(test.benjamini_hochberg <= levels.benjamini_hochberg for _, test in tested)
     return (
-        f"{len(strong)} of {len(tested)} have p ≤ {levels.overfit:g}{_names(strong)};"
-        f" {len(weak)} more p ≤ {levels.watch:g}{_names(weak)}. Corrected for {len(tested)} tests,"
-        f" {holm} pass Holm's correction at {_percent(levels.holm)}, {fdr - holm} more Benjamini"
-        f" and Hochberg's at {_percent(levels.benjamini_hochberg)}."
+        f"{len(strong)} of {len(tested):,} {_verb(len(strong), 'has', 'have')} p ≤"
+        f" {levels.overfit:g}{_names(strong)}; {len(weak)} more p ≤ {levels.watch:g}{_names(weak)}."
+        f" {_correction(len(tested))} {holm} {_verb(holm, 'passes', 'pass')} Holm's correction at"
+        f" {_percent(levels.holm)}, {fdr - holm} more Benjamini and Hochberg's at"
+        f" {_percent(levels.benjamini_hochberg)}."
     )
+
+
+def _correction(tested: int) -> str:
+    if tested == 1:
+        return "With one test there is nothing to correct for:"
+    return f"Corrected for {tested:,} tests,"
 
 
 def _reported(analysis: Analysis) -> str:
@@ -187,12 +217,20 @@ def _families(analysis: Analysis) -> str:
     ]
     above_peers = [family.family for family in tested if family.peers and family.peers.above]
     untested = len(analysis.families) - len(tested)
+    families = f"{len(tested)} {_verb(len(tested), 'family', 'families')} with three models or more"
+    corrected = ", corrected for that many" if len(tested) > 1 else ""
     return (
-        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {len(tested)} families"
-        " with three models or more, corrected for that many. Against the other families:"
-        f" {', '.join(above_peers) or 'none'}. {untested} families have one or two models, too few"
-        " for a test."
+        f"If both sets are equally hard: {', '.join(above) or 'none'}, of {families}{corrected}."
+        f" Against the other families: {', '.join(above_peers) or 'none'}.{_too_small(untested)}"
     )
+
+
+def _too_small(families: int) -> str:
+    """Return how many families have too few members for a test; empty for none."""
+    if not families:
+        return ""
+    has = _verb(families, "family has", "families have")
+    return f" {families} {has} one or two models, too few for a test."
 
 
 def _order(analysis: Analysis) -> str:

@@ -20,8 +20,14 @@ from leaderboard.board.lookup import Board
 from leaderboard.board.models import MOST_OPTIONS, Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.board.snapshot import METHOD, decided_by, surest_gaps
-from leaderboard.evidence.models import Adjusted, Judged
-from leaderboard.evidence.vocabulary import CORRECTED_LEVELS, LEVELS, Evidence, Levels
+from leaderboard.evidence.models import Adjusted, BoardPanel, Judged, PanelMember
+from leaderboard.evidence.vocabulary import (
+    CORRECTED_LEVELS,
+    LARGEST_TRIED,
+    LEVELS,
+    Evidence,
+    Levels,
+)
 from leaderboard.submissions.models import Run
 from leaderboard.submissions.states import RunState
 from tests.leaderboard.board.test_rows import row
@@ -391,3 +397,24 @@ def test_corrected_p_values_stand_in_the_files_only(client: Client, pair: SetPai
     assert {len(line) for line in lines} == {len(heading)}
     by_model = {line[heading.index("model")]: line for line in lines}
     assert float(by_model[smallest["model"]][heading.index("p_holm")]) == smallest["holm"]
+
+
+def test_the_panel_is_said_to_be_that_of_the_last_close_and_what_is_not_computed(
+    client: Client,
+) -> None:
+    """Of several closes each had its own references, and a large close has no fragility."""
+    panel = BoardPanel(
+        basis="panel",
+        references=tuple(
+            PanelMember(model=f"r{i}", run=f"run{i}", why="older", put_aside=False)
+            for i in range(9)
+        ),
+    )
+    Snapshot.objects.write(
+        [row(0)], pair=make_pair(twins_by=""), method=METHOD, inputs_hash="a" * 64,
+        panel=panel.to_dict(),
+    )  # fmt: skip
+    page = " ".join(client.get("/boards/demo/").content.decode().split())
+    assert "Each model of the last close was compared with 9 reference models" in page
+    assert f"(not computed in a close of more than {LARGEST_TRIED} runs)" in page
+    assert "when the board is closed, from the first run" in page

@@ -149,7 +149,7 @@ def test_a_table_without_peers_or_likelihoods(client: Client) -> None:
     page = client.get("/published/small/").content.decode()
     assert page.count('<td role="cell" class="num adjusted">–</td>') == 3
     assert "no test possible" in page and "charts/likelihood/" not in page
-    assert "not comparable" in client.get("/published/small/models/m0/").content.decode()
+    assert "not compared" in client.get("/published/small/models/m0/").content.decode()
     assert as_csv(client)[0]["peers_p"] == ""
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.summary import count_levels, summarise
@@ -116,3 +117,51 @@ def test_gsm1k(data_dir: Path) -> None:
     assert answer(table, "Which fam").startswith(
         "If both sets are equally hard: none, of 10 families with three models or more"
     )
+
+
+def test_the_sentences_hold_for_one_model() -> None:
+    table = imported(file_of(line("only")))
+    assert answer(table, "Which models") == (
+        "None: no score on open is higher than on shut, which is taken to be equally hard with p ≤ 0.001. For 1 the"
+        " items are too few to tell."
+    )
+    assert "With one test there is nothing to correct for: 0 pass Holm's" in answer(
+        table, "Which gaps"
+    )
+
+
+def test_one_model_that_stands_out_is_no_they() -> None:
+    table = imported(file_of(line("only", public=300, private=150)))
+    text = answer(table, "Which models")
+    assert text.startswith("1 of 1 (only): it scores higher on open than on shut")
+    assert "If the one tested model is not overfitted, it has p ≤ 0.001 by chance with" in text
+    assert answer(table, "Which gaps").startswith("1 of 1 has p ≤ 0.001 (only); 0 more")
+
+
+def test_a_model_without_peers_is_not_said_to_lack_items(client: Client) -> None:
+    table = imported(file_of(line("only", public=300, private=150)), equally_hard="")
+    assert answer(table, "Which models") == (
+        "That cannot be told: no model could be tested. 1 was not compared: too few models of other families have a"
+        " private score like its own."
+    )
+    page = client.get("/published/small/").content.decode()
+    assert "1 model on open and shut" in page
+    assert (
+        "not compared: too few models of other families"
+        in client.get("/published/small/models/only/").content.decode()
+    )
+
+
+def test_one_family_is_not_many() -> None:
+    rows = [line(f"m{i}", "A", public=200 + i) for i in range(3)]
+    text = answer(imported(file_of(*rows, line("b", "B"))), "Which fam")
+    assert "of 1 family with three models or more. Against" in text
+    assert text.endswith("1 family has one or two models, too few for a test.")
+    alone = answer(imported(file_of(*rows), slug="other"), "Which fam")
+    assert alone.endswith("Against the other families: none.")
+
+
+def test_of_many_models_chance_is_counted_in_words_that_hold() -> None:
+    rows = [line(f"m{i:04}", f"F{i % 2}", public=200, private=200) for i in range(1000)]
+    text = answer(imported(file_of(*rows)), "Which gaps")
+    assert text.startswith("0 of 1,000 have p ≤ 0.001; 0 more p ≤ 0.01. Corrected for 1,000 tests,")
