@@ -98,7 +98,7 @@ def _story(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     with ThreadPoolExecutor(max_workers=1) as alongside:
         sealed = alongside.submit(_once, place, "sealed", benchmarks.seal)
         prepare.migrate(place)
-        programs.start("site")
+        programs.start("hub", "site")
         _once(place, "account", account.make)
         print(output.greeting(place), flush=True)
         report(broker)
@@ -179,6 +179,7 @@ def _installation(
         broker_url=broker_url,
         port=options.port or _preferred_port(),
         evaluators=options.evaluators,
+        hub_port=free_port(),
         settings={"HOLDFAST_COHORT_SECONDS": COHORT_SECONDS},
     )
     return place, broker

@@ -22,6 +22,7 @@ LARGE = ".safetensors"
 _INFO = re.compile(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?")
 _TREE = re.compile(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/?")
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+_PAGE = re.compile(r"/([^/]+/[^/]+)/tree/([^/]+)/?")
 _STORED = re.compile(r"/stored/([0-9a-f]{64})")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -129,6 +130,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_file(file) if file else self.refuse(404, "EntryNotFound")
         elif match := _TREE.fullmatch(path):
             self._tree(match[1], match[2])
+        elif match := _PAGE.fullmatch(path):
+            self._page(match[1], match[2])
         elif match := _INFO.fullmatch(path):
             self._info(match[1], match[2] or "main")
         elif match := _RESOLVE.fullmatch(path):
@@ -163,6 +166,13 @@ class Handler(BaseHTTPRequestHandler):
     def _tree(self, repo: str, revision: str) -> None:
         if found := self._commit(repo, revision):
             self.send_json([file.in_tree() for file in found[1].values()])
+
+    def _page(self, repo: str, revision: str) -> None:
+        """List the files of a commit for people, as text."""
+        if found := self._commit(repo, revision):
+            commit, files = found
+            names = "".join(f"{len(file.data):>10}  {file.name}\n" for file in files.values())
+            self.send_text(f"{repo} at commit {commit}\n\n{names}", "text/plain; charset=utf-8")
 
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         found = self._commit(repo, revision, files=True)
@@ -207,9 +217,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_json(self, value: object) -> None:
         """Send a JSON value."""
-        data = json.dumps(value).encode()
+        self.send_text(json.dumps(value), "application/json")
+
+    def send_text(self, text: str, kind: str) -> None:
+        """Send a text."""
+        data = text.encode()
         self.send_response(200)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.send_body(data)

@@ -19,8 +19,8 @@ def greeting(place: Installation) -> str:
     things = (
         "Why is one model overfit on one benchmark only?"
         f" {place.address}/models/demo-contaminated/",
-        "Submit the checkpoint honest under a new name, and see that its weights are recognised."
-        f" {place.address}/submit/",
+        "Submit the repository demo-org/demo-honest under a new name, and see that its weights are"
+        f" recognised. {place.address}/submit/",
         f"Check the site from outside: {check}",
     )
     return "\n".join(

@@ -4,12 +4,14 @@ Everything is done once; a second call finds it there and is quick.
 """
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from demo.programs import Installation
 from evaluator.artefacts import inspect_checkpoint
+from evaluator.artefacts.weights import served_files
 from evaluator.sealing.formats import WRAPS
 
 Rows = Sequence[dict[str, str]]
@@ -108,7 +110,14 @@ def make_sealed_set(
 
 def trust_shipped_checkpoints(place: Installation, names: Sequence[str]) -> None:
     """Note the digests of our own checkpoints: where there is no bubblewrap, only these may run."""
-    digests = [inspect_checkpoint(place.checkpoints / name).digest for name in names]
+    digests = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as temporary:
+            fetched = Path(temporary)  # from the hub, without files that no engine reads
+            for path in served_files(place.checkpoints / name):
+                shutil.copy(path, fetched)
+            digests.append(inspect_checkpoint(fetched).digest)
+        digests.append(inspect_checkpoint(place.checkpoints / name).digest)
     place.trusted.write_text("\n".join(digests) + "\n")
 
 

@@ -41,6 +41,7 @@ def free_port() -> int:
 class Installation:
     """Folders of one installation. ``source`` is the tree whose code is run.
 
+    On ``hub_port``, unless it is 0, a hub serves the checkpoints as repositories of ``demo-org``.
     ``evaluators`` of them serve the same pool, each with its own keys, journal and answers; they
     share the sets.
     """
@@ -54,6 +55,7 @@ class Installation:
     checkpoints: Path = ROOT / "demo" / "checkpoints"
     settings: Mapping[str, str] = field(default_factory=dict)
     evaluators: int = 1
+    hub_port: int = 0
 
     @property
     def address(self) -> str:
@@ -112,8 +114,13 @@ class Installation:
             "HOLDFAST_RELEASES": str(self.folder / "site" / "releases"),
             "HOLDFAST_MAIL": f"file://{self.mails.resolve()}",
             "HOLDFAST_BOARD_SECONDS": "0",  # visitors of a demo want to see it at once
+            **self.hub_setting(),
             **self.settings,
         }
+
+    def hub_setting(self) -> dict[str, str]:
+        """Return the variable that names the hub, for the site and the evaluators."""
+        return {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub_port}"} if self.hub_port else {}
 
     def engine_environment(self) -> dict[str, str]:
         """Return the variables of a one-off command of the engine."""
@@ -136,6 +143,7 @@ class Installation:
                 "HOLDFAST_SETS": str(self.sets),
                 "HOLDFAST_CHECKPOINTS": str(self.checkpoints),
                 "HOLDFAST_ANNOUNCE_SECONDS": str(self.lease_seconds / 3),
+                **self.hub_setting(),
                 **{
                     name: value
                     for name, value in os.environ.items()
@@ -178,7 +186,15 @@ class Installation:
     def starts(self) -> dict[str, Callable[[], Process]]:
         """Return the command line of each program by name, in the order of starting."""
         evaluators = {name: partial(self.start_evaluator, name) for name in self.evaluator_names}
-        return {"recorder": self.start_recorder, **evaluators, "site": self.start_site}
+        others = {"site": self.start_site, "hub": self.start_hub}
+        return {"recorder": self.start_recorder, **evaluators, **others}
+
+    def start_hub(self) -> Process:
+        """Start the hub of the checkpoints. It answers long before it is first asked."""
+        folders = sorted(path for path in self.checkpoints.iterdir() if path.is_dir())
+        repositories = [f"demo-org/demo-{folder.name}={folder}" for folder in folders]
+        command = ["demo.hub", "--port", str(self.hub_port), *repositories]
+        return self._start(command, self.engine_environment(), "hub")
 
     def start_site(self) -> Process:
         """Start the site and wait until it answers."""

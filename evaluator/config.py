@@ -81,6 +81,9 @@ SETTINGS: dict[str, Setting] = {
     "HOLDFAST_ENGINE": Setting(
         "auto", "The engine for checkpoints: `auto`, `vllm` or `transformers`."
     ),
+    "HOLDFAST_TOKEN": Setting(
+        "<none>", "The token of an account at a site, for `python -m evaluator submit` only."
+    ),
     "OMP_NUM_THREADS": Setting(
         "<every core of the process>", "Threads of a model server on a CPU."
     ),

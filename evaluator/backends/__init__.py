@@ -1,7 +1,7 @@
 """Clients of a model: one interface, one HTTP implementation, one deterministic fake."""
 
 from evaluator.backends.fake import FakeBackend
-from evaluator.backends.fetching import HubStore
+from evaluator.backends.fetching import HubStore, look_at
 from evaluator.backends.http import HttpBackend
 from evaluator.backends.interface import (
     Backend,
@@ -29,6 +29,7 @@ __all__ = [
     "Sampling",
     "Served",
     "Usage",
+    "look_at",
     "serve_checkpoint",
     "serve_endpoint",
 ]

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from pathlib import Path
 import evaluator
 from evaluator.artefacts.verdicts import OF_INTAKE, read_verdict
 from evaluator.contract import HubModel
-from evaluator.contract.hub import Fetch
+from evaluator.contract.hub import Fetch, HubFacts, Look
 from evaluator.errors import Code, error, host_error
 
+LOOK_SECONDS = 60.0
+_PROGRAM = (sys.executable, "-m", "evaluator.intake", "--parent")
 _PASSED_ON = ("HF_ENDPOINT", "SSL_CERT_FILE")
 _PACKAGE = Path(evaluator.__path__[0])
 
@@ -77,14 +80,33 @@ def intake_variables(environ: Mapping[str, str], endpoint: str) -> dict[str, str
     }
 
 
+def look_at(repo: str, revision: str, *, endpoint: str = "") -> HubFacts:
+    """Return the facts of a model on a hub, by the intake program.
+
+    Raises the codes of its verdict, HUB_UNREACHABLE after LOOK_SECONDS.
+    """
+    order = json.dumps(Look(repo=repo, revision=revision, most=1 << 44).to_dict()).encode()
+    try:
+        done = subprocess.run(
+            [*_PROGRAM, str(os.getpid())],
+            input=order,
+            capture_output=True,
+            env=intake_variables(os.environ, endpoint),
+            timeout=LOOK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise error(Code.HUB_UNREACHABLE, "no answer in time") from None
+    if done.returncode == 0:
+        return HubFacts.from_dict(json.loads(done.stdout))
+    raise read_verdict(done.stderr, allowed=OF_INTAKE) or error(Code.INTERNAL, "intake")
+
+
 async def _run(request: bytes, variables: Mapping[str, str]) -> None:
     """Have the intake program carry out a request. It ends with this task."""
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "evaluator.intake",
-            "--parent",
+            *_PROGRAM,
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,

@@ -23,6 +23,7 @@ _MODULES = (
     "rescore",
     "loglik",
     "harness",
+    "hub",
     "authoring",
     "keys",
     "sealing",

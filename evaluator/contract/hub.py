@@ -118,6 +118,9 @@ class HubFacts(Wire, frozen=True, kw_only=True):
         return f"{self.endpoint}/{self.repo}/tree/{self.commit}"
 
 
+DEFAULT_REVISION = "main"
+
+
 def is_repo(text: str) -> bool:
     """Return True for ``organisation/name``."""
     return _fits(text, RepoId)

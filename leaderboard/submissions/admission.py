@@ -23,7 +23,6 @@ from leaderboard.errors import Refusal
 
 OF_BUDGET = ("max_tokens", "max_cost", "price_in", "price_out")
 MAX_PARAMETERS = 10**14
-DEFAULT_REVISION = "main"
 _CAME_LATER = ("provider", "protocol", "repo", "revision")
 _OF_ENDPOINT = ("url", "served_model", "api", "api_key", "provider")
 _PATTERNS = {

@@ -310,7 +310,7 @@ def test_every_setting_stands_in_the_manual() -> None:
 
 def test_no_setting_is_read_past_the_table() -> None:
     read_by_name = re.compile(
-        r"""["']((?:HOLDFAST_\w*[A-Z]|SECRET_KEY|DATABASE_URL|BROKER_URL))["']"""
+        r"""["']((?:HOLDFAST_\w*[A-Z]|SECRET_KEY|DATABASE_URL|BROKER_URL|HF_ENDPOINT))["']"""
     )
     sources = "".join(path.read_text() for path in (ROOT / "leaderboard").rglob("*.py"))
     assert set(read_by_name.findall(sources)) - set(settings.EVALUATOR_ONLY) == set(settings.KNOWN)

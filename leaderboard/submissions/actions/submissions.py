@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from evaluator.contract.hub import HubFacts
+from evaluator.contract.hub import DEFAULT_REVISION, HubFacts
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
@@ -17,13 +17,7 @@ from leaderboard.submissions.actions.attempts import enqueue_attempt
 from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import check_declared
-from leaderboard.submissions.admission import (
-    DEFAULT_REVISION,
-    Ask,
-    Facts,
-    decide,
-    malformed,
-)
+from leaderboard.submissions.admission import Ask, Facts, decide, malformed
 from leaderboard.submissions.item_selection import select_items
 from leaderboard.submissions.models import (
     Model,

@@ -1,0 +1,71 @@
+"""``preflight`` and ``submit`` at a terminal, against a hub of ours and a site of ours."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from demo.hub import read_folder
+from demo.programs import ROOT
+from tests.servers.hub import FaultyServer, add, running
+
+REPO = "demo-org/demo-small"
+
+
+@pytest.fixture
+def hub() -> Iterator[FaultyServer]:
+    with running() as server:
+        add(server, REPO, read_folder(ROOT / "demo" / "checkpoints" / "small"))
+        yield server
+
+
+def command(hub: FaultyServer, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "evaluator", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HF_ENDPOINT": hub.address} | more,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_preflight_prints_the_facts_and_fetches_no_weights(hub: FaultyServer) -> None:
+    commit = hub.repositories[REPO].refs["main"]
+    done = command(hub, "preflight", f"{REPO}@main")
+    assert done.returncode == 0, done.stderr
+    assert f"{commit} (main)" in done.stdout
+    assert "433,824, stored as BF16" in done.stdout
+    done = command(hub, "preflight", REPO, "--json")
+    assert json.loads(done.stdout)["commit"] == commit
+    assert all(text.startswith("bytes=0-") for text in hub.log.ranges if text)
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("no/such", "hub_not_found"),
+        ("one", "hub_not_found"),
+        (f"{REPO}@v9", "hub_revision_gone"),
+        (f"{REPO}@../x", "hub_revision_gone"),
+    ],
+)
+def test_a_model_that_is_not_there(hub: FaultyServer, model: str, code: str) -> None:
+    done = command(hub, "preflight", model, "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"] == code
+    assert done.stderr.startswith(f"error: {code}: ")
+
+
+def test_submit_needs_a_token_and_a_site(hub: FaultyServer) -> None:
+    ask = ("submit", REPO, "--site", hub.address, "--pair", "demo", "--name", "M-1")
+    done = command(hub, *ask)
+    assert (done.returncode, "HOLDFAST_TOKEN is not set" in done.stderr) == (2, True)
+    done = command(hub, *ask, HOLDFAST_TOKEN="secret-token")
+    assert done.returncode == 2 and "secret-token" not in done.stderr + done.stdout
+    done = command(hub, *ask[:3], "http://127.0.0.1:9", *ask[4:], HOLDFAST_TOKEN="t")
+    assert (done.returncode, "The site does not answer" in done.stderr) == (2, True)
