@@ -70,6 +70,17 @@ class Refusal(StrEnum):
     NAME_TAKEN = "name_taken"
     CONFLICT = "conflict"
     TOO_MANY = "too_many_attempts"
+    SCOPE_MISSING = "scope_missing"
+    NAME_ALIKE = "name_looks_like_another"
+    NAME_KNOWN = "name_well_known"
+    UNKNOWN_ORGANISATION = "unknown_organisation"
+    NOT_A_MEMBER = "not_a_member"
+    OWNERS_ONLY = "owners_only"
+    LAST_OWNER = "last_owner"
+    INVITATION_UNKNOWN = "invitation_unknown"
+    INVITATION_USED = "invitation_used"
+    INVITATION_EXPIRED = "invitation_expired"
+    INVITATION_FOR_ANOTHER = "invitation_for_another"
     MAIL_AWAY = "mail_away"
     BUSY = "busy"
     DATABASE_AWAY = "database_away"
@@ -293,6 +304,57 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         "Wait a moment, then try again.",
         again=True,
     ),
+    Refusal.SCOPE_MISSING: RefusalExplanation(
+        403,
+        "The token's scope does not include this.",
+        "Make a token of that scope at /accounts/tokens/.",
+    ),
+    Refusal.NAME_ALIKE: RefusalExplanation(
+        409,
+        "An organisation of a name that looks the same is here already.",
+        "Choose a name that readers can tell from it, or ask its owners for an invitation.",
+    ),
+    Refusal.NAME_KNOWN: RefusalExplanation(
+        403,
+        "This is the name of an organisation that everybody knows.",
+        "Confirm an address at its mail domain and create it at /organisations/, or ask the"
+        " maintainers.",
+    ),
+    Refusal.UNKNOWN_ORGANISATION: RefusalExplanation(
+        404, "There is no organisation of this name.", "Look for it at /organisations/."
+    ),
+    Refusal.NOT_A_MEMBER: RefusalExplanation(
+        404, "The organisation has no member of this name.", "Look at the list of its members."
+    ),
+    Refusal.OWNERS_ONLY: RefusalExplanation(
+        403, "Only an owner of the organisation may do this.", "Ask one of its owners."
+    ),
+    Refusal.LAST_OWNER: RefusalExplanation(
+        409,
+        "An organisation needs an owner, and this is the last one.",
+        "Make another member an owner first.",
+    ),
+    Refusal.INVITATION_UNKNOWN: RefusalExplanation(
+        404,
+        "There is no such invitation, or it was withdrawn.",
+        "Open the whole link of the mail, or ask for a new invitation.",
+    ),
+    Refusal.INVITATION_USED: RefusalExplanation(
+        409,
+        "The invitation has been used.",
+        "If it was not by you, tell an owner of the organisation, who can send a new one.",
+    ),
+    Refusal.INVITATION_EXPIRED: RefusalExplanation(
+        409,
+        "The invitation has expired.",
+        "Ask an owner of the organisation for a new one.",
+    ),
+    Refusal.INVITATION_FOR_ANOTHER: RefusalExplanation(
+        403,
+        "The invitation is for another address.",
+        "Sign in with the account whose confirmed address the mail was sent to, or ask for an"
+        " invitation to yours.",
+    ),
     Refusal.MAIL_AWAY: RefusalExplanation(
         503,
         "The mail server does not take the mail.",
@@ -432,6 +494,7 @@ _CONFLICTS = {
     "user_name_unique_without_case": Refusal.NAME_TAKEN,
     "accounts_user_username_key": Refusal.NAME_TAKEN,
     "organisation_name_unique_without_case": Refusal.NAME_TAKEN,
+    "organisation_name_looks_like_no_other": Refusal.NAME_ALIKE,
     "accounts_organisation_name_key": Refusal.NAME_TAKEN,
     "model_name_unique_without_case": Refusal.MODEL_TAKEN,
     "submissions_model_name_key": Refusal.MODEL_TAKEN,

@@ -21,6 +21,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from leaderboard.mail import mail_settings
+from leaderboard.sign_in import sign_in_settings
 
 ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
 """Variables of the evaluators that hold the maintainers' keys for listed endpoints begin so."""
@@ -389,6 +390,11 @@ DEFAULT_FROM_EMAIL = text(
     "Holdfast <holdfast@localhost>",
     about="The sender of the site's mail.",
 )
+MAINTAINERS_SECOND_FACTOR = flag(
+    "HOLDFAST_MAINTAINER_MFA",
+    default=True,
+    about="A maintainer's session acts as one only with a second factor set up.",
+)
 LISTED_PROXIES = names(
     "HOLDFAST_PROXIES",
     about="The proxies whose `X-Forwarded-For` counts: addresses, networks, `unix` for a Unix "
@@ -427,6 +433,7 @@ _LOOKS = "How many models on the hub one process of the site looks at at the sam
 HUB_LOOKS = int(number("HOLDFAST_HUB_LOOKS", 4, least=1, about=_LOOKS))
 
 INSTALLED_APPS = [
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -437,6 +444,7 @@ INSTALLED_APPS = [
     "ninja",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "leaderboard.accounts",
     "leaderboard.benchmarks",
     "leaderboard.ledger",
@@ -456,6 +464,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "leaderboard.accounts.middleware.Audit",
     "allauth.account.middleware.AccountMiddleware",
 ]
 TEMPLATES = [
@@ -500,21 +509,6 @@ AUTH_PASSWORD_VALIDATORS += [
 CSRF_FAILURE_VIEW = "leaderboard.views.forbidden"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "mine"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-ACCOUNT_ADAPTER = "leaderboard.accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "leaderboard.accounts.forms.SignUp"}
-ACCOUNT_LOGIN_METHODS = {"username", "email"}
-ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "mandatory"
-ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-ACCOUNT_EMAIL_NOTIFICATIONS = True
-ACCOUNT_CHANGE_EMAIL = True
-ACCOUNT_SESSION_REMEMBER = True
-# In the browser that signed up; elsewhere the link only confirms.
-ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
-ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
-# leaderboard.accounts.throttle counts these in the database, for all processes together.
-ACCOUNT_RATE_LIMITS = {"login": None, "signup": None, "login_failed": "5/300s/key"}
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -546,7 +540,7 @@ SECURE = flag(
     shown="1, but 0 in debug mode and where all allowed hosts are loopback",
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
-ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SECURE else "http"
+globals().update(sign_in_settings(secure=SECURE))
 # A load balancer that asks without TLS gets an answer, not a redirect.
 SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from importlib import import_module
 from math import isfinite
 from typing import Any
 
@@ -16,6 +17,8 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 
 from leaderboard import views
+from leaderboard.accounts.admin import site as console
+from leaderboard.accounts.api import router as accounts
 from leaderboard.benchmarks.api import router as benchmarks
 from leaderboard.board.api import router as board
 from leaderboard.board.index_views import front_page
@@ -26,6 +29,8 @@ from leaderboard.published.api import router as published
 from leaderboard.published.models import listed_tables
 from leaderboard.submissions.api import router as submissions
 
+for _app in ("benchmarks", "ledger", "submissions", "evidence", "board", "published"):
+    import_module(f"leaderboard.{_app}.admin")
 logger = logging.getLogger(__name__)
 
 
@@ -103,7 +108,7 @@ api = Api(
     "Every error is an object with code, message and advice.",
     parser=StrictParser(),
 )
-for router in (submissions, board, published, benchmarks, ledger):
+for router in (submissions, board, published, benchmarks, ledger, accounts):
     api.add_router("", router)
 
 
@@ -172,6 +177,7 @@ urlpatterns = [
     path("robots.txt", views.robots, name="robots"),
     path("favicon.ico", views.favicon, name="favicon"),
     path("api/v1/", api.urls),
+    path("manage/", console.urls),
     path("", include("leaderboard.accounts.urls")),
     # Before the pairs by name, since /sets/register/ is none.
     path("", include("leaderboard.benchmarks.urls")),

@@ -26,6 +26,7 @@ os.environ["BROKER_URL"] = "memory://"
 os.environ["SECRET_KEY"] = "for tests only, and long enough: 0123456789 abcdefghij"
 os.environ["HOLDFAST_LEASE_SECONDS"] = "5"
 os.environ["HOLDFAST_BOARD_SECONDS"] = "0"
+os.environ["HOLDFAST_MAINTAINER_MFA"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,22 @@
-"""Authentication that every API route shares, and the one shape of errors."""
+"""Authentication that every API route shares, the one shape of errors, and the organisations."""
 
 from typing import Any, cast
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.http import HttpRequest
-from ninja import Schema
+from django.urls import reverse
+from ninja import Router, Schema, Status
 from ninja.security import HttpBearer
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
-from leaderboard.accounts.models import ApiToken, User
+from leaderboard.accounts import actions
+from leaderboard.accounts.forms import plain
+from leaderboard.accounts.models import ApiToken, Organisation, Role, Scope, User
+from leaderboard.errors import Refusal, refuse
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+router = Router(tags=["organisations"])
 
 
 class Strict(Schema):
@@ -25,11 +34,21 @@ class Problem(Schema):
 
 
 class Bearer(HttpBearer):
-    """Authentication by ``Authorization: Bearer TOKEN``."""
+    """Authentication by ``Authorization: Bearer TOKEN``, of a token with at least ``scope``."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
-        """Return the token's holder, or None."""
-        return ApiToken.objects.holder(token)
+        """Return the token's holder, or None. Raises ``scope_missing``.
+
+        What a maintainer's token may change is written to the log of acts first.
+        """
+        holder = ApiToken.objects.holder(token, self.scope)
+        if holder is not None and holder.is_staff and request.method not in SAFE_METHODS:
+            actions.record_act(actor=holder.username, act=f"{request.method} {request.path}")
+        return holder
 
 
 def token_user(request: HttpRequest) -> User:
@@ -44,3 +63,136 @@ def viewer(request: HttpRequest) -> User | None:
         return ApiToken.objects.holder(secret)
     user: Any = request.user
     return user if user.is_authenticated else None
+
+
+# --- organisations
+
+
+class OrganisationIn(Strict):
+    """Name of a new organisation."""
+
+    name: str = Field(max_length=80)
+
+
+class InvitationIn(Strict):
+    """Address and role of a person who is invited."""
+
+    email: str = Field(max_length=254)
+    role: str = Role.MEMBER.value
+
+
+class MemberIn(Strict):
+    """New role of a member; ``none`` removes the member."""
+
+    role: str
+
+
+class MemberOut(Schema):
+    """Member of an organisation."""
+
+    username: str
+    role: str
+
+
+class OrganisationOut(Schema):
+    """Organisation. ``members`` is empty for those who are none."""
+
+    name: str
+    verified: bool
+    members: list[MemberOut]
+
+
+@router.get(
+    "/organisations",
+    auth=Bearer(Scope.READ),
+    response={200: list[OrganisationOut], 401: Problem},
+    summary="Your organisations",
+)
+def own_organisations(request: HttpRequest) -> list[dict[str, Any]]:
+    """List the organisations that the token's holder belongs to, the one joined first first."""
+    user = token_user(request)
+    own = Organisation.objects.filter(membership__user=user).order_by("membership__pk")
+    return [_organisation(one, user) for one in own]
+
+
+@router.post(
+    "/organisations",
+    auth=Bearer(Scope.MANAGE),
+    response={201: OrganisationOut, (400, 401, 403, 409, 422): Problem},
+    summary="Create an organisation",
+)
+def create_organisation(request: HttpRequest, order: OrganisationIn) -> Any:
+    """Create an organisation that the token's holder owns."""
+    user = token_user(request)
+    try:
+        plain(order.name)
+    except ValidationError:
+        raise refuse(Refusal.INVALID_FIELD, "name") from None
+    return Status(201, _organisation(actions.create_organisation(name=order.name, by=user), user))
+
+
+@router.get(
+    "/organisations/{name}",
+    auth=None,
+    response={200: OrganisationOut, 404: Problem},
+    summary="One organisation",
+)
+def one_organisation(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Return an organisation. It is unverified until it was shown to be who its name says."""
+    return _organisation(actions.organisation(name=name), viewer(request))
+
+
+@router.post(
+    "/organisations/{name}/invitations",
+    auth=Bearer(Scope.MANAGE),
+    response={202: OrganisationOut, (400, 401, 403, 404, 422, 429, 503): Problem},
+    summary="Invite a person by mail",
+)
+def invite(request: HttpRequest, name: str, order: InvitationIn) -> Any:
+    """Send a link that the holder of the address uses once; for owners."""
+    user = token_user(request)
+    try:
+        validate_email(order.email)
+    except ValidationError:
+        raise refuse(Refusal.INVALID_FIELD, "email") from None
+    if order.role not in Role.values:
+        raise refuse(Refusal.INVALID_FIELD, "role")
+    actions.invite(
+        name=name,
+        email=order.email,
+        role=Role(order.role),
+        by=user,
+        link=lambda secret: request.build_absolute_uri(reverse("invitation", args=[secret])),
+    )
+    return Status(202, _organisation(actions.organisation(name=name), user))
+
+
+@router.post(
+    "/organisations/{name}/members/{username}",
+    auth=Bearer(Scope.MANAGE),
+    response={200: OrganisationOut, (400, 401, 403, 404, 409, 422): Problem},
+    summary="Change or remove a member",
+)
+def change_member(
+    request: HttpRequest, name: str, username: str, order: MemberIn
+) -> dict[str, Any]:
+    """Set a member's role to ``member`` or ``owner``; ``none`` removes; for owners. Everybody may
+    remove themselves."""
+    user = token_user(request)
+    if order.role == "none":
+        actions.remove_member(name=name, username=username, by=user)
+    elif order.role in Role.values:
+        actions.set_role(name=name, username=username, role=Role(order.role), by=user)
+    else:
+        raise refuse(Refusal.INVALID_FIELD, "role")
+    return _organisation(actions.organisation(name=name), user)
+
+
+def _organisation(found: Organisation, user: User | None) -> dict[str, Any]:
+    members = list(found.membership_set.select_related("user").order_by("pk"))
+    inside = any(one.user == user for one in members)
+    return {
+        "name": found.name,
+        "verified": found.verified is not None,
+        "members": [{"username": one.user.username, "role": one.role} for one in members if inside],
+    }

@@ -7,7 +7,8 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.http import HttpRequest
 
-from leaderboard.accounts.models import Organisation, User
+from leaderboard.accounts.known_names import domains_of
+from leaderboard.accounts.models import Organisation, Role, Scope, User
 
 plain = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9 ._&-]*\Z",
@@ -47,6 +48,11 @@ class SignUp(SignupForm):  # type: ignore[misc]
             raise forms.ValidationError(
                 "An organisation of this name is registered. Choose another name."
             )
+        if domains_of(name):
+            raise forms.ValidationError(
+                "This is the name of an organisation that everybody knows. Leave the field empty, "
+                "confirm your address at its mail domain, then create it."
+            )
         return name
 
     def custom_signup(self, request: HttpRequest, user: User) -> None:
@@ -56,7 +62,32 @@ class SignUp(SignupForm):  # type: ignore[misc]
             Organisation.objects.found(name=self.cleaned_data["organisation"], by=user)
 
 
-class TokenName(forms.Form):
-    """Purpose of a new token."""
+class NewToken(forms.Form):
+    """Purpose, scope and lifetime of a new token."""
 
     name = forms.CharField(max_length=80, label="What is it for?", validators=[plain])
+    scope = forms.ChoiceField(choices=Scope.choices, initial=Scope.SUBMIT, label="What may it do?")
+    days = forms.TypedChoiceField(
+        choices=[(30, "30 days"), (90, "90 days"), (365, "a year"), (0, "no end")],
+        coerce=int,
+        initial=90,
+        label="Until when?",
+    )
+
+
+class OrganisationName(forms.Form):
+    """Name of a new organisation."""
+
+    name = forms.CharField(
+        max_length=80,
+        validators=[plain],
+        label="Name",
+        help_text="The board shows it with each model.",
+    )
+
+
+class NewInvitation(forms.Form):
+    """Address and role of a person who is invited."""
+
+    email = forms.EmailField(label="E-mail address")
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)

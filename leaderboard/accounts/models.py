@@ -1,13 +1,20 @@
-"""People, organisations and API tokens."""
+"""People, organisations, invitations, API tokens, and the log of what maintainers do."""
 
 import hashlib
 import secrets
+from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models import Func
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Lower, Replace
 from django.utils import timezone
+
+from leaderboard.accounts import known_names
+from leaderboard.errors import Refusal, refuse
 
 TOKEN_PREFIX = "hft_"  # noqa: S105 - not a password: it makes tokens findable by secret scanners
 
@@ -22,6 +29,21 @@ class User(AbstractUser):
             models.UniqueConstraint(Lower("username"), name="user_name_unique_without_case"),
         )
 
+    staff_withheld = False
+    """Set on a maintainer whose session has no second factor, or whose token may not manage."""
+
+    def withhold_staff(self) -> None:
+        """Let this object act as no maintainer. The account stays one, also when it is saved."""
+        self.staff_withheld = self.is_staff
+        self.is_staff = False
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Store the user."""
+        self.is_staff = self.is_staff or self.staff_withheld
+        super().save(*args, **options)
+        if self.staff_withheld:
+            self.is_staff = False
+
     def organisation(self) -> "Organisation | None":
         """Return the organisation that this user submits for: the one they joined first."""
         return Organisation.objects.filter(membership__user=self).order_by("membership__pk").first()
@@ -31,16 +53,40 @@ class OrganisationQuerySet(models.QuerySet["Organisation"]):
     """All organisations."""
 
     def found(self, *, name: str, by: User) -> "Organisation":
-        """Create an organisation and its first member."""
+        """Create an organisation and its first owner."""
         organisation = self.create(name=name)
-        Membership.objects.create(user=by, organisation=organisation)
+        Membership.objects.create(user=by, organisation=organisation, role=Role.OWNER)
         return organisation
 
 
+class Role(models.TextChoices):
+    """Roles in an organisation: a member submits, an owner also decides who belongs to it."""
+
+    MEMBER = "member", "member"
+    OWNER = "owner", "owner"
+
+
+def _looks() -> Combinable:
+    """Return ``known_names.skeleton`` of the name, in SQL."""
+    looks: Combinable = Func(
+        Lower("name"),
+        models.Value(known_names.ALIKE_FROM + known_names.SEPARATORS),
+        models.Value(known_names.ALIKE_TO),
+        function="translate",
+        output_field=models.TextField(),
+    )
+    for pair, one in known_names.ALIKE_PAIRS:
+        looks = Replace(looks, models.Value(pair), models.Value(one))
+    return looks
+
+
 class Organisation(models.Model):
-    """Owner of models."""
+    """Owner of models. It is unverified until a maintainer, or a confirmed address at its mail
+    domain, shows that it is who its name says."""
 
     name = models.CharField(max_length=80, unique=True)
+    verified = models.DateTimeField(null=True)
+    verified_by = models.CharField(max_length=80, blank=True)
     members = models.ManyToManyField(User, through="Membership")
 
     objects = OrganisationQuerySet.as_manager()
@@ -48,6 +94,7 @@ class Organisation(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(Lower("name"), name="organisation_name_unique_without_case"),
+            models.UniqueConstraint(_looks(), name="organisation_name_looks_like_no_other"),
             models.CheckConstraint(
                 condition=models.Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9 ._&-]*$"),
                 name="organisation_name_is_plain",
@@ -63,31 +110,89 @@ class Membership(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE)
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE)
+    role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
+    joined = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),
         )
 
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organisation}"
+
+
+class Invitation(models.Model):
+    """Invitation to an organisation: for the holder of one address, once, for a while.
+
+    Only the SHA-256 of the secret in its link is stored.
+    """
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="invitations"
+    )
+    email = models.EmailField()
+    role = models.CharField(max_length=6, choices=Role.choices, default=Role.MEMBER)
+    digest = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField()
+    used = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"invitation to {self.organisation}"
+
+
+class Scope(models.TextChoices):
+    """Scopes of a token, each with all before it."""
+
+    READ = "read", "read: see what you see"
+    SUBMIT = "submit", "submit: also submit models and steer your runs"
+    MANAGE = "manage", "manage: also organisations, and what maintainers do"
+
+    def includes(self, other: "Scope") -> bool:
+        """Return True if a token of this scope may do what ``other`` allows."""
+        order = list(Scope)
+        return order.index(self) >= order.index(other)
+
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     """Tokens of all people."""
 
-    def issue(self, *, user: User, name: str) -> tuple["ApiToken", str]:
+    def issue(
+        self,
+        *,
+        user: User,
+        name: str,
+        scope: Scope = Scope.MANAGE,
+        expires: datetime | None = None,
+    ) -> tuple["ApiToken", str]:
         """Return a new token and its secret, which is shown once and not stored."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        return self.create(user=user, name=name, digest=token_digest(secret)), secret
+        token = self.create(
+            user=user, name=name, scope=scope, expires=expires, digest=token_digest(secret)
+        )
+        return token, secret
 
-    def holder(self, secret: str) -> User | None:
+    def holder(self, secret: str, scope: Scope = Scope.READ) -> User | None:
         """Return the user that a secret belongs to.
 
-        None where it is unknown or revoked, or where its holder is suspended.
+        None where it is unknown, revoked or expired, or where its holder is suspended. The user is
+        a maintainer only by a token that may manage. Raises ``scope_missing`` where the token may
+        not do what ``scope`` names.
         """
-        valid = self.filter(revoked__isnull=True, user__is_active=True)
+        now = timezone.now()
+        unexpired = models.Q(expires__isnull=True) | models.Q(expires__gt=now)
+        valid = self.filter(unexpired, revoked__isnull=True, user__is_active=True)
         token = valid.filter(digest=token_digest(secret)).select_related("user").first()
         if token is None:
             return None
-        self.filter(pk=token.pk).update(used=timezone.now())
+        self.filter(pk=token.pk).update(used=now)
+        granted = Scope(token.scope)
+        if not granted.includes(scope):
+            raise refuse(Refusal.SCOPE_MISSING, scope.value)
+        if granted is not Scope.MANAGE:
+            token.user.withhold_staff()
         return token.user
 
     def revoke(self) -> int:
@@ -101,8 +206,10 @@ class ApiToken(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=80)
+    scope = models.CharField(max_length=6, choices=Scope.choices)
     digest = models.CharField(max_length=64, unique=True)
     created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField(null=True)
     used = models.DateTimeField(null=True)
     revoked = models.DateTimeField(null=True)
 
@@ -130,6 +237,25 @@ class Bucket(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class AuditEntry(models.Model):
+    """Act of a maintainer, written before it is carried out.
+
+    The database refuses to change or delete an entry. The names are text, so that they outlive the
+    account.
+    """
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.CharField(max_length=40, db_index=True)
+    act = models.CharField(max_length=100)
+    subject = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.act}"
 
 
 def token_digest(secret: str) -> str:

@@ -1,7 +1,7 @@
 """Addresses of accounts. The names that begin with ``account_`` are django-allauth's."""
 
 from allauth.account import views as allauth
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
 from leaderboard.accounts import views
@@ -46,6 +46,22 @@ urlpatterns = [
         allauth.password_reset_from_key_done,
         name="account_reset_password_from_key_done",
     ),
+    path("accounts/2fa/authenticate/", views.SecondFactor.as_view(), name="mfa_authenticate"),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("organisations/", views.organisations, name="organisations"),
+    path("organisations/<str:name>/", views.organisation, name="organisation"),
+    path("organisations/<str:name>/invite/", views.invite, name="invite"),
+    path(
+        "organisations/<str:name>/invitations/<int:invitation>/withdraw/",
+        views.withdraw_invitation,
+        name="withdraw-invitation",
+    ),
+    path(
+        "organisations/<str:name>/members/<str:username>/",
+        views.change_member,
+        name="change-member",
+    ),
+    path("invitations/<str:secret>/", views.invitation, name="invitation"),
     path("accounts/tokens/", views.tokens, name="tokens"),
     path("accounts/tokens/<int:token>/revoke/", views.revoke, name="revoke-token"),
 ]

@@ -1,21 +1,25 @@
-"""Sign-up, sign-in and API tokens; guards that the views of other apps share."""
+"""Sign-up, API tokens and organisations; guards that the views of other apps share."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from allauth.account.views import SignupView
+from allauth.mfa.base.views import AuthenticateView
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from leaderboard.accounts import actions, throttle
+from leaderboard.accounts.actions.organisations import INVITATION_DAYS
+from leaderboard.accounts.forms import NewInvitation, NewToken, OrganisationName
 from leaderboard.accounts.forms import SignUp as SignUpForm
-from leaderboard.accounts.forms import TokenName
-from leaderboard.accounts.models import User
-from leaderboard.errors import RequestRejected, SiteError, conflicts_refused
+from leaderboard.accounts.models import Role, Scope, User
+from leaderboard.errors import Refusal, RequestRejected, SiteError, conflicts_refused, refuse
 
 Rest = ParamSpec("Rest")
 View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
@@ -44,6 +48,15 @@ class SignUp(SignupView):  # type: ignore[misc]
         return cast("HttpResponse", self.render_to_response(context, status=status))
 
 
+class SecondFactor(AuthenticateView):  # type: ignore[misc]
+    """Page for the code of a second factor, after the password."""
+
+    def post(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Charge the attempt, then check the code. Raises ``too_many_attempts``."""
+        throttle.charge_second_factor(request)
+        return cast("HttpResponse", super().post(request, *args, **options))
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
@@ -52,13 +65,16 @@ def tokens(request: HttpRequest) -> HttpResponse:
     The new secret is shown once, on the page that answers the form.
     """
     user = signed_in_user(request)
-    form = TokenName(request.POST or None)
+    form = NewToken(request.POST or None)
     secret = ""
     if request.method == "POST" and form.is_valid():
-        secret = actions.issue_token(user=user, name=form.cleaned_data["name"])
-        form = TokenName()
+        asked = form.cleaned_data
+        secret = actions.issue_token(
+            user=user, name=asked["name"], scope=Scope(asked["scope"]), days=asked["days"] or None
+        )
+        form = NewToken()
     alive = user.tokens.filter(revoked__isnull=True).order_by("-pk")
-    context = {"form": form, "secret": secret, "tokens": alive, "section": "account"}
+    context = {"form": form, "secret": secret, "tokens": alive, "now": timezone.now()}
     return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
 
 
@@ -69,6 +85,129 @@ def revoke(request: HttpRequest, token: int) -> HttpResponse:
     if actions.revoke_token(user=signed_in_user(request), token=token):
         messages.success(request, "The token no longer works.")
     return redirect("tokens")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def organisations(request: HttpRequest) -> HttpResponse:
+    """List the user's organisations, with a form for a new one."""
+    user = signed_in_user(request)
+    form = OrganisationName(request.POST or None)
+    status = 422
+    if request.method == "POST" and form.is_valid():
+        try:
+            created = actions.create_organisation(name=form.cleaned_data["name"], by=user)
+            return redirect("organisation", created.name)
+        except SiteError as failure:
+            form.add_error("name", failure.advised())
+            status = failure.status
+    memberships = user.membership_set.select_related("organisation").order_by("pk")
+    context = {"form": form, "memberships": memberships}
+    return render(
+        request, "accounts/organisations.html", context, status=status if form.errors else 200
+    )
+
+
+@require_safe
+def organisation(request: HttpRequest, name: str) -> HttpResponse:
+    """Show an organisation: to everybody if it is verified, to its members who belongs to it."""
+    found = actions.organisation(name=name)
+    user = reader(request)
+    members = found.membership_set.select_related("user").order_by("pk")
+    mine = next((one for one in members if one.user == user), None)
+    context = {
+        "organisation": found,
+        "members": members if mine else (),
+        "mine": mine,
+        "owns": mine is not None and mine.role == Role.OWNER,
+        "invitations": found.invitations.filter(used__isnull=True).order_by("-pk") if mine else (),
+        "form": NewInvitation(),
+        "now": timezone.now(),
+    }
+    return render(request, "accounts/organisation.html", context)
+
+
+@login_required
+@require_POST
+def invite(request: HttpRequest, name: str) -> HttpResponse:
+    """Invite the holder of an address; for owners."""
+    form = NewInvitation(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Give a valid e-mail address and a role. Nobody was invited.")
+        return redirect("organisation", name)
+    email, role = form.cleaned_data["email"], Role(form.cleaned_data["role"])
+    carry_out(
+        request,
+        lambda: actions.invite(
+            name=name,
+            email=email,
+            role=role,
+            by=signed_in_user(request),
+            link=lambda secret: invitation_link(request, secret),
+        ),
+        done=f"The invitation is on its way. It is valid for {INVITATION_DAYS} days.",
+    )
+    return redirect("organisation", name)
+
+
+@login_required
+@require_POST
+def withdraw_invitation(request: HttpRequest, name: str, invitation: int) -> HttpResponse:
+    """Withdraw an invitation that nobody has used; for owners."""
+    user = signed_in_user(request)
+    carry_out(
+        request,
+        lambda: actions.withdraw_invitation(name=name, invitation=invitation, by=user),
+        done="The link of the invitation no longer works.",
+    )
+    return redirect("organisation", name)
+
+
+@login_required
+@require_POST
+def change_member(request: HttpRequest, name: str, username: str) -> HttpResponse:
+    """Change a member's role, or remove the member; for owners, and for those who leave."""
+    user = signed_in_user(request)
+    to = request.POST.get("to", "")
+    if to in Role.values:
+        carry_out(
+            request,
+            lambda: actions.set_role(name=name, username=username, role=Role(to), by=user),
+            done="The role was changed.",
+        )
+    elif to == "out":
+        left = carry_out(
+            request,
+            lambda: actions.remove_member(name=name, username=username, by=user),
+            done="The organisation has one member less.",
+        )
+        if left and user.username == username:
+            return redirect("organisations")
+    else:
+        raise refuse(Refusal.BAD_REQUEST)
+    return redirect("organisation", name)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest, secret: str) -> HttpResponse:
+    """Show an invitation to the person it is for, and accept it by a button."""
+    user = signed_in_user(request)
+    try:
+        if request.method == "POST":
+            joined = actions.accept_invitation(secret=secret, by=user)
+            messages.success(request, f"You belong to {joined} now.")
+            return redirect("organisation", joined.name)
+        found = actions.invitation(secret=secret, by=user)
+    except SiteError as failure:
+        context: dict[str, Any] = {"refusal": failure.to_dict()}
+        return render(request, "accounts/invitation.html", context, status=failure.status)
+    return render(request, "accounts/invitation.html", {"invitation": found})
+
+
+def invitation_link(request: HttpRequest, secret: str) -> str:
+    """Return the address of an invitation."""
+    return request.build_absolute_uri(reverse("invitation", args=[secret]))
 
 
 def reader(request: HttpRequest) -> User | None:
@@ -82,11 +221,18 @@ def signed_in_user(request: HttpRequest) -> User:
 
 
 def maintainers_only(view: View[Rest]) -> View[Rest]:
-    """Serve a view to maintainers; answer 404 to everybody else."""
+    """Serve a view to maintainers; answer 404 to everybody else.
+
+    A maintainer without a second factor is sent to the page that sets one up.
+    """
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: Rest.args, **options: Rest.kwargs) -> HttpResponse:
-        if not cast("User", request.user).is_staff:
+        user = reader(request)
+        if user is not None and user.staff_withheld:
+            messages.error(request, "Maintainers need a second factor. Set one up first.")
+            return redirect("mfa_index")
+        if user is None or not user.is_staff:
             raise Http404
         return view(request, *args, **options)
 

@@ -71,7 +71,11 @@ class House:
     @cached_property
     def token(self) -> str:
         """An author's API token."""
-        return self.place.manage("create_token", "author").strip().splitlines()[-1]
+        return (
+            self.place.manage("create_token", "author", "--scope", "manage")
+            .strip()
+            .splitlines()[-1]
+        )
 
     def submit(self, model: str, **order: Any) -> str:
         order = {"model": model, "pair": PAIR, "open_weights": False} | order

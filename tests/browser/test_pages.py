@@ -17,6 +17,9 @@ LIKELIHOOD = BOTH[0]
 STRANGERS = (
     "/accounts/sign-in/",
     "/accounts/sign-up/",
+    "/accounts/password/reset/",
+    "/accounts/confirm-email/",
+    "/organisations/Holdfast%20demo/",
     "/sets/",
     "/sets/demo/",
     "/ledger/",
@@ -46,7 +49,17 @@ STAFF = (
     "/sets/proposed/release/",
     "/commitments/",
 )
-SUBMITTERS = ("/", "/submit/", "/mine/", "/accounts/tokens/", "/commitments/")
+SUBMITTERS = (
+    "/",
+    "/submit/",
+    "/mine/",
+    "/accounts/tokens/",
+    "/accounts/email/",
+    "/accounts/password/set/",
+    "/accounts/2fa/",
+    "/organisations/",
+    "/commitments/",
+)
 
 
 WIDE, PHONE = 1280, 360

@@ -426,6 +426,12 @@ def values(used: Used) -> dict[str, Sequence[object]]:
     return {
         "slug": ["twins"],
         "uidb36": ["1"],
+        "username": ["author"],
+        "invitation": [1],
+        "secret": ["no-secret"],
+        "pk": [1],
+        "object_id": [1],
+        "app_label": ["accounts"],
         "key": ["no-key"],
         "chart": ["scatter", "families", "orders", "likelihood", "peers", "none"],
         "slug:evaluator": ["demo"],
@@ -447,6 +453,7 @@ def values(used: Used) -> dict[str, Sequence[object]]:
         ],
         "name": [
             "a-line",
+            "Lab of author",
             *(row[0] for row in used.house.query("SELECT name FROM submissions_model")),
         ],
     }

@@ -17,6 +17,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
+                ('actor', models.CharField(db_index=True, max_length=40)),
+                ('act', models.CharField(max_length=100)),
+                ('subject', models.CharField(blank=True, max_length=300)),
+            ],
+            options={
+                'verbose_name_plural': 'audit entries',
+            },
+        ),
+        migrations.CreateModel(
             name='Bucket',
             fields=[
                 ('key', models.CharField(max_length=64, primary_key=True, serialize=False)),
@@ -49,8 +62,10 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=80)),
+                ('scope', models.CharField(choices=[('read', 'read: see what you see'), ('submit', 'submit: also submit models and steer your runs'), ('manage', 'manage: also organisations, and what maintainers do')], max_length=6)),
                 ('digest', models.CharField(max_length=64, unique=True)),
                 ('created', models.DateTimeField(auto_now_add=True)),
+                ('expires', models.DateTimeField(null=True)),
                 ('used', models.DateTimeField(null=True)),
                 ('revoked', models.DateTimeField(null=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to=settings.AUTH_USER_MODEL)),
@@ -60,6 +75,8 @@ class Migration(migrations.Migration):
             name='Membership',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('member', 'member'), ('owner', 'owner')], default='member', max_length=6)),
+                ('joined', models.DateTimeField(auto_now_add=True)),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
             ],
         ),
@@ -68,6 +85,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=80, unique=True)),
+                ('verified', models.DateTimeField(null=True)),
+                ('verified_by', models.CharField(blank=True, max_length=80)),
                 ('members', models.ManyToManyField(through='accounts.Membership', to=settings.AUTH_USER_MODEL)),
             ],
         ),
@@ -75,6 +94,20 @@ class Migration(migrations.Migration):
             model_name='membership',
             name='organisation',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='accounts.organisation'),
+        ),
+        migrations.CreateModel(
+            name='Invitation',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('email', models.EmailField(max_length=254)),
+                ('role', models.CharField(choices=[('member', 'member'), ('owner', 'owner')], default='member', max_length=6)),
+                ('digest', models.CharField(max_length=64, unique=True)),
+                ('created', models.DateTimeField(auto_now_add=True)),
+                ('expires', models.DateTimeField()),
+                ('used', models.DateTimeField(null=True)),
+                ('invited_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='invitations', to='accounts.organisation')),
+            ],
         ),
         migrations.AddConstraint(
             model_name='user',
@@ -87,6 +120,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='organisation',
             constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('name'), name='organisation_name_unique_without_case'),
+        ),
+        migrations.AddConstraint(
+            model_name='organisation',
+            constraint=models.UniqueConstraint(django.db.models.functions.text.Replace(django.db.models.functions.text.Replace(models.Func(django.db.models.functions.text.Lower('name'), models.Value('01i ._&-'), models.Value('oll'), function='translate', output_field=models.TextField()), models.Value('rn'), models.Value('m')), models.Value('vv'), models.Value('w')), name='organisation_name_looks_like_no_other'),
         ),
         migrations.AddConstraint(
             model_name='organisation',

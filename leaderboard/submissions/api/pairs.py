@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
+from leaderboard.accounts.models import Scope
 from leaderboard.submissions import actions
 
 router = Router(tags=["submissions"])
@@ -29,7 +30,7 @@ class WithdrawnOut(Schema):
 
 @router.post(
     "/sets/{slug}/withdrawal",
-    auth=Bearer(),
+    auth=Bearer(Scope.MANAGE),
     response={201: WithdrawnOut, (401, 403, 409, 422): Problem},
     summary="Withdraw a pair",
 )

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user, viewer
+from leaderboard.accounts.models import Scope
 from leaderboard.errors import Refusal, explain_code, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.models import Rescoring
@@ -40,7 +41,7 @@ class RescoringOut(Schema):
 
 @router.post(
     "/runs/{uuid:run_id}/rescorings",
-    auth=Bearer(),
+    auth=Bearer(Scope.MANAGE),
     response={201: RescoringOut, (401, 403, 404, 409, 422): Problem},
     summary="Have a run graded again",
 )

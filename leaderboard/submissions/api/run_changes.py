@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Status
 
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
-from leaderboard.accounts.models import User
+from leaderboard.accounts.models import Scope, User
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.api.runs import RunOut, run_facts
@@ -32,7 +32,7 @@ class RetractionIn(Strict):
 
 @router.post(
     "/runs/{uuid:run_id}/continue",
-    auth=Bearer(),
+    auth=Bearer(Scope.SUBMIT),
     response={200: RunOut, (400, 401, 404, 409, 422, 429, 503): Problem},
     summary="Continue a failed run",
 )
@@ -44,7 +44,7 @@ def continue_run(request: HttpRequest, run_id: UUID, order: ContinueIn) -> dict[
 
 @router.post(
     "/runs/{uuid:run_id}/cancel",
-    auth=Bearer(),
+    auth=Bearer(Scope.SUBMIT),
     response={200: RunOut, (401, 404, 409): Problem},
     summary="Cancel a run",
 )
@@ -60,7 +60,7 @@ def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 @router.post(
     "/runs/{uuid:run_id}/requeue",
-    auth=Bearer(),
+    auth=Bearer(Scope.MANAGE),
     response={200: RunOut, (401, 403, 404, 409, 429): Problem},
     summary="Queue a failed run again",
 )
@@ -79,7 +79,7 @@ def requeue(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 @router.post(
     "/runs/{uuid:run_id}/retraction",
-    auth=Bearer(),
+    auth=Bearer(Scope.MANAGE),
     response={201: RunOut, (401, 403, 404, 422): Problem},
     summary="Retract a run",
 )

@@ -9,6 +9,7 @@ from ninja import Field, Router, Schema, Status
 
 from evaluator.contract.hub import split_revision
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
+from leaderboard.accounts.models import Scope
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
@@ -106,7 +107,7 @@ class SubmissionOut(Schema):
 
 @router.post(
     "/submissions",
-    auth=Bearer(),
+    auth=Bearer(Scope.SUBMIT),
     response={201: SubmissionOut, (400, 401, 403, 409, 413, 422, 429, 503): Problem},
     summary="Submit a model",
 )
@@ -119,7 +120,7 @@ def submit(request: HttpRequest, order: SubmissionIn) -> Any:
 
 @router.post(
     "/preflight",
-    auth=Bearer(),
+    auth=Bearer(Scope.SUBMIT),
     response={200: PreflightOut, (400, 401, 403, 413, 422, 429, 503): Problem},
     summary="Check a model on the hub",
 )
@@ -149,7 +150,7 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
 
 @router.get(
     "/submissions/{submission_id}",
-    auth=Bearer(),
+    auth=Bearer(Scope.READ),
     response={200: SubmissionOut, (401, 404): Problem},
     summary="One of your submissions",
 )

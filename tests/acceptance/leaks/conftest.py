@@ -52,6 +52,7 @@ def begin(
             rows=(PUBLIC, planted.records),
             seal=seal,
             HOLDFAST_MAX_ATTEMPTS="20",
+            HOLDFAST_MAINTAINER_MFA="0",
             **settings,
             **options,
         )

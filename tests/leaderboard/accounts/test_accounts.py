@@ -202,7 +202,9 @@ def test_names_are_unique_without_case_in_the_database_too(db: None) -> None:
 
 def test_a_token_is_shown_once_and_kept_as_a_digest(client: Client, user: Any) -> None:
     client.force_login(user)
-    page = client.post("/accounts/tokens/", {"name": "laptop"}).content.decode()
+    page = client.post(
+        "/accounts/tokens/", {"name": "laptop", "scope": "submit", "days": "90"}
+    ).content.decode()
     secret = page.split("only once: <code>")[1].split("</code>")[0]
     assert secret.startswith("hft_")
     token = ApiToken.objects.get()

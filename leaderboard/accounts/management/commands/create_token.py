@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from leaderboard.accounts import actions
-from leaderboard.accounts.models import User
+from leaderboard.accounts.models import Scope, User
 
 
 class Command(BaseCommand):
@@ -18,6 +18,8 @@ class Command(BaseCommand):
         """USER, and the token's name."""
         parser.add_argument("user", metavar="USER")
         parser.add_argument("--name", default="command line")
+        parser.add_argument("--scope", choices=Scope.values, default=Scope.SUBMIT.value)
+        parser.add_argument("--days", type=int, help="until it expires (default: never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Issue and print."""
@@ -26,6 +28,13 @@ class Command(BaseCommand):
             User._meta.get_field("username").run_validators(name)
         except ValidationError:
             raise CommandError("a user's name has letters, digits and @.+-_ only") from None
+        if options["days"] is not None and options["days"] < 1:
+            raise CommandError("--days is at least 1")
         self.stdout.write(
-            actions.issue_token(user=actions.enrol(username=name), name=options["name"])
+            actions.issue_token(
+                user=actions.enrol(username=name),
+                name=options["name"],
+                scope=Scope(options["scope"]),
+                days=options["days"],
+            )
         )

@@ -1,8 +1,12 @@
 """Signing up, and issuing API tokens."""
 
-from allauth.account.models import EmailAddress
+from datetime import timedelta
 
-from leaderboard.accounts.models import ApiToken, Organisation, User
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.utils import timezone
+
+from leaderboard.accounts.models import ApiToken, Organisation, Scope, User
 from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 
 
@@ -23,9 +27,15 @@ def sign_up(
     return user
 
 
-def issue_token(*, user: User, name: str) -> str:
-    """Create an API token and return its secret. Only the secret's digest is stored."""
-    _, secret = ApiToken.objects.issue(user=user, name=name)
+def issue_token(
+    *, user: User, name: str, scope: Scope = Scope.MANAGE, days: int | None = None
+) -> str:
+    """Create an API token and return its secret. Only the secret's digest is stored.
+
+    It expires after ``days``, or never.
+    """
+    expires = timezone.now() + timedelta(days=days) if days else None
+    _, secret = ApiToken.objects.issue(user=user, name=name, scope=scope, expires=expires)
     return secret
 
 
@@ -62,3 +72,22 @@ def set_maintainer(*, username: str, maintains: bool) -> User:
     user.is_staff = maintains
     user.save(update_fields=["is_staff"])
     return user
+
+
+def set_active(*, username: str, active: bool) -> User:
+    """Suspend a user, whose session and tokens then open nothing, or end it. Raises
+    ``unknown_user``."""
+    user = person(username=username)
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    return user
+
+
+def reset_second_factor(*, username: str) -> int:
+    """Delete a user's second factors, recovery codes included. Return how many there were.
+
+    Raises ``unknown_user``.
+    """
+    factors = Authenticator.objects.filter(user=person(username=username))
+    deleted: int = factors.delete()[0]
+    return deleted

@@ -1,0 +1,223 @@
+"""Console of the maintainers at ``/manage/``: Django's admin, read-only, with actions.
+
+Nothing is edited in a form: an action calls the function that the page, the API and the command
+call. ``middleware.Audit`` writes each act to the log before it is carried out.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.views.decorators.http import require_http_methods
+
+from leaderboard.accounts import actions
+from leaderboard.accounts.models import AuditEntry, Membership, Organisation, User
+from leaderboard.errors import SiteError
+
+
+class ConsoleSite(admin.AdminSite):
+    """Console for maintainers. Signing in and passwords are the site's own pages."""
+
+    site_header = "Maintainers' console"
+    site_title = "Holdfast console"
+    index_title = "Queue, evaluators, rounds, people"
+    enable_nav_sidebar = False
+
+    final_catch_all_view = False
+
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of what is used here: nothing is completed, and nobody signs in."""
+        unused = {"app_list", "autocomplete", "view_on_site", "password_change_done"}
+        used = [one for one in super().get_urls() if getattr(one, "name", "") not in unused]
+        apps = path("<slug:app_label>/", self.admin_view(self.app_index), name="app_list")
+        return [*used, apps]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Guard a view, and refuse other methods than those of a browser's forms."""
+        guarded = super().admin_view(view, cacheable)
+        return require_http_methods(["GET", "HEAD", "POST"])(guarded)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return True for maintainers."""
+        user = request.user
+        return isinstance(user, User) and user.is_active and user.is_staff
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Send visitors to the sign-in, maintainers without a second factor to its page."""
+        user = request.user
+        if not isinstance(user, User):
+            return redirect_to_login(request.get_full_path())
+        if user.staff_withheld:
+            messages.error(request, "Maintainers need a second factor. Set one up first.")
+            return redirect("mfa_index")
+        raise Http404
+
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
+        """Lead to the site's own page."""
+        return redirect("account_logout")
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: Any = None
+    ) -> HttpResponse:
+        """Lead to the site's own page."""
+        return redirect("account_change_password")
+
+
+site = ConsoleSite()
+
+
+class Console(admin.ModelAdmin):  # type: ignore[type-arg]
+    """List of rows that maintainers see and nobody edits."""
+
+    view_on_site = False
+
+    def get_urls(self) -> list[Any]:
+        """Return the addresses of the list, of one row, and of its history."""
+        used = ("_changelist", "_change", "_history")
+        return [one for one in super().get_urls() if str(one.name or "").endswith(used)]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the app on the index."""
+        return site.has_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Show rows to maintainers."""
+        return site.has_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Add nothing here."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Edit nothing here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Delete nothing here."""
+        return False
+
+
+Row = TypeVar("Row", bound=Model)
+
+
+def act_on_each(
+    request: HttpRequest, rows: Iterable[Row], act: Callable[[Row], object], *, done: str
+) -> None:
+    """Call an action for each row. The next page counts them, and names each refusal."""
+    count = 0
+    for row in rows:
+        try:
+            act(row)
+            count += 1
+        except SiteError as failure:
+            messages.error(request, f"{row}: {failure.advised()}")
+    if count:
+        messages.success(request, f"{done}: {count}.")
+
+
+@admin.register(User, site=site)
+class Users(Console):
+    """People."""
+
+    list_display = ("username", "email", "is_staff", "is_active", "date_joined", "last_login")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("username", "email")
+    fields = list_display
+    actions = ("suspend", "readmit")
+
+    @admin.action(description="Suspend: sessions and tokens open nothing")
+    def suspend(self, request: HttpRequest, chosen: Any) -> None:
+        """Suspend users."""
+        act_on_each(
+            request,
+            chosen,
+            lambda user: actions.set_active(username=user.username, active=False),
+            done="Suspended",
+        )
+
+    @admin.action(description="Readmit")
+    def readmit(self, request: HttpRequest, chosen: Any) -> None:
+        """End a suspension."""
+        act_on_each(
+            request,
+            chosen,
+            lambda user: actions.set_active(username=user.username, active=True),
+            done="Readmitted",
+        )
+
+
+class Members(admin.TabularInline):  # type: ignore[type-arg]
+    """Members of an organisation."""
+
+    model = Membership
+    fields = ("user", "role", "joined")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Add nobody here."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Show members to maintainers."""
+        return site.has_permission(request)
+
+
+@admin.register(Organisation, site=site)
+class Organisations(Console):
+    """Organisations."""
+
+    list_display = ("name", "verified", "verified_by")
+    list_filter = (("verified", admin.EmptyFieldListFilter),)
+    search_fields = ("name",)
+    fields = list_display
+    inlines = (Members,)
+    actions = ("verify", "end_verification", "take_name")
+
+    @admin.action(description="Verify: it is who its name says")
+    def verify(self, request: HttpRequest, chosen: Any) -> None:
+        """Verify organisations."""
+        by = request.user.get_username()
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.set_verified(name=one.name, verified=True, by=by),
+            done="Verified",
+        )
+
+    @admin.action(description="End the verification")
+    def end_verification(self, request: HttpRequest, chosen: Any) -> None:
+        """Make organisations unverified."""
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.set_verified(name=one.name, verified=False, by=""),
+            done="Unverified",
+        )
+
+    @admin.action(description="Take the name away: it becomes 'Organisation NUMBER'")
+    def take_name(self, request: HttpRequest, chosen: Any) -> None:
+        """Replace names that mislead or offend."""
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.rename_organisation(name=one.name, new=f"Organisation {one.pk}"),
+            done="Renamed",
+        )
+
+
+@admin.register(AuditEntry, site=site)
+class Acts(Console):
+    """Log of what maintainers did."""
+
+    list_display = ("at", "actor", "act", "subject")
+    list_filter = ("act",)
+    search_fields = ("actor", "subject")
+    date_hierarchy = "at"
+    fields = list_display

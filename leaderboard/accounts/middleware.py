@@ -1,0 +1,45 @@
+"""Log of what maintainers do, written before the act."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from leaderboard.accounts import actions
+from leaderboard.accounts.models import User
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+OWN_ACCOUNT = "accounts/"
+
+
+class Audit:
+    """Writes each request of a maintainer that may change something, but for their own account.
+
+    A request by token is written where the token is read (``api.Bearer``).
+    """
+
+    def __init__(self, answer: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer as usual."""
+        return self.answer(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., HttpResponseBase],
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
+    ) -> None:
+        """Write the act, before the view is called."""
+        if request.method in SAFE or not isinstance(request.user, User):
+            return
+        route = request.resolver_match.route if request.resolver_match else ""
+        if request.user.is_staff and not route.startswith(OWN_ACCOUNT):
+            chosen = request.POST.getlist("_selected_action")
+            subject = [f"{name}={value}" for name, value in options.items()] + chosen
+            act = " ".join(filter(None, (route, request.POST.get("action", ""))))
+            act = f"{request.method} {act}"
+            actions.record_act(actor=request.user.username, act=act, subject=" ".join(subject))

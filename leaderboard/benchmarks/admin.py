@@ -1,0 +1,43 @@
+"""Console: sets, notices and releases. Pairs stand in ``board.admin``, which closes rounds."""
+
+from django.contrib import admin
+
+from leaderboard.accounts.admin import Console, site
+from leaderboard.benchmarks.models import ItemSet, Notice, Release, SetStep
+
+
+@admin.register(ItemSet, site=site)
+class Sets(Console):
+    """Sets."""
+
+    list_display = ("name", "sealed", "n", "digest")
+    list_filter = ("sealed",)
+    search_fields = ("name", "digest")
+    fields = list_display
+
+
+@admin.register(Notice, site=site)
+class Notices(Console):
+    """Notices of maintainers that retire items, blocks or sets."""
+
+    list_display = ("item_set", "index", "hash", "received")
+    list_select_related = ("item_set",)
+    fields = list_display
+
+
+@admin.register(SetStep, site=site)
+class Steps(Console):
+    """Steps towards a release."""
+
+    list_display = ("item_set", "old", "new", "by", "moment")
+    list_select_related = ("item_set", "by")
+    fields = list_display
+
+
+@admin.register(Release, site=site)
+class Releases(Console):
+    """Releases."""
+
+    list_display = ("item_set", "folder", "published_by", "published_at")
+    list_select_related = ("item_set", "published_by")
+    fields = list_display
