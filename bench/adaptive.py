@@ -3,7 +3,9 @@
 Each world is drawn many times: real outcomes of 41 models in halves, and simulated ones. For each
 level it prints, of the adaptive test and of the full test on every private item: the share of
 findings, the share of private items that were shown on average, and how often both find the same.
-± is two binomial standard errors. Exits 1 where a clean model is found too often.
+Lines "as run" are of one plan for both levels, as runs are made: it ends at the stricter level, so
+that more items are shown than a test at the other level alone needs. ± is two binomial standard
+errors. Exits 1 where a clean model is found too often.
 """
 
 import argparse
@@ -22,8 +24,11 @@ from bench import recorded
 from bench.worlds import Floats, Sample, World, draw
 from leaderboard.evidence.statistics import adaptive
 from leaderboard.evidence.statistics.adaptive import SHARES
+from leaderboard.evidence.vocabulary import LEVELS as LEVELS_IN_FORCE
 
 LEVELS = (0.05, 0.01, 0.001)
+PLAN = (LEVELS_IN_FORCE.watch, LEVELS_IN_FORCE.overfit)
+"""Levels of the plan of a run, which ends at the stricter one."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ SURELY = 0.001
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one draw at each level: found by the full and by the adaptive test, and shown."""
+    """Result of one draw at each level: found by the full and by the adaptive test, and shown.
+
+    The last two are those of ``PLAN``, by one plan.
+    """
 
     full: tuple[bool, ...]
     adaptive: tuple[bool, ...]
@@ -69,11 +77,22 @@ def judge(sample: Sample) -> Finding:
     looks = procedure.looks()
     whole = procedure.look(sample.private.shape[1])
     outcomes = [adaptive.decide(looks, level) for level in LEVELS]
+    end, p = by_plan(looks)
     return Finding(
-        full=tuple(whole.p <= level for level in LEVELS),
-        adaptive=tuple(outcome.found for outcome in outcomes),
-        shown=tuple(SHARES[outcome.look] for outcome in outcomes),
+        full=tuple(whole.p <= level for level in (*LEVELS, *PLAN)),
+        adaptive=(*(outcome.found for outcome in outcomes), *(p <= level for level in PLAN)),
+        shown=(*(SHARES[outcome.look] for outcome in outcomes), SHARES[end], SHARES[end]),
     )
+
+
+def by_plan(looks: list[adaptive.Look]) -> tuple[int, float]:
+    """Return the look at which a run by the plan ends, from 0, and its p-value."""
+    information = [look.information for look in looks]
+    for end in range(len(looks)):
+        made = looks[: end + 1]
+        if adaptive.has_ended(made, information, min(PLAN)):
+            return end, adaptive.sequential_p(made, information)
+    raise AssertionError("the last look ends every run")
 
 
 def measure(world: Halves | World, sims: int, seed: int, data: Path) -> list[Finding]:
@@ -96,8 +115,10 @@ def row(findings: list[Finding], place: int) -> str:
     shown = float(np.mean([finding.shown[place] for finding in findings]))
     same = float(np.mean([f.full[place] == f.adaptive[place] for f in findings]))
     error = 2 * sqrt(found * (1 - found) / len(findings))
+    name = f"{(*LEVELS, *PLAN)[place]:>6}"
+    name += " as run" if place >= len(LEVELS) else "       "
     return (
-        f"{LEVELS[place]:>6}  full {full:6.3f}  adaptive {found:6.3f} ±{error:.3f}  "
+        f"{name}  full {full:6.3f}  adaptive {found:6.3f} ±{error:.3f}  "
         f"shown {shown:6.1%}  same {same:6.1%}"
     )
 
@@ -124,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         for world, future in zip(WORLDS, futures, strict=True):
             findings = future.result()
             print(world.name)
-            for place, level in enumerate(LEVELS):
+            for place, level in enumerate((*LEVELS, *PLAN)):
                 print("  " + row(findings, place), flush=True)
                 found = sum(finding.adaptive[place] for finding in findings)
                 chance = binom.sf(found - 1, len(findings), level)
