@@ -73,6 +73,8 @@ def test_an_endpoint_is_shown_a_third_of_the_items_and_gets_a_verdict(
     assert rows[CLEAN]["evidence"] in ("no_evidence", "cannot_tell")
     assert {rows[model]["adaptive"] for model in REFERENCES} == {None}
 
+    assert_no_sealed_text(house, plan)
+
     state = tmp_path / "watched"
     command = [sys.executable, str(ROOT / "verify" / "verify_log.py"), "--state", str(state)]
     site = f"http://127.0.0.1:{house.place.port}"
@@ -102,6 +104,25 @@ for model in {others!r}:
 def board(house: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = house.place.get(f"/api/v1/board?pair={PAIR}")["rows"]
     return rows
+
+
+def assert_no_sealed_text(house: Any, plan: str) -> None:
+    """No question of the sealed set is in a message, a plan, the ledger or a log; plans are."""
+    texts = [
+        text
+        for query in (
+            "SELECT payload::text FROM submissions_outbox",
+            "SELECT body::text || easiness::text || result::text FROM submissions_runplan",
+            "SELECT line::text FROM ledger_entry",
+            "SELECT plan || sets::text FROM ledger_grant",
+        )
+        for (text,) in house.query(query)
+    ]
+    logs = [path.read_text(errors="replace") for path in house.place.folder.rglob("*.log")]
+    assert logs
+    assert sum(plan in text for text in texts) >= 3, "the control: messages, grants, the ledger"
+    for row in ROWS[1]:
+        assert not [text for text in (*texts, *logs) if row["question"] in text]
 
 
 def exposed(house: Any, run: str) -> tuple[int, set[str]]:

@@ -115,6 +115,13 @@ def test_a_changed_plan_is_found(
     assert FRAUDS[commit] in found
 
 
+def test_answers_of_an_adaptive_run_may_be_graded_again(tmp_path: Path, capsys: Any) -> None:
+    world = with_adaptive_run()
+    world.grant(RUN, [0, 1], ORDER[:6], token=4)
+    world.lines.append(world.expose(RUN, ORDER[:6], token=4))
+    assert Stranger(tmp_path).visit(world.files(), capsys) == (0, set())
+
+
 def test_a_plan_exchanged_with_all_its_traces_is_found_by_an_earlier_visitor(
     tmp_path: Path, capsys: Any
 ) -> None:
