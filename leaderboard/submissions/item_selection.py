@@ -64,7 +64,9 @@ def stages_asked(
     exposures = Entry.objects.filter(
         kind="exposure", set_name=item_set.name, recipient=recipient, tier=policy.STAGED_TIER
     )
-    runs = Run.objects.filter(state=RunState.RANKED, pk__in=exposures.values("run"))
+    # An adaptive run is asked some items of all stages, and none of them whole.
+    whole_runs = Run.objects.filter(state=RunState.RANKED, plan__isnull=True)
+    runs = whole_runs.filter(pk__in=exposures.values("run"))
     selections = [frozenset(blocks) for blocks in blocks_asked(item_set, runs)]
     whole = [_whole_stages(manifest, blocks.union(gone)) for blocks in (frozenset(), *selections)]
     return max(whole)
@@ -75,12 +77,13 @@ def _whole_stages(manifest: Manifest, blocks: frozenset[BlockId]) -> int:
     return len(list(takewhile(blocks.issuperset, manifest.stages)))
 
 
-def select_items(submission: Submission) -> ItemSelection:
+def select_items(submission: Submission, *, staged: bool = True) -> ItemSelection:
     """Return the item selection of a new run: the blocks of its tier, without retired items.
 
     All self-declared endpoints of a season have the same one. A listed endpoint has the stages that
-    its provider was asked before this cohort, and one more. Raises ``public_only`` where the tier
-    may be shown nothing of the set, ``pair_retired`` where nothing is left.
+    its provider was asked before this cohort, and one more; all of them unless ``staged``. Raises
+    ``public_only`` where the tier may be shown nothing of the set, ``pair_retired`` where nothing
+    is left.
     """
     pair = submission.pair
     manifest = pair.private.facts()
@@ -90,7 +93,7 @@ def select_items(submission: Submission) -> ItemSelection:
     notices = pair.private.signed_notices()
     gone = retired_blocks(manifest, notices)
     stage = None
-    if tier == policy.STAGED_TIER:
+    if staged and tier == policy.STAGED_TIER:
         stage = stages_asked(pair.private, manifest, recipient_of(submission), gone)
     permitted = policy.blocks(tier, manifest, season=pair.season, stage=stage)
     if not permitted:

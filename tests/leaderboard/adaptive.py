@@ -28,6 +28,7 @@ from leaderboard.submissions.states import RunState
 
 PUBLIC_N, EXPOSED_N, LOCAL_N = 300, 300, 20
 PRIVATE_N = EXPOSED_N + LOCAL_N
+STAGE_N = EXPOSED_N // 2
 REFERENCES = 12
 URL = "https://models.example/v1"
 ENDPOINT = {"kind": "endpoint", "checkpoint": "", "url": URL, "served_model": "m", "api": "chat"}
@@ -41,9 +42,11 @@ MANIFEST = Manifest(
     seed_hash="5e" * 32,
     key_check="c4" * 32,
     blocks=(
-        Block(id=0, stratum="exposed", start=0, n=EXPOSED_N),
-        Block(id=1, stratum="local", start=EXPOSED_N, n=LOCAL_N),
+        Block(id=0, stratum="exposed", start=0, n=STAGE_N),
+        Block(id=1, stratum="exposed", start=STAGE_N, n=STAGE_N),
+        Block(id=2, stratum="local", start=EXPOSED_N, n=LOCAL_N),
     ),
+    stages=((0,), (1,)),
     cell=20,
 )
 CLEAN = World("clean", harder=0.3, references=REFERENCES, public_n=PUBLIC_N, private_n=PRIVATE_N)

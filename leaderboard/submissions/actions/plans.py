@@ -12,24 +12,25 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.submissions.actions.attempts import next_attempt
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.adaptive import statistician
-from leaderboard.submissions.item_selection import ItemSelection
-from leaderboard.submissions.models import Run, RunOutcomes, RunPlan, Submission
+from leaderboard.submissions.item_selection import ItemSelection, select_items
+from leaderboard.submissions.models import Run, RunOutcomes, RunPlan
 
 ADAPTIVE_TIER = "T1"
 """Tier of adaptive runs: a season's block is spent as a whole, and weights leak nothing."""
 
 
-def plan_run(run: Run, selection: ItemSelection) -> RunPlan | None:
-    """Return the plan of a new run, not saved.
+def plan_run(run: Run) -> tuple[RunPlan, ItemSelection] | None:
+    """Return the plan of a new run and the items that it chooses from, of all stages; not saved.
 
     None where the run is asked its whole item selection: the pair does not offer it, the system is
     no listed endpoint, another protocol was chosen, or the panel is too small.
     """
     submission = run.submission
     pair = submission.pair
-    is_planned = pair.adaptive and selection.tier == ADAPTIVE_TIER and not submission.protocol
-    if not is_planned or submission.kind != Submission.Kind.ENDPOINT:
+    is_offered = pair.adaptive and submission.is_endpoint and not submission.protocol
+    if not is_offered or run.tier != ADAPTIVE_TIER:
         return None
+    selection = select_items(submission, staged=False)
     draft = statistician().draft(run, selection.items)
     if draft is None:
         return None
@@ -50,7 +51,10 @@ def plan_run(run: Run, selection: ItemSelection) -> RunPlan | None:
         seed=secrets.token_hex(32),
         easiness=easiness.digest(),
     )
-    return RunPlan(run=run, body=plan.to_dict(), digest=plan.digest(), easiness=easiness.to_dict())
+    stored = RunPlan(
+        run=run, body=plan.to_dict(), digest=plan.digest(), easiness=easiness.to_dict()
+    )
+    return stored, selection
 
 
 def most_items(plan: RunPlan, pair: SetPair) -> int:

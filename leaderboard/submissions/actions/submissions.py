@@ -209,7 +209,7 @@ def _queue(submission: Submission) -> Run:
         deadline=seconds_from_now(settings.QUEUE_SECONDS),
         tier=selection.tier,
     )
-    plan = plan_run(run, selection)
+    plan, selection = plan_run(run) or (None, selection)
     # An adaptive run is asked the public items first; each look adds some of the sealed set.
     items = frozenset[int]() if plan else selection.items
     rows = [

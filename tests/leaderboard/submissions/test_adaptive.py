@@ -186,7 +186,21 @@ def test_every_other_run_is_asked_its_whole_selection(
     run = submit(**order)
     assert not RunPlan.objects.filter(run=run).exists()
     private = run.outcomes.get(item_set=pair.private)
-    assert private.n == (adaptive.PRIVATE_N if why == "weights" else EXPOSED_N)
+    assert private.n == (adaptive.PRIVATE_N if why == "weights" else adaptive.STAGE_N)
+
+
+def test_an_adaptive_run_chooses_from_all_stages_and_uses_none_up(
+    pair: SetPair, submit: Submit, asker: Callable[[Any], Asker]
+) -> None:
+    drawn = adaptive.sample(overfit=1.5, ability=0.5)
+    adaptive.make_panel(pair, drawn)
+    run = submit()
+    asked = asker(drawn).run_to_end(run)
+    sealed = [index for attempt in asked for index in sealed_of(attempt)]
+    assert min(sealed) < adaptive.STAGE_N <= max(sealed)
+    publish(pair=pair)
+    Reference.objects.all().delete()
+    assert submit(model="Later").outcomes.get(item_set=pair.private).n == adaptive.STAGE_N
 
 
 def test_pair_of_twins_or_of_several_answers_offers_no_adaptive_test(pair: SetPair) -> None:
