@@ -4,6 +4,7 @@ The statistics stand in the app ``evidence``, above this one; it appoints itself
 starts (:func:`appoint`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -37,14 +38,17 @@ class Statistician(Protocol):
         """Return the result of a run that ends at its current look; None where it goes on."""
 
 
-_appointed: list[Statistician] = []
+_appointed: list[Callable[[], Statistician]] = []
 
 
-def appoint(statistician: Statistician) -> None:
-    """Have this statistician plan all adaptive runs from now on."""
-    _appointed[:] = [statistician]
+def appoint(load: Callable[[], Statistician]) -> None:
+    """Have the statistician that ``load`` returns plan all adaptive runs from now on.
+
+    It is loaded when it is first asked for: web processes have no use for the statistics.
+    """
+    _appointed[:] = [load]
 
 
 def statistician() -> Statistician:
-    """Return the one who was appointed."""
-    return _appointed[0]
+    """Return the statistician that was appointed."""
+    return _appointed[0]()
