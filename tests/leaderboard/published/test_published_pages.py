@@ -14,7 +14,7 @@ from leaderboard.published import exports
 from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from tests.leaderboard.published.fixtures import SOURCE, file_of, gsm1k, imported, line
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("associated_once")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from leaderboard.published.models import PublishedSnapshot, PublishedTable
 from leaderboard.published.summary import count_levels, summarise
 from tests.leaderboard.published.fixtures import file_of, gsm1k, imported, line
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("associated_once")]
 
 
 def answers(table: PublishedTable) -> dict[str, str]:
