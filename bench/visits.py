@@ -42,7 +42,8 @@ def ask(port: int, path: str, *, tag: str = "") -> Answer:
     """One GET request."""
     head, _, body = _exchange(port, _request(path, tag)).partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
+    pairs = (line.split(": ", 1) for line in lines)
+    headers = {name.lower(): value for name, value in pairs}
     return Answer(int(first.split()[1]), headers, body)
 
 
