@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from evaluator.contract import Finished, Outcome
-from evaluator.pipeline import leases
+from evaluator.pipeline import attempt, leases
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.sink import ResultSink
 from tests.evaluator.installed import install, outcomes
-from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, URL, Acting, Bench, right
+from tests.evaluator.pipeline.attempts import CHECKPOINT, ENDPOINT, FACTS, URL, Acting, Bench, right
 
 BEFORE = 40
 IN_FLIGHT = 8
@@ -80,8 +80,8 @@ def test_answers_of_another_system_or_weights_are_not_taken(
 ) -> None:
     job = bench.place.job(CHECKPOINT)
     killed(bench, job)
-    facts = type("Facts", (), {"digest": "ef" * 32, "template": "", "weights": None})
-    monkeypatch.setattr("evaluator.pipeline.attempt.inspect_checkpoint", lambda folder: facts)
+    other = type("Facts", (FACTS,), {"digest": "ef" * 32})
+    monkeypatch.setattr(attempt, "inspect_checkpoint", lambda folder: other)
     asked, _ = again(bench, job)
     assert len(asked) == 60
 
