@@ -103,7 +103,8 @@ def submit_command(args: argparse.Namespace) -> int:
         "Idempotency-Key": args.key or secrets.token_hex(16),
         "Content-Type": "application/json",
     }
-    order = Request(f"{site}/api/v1/submissions", json.dumps(body).encode(), headers)  # noqa: S310 - checked above
+    address = f"{site}/api/v1/submissions"
+    order = Request(address, json.dumps(body).encode(), headers)  # noqa: S310 - checked above
     status, answer = _send(order)
     if args.json:
         print(json.dumps(answer))

@@ -71,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Second factors. Their secrets are encrypted under ``SECRET_KEY``, so that a copy of the
-    database signs nobody in."""
+    database is of no use for signing in."""
 
     def encrypt(self, text: str) -> str:
         """Return a secret as it is stored."""

@@ -31,7 +31,7 @@ class ConsoleSite(admin.AdminSite):
     final_catch_all_view = False
 
     def get_urls(self) -> list[Any]:
-        """Return the addresses of what is used here: nothing is completed, and nobody signs in."""
+        """Return the addresses in use: the console has no autocompletion and no sign-in page."""
         unused = {"app_list", "autocomplete", "view_on_site", "password_change_done"}
         used = [one for one in super().get_urls() if getattr(one, "name", "") not in unused]
         apps = path("<slug:app_label>/", self.admin_view(self.app_index), name="app_list")
@@ -57,7 +57,9 @@ class ConsoleSite(admin.AdminSite):
             return redirect("mfa_index")
         raise Http404
 
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
+    def logout(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: Any = None
+    ) -> HttpResponse:
         """Lead to the site's own page."""
         return redirect("account_logout")
 
@@ -72,7 +74,7 @@ site = ConsoleSite()
 
 
 class Console(admin.ModelAdmin):  # type: ignore[type-arg]
-    """List of rows that maintainers see and nobody edits."""
+    """Read-only list of rows for maintainers."""
 
     view_on_site = False
 
@@ -161,7 +163,7 @@ class Members(admin.TabularInline):  # type: ignore[type-arg]
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Add nobody here."""
+        """Refuse: owners invite members on the organisation's page."""
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Who a session belongs to."""
+"""Owner of a session."""
 
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.mfa.utils import is_mfa_enabled

@@ -1,6 +1,6 @@
 """Names of organisations that everybody knows, with the mail domains that prove them.
 
-An organisation of such a name is made by somebody with a confirmed address at one of the domains,
+An organisation of such a name is made by a person with a confirmed address at one of the domains,
 or verified by a maintainer first. Names are compared by ``skeleton``, so that a look-alike is the
 same.
 """

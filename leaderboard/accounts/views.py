@@ -133,7 +133,7 @@ def invite(request: HttpRequest, name: str) -> HttpResponse:
     """Invite the holder of an address; for owners."""
     form = NewInvitation(request.POST)
     if not form.is_valid():
-        messages.error(request, "Give a valid e-mail address and a role. Nobody was invited.")
+        messages.error(request, "Give a valid e-mail address and a role. No invitation was sent.")
         return redirect("organisation", name)
     email, role = form.cleaned_data["email"], Role(form.cleaned_data["role"])
     carry_out(
@@ -153,7 +153,7 @@ def invite(request: HttpRequest, name: str) -> HttpResponse:
 @login_required
 @require_POST
 def withdraw_invitation(request: HttpRequest, name: str, invitation: int) -> HttpResponse:
-    """Withdraw an invitation that nobody has used; for owners."""
+    """Withdraw an unused invitation; for owners."""
     user = signed_in_user(request)
     carry_out(
         request,

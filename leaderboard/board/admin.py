@@ -25,7 +25,7 @@ class Pairs(Console):
 
     @admin.action(description="Preview the next close: nothing is stored")
     def preview(self, request: HttpRequest, chosen: Any) -> None:
-        """Close a round, show what came of it, and undo it."""
+        """Close a round, show the result, and undo it."""
         for pair in chosen:
             with transaction.atomic():
                 messages.info(request, f"{pair.slug} {summary(actions.close_cohort(pair=pair))}")

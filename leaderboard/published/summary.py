@@ -86,7 +86,7 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
             f"None: no score on {public} is higher {comparison} with p ≤ {levels.overfit:g}."
         ]
     else:
-        statements = ["That cannot be told: no model could be tested."]
+        statements = ["There is no answer: no model could be tested."]
     if counts[Evidence.WATCH]:
         statements.append(
             f"{counts[Evidence.WATCH]} more may overfit (p ≤ {levels.watch:g})."
@@ -97,7 +97,7 @@ def _short(table: PublishedTable, analysis: Analysis) -> str:
 
 
 def _undecided(untested: int, cannot_tell: int) -> Iterator[str]:
-    """Yield the reasons for which so many models cannot be told about."""
+    """Yield the reasons why so many models have the level "cannot tell"."""
     if weak := cannot_tell - untested:
         yield f"For {weak} the items are too few to tell."
     if untested:

@@ -123,7 +123,7 @@ def invite(
 
 
 def withdraw_invitation(*, name: str, invitation: int, by: User) -> None:
-    """Withdraw an invitation that nobody has used. Raises ``owners_only``."""
+    """Withdraw an unused invitation. Raises ``owners_only``."""
     with transaction.atomic():
         _owned(name, by).invitations.filter(pk=invitation, used__isnull=True).delete()
 

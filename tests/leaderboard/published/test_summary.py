@@ -141,7 +141,7 @@ def test_one_model_that_stands_out_is_no_they() -> None:
 def test_a_model_without_peers_is_not_said_to_lack_items(client: Client) -> None:
     table = imported(file_of(line("only", public=300, private=150)), equally_hard="")
     assert answer(table, "Which models") == (
-        "That cannot be told: no model could be tested. 1 was not compared: too few models of other families have a"
+        "There is no answer: no model could be tested. 1 was not compared: too few models of other families have a"
         " private score like its own."
     )
     page = client.get("/published/small/").content.decode()
