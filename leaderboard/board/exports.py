@@ -8,7 +8,7 @@ from typing import Any
 from leaderboard.board.lookup import Board
 from leaderboard.board.rows import GraderScore, Row
 from leaderboard.evidence.exports import UNITS, plain_cell, score_cells
-from leaderboard.evidence.leaks import LeakContrast, PriorExposure
+from leaderboard.evidence.leaks import LeakContrast, PriorExposure, StagedContrast
 from leaderboard.evidence.noise import noise_floor
 
 COLUMNS = (
@@ -82,6 +82,13 @@ COLUMNS = (
     "prior_exposure_hi",
     "prior_exposure_p",
     "prior_exposure_visible",
+    "staged_runs",
+    "staged_comparisons",
+    "staged_share",
+    "staged_lo",
+    "staged_hi",
+    "staged_p",
+    "staged_visible",
     "graders",
     "private_step",
     "private_within",
@@ -147,6 +154,7 @@ def _line(row: Row) -> list[object]:
         row.run,
         *_leak(row.leak),
         *_prior_exposure(row.prior_exposure),
+        *_staged(row.prior_exposure.staged if row.prior_exposure else None),
         "; ".join(map(_grader_cell, row.graders)),
         row.step,
         row.within,
@@ -176,6 +184,12 @@ def _prior_exposure(prior_exposure: PriorExposure | None) -> list[object]:
     counts = (contrast.seen_right, contrast.seen_n, contrast.fresh_right, contrast.fresh_n)
     result = (contrast.difference, *contrast.interval, contrast.p, contrast.visible)
     return [*extent, *counts, *result]
+
+
+def _staged(one: StagedContrast | None) -> list[object]:
+    if one is None:
+        return [None] * 7
+    return [one.runs, one.comparisons, one.share, *one.interval, one.p, one.visible]
 
 
 def _grader_cell(score: GraderScore) -> str:

@@ -1,6 +1,6 @@
 """From complete runs to a finished ranking of what we ran."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isnan
@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from evaluator.contract import OutcomeCounts, canonical_json
+from evaluator.policy import JAIL_TIER
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board import likelihoods
 from leaderboard.board.models import Snapshot
@@ -23,8 +24,14 @@ from leaderboard.evidence.entries import (
     facts,
     matrix,
     published,
+    values,
 )
-from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
+from leaderboard.evidence.leaks import (
+    LeakContrast,
+    PriorExposure,
+    PriorExposureContrast,
+    StagedContrast,
+)
 from leaderboard.evidence.models import (
     AdaptiveResult,
     Adjusted,
@@ -33,7 +40,7 @@ from leaderboard.evidence.models import (
     Judged,
 )
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.prior_exposure import RunExposure
+from leaderboard.evidence.prior_exposure import RunExposure, StagedRuns
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics import intervals
 from leaderboard.evidence.statistics.logits import Floats
@@ -95,8 +102,9 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
     public = sorted((entry.public.share for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
+    staged = _staged(ordered)
     rows = [
-        _row(entry, private, place, first[entry.public.share])
+        _row(entry, private, place, first[entry.public.share], staged)
         for entry, private, place in zip(ordered, scores, places, strict=True)
     ]
     return tuple(_with_corrections(rows))
@@ -239,7 +247,13 @@ def _worst_linked_gap(public: OutcomeCounts, linked: AdaptiveResult) -> tuple[fl
     return gap, gap + public.truncated / public.n
 
 
-def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: int) -> Row:
+def _row(
+    entry: Entry,
+    private: Score,
+    place: statistics.Standing,
+    public_rank: int,
+    staged: Mapping[str, StagedContrast],
+) -> Row:
     public = _score(entry.public)
     gap = _gap_interval(entry)
     return Row(
@@ -272,7 +286,7 @@ def _row(entry: Entry, private: Score, place: statistics.Standing, public_rank: 
         within=entry.within,
         adaptive=entry.judged.adaptive if entry.judged else None,
         leak=_leak(entry.strata) if entry.strata else None,
-        prior_exposure=_prior_exposure(entry.prior_exposure) if entry.prior_exposure else None,
+        prior_exposure=_prior_exposure(entry.prior_exposure, staged.get(entry.run)),
     )
 
 
@@ -281,7 +295,43 @@ def _leak(found: Strata) -> LeakContrast:
     return LeakContrast(**asdict(found), **test)
 
 
-def _prior_exposure(found: RunExposure) -> PriorExposure:
+def _staged(entries: Sequence[Entry]) -> dict[str, StagedContrast]:
+    """Return the contrasts of endpoints over all their runs.
+
+    Items are as easy as weights that run here find them.
+    """
+    endpoints = [entry for entry in entries if entry.staged]
+    if not endpoints:
+        return {}
+    weights = [entry for entry in entries if entry.tier == JAIL_TIER and entry.outcomes]
+    easy = statistics.easiness(matrix(weights)[1]) if weights else None
+    return {entry.run: _staged_contrast(entry.staged, easy) for entry in endpoints if entry.staged}
+
+
+def _staged_contrast(runs: StagedRuns, easy: Floats | None) -> StagedContrast:
+    found = statistics.staged_leak(
+        np.array([values(outcomes) for outcomes in runs.outcomes]),
+        np.array([np.frombuffer(seen, np.uint8) > 0 for seen in runs.seen]),
+        easy,
+        compared=runs.compared,
+        comparisons=runs.comparisons,
+        level=LEVEL,
+    )
+    return StagedContrast(
+        runs=len(runs.outcomes),
+        comparisons=runs.comparisons,
+        share=found.share,
+        interval=found.interval,
+        p=found.p,
+        visible=found.visible if found.visible <= 1 else None,
+    )
+
+
+def _prior_exposure(
+    found: RunExposure | None, staged: StagedContrast | None
+) -> PriorExposure | None:
+    if found is None:
+        return None
     sides, contrast = found.sides, None
     if sides:
         test = _test((sides.seen_right, sides.seen_n), (sides.fresh_right, sides.fresh_n))
@@ -292,6 +342,7 @@ def _prior_exposure(found: RunExposure) -> PriorExposure:
         fresh=found.fresh,
         since=found.since,
         contrast=contrast,
+        staged=staged,
     )
 
 

@@ -203,7 +203,7 @@ def _inputs(entry: Entry) -> Entry:
 
     These are earlier verdicts, the number of tries, notices, and who was shown what.
     """
-    return replace(entry, judged=None, tries=1, version=0, prior_exposure=None)
+    return replace(entry, judged=None, tries=1, version=0, prior_exposure=None, staged=None)
 
 
 def decide(twins_by: str, cohort: Sequence[Entry], references: References) -> Decision:

@@ -12,11 +12,18 @@ from django.db.models import Count, QuerySet
 from evaluator.contract import Outcome, OutcomeCounts, SetLikelihood, Tier
 from evaluator.ledger.manifests import Manifest, Stratum
 from evaluator.ledger.notices import retired
+from evaluator.policy import STAGED_TIER
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import ACCESS, Access, AdaptiveResult, Judged, Verdict
-from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
+from leaderboard.evidence.prior_exposure import (
+    ExposureHistory,
+    RunExposure,
+    StagedRuns,
+    items_of,
+)
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
+from leaderboard.submissions.item_selection import recipient_of
 from leaderboard.submissions.ladder import EXACT_TIERS, PublishedScore, step_of
 from leaderboard.submissions.models import (
     COUNTED,
@@ -73,6 +80,8 @@ class Entry:
     - ``graders`` are the counts by each grader;
     - ``strata`` are counts of weights on either part of the private set;
     - ``prior_exposure`` is that of an endpoint's provider, as far as it may be published;
+    - ``staged`` are the endpoint's runs until this one, where its provider was shown the set in
+      parts;
     - ``within`` bounds the distance from a published private score to the exact one, in items;
     - ``adaptive`` is the result of a run that was asked a part of its items by a plan: it has no
       ``outcomes``, because easy and hard items are not among them in the set's proportion;
@@ -101,6 +110,7 @@ class Entry:
     graders: tuple[Graded, ...] = ()
     strata: Strata | None = None
     prior_exposure: RunExposure | None = None
+    staged: StagedRuns | None = None
     within: int = 0
     adaptive: AdaptiveResult | None = None
 
@@ -148,6 +158,12 @@ def facts(entry: Entry) -> dict[str, Any]:
     del fields["adaptive"]
     if entry.adaptive is not None:
         fields["adaptive"] = entry.adaptive.to_dict()
+    if entry.staged is None:
+        del fields["staged"]
+    else:
+        for name in ("outcomes", "seen"):
+            joined = b"".join(getattr(entry.staged, name))
+            fields["staged"][name] = sha256(joined).hexdigest()
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -276,9 +292,7 @@ class _PrivateSet:
         """Return the prior exposure of an endpoint's provider; None for weights."""
         if self.history is None or not run.submission.is_endpoint:
             return None
-        counting = np.frombuffer(private.item_outcomes(self.retired), np.uint8) > 0
-        packed = np.packbits(counting, bitorder="little").tobytes()
-        items = int.from_bytes(packed, "little")
+        items = items_of(private.item_outcomes(self.retired))
         return self.history.of_run(run.pk, items, private.public_counts)
 
 
@@ -297,6 +311,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
     tries = _tries(pair)
     results = _adaptive_results(runs)
+    staged = _staged_runs(pair, [run for run in runs if run.pk not in results], private_set)
     for run in runs:
         public = outcomes.get((run.pk, pair.public_id))
         private = outcomes.get((run.pk, pair.private_id))
@@ -330,6 +345,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             graders=by_grader.get(run.pk, ()),
             strata=private_set.strata(run, private),
             prior_exposure=private_set.prior_exposure(run, private),
+            staged=staged.get(run.pk),
             within=private_counts.within,
         )
         yield _by_plan(entry, results.get(run.pk))
@@ -346,6 +362,47 @@ def _adaptive_results(runs: Sequence[Run]) -> dict[UUID, AdaptiveResult]:
     """Return by run the results of those that were asked by a plan."""
     plans = RunPlan.objects.filter(run__in=runs, result__isnull=False)
     return {plan.run_id: AdaptiveResult.from_dict(plan.result) for plan in plans}
+
+
+def _staged_runs(
+    pair: SetPair, runs: Iterable[Run], private_set: _PrivateSet
+) -> dict[UUID, StagedRuns]:
+    """Return the history of each listed endpoint: its model's runs until this one.
+
+    Only runs of the same provider, which are exact, complete, by the board's grader, and were not
+    asked by a plan.
+    """
+    history = private_set.history
+    listed = [run for run in runs if run.tier == STAGED_TIER]
+    if history is None or not listed:
+        return {}
+    models = {run.submission.model_id for run in listed}
+    every = list(
+        _counting_runs(pair)
+        .filter(tier=STAGED_TIER, submission__model__in=models)
+        .order_by("queued_at", "pk")
+    )
+    outcomes = _complete_outcomes(pair, every, private_set.retired)
+    planned = _adaptive_results(every)
+    packed = {
+        run: row.item_outcomes(private_set.retired)
+        for (run, item_set), row in outcomes.items()
+        if item_set == pair.private_id and run not in planned
+    }
+    staged: dict[UUID, StagedRuns] = {}
+    for run in listed:
+        system = (run.submission.model_id, recipient_of(run.submission))
+        until = [
+            (one.pk, packed[one.pk])
+            for one in every
+            if (one.submission.model_id, recipient_of(one.submission)) == system
+            and (one.queued_at, one.pk) <= (run.queued_at, run.pk)
+            and one.pk in packed
+        ]
+        found = history.of_runs(until)
+        if found is not None:
+            staged[run.pk] = found
+    return staged
 
 
 def _published_in_steps(

@@ -8,7 +8,12 @@ from leaderboard.evidence.formats import (
     points,
     span,
 )
-from leaderboard.evidence.leaks import LeakContrast, PriorExposure, PriorExposureContrast
+from leaderboard.evidence.leaks import (
+    LeakContrast,
+    PriorExposure,
+    PriorExposureContrast,
+    StagedContrast,
+)
 from leaderboard.evidence.models import AdaptivePart, FirstRun, Judged
 from leaderboard.evidence.summaries import DecidedBy
 from leaderboard.evidence.vocabulary import FLAGGED, LEVELS, Evidence, Levels
@@ -232,8 +237,9 @@ def prior_exposure(exposure: PriorExposure | None, n: int, levels: Levels = LEVE
         return (
             f"All: its provider had been shown each of these {n:,} items before, the first on"
             f" {exposure.since}, so there are no new ones to compare with."
+            + _staged(exposure.staged, levels)
         )
-    return f"In part. {_part(exposure, n, levels)}"
+    return f"In part. {_part(exposure, n, levels)}{_staged(exposure.staged, levels)}"
 
 
 def _part(exposure: PriorExposure, n: int, levels: Levels) -> str:
@@ -256,11 +262,36 @@ def _part(exposure: PriorExposure, n: int, levels: Levels) -> str:
     return (
         f"{percent(seen)}% of the {contrast.seen_n:,} items that its provider had been shown"
         f" before{since}; {percent(fresh)}% of the {contrast.fresh_n:,} that it had not:"
-        f" {_contrast(contrast, levels)}{remaining}"
+        f" {_contrast(contrast, levels, tested=not exposure.staged)}{remaining}"
     )
 
 
-def _contrast(one: LeakContrast | PriorExposureContrast, levels: Levels) -> str:
+def _staged(one: StagedContrast | None, levels: Levels) -> str:
+    """Return the test over all runs of an endpoint; '' where there is none."""
+    if one is None:
+        return ""
+    runs = "this run" if one.runs == 1 else f"its {one.runs} runs"
+    low, high = (percent(max(0.0, end)) for end in one.interval)
+    corrected = f", corrected for {one.comparisons} comparisons" if one.comparisons > 1 else ""
+    more = (
+        f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)}{corrected})"
+    )
+    chance = (
+        more if one.p <= levels.single else f"no more than chance ({p_value(one.p)}{corrected})"
+    )
+    visible = f"A share of {percent(one.visible)}%" if one.visible else "No share"
+    return (
+        f" Over {runs} it answers as if it had memorised {percent(max(0.0, one.share))}% (95% {low}"
+        f" to {high}) of the items shown before that it would have had wrong: {chance}. {visible}"
+        f" would be found in {100 * levels.power:g}% of cases."
+    )
+
+
+def _contrast(
+    one: LeakContrast | PriorExposureContrast, levels: Levels, *, tested: bool = True
+) -> str:
+    if not tested:
+        return f"{points(one.difference)} pp (95% {span(one.interval)})."
     more = f"more than chance gives {100 * levels.single:g}% of models ({p_value(one.p)})"
     chance = more if one.p <= levels.single else "no more than chance"
     seen = f"A leak of {percent(one.visible)} pp" if one.visible else "No possible leak"

@@ -47,6 +47,23 @@ class PriorExposureContrast(Wire, frozen=True, kw_only=True):
     visible: float | None
 
 
+class StagedContrast(Wire, frozen=True, kw_only=True):
+    """Share of the items that a provider was shown which its endpoint has memorised since.
+
+    Over all runs of a model that was asked a set in stages, items shown before against items shown
+    first. ``p`` is one-sided and corrected for the number of ``comparisons``, which is fixed by the
+    first one. ``visible`` is the smallest share found with a power of 80%, None where none would be
+    found. The interval is 95%. No evidence level depends on it.
+    """
+
+    runs: int
+    comparisons: int
+    share: float
+    interval: tuple[float, float]
+    p: float
+    visible: float | None
+
+
 class PriorExposure(Wire, frozen=True, kw_only=True):
     """Exposure of a run's private items to its provider before the run, by the evaluators' logs.
 
@@ -57,7 +74,8 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
     - ``fresh``: items that this run was the first to show. Another run showed the rest meanwhile.
 
     ``before`` and ``fresh`` are None where that is unknown. There is no ``contrast`` where one side
-    has no whole part of the set.
+    has no whole part of the set. ``staged`` is over the model's runs until this one; None where
+    none of them had a contrast.
     """
 
     extent: ExposureExtent
@@ -65,3 +83,4 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
     fresh: int | None = None
     since: str = ""
     contrast: PriorExposureContrast | None = None
+    staged: StagedContrast | None = None

@@ -17,6 +17,9 @@ from operator import itemgetter
 from typing import Self
 from uuid import UUID
 
+import numpy as np
+
+from evaluator.contract import MIN_CELL_SIZE
 from evaluator.ledger.manifests import Manifest
 from evaluator.policy import JAIL
 from leaderboard.evidence.leaks import ExposureExtent
@@ -111,12 +114,30 @@ class RunExposure:
 
 
 @dataclass(frozen=True)
+class StagedRuns:
+    """Runs of one model on a set that its provider was shown in stages, oldest first.
+
+    - ``outcomes``: by run a byte for each item, 0 for one that is on neither side;
+    - ``seen``: by run 1 for each item that the provider had been shown before, else 0;
+    - ``compared``: places of the runs with items on both sides;
+    - ``comparisons``: number of comparisons that p-values are corrected for.
+    """
+
+    outcomes: tuple[bytes, ...] = field(repr=False)
+    seen: tuple[bytes, ...] = field(repr=False)
+    compared: tuple[int, ...]
+    comparisons: int
+
+
+@dataclass(frozen=True)
 class ExposureHistory:
-    """Reveals of all runs on a set of ``n`` items in these ``parts``."""
+    """Reveals of all runs on a set of ``n`` items in these ``parts`` and ``stages``."""
 
     n: int
     parts: tuple[int, ...]
     by_run: Mapping[UUID | None, RunReveals]
+    stages: tuple[int, ...] = ()
+    cell: int = MIN_CELL_SIZE
     shown: tuple[tuple[str, int], ...] = ()
     """Moments of all reveals, oldest first, each with the items shown to anyone until then."""
 
@@ -128,6 +149,8 @@ class ExposureHistory:
             n=manifest.n,
             parts=parts_of(manifest),
             by_run=reveals_by_run(reveals),
+            stages=stages_of(manifest),
+            cell=manifest.cell,
             shown=tuple(_accumulate(reveals)),
         )
 
@@ -154,8 +177,7 @@ class ExposureHistory:
             extent = "first"
         elif before == counting:
             extent = "again"
-        seen_parts = whole_parts(self.parts, counting, before)
-        fresh_parts = whole_parts(self.parts, counting, fresh)
+        seen_parts, fresh_parts = self.sides(run, counting)
         return RunExposure(
             extent=extent,
             before=before.bit_count(),
@@ -163,6 +185,58 @@ class ExposureHistory:
             since=reveals.since(before),
             sides=self._contrast(counts_without, seen_parts, fresh_parts),
         )
+
+    def sides(self, run: UUID, counting: int) -> tuple[int, int]:
+        """Return the items of whole parts shown to a run's provider before, and first by the run.
+
+        Both are 0 where the logs do not state of each item when this run showed it.
+        """
+        reveals = self.by_run.get(run, RunReveals())
+        if counting & ~reveals.chained:
+            return 0, 0
+        before = whole_parts(self.parts, counting, counting & reveals.before)
+        fresh = whole_parts(self.parts, counting, counting & reveals.fresh)
+        return before, fresh
+
+    def of_runs(self, runs: Iterable[tuple[UUID, bytes]]) -> "StagedRuns | None":
+        """Return the runs of one model, each with its outcomes by item, for the test over them.
+
+        ``runs`` are oldest first; an item that does not count has outcome 0. The runs end with the
+        last that has items on both sides. None where no run has, and for a set without stages.
+        """
+        if not self.stages:
+            return None
+        outcomes: list[bytes] = []
+        seen: list[bytes] = []
+        compared: list[int] = []
+        comparisons = 1
+        for run, packed in runs:
+            before, fresh = self.sides(run, items_of(packed))
+            if min(before.bit_count(), fresh.bit_count()) >= self.cell:
+                if not compared:
+                    comparisons = self._stages_from(fresh)
+                compared.append(len(outcomes))
+            if before or fresh:
+                outcomes.append(_restricted(packed, before | fresh))
+                seen.append(_restricted(bytes([1]) * self.n, before))
+        if not compared:
+            return None
+        end = compared[-1] + 1
+        return StagedRuns(
+            tuple(outcomes[:end]),
+            tuple(seen[:end]),
+            tuple(compared),
+            max(comparisons, len(compared)),
+        )
+
+    def _stages_from(self, fresh: int) -> int:
+        """Return the number of stages that are left, with the first that holds fresh items.
+
+        Each further comparison of a model has fresh items of a later stage, so there are at most
+        so many.
+        """
+        first = next((at for at, stage in enumerate(self.stages) if stage & fresh), None)
+        return 1 if first is None else len(self.stages) - first
 
     def _contrast(
         self, counts_without: CountsWithout, seen: int, fresh: int
@@ -189,6 +263,22 @@ def parts_of(manifest: Manifest) -> tuple[int, ...]:
     return tuple(
         sum(((1 << block.n) - 1) << block.start for block in blocks) for blocks in manifest.parts()
     )
+
+
+def stages_of(manifest: Manifest) -> tuple[int, ...]:
+    """Return the stages of a set, each as its items."""
+    return tuple(sum(1 << at for at in manifest.indices(stage)) for stage in manifest.stages)
+
+
+def items_of(packed: bytes) -> int:
+    """Return the items with an outcome other than 0."""
+    bits = np.packbits(np.frombuffer(packed, np.uint8) > 0, bitorder="little")
+    return int.from_bytes(bits.tobytes(), "little")
+
+
+def _restricted(packed: bytes, items: int) -> bytes:
+    """Return the bytes with 0 for all other items."""
+    return bytes(value if items >> at & 1 else 0 for at, value in enumerate(packed))
 
 
 def whole_parts(parts: Iterable[int], counting: int, side: int) -> int:
