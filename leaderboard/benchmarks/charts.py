@@ -28,7 +28,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
 class Part:
     """One block.
 
-    ``season`` counts from 1, None outside the seasons. ``gone`` is True for a retired block.
+    ``season`` counts from 1, None outside the seasons; so does ``stage``. ``gone`` is True for a retired block.
     ``errata`` are the indices of single items with a notice; ``waits`` of them still count.
     """
 
@@ -37,6 +37,7 @@ class Part:
     start: int
     n: int
     season: int | None = None
+    stage: int | None = None
     gone: bool = False
     errata: tuple[int, ...] = ()
     waits: int = 0
@@ -46,7 +47,8 @@ class Part:
         """Name on pages."""
         title = KINDS[self.kind][0].lower()
         season = f" {self.season}" if self.season else ""
-        return f"block {self.id}, {title}{season}"
+        stage = f", stage {self.stage}" if self.stage else ""
+        return f"block {self.id}, {title}{season}{stage}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
     waits = waiting(manifest, notices)
     single = {notice.item for notice in notices if notice.item is not None}
     seasons = {block: number for number, block in enumerate(manifest.seasons, start=1)}
+    stages = {
+        block: number for number, stage in enumerate(manifest.stages, start=1) for block in stage
+    }
     return tuple(
         Part(
             id=block.id,
@@ -75,6 +80,7 @@ def parts(manifest: Manifest, notices: Sequence[Notice]) -> tuple[Part, ...]:
             start=block.start,
             n=block.n,
             season=seasons.get(block.id),
+            stage=stages.get(block.id),
             gone=block.id in gone,
             errata=tuple(sorted(single & set(block.indices()))),
             waits=len(waits.intersection(block.indices())),

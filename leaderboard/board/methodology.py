@@ -418,19 +418,32 @@ def _leaks() -> Iterator[Section]:
             " line, by the order of a log and, between logs, by their clocks. It is new if this"
             " run was the first to show it. A run's own earlier attempts belong to it. Lines that"
             " arrive late count in the next ranking.",
-            "A self-declared endpoint has seen the season's block. Once it is listed, it is asked"
-            " all exposed blocks and sees the others for the first time. A draw before the first"
-            " use placed each item, so both sides are equally hard, and a model that learned from"
-            " its provider's items does better on the side shown before. The comparison is"
-            " computed as above and changes no evidence level. Only whole parts of the set are"
-            " compared (each season's block is one, the other exposed blocks another), so no"
-            f" number is over fewer than {MIN_CELL_SIZE} items. A part of which the provider had"
-            " been shown only some items is on neither side.",
+            "A listed endpoint is asked the exposed blocks in stages: its provider's first run asks"
+            " the first stage, and each later cohort adds one. So a run has items that its provider"
+            " was shown before next to items that it is shown first. A self-declared endpoint has"
+            " seen the season's block; that block is in the first stage. A set that was sealed"
+            " without stages is asked all exposed blocks at once.",
+            "A draw before the first use placed each item, so both sides are equally hard, and a"
+            " model that learned from its provider's items does better on the side shown before."
+            " The difference and its interval are computed as above and change no evidence level."
+            " Only whole parts of the set are compared (each season's block is one, the other"
+            f" blocks of each stage another), so no number is over fewer than {MIN_CELL_SIZE} items"
+            " (fewer in a demonstration that is sealed so). A part of which the provider had been"
+            " shown only some items is on neither side.",
+            "Of a set with stages all runs of a model at its provider are tested together. If a"
+            " share m of the shown items was memorised, an item that was shown before is answered"
+            " right with chance p + m (1 - p), and a fresh one with chance p. p depends on the run,"
+            " so a better model is no leak, and on how many of the weights that were run here had"
+            " the item right. Answers to one item in several runs are correlated; so an item that"
+            " was fresh once and shown before later is compared with itself. The row states m with"
+            " its 95% interval and the one-sided p-value of the efficient score at m = 0. It is"
+            " multiplied by the number of comparisons that the stages allow, and the smallest so"
+            " far counts. m is the share of what the model would have had wrong.",
         ),
         (
             ("none", "the provider had been shown no item before; nothing to compare"),
             ("in part", "it had been shown some; compared if either side has a whole part"),
-            ("all", "it had been shown every item; nothing to compare"),
+            ("all", "it had been shown every item; nothing new to compare"),
             ("not known", "the published logs do not state for each item when this run showed it"),
         ),
     )
