@@ -28,8 +28,9 @@ KINDS: Mapping[str, tuple[str, str]] = {
 class Part:
     """One block.
 
-    ``season`` counts from 1, None outside the seasons; so does ``stage``. ``gone`` is True for a retired block.
-    ``errata`` are the indices of single items with a notice; ``waits`` of them still count.
+    ``season`` counts from 1, None outside the seasons; so does ``stage``. ``gone`` is True for a
+    retired block. ``errata`` are the indices of single items with a notice; ``waits`` of them still
+    count.
     """
 
     id: int

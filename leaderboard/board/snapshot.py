@@ -342,6 +342,7 @@ def _prior_exposure(
         fresh=found.fresh,
         since=found.since,
         contrast=contrast,
+        stages=found.stages,
         staged=staged,
     )
 

@@ -75,7 +75,8 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
 
     ``before`` and ``fresh`` are None where that is unknown. There is no ``contrast`` where one side
     has no whole part of the set. ``staged`` is over the model's runs until this one; None where
-    none of them had a contrast.
+    none of them had a contrast. ``stages`` are the stages that the run was asked, and all of the
+    set; None for a set without stages.
     """
 
     extent: ExposureExtent
@@ -83,4 +84,5 @@ class PriorExposure(Wire, frozen=True, kw_only=True):
     fresh: int | None = None
     since: str = ""
     contrast: PriorExposureContrast | None = None
+    stages: tuple[int, int] | None = None
     staged: StagedContrast | None = None

@@ -111,6 +111,7 @@ class RunExposure:
     fresh: int | None = None
     since: str = ""
     sides: ContrastCounts | None = None
+    stages: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class ExposureHistory:
         """Return the prior exposure of a run, over the items ``counting``."""
         reveals = self.by_run.get(run, RunReveals())
         if counting & ~reveals.chained:
-            return RunExposure("unknown")
+            return RunExposure("unknown", stages=self._stages_asked(counting))
         before = counting & reveals.before
         fresh = counting & reveals.fresh
         extent: ExposureExtent = "part"
@@ -184,6 +185,7 @@ class ExposureHistory:
             fresh=fresh.bit_count(),
             since=reveals.since(before),
             sides=self._contrast(counts_without, seen_parts, fresh_parts),
+            stages=self._stages_asked(counting),
         )
 
     def sides(self, run: UUID, counting: int) -> tuple[int, int]:
@@ -228,6 +230,10 @@ class ExposureHistory:
             tuple(compared),
             max(comparisons, len(compared)),
         )
+
+    def _stages_asked(self, counting: int) -> tuple[int, int] | None:
+        asked = sum(bool(stage & counting) for stage in self.stages)
+        return (asked, len(self.stages)) if self.stages else None
 
     def _stages_from(self, fresh: int) -> int:
         """Return the number of stages that are left, with the first that holds fresh items.
