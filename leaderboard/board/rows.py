@@ -105,9 +105,11 @@ class Row(Wire, frozen=True, kw_only=True):
     @property
     def item_selection(self) -> str:
         """Return the items that the private score is over, in words."""
-        return policy.ITEM_SELECTIONS[self.tier] + (
-            f", version {self.version}" if self.version else ""
-        )
+        stages = self.prior_exposure.stages if self.prior_exposure else None
+        asked = policy.ITEM_SELECTIONS[self.tier]
+        if stages and self.tier == policy.STAGED_TIER:
+            asked += f", {stages[0]} of {stages[1]} stages"
+        return asked + (f", version {self.version}" if self.version else "")
 
     @property
     def step(self) -> int:

@@ -57,7 +57,7 @@ N = sum(size for _, size in SIZES)
 HOSTED, DECLARED = "hosted.example", "models.example"
 
 
-def sealed() -> Manifest:
+def sealed(stages: Sequence[Sequence[int]] = ()) -> Manifest:
     """Blocks 0 to 3 are exposed, 3 is the season's and 2 the next one's, 4 local, 5 spare."""
     leaves = [leaf_hash(f"sealed {number}".encode()) for number in range(N)]
     blocks, start = [], 0
@@ -71,7 +71,9 @@ def sealed() -> Manifest:
         "leaves": [leaf.hex() for leaf in leaves],
         "blocks": blocks,
     }
-    made = Manifest.from_dict(usual | facts | {"seasons": [3, 2], "cap": SIZES[2][1] + SIZES[3][1]})
+    seasons = {"seasons": [3, 2], "cap": SIZES[2][1] + SIZES[3][1]}
+    staged = {"stages": [list(stage) for stage in stages]} if stages else {}
+    made = Manifest.from_dict(usual | facts | seasons | staged)
     made.verify()
     return made
 
@@ -203,14 +205,14 @@ class Site:
             RescoredOutcomes.of(order, own, again).save()
 
 
-def site(evaluator: FakeEvaluator, user: Any) -> Site:
+def site(evaluator: FakeEvaluator, user: Any, stages: Sequence[Sequence[int]] = ()) -> Site:
     """Nothing has happened yet."""
     evaluator.register()
     list_endpoint(url=f"https://{HOSTED}/v1", model="m", api="chat")
     for name in ("Ant", "Bee"):
         ruled.make_model(name, name.lower())
     Model.objects.update(organisation=user.organisation())
-    return Site(ruled.make_pair(sealed=sealed()), evaluator, user)
+    return Site(ruled.make_pair(sealed=sealed(stages)), evaluator, user)
 
 
 @dataclass

@@ -108,6 +108,18 @@ def test_nobody_works_an_item_out(held: Site, client: Client, seed: int | None) 
     )
 
 
+def test_nobody_works_an_item_of_a_stage_out(
+    evaluator: FakeEvaluator, user: Any, client: Client
+) -> None:
+    held, adversary = site(evaluator, user, stages=((3, 2), (0,), (1,))), Adversary(client)
+    for _ in story(held):
+        adversary.look()
+    assert adversary.sums and adversary.known() == {}
+    assert adversary.contrasts, "providers were compared with themselves"
+    pieces = [len(one) for one in adversary.pieces()]
+    assert min(pieces) >= MIN_CELL_SIZE
+
+
 def at_once(patch: pytest.MonkeyPatch) -> None:
     """An erratum counts as soon as it is posted."""
     patch.setattr(
