@@ -323,7 +323,7 @@ def _staged_contrast(runs: StagedRuns, easy: Floats | None) -> StagedContrast:
         share=found.share,
         interval=found.interval,
         p=found.p,
-        visible=found.visible if found.visible <= 1 else None,
+        visible=found.visible if found.visible < 1 else None,
     )
 
 

@@ -19,7 +19,7 @@ the correlation can make a leak of nothing; they cost power only.
 """
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ from scipy.stats import norm
 
 from leaderboard.evidence.statistics.intervals import LEVEL, Interval, critical_value
 from leaderboard.evidence.statistics.logits import Floats
-from leaderboard.evidence.statistics.power import visible
+from leaderboard.evidence.statistics.power import ALPHA, visible
 
 FEWEST_MODELS = 4
 """Other models with outcomes from which the easiness of items is used."""
@@ -43,7 +43,7 @@ class StagedLeak(NamedTuple):
 
     - ``p``: one-sided, times ``comparisons``, the smallest over the comparisons made so far;
     - ``visible``: smallest share that is found in 80% of cases by the last comparison, at .05 for
-      all of them together; 1 or more where none would be found.
+      all of them together; 1 where none would be found.
     """
 
     share: float
@@ -94,13 +94,29 @@ def staged_leak(
     last = tests[-1]
     half = critical_value(level) * last.se
     smallest = min(float(norm.sf(test.z)) for test in tests)
+    runs = list(compared)
+    asked = np.isfinite(outcomes[runs])
+    of_seen = float((seen[runs] & asked).sum() / asked.sum())
+    ends = (_share(last.share + side, of_seen) for side in (-half, half))
     return StagedLeak(
-        share=last.share,
-        interval=Interval(max(-1.0, last.share - half), min(1.0, last.share + half)),
+        share=_share(last.share, of_seen),
+        interval=Interval(*ends),
         p=min(1.0, comparisons * smallest),
-        visible=visible(last.se, alpha=0.05 / comparisons),
+        visible=_share(visible(last.se, alpha=ALPHA / comparisons), of_seen),
         comparisons=comparisons,
     )
+
+
+def _share(step: float, of_seen: float) -> float:
+    """Return the share m that one step of the score from 0 stands for, between -1 and 1.
+
+    At m = 0 the fit has 1 - p too small, by the factor 1 - m f where f are the seen items.
+    """
+    if step * of_seen <= -0.5:
+        return -1.0
+    if step == inf:
+        return 1.0
+    return min(1.0, max(-1.0, step / (1 + of_seen * step)))
 
 
 def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Test:
@@ -124,8 +140,8 @@ def _test(outcomes: Floats, seen: NDArray[np.bool_], easy: Floats | None) -> _Te
     weight = np.einsum("irs,is->ir", inverse, effect)
     scores = (weight * residual).sum(axis=1)
     information = float((weight * effect).sum())
-    if information <= 0:
-        return _Test(0.0, float("inf"), 0.0)
+    if information < 1e-6:
+        return _Test(0.0, inf, 0.0)
     spread = sqrt(max(information, float(scores @ scores)))
     total = float(scores.sum())
     return _Test(total / information, spread / information, total / spread)

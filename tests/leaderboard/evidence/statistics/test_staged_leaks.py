@@ -75,6 +75,13 @@ def test_all_right_and_all_wrong_have_a_finite_p(value: float) -> None:
         outcomes, np.roll(STAGED, 1, axis=0) & STAGED, compared=(1, 2), comparisons=2
     )
     assert isfinite(one.p) and one.p > 0.05
+    assert all(isfinite(number) for number in (one.share, *one.interval, one.visible))
+
+
+def test_a_comparison_without_information_states_nothing() -> None:
+    seen = np.ones((1, 200), bool)
+    one = s.staged_leak(np.ones((1, 200)), seen, compared=(0,), comparisons=1)
+    assert (one.share, tuple(one.interval), one.p, one.visible) == (0.0, (-1.0, 1.0), 0.5, 1.0)
 
 
 def test_easiness_needs_some_models() -> None:
