@@ -14,7 +14,7 @@ PLACE = np.arange(sum(STAGES))
 STAGED = np.stack([end > PLACE for end in np.cumsum(STAGES)])
 
 
-def tested(endpoint: Endpoint, accuracy: float, rng: np.random.Generator) -> StagedLeak:
+def outcome_of(endpoint: Endpoint, accuracy: float, rng: np.random.Generator) -> StagedLeak:
     items = Items.draw(rng)
     outcomes, seen = answer(items, STAGED, endpoint, accuracy, rng)
     easy = s.easiness(items.others)
@@ -23,7 +23,7 @@ def tested(endpoint: Endpoint, accuracy: float, rng: np.random.Generator) -> Sta
 
 def found(endpoint: Endpoint, accuracy: float, sims: int) -> int:
     rng = np.random.default_rng(4)
-    return sum(tested(endpoint, accuracy, rng).p <= 0.05 for _ in range(sims))
+    return sum(outcome_of(endpoint, accuracy, rng).p <= 0.05 for _ in range(sims))
 
 
 @pytest.mark.parametrize("improves", [0.0, 0.5])
@@ -35,7 +35,7 @@ def test_what_is_memorised_is_found_and_estimated() -> None:
     leaky = Endpoint("leaky", memorises=0.3, each_time=False)
     assert found(leaky, 0.8, 40) >= 30
     rng = np.random.default_rng(5)
-    shares = [tested(leaky, 0.7, rng).share for _ in range(40)]
+    shares = [outcome_of(leaky, 0.7, rng).share for _ in range(40)]
     assert np.mean(shares) == pytest.approx(0.3, abs=0.06)
 
 
