@@ -311,7 +311,7 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
     judged = Verdict.objects.of_runs((run.pk for run in runs), grader=pair.board_grader)
     tries = _tries(pair)
     results = _adaptive_results(runs)
-    staged = _staged_runs(pair, [run for run in runs if run.pk not in results], private_set)
+    staged = _staged_runs(pair, runs, private_set)
     for run in runs:
         public = outcomes.get((run.pk, pair.public_id))
         private = outcomes.get((run.pk, pair.private_id))
@@ -373,32 +373,22 @@ def _staged_runs(
     asked by a plan.
     """
     history = private_set.history
-    listed = [run for run in runs if run.tier == STAGED_TIER]
-    if history is None or not listed:
+    models = {run.submission.model_id for run in runs if run.tier == STAGED_TIER}
+    if history is None or not models:
         return {}
-    models = {run.submission.model_id for run in listed}
-    every = list(
-        _counting_runs(pair)
-        .filter(tier=STAGED_TIER, submission__model__in=models)
-        .order_by("queued_at", "pk")
-    )
+    listed = _counting_runs(pair).filter(tier=STAGED_TIER, submission__model__in=models)
+    every = list(listed.order_by("queued_at", "pk"))
     outcomes = _complete_outcomes(pair, every, private_set.retired)
     planned = _adaptive_results(every)
-    packed = {
-        run: row.item_outcomes(private_set.retired)
-        for (run, item_set), row in outcomes.items()
-        if item_set == pair.private_id and run not in planned
-    }
+    earlier: dict[tuple[int, str], list[tuple[UUID, bytes]]] = {}
     staged: dict[UUID, StagedRuns] = {}
-    for run in listed:
+    for run in every:
+        private = outcomes.get((run.pk, pair.private_id))
+        if private is None or run.pk in planned:
+            continue
         system = (run.submission.model_id, recipient_of(run.submission))
-        until = [
-            (one.pk, packed[one.pk])
-            for one in every
-            if (one.submission.model_id, recipient_of(one.submission)) == system
-            and (one.queued_at, one.pk) <= (run.queued_at, run.pk)
-            and one.pk in packed
-        ]
+        until = earlier.setdefault(system, [])
+        until.append((run.pk, private.item_outcomes(private_set.retired)))
         found = history.of_runs(until)
         if found is not None:
             staged[run.pk] = found
