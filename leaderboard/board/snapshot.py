@@ -20,6 +20,7 @@ from leaderboard.evidence.entries import (
     LEVEL,
     Entry,
     Graded,
+    StagedRuns,
     Strata,
     facts,
     matrix,
@@ -40,7 +41,7 @@ from leaderboard.evidence.models import (
     Judged,
 )
 from leaderboard.evidence.noise import noise_floor
-from leaderboard.evidence.prior_exposure import RunExposure, StagedRuns
+from leaderboard.evidence.prior_exposure import RunExposure
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics import intervals
 from leaderboard.evidence.statistics.logits import Floats

@@ -15,12 +15,7 @@ from evaluator.ledger.notices import retired
 from evaluator.policy import STAGED_TIER
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence.models import ACCESS, Access, AdaptiveResult, Judged, Verdict
-from leaderboard.evidence.prior_exposure import (
-    ExposureHistory,
-    RunExposure,
-    StagedRuns,
-    items_of,
-)
+from leaderboard.evidence.prior_exposure import ExposureHistory, RunExposure
 from leaderboard.evidence.statistics.logits import Floats
 from leaderboard.evidence.summaries import Likelihoods, Likely
 from leaderboard.submissions.item_selection import recipient_of
@@ -67,6 +62,50 @@ class Strata:
     exposed_n: int
     local_right: int
     local_n: int
+
+
+@dataclass(frozen=True)
+class StagedRuns:
+    """Runs of one model on a set that its provider was shown in stages, oldest first.
+
+    - ``outcomes``: by run a byte for each item, 0 for one that is on neither side;
+    - ``seen``: by run 1 for each item that the provider had been shown before, else 0;
+    - ``compared``: places of the runs with enough items on both sides;
+    - ``comparisons``: number of comparisons that p-values are corrected for.
+    """
+
+    outcomes: tuple[bytes, ...] = field(repr=False)
+    seen: tuple[bytes, ...] = field(repr=False)
+    compared: tuple[int, ...]
+    comparisons: int
+
+    @classmethod
+    def of_history(cls, history: ExposureHistory, outcomes: Mapping[UUID, bytes]) -> Self | None:
+        """Return the runs as ``history`` divides their items; None where no run is compared.
+
+        ``outcomes`` are oldest first; an item that does not count has outcome 0.
+        """
+        found = history.of_runs((run, _items_of(packed)) for run, packed in outcomes.items())
+        if found is None:
+            return None
+        sides = zip(found.runs, found.seen, found.fresh, strict=True)
+        return cls(
+            tuple(_restricted(outcomes[run], seen | fresh) for run, seen, fresh in sides),
+            tuple(_restricted(bytes([1]) * history.n, seen) for seen in found.seen),
+            found.compared,
+            found.comparisons,
+        )
+
+
+def _items_of(packed: bytes) -> int:
+    """Return the items with an outcome other than 0, bit i for item i."""
+    bits = np.packbits(np.frombuffer(packed, np.uint8) > 0, bitorder="little")
+    return int.from_bytes(bits.tobytes(), "little")
+
+
+def _restricted(packed: bytes, items: int) -> bytes:
+    """Return the bytes with 0 for all other items."""
+    return bytes(value if items >> at & 1 else 0 for at, value in enumerate(packed))
 
 
 @dataclass(frozen=True)
@@ -292,7 +331,7 @@ class _PrivateSet:
         """Return the prior exposure of an endpoint's provider; None for weights."""
         if self.history is None or not run.submission.is_endpoint:
             return None
-        items = items_of(private.item_outcomes(self.retired))
+        items = _items_of(private.item_outcomes(self.retired))
         return self.history.of_run(run.pk, items, private.public_counts)
 
 
@@ -380,16 +419,16 @@ def _staged_runs(
     every = list(listed.order_by("queued_at", "pk"))
     outcomes = _complete_outcomes(pair, every, private_set.retired)
     planned = _adaptive_results(every)
-    earlier: dict[tuple[int, str], list[tuple[UUID, bytes]]] = {}
+    earlier: dict[tuple[int, str], dict[UUID, bytes]] = {}
     staged: dict[UUID, StagedRuns] = {}
     for run in every:
         private = outcomes.get((run.pk, pair.private_id))
         if private is None or run.pk in planned:
             continue
         system = (run.submission.model_id, recipient_of(run.submission))
-        until = earlier.setdefault(system, [])
-        until.append((run.pk, private.item_outcomes(private_set.retired)))
-        found = history.of_runs(until)
+        until = earlier.setdefault(system, {})
+        until[run.pk] = private.item_outcomes(private_set.retired)
+        found = StagedRuns.of_history(history, until)
         if found is not None:
             staged[run.pk] = found
     return staged

@@ -17,8 +17,6 @@ from operator import itemgetter
 from typing import Self
 from uuid import UUID
 
-import numpy as np
-
 from evaluator.contract import MIN_CELL_SIZE
 from evaluator.ledger.manifests import Manifest
 from evaluator.policy import JAIL
@@ -115,17 +113,18 @@ class RunExposure:
 
 
 @dataclass(frozen=True)
-class StagedRuns:
-    """Runs of one model on a set that its provider was shown in stages, oldest first.
+class StagedSides:
+    """Items of one model's runs on a set that its provider was shown in stages.
 
-    - ``outcomes``: by run a byte for each item, 0 for one that is on neither side;
-    - ``seen``: by run 1 for each item that the provider had been shown before, else 0;
-    - ``compared``: places of the runs with items on both sides;
+    - ``runs``: those with items on a side, oldest first;
+    - ``seen`` and ``fresh``: by run the items on either side;
+    - ``compared``: places of the runs with enough items on both sides;
     - ``comparisons``: number of comparisons that p-values are corrected for.
     """
 
-    outcomes: tuple[bytes, ...] = field(repr=False)
-    seen: tuple[bytes, ...] = field(repr=False)
+    runs: tuple[UUID, ...]
+    seen: tuple[int, ...]
+    fresh: tuple[int, ...]
     compared: tuple[int, ...]
     comparisons: int
 
@@ -200,36 +199,29 @@ class ExposureHistory:
         fresh = whole_parts(self.parts, counting, counting & reveals.fresh)
         return before, fresh
 
-    def of_runs(self, runs: Iterable[tuple[UUID, bytes]]) -> "StagedRuns | None":
-        """Return the runs of one model, each with its outcomes by item, for the test over them.
+    def of_runs(self, runs: Iterable[tuple[UUID, int]]) -> StagedSides | None:
+        """Return the sides of the runs of one model, each over its items that count.
 
-        ``runs`` are oldest first; an item that does not count has outcome 0. The runs end with the
-        last that has items on both sides. None where no run has, and for a set without stages.
+        ``runs`` are oldest first, and end here with the last that is compared. None where no run
+        is, and for a set without stages.
         """
         if not self.stages:
             return None
-        outcomes: list[bytes] = []
-        seen: list[bytes] = []
+        found: list[tuple[UUID, int, int]] = []
         compared: list[int] = []
         comparisons = 1
-        for run, packed in runs:
-            before, fresh = self.sides(run, items_of(packed))
-            if min(before.bit_count(), fresh.bit_count()) >= self.cell:
+        for run, counting in runs:
+            seen, fresh = self.sides(run, counting)
+            if min(seen.bit_count(), fresh.bit_count()) >= self.cell:
                 if not compared:
                     comparisons = self._stages_from(fresh)
-                compared.append(len(outcomes))
-            if before or fresh:
-                outcomes.append(_restricted(packed, before | fresh))
-                seen.append(_restricted(bytes([1]) * self.n, before))
+                compared.append(len(found))
+            if seen or fresh:
+                found.append((run, seen, fresh))
         if not compared:
             return None
-        end = compared[-1] + 1
-        return StagedRuns(
-            tuple(outcomes[:end]),
-            tuple(seen[:end]),
-            tuple(compared),
-            max(comparisons, len(compared)),
-        )
+        of_run, before, first = zip(*found[: compared[-1] + 1], strict=True)
+        return StagedSides(of_run, before, first, tuple(compared), max(comparisons, len(compared)))
 
     def _stages_asked(self, counting: int) -> tuple[int, int] | None:
         asked = sum(bool(stage & counting) for stage in self.stages)
@@ -274,17 +266,6 @@ def parts_of(manifest: Manifest) -> tuple[int, ...]:
 def stages_of(manifest: Manifest) -> tuple[int, ...]:
     """Return the stages of a set, each as its items."""
     return tuple(sum(1 << at for at in manifest.indices(stage)) for stage in manifest.stages)
-
-
-def items_of(packed: bytes) -> int:
-    """Return the items with an outcome other than 0."""
-    bits = np.packbits(np.frombuffer(packed, np.uint8) > 0, bitorder="little")
-    return int.from_bytes(bits.tobytes(), "little")
-
-
-def _restricted(packed: bytes, items: int) -> bytes:
-    """Return the bytes with 0 for all other items."""
-    return bytes(value if items >> at & 1 else 0 for at, value in enumerate(packed))
 
 
 def whole_parts(parts: Iterable[int], counting: int, side: int) -> int:
