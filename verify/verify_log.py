@@ -973,6 +973,8 @@ class Visit:
         tiers = {line["tier"] for line in result.exposures}
         self.need(tiers <= {row["tier"]}, "tier_differs", run=run)
         score = [private[outcome] for outcome in (*OUTCOMES, "n")]
+        if private.get("samples", 1) > 1:
+            score.append(private["samples_right"])
         self.facts[f"score {run} {row['version']}"] = " ".join(map(str, score))
         self.counts["rows of the board, by their logs"] += 1
 
@@ -998,6 +1000,8 @@ class Visit:
             adds_up = opened and sum(tally[outcome] for outcome in OUTCOMES) == size
             self.need(adds_up, "tally_differs", run=run)
             total.update({outcome: tally[outcome] for outcome in OUTCOMES})
+            total["samples_right"] += tally.get("samples_right", 0)
+            total["samples"] = max(total["samples"], tally.get("samples", 1))
         return total
 
     def check_run_of_row(self, slug: str, row: Json) -> None:
@@ -1027,18 +1031,31 @@ class Visit:
 
         Items that the logs count and the row does not (retired since, or not counted) may have any
         outcome; so may items of closings that are not opened. A count between the bounds is right.
+        A score that is a mean over several samples is compared with the right ones on the logs.
         """
         row = board["private"]
         missing = result.count - row["n"]
         linked = bool(board.get("adaptive")) and run in self.plans
-        exact = linked or abs(row["accuracy"] * row["n"] - row["right"]) < 1e-6
+        samples = row.get("samples", 1)
+        right = row["right"] if samples == 1 else row["samples_right"]
+        exact = linked or abs(row["accuracy"] * row["n"] * samples - right) < 1e-6
         good = exact and missing >= 0
+        good = good and self.is_mean_of(samples, right, missing, total)
         good = good and sum(row[outcome] for outcome in OUTCOMES) == row["n"]
         for outcome in OUTCOMES:
             least, most = total[outcome] - missing, total[outcome] + total["unopened"]
             good = good and least <= row[outcome] <= most
         if self.need(result.count, "row_without_closing", run=run):
             self.need(good, "score_differs", run=run)
+
+    @staticmethod
+    def is_mean_of(samples: int, right: int, missing: int, total: Counter[str]) -> bool:
+        """Return true if the logs allow so many right ones of several samples of each item."""
+        if samples == 1:
+            return True
+        least = total["samples_right"] - samples * missing
+        most = total["samples_right"] + samples * total["unopened"]
+        return samples == total["samples"] and least <= right <= most
 
     # --- 7. Memory
 

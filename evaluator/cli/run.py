@@ -386,8 +386,14 @@ def _line(record: dict[str, object]) -> str:
 
 
 def _print_votes(votes: Votes | None) -> None:
-    """Print the majority of more and more samples, and its calibration."""
+    """Print the mean over all samples, the majority of more and more, and its calibration."""
     if votes:
+        mean = votes.right / (votes.n * votes.samples)
+        print(
+            f"mean over {votes.samples} samples {mean:.4f}"
+            f"  standard error {votes.mean_error or 0:.4f}",
+            file=sys.stderr,
+        )
         line = "  ".join(f"maj@{k} {value:.4f}" for k, value in votes.majority)
         print(
             f"{line}  calibration error {votes.error:.4f}  Brier {votes.brier:.4f}", file=sys.stderr

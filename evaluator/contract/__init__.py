@@ -140,6 +140,8 @@ Tier = Literal["T0", "T1", "T2", "T3"]
 
 T0 weights we run, T1 contracted hosts, T2 self-declared endpoints, T3 public sets only.
 """
+MOST_SAMPLES = 200
+"""Most samples of an item whose mean is a score: a count of them is stored in one byte."""
 BlockId = Annotated[int, Meta(ge=0, le=9_999)]
 """A block of a sealed set (see ``evaluator.ledger.manifests``)."""
 Note = Annotated[str, Meta(max_length=4000)]
@@ -431,11 +433,18 @@ class Exposed(Wire, tag_field="kind", tag="exposed", frozen=True, kw_only=True):
     head: Note = ""
 
 
-class Graded(Wire, tag_field="kind", tag="graded", frozen=True, kw_only=True):
-    """Outcomes of some items of one set, as (index, outcome) pairs."""
+class Graded(Wire, tag_field="kind", tag="graded", omit_defaults=True, frozen=True, kw_only=True):
+    """Outcomes of some items of one set, as (index, outcome) pairs.
+
+    Where a protocol scores the mean over several samples, ``samples_right`` has the number of right
+    ones of each item, in the same order; else it is empty and left out.
+    """
 
     set: Name
     outcomes: Annotated[tuple[tuple[Count, Outcome], ...], Meta(min_length=1, max_length=10_000)]
+    samples_right: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=MOST_SAMPLES)], ...], Meta(max_length=10_000)
+    ] = ()
 
 
 class Finished(Wire, tag_field="kind", tag="finished", frozen=True, kw_only=True):

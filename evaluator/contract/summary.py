@@ -68,8 +68,12 @@ class SetCounts(OutcomeCounts, frozen=True, kw_only=True):
     not_counted: Count
 
 
-class CountsOpening(Wire, frozen=True, kw_only=True):
-    """Counts by outcome that open the commitment of the closing of hash ``line``, and the salt."""
+class CountsOpening(Wire, omit_defaults=True, frozen=True, kw_only=True):
+    """Counts by outcome that open the commitment of the closing of hash ``line``, and the salt.
+
+    Of items with several ``samples`` each, ``samples_right`` of all samples are right; else both
+    are None and left out, so that the commitments of one answer an item are as they were.
+    """
 
     line: Hex32
     right: Count
@@ -77,6 +81,8 @@ class CountsOpening(Wire, frozen=True, kw_only=True):
     no_answer: Count
     truncated: Count
     salt: Hex32
+    samples: Annotated[int, Meta(ge=2, le=1000)] | None = None
+    samples_right: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
 
 
 class VoteBin(Wire, frozen=True, kw_only=True):
@@ -92,9 +98,9 @@ class VoteBin(Wire, frozen=True, kw_only=True):
 class Votes(Wire, frozen=True, kw_only=True):
     """Aggregates over ``samples`` answers to each of ``n`` items, always the whole item selection.
 
-    ``right`` counts right answers of all ``n * samples``; ``majority`` are pairs of k and maj@k;
-    ``error`` is the expected calibration error of the vote's share over tenths, ``brier`` its mean
-    squared difference.
+    ``right`` counts right answers of all ``n * samples``; ``mean_error`` is the standard error of
+    their share, by item means; ``majority`` are pairs of k and maj@k; ``error`` is the expected
+    calibration error of the vote's share over tenths, ``brier`` its mean squared difference.
     """
 
     name: Name
@@ -108,6 +114,7 @@ class Votes(Wire, frozen=True, kw_only=True):
     bins: Annotated[tuple[VoteBin, ...], Meta(min_length=1, max_length=10)]
     error: Share
     brier: Share
+    mean_error: Share | None = None
 
 
 Reason = Literal["filtered", "refused", "too_long", "bad_response", "reasoning_only"]

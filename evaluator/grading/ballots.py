@@ -1,9 +1,11 @@
 """Votes on an item, one for each sample: their majority, and aggregates over a set."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import sqrt
+from statistics import stdev
 
 from evaluator.contract import Outcome, VoteBin, Votes
 from evaluator.grading import voting
@@ -33,6 +35,11 @@ def decide(votes: Sequence[Vote]) -> Vote:
     return Vote(winner, outcomes.most_common(1)[0][0])
 
 
+def samples_right(votes: Iterable[Vote]) -> int:
+    """Count the right samples of one item."""
+    return sum(vote.outcome is Outcome.RIGHT for vote in votes)
+
+
 def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes | None:
     """Return aggregates over all items of a set, in bins of at least ``least`` votes each.
 
@@ -45,11 +52,13 @@ def summary(name: str, items: Sequence[Sequence[Vote]], *, least: int) -> Votes 
     if not bins:
         return None
     samples = len(items[0])
+    rights = [samples_right(votes) for votes in items]
     return Votes(
         name=name,
         n=len(items),
         samples=samples,
-        right=sum(vote.outcome is Outcome.RIGHT for votes in items for vote in votes),
+        right=sum(rights),
+        mean_error=_rounded(_error_of_mean(rights, samples)),
         majority=tuple((k, _rounded(_majority_at(items, k))) for k in _ladder(samples)),
         bins=tuple(_published_bin(made) for made in bins),
         error=_rounded(calibrated.error),
@@ -77,7 +86,14 @@ def _majority_at(items: Sequence[Sequence[Vote]], k: int) -> Fraction:
     return total / len(items)
 
 
-def _rounded(value: Fraction) -> float:
+def _error_of_mean(rights: Sequence[int], samples: int) -> float:
+    """Return the standard error of the mean share, with the samples of an item as a cluster."""
+    if len(rights) < 2:
+        return 0.0
+    return stdev(right / samples for right in rights) / sqrt(len(rights))
+
+
+def _rounded(value: Fraction | float) -> float:
     return round(float(value), _PLACES)
 
 

@@ -20,11 +20,16 @@ _COUNTS_DOMAIN = b"holdfast/tally/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Item of a closed run: its index, the salted hash of its completion, and its outcome."""
+    """Item of a closed run: its index, the salted hash of its completion, and its outcome.
+
+    ``samples_right`` of its ``samples`` are right, where it has several.
+    """
 
     index: int
     completion: Hex32
     outcome: Outcome
+    samples: int = 1
+    samples_right: int = 0
 
 
 def completion_hash(salt: bytes, text: str) -> Hex32:
@@ -49,7 +54,9 @@ def closing_root(items: Iterable[Closed]) -> Hex32:
 
 def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> CountsOpening:
     """Return the counts of outcomes that open the commitment of the closing of hash ``line``."""
+    items = list(items)
     counter = Counter(item.outcome for item in items)
+    samples = max((item.samples for item in items), default=1)
     return CountsOpening(
         line=line,
         right=counter[Outcome.RIGHT],
@@ -57,6 +64,8 @@ def count_outcomes(items: Iterable[Closed], *, line: Hex32, salt: bytes) -> Coun
         no_answer=counter[Outcome.NO_ANSWER],
         truncated=counter[Outcome.TRUNCATED],
         salt=salt.hex(),
+        samples=samples if samples > 1 else None,
+        samples_right=sum(item.samples_right for item in items) if samples > 1 else None,
     )
 
 

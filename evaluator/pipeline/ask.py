@@ -15,7 +15,8 @@ with a reason that is counted. It is held back until everything is asked: where 
 refused, the endpoint is at fault, the run ends with a code that says so, and those items stay open.
 
 Where a protocol asks several samples of an item, each is stored under its number and only their
-vote is an outcome. An item that lacks some stays open, and only those are asked again.
+vote is an outcome. An item that lacks some stays open, and only those are asked again. Where the
+score is the mean over the samples, the number of right ones goes with the outcome.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ from evaluator.backends import Backend, Completion, ItemRefused, Sampling
 from evaluator.contract import Outcome
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.grading import Grade, controls, grade, others
-from evaluator.grading.ballots import Vote, decide
+from evaluator.grading.ballots import Vote, decide, samples_right
 from evaluator.items import Item
 from evaluator.pipeline.plan import Policy, Portion, Source, Streak, portions, waits
 from evaluator.protocols import Protocol
@@ -50,7 +51,8 @@ class Result:
 
     ``sample`` is the number of one answer of several. It is None for an only answer, and for a
     vote, which has no completion of its own. ``other_grades`` are those of the other published
-    graders.
+    graders. ``samples_right`` is the number of right samples behind a vote whose protocol scores
+    their mean.
     """
 
     index: int
@@ -59,6 +61,7 @@ class Result:
     completion: Completion
     sample: int | None = None
     other_grades: Mapping[str, Grade] = field(default_factory=dict)
+    samples_right: int | None = None
 
     def __repr__(self) -> str:
         return f"Result(index={self.index}, outcome={self.outcome.name})"
@@ -351,6 +354,8 @@ class _Asker:
         del self.ballots[name, index]
         winner = decide([answer for _, answer in sorted(ballot.items())])
         vote = Result(index, winner.outcome, winner.answer, Completion("", cut=False))
+        if self.protocol.vote == "mean":
+            vote = replace(vote, samples_right=samples_right(ballot.values()))
         self.outcomes.add(name, vote)
 
 

@@ -34,7 +34,7 @@ from evaluator.contract import (
 )
 from evaluator.errors import Code
 from evaluator.grading import ballots, controls, grade
-from evaluator.grading.ballots import Vote
+from evaluator.grading.ballots import Vote, samples_right
 from evaluator.pipeline.ask import Result
 from evaluator.pipeline.context import Context
 from evaluator.pipeline.leases import Lease
@@ -100,16 +100,22 @@ class ResultSink:
             else:
                 samples = self._samples[answer.set_name].setdefault(answer.index, {})
                 samples[answer.sample] = _graded_again(answer, protocol)
-        return [self._resume(source, outcomes[source.name]) for source in sources]
+        averaged = protocol.vote == "mean"
+        return [self._resume(source, outcomes[source.name], averaged) for source in sources]
 
     def _resume(
-        self, source: PublicSource | SealedSource, outcomes: dict[int, Outcome]
+        self, source: PublicSource | SealedSource, outcomes: dict[int, Outcome], averaged: bool
     ) -> PublicSource | SealedSource:
         left = source.selection - source.done
         resumed = [(index, outcomes[index]) for index in sorted(left) if index in outcomes]
+        stored = self._samples[source.name]
         group = self._context.policy.group
         for start in range(0, len(resumed), group):
-            self._send(source.name, resumed[start : start + group])
+            part = resumed[start : start + group]
+            counts = [
+                samples_right(stored.get(index, {}).values()) for index, _ in part if averaged
+            ]
+            self._send(source.name, part, counts)
         left -= outcomes.keys()
         samples = {
             index: dict(of_item)
@@ -151,10 +157,13 @@ class ResultSink:
 
     def graded(self, name: str, results: Sequence[Result]) -> None:
         """Report a group of outcomes."""
-        self._send(name, [(result.index, result.outcome) for result in results])
+        counts = [one.samples_right for one in results if one.samples_right is not None]
+        self._send(name, [(result.index, result.outcome) for result in results], counts)
 
-    def _send(self, name: str, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-        self.reporter.send(Graded(set=name, outcomes=tuple(outcomes)))
+    def _send(
+        self, name: str, outcomes: Sequence[tuple[int, Outcome]], counts: Sequence[int]
+    ) -> None:
+        self.reporter.send(Graded(set=name, outcomes=tuple(outcomes), samples_right=tuple(counts)))
         self._counts[name].update(outcome for _, outcome in outcomes)
 
     def progress(self, done: int, total: int) -> None:

@@ -20,8 +20,11 @@
   these for chat.
 - ``gsm1k-5shot-reasoning-api`` and ``gsm1k-0shot-reasoning-api`` ask the reasoning models of the
   large providers, which refuse ``max_tokens``, ``temperature`` and ``stop``.
+- ``gsm1k-5shot-k4`` asks weights as ``gsm1k-5shot`` does, but for four samples at 0.7. The score is
+  their mean, which shows smaller gaps than one answer to each item. ``demo-0shot-k4`` asks the tiny
+  checkpoints so.
 
-The last four are graded by ``numeric-2``, the earlier ones by ``numeric-1``.
+The last six are graded by ``numeric-2``, the earlier ones by ``numeric-1``.
 """
 
 from evaluator.errors import Code, error
@@ -123,10 +126,33 @@ _PUBLISHED = (
         stops="cut",
         limit="max_completion_tokens",
     ),
+    Protocol(
+        id="gsm1k-5shot-k4",
+        shots=5,
+        shot_seed=1234,
+        max_tokens=1000,
+        stop=_STOP,
+        temperature=0.7,
+        grader="numeric-2",
+        bos="never",
+        samples=4,
+        vote="mean",
+    ),
+    Protocol(
+        id="demo-0shot-k4",
+        shots=0,
+        shot_seed=None,
+        max_tokens=96,
+        stop=("\n",),
+        temperature=0.7,
+        grader="numeric-2",
+        samples=4,
+        vote="mean",
+    ),
 )
 _BY_ID = {protocol.id: protocol for protocol in _PUBLISHED}
 
-__all__ = ["Asked", "Protocol", "get", "ids", "in_words"]
+__all__ = ["Asked", "Protocol", "get", "ids", "in_words", "samples_of_mean"]
 
 
 def get(protocol_id: str) -> Protocol:
@@ -135,6 +161,12 @@ def get(protocol_id: str) -> Protocol:
         return _BY_ID[protocol_id]
     except KeyError:
         raise error(Code.UNKNOWN_PROTOCOL) from None
+
+
+def samples_of_mean(protocol_id: str) -> int:
+    """Return the number of samples whose mean is an item's score; 1 where it is one outcome."""
+    protocol = _BY_ID.get(protocol_id)
+    return protocol.samples if protocol and protocol.vote == "mean" else 1
 
 
 def ids() -> tuple[str, ...]:

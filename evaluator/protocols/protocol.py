@@ -36,7 +36,9 @@ class Protocol:
       any.
     - ``thinking``: "graded" as it stands, or "stripped": text in ``<think>`` is removed before
       grading.
-    - ``samples`` are drawn of each question; ``vote`` is the way in which they become one answer.
+    - ``samples`` are drawn of each question. ``vote``: their majority is the answer, which alone
+      counts; or the score is the ``mean`` over all of them, and the majority's outcome stands in
+      the counts.
     - ``stops``: the stop strings are sent with the question, or used here only. The text is cut
       here in any case.
     - A ``temperature`` of None is not sent: reasoning models of the large providers refuse any but
@@ -57,7 +59,7 @@ class Protocol:
     bos: Literal["tokenizer", "never"] = "tokenizer"
     thinking: Literal["graded", "stripped"] = "graded"
     samples: int = 1
-    vote: Literal["none", "majority"] = "none"
+    vote: Literal["none", "majority", "mean"] = "none"
     stops: Literal["sent", "cut"] = "sent"
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
 
@@ -132,9 +134,12 @@ class Protocol:
 
         A message needs a chat API, which our own model servers have: they render it with the
         template of the weights. Tokens before a text can be controlled on them only. Several
-        samples of a question need a way to become one answer.
+        samples of a question need a way to become one answer. A mean over samples is for weights:
+        scores of endpoints are published in steps of items.
         """
         if (self.samples > 1) != (self.vote != "none"):
+            return False
+        if self.vote == "mean" and asked != "checkpoint":
             return False
         # Our own model servers always take a temperature, and know one name of the limit.
         if self.temperature is None or self.limit != "max_tokens":

@@ -61,7 +61,11 @@ def _samples(protocol: Protocol) -> str:
         drawn = "greedily"
     if protocol.samples == 1:
         return f"One answer, drawn {drawn}."
-    vote = "; their majority is the answer" if protocol.vote == "majority" else ""
+    vote = {
+        "none": "",
+        "majority": "; their majority is the answer",
+        "mean": "; the score is their mean",
+    }[protocol.vote]
     return f"{protocol.samples} answers, each drawn {drawn}{vote}."
 
 

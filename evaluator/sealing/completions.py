@@ -194,10 +194,12 @@ class CompletionStore:
 
         Raises ``seal_broken``.
         """
-        return tuple(
-            Closed(answer.index, completion_hash(salt, answer.text), answer.outcome)
-            for salt, answer in self.released(run, set_name)
-        )
+        closed = []
+        for index, item in self.answered(run, set_name).items():
+            completion = completion_hash(self._salt(run, set_name, index), item.combined().text)
+            right = sum(answer.outcome is Outcome.RIGHT for answer in item.answers)
+            closed.append(Closed(index, completion, item.outcome, len(item.answers), right))
+        return tuple(closed)
 
     def _salt(self, run: str, set_name: str, index: int) -> bytes:
         info = canonical_json(

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from leaderboard.board.columns import COLUMNS, DEFAULT_COLUMNS
 from leaderboard.board.points import point_of
-from leaderboard.board.rows import Row
+from leaderboard.board.rows import Row, Score
 from leaderboard.charts.points import LEVEL_CLASSES
 from leaderboard.charts.ranking import Cell, RankedModel, quoted, render_ranking, shown_columns
 from leaderboard.evidence import explain, formats
@@ -23,6 +23,7 @@ class Cells:
     private: str
     private_interval: str
     counted: str
+    public_counted: str
     adaptive: str
     public: str
     gap: str
@@ -49,7 +50,8 @@ def cells(row: Row) -> Cells:
         access="open weights" if row.open_weights else row.access,
         private=formats.percent(row.private.accuracy),
         private_interval=f"{formats.percent(low)}–{formats.percent(high)}",
-        counted=f"{row.private.right}/{row.private.n}",
+        counted=_counts(row.private),
+        public_counted=_counts(row.public),
         adaptive=_adaptive(row),
         public=formats.percent(row.public.accuracy),
         gap=formats.points(row.gap),
@@ -82,6 +84,14 @@ def _adaptive(row: Row) -> str:
         return ""
     part = row.adaptive
     return f"adaptive: estimated for {part.planned:,} items from {part.asked:,} that were asked"
+
+
+def _counts(score: Score) -> str:
+    """Return the right answers of all; of a mean over samples with its standard error."""
+    if score.samples_right is None:
+        return score.fraction
+    error = formats.percent(score.standard_error or 0.0)
+    return f"{score.fraction}, {score.samples} samples an item, standard error {error}"
 
 
 def ranking(

@@ -93,6 +93,11 @@ COLUMNS = (
     "private_step",
     "private_within",
     "private_planned",
+    "samples",
+    "private_samples_right",
+    "private_standard_error",
+    "public_samples_right",
+    "public_standard_error",
 )
 
 
@@ -159,6 +164,11 @@ def _line(row: Row) -> list[object]:
         row.step,
         row.within,
         row.adaptive and row.adaptive.planned,
+        private.samples,
+        private.samples_right,
+        private.standard_error,
+        public.samples_right,
+        public.standard_error,
     ]
 
 

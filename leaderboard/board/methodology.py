@@ -113,6 +113,15 @@ def _asking() -> Iterator[Section]:
             " is that of the most frequent answer; among equally frequent answers the first one"
             " counts. maj@k is unbiased: it is the mean over all subsets of k answers. For a"
             f" sealed set no number over fewer than {MIN_CELL_SIZE} items is published.",
+            "A protocol may score the mean over the samples instead (`gsm1k-5shot-k4`). The score"
+            " of an item is then the share of its samples that are right, and that of a set the"
+            " mean over its items. The answers to one item are a cluster: the standard error is"
+            " that of the items' shares. So four samples make a score surer, but not as sure as"
+            " four times the items would. Intervals, ranks and the test of the gap use that error"
+            " (by counts through the number of single answers with the same error, by items"
+            " through the dispersion of the shares). The counts by outcome and the comparison of"
+            " graders are of the majority answers; the log commits to these counts and to the"
+            " number of right samples. Only weights that run here are asked so.",
             "A text ends before the first stop string of its protocol. Holdfast cuts it there"
             " itself, for every engine and every endpoint, before any grader reads it. For chat"
             " models use `gsm1k-5shot-chat-2` or `gsm1k-5shot-api-2`: where `Question:` is a stop"

@@ -34,11 +34,23 @@ class Score(OutcomeCounts, frozen=True, kw_only=True):
     """Counts of one model on one set, and its accuracy as a fraction.
 
     ``n`` is every assigned item; ``interval`` is Wilson's, 95%, and under 100 items Clopper and
-    Pearson's.
+    Pearson's. Where the score is a mean over ``samples`` answers to each item, ``samples_right`` of
+    all of them are right, ``standard_error`` is by item means, and the counts by outcome are of the
+    majority answers.
     """
 
     accuracy: float
     interval: tuple[float, float]
+    samples: int = 1
+    samples_right: int | None = None
+    standard_error: float | None = None
+
+    @property
+    def fraction(self) -> str:
+        """Right answers of all, such as "231/400"; of a mean, of all samples."""
+        if self.samples_right is None:
+            return f"{self.right}/{self.n}"
+        return f"{self.samples_right}/{self.samples * self.n}"
 
 
 class GraderScore(Wire, frozen=True, kw_only=True):

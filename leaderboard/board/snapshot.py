@@ -22,9 +22,11 @@ from leaderboard.evidence.entries import (
     Graded,
     StagedRuns,
     Strata,
+    effective,
     facts,
     matrix,
     published,
+    share,
     values,
 )
 from leaderboard.evidence.leaks import (
@@ -53,6 +55,7 @@ from leaderboard.evidence.summaries import (
     SurestGap,
 )
 from leaderboard.evidence.vocabulary import Evidence, Levels
+from leaderboard.submissions.models import SampleMean
 
 METHOD = "board-10"
 """Names everything below that turns counts into rows; a change of the rows for equal counts needs a
@@ -101,11 +104,11 @@ def rank(entries: Sequence[Entry]) -> tuple[Row, ...]:
     ordered = [entry for entry, _ in scored]
     scores = [score for _, score in scored]
     places = _beyond_noise(_places(ordered, scores), [score.accuracy for score in scores])
-    public = sorted((entry.public.share for entry in ordered), reverse=True)
+    public = sorted((entry.public_share for entry in ordered), reverse=True)
     first = {share: place for place, share in reversed(list(enumerate(public, start=1)))}
     staged = _staged(ordered)
     rows = [
-        _row(entry, private, place, first[entry.public.share], staged)
+        _row(entry, private, place, first[entry.public_share], staged)
         for entry, private, place in zip(ordered, scores, places, strict=True)
     ]
     return tuple(_with_corrections(rows))
@@ -201,9 +204,16 @@ def _beyond_noise(
     ]
 
 
-def _score(counts: OutcomeCounts) -> Score:
-    interval = statistics.accuracy_interval(counts.right, counts.n, LEVEL)
-    return Score(**counts.to_dict(), accuracy=counts.share, interval=interval)
+def _score(counts: OutcomeCounts, mean: SampleMean | None) -> Score:
+    right, _, n = effective(counts, mean)
+    return Score(
+        **counts.to_dict(),
+        accuracy=share(counts, mean),
+        interval=statistics.accuracy_interval(right, n, LEVEL),
+        samples=mean.samples if mean else 1,
+        samples_right=mean.right if mean else None,
+        standard_error=mean.error if mean else None,
+    )
 
 
 def _private_score(entry: Entry) -> Score:
@@ -212,21 +222,21 @@ def _private_score(entry: Entry) -> Score:
     The interval of one in steps is that of all it may stand for. That of an adaptive run is linked
     from the items it was asked to all of them.
     """
-    score = _score(entry.private)
+    score = _score(entry.private, entry.mean)
     if entry.adaptive:
         return replace(score, accuracy=entry.adaptive.score, interval=entry.adaptive.score_interval)
-    fewest, most = (_score(counts) for counts in entry.private_range)
+    fewest, most = (_score(counts, entry.mean) for counts in entry.private_range)
     return replace(score, interval=(fewest.interval[0], most.interval[1]))
 
 
 def _gap_interval(entry: Entry) -> statistics.Interval:
     """Return the interval of the gap, over all private scores that the published one stands for."""
-    public = entry.public
+    public = effective(entry.public, entry.public_mean)
     if entry.adaptive:
         of_public = statistics.accuracy_interval(public.right, public.n, LEVEL)
         linked = statistics.Interval(*entry.adaptive.score_interval)
         return statistics.joined(public.right / public.n, of_public, entry.adaptive.score, linked)
-    fewest, most = entry.private_range
+    fewest, most = (effective(counts, entry.mean) for counts in entry.private_range)
     least = statistics.newcombe(public.right, public.n, most.right, most.n, LEVEL)
     greatest = statistics.newcombe(public.right, public.n, fewest.right, fewest.n, LEVEL)
     return statistics.Interval(least.low, greatest.high)
@@ -236,9 +246,10 @@ def _worst_gap(entry: Entry) -> tuple[float, float]:
     """Return the gaps between which truncated answers could move it, by the same private scores."""
     if entry.adaptive:
         return _worst_linked_gap(entry.public, entry.adaptive)
-    fewest, most = entry.private_range
-    least, _ = statistics.worst_case_gap(entry.public, most)
-    _, greatest = statistics.worst_case_gap(entry.public, fewest)
+    public = effective(entry.public, entry.public_mean)
+    fewest, most = (effective(counts, entry.mean) for counts in entry.private_range)
+    least, _ = statistics.worst_case_gap(public, most)
+    _, greatest = statistics.worst_case_gap(public, fewest)
     return least, greatest
 
 
@@ -255,7 +266,7 @@ def _row(
     public_rank: int,
     staged: Mapping[str, StagedContrast],
 ) -> Row:
-    public = _score(entry.public)
+    public = _score(entry.public, entry.public_mean)
     gap = _gap_interval(entry)
     return Row(
         model=entry.model,
@@ -415,7 +426,7 @@ def _adjusted(entry: Entry) -> Adjusted | None:
 
 
 def _family(family: str, own: Sequence[Entry], pooled: int, compared: bool) -> FamilyLine:
-    gaps = [one.public.right / one.public.n - one.private.right / one.private.n for one in own]
+    gaps = [one.public_share - one.private_share for one in own]
     raw = _pooled(gaps, _covariance(own), pooled)
     peers = None
     if compared:
@@ -463,10 +474,11 @@ def _covariance(own: Sequence[Entry]) -> Floats:
         sides = [side[:, np.isfinite(side).all(axis=0)] for side in matrix(own)]
         if min(side.shape[1] for side in sides) >= FEWEST_SHARED:
             return statistics.shared_covariance(*sides) + 1e-9 * np.eye(len(own))
-    sides_of = [
-        statistics.Sides(one.public.right, one.public.n, one.private.right, one.private.n)
-        for one in own
-    ]
+    sides_of = []
+    for one in own:
+        public = effective(one.public, one.public_mean)
+        private = effective(one.private, one.mean)
+        sides_of.append(statistics.Sides(public.right, public.n, private.right, private.n))
     return statistics_of_counts.gap_covariance(sides_of)
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from uuid import UUID
 
-from evaluator.contract import OutcomeCounts, canonical_json
+from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.evidence import statistics
 from leaderboard.evidence.entries import (
     LEVEL,
+    EffectiveCounts,
     Entry,
+    effective,
     facts,
     matrix,
     newest,
@@ -259,28 +261,23 @@ def _hash(twins_by: str, cohort: Sequence[Entry], references: References) -> str
 
 
 def _sides(entry: Entry) -> statistics.Sides:
-    public = entry.public
-    private = _judged(entry)
+    public, private = _counts(entry)
     return statistics.Sides(public.right, public.n, private.right, private.n)
 
 
-def _judged(entry: Entry) -> OutcomeCounts:
-    """Return the private counts that a verdict is about.
+def _counts(entry: Entry) -> tuple[EffectiveCounts, EffectiveCounts]:
+    """Return the counts of the public set, and the private ones that a verdict is about.
 
     Of a score in steps these are the most right answers that it may stand for: its rounding can
     make no gap.
     """
-    return entry.private_range[1]
-
-
-def _counts(entry: Entry) -> tuple[OutcomeCounts, OutcomeCounts]:
-    """Return the counts of the public and of the private set."""
-    return entry.public, _judged(entry)
+    public = effective(entry.public, entry.public_mean)
+    return public, effective(entry.private_range[1], entry.mean)
 
 
 def _raw_test(entry: Entry) -> _Tested:
     public, private = _counts(entry)
-    gap = public.share - private.share
+    gap = public.right / public.n - private.right / private.n
     return _Tested(_beyond_noise(gap, statistics.raw_test(public, private, LEVEL)))
 
 
@@ -362,7 +359,7 @@ def _test_by_items(entry: Entry, panel: statistics.ItemPanel) -> _Tested:
     adjusted = Adjusted(
         gap=round(gap.gap, PLACES),
         interval=(round(gap.interval.low, PLACES), round(gap.interval.high, PLACES)),
-        expected=round(entry.public.share - gap.gap, PLACES),
+        expected=round(entry.public_share - gap.gap, PLACES),
         references=len(panel.outcomes),
         by="items",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 from uuid import UUID
 
 import numpy as np
@@ -29,6 +29,7 @@ from leaderboard.submissions.models import (
     Run,
     RunOutcomes,
     RunPlan,
+    SampleMean,
     Submission,
     compare_graders,
     published_in_steps,
@@ -41,6 +42,36 @@ _VALUES = np.full(256, np.nan)
 """Value of each outcome byte in a matrix of outcomes."""
 _VALUES[[outcome.value for outcome in COUNTED]] = 0.0
 _VALUES[Outcome.RIGHT] = 1.0
+
+
+class EffectiveCounts(NamedTuple):
+    """Numbers of right, truncated and all items; no whole numbers where a score is a mean."""
+
+    right: float
+    truncated: float
+    n: float
+
+
+def share(counts: OutcomeCounts, mean: SampleMean | None) -> float:
+    """Return a score as a fraction: the right items, or the ``mean`` over samples."""
+    if mean is None:
+        return counts.right / counts.n
+    return mean.right / (mean.samples * counts.n)
+
+
+def effective(counts: OutcomeCounts, mean: SampleMean | None) -> EffectiveCounts:
+    """Return counts with the score and its standard error as if each item had one outcome.
+
+    Of a mean over samples they are of as many items as would have its error, between the number of
+    items and that of samples (L. Kish, Survey Sampling (1965), section 8.2).
+    """
+    if mean is None:
+        return EffectiveCounts(counts.right, counts.truncated, counts.n)
+    p = share(counts, mean)
+    items = float(counts.n)
+    if mean.error > 0:
+        items = min(max(p * (1 - p) / mean.error**2, items), items * mean.samples)
+    return EffectiveCounts(p * items, counts.truncated * items / counts.n, items)
 
 
 @dataclass(frozen=True)
@@ -115,6 +146,8 @@ class Entry:
     - ``outcomes`` and ``public_outcomes`` have a byte for each item of the private and the public
       set, 0 for one that was not asked or no longer counts; empty where only counts are known, as
       of a self-declared endpoint, whose private score is published in steps;
+    - ``mean`` and ``public_mean`` are the scores where these are means over samples, of which
+      ``samples_right`` and ``public_samples_right`` have the right ones of each item;
     - ``family`` is the model's lineage;
     - ``graders`` are the counts by each grader;
     - ``strata`` are counts of weights on either part of the private set;
@@ -137,6 +170,10 @@ class Entry:
     version: int = 0
     outcomes: bytes = field(default=b"", repr=False)
     public_outcomes: bytes = field(default=b"", repr=False)
+    samples_right: bytes = field(default=b"", repr=False)
+    public_samples_right: bytes = field(default=b"", repr=False)
+    mean: SampleMean | None = None
+    public_mean: SampleMean | None = None
     family: str = ""
     parameters: int | None = None
     open_weights: bool = False
@@ -159,6 +196,16 @@ class Entry:
         return 0 if self.tier in EXACT_TIERS else step_of(self.private.n)
 
     @property
+    def private_share(self) -> float:
+        """Private score as a fraction."""
+        return share(self.private, self.mean)
+
+    @property
+    def public_share(self) -> float:
+        """Public score as a fraction."""
+        return share(self.public, self.public_mean)
+
+    @property
     def private_range(self) -> tuple[OutcomeCounts, OutcomeCounts]:
         """Private counts with the fewest and the most right answers that the score may stand for.
 
@@ -172,16 +219,24 @@ class Entry:
 def matrix(entries: Sequence[Entry]) -> tuple[Floats, Floats]:
     """Return public and private outcomes, (models, items) each.
 
-    1 is right, 0 is not, NaN is not asked or no longer counted.
+    1 is right, 0 is not, the share of right samples lies between; NaN is not asked or no longer
+    counted.
     """
-    public = [values(entry.public_outcomes) for entry in entries]
-    private = [values(entry.outcomes) for entry in entries]
+    public = [
+        values(entry.public_outcomes, entry.public_samples_right, entry.public_mean)
+        for entry in entries
+    ]
+    private = [values(entry.outcomes, entry.samples_right, entry.mean) for entry in entries]
     return np.array(public), np.array(private)
 
 
-def values(outcomes: bytes) -> Floats:
-    """Return outcomes, one byte an item, as numbers: 1, 0 or NaN as in :func:`matrix`."""
-    return _VALUES[np.frombuffer(outcomes, np.uint8)]
+def values(outcomes: bytes, samples_right: bytes = b"", mean: SampleMean | None = None) -> Floats:
+    """Return outcomes, one byte an item, as numbers: 1, 0, a share or NaN as in :func:`matrix`."""
+    single = _VALUES[np.frombuffer(outcomes, np.uint8)]
+    if mean is None:
+        return single
+    shares = np.frombuffer(samples_right, np.uint8) / mean.samples
+    return np.where(np.isnan(single), single, shares)
 
 
 def facts(entry: Entry) -> dict[str, Any]:
@@ -203,6 +258,13 @@ def facts(entry: Entry) -> dict[str, Any]:
         for name in ("outcomes", "seen"):
             joined = b"".join(getattr(entry.staged, name))
             fields["staged"][name] = sha256(joined).hexdigest()
+    for name in ("samples_right", "public_samples_right"):
+        rights = fields.pop(name)
+        if rights:
+            fields[name] = sha256(rights).hexdigest()
+    for name in ("mean", "public_mean"):
+        if fields[name] is None:
+            del fields[name]
     return fields | {
         "public": entry.public.to_dict(),
         "private": entry.private.to_dict(),
@@ -372,6 +434,10 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             version=private_set.version,
             outcomes=b"" if private.in_steps else private.item_outcomes(private_set.retired),
             public_outcomes=public.item_outcomes(frozenset()),
+            samples_right=private.samples_right_of_items,
+            public_samples_right=public.samples_right_of_items,
+            mean=private_counts.mean,
+            public_mean=public_counts.mean,
             family=model.lineage.name if model.lineage else "",
             parameters=model.parameters,
             open_weights=model.open_weights,
@@ -381,7 +447,8 @@ def _entries(pair: SetPair, queryset: QuerySet[Run]) -> Iterator[Entry]:
             ended=run.ended_at.date().isoformat() if run.ended_at else "",
             judged=judged.get(run.pk),
             likelihood=_likelihoods(public, private),
-            graders=by_grader.get(run.pk, ()),
+            # A mean is of one grader's outcomes: the others' counts are of majorities.
+            graders=() if private_counts.mean else by_grader.get(run.pk, ()),
             strata=private_set.strata(run, private),
             prior_exposure=private_set.prior_exposure(run, private),
             staged=staged.get(run.pk),

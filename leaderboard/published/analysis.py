@@ -15,8 +15,9 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.contract import OutcomeCounts, canonical_json
+from evaluator.contract import canonical_json
 from leaderboard.evidence import likelihoods, statistics
+from leaderboard.evidence.entries import EffectiveCounts
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
 from leaderboard.evidence.summaries import FamilyLine, Likelihood, PooledGap, Share, Tested
@@ -168,8 +169,8 @@ def _evidence(
     """
     cases = [
         statistics.Case(
-            OutcomeCounts.of_score(one.public_right, one.public_n),
-            OutcomeCounts.of_score(one.private_right, one.private_n),
+            EffectiveCounts(one.public_right, 0, one.public_n),
+            EffectiveCounts(one.private_right, 0, one.private_n),
             test,
         )
         for one, test in zip(sides, tests, strict=True)
@@ -184,8 +185,8 @@ def _raw_tests(sides: Sequence[statistics.Sides]) -> list[RawTest]:
     two_sided = _corrected([test.p_two_sided for test in tests])
     gap_tests = [
         statistics.raw_test(
-            OutcomeCounts.of_score(one.public_right, one.public_n),
-            OutcomeCounts.of_score(one.private_right, one.private_n),
+            EffectiveCounts(one.public_right, 0, one.public_n),
+            EffectiveCounts(one.private_right, 0, one.private_n),
             LEVEL,
         )
         for one in sides

@@ -105,3 +105,31 @@ def other_tier_on_the_board(world: World) -> None:
 def board_that_ignores_a_notice(world: World) -> None:
     row_of(world, 2).update(version=0)
     row_of(world, 2)["private"].update(n=6, wrong=1, accuracy=4 / 6)
+
+
+def scored_by_four_samples(world: World, run: int, right: int) -> dict[str, int]:
+    """Let the log commit to ``right`` of all samples of a run, and its row state them."""
+    world.lines[index_of(world, "closing", run)] |= {"samples": 4, "samples_right": right}
+    private: dict[str, int] = row_of(world, run)["private"]
+    private |= {"samples": 4, "samples_right": right}
+    private["accuracy"] = right / (4 * private["n"])  # type: ignore[assignment]
+    return private
+
+
+@fraud("score_differs")
+def better_mean_than_on_the_log(world: World) -> None:
+    private = scored_by_four_samples(world, 2, 13)
+    private |= {"samples_right": 14, "accuracy": 14 / (4 * private["n"])}  # type: ignore[dict-item]
+
+
+@fraud("score_differs")
+def fewer_samples_than_on_the_log(world: World) -> None:
+    private = scored_by_four_samples(world, 2, 9)
+    private |= {"samples": 2, "accuracy": 9 / (2 * private["n"])}  # type: ignore[dict-item]
+
+
+@fraud("score_differs")
+def mean_of_samples_that_were_never_drawn(world: World) -> None:
+    private = row_of(world, 2)["private"]
+    n = private["n"]
+    private |= {"samples": 4, "samples_right": 4 * n, "accuracy": 1.0}

@@ -18,6 +18,7 @@ from tests.verify import (
     frauds_of_scores,  # noqa: F401 - it adds its own
 )
 from tests.verify.frauds import FRAUDS
+from tests.verify.frauds_of_scores import scored_by_four_samples
 from tests.verify.world import LOG, N, honest, key, moment
 
 SOURCE = Path(__file__).resolve().parents[2] / "verify" / "verify_log.py"
@@ -483,6 +484,12 @@ def test_a_self_declared_endpoint_has_a_score_in_steps_and_an_unopened_closing(
     assert stranger.visit(world.files(), capsys) == (0, set())
     world.spoil = lambda answers, files: answers["runs.json"]["runs"][2].update(tallies=[])
     assert "tally_differs" in stranger.visit(world.files(), capsys)[1]
+
+
+def test_a_mean_over_samples_is_what_the_log_commits_to(stranger: Stranger, capsys: Any) -> None:
+    world = honest()
+    scored_by_four_samples(world, 2, 13)
+    assert stranger.visit(world.files(), capsys) == (0, set())
 
 
 def test_a_broken_memory_is_not_the_site_s_fault(

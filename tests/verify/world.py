@@ -40,6 +40,7 @@ KINDS: dict[str, Any] = {
     "drill": Drill,
 }
 COUNTS = ("right", "wrong", "no_answer", "truncated", "not_counted")
+SAMPLES = ("samples", "samples_right")
 MAINTAINERS, LOG = ("grace", "hedy", "radia"), "evaluator-1"
 BLOCKS = [("exposed", 0, 6), ("exposed", 6, 6), ("local", 12, 6), ("spare", 18, 6)]
 
@@ -341,7 +342,8 @@ class World:
 
 def _opening(fields: dict[str, Any]) -> dict[str, Any]:
     """What opens a closing, but for the line."""
-    return {name: fields[name] for name in COUNTS[:4]} | {"salt": "5a" * 32}
+    samples = {name: fields[name] for name in SAMPLES if name in fields}
+    return {name: fields[name] for name in COUNTS[:4]} | samples | {"salt": "5a" * 32}
 
 
 def _committed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -349,7 +351,7 @@ def _committed(fields: dict[str, Any]) -> dict[str, Any]:
     if "right" not in fields:
         return fields
     told = CountsOpening.from_dict(_opening(fields) | {"line": GENESIS})
-    return {"tally": counts_commitment(told)} | _without(fields, *COUNTS[:4])
+    return {"tally": counts_commitment(told)} | _without(fields, *COUNTS[:4], *SAMPLES)
 
 
 def _without(fields: dict[str, Any], *names: str) -> dict[str, Any]:

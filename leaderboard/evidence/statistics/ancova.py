@@ -62,7 +62,7 @@ class ItemPanel:
         """Return True if a model's private outcomes (n2,) are not beyond those of the panel."""
         outcomes = np.asarray(private, dtype=float)
         answered = outcomes[np.isfinite(outcomes)]
-        ability = logits([Sides(0, 1, int(answered.sum()), len(answered))])
+        ability = logits([Sides(0, 1, float(answered.sum()), len(answered))])
         return bool(self.calibration.covers(ability.x, ability.vx)[0])
 
 
@@ -122,9 +122,9 @@ def item_panel(
 ) -> ItemPanel:
     """Return the panel of m references with outcomes ``public`` (m, n1) and ``private`` (m, n2).
 
-    Outcomes are 0, 1 or missing (NaN). Without ``lineages`` each reference is of its own.
-    ``robust`` puts aside the references that look contaminated. Raises ValueError for fewer
-    than four lineages.
+    Outcomes are 0, 1, a share between or missing (NaN). Without ``lineages`` each reference is of
+    its own. ``robust`` puts aside the references that look contaminated. Raises ValueError for
+    fewer than four lineages.
     """
     sides = [np.atleast_2d(np.asarray(side, dtype=float)) for side in (public, private)]
     outcomes = np.concatenate(sides, axis=1)
@@ -228,9 +228,9 @@ def _counts(row: Floats, public: NDArray[np.bool_]) -> Sides:
     answered = np.isfinite(row)
     right = np.where(answered, row, 0.0)
     return Sides(
-        public_right=int(right[public].sum()),
+        public_right=float(right[public].sum()),
         public_n=int(answered[public].sum()),
-        private_right=int(right[~public].sum()),
+        private_right=float(right[~public].sum()),
         private_n=int(answered[~public].sum()),
     )
 

@@ -3,6 +3,10 @@
 Each has ``logit P(right_i) = a + b1 e_i + b2 e_i² + δ·[i public]``. The easiness e_i is the
 standardised log odds that other models answer item i. Items that are equally easy and on the same
 side form a cell: there are about as many cells as references, far fewer than items.
+
+An outcome may be the share of several samples that are right. Such shares vary less than single
+outcomes, by the factor φ that the squared residuals show (quasi-likelihood: P. McCullagh & J. A.
+Nelder, Generalized Linear Models (1989), section 4.5), so each item counts as 1/φ of them.
 """
 
 from dataclasses import dataclass
@@ -17,6 +21,8 @@ NEWTON_STEPS = 40
 NEWTON_TOLERANCE = 1e-8
 LONGEST_STEP = 5.0
 """Limit of a Newton step: far from the maximum a full one may overshoot to a flat likelihood."""
+LEAST_DISPERSION = 0.05
+"""Bound of φ for a model whose every item is all right or all wrong, as far as can be seen."""
 RIDGE = 1e-4
 """Weak pull to zero, in squared logits of precision, for models with all items right."""
 
@@ -48,14 +54,15 @@ class Fit:
 def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.bool_]) -> Cells:
     """Return the cells of R models over n items.
 
-    ``outcomes`` (R, n) are 0, 1 or missing; ``right`` and ``asked`` (R, n) count the others'
-    answers to each item. An item that no other answered is left out.
+    ``outcomes`` (R, n) are from 0 to 1 or missing; ``right`` and ``asked`` (R, n) count the
+    others' answers to each item, right ones of shares rounded. An item that no other answered is
+    left out.
     """
     rows = len(outcomes)
     counted = np.isfinite(outcomes) & (asked > 0)
     base = int(asked.max(initial=0)) + 1
     size = 2 * base**2
-    code = (2 * (right * base + asked)).astype(np.intp) + public
+    code = (2 * (np.rint(right) * base + asked)).astype(np.intp) + public
     place = (code + size * np.arange(rows)[:, None])[counted]
     trials = np.bincount(place, minlength=rows * size).reshape(rows, size).astype(float)
     weights = outcomes[counted]
@@ -68,9 +75,29 @@ def cells(outcomes: Floats, right: Floats, asked: Floats, public: NDArray[np.boo
     mean = (trials * log_odds).sum(axis=1, keepdims=True) / total
     spread = np.sqrt((trials * (log_odds - mean) ** 2).sum(axis=1, keepdims=True) / total)
     spread[spread == 0] = 1.0
-    return Cells(
+    grouped = Cells(
         trials, hits[:, used].astype(float), (log_odds - mean) / spread, (used % 2).astype(float)
     )
+    if np.array_equal(weights, weights**2):
+        return grouped
+    squares = np.bincount(place, weights=weights**2, minlength=rows * size).reshape(rows, size)
+    return _weighted(grouped, squares[:, used].astype(float))
+
+
+def _weighted(grouped: Cells, squares: Floats) -> Cells:
+    """Return the cells with each item counted as 1/φ; ``squares`` (R, cells) are those of outcomes.
+
+    φ is 1 for a model with single outcomes, and never above.
+    """
+    is_public = np.broadcast_to(grouped.public, grouped.hits.shape)[..., None]
+    design = np.concatenate([grouped.design(), is_public], axis=-1)
+    p = logistic(design, grouped.hits, grouped.trials, np.zeros_like(grouped.hits)).chances
+    residual = (squares - 2 * p * grouped.hits + p**2 * grouped.trials).sum(axis=1)
+    expected = (p * (1 - p) * grouped.trials).sum(axis=1)
+    single = (squares == grouped.hits).all(axis=1)
+    phi = np.where(single | (expected <= 0), 1.0, residual / np.maximum(expected, 1e-12))
+    weight = 1 / np.clip(phi, LEAST_DISPERSION, 1.0)[:, None]
+    return Cells(grouped.trials * weight, grouped.hits * weight, grouped.easiness, grouped.public)
 
 
 def logistic(

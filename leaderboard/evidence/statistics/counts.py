@@ -51,7 +51,7 @@ class Peers:
     sizes: tuple[int, ...]
 
 
-def rank_ranges(shares: Sequence[tuple[int, int]], level: float = LEVEL) -> list[RankSet]:
+def rank_ranges(shares: Sequence[tuple[float, float]], level: float = LEVEL) -> list[RankSet]:
     """Return the ranks that each of m shares, (right, n), may have; all hold at ``level``.
 
     Every pair is tested as two independent shares by the pooled score statistic, and all pairs are

@@ -27,7 +27,7 @@ class ScoreTest(NamedTuple):
     p_two_sided: float
 
 
-def newcombe(k1: int, n1: int, k2: int, n2: int, level: float = LEVEL) -> Interval:
+def newcombe(k1: float, n1: float, k2: float, n2: float, level: float = LEVEL) -> Interval:
     """Return Newcombe's interval for ``k1/n1 - k2/n2``, from two independent sets of items.
 
     Method 10 of R. G. Newcombe, Stat. Med. 17 (1998) 873: the Wilson intervals (l, u) joined as
@@ -45,7 +45,7 @@ def joined(p1: float, first: Interval, p2: float, second: Interval) -> Interval:
     return Interval(low, high)
 
 
-def constrained(k1: int, n1: int, k2: int, n2: int, delta: float) -> tuple[float, float]:
+def constrained(k1: float, n1: float, k2: float, n2: float, delta: float) -> tuple[float, float]:
     """Return the most likely two shares whose difference is ``delta``.
 
     Root of the cubic likelihood equation in closed form: C. P. Farrington & G. Manning, Stat. Med.
@@ -66,7 +66,7 @@ def constrained(k1: int, n1: int, k2: int, n2: int, delta: float) -> tuple[float
     return first, first - delta
 
 
-def score_z(k1: int, n1: int, k2: int, n2: int, delta: float = 0.0) -> float:
+def score_z(k1: float, n1: float, k2: float, n2: float, delta: float = 0.0) -> float:
     """Return the score statistic of "the true difference is ``delta``".
 
     Positive where the observed difference is larger. O. Miettinen & M. Nurminen, Stat. Med. 4
@@ -83,7 +83,9 @@ def score_z(k1: int, n1: int, k2: int, n2: int, delta: float = 0.0) -> float:
     return 0.0 if abs(distance) < 1e-15 else copysign(float("inf"), distance)
 
 
-def miettinen_nurminen(k1: int, n1: int, k2: int, n2: int, level: float = LEVEL) -> Interval:
+def miettinen_nurminen(
+    k1: float, n1: float, k2: float, n2: float, level: float = LEVEL
+) -> Interval:
     """Return the differences ``k1/n1 - k2/n2`` that the test of :func:`score_z` does not reject.
 
     Raises ValueError as :func:`wilson` does.
@@ -108,7 +110,7 @@ def miettinen_nurminen(k1: int, n1: int, k2: int, n2: int, level: float = LEVEL)
     return Interval(low, high)
 
 
-def score_test(k1: int, n1: int, k2: int, n2: int, delta: float = 0.0) -> ScoreTest:
+def score_test(k1: float, n1: float, k2: float, n2: float, delta: float = 0.0) -> ScoreTest:
     """Return the test of :func:`score_z`, dual to the interval of :func:`miettinen_nurminen`.
 
     Raises ValueError as :func:`wilson` does.

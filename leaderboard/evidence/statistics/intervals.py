@@ -28,13 +28,13 @@ def critical_value(level: float) -> float:
     return float(ndtri((1 + level) / 2))
 
 
-def check_share(k: int, n: int) -> None:
+def check_share(k: float, n: float) -> None:
     """Raise ValueError unless ``k`` of ``n`` items is a share: 0 <= k <= n and n > 0."""
     if not 0 <= k <= n or n == 0:
         raise ValueError("a share needs 0 <= k <= n and n > 0")
 
 
-def wilson(k: int, n: int, level: float = LEVEL) -> Interval:
+def wilson(k: float, n: float, level: float = LEVEL) -> Interval:
     """Return Wilson's score interval for the share ``k`` of ``n`` items.
 
     ``(2np + z² ± z√(z² + 4npq)) / (2(n + z²))`` with p = k/n: E. B. Wilson, JASA 22 (1927) 209;
@@ -52,7 +52,7 @@ def wilson(k: int, n: int, level: float = LEVEL) -> Interval:
     return Interval(low, high)
 
 
-def clopper_pearson(k: int, n: int, level: float = LEVEL) -> Interval:
+def clopper_pearson(k: float, n: float, level: float = LEVEL) -> Interval:
     """Return the exact interval for the share ``k`` of ``n``, which is never too narrow.
 
     Quantiles of two beta distributions: C. J. Clopper & E. S. Pearson, Biometrika 26 (1934) 404.
@@ -66,7 +66,7 @@ def clopper_pearson(k: int, n: int, level: float = LEVEL) -> Interval:
     return Interval(low, high)
 
 
-def accuracy_interval(k: int, n: int, level: float = LEVEL) -> Interval:
+def accuracy_interval(k: float, n: float, level: float = LEVEL) -> Interval:
     """Return the interval that pages show: Clopper and Pearson's below 100 items, else Wilson's."""
     if n < SMALL_CELL:
         return clopper_pearson(k, n, level)

@@ -10,12 +10,12 @@ Floats = NDArray[np.float64]
 
 
 class Sides(NamedTuple):
-    """Right answers and items of one model on both sets."""
+    """Right answers and items of one model on both sets; as :class:`verdicts.Counts`."""
 
-    public_right: int
-    public_n: int
-    private_right: int
-    private_n: int
+    public_right: float
+    public_n: float
+    private_right: float
+    private_n: float
 
     @property
     def public_share(self) -> float:

@@ -15,13 +15,18 @@ def discordances(matrix: Floats) -> tuple[Floats, Floats]:
     """Return ``wins[j, k]``, the items that j has right and k wrong, and ``common[j, k]``.
 
     ``common`` counts the items that both answered; ``matrix`` is (models, items) of 0, 1 and NaN.
+    With shares x between 0 and 1, ``wins`` is half the sum of (x_j - x_k)² + (x_j - x_k): then too
+    the difference of both wins is that of the sums, and their sum that of the squared differences.
     """
     right, answered = _right_and_answered(matrix)
     both_right = (right @ right.T).astype(float)
+    # Single outcomes are their own squares, so that these are the right ones and 0.
+    own = (right**2 + right) / 2
+    other = (right**2 - right) / 2
     if answered is None:
-        wins = both_right.diagonal()[:, None] - both_right
-        return wins, np.full_like(both_right, matrix.shape[1])
-    wins = (right @ answered.T).astype(float) - both_right
+        sums = own.sum(axis=1, dtype=float)[:, None] + other.sum(axis=1, dtype=float)[None, :]
+        return sums - both_right, np.full_like(both_right, matrix.shape[1])
+    wins = (own @ answered.T + answered @ other.T).astype(float) - both_right
     return wins, (answered @ answered.T).astype(float)
 
 
@@ -71,15 +76,24 @@ def _mcnemar_blocks(matrix: Floats) -> Iterator[tuple[int, Singles]]:
     """
     right, answered = _right_and_answered(matrix)
     scores = right.sum(axis=1)
+    squared = right**2
+    sums = squared.sum(axis=1)
     for start in range(0, len(matrix), BLOCK):
         rows = slice(start, start + BLOCK)
         both_right = right[rows] @ right.T
         if answered is None:
-            own = scores[rows, None]
-            other = scores[None, :]
+            difference = scores[rows, None] - scores[None, :]
+            total = sums[rows, None] + sums[None, :]
         else:
             own = right[rows] @ answered.T
             other = answered[rows] @ right.T
-        discordant = own + other - 2 * both_right
+            difference = own - other
+            single = np.array_equal(squared, right)
+            total = own + other if single else _totals(squared, answered, rows)
+        discordant = total - 2 * both_right
         np.maximum(discordant, 1, out=discordant)
-        yield start, (own - other) / np.sqrt(discordant)
+        yield start, difference / np.sqrt(discordant)
+
+
+def _totals(squared: Singles, answered: Singles, rows: slice) -> Singles:
+    return squared[rows] @ answered.T + answered[rows] @ squared.T

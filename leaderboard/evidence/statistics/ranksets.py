@@ -50,10 +50,10 @@ def rank_sets(
 ) -> list[RankSet]:
     """Return the (low, high) ranks of each model, from ``outcomes`` (models, items).
 
-    Outcomes are 0, 1 or missing (NaN). Up to 300 models the sets are simultaneous: all of them hold
-    at once with probability ``level``. Beyond, they are marginal: each model's pairs are tested by
-    McNemar's z and adjusted by Holm within its row. ``rng`` is a generator or its seed, 0 if left
-    out; only up to 300 models need it.
+    Outcomes are 0, 1, a share between or missing (NaN). Up to 300 models the sets are simultaneous:
+    all of them hold at once with probability ``level``. Beyond, they are marginal: each model's
+    pairs are tested by McNemar's z and adjusted by Holm within its row. ``rng`` is a generator or
+    its seed, 0 if left out; only up to 300 models need it.
 
     Raises ValueError for other outcomes and for a level outside 0 to 1.
     """
@@ -74,10 +74,10 @@ def sets_from(better: NDArray[np.bool_]) -> list[RankSet]:
 
 
 def check_outcomes(outcomes: ArrayLike) -> Floats:
-    """Return outcomes as numbers. Raises ValueError unless they are a matrix of 0, 1 and NaN."""
+    """Return outcomes as numbers. Raises ValueError unless they are a matrix of 0 to 1 and NaN."""
     matrix = np.asarray(outcomes, dtype=float)
-    if matrix.ndim != 2 or not np.all((matrix == 0) | (matrix == 1) | np.isnan(matrix)):
-        raise ValueError("outcomes are models by items of 0, 1 or missing")
+    if matrix.ndim != 2 or not np.all(((matrix >= 0) & (matrix <= 1)) | np.isnan(matrix)):
+        raise ValueError("outcomes are models by items, from 0 to 1 or missing")
     return matrix
 
 

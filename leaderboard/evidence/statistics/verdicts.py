@@ -22,18 +22,21 @@ from leaderboard.evidence.vocabulary import LEVELS, Evidence, Levels
 
 
 class Counts(Protocol):
-    """Outcomes on one set, as far as a verdict needs them."""
+    """Outcomes on one set, as far as a verdict needs them.
+
+    No whole numbers where scores are means over samples: these have the same standard error.
+    """
 
     @property
-    def right(self) -> int:
+    def right(self) -> float:
         """Items answered right."""
 
     @property
-    def truncated(self) -> int:
+    def truncated(self) -> float:
         """Items whose answer was cut off before it stated a result."""
 
     @property
-    def n(self) -> int:
+    def n(self) -> float:
         """Every assigned item."""
 
 

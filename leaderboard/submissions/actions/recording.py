@@ -250,9 +250,11 @@ def _apply_graded(run: Run, body: Graded) -> Disposition:
     row = run.outcomes.select_related("item_set").filter(item_set__name=body.set).first()
     if row is None or not row.assigns(indices) or len(set(indices)) != len(indices):
         raise error(Code.BAD_MESSAGE, "outcomes do not fit their set")
+    if not row.fits_samples(body.samples_right, len(indices)):
+        raise error(Code.BAD_MESSAGE, "right samples do not fit the protocol")
     if run.state not in LIVE and not (run.state == RunState.FAILED and run.worker):
         return Disposition.LATE
-    row.merge(body.outcomes)
+    row.merge(body.outcomes, body.samples_right)
     row.save()
     _ensure_running(run)
     counted = sum(outcomes.counted for outcomes in run.outcomes.all())

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from evaluator.contract import Name, NotRescored, Rescored, RescoredSet, fits
 from evaluator.errors import Code, error
+from evaluator.protocols import samples_of_mean
 from leaderboard.accounts.models import User
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.errors import Refusal, SiteError, quiet_database, refuse
@@ -219,6 +220,9 @@ def switch_grader(*, slug: str, grader: str, by: User, leave_out: bool = False) 
         is_own = grader == pair.grader
         if pair.adaptive and not is_own:
             raise refuse(Refusal.PAIR_ADAPTIVE, slug)
+        if not is_own and samples_of_mean(pair.protocol) > 1:
+            detail = "grader: scores of this pair are means, and rescoring grades majorities"
+            raise refuse(Refusal.INVALID_FIELD, detail)
         if not is_own and not leave_out:
             _check_all_rescored(pair, grader)
         pair.ranked_by = "" if is_own else grader

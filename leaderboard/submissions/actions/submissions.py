@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from evaluator.contract.hub import DEFAULT_REVISION, HubFacts
+from evaluator.protocols import samples_of_mean
 from evaluator.sealing.seal import seal_secret
 from leaderboard.accounts.models import Organisation, User
 from leaderboard.benchmarks.models import SetPair
@@ -212,8 +213,9 @@ def _queue(submission: Submission) -> Run:
     plan, selection = plan_run(run) or (None, selection)
     # An adaptive run is asked the public items first; each look adds some of the sealed set.
     items = frozenset[int]() if plan else selection.items
+    samples = samples_of_mean(submission.asked_by)
     rows = [
-        RunOutcomes.unanswered(item_set, items=items, blocks=selection.blocks)
+        RunOutcomes.unanswered(item_set, items=items, blocks=selection.blocks, samples=samples)
         for item_set in submission.pair.sets()
     ]
     run.total = most_items(plan, submission.pair) if plan else sum(row.n for row in rows)

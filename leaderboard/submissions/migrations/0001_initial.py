@@ -236,6 +236,8 @@ class Migration(migrations.Migration):
                 ('votes', models.JSONField(null=True)),
                 ('likelihood', models.JSONField(null=True)),
                 ('reasons', models.JSONField(null=True)),
+                ('samples', models.PositiveSmallIntegerField(default=1)),
+                ('samples_right', models.BinaryField(null=True)),
                 ('item_set', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='benchmarks.itemset')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='outcomes', to='submissions.run')),
             ],

@@ -4,8 +4,11 @@ A row leaves the site only through ``PackedOutcomes.public_counts``. No column c
 text.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from math import sqrt
+from statistics import pstdev
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +28,8 @@ from leaderboard.submissions.models.runs import Run, RunQuerySet
 
 COUNTED = (Outcome.RIGHT, Outcome.WRONG, Outcome.NO_ANSWER, Outcome.TRUNCATED)
 """Outcomes that close an item. One that is not counted stays open and is asked again."""
+PLACES = 4
+"""Decimals of the standard error of a mean."""
 UNASSIGNED = 9
 """The byte of an item outside the run's item selection. No outcome has this value."""
 
@@ -35,6 +40,26 @@ def check_cell_size(n: int, cell: int) -> None:
         raise ValueError("below the minimum cell size")
 
 
+@dataclass(frozen=True)
+class SampleMean:
+    """Score that is the mean over ``samples`` answers to each item, of which ``right`` are right.
+
+    ``error`` is its standard error, with the answers to an item as a cluster. It is rounded, since
+    a finer one would be a second exact number about the items.
+    """
+
+    samples: int
+    right: int
+    error: float
+
+    @classmethod
+    def of(cls, rights: Sequence[int], samples: int) -> "SampleMean":
+        """Return the mean over items with so many right answers each, two items or more."""
+        spread = pstdev(right / samples for right in rights)
+        error = spread / sqrt(max(len(rights) - 1, 1))
+        return cls(samples, sum(rights), round(error, PLACES))
+
+
 class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
     """Counts of one run on one set that may be published, over ``n`` items.
 
@@ -42,7 +67,7 @@ class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
     the API, evidence and rankings are made of these and see no row. ``votes``, ``likelihood`` and
     ``reasons`` are as in :class:`RunOutcomes`. ``step`` is that of a score published in steps
     (:mod:`leaderboard.submissions.ladder`), which is at most ``within`` items from the exact one;
-    both are 0 for an exact score.
+    both are 0 for an exact score. ``mean`` is the score where it is a mean over samples.
     """
 
     set: str
@@ -53,6 +78,7 @@ class PublicCounts(OutcomeCounts, frozen=True, kw_only=True):
     reasons: dict[str, int] | None = None
     step: int = 0
     within: int = 0
+    mean: SampleMean | None = None
 
     def __post_init__(self) -> None:
         check_cell_size(self.n, self.cell)
@@ -168,6 +194,11 @@ class PackedOutcomes(models.Model):
         except ValueError:
             return None
 
+    @property
+    def samples_right_of_items(self) -> bytes:
+        """Return the right samples of each item, a byte each; empty for one outcome an item."""
+        return b""
+
     def item_outcomes(self, retired: frozenset[int]) -> bytes:
         """Return one byte for each item of the set: its outcome, 0 if unassigned or retired."""
         return bytes(
@@ -187,7 +218,8 @@ class RunOutcomes(PackedOutcomes):
     the whole set; items outside them hold ``UNASSIGNED``. ``votes`` is the ``contract.Votes`` of
     several samples an item, where there is one, and ``likelihood`` the ``contract.SetLikelihood``
     of weights. ``reasons`` count why an endpoint gave no answer, over the whole item selection;
-    None where that is not known.
+    None where that is not known. Where the score is a mean over ``samples``, ``samples_right`` has
+    a byte for each item, the number of its right samples; else it is None.
     """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="outcomes")
@@ -201,6 +233,8 @@ class RunOutcomes(PackedOutcomes):
     reasons: "models.JSONField[dict[str, int] | None, dict[str, int] | None]" = models.JSONField(
         null=True
     )
+    samples = models.PositiveSmallIntegerField(default=1)
+    samples_right = models.BinaryField(null=True)
 
     class Meta:
         constraints = (
@@ -235,17 +269,26 @@ class RunOutcomes(PackedOutcomes):
 
     @classmethod
     def unanswered(
-        cls, item_set: ItemSet, *, items: frozenset[int], blocks: Iterable[int]
+        cls,
+        item_set: ItemSet,
+        *,
+        items: frozenset[int],
+        blocks: Iterable[int],
+        samples: int = 1,
     ) -> "RunOutcomes":
         """Return the row of a new run on a set, not saved, with every selected item open.
 
-        A public set is always selected whole.
+        A public set is always selected whole. The score is a mean if there are several ``samples``.
         """
         size = item_set.n
-        if not item_set.sealed:
-            return cls(item_set=item_set, size=size, n=size, packed=bytes(size))
-        packed = bytes(0 if index in items else UNASSIGNED for index in range(size))
-        return cls(item_set=item_set, size=size, n=len(items), packed=packed, blocks=list(blocks))
+        row = cls(item_set=item_set, size=size, n=size, packed=bytes(size), samples=samples)
+        if samples > 1:
+            row.samples_right = bytes(size)
+        if item_set.sealed:
+            row.packed = bytes(0 if index in items else UNASSIGNED for index in range(size))
+            row.n = len(items)
+            row.blocks = list(blocks)
+        return row
 
     @property
     def graded_run(self) -> Run:
@@ -257,8 +300,36 @@ class RunOutcomes(PackedOutcomes):
         counts = super()._exact_counts(retired)
         if counts is None:
             return None
-        likelihood = self.measured_likelihood
-        return replace(counts, votes=self.votes, likelihood=likelihood, reasons=self.reasons)
+        return replace(
+            counts,
+            votes=self.votes,
+            likelihood=self.measured_likelihood,
+            reasons=self.reasons,
+            mean=self._mean(retired),
+        )
+
+    def _mean(self, retired: frozenset[int]) -> SampleMean | None:
+        """Return the mean over samples of the items that count; None for one outcome an item."""
+        if self.samples_right is None:
+            return None
+        outcomes = self.item_outcomes(retired)
+        rights = [
+            right
+            for right, value in zip(bytes(self.samples_right), outcomes, strict=True)
+            if value in COUNTED
+        ]
+        return SampleMean.of(rights, self.samples) if rights else None
+
+    @property
+    def samples_right_of_items(self) -> bytes:
+        """Return the right samples of each item, a byte each; empty for one outcome an item."""
+        return bytes(self.samples_right or b"")
+
+    def fits_samples(self, counts: Sequence[int], items: int) -> bool:
+        """Return True if a report of so many items may have these numbers of right samples."""
+        if self.samples_right is None:
+            return not counts
+        return len(counts) == items and max(counts, default=0) <= self.samples
 
     @property
     def measured_likelihood(self) -> SetLikelihood | None:
@@ -292,13 +363,24 @@ class RunOutcomes(PackedOutcomes):
         self.packed = bytes(packed)
         self.n = self.size - packed.count(UNASSIGNED)
 
-    def merge(self, pairs: Iterable[tuple[int, Outcome]]) -> None:
-        """Set outcomes, not saved. The first that closes an item stays: none is counted twice."""
+    def merge(
+        self, pairs: Iterable[tuple[int, Outcome]], samples_right: Sequence[int] = ()
+    ) -> None:
+        """Set outcomes, not saved. The first that closes an item stays: none is counted twice.
+
+        ``samples_right`` has the right samples of each item, where the score is their mean.
+        """
         packed = bytearray(self.packed)
-        for index, outcome in pairs:
-            if packed[index] not in COUNTED:
-                packed[index] = outcome
+        rights = bytearray(self.samples_right or b"")
+        for place, (index, outcome) in enumerate(pairs):
+            if packed[index] in COUNTED:
+                continue
+            packed[index] = outcome
+            if rights:
+                rights[index] = samples_right[place]
         self.packed = bytes(packed)
+        if rights:
+            self.samples_right = bytes(rights)
         for outcome in Outcome:
             setattr(self, _field(outcome), packed.count(outcome))
 

@@ -44,23 +44,24 @@ REPORTS_COMPLETIONS = [
     ),
     (
         "evaluator/pipeline/sink.py",
-        "Graded(set=name, outcomes=tuple(outcomes))",
-        "Graded(set=name, outcomes=tuple(outcomes), note=note)",
+        "Graded(set=name, outcomes=tuple(outcomes), samples_right=tuple(counts))",
+        "Graded(set=name, outcomes=tuple(outcomes), samples_right=tuple(counts), note=note)",
     ),
     (
         "evaluator/pipeline/sink.py",
-        "outcomes: Sequence[tuple[int, Outcome]]) -> None:",
-        'outcomes: Sequence[tuple[int, Outcome]], note: str = "") -> None:',
+        "outcomes: Sequence[tuple[int, Outcome]], counts: Sequence[int]\n",
+        'outcomes: Sequence[tuple[int, Outcome]], counts: Sequence[int], note: str = ""\n',
     ),
     (
         "evaluator/pipeline/sink.py",
-        "[(result.index, result.outcome) for result in results])",
-        "[(result.index, result.outcome) for result in results], results[0].completion.text)",
+        "[(result.index, result.outcome) for result in results], counts)",
+        "[(result.index, result.outcome) for result in results], counts,"
+        " results[0].completion.text)",
     ),
     (
         "leaderboard/submissions/actions/recording.py",
-        "    row.merge(body.outcomes)\n",
-        "    row.merge(body.outcomes)\n"
+        "    row.merge(body.outcomes, body.samples_right)\n",
+        "    row.merge(body.outcomes, body.samples_right)\n"
         "    job = Outbox.objects.get(run=run, token=run.token)\n"
         '    job.payload["note"] = body.note\n'
         "    job.save()\n",

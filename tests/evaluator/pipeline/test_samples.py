@@ -9,7 +9,7 @@ import pytest
 
 from evaluator import protocols
 from evaluator.backends import Completion, Sampling
-from evaluator.contract import Finished, Outcome, Report, Votes
+from evaluator.contract import Finished, Graded, Outcome, Report, Votes
 from evaluator.pipeline.plan import Policy
 from evaluator.pipeline.rescore import rescore
 from tests.evaluator.installed import install, outcomes
@@ -171,3 +171,50 @@ def test_scored_again_the_samples_vote_again(bench: Bench) -> None:
     )
     assert set(again.before.values()) == set(again.after.values()) == {Outcome.RIGHT}
     assert len(again.after) == 30
+
+
+MEAN = replace(SEVERAL, id="demo-mean4", vote="mean")
+
+
+def rights(reports: list[Report]) -> dict[tuple[str, int], int]:
+    """The right samples of each item, as they were reported with its outcome."""
+    found: dict[tuple[str, int], int] = {}
+    for report in reports:
+        if isinstance(report.body, Graded):
+            indices = [index for index, _ in report.body.outcomes]
+            for index, count in zip(indices, report.body.samples_right, strict=True):
+                assert (report.body.set, index) not in found
+                found[report.body.set, index] = count
+    return found
+
+
+def test_where_the_score_is_a_mean_the_right_samples_go_with_the_outcome(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(protocols._BY_ID, MEAN.id, MEAN)
+    bench.model = Drawing()
+    reports = bench.run(bench.place.job(CHECKPOINT, protocol=MEAN.id))
+    found = rights(reports)
+    assert set(found) == set(outcomes(reports))
+    assert sum(found.values()) == 60 * K - 60
+    told = votes(reports)["open"]
+    assert told.right == sum(count for (name, _), count in found.items() if name == "open")
+    assert told.mean_error is not None
+    bench.envelopes.clear()
+    bench.model, bench.context = Drawing(), bench.open()
+    graded = [one.body for one in bench.run(job(bench)) if isinstance(one.body, Graded)]
+    assert [one.samples_right for one in graded] == [()] * len(graded), "none of a majority"
+
+
+def test_after_a_kill_the_right_samples_of_before_are_reported(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(protocols._BY_ID, MEAN.id, MEAN)
+    spec = bench.place.job(CHECKPOINT, protocol=MEAN.id)
+    killed(bench, spec, after=42)
+    bench.model = Drawing(every=1000)
+    bench.context = bench.open()
+    found = rights(bench.run({**spec, "token": 2}))
+    assert len(found) == 60
+    # Ten of the first 40 answers were wrong; nearly all of their items were whole before.
+    assert 60 * K - 10 <= sum(found.values()) <= 60 * K - 8

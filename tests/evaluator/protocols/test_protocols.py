@@ -28,6 +28,8 @@ def test_published_protocols_never_change() -> None:
         "gsm1k-5shot-api-2": "3595a517bc058ec9aad7d4376c486baf28e4425bbf2137cfe90b00ed4fb9b03a",
         "gsm1k-5shot-reasoning-api": "a611b8d88aed86c000c87fa768e3958dba39322eab093a183f609ccf741e3a63",
         "gsm1k-0shot-reasoning-api": "e37fa1456f4c7859bb6a6cb35ab995a80253850c9b42cc935f4368ae41a11090",
+        "gsm1k-5shot-k4": "a586dc308374695ee2132901b46e829a9d0682eb7b035a978850e59d4c5a0994",
+        "demo-0shot-k4": "54f645043c9b874af7ecc54cab94dc47231fd93ba6375a6167b00829926f354b",
     }
 
 

@@ -117,6 +117,8 @@ FITS: dict[str, set[Asked]] = {
     "gsm1k-5shot-api-2": {"checkpoint", "chat"},
     "gsm1k-5shot-reasoning-api": {"chat"},
     "gsm1k-0shot-reasoning-api": {"chat"},
+    "gsm1k-5shot-k4": {"checkpoint"},
+    "demo-0shot-k4": {"checkpoint"},
 }
 
 
@@ -145,3 +147,27 @@ def test_a_draw_has_a_seed_of_its_own_and_the_same_in_every_run() -> None:
     assert len(set(seeds.values())) == len(places)
     assert seeds == {place: drawn.seed(*place) for place in places}
     assert all(seed is not None and 0 <= seed < 1 << 31 for seed in seeds.values())
+
+
+def test_four_samples_differ_from_the_study_by_being_four() -> None:
+    four = protocols.get("gsm1k-5shot-k4")
+    same = {
+        "id": STUDY.id,
+        "temperature": 0.0,
+        "samples": 1,
+        "vote": "none",
+        "grader": STUDY.grader,
+    }
+    assert replace(four, **same) == STUDY  # type: ignore[arg-type]
+    assert four.draws(50, 7473) == STUDY.draws(50, 7473)
+    assert protocols.samples_of_mean(four.id) == 4
+    assert {
+        protocols.samples_of_mean(name) for name in ("gsm1k-5shot", "lmsi-5shot-sc32", "unknown")
+    } == {1}
+
+
+def test_a_mean_over_samples_is_for_weights() -> None:
+    four = protocols.get("demo-0shot-k4")
+    asked: tuple[Asked, ...] = ("checkpoint", "completions", "chat")
+    assert [four.fits(one) for one in asked] == [True, False, False]
+    assert not replace(four, samples=1).fits("checkpoint")

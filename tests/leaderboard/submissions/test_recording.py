@@ -338,7 +338,12 @@ def line_that_miscounts(attempt: Any) -> Any:
     return attempt.exposed(attempt.evaluator.expose(count=7))
 
 
+def samples_of_a_single_answer(attempt: Any) -> Any:
+    return attempt.report(Graded(set="public", outcomes=((0, Outcome.RIGHT),), samples_right=(3,)))
+
+
 HOSTILE = [
+    samples_of_a_single_answer,
     forged,
     tampered,
     replayed_elsewhere,
@@ -362,6 +367,40 @@ HOSTILE = [
     line_of_another,
     line_that_miscounts,
 ]
+
+
+def four_samples(run: Any) -> None:
+    for row in run.outcomes.all():
+        row.samples, row.samples_right = 4, bytes(row.size)
+        row.save()
+
+
+def test_right_samples_are_stored_with_the_outcome_that_closes_an_item(
+    run: Any, evaluator: FakeEvaluator
+) -> None:
+    four_samples(run)
+    attempt = evaluator.begin(run)
+    outcomes = ((0, Outcome.RIGHT), (1, Outcome.NOT_COUNTED), (2, Outcome.WRONG))
+    record(attempt.report(Graded(set="public", outcomes=outcomes, samples_right=(4, 0, 1))))
+    again = ((0, Outcome.WRONG), (1, Outcome.RIGHT))
+    record(attempt.report(Graded(set="public", outcomes=again, samples_right=(0, 3))))
+    row = run.outcomes.get(item_set__name="public")
+    assert bytes(row.samples_right)[:3] == bytes([4, 3, 1])
+    assert (row.right, row.wrong, row.not_counted) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("counts", [(), (4, 4), (5,)])
+def test_right_samples_that_do_not_fit_are_refused(
+    run: Any, evaluator: FakeEvaluator, counts: tuple[int, ...]
+) -> None:
+    four_samples(run)
+    attempt = evaluator.begin(run)
+    before = facts(run)
+    graded = Graded(set="public", outcomes=((0, Outcome.RIGHT),), samples_right=counts)
+    with pytest.raises(EvaluatorError) as refused:
+        record_report(envelope=attempt.report(graded))
+    assert refused.value.code is Code.BAD_MESSAGE
+    assert facts(run) == before
 
 
 @pytest.mark.parametrize("make", HOSTILE)

@@ -122,7 +122,7 @@ def test_empty_boards_and_lonely_models() -> None:
     assert s.rank_sets([[1, 0, float("nan")]]) == [(1, 1)]
 
 
-@pytest.mark.parametrize("wrong", [[[0.5, 1.0]], [1.0, 0.0], [[2, 1]]])
+@pytest.mark.parametrize("wrong", [[[-0.5, 1.0]], [1.0, 0.0], [[2, 1]]])
 def test_other_values_are_refused(wrong: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="outcomes"):
         check_outcomes(wrong)

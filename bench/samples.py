@@ -1,0 +1,162 @@
+"""Visible gaps with four samples an item, against one: ``python -m bench.samples [--data DATA]``.
+
+- Recorded samples, if ``--data`` names their folder: CodeGen-16B's 100 samples of each HumanEval
+  problem. One model, so that the gap is the raw one.
+- The demo's checkpoints, unless ``--no-demo``: each is asked the zoo's two sets by
+  ``demo-0shot-k4``, as ``python -m evaluator run`` does. Its gap is raw, and adjusted against the
+  zoo's honest models of other families.
+
+Prints the gap that ``watch`` finds in four of five cases, with one sample an item and with the mean
+of four, and their ratio.
+"""
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from demo.zoo import load, sets
+from demo.zoo.recipes import Kind, family
+from leaderboard.evidence import statistics
+from leaderboard.evidence.statistics.power import visible
+from leaderboard.evidence.vocabulary import LEVELS
+
+Floats = NDArray[np.float64]
+RECORDED = Path("outputs", "codet", "codegen16b_mono__humaneval_n100.jsonl.gz")
+PROTOCOL = "demo-0shot-k4"
+SAMPLES = 4
+DEMO = Path(__file__).parent.parent / "demo" / "checkpoints"
+CHECKPOINTS = {
+    name: DEMO / name.removeprefix("demo-")
+    for name in ("demo-small", "demo-honest", "demo-contaminated")
+}
+
+
+class Visible(NamedTuple):
+    """Smallest visible gap, as a fraction, with one sample an item and with four."""
+
+    one: float
+    four: float
+
+    @property
+    def ratio(self) -> float:
+        """Gap with four samples over that with one."""
+        return self.four / self.one
+
+
+def recorded(data: Path) -> Floats:
+    """Return the recorded samples (items, 100): 1 is right."""
+    with gzip.open(data / RECORDED, "rt", encoding="utf-8") as lines:
+        return np.array([[float(mark) for mark in json.loads(line)["passed"]] for line in lines])
+
+
+def raw_of_many(marks: Floats) -> Visible:
+    """Return the visible raw gap between two sets like this one of many samples an item.
+
+    The variance of an item's mean over k samples is that of the items' chances plus 1/k of that
+    within items; both are unbiased.
+    """
+    items, many = marks.shape
+    chances = marks.mean(axis=1)
+    within = float((chances * (1 - chances)).mean()) * many / (many - 1)
+    between = float(chances.var(ddof=1)) - within / many
+    errors = [np.sqrt(2 * (between + within / k) / items) for k in (1, SAMPLES)]
+    return Visible(*(visible(float(error), LEVELS.watch) for error in errors))
+
+
+def raw(public: Floats, private: Floats) -> Visible:
+    """Return the visible raw gap of samples (items, 4) of both sets, by items' means.
+
+    With one sample: the mean of the four errors.
+    """
+    one = [_raw_error(public[:, [sample]], private[:, [sample]]) ** 2 for sample in range(SAMPLES)]
+    errors = (float(np.sqrt(np.mean(one))), _raw_error(public, private))
+    return Visible(*(visible(error, LEVELS.watch) for error in errors))
+
+
+def _raw_error(public: Floats, private: Floats) -> float:
+    variances = [side.mean(axis=1).var(ddof=1) / len(side) for side in (public, private)]
+    return float(np.sqrt(sum(variances)))
+
+
+def adjusted(panel: statistics.ItemPanel, public: Floats, private: Floats) -> Visible:
+    """Return the visible adjusted gap against a panel, as :func:`raw`."""
+    one = [_visible(panel, public[:, sample], private[:, sample]) for sample in range(SAMPLES)]
+    return Visible(float(np.mean(one)), _visible(panel, public.mean(axis=1), private.mean(axis=1)))
+
+
+def _visible(panel: statistics.ItemPanel, public: Floats, private: Floats) -> float:
+    gap = statistics.item_gap_against(panel, public, private)
+    return gap.visible_at(LEVELS.watch, LEVELS.power)
+
+
+def panel_without(name: str) -> statistics.ItemPanel:
+    """Return the panel of the zoo's honest models of other families."""
+    models = [
+        model
+        for model in load().models
+        if model.kind is Kind.HONEST and model.family != family(name)
+    ]
+    sides = [
+        np.array([getattr(model, side).marks for model in models]) for side in ("public", "private")
+    ]
+    return statistics.item_panel(sides[0], sides[1], [model.family for model in models])
+
+
+def asked(checkpoint: Path, name: str, work: Path) -> Floats:
+    """Ask a checkpoint one of the zoo's sets; return its samples (items, 4)."""
+    rows = sets.public_set() if name == "public" else sets.private_set()
+    items = work / f"{name}.jsonl"
+    items.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = work / f"{name}-{checkpoint.name}"
+    command = [sys.executable, "-m", "evaluator", "run", "--protocol", PROTOCOL, "--json"]
+    command += ["--model", str(checkpoint), "--set", str(items), "--out", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    marks = np.full((len(rows), SAMPLES), np.nan)
+    for line in (out / "outcomes.jsonl").read_text(encoding="utf-8").splitlines():
+        answer = json.loads(line)
+        if answer["sample"] is not None:
+            marks[answer["index"], answer["sample"]] = answer["outcome"] == "right"
+    return marks
+
+
+def lines(data: Path | None, *, demo: bool) -> Iterator[tuple[str, Visible]]:
+    """Yield what is measured, by name."""
+    if data:
+        yield "CodeGen-16B on HumanEval, raw", raw_of_many(recorded(data))
+    if not demo:
+        return
+    with TemporaryDirectory() as folder:
+        for name, checkpoint in CHECKPOINTS.items():
+            public = asked(checkpoint, "public", Path(folder))
+            private = asked(checkpoint, "private", Path(folder))
+            yield f"{name}, raw", raw(public, private)
+            yield f"{name}, adjusted", adjusted(panel_without(name), public, private)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; exit 1 where four samples show no smaller gap than one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder of the recorded samples")
+    parser.add_argument("--no-demo", action="store_true", help="ask no checkpoint")
+    options = parser.parse_args(arguments)
+    print(f"{'visible gap, pp':36}{'1 sample':>10}{f'{SAMPLES} samples':>12}{'ratio':>8}")
+    worst = 0.0
+    for name, found in lines(options.data, demo=not options.no_demo):
+        print(f"{name:36}{100 * found.one:10.2f}{100 * found.four:12.2f}{found.ratio:8.2f}")
+        worst = max(worst, found.ratio)
+    return int(worst >= 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
