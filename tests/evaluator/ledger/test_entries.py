@@ -102,6 +102,7 @@ CHANGES = {
     "tier": "T1",
     "items": pack_bits([1, 4], 20),
     "count": 3,
+    "plan": "ef" * 32,
     "signature": "0" * 128,
 }
 
