@@ -34,7 +34,8 @@ def newcombe(k1: float, n1: float, k2: float, n2: float, level: float = LEVEL) -
     ``d - √((p1-l1)² + (u2-p2)²)`` and ``d + √((u1-p1)² + (p2-l2)²)``. Raises ValueError as
     :func:`wilson` does.
     """
-    return joined(k1 / n1, wilson(k1, n1, level), k2 / n2, wilson(k2, n2, level))
+    first, second = wilson(k1, n1, level), wilson(k2, n2, level)
+    return joined(k1 / n1, first, k2 / n2, second)
 
 
 def joined(p1: float, first: Interval, p2: float, second: Interval) -> Interval:
