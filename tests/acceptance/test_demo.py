@@ -63,11 +63,12 @@ def once(folder: Path, *options: str, **changes: str) -> tuple[str, dict[str, di
 
 
 def assert_greeting(lines: list[str]) -> None:
-    """The address, an account and three things to try come before anything else."""
+    """The address, an account, its mail and three things to try come before anything else."""
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", lines[0])
     assert re.fullmatch(r"Sign in as demo with the password \S{12}", lines[1])
-    assert lines[2].startswith("Three things to try")
-    assert [line[:4] for line in lines[3:6]] == ["  1.", "  2.", "  3."]
+    assert lines[2].startswith("The site's mail is written to ")
+    assert lines[3].startswith("Three things to try")
+    assert [line[:4] for line in lines[4:7]] == ["  1.", "  2.", "  3."]
 
 
 def living(folder: Path) -> list[str]:
@@ -164,7 +165,7 @@ def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
     )
     assert process.stdout is not None
     with process.stdout:
-        lines = [process.stdout.readline().rstrip("\n") for _ in range(6)]
+        lines = [process.stdout.readline().rstrip("\n") for _ in range(7)]
         assert_greeting(lines)
         address, password = lines[0], lines[1].split()[-1]
         assert next(line for line in process.stdout if line.startswith("Serving until Ctrl-C"))
@@ -172,7 +173,7 @@ def test_serves_until_interrupted_and_leaves_no_process(folder: Path) -> None:
         for page in ("", "boards/demo/", "boards/demo-long/", "models/demo-contaminated/"):
             with urlopen(address + page) as answer:
                 assert b"demo-contaminated" in answer.read() or page == ""
-        check = shlex.split(lines[5].partition(":")[2])
+        check = shlex.split(lines[6].partition(":")[2])
         assert subprocess.run(check, cwd=ROOT, capture_output=True, check=False).returncode == 0
         form = signed_in(address, password, "submit/")
         assert "Word problems of three and four steps" in form
