@@ -266,10 +266,13 @@ def run_endpoints(used: Used, failing: Sequence[str]) -> None:
 
 
 def break_checkpoint(used: Used) -> None:
-    """A folder of checkpoints in which one has a tokenizer that is none."""
+    """A folder of checkpoints in which one has a tokenizer that is none.
+
+    Its weights are others: weights that have a run get no second one.
+    """
     folder = used.house.place.folder / "checkpoints"
     shutil.copytree(used.house.place.checkpoints / "small", folder / "small")
-    shutil.copytree(used.house.place.checkpoints / "small", folder / "broken")
+    shutil.copytree(used.house.place.checkpoints / "honest", folder / "broken")
     (folder / "broken" / "tokenizer.json").write_text("{}")
     used.house.place = replace(used.house.place, checkpoints=folder)
 
