@@ -59,7 +59,7 @@ class SignUp(SignupForm):  # type: ignore[misc]
         """Create the organisation with the user."""
         super().custom_signup(request, user)
         if self.cleaned_data["organisation"]:
-            Organisation.objects.found(name=self.cleaned_data["organisation"], by=user)
+            Organisation.objects.create_with_owner(name=self.cleaned_data["organisation"], by=user)
 
 
 class NewToken(forms.Form):

@@ -52,7 +52,7 @@ class User(AbstractUser):
 class OrganisationQuerySet(models.QuerySet["Organisation"]):
     """All organisations."""
 
-    def found(self, *, name: str, by: User) -> "Organisation":
+    def create_with_owner(self, *, name: str, by: User) -> "Organisation":
         """Create an organisation and its first owner."""
         organisation = self.create(name=name)
         Membership.objects.create(user=by, organisation=organisation, role=Role.OWNER)

@@ -200,6 +200,7 @@ class Party(models.Model):
     registered_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name_plural = "parties"
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(tier__in=list(ENDPOINT_TIERS)), name="party_tier_is_known"

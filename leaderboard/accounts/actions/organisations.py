@@ -39,7 +39,7 @@ def create_organisation(*, name: str, by: User) -> Organisation:
     """
     domain = _proof(name, by)
     with conflicts_refused():
-        created = Organisation.objects.found(name=name, by=by)
+        created = Organisation.objects.create_with_owner(name=name, by=by)
         if domain:
             set_verified(name=name, verified=True, by=f"mail at {domain}")
             created.refresh_from_db()

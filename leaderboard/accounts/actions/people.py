@@ -21,7 +21,7 @@ def sign_up(
     """
     with conflicts_refused():
         user = User.objects.create_user(username=username, password=password, email=email)
-        Organisation.objects.found(name=organisation, by=user)
+        Organisation.objects.create_with_owner(name=organisation, by=user)
         if email:
             EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
     return user

@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ('registered_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
+                'verbose_name_plural': 'parties',
                 'constraints': [models.CheckConstraint(condition=models.Q(('tier__in', ['T1', 'T2', 'T3'])), name='party_tier_is_known')],
             },
         ),
