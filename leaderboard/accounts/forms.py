@@ -30,6 +30,7 @@ class SignUp(SignupForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.fields["email"].label = "E-mail address"
         for field in self.fields.values():
             # The label stands above the field already.
             field.widget.attrs.pop("placeholder", None)

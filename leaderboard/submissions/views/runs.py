@@ -56,8 +56,7 @@ POST_RELEASE = (
 )
 SAME_WEIGHTS = (
     "The same weights.",
-    "A run of them on this benchmark came first, so this one was ended before it was shown an "
-    "item. Equal weights have one result.",
+    "Another run of these weights counts on this benchmark, so this one has no rank.",
 )
 RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts for no release.")
 
