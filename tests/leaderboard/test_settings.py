@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from leaderboard import settings
+from leaderboard import environment, settings
 from leaderboard.accounts.management.commands.settings_table import with_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,14 +96,14 @@ def test_a_bad_database_address_is_not_repeated() -> None:
 def test_bad_numbers(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("HOLDFAST_LEASE_SECONDS", text)
     with pytest.raises(ImproperlyConfigured, match="HOLDFAST_LEASE_SECONDS"):
-        settings.number("HOLDFAST_LEASE_SECONDS", 60, least=0.5)
+        environment.number("HOLDFAST_LEASE_SECONDS", 60, least=0.5)
 
 
 @pytest.mark.parametrize("text", ["", "yes", "true", "2"])
 def test_bad_flags(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("HOLDFAST_DEBUG", text)
     with pytest.raises(ImproperlyConfigured):
-        settings.flag("HOLDFAST_DEBUG")
+        environment.flag("HOLDFAST_DEBUG")
 
 
 PRODUCTION = GOOD | {
@@ -303,8 +303,10 @@ def test_migrations_are_not_cut(postgres_url: str) -> None:
 
 def test_every_setting_stands_in_the_manual() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
-    assert manual == with_table(manual, settings.KNOWN), "run: python manage.py settings_table"
-    unexplained = [name for name, one in settings.KNOWN.items() if not one.about or not one.default]
+    assert manual == with_table(manual, environment.KNOWN), "run: python manage.py settings_table"
+    unexplained = [
+        name for name, one in environment.KNOWN.items() if not one.about or not one.default
+    ]
     assert unexplained == []
 
 
@@ -313,13 +315,15 @@ def test_no_setting_is_read_past_the_table() -> None:
         r"""["']((?:HOLDFAST_\w*[A-Z]|SECRET_KEY|DATABASE_URL|BROKER_URL|HF_ENDPOINT))["']"""
     )
     sources = "".join(path.read_text() for path in (ROOT / "leaderboard").rglob("*.py"))
-    assert set(read_by_name.findall(sources)) - set(settings.EVALUATOR_ONLY) == set(settings.KNOWN)
+    assert set(read_by_name.findall(sources)) - set(settings.EVALUATOR_ONLY) == set(
+        environment.KNOWN
+    )
 
 
 def test_an_unlisted_setting_is_found_out() -> None:
     manual = (ROOT / "docs" / "operations.md").read_text()
     assert manual != with_table(
-        manual, settings.KNOWN | {"HOLDFAST_NEW": settings.Setting("1", "New.")}
+        manual, environment.KNOWN | {"HOLDFAST_NEW": environment.Setting("1", "New.")}
     )
     with pytest.raises(ValueError):
-        with_table("no table", settings.KNOWN)
+        with_table("no table", environment.KNOWN)

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from leaderboard.settings import KNOWN, Setting
+from leaderboard.environment import KNOWN, Setting
 
 HEAD = "| setting | default | meaning |\n|---|---|---|\n"
 _TABLE = re.compile(re.escape(HEAD) + r"(?:\|.*\n)*")

@@ -1,0 +1,61 @@
+"""Variables of the environment that the site reads: typed, and listed for the manual."""
+
+import os
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable of the environment, as ``docs/operations.md`` lists it."""
+
+    default: str
+    about: str
+
+
+KNOWN: dict[str, Setting] = {}
+"""Every variable that the site reads, by name; ``manage.py settings_table`` writes them into the
+manual."""
+
+
+def _read(name: str, default: object, about: str, shown: str) -> str:
+    KNOWN.setdefault(name, Setting(shown or str(default), about))
+    return os.environ.get(name, str(default))
+
+
+def number(name: str, default: float, *, least: float, about: str = "", shown: str = "") -> float:
+    """Return the number in an environment variable, at least ``least``.
+
+    ``shown`` is the default in words, for the manual.
+    """
+    text = _read(name, f"{default:g}" if default < 1e6 else f"{default:.0f}", about, shown)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is not a number") from None
+    if not least <= value < float("inf"):
+        raise ImproperlyConfigured(f"{name} must be at least {least:g}")
+    return value
+
+
+def flag(name: str, *, default: bool = False, about: str = "", shown: str = "") -> bool:
+    """The truth in an environment variable: ``1`` or ``0``."""
+    text = _read(name, int(default), about, shown)
+    if text not in ("0", "1"):
+        raise ImproperlyConfigured(f"{name} must be 0 or 1")
+    return text == "1"
+
+
+def text(name: str, default: str = "", *, about: str = "", shown: str = "") -> str:
+    """The text in an environment variable; an empty one is the default."""
+    return _read(name, default, about, shown) or default
+
+
+def names(name: str, default: str = "", *, about: str = "", shown: str = "") -> list[str]:
+    """The names in an environment variable, separated by commas."""
+    return [
+        one.strip()
+        for one in text(name, default, about=about, shown=shown).split(",")
+        if one.strip()
+    ]

@@ -1,0 +1,368 @@
+"""Reasons why the site does not accept a request: code, sentence, next step, HTTP status."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from evaluator.errors import Fault
+
+
+class Refusal(StrEnum):
+    """Reasons why a request is not accepted."""
+
+    BAD_REQUEST = "bad_request"
+    BAD_ADDRESS = "bad_address"
+    BAD_JSON = "bad_json"
+    INVALID_FIELD = "invalid_field"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    KEY_MISSING = "idempotency_key_missing"
+    KEY_REUSED = "idempotency_key_reused"
+    MODEL_TAKEN = "model_taken"
+    MODEL_DIFFERS = "model_differs"
+    UNKNOWN_PAIR = "unknown_pair"
+    BAD_API_KEY = "bad_api_key"
+    CONTEXT_TOO_SHORT = "context_too_short"
+    NO_EVALUATOR = "no_evaluator"
+    NOT_NOW = "not_now"
+    KEY_NEEDED = "key_needed"
+    CONTINUED_TOO_OFTEN = "continued_too_often"
+    NOT_RESCORED = "not_rescored"
+    PAIR_ADAPTIVE = "pair_adaptive"
+    NO_ORGANISATION = "no_organisation"
+    BAD_REGISTRATION = "bad_registration"
+    ALREADY_REGISTERED = "already_registered"
+    BAD_TABLE = "bad_table"
+    BAD_HEAD = "bad_head"
+    BAD_NOTICE = "bad_notice"
+    BAD_BUNDLE = "bad_bundle"
+    BAD_STEP = "bad_step"
+    SECOND_PERSON = "second_person"
+    NO_SUCCESSOR = "no_successor"
+    PAIR_RETIRED = "pair_retired"
+    PAIR_RANKED = "pair_ranked"
+    PAIR_WITHDRAWN = "pair_withdrawn"
+    SET_OVER = "set_over"
+    TERMS_DIFFER = "terms_differ"
+    PROTOCOL_UNPUBLISHED = "protocol_unpublished"
+    GRADER_UNPUBLISHED = "grader_unpublished"
+    PUBLIC_ONLY = "public_only"
+    SAME_WEIGHTS = "same_weights"
+    COHORT_SHARE = "cohort_share_used"
+    SEASON_SHARE = "season_share_used"
+    UNKNOWN_LINEAGE = "unknown_lineage"
+    UNKNOWN_USER = "unknown_user"
+    NAME_TAKEN = "name_taken"
+    CONFLICT = "conflict"
+    TOO_MANY = "too_many_attempts"
+    SCOPE_MISSING = "scope_missing"
+    NAME_ALIKE = "name_looks_like_another"
+    NAME_KNOWN = "name_well_known"
+    UNKNOWN_ORGANISATION = "unknown_organisation"
+    NOT_A_MEMBER = "not_a_member"
+    OWNERS_ONLY = "owners_only"
+    LAST_OWNER = "last_owner"
+    INVITATION_UNKNOWN = "invitation_unknown"
+    INVITATION_USED = "invitation_used"
+    INVITATION_EXPIRED = "invitation_expired"
+    INVITATION_FOR_ANOTHER = "invitation_for_another"
+    MAIL_AWAY = "mail_away"
+    BUSY = "busy"
+    DATABASE_AWAY = "database_away"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True)
+class RefusalExplanation:
+    """Meaning of a refusal for a person, and the HTTP status that carries it."""
+
+    status: int
+    sentence: str
+    advice: str
+    fault: Fault = Fault.THEIRS
+    again: bool = False
+
+
+REFUSALS: dict[Refusal, RefusalExplanation] = {
+    Refusal.BAD_REQUEST: RefusalExplanation(
+        400, "The request is not valid.", "Read the API's documentation at /api/v1/docs."
+    ),
+    Refusal.BAD_ADDRESS: RefusalExplanation(
+        400,
+        "The address has a control character in its path or query.",
+        "Leave it out: no name here has one.",
+    ),
+    Refusal.BAD_JSON: RefusalExplanation(
+        400, "The body is not a JSON object.", "Send one JSON object, in UTF-8."
+    ),
+    Refusal.INVALID_FIELD: RefusalExplanation(
+        422, "A field is missing, unknown or not valid.", "Mend the fields named."
+    ),
+    Refusal.UNAUTHORIZED: RefusalExplanation(
+        401, "This needs a valid token.", "Send 'Authorization: Bearer TOKEN'."
+    ),
+    Refusal.FORBIDDEN: RefusalExplanation(
+        403, "This is not allowed.", "Sign in with an account that may do it."
+    ),
+    Refusal.NOT_FOUND: RefusalExplanation(404, "There is nothing here.", "Check the address."),
+    Refusal.TOO_LARGE: RefusalExplanation(413, "The body is too large.", "Send a smaller one."),
+    Refusal.KEY_MISSING: RefusalExplanation(
+        400,
+        "The header Idempotency-Key is missing or not valid.",
+        "Send one of 1 to 100 letters, digits, '-' or '_'.",
+    ),
+    Refusal.KEY_REUSED: RefusalExplanation(
+        409,
+        "This Idempotency-Key belongs to another submission.",
+        "Send a new key with a new submission.",
+    ),
+    Refusal.MODEL_TAKEN: RefusalExplanation(
+        409, "Another organisation has a model of this name.", "Choose another name for the model."
+    ),
+    Refusal.MODEL_DIFFERS: RefusalExplanation(
+        409,
+        "The model is known with other facts.",
+        "Leave the facts as they are, or choose another name.",
+    ),
+    Refusal.UNKNOWN_PAIR: RefusalExplanation(
+        422, "There is no pair of sets of this name.", "Choose one listed at /sets."
+    ),
+    Refusal.BAD_API_KEY: RefusalExplanation(
+        422,
+        "The endpoint's API key is not usable.",
+        "Give the bare key: printable ASCII, no spaces.",
+    ),
+    Refusal.CONTEXT_TOO_SHORT: RefusalExplanation(
+        422,
+        "The model's context is too short for the benchmark's answers.",
+        "Submit a model with a longer context, or choose another benchmark.",
+    ),
+    Refusal.NO_EVALUATOR: RefusalExplanation(
+        503,
+        "No evaluator is registered that could hold this key.",
+        "Try again later.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.NOT_NOW: RefusalExplanation(
+        409, "The run's state does not allow this.", "Look at the run's page."
+    ),
+    Refusal.KEY_NEEDED: RefusalExplanation(
+        422,
+        "The run needs the endpoint's API key again: the one before was refused or has been"
+        " erased.",
+        "Give a valid key.",
+    ),
+    Refusal.CONTINUED_TOO_OFTEN: RefusalExplanation(
+        409, "The run has been continued as often as is allowed.", "Submit the model again."
+    ),
+    Refusal.NOT_RESCORED: RefusalExplanation(
+        409,
+        "Some runs have not been graded again by this grader.",
+        "Have them graded again first, or leave them out.",
+    ),
+    Refusal.PAIR_ADAPTIVE: RefusalExplanation(
+        409,
+        "Runs on this pair were asked by plans that follow from its grader's outcomes.",
+        "Register another pair over the same sets, without the adaptive test.",
+    ),
+    Refusal.NO_ORGANISATION: RefusalExplanation(
+        403, "You belong to no organisation.", "Make an account with an organisation of your own."
+    ),
+    Refusal.BAD_REGISTRATION: RefusalExplanation(
+        400,
+        "What is to be registered is not valid.",
+        "Make it again with the engine's commands.",
+        Fault.OURS,
+    ),
+    Refusal.ALREADY_REGISTERED: RefusalExplanation(
+        409, "Something else is registered under this name.", "Choose another name.", Fault.OURS
+    ),
+    Refusal.BAD_TABLE: RefusalExplanation(
+        400,
+        "The published table cannot be read.",
+        "Mend the lines named; nothing of it was stored.",
+        Fault.OURS,
+    ),
+    Refusal.BAD_HEAD: RefusalExplanation(
+        400,
+        "The signed tree head does not verify for this set.",
+        "Give the head that was sealed with it.",
+        Fault.OURS,
+    ),
+    Refusal.BAD_NOTICE: RefusalExplanation(
+        400,
+        "The notice does not verify for this set.",
+        "Make it again with 'python -m evaluator notice'.",
+        Fault.OURS,
+    ),
+    Refusal.BAD_BUNDLE: RefusalExplanation(
+        400,
+        "The release bundle does not verify.",
+        "Make it again with 'python -m evaluator release'.",
+        Fault.OURS,
+    ),
+    Refusal.BAD_STEP: RefusalExplanation(
+        409,
+        "The state of the set's release does not allow this.",
+        "Look at the set's release page.",
+    ),
+    Refusal.SECOND_PERSON: RefusalExplanation(
+        403,
+        "The maintainer who proposed a release cannot publish it.",
+        "Ask another maintainer to publish it.",
+    ),
+    Refusal.NO_SUCCESSOR: RefusalExplanation(
+        409,
+        "A release needs a sealed successor.",
+        "Register the next sealed set and name it as successor.",
+    ),
+    Refusal.PAIR_RETIRED: RefusalExplanation(
+        409,
+        "Every block of this pair's sealed set is retired.",
+        "Choose the pair that succeeds it.",
+    ),
+    Refusal.PAIR_RANKED: RefusalExplanation(
+        409,
+        "A run on this pair has a result.",
+        "What was graded stays: a pair with results is never withdrawn.",
+    ),
+    Refusal.PAIR_WITHDRAWN: RefusalExplanation(
+        409, "Maintainers have withdrawn this pair.", "Choose another pair; its page says why."
+    ),
+    Refusal.SET_OVER: RefusalExplanation(
+        409,
+        "Nothing new is asked of this sealed set.",
+        "Seal and register its successor, and pair that.",
+    ),
+    Refusal.TERMS_DIFFER: RefusalExplanation(
+        409,
+        "The sealed set is asked and graded otherwise.",
+        "Name the protocol and the grader that it commits to.",
+    ),
+    Refusal.PROTOCOL_UNPUBLISHED: RefusalExplanation(
+        422,
+        "There is no published protocol of this id.",
+        "Choose one of those that the form lists.",
+    ),
+    Refusal.GRADER_UNPUBLISHED: RefusalExplanation(
+        422, "There is no published grader of this id.", "Choose one of those that the form lists."
+    ),
+    Refusal.PUBLIC_ONLY: RefusalExplanation(
+        422,
+        "Sealed items are not sent to this endpoint.",
+        "Ask the maintainers which endpoints may be evaluated.",
+    ),
+    Refusal.SAME_WEIGHTS: RefusalExplanation(
+        409,
+        "These weights have a run on this benchmark already, under this or another name.",
+        "Its result is theirs; submit other weights, or these to another benchmark.",
+    ),
+    Refusal.COHORT_SHARE: RefusalExplanation(
+        429,
+        "The organisation, the endpoint's host or the lineage has its run of this cohort.",
+        "Submit or continue it once the board's cohort is closed.",
+    ),
+    Refusal.SEASON_SHARE: RefusalExplanation(
+        429,
+        "The organisation, the endpoint's host or the lineage has used its runs on this season's"
+        " block.",
+        "Submit again when the maintainers open the next season, or submit weights.",
+    ),
+    Refusal.UNKNOWN_LINEAGE: RefusalExplanation(
+        422, "There is no lineage of this name.", "Register it with 'manage.py register_lineage'."
+    ),
+    Refusal.UNKNOWN_USER: RefusalExplanation(
+        422, "There is no account of this name.", "Sign up first."
+    ),
+    Refusal.NAME_TAKEN: RefusalExplanation(
+        409, "An account or an organisation of this name is here already.", "Choose another name."
+    ),
+    Refusal.CONFLICT: RefusalExplanation(
+        409,
+        "Another request has just changed the same thing.",
+        "Load the page again and look before you repeat it.",
+    ),
+    Refusal.TOO_MANY: RefusalExplanation(
+        429,
+        "There were too many attempts from this address.",
+        "Wait a moment, then try again.",
+        again=True,
+    ),
+    Refusal.SCOPE_MISSING: RefusalExplanation(
+        403,
+        "The token's scope does not include this.",
+        "Make a token of that scope at /accounts/tokens/.",
+    ),
+    Refusal.NAME_ALIKE: RefusalExplanation(
+        409,
+        "An organisation of a name that looks the same is here already.",
+        "Choose a name that readers can tell from it, or ask its owners for an invitation.",
+    ),
+    Refusal.NAME_KNOWN: RefusalExplanation(
+        403,
+        "This is the name of an organisation that everybody knows.",
+        "Confirm an address at its mail domain and create it at /organisations/, or ask the"
+        " maintainers.",
+    ),
+    Refusal.UNKNOWN_ORGANISATION: RefusalExplanation(
+        404, "There is no organisation of this name.", "Look for it at /organisations/."
+    ),
+    Refusal.NOT_A_MEMBER: RefusalExplanation(
+        404, "The organisation has no member of this name.", "Look at the list of its members."
+    ),
+    Refusal.OWNERS_ONLY: RefusalExplanation(
+        403, "Only an owner of the organisation may do this.", "Ask one of its owners."
+    ),
+    Refusal.LAST_OWNER: RefusalExplanation(
+        409,
+        "An organisation needs an owner, and this is the last one.",
+        "Make another member an owner first.",
+    ),
+    Refusal.INVITATION_UNKNOWN: RefusalExplanation(
+        404,
+        "There is no such invitation, or it was withdrawn.",
+        "Open the whole link of the mail, or ask for a new invitation.",
+    ),
+    Refusal.INVITATION_USED: RefusalExplanation(
+        409,
+        "The invitation has been used.",
+        "If it was not by you, tell an owner of the organisation, who can send a new one.",
+    ),
+    Refusal.INVITATION_EXPIRED: RefusalExplanation(
+        409,
+        "The invitation has expired.",
+        "Ask an owner of the organisation for a new one.",
+    ),
+    Refusal.INVITATION_FOR_ANOTHER: RefusalExplanation(
+        403,
+        "The invitation is for another address.",
+        "Sign in with the account whose confirmed address the mail was sent to, or ask for an"
+        " invitation to yours.",
+    ),
+    Refusal.MAIL_AWAY: RefusalExplanation(
+        503,
+        "The mail server does not take the mail.",
+        "Try again in a few minutes.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.BUSY: RefusalExplanation(
+        503,
+        "The site is busy and gave this request up.",
+        "Try again in a few seconds.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.DATABASE_AWAY: RefusalExplanation(
+        503,
+        "The site cannot reach its database.",
+        "Try again in a few seconds.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.INTERNAL: RefusalExplanation(
+        500, "Something failed that should not.", "Report it with the time.", Fault.OURS, again=True
+    ),
+}
