@@ -464,6 +464,8 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Plotly's basic bundle, for the pages of charts; WhiteNoise sends its .gz file.
 PLOTLY = "vendor/plotly-basic-4.1.1.min.js"
+# For the page of a run under way.
+HTMX = "vendor/htmx-2.0.11.min.js"
 RELEASES = Path(
     text(
         "HOLDFAST_RELEASES",

@@ -15,26 +15,7 @@ if (filters && !document.querySelector("nav.pages")) {
   });
 }
 
-// A run's page follows its run, and loads itself again when the state changes. When the tab is hidden it waits.
-const run = document.querySelector("[data-run-url]");
-if (run) {
-  const bar = run.querySelector("progress");
-  const text = run.querySelector("[data-run-percent]");
-  const follow = async () => {
-    let pause = 2000;
-    try {
-      if (!document.hidden) {
-        const answer = await fetch(run.dataset.runUrl, { headers: { Accept: "application/json" } });
-        if (!answer.ok) throw new Error(String(answer.status));
-        const facts = await answer.json();
-        if (facts.state !== run.dataset.runState) return location.reload();
-        if (bar) bar.value = facts.percent;
-        if (text) text.textContent = `${facts.percent}%`;
-      }
-    } catch {
-      pause = 10000; // the site may be away for a moment
-    }
-    setTimeout(follow, pause);
-  };
-  setTimeout(follow, 1000);
-}
+// The page of a run under way is asked for news by htmx; when the tab is hidden it waits.
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden) event.preventDefault();
+});

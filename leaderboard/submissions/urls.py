@@ -10,6 +10,7 @@ urlpatterns = [
     path("commitments/", submit.commitments, name="commitments"),
     path("status/", status.status, name="status"),
     path("runs/<uuid:run_id>/", runs.run, name="run"),
+    path("runs/<uuid:run_id>/progress/", runs.progress, name="run-progress"),
     path("runs/<uuid:run_id>/cancel/", runs.cancel, name="cancel-run"),
     path("runs/<uuid:run_id>/continue/", runs.continue_run, name="continue-run"),
     path("runs/<uuid:run_id>/requeue/", runs.requeue, name="requeue-run"),

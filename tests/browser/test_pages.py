@@ -196,20 +196,24 @@ def test_the_blocks_of_a_set_are_told_apart_without_colour(
 
 def test_a_run_is_followed_without_loading_the_page_again(open_page: Open, session: str) -> None:
     (address,) = runs_of(RunState.RUNNING)
-    answers = [{"state": "running", "percent": 40}, {"state": "graded", "percent": 100}]
+    run = Run.objects.get(pk=address.split("/")[2])
     with open_page(address, session=session) as page:
-        page.route("**/api/v1/runs/*", lambda route: route.fulfill(json=answers[0]))
+        page.evaluate("window.loadedOnce = true")
+        run.change(done=run.total * 4 // 10)
         expect(page.locator("[data-run-percent]")).to_have_text("40%", timeout=10_000)
-        expect(page.locator("progress")).to_have_attribute("max", "100")
         assert page.locator("progress").evaluate("bar => bar.value") == 40
-        with page.expect_navigation(timeout=10_000):
-            page.route("**/api/v1/runs/*", lambda route: route.fulfill(json=answers[1]))
+        run.move(RunState.GRADED)
+        expect(page.locator("section.card b").first).to_have_text("Graded.", timeout=10_000)
+        assert page.get_by_role("button", name="Cancel the run").count() == 0
+        assert page.evaluate("window.loadedOnce"), "the page was loaded again"
+        assert violations(page) == []
 
 
-def test_the_api_says_what_the_script_reads(open_page: Open, session: str) -> None:
+def test_a_hidden_page_asks_for_no_news(open_page: Open, session: str) -> None:
     (address,) = runs_of(RunState.RUNNING)
     with open_page(address, session=session) as page:
-        url = page.locator("[data-run-url]").get_attribute("data-run-url")
-        facts = page.request.get("/".join(page.url.split("/", 3)[:3]) + str(url)).json()
-        assert facts["state"] == page.locator("[data-run-state]").get_attribute("data-run-state")
-        assert isinstance(facts["percent"], int)
+        page.evaluate("Object.defineProperty(document, 'hidden', {value: true})")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(4500)
+        assert asked == []

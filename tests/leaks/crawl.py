@@ -19,7 +19,7 @@ from demo.account import confirmation
 
 PASS_PHRASE = "a long enough pass phrase 7"
 _PLACE = re.compile(r"<(?:(?P<kind>\w+):)?(?P<name>\w+)>")
-_LINK = re.compile(r'(?:href|src|action|data-run-url)="(/[^"#]*)"')
+_LINK = re.compile(r'(?:href|src|action|hx-get)="(/[^"#]*)"')
 FORMATS = ("text/html", "application/json", "text/csv", "application/xml;q=0.9, */*;q=0.1")
 
 

@@ -3,6 +3,7 @@
 from leaderboard.submissions.actions.attempts import erase_old_keys
 from leaderboard.submissions.actions.commitments import commit_weights
 from leaderboard.submissions.actions.continuation import continue_run
+from leaderboard.submissions.actions.expected import Expected, expected
 from leaderboard.submissions.actions.leases import end_lapsed, request_end_of_lapsed
 from leaderboard.submissions.actions.lineages import assign_lineage, register_lineage
 from leaderboard.submissions.actions.monitoring import (
@@ -52,6 +53,7 @@ from leaderboard.submissions.states import Disposition
 
 __all__ = [
     "Disposition",
+    "Expected",
     "Weighed",
     "ask_again",
     "ask_all_again",
@@ -64,6 +66,7 @@ __all__ = [
     "end_lapsed",
     "erase_old_keys",
     "examine",
+    "expected",
     "follow_rule",
     "follow_rules",
     "forecast",

@@ -113,6 +113,15 @@ class WaitingOut(Schema):
     reason: str
 
 
+class ExpectedOut(Schema):
+    """Expected moments of a run under way, judged by how long the last ``runs`` runs of its pool
+    took. ``start`` is null once it has begun."""
+
+    start: datetime | None
+    end: datetime
+    runs: int
+
+
 class SameWeightsOut(Schema):
     """Earlier run of the same weights on the same benchmark."""
 
@@ -144,6 +153,7 @@ class RunOut(Schema):
     - ``artefact`` is the digest of the weights; ``record`` holds all else that moves a score.
     - ``held_up`` is the reason that keeps a queued run from beginning; null where it only waits for
       its turn.
+    - ``expected`` is null while it is held up, and until runs of its pool were measured.
     - ``likelihood_failed`` is the reason why the likelihoods of weights could not be read.
     - A run of weights that had a run already ends with the code ``same_weights`` in ``failure`` and
       without a fault; ``same_as`` is the earlier run once it is public.
@@ -173,6 +183,7 @@ class RunOut(Schema):
     failure: Problem | None
     fault: str
     waiting: WaitingOut | None
+    expected: ExpectedOut | None
     likelihood_failed: Problem | None
     retraction: RetractionOut | None
     same_as: SameWeightsOut | None
@@ -297,6 +308,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "failure": explain_code(run.ended_because),
         "fault": run.fault,
         "waiting": place,
+        "expected": actions.expected(run, held_up=bool(place and place.held_up_by)),
         "likelihood_failed": explain_code(run.likelihood_failed),
         "retraction": retraction,
         "same_as": _same_as(run),

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST, require_safe
 
@@ -65,16 +68,41 @@ RETRACTED = ("Retracted.", "Every item has an outcome. It has no rank and counts
 def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """Show a run; answer 404 to users who may not see it."""
     user = reader(request)
+    run = _visible_run(user, run_id)
+    return render(request, "submissions/run.html", _context(run, user))
+
+
+@require_safe
+def progress(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """Return the part of a run's page that changes while it runs, for a page that has an older one.
+
+    ``state`` and ``seen`` are of the part that the page has. 204 where it is the newest; where the
+    state has changed, the whole content of the page is returned, and replaces the old one.
+    """
+    user = reader(request)
+    run = _visible_run(user, run_id)
+    if run.state != request.GET.get("state"):
+        content = render(request, "submissions/run_content.html", _context(run, user))
+        content.headers["HX-Retarget"] = "#run"
+        content.headers["HX-Reswap"] = "outerHTML"
+        return content
+    part = _progress_context(run)
+    if part["seen"] == request.GET.get("seen"):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    return render(request, "submissions/progress_poll.html", part)
+
+
+def _visible_run(user: User | None, run_id: UUID) -> Run:
     run = Run.objects.visible_to(user).with_facts().filter(pk=run_id).first()
     if run is None:
         raise Http404
-    place = actions.queue_place(run)
+    return run
+
+
+def _context(run: Run, user: User | None) -> dict[str, Any]:
+    """Return all that a run's page shows."""
     context = {
-        "run": run,
-        "words": state_words(run),
-        "on_board": _is_on_board(run),
-        "place": place,
-        "held_up": explain_code(place.held_up_by) if place else None,
+        "htmx": settings.HTMX,
         "same_as": first_of_weights(run, user),
         "problem": explain_code(run.ended_because),
         "likelihood_problem": explain_code(run.likelihood_failed),
@@ -84,7 +112,24 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
         "adaptive": plan_facts(run),
     }
     context |= counts_context(run_counts(run)) | run_forms(run, user)
-    return render(request, "submissions/run.html", context)
+    return context | _progress_context(run)
+
+
+def _progress_context(run: Run) -> dict[str, Any]:
+    """Return the part of a run's page that changes while it runs, and the digest of its text."""
+    place = actions.queue_place(run)
+    held_up = explain_code(place.held_up_by) if place else None
+    facts = {
+        "run": run,
+        "words": state_words(run),
+        "on_board": _is_on_board(run),
+        "place": place,
+        "held_up": held_up,
+        "expected": actions.expected(run, held_up=held_up is not None),
+    }
+    text = render_to_string("submissions/progress.html", facts)
+    seen = sha256(text.encode()).hexdigest()[:16]
+    return {"run": run, "progress": text, "seen": seen}
 
 
 def _is_on_board(run: Run) -> bool:

@@ -124,7 +124,7 @@ def test_a_run_is_shown_in_every_state(ada: Client, run: Any, evaluator: FakeEva
         page = text_of(ada.get(address))
         assert f"<b>{word}</b>" in page
         assert '<noscript><meta http-equiv="refresh"' in page
-        assert f'data-run-url="/api/v1/runs/{run.pk}"' in page
+        assert f'hx-get="{address}progress/?state=' in page
         return page
 
     live("Queued.")
@@ -139,7 +139,7 @@ def test_a_run_is_shown_in_every_state(ada: Client, run: Any, evaluator: FakeEva
     actions.mark_ranked(run_ids=[run.pk])
     page = text_of(ada.get(address))
     assert "<b>Ranked.</b>" in page
-    assert "refresh" not in page and "data-run-url" not in page
+    assert "refresh" not in page and "hx-get" not in page
 
 
 @pytest.mark.parametrize("code", list(Code))
