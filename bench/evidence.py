@@ -13,7 +13,8 @@ the first samples of each world.
 Prints the share of simulations with p <= .05, to compare, and with p <= .01 and .001, by which the
 levels ``watch`` and ``overfit`` are decided. A model beyond all references is not tested; it counts
 as not found, and its share is printed. Method B's figures at .05 stand next to those that were
-measured before it was built, with two standard errors.
+measured before it was built, with two standard errors. Next to ConStat's figures stand B's on the
+same samples, and if B's power is ahead, behind or within noise (=) at each level.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from scipy.stats import binomtest
 
 from bench import recorded
 from bench.constat import their_p
@@ -170,22 +172,27 @@ METHODS: Mapping[str, Callable[[Sample], float]] = {"raw": by_shares, "A": by_co
 
 @dataclass
 class Shares:
-    """Numbers of samples of one kind with p at most each level, and of those not tested."""
+    """p-values of samples of one kind; NaN is not tested and counts as not found."""
 
-    sims: int = 0
-    untested: int = 0
-    hits: list[int] = field(default_factory=lambda: [0] * len(LEVELS))
+    p: list[float] = field(default_factory=list)
 
-    def add(self, p: float) -> None:
-        """Count one sample; NaN is not tested."""
-        self.sims += 1
-        self.untested += isnan(p)
-        for place, level in enumerate(LEVELS):
-            self.hits[place] += p <= level
+    @property
+    def sims(self) -> int:
+        """Number of samples."""
+        return len(self.p)
+
+    @property
+    def untested(self) -> int:
+        """Number of samples that could not be tested."""
+        return sum(map(isnan, self.p))
+
+    def found(self, place: int) -> list[bool]:
+        """Return for each sample if it is found at a level."""
+        return [p <= LEVELS[place] for p in self.p]
 
     def share(self, place: int) -> float:
         """Return the share found at a level."""
-        return self.hits[place] / self.sims
+        return sum(self.found(place)) / self.sims
 
 
 @dataclass(frozen=True)
@@ -211,9 +218,9 @@ def measure(line: Line | RealLine, options: Options) -> Found:
         for number in range(options.sims):
             sample = line.draw(rng, overfit=overfit)
             for name, test in METHODS.items():
-                found[name][place].add(test(sample))
+                found[name][place].p.append(test(sample))
             if options.constat and number < options.constat_sims:
-                found["ConStat"][place].add(their_p(options.constat, sample, BOOTSTRAPS))
+                found["ConStat"][place].p.append(their_p(options.constat, sample, BOOTSTRAPS))
     return found
 
 
@@ -237,6 +244,19 @@ def two_errors(share: float, sims: int) -> float:
     return 2 * sqrt(share * (1 - share) / sims)
 
 
+def next_to(theirs: Shares, ours: Shares, place: int) -> str:
+    """Return ``ahead`` or ``behind`` where B finds more or fewer of the same samples, or ``=``.
+
+    By the exact sign test, two-sided at .05, of the samples that only one of the two finds.
+    """
+    pairs = list(zip(ours.found(place), theirs.found(place), strict=False))
+    only_ours = sum(own > other for own, other in pairs)
+    only_theirs = sum(own < other for own, other in pairs)
+    if only_ours == only_theirs or binomtest(only_ours, only_ours + only_theirs).pvalue > LEVELS[0]:
+        return "="
+    return "ahead" if only_ours > only_theirs else "behind"
+
+
 def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
     """Return a row for each test of one world."""
     for name, (size, power) in found.items():
@@ -248,6 +268,8 @@ def rows(line: Line | RealLine, found: Found) -> Iterator[str]:
             remarks.append(f"not tested {power.untested / power.sims:.2f}")
         if name == "B":
             remarks += _compared(line, size, power)
+        if name == "ConStat":
+            remarks += _beside(size, power, *found["B"])
         yield f"{line.name if name == 'raw' else '':32}{name:9}{cells[0]:21}{cells[1]:21}" + (
             "; ".join(remarks)
         )
@@ -263,10 +285,28 @@ def _compared(line: Line | RealLine, size: Shares, power: Shares) -> list[str]:
     return remarks
 
 
+def _beside(size: Shares, power: Shares, own_size: Shares, own_power: Shares) -> list[str]:
+    """Return the remarks on ConStat's figures: B's on the same samples, and how they compare."""
+    cells = []
+    for own in (own_size, own_power):
+        first = Shares(own.p[: size.sims])
+        cells.append(" ".join(f"{first.share(place):.3f}" for place in range(len(LEVELS))))
+    words = " ".join(next_to(power, own_power, place) for place in range(len(LEVELS)))
+    remarks = [f"B on the same: {cells[0]} | {cells[1]}", f"power {words}"]
+    if is_too_often(size):
+        remarks.append("ConStat has too many false alarms")
+    return remarks
+
+
+def is_too_often(size: Shares) -> bool:
+    """Return True if there are more false alarms than promised, beyond two standard errors."""
+    return size.share(0) - two_errors(size.share(0), size.sims) > WORST_FALSE_ALARM
+
+
 def broken(line: Line | RealLine, found: Found) -> list[str]:
     """Return the promises of method B that this world breaks: too many false alarms."""
     shares = found["B"][0]
-    if shares.share(0) - two_errors(shares.share(0), shares.sims) > WORST_FALSE_ALARM:
+    if is_too_often(shares):
         return [f"B finds overfitting in {shares.share(0):.1%} of {line.name!r} without any"]
     return []
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench import recorded
-from bench.evidence import agreement, main, worlds
+from bench.evidence import Shares, agreement, main, next_to, worlds
 from bench.worlds import World, draw
 
 
@@ -37,6 +37,16 @@ def test_agreement_is_within_two_errors() -> None:
     assert agreement(0.99, 0.80, 200, is_power=True) == "better"
     assert agreement(0.01, 0.20, 200, is_power=False) == "better"
     assert agreement(0.5, float("nan"), 200, is_power=True) == ""
+
+
+def test_two_tests_are_compared_on_the_samples_that_both_judge() -> None:
+    finds, misses = Shares([0.0] * 8), Shares([1.0] * 8)
+    assert next_to(misses, finds, 0) == "ahead"
+    assert next_to(finds, misses, 0) == "behind"
+    assert next_to(Shares([0.0] * 3), Shares([1.0] * 3), 0) == "="
+    assert next_to(Shares([0.02] * 8), finds, 0) == "="
+    assert next_to(Shares([0.02] * 8), finds, 1) == "ahead"
+    assert next_to(misses, Shares([float("nan")] * 8), 0) == "="
 
 
 def test_a_few_simulations_print_a_table(capsys: pytest.CaptureFixture[str]) -> None:
