@@ -6,7 +6,8 @@ DATA is the folder that holds ``published/gap_*.csv``; see its notes on sources.
   authors of ConStat: judged against the 47 others (a clean panel), and against all (a blind one);
 - LiveCodeBench's models before and after September 2023, ten samples a problem: four DeepSeek
   coders are known to fall;
-- EvalPlus's models, original against stricter tests of the same problems: no overfitting.
+- EvalPlus's models, original against stricter tests of the same problems: no overfitting. What it
+  finds stands next to the number that chance finds at most.
 
 Exits 1 where a promise is broken.
 """
@@ -47,6 +48,11 @@ class Judgement(NamedTuple):
     def flagged(self, level: float) -> set[str]:
         """Return the models with p at most ``level``."""
         return {model for model, p in zip(self.models, self.p, strict=True) if p <= level}
+
+    @property
+    def tested(self) -> int:
+        """Number of models with a test."""
+        return int(np.isfinite(self.p).sum())
 
 
 class Known(NamedTuple):
@@ -129,9 +135,11 @@ def broken_promises(data: Path) -> Iterator[str]:
     if fallen.flagged(0.01) != FALLEN:
         yield "LiveCodeBench's known models are not those flagged"
     for name, judgement in eval_plus(data):
-        counts = [len(judgement.flagged(level)) for level in LEVELS]
-        print(f"EvalPlus, {name}: {counts} of {len(judgement.models)}")
-        if counts[-1]:
+        print(f"EvalPlus, {name}: {judgement.tested} of {len(judgement.models)} models tested")
+        for level in LEVELS:
+            names = ", ".join(sorted(judgement.flagged(level))) or "none"
+            print(f"  at {level}: {names}; chance finds at most {level * judgement.tested:.2g}")
+        if judgement.flagged(LEVELS[-1]):
             yield f"EvalPlus's {name} has overfit models"
 
 
