@@ -1,22 +1,32 @@
 """Console of the maintainers at ``/manage/``: Django's admin, read-only, with actions.
 
-Nothing is edited in a form: an action calls the function that the page, the API and the command
-call. ``middleware.Audit`` writes each act to the log before it is carried out.
+No row is edited: an action, or the form that records a row, calls the function that the page, the
+API and the command call. ``middleware.Audit`` writes each act to the log, with the reason that the
+maintainer gives, before it is carried out.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_http_methods
 
 from leaderboard.accounts import actions
-from leaderboard.accounts.models import AuditEntry, Membership, Organisation, User
+from leaderboard.accounts.forms import Act
+from leaderboard.accounts.models import (
+    LONGEST_REASON,
+    AuditEntry,
+    Membership,
+    Organisation,
+    User,
+)
 from leaderboard.errors import SiteError
 
 
@@ -73,10 +83,34 @@ class ConsoleSite(admin.AdminSite):
 site = ConsoleSite()
 
 
+class ReasonedAction(ActionForm):
+    """Choice of an action, with its reason."""
+
+    why = forms.CharField(
+        max_length=LONGEST_REASON,
+        required=False,
+        label="Reason:",
+        widget=forms.TextInput(attrs={"placeholder": "stays in the audit log"}),
+    )
+
+
 class Console(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Read-only list of rows for maintainers."""
+    """Read-only list of rows for maintainers, with actions that need a reason."""
 
     view_on_site = False
+    action_form = ReasonedAction
+    unreasoned: tuple[str, ...] = ()
+    """Actions that change nothing."""
+
+    def response_action(
+        self, request: HttpRequest, queryset: Any, *options: Any
+    ) -> HttpResponse | None:
+        """Carry out an action, if its reason is stated."""
+        asked = request.POST.get("action", "")
+        if asked and asked not in self.unreasoned and not request.POST.get("why", "").strip():
+            messages.error(request, "State a reason: it stays in the audit log. Nothing was done.")
+            return redirect(request.get_full_path())
+        return super().response_action(request, queryset, *options)
 
     def get_urls(self) -> list[Any]:
         """Return the addresses of the list, of one row, and of its history."""
@@ -102,6 +136,47 @@ class Console(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Delete nothing here."""
         return False
+
+
+class RecordingConsole(Console):
+    """List with a form that records a new row, by the action that a command calls too."""
+
+    record_form: ClassVar[type[Act]]
+    record_title: ClassVar[str]
+
+    def get_urls(self) -> list[Any]:
+        """Return the address of the form too."""
+        added = [one for one in admin.ModelAdmin.get_urls(self) if str(one.name).endswith("_add")]
+        return [*added, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Let maintainers record rows."""
+        return site.has_permission(request)
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Call the action. Return a sentence for the next page. Raises ``SiteError``."""
+        raise NotImplementedError
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show the form, and record what it says."""
+        form = self.record_form(request.POST or None, request.FILES or None)
+        status = 422
+        if request.method == "POST" and form.is_valid():
+            try:
+                messages.success(request, self.record(request, form.cleaned_data))
+                return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            except SiteError as failure:
+                form.add_error(None, failure.advised())
+                status = failure.status
+        context = {
+            **site.each_context(request),
+            "form": form,
+            "opts": self.opts,
+            "title": self.record_title,
+        }
+        return render(request, "admin/record.html", context, status=status if form.errors else 200)
 
 
 Row = TypeVar("Row", bound=Model)
@@ -130,7 +205,7 @@ class Users(Console):
     list_filter = ("is_staff", "is_active")
     search_fields = ("username", "email")
     fields = list_display
-    actions = ("suspend", "readmit")
+    actions = ("suspend", "readmit", "reset_second_factor")
 
     @admin.action(description="Suspend: sessions and tokens open nothing")
     def suspend(self, request: HttpRequest, chosen: Any) -> None:
@@ -150,6 +225,16 @@ class Users(Console):
             chosen,
             lambda user: actions.set_active(username=user.username, active=True),
             done="Readmitted",
+        )
+
+    @admin.action(description="Delete the second factors, recovery codes included")
+    def reset_second_factor(self, request: HttpRequest, chosen: Any) -> None:
+        """Delete second factors that are lost."""
+        act_on_each(
+            request,
+            chosen,
+            lambda user: actions.reset_second_factor(username=user.username),
+            done="Second factors deleted",
         )
 
 
@@ -218,8 +303,7 @@ class Organisations(Console):
 class Acts(Console):
     """Log of what maintainers did."""
 
-    list_display = ("at", "actor", "act", "subject")
-    list_filter = ("act",)
-    search_fields = ("actor", "subject")
+    list_display = ("at", "actor", "act", "subject", "why")
+    search_fields = ("actor", "act", "subject", "why")
     date_hierarchy = "at"
     fields = list_display

@@ -1,4 +1,4 @@
-"""Forms to sign up, and to name a token."""
+"""Forms to sign up, to name a token, and to state the reason of a maintainer's act."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.core.validators import RegexValidator
 from django.http import HttpRequest
 
 from leaderboard.accounts.known_names import domains_of
-from leaderboard.accounts.models import Organisation, Role, Scope, User
+from leaderboard.accounts.models import LONGEST_REASON, Organisation, Role, Scope, User
 
 plain = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9 ._&-]*\Z",
@@ -92,3 +92,19 @@ class NewInvitation(forms.Form):
 
     email = forms.EmailField(label="E-mail address")
     role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
+
+
+class Act(forms.Form):
+    """Reason of a maintainer's act, below the fields that the act needs."""
+
+    why = forms.CharField(
+        max_length=LONGEST_REASON, label="Reason", help_text="It stays in the audit log."
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.order_fields([*(name for name in self.fields if name != "why"), "why"])
+        for field in self.fields.values():
+            if isinstance(field.widget, forms.TextInput):
+                # The console's class for inputs of a sentence's width.
+                field.widget.attrs.setdefault("class", "vTextField")

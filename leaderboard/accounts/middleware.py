@@ -11,6 +11,8 @@ from leaderboard.accounts.models import User
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OWN_ACCOUNT = "accounts/"
+NAMES = ("name", "pair", "model", "lineage", "slug", "username")
+"""Fields whose values say what an act is about. No other field is written: it may be a secret."""
 
 
 class Audit:
@@ -39,7 +41,12 @@ class Audit:
         route = request.resolver_match.route if request.resolver_match else ""
         if request.user.is_staff and not route.startswith(OWN_ACCOUNT):
             chosen = request.POST.getlist("_selected_action")
-            subject = [f"{name}={value}" for name, value in options.items()] + chosen
+            named = {name: request.POST[name] for name in NAMES if request.POST.get(name)}
+            subject = [f"{name}={value}" for name, value in (named | dict(options)).items()]
             act = " ".join(filter(None, (route, request.POST.get("action", ""))))
-            act = f"{request.method} {act}"
-            actions.record_act(actor=request.user.username, act=act, subject=" ".join(subject))
+            actions.record_act(
+                actor=request.user.username,
+                act=f"{request.method} {act}",
+                subject=" ".join(subject + chosen),
+                why=request.POST.get("why") or request.POST.get("reason", ""),
+            )

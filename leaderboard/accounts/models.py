@@ -239,8 +239,11 @@ class Bucket(models.Model):
         return self.key
 
 
+LONGEST_REASON = 300
+
+
 class AuditEntry(models.Model):
-    """Act of a maintainer, written before it is carried out.
+    """Act of a maintainer, written before it is carried out, with the reason that they gave.
 
     The database refuses to change or delete an entry. The names are text, so that they outlive the
     account.
@@ -250,6 +253,7 @@ class AuditEntry(models.Model):
     actor = models.CharField(max_length=40, db_index=True)
     act = models.CharField(max_length=100)
     subject = models.CharField(max_length=300, blank=True)
+    why = models.CharField(max_length=LONGEST_REASON, blank=True)
 
     class Meta:
         verbose_name_plural = "audit entries"

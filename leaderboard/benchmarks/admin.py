@@ -1,8 +1,13 @@
 """Console: sets, notices and releases. Pairs stand in ``board.admin``, which closes rounds."""
 
-from django.contrib import admin
+from typing import Any
 
-from leaderboard.accounts.admin import Console, site
+from django.contrib import admin
+from django.http import HttpRequest
+
+from leaderboard.accounts.admin import Console, RecordingConsole, site
+from leaderboard.benchmarks import actions
+from leaderboard.benchmarks.forms import NoticesForm
 from leaderboard.benchmarks.models import ItemSet, Notice, Release, SetStep
 
 
@@ -17,12 +22,20 @@ class Sets(Console):
 
 
 @admin.register(Notice, site=site)
-class Notices(Console):
+class Notices(RecordingConsole):
     """Notices of maintainers that retire items, blocks or sets."""
+
+    record_form = NoticesForm
+    record_title = "Post signed notices"
 
     list_display = ("item_set", "index", "hash", "received")
     list_select_related = ("item_set",)
     fields = list_display
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Post notices."""
+        item_set = actions.post_notices(data=facts["notices"])
+        return f"{item_set.name}: version {item_set.version}."
 
 
 @admin.register(SetStep, site=site)

@@ -1,4 +1,5 @@
-"""Forms for maintainers: registering a sealed set and a pair, withdrawing one, its successor."""
+"""Forms for maintainers: registering a sealed set and a pair, withdrawing one, its successor, and
+its notices."""
 
 import json
 from typing import Any, cast
@@ -9,12 +10,14 @@ from django.core.validators import RegexValidator
 
 from evaluator import grading, protocols
 from evaluator.contract import ADAPTIVE_1
+from leaderboard.accounts.forms import Act
 from leaderboard.benchmarks.models import ItemSet, SetPair
 from leaderboard.benchmarks.states import SetState
 from leaderboard.errors import Refusal, refuse
 
 MANIFEST_BYTES = 20_000_000
 HEAD_BYTES = 8_000
+NOTICES_BYTES = 1_000_000
 plain = RegexValidator(
     r"\A[a-z0-9][a-z0-9._-]{0,79}\Z",
     "Use small letters, digits, '.', '_' and '-', starting with a letter or digit.",
@@ -137,3 +140,24 @@ class SuccessorForm(forms.Form):
         field.queryset = sealed.exclude(pk=pair.private_id).order_by("-pk")
         if pair.successor:
             field.initial = pair.successor.name
+
+
+class NoticesForm(Act):
+    """All signed notices of a sealed set, from its first."""
+
+    notices = forms.FileField(
+        label="notices.jsonl",
+        help_text="All notices of the set, from its first, signed offline by its maintainers; at "
+        "most 1 MB.",
+        widget=forms.FileInput(attrs={"accept": ".jsonl"}),
+    )
+
+    def clean_notices(self) -> list[object]:
+        """Return the notices as JSON data, not yet checked."""
+        file = cast("UploadedFile[Any]", self.cleaned_data["notices"])
+        if (file.size or 0) > NOTICES_BYTES:
+            raise forms.ValidationError("The file has more than 1 MB.")
+        try:
+            return [json.loads(line) for line in file.read().splitlines()]
+        except (ValueError, RecursionError):
+            raise forms.ValidationError("The file cannot be read as JSON lines.") from None

@@ -22,6 +22,7 @@ class Pairs(Console):
     search_fields = ("slug", "title")
     fields = (*list_display, "public", "private", "ranked_by", "twins_by", "registered_at")
     actions = ("preview", "close", "rebuild", "next_season")
+    unreasoned = ("preview", "rebuild")
 
     @admin.action(description="Preview the next close: nothing is stored")
     def preview(self, request: HttpRequest, chosen: Any) -> None:

@@ -1,11 +1,13 @@
-"""Choices about a published table, read from the query string."""
+"""Choices about a published table, read from the query string, and the form that imports one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from django import forms
 from django.http import QueryDict
 
+from leaderboard.accounts.forms import Act
 from leaderboard.charts.ranking import chosen_columns
 from leaderboard.evidence.forms import AXIS_CHOICES, one_of
 from leaderboard.evidence.vocabulary import DECIDED
@@ -94,3 +96,27 @@ class PublishedQuery:
             and self.access in ("", row.access)
             and self.evidence in ("", row.level(self.basis))
         )
+
+
+class TableForm(Act):
+    """A table that others published, with its source."""
+
+    table = forms.FileField(
+        label="CSV file",
+        help_text="At most 1 MB. docs/operations.md describes its columns.",
+        widget=forms.FileInput(attrs={"accept": "text/csv,.csv"}),
+    )
+    slug = forms.SlugField(
+        max_length=60, label="Short name", help_text="Part of the addresses: /published/NAME/"
+    )
+    title = forms.CharField(
+        max_length=120, required=False, help_text="Heading; the names of the two sets if empty."
+    )
+    source = forms.CharField(max_length=300, help_text="Who published it, and where: a citation.")
+    url = forms.URLField(required=False, assume_scheme="https", label="Address of the source")
+    equally_hard = forms.CharField(
+        max_length=300,
+        required=False,
+        label="Why the authors hold both sets to be equally hard",
+    )
+    ran_by = forms.CharField(max_length=300, required=False, label="Who ran the models")

@@ -6,10 +6,11 @@ from typing import Any, cast
 from django.contrib import admin
 from django.http import HttpRequest
 
-from leaderboard.accounts.admin import Console, act_on_each, site
+from leaderboard.accounts.admin import Console, RecordingConsole, act_on_each, site
 from leaderboard.accounts.models import User
 from leaderboard.submissions import actions
-from leaderboard.submissions.models import Heartbeat, Lineage, Model, Run
+from leaderboard.submissions.forms import LineageForm, LineageRecordForm
+from leaderboard.submissions.models import Heartbeat, Lineage, LineageRecord, Model, Run
 
 ConsoleAction = Callable[["Runs", HttpRequest, Any], None]
 
@@ -104,12 +105,56 @@ class Models(Console):
 
 
 @admin.register(Lineage, site=site)
-class Lineages(Console):
-    """Lineages, which `manage.py register_lineage` records."""
+class Lineages(RecordingConsole):
+    """Lineages."""
 
-    list_display = ("name",)
+    record_form = LineageForm
+    record_title = "Record a lineage, or further parents of one"
+    list_display = ("name", "made_from")
     search_fields = ("name",)
     fields = list_display
+    readonly_fields = ("made_from",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return lineages with their parents."""
+        return super().get_queryset(request).prefetch_related("parents")
+
+    @admin.display(description="made from")
+    def made_from(self, lineage: Lineage) -> str:
+        """Return the names of its parents."""
+        return ", ".join(sorted(parent.name for parent in lineage.parents.all()))
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Record a lineage."""
+        parents = [parent.name for parent in facts["parents"]]
+        return f"{actions.register_lineage(name=facts['name'], parents=parents)} is recorded."
+
+
+@admin.register(LineageRecord, site=site)
+class LineageRecords(RecordingConsole):
+    """Lineages of weights."""
+
+    record_form = LineageRecordForm
+    record_title = "Record the lineage of a model's weights"
+    list_display = ("model", "artefact", "lineage", "base_model", "recorded_at")
+    search_fields = ("model__name", "artefact", "base_model")
+    list_select_related = ("model", "lineage")
+    fields = list_display
+
+    def record(self, request: HttpRequest, facts: dict[str, Any]) -> str:
+        """Record a lineage of weights, or of the name alone while no run of it is over."""
+        recorded = actions.assign_lineage(
+            model=facts["model"],
+            lineage=facts["lineage"].name,
+            weights=facts["weights"],
+            base_model=facts["base_model"],
+        )
+        if recorded is None:
+            return (
+                f"{facts['model']} stands in this family on the board. No run of it is over: record"
+                " it again then, or name its weights, so that it counts for a release."
+            )
+        return f"{recorded.model}: weights {recorded.artefact[:12]} are {recorded.lineage}."
 
 
 @admin.register(Heartbeat, site=site)

@@ -7,8 +7,9 @@ from django import forms
 
 from evaluator.contract import Provider
 from evaluator.contract.hub import split_revision
+from leaderboard.accounts.forms import Act
 from leaderboard.benchmarks.models import SetPair
-from leaderboard.submissions.models import Run, Submission
+from leaderboard.submissions.models import Lineage, Run, Submission
 
 KINDS = [
     (Submission.Kind.HUB, "Weights on the hub"),
@@ -211,4 +212,33 @@ class CommitmentForm(forms.Form):
         error_messages={"invalid": "Give 64 hexadecimal digits (0-9, a-f)."},
         help_text="The command below computes it. A run's page shows it too.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class LineageForm(Act):
+    """A lineage, and those that it was made from."""
+
+    name = forms.CharField(max_length=80, help_text="Small letters, digits, '.', '_' and '-'.")
+    parents = forms.ModelMultipleChoiceField(
+        Lineage.objects.order_by("name"),
+        to_field_name="name",
+        required=False,
+        help_text="Lineages that it was made from; a merge has several.",
+    )
+
+
+class LineageRecordForm(Act):
+    """The lineage of a model's weights."""
+
+    model = forms.CharField(max_length=80, help_text="Its name on the board.")
+    lineage = forms.ModelChoiceField(Lineage.objects.order_by("name"), to_field_name="name")
+    weights = forms.CharField(
+        max_length=64,
+        required=False,
+        help_text="Digest of the weights' files; those of its newest run if empty.",
+    )
+    base_model = forms.CharField(
+        max_length=80,
+        required=False,
+        help_text="The pretrained weights that these were made from, if they are known.",
     )

@@ -1,16 +1,25 @@
 """The maintainers' console: for maintainers only, read-only, and every act is in the log."""
 
+import json
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.core.files.base import ContentFile
 from django.test import Client
 
 from leaderboard.accounts import actions
 from leaderboard.accounts.admin import site
 from leaderboard.accounts.models import AuditEntry, Organisation, Scope, User
-from leaderboard.evidence.models import Cohort
-from leaderboard.submissions.models import Run
+from leaderboard.benchmarks.models import Notice
+from leaderboard.evidence.models import Cohort, Reference
+from leaderboard.published.models import PublishedTable
+from leaderboard.submissions.models import Lineage, LineageRecord, Run
 from leaderboard.submissions.states import RunState
+from tests.leaderboard import sealed
+from tests.leaderboard.published.fixtures import small
+
+RECORDED = {"reference", "lineage", "lineagerecord", "notice", "publishedtable"}
 
 
 @pytest.fixture
@@ -25,8 +34,8 @@ def lists() -> list[str]:
     return [f"/manage/{one._meta.app_label}/{one._meta.model_name}/" for one in site._registry]
 
 
-def act(client: Client, path: str, action: str, *rows: Any) -> str:
-    fields = {"action": action, "_selected_action": [str(one.pk) for one in rows]}
+def act(client: Client, path: str, action: str, *rows: Any, why: str = "asked by mail") -> str:
+    fields = {"action": action, "_selected_action": [str(one.pk) for one in rows], "why": why}
     answer = client.post(path, fields, follow=True)
     assert answer.status_code == 200
     return str(answer.content.decode())
@@ -40,7 +49,8 @@ def test_every_list_and_every_row_is_shown(keeper: Client, run: Any) -> None:
         page = keeper.get(path)
         assert page.status_code == 200, path
         assert "no-store" in page.headers["Cache-Control"]
-        assert keeper.get(f"{path}add/").status_code == 404
+        recorded = path.split("/")[3] in RECORDED
+        assert keeper.get(f"{path}add/").status_code == (200 if recorded else 404)
     for one in (run, run.submission.model, run.submission.pair, User.objects.first()):
         name = f"/manage/{one._meta.app_label}/{one._meta.model_name}/{one.pk}/"
         assert keeper.get(f"{name}change/").status_code == 200
@@ -87,6 +97,66 @@ def test_the_queue_is_steered(keeper: Client, run: Any) -> None:
     assert [one[0] for one in entries] == ["keeper"] * 3
     assert [one[1].split()[-1] for one in entries] == ["cancel", "requeue", "retract_wrong_setup"]
     assert all(str(run.pk) in one[2] for one in entries)
+    assert set(AuditEntry.objects.values_list("why", flat=True)) == {"asked by mail"}
+
+
+def test_an_act_without_a_reason_is_not_carried_out(keeper: Client, run: Any) -> None:
+    page = act(keeper, "/manage/submissions/run/", "cancel", run, why=" ")
+    assert "State a reason" in page
+    assert Run.objects.get().state == RunState.QUEUED
+
+
+def record(client: Client, path: str, **fields: Any) -> Any:
+    return client.post(f"/manage/{path}/add/", {"why": "seen in the paper"} | fields, follow=True)
+
+
+def test_lineages_and_references_are_recorded(keeper: Client, run: Any) -> None:
+    assert record(keeper, "submissions/lineage", name="north").status_code == 200
+    record(keeper, "submissions/lineage", name="northern", parents=["north"])
+    assert [one.name for one in Lineage.objects.get(name="northern").parents.all()] == ["north"]
+    answer = record(keeper, "submissions/lineage", name="north", parents=["northern"])
+    assert answer.status_code == 400 and "descend" in answer.content.decode()
+    facts = {"model": "Model-1", "lineage": "northern", "weights": "5e" * 32}
+    record(keeper, "submissions/lineagerecord", **facts)
+    assert LineageRecord.objects.get().lineage.name == "northern"
+    assert record(keeper, "submissions/lineagerecord", **facts, why="").status_code == 422
+    pair = run.submission.pair.slug
+    assert record(keeper, "evidence/reference", pair=pair, model="none").status_code == 404
+    record(keeper, "evidence/reference", pair=pair, model="Model-1")
+    named = Reference.objects.get()
+    assert (named.why, str(named.named_by)) == ("seen in the paper", "keeper")
+    entry = AuditEntry.objects.order_by("-pk")[0]
+    assert entry.act == "POST manage/evidence/reference/add/"
+    assert (entry.subject, entry.why) == (f"pair={pair} model=Model-1", "seen in the paper")
+
+
+def test_notices_and_tables_are_published(keeper: Client) -> None:
+    def file(text: str) -> Any:
+        return ContentFile(text.encode(), name="x")
+
+    answer = record(keeper, "benchmarks/notice", notices=file("{"))
+    assert answer.status_code == 422 and "JSON lines" in answer.content.decode()
+    assert record(keeper, "benchmarks/notice", notices=file("[1]")).status_code == 400
+    made = sealed.seal()
+    sealed.register(made)
+    notice = made.notice(None, kind="retire_block", block=2, reason="spent")
+    record(keeper, "benchmarks/notice", notices=file(json.dumps(notice.to_dict())))
+    assert Notice.objects.get().item_set.version == 1
+    facts = {"slug": "others", "source": "A paper"}
+    answer = record(keeper, "published/publishedtable", table=file("model\nx"), **facts)
+    assert answer.status_code == 400 and not PublishedTable.objects.exists()
+    record(keeper, "published/publishedtable", table=file(small().decode()), **facts)
+    table = PublishedTable.objects.get()
+    assert (table.slug, table.title, table.rows.count()) == ("others", "open and shut", 15)
+    assert "Analysed: 1" in act(keeper, "/manage/published/publishedtable/", "analyse_again", table)
+
+
+def test_a_lost_second_factor_is_reset(keeper: Client, user: User) -> None:
+    Authenticator.objects.create(user=user, type="totp", data={})
+    act(keeper, "/manage/accounts/user/", "reset_second_factor", user)
+    assert not Authenticator.objects.exists()
+    entry = AuditEntry.objects.get()
+    assert entry.act.endswith("reset_second_factor") and str(user.pk) in entry.subject
 
 
 def test_people_and_names(keeper: Client, user: User) -> None:
