@@ -3,22 +3,16 @@ each pair of sets."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Min
-from django.utils.timesince import timesince
 
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import READABLE, Snapshot, SnapshotRow
 from leaderboard.evidence.formats import percent
 from leaderboard.evidence.models import Cohort
-from leaderboard.submissions.models import Run
-from leaderboard.submissions.states import RunState
-
-SHORTEST_WAIT = 60
-"""Seconds: a cohort that is open for less is said to close a minute after its first result."""
+from leaderboard.submissions.actions import close_rule, next_closes
 
 
 @dataclass(frozen=True)
@@ -51,11 +45,7 @@ class Benchmark:
     @property
     def close_rule(self) -> str:
         """Return when waiting results are published, in words."""
-        if self.pair.withdrawn_at:
-            return "never, withdrawn"
-        if settings.COHORT_SECONDS:
-            return f"{_open_for()} after the next result"
-        return "by the maintainers"
+        return close_rule(self.pair)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON data."""
@@ -83,7 +73,7 @@ def benchmarks() -> list[Benchmark]:
     models = _counts(snapshots)
     leaders = _leaders(snapshots)
     closes = _last_closes()
-    due = _next_closes()
+    due = next_closes()
     pairs = SetPair.objects.select_related("public", "private").order_by("-pk")
     entries = [
         Benchmark(
@@ -132,24 +122,3 @@ def _last_closes() -> dict[int, datetime]:
     cohorts = Cohort.objects.values("pair", "number").annotate(closed=Min("closed_at"))
     newest = cohorts.order_by("pair", "number").values_list("pair", "closed")
     return dict(newest)
-
-
-def _next_closes() -> dict[int, datetime]:
-    """Return the moment at which the clock closes the open cohort, by benchmark."""
-    if not settings.COHORT_SECONDS:
-        return {}
-    open_for = timedelta(seconds=settings.COHORT_SECONDS)
-    graded = Run.objects.filter(state=RunState.GRADED, submission__pair__withdrawn_at=None)
-    oldest = graded.values("submission__pair").annotate(first=Min("ended_at"))
-    return {
-        pair: first + open_for
-        for pair, first in oldest.order_by().values_list("submission__pair", "first")
-        if first
-    }
-
-
-def _open_for() -> str:
-    """Return how long a cohort stays open, in words such as "7 days"."""
-    start = datetime(2000, 1, 1)
-    end = start + timedelta(seconds=max(settings.COHORT_SECONDS, SHORTEST_WAIT))
-    return timesince(start, end, depth=1).replace("\xa0", " ")

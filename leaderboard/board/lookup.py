@@ -1,6 +1,7 @@
 """Boards as they stand now: a pair, its newest ranking, and the models without a rank."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,21 +14,26 @@ from evaluator.contract import canonical_json
 from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, unranked
 from leaderboard.board.rows import NotRanked, Row
+from leaderboard.submissions.actions import next_closes
 
 
 @dataclass(frozen=True)
 class Board:
-    """One pair, its newest ranking (None before the first), and the models without a rank."""
+    """One pair, its newest ranking (None before the first), and the models without a rank.
+
+    ``next_close`` is when results that wait are published, None where no date is known.
+    """
 
     pair: SetPair
     snapshot: Snapshot | None
     unranked: NotRanked
+    next_close: datetime | None = None
 
     @classmethod
     def of(cls, pair: SetPair) -> "Board":
         """Read the board from the database."""
         snapshot = Snapshot.objects.without_families().current(pair)
-        return cls(pair, snapshot, unranked(pair, snapshot))
+        return cls(pair, snapshot, unranked(pair, snapshot), next_closes().get(pair.pk))
 
     @cached_property
     def version(self) -> str:
@@ -38,6 +44,7 @@ class Board:
             "pair": [pair.slug, pair.title, pair.state, pair.twins_by, pair.protocol],
             "private": [private.n, private.digest, private.version, private.rule_words()],
             "snapshot": self.snapshot and [self.snapshot.pk, self.snapshot.created.isoformat()],
+            "next_close": self.next_close and self.next_close.isoformat(),
             **self.unranked.to_dict(),
         }
         return sha256(canonical_json(facts)).hexdigest()
@@ -99,7 +106,7 @@ def _program() -> str:
     """SHA-256 of code and templates: a new release is a new version of every page."""
     digest = sha256()
     root = Path(settings.BASE_DIR)
-    parts = ("leaderboard/**/*.py", "leaderboard/**/*.json", "templates/**/*.html", "static/*")
+    parts = ("leaderboard/**/*.py", "leaderboard/**/*.json", "templates/**/*.*", "static/*")
     for path in sorted(path for part in parts for path in root.glob(part) if path.is_file()):
         digest.update(path.read_bytes())
     return digest.hexdigest()

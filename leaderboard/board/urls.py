@@ -2,11 +2,15 @@
 
 from django.urls import path
 
-from leaderboard.board import chart_views, index_views, views
+from leaderboard.board import chart_views, feeds, index_views, views
 
 urlpatterns = [
     path("boards/<slug:slug>/", views.board, name="board-of-pair"),
     path("boards/<slug:slug>.csv", views.board_csv, name="board-csv"),
+    path("boards/<slug:slug>/feed.atom", feeds.board_feed, name="board-feed"),
+    path("boards/<slug:slug>/models/<str:name>/badge.svg", feeds.badge, name="badge"),
+    path("feed.atom", feeds.feed, name="feed"),
+    path("closes.ics", feeds.calendar, name="closes"),
     path("boards/<slug:slug>/charts/<slug:chart>/", chart_views.of_board, name="board-chart"),
     path("boards/<slug:slug>/compare/", views.compare, name="board-compare"),
     path("boards/<slug:slug>/method/", index_views.method, name="board-method"),

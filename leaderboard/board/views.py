@@ -31,6 +31,7 @@ from leaderboard.evidence.forms import AXIS_CHOICES
 from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, Levels
+from leaderboard.submissions.actions import close_rule
 
 if TYPE_CHECKING:
     from leaderboard.board.comparison import Comparison
@@ -99,6 +100,8 @@ def _about(board: Board) -> dict[str, Any]:
         "pending": board.unranked.counts(),
         "commitment": f"{digest[:4]}…{digest[-4:]}",
         "rule": board.pair.private.rule_words(),
+        "next_close": board.next_close,
+        "close_rule": close_rule(board.pair),
         **(figures.of_board(snapshot) if snapshot else {}),
     }
 

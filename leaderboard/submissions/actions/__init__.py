@@ -1,6 +1,7 @@
 """Writes across the models of a submission: taking one, recording reports, looking after runs."""
 
 from leaderboard.submissions.actions.attempts import erase_old_keys
+from leaderboard.submissions.actions.closes import close_rule, next_closes
 from leaderboard.submissions.actions.commitments import commit_weights
 from leaderboard.submissions.actions.continuation import continue_run
 from leaderboard.submissions.actions.expected import Expected, expected
@@ -13,6 +14,7 @@ from leaderboard.submissions.actions.monitoring import (
     status,
     watch,
 )
+from leaderboard.submissions.actions.next_steps import Act, NextStep, next_step, results_on
 from leaderboard.submissions.actions.pairs import withdraw_pair
 from leaderboard.submissions.actions.queue import drain_outbox
 from leaderboard.submissions.actions.queue_place import queue_place
@@ -52,13 +54,16 @@ from leaderboard.submissions.actions.submissions import preflight_of, submit
 from leaderboard.submissions.states import Disposition
 
 __all__ = [
+    "Act",
     "Disposition",
     "Expected",
+    "NextStep",
     "Weighed",
     "ask_again",
     "ask_all_again",
     "assign_lineage",
     "cancel",
+    "close_rule",
     "commit_weights",
     "continue_run",
     "drain_outbox",
@@ -73,6 +78,8 @@ __all__ = [
     "graded",
     "is_due",
     "mark_ranked",
+    "next_closes",
+    "next_step",
     "preflight_of",
     "propose",
     "prune",
@@ -87,6 +94,7 @@ __all__ = [
     "request_end_of_lapsed",
     "request_rankings",
     "requeue",
+    "results_on",
     "retract_run",
     "standing",
     "status",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 
 from evaluator.contract.hub import split_revision
 from leaderboard.accounts.api import Bearer, Problem, Strict, token_user
@@ -13,7 +13,7 @@ from leaderboard.accounts.models import Scope
 from leaderboard.errors import Refusal, refuse
 from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
-from leaderboard.submissions.models import Submission
+from leaderboard.submissions.models import Run, Submission
 
 router = Router(tags=["submissions"])
 
@@ -146,6 +146,63 @@ def preflight(request: HttpRequest, order: PreflightIn) -> dict[str, Any]:
         "engines": checked.engines,
         "waiting": checked.waiting,
     }
+
+
+class OwnRunsQuery(Schema):
+    """Part of the list."""
+
+    limit: int = Field(50, ge=1, le=1000)
+    offset: int = Field(0, ge=0, le=1_000_000)
+
+
+class NextOut(Schema):
+    """What comes next: ``act`` is ``wait``, ``continue``, ``submit`` (again), ``maintainers`` (they
+    have to act), ``read`` (the result) or ``none``."""
+
+    act: str
+    sentence: str
+
+
+class OwnRunOut(Schema):
+    """Run of one's own: ``code`` is that of a failure, ``fault`` whose it was."""
+
+    run: UUID
+    model: str
+    pair: str
+    state: str
+    percent: int
+    code: str
+    fault: str
+    queued_at: datetime
+    ended_at: datetime | None
+    next: NextOut
+
+
+@router.get(
+    "/mine",
+    auth=Bearer(Scope.READ),
+    response={200: list[OwnRunOut], 401: Problem},
+    summary="Your runs, newest first, and what comes next",
+)
+def own_runs(request: HttpRequest, query: Query[OwnRunsQuery]) -> list[dict[str, Any]]:
+    """List the runs that the token's holder submitted, as the page of one's submissions does."""
+    own = Run.objects.filter(submission__submitted_by=token_user(request)).with_facts()
+    closes = actions.next_closes()
+    return [
+        {
+            "run": run.pk,
+            "model": run.submission.model.name,
+            "pair": run.submission.pair.slug,
+            "state": run.state,
+            "percent": run.percent,
+            "code": run.code,
+            "fault": run.fault,
+            "queued_at": run.queued_at,
+            "ended_at": run.ended_at,
+            "next": actions.next_step(run, closes),
+        }
+        for run in own.order_by("-queued_at", "pk")[query.offset : query.offset + query.limit]
+    ]
 
 
 @router.get(

@@ -125,11 +125,27 @@ def _progress_context(run: Run) -> dict[str, Any]:
         "on_board": _is_on_board(run),
         "place": place,
         "held_up": held_up,
+        "results_on": results_on(run),
         "expected": actions.expected(run, held_up=held_up is not None),
     }
     text = render_to_string("submissions/progress.html", facts)
     seen = sha256(text.encode()).hexdigest()[:16]
     return {"run": run, "progress": text, "seen": seen}
+
+
+def results_on(run: Run) -> str:
+    """Return when the result of a run is published, as a sentence; empty where that is not ahead.
+
+    A run that is not graded yet takes part in the next close only if it is graded by then.
+    """
+    if run.is_final:
+        return ""
+    close = actions.next_closes().get(run.submission.pair_id)
+    if run.state == RunState.GRADED:
+        return actions.results_on(close)
+    return (
+        f"{actions.results_on(close)} That of this run, if it is graded by then." if close else ""
+    )
 
 
 def _is_on_board(run: Run) -> bool:

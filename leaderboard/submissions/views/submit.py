@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -16,9 +17,19 @@ from leaderboard.submissions import actions
 from leaderboard.submissions.admission import Ask
 from leaderboard.submissions.forms import CommitmentForm, SubmissionForm
 from leaderboard.submissions.models import Run
+from leaderboard.submissions.models.runs import RunQuerySet
 from leaderboard.submissions.preflight import Preflight
+from leaderboard.submissions.states import RunState
 
 PAGE_LENGTH = 50
+SHOWN = {
+    "under-way": (RunState.QUEUED, RunState.LEASED, RunState.RUNNING),
+    "graded": (RunState.GRADED,),
+    "published": (RunState.RANKED,),
+    "failed": (RunState.FAILED,),
+    "cancelled": (RunState.CANCELLED,),
+}
+"""Filters of a user's own runs, and the states that each shows."""
 
 
 @login_required
@@ -73,11 +84,33 @@ def _form_page(
 @login_required
 @require_safe
 def mine(request: HttpRequest) -> HttpResponse:
-    """List the user's own runs, newest first."""
-    runs = Run.objects.with_facts().filter(submission__submitted_by=signed_in_user(request))
-    paginator = Paginator(runs.order_by("-queued_at"), PAGE_LENGTH)
-    context = {"page": paginator.get_page(request.GET.get("page")), "section": "mine"}
+    """List the user's own runs, newest first, with what there is to do about each."""
+    own = Run.objects.filter(submission__submitted_by=signed_in_user(request))
+    states = request.GET.get("show", "")
+    chosen = own.filter(state__in=SHOWN[states]) if states in SHOWN else own
+    paginator = Paginator(chosen.with_facts().order_by("-queued_at"), PAGE_LENGTH)
+    page = paginator.get_page(request.GET.get("page"))
+    closes = actions.next_closes()
+    context = {
+        "page": page,
+        "rows": [(run, actions.next_step(run, closes)) for run in page],
+        "filters": _filters(own, states),
+        "query": f"show={states}&" if states in SHOWN else "",
+        "section": "mine",
+    }
     return render(request, "submissions/mine.html", context)
+
+
+def _filters(own: RunQuerySet, chosen: str) -> list[tuple[str, str, int, bool]]:
+    """Return name, label, number of runs and whether it is chosen, of each filter with runs."""
+    by_state = own.order_by().values_list("state").annotate(runs=Count("pk"))
+    counts = dict(by_state.values_list("state", "runs"))
+    found = [("", "All", sum(counts.values()), chosen not in SHOWN)]
+    for name, states in SHOWN.items():
+        runs = sum(counts.get(state, 0) for state in states)
+        if runs:
+            found.append((name, name.replace("-", " ").capitalize(), runs, name == chosen))
+    return found
 
 
 @login_required

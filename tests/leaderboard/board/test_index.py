@@ -78,7 +78,7 @@ def test_the_front_page_lists_benchmarks_with_state_closes_and_leader(
     full, empty = page.split("Demo arithmetic")
     assert "Benchmark full Protocol demo-0shot" in full and "Sealed · 400 private items" in full
     assert "Ranked models 5 Leader replay-strong , 99.2% private" in full
-    assert "Last close none yet" not in full and "Next close by the maintainers" in full
+    assert "Last close none yet" not in full and "Next results by the maintainers" in full
     assert "Ranked models 0 Leader none yet Last close none yet" in empty
 
 

@@ -1,7 +1,8 @@
-"""``manage.py runs [RUN …] [--state …] [--pair …] [--code …] [--cancel | --requeue] [--json]``."""
+"""``manage.py runs [RUN …] [--state …] [--pair …] [--by …] [--code …] [--cancel | --requeue]``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("runs", nargs="*", type=UUID, metavar="RUN")
         parser.add_argument("--state", choices=[state.value for state in RunState])
         parser.add_argument("--pair", metavar="SLUG")
+        parser.add_argument("--by", metavar="USER", help="the author")
         parser.add_argument("--code", help="of a failed run, such as disk_full")
         chosen = parser.add_mutually_exclusive_group()
         chosen.add_argument("--cancel", action="store_true")
@@ -37,7 +39,8 @@ class Command(BaseCommand):
         elif options["requeue"]:
             action = actions.requeue
         runs = matching_runs(options, must_choose=action is not None)
-        rows = [act_on(run, action) if action else facts_of(run) for run in runs]
+        closes = actions.next_closes()
+        rows = [act_on(run, action) if action else facts_of(run, closes) for run in runs]
         for row in rows:
             line = " ".join(str(value) for value in row.values() if value)
             self.stdout.write(json.dumps(row) if options["json"] else line)
@@ -48,12 +51,17 @@ class Command(BaseCommand):
 
 def matching_runs(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
     """Return the runs that the options choose, oldest first. Raises ``CommandError``."""
-    columns = {"state": "state", "pair": "submission__pair__slug", "code": "code"}
+    columns = {
+        "state": "state",
+        "pair": "submission__pair__slug",
+        "code": "code",
+        "by": "submission__submitted_by__username",
+    }
     wanted = {column: options[name] for name, column in columns.items() if options[name]}
     if options["runs"]:
         wanted["pk__in"] = options["runs"]
     if must_choose and not wanted:
-        raise CommandError("name runs, or choose them by --state, --pair or --code")
+        raise CommandError("name runs, or choose them by --state, --pair, --by or --code")
     runs = list(Run.objects.with_facts().filter(**wanted).order_by("queued_at", "pk"))
     missing = set(options["runs"]) - {run.pk for run in runs}
     if missing:
@@ -61,10 +69,11 @@ def matching_runs(options: dict[str, Any], *, must_choose: bool) -> list[Run]:
     return runs
 
 
-def facts_of(run: Run) -> dict[str, Any]:
+def facts_of(run: Run, closes: Mapping[int, datetime]) -> dict[str, Any]:
     """Return the facts of a run that are listed."""
     place = actions.queue_place(run)
     lack = place.held_up_by if place else None
+    next_step = actions.next_step(run, closes)
     return {
         "run": str(run.pk),
         "state": run.state,
@@ -72,6 +81,7 @@ def facts_of(run: Run) -> dict[str, Any]:
         "model": run.submission.model.name,
         "code": run.code or lack or "",
         "attempts": run.attempts,
+        "next": next_step.sentence,
     }
 
 

@@ -1,0 +1,83 @@
+"""Next step of a run's author: what there is to do, and what happens by itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings
+
+from evaluator.errors import Fault
+from leaderboard.errors import explain_code
+from leaderboard.submissions.continuation import is_continuable
+from leaderboard.submissions.models import Run
+from leaderboard.submissions.states import RunState
+
+
+class Act(StrEnum):
+    """Act that is open to an author, or to nobody but maintainers, or to nobody."""
+
+    WAIT = "wait"
+    CONTINUE = "continue"
+    SUBMIT = "submit"
+    MAINTAINERS = "maintainers"
+    READ = "read"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """Next step of a run. ``urgent`` is true where nothing happens before its author acts.
+
+    The sentence about a failure is the explanation's advice, as everywhere.
+    """
+
+    act: Act
+    sentence: str
+
+    @property
+    def urgent(self) -> bool:
+        """Return True where the author has to act."""
+        return self.act in (Act.CONTINUE, Act.SUBMIT)
+
+
+def next_step(run: Run, closes: Mapping[int, datetime]) -> NextStep:
+    """Return the next step of a run; ``closes`` are those of :func:`next_closes`."""
+    state = RunState(run.state)
+    if state is RunState.FAILED:
+        return _after_failure(run)
+    if state is RunState.CANCELLED:
+        problem = explain_code(run.ended_because)
+        return NextStep(Act.NONE, problem["advice"] if problem else "It was withdrawn.")
+    if state is RunState.RANKED:
+        return NextStep(Act.READ, "Read the result.")
+    if state is RunState.GRADED:
+        return NextStep(Act.WAIT, results_on(closes.get(run.submission.pair_id)))
+    return NextStep(Act.WAIT, _under_way(run))
+
+
+def _under_way(run: Run) -> str:
+    if run.state == RunState.QUEUED:
+        problem = explain_code(run.waiting)
+        return problem["message"] if problem else "It begins by itself."
+    if run.phase == "waiting":
+        return "The endpoint does not answer at the moment: check that it runs."
+    return "It goes on by itself."
+
+
+def results_on(close: datetime | None) -> str:
+    """Return when the result of a graded run is published, as a sentence."""
+    if close is None:
+        return "Results are published when the maintainers close the board."
+    return f"Results are published on {close:%d %b %Y, %H:%M} UTC.".replace(" 0", " ", 1)
+
+
+def _after_failure(run: Run) -> NextStep:
+    problem = explain_code(run.code) or {"advice": ""}
+    if is_continuable(run.code) and run.continued < settings.MAX_CONTINUES:
+        act = Act.CONTINUE
+    elif run.fault == Fault.OURS:
+        act = Act.MAINTAINERS
+    else:
+        act = Act.SUBMIT
+    return NextStep(act, problem["advice"])
