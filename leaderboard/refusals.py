@@ -21,6 +21,10 @@ class Refusal(StrEnum):
     KEY_REUSED = "idempotency_key_reused"
     MODEL_TAKEN = "model_taken"
     MODEL_DIFFERS = "model_differs"
+    MODEL_ALIKE = "model_looks_like_another"
+    MODEL_RENAMED = "model_renamed"
+    TRANSFER_UNKNOWN = "transfer_unknown"
+    TRANSFER_EXPIRED = "transfer_expired"
     UNKNOWN_PAIR = "unknown_pair"
     BAD_API_KEY = "bad_api_key"
     CONTEXT_TOO_SHORT = "context_too_short"
@@ -119,6 +123,26 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
     ),
     Refusal.MODEL_TAKEN: RefusalExplanation(
         409, "Another organisation has a model of this name.", "Choose another name for the model."
+    ),
+    Refusal.MODEL_ALIKE: RefusalExplanation(
+        409,
+        "Another organisation has a model of a name that looks the same.",
+        "Choose a name that readers can tell from it.",
+    ),
+    Refusal.MODEL_RENAMED: RefusalExplanation(
+        409,
+        "A model had this name before, and the name still leads to it.",
+        "Use the model's present name, or choose another one.",
+    ),
+    Refusal.TRANSFER_UNKNOWN: RefusalExplanation(
+        404,
+        "There is no such offer of a model, or it was withdrawn.",
+        "Ask an owner of the model's organisation to offer it again.",
+    ),
+    Refusal.TRANSFER_EXPIRED: RefusalExplanation(
+        409,
+        "The offer of the model has expired.",
+        "Ask an owner of the model's organisation to offer it again.",
     ),
     Refusal.MODEL_DIFFERS: RefusalExplanation(
         409,

@@ -102,6 +102,9 @@ class Console(admin.ModelAdmin):  # type: ignore[type-arg]
     unreasoned: tuple[str, ...] = ()
     """Actions that change nothing."""
 
+    class Media:
+        css: ClassVar[dict[str, list[str]]] = {"all": ["console.css"]}
+
     def response_action(
         self, request: HttpRequest, queryset: Any, *options: Any
     ) -> HttpResponse | None:

@@ -121,6 +121,7 @@ def organisation(request: HttpRequest, name: str) -> HttpResponse:
         "mine": mine,
         "owns": mine is not None and mine.role == Role.OWNER,
         "invitations": found.invitations.filter(used__isnull=True).order_by("-pk") if mine else (),
+        "transfers": found.transfers.select_related("model__organisation").order_by("pk"),
         "form": NewInvitation(),
         "now": timezone.now(),
     }

@@ -3,15 +3,22 @@
 import json
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+)
+from django.urls import reverse
 from ninja import Query, Router, Schema
 
 from leaderboard.board import exports
 from leaderboard.board.forms import BoardQuery
 from leaderboard.board.index import benchmarks
-from leaderboard.board.lookup import board_etag, board_of, find_row
+from leaderboard.board.lookup import board_etag, board_of, find_row, ranked_rows
 from leaderboard.caching import cached_for_visitors
 from leaderboard.errors import Refusal, refuse
+from leaderboard.submissions.models import Model
 
 router = Router(tags=["board"])
 
@@ -51,6 +58,41 @@ def board(
     a score (under 100 items Clopper and Pearson's) and Newcombe's for a gap.
     """
     return _board(request, pair)
+
+
+@router.get(
+    "/models/{name}",
+    auth=None,
+    summary="One ranked model: its owner, its former names, its rank on each pair",
+)
+def model(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a ranked model. A former name is answered by 301 and the present one.
+
+    ``former`` are the names and organisations that it had, and until when.
+    """
+    known = Model.objects.named(name.replace("\0", ""))
+    standings = ranked_rows(known.name) if known else ()
+    if known is None or not standings:
+        raise refuse(Refusal.NOT_FOUND, "model")
+    if known.name != name:
+        return HttpResponsePermanentRedirect(reverse("api-1:model", args=[known.name]))
+    former = known.former.select_related("organisation").order_by("-pk")
+    return JsonResponse(
+        {
+            "name": known.name,
+            "organisation": known.organisation.name,
+            "verified": known.organisation.verified is not None,
+            "former": [
+                {
+                    "name": one.name,
+                    "organisation": one.organisation.name,
+                    "until": one.until.isoformat(),
+                }
+                for one in former
+            ],
+            "ranks": {pair.slug: row.rank for pair, _, row in standings},
+        }
+    )
 
 
 @router.get("/board/compare", auth=None, summary="Two models of a pair on the same items")

@@ -1,5 +1,6 @@
 """Boards as they stand now: a pair, its newest ranking, and the models without a rank."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -15,6 +16,7 @@ from leaderboard.benchmarks.models import SetPair
 from leaderboard.board.models import Snapshot, unranked
 from leaderboard.board.rows import NotRanked, Row
 from leaderboard.submissions.actions import next_closes
+from leaderboard.submissions.models import names_of
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,34 @@ def board_etag(request: HttpRequest, slug: str | None) -> str | None:
 
 
 def find_row(snapshot: Snapshot | None, model: str) -> Row | None:
-    """Return a model's row in a snapshot; None where it has none."""
+    """Return a model's row in a snapshot, under whichever of its names; None where it has none.
+
+    A ranking has the names of the time when it was made.
+    """
     if snapshot is None or not model or "\0" in model:
         return None
-    return snapshot.row_of(model)
+    row = snapshot.row_of(model)
+    if row is None:
+        others = map(snapshot.row_of, names_of(model))
+        row = next(filter(None, others), None)
+    return row
+
+
+def current_snapshots() -> Iterator[tuple[SetPair, Snapshot]]:
+    """Yield every pair that has a ranking, the newest pair first."""
+    for pair in SetPair.objects.select_related("private").order_by("-pk"):
+        snapshot = Snapshot.objects.current(pair)
+        if snapshot:
+            yield pair, snapshot
+
+
+def ranked_rows(model: str) -> list[tuple[SetPair, Snapshot, Row]]:
+    """Return a model's row on each pair that ranks it."""
+    return [
+        (pair, snapshot, row)
+        for pair, snapshot in current_snapshots()
+        if (row := find_row(snapshot, model))
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -1,13 +1,12 @@
 """Pages of boards, models and families. They read finished snapshots and compute nothing."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import F, FloatField, Func, Value
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from leaderboard.benchmarks.models import SetPair
@@ -21,7 +20,14 @@ from leaderboard.board.forms import (
     SORT_CHOICES,
     BoardQuery,
 )
-from leaderboard.board.lookup import Board, board_etag, board_of, find_row
+from leaderboard.board.lookup import (
+    Board,
+    board_etag,
+    board_of,
+    current_snapshots,
+    find_row,
+    ranked_rows,
+)
 from leaderboard.board.models import Snapshot
 from leaderboard.board.rows import Row
 from leaderboard.caching import cached_for_visitors
@@ -32,6 +38,7 @@ from leaderboard.evidence.models import Verdict
 from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, Levels
 from leaderboard.submissions.actions import close_rule
+from leaderboard.submissions.models import Model
 
 if TYPE_CHECKING:
     from leaderboard.board.comparison import Comparison
@@ -217,24 +224,24 @@ def board_csv(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def model(request: HttpRequest, name: str) -> HttpResponse:
-    """Render where one model stands on every pair, among its peers, and its verdicts."""
-    standings = [
-        _standing(pair, snapshot, row)
-        for pair, snapshot in _current_snapshots()
-        if (row := snapshot.row_of(name))
-    ]
+    """Render where one model stands on every pair, among its peers, and its verdicts.
+
+    A former name leads to the present one.
+    """
+    standings = [_standing(*ranked) for ranked in ranked_rows(name)]
     if not standings:
         raise Http404("no such model")
-    verdicts = Verdict.objects.of_model(name)
-    context = {"name": name, "standings": standings, "verdicts": verdicts}
+    known = Model.objects.named(name)
+    if known and known.name != name:
+        return redirect("model", known.name, permanent=True)
+    context = {
+        "name": name,
+        "organisation": known.organisation if known else standings[0]["cells"].row.organisation,
+        "former": known.former.select_related("organisation").order_by("-pk") if known else (),
+        "standings": standings,
+        "verdicts": Verdict.objects.of_model(name),
+    }
     return render(request, "board/model.html", context)
-
-
-def _current_snapshots() -> Iterator[tuple[SetPair, Snapshot]]:
-    for pair in SetPair.objects.select_related("private").order_by("-pk"):
-        snapshot = Snapshot.objects.current(pair)
-        if snapshot:
-            yield pair, snapshot
 
 
 def _standing(pair: SetPair, snapshot: Snapshot, row: Row) -> dict[str, Any]:
@@ -270,7 +277,7 @@ def _peers(snapshot: Snapshot, row: Row) -> tuple[list[Row], int]:
 def family(request: HttpRequest, name: str) -> HttpResponse:
     """Render the models of one lineage on every pair, and their mean gap."""
     found = []
-    for pair, snapshot in _current_snapshots():
+    for pair, snapshot in current_snapshots():
         members = snapshot.rows.filter(family=name).order_by("position")
         rows = [row.read() for row in members[:MOST_MEMBERS]]
         if rows:

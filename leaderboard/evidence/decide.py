@@ -8,8 +8,9 @@
 5. Let the first run of a model, of its weights or of its endpoint decide for later tries.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -43,7 +44,7 @@ from leaderboard.evidence.noise import noise_floor
 from leaderboard.evidence.statistics import counts as statistics_of_counts
 from leaderboard.evidence.statistics.counts import Peers
 from leaderboard.evidence.vocabulary import LARGEST_TRIED, LEVELS, CohortBasis, Evidence
-from leaderboard.submissions.models import Run
+from leaderboard.submissions.models import FormerIdentity, Run
 
 METHOD = "evidence-3"
 """Name of everything below that turns a cohort into verdicts.
@@ -155,10 +156,26 @@ def again(cohort: Cohort) -> Draft:
     """Decide the same runs against the same panel by this method, as far as they still count."""
     runs = list(Verdict.objects.filter(cohort=cohort).values_list("run", flat=True))
     members = {member.run: member.why for member in cohort.facts().references}
-    known = {entry.run: entry for entry in of_runs(cohort.pair, [*runs, *map(UUID, members)])}
+    now = of_runs(cohort.pair, [*runs, *map(UUID, members)])
+    known = {entry.run: entry for entry in _as_named_at(cohort.closed_at, now)}
     entries = [known[str(run)] for run in runs if str(run) in known]
     references = [(known[run], why) for run, why in members.items() if run in known]
     return _draft_of(cohort.pair, entries, references, before=cohort.number)
+
+
+def _as_named_at(moment: datetime, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield entries under the names and organisations that their models had at a moment."""
+    changed = FormerIdentity.objects.filter(until__gt=moment).order_by("-pk")
+    # The earliest change after the moment comes last, and says what held at it.
+    former = {one.model_id: one for one in changed.select_related("organisation")}
+    runs = Run.objects.filter(submission__model__in=former)
+    model_of = {str(run): model for run, model in runs.values_list("pk", "submission__model")}
+    for entry in entries:
+        then = former.get(model_of.get(entry.run, 0))
+        if then is None:
+            yield entry
+        else:
+            yield replace(entry, model=then.name, organisation=then.organisation.name)
 
 
 def recompute(cohort: Cohort) -> bool | None:

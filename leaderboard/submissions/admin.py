@@ -102,6 +102,18 @@ class Models(Console):
     search_fields = ("name", "organisation__name")
     list_select_related = ("organisation", "lineage")
     fields = list_display
+    actions = ("take_name",)
+
+    @admin.action(description="Take the name away: it becomes 'model-NUMBER'")
+    def take_name(self, request: HttpRequest, chosen: Any) -> None:
+        """Replace names that mislead or offend."""
+        by = cast("User", request.user)
+        act_on_each(
+            request,
+            chosen,
+            lambda one: actions.rename_model(name=one.name, new=f"model-{one.pk}", by=by),
+            done="Renamed",
+        )
 
 
 @admin.register(Lineage, site=site)

@@ -242,3 +242,25 @@ class LineageRecordForm(Act):
         required=False,
         help_text="The pretrained weights that these were made from, if they are known.",
     )
+
+
+class RenameForm(forms.Form):
+    """Another name for a model."""
+
+    name = forms.CharField(
+        max_length=80,
+        label="New name",
+        help_text="The present name leads to the model for good, and its page states both. Closed "
+        "cohorts keep the name that they were closed with.",
+    )
+
+
+class TransferForm(forms.Form):
+    """Organisation that a model is offered to."""
+
+    to = forms.CharField(
+        max_length=80,
+        label="Organisation",
+        help_text="One of its owners has to accept the model. Runs so far stay counted for both, "
+        "and the model's page states both.",
+    )

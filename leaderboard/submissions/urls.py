@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from leaderboard.submissions.views import exposure, graders, pairs, release, runs, status, submit
+from leaderboard.submissions.views import (
+    exposure,
+    graders,
+    models,
+    pairs,
+    release,
+    runs,
+    status,
+    submit,
+)
 
 urlpatterns = [
     path("submit/", submit.submit, name="submit"),
@@ -16,6 +25,11 @@ urlpatterns = [
     path("runs/<uuid:run_id>/requeue/", runs.requeue, name="requeue-run"),
     path("runs/<uuid:run_id>/retract/", runs.retract, name="retract-run"),
     path("runs/<uuid:run_id>/grade-again/", graders.grade_again, name="grade-again"),
+    path("models/<str:name>/settings/", models.model_settings, name="model-settings"),
+    path("models/<str:name>/rename/", models.rename_model, name="rename-model"),
+    path("models/<str:name>/transfer/", models.offer_transfer, name="offer-transfer"),
+    path("transfers/<int:transfer>/accept/", models.accept_transfer, name="accept-transfer"),
+    path("transfers/<int:transfer>/end/", models.end_transfer, name="end-transfer"),
     path("sets/<slug:slug>/graders/", graders.graders, name="set-graders"),
     path("sets/<slug:slug>/graders/switch/", graders.switch, name="switch-grader"),
     path("sets/register/pair/", pairs.register_pair, name="register-pair"),

@@ -165,7 +165,7 @@ def grade(
     endpoint = {"url": "https://models.example/v1", "served_model": model.name, "api": "chat"}
     asked = {"checkpoint": model.name.lower()} if kind == "checkpoint" else endpoint
     submission = Submission.objects.create(
-        model=model, submitted_by=user, pair=pair, kind=kind, idempotency_key=uuid.uuid4().hex, fingerprint="0" * 64,
+        model=model, submitted_by=user, pair=pair, organisations=[model.organisation_id], kind=kind, idempotency_key=uuid.uuid4().hex, fingerprint="0" * 64,
         **asked,
     )  # fmt: skip
     fields: dict[str, Any] = {

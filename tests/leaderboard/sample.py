@@ -45,7 +45,7 @@ def make_run(
     known, _ = Model.objects.get_or_create(name=model, defaults={"organisation": owner})
     endpoint = {"url": "https://models.example/v1", "served_model": model, "api": "chat"}
     submission = Submission.objects.create(
-        model=known, submitted_by=user, pair=pair, kind=kind, idempotency_key=f"key-{number}", fingerprint="0" * 64,
+        model=known, submitted_by=user, pair=pair, organisations=[known.organisation_id], kind=kind, idempotency_key=f"key-{number}", fingerprint="0" * 64,
         **({"checkpoint": model.lower()} if kind == "checkpoint" else endpoint),
     )  # fmt: skip
     queued = START + timedelta(minutes=number)

@@ -31,10 +31,14 @@ BODIES = {
     "/api/v1/runs/<run_id>/rescorings": {"grader": "numeric-2"},
     "/api/v1/sets/<slug>/withdrawal": {"reason": "wrong_protocol"},
     "/api/v1/organisations": {"name": "Another"},
+    "/api/v1/models/<name>/name": {"name": "Model-2"},
+    "/api/v1/models/<name>/transfer": {"to": "other"},
     "/api/v1/organisations/<name>/invitations": {"email": "x@lab.example"},
     "/api/v1/organisations/<name>/members/<username>": {"role": "owner"},
 }
 FORMS = {
+    "/models/<name>/rename/": "name=Model-2",
+    "/models/<name>/transfer/": "to=other",
     "/organisations/<name>/invite/": "email=x@lab.example&role=member",
     "/organisations/<name>/members/<username>/": "to=owner",
 }

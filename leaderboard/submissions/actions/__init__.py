@@ -14,6 +14,12 @@ from leaderboard.submissions.actions.monitoring import (
     status,
     watch,
 )
+from leaderboard.submissions.actions.naming import (
+    accept_transfer,
+    end_transfer,
+    offer_transfer,
+    rename_model,
+)
 from leaderboard.submissions.actions.next_steps import Act, NextStep, next_step, results_on
 from leaderboard.submissions.actions.pairs import withdraw_pair
 from leaderboard.submissions.actions.queue import drain_outbox
@@ -59,6 +65,7 @@ __all__ = [
     "Expected",
     "NextStep",
     "Weighed",
+    "accept_transfer",
     "ask_again",
     "ask_all_again",
     "assign_lineage",
@@ -69,6 +76,7 @@ __all__ = [
     "drain_outbox",
     "drain_rescorings",
     "end_lapsed",
+    "end_transfer",
     "erase_old_keys",
     "examine",
     "expected",
@@ -80,6 +88,7 @@ __all__ = [
     "mark_ranked",
     "next_closes",
     "next_step",
+    "offer_transfer",
     "preflight_of",
     "propose",
     "prune",
@@ -91,6 +100,7 @@ __all__ = [
     "refuse_report",
     "register_lineage",
     "release_progress",
+    "rename_model",
     "request_end_of_lapsed",
     "request_rankings",
     "requeue",

@@ -15,6 +15,7 @@ from leaderboard.errors import Refusal, SiteError, conflicts_refused, refuse
 from leaderboard.ledger.models import Evaluator
 from leaderboard.submissions import hub, preflight
 from leaderboard.submissions.actions.attempts import enqueue_attempt
+from leaderboard.submissions.actions.naming import check_not_former
 from leaderboard.submissions.actions.plans import most_items, plan_run
 from leaderboard.submissions.actions.queue import dispatch_on_commit
 from leaderboard.submissions.actions.quotas import check_declared
@@ -25,6 +26,7 @@ from leaderboard.submissions.models import (
     Run,
     RunOutcomes,
     Submission,
+    owners_so_far,
     seconds_from_now,
 )
 from leaderboard.submissions.preflight import Preflight
@@ -101,9 +103,11 @@ def _admit(user: User, key: str, ask: Ask, hub_facts: HubFacts | None) -> Submis
     if pair is None or organisation is None:
         raise refuse(Refusal.INTERNAL)
     budget = ask.budget()
+    model = model or _new_model(organisation, ask)
     submission = Submission.objects.create(
-        model=model or _new_model(organisation, ask),
+        model=model,
         submitted_by=user,
+        organisations=owners_so_far(model),
         pair=pair,
         kind=ask.kind,
         checkpoint=ask.checkpoint,
@@ -183,7 +187,7 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
     """Store the model. If another request stored the name meanwhile, compare its facts."""
     try:
         with conflicts_refused():
-            return Model.objects.create(
+            created = Model.objects.create(
                 name=ask.model,
                 open_weights=ask.open_weights,
                 parameters=ask.parameters,
@@ -196,6 +200,8 @@ def _new_model(organisation: Organisation, ask: Ask) -> Model:
         if not _agrees(model, ask):
             raise refuse(Refusal.MODEL_DIFFERS) from None
         return model
+    check_not_former(created)
+    return created
 
 
 def _queue(submission: Submission) -> Run:

@@ -3,6 +3,7 @@
 from ninja import Router
 
 from leaderboard.submissions.api import (
+    naming,
     pairs,
     releases,
     rescorings,
@@ -13,5 +14,5 @@ from leaderboard.submissions.api import (
 )
 
 router = Router()
-for module in (submissions, runs, status, run_changes, rescorings, pairs, releases):
+for module in (submissions, runs, status, run_changes, rescorings, pairs, releases, naming):
     router.add_router("", module.router)

@@ -7,6 +7,13 @@ from leaderboard.submissions.models.monitoring import (
     Heartbeat,
     RefusedReport,
 )
+from leaderboard.submissions.models.naming import (
+    TRANSFER_DAYS,
+    FormerIdentity,
+    Transfer,
+    names_of,
+    owners_so_far,
+)
 from leaderboard.submissions.models.outcomes import (
     COUNTED,
     UNASSIGNED,
@@ -47,10 +54,12 @@ __all__ = [
     "MODEL_NAME",
     "RECORDED",
     "SERVED_NAME",
+    "TRANSFER_DAYS",
     "UNASSIGNED",
     "Commitment",
     "CountsByGrader",
     "Decline",
+    "FormerIdentity",
     "GraderComparison",
     "Heartbeat",
     "Lineage",
@@ -69,8 +78,11 @@ __all__ = [
     "SampleMean",
     "Submission",
     "TensorList",
+    "Transfer",
     "blocks_asked",
     "compare_graders",
+    "names_of",
+    "owners_so_far",
     "plan_facts",
     "published_in_steps",
     "run_counts",

@@ -46,6 +46,19 @@ class Lineage(models.Model):
         return self.name
 
 
+class ModelQuerySet(models.QuerySet["Model"]):
+    """Models by their names."""
+
+    def named(self, name: str) -> "Model | None":
+        """Return the model that has a name, else the one that had it; None where none has or had.
+
+        Names are compared without regard to case.
+        """
+        models_with_owner = self.select_related("organisation")
+        has = models_with_owner.filter(name__iexact=name).first()
+        return has or models_with_owner.filter(former__name__iexact=name).first()
+
+
 class Model(models.Model):
     """Model by its name on the board. Names are plain ASCII and unique without regard to case.
 
@@ -59,6 +72,8 @@ class Model(models.Model):
     parameters = models.PositiveBigIntegerField(null=True, blank=True)
     lineage = models.ForeignKey(Lineage, on_delete=models.PROTECT, null=True, related_name="models")
     created = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -125,6 +140,8 @@ class Submission(models.Model):
     - ``sealed_keys`` holds the endpoint's API key, HPKE-sealed to each evaluator of the pool, by
       the evaluator's name. It is erased when the run ends, or after a grace time where the run may
       be continued. ``keyed`` is True if there was one.
+    - ``organisations`` are the keys of those that had the model by then. Its runs count for each of
+      them, also after a transfer.
     - ``fingerprint`` is the digest of the request: it detects an idempotency key that is used for
       another request.
     - ``protocol`` is empty for the pair's own: only such a run is ranked and counts for a release.
@@ -141,6 +158,7 @@ class Submission(models.Model):
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="submissions")
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="submissions")
+    organisations: "models.JSONField[list[int], list[int]]" = models.JSONField(default=list)
     pair = models.ForeignKey(SetPair, on_delete=models.PROTECT, related_name="submissions")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     checkpoint = models.CharField(max_length=80, blank=True)
@@ -231,8 +249,8 @@ class Submission(models.Model):
         return self.protocol or self.pair.protocol
 
     def party(self) -> Party:
-        """Return the names of an endpoint's party that never change: organisation and host."""
-        names: set[tuple[str, object]] = {("organisation", self.model.organisation_id)}
+        """Return the names of an endpoint's party that never change: organisations and host."""
+        names: set[tuple[str, object]] = {("organisation", one) for one in self.organisations}
         if self.url:
             names.add(("host", policy.site_of(policy.recipient_of(self.url))))
         return frozenset(names)
