@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluator.authoring.distributions import Comparison, compare
+from evaluator.authoring.likeness import LikenessIndex, tokens
 from evaluator.authoring.near import pairs, visible
 from evaluator.errors import Code, EvaluatorError, error
 from evaluator.items import Item, parse_items
@@ -74,13 +75,14 @@ def check(lines: Sequence[bytes], public: Sequence[Item]) -> CheckReport:
     short_overlaps = pairs(questions, public_questions, WARNING_GRAM)
     unreported = [pair for pair in short_overlaps if pair[0] not in reported]
     warnings = _overlap_problems(WARNING_GRAM, unreported, numbers)
-    comparisons: tuple[Comparison, ...] = ()
-    if items and public:
-        comparisons = compare([items[number] for number in numbers], public)
-    for comparison in comparisons:
-        if comparison.unlike:
-            name, p = comparison.name, comparison.p
-            warnings.append(Problem(f"{name} are unlike the public set's (p = {p:.4f})", ()))
+    reported |= {question for question, _ in unreported}
+    warnings += _alike(items, public, {numbers[question - 1] for question in reported})
+    comparisons = compare(list(items.values()), public) if items and public else ()
+    warnings += [
+        Problem(f"{one.name} are unlike the public set's (p = {one.p:.4f})", ())
+        for one in comparisons
+        if one.unlike
+    ]
     return CheckReport(len(items), tuple(errors), tuple(warnings), comparisons)
 
 
@@ -133,3 +135,19 @@ def _overlap_problems(
     lines = tuple(numbers[question - 1] for question, _ in overlaps)
     public = tuple(other for _, other in overlaps)
     return [Problem(f"shares {gram} words in a row with a public item", lines, public)]
+
+
+def _alike(items: Mapping[int, Item], public: Sequence[Item], reported: set[int]) -> list[Problem]:
+    """Report the items that are like a public one by numbers and words, and not yet reported."""
+    index = LikenessIndex([item.question for item in public])
+    lines = []
+    others = []
+    for number, item in items.items():
+        matches = index.find(tokens(item.question)) if number not in reported else []
+        if matches:
+            best = max(matches, key=lambda alike: (alike.words, -alike.item))
+            lines.append(number)
+            others.append(best.item + 1)
+    if not lines:
+        return []
+    return [Problem("has the numbers and words of a public item", tuple(lines), tuple(others))]

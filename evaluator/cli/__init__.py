@@ -25,6 +25,7 @@ _MODULES = (
     "harness",
     "hub",
     "authoring",
+    "overlap",
     "keys",
     "sealing",
     "notices",

@@ -52,6 +52,7 @@ class Code(StrEnum):
     SET_GOLD_NOT_NUMERIC = "set_gold_not_numeric"
     SET_TOO_FEW_SHOTS = "set_too_few_shots"
     RESPONSES_UNREADABLE = "responses_unreadable"
+    CORPUS_UNREADABLE = "corpus_unreadable"
     # sealing
     KEY_UNREADABLE = "key_unreadable"
     KEY_PERMISSIONS = "key_permissions"

@@ -48,6 +48,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.SET_UNREADABLE: _theirs(
         "The set's file cannot be read.", "Check the path and the file's permissions."
     ),
+    Code.CORPUS_UNREADABLE: _theirs(
+        "A file of the corpus cannot be read, or the folder has none of a known kind.",
+        "Check path and permissions. Known kinds are .jsonl, .txt, .md and .py, also as .gz.",
+    ),
     Code.SET_EMPTY: _theirs("The set has no items.", "Give a file with one JSON object a line."),
     Code.SET_BAD_JSON: _theirs(
         "A line of the set is not a JSON object.", "Mend the line and try again."

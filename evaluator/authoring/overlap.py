@@ -1,0 +1,403 @@
+"""Overlap of a set with a corpus: which of its items stand there, whole, in parts or rewritten.
+
+1. ``load_subjects`` reads the set: word problems, or programs with their task.
+2. ``Scanner`` compares documents with it by five measures.
+3. ``scan`` reads the corpus in batches, compares them in several processes, and merges the best
+   matches in the order of the corpus. Its position and matches are stored every few seconds, and a
+   later start goes on from there. Memory does not depend on the size of the corpus.
+4. ``summary`` counts the items by measure and threshold, and their score apart from the others'.
+
+A match is a reason to look at two texts, never a verdict.
+"""
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluator.authoring import near
+from evaluator.authoring.corpus import Corpus, Document, read_documents
+from evaluator.authoring.likeness import LikenessIndex, passages, tokens
+from evaluator.authoring.program_likeness import ProgramIndex, programs
+from evaluator.contract import canonical_json
+from evaluator.errors import Code, error
+
+GRAMS = (13, 8)
+"""Words in a row: the criterion of GPT-3 and TinyGSM, and the stricter one of TinyGSM."""
+LIKE, TREE, PROGRAM, SAME = "numbers and words", "syntax tree", "program", "same program"
+THRESHOLDS: Mapping[str, Sequence[float]] = {
+    **{f"{n} words": (1.0,) for n in GRAMS},
+    LIKE: (0.25, 0.4, 0.6),
+    SAME: (1.0,),
+    TREE: (0.95, 0.9, 0.85, 0.8),
+    PROGRAM: (1.2, 1.0, 0.75),
+}
+"""Thresholds by which the items of a measure are counted, that of a match the lowest."""
+BEST = 5
+"""Matches of an item that are stored for each measure."""
+BATCH = 500_000
+"""Characters of documents that one process compares at a time."""
+STORED_EVERY = 10.0
+"""Seconds between two states on disk."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Subject:
+    """Item that is searched for: its text, and its program where it has one."""
+
+    text: str
+    source: str = ""
+
+
+class Match(msgspec.Struct, frozen=True, order=True):
+    """Document that an item is like, by one measure. Items and documents are numbered from 1."""
+
+    value: float
+    file: str
+    document: int
+
+
+Matches = dict[tuple[int, str], list[Match]]
+"""Best matches by item and measure, the best first."""
+
+
+class State(msgspec.Struct):
+    """Progress of a scan, as stored on disk."""
+
+    identity: str
+    file: int = 0
+    documents: int = 0
+    characters: int = 0
+    done: bool = False
+    matches: list[tuple[int, str, list[Match]]] = []
+
+
+def load_subjects(path: Path) -> list[Subject]:
+    """Return the items of a set given as JSON lines.
+
+    A line is a word problem with ``question``, or a program: ``prompt`` and ``canonical_solution``
+    as HumanEval has them, or ``text`` and ``code`` as MBPP has.
+
+    Raises ``set_unreadable``, ``set_bad_json`` and ``set_missing_field`` with the line's number,
+    and ``set_empty``.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        raise error(Code.SET_UNREADABLE, str(path)) from None
+    subjects = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            subjects.append(_subject(line, number))
+    if not subjects:
+        raise error(Code.SET_EMPTY)
+    return subjects
+
+
+def _subject(line: bytes, number: int) -> Subject:
+    try:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise error(Code.SET_BAD_JSON, f"line {number}") from None
+    match record:
+        case {"question": str(question)}:
+            return Subject(question)
+        case {"prompt": str(prompt), "canonical_solution": str(solution)}:
+            return Subject(prompt + solution, prompt + solution)
+        case {"text": str(task), "code": str(code)}:
+            return Subject(f"{task}\n{code}", code)
+    raise error(Code.SET_MISSING_FIELD, f"line {number}")
+
+
+class GramIndex:
+    """Every ``n`` words in a row of a set, as 64-bit hashes, to find them in streams of words.
+
+    ``hashes`` are sorted; ``items`` are the numbers of the first item that has each.
+    """
+
+    def __init__(self, sequences: Sequence[Sequence[int]], n: int) -> None:
+        self._n = n
+        rng = np.random.default_rng(n)
+        self._factors = rng.integers(1, 2**63, size=n, dtype=np.uint64) | np.uint64(1)
+        first: dict[int, int] = {}
+        for item, sequence in enumerate(sequences):
+            for value in self._hashes(np.asarray(sequence, dtype=np.uint64)):
+                first.setdefault(int(value), item)
+        self._known = np.array(sorted(first), dtype=np.uint64)
+        self._items = np.array([first[int(value)] for value in self._known], dtype=np.int64)
+
+    def find(self, words: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Return pairs of an item and the place where its words begin.
+
+        ``words`` are numbers of words; 0, a word that the set does not have, is in no match.
+        """
+        if len(self._known) == 0 or len(words) < self._n:
+            return []
+        unknown = np.concatenate(([0], np.cumsum(words == 0)))
+        places = np.nonzero(unknown[self._n :] == unknown[: -self._n])[0]
+        if len(places) == 0:
+            return []
+        hashes = self._hashes(words.astype(np.uint64))[places]
+        at = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
+        hits = self._known[at] == hashes
+        return [
+            (int(self._items[index]), int(place))
+            for index, place in zip(at[hits], places[hits], strict=True)
+        ]
+
+    def _hashes(self, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return the hash of each ``n`` words in a row, by multiplication modulo 2⁶⁴."""
+        count = len(words) - self._n + 1
+        if count < 1:
+            return np.zeros(0, dtype=np.uint64)
+        total = np.zeros(count, dtype=np.uint64)
+        for offset, factor in enumerate(self._factors):
+            mixed = (words[offset : offset + count] + np.uint64(1)) * factor
+            total += mixed ^ (mixed >> np.uint64(29))
+        return total
+
+
+class Scanner:
+    """Indexes of a set, and the comparison of documents with them."""
+
+    def __init__(self, subjects: Sequence[Subject]) -> None:
+        self._vocabulary: dict[str, int] = {}
+        sequences = []
+        for subject in subjects:
+            words = near.words(subject.text)
+            sequences.append(
+                [self._vocabulary.setdefault(word, len(self._vocabulary) + 1) for word in words]
+            )
+        self._grams = {n: GramIndex(sequences, n) for n in GRAMS}
+        self._problems = LikenessIndex([s.text if not s.source else "" for s in subjects])
+        self._programs = ProgramIndex([subject.source for subject in subjects])
+
+    def compare(self, documents: Sequence[Document]) -> Matches:
+        """Return the best matches of some documents."""
+        found: Matches = defaultdict(list)
+        words: list[int] = []
+        starts: list[int] = []
+        for document in documents:
+            starts.append(len(words))
+            for text in document.texts:
+                sequence = tokens(text)
+                words += [self._vocabulary.get(t, 0) for t in sequence if not t[0].isdigit()]
+                words.append(0)
+                for passage in passages(text, sequence):
+                    for alike in self._problems.find(passage):
+                        _add(found, alike.item, LIKE, alike.words, document)
+                if len(self._programs):
+                    self._compare_programs(document, text, found)
+        stream = np.array(words, dtype=np.int64)
+        for n, index in self._grams.items():
+            for item, place in index.find(stream):
+                document = documents[int(np.searchsorted(starts, place, side="right")) - 1]
+                _add(found, item, f"{n} words", 1.0, document)
+        return found
+
+    def _compare_programs(self, document: Document, text: str, found: Matches) -> None:
+        for program in programs(text):
+            for alike in self._programs.find(program):
+                _add(found, alike.item, TREE, alike.tree, document)
+                _add(found, alike.item, PROGRAM, alike.score, document)
+                if alike.same:
+                    _add(found, alike.item, SAME, 1.0, document)
+
+
+def _add(found: Matches, item: int, measure: str, value: float, document: Document) -> None:
+    """Add a match if it reaches the lowest threshold of its measure."""
+    if value >= min(THRESHOLDS[measure]):
+        match = Match(round(value, 4), document.file, document.number)
+        _merge(found, {(item + 1, measure): [match]})
+
+
+def _merge(found: Matches, more: Mapping[tuple[int, str], Iterable[Match]]) -> None:
+    """Add matches. Of equal ones the first of the corpus stays, and each document counts once."""
+    for key, matches in more.items():
+        best = {(match.file, match.document): match for match in found.get(key, [])}
+        for match in matches:
+            place = (match.file, match.document)
+            if place not in best or match.value > best[place].value:
+                best[place] = match
+        ordered = sorted(
+            best.values(), key=lambda match: (-match.value, match.file, match.document)
+        )
+        found[key] = ordered[:BEST]
+
+
+# --- the scan: batches, processes, and a state that a later start goes on from
+
+
+def scan(
+    subjects: Sequence[Subject],
+    corpus: Corpus,
+    out: Path,
+    *,
+    processes: int,
+    progress: Callable[[int], object] = lambda characters: None,
+) -> State:
+    """Compare a corpus with a set, and return the whole state. It is stored in the folder ``out``.
+
+    ``progress`` is called with the characters that were compared since the last call. Raises
+    ``corpus_unreadable``, and ``out_of_another_run`` where the folder has another set or corpus.
+    """
+    path = out / "state.json"
+    state = _stored_state(path, _identity(subjects, corpus))
+    found: Matches = {(item, measure): matches for item, measure, matches in state.matches}
+    progress(state.characters)
+    stored_at = monotonic()
+    with ProcessPoolExecutor(processes, initializer=_start, initargs=(subjects,)) as pool:
+        for (file, documents), characters, matches in _compared(
+            pool, _batches(corpus, state), waiting=2 * processes
+        ):
+            _merge(found, matches)
+            state.file, state.documents = file, documents
+            state.characters += characters
+            progress(characters)
+            if monotonic() - stored_at > STORED_EVERY:
+                _store(path, state, found)
+                stored_at = monotonic()
+    state.done = True
+    _store(path, state, found)
+    return state
+
+
+_scanner: Scanner | None = None
+"""Scanner of this process of the pool."""
+
+
+def _start(subjects: Sequence[Subject]) -> None:
+    global _scanner  # noqa: PLW0603 - one for each process, made once by the pool
+    _scanner = Scanner(subjects)
+
+
+def _compare(documents: Sequence[Document]) -> Matches:
+    assert _scanner is not None  # noqa: S101 - the pool starts each process by _start
+    return dict(_scanner.compare(documents))
+
+
+Position = tuple[int, int]
+"""Index of a file, and how many of its documents were compared."""
+
+
+def _batches(corpus: Corpus, state: State) -> Iterator[tuple[Position, list[Document]]]:
+    """Yield batches of documents after the stored position, each with the position behind it."""
+    for index, file in enumerate(corpus.files):
+        if index < state.file:
+            continue
+        done = state.documents if index == state.file else 0
+        documents: list[Document] = []
+        characters = 0
+        for document in islice(read_documents(corpus, file), done, None):
+            documents.append(document)
+            characters += document.characters
+            if characters >= BATCH:
+                yield (index, document.number), documents
+                documents, characters = [], 0
+        if documents:
+            yield (index, documents[-1].number), documents
+
+
+def _compared(
+    pool: ProcessPoolExecutor,
+    batches: Iterator[tuple[Position, list[Document]]],
+    *,
+    waiting: int,
+) -> Iterator[tuple[Position, int, Matches]]:
+    """Yield the results in the order of the batches, with at most ``waiting`` in the pool."""
+    queue: deque[tuple[Position, int, Future[Matches]]] = deque()
+    for position, documents in batches:
+        characters = sum(document.characters for document in documents)
+        queue.append((position, characters, pool.submit(_compare, documents)))
+        if len(queue) >= waiting:
+            place, size, future = queue.popleft()
+            yield place, size, future.result()
+    for place, size, future in queue:
+        yield place, size, future.result()
+
+
+def _identity(subjects: Sequence[Subject], corpus: Corpus) -> str:
+    """Return a digest of the set, and of the names and sizes of the corpus' files."""
+    facts = {
+        "set": [[subject.text, subject.source] for subject in subjects],
+        "corpus": [[corpus.name(file), file.stat().st_size] for file in corpus.files],
+        "thresholds": {measure: list(values) for measure, values in THRESHOLDS.items()},
+    }
+    return hashlib.sha256(canonical_json(facts)).hexdigest()
+
+
+def _stored_state(path: Path, identity: str) -> State:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return State(identity)
+    try:
+        state = msgspec.json.decode(data, type=State)
+    except msgspec.DecodeError:
+        return State(identity)
+    if state.identity != identity:
+        raise error(Code.OUT_OF_ANOTHER_RUN, str(path.parent))
+    return state
+
+
+def _store(path: Path, state: State, found: Matches) -> None:
+    """Replace the stored state. Raises ``out_unwritable``."""
+    state.matches = [(item, measure, matches) for (item, measure), matches in sorted(found.items())]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_bytes(msgspec.json.encode(state) + b"\n")
+        temporary.replace(path)
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(path.parent)) from None
+
+
+# --- the report
+
+
+def summary(
+    state: State, *, items: int, right: Mapping[int, bool] | None = None
+) -> list[dict[str, Any]]:
+    """Return one row for each measure and threshold that has items.
+
+    - ``overlapping`` counts the items with a match at the threshold, of ``items``.
+    - With ``right``, outcomes by the item's number from 1, ``right_overlapping`` of
+      ``n_overlapping`` and ``right_others`` of ``n_others`` are the scores apart.
+    """
+    best: dict[str, dict[int, float]] = defaultdict(dict)
+    for item, measure, matches in state.matches:
+        best[measure][item] = matches[0].value
+    rows: list[dict[str, Any]] = []
+    for measure, thresholds in THRESHOLDS.items():
+        for threshold in thresholds:
+            found = {item for item, value in best[measure].items() if value >= threshold}
+            row = {
+                "measure": measure,
+                "threshold": threshold,
+                "overlapping": len(found),
+                "items": items,
+            }
+            if right is not None:
+                row |= _scores_apart(found, right)
+            rows.append(row)
+    return rows
+
+
+def _scores_apart(found: set[int], right: Mapping[int, bool]) -> dict[str, int]:
+    overlapping = [outcome for item, outcome in right.items() if item in found]
+    others = [outcome for item, outcome in right.items() if item not in found]
+    return {
+        "right_overlapping": sum(overlapping),
+        "n_overlapping": len(overlapping),
+        "right_others": sum(others),
+        "n_others": len(others),
+    }

@@ -1,0 +1,147 @@
+"""``overlap``: items of a set that stand in a corpus, whole, in parts or rewritten."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tqdm import tqdm
+
+from evaluator.authoring.corpus import find_corpus
+from evaluator.authoring.overlap import State, load_subjects, scan, summary
+from evaluator.cli.outfolder import Line
+from evaluator.errors import Code, error
+
+CAUTION = (
+    "A match is a reason to read both texts. It is not evidence that a model was trained on it."
+)
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``overlap``."""
+    command = commands.add_parser(
+        "overlap", help="find the items of a set in a corpus, also where they were rewritten"
+    )
+    command.add_argument(
+        "--set",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="JSON lines: question, or prompt and canonical_solution, or text and code",
+    )
+    command.add_argument(
+        "--corpus",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder or file: .jsonl, .txt, .md, .py, each also as .gz",
+    )
+    command.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder for state and report; a later start goes on from there",
+    )
+    command.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="folder of a run on this set: its score with and without the overlapping items",
+    )
+    command.add_argument(
+        "--processes",
+        type=_processes,
+        default=len(os.sched_getaffinity(0)),
+        help="processes that compare (%(default)s)",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object last")
+    command.set_defaults(handler=overlap_command)
+
+
+def overlap_command(args: argparse.Namespace) -> int:
+    """Scan the corpus, write ``report.json``, and print its rows. Returns 0."""
+    subjects = load_subjects(args.set)
+    right = _outcomes(args.run) if args.run else None
+    corpus = find_corpus(args.corpus)
+    with tqdm(total=None, unit="B", unit_scale=True, file=sys.stderr) as bar:
+        state = scan(subjects, corpus, args.out, processes=args.processes, progress=bar.update)
+    report = {
+        "items": len(subjects),
+        "files": len(corpus.files),
+        "files_of_another_kind": corpus.other_files,
+        "characters": state.characters,
+        "rows": summary(state, items=len(subjects), right=right),
+        "matches": _matches(state),
+        "caution": CAUTION,
+    }
+    _write(args.out / "report.json", report)
+    if args.json:
+        print(json.dumps(report))
+    else:
+        _print(report)
+    return 0
+
+
+def _processes(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 256:
+        raise argparse.ArgumentTypeError("give a number from 1 to 256")
+    return number
+
+
+def _outcomes(folder: Path) -> dict[int, bool]:
+    """Return the outcomes of a run by the item's number from 1, True for right.
+
+    Raises ``responses_unreadable``.
+    """
+    try:
+        data = (folder / "outcomes.jsonl").read_bytes()
+        lines = [msgspec.json.decode(line, type=Line) for line in data.splitlines() if line]
+    except (OSError, msgspec.DecodeError):
+        raise error(Code.RESPONSES_UNREADABLE, str(folder)) from None
+    return {line.index + 1: line.outcome == "right" for line in lines if line.sample is None}
+
+
+def _matches(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "item": item,
+            "measure": measure,
+            "best": [
+                {"file": match.file, "document": match.document, "value": match.value}
+                for match in matches
+            ],
+        }
+        for item, measure, matches in state.matches
+    ]
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    except OSError:
+        raise error(Code.OUT_UNWRITABLE, str(path.parent)) from None
+
+
+def _print(report: dict[str, Any]) -> None:
+    scored = any("n_others" in row for row in report["rows"])
+    heading = f"{'measure':18} {'at least':>8} {'items':>13}"
+    print(heading + (f" {'their score':>14} {'the others':>14}" if scored else ""))
+    for row in report["rows"]:
+        share = 100 * row["overlapping"] / row["items"]
+        text = f"{row['measure']:18} {row['threshold']:8.2f} {row['overlapping']:5} ({share:4.1f}%)"
+        if scored:
+            text += f" {_score(row, 'overlapping')} {_score(row, 'others')}"
+        print(text)
+    if report["files_of_another_kind"]:
+        print(f"not read: {report['files_of_another_kind']} files of another kind")
+    print(CAUTION)
+
+
+def _score(row: dict[str, Any], part: str) -> str:
+    right, n = row[f"right_{part}"], row[f"n_{part}"]
+    return f"{right:5}/{n:<5}{100 * right / n if n else 0:4.0f}%" if n else f"{'–':>14}"
