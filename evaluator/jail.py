@@ -63,10 +63,12 @@ _SWAP_FILE_1 = "memory.memsw.limit_in_bytes"
 """Memory and swap together, in version 1 where the kernel counts swap."""
 
 _ALLOWED = 0x7FFF0000  # SCMP_ACT_ALLOW
-_REFUSED = (
-    0x00050000 | errno.ENOSYS
-)  # SCMP_ACT_ERRNO: as of a kernel without the call, which programs expect
-_EQUAL, _MASKED_EQUAL = 4, 7  # SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
+_ERRNO = 0x00050000  # SCMP_ACT_ERRNO
+_REFUSED = _ERRNO | errno.ENOSYS  # as of a kernel without the call, which programs expect
+EQUAL, MASKED_EQUAL = 4, 7  # SCMP_CMP_EQ, SCMP_CMP_MASKED_EQ
+ConditionalCall = tuple[str, tuple[tuple[int, int, int, int], ...]]
+"""System call and its conditions: position of an argument, comparison, values compared with."""
+
 _NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 _NETLINK_ROUTE = 0
 _CALLS = """
@@ -106,23 +108,19 @@ They are those of the default filter of container runtimes, under which PyTorch,
 run everywhere, without those that trace, that reach another process's memory, that splice pages or
 that need a capability which no process inside has.
 """
-_CONDITIONAL_CALLS = (
+_CONDITIONAL_CALLS: tuple[ConditionalCall, ...] = (
     *(
-        ("socket", ((0, _EQUAL, family, 0),))
+        ("socket", ((0, EQUAL, family, 0),))
         for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
     ),
     (
         "socket",
-        ((0, _EQUAL, socket.AF_NETLINK, 0), (2, _EQUAL, _NETLINK_ROUTE, 0)),
+        ((0, EQUAL, socket.AF_NETLINK, 0), (2, EQUAL, _NETLINK_ROUTE, 0)),
     ),  # to list interfaces
-    ("socketpair", ((0, _EQUAL, socket.AF_UNIX, 0),)),
-    ("clone", ((0, _MASKED_EQUAL, _NAMESPACES, 0),)),
+    ("socketpair", ((0, EQUAL, socket.AF_UNIX, 0),)),
+    ("clone", ((0, MASKED_EQUAL, _NAMESPACES, 0),)),
 )
-"""System calls that are let through for some arguments only.
-
-Each condition is the position of an argument, a comparison, and the values that it is compared
-with.
-"""
+"""System calls that are let through for some arguments only."""
 
 
 def available() -> bool:
@@ -152,13 +150,17 @@ def wrap(
     devices: Sequence[Path] = (),
     environment: Mapping[str, str] | None = None,
     memory: int = MAX_MEMORY,
+    processes: int | None = None,
+    process_files: bool = True,
 ) -> list[str]:
     """Return the command line that runs ``command`` in the jail.
 
     - ``readable`` and ``writable`` have their own paths inside, and so have ``devices``, which are
       those of GPUs and no others.
     - ``environment`` is the process's environment, with PATH, HOME and LANG.
-    - ``memory`` is in bytes.
+    - ``memory`` is in bytes; ``processes`` counts threads too, where there is a control group, and
+      is MAX_PROCESSES by default.
+    - ``process_files`` is false for a jail without /proc.
     - Inherited descriptors (``pass_fds``) stay open.
 
     Start it once, within a minute, from a thread that lives as long as the process should: Linux
@@ -171,8 +173,8 @@ def wrap(
     # A GPU's driver reserves more addresses than there is memory.
     data = None if devices else memory
     return [
-        *_launcher(_filter(), _make_groups(memory)),
-        *_walls(privileged=privileged),
+        *_launcher(_filter(), _make_groups(memory, processes)),
+        *_walls(privileged=privileged, process_files=process_files),
         *_binds("--ro-bind", visible),
         *_binds("--bind", writable),
         *(part for device in devices for part in ("--dev-bind-try", str(device), str(device))),
@@ -268,7 +270,7 @@ def _launcher(program: int | None, groups: Sequence[Path]) -> list[str]:
     return ["/usr/bin/env", "-i", "/bin/sh", "-c", "; ".join(script), "jail"]
 
 
-def _walls(*, privileged: bool) -> list[str]:
+def _walls(*, privileged: bool, process_files: bool = True) -> list[str]:
     arguments = ["--die-with-parent", "--new-session"]
     arguments += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try", "--hostname", "jail", "--cap-drop", "ALL"]
@@ -289,7 +291,9 @@ def _walls(*, privileged: bool) -> list[str]:
         arguments += _open_folder(folder)
     for detail in _DETAILS:
         arguments += ["--ro-bind-try", detail, detail]
-    arguments += ["--proc", "/proc", "--dev", "/dev"]
+    if process_files:
+        arguments += ["--proc", "/proc"]
+    arguments += ["--dev", "/dev"]
     for folder in ("/tmp", "/dev/shm", _HOME):  # noqa: S108 - folders of the jail, in memory
         arguments += ["--perms", "1777", "--size", str(MAX_MEMORY_FILES), "--tmpfs", folder]
     return arguments
@@ -318,7 +322,7 @@ class _Parent:
     limits: Mapping[str, str]
 
 
-def _make_groups(memory: int) -> tuple[Path, ...]:
+def _make_groups(memory: int, processes: int | None = None) -> tuple[Path, ...]:
     """Make empty control groups with their limits, and remove those whose processes have ended.
 
     Raises HOST_RESOURCES: where groups can be made at all, nothing is started outside of one.
@@ -328,18 +332,18 @@ def _make_groups(memory: int) -> tuple[Path, ...]:
         _remove_ended_groups(parent.folder)
         try:
             try:
-                group = _make_group(parent, memory)
+                group = _make_group(parent, memory, processes)
             except FileNotFoundError:  # another process removed it, as one whose process has ended
-                group = _make_group(parent, memory)
+                group = _make_group(parent, memory, processes)
         except OSError as failure:
             raise error(Code.HOST_RESOURCES, f"no control group: {failure.strerror}") from None
         made.append(group)
     return tuple(made)
 
 
-def _make_group(parent: _Parent, memory: int) -> Path:
+def _make_group(parent: _Parent, memory: int, processes: int | None) -> Path:
     group = Path(tempfile.mkdtemp(prefix="holdfast-", dir=parent.folder))
-    values = {"memory": memory, "pids": MAX_PROCESSES}
+    values = {"memory": memory, "pids": processes or MAX_PROCESSES}
     for name, file in parent.limits.items():
         (group / file).write_text(str(values[name]), encoding="ascii")
     optional = {"memory.swap.max": "0", "memory.oom.group": "1", _SWAP_FILE_1: str(memory)}
@@ -425,31 +429,50 @@ class _Comparison(ctypes.Structure):
 @functools.cache
 def _filter() -> int | None:
     """Return a descriptor of the compiled filter; None where it cannot be made or does not work."""
+    program = _compiled(_CALLS.split(), _CONDITIONAL_CALLS, refused=_REFUSED)
+    if program is not None and not _runs(program, privileged=_works(privileged=True)):
+        os.close(program)
+        return None
+    return program
+
+
+def compile_filter(calls: Iterable[str], conditional: Iterable[ConditionalCall]) -> bytes | None:
+    """Return a filter that lets these system calls through and refuses others with EPERM.
+
+    Returns None where libseccomp is not installed.
+    """
+    program = _compiled(calls, conditional, refused=_ERRNO | errno.EPERM)
+    if program is None:
+        return None
+    try:
+        return os.pread(program, os.fstat(program).st_size, 0)
+    finally:
+        os.close(program)
+
+
+def _compiled(
+    calls: Iterable[str], conditional: Iterable[ConditionalCall], *, refused: int
+) -> int | None:
     try:
         library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     except OSError:
         return None
     library.seccomp_init.restype = ctypes.c_void_p
-    context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_REFUSED)))
+    context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(refused)))
     if not context:
         return None
     try:
-        return _compiled(library, context)
+        for name in calls:
+            _allow(library, context, name)
+        for name, conditions in conditional:
+            _allow(library, context, name, *(_Comparison(*condition) for condition in conditions))
+        program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+        if library.seccomp_export_bpf(context, program) != 0:
+            os.close(program)
+            return None
+        return program
     finally:
         library.seccomp_release(context)
-
-
-def _compiled(library: ctypes.CDLL, context: ctypes.c_void_p) -> int | None:
-    for name in _CALLS.split():
-        _allow(library, context, name)
-    for name, conditions in _CONDITIONAL_CALLS:
-        _allow(library, context, name, *(_Comparison(*condition) for condition in conditions))
-    program = os.memfd_create("seccomp", os.MFD_CLOEXEC)
-    exported = library.seccomp_export_bpf(context, program) == 0
-    if not exported or not _runs(program, privileged=_works(privileged=True)):
-        os.close(program)
-        return None
-    return program
 
 
 def _allow(

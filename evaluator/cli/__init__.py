@@ -20,6 +20,7 @@ INTERRUPTED = 130
 _MODULES = (
     "run",
     "grade",
+    "execute",
     "rescore",
     "loglik",
     "harness",

@@ -53,6 +53,7 @@ class Code(StrEnum):
     SET_TOO_FEW_SHOTS = "set_too_few_shots"
     RESPONSES_UNREADABLE = "responses_unreadable"
     CORPUS_UNREADABLE = "corpus_unreadable"
+    PROGRAMS_UNREADABLE = "programs_unreadable"
     # sealing
     KEY_UNREADABLE = "key_unreadable"
     KEY_PERMISSIONS = "key_permissions"
@@ -115,6 +116,8 @@ class Code(StrEnum):
     STORE_TOO_SMALL = "store_too_small"
     # model servers
     JAIL_MISSING = "jail_missing"
+    SANDBOX_MISSING = "sandbox_missing"
+    SANDBOX_FAILED = "sandbox_failed"
     HOST_FAILED = "host_failed"
     HOST_TIMEOUT = "host_timeout"
     HOST_DIED = "host_died"

@@ -76,6 +76,11 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Give one JSON object a line, with 'response' (text or null) and 'gold' as text: a bare"
         " decimal number.",
     ),
+    Code.PROGRAMS_UNREADABLE: _theirs(
+        "The file of programs cannot be read.",
+        "Give one JSON object a line, with 'program' as text, and 'function', 'variable' or"
+        " 'tests' where they are wanted.",
+    ),
     Code.KEY_UNREADABLE: _ours(
         "A key file is missing or is not a key.", "Make keys with 'python -m evaluator keygen'."
     ),
@@ -302,6 +307,17 @@ EXPLANATIONS: dict[Code, Explanation] = {
         "Bubblewrap is missing, so no model can be shut in.",
         "Install bubblewrap on the evaluator's host.",
         elsewhere=True,
+    ),
+    Code.SANDBOX_MISSING: _ours(
+        "This machine cannot shut a program in, so it executes none that a model wrote.",
+        "Install bubblewrap and libseccomp ('apt-get install bubblewrap libseccomp2'), and allow"
+        " user namespaces where this does not run as root.",
+        elsewhere=True,
+    ),
+    Code.SANDBOX_FAILED: _ours(
+        "The sandbox for programs did not start.",
+        "Try it with 'python -m evaluator doctor'; look at the host's free memory and processes.",
+        again=True,
     ),
     Code.HOST_FAILED: _theirs(
         "The model server stopped while loading or answering.",

@@ -127,9 +127,7 @@ def test_no_user_namespace_inside(form: str, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(
             jail,
             "_walls",
-            lambda *, privileged: [
-                a for a in walls(privileged=privileged) if a != "--disable-userns"
-            ],
+            lambda **options: [a for a in walls(**options) if a != "--disable-userns"],
         )
         assert inside(USERNS) != [False, False]
 
