@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote_plus
 
+from django.conf import settings
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
@@ -36,7 +37,12 @@ class Headers:
         """Answer, then add the headers."""
         response = self.answer(request)
         docs = request.path == "/api/v1/docs"
-        response.headers.setdefault("Content-Security-Policy", DOCS_POLICY if docs else POLICY)
+        policy = DOCS_POLICY if docs else POLICY
+        if request.path.startswith("/accounts/"):
+            # A form there leads to the providers: the browser checks where it is redirected, too.
+            targets = " ".join(["form-action 'self'", *settings.SIGN_IN_PROVIDERS.values()])
+            policy = policy.replace("form-action 'self'", targets)
+        response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), geolocation=(), microphone=()"

@@ -72,6 +72,7 @@ class Refusal(StrEnum):
     INVITATION_EXPIRED = "invitation_expired"
     INVITATION_FOR_ANOTHER = "invitation_for_another"
     MAIL_AWAY = "mail_away"
+    PROVIDER_AWAY = "provider_away"
     BUSY = "busy"
     DATABASE_AWAY = "database_away"
     INTERNAL = "internal"
@@ -369,6 +370,13 @@ REFUSALS: dict[Refusal, RefusalExplanation] = {
         503,
         "The mail server does not take the mail.",
         "Try again in a few minutes.",
+        Fault.OURS,
+        again=True,
+    ),
+    Refusal.PROVIDER_AWAY: RefusalExplanation(
+        503,
+        "The site that you sign in with does not answer.",
+        "Try again in a few minutes, or sign in with a password.",
         Fault.OURS,
         again=True,
     ),

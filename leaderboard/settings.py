@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from leaderboard.environment import flag, names, number, text
 from leaderboard.mail import mail_settings
-from leaderboard.sign_in import sign_in_settings
+from leaderboard.sign_in import Client, provider_settings, sign_in_settings
 
 ENDPOINT_KEYS = "HOLDFAST_ENDPOINT_KEY_"
 """Variables of the evaluators that hold the maintainers' keys for listed endpoints begin so."""
@@ -390,6 +390,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.openid_connect",
     "leaderboard.accounts",
     "leaderboard.benchmarks",
     "leaderboard.ledger",
@@ -488,6 +491,33 @@ SECURE = flag(
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = SECURE
 globals().update(sign_in_settings(secure=SECURE))
+SIGN_IN = provider_settings(
+    github=Client(
+        text(
+            "HOLDFAST_GITHUB_CLIENT",
+            shown="no sign-in with GitHub",
+            about="Client id of an OAuth app on GitHub, whose callback is "
+            "`/accounts/github/login/callback/`.",
+        ),
+        text("HOLDFAST_GITHUB_SECRET", shown="none", about="Its client secret."),
+    ),
+    huggingface=Client(
+        text(
+            "HOLDFAST_HUGGINGFACE_CLIENT",
+            shown="no sign-in with Hugging Face",
+            about="Client id of an OAuth app on Hugging Face with the scopes openid, profile "
+            "and email, whose callback is `/accounts/oidc/huggingface/login/callback/`.",
+        ),
+        text("HOLDFAST_HUGGINGFACE_SECRET", shown="none", about="Its client secret."),
+    ),
+    issuer=text(
+        "HOLDFAST_HUGGINGFACE_ISSUER",
+        "https://huggingface.co",
+        about="OpenID issuer of that app: another one for a hub of your own.",
+    ),
+)
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = SIGN_IN.settings
+SIGN_IN_PROVIDERS: dict[str, str] = SIGN_IN.targets
 # A load balancer that asks without TLS gets an answer, not a redirect.
 SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE else 0

@@ -8,6 +8,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -67,6 +68,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             # The exception's own text may quote the address.
             logger.error("mail was not sent: %s", type(failure).__name__)
             raise refuse(Refusal.MAIL_AWAY) from None
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    """Accounts that sign in with another site."""
+
+    def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
+        """Store a user who signs up. Raises ``too_many_attempts``."""
+        throttle.charge_sign_up(request)
+        saved: User = super().save_user(request, sociallogin, form)
+        return saved
+
+    def on_authentication_error(self, request: HttpRequest, provider: Any, **about: Any) -> None:
+        """Log a failed sign-in by its provider. The exception's own text may quote a code."""
+        logger.warning("sign-in with %s failed", getattr(provider, "id", provider))
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]

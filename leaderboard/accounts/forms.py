@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.forms import SignupForm
+from allauth.socialaccount.forms import SignupForm as ProviderSignupForm
 from django import forms
 from django.core.validators import RegexValidator
 from django.http import HttpRequest
@@ -16,8 +17,8 @@ plain = RegexValidator(
 )
 
 
-class SignUp(SignupForm):  # type: ignore[misc]
-    """A name, an address, a password, and the organisation to submit for."""
+class WithOrganisation(forms.Form):
+    """A name, an address, and the organisation to submit for."""
 
     organisation = forms.CharField(
         max_length=80,
@@ -26,7 +27,6 @@ class SignUp(SignupForm):  # type: ignore[misc]
         help_text="The owner of your models, shown on the board. Leave it empty if one has invited "
         "you.",
     )
-    field_order = ("username", "email", "organisation", "password1", "password2")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,7 +37,7 @@ class SignUp(SignupForm):  # type: ignore[misc]
 
     def clean_username(self) -> str:
         """Refuse a name that could be taken for a person's address."""
-        name: str = super().clean_username()
+        name: str = super().clean_username()  # type: ignore[misc]
         if "@" in name:
             raise forms.ValidationError("Use letters, digits and . + - _ only.")
         return name
@@ -58,9 +58,21 @@ class SignUp(SignupForm):  # type: ignore[misc]
 
     def custom_signup(self, request: HttpRequest, user: User) -> None:
         """Create the organisation with the user."""
-        super().custom_signup(request, user)
+        super().custom_signup(request, user)  # type: ignore[misc]
         if self.cleaned_data["organisation"]:
             Organisation.objects.create_with_owner(name=self.cleaned_data["organisation"], by=user)
+
+
+class SignUp(WithOrganisation, SignupForm):  # type: ignore[misc]
+    """Those, and a password."""
+
+    field_order = ("username", "email", "organisation", "password1", "password2")
+
+
+class ProviderSignUp(WithOrganisation, ProviderSignupForm):  # type: ignore[misc]
+    """Those, as a provider states them: an address that it has verified needs no mail of ours."""
+
+    field_order = ("username", "email", "organisation")
 
 
 class NewToken(forms.Form):

@@ -1,6 +1,9 @@
 """Addresses of accounts. The names that begin with ``account_`` are django-allauth's."""
 
 from allauth.account import views as allauth
+from allauth.socialaccount import views as social
+from allauth.socialaccount.providers.github import views as github
+from allauth.socialaccount.providers.openid_connect import views as openid
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
@@ -48,6 +51,36 @@ urlpatterns = [
     ),
     path("accounts/2fa/authenticate/", views.SecondFactor.as_view(), name="mfa_authenticate"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
+    path(
+        "accounts/github/login/",
+        views.at_provider(github.oauth2_login),
+        name="github_login",
+    ),
+    path(
+        "accounts/github/login/callback/",
+        views.at_provider(github.oauth2_callback),
+        name="github_callback",
+    ),
+    path(
+        "accounts/oidc/<str:provider_id>/login/",
+        views.at_provider(openid.login),
+        name="openid_connect_login",
+    ),
+    path(
+        "accounts/oidc/<str:provider_id>/login/callback/",
+        views.at_provider(openid.callback),
+        name="openid_connect_callback",
+    ),
+    path("accounts/providers/", social.connections, name="socialaccount_connections"),
+    path(
+        "accounts/providers/sign-up/", views.ProviderSignUp.as_view(), name="socialaccount_signup"
+    ),
+    path(
+        "accounts/providers/cancelled/",
+        social.login_cancelled,
+        name="socialaccount_login_cancelled",
+    ),
+    path("accounts/providers/error/", social.login_error, name="socialaccount_login_error"),
     path("organisations/", views.organisations, name="organisations"),
     path("organisations/<str:name>/", views.organisation, name="organisation"),
     path("organisations/<str:name>/invite/", views.invite, name="invite"),

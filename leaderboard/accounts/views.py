@@ -1,11 +1,14 @@
 """Sign-up, API tokens and organisations; guards that the views of other apps share."""
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from allauth.account.views import SignupView
 from allauth.mfa.base.views import AuthenticateView
+from allauth.socialaccount.views import SignupView as ProviderSignupView
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from requests import RequestException
 
 from leaderboard.accounts import actions, throttle
 from leaderboard.accounts.actions.organisations import INVITATION_DAYS
@@ -21,6 +25,7 @@ from leaderboard.accounts.forms import SignUp as SignUpForm
 from leaderboard.accounts.models import Role, Scope, User
 from leaderboard.errors import Refusal, RequestRejected, SiteError, conflicts_refused, refuse
 
+logger = logging.getLogger(__name__)
 Rest = ParamSpec("Rest")
 View = Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 
@@ -46,6 +51,44 @@ class SignUp(SignupView):  # type: ignore[misc]
         """Show the form again, with its errors."""
         context = self.get_context_data(form=form)
         return cast("HttpResponse", self.render_to_response(context, status=status))
+
+
+class ProviderSignUp(ProviderSignupView):  # type: ignore[misc]
+    """Page that makes an account for a person whom a provider vouches for."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Create the account, once."""
+        try:
+            with conflicts_refused():
+                return cast("HttpResponse", super().form_valid(form))
+        except RequestRejected as failure:
+            form.add_error(None, failure.advised())
+            return self.form_invalid(form, status=failure.status)
+
+    def form_invalid(self, form: Any, status: int = 422) -> HttpResponse:
+        """Show the form again, with its errors."""
+        context = self.get_context_data(form=form)
+        return cast("HttpResponse", self.render_to_response(context, status=status))
+
+
+def at_provider(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Serve a view of a sign-in provider if it is configured.
+
+    Raises ``provider_away`` while it does not answer.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, provider_id: str = "github") -> HttpResponse:
+        if provider_id not in settings.SIGN_IN_PROVIDERS:
+            raise Http404
+        try:
+            return view(request) if provider_id == "github" else view(request, provider_id)
+        except RequestException as failure:
+            # The exception's own text may quote an address with a code.
+            logger.error("sign-in provider: %s", type(failure).__name__)
+            raise refuse(Refusal.PROVIDER_AWAY) from None
+
+    return guarded
 
 
 class SecondFactor(AuthenticateView):  # type: ignore[misc]
