@@ -177,8 +177,8 @@ def definitions(levels: Levels) -> tuple[tuple[Evidence, str], ...]:
         ),
         (
             Evidence.NO_EVIDENCE,
-            "Chance explains the gap. The model can still be overfitted: “at most” is the upper end"
-            " of the gap's 95% interval.",
+            "Chance can explain the gap. The model can still be overfitted: “at most” is the upper"
+            " end of the gap's 95% interval.",
         ),
         (
             Evidence.PENDING,
